@@ -1,4 +1,4 @@
-"""A dataset in a bucket. Objects are written whole or not at all, and nothing can be appended to or locked."""
+"""A dataset in a bucket. Objects are written completely or not at all; nothing can be appended to or locked."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandErro
 from . import _disk
 from ._lock import FolderLock
 
-# A larger file goes up in parts of this many bytes. Stores take at least 5 MiB, and at most 10,000 parts.
+# Larger files are uploaded in parts of this many bytes. Object stores accept parts of 5 MiB or more, at most 10,000.
 PART: Final = 8 * 1024 * 1024
 _MOST_PARTS: Final = 9_000
-# Each holds a part or two in memory.
+# Each upload keeps one or two parts in memory.
 _UPLOADS_AT_ONCE: Final = 8
 _STOPS_WITHIN: Final = 2.0
 _MOST_WORDS: Final = 300
-# The prefix of the temporary folders of runs: no person uses such a name.
+# The prefix of the temporary folders of runs, which nobody else uses.
 _STAGE: Final = ".firsthandapi-stage-"
-# One that is younger may not be locked yet.
+# A younger temporary folder may not be locked yet.
 _YOUNG_SECONDS: Final = 60.0
 
 
@@ -40,20 +40,20 @@ class Bucket:
 
     Args:
         scheme: the URL's scheme.
-        url: the URL, which holds no credentials.
-        options: what the caller's UPath was made with, for the store's library.
+        url: the URL, without credentials.
+        options: the options of the caller's UPath, for the store's library.
         field: the argument's name, for errors.
 
     Raises:
-        ConfigurationError: a package that it needs is not installed.
-        InvalidArgumentError: no library knows such URLs.
+        ConfigurationError: a required package is not installed.
+        InvalidArgumentError: no library supports such URLs.
     """
 
     readers = 16
 
     def __init__(self, scheme: str, url: str, options: dict[str, Any], field: str) -> None:
         self._scheme = scheme
-        # A listing that was kept would not know what another process wrote.
+        # A cached listing would not show what another process wrote.
         self._options: dict[str, Any] = {**options, "use_listings_cache": False}
         try:
             from upath import UPath
@@ -61,7 +61,7 @@ class Bucket:
             raise _missing("firsthandapi[remote]", scheme) from None
         _check_scheme(scheme, field)
         try:
-            # It is used as a path is, but is none by its type.
+            # Used like a Path, but not a subclass of it.
             self.root = cast("Path", UPath(url, **self._options))
             _key(self.root / "name")
         except Exception:  # libraries raise anything
@@ -69,7 +69,7 @@ class Bucket:
                 f"{field} is a {scheme}:// URL, which names no folder; use the URL of a bucket", field=field
             ) from None
 
-    # Made when used: one that was made before a fork, or pickled, would be of no use.
+    # Created on use, because it works neither after a fork nor after pickling.
     @property
     def _files(self) -> Any:
         return import_module("fsspec").filesystem(self._scheme, **self._options)
@@ -103,7 +103,7 @@ class Bucket:
     def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         with self._telling(path, "read"):
             try:
-                # One more byte shows whether there is more. The whole object is never requested: it may have any size.
+                # One more byte shows whether the object is larger. Never request all of it: it may have any size.
                 content = bytes(self._files.cat_file(_key(path), start=0, end=most + 1))
             except FileNotFoundError:
                 return None
@@ -133,17 +133,17 @@ class Bucket:
             yield piece
 
     def sizes_in(self, folder: Path) -> dict[Path, int | None]:
-        """What is in a folder, and how large each file is, by one listing.
+        """The names in a folder and the size of each file, from one listing.
 
         Raises:
-            ConfigurationError: it cannot be read.
+            ConfigurationError: the folder cannot be read.
         """
         with self._telling(folder, "read"):
             try:
                 entries = self._files.ls(_key(folder), detail=True)
             except FileNotFoundError:
                 return {}
-        # A folder that a console made is an object whose name ends with a slash.
+        # A folder created in a web console is an object whose name ends with a slash.
         names = {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in entries}
         names.pop(folder.name, None)
         return {folder / name: e["size"] if e["type"] == "file" else None for name, e in names.items()}
@@ -156,7 +156,7 @@ class Bucket:
             try:
                 self._files.pipe_file(_key(path), content, mode="create")
             except Exception as error:
-                # Stores say in many ways that it exists. It may be ours, if only the response was lost.
+                # Stores report in different ways that the object exists. It may be ours, if a response was lost.
                 there = self.read(path)
                 if there is None and _knows_no_create(error):
                     self._files.pipe_file(_key(path), content)
@@ -187,7 +187,7 @@ class Bucket:
 
     @contextlib.contextmanager
     def _telling(self, path: Path, what: str) -> Generator[None, None, None]:
-        """Makes whatever the store's library raises an error of ours."""
+        """Turn any exception of the store's library into our error."""
         try:
             yield
         except FirstHandError:
@@ -197,7 +197,7 @@ class Bucket:
 
 
 class BucketWriter:
-    """Files are downloaded into a temporary folder of this machine, and uploaded once they are verified."""
+    """Downloads files into a temporary folder on this machine, and uploads them once they are verified."""
 
     def __init__(self, store: Bucket) -> None:
         self._store = store
@@ -210,7 +210,7 @@ class BucketWriter:
         self._uploads: set[Any] = set()  # add and discard are atomic
 
     def lock(self) -> bool:
-        """There is no lock in a bucket: this always succeeds."""
+        """Create the temporary folder, and return True: a bucket has no lock."""
         try:
             self._stage = Path(mkdtemp(prefix=_STAGE))
         except OSError as error:
@@ -218,14 +218,14 @@ class BucketWriter:
                 f"could not create a temporary folder, which downloads into a bucket need: {error.strerror}"
             ) from None
         self._stage_lock = FolderLock(self._stage)
-        # Where nothing can be locked, nothing is cleared.
+        # If this folder cannot be locked, do not clear the others.
         with contextlib.suppress(OSError, ConfigurationError):
             self._stage_lock.acquire()
             _clear_beside(self._stage)
         return True
 
     def prepare(self, folder: Path, data: Path) -> None:  # noqa: ARG002 # a bucket has no folders to make
-        # Once for all: a request for each file would take longer than many a file.
+        # One listing for all files, because a request per file may take longer than its download.
         self._sizes[data] = self._store.sizes_in(data)
 
     def size_of(self, path: Path) -> int | None:
@@ -262,7 +262,7 @@ class BucketWriter:
 
     def stop(self) -> None:
         self._stopped.set()
-        # Parts already uploaded would stay, unseen and paid for.
+        # Otherwise uploaded parts would stay, invisible but paid for.
         aborts = [threading.Thread(target=_abort, args=(up,), daemon=True) for up in list(self._uploads)]
         for thread in aborts:
             thread.start()
@@ -288,14 +288,14 @@ class BucketWriter:
             raise DownloadError("the run was cancelled")
 
     def _upload(self, fetched: Path, path: Path, size: int) -> None:
-        """Write an object that is seen when it is whole, and never before."""
+        """Write an object that is visible only once it is complete."""
         files = self._store._files  # pyright: ignore[reportPrivateUsage] # of one house
         self._check_running()
         if size <= PART:
             files.pipe_file(_key(path), fetched.read_bytes())
             return
         part = max(PART, -(-size // _MOST_PARTS))
-        # With autocommit, closing the object, which a destructor does too, would put half a one there.
+        # With autocommit, closing the object, which its destructor also does, would create an incomplete one.
         upload = files.open(_key(path), "wb", block_size=part, autocommit=False)
         self._uploads.add(upload)
         try:
@@ -314,7 +314,7 @@ class BucketWriter:
 
 
 def _clear_beside(stage: Path) -> None:
-    """Remove the temporary folders of processes that were killed: each may hold many large files."""
+    """Remove the temporary folders of killed processes, which may contain many large files."""
     owner, now = stage.stat().st_uid, time.time()
     for other in stage.parent.glob(f"{_STAGE}*"):
         with contextlib.suppress(OSError, ConfigurationError):
@@ -327,44 +327,44 @@ def _clear_beside(stage: Path) -> None:
 
 
 def _key(path: Path) -> str:
-    """What the store's library calls an object."""
+    """The name of an object for the store's library."""
     key: str = cast("Any", path).path
     return key
 
 
 def _knows_no_create(error: Exception) -> bool:
-    """Whether the library or the store cannot refuse to overwrite."""
+    """Whether the error means that the library or the store cannot refuse to overwrite."""
     return isinstance(error, TypeError | NotImplementedError) or getattr(error, "errno", None) == errno.ENOSYS
 
 
 def _abort(upload: Any) -> None:
-    """Throw away the parts of an object; doing so again does no harm."""
+    """Discard the parts of an object; a second call does no harm."""
     with contextlib.suppress(Exception):
-        # Else some libraries' destructors would make an object of what there is.
+        # Otherwise the destructors of some libraries would create an object from the parts.
         upload.closed = True
     with contextlib.suppress(Exception):
         upload.discard()
 
 
 def _words(error: Exception) -> str:
-    """What went wrong, and what to do; without secrets, and without the store's library."""
+    """What went wrong and what to do, without secrets, and without naming the store's library."""
     text = getattr(error, "strerror", None) or str(error)
     said = " ".join(mask_secrets(text).split())[:_MOST_WORDS] or type(error).__name__
     if isinstance(error, PermissionError):
         return f"{said}; the credentials must allow listing, reading, writing, and deleting in the bucket"
     if isinstance(error, FileNotFoundError):
         return f"{said}: create the bucket first; firsthandapi does not create buckets"
-    if said == "Bad Request":  # all that S3's answer to a HEAD has room for
+    if said == "Bad Request":  # S3's response to a HEAD contains no more
         return f"{said}: the credentials have expired, or are for a different region than the bucket"
     return f"{said}; check the URL, the credentials, and the network"
 
 
 def _check_scheme(scheme: str, field: str) -> None:
-    """Make sure that a library for such URLs is installed.
+    """Check that a library for such URLs is installed.
 
     Raises:
-        InvalidArgumentError: none is known.
-        ConfigurationError: it is not installed.
+        InvalidArgumentError: no library is known.
+        ConfigurationError: the library is not installed.
     """
     registry = import_module("fsspec.registry")
     try:

@@ -1,4 +1,4 @@
-"""A file of one dataset, copied into another."""
+"""Copy a file from one dataset into another."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ._store import Store
 
 
 def copied(store: Store, path: Path, record: Record, target: Path) -> None:
-    """Copy a file of a store to this machine, under its name only when it is complete and verified.
+    """Copy a file of a store to this machine; it gets its name only once it is complete and verified.
 
     Raises:
-        ConfigurationError: it is missing or mismatched, or cannot be written.
+        ConfigurationError: the file is missing or mismatched, or cannot be written.
     """
     size = store.size_of(path)
     part = target.with_name(f".{target.name}.{token_hex(8)}.part")

@@ -1,4 +1,4 @@
-"""Decisions about the files of a folder: written down first, then carried out by whoever has the lock of the folder."""
+"""Decisions about the files of a folder: recorded first, then carried out by the process that locks the folder."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from ._lock import FolderLock
 from ._manifest import Manifest
 from ._store import Store
 
-# Whoever decides has it for the time of one write.
+# Locked during one write of decisions.
 _LOCK = ".firsthandapi.decisions.lock"
 _LOCK_SECONDS, _LOCK_EVERY = 30.0, 0.01
 
 
 def decided_in(store: Store) -> Decided:
-    """What was decided about the files of a folder.
+    """The decisions about the files of a folder.
 
     Raises:
-        ConfigurationError: it cannot be read.
+        ConfigurationError: the decisions cannot be read.
     """
     return parse_decisions(_content(store), str(store.root / DECISIONS))
 
 
 def write_down(store: Store, decisions: list[Decision]) -> None:
-    """Add decisions to those of the folder, those that say anything new, and have them on the disk.
+    """Append the decisions that change anything to those of the folder, and flush them to the disk.
 
     Raises:
         ConfigurationError: they cannot be written.
@@ -57,7 +57,7 @@ def write_down(store: Store, decisions: list[Decision]) -> None:
             if decided.changes(each):
                 decided.add(each)
                 lines += decision_line(each)
-        # What a crash has cut off must not take the next line with it.
+        # A line that a crash has cut off must not spoil the next line.
         lines = b"\n" + lines if content and not content.endswith(b"\n") else lines
         if content is None or end is None:
             store.replace(path, (content or b"") + lines)
@@ -69,10 +69,10 @@ def write_down(store: Store, decisions: list[Decision]) -> None:
 
 
 def hidden_in(store: Store, manifests: Iterable[Manifest], decided: Decided) -> list[Manifest]:
-    """The manifests of what was excluded from these, read: they and their files are in `.excluded/`.
+    """Read the manifests of the files excluded from these manifests; both are in `.excluded/`.
 
     Raises:
-        ConfigurationError: one cannot be read, or is not one of ours.
+        ConfigurationError: a manifest cannot be read, or is not one of ours.
     """
     hidden = [_hidden_of(store, each) for each in manifests if decided.decisions]
     return [each for each in hidden if each.read()]
@@ -84,7 +84,8 @@ def _hidden_of(store: Store, manifest: Manifest) -> Manifest:
 
 
 def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> None:
-    """Carry out what was decided since, if nobody has the folder; else whoever has it does, and looks again after that.
+    """Carry out new decisions if the folder is not locked. Otherwise the process that locks it does, and checks again
+    when it unlocks the folder.
 
     Raises:
         ConfigurationError: the folder cannot be read or written to.
@@ -103,13 +104,13 @@ def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> None:
 
 
 def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> None:
-    """Carry out what was decided and is not done yet. The lock of the folder is held; after a crash at any point the
-    same call does the rest: a file goes before its row, so a row that is not as decided shows what is left.
+    """Carry out the remaining decisions. The caller holds the lock of the folder. After a crash at any point, the same
+    call does the rest: a file moves before its row, so a row that differs from the decisions shows what is left to do.
 
     Args:
         store: the folder.
         manifests: its manifests, read.
-        decided: what was decided about its files.
+        decided: the decisions about its files.
 
     Raises:
         ConfigurationError: the folder cannot be written to.
@@ -127,7 +128,7 @@ def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> Non
 
 
 def relabeled(row: Record, decided: Decided) -> Record:
-    """A row where the label that its file was given puts it."""
+    """The row with the label and the path that a decision has given its file."""
     label = decided.labels.get(row.file_id)
     if label is None or label == label_of(row):
         return row
@@ -136,7 +137,7 @@ def relabeled(row: Record, decided: Decided) -> Record:
 
 
 def _move(store: Store, source: Manifest, target: Manifest, rows: list[tuple[Record, Record]]) -> None:
-    """Move files with their rows, each of which becomes another one."""
+    """Move files and replace their rows."""
     if not rows:
         return
     ways: dict[tuple[Path, Path], list[str]] = defaultdict(list)
@@ -171,7 +172,7 @@ def _content(store: Store) -> bytes | None:
 
 @contextmanager
 def _alone(store: Store) -> Generator[None, None, None]:
-    """One writer of decisions at a time. In a bucket nothing can be locked."""
+    """Allow one writer of decisions at a time. In a bucket, nothing can be locked."""
     if store.appender(store.root) is None:
         yield
         return

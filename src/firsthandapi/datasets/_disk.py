@@ -1,4 +1,4 @@
-"""Files as a dataset needs them: plain ones only, written in one step, and every failure an error of ours."""
+"""File operations for datasets: only plain files, written in one step; every failure is our error."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _CHUNK = 1024 * 1024
 
 
 def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
-    """Our error for a failure of the disk, or for a name that no file can have."""
+    """Our error for a failure of the disk, or for an impossible file name."""
     why = getattr(error, "strerror", None)
     way = f"{error}; use a different name" if why is None else f"{why}; check its permissions and the disk"
     return ConfigurationError(f"{path} cannot be {what}: {way}")
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything of that name, even a link that leads nowhere.
+    """Whether anything has this name, even a broken link.
 
     Raises:
-        ConfigurationError: the system does not say.
+        ConfigurationError: the system cannot tell.
     """
     return _mode_of(path) is not None
 
 
 def refuse_link(path: Path) -> None:
-    """Make sure that a name is not that of a link.
+    """Check that a path is not a link.
 
     Raises:
-        ConfigurationError: it is, or the system does not say.
+        ConfigurationError: it is a link, or the system cannot tell.
     """
     mode = _mode_of(path)
     if mode is not None and stat.S_ISLNK(mode):
@@ -57,7 +57,7 @@ def _mode_of(path: Path) -> int | None:
 
 
 def size_of(path: Path) -> int | None:
-    """The size of a plain file; None for anything else, links included."""
+    """The size of a plain file; None for anything else, including links."""
     try:
         status = path.lstat()
     except OSError:
@@ -73,14 +73,14 @@ def read(path: Path, most: int) -> bytes | None:
             cannot be read.
     """
     try:
-        # Checked first: opening a pipe would block forever.
+        # Checked first, because opening a pipe would block forever.
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ConfigurationError(
                 f"{path} is not a plain file; replace it with the file itself, or move it away"
             )
         with _open(path) as file:
             size = os.fstat(file.fileno()).st_size
-            # One more byte shows whether it has grown since.
+            # One more byte shows whether the file has grown.
             content = file.read(min(size, most) + 1)
     except FileNotFoundError:
         return None
@@ -92,7 +92,7 @@ def read(path: Path, most: int) -> bytes | None:
 
 
 def too_large(path: Path, most: int) -> ConfigurationError:
-    """Our error for a file that would fill the memory."""
+    """Our error for a file that is too large for memory."""
     return ConfigurationError(
         f"{path} cannot be read: it is larger than {most >> 20} MiB, the most that firsthandapi writes; open only "
         "folders that you trust"
@@ -100,7 +100,7 @@ def too_large(path: Path, most: int) -> ConfigurationError:
 
 
 def too_many(folder: Path, most: int) -> ConfigurationError:
-    """Our error for a folder with more names than any of ours."""
+    """Our error for a folder with more names than firsthandapi writes."""
     return ConfigurationError(
         f"{folder} cannot be read: it contains more than {most:,} files; move away those that are not of the dataset"
     )
@@ -134,10 +134,10 @@ def names_in(folder: Path, most: int) -> list[str]:
 
 
 def refuse_links_in(folder: Path) -> None:
-    """Make sure that no file of a folder is a link. The listing shows that, so no file is touched.
+    """Check that no file of a folder is a link. The listing shows links, so no file is touched.
 
     Raises:
-        ConfigurationError: one is, or the folder cannot be read.
+        ConfigurationError: a file is a link, or the folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -184,7 +184,7 @@ def pieces(path: Path) -> Iterator[bytes]:
 
 
 def make_directory(path: Path) -> None:
-    """Make a real directory, on the disk before anything is put into it.
+    """Create a directory that is not a link, and flush it to the disk.
 
     Raises:
         ConfigurationError: it cannot be created, or is not a folder.
@@ -217,7 +217,7 @@ def replace(path: Path, content: bytes) -> None:
     """Write a file in one step: a reader sees the old or the new one.
 
     Raises:
-        ConfigurationError: it cannot be written; the old one is still there.
+        ConfigurationError: the file cannot be written; the old one is unchanged.
     """
     try:
         replacing.replace(path, content)
@@ -260,8 +260,8 @@ def remove(path: Path) -> None:
 
 
 def copy_into(folder: Path, names: Iterable[str], target: Path) -> None:
-    """Give files of a folder their names in another one, too. Those that are missing stay missing, and what a crash has
-    left half-done is cleared.
+    """Give files of a folder the same names in another folder as well. Skips missing files, and removes incomplete
+    copies that a crash has left.
 
     Raises:
         ConfigurationError: that failed.
@@ -287,7 +287,7 @@ def remove_all(folder: Path, names: Iterable[str]) -> None:
 
 
 class Appender:
-    """The end of a file, to which lines are added, each whole or not at all."""
+    """Appends lines to a file, each completely or not at all."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -327,6 +327,6 @@ class Appender:
 
 
 def _open(path: Path) -> BinaryIO:
-    # A link that took the place of a file since it was looked at is not followed, nor a pipe waited for.
+    # Do not follow a link, or wait for a pipe, that has replaced the file since the check.
     flags = os.O_RDONLY | _BINARY | _NO_LINK | _NO_WAIT
     return os.fdopen(replacing.patiently(lambda: os.open(path, flags), path, os.R_OK), "rb")

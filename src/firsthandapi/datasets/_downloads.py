@@ -1,6 +1,6 @@
-"""The files of one run: passed to the engine, and recorded by the threads that downloaded them.
+"""The downloads of one run: passed to the engine, and recorded by the threads that download them.
 
-Blocking, and used by both clients: what a caller waits for, and how, is theirs.
+Blocking, and used by both clients, which decide how to wait.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._folder import Folder
     from ._manifest import Source
 
-# One row that cannot be written is a failure of its file; this many in a row are a failure of the disk.
+# A single failure to write a row concerns its file; this many in succession mean that the disk has failed.
 _MOST_ROWS_FAILED = 3
 
 
@@ -44,11 +44,11 @@ class Downloads:
         self._folder = folder
         self._again = again
         self._ordered = ordered
-        # Guards all below, and is notified of every finished file.
+        # Guards all attributes below, and is notified of every finished file.
         self._changed = threading.Condition()
         self._pending: dict[str, tuple[File, Source]] = {}
         self._failures: dict[str, FirstHandError] = {}
-        # Why no further file can be kept.
+        # The reason why no more files can be written.
         self._hopeless: FirstHandError | None = None
         self._rows_failed = 0
         self._files_known = self._bytes_done = self._bytes_known = 0
@@ -69,12 +69,12 @@ class Downloads:
 
     @staticmethod
     def check_network(config: Config, http_client: object) -> None:
-        """Make sure that files can be downloaded with these options.
+        """Check that files can be downloaded with these options.
 
         Raises:
-            ConfigurationError: they cannot.
+            ConfigurationError: they cannot be downloaded.
         """
-        # One whose transport shows its certificates has lent them to `config`.
+        # If its transport shows its certificates, `config` already has them.
         if (
             http_client is not None
             and config.verify is True
@@ -85,11 +85,11 @@ class Downloads:
                 "downloads cannot use http_client: its transport does not show its certificates and its proxy. "
                 "Nothing was sent; pass verify= or proxy= for the downloads, such as verify=certifi.where()"
             )
-        # Where the storage is, nobody knows yet; a proxy of the environment is for both, as a rule.
+        # The storage host is unknown yet; usually a proxy of the environment applies to both hosts.
         choose_proxy(config.origin, config.proxy)
 
     def add(self, files: list[File], source: Source) -> None:
-        """Download those of these files of a job that the folder does not have.
+        """Download the files of a job that the folder does not have.
 
         Raises:
             ConfigurationError: the folder cannot be written to, or is not one of ours.
@@ -98,9 +98,9 @@ class Downloads:
         wanted, there = self._folder.plan(files, source, again=self._again)
         by_id = {file.id: file for file in files}
         with self._changed:
-            # One that another job lists too comes once.
+            # A file that another job also lists is downloaded once.
             wanted = [one for one in wanted if one.file_id not in self._pending]
-            # One that failed before is known already.
+            # A file that failed before is already counted.
             new = [file for file in files if self._failures.pop(file.id, None) is None]
             self._files_known += len(new)
             self._bytes_known += sum(file.size_bytes or 0 for file in new)
@@ -112,7 +112,7 @@ class Downloads:
             self._engine.submit(one)
 
     def wait(self, most: int, seconds: float) -> bool:
-        """Wait until at most `most` files are under way; False if they are more after `seconds`.
+        """Wait until at most `most` downloads are pending; return False if there are more after `seconds`.
 
         Raises:
             DownloadError: the disk is full.
@@ -148,23 +148,23 @@ class Downloads:
             return dict(self._tallies)
 
     def pending_of(self, job_id: str) -> int:
-        """How many files of a job are under way."""
+        """The number of pending downloads of a job."""
         with self._changed:
             return sum(source.job_id == job_id for _, source in self._pending.values())
 
     def pending_of_others(self, job_id: str) -> frozenset[str]:
-        """The files that are under way for other jobs."""
+        """The ids of files whose downloads for other jobs are pending."""
         with self._changed:
             return frozenset(each for each, (_, source) in self._pending.items() if source.job_id != job_id)
 
     def stop(self) -> None:
-        """Stop; running downloads are given up. Takes a few seconds at most."""
+        """Stop, and abort running downloads. Takes a few seconds at most."""
         cancel = bool(self._pending)
         if cancel:
             self._folder.stop()
         try:
             self._engine.close(cancel=cancel)
-        except BaseException:  # Ctrl-C, say: in a notebook, threads and temporary files would outlive it
+        except BaseException:  # such as Ctrl-C: in a notebook, threads and temporary files would stay
             self._engine.close(cancel=True)
             raise
 
@@ -174,7 +174,7 @@ class Downloads:
             return frozenset(self._failures)
 
     def failures(self, unusable: Mapping[str, Exception]) -> tuple[tuple[str, Exception], ...]:
-        """Every missing file, and why; the service described those in `unusable` in a way nobody can use."""
+        """Every missing file, and why; the service described those in `unusable` with unusable data."""
         with self._changed:
             return (*self._failures.items(), *unusable.items())
 
@@ -182,7 +182,7 @@ class Downloads:
         """Report the files that could not be downloaded.
 
         Raises:
-            DownloadError: there is such a file.
+            DownloadError: a file could not be downloaded.
         """
         failures = self.failures(unusable)
         if failures:
@@ -206,7 +206,7 @@ class Downloads:
             except FirstHandError as row_error:
                 error = row_error
             except Exception as unexpected:
-                # Whatever it is, the file counts as done with: the run must not wait for it.
+                # After any exception, the file counts as finished, so that the run does not wait for it.
                 name = type(unexpected).__name__
                 error = DownloadError(f"{file_id} has no row: writing it failed with {name}")
         with self._changed:

@@ -1,4 +1,4 @@
-"""One writer per folder. The lock ends with its process, however that ends."""
+"""One writer per folder. The lock ends when its process ends for any reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = ".firsthandapi.lock"
 
 
 class FolderLock:
-    """An exclusive lock on a folder, for processes and threads alike."""
+    """An exclusive lock on a folder, between processes and between threads."""
 
     def __init__(self, folder: Path, name: str = NAME) -> None:
         self._folder = folder
@@ -33,5 +33,5 @@ class FolderLock:
             raise ConfigurationError(f"{self._folder} cannot be written to: {error.strerror}") from None
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         self._lock.release()

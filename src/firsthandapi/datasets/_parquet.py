@@ -1,4 +1,4 @@
-"""What the columns of a Parquet file of a manifest are, whatever its rows hold."""
+"""The columns of a manifest's Parquet file, independent of its rows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from firsthandapi._core.rows.manifest import column_types
 def schema_of(kinds: Iterable[Kind | None]) -> Any:
     """The `pyarrow.Schema` for files of these kinds: the manifest's columns, then `path`.
 
-    Told from the rows, a column that is empty in one file could not be read together with another's.
+    If the types came from the rows, a column that is empty in one file could not be read together with another file's.
     """
     import pyarrow  # pyright: ignore[reportMissingTypeStubs] # it ships none
 
     pa: Any = pyarrow
     here = set(kinds)
-    # A file of no kind has no annotations, and a column of no keys cannot be written.
+    # A file of another kind has no annotations, but a struct column without keys cannot be written.
     tables = [column_types(kind) for kind in KINDS if kind in here or not here & set(KINDS)]
     columns = {name: shape for table in tables for name, shape in table.items()} | {"path": str}
-    # Keys that two kinds share are of one type.
+    # Keys that two kinds share have the same type.
     columns["annotations"] = {key: shape for table in tables for key, shape in table["annotations"].items()}
     return pa.schema([(name, _arrow(pa, shape)) for name, shape in columns.items()])
 

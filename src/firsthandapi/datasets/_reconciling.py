@@ -1,4 +1,4 @@
-"""One `Dataset.reconcile`: what the service says, applied to the folder."""
+"""One `Dataset.reconcile`: apply the lists of the service to the folder."""
 # A part of Dataset:
 # pyright: reportPrivateUsage=false
 
@@ -37,7 +37,7 @@ class Reconciling:
                 f"another process is writing to {self._dataset.path}; run reconcile again when it has finished"
             )
         try:
-            # What was written since.
+            # Read what was written since.
             self._dataset._open_again()
         except BaseException:
             self._writer.release()
@@ -48,11 +48,11 @@ class Reconciling:
         self._writer.release()
 
     def note(self, job: Job, listed: frozenset[str]) -> None:
-        """Remove what the service no longer lists of a job."""
+        """Remove the files of a job that the service no longer lists."""
         dataset = self._dataset
         rows = dataset._rows_of(job)
         withdrawn = withdrawn_of({row.file_id for row in rows}, listed, int_or_none(job.files_approved))
-        # With those of an earlier call that was cut short.
+        # Including those of an earlier call that was interrupted.
         gone = withdrawn_ids(dataset._store).union(withdrawn or ())
         removed = [row for row in rows if row.file_id in gone]
         self._removed += [dataset._name_of(dataset.path_of(row)) for row in removed]
@@ -66,7 +66,7 @@ class Reconciling:
             note_in_ledger(dataset.path, seen)
 
     def done(self) -> Reconciliation:
-        """What was done; the dataset is as the folder is."""
+        """The result. Updates the dataset to match the folder."""
         exports = exports_of(self._dataset._store, self._ids)
         self._dataset._open_again()
         return Reconciliation(tuple(self._removed), tuple(self._ids), exports, tuple(self._unsure))

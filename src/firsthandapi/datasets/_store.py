@@ -1,4 +1,4 @@
-"""Where a dataset is kept: a folder of this machine, or a bucket."""
+"""The storage of a dataset: a folder on this machine, or a bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Writer(Protocol):
-    """What one run writes with. `lock` first, `release` last."""
+    """Writes the files of one run. Call `lock` first, and `release` last."""
 
     def lock(self) -> bool:
         """Lock the folder if no other writer has it; create it if necessary.
@@ -28,10 +28,10 @@ class Writer(Protocol):
         ...
 
     def prepare(self, folder: Path, data: Path) -> None:
-        """Make the folders of a manifest, and clear what a process that died has left half-done there.
+        """Create the folders of a manifest, and remove incomplete files of dead processes there.
 
         Raises:
-            ConfigurationError: they cannot be made.
+            ConfigurationError: the folders cannot be created.
         """
         ...
 
@@ -44,7 +44,7 @@ class Writer(Protocol):
         ...
 
     def put(self, path: Path) -> None:
-        """Bring a downloaded and verified file to `path`. Any thread may call this.
+        """Move a downloaded and verified file to `path`. Any thread may call this.
 
         Raises:
             FirstHandError: the file could not be put there.
@@ -52,7 +52,7 @@ class Writer(Protocol):
         ...
 
     def check(self) -> None:
-        """Report what makes continuing useless.
+        """Raise an error if no more files can be written.
 
         Raises:
             ConfigurationError: no file can be written any more.
@@ -60,16 +60,16 @@ class Writer(Protocol):
         ...
 
     def stop(self) -> None:
-        """Give up the files that are not yet in the folder."""
+        """Drop the files that are not yet in the folder."""
         ...
 
     def release(self) -> None:
-        """Let the next writer in."""
+        """Unlock the folder."""
         ...
 
 
 class Store(Protocol):
-    """A folder or bucket to read and write; every failure is an error of ours. It has no state, and can be pickled."""
+    """A folder or bucket to read and write. Every failure is our error. Has no state, and can be pickled."""
 
     @property
     def root(self) -> Path:
@@ -78,7 +78,7 @@ class Store(Protocol):
 
     @property
     def readers(self) -> int:
-        """How many files are best read at once."""
+        """The best number of files to read at the same time."""
         ...
 
     def writer(self) -> Writer:
@@ -86,22 +86,22 @@ class Store(Protocol):
         ...
 
     def appender(self, path: Path) -> _disk.Appender | None:
-        """The end of a file; None where nothing can be appended to."""
+        """An appender for a file; None if the storage does not support appending."""
         ...
 
     def refuse_links_in(self, folder: Path) -> None:
-        """Make sure that no file of a folder is a link.
+        """Check that no file of a folder is a link.
 
         Raises:
-            ConfigurationError: one is a link.
+            ConfigurationError: a file is a link.
         """
         ...
 
     def refuse_link(self, folder: Path) -> None:
-        """Make sure that a folder is not a link.
+        """Check that a folder is not a link.
 
         Raises:
-            ConfigurationError: it is a link, or cannot be looked at.
+            ConfigurationError: it is a link, or cannot be checked.
         """
         ...
 
@@ -114,7 +114,7 @@ class Store(Protocol):
         ...
 
     def is_no_folder(self, path: Path) -> bool:
-        """Whether there is something of that name, and it is no folder."""
+        """Whether the path exists and is not a folder."""
         ...
 
     def size_of(self, path: Path) -> int | None:
