@@ -324,9 +324,12 @@ def test_a_new_piece_ends_a_lost_connection(server: Server) -> None:
     assert len(job.submissions) == 1
 
 
-def test_silence_is_bounded_not_the_whole(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that says nothing for long is ended, and its bytes stay: the next one goes on with them."""
-    monkeypatch.setattr(resuming, "IDLE_SECONDS", 0.2)
+@pytest.mark.parametrize("bound", ["resuming.IDLE_SECONDS", "app.UPLOAD_SECONDS"])
+def test_silence_is_bounded_not_the_whole(
+    server: Server, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """A connection that brings nothing, or too little, is ended, and its bytes stay: the next one goes on with them."""
+    monkeypatch.setattr(f"firsthandapi.server.pages.serve.{bound}", 0.2)
     phone = server.phone(job := server.job())
     path = begun(phone, job.id)
     with stalled(phone, path, JPEG) as silent:

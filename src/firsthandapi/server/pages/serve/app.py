@@ -118,7 +118,7 @@ class Site:
                 # Not read into memory: an upload goes to disk as it arrives.
                 await self._visit(scope, _bounded(receive), send)
             elif path.startswith("/uploads/") and path != "/uploads/":
-                await self._visit(scope, receive, send)
+                await self._visit(scope, _bounded(receive), send)
             else:
                 body = await read_body(receive, MAX_FORM + 1)
                 await self._visit(scope, replay(body, receive), send)
