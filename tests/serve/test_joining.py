@@ -142,6 +142,7 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     assert answer.headers["location"] == link
     assert link in (home := stranger.get("/me").text)
     assert "You have sent nothing yet." in home
+    assert "/sign-out" not in home, "who joined by a link could not come back"
     assert here.upload(stranger, link).status_code == 303
     assert 'data-status="pending_score"' in stranger.get("/me").text
     world = here.service.world
