@@ -1,4 +1,4 @@
-"""What a folder records of its jobs: `job.json`, or with labels a file for each job in `jobs/`."""
+"""The records of a folder's jobs: `job.json`, or with labels a file for each job in `jobs/`."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class JobFiles:
         self._folder = store.root / JOBS
 
     def path_of(self, name: str | None) -> Path:
-        """Where the record of a label or of a job is; `job.json` without a name."""
+        """The path of the record of a label or a job; without a name, `job.json`."""
         return self._main if name is None else self._folder / f"{name}{_ENDING}"
 
     def read(self, path: Path) -> JobFile | UnreadableJobFile | None:
-        """One record, or what can be read of it; None if there is none.
+        """One record, or its readable part; None if it does not exist.
 
         Raises:
-            ConfigurationError: it is too large or no plain file.
+            ConfigurationError: the record is too large, or is not a plain file.
         """
         content = self._store.read(path)
         return None if content is None else read_job_file(content)
@@ -50,12 +50,12 @@ class JobFiles:
         """The records of the jobs with labels, in the order of their names.
 
         Raises:
-            ConfigurationError: they are more than this package writes, or no plain files.
+            ConfigurationError: there are more records than this package writes, or one is not a plain file.
         """
         return {path: read_job_file(content) for path, content in self._contents().items()}
 
     def note(self, job_id: str, job: ShownJob, writer: Writer) -> None:
-        """Replace the job of each record of it by the job as last seen.
+        """Update the job in each of its records to the job as last seen.
 
         Raises:
             ConfigurationError: it cannot be written.
@@ -116,7 +116,7 @@ class JobFiles:
         self._store.replace(path, job_file.encode())
 
     def remove(self, path: Path) -> None:
-        """Remove a record that bought nothing."""
+        """Remove the record of an order that bought nothing."""
         self._store.remove(path)
 
     def _make_room(self, path: Path, writer: Writer) -> None:
@@ -126,10 +126,10 @@ class JobFiles:
 
 
 def is_record(name: str) -> bool:
-    """Whether a file in `jobs/` is a record, and not one in the making."""
+    """Whether a file in `jobs/` is a complete record."""
     return name.endswith(_ENDING) and not name.startswith(".")
 
 
 def with_label(job_file: JobFile, label: str | None) -> JobFile:
-    """The record with the label that its files have."""
+    """The record with the label of its files."""
     return job_file if label is None else replace(job_file, label=label)

@@ -1,4 +1,4 @@
-"""`campaign.json` in the folder of a campaign, and what its orders write there."""
+"""`campaign.json` in the folder of a campaign, and the records of its orders there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ._store import store_at
 
 
 class LedgerFile:
-    """The ledger of a campaign. Whoever writes has the lock of the folder.
+    """The ledger of a campaign. The caller locks the folder before writing.
 
     Attributes:
         path: the folder.
@@ -38,7 +38,7 @@ class LedgerFile:
         self._exists = False
 
     def read(self) -> Ledger | UnreadableLedger | None:
-        """What the file says, or what can be read of it; None if there is none.
+        """The ledger, or its readable part; None if the file does not exist.
 
         Raises:
             ConfigurationError: it is too large, or no plain file.
@@ -50,7 +50,7 @@ class LedgerFile:
         return found
 
     def exists(self) -> bool:
-        """Whether there is a ledger, whatever it contains.
+        """Whether the ledger exists, with any content.
 
         Raises:
             ConfigurationError: it cannot be looked at.
@@ -58,11 +58,11 @@ class LedgerFile:
         return self._store.exists(self.path / LEDGER_FILE)
 
     def location(self) -> str:
-        """The whole path or URL of the folder: the campaign's name, if it has no other."""
+        """The absolute path or URL of the folder, which identifies a campaign without a name."""
         return str(self.path.resolve() if isinstance(self._store, Local) else self.path)
 
     def rows_of(self) -> frozenset[str]:
-        """The jobs that the rows of the folder name.
+        """The ids of the jobs in the rows of the folder.
 
         Raises:
             ConfigurationError: a manifest cannot be read.
@@ -71,7 +71,7 @@ class LedgerFile:
         return frozenset(str(record.job_id) for each in manifests for record in each.records.values())
 
     def recorded(self) -> frozenset[str]:
-        """The jobs of campaigns that the folder has records of.
+        """The ids of the campaigns' jobs that the folder has records of.
 
         Raises:
             ConfigurationError: the records cannot be read.
@@ -81,11 +81,11 @@ class LedgerFile:
         return frozenset(str(job["id"]) for job in shown if campaign_of(job) is not None)
 
     def is_of_one_job(self) -> bool:
-        """Whether the folder was made for one job, without labels."""
+        """Whether the folder is that of one job, without labels."""
         return self._store.exists(self.path / JOB_FILE)
 
     def write(self, ledger: Ledger) -> None:
-        """Write the ledger in one step, and have it on the disk before anything is bought.
+        """Write the ledger in one step, and flush it to the disk before anything is bought.
 
         Raises:
             ConfigurationError: it cannot be written, or another program has created it.
@@ -101,7 +101,7 @@ class LedgerFile:
 
 
 def spent_in(path: str | os.PathLike[str]) -> tuple[int, frozenset[str]]:
-    """What the campaign of a folder has spent, less refunds, in US cents, and on which jobs; nothing without one.
+    """The US cents that the campaign of a folder has spent, minus refunds, and the jobs; 0 without a campaign.
 
     Raises:
         ConfigurationError: the ledger is too large, or no plain file.
@@ -114,7 +114,7 @@ def spent_in(path: str | os.PathLike[str]) -> tuple[int, frozenset[str]]:
 
 
 def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
-    """Write down a job of a campaign as last seen, if the folder is that of a campaign. The lock is held.
+    """Record a job as last seen, if the folder is that of a campaign. The caller holds the lock.
 
     Raises:
         ConfigurationError: it cannot be written.
@@ -126,16 +126,16 @@ def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
 
 
 def forget_order(dest: str | os.PathLike[str], key: str) -> Order:
-    """Give up an order whose job nobody knows; returns that order.
+    """Remove an order whose job is unknown, and return it.
 
     Raises:
         ConfigurationError: another process runs the campaign, or its ledger cannot be read or written.
-        InvalidArgumentError: there is no such order, or its job is known.
+        InvalidArgumentError: the order does not exist, or its job is known.
     """
     writer = store_at(dest, "dest").writer()
     file = LedgerFile(dest)
     file.read()
-    file.ledger.without(key)  # a folder that has no such order is not created
+    file.ledger.without(key)  # raises before a folder without the order is created
     if not writer.lock():
         raise ConfigurationError(f"another process is running the campaign in {file.path}; stop it first")
     try:
@@ -148,7 +148,7 @@ def forget_order(dest: str | os.PathLike[str], key: str) -> Order:
 
 
 class OrderRecord:
-    """The record of one order in the ledger: what `job.json` is to a folder of one job."""
+    """The record of one order in the ledger, like `job.json` in a folder of one job."""
 
     def __init__(self, file: LedgerFile, number: int, label: str) -> None:
         self._file = file
