@@ -1,4 +1,4 @@
-"""A dataset's folder. Every step leaves it in order for the next reader or writer."""
+"""A dataset's folder. Every step leaves it consistent for the next reader or writer."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Folder:
     """A dataset's folder while it is written to. One writer at a time: `lock` first.
 
     Args:
-        dest: where it is.
-        label: what the files of this run are labeled; None for a folder of one job, without labels.
+        dest: the path or URL of the folder.
+        label: the label of this run's files; None for a folder of one job, without labels.
     """
 
     def __init__(self, dest: str | os.PathLike[str], label: str | None = None) -> None:
@@ -52,17 +52,17 @@ class Folder:
         self._manifests: dict[str, Manifest] = {}
         # As they are until this run writes to one: read once, and whether there is one.
         self._before: dict[str, tuple[Manifest, bool]] = {}
-        # Rows are written by the threads that download.
+        # The threads that download write rows.
         self._rows = threading.Lock()
         self._stopped = self._closed = False
-        # The ids of files that must not come back; read when they are first needed.
+        # The ids of files that must not be downloaded again; read on first use.
         self._withdrawn: frozenset[str] | None = None
         self.decided = Decided()
         self._locked = False
 
     def lock(self) -> bool:
-        """Lock the folder if no other writer has it; create it if necessary. What was decided about its files, and
-        not done yet, is done.
+        """Lock the folder if no other writer has it; create it if necessary. Carries out the remaining decisions about
+        its files.
 
         Raises:
             ConfigurationError: it cannot be created or written to.
@@ -85,12 +85,12 @@ class Folder:
             self._before = {name: (each, bool(each.records)) for name, each in here.items()}
 
     def stop(self) -> None:
-        """Give up the files that are not yet in the folder. `close` writes the rows of the others in one step."""
+        """Drop the files that are not yet in the folder. `close` writes the rows of the others in one step."""
         self._stopped = True
         self._writer.stop()
 
     def close(self) -> None:
-        """Flush, and let the next writer in."""
+        """Flush and unlock the folder."""
         try:
             with self._rows:
                 self._closed = True
@@ -115,7 +115,7 @@ class Folder:
     def known_jobs(
         self, job_id: str | None = None
     ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
-        """What the folder records of its job, and where it does not, the jobs that the rows name.
+        """The recorded job; without a record, also the jobs that the rows name.
 
         Args:
             job_id: the job, where it is known; else the one of the folder, or of the label.
@@ -361,8 +361,7 @@ class Folder:
         return is_mixed_with(formats, self._kinds_here(), str(self.path))
 
     def take(self, store: Store, path: Path, record: Record, label: str | None, *, mixed: bool) -> None:
-        """Copy a file of another dataset, verified, and write its row; not one that is here, was withdrawn, or is
-        excluded.
+        """Copy a verified file of another dataset, and write its row; skip a file that is here, withdrawn, or excluded.
 
         Raises:
             ConfigurationError: it is missing or mismatched, or the folder cannot be written to.
@@ -520,13 +519,13 @@ class Folder:
         return {row.file_id: row.sha256 for row in rows if row.job_id == job_id}
 
     def of_others(self, job_id: str) -> frozenset[str]:
-        """The files that other jobs than this one have brought."""
+        """The ids of the files of other jobs."""
         with self._rows:
             rows = [row for manifest in self._manifests.values() for row in manifest.records.values()]
         return frozenset(row.file_id for row in rows if row.job_id != job_id)
 
     def unknown_submissions(self, job_id: str, *, old: bool = False) -> frozenset[str]:
-        """The submissions of a job of which rows know too little; `old`: those of rows of an earlier version alone."""
+        """The submissions of a job whose rows lack columns; with `old`, only those of rows of an earlier version."""
         with self._rows:
             for name in set(PLACES).difference(self._manifests) if old else ():
                 if self._read_once(name)[0].unknown_submissions(job_id, old=True):
@@ -553,7 +552,7 @@ class Folder:
                     self._manifest_named(name, None).set_columns(known)
 
     def write_rows(self) -> None:
-        """Write the rows that wait.
+        """Write the waiting rows.
 
         Raises:
             ConfigurationError: they cannot be written.
@@ -563,7 +562,7 @@ class Folder:
                 manifest.close()
 
     def catch_up(self) -> None:
-        """Write the rows that have waited for long.
+        """Write the rows that have waited for a long time.
 
         Raises:
             ConfigurationError: they cannot be written, or no file can be written any more.

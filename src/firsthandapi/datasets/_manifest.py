@@ -1,4 +1,4 @@
-"""The manifest of a folder: its rows, when each is written, and where the files are that they name."""
+"""The manifest of a folder: its rows, the time when each is written, and the paths of their files."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from ._store import Store, Writer
 if TYPE_CHECKING:
     from firsthandapi.types.file import File
 
-# Where manifests may be: beside job.json, or in a folder for each kind of media.
+# The folders that may contain a manifest: that of job.json, or one for each kind of media.
 PLACES = ("", *KINDS, "other")
-# Where a manifest can only be rewritten: once it lists a tenth of the files too few, or after this time.
+# If the manifest can only be rewritten: when it lacks a tenth of the files, or after this time.
 _REWRITE_SHARE = 10
 _REWRITE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where files come from, and where they go.
+    """The origin and the destination of files.
 
     Attributes:
-        job_id: the job that they are of.
-        mixed: whether the folder has a folder for each kind of media.
-        label: what they are labeled, or None.
+        job_id: the id of their job.
+        mixed: whether the folder has a subfolder for each kind of media.
+        label: their label, or None.
     """
 
     job_id: str
@@ -57,7 +57,7 @@ class Source:
 
 
 class Manifest:
-    """`metadata.jsonl` and the `data/` beside it: a row for each verified file."""
+    """`metadata.jsonl`, with a row for each verified file, and the folder `data/` next to it."""
 
     def __init__(self, store: Store, subfolder: str) -> None:
         self.subfolder = subfolder
@@ -66,28 +66,28 @@ class Manifest:
         self.path = folder / (EXCLUDED_ROWS if subfolder.startswith(EXCLUDED) else MANIFEST)
         self.data = folder / DATA
         self.records: dict[str, Record] = {}
-        # The file that has a name, by the names that any disk distinguishes.
+        # By name, the id of its file. Names that some disk does not distinguish are the same here.
         self._names: dict[str, str] = {}
         self._end = store.appender(self.path)
-        # Rows that wait to be written, where nothing can be appended to; and when that was last done.
+        # Rows to write, if nothing can be appended; and the time of the last write.
         self._waiting = 0
         self._written_at = time.monotonic()
-        # Whether the rows must be rewritten: a crash cut the last one, or two writers wrote some twice.
+        # Whether to rewrite the rows, because a crash cut the last one or two writers wrote some twice.
         self._untidy = False
-        # The files whose rows an earlier version wrote, and nobody has completed since.
+        # The files with incomplete rows of an earlier version.
         self._partial: set[str] = set()
-        # Of what the rows were read from or written to: a file that has not changed is not read row by row again.
+        # The hash of the file as last read or written: an unchanged file is not parsed again.
         self._digest = b""
-        # The folders of files that can be written to.
+        # The folders that are ready for writing.
         self._ready: set[Path] = set()
 
     def read(self) -> bool:
         """Read the rows, each checked; False if there is no manifest.
 
         Raises:
-            ConfigurationError: a row, or the way to its file, is not one of ours.
+            ConfigurationError: a row, or the path to its file, is not one of ours.
         """
-        # The folder of the whole dataset is the user's own word, and may be a link.
+        # The folder of the dataset itself may be a link, because the user passed it.
         for folder in ([self.folder] if self.subfolder else []) + [self.data]:
             self._store.refuse_link(folder)
         content = self._store.read(self.path, LARGEST_MANIFEST)
@@ -107,25 +107,25 @@ class Manifest:
         return True
 
     def refuse_links(self) -> None:
-        """Make sure that every file is in the folder itself.
+        """Check that no file is a link.
 
         Raises:
-            ConfigurationError: one is a link, which a program that reads the files would follow.
+            ConfigurationError: a file is a link, which a program that reads the files would follow.
         """
         for folder in self.folders():
             self._store.refuse_links_in(folder)
 
     def folders(self) -> list[Path]:
-        """Where files may be: `data/`, then the folder of each label in it."""
+        """The folders that may contain files: `data/`, then the folder of each label in it."""
         labels = {label_of(record) for record in self.records.values()} - {None}
         return [self.data, *(self.folder / data_folder(label) for label in sorted(map(str, labels)))]
 
     def file(self, record: Record) -> Path:
-        """Where the file of a row is."""
+        """The path of a row's file."""
         return self.folder / record.file_name
 
     def prepare(self, writer: Writer) -> None:
-        """Make the folders, and clear what a process that died has left half-done. The lock is held.
+        """Create the folders, and remove incomplete files of dead processes. The caller holds the lock.
 
         Raises:
             ConfigurationError: the folder cannot be written to.
@@ -135,10 +135,10 @@ class Manifest:
             self.rewrite()
 
     def open_folder(self, data: Path, writer: Writer) -> None:
-        """Make a folder of files ready to be written to: `data/`, or that of a label in it.
+        """Prepare a folder for writing: `data/`, or that of a label in it.
 
         Raises:
-            ConfigurationError: it is a link, or cannot be made.
+            ConfigurationError: the folder is a link, or cannot be created.
         """
         if data not in self._ready:
             self._store.refuse_link(data)
@@ -161,7 +161,7 @@ class Manifest:
         return True
 
     def adopt(self, file: File, source: Source, writer: Writer) -> bool:
-        """Take in a file that a process put in place without living to write its row."""
+        """Add the row of a file that a process put in place before it died."""
         path = self.path_of(file, source.label)
         size = self.size_of(path, writer)
         if size is None or file.content_hash is None or file.size_bytes not in (None, size):
@@ -173,7 +173,7 @@ class Manifest:
         return True
 
     def size_of(self, path: Path, writer: Writer) -> int | None:
-        """The size of a file of the manifest; None if it is not there. The lock is held."""
+        """The size of a file of the manifest; None if it is missing. The caller holds the lock."""
         self.open_folder(path.parent, writer)
         return writer.size_of(path)
 
@@ -185,12 +185,11 @@ class Manifest:
         )
 
     def path_of(self, file: File, label: str | None) -> Path:
-        """Where `file` is to be."""
+        """The path for `file`."""
         return self.location_of(file.id, file.content_type, label)
 
     def location_of(self, file_id: str, content_type: str | None, label: str | None) -> Path:
-        """Where a file is to be: beside the one that it replaces, under a name that no other file has, whatever the
-        case of its letters."""
+        """The path for a file: next to the one that it replaces, with a name that no other file has, ignoring case."""
         former = self.records.get(file_id)
         folder = data_folder(label if former is None else label_of(former))
         name = file_name_on_disk(file_id, content_type)
@@ -199,7 +198,7 @@ class Manifest:
         return self.folder / folder / name
 
     def add(self, record: Record) -> None:
-        """Write a row; where nothing can be appended to, with others after it.
+        """Write a row. If nothing can be appended, write it later, with others.
 
         Raises:
             ConfigurationError: it cannot be written.
@@ -210,12 +209,12 @@ class Manifest:
         if former is None and (first or self._end is not None):
             try:
                 if first or self._end is None:
-                    # Loaders refuse an empty manifest, so it comes into being with a row.
+                    # Loaders refuse an empty manifest, so create it with a row.
                     self.rewrite()
                 else:
                     self._end.add(manifest_line(record))
             except BaseException:
-                # Known, but on no disk, it would pass for done when its file is tried again.
+                # A row that is not on disk must not stay known, or a retry of its file would skip it.
                 del self.records[record.file_id]
                 raise
         elif former != record:
@@ -223,12 +222,12 @@ class Manifest:
             self.catch_up()
 
     def keep(self, record: Record) -> None:
-        """Have a row written by `close`, with all others."""
+        """Let `close` write a row with all others."""
         self.records[record.file_id] = in_place_of(record, self.records.get(record.file_id))
         self._waiting += 1
 
     def unknown_submissions(self, job_id: str, *, old: bool) -> set[str]:
-        """The submissions of a job of which rows know too little; `old`: those of rows of an earlier version alone."""
+        """The submissions of a job whose rows lack columns; with `old`, only those of rows of an earlier version."""
         return {
             row.submission_id
             for row in self.records.values()
@@ -280,7 +279,7 @@ class Manifest:
             self._store.remove_all(folder, names)
 
     def catch_up(self) -> None:
-        """Write the rows that wait, if they are many or have waited for long.
+        """Write the waiting rows if there are many or they have waited for a long time.
 
         Raises:
             ConfigurationError: they cannot be written.
@@ -306,12 +305,12 @@ class Manifest:
         self._waiting, self._written_at = 0, time.monotonic()
 
     def remove_empty(self) -> None:
-        """Remove the folders of labels that have no file: loaders would take each for a class."""
+        """Remove the empty folders of labels, because loaders would treat each as a class."""
         for folder in self._ready - {self.data}:
             self._store.remove_all(folder, ())
 
     def close(self) -> None:
-        """Write the rows that wait, and flush them to the disk.
+        """Write the waiting rows, and flush them to the disk.
 
         Raises:
             ConfigurationError: that failed.
@@ -323,10 +322,10 @@ class Manifest:
 
 
 def place_named(name: str) -> str:
-    """`name` if a manifest may be there: beside job.json, or in the folder of a kind of media.
+    """Check that a manifest may be in the folder `name`, and return it.
 
     Raises:
-        ConfigurationError: no manifest is there.
+        ConfigurationError: it is neither the folder of job.json nor that of a kind of media.
     """
     if name not in PLACES:
         raise ConfigurationError(
