@@ -155,3 +155,30 @@ def test_a_port_in_use(dataset: Dataset) -> None:
     for port in (-1, 70000, "8080"):
         with pytest.raises(InvalidArgumentError, match="port"):
             dataset.review(port=port)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # what a program may pass
+
+
+def test_what_happens_beside_it(dataset: Dataset) -> None:
+    """A page that is loaded again shows what a run brought and others decided; only its own decisions are reported."""
+    ids = [row.file_id for row in dataset]
+    ended: list[tuple[Decision, ...]] = []
+    with reviewing(dataset, ended) as client:
+        client.get("")
+        Dataset.open(dataset.path).exclude(ids[0], by="bob")
+        assert client.get("rows").json()["rows"][0]["state"] == "excluded"
+        client.post("decisions", json={"action": "accept", "ids": ids[1:]})
+    assert [each.file_id for each in ended[0]] == ids[1:]
+
+
+def test_a_file_that_became_a_link_is_not_followed(dataset: Dataset, tmp_path: Path) -> None:
+    """Nor is a type believed that no header can have."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(picture("green"))
+    with reviewing(dataset) as client:
+        (dataset.path / dataset.records[0].file_name).unlink()
+        (dataset.path / dataset.records[0].file_name).symlink_to(secret)
+        for place in ("files", "thumbnails"):
+            assert client.get(f"{place}/{dataset.records[0].file_id}").status_code == 404
+    odd = folder_of(tmp_path / "odd", [b"1", b"2"], content_type=["image/jpeg\r\nx: y", "image/\u1234"])
+    with reviewing(odd) as client:
+        types = [client.get(f"files/{row.file_id}").headers["content-type"] for row in odd]
+    assert types == ["application/octet-stream"] * 2

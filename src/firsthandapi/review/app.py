@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -27,7 +28,7 @@ from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
 from firsthandapi._visible import visible
 from firsthandapi.datasets import Dataset
-from firsthandapi.errors import ConfigurationError, FirstHandError
+from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.http import browsers
 from firsthandapi.server.http.gate import refusal
@@ -55,6 +56,7 @@ _MOST_THUMBNAILS = 4000
 _LARGEST_PICTURE = 64 << 20
 # A page that is loaded again leaves, and comes back.
 _GONE_SECONDS = 5.0
+_MEDIA_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]+")
 
 
 def review(
@@ -123,9 +125,10 @@ class ReviewPage:
     def __init__(self, dataset: Dataset, *, by: str | None = None) -> None:
         self._dataset = dataset
         self._by = by
-        self._before = len(dataset.decisions)
+        self._decided: list[Decision] = []
         self._rows_by_id = _by_id(dataset)
-        self._lock = threading.Lock()
+        # Deciding takes a while in a large folder; pictures do not wait for it.
+        self._deciding, self._lock = threading.Lock(), threading.Lock()
         self._done = threading.Event()
         self._left_at: float | None = None
         self._thumbnail = Bounded("firsthandapi.server.media.thumbnails:thumbnail")
@@ -171,22 +174,31 @@ class ReviewPage:
 
     def decided(self) -> tuple[Decision, ...]:
         """The decisions of this page so far, newest last."""
-        with self._lock:
-            return self._dataset.decisions[self._before :]
+        with self._deciding:
+            return tuple(self._decided)
 
     # --- what it shows ----------------------------------------------------------------------------------
 
     def _row(self, file_id: str) -> tuple[Record, Path]:
-        """A row and where its file is."""
-        with self._lock:
-            row = self._rows_by_id.get(file_id)
-            if row is not None:
-                return row, self._dataset.path_of(row)
-        raise ApiError(404, "not_found", "No such file is in this folder.")
+        """A row and where its file is. One that became a link since the folder was opened may lead anywhere."""
+        try:
+            row = self._rows_by_id[file_id]
+            path = self._dataset.path_of(row)
+        except (KeyError, InvalidArgumentError):
+            raise ApiError(404, "not_found", "No such file is in this folder.") from None
+        if not path.is_file() or (_is_local(path) and path.is_symlink()):
+            raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
+        return row, path
+
+    def _read_again(self) -> list[Record]:
+        """All rows, with those that a run has brought, and what others have decided."""
+        with self._deciding:
+            self._dataset._open_again()  # pyright: ignore[reportPrivateUsage] # of one house
+            self._rows_by_id = _by_id(self._dataset)
+            return list(self._rows_by_id.values())
 
     def _page(self, _: Request) -> Response:
-        with self._lock:
-            rows = list(self._rows_by_id.values())
+        rows = self._read_again()
         page = self._templates.get_template("review.html").render(
             name=visible(self._dataset.path.name),
             total=len(rows),
@@ -195,18 +207,14 @@ class ReviewPage:
         return Response(page, headers=browsers.HEADERS, media_type="text/html")
 
     def _rows(self, _: Request) -> Response:
-        with self._lock:
-            rows = list(self._rows_by_id.values())
-            newest = {each.file_id: each for each in self._dataset.decisions}
-            excluded = {row.file_id for row in self._dataset.excluded}
-            labels = self._dataset.labels
+        rows = self._read_again()
+        newest = {each.file_id: each for each in self._dataset.decisions}
+        excluded = {row.file_id for row in self._dataset.excluded}
         shown = [_shown(row, newest.get(row.file_id), row.file_id in excluded) for row in rows]
-        return _json({"rows": shown, "labels": labels})
+        return _json({"rows": shown, "labels": self._dataset.labels})
 
     def _duplicates(self, _: Request) -> Response:
-        with self._lock:
-            groups = self._dataset.duplicates()
-        return _json([[row.file_id for row in group] for group in groups])
+        return _json([[row.file_id for row in group] for group in self._dataset.duplicates()])
 
     def _picture(self, request: Request) -> Response:
         row, path = self._row(request.path_params["file_id"])
@@ -238,12 +246,10 @@ class ReviewPage:
 
     def _file(self, request: Request) -> Response:
         row, path = self._row(request.path_params["file_id"])
-        if not path.is_file():
-            raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
         # Bytes are shown as a picture, a sound, or a video, whatever they are, or not at all.
-        kind = kind_of(row.content_type)
-        media_type = row.content_type if kind is not None else "application/octet-stream"
-        if type(path) is type(Path()):
+        said = row.content_type or ""
+        media_type = said if kind_of(said) and _MEDIA_TYPE.fullmatch(said) else "application/octet-stream"
+        if _is_local(path):
             return FileResponse(path, headers=browsers.MEDIA_HEADERS, media_type=media_type)
         return StreamingResponse(_pieces(path), headers=browsers.MEDIA_HEADERS, media_type=media_type)
 
@@ -263,8 +269,9 @@ class ReviewPage:
         return Response(status_code=204)
 
     def _carry_out(self, decision: _Decision) -> None:
-        with self._lock:
+        with self._deciding:
             dataset = self._dataset
+            before = {(each.file_id, each.at) for each in dataset.decisions}
             try:
                 match decision.action:
                     case "accept":
@@ -281,6 +288,13 @@ class ReviewPage:
                 raise ApiError(409, "conflict", str(error)) from None
             finally:
                 self._rows_by_id = _by_id(dataset)
+                mine = {decision.action, *decision.ids}
+                self._decided += [
+                    each
+                    for each in dataset.decisions
+                    if (each.file_id, each.at) not in before
+                    and (each.by, {each.action, each.file_id} - mine) == (self._by, set())
+                ]
 
     def _end(self, _: Request) -> Response:
         self._done.set()
@@ -322,6 +336,10 @@ def _shown(row: Record, newest: Decision | None, is_excluded: bool) -> dict[str,
         for name, value in shown.items()
         if value is not None
     }
+
+
+def _is_local(path: Path) -> bool:
+    return type(path) is type(Path())
 
 
 def _name(row: Record) -> str:
