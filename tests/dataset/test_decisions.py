@@ -275,9 +275,15 @@ def _counted(function: Callable[..., Any], left: list[int]) -> Callable[..., Any
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links as POSIX has them")
 def test_a_link_in_the_place_of_what_was_excluded_is_refused(four_signs: Dataset, tmp_path: Path) -> None:
-    """Else files would leave the folder."""
+    """Else files would leave the folder. No decision is written."""
+    link = four_signs.path / ".excluded"
+    link.symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(ConfigurationError, match="is a link"):
+        four_signs.exclude("file_stop0")
+    assert not (four_signs.path / DECISIONS).exists()
+    link.unlink()
     four_signs.accept("file_stop0")
-    (four_signs.path / ".excluded").symlink_to(tmp_path, target_is_directory=True)
+    link.symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(ConfigurationError, match="is a link"):
         Dataset.open(four_signs.path)
 

@@ -302,10 +302,17 @@ def test_a_ledger_without_orders_keeps_its_campaign(connect: Connect, tmp_path: 
         assert json.loads(path.read_bytes())["campaign"] == key
 
 
-def test_a_folder_whose_files_are_links_is_refused_as_it_is_opened(world: World, tmp_path: Path) -> None:
-    """As DVC and git-annex leave it: `plan` and `run` say so too, and order nothing."""
+@pytest.mark.parametrize("excluded", [False, True])
+def test_a_folder_whose_files_are_links_is_refused_as_it_is_opened(
+    world: World, tmp_path: Path, excluded: bool
+) -> None:
+    """As DVC and git-annex leave it: `plan` and `run` say so too, of excluded files as well, and order nothing."""
     campaign = world.campaign(stop=2)
-    path = world.run(campaign).path_of(Dataset.open(world.dest).records[0])
+    dataset = world.run(campaign)
+    row = dataset.records[0]
+    if excluded:
+        dataset.exclude(row)
+    path = dataset.path_of(row)
     path.rename(tmp_path / "cached")
     path.symlink_to(tmp_path / "cached")
     client = world.client.campaigns

@@ -46,6 +46,7 @@ def write_down(store: Store, decisions: list[Decision]) -> None:
         ConfigurationError: they cannot be written.
     """
     path = store.root / DECISIONS
+    store.refuse_link(store.root / EXCLUDED)
     end = store.appender(path)
     if not any(map(decided_in(store).changes, decisions)):
         return

@@ -331,7 +331,7 @@ class Folder:
             ConfigurationError: a file is a link, as the caches of other tools make them.
         """
         if isinstance(self._store, Local):  # a bucket has no links
-            for manifest in self._manifests_here():
+            for manifest in (*self._manifests_here(), *self._hidden(decided_in(self._store))):
                 manifest.refuse_links()
 
     def _refuse_files(self, folder: Path) -> None:
