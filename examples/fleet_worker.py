@@ -19,7 +19,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from firsthandapi import DownloadError, FirstHandClient, NotFoundError
+from firsthandapi import AuthenticationError, FirstHandClient, PermissionDeniedError
 from firsthandapi.fleet import RedisRateLimiter
 
 # A worker that does not renew its lease for so many seconds has died: another does its job.
@@ -29,25 +29,33 @@ LEASE = int(os.environ.get("LEASE_SECONDS", "60"))
 def main(dest: str) -> None:
     url, me = os.environ["REDIS_URL"], uuid.uuid4().hex
     retry = Retry(ExponentialBackoff(cap=5, base=0.1), 60)  # Redis may restart, for five minutes
-    work = redis.Redis.from_url(url, decode_responses=True, socket_timeout=30, retry=retry)  # pyright: ignore[reportUnknownMemberType] # of redis
+    work: Any = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] # of redis
+        url,
+        decode_responses=True,
+        encoding_errors="surrogateescape",  # an entry may be anything
+        socket_timeout=30,
+        retry=retry,
+    )
     with FirstHandClient(rate_limiter=RedisRateLimiter(url)) as client, lease(work, me):
         while True:
             others = give_back(work, me)
             # The id moves to a list of this worker's, so a worker that dies loses no work.
-            taken = work.blmove("jobs", f"jobs:taken:{me}", timeout=min(5, LEASE))
-            if taken is None:
+            entry = work.blmove("jobs", f"jobs:taken:{me}", timeout=min(5, LEASE))
+            if entry is None:
                 if others:
                     continue  # one of them may die
                 break
-            job_id = str(taken)
+            job_id = entry.strip()
             try:
                 dataset = client.files.download_all(job_id, f"{dest}/{job_id}")
-            except (DownloadError, NotFoundError) as error:
-                print(f"{job_id}: {error}")
+            except (AuthenticationError, PermissionDeniedError):
+                raise  # as every job would
+            except Exception as error:  # one bad entry must not stop the fleet
+                print(f"{job_id!a}: {error!a}")
                 work.rpush("jobs:failed", job_id)
             else:
                 print(f"{job_id}: {len(dataset)} files")
-            work.lrem(f"jobs:taken:{me}", 1, job_id)
+            work.lrem(f"jobs:taken:{me}", 1, entry)
 
 
 @contextmanager

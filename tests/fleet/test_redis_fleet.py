@@ -459,15 +459,20 @@ class Fleet:
 @pytest.mark.slow
 @needs_redis
 def test_a_worker_fleet_downloads_every_job_once(redis: Redis, tmp_path: Path) -> None:
-    """Three workers of the example share a list of jobs: each job's files are in its folder, without one 429."""
+    """Three workers of the example share a list of jobs: each job's files are in its folder, without one 429. What is
+    no job, or has no folder, ends in the list of failures, and stops nobody."""
     with MockServer(speed=0, workers=False) as server, server.client() as client:
         server.rate_limit = None
         fleet = Fleet(server, redis, tmp_path / "jobs")
-        jobs = [completed_job(server, 3) for _ in range(6)]
-        fleet.work.rpush("jobs", "job_unknown", *jobs)
+        blocked, *jobs = [completed_job(server, 3) for _ in range(7)]
+        (tmp_path / "jobs").mkdir()
+        (tmp_path / "jobs" / blocked).write_text("a file in the way", encoding="utf-8")
+        bad = ["job_unknown", "job_01JP/../bad", b"job_\xff", blocked]
+        fleet.work.rpush("jobs", *bad, f"{jobs[0]}\r", *jobs[1:])
         processes = [fleet.start() for _ in range(3)]
         assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
-        assert fleet.work.lrange("jobs:failed", 0, -1) == [b"job_unknown"]
+        failed = {each if isinstance(each, bytes) else each.encode() for each in bad}
+        assert set(fleet.work.lrange("jobs:failed", 0, -1)) == failed
         fleet.work.delete("jobs:failed")
         fleet.check(jobs)
         assert client.me()
