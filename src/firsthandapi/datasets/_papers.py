@@ -56,7 +56,8 @@ class Card:
         path: the dataset card, README.md.
         croissant: the Croissant metadata, croissant.json.
         missing: the statements that only a person can make and that are missing, by their names in the Croissant
-            metadata, such as `license` or `rai:dataLimitations`. Pass them to `write_card`.
+            metadata, such as `license` or `rai:dataLimitations`. Pass them to `write_card`. Also `datePublished`, as
+            long as no file has a date.
     """
 
     path: Path

@@ -130,19 +130,30 @@ def test_each_kind_of_file_is_described() -> None:
 
 
 def test_columns_have_types() -> None:
-    """Times are times if all of them are, else text; a label refers to the labels."""
+    """A label refers to the labels."""
     fields = sets(made())["rows"]
     assert fields["created_at"]["dataType"] == fields["captured_at"]["dataType"] == "sc:DateTime"
     assert fields["ai_star_rating"]["dataType"] == "sc:Integer"
     assert fields["worker_id"]["equivalentProperty"] == "prov:wasAttributedTo"
     assert fields["label"]["references"] == {"field": {"@id": "labels/name"}}
-    for text in ("yesterday", "0001-01-01T00:00:00Z"):
-        odd = made(subfolders={"": [replace(ROWS[0], created_at=text), *ROWS[1:]]})
-        assert sets(odd)["rows"]["created_at"]["dataType"] == "sc:Text"
-        assert odd["rai:dataCollectionTimeframe"][0] == "2026-01-04T00:00:00Z"
     bare = made(subfolders={"": [replace(row, label=None) for row in ROWS]})
     assert "labels" not in sets(bare)
     assert "references" not in sets(bare)["rows"]["label"]
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z"])
+def test_what_is_no_time_is_no_date(text: str) -> None:
+    """A stranger's row may say anything: it makes no date, and no column that a version of pandas reads as times."""
+    rows = [replace(ROWS[0], created_at=text, captured_at=text), *ROWS[1:]]
+    odd = made(subfolders={"": rows})
+    fields = sets(odd)["rows"]
+    assert ("created_at" in fields) == ("captured_at" in fields) == (not text)
+    assert odd["rai:dataCollectionTimeframe"][0] == "2026-01-04T00:00:00Z"
+    assert (odd["dateCreated"], odd["datePublished"]) == ("2026-01-04", "2026-01-05")
+    assert " from 2026-01-04 to 2026-01-05 in" in odd["description"]
+    bare = facts(said=ALL, subfolders={"": rows[:1]})
+    assert "datePublished" not in json.loads(croissant_of(bare, None))
+    assert missing_of(bare) == missing_of(facts(said=ALL, subfolders={})) == ("datePublished",)
 
 
 def test_what_the_rows_prove_is_not_missing() -> None:

@@ -43,6 +43,10 @@ def test_what_was_said_is_read_again() -> None:
     [
         ("url", "example.org"),
         ("url", "ftp://example.org"),
+        ("url", "https://"),
+        ("url", "https://["),
+        ("creator", {"name": "Ada", "url": "javascript:alert(1)"}),
+        ("creator", {"name": "Ada", "url": "https://"}),
         ("creator", {"url": "https://example.org"}),
         ("creator", {"name": "Ada", "type": "Robot"}),
         ("creator", {"name": "Ada", "phone": "1"}),

@@ -9,7 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
@@ -218,10 +219,10 @@ def summary_of(facts: Facts) -> str:
     records = facts.records
     workers = {record.worker_id for record in records} - {None}
     by = f" by {count_of(len(workers), 'worker')}" if workers else ""
-    days = sorted(record.created_at[:10] for record in records if record.created_at)
-    when = f" from {_text(days[0])} to {_text(days[-1])}" if days else ""
+    days = days_of(records)
+    when = f" from {days[0]} to {days[-1]}" if days else ""
     if days and days[0] == days[-1]:
-        when = f" on {_text(days[0])}"
+        when = f" on {days[0]}"
     cents = facts.spent_cents + sum(
         (job.price_per_file_cents or 0) * sum(record.job_id == job.id for record in records)
         for job, _ in facts.jobs
@@ -233,6 +234,21 @@ def summary_of(facts: Facts) -> str:
         f"{count_of(len(records))}{by}, made by people{when} in {jobs} of FirstHandAPI{paid}. "
         f"Version {facts.version}. The SHA-256 of each file is in its row of `metadata.jsonl`."
     )
+
+
+def days_of(records: Iterable[Record]) -> list[str]:
+    """The days on which files were created, in order. A row may say anything; what is no time is left out."""
+    times = (record.created_at for record in records)
+    return sorted(datetime.fromisoformat(each).date().isoformat() for each in times if is_time(each))
+
+
+def is_time(text: str | None) -> TypeGuard[str]:
+    """Whether every version of pandas also reads the text as a time: older ones count nanoseconds, which limits the
+    range."""
+    try:
+        return text is not None and 1678 <= datetime.fromisoformat(text).year < 2262
+    except ValueError:
+        return False
 
 
 def _said(facts: Facts) -> Iterator[tuple[str, object]]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, cast
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.files.kinds import KINDS, kind_of
 
-from .card import SPDX, Facts, main_kind, summary_of
+from .card import SPDX, Facts, days_of, is_time, main_kind, summary_of
 from .manifest import COLUMNS, MANIFEST, Record, column_types
 from .statements import MORE, NEEDED
 
@@ -71,9 +70,11 @@ _FILE_NAME = r"^(?:.*/)?([^/]+)$"
 
 
 def missing_of(facts: Facts) -> tuple[str, ...]:
-    """The names of metadata that only a person can provide, and that are missing."""
+    """The names of metadata that are missing: what only a person can provide, and the date of publication if no file
+    has a date."""
     known = {"license": facts.license, "has_synthetic_data": _has_synthetic(facts.records)}
-    return tuple(term for name, term in NEEDED.items() if facts.said.get(name, known.get(name)) is None)
+    terms = [term for name, term in NEEDED.items() if facts.said.get(name, known.get(name)) is None]
+    return (*terms, *(() if days_of(facts.records) else ("datePublished",)))
 
 
 def splits_of(facts: Facts) -> bytes:
@@ -88,7 +89,7 @@ def splits_of(facts: Facts) -> bytes:
 
 def croissant_of(facts: Facts, splits_sha256: str | None) -> bytes:
     """The Croissant metadata; `splits_sha256` is the hash of `splits.jsonl`, or None if there is none."""
-    days = sorted(record.created_at[:10] for record in facts.records if record.created_at)
+    days = days_of(facts.records)
     license_ = facts.license
     kinds = {kind_of(record.content_type) for record in facts.records}
     document: dict[str, Any] = {
@@ -202,9 +203,7 @@ def _agent(id_: str, label: str, kind: str = "") -> dict[str, Any]:
 
 
 def _times_of(records: Iterable[Record]) -> list[str]:
-    return sorted(
-        record.created_at for record in records if record.created_at and _is_time(record.created_at)
-    )
+    return sorted(record.created_at for record in records if is_time(record.created_at))
 
 
 def _has_synthetic(records: Iterable[Record]) -> bool | None:
@@ -312,8 +311,11 @@ def _fields(
                 field["source"]["transform"] = {"jsonPath": member}
                 yield field
             continue
-        times = column in _TIMES and all(_is_time(each) for row in rows if (each := getattr(row, column)))
-        field = _column(name, manifest, column, "sc:DateTime" if times else _TYPES[shape])
+        if column in _TIMES and not all(is_time(each) for row in rows if (each := getattr(row, column))):
+            # pandas reads odd texts in columns of these names as times, or does not, depending on its version, and
+            # mlcroissant cannot load a field of the other type.
+            continue
+        field = _column(name, manifest, column, "sc:DateTime" if column in _TIMES else _TYPES[shape])
         if column in _EQUIVALENT:
             field["equivalentProperty"] = _EQUIVALENT[column]
         if column == "file_name" and pictures:
@@ -366,14 +368,6 @@ def _pictures_in(rows: Iterable[Record]) -> set[str]:
 def _own_splits(rows: Iterable[Record]) -> list[str]:
     """The splits named in the user's own column `split`."""
     return sorted({name for row in rows if isinstance(name := row.extra.get("split"), str) and name})
-
-
-def _is_time(text: str) -> bool:
-    """Whether pandas can also read the text as a time: its range is limited, because it counts nanoseconds."""
-    try:
-        return 1678 <= datetime.fromisoformat(text).year < 2262
-    except ValueError:
-        return False
 
 
 def _within(subfolder: str, path: str) -> str:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import urlsplit
 
-from firsthandapi._core.files.dest import is_url
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .splits import check_parts
@@ -77,7 +77,11 @@ def check_text(value: object, field: str) -> str:
 
 def _check_url(value: object, field: str) -> str:
     url = check_text(value, field)
-    if not is_url(url) or not url.lower().startswith(("https://", "http://")):
+    try:
+        whole = urlsplit(url).scheme in ("https", "http") and urlsplit(url).hostname
+    except ValueError:  # as of https://[
+        whole = None
+    if not whole:
         raise InvalidArgumentError(f"{field} must be the https URL of a page", field=field)
     return url
 
@@ -91,8 +95,10 @@ def _check_creator(value: object, field: str) -> dict[str, str]:
             f"{field} must be a name, or a dict with name and perhaps type (Organization or Person), url, and email",
             field=field,
         )
-    checked = {key: check_text(text, f"{field}.{key}") for key, text in given.items() if key != "type"}
-    return {"type": str(kind), "name": check_text(given.get("name"), field), **checked}
+    checked = {"name": check_text(given.get("name"), field)}
+    for key in sorted(given.keys() & {"url", "email"}):
+        checked[key] = (_check_url if key == "url" else check_text)(given[key], f"{field}.{key}")
+    return {"type": str(kind), **checked}
 
 
 def _check_texts(value: object, field: str) -> list[str]:
