@@ -23,7 +23,7 @@ import pytest
 
 from dataset.support import JOB, api, completed_job, downloads
 from firsthandapi import ConfigurationError, DownloadError, IntegrityError, InvalidArgumentError
-from firsthandapi.filesystem import FirstHandFileSystem
+from firsthandapi.filesystem import FirstHandFileSystem, _account
 from firsthandapi.testing import MockServer
 
 
@@ -185,7 +185,7 @@ def test_nothing_can_be_written(
     before = len(server.requests)
     with pytest.raises(io.UnsupportedOperation, match="download_all"):
         change(files, path, str(tmp_path / "x"))
-    assert not [r for r in server.requests[before:] if r.method not in ("GET", "POST") or "/jobs" in r.path]
+    assert {request.method for request in server.requests[before:]} <= {"GET"}
 
 
 def test_no_key_leaves_with_it(
@@ -465,6 +465,62 @@ def test_the_listed_size_and_hash_bind_a_whole_read(
         with pytest.raises(IntegrityError, match=path.partition("/")[2].partition(".")[0]):
             read()
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("pages", [_account._MOST_LOOKED, 1], ids=["small", "large"])
+def test_a_whole_read_of_a_path_that_nobody_listed_is_bound_too(
+    server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    """A worker process knows a path alone: a captive portal's page does not become the file, of whatever job."""
+    monkeypatch.setattr(_account, "_MOST_LOOKED", pages)
+    job_id = completed_job(server, 101)
+    with server.client() as client:
+        path = f"{job_id}/{client.files.list(job_id).data[-1].id}.jpg"
+    local = tmp_path / "x"
+    files = FirstHandFileSystem(skip_instance_cache=True)
+    for read in (
+        lambda: files.cat_file(path),
+        lambda: files.cat_file(path, 0, 10**9),
+        lambda: files.cat([path])[path],
+        lambda: files.cat_ranges([path], 0, None, on_error="raise")[0],
+        lambda: files.open(path).read(),
+        lambda: _in_parts(files.open(path, block_size=64)),
+        lambda: files.get(path, str(local)) or local.read_bytes(),
+        lambda: files.get_file(path, str(local)) or local.read_bytes(),
+    ):
+        files.invalidate_cache()
+        before = len(server.requests)
+        _portal(server, 10)
+        with pytest.raises(IntegrityError):
+            read()
+        server.faults.clear()
+        assert not local.exists()
+        assert len(api(server, before)) <= 2 + 10
+        files.invalidate_cache()
+        before = len(server.requests)
+        with files.open(path) as file:
+            first = file.read(1)
+            assert len(server.requests) - before <= 5
+            assert first + file.read() == read()
+        local.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("pages", [_account._MOST_LOOKED, 1], ids=["small", "large"])
+def test_a_path_is_of_its_job_and_its_type(
+    server: MockServer, files: FirstHandFileSystem, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    """The service finds a file by its id alone; a path of another job, or with another ending, has no file."""
+    monkeypatch.setattr(_account, "_MOST_LOOKED", pages)
+    job_id, other = completed_job(server, 101), completed_job(server, 101)
+    with server.client() as client:
+        file_id = client.files.list(job_id).data[-1].id
+    for path in (f"{other}/{file_id}.jpg", f"job_01JPNONE/{file_id}.jpg", f"{job_id}/{file_id}.png"):
+        for read in (files.info, files.cat_file, files.sign, lambda path: files.open(path).read()):
+            files.invalidate_cache()
+            with pytest.raises(FileNotFoundError):
+                read(path)
+            files.invalidate_cache()
+            assert not files.exists(path)
 
 
 def test_other_bytes_of_the_same_length_are_found(server: MockServer, files: FirstHandFileSystem) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 # cheaper.
 _MOST_ALONE = 8
 _PAGE = 100
+# The first byte of a part costs five requests: these pages, a URL, and two downloads.
+_MOST_LOOKED = 2
 # How many seconds files that cannot be read are taken to be there after one of their job was.
 _STILL_THERE = 10
 
@@ -68,6 +70,7 @@ class Account:
         self._manifests: dict[str, bytes] = {}
         self._urls: dict[str, tuple[str, datetime | None]] = {}
         self._alone: Counter[str] = Counter()
+        self._large: set[str] = set()  # jobs with more pages than a part may cost
         self._there_until: dict[str, float] = {}
         self._listing: dict[str, threading.RLock] = {}
         # fsspec keeps its file systems for as long as the program runs.
@@ -87,6 +90,7 @@ class Account:
         for each in [job_id] if job_id else [*self._files]:
             self._files.pop(each, None)
             self._manifests.pop(each, None)
+        self._large.discard(job_id) if job_id else self._large.clear()
 
     def files(self, job_id: str, *, refresh: bool = False) -> dict[str, File]:
         """A job's files by their names, listed once.
@@ -96,23 +100,35 @@ class Account:
         """
         with self._lock(job_id):
             known = self._files.get(job_id)
-            if known is not None and not refresh:
-                return known
-            from firsthandapi.types._base import (
-                fitting,  # pydantic, which an import of this module does not load
-            )
+            return known if known is not None and not refresh else self._listed(job_id) or {}
 
-            files: dict[str, File] = {}
-            try:
-                for file in map(fitting, self.client.files.list(id_in(job_id, job_id), min_score=1)):
+    def files_if_few(self, job_id: str) -> dict[str, File] | None:
+        """As `files`, but None for a job that is not listed yet and has many pages."""
+        with self._lock(job_id):
+            known = self._files.get(job_id)
+            if known is None and job_id not in self._large:
+                known = self._listed(job_id, most_pages=_MOST_LOOKED)
+            return known
+
+    def _listed(self, job_id: str, *, most_pages: int | None = None) -> dict[str, File] | None:
+        from firsthandapi.types._base import fitting  # pydantic, which an import of this module does not load
+
+        files: dict[str, File] = {}
+        try:
+            page = self.client.files.list(id_in(job_id, job_id), min_score=1)
+            for number, each in enumerate(page.pages(), 1):
+                for file in map(fitting, each.data):
                     files[file_name_on_disk(file.id, file.content_type)] = file
                     if file.download_url is not None:
                         self._urls[file.id] = file.download_url, file.download_url_expires_at
-            except NotFoundError:
-                raise FileNotFoundError(job_id) from None
-            self._manifests.pop(job_id, None)
-            self._files[job_id] = files
-            return files
+                if number == most_pages and each.has_more:
+                    self._large.add(job_id)
+                    return None
+        except NotFoundError:
+            raise FileNotFoundError(job_id) from None
+        self._manifests.pop(job_id, None)
+        self._files[job_id] = files
+        return files
 
     def manifest(self, job_id: str) -> bytes:
         """A job's files as the rows of a dataset."""
@@ -123,10 +139,13 @@ class Account:
             self._manifests[job_id] = found
         return found
 
-    def read(self, job_id: str, name: str, start: int, end: int | None) -> tuple[bytes, int]:
+    def read(
+        self, job_id: str, name: str, start: int, end: int | None, *, bound: bool = True
+    ) -> tuple[bytes, int]:
         """The bytes of a file from `start` up to `end`, None for its end, and its size.
 
-        The listed size binds every read, the listed SHA-256 a read of the whole file.
+        The listed size binds every read, the listed SHA-256 a read of the whole file, for which a job is listed unless
+        the caller does it (`bound`).
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -136,7 +155,7 @@ class Account:
         if name == MANIFEST:
             content = self.manifest(job_id)
             return content[start:end], len(content)
-        file_id, file = self._find(job_id, name)
+        file_id, file = self._find(job_id, name, whole=bound and start == 0 and end is None)
         given: str | None = None
 
         def url_of(stale: bool) -> str:
@@ -146,7 +165,7 @@ class Account:
 
         reader = self.readers.take()
         try:
-            return reader.read(
+            content, size = reader.read(
                 file_id,
                 url_of,
                 start,
@@ -158,6 +177,9 @@ class Account:
             raise self._judged(job_id, name, error) from None
         finally:
             self.readers.give_back(reader)
+        if file is None and bound and start == 0 and len(content) == size:  # the part was the whole
+            return self.read(job_id, name, 0, None)
+        return content, size
 
     def prepare(self, places: Iterable[tuple[str, str]]) -> None:
         """Before many files are read: list the jobs of those whose URLs would cost more requests one by one."""
@@ -245,7 +267,7 @@ class Account:
         Raises:
             FileNotFoundError: there is no such file.
         """
-        file_id, _ = self._find(job_id, name)
+        file_id, _ = self._find(job_id, name, whole=True)
         try:
             return self._refreshed(file_id)
         except NotFoundError:
@@ -270,17 +292,19 @@ class Account:
                 self._there_until[job_id] = time.monotonic() + _STILL_THERE
         return error
 
-    def _find(self, job_id: str, name: str) -> tuple[str, File | None]:
-        """The id of a file, and what is listed of it."""
+    def _find(self, job_id: str, name: str, *, whole: bool) -> tuple[str, File | None]:
+        """The id of a file, and what is listed of it: None is for a part alone, of a job that is large."""
         path = f"{job_id}/{name}"
+        file_id = id_in(name.partition(".")[0], path)
         self._list_if_cheaper(id_in(job_id, path))
-        files = self.known(job_id)
-        if not name or (files is not None and name not in files):
+        # A URL says neither of which job a file is, nor its type, size, and hash.
+        files = self.files(job_id) if whole else self.files_if_few(job_id)
+        if files is not None and name not in files:
             raise FileNotFoundError(path)
-        return id_in(name.partition(".")[0], path), None if files is None else files.get(name)
+        return file_id, None if files is None else files[name]
 
     def _wanted(self, job_id: str, name: str, target: Path) -> Wanted:
-        file_id, file = self._find(job_id, name)
+        file_id, file = self._find(job_id, name, whole=True)
         url, expires_at = self._urls.get(file_id, (None, None))
         return Wanted(
             file_id=file_id,

@@ -116,6 +116,10 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         Raises:
             FileNotFoundError: there is no such job or file.
         """
+        return self._info(path, listed=True)
+
+    def _info(self, path: str, *, listed: bool) -> dict[str, Any]:
+        """As `info`; unless `listed`, the size alone of a file whose job is large and was not listed."""
         job_id, name = _parts(path)
         if not job_id:
             return _folder("")
@@ -129,22 +133,23 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
                 except NotFoundError:
                     raise FileNotFoundError(path) from None
             return _folder(job_id)
-        if (files := self._account.known(job_id)) is not None:
-            file = files.get(name)
-            if file is None:
-                raise FileNotFoundError(path)
-            entry = _entry(job_id, name, file)
-            if entry["size"] is None:  # the service may leave it out, but fsspec needs it to open the file
-                entry["size"] = self._account.read(job_id, name, 0, 1)[1]
-            return entry
-        # One file needs no list: the response to its URL contains its size.
-        size = self._account.read(job_id, name, 0, 1)[1]
-        return {"name": f"{job_id}/{name}", "size": size, "type": "file", "created": None}
+        id_in(name.partition(".")[0], path)
+        account, job_id = self._account, id_in(job_id, path)
+        files = account.files(job_id) if listed else account.files_if_few(job_id)
+        if files is None:
+            size = account.read(job_id, name, 0, 1, bound=False)[1]
+            return {"name": f"{job_id}/{name}", "size": size, "type": "file", "created": None}
+        if (file := files.get(name)) is None:
+            raise FileNotFoundError(path)
+        entry = _entry(job_id, name, file)
+        if entry["size"] is None:  # the service may leave it out, but fsspec needs it to open the file
+            entry["size"] = account.read(job_id, name, 0, 1)[1]
+        return entry
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """The bytes of a file from `start` up to `end`; negative numbers count from its end.
 
-        All bytes of a listed file are compared with its listed size and SHA-256; a part, with the size alone.
+        All bytes of a file are compared with its listed size and SHA-256; a part, with the size alone.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -152,7 +157,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
             DownloadError: it cannot be downloaded.
         """
         if (start or 0) < 0 or (end or 0) < 0:
-            size = self.info(path)["size"]
+            size = self._info(path, listed=False)["size"]
             start = max(size + start, 0) if start is not None and start < 0 else start
             end = max(size + end, 0) if end is not None and end < 0 else end
         if end is not None and end <= (start or 0):
@@ -289,10 +294,10 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         if mode != "rb":
             raise io.UnsupportedOperation(_READ_ONLY)
         options.pop("autocommit", None)
-        found = self.info(path)
+        found = self._info(path, listed=False)
         options.setdefault("size", found["size"])
         file = FirstHandFile(self, path, mode, block_size, **options)  # pyright: ignore[reportArgumentType] # None is its default
-        file.expect(found.get("sha256"))
+        file.expect(found.get("sha256"), listed="sha256" in found or _parts(path)[1] == MANIFEST)
         return file
 
     def created(self, path: str) -> datetime | None:
@@ -383,23 +388,44 @@ class FirstHandFile(AbstractBufferedFile):  # type: ignore[misc] # fsspec ships 
     """
 
     _sha256: str | None = None
+    _listed = True
 
-    def expect(self, sha256: str | None) -> None:
-        """Hash what is read from the beginning on, to compare it at the end."""
-        self._sha256 = sha256
+    def expect(self, sha256: str | None, *, listed: bool) -> None:
+        """Hash what is read from the beginning on, to compare it at the end; the job is then `listed` at the latest."""
+        self._sha256, self._listed = sha256, listed
         self._digest = hashlib.sha256()
         self._hashed = 0
 
+    def read(self, length: int | None = -1) -> bytes:
+        """So many bytes, or all that are left. What reaches the end is bound by the list."""
+        if not self._listed and (length is None or length < 0 or self.loc + length >= self.size):
+            found = self.fs.info(self.path)
+            self._sha256, self._listed = found["sha256"], True
+            if found["size"] != self.size:
+                raise self._differs(f"the storage has {self.size} bytes, but {found['size']} were promised")
+            self._compare()
+        return bytes(super().read(length))
+
     def _fetch_range(self, start: int, end: int) -> bytes:
-        content: bytes = self.fs.cat_file(self.path, start, end)
-        # What came whole has been compared, and downloaded again if it was wrong.
-        if self._sha256 and len(content) < self.size and start <= self._hashed < start + len(content):
+        content: bytes = self.fs._account.read(*_parts(self.path), start, end, bound=self._listed)[0]
+        # What came whole of a listed file has been compared, and downloaded again if it was wrong.
+        whole = self._listed and len(content) == self.size
+        if not whole and start <= self._hashed < start + len(content):
             self._digest.update(memoryview(content)[self._hashed - start :])
             self._hashed = start + len(content)
-            if self._hashed == self.size and self._digest.hexdigest() != self._sha256.strip().lower():
-                file_id = _parts(self.path)[1].partition(".")[0]
-                raise failure(file_id, "its SHA-256 differs from the promised one", mismatch=True)
+            self._compare()
         return content
+
+    def _compare(self) -> None:
+        if (
+            self._sha256
+            and self._hashed == self.size
+            and self._digest.hexdigest() != self._sha256.strip().lower()
+        ):
+            raise self._differs("its SHA-256 differs from the promised one")
+
+    def _differs(self, reason: str) -> Exception:
+        return failure(_parts(self.path)[1].partition(".")[0], reason, mismatch=True)
 
 
 def _parts(path: str) -> tuple[str, str]:
