@@ -19,9 +19,9 @@ import redis
 from flask import Flask, request
 
 from firsthandapi import WebhookSignatureError
-from firsthandapi.fleet import RedisStore
+from firsthandapi.fleet import RedisStore, StoreError
 from firsthandapi.types import WebhookEvent
-from firsthandapi.webhooks import EventRouter, unwrap
+from firsthandapi.webhooks import EventClaimedError, EventRouter, unwrap
 
 SECRETS = os.environ["FIRSTHAND_WEBHOOK_SECRET"].split()
 if not SECRETS:
@@ -29,7 +29,9 @@ if not SECRETS:
 URL = os.environ["REDIS_URL"]
 # An event that a worker took so many seconds ago and has not finished goes to another: longer than your work takes.
 LONGEST = int(os.environ.get("LONGEST_SECONDS", "300"))
-STREAM, GROUP = "firsthand:events", "workers"
+# An event whose work failed so often leaves the stream for another, where you can look at it.
+TRIES = int(os.environ.get("TRIES", "5"))
+STREAM, GROUP, FAILED = "firsthand:events", "workers", "firsthand:events:failed"
 events: Any = redis.Redis.from_url(URL, decode_responses=True)  # pyright: ignore[reportUnknownMemberType] # of redis
 
 app = Flask(__name__)
@@ -66,19 +68,31 @@ def work() -> None:
     except redis.ResponseError as error:
         if "BUSYGROUP" not in str(error):  # it exists
             raise
+    cursor = "0-0"  # further on each time, so that events that keep failing hide no others
     while True:
-        taken = events.xautoclaim(STREAM, GROUP, me, min_idle_time=LONGEST * 1000, count=1)[1]
+        cursor, taken, *_ = events.xautoclaim(STREAM, GROUP, me, LONGEST * 1000, cursor, count=1)
         if not taken:
             answer = events.xreadgroup(GROUP, me, {STREAM: ">"}, count=1, block=min(5, LONGEST) * 1000)
             taken = [entry for _, entries in answer for entry in entries]
         for number, fields in taken:
             try:
                 router.dispatch(WebhookEvent.model_validate_json(fields["body"]))  # a duplicate is skipped
+            except (EventClaimedError, StoreError) as error:
+                logging.warning("it stays in the stream, and is tried again: %s", error)
             except Exception:
-                logging.exception("it stays in the stream, and is tried again")
+                logging.exception("it failed")
+                if events.hincrby(f"{STREAM}:tries", number, 1) >= TRIES:
+                    events.xadd(FAILED, fields)
+                    finish(number)
             else:
-                events.xack(STREAM, GROUP, number)
-                events.xdel(STREAM, number)
+                finish(number)
+
+
+def finish(number: str) -> None:
+    """Let an event leave the stream."""
+    events.xack(STREAM, GROUP, number)
+    events.hdel(f"{STREAM}:tries", number)
+    events.xdel(STREAM, number)
 
 
 if __name__ == "__main__":

@@ -153,3 +153,28 @@ def test_work_that_fails_is_done_later_by_whoever_lives(running: tuple[Queue, Re
     with worker(receiver) as process:
         wait_until(lambda: queue.left() == 0, process)
     assert receiver.noted() == [job_id]
+
+
+@pytest.mark.parametrize("running", [pytest.param("redis", marks=needs_redis)], indirect=True)
+def test_events_that_keep_failing_hide_no_others(
+    running: tuple[Queue, Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eleven that nobody can handle, and one behind them, were taken by a worker that died: that one is handled. What
+    has failed often enough leaves the stream for another."""
+    queue, receiver = running
+    assert isinstance(queue, Stream)
+    redis = queue.admin()
+    redis.xgroup_create("firsthand:events", "workers", mkstream=True)
+    for number in range(11):
+        redis.xadd("firsthand:events", {"body": f"{number} is no event"})
+    redis.xadd("firsthand:events", {"body": JOB_COMPLETED % ("evt_last", "last")})
+    redis.xreadgroup("workers", "dead", {"firsthand:events": ">"})
+    monkeypatch.setenv("TRIES", "1000")
+    with worker(receiver) as process:
+        wait_until(lambda: receiver.noted() == ["job_last"], process)
+    assert queue.left() >= 11
+    monkeypatch.setenv("TRIES", "2")
+    with worker(receiver) as process:
+        wait_until(lambda: queue.left() == 0, process)
+    assert redis.xlen("firsthand:events:failed") == 11
+    assert not redis.exists("firsthand:events:tries")
