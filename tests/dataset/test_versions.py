@@ -11,6 +11,7 @@ import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
 from firsthandapi.datasets import Version
+from firsthandapi.datasets._folder import Folder
 
 from .support import folder_of, forge
 
@@ -114,6 +115,31 @@ def test_what_is_gone_has_a_reason(dataset: Dataset) -> None:
     opened.include("file_0")
     third = Dataset.open(dataset.path).write_lock()
     assert (third.number, Dataset.diff(second, third).added) == ("2.1.0", ("file_0",))
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_the_same_decisions_are_the_same_version_while_a_run_has_the_folder(
+    four_signs: Dataset, locked: bool
+) -> None:
+    """The rows are as the run will leave them, in the lock, the card, and the metadata; with a card of before, `verify`
+    finds them changed."""
+    if locked:
+        four_signs.write_lock()
+    run = Folder(four_signs.path)
+    assert run.lock()
+    four_signs.exclude(["file_stop0", "file_stop1"])
+    four_signs.relabel("file_stop2", "yield")
+    card = four_signs.write_card()
+    version = four_signs.write_lock()
+    assert "2 files by" in card.path.read_text("utf-8")
+    (files,) = json.loads(card.croissant.read_bytes())["distribution"][1:2]
+    assert files["description"].startswith("2 files,")
+    assert four_signs.verify()
+    run.close()
+    after = Dataset.open(four_signs.path, version=version)
+    assert (after.write_lock(), after.verify().altered) == (version, ())
+    four_signs.include("file_stop0")
+    assert Dataset.open(four_signs.path).verify().altered == ("metadata.jsonl",)
 
 
 def test_a_folder_in_a_bucket_has_versions_too(dataset: Dataset, tmp_path: Path) -> None:

@@ -235,11 +235,14 @@ class Dataset(Rows):
         self._open_again()
 
     def _by_folder(self) -> dict[str, list[Record]]:
-        """The rows that are not excluded, by the folder of their manifest, relative to the dataset's."""
+        """The rows that are not excluded, by the folder of their manifest, relative to the dataset's: as they are once
+        all decisions are carried out, which takes a run's end if one has the folder."""
         rows: dict[str, list[Record]] = {}
         for record in self.records:
             name = self._manifest_of[_key(record)].subfolder
-            rows.setdefault(name.removeprefix(EXCLUDED).lstrip("/"), []).append(record)
+            rows.setdefault(name.removeprefix(EXCLUDED).lstrip("/"), []).append(
+                relabeled(record, self._decided)
+            )
         return rows
 
     def _all_labels(self) -> list[str]:

@@ -18,7 +18,7 @@ from firsthandapi._core.rows.decisions import (
     decision_line,
     parse_decisions,
 )
-from firsthandapi._core.rows.manifest import Record, data_folder, in_place_of, label_of
+from firsthandapi._core.rows.manifest import Record, data_folder, in_place_of
 from firsthandapi.errors import ConfigurationError
 
 from ._lock import FolderLock
@@ -131,9 +131,11 @@ def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> Non
 def relabeled(row: Record, decided: Decided) -> Record:
     """The row with the label and the path that a decision has given its file."""
     label = decided.labels.get(row.file_id)
-    if label is None or label == label_of(row):
+    if label is None:
         return row
     name = f"{data_folder(label)}/{row.file_name.rpartition('/')[2]}"
+    if (name, label) == (row.file_name, row.label):
+        return row
     return in_place_of(replace(row, file_name=name, label=label), row)
 
 

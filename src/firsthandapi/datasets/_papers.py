@@ -23,7 +23,7 @@ from firsthandapi._core.rows.card import (
     read_marker,
 )
 from firsthandapi._core.rows.croissant import CROISSANT, SPLITS_FILE, croissant_of, missing_of, splits_of
-from firsthandapi._core.rows.manifest import MANIFEST, Record
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._core.rows.splits import split_rows
 from firsthandapi._core.rows.statements import (
     LARGEST_STATEMENTS,
@@ -86,13 +86,18 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
         store.replace(statements, encode_statements(said))
     labels = {each.job_id: each.label for each in dataset._job_files}
     spent_cents, ordered = spent_in(dataset.path)
+    rows = dataset._by_folder()
     own = any("split" in record.extra for record in dataset.records)
     facts = Facts(
         name=said.get("name") or visible(dataset._name),
         said=said,
-        subfolders=_rows_of(dataset),
+        subfolders=rows,
         jobs=[(fitting(job), labels[job.id]) for job in dataset.jobs],
-        manifests={each.subfolder: _hash_of(store, each.path) or "" for each in dataset._manifests},
+        manifests={
+            each.subfolder: _hash_of(store, each.path) or ""
+            for each in dataset._manifests
+            if each.subfolder in rows
+        },
         spent_cents=spent_cents,
         ordered=ordered,
         splits={} if own else split_rows(dataset.records, said.get("splits", _SPLITS), 0),
@@ -113,7 +118,7 @@ def altered_in(dataset: Dataset) -> tuple[str, ...]:
     _, marker = _card_at(dataset._store, dataset.path / CARD)
     if marker is None:
         return ()
-    rows = _rows_of(dataset)
+    rows = dataset._by_folder()
     # Columns that rows gain do not make an earlier card wrong.
     same = marker.rows in (hash_of_rows(rows), hash_of_rows(rows, old=True))
     altered = [] if same else [MANIFEST]
@@ -142,7 +147,3 @@ def _card_at(store: Store, path: Path) -> tuple[bytes | None, Marker | None]:
 def _hash_of(store: Store, path: Path) -> str | None:
     size = store.size_of(path)
     return None if size is None else store.sha256_of(path, size)
-
-
-def _rows_of(dataset: Dataset) -> dict[str, list[Record]]:
-    return {each.subfolder: list(each.records.values()) for each in dataset._manifests}
