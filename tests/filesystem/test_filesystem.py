@@ -59,8 +59,9 @@ def test_a_job_is_a_folder_of_its_files(server: MockServer, files: FirstHandFile
     assert not files.exists("job_01JPNONE")
     assert [*files.glob(f"{job_id}/*.jpg")] == sorted(entry["name"] for entry in listed)
     for missing in (f"{job_id}/file_01JP0.jpg", "job_01JPNONE/x.jpg", "../x/y.jpg", f"{job_id}/a/b"):
-        with pytest.raises(FileNotFoundError):
-            files.cat_file(missing)
+        for part in ((), (0, 0), (5, 2)):
+            with pytest.raises(FileNotFoundError):
+                files.cat_file(missing, *part)
 
 
 def test_the_first_byte_costs_five_requests_at_most(server: MockServer, files: FirstHandFileSystem) -> None:

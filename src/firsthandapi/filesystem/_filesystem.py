@@ -161,6 +161,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
             start = max(size + start, 0) if start is not None and start < 0 else start
             end = max(size + end, 0) if end is not None and end < 0 else end
         if end is not None and end <= (start or 0):
+            self._info(path, listed=False)  # also nothing of a file that does not exist is an error
             return b""
         return self._account.read(*_parts(path), start or 0, end)[0]
 
@@ -404,7 +405,7 @@ class FirstHandFile(AbstractBufferedFile):  # type: ignore[misc] # fsspec ships 
             if found["size"] != self.size:
                 raise self._differs(f"the storage has {self.size} bytes, but {found['size']} were promised")
             self._compare()
-        return bytes(super().read(length))
+        return bytes(super().read(-1 if length is None else length))
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         content: bytes = self.fs._account.read(*_parts(self.path), start, end, bound=self._listed)[0]
