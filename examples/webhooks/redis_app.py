@@ -17,6 +17,8 @@ from typing import Any
 
 import redis
 from flask import Flask, request
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 from firsthandapi import WebhookSignatureError
 from firsthandapi.fleet import RedisStore, StoreError
@@ -63,17 +65,18 @@ def completed(event: WebhookEvent) -> None:
 def work() -> None:
     """Take events from the stream, one after the other: first those that another worker has not finished."""
     me = uuid.uuid4().hex
-    try:
-        events.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-    except redis.ResponseError as error:
-        if "BUSYGROUP" not in str(error):  # it exists
-            raise
+    make_group()
     cursor = "0-0"  # further on each time, so that events that keep failing hide no others
     while True:
-        cursor, taken, *_ = events.xautoclaim(STREAM, GROUP, me, LONGEST * 1000, cursor, count=1)
-        if not taken:
-            answer = events.xreadgroup(GROUP, me, {STREAM: ">"}, count=1, block=min(5, LONGEST) * 1000)
-            taken = [entry for _, entries in answer for entry in entries]
+        try:
+            cursor, taken, *_ = events.xautoclaim(STREAM, GROUP, me, LONGEST * 1000, cursor, count=1)
+            if not taken:
+                answer = events.xreadgroup(GROUP, me, {STREAM: ">"}, count=1, block=min(5, LONGEST) * 1000)
+                taken = [entry for _, entries in answer for entry in entries]
+        except redis.ResponseError:
+            if not make_group():  # Redis had lost it
+                raise
+            continue
         for number, fields in taken:
             try:
                 router.dispatch(WebhookEvent.model_validate_json(fields["body"]))  # a duplicate is skipped
@@ -88,6 +91,17 @@ def work() -> None:
                 finish(number)
 
 
+def make_group() -> bool:
+    """Whether there was none."""
+    try:
+        events.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    except redis.ResponseError as error:
+        if "BUSYGROUP" not in str(error):
+            raise
+        return False
+    return True
+
+
 def finish(number: str) -> None:
     """Let an event leave the stream."""
     events.xack(STREAM, GROUP, number)
@@ -96,4 +110,5 @@ def finish(number: str) -> None:
 
 
 if __name__ == "__main__":
+    events.set_retry(Retry(ExponentialBackoff(cap=5, base=0.1), 60))  # Redis may restart, for five minutes
     work()

@@ -155,7 +155,10 @@ def test_work_that_fails_is_done_later_by_whoever_lives(running: tuple[Queue, Re
     assert receiver.noted() == [job_id]
 
 
-@pytest.mark.parametrize("running", [pytest.param("redis", marks=needs_redis)], indirect=True)
+only_redis = pytest.mark.parametrize("running", [pytest.param("redis", marks=needs_redis)], indirect=True)
+
+
+@only_redis
 def test_events_that_keep_failing_hide_no_others(
     running: tuple[Queue, Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,3 +181,17 @@ def test_events_that_keep_failing_hide_no_others(
         wait_until(lambda: queue.left() == 0, process)
     assert redis.xlen("firsthand:events:failed") == 11
     assert not redis.exists("firsthand:events:tries")
+
+
+@only_redis
+def test_a_worker_outlives_a_redis_that_returns_empty(running: tuple[Queue, Receiver]) -> None:
+    """It waits, and makes its group of workers again."""
+    queue, receiver = running
+    assert isinstance(queue, Stream)
+    redis = queue.admin()
+    with worker(receiver) as process:
+        wait_until(lambda: redis.exists("firsthand:events"), process)
+        queue.stop()
+        queue.start()
+        job_id = receiver.finish_job()
+        wait_until(lambda: receiver.noted() == [job_id] and queue.left() == 0, process)
