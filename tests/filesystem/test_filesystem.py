@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
@@ -684,6 +685,26 @@ def test_a_withdrawn_file_does_not_exist(
         assert len(files.cat_file(f"{job_id}/metadata.jsonl").splitlines()) == 1
         assert files.cat_file(other)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("on_error", ["raise", "return", "omit"])
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_a_copied_manifest_has_a_row_for_each_file_beside_it(
+    server: MockServer, files: FirstHandFileSystem, tmp_path: Path, on_error: str, withdrawn: bool
+) -> None:
+    """Whether the missing one was withdrawn meanwhile or cannot be downloaded, and whatever is done about it."""
+    job_id = completed_job(server, 3)
+    bad = files.ls(job_id, detail=False)[1].partition("/")[2].partition(".")[0]
+    if withdrawn:
+        server.withdraw(bad)
+    else:
+        server.faults.add(path=f"/files/{bad}", status=404, times=None)
+    with contextlib.suppress(FileNotFoundError, DownloadError):
+        files.get(job_id, str(tmp_path), recursive=True, on_error=on_error)
+    rows = (tmp_path / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    there = sorted(path.name for path in tmp_path.glob("*.jpg"))
+    assert sorted(json.loads(row)["file_name"] for row in rows) == there
+    assert len(there) == 2
 
 
 def test_a_storage_that_is_down_costs_few_requests(server: MockServer, files: FirstHandFileSystem) -> None:

@@ -236,10 +236,7 @@ class Account:
                     if not name:
                         continue
                     if name == MANIFEST:
-                        content = self.manifest(job_id)
-                        replace(target, content)
-                        on_copied(place, len(content))
-                        continue
+                        continue  # last
                     wanted = self._wanted(job_id, name, target)
                     wanted_by_id[wanted.file_id] = job_id, wanted.url
                     engine.submit(wanted)
@@ -259,7 +256,29 @@ class Account:
                     on_copied(place, outcome.size_bytes)
                 else:
                     errors[place] = self._judged(*copies[place][:2], outcome.error)
+        for place, (job_id, name, target) in enumerate(copies):
+            if name == MANIFEST and errors[place] is None:
+                try:
+                    content = self._manifest_of(job_id, copies, errors)
+                    replace(target, content)
+                    on_copied(place, len(content))
+                except (OSError, FirstHandError) as error:
+                    errors[place] = error
         return errors
+
+    def _manifest_of(
+        self, job_id: str, copies: Sequence[tuple[str, str, Path]], errors: Sequence[Exception | None]
+    ) -> bytes:
+        """The manifest to put beside copies: the rows of those that came; of all files, if none was asked for."""
+        came = {
+            name: error is None
+            for (job, name, _), error in zip(copies, errors, strict=True)
+            if job == job_id and name not in ("", MANIFEST)
+        }
+        if not came:
+            return self.manifest(job_id)
+        files = self.files(job_id).items()
+        return b"".join(_row(job_id, name, file) for name, file in files if came.get(name))
 
     def sign(self, job_id: str, name: str) -> tuple[str, datetime | None]:
         """A fresh URL of a file, and when it expires.
