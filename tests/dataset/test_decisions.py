@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.rows.decisions import DECISIONS
+from firsthandapi._core.rows.decisions import DECISIONS, Decision, decision_line
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi.datasets import _decisions
 from firsthandapi.datasets._bucket import Bucket
@@ -22,6 +23,8 @@ from firsthandapi.datasets._folder import Folder
 from firsthandapi.testing import MockServer
 
 from .support import JOB, completed_job, downloads, folder_of
+
+AT = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 def is_any(_: object) -> bool:
@@ -95,6 +98,29 @@ def test_labels_are_for_folders_with_labels(tmp_path: Path) -> None:
     plain.exclude("file_0")
     assert not (tmp_path / "plain" / MANIFEST).exists()  # loaders refuse an empty one
     assert (len(Dataset.open(plain.path)), plain.excluded[0].file_id) == (0, "file_0")
+
+
+def test_a_label_is_spelled_in_one_way(four_signs: Dataset, tmp_path: Path) -> None:
+    """One who opened the folder earlier cannot spell it differently; lines of strangers follow the first, and are not
+    carried out where no row has a label."""
+    other = Dataset.open(four_signs.path)
+    four_signs.relabel("file_stop0", "Foo")
+    with pytest.raises(InvalidArgumentError, match="use 'Foo'"):
+        other.relabel("file_stop1", "foo")
+    stranger = [Decision("file_stop1", "relabel", label, None, None, AT) for label in ("foo", "STOP", "FOO")]
+    for folder in (four_signs.path, folder_of(tmp_path / "plain", [b"x"]).path):
+        path = folder / DECISIONS
+        path.write_bytes(
+            (path.read_bytes() if path.exists() else b"")
+            + b"".join(map(decision_line, stranger))
+            + decision_line(Decision("file_0", "relabel", "halt", None, None, AT))
+        )
+        run = Folder(folder)
+        assert run.lock()
+        run.close()
+        assert Dataset.open(folder).verify()
+    assert Dataset.open(four_signs.path).labels == ["Foo", "stop", "yield"]
+    assert not Dataset.open(tmp_path / "plain").labels
 
 
 def test_a_label_without_rows_is_no_class(four_signs: Dataset) -> None:

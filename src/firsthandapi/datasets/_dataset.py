@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import Kind, kind_of
-from firsthandapi._core.files.labels import check_label, check_spelling
+from firsthandapi._core.files.labels import check_label
 from firsthandapi._core.orders.job_file import JobFile, ShownJob, load
 from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import EXCLUDED, Action, Decided, Decision, check_words, ids_of
@@ -71,6 +71,10 @@ class Dataset(Rows):
         self._manifests = manifests
         self._hidden = hidden_in(store, _manifests_in(store, job_files), self._decided)
         rows = {_key(row): (row, m) for m in manifests for row in m.records.values()}
+        rows_hidden = (row for each in self._hidden for row in each.records.values())
+        self._decided = self._decided.spelled(
+            label_of(row) for row in (*(row for row, _ in rows.values()), *rows_hidden)
+        )
         # Other paths where a file may be while a decision about it is carried out.
         self._moving: dict[tuple[str, str], list[Path]] = {}
         here = {row.file_id: key for key, (row, _) in rows.items()} if self._hidden else {}
@@ -328,16 +332,18 @@ class Dataset(Rows):
                 was changed.
             ConfigurationError: the folder cannot be read or written to.
         """
-        labels = {label_of(row) for row in (*self.records, *self.excluded)} - {None}
-        labels.update(each.label for each in self._job_files if each.label is not None)
-        if not labels:
+        if not self._labels_here(JobFiles(self._store).all(), self._manifests):
             raise InvalidArgumentError(
                 "label: this dataset has no labels; collect, download_all, or merge into a folder with labels first",
                 field="label",
             )
-        label = check_label(label)
-        check_spelling(label, map(str, labels))
-        self._decide("relabel", which, label=label, reason=reason, by=by)
+        self._decide("relabel", which, label=check_label(label), reason=reason, by=by)
+
+    def _labels_here(self, job_files: list[JobFile], manifests: Iterable[Manifest]) -> set[str]:
+        """The labels of the folder's jobs and rows."""
+        labels = {label_of(row) for each in (*manifests, *self._hidden) for row in each.records.values()}
+        labels.update(each.label for each in job_files)
+        return {label for label in labels if label is not None}
 
     def _decide(
         self,
@@ -357,11 +363,17 @@ class Dataset(Rows):
                 f"{unknown[0]!r} is no file of this dataset, {self._name}; nothing was changed", field="which"
             )
         now = datetime.now(UTC)
-        write_down(self._store, [Decision(each, action, label, reason, by, now) for each in ids])
+        decisions = [Decision(each, action, label, reason, by, now) for each in ids]
         here = {
             each.folder: each for each in (*_manifests_in(self._store, self._job_files), *self._manifests)
         }
         try:
+            labels = None
+            if label is not None:  # a run may have brought labels meanwhile
+                for each in here.values():
+                    each.read()
+                labels = self._labels_here(JobFiles(self._store).all(), here.values())
+            write_down(self._store, decisions, labels)
             if action != "accept":  # which moves nothing
                 settle_rest(self._store, [*here.values()], Decided())
         finally:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from firsthandapi._core.files.labels import check_spelling
 from firsthandapi._core.rows.decisions import (
     DECISIONS,
     EXCLUDED,
@@ -18,7 +19,7 @@ from firsthandapi._core.rows.decisions import (
     decision_line,
     parse_decisions,
 )
-from firsthandapi._core.rows.manifest import Record, data_folder, in_place_of
+from firsthandapi._core.rows.manifest import Record, data_folder, in_place_of, label_of
 from firsthandapi.errors import ConfigurationError
 
 from ._lock import FolderLock
@@ -39,20 +40,43 @@ def decided_in(store: Store) -> Decided:
     return parse_decisions(_content(store), str(store.root / DECISIONS))
 
 
-def write_down(store: Store, decisions: list[Decision]) -> None:
+def spelled_in(store: Store, manifests: Iterable[Manifest]) -> Decided:
+    """`decided_in`, with the labels spelled as in these manifests, which have been read.
+
+    Raises:
+        ConfigurationError: the decisions, or the rows of excluded files, cannot be read.
+    """
+    decided, manifests = decided_in(store), list(manifests)
+    if not decided.labels:
+        return decided
+    hidden = hidden_in(store, manifests, decided)
+    return decided.spelled(label_of(row) for each in (*manifests, *hidden) for row in each.records.values())
+
+
+def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | None = None) -> None:
     """Append the decisions that change anything to those of the folder, and flush them to the disk.
+
+    Args:
+        store: the folder.
+        decisions: the decisions.
+        labels: the labels of the folder, if new ones may not differ from them, or from those of earlier decisions,
+            only in the case of letters.
 
     Raises:
         ConfigurationError: they cannot be written.
+        InvalidArgumentError: a label is spelled differently.
     """
     path = store.root / DECISIONS
     store.refuse_link(store.root / EXCLUDED)
     end = store.appender(path)
-    if not any(map(decided_in(store).changes, decisions)):
+    decided = decided_in(store)
+    _check_labels(decisions, decided, labels)
+    if not any(map(decided.changes, decisions)):
         return
     with _alone(store):
         content = _content(store)
         decided = parse_decisions(content, str(path))
+        _check_labels(decisions, decided, labels)
         lines = b""
         for each in decisions:
             if decided.changes(each):
@@ -67,6 +91,13 @@ def write_down(store: Store, decisions: list[Decision]) -> None:
                 end.add(lines)
             finally:
                 end.close()
+
+
+def _check_labels(decisions: list[Decision], decided: Decided, labels: Iterable[str] | None) -> None:
+    if labels is not None:
+        known = decided.spelled(labels).spellings.values()
+        for label in {each.label for each in decisions if each.label is not None}:
+            check_spelling(label, known)
 
 
 def hidden_in(store: Store, manifests: Iterable[Manifest], decided: Decided) -> list[Manifest]:
@@ -98,7 +129,7 @@ def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> None:
         try:
             for each in manifests:
                 each.read()
-            done = decided_in(store)
+            done = spelled_in(store, manifests)
             settle(store, manifests, done)
         finally:
             writer.release()
@@ -111,7 +142,7 @@ def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> Non
     Args:
         store: the folder.
         manifests: its manifests, read.
-        decided: the decisions about its files.
+        decided: the decisions about its files, as `spelled_in` returns them.
 
     Raises:
         ConfigurationError: the folder cannot be written to.

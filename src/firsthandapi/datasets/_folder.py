@@ -21,7 +21,7 @@ from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, labe
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied, copied_row
-from ._decisions import decided_in, hidden_in, settle, settle_rest, write_down
+from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled_in, write_down
 from ._job_files import JobFiles, with_label
 from ._local import Local
 from ._manifest import PLACES, Manifest, Source
@@ -81,6 +81,7 @@ class Folder:
         self.decided = decided_in(self._store)
         if self.decided.decisions:
             here = {name: self._manifests.get(name) or self._read_once(name)[0] for name in PLACES}
+            self.decided = spelled_in(self._store, here.values())
             settle(self._store, here.values(), self.decided)
             self._before = {name: (each, bool(each.records)) for name, each in here.items()}
 
@@ -195,6 +196,10 @@ class Folder:
             self._before[name] = manifest, manifest.read()
         return self._before[name]
 
+    def _manifests_now(self) -> list[Manifest]:
+        """All manifests, with what this run has written."""
+        return [self._manifests.get(name) or self._read_once(name)[0] for name in PLACES]
+
     def _manifests_here(self) -> list[Manifest]:
         return [manifest for manifest, exists in map(self._read_once, PLACES) if exists]
 
@@ -265,7 +270,7 @@ class Folder:
         """
         if decisions := carried(decided, self.decided, ids, labels=labels):
             write_down(self._store, decisions)
-            self.decided = decided_in(self._store)
+            self.decided = self.decided_now()
 
     def note_job(
         self,
@@ -449,9 +454,11 @@ class Folder:
             ConfigurationError: they cannot be read.
         """
         decided, files = decided_in(self._store), dict[str, dict[str, str]]()
+        labels = set[str | None]()
         for row in (*self._rows_here(), *self._rows_excluded(decided)) if decided.decisions else ():
             files.setdefault(str(row.job_id), {})[row.file_id] = row.sha256
-        return files, decided
+            labels.add(label_of(row))
+        return files, decided.spelled(labels)
 
     def decided_now(self) -> Decided:
         """What was decided so far: this run obeys what was decided before it.
@@ -459,7 +466,7 @@ class Folder:
         Raises:
             ConfigurationError: it cannot be read.
         """
-        return decided_in(self._store)
+        return spelled_in(self._store, self._manifests_now())
 
     def _hidden(self, decided: Decided) -> list[Manifest]:
         return hidden_in(self._store, [Manifest(self._store, name) for name in PLACES], decided)

@@ -137,3 +137,15 @@ def test_decisions_go_with_files_unless_newer_ones_are_there() -> None:
         ("file_2", "exclude"),
     ]
     assert [each.action for each in carried(source, here, ["file_1"], labels=False)] == ["accept", "exclude"]
+
+
+def test_a_label_has_one_spelling() -> None:
+    """That of the rows, else the first: two would be one folder on many disks. Without labels there is no folder."""
+    both = parse_decisions(
+        lines(decided("relabel", "file_1", "Foo"), decided("relabel", "file_2", "foo")), "decisions.jsonl"
+    )
+    assert both.labels == {"file_1": "Foo", "file_2": "Foo"}
+    assert both.spelled(["stop", None]).labels == both.labels
+    assert both.spelled(["FOO", "stop"]).labels == {"file_1": "FOO", "file_2": "FOO"}
+    assert both.spelled([None]).labels == {}
+    assert len(both.spelled([None]).decisions) == 2

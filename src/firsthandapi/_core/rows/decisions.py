@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, cast
 
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
+from firsthandapi._core.files.names import disk_key
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .manifest import Record, in_place_of
@@ -61,6 +62,7 @@ class Decided:
         included: the files that were excluded and then included again.
         labels: by file, its new label.
         newest: by file, the newest decision.
+        spellings: each label as it was first spelled, by what a disk that ignores the case of letters knows it by.
     """
 
     decisions: list[Decision] = field(default_factory=list[Decision])
@@ -68,8 +70,14 @@ class Decided:
     included: set[str] = field(default_factory=set[str])
     labels: dict[str, str] = field(default_factory=dict[str, str])
     newest: dict[str, Decision] = field(default_factory=dict[str, Decision])
+    spellings: dict[str, str] = field(default_factory=dict[str, str])
 
     def add(self, decision: Decision) -> None:
+        if decision.action == "relabel" and decision.label is not None:
+            # Two spellings would be one folder on many disks.
+            first = self.spellings.setdefault(disk_key(decision.label), decision.label)
+            self.labels[decision.file_id] = first
+            decision = replace(decision, label=first)
         self.decisions.append(decision)
         self.newest[decision.file_id] = decision
         if decision.action == "exclude":
@@ -78,8 +86,19 @@ class Decided:
         elif decision.action == "include":
             self.included.add(decision.file_id)
             self.excluded.pop(decision.file_id, None)
-        elif decision.action == "relabel" and decision.label is not None:
-            self.labels[decision.file_id] = decision.label
+
+    def spelled(self, labels: Iterable[str | None]) -> Decided:
+        """The same decisions, with the labels spelled as those of the rows. In a folder whose rows have no labels, none
+        is carried out: a file has no folder to move to."""
+        known = sorted({*labels} - {None}, key=str)
+        if not known:
+            return replace(self, labels={})
+        spelled = Decided(spellings={disk_key(str(label)): str(label) for label in reversed(known)})
+        if not self.labels:
+            return replace(self, spellings=spelled.spellings)
+        for decision in self.decisions:
+            spelled.add(decision)
+        return spelled
 
     def with_moved(self, moved: Mapping[str, str]) -> Decided:
         """The same decisions, with each former label replaced by its new name."""
