@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import typer
 
-from firsthandapi import errors
+from firsthandapi import Dataset, FirstHandClient, errors
 from firsthandapi._core.files.annotations import SHAPES
 from firsthandapi._core.rows.manifest import COLUMNS
 from firsthandapi.cli.app import app
-from firsthandapi.testing import Faults
+from firsthandapi.testing import Faults, MockServer
 from firsthandapi.types.enums import EventType, Scope
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
@@ -37,3 +42,61 @@ def test_each_guide_names_all_there_is(guide: str) -> None:
     text = (GUIDES / f"{guide}.md").read_text(encoding="utf-8")
     code = set(re.findall(r"[\w.:-]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
     assert [name for name in TABLES[guide] if name not in code] == []
+
+
+@pytest.fixture
+def quick_client() -> Iterator[FirstHandClient]:
+    with MockServer(speed=2_000) as server, server.client() as client:
+        yield client
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_what_git_and_dvc_keep_is_whole(tmp_path: Path, quick_client: FirstHandClient) -> None:
+    """By the recipe of the guide, with Git and, in the place of DVC, what it does here: a clone is that version, buys
+    nothing again, and keeps what was excluded out."""
+    guide = (GUIDES / "versions.md").read_text(encoding="utf-8").partition("## With Git and DVC")[2]
+    client, kept, clone = quick_client, tmp_path / "cache", tmp_path / "clone"
+
+    def collect(dest: Path) -> Dataset:
+        return client.jobs.collect(
+            dest,
+            label="stop",
+            description="Photos of signs by day",
+            files_needed=2,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=50,
+        )
+
+    def git(*arguments: str) -> None:
+        me = ("-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "commit.gpgsign=false")
+        environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        subprocess.run(["git", *me, *arguments], cwd=tmp_path, env=environment, check=True, timeout=60)
+
+    dataset = collect(tmp_path / "signs")
+    dataset.exclude(out := dataset.records[0])
+    dataset.write_card(license="MIT")
+    version = dataset.write_lock()
+    git("init", "-q")
+    for line in guide.partition("```text\n")[2].partition("```")[0].splitlines():
+        match shlex.split(line):
+            case ["git", *arguments]:
+                git(*arguments)
+            case ["dvc", "add", *media]:
+                for path in map(Path, media):
+                    shutil.copytree(tmp_path / path, kept / path)
+                    (tmp_path / f"{path}.dvc").touch()
+                    with (tmp_path / path.parent / ".gitignore").open("a") as ignored:
+                        ignored.write(f"/{path.name}\n")
+            case ["echo", pattern, ">>", name]:
+                (tmp_path / name).write_text(f"{pattern}\n")
+            case other:
+                pytest.fail(f"the recipe has a line that this test does not know: {other}")
+    git("clone", "-q", str(tmp_path), str(clone))
+    assert not [*clone.rglob("*.jpg"), *clone.rglob(".firsthandapi*")]
+    shutil.copytree(kept, clone, dirs_exist_ok=True)
+    assert Dataset.open(clone / "signs", version=version).verify()
+    assert [path.name for path in dataset.path.glob("[!.]*") if path.stem not in guide] == []
+    jobs = len(list(client.jobs.list()))
+    again = collect(clone / "signs")
+    assert ([row.file_id for row in again.excluded], len(again)) == ([out.file_id], 1)
+    assert (again.verify().ok, len(list(client.jobs.list())), again.write_lock()) == (True, jobs, version)
