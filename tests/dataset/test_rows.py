@@ -36,6 +36,24 @@ def test_a_table_has_a_row_for_each_file(dataset: Dataset) -> None:
     assert all(Path(path).is_file() for path in table["path"])
 
 
+def test_a_view_obeys_later_decisions(four_signs: Dataset, tmp_path: Path) -> None:
+    """Whatever is made of it: an excluded file is not in it, and comes back; all splits number the same labels."""
+    parts = four_signs.split(train=1, test=0)
+    view, twice = parts["train"], parts["train"].filter(lambda _: True)
+    four_signs.exclude("file_stop0")
+    four_signs.relabel("file_stop1", "halt")
+    shown = {"file_stop1", "file_stop2", "file_yield0"}
+    for each in (view, twice):
+        assert ({row.file_id for row in each}, len(each)) == (shown, 3)
+        assert set(each.to_pandas()["file_id"]) == shown
+        assert each.labels == ["halt", "stop", "yield"]
+        assert all(each.path_of(row).is_file() for row in each)
+    assert parts["test"]._all_labels() == ["halt", "stop", "yield"]
+    assert {path.stem for path in parts.copy_to(tmp_path / "parts").rglob("*.jpg")} == shown
+    four_signs.include("file_stop0")
+    assert len(view) == len(twice) == 4
+
+
 def test_a_table_of_nothing_is_one(client: FirstHandClient, tmp_path: Path) -> None:
     """With all its columns."""
     job_id = client.jobs.create(**JOB, files_needed=1).id

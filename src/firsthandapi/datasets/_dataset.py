@@ -220,8 +220,8 @@ class Dataset(Rows):
     def _dataset(self) -> Dataset:
         return self
 
-    def _view(self, name: str, records: list[Record], labels: list[str] | None) -> DatasetView:
-        return DatasetView(self, name, records, labels)
+    def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
+        return DatasetView(self, name, records, classes)
 
     def _set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         """Write columns of rows, by file id.
@@ -815,6 +815,8 @@ class Dataset(Rows):
 class DatasetView(Rows):
     """Some rows of a dataset, such as those of a split or a filter. Files stay where they are.
 
+    A view obeys later decisions: it does not show excluded files, and shows their new label for relabeled ones.
+
     Attributes:
         name: the name of the view, such as `train`.
         dataset: the dataset that the rows belong to.
@@ -822,13 +824,14 @@ class DatasetView(Rows):
     """
 
     def __init__(
-        self, dataset: Dataset, name: str, records: list[Record], labels: list[str] | None = None
+        self, dataset: Dataset, name: str, records: list[Record], classes: Rows | None = None
     ) -> None:
         self.name = name
         self.dataset = dataset
-        self.records = records
+        self._ids = {row.file_id for row in records}
+        self._rows, self._as_of = records, dataset.records
         self._store = dataset._store
-        self._classes = labels
+        self._classes = classes
 
     def path_of(self, record: Record) -> Path:
         return self.dataset.path_of(record)
@@ -836,12 +839,19 @@ class DatasetView(Rows):
     def _dataset(self) -> Dataset:
         return self.dataset
 
-    def _view(self, name: str, records: list[Record], labels: list[str] | None) -> DatasetView:
-        return DatasetView(self.dataset, name, records, labels)
+    @property
+    def records(self) -> list[Record]:
+        if self._as_of is not self.dataset.records:  # a decision was made since
+            rows = [row for row in self.dataset.records if row.file_id in self._ids]
+            self._rows, self._as_of = rows, self.dataset.records
+        return self._rows
+
+    def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
+        return DatasetView(self.dataset, name, records, classes)
 
     def _all_labels(self) -> list[str]:
         # All splits number the labels in the same way.
-        return self.labels if self._classes is None else self._classes
+        return self.labels if self._classes is None else self._classes._all_labels()
 
     def copy_to(self, dest: str | os.PathLike[str]) -> Dataset:
         """Copy the rows of this view, with their verified files, into a new dataset.

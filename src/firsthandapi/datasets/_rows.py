@@ -35,8 +35,12 @@ class Rows(Displayed):
         records: a row for each file.
     """
 
-    records: list[Record]
     _store: Store
+
+    if TYPE_CHECKING:  # an attribute of one, which the other computes
+
+        @property
+        def records(self) -> list[Record]: ...
 
     def path_of(self, record: Record) -> Path:
         """The path of a row's file.
@@ -93,7 +97,7 @@ class Rows(Displayed):
         """
         if not callable(keep):
             raise InvalidArgumentError("keep must be a function of a Record", field="keep")
-        return self._view("filter", [record for record in self.records if keep(record)], None)
+        return self._view("filter", [record for record in self.records if keep(record)])
 
     def select(self, *, labels: str | Iterable[str]) -> DatasetView:
         """The rows of some labels.
@@ -113,10 +117,10 @@ class Rows(Displayed):
                 f"labels: there is no label {unknown[0]!r} here, only {', '.join(self.labels) or 'none'}",
                 field="labels",
             )
-        return self._view("select", [record for record in self.records if record.label in wanted], None)
+        return self._view("select", [record for record in self.records if record.label in wanted])
 
-    def _view(self, name: str, records: list[Record], labels: list[str] | None) -> DatasetView:
-        """Some of these rows; `labels` are its classes, or those of its rows."""
+    def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
+        """Some of these rows, with the labels of `classes` or, by default, their own."""
         raise NotImplementedError
 
     def _dataset(self) -> Dataset:
@@ -162,7 +166,7 @@ class Rows(Displayed):
 
         parts = check_parts({"train": train, "test": test, **more})
         rows = split_rows(self.records, parts, check_seed(seed), self._near_pairs(near))
-        return Splits((name, self._view(name, records, self._all_labels())) for name, records in rows.items())
+        return Splits((name, self._view(name, records, self)) for name, records in rows.items())
 
     def __len__(self) -> int:
         return len(self.records)
