@@ -93,6 +93,8 @@ def test_two_versions_are_compared(dataset: Dataset, tmp_path: Path) -> None:
     assert remembered == first
     with pytest.raises(InvalidArgumentError, match="without its files"):
         Dataset.diff(remembered, second)
+    with pytest.raises(InvalidArgumentError, match=r"^b is a view, .* copy_to"):
+        Dataset.diff(first, Dataset.open(dataset.path).filter(bool))  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match=r"^a must be"):
         Dataset.diff(5, second)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="is not a dataset"):

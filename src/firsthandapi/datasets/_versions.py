@@ -24,6 +24,7 @@ from firsthandapi._core.rows.versions import (
 )
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
+from ._rows import Rows
 from ._store import store_at
 from ._withdrawing import withdrawn_ids
 
@@ -48,7 +49,16 @@ def number_of(dataset: Dataset) -> str:
 
 
 def lock_at(path: str | os.PathLike[str], field: str) -> Version | None:
-    """The version of a lock file; None if that is a folder."""
+    """The version of a lock file; None if that is a folder.
+
+    Raises:
+        InvalidArgumentError: the path is a view, or no path.
+    """
+    if isinstance(path, Rows):
+        raise InvalidArgumentError(
+            f"{field} is a view, which has no version; copy it with copy_to, and compare the copy",
+            field=field,
+        )
     store = store_at(path, field)
     return None if store.size_of(store.root) is None else _locked(store, store.root)
 

@@ -73,6 +73,15 @@ def test_what_changed_makes_the_number(rows: list[Record], number: str) -> None:
     assert (again, again.parent) == (then, then.parent)
 
 
+def test_a_number_is_the_same_however_it_is_written() -> None:
+    """In the user's own columns, where other programs turn 1 into 1.0; what differs still differs."""
+    first = locked([own(ONE, note=1, deep={"a": [2, 0]}), own(TWO, note=2**53 + 1)])
+    same = locked([own(ONE, note=1.0, deep={"a": [2.0, -0.0]}), own(TWO, note=2**53 + 1)], first)
+    assert (same.number, same.tree) == ("1.0.0", first.tree)
+    for other in (1.5, True, "1", float("nan"), 1e300):
+        assert locked([own(ONE, note=other), TWO], locked([own(ONE, note=1), TWO])).number == "2.0.0"
+
+
 def test_rows_arranged_anew_are_a_patch() -> None:
     """As those of a folder that has become one of several kinds of media."""
     assert locked([ONE, TWO], locked([ONE, TWO]), folder="image").number == "1.0.1"

@@ -1,7 +1,8 @@
 """Versions of a dataset: `dataset.lock`, and the differences between two versions.
 
 A lock has a hash for each row, so neither a lock nor a comparison needs the media. Rows are hashed in canonical form,
-independent of their form in the manifest: with sorted keys and without nulls.
+independent of their form in the manifest: with sorted keys and without nulls. The user's own columns may have passed
+through other programs, which write 1 as 1.0, so there a whole number is an int.
 """
 # Of Version:
 # pyright: reportPrivateUsage=false
@@ -23,6 +24,7 @@ LOCK_FILE = "dataset.lock"
 LARGEST_LOCK = 512 * 1024 * 1024
 FIRST = "1.0.0"
 _FORMAT = 1
+_MOST_EXACT = 2**53
 _PLAIN = frozenset({str, int, float, bool})
 _NUMBER = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 
@@ -205,7 +207,17 @@ def _with(table: Table, version: Version) -> Version:
 
 
 def _values(record: Record) -> dict[str, Any]:
-    return _kept({**vars(record), **record.extra})
+    own = record.extra
+    return _kept({**vars(record), **_whole(own)} if own else vars(record))
+
+
+def _whole(value: Any) -> Any:
+    """The value with an int for each float that is a whole number and exact."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= _MOST_EXACT else value
+    if isinstance(value, dict):
+        return {name: _whole(each) for name, each in cast("dict[str, Any]", value).items()}
+    return [_whole(each) for each in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType] # JSON
 
 
 def _kept(values: dict[str, Any]) -> dict[str, Any]:
