@@ -157,7 +157,7 @@ def test_a_killed_server_leaves_its_order_counted(tmp_path: Path) -> None:
 
 
 def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path) -> None:
-    """Lines that are no JSON, no message, or no text get an error; a closed pipe ends the server at once."""
+    """Lines that are no JSON, no message, or no text get an error, under their id; a closed pipe ends the server."""
     hello = {
         "jsonrpc": "2.0",
         "id": 1,
@@ -181,6 +181,14 @@ def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path
         ).encode(),
         json.dumps({**call, "id": 4, "params": {"name": "get_job", "arguments": []}}).encode(),
         b"[" * 10_000,
+        *(
+            json.dumps({**call, "id": bad, "method": "ping"}).encode()
+            for bad in (7.0, 1.5, True, None, {}, [])
+        ),
+        json.dumps({**call, "id": 8, "params": [1]}).encode(),
+        json.dumps({"jsonrpc": "2.0", "id": 9, "result": []}).encode(),
+        json.dumps({**call, "id": "\ud800", "method": "ping"}).encode(),
+        "\ufeff{}".format(json.dumps({**call, "id": 10, "method": "ping"})).encode(),
         json.dumps({**call, "params": {"name": "get_credits", "arguments": {}}}).encode(),
         b"",
     ]
@@ -205,8 +213,18 @@ def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path
         out, errors = end_of(process)
     assert answers[2]["result"]["structuredContent"]["budget_left_cents"] == 2500
     assert "error" in answers[4]
-    # "nonsense", bytes that are no text, half a character, and "[[[…"; then "[]" and a message of another version
-    assert sorted(refused) == [-32700] * 4 + [-32600] * 2
+    # "nonsense", bytes that are no text, and "[[[…"; then "[]", a message of another version, ids that are none, and an
+    # answer that is none
+    assert sorted(refused) == [-32700] * 3 + [-32600] * 7
+    for request_id in (
+        3,
+        7,
+        1.5,
+        8,
+    ):  # half a character, ids that are no integers, and params that are a list
+        assert answers[request_id]["error"]["code"] == -32600
+    assert answers["?"]["error"]["code"] == -32600
+    assert answers[10]["result"] == {}
     capabilities = answers[1]["result"]["capabilities"]
     assert {"tools", "resources"} <= set(capabilities)
     assert "prompts" not in capabilities

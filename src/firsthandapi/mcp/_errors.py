@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -121,16 +122,45 @@ def for_model(tool: str, error: ToolError) -> ToolError:
     return ToolError(text)
 
 
-def nonsense(error: Exception) -> mcp_types.JSONRPCError | None:
-    """The answer to a line that is no message; None to one that is empty."""
-    found = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
-    if found is not None and found["type"] == "json_invalid":
-        if not str(found["input"]).strip():
-            return None
-        code, text = mcp_types.PARSE_ERROR, "the line is not JSON"
-    else:
-        code, text = mcp_types.INVALID_REQUEST, "the line is not a JSON-RPC 2.0 message"
-    return mcp_types.JSONRPCError(jsonrpc="2.0", id=None, error=mcp_types.ErrorData(code=code, message=text))
+class Refusal(mcp_types.JSONRPCError):
+    """The answer to a line that is no message, under its id as it came: that may be one which no request may have."""
+
+    id: Any  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+def message_in(line: str) -> str | Refusal | None:
+    """The message on a line, or the answer to a line that is none; None for one that is empty."""
+    line = line.removeprefix("\ufeff")
+    if not line.strip():
+        return None
+    try:
+        message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValidationError:
+        message = None
+    if message is not None and not isinstance(message, mcp_types.JSONRPCNotification):
+        return line
+    try:
+        said: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return _refusal(mcp_types.PARSE_ERROR, "the line is not JSON", None)
+    given = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    if message is not None and "id" not in given:
+        return line
+    # The id of an answer is one of this server's.
+    found = None if {"result", "error"} & given.keys() else given.get("id")
+    if not isinstance(found, str | int | float) or isinstance(found, bool):
+        found = None
+    if isinstance(found, str):
+        found = found.encode("utf-8", "replace").decode()  # half a character cannot be sent
+    text = (
+        "the line is not a JSON-RPC 2.0 message: its id must be a string or an integer, its params an object, and its "
+        "text must have no half characters"
+    )
+    return _refusal(mcp_types.INVALID_REQUEST, text, found)
+
+
+def _refusal(code: int, text: str, request_id: Any) -> Refusal:
+    return Refusal(jsonrpc="2.0", id=request_id, error=mcp_types.ErrorData(code=code, message=text))
 
 
 def _invalid(error: ValidationError) -> str:

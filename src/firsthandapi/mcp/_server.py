@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from firsthandapi.errors import ConfigurationError
 
 from ._campaigns import Campaigns, add_campaigns, add_planning
 from ._downloading import add_downloading
-from ._errors import CALL_SECONDS, answered, check_names, for_model, nonsense
+from ._errors import CALL_SECONDS, answered, check_names, for_model, message_in
 from ._ledger import Ledger, account_of, default_folder
 from ._reading import add_reading, add_resources
 from ._results import SignedUp
@@ -184,21 +185,20 @@ async def serve(
 async def _serve_stdio(server: MCPServer) -> None:
     """Serve stdin and stdout; a line that is no message gets an answer too, so that nobody waits for one."""
     low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage] # it has no public name
-    async with stdio_server() as (lines, answers):
-        send, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    source: Any = sys.stdin
+    source.reconfigure(encoding="utf-8", errors="replace")
 
-        async def sort() -> None:
-            async with send:
-                async for line in lines:
-                    if not isinstance(line, Exception):
-                        await send.send(line)
-                    elif (answer := nonsense(line)) is not None:
-                        await answers.send(SessionMessage(answer))
+    async def lines() -> AsyncGenerator[str, None]:
+        async for line in anyio.wrap_file(source):
+            found = message_in(line)
+            if isinstance(found, str):
+                yield found
+            elif found is not None:
+                await answers.send(SessionMessage(found))
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(sort)
-            await low.run(messages, answers, low.create_initialization_options())
-            group.cancel_scope.cancel()
+    reading: Any = lines()  # all that is asked of a file there is its lines
+    async with stdio_server(reading) as (messages, answers):
+        await low.run(messages, answers, low.create_initialization_options())
 
 
 async def _serve_http(server: MCPServer, port: int, on_listening: Callable[[str], None] | None) -> None:
