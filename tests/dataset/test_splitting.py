@@ -8,6 +8,7 @@ import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
 from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.datasets._withdrawing import exports_of
 
 
 def test_splits_become_folders_for_loaders(four_signs: Dataset, tmp_path: Path) -> None:
@@ -18,6 +19,7 @@ def test_splits_become_folders_for_loaders(four_signs: Dataset, tmp_path: Path) 
     assert files.keys() == {
         f"{name}/{row.label}/{row.file_id}.jpg" for name, view in parts.items() for row in view
     }
+    assert exports_of(four_signs._store, ["file_stop0"]) == (str(root),)
     path = next(iter(files.values()))
     path.unlink()
     assert parts.copy_to(root) == root
@@ -33,5 +35,7 @@ def test_splits_become_folders_for_loaders(four_signs: Dataset, tmp_path: Path) 
     for where in (four_signs.path, tmp_path / "stop"):
         with pytest.raises(InvalidArgumentError, match="is a dataset"):
             parts.copy_to(where)
+    with pytest.raises(InvalidArgumentError, match="in the folder of the dataset"):
+        parts.copy_to(four_signs.path / "data")
     with pytest.raises(InvalidArgumentError, match="folder of a source"):
         parts["train"].copy_to(four_signs.path)

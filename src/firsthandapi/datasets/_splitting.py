@@ -14,9 +14,10 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied
 from ._store import store_at
+from ._withdrawing import note_export
 
 if TYPE_CHECKING:
-    from ._dataset import DatasetView
+    from ._dataset import Dataset, DatasetView
 
 
 class Splits(dict[str, "DatasetView"]):
@@ -37,9 +38,18 @@ class Splits(dict[str, "DatasetView"]):
         Raises:
             ConfigurationError: a file is missing or mismatched, or `dest` cannot be written to, or a folder of a split
                 contains other files, which would leak.
-            InvalidArgumentError: `dest` is neither a path nor the URL of a bucket, or is a dataset.
+            InvalidArgumentError: `dest` is neither a path nor the URL of a bucket, or is a dataset, or in the folder of
+                these views' dataset.
         """
-        return _copied(self, dest)
+        root = _copied(self, dest)
+        for dataset in _datasets_of(self):
+            rows = [row for view in self.values() if view.dataset is dataset for row in view]
+            note_export(dataset._store, str(root.absolute()), rows)
+        return root
+
+
+def _datasets_of(splits: Splits) -> list[Dataset]:
+    return [*{id(view.dataset): view.dataset for view in splits.values()}.values()]
 
 
 def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
@@ -48,6 +58,11 @@ def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
     root, writer = store.root, store.writer()
     if any(store.exists(root / name) for name in (MANIFEST, JOB_FILE, JOBS)):
         raise InvalidArgumentError(f"dest is a dataset: {root}; use a different folder", field="dest")
+    for dataset in _datasets_of(splits):
+        if dataset.path.resolve() in root.resolve().parents:
+            raise InvalidArgumentError(
+                f"dest is in the folder of the dataset, {dataset.path}; use a folder outside it", field="dest"
+            )
     if not writer.lock():
         raise ConfigurationError(
             f"another process is writing to {root}; run the same call again when it has finished"

@@ -22,8 +22,8 @@ class Reconciliation:
     Attributes:
         removed: the names of the files that were removed with their rows, relative to the folder.
         file_ids: their ids. The folder remembers them, so that no run downloads them again.
-        exports: paths and URLs of files and folders from `to_parquet` and `merge` that contain their rows. Remove
-            these, or create them again. The folder does not know of copies that other programs made.
+        exports: paths and URLs of files and folders from `to_parquet`, `merge`, and `copy_to` that contain their
+            rows. Remove these, or create them again. The folder does not know of copies that other programs made.
         unsure: the ids of unchanged jobs, for which the service counts more files than it lists, or gives no count;
             run `reconcile` again later.
     """
