@@ -231,6 +231,32 @@ def test_half_a_line_does_not_take_the_next_with_it(four_signs: Dataset) -> None
     assert {row.file_id for row in Dataset.open(four_signs.path).excluded} == {"file_stop0", "file_stop1"}
 
 
+def test_what_could_not_be_read_again_is_not_written(
+    four_signs: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of decisions has a largest size, and so have the words of one."""
+    four_signs.exclude("file_stop0", reason="x" * 2000, by="y" * 2000)
+    path = four_signs.path / DECISIONS
+    before = path.read_bytes()
+    for words in ({"reason": "x" * 2001}, {"by": "y" * 2001}):
+        with pytest.raises(InvalidArgumentError, match="2,000 characters"):
+            four_signs.exclude("file_stop1", **words)
+    monkeypatch.setattr(_decisions, "LARGEST_DECISIONS", len(before) + 9)
+    with pytest.raises(ConfigurationError, match="larger than"):
+        four_signs.exclude("file_stop1")
+    assert path.read_bytes() == before
+    assert [row.file_id for row in four_signs.excluded] == ["file_stop0"]
+
+
+def test_the_next_one_who_has_the_folder_tidies_up(four_signs: Dataset) -> None:
+    """A killed writer of rows leaves half a file; half a file of decisions may be one that is being written."""
+    left = [four_signs.path / f".{name}.0123456789abcdef.part" for name in (MANIFEST, DECISIONS)]
+    for path in left:
+        path.touch()
+    four_signs.exclude("file_stop0")
+    assert [path.exists() for path in left] == [False, True]
+
+
 class Crash(BaseException):
     pass
 

@@ -276,8 +276,8 @@ class Dataset(Rows):
 
         Args:
             which: a row, a file's id, or an iterable of either.
-            reason: the reason, as text.
-            by: the person who decides.
+            reason: the reason, as text of at most 2,000 characters.
+            by: the person who decides, of at most 2,000 characters.
 
         Raises:
             InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
@@ -290,7 +290,7 @@ class Dataset(Rows):
 
         Args:
             which: a row, a file's id, or an iterable of either.
-            by: the person who decides.
+            by: the person who decides, of at most 2,000 characters.
 
         Raises:
             InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
@@ -303,7 +303,7 @@ class Dataset(Rows):
 
         Args:
             which: a row, a file's id, or an iterable of either.
-            by: the person who decides.
+            by: the person who decides, of at most 2,000 characters.
 
         Raises:
             InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
@@ -324,8 +324,8 @@ class Dataset(Rows):
         Args:
             which: a row, a file's id, or an iterable of either.
             label: the label; it may be new to the dataset.
-            reason: the reason, as text.
-            by: the person who decides.
+            reason: the reason, as text of at most 2,000 characters.
+            by: the person who decides, of at most 2,000 characters.
 
         Raises:
             InvalidArgumentError: the dataset has no labels, a file is not in it, or an argument is not allowed. Nothing

@@ -84,6 +84,11 @@ def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | 
                 lines += decision_line(each)
         # A line that a crash has cut off must not spoil the next line.
         lines = b"\n" + lines if content and not content.endswith(b"\n") else lines
+        if len(content or b"") + len(lines) > LARGEST_DECISIONS:
+            raise ConfigurationError(
+                f"{path} would be larger than {LARGEST_DECISIONS >> 20} MiB, the most that can be read again; "
+                "remove lines that later lines about the same file replace"
+            )
         if content is None or end is None:
             store.replace(path, (content or b"") + lines)
         else:

@@ -88,8 +88,9 @@ class LocalWriter:
         _disk.make_directory(self._root)
         if not self._lock.acquire():
             return False
-        for left_over in self._root.glob(f".{JOB_FILE}.*.part"):
-            _disk.remove(left_over)
+        for name in (JOB_FILE, MANIFEST):  # others are written without the lock
+            for left_over in self._root.glob(f".{name}.*.part"):
+                _disk.remove(left_over)
         return True
 
     def prepare(self, folder: Path, data: Path) -> None:

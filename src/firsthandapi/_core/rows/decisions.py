@@ -24,6 +24,7 @@ from .manifest import Record, in_place_of
 DECISIONS: Final = "decisions.jsonl"
 EXCLUDED: Final = ".excluded"
 EXCLUDED_ROWS: Final = "excluded.jsonl"
+MOST_WORDS: Final = 2000
 # Maximum bytes, because the folder may come from a stranger.
 LARGEST_DECISIONS: Final = 128 * 1024 * 1024
 
@@ -141,11 +142,13 @@ def check_words(reason: object, by: object) -> tuple[str | None, str | None]:
     """Check the caller's `reason` and `by`.
 
     Raises:
-        InvalidArgumentError: one of them is not a str.
+        InvalidArgumentError: one of them is not a str of at most 2,000 characters.
     """
     for name, value in (("reason", reason), ("by", by)):
-        if not isinstance(value, str | None):
-            raise InvalidArgumentError(f"{name} must be a str", field=name)
+        if value is not None and not (isinstance(value, str) and len(value) <= MOST_WORDS):
+            raise InvalidArgumentError(
+                f"{name} must be a str of at most {MOST_WORDS:,} characters", field=name
+            )
     return cast("str | None", reason), cast("str | None", by)
 
 
