@@ -570,6 +570,35 @@ def test_who_dies_in_the_line_of_processes_loses_its_place(
     assert redis.admin().keys("*:line") == []
 
 
+@needs_redis
+@pytest.mark.parametrize("seen", ["3600000", "-3600000", "nonsense"])
+def test_who_was_seen_by_another_clock_loses_its_place(redis: Redis, seen: str) -> None:
+    """A process that was killed in the line before the clock of Redis was set back holds nobody up for so long."""
+    one = RedisRateLimiter(redis.url)
+    now = redis.admin().time()[0] * 1000
+    redis.admin().zadd("firsthandapi:{a-key}:line", {"killed": 0})
+    redis.admin().hset("firsthandapi:{a-key}:seen", "killed", seen if seen == "nonsense" else now + int(seen))
+    assert one._budget.take("a-key") == _budget.Permit(1)
+
+
+@needs_redis
+def test_who_waits_for_its_turn_does_not_keep_redis_busy(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The further back, and the longer the first is silent, the later a process asks again."""
+    monkeypatch.setattr(_budget, "_GONE", 60)
+    one = RedisRateLimiter(redis.url)
+    now = redis.admin().time()[0] * 1000
+    line, seen = "firsthandapi:{a-key}:line", "firsthandapi:{a-key}:seen"
+    redis.admin().zadd(line, {f"other-{number}": number - 50 for number in range(30)})
+    redis.admin().hset(seen, "other-0", now + 1000)
+    assert one._budget.take("a-key") == 0.3
+    redis.admin().hset(seen, "other-0", now - 1500)
+    found = one._budget.take("a-key")
+    assert isinstance(found, float)
+    assert found >= 0.375
+
+
 @pytest.mark.slow
 @needs_redis
 def test_twelve_processes_have_their_share(redis: Redis) -> None:

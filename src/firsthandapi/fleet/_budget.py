@@ -34,7 +34,7 @@ _log = logging.getLogger("firsthandapi")
 # Who waits in the line of processes shows up this often; who does not for `_GONE` has died.
 _SHOW_UP = 0.5
 _GONE = 2.0
-# How soon to look again while it is another process's turn.
+# How soon to look again while it is the turn of another process, or of a thread of this one.
 _TURN = 0.01
 # After a failure of Redis, calls go ahead without it for so long.
 _PAUSE = 1.0
@@ -46,7 +46,8 @@ _ROUNDING = 1.5
 
 # KEYS: budget, line (a sorted set: process → place), seen (a hash: process → when)
 # ARGV: process, usual limit, milliseconds of a window, milliseconds after which a process is gone; for a Redis that has
-#   lost the budget, what this process knows of it: how many are left and milliseconds to the reset, or ''
+#   lost the budget, what this process knows of it: how many are left and milliseconds to the reset, or ''; milliseconds
+#   of a turn
 # Returns {1, number of the window}, or {0, milliseconds to wait}.
 _TAKE = """
 local time = redis.call('TIME')
@@ -69,12 +70,13 @@ if not (left and ends and window) or now >= ends or ends - now > 2 * tonumber(AR
   end
   redis.call('HSET', budget, 'left', left, 'ends', ends, 'limit', limit, 'window', window)
 end
-local first
+local first, silent
 while true do
   first = redis.call('ZRANGE', line, 0, 0)[1]
   if not first or first == ARGV[1] then break end
-  local at = tonumber(redis.call('HGET', seen, first) or 0)
-  if now - at < tonumber(ARGV[4]) then break end
+  silent = now - (number(redis.call('HGET', seen, first) or 0, 0) or 0)
+  -- A time in the future comes from a clock that was set back, so nobody knows when that was.
+  if math.abs(silent) < tonumber(ARGV[4]) then break end
   redis.call('ZREM', line, first)
   redis.call('HDEL', seen, first)
 end
@@ -91,7 +93,8 @@ if not redis.call('ZSCORE', line, ARGV[1]) then
 end
 redis.call('HSET', seen, ARGV[1], now)
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
-if left > 0 then return {0, 0} end
+-- Who is further back has more time, and so has everybody if the first is silent.
+if left > 0 then return {0, math.max(ARGV[7] * redis.call('ZRANK', line, ARGV[1]), silent / 4)} end
 return {0, ends - now}
 """
 
@@ -182,6 +185,7 @@ class SharedBudget:
                 int(LONGEST_WINDOW * 1000),
                 int(_GONE * 1000),
                 *self._known(key),
+                int(_TURN * 1000),
             ]
             try:
                 granted, value = _checked(self._take(keys=self._keys(key), args=arguments))
@@ -192,7 +196,7 @@ class SharedBudget:
                 if granted:
                     return Permit(value)
                 # A process that waits shows that it lives.
-                return min(value / 1000, _SHOW_UP) if value > 0 else _TURN
+                return min(value / 1000, _SHOW_UP)
         return self._take_alone(key)
 
     def _take_alone(self, key: str) -> Permit | float:
