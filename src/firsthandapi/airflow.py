@@ -9,12 +9,22 @@ While people work, the task is deferred and takes no worker slot.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from inspect import signature
 from typing import Any, TypeVar
 
 from firsthandapi._async.client import AsyncFirstHandClient
 from firsthandapi._core.calls.idempotency import idempotency_key
+from firsthandapi._core.orders.reports import Progress
+from firsthandapi._masking import mask_secrets
+from firsthandapi._nearest import nearest
 from firsthandapi._sync.client import FirstHandClient
-from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
+from firsthandapi._sync.resources.jobs import Jobs
+from firsthandapi.errors import (
+    ConfigurationError,
+    IncompleteJobError,
+    InvalidArgumentError,
+    WaitTimeoutError,
+)
 from firsthandapi.types import Job
 
 try:
@@ -38,16 +48,24 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
 
     A retry and a cleared task continue the same job, on any worker and at any age: they post nothing twice. From the
     first deferral on, Airflow knows the job by its id, which is also the XCom `job_id`. The result is the folder. A
-    job that ends with fewer files than asked fails the task without a retry; its files are in the folder.
+    job that ends with fewer files than asked fails the task without a retry; its files are in the folder. So do
+    arguments that are not allowed.
+
+    The job of a run is known by the ids of DAG, task, and run, and by the number of a mapped task. Two Airflows with
+    one API key and the same ids share it: there, pass a `name`, such as `"staging {{ run_id }}"`.
 
     Args:
         dest: the folder, or the URL of one in a bucket (extra `remote`); a template. All workers must reach it.
         job: the arguments of `jobs.collect`, such as `description`, `files_needed`, and `max_spend_cents`; a template.
+            Not `dest`, `timeout`, `idempotency_key`, and `on_progress`, which are the task's own.
         name: what the job is known by; a template. Runs that share a name share one job and its files; by default,
             each run posts a job of its own.
         conn_id: the connection whose password is the API key, and whose host, if any, is the address of the service;
             by default, `FIRSTHAND_API_KEY` and `FIRSTHAND_BASE_URL` of workers and triggerers.
         **options: as for every operator, such as `task_id` and `retries`.
+
+    Raises:
+        InvalidArgumentError: `job` lacks an argument, or has one that `jobs.collect` does not take.
     """
 
     template_fields = ("dest", "job", "name")
@@ -62,6 +80,8 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        if isinstance(job, dict):  # what another task returns is known later
+            _check_names(job)
         self.dest = dest
         self.job = job
         self.name = name
@@ -78,17 +98,31 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
         mapped = [] if task.map_index is None or task.map_index < 0 else [task.map_index]
         run = (self.dag_id, self.task_id, context["run_id"], *mapped)
         key = idempotency_key(*(run if self.name is None else ("airflow", self.name)))
+        known: list[str] = []
+
+        def note(job: Job | None) -> None:
+            if job is not None and not known:
+                known.append(job.id)
+                task.xcom_push(key="job_id", value=job.id)
+
+        def report(progress: Progress) -> None:
+            note(progress.job)
+
         with self._client() as client:
             try:
-                return str(client.jobs.collect(self.dest, timeout=0, idempotency_key=key, **self.job).path)
-            except IncompleteJobError as error:
+                _check_names(self.job)
+                return str(
+                    client.jobs.collect(
+                        self.dest, timeout=0, idempotency_key=key, on_progress=report, **self.job
+                    ).path
+                )
+            except (IncompleteJobError, InvalidArgumentError) as error:
                 raise AirflowFailException(str(error)) from None
             except WaitTimeoutError as error:
                 if error.job is None:  # the service has not confirmed it yet: a retry finds it
                     raise
-                job_id = error.job.id
-        task.xcom_push(key="job_id", value=job_id)
-        return self.defer(trigger=JobTrigger(job_id, conn_id=self.conn_id), method_name="resume")  # type: ignore[no-any-return] # it raises
+                note(error.job)
+        return self.defer(trigger=JobTrigger(known[0], conn_id=self.conn_id), method_name="resume")  # type: ignore[no-any-return] # it raises
 
     def resume(self, context: Any, event: dict[str, str]) -> str:  # noqa: ARG002 # Airflow passes it
         """Download the files of a job that has ended. Nothing is posted.
@@ -140,6 +174,25 @@ class JobTrigger(BaseTrigger):  # type: ignore[misc] # without Airflow it is of 
         self.log.info(
             "%s is %s: %s of %s files are approved", job.id, job.status, job.files_approved, job.files_needed
         )
+
+
+def _check_names(job: dict[str, Any]) -> None:
+    """Refuse a job that `jobs.collect` would not take. Values may be templates, so they are checked when it runs.
+
+    Raises:
+        InvalidArgumentError: an argument is missing or not taken.
+    """
+    own = ("self", "dest", "timeout", "idempotency_key", "on_progress")
+    takes = {name: each for name, each in signature(Jobs.collect).parameters.items() if name not in own}
+    for name in job:
+        if name not in takes:
+            shown = mask_secrets(str(name))[:60]
+            meant = None if name in own else nearest(shown, takes)
+            advice = f"use one of: {', '.join(takes)}" if meant is None else f"did you mean {meant}?"
+            raise InvalidArgumentError(f"job takes no argument {shown}: {advice}", field=f"job.{shown}")
+    for name, each in takes.items():
+        if each.default is each.empty and name not in job:
+            raise InvalidArgumentError(f"job.{name} is required: add it to job", field=f"job.{name}")
 
 
 def _client(kind: Callable[..., T], connection: Any) -> T:

@@ -274,6 +274,76 @@ def test_a_task_of_airflow_knows_its_job(tmp_path: Path) -> None:
         assert server.api_key not in output
 
 
+_WITHOUT_AIRFLOW = """
+import sys
+from types import ModuleType, SimpleNamespace
+
+
+class BaseOperator:
+    def __init__(self, task_id):
+        self.dag_id, self.task_id = "dag", task_id
+
+    def defer(self, **options):
+        print("deferred")
+
+
+class AirflowFailException(Exception):
+    pass
+
+
+names = {
+    "airflow": {},
+    "airflow.sdk": {"BaseOperator": BaseOperator, "Connection": None},
+    "airflow.sdk.exceptions": {"AirflowFailException": AirflowFailException},
+    "airflow.triggers": {},
+    "airflow.triggers.base": {"BaseTrigger": object, "TriggerEvent": object},
+}
+for name, contents in names.items():
+    sys.modules[name] = ModuleType(name)
+    vars(sys.modules[name]).update(contents)
+
+from firsthandapi import FirstHandClient, InvalidArgumentError
+from firsthandapi.airflow import CollectOperator, JobTrigger
+
+JobTrigger.__init__ = lambda *args, **options: None
+job = {"description": "Photos of street signs in daylight", "files_needed": 1, "price_per_file_cents": 50}
+for wrong in ({"timeout": 3}, {"files_neded": 3}, {}):
+    try:
+        CollectOperator(task_id="a", dest="signs", job=job | wrong)
+    except InvalidArgumentError as error:
+        print(error)
+job["accepted_formats"] = ["image/jpeg"]
+ti = SimpleNamespace(map_index=-1, xcom_push=lambda key, value: print(key, value))
+task = CollectOperator(task_id="a", dest="signs", job=job)
+task.execute({"run_id": "manual__1", "ti": ti})
+with FirstHandClient() as client:
+    (posted,) = client.jobs.list()
+    client.jobs.wait(posted.id)
+print("result", task.execute({"run_id": "manual__1", "ti": ti}), posted.id)
+late = CollectOperator(task_id="b", dest="other", job=None)
+for wrong in ({"timeout": 3}, {"files_needed": 0}):
+    late.job = job | wrong  # of another task, or of a template
+    try:
+        late.execute({"run_id": "manual__1", "ti": ti})
+    except AirflowFailException as error:
+        print("no retry:", error)
+"""
+
+
+def test_a_task_refuses_wrong_arguments_and_always_says_which_job(server: MockServer, tmp_path: Path) -> None:
+    """What no job takes is refused when the DAG is parsed, or fails the task without a retry. The XCom `job_id` is
+    there as well if the job has ended when the task begins. Airflow's own classes are stood in for."""
+    output = run(server, tmp_path, sys.executable, "-c", _WITHOUT_AIRFLOW)
+    timeout, misspelled, missing, first, deferred, second, result, *late = output.splitlines()
+    assert timeout.startswith("job takes no argument timeout: use one of: description,")
+    assert misspelled == "job takes no argument files_neded: did you mean files_needed?"
+    assert missing == "job.accepted_formats is required: add it to job"
+    assert first == second == f"job_id {result.split()[-1]}"
+    assert deferred == "deferred"
+    assert [line.partition(" ")[0] for line in late] == ["no", "no"], late
+    assert posts(server) == 1
+
+
 def test_without_airflow_the_message_says_where_to_install() -> None:
     """Importing firsthandapi itself never imports Airflow."""
     program = (
