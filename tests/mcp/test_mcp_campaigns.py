@@ -234,6 +234,8 @@ def test_jobs_may_be_a_list_as_strict_programs_send_it(server: MockServer, tmp_p
                 ({"stop": 5}, "jobs.stop: input should be a valid dictionary"),
                 ("stop", "jobs: input should be a valid dictionary"),
                 ([{**jobs[0], "metadata": ["x"]}], "metadata is a list of {name, value}"),
+                ([{**jobs[0], "metadata": [*metadata, *metadata]}], "metadata has the same name twice"),
+                ([{**jobs[0], "location": {"city": "P", "zip": 1}}], "location takes city, state, latitude"),
                 ([{**jobs[0], "file_needed": 5}], "did you mean files_needed?"),
             ):
                 refused = await client.call_tool("plan_campaign", {**CAMPAIGN, "jobs": bad})

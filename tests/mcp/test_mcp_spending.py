@@ -158,7 +158,7 @@ def test_a_job_may_have_as_many_metadata_as_the_contract_allows(server: MockServ
 
 
 def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path) -> None:
-    """What would exceed it is refused before anything is sent, in every session; what fits goes through."""
+    """What would exceed it, or says what no job has, is refused before anything is sent; what fits goes through."""
 
     async def main() -> None:
         for _ in range(2):
@@ -172,6 +172,9 @@ def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path) -> No
                     {"approved": {"action": "accept", "data": {"approve": True}}},
                     {"idempotency_key": "mine"},
                     {"max_spend_cents": 10**9},
+                    {"files_needed": 1, "location": {"city": "Paris", "state": "TX", "zip": 1}},
+                    {"files_needed": 1, "metadata": [{"name": "a", "value": 1}, {"name": "a", "value": 2}]},
+                    {"files_needed": 1, "metadata": [{"name": "a", "value": 1, "x": 1}]},
                 ):
                     assert (await client.call_tool("create_job", {**dear, **hostile})).is_error
                     assert (await client.call_tool("create_job_and_wait", {**dear, **hostile})).is_error

@@ -44,9 +44,9 @@ _SIDE = 768
 READS = mcp_types.ToolAnnotations(read_only_hint=True)
 
 JobId = Annotated[str, Field(description="the job's id, such as job_01JP…", max_length=128)]
-_Limit = Annotated[int, Field(description="items on a page", ge=1, le=100)]
+_Limit = Annotated[int, Field(ge=1, le=100)]
 _Cursor = Annotated[str | None, Field(description="next_cursor of the page before", max_length=2000)]
-_Stars = Annotated[int, Field(description="lowest rating, in stars", ge=1, le=5)]
+_Stars = Annotated[int, Field(description="lowest rating", ge=1, le=5)]
 
 
 def add_reading(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger) -> None:

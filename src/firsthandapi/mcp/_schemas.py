@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args
 import mcp_types
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
+from firsthandapi._visible import visible
 from firsthandapi.types.enums import JobType, MediaFormat
 from firsthandapi.types.job import Job, JobCreateParams
 
@@ -91,7 +92,7 @@ def _as_parameter(name: str, text: str | None) -> inspect.Parameter:
         (
             field.annotation,
             *field.metadata,
-            *([BeforeValidator(_unpaired)] if name == "metadata" else ()),
+            *([BeforeValidator(_READ[name])] if name in _READ else ()),
             *([Strict()] if "integer" in schema.get("type", ()) else ()),
             Field(description=text),
             WithJsonSchema(schema),
@@ -161,16 +162,36 @@ def fields_of(job: Any) -> Any:
     if not isinstance(job, dict):
         return job
     fields = {name: value for name, value in _dict(job).items() if value is not None}
-    return {**fields, "metadata": _unpaired(fields["metadata"])} if "metadata" in fields else fields
+    return {**fields, **{name: read(fields[name]) for name, read in _READ.items() if name in fields}}
 
 
 def _unpaired(metadata: Any) -> Any:
     if not isinstance(metadata, list):
         return metadata
-    try:
-        return {pair["name"]: pair["value"] for pair in _list(metadata)}
-    except (TypeError, KeyError):
-        raise ValueError("metadata is a list of {name, value}") from None
+    found: dict[Any, Any] = {}
+    for pair in _list(metadata):
+        if (
+            not isinstance(pair, dict)
+            or pair.keys() != {"name", "value"}
+            or not isinstance(pair["name"], str)
+        ):
+            raise ValueError("metadata is a list of {name, value}")
+        if pair["name"] in found:
+            raise ValueError("metadata has the same name twice")
+        found[pair["name"]] = pair["value"]
+    return found
+
+
+def _placed(location: Any) -> Any:
+    known = [name for place in _PLACES for name in place["properties"]]
+    for name in _dict(location) if isinstance(location, dict) else ():
+        if name not in known:
+            raise ValueError(f"location takes {', '.join(known)}, not {visible(str(name)[:60])}")
+    return _dict(location)
+
+
+# What these fields are read with, before they are checked.
+_READ: dict[str, Callable[[Any], Any]] = {"metadata": _unpaired, "location": _placed}
 
 
 # ── The list of tools ────────────────────────────────────────────────────────────────────────────────────
@@ -181,7 +202,7 @@ def shorter(tool: mcp_types.Tool) -> mcp_types.Tool:
     return tool.model_copy(
         update={
             "description": inspect.cleandoc(tool.description or ""),
-            "input_schema": _with_shared(_shorter(tool.input_schema)),
+            "input_schema": {**_with_shared(_shorter(tool.input_schema)), "additionalProperties": False},
             # For programs that check it; a model sees what comes.
             "output_schema": _shorter(tool.output_schema, is_output=True),
         }
@@ -213,11 +234,11 @@ def _shorter(schema: Any, *, is_output: bool = False) -> Any:
     if not isinstance(schema, dict):
         return schema
     found: dict[str, Any] = {}
-    dropped = ("title", "description") if is_output else ("title",)
+    dropped = ("title", "description", "format") if is_output else ("title",)
     for name, value in _dict(schema).items():
         if name in ("properties", "$defs"):
             found[name] = {key: _shorter(each, is_output=is_output) for key, each in value.items()}
-        elif name not in dropped and not (name == "default" and value is None):
+        elif name not in dropped and (name, value) not in (("default", None), ("additionalProperties", True)):
             found[name] = _shorter(value, is_output=is_output)
     return _merged(found) if is_output else found
 
