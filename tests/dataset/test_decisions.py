@@ -222,6 +222,26 @@ def test_collect_goes_on_without_what_was_excluded(quick_server: MockServer, tmp
         assert len(list(client.jobs.list())) == 1
 
 
+def test_a_copy_without_hidden_files_is_whole(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """As `cp -r signs/*` makes it: what was excluded is not missing, and comes back with `include` and `repair`."""
+    job_id = completed_job(server, 3)
+    dataset = client.files.download_all(job_id, tmp_path / "signs")
+    out, other = dataset.records[:2]
+    dataset.exclude([out, other])
+    shutil.copytree(dataset.path, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
+    copy = Dataset.open(tmp_path / "copy")
+    assert (len(copy), copy.excluded, copy.verify().ok, copy.repair(client).ok) == (1, (), True, True)
+    with pytest.raises(InvalidArgumentError, match="no file of this dataset"):
+        copy.exclude(out.file_id, reason="again")
+    copy.include(out.file_id)
+    assert copy.verify().short == 1
+    assert copy.repair(client)
+    assert out.file_id in {row.file_id for row in copy}
+    assert (len(copy), Dataset.open(copy.path).verify().ok) == (2, True)
+
+
 def test_half_a_line_does_not_take_the_next_with_it(four_signs: Dataset) -> None:
     """What a crash has cut off is alone on its line."""
     four_signs.exclude("file_stop0")

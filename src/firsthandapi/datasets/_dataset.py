@@ -33,7 +33,7 @@ from ._manifest import Manifest, manifests_of
 from ._reconciling import Reconciling
 from ._rows import Rows
 from ._store import Store, store_at
-from ._withdrawing import note_export
+from ._withdrawing import note_export, withdrawn_ids
 
 if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
@@ -286,7 +286,8 @@ class Dataset(Rows):
         self._decide("exclude", which, reason=reason, by=by)
 
     def include(self, which: Record | str | Iterable[Record | str], *, by: str | None = None) -> None:
-        """Include excluded files again: restore their rows and bytes. Files that are not excluded stay unchanged.
+        """Include excluded files again: restore their rows and bytes. Files that are not excluded stay unchanged. In a
+        copy without `.excluded/`, `repair` then downloads the files again.
 
         Args:
             which: a row, a file's id, or an iterable of either.
@@ -356,9 +357,9 @@ class Dataset(Rows):
     ) -> None:
         ids = ids_of(which)
         reason, by = check_words(reason, by)
-        if self._unknown(ids):
+        if self._unknown(ids, action):
             self._open_again()  # a run may have downloaded them meanwhile
-        if unknown := self._unknown(ids):
+        if unknown := self._unknown(ids, action):
             raise InvalidArgumentError(
                 f"{unknown[0]!r} is no file of this dataset, {self._name}; nothing was changed", field="which"
             )
@@ -380,8 +381,10 @@ class Dataset(Rows):
             manifests = [each for each in here.values() if each.records]
             Dataset.__init__(self, self._store, self._job_files, manifests)
 
-    def _unknown(self, ids: list[str]) -> list[str]:
+    def _unknown(self, ids: list[str], action: Action) -> list[str]:
         known = {row.file_id for row in (*self.records, *self.excluded)}
+        if action == "include":  # a copy may lack `.excluded/`: then `repair` downloads them again
+            known.update(self._decided.excluded)
         return [each for each in ids if each not in known]
 
     def review(
@@ -595,7 +598,7 @@ class Dataset(Rows):
                 for name in self._store.names(folder)
                 if folder / name not in known and not _in_the_making(name)
             ]
-        short = sum(self._short_of(job) for job in self.jobs)
+        short = sum(self._short().values())
         from ._papers import altered_in
 
         altered = altered_in(self)
@@ -604,13 +607,22 @@ class Dataset(Rows):
         duplicates = tuple(tuple(self._name_of(self.path_of(each)) for each in group) for group in alike)
         return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short, duplicates, altered)
 
-    def _short_of(self, job: Job) -> int:
-        """How many approved files of a job have no row."""
-        files = [each for each in self._job_files if each.job_id == job.id]
-        if any(each.selected for each in files):
-            return 0
-        repeated = sum(each.repeated or 0 for each in files)
-        return max((int_or_none(job.files_approved) or 0) - len(self._rows_of(job)) - repeated, 0)
+    def _short(self) -> dict[str, int]:
+        """How many approved files of each job have no row, except excluded ones: a copy may lack `.excluded/`."""
+        rows = {row.file_id for row in (*self.records, *self.excluded)}
+        out = len(self._decided.excluded.keys() - rows - withdrawn_ids(self._store))
+        # A merge counts the excluded files of its sources as repeated.
+        out = max(out - sum(each.repeated or 0 for each in self._job_files), 0)
+        short: dict[str, int] = {}
+        for job in self.jobs:
+            files = [each for each in self._job_files if each.job_id == job.id]
+            repeated = sum(each.repeated or 0 for each in files)
+            lacks = (int_or_none(job.files_approved) or 0) - len(self._rows_of(job)) - repeated
+            lacks = 0 if any(each.selected for each in files) else max(lacks, 0)
+            # Decisions do not name the job.
+            short[job.id] = max(lacks - out, 0)
+            out = max(out - lacks, 0)
+        return short
 
     def _rows_of(self, job: Job) -> list[Record]:
         """The rows of a job, including excluded ones. A row without a job belongs to the only job."""
@@ -786,6 +798,7 @@ class Dataset(Rows):
         number of files without a row."""
         names = {*state.mismatched, *state.missing}
         labels = {each.job_id: each.label for each in self._job_files}
+        short = self._short()
         return [
             (
                 job.id,
@@ -793,7 +806,7 @@ class Dataset(Rows):
                 frozenset(
                     row.file_id for row in self._rows_of(job) if self._name_of(self.path_of(row)) in names
                 ),
-                self._short_of(job),
+                short[job.id],
             )
             for job in self.jobs
         ]
