@@ -243,6 +243,36 @@ def test_an_agent_cancels_no_job_of_others_unless_the_person_says_so(
         anyio.run(main, server)
 
 
+def test_a_damaged_ledger_lets_the_person_cancel(tmp_path: Path) -> None:
+    """It spends nothing, and cancelling spends nothing. An answer that cannot be read cancels nothing."""
+    contents: list[Any] = [None, {}, {"approve": "maybe"}, {"approve": True}]
+    asked: list[str] = []
+
+    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
+        asked.append(question.message)
+        return mcp_types.ElicitResult(action="accept", content=contents[len(asked) - 1])
+
+    async def main(server: MockServer) -> None:
+        with server.client() as person:
+            job = person.jobs.create(**JOB)
+            ledger_of(server, tmp_path).path.write_text("damaged")
+            async with in_memory(
+                server, Options(ledger=tmp_path), elicitation_callback=ask, mode="legacy"
+            ) as client:
+                assert "damaged" in text_of(await client.call_tool("create_job", JOB))
+                for _ in contents[:-1]:
+                    refused = text_of(await client.call_tool("cancel_job", {"job_id": job.id}))
+                    assert "nothing was done; call cancel_job again" in refused
+                    assert "may_cancel" not in refused
+                assert (
+                    found(await client.call_tool("cancel_job", {"job_id": job.id}))["status"] == "cancelled"
+                )
+            assert "cannot read in its ledger" in asked[-1]
+
+    with MockServer(speed=0, workers=False) as server:
+        anyio.run(main, server)
+
+
 def test_a_refused_order_costs_nothing_of_the_budget(server: MockServer, tmp_path: Path) -> None:
     """After a 402 the whole budget is there; after a lost response the cost stays counted."""
 

@@ -119,6 +119,11 @@ def for_model(tool: str, error: ToolError) -> ToolError:
         return ToolError(
             f"{_invalid(error.__cause__)}. Nothing was sent: correct this and call {tool} again."
         )
+    if text.startswith("Resolver "):  # of the function that asks the person
+        return ToolError(
+            "the person was asked, and this program returned no answer that could be read: nothing was done; call "
+            f"{tool} again, and the person is asked again"
+        )
     return ToolError(text)
 
 

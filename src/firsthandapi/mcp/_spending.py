@@ -22,6 +22,7 @@ from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.orders.ordering import is_clear_refusal
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
+    ConfigurationError,
     FirstHandConnectionError,
     FirstHandError,
     InvalidArgumentError,
@@ -138,11 +139,15 @@ def add_cancelling(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledg
     """Add the tool that ends a job: what this server did not order, only a person may let it cancel."""
 
     async def may_cancel(ctx: Context, job_id: str) -> Approval | Elicit[Approval]:
-        if await answered(on_thread(ledger.has_job, job_id)):
-            return NotAsked()
+        not_ordered = "this server did not order"
+        try:
+            if await on_thread(ledger.has_job, job_id):
+                return NotAsked()
+        except (ConfigurationError, OSError):  # it spends nothing now, but the person may cancel
+            not_ordered = "this server cannot read in its ledger whether it ordered"
         if not can_ask(ctx):
             raise ToolError(
-                f"this server did not order {visible(job_id)}, so it cancels it only after asking the person, which "
+                f"{not_ordered} {visible(job_id)}, so it cancels it only after asking the person, which "
                 "this program does not support: nothing was cancelled; ask the person to cancel it with `firsthandapi "
                 "jobs cancel`"
             )
@@ -150,7 +155,7 @@ def add_cancelling(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledg
         if job.is_terminal:
             return NotAsked()  # the service says so itself
         return Elicit(
-            f"This server did not order {visible(job.id)}, which is {visible(job.status)} with "
+            f"{not_ordered.capitalize()} {visible(job.id)}, which is {visible(job.status)} with "
             f"{int_or_none(job.files_approved) or 0} of {int_or_none(job.files_needed) or 0} files approved: "
             f"“{visible(str(job.title or job.description or '')[:200])}”. Cancel it?",
             Approval,
