@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import threading
@@ -164,6 +165,36 @@ def test_one_can_decide_while_a_run_has_the_folder(four_signs: Dataset) -> None:
     run.close()
     expected = {"data/halt/file_stop1.jpg", "data/stop/file_stop2.jpg", "data/yield/file_yield0.jpg"}
     assert on_disk(four_signs.path) == (expected, expected)
+
+
+@pytest.mark.parametrize("at", ["folder", "bucket"])
+def test_what_was_opened_before_obeys_where_it_writes_or_checks(
+    four_signs: Dataset, tmp_path: Path, at: str
+) -> None:
+    """A dataset and a view of it: in exports, copies, the card, the lock, and `verify`."""
+    dest: Any = four_signs.path
+    if at == "bucket":
+        memory = pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem()
+        dest = f"memory://{tmp_path.name}/signs"
+        memory.put(str(four_signs.path), f"/{tmp_path.name}/signs", recursive=True)
+    writes: list[Callable[[Dataset], Any]] = [
+        lambda old: len(old.verify() and old),
+        lambda old: len(old.write_lock() and Dataset.open(dest, version=old.write_lock())),
+        lambda old: old.write_card(overwrite=True) and len(old),
+        lambda old: len(Dataset.merge([old], tmp_path / f"merged-{len(old)}")),
+        lambda old: len(old.filter(is_any).copy_to(tmp_path / f"copied-{len(old)}")),
+        lambda old: len([*old.split(train=1, test=0).copy_to(tmp_path / f"s{len(old)}").rglob("*.jpg")]),
+    ]
+    if importlib.util.find_spec("pandas"):
+        writes.append(lambda old: len(old.to_pandas()))
+    for before, write in enumerate(writes):
+        old = Dataset.open(dest)
+        Dataset.open(dest).exclude("file_stop0")
+        Dataset.open(dest).relabel("file_stop1", "yield" if before % 2 else "halt")
+        assert write(old) == 3
+        assert [row.file_id for row in old.excluded] == ["file_stop0"]
+        assert {row.file_id: row.label for row in old}["file_stop1"] == ("yield" if before % 2 else "halt")
+        Dataset.open(dest).include("file_stop0")
 
 
 def test_two_decide_at_the_same_time(four_signs: Dataset) -> None:

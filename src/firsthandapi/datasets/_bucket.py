@@ -30,6 +30,8 @@ _UPLOADS_AT_ONCE: Final = 8
 _STOPS_WITHIN: Final = 2.0
 _MOST_WORDS: Final = 300
 # The prefix of the temporary folders of runs, which nobody else uses.
+# What drivers tell of an object that changes with it.
+_STAMPS: Final = ("size", "ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
 _STAGE: Final = ".firsthandapi-stage-"
 # A younger temporary folder may not be locked yet.
 _YOUNG_SECONDS: Final = 60.0
@@ -99,6 +101,13 @@ class Bucket:
             except FileNotFoundError:
                 return None
             return int(about["size"]) if about["type"] == "file" else None
+
+    def stamp(self, path: Path) -> object:
+        try:
+            about = self._files.info(_key(path))
+        except Exception:  # of any kind, since drivers have their own
+            return None
+        return tuple(str(about.get(name)) for name in _STAMPS)
 
     def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         with self._telling(path, "read"):

@@ -15,7 +15,15 @@ from firsthandapi._core.files.kinds import Kind, kind_of
 from firsthandapi._core.files.labels import check_label
 from firsthandapi._core.orders.job_file import JobFile, ShownJob, load
 from firsthandapi._core.orders.reports import Progress, Verification
-from firsthandapi._core.rows.decisions import EXCLUDED, Action, Decided, Decision, check_words, ids_of
+from firsthandapi._core.rows.decisions import (
+    DECISIONS,
+    EXCLUDED,
+    Action,
+    Decided,
+    Decision,
+    check_words,
+    ids_of,
+)
 from firsthandapi._core.rows.duplicates import groups, same_bytes
 from firsthandapi._core.rows.manifest import Record, label_of
 from firsthandapi._core.rows.versions import Diff, Version
@@ -95,6 +103,9 @@ class Dataset(Rows):
         self.records: list[Record] = [row for row in shown if row.file_id not in out]
         self.excluded: tuple[Record, ...] = tuple(row for row in shown if row.file_id in out)
         self.decisions: tuple[Decision, ...] = tuple(self._decided.decisions)
+        # The files that were read, each with its stamp, or with "" if it may have changed since.
+        files = (store.root / DECISIONS, *(manifest.path for manifest in manifests))
+        self._stamps: dict[Path, object] = dict.fromkeys(files, "")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, version: Version | str | None = None) -> Dataset:
@@ -167,6 +178,7 @@ class Dataset(Rows):
 
         folder = Folder(dest)
         for source, _ in sources:
+            source._catch_up()  # pyright: ignore[reportPrivateUsage]
             whole = source._dataset()  # pyright: ignore[reportPrivateUsage] # of one house
             if whole.path.absolute() == folder.path.absolute():
                 raise InvalidArgumentError(
@@ -187,14 +199,19 @@ class Dataset(Rows):
     @classmethod
     def _read(cls, store: Store) -> Dataset:
         job_files = JobFiles(store).all()
-        manifests = [manifest for manifest in _manifests_in(store, job_files) if manifest.read()]
+        manifests = _manifests_in(store, job_files)
+        # Before they are read.
+        stamps = {path: store.stamp(path) for path in (store.root / DECISIONS, *(m.path for m in manifests))}
+        manifests = [manifest for manifest in manifests if manifest.read()]
         decided = decided_in(store)
         if not (job_files or manifests or decided.decisions):
             raise ConfigurationError(
                 f"{store.root} is not a dataset: it contains neither metadata.jsonl nor job.json; pass a folder that "
                 "collect or files.download_all has filled"
             )
-        return cls(store, job_files, manifests, decided)
+        dataset = cls(store, job_files, manifests, decided)
+        dataset._stamps = stamps
+        return dataset
 
     @classmethod
     def _of(cls, folder: Folder) -> Dataset:
@@ -202,7 +219,9 @@ class Dataset(Rows):
         again."""
         dataset = cls._read(store_at(folder.path, "path"))
         if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
+            stamps = dataset._stamps
             dataset = cls(dataset._store, dataset._job_files, folder.manifests, dataset._decided)
+            dataset._stamps = stamps
         return dataset
 
     def path_of(self, record: Record) -> Path:
@@ -573,6 +592,7 @@ class Dataset(Rows):
         Raises:
             ConfigurationError: a file cannot be read.
         """
+        self._catch_up()
         mismatched: list[str] = []
         missing: list[str] = []
         extra: list[str] = []
@@ -813,6 +833,12 @@ class Dataset(Rows):
 
     def _open_again(self) -> None:
         self.__dict__.update(Dataset._read(self._store).__dict__)
+
+    def _catch_up(self) -> None:
+        now = {path: self._store.stamp(path) for path in self._stamps}
+        # What was emptied is no dataset any more: its rows are missing.
+        if now != self._stamps and any(now.values()):
+            self._open_again()
 
     def _name_of(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()

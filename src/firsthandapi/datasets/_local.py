@@ -45,6 +45,13 @@ class Local:
     def size_of(self, path: Path) -> int | None:
         return _disk.size_of(path)
 
+    def stamp(self, path: Path) -> object:
+        try:
+            about = path.stat()
+        except OSError:
+            return None
+        return about.st_size, about.st_mtime_ns, about.st_ino
+
     def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         return _disk.read(path, most)
 

@@ -75,6 +75,7 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
         ConfigurationError: a file is not ours, was edited, or cannot be written.
         InvalidArgumentError: a value of `given` is not allowed.
     """
+    dataset._catch_up()
     store = dataset._store
     statements = dataset.path / STATEMENTS_FILE
     known = read_statements(store.read(statements, LARGEST_STATEMENTS), statements)

@@ -123,6 +123,11 @@ class Rows(Displayed):
         """Some of these rows, with the labels of `classes` or, by default, their own."""
         raise NotImplementedError
 
+    def _catch_up(self) -> None:
+        """Read the folder again if its rows or decisions have changed: exports and checks obey what others decided
+        since."""
+        self._dataset()._catch_up()  # pyright: ignore[reportPrivateUsage] # of one house
+
     def _dataset(self) -> Dataset:
         """The dataset that the rows belong to."""
         raise NotImplementedError
@@ -219,6 +224,7 @@ class Rows(Displayed):
             import pandas as pd
         except ImportError:
             raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
+        self._catch_up()
         speech = any(map(has_speech, self._kinds()))
         rows = [
             {
@@ -309,6 +315,7 @@ class Rows(Displayed):
         """
         from ._huggingface import rows_with_media
 
+        self._catch_up()
         chosen = chosen_kind(self._kinds(), kind)
         records = [record for record in self.records if kind_of(record.content_type) == chosen]
         return rows_with_media(

@@ -121,6 +121,10 @@ class Store(Protocol):
         """The size of a plain file; None for anything else."""
         ...
 
+    def stamp(self, path: Path) -> object:
+        """A value that changes when a file does, or None if it cannot be looked at."""
+        ...
+
     def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         """A file's content, or None if there is nothing of that name.
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 def write_lock(dataset: Dataset) -> Version:
     """Write dataset.lock, unless it says the same."""
+    dataset._catch_up()
     path = dataset.path / LOCK_FILE
     before = _locked(dataset._store, path)
     version, table = _version(dataset, before)
