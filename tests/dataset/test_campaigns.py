@@ -19,6 +19,7 @@ from firsthandapi._core.campaigns.campaign import order_key
 from firsthandapi._core.campaigns.ledger import LEDGER_FILE
 from firsthandapi._core.orders.job_file import KEY_METADATA
 from firsthandapi._core.orders.ordering import LookFor, Shown
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._job_files import JobFiles
 from firsthandapi.datasets._ledger import LedgerFile, forget_order
@@ -111,6 +112,27 @@ def test_a_campaign_obeys_what_was_decided(world: World) -> None:
     # A label that moves takes its decisions along.
     last = world.run(world.campaign(stop=3, yield_=2, moved={"give_way": "yield_"}))
     assert (labels(last), world.ordered()) == (["stop"] * 4 + ["yield_"] * 3, [3, 2, 2])
+
+
+def test_a_copy_without_hidden_files_counts_what_is_excluded(world: World) -> None:
+    """The decisions say so, though the rows of the files are lost; the replacement is bought once. If another file is
+    missing, nobody knows which label lacks the excluded one, and nothing is bought."""
+    campaign = world.campaign(stop=3, give_way=2)
+    dataset = world.run(campaign)
+    out = next(row for row in dataset.records if row.label == "give_way")
+    dataset.exclude(out, reason="dark")
+    shutil.rmtree(dataset.path / ".excluded")
+    manifest = dataset.path / MANIFEST
+    rows = manifest.read_bytes()
+    manifest.write_bytes(b"".join(rows.splitlines(keepends=True)[1:]))
+    assert world.client.campaigns.plan(campaign).orders == ()
+    manifest.write_bytes(rows)
+    plan = world.client.campaigns.plan(campaign)
+    assert [(order.label, order.files) for order in plan.orders] == [("give_way", 1)]
+    again = world.run(campaign)
+    assert (labels(again), world.ordered()) == (["give_way"] * 2 + ["stop"] * 3, [3, 2, 1])
+    assert (again.verify().ok, world.client.campaigns.plan(campaign).orders) == (True, ())
+    assert labels(world.run(campaign)) == labels(again)
 
 
 def test_replacements_are_bought_as_far_as_the_budget_goes(world: World) -> None:

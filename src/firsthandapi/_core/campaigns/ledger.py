@@ -123,6 +123,10 @@ class Order:
             return self.counted(unique=unique)
         return max(max(self.files, self.approved) - self._gone, 0)
 
+    def lacks(self, files: Collection[str]) -> int:
+        """How many of its files are not among these."""
+        return max(self.approved - self.repeated - len(files), 0)
+
     @property
     def _gone(self) -> int:
         return len(self.excluded) + sum(self.moved.values())
@@ -280,6 +284,7 @@ class Ledger:
         decided = Decided() if decided is None else decided
         met: set[str] = set()
         orders: list[Order] = []
+        lost = self._lost(files, decided)
         for order in self.orders:
             again, excluded, moved = 0, list[str | None](), Counter[str]()
             here = files.get(str((order.job or {}).get("id")), {})
@@ -295,8 +300,20 @@ class Ledger:
             again = min(again, order.approved)
             # One that was withdrawn may be one that is excluded: it must not be replaced for both.
             excluded = excluded[max(len(here) - order.approved, 0) :]
+            lacks = order.lacks(here) if lost else 0
+            excluded, lost = excluded + lost[:lacks], lost[lacks:]
             orders.append(replace(order, duplicates=again, excluded=tuple(excluded), moved=moved))
         return replace(self, orders=tuple(orders))
+
+    def _lost(self, files: Mapping[str, Mapping[str, str]], decided: Decided) -> list[str | None]:
+        """The reasons for excluded files without rows, as in a copy without hidden files. Decisions do not name the job
+        of a file, so they count only if nothing else is missing."""
+        here = {file_id for each in files.values() for file_id in each}
+        lost = [no.reason for file_id, no in decided.excluded.items() if file_id not in here]
+        if not lost or not all(order.closed for order in self.orders):
+            return []
+        lacks = sum(order.lacks(files.get(str((order.job or {}).get("id")), {})) for order in self.orders)
+        return lost if lacks == len(lost) else []
 
     def moved_to(self, label: str) -> int:
         """How many files of other labels the buyer has given this one."""
