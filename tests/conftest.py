@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -31,6 +32,11 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # One of them that does not end can say where it stands: processes.py.
     os.environ["PYTHONFAULTHANDLER"] = "1"
+    with contextlib.suppress(ImportError):
+        from xdist.workermanage import NodeManager
+
+        # A worker that still writes what coverage has measured is not killed for that.
+        NodeManager.EXIT_TIMEOUT = 120
 
 
 @pytest.hookimpl(wrapper=True)
