@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from firsthandapi._async.bridge import call_back, finish_blocking, run_blocking
+from firsthandapi._sync.bridge import Line, Waiter
 
 
 def test_the_bridge() -> None:
@@ -74,3 +75,20 @@ def test_what_must_finish_is_run_by_a_cancelled_task() -> None:
 
     asyncio.run(main())
     assert calls == ["must"]
+
+
+def test_threads_leave_a_line_while_others_are_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take no lock for that, so that no signal can leave one taken; here each leaves as it is woken."""
+    line = Line()
+    woken: list[Waiter] = []
+
+    def leave(waiter: Waiter) -> None:
+        woken.append(waiter)
+        line._waiters.remove(waiter)
+
+    monkeypatch.setattr(Waiter, "wake", leave)
+    with line.join(), line.join() as second, line.join() as third:
+        line.wake()
+        line.wake(everyone=True)
+        assert (len(woken), line.empty) == (3, True)
+        assert woken[1:] == [second, third]

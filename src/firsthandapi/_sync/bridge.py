@@ -119,7 +119,7 @@ class Line:
         waiter = Waiter(self._waiters, arrival)
         try:
             with self._lock:
-                self._waiters.insert(place(self._waiters, arrival), waiter)
+                self._waiters.insert(place(self._waiters.copy(), arrival), waiter)
             yield waiter
         finally:
             # Something may have struck before it stood there. What strikes in here finds it gone: no signal is
@@ -132,7 +132,8 @@ class Line:
         """Wake the first in the line, or everyone."""
         if self._waiters:
             with self._lock:
-                for waiter in self._waiters if everyone else itertools.islice(self._waiters, 1):
+                # Threads leave the line without the lock, so it is copied in one step.
+                for waiter in self._waiters.copy() if everyone else itertools.islice(self._waiters.copy(), 1):
                     waiter.wake()
 
 
