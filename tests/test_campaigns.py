@@ -212,6 +212,7 @@ def test_a_campaign_that_was_saved_is_loaded_again(
         "dest": dest,
         "defaults": defaults,
         "unique": False,
+        "replace_excluded": False,
         "name": "n",
         "moved": {"a": "stop"},
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from client.support import Connect
 from dataset.support import api, completed_job
 from firsthandapi import ConfigurationError, DownloadError, FirstHandClient, InvalidArgumentError
 from firsthandapi.testing import MockServer
@@ -83,37 +84,31 @@ def test_only_a_file_can_be_downloaded(file: object, tmp_path: Path) -> None:
             client.files.download(File(id="file_1"), 5)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("is_async", [False, True])
 def test_an_approved_submission_leads_to_its_files(
-    server: MockServer, tmp_path: Path, is_async: bool
+    connect: Connect, server: MockServer, tmp_path: Path
 ) -> None:
     """By its id, without its job too; and into a bucket, by name or below a folder."""
-    with server.client() as client:
-        job_id = completed_job(server, 3)
-        wanted = client.submissions.list(job_id).data[1]
-        (file,) = client.files.list(job_id, submission_id=wanted.id)
-        assert file.submission_id == wanted.id
-        since = len(server.requests)
-        for which in (wanted.id, wanted):  # each response signs its URLs again
-            assert [each.id for each in client.files.list(submission_id=which)] == [file.id]
-        assert len(api(server, since)) == 3
-        with pytest.raises(InvalidArgumentError, match="job_id is required") as refused:
-            client.files.list()
-        assert refused.value.field == "job_id"
-        for path, there in (
-            ("signs/a.jpg", "signs/a.jpg"),
-            ("signs", f"signs/{file.id}.jpg"),
-            ("b/", f"b/{file.id}.jpg"),
-        ):
-            url = f"memory://{tmp_path.name}-{is_async}/{path}"
-
-            async def download(url: str = url) -> Path:
-                async with server.async_client() as client:
-                    return await client.files.download(file, url)
-
-            place = anyio.run(download) if is_async else client.files.download(file, url)
-            assert str(place) == f"memory://{tmp_path.name}-{is_async}/{there}"
-            assert sha256(place.read_bytes()).hexdigest() == file.content_hash
+    job_id = completed_job(server, 3)
+    client = connect(server)
+    wanted = client.submissions.list(job_id).data[1]
+    (file,) = client.files.list(job_id, submission_id=wanted.id)
+    assert file.submission_id == wanted.id
+    since = len(server.requests)
+    for which in (wanted.id, wanted):  # each response signs its URLs again
+        assert [each.id for each in client.files.list(submission_id=which)] == [file.id]
+    assert len(api(server, since)) == 3
+    with pytest.raises(InvalidArgumentError, match="job_id is required") as refused:
+        client.files.list()
+    assert refused.value.field == "job_id"
+    bucket = f"memory://{tmp_path.name}"
+    for path, there in (
+        ("signs/a.jpg", "signs/a.jpg"),
+        ("signs", f"signs/{file.id}.jpg"),
+        ("b/", f"b/{file.id}.jpg"),
+    ):
+        place = client.files.download(file, f"{bucket}/{path}")
+        assert str(place) == f"{bucket}/{there}"
+        assert sha256(place.read_bytes()).hexdigest() == file.content_hash
 
 
 def test_paths_that_no_system_has(tmp_path: Path) -> None:
