@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -43,7 +44,10 @@ def reviewing(dataset: Dataset) -> Generator[str]:
     )
     thread.start()
     wait_until(lambda: told)
-    yield told[0].rpartition(" ")[2]
+    url = told[0].rpartition(" ")[2]
+    yield url
+    with suppress(httpx.TransportError):  # a browser that is closed may not have said that the page was left
+        httpx.post(f"{url}done")
     thread.join(20)
     assert not thread.is_alive()
 

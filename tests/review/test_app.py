@@ -144,6 +144,7 @@ def test_a_closed_tab_ends_it(dataset: Dataset, monkeypatch: pytest.MonkeyPatch)
         client.get("")
         assert not ended
         client.post("left")
+        client.get("thumbnails/file_0")  # asked for before it was left
         wait_until(lambda: ended)
     assert ended == [()]
 

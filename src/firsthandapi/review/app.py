@@ -158,7 +158,6 @@ class ReviewPage:
         if error is not None:
             await error_response(error)(scope, receive, send)
             return
-        self._left_at = None
         await self._app(scope, receive, send)
 
     def wait(self) -> None:
@@ -192,6 +191,8 @@ class ReviewPage:
 
     def _read_again(self) -> list[Record]:
         """All rows, with those that a run has brought, and what others have decided."""
+        # The page is there again. Pictures that it asked for before it left say nothing of that.
+        self._left_at = None
         with self._deciding:
             self._dataset._open_again()  # pyright: ignore[reportPrivateUsage] # of one house
             self._rows_by_id = _by_id(self._dataset)
