@@ -23,7 +23,7 @@ from firsthandapi.datasets._bucket import Bucket
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.testing import MockServer
 
-from .support import JOB, completed_job, downloads, folder_of
+from .support import JOB, completed_job, downloads, folder_of, posix_only
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -376,7 +376,7 @@ def _counted(function: Callable[..., Any], left: list[int]) -> Callable[..., Any
     return call
 
 
-@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links as POSIX has them")
+@posix_only
 def test_a_link_in_the_place_of_what_was_excluded_is_refused(four_signs: Dataset, tmp_path: Path) -> None:
     """Else files would leave the folder. No decision is written."""
     link = four_signs.path / ".excluded"

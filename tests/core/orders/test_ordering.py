@@ -366,7 +366,7 @@ def search(runs: int, **options: Any) -> None:
     for key in ("mine", None):
         one = Search(key, **options)
         worlds = one.search(runs, (0, 1))
-        print(f"\nsearched: {worlds:,} worlds, {one.runs:,} different runs, {one.steps:,} steps")  # noqa: T201
+        print(f"\nsearched: {worlds:,} worlds, {one.runs:,} different runs, {one.steps:,} steps")  # noqa: T201 # `pytest -s` shows how much was searched
 
 
 # The second run is the one that buys twice; `make soak` looks for what takes more, and `pytest -s` shows how much.
