@@ -18,7 +18,7 @@ from unittest import mock
 import pytest
 
 from firsthandapi.server.media import LargeError, MediaError, check_said
-from firsthandapi.server.pages.serve import resuming, working
+from firsthandapi.server.pages.serve import app, resuming, working
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._media import make
 
@@ -324,12 +324,9 @@ def test_a_new_piece_ends_a_lost_connection(server: Server) -> None:
     assert len(job.submissions) == 1
 
 
-@pytest.mark.parametrize("bound", ["resuming.IDLE_SECONDS", "app.UPLOAD_SECONDS"])
-def test_silence_is_bounded_not_the_whole(
-    server: Server, monkeypatch: pytest.MonkeyPatch, bound: str
-) -> None:
+def test_silence_is_bounded_not_the_whole(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that brings nothing, or too little, is ended, and its bytes stay: the next one goes on with them."""
-    monkeypatch.setattr(f"firsthandapi.server.pages.serve.{bound}", 0.2)
+    monkeypatch.setattr(app, "UPLOAD_SECONDS", 0.2)
     phone = server.phone(job := server.job())
     path = begun(phone, job.id)
     with stalled(phone, path, JPEG) as silent:
@@ -341,7 +338,7 @@ def test_silence_is_bounded_not_the_whole(
 
 def test_a_trickle_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever sends a byte now and then holds a connection no longer than whoever sends none."""
-    monkeypatch.setattr(resuming, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(app, "UPLOAD_SECONDS", 0.3)
     phone = server.phone(job := server.job())
     path = begun(phone, job.id, 1000)
     with stalled(phone, path, JPEG[:1000]) as slow:

@@ -86,7 +86,7 @@ class Site:
         self._console = Console(
             self.reception, log=self.log, style=style, pages=operating.pages, forms=operating.forms
         )
-        working = Working(self.reception, self.limits, folder)
+        working = Working(self.reception, folder)
         routes = [
             *SigningIn(self.reception, self.limits).routes(),
             *Reviewing(self.reception, jury.is_taken).routes(),

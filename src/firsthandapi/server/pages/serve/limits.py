@@ -1,13 +1,11 @@
-"""Limits for each person or address: wrong tokens, uploads, and signups."""
+"""Limits for each address: wrong tokens and signups."""
 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
-from math import ceil
 
 from starlette.requests import Request
 
-from firsthandapi.server.pages.console.face import PageError
 from firsthandapi.server.state.limits import RateLimiter
 
 from .reception import Reception
@@ -16,10 +14,8 @@ from .reception import Reception
 # out: behind one address can be a campus.
 SIGN_IN_FAILURES = 10
 SIGN_IN_SECONDS = 2.0
-UPLOADS = 60
 SIGNUPS = 10
 _FAILURE_SECONDS = 300.0
-_UPLOAD_SECONDS = 60.0
 _SIGNUP_SECONDS = 3600.0
 
 
@@ -35,7 +31,6 @@ class Limits:
         self._reception = reception
         self._is_behind_proxy = is_behind_proxy
         self._failures = RateLimiter(_FAILURE_SECONDS)
-        self._uploads = RateLimiter(_UPLOAD_SECONDS)
         self._signups = RateLimiter(_SIGNUP_SECONDS)
 
     def address(self, request: Request) -> str:
@@ -54,26 +49,10 @@ class Limits:
         _, left, _ = self._failures.take(self.address(request), SIGN_IN_FAILURES, now)
         return SIGN_IN_SECONDS * (1 - left / SIGN_IN_FAILURES)
 
-    def take_upload(self, request: Request) -> None:
-        """Count an upload of this person, or of this address if nobody is signed in.
-
-        Raises:
-            PageError: the person or address has made too many.
-        """
-        visitor = self._reception.visitor(request)
-        who = self.address(request) if visitor is None or visitor.id is None else visitor.id
-        allowed, _, ends = self._uploads.take(who, UPLOADS, self._reception.world.clock.now())
-        self._check(allowed, ends, "Too many uploads")
-
     def take_signup(self, request: Request) -> bool:
         """Count a signup of this address. Returns whether it is allowed."""
         allowed, _, _ = self._signups.take(self.address(request), SIGNUPS, self._reception.world.clock.now())
         return allowed
-
-    def _check(self, is_allowed: bool, ends: float, what: str) -> None:
-        if not is_allowed:
-            seconds = max(1, ceil(ends - self._reception.world.clock.now()))
-            raise PageError(429, f"{what}: wait {seconds} seconds, and try again.", "Too fast")
 
 
 def _counted(text: str) -> str:

@@ -34,12 +34,10 @@ from firsthandapi.server.state.state import DAY
 
 from .reception import BROWSER_SECONDS, FOREIGN, Reception, SignInNeeded
 from .reception import UPLOADS as PATH
-from .uploads import SentFile
+from .uploads import SentFile, Turns, elsewhere
 from .working import UnwelcomeError, Working, device_of
 
 VERSION = "1.0.0"
-# In each span of this many seconds, so many bytes must come.
-IDLE_SECONDS, LEAST_BYTES = 60.0, 16 << 10
 _OFFERED = {
     "tus-version": VERSION,
     "tus-extension": "creation",
@@ -96,7 +94,7 @@ class Resuming:
         self._working = working
         self._world = reception.world
         self._folder = folder
-        self._open: dict[str, asyncio.Timeout] = {}  # what ends the request that sends bytes now
+        self._turns = Turns()
         self._ends: dict[str, asyncio.Future[None]] = {}  # what is being submitted
         self._parts: dict[str, Part] = {}
         self._is_watched = False
@@ -213,28 +211,20 @@ class Resuming:
 
     async def _receive(self, request: Request, part: Part, offset: int) -> int:
         """Write what comes to the end of what is there; how much that is then."""
-        loop = asyncio.get_running_loop()
-        before = self._open.pop(part.id, None)
-        if before is not None and not before.expired():
-            before.reschedule(loop.time())  # of a connection that was lost, which nobody has told the server
-        limit = asyncio.timeout(IDLE_SECONDS)
-        self._open[part.id] = limit
-        counted = offset
+        turn = asyncio.timeout(None)
+        self._turns.take(part.id, turn)
         try:
-            async with limit:
+            async with turn:
                 with self._bytes(part).open("ab") as file:
                     while True:
                         chunk, is_last = await self._next(request, part, offset)
-                        if self._open.get(part.id) is not limit:
+                        if not self._turns.has(part.id, turn):
                             break
                         file.write(chunk)
                         file.flush()
                         offset, start = offset + len(chunk), offset
                         if chunk:
                             part.at = self._world.clock.now()
-                        if offset >= counted + LEAST_BYTES:
-                            counted = offset
-                            limit.reschedule(loop.time() + IDLE_SECONDS)
                         if start < min(_HEAD, part.length) <= offset:
                             self._check_head(part)
                         if is_last:
@@ -249,11 +239,8 @@ class Resuming:
                 self._remove(part)
             raise
         finally:
-            if self._open.get(part.id) is limit:
-                del self._open[part.id]
-        raise PageError(
-            408, "Almost nothing has come for a while, or the upload goes on in another connection."
-        )
+            self._turns.end(part.id, turn)
+        raise elsewhere()
 
     async def _next(self, request: Request, part: Part, offset: int) -> tuple[bytes, bool]:
         """The next bytes, and whether they are the last ones."""
@@ -379,7 +366,7 @@ class Resuming:
     def _tidy(self, at: float, *, is_needed: bool = False) -> None:
         """What has not moved for a day goes."""
         for part in [*self._parts.values()]:
-            if part.at < at - DAY and part.id not in self._open:
+            if part.at < at - DAY and not self._turns.has(part.id):
                 self._remove(part)
         self._is_watched = bool(self._parts) or is_needed
         if self._is_watched:

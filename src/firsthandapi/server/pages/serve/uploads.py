@@ -6,8 +6,9 @@ and stores files in the system's folder, which may be on another disk than the o
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,34 @@ class SentFile:
 
     name: str
     file: BinaryIO
+
+
+class Turns:
+    """Requests that send the same upload: a new one ends the one before, whose connection may be lost in silence."""
+
+    def __init__(self) -> None:
+        self._open: dict[Hashable, asyncio.Timeout] = {}
+
+    def take(self, upload: Hashable, turn: asyncio.Timeout) -> None:
+        """Begin a turn, which ends the one before."""
+        before = self._open.pop(upload, None)
+        if before is not None and not before.expired():
+            before.reschedule(asyncio.get_running_loop().time())
+        self._open[upload] = turn
+
+    def has(self, upload: Hashable, turn: asyncio.Timeout | None = None) -> bool:
+        """Whether this turn is still the upload's; without one, whether any is."""
+        return upload in self._open if turn is None else self._open.get(upload) is turn
+
+    def end(self, upload: Hashable, turn: asyncio.Timeout) -> None:
+        """End a turn, if it is still the upload's."""
+        if self.has(upload, turn):
+            del self._open[upload]
+
+
+def elsewhere() -> PageError:
+    """What a request hears whose turn another one took."""
+    return PageError(408, "The upload goes on in another connection.", "Sent elsewhere")
 
 
 class Sent:

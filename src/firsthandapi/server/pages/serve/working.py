@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -29,15 +30,14 @@ from firsthandapi.server.state.model import Details, File, Job, Location, Submis
 from firsthandapi.server.state.state import DAY
 from firsthandapi.server.state.storage import Upload
 
-from .limits import Limits
 from .links import PREFIX, qr_code
 from .reception import Reception, SignInNeeded, worker_id
 from .speaking import Words, said
-from .uploads import Sent, SentFile
+from .uploads import Sent, SentFile, Turns, elsewhere
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
-# Simultaneous uploads by forms: of all workers, where the others wait, and of one worker, who is refused.
-_MOST_UPLOADS, _MOST_OF_ONE = 40, 4
+# Forms that are read at the same time, of all workers and of one. The others wait.
+_MOST_UPLOADS, _MOST_OF_ONE = 200, 4
 _MOST_READ = 128 * 1024 * 1024  # maximum size of a file to read Content Credentials from
 _SPARE_BYTES = 1 << 30  # of the disk that must stay free
 _MOST_BYTES = max(LIMITS.values()) + 4096
@@ -75,19 +75,18 @@ class Working:
 
     Args:
         reception: identifies visitors.
-        limits: limit the uploads of each person.
         folder: the folder for files in progress; None for the system's folder.
     """
 
-    def __init__(self, reception: Reception, limits: Limits, folder: Path | None) -> None:
+    def __init__(self, reception: Reception, folder: Path | None) -> None:
         self._reception = reception
-        self._limits = limits
         self._links = reception.links
         self._folder = folder
         self._world = reception.world
         self._secret = reception.access.secret("workers")
-        self._uploads: list[str] = []  # the worker of each upload in progress
-        self._places = asyncio.Semaphore(_MOST_UPLOADS)  # the others wait for one
+        self._places = asyncio.Semaphore(_MOST_UPLOADS)
+        self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._turns = Turns()
 
     def routes(self) -> Iterable[Route]:
         """The routes of the pages."""
@@ -178,35 +177,36 @@ class Working:
         with self._world.lock:
             job = self._job(request)
         worker = self.worker(request)
-        if self._uploads.count(worker) >= _MOST_OF_ONE:
-            raise PageError(
-                429, "Too many uploads at the same time: wait a little, and try again.", "Too fast"
-            )
-        self._uploads.append(worker)
-        try:
-            async with self._places:
-                return await self._receive(request, job, worker)
-        finally:
-            self._uploads.remove(worker)
+        own = self._places_of.setdefault(worker, asyncio.Semaphore(_MOST_OF_ONE))
+        async with own, self._places:
+            return await self._receive(request, job, worker)
 
     async def _receive(self, request: Request, job: Job, worker: str) -> str:
-        is_welcome = False
+        is_welcome, turn = False, asyncio.timeout(None)
+        upload: tuple[str, str, str] | None = None
 
         def check(fields: dict[str, str]) -> None:
             self._reception.check_form(request, fields.get("form_token"))
-            nonlocal is_welcome
+            nonlocal is_welcome, upload
             is_welcome = True
             if not _UPLOAD_ID.fullmatch(fields.get("upload", "")):
                 raise PageError(400, "The upload has no id: reload the page, and try again.")
-            self._limits.take_upload(request)
             with self._world.lock:
                 if self._known(job, worker, fields["upload"]) is None:
                     self.check(job, worker, fields.get("retry"), 1)
             self.check_disk()
+            upload = job.id, worker, fields["upload"]
+            self._turns.take(upload, turn)
 
         with Sent(self._folder, job.fields["files_per_submission"], check) as sent:
             try:
-                await sent.read(request)
+                try:
+                    async with turn:
+                        await sent.read(request)
+                finally:
+                    self._turns.end(upload, turn)
+            except TimeoutError:
+                raise elsewhere() from None
             except PageError as error:
                 if is_welcome and error.status not in (408, 413):
                     await sent.drain()
