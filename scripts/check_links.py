@@ -38,11 +38,15 @@ class Page(HTMLParser):
         self.anchors: set[str] = set()
         self.links: set[str] = set()
         self.fetched: set[str] = set()
+        self.moved = False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self.anchors |= {value for name in ("id", "name") if (value := values.get(name))}
+        if tag == "meta" and values.get("http-equiv") == "refresh":
+            self.moved = True
+            self.links.add((values["content"] or "").partition("url=")[2])
         for name, value in attrs:
             if not value:
                 continue
@@ -79,8 +83,8 @@ def problems(site: Path) -> list[str]:
     if site / "index.html" not in pages:
         return [*found, f"{site} has no index.html: build the site first, with `make docs`"]
     reached = {(site / unquote(urlsplit(link).path)).resolve() for link in pages[site / "index.html"].links}
-    for path in pages:
-        if path.name == "index.html" and path.parent != site and path.parent not in reached:
+    for path, page in pages.items():
+        if path.name == "index.html" and path.parent not in {site, *reached} and not page.moved:
             found.append(f"{path.parent.relative_to(site).as_posix()}: the navigation does not lead there")
     return found
 

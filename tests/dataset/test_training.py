@@ -14,7 +14,7 @@ from firsthandapi import Dataset
 from .support import folder_of
 from .test_near import jpeg
 
-PAGE = Path(__file__).parents[2] / "docs" / "guides" / "classes.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "curating.md"
 COLORS = {"stop": (200, 30, 30), "yield": (230, 220, 40)}
 FILES = 40
 

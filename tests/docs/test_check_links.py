@@ -66,6 +66,18 @@ def test_a_page_that_the_navigation_forgets_is_found(tmp_path: Path) -> None:
     assert build(tmp_path) == ["lost: the navigation does not lead there"]
 
 
+@pytest.mark.parametrize(
+    ("target", "found"), [("other/#names", []), ("gone/", ["old/index.html: ../gone/ leads nowhere"])]
+)
+def test_an_old_address_leads_to_the_new_one(tmp_path: Path, target: str, found: list[str]) -> None:
+    """A page that moved needs no place in the navigation, and its new address exists."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "index.html").write_text(
+        f'<noscript><meta http-equiv="refresh" content="0;url=../{target}"></noscript>', encoding="utf-8"
+    )
+    assert build(tmp_path) == found
+
+
 def test_a_site_that_was_not_built_is_named(tmp_path: Path) -> None:
     """Without a home page, the check says what builds one."""
     assert problems(tmp_path / "site") == [
