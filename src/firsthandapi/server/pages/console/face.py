@@ -120,6 +120,10 @@ class Face:
             "may_sign_out": True,
         }
 
+    def who(self, request: Request) -> str:  # noqa: ARG002 - others ask who it is
+        """Who sends a form, for the audit trail."""
+        return "console"
+
     def is_welcome(self, request: Request) -> bool:  # noqa: ARG002 - others ask who it is
         """Whether the visitor of an open console page may still see it."""
         return True

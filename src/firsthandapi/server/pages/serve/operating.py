@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from firsthandapi.server.http import browsers
 from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, no_page
-from firsthandapi.server.state.model import SCOPES, Account, Organization
+from firsthandapi.server.state.model import SCOPES, Organization
 
 from .access import MAX_NAME, ROLES, Role
+from .activity import KINDS, Activity
 from .links import qr_code
 from .reception import JOIN, ME, Reception
 
+if TYPE_CHECKING:
+    from firsthandapi.server.sqlite.kept import KeptState
+
 MAX_CENTS = 10**9
+_ENTRIES = 100  # of the log on one page
+_LOG_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 _ROLES: dict[str, Role] = {role: role for role in ROLES}
 
 
@@ -31,7 +37,13 @@ class Operating:
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
         self._world = reception.world
-        self.pages: dict[str, Page] = {"/people": self._show, "/jobs/{id}/link": self._link}
+        self._activity = Activity(reception.access.look, self._audit)
+        self.pages: dict[str, Page] = {
+            "/people": self._show,
+            "/jobs/{id}/link": self._link,
+            "/log": self._log,
+            "/log.{kind}": self._log_lines,
+        }
         self.forms: dict[str, Form] = {
             "/tokens": self._create_token,
             "/tokens/{id}/revoke": self._revoke_token,
@@ -96,8 +108,33 @@ class Operating:
         qr = qr_code(self._reception.links.url(job))
         return self._reception.page(request, "link.html", section=PREFIX, job=job, qr=qr)
 
+    def _who(self, request: Request) -> str:
+        return self._reception.who(request)
+
     def _own(self) -> Organization:
         return self._world.state.organizations[0]
+
+    # --- the log ----------------------------------------------------------------------------------------
+
+    def _audit(self, sql: str, *values: object) -> list[Any]:
+        with self._world.lock:
+            return cast("KeptState", self._world.state).query(sql, *values)
+
+    def _log(self, request: Request) -> Response:
+        query = request.query_params
+        kind, who = query.get("kind", ""), query.get("who", "")
+        entries, older = self._activity.page(_ENTRIES, kind, who, query.get("before"))
+        filters: dict[str, Any] = {"kind": kind, "who": who, "kinds": KINDS, "most_name": MAX_NAME}
+        return self._reception.page(request, "log.html", items=entries, older=older, **filters)
+
+    def _log_lines(self, request: Request) -> Response:
+        kind = request.path_params["kind"]
+        if kind not in _LOG_TYPES:
+            raise no_page()
+        query = request.query_params
+        lines = self._activity.lines(query.get("kind", ""), query.get("who", ""), kind == "csv")
+        headers = {**browsers.HEADERS, "content-disposition": f'attachment; filename="log.{kind}"'}
+        return StreamingResponse(lines, 200, headers, _LOG_TYPES[kind])
 
     # --- tokens and keys: shown in the response to the form, once --------------------------------------
 
@@ -107,7 +144,7 @@ class Operating:
             raise PageError(400, f"Choose a role: {', '.join(_ROLES)}.")
         try:
             token, secret = self._reception.access.create(
-                role, fields.get("name", ""), self._world.clock.now()
+                role, fields.get("name", ""), self._world.clock.now(), self._who(request)
             )
         except ValueError as error:
             raise PageError(400, f"The token could not be created: {error}.") from None
@@ -115,7 +152,8 @@ class Operating:
         return self._show(request, (f"The token of {token.name}, a {role}", secret, link))
 
     def _revoke_token(self, request: Request, _fields: dict[str, str]) -> str:
-        if not self._reception.access.revoke(request.path_params["id"], self._world.clock.now()):
+        now = self._world.clock.now()
+        if not self._reception.access.revoke(request.path_params["id"], now, self._who(request)):
             raise no_page()
         return f"{PREFIX}/people?done=revoked#tokens"
 
@@ -125,7 +163,8 @@ class Operating:
             raise PageError(400, f"Choose live or test, and a name of 1 to {MAX_NAME} characters.")
         with self._world.lock:
             account = self._own().accounts[environment]
-            key = self._world.accounts.create_key(account, name, SCOPES, "operator", self._world.clock.now())
+            now = self._world.clock.now()
+            key = self._world.accounts.create_key(account, name, SCOPES, self._who(request), now)
             secret = key.secret
         return self._show(request, (f"The API key {name}", secret, ""))
 
@@ -133,21 +172,18 @@ class Operating:
         with self._world.lock:
             for key in self._own().keys:
                 if key.id == request.path_params["id"]:
-                    self._world.accounts.revoke_key(key, "operator", self._world.clock.now())
+                    self._world.accounts.revoke_key(key, self._who(request), self._world.clock.now())
                     return f"{PREFIX}/people?done=revoked#keys"
         raise no_page()
 
     # --- credits ----------------------------------------------------------------------------------------
 
-    def _add_credits(self, _request: Request, fields: dict[str, str]) -> str:
-        cents = _cents(fields.get("dollars", ""))
+    def _add_credits(self, request: Request, fields: dict[str, str]) -> str:
+        cents, now = _cents(fields.get("dollars", "")), self._world.clock.now()
         with self._world.lock:
-            self._book(self._own().accounts["live"], cents)
+            purchase = self._world.credits.start_purchase(self._own().accounts["live"], cents, now)
+            self._world.credits.pay_checkout(purchase, now, self._who(request))
         return f"{PREFIX}/ledger?done=booked#credits"
-
-    def _book(self, account: Account, cents: int) -> None:
-        now = self._world.clock.now()
-        self._world.credits.pay_checkout(self._world.credits.start_purchase(account, cents, now), now)
 
     async def _checkout(self, request: Request) -> Response:
         """The target of `POST /v1/billing/credits/purchase`. On your own server, the operator adds the credits."""
@@ -164,7 +200,8 @@ class Operating:
         self._reception.need(request, "operator")
         await self._reception.form(request)
         with self._world.lock:
-            if self._world.credits.pay_checkout(request.path_params["id"], self._world.clock.now()) is None:
+            now, paid_by = self._world.clock.now(), self._who(request)
+            if self._world.credits.pay_checkout(request.path_params["id"], now, paid_by) is None:
                 raise no_page()
         return self._reception.go(f"/checkout/{request.path_params['id']}")
 

@@ -273,6 +273,8 @@ class Working:
                 where = f"{self._links.path(job)}?sent=1"
                 kept = Stored("", 303, where.encode(), at + DAY)
                 self._world.state.replies.put(_slot(job, worker, fields["upload"]), kept, at)
+        what = "upload.received" if retried is None else "upload.repeated"
+        self._reception.access.note(what, at, worker, job.id, files=len(files))
         return where
 
     def _cleaned(
