@@ -247,7 +247,7 @@ def test_the_same_upload_is_submitted_once(server: Server) -> None:
 
 def stored(server: Server) -> set[str]:
     """The names of all files that the server keeps."""
-    storage: Any = server.service.world.state.storage
+    storage: Any = server.service.world.state.storage._storage  # of the thumbnails
     if hasattr(storage, "_files"):
         return {*storage._files}
     return {path.name for path in storage._folder.rglob("blob_*")}

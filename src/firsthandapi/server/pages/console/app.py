@@ -261,7 +261,7 @@ class Console:
     # --- other responses --------------------------------------------------------------------------------
 
     async def _media(self, request: Request) -> Response:
-        return self._face.media(request)
+        return await self._face.media(request)
 
     async def _live(self, request: Request) -> Response:
         if self._streams >= _MAX_STREAMS:

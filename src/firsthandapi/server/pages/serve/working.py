@@ -156,7 +156,7 @@ class Working:
             submission = self._world.state.submissions.get(request.path_params["submission"])
             if submission is None or submission.job is not job or submission.worker_id != worker:
                 raise no_page()
-            return self._reception.media(request, submission)
+        return await self._reception.media(request, submission)
 
     # --- an upload --------------------------------------------------------------------------------------
 
