@@ -42,6 +42,7 @@ _DONE = {
     "advanced": "Time has moved on, and everything that was due has happened.",
     "reset": "The server is reset to its initial state.",
     "revoked": "Revoked: it opens nothing any more.",
+    "rejected": "Rejected: what waited for a review takes no slot any more.",
     "booked": "The credits are booked.",
 }
 _STATIC = {

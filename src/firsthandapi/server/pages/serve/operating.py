@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from firsthandapi.server.http import browsers
 from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, no_page
-from firsthandapi.server.state.model import SCOPES, Organization
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.state.model import SCOPES, Organization, Submission
 
 from .access import MAX_NAME, ROLES, Role
 from .activity import KINDS, Activity
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MAX_CENTS = 10**9
 _ENTRIES = 100  # of the log on one page
 _LOG_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+_REVOKED = "The access of whoever sent this was revoked before it was reviewed."
 _ROLES: dict[str, Role] = {role: role for role in ROLES}
 
 
@@ -47,6 +49,7 @@ class Operating:
         self.forms: dict[str, Form] = {
             "/tokens": self._create_token,
             "/tokens/{id}/revoke": self._revoke_token,
+            "/tokens/{id}/reject": self._reject_waiting,
             "/keys": self._create_key,
             "/keys/{id}/revoke": self._revoke_key,
             "/credits": self._add_credits,
@@ -82,10 +85,13 @@ class Operating:
         # A secret is shown only once, so the page must not reload itself.
         still: dict[str, Any] = {} if made is None else {"live": None}
         consents, where = self._reception.consents, f"{self._reception.url}{JOIN}"
+        revoked = request.query_params.get("revoked", "")
         with self._world.lock:
             return self._reception.page(
                 request,
                 "people.html",
+                revoked=revoked,
+                left=len(self._waiting_of(revoked)),
                 section=f"{PREFIX}/people",
                 tokens=[token for token in self._reception.access.tokens() if token.revoked_at is None],
                 keys=[key for key in self._own().keys if key.revoked_at is None],
@@ -155,7 +161,22 @@ class Operating:
         now = self._world.clock.now()
         if not self._reception.access.revoke(request.path_params["id"], now, self._who(request)):
             raise no_page()
-        return f"{PREFIX}/people?done=revoked#tokens"
+        return f"{PREFIX}/people?done=revoked&revoked={request.path_params['id']}#tokens"
+
+    def _waiting_of(self, token: str) -> list[Submission]:
+        """What waits for a review of whoever has a token that was revoked; the lock is held."""
+        if token not in (each.id for each in self._reception.access.tokens() if each.revoked_at is not None):
+            return []
+        worker = f"wkr_{token.partition('_')[2]}"
+        return [each for each in self._world.state.waiting() if each.worker_id == worker]
+
+    def _reject_waiting(self, request: Request, _fields: dict[str, str]) -> str:
+        at = self._world.clock.now()
+        with self._world.lock:
+            for each in self._waiting_of(request.path_params["id"]):
+                verdict = Verdict([1] * len(each.files), _REVOKED, actor=self._who(request))
+                self._world.jobs.score(each, at, verdict)
+        return f"{PREFIX}/people?done=rejected#tokens"
 
     def _create_key(self, request: Request, fields: dict[str, str]) -> Response:
         environment, name = fields.get("environment"), fields.get("name", "")
