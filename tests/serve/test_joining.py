@@ -248,6 +248,26 @@ def test_the_language_is_the_one_that_was_asked_for_last(lab: Open) -> None:
     assert '<html lang="en" dir="ltr">' in here.browser(**{"accept-language": "de"}).get("/join?lang=xx").text
 
 
+def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> None:
+    """Also the pages of errors, and the one to sign in: none has our name."""
+    here = lab(max_workers=1)
+    stranger = here.browser(**{"accept-language": "fr"})
+    for path, words in (("/nowhere", "Introuvable"), ("/sign-in", "Votre jeton"), ("/w/x", "Introuvable")):
+        page = stranger.get(path).text
+        assert words in page
+        assert "<bdi>Example Lab</bdi>" in page
+        assert "FirstHandAPI" not in page
+    link = here.service.site.links.path(here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id])
+    person = here.joined()
+    assert "Complet" in stranger.get("/join").text
+    page = person.get(f"{link}?lang=fr").text
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    answer = person.http.post(
+        link, data=hidden, files={"file": ("a.pdf", b"%PDF-1.7 and more", "image/jpeg")}
+    )
+    assert "a.pdf: Ce type de fichier n’est pas accepté ici : PDF." in answer.text
+
+
 def test_the_logo_is_the_labs(lab: Open, tmp_path: Path) -> None:
     """It stands in the place of ours, and can run nothing."""
     (tmp_path / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")

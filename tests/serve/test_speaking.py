@@ -4,35 +4,90 @@ from __future__ import annotations
 
 import ast
 import json
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from firsthandapi.server.pages.serve import speaking
+import firsthandapi.server
+from firsthandapi.server.contract.text import Said
 from firsthandapi.server.pages.serve.speaking import Words, lookup
 
-SERVE = Path(speaking.__file__).parent
-TEMPLATES = (*SERVE.glob("templates/*.html"), SERVE.parent / "console/templates/base.html")
+SERVER = Path(firsthandapi.server.__file__).parent
+SERVE = SERVER / "pages/serve"
 CATALOGUES = sorted(SERVE.glob("languages/*.json"))
+# What only reviewers and operators see, in English.
+STAFF_PAGES = {"checkout", "link", "people", "review"}
+STAFF = {"operating.py", "reviewing.py"}
+REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}
+
+
+def of_workers() -> Iterator[tuple[str, str]]:
+    """The templates of pages for workers; of the frame, what pages of the console do not have for themselves."""
+    for path in SERVE.glob("templates/*.html"):
+        if path.stem not in STAFF_PAGES and not path.stem.startswith("job_"):
+            yield path.name, path.read_text(encoding="utf-8")
+    frame = (SERVER / "pages/console/templates/base.html").read_text(encoding="utf-8")
+    for start, end in (
+        (r"\{% macro (?:tabs|pager|shared)\(", r"\{% endmacro %\}"),
+        (r"\n\s*\{% if live %\}", r"</(?:p|footer)>\s*\{% endif %\}"),
+    ):
+        frame = re.sub(f"{start}.*?{end}", "", frame, flags=re.DOTALL)
+    yield "base.html", frame
+
+
+def unsaid(template: str) -> list[str]:
+    """What a template says in English alone: text, and attributes that are read out."""
+    shown = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", template, flags=re.DOTALL)
+    shown = re.sub(r"<(script|style)\b.*?</\1>", "", shown, flags=re.DOTALL)
+    read = re.findall(r'\b(?:alt|aria-label|placeholder|title)="([^"]*)"', shown)
+    return [each.strip() for each in [*re.split(r"<[^>]*>", shown), *read] if re.search(r"[A-Za-z]{2}", each)]
+
+
+def constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """The values of a module's names."""
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node.value
+    return found
+
+
+def texts(node: ast.expr, names: dict[str, ast.expr]) -> Iterator[str]:
+    """The English of an argument; one that cannot be translated is an error."""
+    if isinstance(node, ast.Constant):
+        yield from [node.value] if isinstance(node.value, str) else []
+    elif isinstance(node, ast.Name) and node.id in names:
+        yield from texts(names[node.id], names)
+    elif isinstance(node, ast.JoinedStr | ast.BinOp):
+        raise AssertionError(f"line {node.lineno}: {ast.unparse(node)} cannot be translated; use said()")
+
+
+def in_code(path: Path) -> Iterator[str]:
+    """What a module says: `said(…)`, `words(…)`, and refusals."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = constants(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in ("said", "words"):
+                yield from texts(node.args[0], names)
+            elif node.func.id in REFUSALS and path.name not in STAFF:
+                for each in node.args:
+                    yield from texts(each, names)
 
 
 def said() -> Iterator[str]:
     """Every text that the pages say in the language of the reader."""
-    for template in TEMPLATES:
-        yield from re.findall(r'\b_\("([^"]*)"', template.read_text(encoding="utf-8"))
-    yield from re.findall(r'\bsay\("([^"]*)"', (SERVE / "static/work.js").read_text(encoding="utf-8"))
-    for module in SERVE.glob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in ("said", "words")
-            ):
-                text = node.args[0]
-                if isinstance(text, ast.Constant):
-                    yield str(text.value)
+    for _, template in of_workers():
+        yield from re.findall(r'\b_\("([^"]*)"', template)
+    for script in SERVE.glob("static/*.js"):
+        yield from re.findall(r'\bsay\("([^"]*)"', script.read_text(encoding="utf-8"))
+    for folder in ("pages/serve", "media", "rules"):
+        for module in (SERVER / folder).glob("*.py"):
+            yield from in_code(module)
+    yield from in_code(SERVER / "pages/console/face.py")
 
 
 @pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
@@ -43,6 +98,17 @@ def test_a_catalogue_is_complete(catalogue: Path) -> None:
     for english, text in words.items():
         assert text
         assert {*re.findall(r"\{\w+\}", text)} == {*re.findall(r"\{\w+\}", english)}, english
+
+
+def test_pages_for_workers_say_nothing_in_english_alone() -> None:
+    """Their templates have no text but what catalogues translate; nor have scripts that fill them."""
+    assert {name: found for name, template in of_workers() if (found := unsaid(template))} == {}
+    for name in ("work.js",):
+        script = (SERVE / "static" / name).read_text(encoding="utf-8")
+        assert not re.findall(r'(?:textContent = |"fault", |aria-label", )["`][A-Za-z]', script), name
+    assert unsaid('<p title="Now">{{ _("Send") }}</p>') == ["Now"]
+    with pytest.raises(AssertionError, match="cannot be translated"):
+        [*texts(ast.parse('f"{a} files"', mode="eval").body, {})]
 
 
 def test_there_are_catalogues_of_both_directions() -> None:
@@ -68,3 +134,20 @@ def test_there_are_catalogues_of_both_directions() -> None:
 def test_lookup(wanted: str, found: str | None) -> None:
     """The lookup of RFC 4647: parts are left out from the end until one fits."""
     assert lookup(wanted, ["en", "fr", "pt-BR"]) == found
+
+
+def test_a_refusal_is_said_with_its_values_in_the_language_of_the_page() -> None:
+    """So is one of a file, which is made of several texts, and a reason that was kept in English."""
+    french = Words("fr")
+    refused = Said("This file is {kind}, and this job takes {formats}.", {"kind": "MOV", "formats": "MP4"})
+    advice = Said("Record the video with the button of this page.", {})
+    kind = Said("{words} {advice}", {"words": refused, "advice": advice})
+    assert french(pickle.loads(pickle.dumps(kind))) == (
+        "Ce fichier est au format MOV, et ce travail accepte MP4. Filmez la vidéo avec le bouton de cette page."
+    )
+    assert french.of_kept("The job was cancelled.") == "Le travail a été annulé."
+    assert (
+        french.of_kept("Rejected before scoring: 40x30 is too small.")
+        == "Refusé avant l’évaluation : 40x30 est trop petit."
+    )
+    assert french.of_kept("Blurred {here}") == "Blurred {here}"

@@ -5,12 +5,41 @@ from __future__ import annotations
 import math
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:([Zz])|([+-]\d\d):?(\d\d))?)?"
 )
+
+
+class Said(str):
+    """A text for a person in English, which says from what it was made, so that it can be said in another language."""
+
+    __slots__ = ("english", "values")
+
+    english: str
+    values: Mapping[str, object]
+
+    def __new__(cls, english: str, values: Mapping[str, object]) -> Self:
+        """The text, with `values` for what is in braces."""
+        made = super().__new__(cls, english.format(**values) if values else english)
+        made.english, made.values = english, values
+        return made
+
+    def __getnewargs__(self) -> tuple[str, Mapping[str, object]]:  # type: ignore[override] # those of `__new__` here
+        """How a pickle makes it again."""
+        return self.english, self.values
+
+
+def said(english: str, **values: object) -> Said:
+    """A text that catalogues translate where it is shown; `values` replace what is in braces, and may be such texts."""
+    return Said(english, values)
 
 
 def new_id(prefix: str, at: float) -> str:

@@ -7,7 +7,6 @@ place, no name, no comment, and nothing behind the end of the picture.
 from .cleaning import Cleaned, clean
 from .parts import MediaError
 from .sniffing import LIMITS, LargeError, check_accepted, check_said, name_of, sniff
-from .upright import is_like
 
 __all__ = [
     "LIMITS",
@@ -17,7 +16,6 @@ __all__ = [
     "check_accepted",
     "check_said",
     "clean",
-    "is_like",
     "name_of",
     "sniff",
 ]

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from firsthandapi.server.contract.text import said
+
 from .exif import Exif, only_turned, read_exif
 from .parts import MediaError, damaged, number, take
 
@@ -245,6 +247,11 @@ def check_pixels(picture: Picture) -> None:
         raise damaged()
     if picture.width * picture.height > MOST_PIXELS:
         raise MediaError(
-            f"The picture has {picture.width} x {picture.height} pixels, and at most {MOST_PIXELS // 10**6} million "
-            "can be taken. Choose a lower resolution in the camera."
+            said(
+                "The picture has {width} × {height} pixels, and at most {most} million can be taken. Choose a lower "
+                "resolution in the camera.",
+                width=picture.width,
+                height=picture.height,
+                most=MOST_PIXELS // 10**6,
+            )
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Collection
 
+from firsthandapi.server.contract.text import Said, said
+
 from .parts import MediaError
 
 
@@ -42,17 +44,17 @@ _BOXES = {"audio/mp4", "video/mp4"}  # their tracks decide which
 LIMITS = {"image": 50 << 20, "audio": 200 << 20, "video": 500 << 20}
 # The first bytes of files that people send by mistake, with the name of each format.
 _OTHERS = (
-    (b"%PDF-", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive or an Office document"),
-    (b"BM", "a BMP picture"),
-    (b"II*\x00", "a TIFF or raw picture"),
-    (b"MM\x00*", "a TIFF or raw picture"),
-    (b"\x1aE\xdf\xa3", "a WebM or Matroska video"),
-    (b"OggS", "an Ogg file"),
-    (b"fLaC", "a FLAC file"),
-    (b"#!AMR", "an AMR recording"),
-    (b"caff", "a CAF recording"),
-    (b"FORM", "an AIFF file"),
+    (b"%PDF-", "PDF"),
+    (b"PK\x03\x04", "ZIP, Office"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF, RAW"),
+    (b"MM\x00*", "TIFF, RAW"),
+    (b"\x1aE\xdf\xa3", "WebM, Matroska"),
+    (b"OggS", "Ogg"),
+    (b"fLaC", "FLAC"),
+    (b"#!AMR", "AMR"),
+    (b"caff", "CAF"),
+    (b"FORM", "AIFF"),
 )
 _HEIC_WORDS = (
     "This is a HEIC picture, which cannot be taken here. Take the picture with the button of this page, "
@@ -98,9 +100,9 @@ def sniff(head: bytes) -> str:
         return "video/quicktime"
     if head.startswith(b"ID3") or _is_mp3_frame(head):
         return "audio/mpeg"
-    for start, words in _OTHERS:
+    for start, kind in _OTHERS:
         if head.startswith(start):
-            raise MediaError(f"This is {words}, which cannot be taken here.")
+            raise MediaError(said("This is a file of a kind that cannot be taken here: {kind}.", kind=kind))
     raise MediaError("This is neither a picture, a recording, nor a video that can be taken here.")
 
 
@@ -133,7 +135,8 @@ def check_said(kind: str, name: str, size: int, accepted: Collection[str]) -> No
     if kind in NAMES and not (kind in _BOXES and _BOXES & {*accepted}):
         check_accepted(kind, accepted)
     elif kind and kind not in NAMES:
-        raise MediaError(f"This file cannot be taken here: this job takes {name_of(accepted)}.")
+        words = said("This file cannot be taken here: this job takes {formats}.", formats=name_of(accepted))
+        raise MediaError(words)
     check_size(
         max(accepted, key=lambda each: LIMITS[each.partition("/")[0]]) if kind not in accepted else kind, size
     )
@@ -142,25 +145,20 @@ def check_said(kind: str, name: str, size: int, accepted: Collection[str]) -> No
 def check_accepted(content_type: str, accepted: Collection[str]) -> None:
     """Refuse a format that a job does not accept."""
     if content_type not in accepted:
-        advice = ""
-        if content_type == "video/quicktime" and "video/mp4" in accepted:  # what an iPhone's camera writes
-            advice = " Record the video with the button of this page."
-        raise MediaError(
-            f"This is {_article(content_type)} file, and this job takes {name_of(accepted)}.{advice}"
+        words = said(
+            "This file is {kind}, and this job takes {formats}.",
+            kind=NAMES[content_type],
+            formats=name_of(accepted),
         )
-
-
-def _article(content_type: str) -> str:
-    name = NAMES[content_type]
-    return f"an {name}" if name.startswith("M") else f"a {name}"
+        if content_type == "video/quicktime" and "video/mp4" in accepted:  # what an iPhone's camera writes
+            advice = said("Record the video with the button of this page.")
+            words = Said("{words} {advice}", {"words": words, "advice": advice})
+        raise MediaError(words)
 
 
 def name_of(formats: Collection[str]) -> str:
-    """Formats in words, such as `JPEG, PNG, or WebP`."""
-    names = [NAMES[each] for each in NAMES if each in formats]
-    if len(names) < 3:
-        return " or ".join(names)
-    return f"{', '.join(names[:-1])}, or {names[-1]}"
+    """The names of formats, such as `JPEG, PNG`, which every language has."""
+    return ", ".join(NAMES[each] for each in NAMES if each in formats)
 
 
 def check_size(content_type: str, size: int) -> None:
@@ -168,6 +166,10 @@ def check_size(content_type: str, size: int) -> None:
     kind = content_type.partition("/")[0]
     if size > LIMITS[kind]:
         raise LargeError(
-            f"The file has {size / (1 << 20):,.0f} MB, and at most {LIMITS[kind] >> 20:,} MB can be taken. "
-            "Choose a lower resolution or a shorter recording."
+            said(
+                "The file has {size} MB, and at most {most} MB can be taken. Choose a lower resolution or a shorter "
+                "recording.",
+                size=round(size / (1 << 20)),
+                most=LIMITS[kind] >> 20,
+            )
         )

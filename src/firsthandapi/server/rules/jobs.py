@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi.server.contract.errors import ApiError, conflict, invalid
-from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.contract.text import new_id, said
 from firsthandapi.server.state.model import Account, File, Job, Location, Submission
 from firsthandapi.server.state.state import State
 
@@ -22,11 +22,11 @@ PRICE_BOUNDS = (10, 50_000)
 # A job is flagged, once, when this many of its submissions were rejected.
 FLAGGED_AT = 10
 _REASONS = {
-    1: "Off-topic or corrupted: the file does not show what the job asks for.",
-    2: "Below threshold: major deficiencies against the job description.",
-    3: "Acceptable: meets the basic requirements, with some gaps.",
-    4: "Good: minor issues only, well executed.",
-    5: "Excellent: fully addresses the job description.",
+    1: said("Off-topic or corrupted: the file does not show what the job asks for."),
+    2: said("Below threshold: major deficiencies against the job description."),
+    3: said("Acceptable: meets the basic requirements, with some gaps."),
+    4: said("Good: minor issues only, well executed."),
+    5: said("Excellent: fully addresses the job description."),
 }
 
 
@@ -154,7 +154,7 @@ class Jobs:
             )
         for submission in job.submissions:
             if submission.status in ("pending_score", "retry_pending"):
-                self._reject(submission, "The job was cancelled.", at)
+                self._reject(submission, said("The job was cancelled."), at)
         job.pending = 0
         job.cancelled_at = at
         refunded = self._credits.release(job, at)
@@ -267,7 +267,6 @@ class Jobs:
         submission.scored_at = at
         if not good and submission.rating == 2 and submission.attempt == 1:
             submission.status = "retry_pending"
-            self._events.audit(account, "submission.retry_asked", at, actor, _verdict(submission), job)
             self._events.emit(account, "submission.scored", show.submission_event(submission), at)
             self.workforce.retry_asked(submission, at)
             return
@@ -321,9 +320,8 @@ class Jobs:
         if small is not None:
             facts = small.facts()
             job.pending -= len(submission.files)
-            self._reject(
-                submission, f"Rejected before scoring: {facts.width}x{facts.height} is too small.", at
-            )
+            shown = f"{facts.width}x{facts.height}"
+            self._reject(submission, said("Rejected before scoring: {size} is too small.", size=shown), at)
             self._refresh_status(job, at)
             self.workforce.slots_freed(job, len(submission.files), at)
             return

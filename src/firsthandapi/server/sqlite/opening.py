@@ -14,7 +14,6 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.state.state import Timekeeper
 from firsthandapi.server.state.storage import LocalStorage, Storage
-from firsthandapi.server.state.thumbnails import Thumbnails
 
 from .kept import KeptState
 from .migrations import migrate
@@ -69,7 +68,7 @@ def open_world(
         found = connection.execute("SELECT 1 FROM organizations LIMIT 1").fetchone()
         _check_found(path, left, found is not None)
         _found(connection, seed)
-        storage = Thumbnails(storage or LocalStorage(directory / FILES), directory / "thumbnails")
+        storage = storage or LocalStorage(directory / FILES)
         _tidy(connection, storage)
         world = World(clock, state=KeptState(clock, connection, storage, lock.release))
     except BaseException as error:

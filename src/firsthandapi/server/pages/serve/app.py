@@ -15,6 +15,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.contract.text import said
 from firsthandapi.server.http.app import App
 from firsthandapi.server.http.deliveries import SignatureStyle
 from firsthandapi.server.http.forms import MAX_FORM
@@ -207,8 +208,8 @@ class Site:
             _log.exception("a page failed on %s %s", scope["method"], "/".join(scope["path"].split("/")[:2]))
             if started:
                 raise
-            words = "The server failed, and wrote down why. Try again."
-            response = self.reception.refused(request, PageError(500, words))
+            failed = PageError(500, "The server failed, and wrote down why. Try again.")
+            response = self.reception.refused(request, failed)
         await response(scope, receive, noted)
 
 
@@ -253,8 +254,9 @@ def _bounded(receive: Receive) -> Receive:
             async with asyncio.timeout(max(0.0, UPLOAD_SECONDS - waited)):
                 message = await receive()
         except TimeoutError:
-            words = (
-                f"Almost nothing came for {UPLOAD_SECONDS:.0f} seconds: try again with a better connection."
+            words = said(
+                "Almost nothing came for {seconds} seconds: try again with a better connection.",
+                seconds=round(UPLOAD_SECONDS),
             )
             raise PageError(408, words, "Too slow") from None
         waited += time.monotonic() - began
@@ -263,7 +265,9 @@ def _bounded(receive: Receive) -> Receive:
             counted, waited = read, 0.0
         is_whole = not message.get("more_body", False)
         if read > MAX_UPLOAD:
-            raise PageError(413, f"The upload is larger than {MAX_UPLOAD >> 20} MB.", "Too large")
+            raise PageError(
+                413, said("The upload is larger than {most} MB.", most=MAX_UPLOAD >> 20), "Too large"
+            )
         return message
 
     return part

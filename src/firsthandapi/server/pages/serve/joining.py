@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from firsthandapi.server.contract.text import said
 from firsthandapi.server.http.browsers import MEDIA_HEADERS
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.jobs import Verdict
@@ -17,7 +18,7 @@ from firsthandapi.server.state.model import Job, Submission
 
 from .consents import JOINED_SECONDS, Consents, FullError
 from .reception import ME, Reception, SignInNeeded, local_path, worker_id
-from .speaking import direction, name_of, said
+from .speaking import direction, name_of
 from .study import LOGOS, Assurance, Study
 
 _MOST_JOBS = 200

@@ -20,7 +20,6 @@ from firsthandapi.server.rules.world import World
 
 from .access import Access, Role, Visitor
 from .consents import Consents
-from .links import PREFIX as JOBS
 from .links import Links
 from .speaking import Words, chosen, lookup
 from .study import Study
@@ -33,6 +32,8 @@ SIGN_IN = "/sign-in"
 FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
 )
+# Pages of reviewers and operators.
+_STAFF = (f"{PREFIX}/", "/review/", "/checkout/", "/purchase/", "/operator/")
 BROWSER_SECONDS = 400 * 86400
 _MOST_COUNTED = 50
 
@@ -97,11 +98,6 @@ class Reception(Face):
         """The visitor, if they are signed in."""
         session = self.session(request)
         return None if session is None else self.access.visitor(session, self.world.clock.now())
-
-    def who(self, request: Request) -> str:
-        """The visitor's id for the log."""
-        visitor = self.visitor(request)
-        return super().who(request) if visitor is None or visitor.id is None else visitor.id
 
     def may(self, request: Request, role: Role) -> bool:
         """Whether the visitor may see pages of this role."""
@@ -193,10 +189,8 @@ class Reception(Face):
         return f"{'__Host-' if self.is_secure else ''}firsthand_language"
 
     def words(self, request: Request) -> Words:
-        """The words of the page for whoever asks: those of a study speak its languages, all others English."""
-        if self.study is None or not f"{request.scope['path']}/".startswith(
-            (f"{JOBS}/", f"{JOIN}/", f"{ME}/", f"{UPLOADS}/")
-        ):
+        """The words of the page for whoever asks: those of a study speak its languages; staff's speak English."""
+        if self.study is None or f"{request.scope['path']}/".startswith(_STAFF):
             return Words("en")
         return Words(chosen(request, _cookie(request, self._language_cookie), self.study.languages))
 
@@ -210,7 +204,7 @@ class Reception(Face):
         if not self.may(request, "operator"):
             return review
         jobs, *others = super().navigation(request)
-        return [*review, jobs, ("People", f"{PREFIX}/people"), *others, ("Log", f"{PREFIX}/log")]
+        return [*review, jobs, ("People", f"{PREFIX}/people"), *others]
 
     def values(self, request: Request) -> dict[str, Any]:
         """The values for every template."""

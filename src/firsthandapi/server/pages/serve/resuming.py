@@ -35,7 +35,7 @@ from firsthandapi.server.state.state import DAY
 from .reception import BROWSER_SECONDS, FOREIGN, Reception, SignInNeeded
 from .reception import UPLOADS as PATH
 from .uploads import SentFile, Turns, elsewhere
-from .working import UnwelcomeError, Working, device_of
+from .working import SIGNED_OUT, UnwelcomeError, Working, device_of
 
 VERSION = "1.0.0"
 _OFFERED = {
@@ -112,7 +112,7 @@ class Resuming:
         try:
             response = await self._answer(request)
         except SignInNeeded:
-            response = _refused(401, "You are signed out: reload the page to sign in, and try again.")
+            response = _refused(401, self._reception.words(request)(SIGNED_OUT))
         except PageError as error:
             response = _refused(error.status, self._reception.words(request)(error.words))
         except ApiError as error:
@@ -134,7 +134,7 @@ class Resuming:
             return await self._append(request)
         if method == "HEAD":
             return await self._look(request)
-        raise PageError(405, "An upload takes HEAD and PATCH.")
+        raise _wrong(405, "An upload takes HEAD and PATCH.")
 
     # --- what is asked ----------------------------------------------------------------------------------
 
@@ -167,15 +167,15 @@ class Resuming:
         try:
             check_said(said.get("filetype", ""), name, length, job.fields["accepted_formats"])
         except LargeError as error:
-            raise PageError(413, str(error)) from None
+            raise PageError(413, error.args[0]) from None
         except MediaError as error:
-            raise PageError(415, str(error)) from None
+            raise PageError(415, error.args[0]) from None
         group, size = said.get("group") or None, said.get("group_size") or "1"
         most = job.fields["files_per_submission"]
         if not (size.isascii() and size.isdigit() and len(size) < 10 and 1 <= int(size) <= most):
-            raise PageError(400, f"group_size must be a whole number from 1 to {most}.")
+            raise _wrong(400, f"group_size must be a whole number from 1 to {most}.")
         if group is None and int(size) > 1:
-            raise PageError(400, "group_size needs group, the name of what is submitted together.")
+            raise _wrong(400, "group_size needs group, the name of what is submitted together.")
         fields = {key: value for key, value in said.items() if key in _FIELDS}
         upload, now = f"upload_{secrets.token_hex(16)}", self._world.clock.now()
         return Part(upload, worker, job.id, length, name, group, int(size), fields, now)
@@ -194,10 +194,10 @@ class Resuming:
             raise PageError(403, FOREIGN)
         kind = request.headers.get("content-type", "")
         if kind.partition(";")[0].strip().lower() != "application/offset+octet-stream":
-            raise PageError(415, "Bytes come as application/offset+octet-stream.")
+            raise _wrong(415, "Bytes come as application/offset+octet-stream.")
         offset = self._offset(part)
         if _number(request, "upload-offset") != offset:
-            raise PageError(409, f"The upload is at byte {offset}: continue there.")
+            raise _wrong(409, f"The upload is at byte {offset}: continue there.")
         if offset < part.length:
             if int(request.headers.get("content-length", "0")) > part.length - offset:
                 raise _too_much(part)
@@ -263,7 +263,7 @@ class Resuming:
             if kind != "video/mp4":  # which may be sound
                 check_accepted(kind, job.fields["accepted_formats"])
         except MediaError as error:
-            raise PageError(415, str(error)) from None
+            raise PageError(415, error.args[0]) from None
 
     async def _finish(self, part: Part, request: Request) -> None:
         """Submit a file that is complete, and those of its group, once they all are."""
@@ -392,14 +392,19 @@ def _at(offset: int, status: int, more: dict[str, str] | None = None) -> Respons
     return Response(None, status, {**HEADERS, "upload-offset": str(offset), **(more or {})})
 
 
+def _wrong(status: int, words: str) -> PageError:
+    """What only a program meets that speaks tus wrongly. Catalogues do not have it."""
+    return PageError(status, words)
+
+
 def _too_much(part: Part) -> PageError:
-    return PageError(413, f"These are more bytes than the {part.length} that were announced.")
+    return _wrong(413, f"These are more bytes than the {part.length} that were announced.")
 
 
 def _number(request: Request, name: str) -> int:
     text = request.headers.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise PageError(400, f"{name.title()} must be a whole number.")
+        raise _wrong(400, f"{name.title()} must be a whole number.")
     return int(text)
 
 
@@ -411,7 +416,5 @@ def _metadata(text: str) -> dict[str, str]:
         try:
             found[key] = b64decode(value.strip(), validate=True).decode()[:_MOST_TEXT]
         except ValueError:
-            raise PageError(
-                400, f"Upload-Metadata: the value of {key[:40]} is not Base64 of UTF-8."
-            ) from None
+            raise _wrong(400, f"Upload-Metadata: the value of {key[:40]} is not Base64 of UTF-8.") from None
     return found

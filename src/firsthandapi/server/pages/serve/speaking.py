@@ -10,6 +10,8 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from firsthandapi.server.contract.text import Said
+
 _FOLDER = Path(__file__).parent / "languages"
 _FROM_RIGHT = frozenset({"ar", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"})
 _NAMES = {
@@ -28,6 +30,7 @@ _NAMES = {
     "vi": "Tiếng Việt",
 }
 _MOST_RANGES = 20
+_SMALL = re.compile(r"Rejected before scoring: (\d+x\d+) is too small\.")
 
 
 class Words:
@@ -49,8 +52,18 @@ class Words:
 
     def __call__(self, english: str, **values: object) -> str:
         """A text in this language, or the English one; `values` replace what is in braces."""
+        if isinstance(english, Said):
+            return self(english.english, **{**english.values, **values})
         text = self._catalogue.get(english, english)
-        return text.format(**values) if values else text
+        if values:
+            named = {name: self(each) if isinstance(each, Said) else each for name, each in values.items()}
+            return text.format(**named)
+        return text
+
+    def of_kept(self, text: str) -> str:
+        """A reason that was kept in English; as it is, if a person wrote it."""
+        small = _SMALL.fullmatch(text)
+        return self("Rejected before scoring: {size} is too small.", size=small[1]) if small else self(text)
 
 
 @cache
@@ -58,11 +71,6 @@ def _scripted() -> Sequence[str]:
     """What the script of a job's page says."""
     script = (_FOLDER.parent / "static" / "work.js").read_text(encoding="utf-8")
     return re.findall(r'\bsay\("([^"]*)"', script)
-
-
-def said(english: str) -> str:
-    """Marks a text that catalogues translate where it is shown."""
-    return english
 
 
 def name_of(language: str) -> str:

@@ -18,7 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi.server.contract.text import said
 from firsthandapi.server.pages.console.face import PageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_FIELDS = 20
 _MOST_FIELD = 500
-_BROKEN = "The upload is incomplete or damaged: reload the page, and try again."
+BROKEN = "The upload is incomplete or damaged: reload the page, and try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Sent:
         kind, options = parse_options_header(request.headers.get("content-type"))
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
-            raise PageError(415, "This page accepts only forms with files.")
+            raise PageError(415, BROKEN)
         is_whole = False
 
         def end() -> None:
@@ -138,9 +138,9 @@ class Sent:
                 parser.write(chunk)
             parser.finalize()
         except FormParserError:
-            raise PageError(400, _BROKEN) from None
+            raise PageError(400, BROKEN) from None
         if not is_whole:
-            raise PageError(400, _BROKEN)
+            raise PageError(400, BROKEN)
         self._check_once()
 
     async def drain(self) -> None:
@@ -173,7 +173,7 @@ class Sent:
             if filename:  # an empty one: no file was chosen
                 self._check_once()
                 if len(self.files) == self._most:
-                    words = f"Send at most {count_of(self._most)} at a time."
+                    words = said("Files at a time, at most: {count}", count=self._most)
                     raise PageError(400, words, "Too many files")
                 self._file = self._new_file()
                 self.files.append(SentFile(filename.decode("utf-8", "replace"), self._file))
@@ -188,7 +188,7 @@ class Sent:
 
     def _headers_end(self) -> None:
         if self._file is None and self._name is not None and len(self.fields) == _MOST_FIELDS:
-            raise PageError(400, "The form has too many fields.")
+            raise PageError(400, BROKEN)
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
@@ -196,7 +196,7 @@ class Sent:
         elif self._name is not None:
             self._data += data[start:end]
             if len(self._data) > _MOST_FIELD:
-                raise PageError(413, "A field of the form is too long.")
+                raise PageError(413, BROKEN)
 
     def _part_ends(self) -> None:
         if self._file is None and self._name is not None:

@@ -19,10 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from firsthandapi._core.calls.counts import count_of
-from firsthandapi.server.contract.text import id_of, new_id
+from firsthandapi.server.contract.text import Said, id_of, new_id, said
 from firsthandapi.server.http.browsers import CAMERA_POLICY, HEADERS
-from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, is_like, name_of
+from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, name_of
 from firsthandapi.server.media.exif import printable
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.state.limits import Slot, Stored
@@ -32,8 +31,8 @@ from firsthandapi.server.state.storage import Upload
 
 from .links import PREFIX, qr_code
 from .reception import Reception, SignInNeeded, worker_id
-from .speaking import Words, said
-from .uploads import Sent, SentFile, Turns, elsewhere
+from .speaking import Words
+from .uploads import BROKEN, Sent, SentFile, Turns, elsewhere
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 # Forms that are read at the same time, of all workers and of one. The others wait.
@@ -53,7 +52,7 @@ _FILLED = said(
     "Somebody else has just submitted the last file that was wanted, so yours was not submitted. A place becomes free "
     "when a file is rejected: look at this page again later."
 )
-_TOO_MANY = "Fewer files are still wanted than you sent, so none was submitted: send {free} at most."
+SIGNED_OUT = said("You are signed out: reload the page to sign in, and try again.")
 
 
 class UnwelcomeError(PageError):
@@ -66,7 +65,8 @@ class UnwelcomeError(PageError):
     """
 
     def __init__(self, sent: SentFile, status: int, words: str) -> None:
-        super().__init__(status, f"{_name(sent.name)}: {words}", "This file was not submitted")
+        named = Said("{name}: {words}", {"name": _name(sent.name), "words": words})
+        super().__init__(status, named, said("This file was not submitted"))
         self.sent = sent
 
 
@@ -156,7 +156,7 @@ class Working:
             submission = self._world.state.submissions.get(request.path_params["submission"])
             if submission is None or submission.job is not job or submission.worker_id != worker:
                 raise no_page()
-        return await self._reception.media(request, submission)
+            return self._reception.media(request, submission)
 
     # --- an upload --------------------------------------------------------------------------------------
 
@@ -167,8 +167,7 @@ class Working:
         try:
             return JSONResponse({"next": await self._upload(request)}, headers=HEADERS)
         except SignInNeeded:
-            words = {"words": "You are signed out: reload the page to sign in, and try again."}
-            return JSONResponse(words, 401, HEADERS)
+            return JSONResponse({"words": self._reception.words(request)(SIGNED_OUT)}, 401, HEADERS)
         except PageError as error:
             return JSONResponse({"words": self._reception.words(request)(error.words)}, error.status, HEADERS)
 
@@ -190,7 +189,7 @@ class Working:
             nonlocal is_welcome, upload
             is_welcome = True
             if not _UPLOAD_ID.fullmatch(fields.get("upload", "")):
-                raise PageError(400, "The upload has no id: reload the page, and try again.")
+                raise PageError(400, BROKEN)
             with self._world.lock:
                 if self._known(job, worker, fields["upload"]) is None:
                     self.check(job, worker, fields.get("retry"), 1)
@@ -253,7 +252,7 @@ class Working:
         with ExitStack() as stack:
             uploads = [stack.enter_context(self._world.state.upload(_MOST_BYTES)) for _ in sent]
             files = [
-                self._cleaned(job, worker, each, upload, fields, device, granted)
+                self._cleaned(job, each, upload, fields, device, granted)
                 for each, upload in zip(sent, uploads, strict=True)
             ]
             with self._world.lock:
@@ -273,14 +272,11 @@ class Working:
                 where = f"{self._links.path(job)}?sent=1"
                 kept = Stored("", 303, where.encode(), at + DAY)
                 self._world.state.replies.put(_slot(job, worker, fields["upload"]), kept, at)
-        what = "upload.received" if retried is None else "upload.repeated"
-        self._reception.access.note(what, at, worker, job.id, files=len(files))
         return where
 
     def _cleaned(
         self,
         job: Job,
-        worker: str,
         sent: SentFile,
         upload: Upload,
         fields: dict[str, str],
@@ -292,29 +288,16 @@ class Working:
         try:
             found = clean(sent.file, upload, accepted, now=at, utc_offset=_utc_offset(fields))
         except MediaError as error:
-            raise UnwelcomeError(sent, 422, str(error)) from None
+            raise UnwelcomeError(sent, 422, error.args[0]) from None
         details = Details(
             more={**self._more_of(sent.file, found.content_type), **granted},
             captured_at=at if found.captured_at is None else found.captured_at,
             device_info={**device, **({"device_model": found.device} if found.device else {})},
             worker_region=None,
             annotations=None,
-            look=found.look,
-            like=self._like(job, worker, found.look, fields.get("retry")),
         )
         source = upload.finish(details, width=found.width, height=found.height, duration=found.duration)
         return File(new_id("file_", at), found.content_type, source, _name(sent.name), at)
-
-    def _like(self, job: Job, worker: str, look: str | None, retry: str | None) -> str | None:
-        """The latest submission of a worker to a job, but that which they try again, with a picture that looks so."""
-        if look is None:
-            return None
-        with self._world.lock:
-            for each in self._world.state.submissions_of(job, worker, _ALL):
-                looks = (file.source.details().look for file in each.files)
-                if each.id != retry and any(other is not None and is_like(look, other) for other in looks):
-                    return each.id
-        return None
 
     def _more_of(self, file: BinaryIO, content_type: str) -> dict[str, Any]:
         """Content Credentials and the hash of the file before cleaning."""
@@ -362,8 +345,9 @@ class Working:
             own = self._world.state.submissions_of(job, worker, _ALL)
             held = sum(len(each.files) for each in own if each.status != "rejected" and each is not retried)
             if held + count > most:
-                words = (
-                    f"One person may submit {count_of(most)} to this job, so no more of yours can be taken."
+                words = said(
+                    "Files that one person may submit to this job: {count}. No more of yours can be taken.",
+                    count=most,
                 )
                 raise PageError(403, words, "That is all")
         return retried
@@ -382,7 +366,7 @@ class Working:
         for each, file in zip(sent, files, strict=True):
             if file.facts().sha256 in known:
                 raise UnwelcomeError(
-                    each, 409, "you have sent this file to this job before. Send another one."
+                    each, 409, said("you have sent this file to this job before. Send another one.")
                 )
             known.add(file.facts().sha256)
 
@@ -393,13 +377,19 @@ class Working:
         if not free:
             raise PageError(409, _FILLED, "Just filled")
         if count > free:
-            raise PageError(409, _TOO_MANY.format(free=free), "Too many files")
+            words = said(
+                "Fewer files are still wanted than you sent, so none was submitted: send {free} at most.",
+                free=free,
+            )
+            raise PageError(409, words, "Too many files")
 
     def _check_workers(self, job: Job, worker: str) -> None:
         most: int | None = job.fields.get("max_workers")
         if most is not None and worker not in job.workers and len(job.workers) >= most:
-            people = "1 person" if most == 1 else f"{most} people"
-            words = f"This job is for {people}, and as many have started, so nothing was submitted."
+            words = said(
+                "People who may work on this job: {count}. As many have started, so nothing was submitted.",
+                count=most,
+            )
             raise PageError(409, words, "Enough people")
 
     def check_disk(self, more: int = 0) -> None:
