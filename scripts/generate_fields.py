@@ -2,7 +2,8 @@
 
 - the fields of `JobArguments` in types/job.py, wherever `jobs.create`, `jobs.create_and_wait`, and `jobs.collect` name
   them; a place is found by its first and its last field, so a new one needs no line there;
-- what types/options.py says of each key of `**options`, in the docstring of each method that takes them.
+- what types/options.py says of each key of `**options`, in the docstring of each method that takes them;
+- the public names of types/, in its `__init__.py`, and what the reference lacks of them.
 
     python scripts/generate_fields.py           # write
     python scripts/generate_fields.py --check   # fail if the source has others
@@ -16,12 +17,28 @@ import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from firsthandapi.types import JobArguments, JobCreateParams, options
+from firsthandapi.types import options
+from firsthandapi.types.job import JobArguments, JobCreateParams
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "firsthandapi"
 JOBS = SOURCE / "_async" / "resources" / "jobs.py"
-TARGETS = [SOURCE / "_async" / "client.py", *sorted(JOBS.parent.glob("*.py"))]
+TYPES = SOURCE / "types" / "__init__.py"
+REFERENCE = ROOT / "docs" / "reference" / "types.md"
+TARGETS = [TYPES, REFERENCE, SOURCE / "_async" / "client.py", *sorted(JOBS.parent.glob("*.py"))]
+SECTIONS = {"job": "Jobs", "file": "Files", "submission": "Submissions", "billing": "Money"}
+SECTIONS |= {"webhook": "Webhooks", "event": "Webhooks", "options": "Options"}
+# What modules of types/ share among themselves; constants are no types.
+SHARED = {
+    "Items",
+    "JobOptions",
+    "Tolerant",
+    "TypedAnnotations",
+    "UtcDatetime",
+    "WebhookUrl",
+    "Whole",
+    "WireTime",
+}
 
 
 def attribute_docs(module: str) -> dict[str, str]:
@@ -96,8 +113,58 @@ def with_options(text: str) -> str:
     return text
 
 
+def public_names() -> dict[str, list[str]]:
+    """By module of types/, the names that it makes public, in the order of the alphabet."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(TYPES.parent.glob("*.py")):
+        made = re.findall(
+            r"^(?:class )?([A-Z]\w*[a-z]\w*)(?: =|\()", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        if names := {*made} - SHARED:
+            found[path.stem] = sorted(names)
+    return found
+
+
+def with_names(text: str) -> str:
+    """`types/__init__.py` with the public names: as imports for type checkers, and as lines of a table."""
+    imports, table = "", ""
+    for module, names in public_names().items():
+        imports += "".join(f"    from .{module} import {name} as {name}\n" for name in names)
+        table += "".join(f"{module} {line}\n" for line in textwrap.wrap(" ".join(names), 109 - len(module)))
+    text = re.sub(r"(?<=^if TYPE_CHECKING:\n)(?: +from .*\n)+", imports, text, flags=re.MULTILINE)
+    return re.sub(r'(?<=^_NAMES = """\n)(?:\w.*\n)*', table, text, flags=re.MULTILINE)
+
+
+def with_reference(text: str) -> str:
+    """`docs/reference/types.md` with the words of the contract, what checks arguments, and each new model."""
+    found = public_names()
+    words = found.pop("enums")
+    for heading, names in (
+        ("Words in arguments", [name for name in words if not name.startswith("Open")]),
+        ("Words in responses", [name for name in words if name.startswith("Open")]),
+        ("Arguments", [name for made in found.values() for name in made if name.endswith("Params")]),
+    ):
+        blocks = "".join(map(shown, names))
+        text = re.sub(
+            rf"^(## {heading}\n\n.+\n\n)(?:\n|:::.*\n| .*\n)+", rf"\1{blocks}", text, flags=re.MULTILINE
+        )
+    for module, names in found.items():
+        for name in names:
+            if f"types.{name}\n" not in text:  # a new one: at the end of its section
+                start, heading, rest = text.partition(f"## {SECTIONS.get(module, 'Organization')}\n")
+                section, more, after = rest.partition("\n## ")
+                text = f"{start}{heading}{section}\n{shown(name).rstrip()}\n{more}{after}"
+    return text.rstrip() + "\n"
+
+
+def shown(name: str) -> str:
+    return f"::: firsthandapi.types.{name}\n    options: {{ heading_level: 3, members: false }}\n\n"
+
+
 def written(path: Path, text: str) -> str:
     """The text of one of TARGETS as it should be."""
+    if path in (TYPES, REFERENCE):
+        return with_names(text) if path == TYPES else with_reference(text)
     return with_options(with_fields(text) if path == JOBS else text)
 
 

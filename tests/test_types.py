@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from firsthandapi import types
+from firsthandapi._core.calls.attempt import call_name
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._masking import Secret
 from firsthandapi.server.contract import answers
+from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.types import _base
 
 TESTS = Path(__file__).parent
@@ -112,16 +114,17 @@ def test_the_client_and_the_contract_know_the_same_fields(name: str) -> None:
         )
 
 
-def test_each_new_field_is_in_the_changelog() -> None:
+def test_each_new_field_and_endpoint_is_in_the_changelog() -> None:
     """`fields.txt` lists those that were there before this was asked for."""
     lines = (TESTS / "fields.txt").read_text(encoding="utf-8").splitlines()
-    old = {(name, field) for name, *known in map(str.split, lines) for field in known}
+    old = {f"{name}.{field}" for name, *known in map(str.split, lines) for field in known}
     changes = (TESTS.parent / "CHANGELOG.md").read_text(encoding="utf-8")
-    fields = {(name, field) for name in CONTRACT for field in getattr(types, name).model_fields}
-    missing = [
-        f"{name}.{field}" for name, field in sorted(fields - old) if f"`{name}.{field}`" not in changes
-    ]
-    assert missing == [], "CHANGELOG.md has no line for these new fields of responses"
+    names = {f"{name}.{field}" for name in CONTRACT for field in getattr(types, name).model_fields}
+    names |= {call_name(f"{each.method} {each.path.replace('{id}', ':id')}") for each in OPERATIONS}
+    missing = [name for name in sorted(names - old) if "." in name and f"`{name}`" not in changes]
+    assert missing == [], (
+        "CHANGELOG.md has no line for these new fields of responses, or methods of endpoints"
+    )
 
 
 # --- the response

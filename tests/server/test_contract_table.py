@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from client.test_methods import ARGUMENTS
 from firsthandapi.server.contract.operations import NO_KEY, OPERATIONS, Operation
 from firsthandapi.testing import MockServer
 
-from .conftest import JOB, Caller
+from .conftest import Caller
 
-BODIES = {**ARGUMENTS, "create_job": JOB}
 # For fields of a body, a value that is wrong in its own way; one of another type is tried for each of these.
 WRONG: dict[str, dict[str, Any]] = {
     "signup": {"name": 1, "email": "no"},
@@ -44,7 +42,7 @@ def _row(operation: Operation) -> tuple[str, str, str | None, dict[str, Any] | N
     """Method, path with the name of an id, scope, a right body, and wrong values."""
     what = "done" if operation.name == "rate_job" else _OF.get(operation.path.split("/")[2], "")
     empty = {} if operation.method in ("POST", "PATCH") else None
-    right = empty if operation.body is None else BODIES.get(operation.name, {})
+    right = empty if operation.body is None else operation.body.example()
     scope = None if operation.scope == NO_KEY else operation.scope
     return (
         operation.method,
@@ -53,6 +51,17 @@ def _row(operation: Operation) -> tuple[str, str, str | None, dict[str, Any] | N
         right,
         WRONG.get(operation.name, {}),
     )
+
+
+@pytest.mark.parametrize("body", {each.body: None for each in OPERATIONS if each.body})
+def test_each_body_has_an_example(body: Any) -> None:
+    """That the server takes: tests, `conformance`, and readers of the document begin with it."""
+    required = {name for name, field in body.model_fields.items() if field.is_required()}
+    lacking = required - {*body.example()}
+    assert not lacking, f"{body.__name__} in server/contract/bodies.py needs examples of {lacking}"
+    for number in range(2):
+        body.model_validate(body.example(number))
+    assert body.example(), f"{body.__name__} in server/contract/bodies.py needs an example of a field"
 
 
 TABLE = [_row(operation) for operation in OPERATIONS]

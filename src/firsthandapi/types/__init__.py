@@ -95,92 +95,29 @@ if TYPE_CHECKING:
     from .webhook import WebhookEventListParams as WebhookEventListParams
     from .webhook import WebhookUpdateParams as WebhookUpdateParams
 
-_MODULE_OF = {
-    "Annotations": "file",
-    "ApiKey": "api_key",
-    "ApiKeyCreateParams": "api_key",
-    "ApiKeyListParams": "api_key",
-    "AudioAnnotations": "file",
-    "AuditEvent": "audit",
-    "AuditEventListParams": "audit",
-    "AuditEventType": "enums",
-    "BodyOptions": "options",
-    "Checkout": "billing",
-    "CreditBalance": "billing",
-    "CreditTransaction": "billing",
-    "CreditsEvent": "event",
-    "CreditsEventData": "event",
-    "DetectedObject": "file",
-    "ContentCredentials": "file",
-    "DeviceInfo": "file",
-    "Dimensions": "submission",
-    "DominantObject": "file",
-    "DownloadUrl": "file",
-    "Environment": "enums",
-    "EventType": "enums",
-    "ExtraOptions": "options",
-    "File": "file",
-    "FileListParams": "file",
-    "Identity": "identity",
-    "ImageAnnotations": "file",
-    "Job": "job",
-    "JobArguments": "job",
-    "JobCreateParams": "job",
-    "JobEvent": "event",
-    "JobEventData": "event",
-    "JobFields": "job",
-    "JobGetParams": "job",
-    "JobListParams": "job",
-    "JobRateParams": "job",
-    "JobStatus": "enums",
-    "JobType": "enums",
-    "Keyframe": "file",
-    "ListParams": "page",
-    "KeyScope": "enums",
-    "MediaFormat": "enums",
-    "Model": "_base",
-    "OpenAuditEventType": "enums",
-    "OpenEnvironment": "enums",
-    "OpenEventType": "enums",
-    "OpenJobStatus": "enums",
-    "OpenJobType": "enums",
-    "OpenMediaFormat": "enums",
-    "OpenScope": "enums",
-    "OpenSubmissionStatus": "enums",
-    "OpenTransactionType": "enums",
-    "OrganizationSettings": "organization",
-    "OrganizationUpdateParams": "organization",
-    "PageEnvelope": "page",
-    "Params": "_base",
-    "PostExtras": "options",
-    "PostOptions": "options",
-    "PurchaseParams": "billing",
-    "PurchaseTier": "enums",
-    "RequestOptions": "options",
-    "Scene": "file",
-    "Scope": "enums",
-    "Signup": "signup",
-    "SignupParams": "signup",
-    "Submission": "submission",
-    "SubmissionEvent": "event",
-    "SubmissionEventData": "event",
-    "SubmissionListParams": "submission",
-    "SubmissionStatus": "enums",
-    "SubmissionSummary": "submission",
-    "SubmissionSummaryParams": "submission",
-    "TrackedObject": "file",
-    "TransactionListParams": "billing",
-    "TransactionType": "enums",
-    "TranscriptSegment": "file",
-    "UnknownAnnotations": "file",
-    "VideoAnnotations": "file",
-    "VideoScene": "file",
-    "WebhookCreateParams": "webhook",
-    "WebhookEndpoint": "webhook",
-    "WebhookEvent": "event",
-    "WebhookEventListParams": "webhook",
-    "WebhookUpdateParams": "webhook",
-}
+# A module and what it defines. `make generate` writes them, and the imports.
+_NAMES = """
+_base Model Params
+api_key ApiKey ApiKeyCreateParams ApiKeyListParams
+audit AuditEvent AuditEventListParams
+billing Checkout CreditBalance CreditTransaction PurchaseParams TransactionListParams
+enums AuditEventType Environment EventType JobStatus JobType KeyScope MediaFormat OpenAuditEventType
+enums OpenEnvironment OpenEventType OpenJobStatus OpenJobType OpenMediaFormat OpenScope OpenSubmissionStatus
+enums OpenTransactionType PurchaseTier Scope SubmissionStatus TransactionType
+event CreditsEvent CreditsEventData JobEvent JobEventData SubmissionEvent SubmissionEventData WebhookEvent
+file Annotations AudioAnnotations ContentCredentials DetectedObject DeviceInfo DominantObject DownloadUrl File
+file FileListParams ImageAnnotations Keyframe Scene TrackedObject TranscriptSegment UnknownAnnotations
+file VideoAnnotations VideoScene
+identity Identity
+job Job JobArguments JobCreateParams JobFields JobGetParams JobListParams JobRateParams
+options BodyOptions ExtraOptions PostExtras PostOptions RequestOptions
+organization OrganizationSettings OrganizationUpdateParams
+page ListParams PageEnvelope
+signup Signup SignupParams
+submission Dimensions Submission SubmissionListParams SubmissionSummary SubmissionSummaryParams
+webhook WebhookCreateParams WebhookEndpoint WebhookEventListParams WebhookUpdateParams
+"""
+_MODULE_OF = {name: line.split()[0] for line in _NAMES.splitlines() for name in line.split()[1:]}
 
 if not TYPE_CHECKING:  # pragma: no branch - checkers read the imports above
     __all__ = list(_MODULE_OF)

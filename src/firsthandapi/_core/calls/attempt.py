@@ -42,42 +42,28 @@ class Attempt:
         return f"{self.method} {self.path} {outcome} {self.seconds * 1000:.0f} ms attempt {self.number}{request_id}"
 
 
-# The client's method for each endpoint.
-_CALLS = {
-    "GET /v1/me": "me",
-    "POST /v1/auth/signup": "signup",
-    "POST /v1/jobs": "jobs.create",
-    "GET /v1/jobs": "jobs.list",
-    "GET /v1/jobs/:id": "jobs.get",
-    "POST /v1/jobs/:id/cancel": "jobs.cancel",
-    "POST /v1/jobs/:id/rate": "jobs.rate",
-    "GET /v1/jobs/:id/files": "files.list",
-    "POST /v1/files/:id/refresh_url": "files.refresh_url",
-    "GET /v1/jobs/:id/submissions": "submissions.list",
-    "GET /v1/submissions": "submissions.list",
-    "GET /v1/submissions/:id": "submissions.get",
-    "GET /v1/submissions/summary": "submissions.summary",
-    "GET /v1/billing/credits": "billing.credits",
-    "POST /v1/billing/credits/purchase": "billing.purchase",
-    "GET /v1/billing/transactions": "billing.transactions",
-    "POST /v1/webhook_endpoints": "webhooks.create",
-    "GET /v1/webhook_endpoints": "webhooks.list",
-    "GET /v1/webhook_endpoints/:id": "webhooks.get",
-    "PATCH /v1/webhook_endpoints/:id": "webhooks.update",
-    "DELETE /v1/webhook_endpoints/:id": "webhooks.delete",
-    "POST /v1/webhook_endpoints/:id/rotate_secret": "webhooks.rotate_secret",
-    "GET /v1/webhook_events": "webhooks.events.list",
-    "POST /v1/webhook_events/:id/replay": "webhooks.events.replay",
-    "POST /v1/api_keys": "api_keys.create",
-    "GET /v1/api_keys": "api_keys.list",
-    "POST /v1/api_keys/:id/rotate": "api_keys.rotate",
-    "POST /v1/api_keys/:id/revoke": "api_keys.revoke",
-    "GET /v1/organization/settings": "organization.settings",
-    "PATCH /v1/organization/settings": "organization.update_settings",
-    "GET /v1/audit-events": "audit_events.list",
+# The client's resource for the first part of a path.
+_RESOURCES = dict.fromkeys(("jobs", "files", "submissions", "billing", "api_keys", "organization"), "") | {
+    "webhook_endpoints": "webhooks",
+    "webhook_events": "webhooks.events",
+    "audit-events": "audit_events",
 }
 
 
 def call_name(endpoint: str) -> str:
     """The client's method that calls an endpoint, such as `jobs.create`; an unknown endpoint stays unchanged."""
-    return _CALLS.get(endpoint, endpoint)
+    method, _, path = endpoint.partition(" ")
+    match path.split("/")[2:]:
+        case [first]:
+            name = {"POST": "create", "GET": "list"}.get(method)
+        case [first, ":id"]:
+            name = {"GET": "get", "PATCH": "update", "DELETE": "delete"}.get(method)
+        case [_, ":id", first] if method == "GET" and first in _RESOURCES:
+            name = "list"  # of what an object has
+        case [first, *_, last]:
+            name = f"update_{last}" if method == "PATCH" else last
+        case _:
+            return endpoint
+    if first in _RESOURCES and name:
+        return f"{_RESOURCES[first] or first}.{name}"
+    return {"GET /v1/me": "me", "POST /v1/auth/signup": "signup"}.get(endpoint, endpoint)

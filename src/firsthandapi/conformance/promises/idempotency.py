@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from firsthandapi.conformance._checks import has_header, refused, same_as, shows, status, succeeded
@@ -12,61 +11,34 @@ from firsthandapi.conformance._exchange import NotTriedError
 from firsthandapi.conformance._promises import add, promise
 from firsthandapi.conformance._run import JOB, Run
 
-from .keys import body_of
+from .endpoints import ENDPOINTS, Endpoint
 
 _ONCE = '§1 "Idempotency"'
-_HOOK = "https://conformance.invalid/hook"
+# An id with which the call succeeds.
+_FIT: dict[str, Callable[[Run], Any]] = {
+    "cancel_job": lambda run: run.new_job()["id"],
+    "rate_job": lambda run: run.own_completed_job["id"],
+}
+ONCE = [each for each in ENDPOINTS if each.operation.needs_idempotency_key]
 
 
-@dataclass(frozen=True)
-class Once:
-    """A POST for which an idempotency key is required.
-
-    Attributes:
-        name: the start of the ids of its promises.
-        path: with `:id`.
-        first: the id for the path, and a body.
-        other: another body; None if no other one is valid.
-    """
-
-    name: str
-    path: str
-    first: Callable[[Run], tuple[str, Any]]
-    other: Any = None
+def _call(endpoint: Endpoint, run: Run) -> tuple[str, Any, Any]:
+    """A path, a body, and another body, with which the call succeeds."""
+    fit = _FIT.get(endpoint.operation.name)
+    return endpoint.path(run, fit and fit(run)), *endpoint.bodies(run)
 
 
-ONCE = (
-    Once("jobs.create", "/v1/jobs", lambda _: ("", JOB), {**JOB, "files_needed": 1}),
-    Once("jobs.cancel", "/v1/jobs/:id/cancel", lambda run: (run.new_job()["id"], {})),
-    Once(
-        "jobs.rate",
-        "/v1/jobs/:id/rate",
-        lambda run: (run.own_completed_job["id"], {"rating": 4}),
-        {"rating": 5},
-    ),
-    Once("api_keys.create", "/v1/api_keys", lambda run: ("", body_of(run)), {"name": "Another"}),
-    Once("webhooks.create", "/v1/webhook_endpoints", lambda _: ("", {"url": _HOOK}), {"url": f"{_HOOK}/2"}),
-    Once(
-        "purchase",
-        "/v1/billing/credits/purchase",
-        lambda _: ("", {"amount_cents": 1000}),
-        {"amount_cents": 2500},
-    ),
-)
+def _hold_required(endpoint: Endpoint, run: Run) -> None:
+    path, body, _ = _call(endpoint, run)
+    run.post(path, body, once=None).must(refused(400, "validation_error"))
 
 
-def _hold_required(once: Once, run: Run) -> None:
-    id, body = once.first(run)
-    run.post(once.path.replace(":id", id), body, once=None).must(refused(400, "validation_error"))
-
-
-def _hold_replay(once: Once, run: Run) -> None:
-    id, body = once.first(run)
-    path, key = once.path.replace(":id", id), _unique()
+def _hold_replay(endpoint: Endpoint, run: Run) -> None:
+    (path, body, other), key = _call(endpoint, run), _unique()
     first = run.post(path, body, once=key).must(succeeded)
     run.post(path, body, once=key).must(same_as(first))
-    if once.other is not None:
-        it = run.post(path, once.other, once=key)
+    if other != body:
+        it = run.post(path, other, once=key)
         it.must(refused(409, "idempotency_error", "idempotency_conflict", "conflict"))
 
 
@@ -76,10 +48,9 @@ def _unique() -> str:
 
 for _each in ONCE:
     _says = "Without an Idempotency-Key, it is 400 validation_error."
-    _line = f"POST {_each.path}"
-    add(f"{_each.name}.idempotency_required", _line, _ONCE, _says, _hold_required, _each, ours=True)
+    add(f"{_each.name}.idempotency_required", _each.line, _ONCE, _says, _hold_required, _each, ours=True)
     _says = "The same Idempotency-Key and body: the first response again. Another body: 409."
-    add(f"{_each.name}.idempotency", _line, _ONCE, _says, _hold_replay, _each)
+    add(f"{_each.name}.idempotency", _each.line, _ONCE, _says, _hold_replay, _each)
 
 
 def _order(run: Run, once: str, **options: Any) -> Any:

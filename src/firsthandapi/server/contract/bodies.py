@@ -85,31 +85,46 @@ class Body(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
+    @classmethod
+    def example(cls, number: int = 0) -> dict[str, Any]:
+        """A right body, of the first examples of its fields; with 1, another one, of the second ones."""
+        examples = {name: field.examples for name, field in cls.model_fields.items() if field.examples}
+        return {name: found[min(number, len(found) - 1)] for name, found in examples.items()}
+
 
 class EmptyBody(Body):
     """A POST without fields takes an empty body or `{}`."""
 
 
 class SignupBody(Body):
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    email: Email
+    name: Annotated[str, Field(min_length=1, max_length=200, examples=["Ada", "Grace"])]
+    email: Annotated[Email, Field(examples=["ada@example.com"])]
 
 
 class JobBody(Body):
-    type: JobType
+    type: Annotated[JobType, Field(examples=["data_collection"])]
     description: Annotated[
-        str, Field(min_length=10, max_length=5000, description="What workers should capture.")
+        str,
+        Field(
+            min_length=10,
+            max_length=5000,
+            description="What workers should capture.",
+            examples=["Photos of street signs in daylight"],
+        ),
     ]
     files_needed: Annotated[
-        int, Field(ge=1, le=10_000, description="How many approved files complete the job."), Whole
+        int,
+        Field(ge=1, le=10_000, description="How many approved files complete the job.", examples=[2, 1]),
+        Whole,
     ]
-    accepted_formats: Annotated[list[Format], Field(min_length=1)]
+    accepted_formats: Annotated[list[Format], Field(min_length=1, examples=[["image/jpeg"]])]
     # Its bounds are in the document but not checked here: outside them the error is a `pricing_violation`.
     price_per_file_cents: Annotated[
         int,
         Field(
             json_schema_extra={"minimum": 10, "maximum": 50_000},
             description="US cents per approved file. The job sets aside this times `files_needed`.",
+            examples=[50],
         ),
         Whole,
     ]
@@ -129,18 +144,18 @@ class JobBody(Body):
 
 
 class RateBody(Body):
-    rating: Stars
+    rating: Annotated[Stars, Field(examples=[4, 5])]
     feedback: str | None = None
 
 
 class ApiKeyBody(Body):
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200, examples=["CI", "Another"])]
     scopes: Annotated[list[KeyScope] | None, Field(min_length=1)] = None
     environment: Environment | None = None
 
 
 class WebhookBody(Body):
-    url: WebhookUrl
+    url: Annotated[WebhookUrl, Field(examples=["https://hooks.example/", "https://hooks.example/2"])]
     events: Annotated[list[EventType] | None, Field(min_length=1)] = None
     description: str | None = None
 
@@ -148,12 +163,12 @@ class WebhookBody(Body):
 class WebhookPatch(Body):
     url: WebhookUrl = ""
     events: Annotated[list[EventType], Field(min_length=1)] = []
-    description: str | None = None
+    description: Annotated[str | None, Field(examples=["Billing"])] = None
     enabled: bool = True
 
 
 class PurchaseBody(Body):
-    amount_cents: Tier
+    amount_cents: Annotated[Tier, Field(examples=[1000, 2500])]
 
 
 class SettingsPatch(Body):
@@ -161,7 +176,7 @@ class SettingsPatch(Body):
     auto_top_up_threshold_cents: Annotated[int, Field(ge=0, le=100_000_000), Whole] = 500
     auto_top_up_amount_cents: Tier = 2500
     default_type: JobType | None = None
-    default_price_per_file_cents: Annotated[int | None, Field(ge=10, le=50_000), Whole] = None
+    default_price_per_file_cents: Annotated[int | None, Field(ge=10, le=50_000, examples=[50]), Whole] = None
 
 
 class Query(BaseModel):
