@@ -29,6 +29,25 @@ def test_a_token_is_created_shown_once_and_revoked(service: Service, visit: Call
     assert ben.send("/sign-in", token=secret).status_code == 403
 
 
+def test_revoking_a_token_offers_to_reject_what_waits(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """What its owner has sent stays, until an operator rejects it with one click; nothing of others goes."""
+    job = service.world.state.jobs[buyer.jobs.create(**JOB).id]
+    token, _ = service.access.create("worker", "Ana", 0)
+    submit(service, job.id, worker=token.id)
+    submit(service, job.id, worker="wkr_other")
+    visitor = visit("operator")
+    assert visitor.send(f"/console/tokens/{token.id}/reject").status_code == 303  # not revoked: nothing goes
+    where = visitor.send(f"/console/tokens/{token.id}/revoke").headers["location"]
+    assert [each.status for each in job.submissions] == ["pending_score"] * 2
+    assert "1 submission of" in (page := visitor.get(where).text)
+    assert f'action="/console/tokens/{token.id}/reject"' in page
+    where = visitor.send(f"/console/tokens/{token.id}/reject").headers["location"]
+    assert [each.status for each in job.submissions] == ["rejected", "pending_score"]
+    assert "still wait" not in visitor.get(where).text
+
+
 def test_an_api_key_is_created_shown_once_and_revoked(
     service: Service, visit: Callable[..., Visitor]
 ) -> None:

@@ -71,7 +71,7 @@ def offset(phone: Phone, path: str) -> int:
 
 def parts(server: Server) -> set[str]:
     """What is left of uploads that are not submitted."""
-    storage: Any = server.service.world.state.storage
+    storage: Any = server.service.world.state.storage._storage  # of the thumbnails
     return {path.name for path in (storage._folder.parent / "uploading").glob("*.bytes")}
 
 

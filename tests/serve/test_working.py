@@ -247,7 +247,7 @@ def test_the_same_upload_is_submitted_once(server: Server) -> None:
 
 def stored(server: Server) -> set[str]:
     """The names of all files that the server keeps."""
-    storage: Any = server.service.world.state.storage
+    storage: Any = server.service.world.state.storage._storage  # of the thumbnails
     if hasattr(storage, "_files"):
         return {*storage._files}
     return {path.name for path in storage._folder.rglob("blob_*")}
@@ -643,6 +643,39 @@ def test_the_submissions_of_one_worker(tmp_path: Path, kept: bool) -> None:
             assert [*world.state.submissions_of(other, "wkr_b", 2)] == []
     finally:
         world.close()
+
+
+def test_near_duplicates_are_marked(server: Server) -> None:
+    """A picture that looks like an earlier one of the same person is taken, and the reviewer reads it; the API says
+    nothing of it. Neither others' pictures nor what it replaces count."""
+
+    def shot(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=quality, exif=b"Exif\0\0" + exif(orientation))
+        return out.getvalue()
+
+    def likes() -> list[str | None]:
+        return [file.source.details().like for each in job.submissions for file in each.files]
+
+    scene, other = (Image.effect_mandelbrot((600, 400), (-2, -at, 1, at), 60) for at in (1.0, 0.3))
+    job = server.job(files_needed=9)
+    phone, stranger = server.phone(job), server.phone(job)
+    small = scene.resize((450, 300)).transpose(Image.Transpose.ROTATE_90)  # which orientation 6 turns back
+    for content in (shot(scene, 90), shot(small, 60, 6), shot(other, 90), shot(Image.new("L", (9, 9)), 90)):
+        phone.open()
+        assert phone.shot(content).status == 200
+    assert stranger.shot(shot(scene, 80)).status == 200
+    first = job.submissions[0].id
+    assert likes() == [None, first, None, None, None]
+    page = Phone(phone.port, "").send("GET", f"/review?at={job.submissions[1].id}").text
+    assert f'/review?at={first}">an earlier submission</a> of this person' in page
+    server.score(job.submissions[2], 2)
+    phone.open(f"{phone.path}?retry={job.submissions[2].id}")
+    assert phone.shot(shot(other, 70)).status == 200
+    assert likes()[2] is None
+    server.score(job.submissions[1], 5)
+    (shown,) = server.client.files.list(job.id)
+    assert not {"look", "like"} & shown.model_dump().keys()
 
 
 def test_content_credentials_are_read_before_they_are_removed(server: Server) -> None:

@@ -30,8 +30,8 @@ def pillow() -> Any:
 
 
 def thumbnail(image_module: Any, content: bytes, content_type: str, *, side: int = SIDE) -> bytes | None:
-    """The first frame as a small JPEG, without the original's metadata, which may contain its location; None if the
-    picture is broken, or too large to decode.
+    """The first frame as a small JPEG, upright, without the original's metadata, which may contain its location; None
+    if the picture is broken, or too large to decode.
 
     Args:
         image_module: the result of `pillow`.
@@ -54,6 +54,7 @@ def thumbnail(image_module: Any, content: bytes, content_type: str, *, side: int
                 clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
                 small = image.convert("RGBA" if clear else "RGB")
                 small.thumbnail((side, side))
+                small = import_module("PIL.ImageOps").exif_transpose(small)
                 if clear:
                     paper = image_module.new("RGB", small.size, "white")
                     paper.paste(small, mask=small.getchannel("A"))

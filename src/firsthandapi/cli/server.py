@@ -73,7 +73,7 @@ def create(
     """
     with _access(folder, is_new=new) as access:
         try:
-            token, secret = access.create(role, name, time.time())
+            token, secret = access.create(role, name, time.time(), "command line")
         except ValueError as error:
             raise ConfigurationError(f"could not use --name: {error}") from None
     text = (
@@ -117,7 +117,7 @@ def revoke(
     Example: firsthandapi server tokens revoke photos tok_…
     """
     with _access(folder) as access:
-        if not access.revoke(token_id, time.time()):
+        if not access.revoke(token_id, time.time(), "command line"):
             raise ConfigurationError(
                 f"no token with this id exists in {folder}; list them with: firsthandapi server tokens list {folder}"
             )

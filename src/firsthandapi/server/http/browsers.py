@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from starlette.requests import Request
+from starlette.responses import Response
+
 # Only our own styles and scripts, nothing from other hosts, no frames, and no forms to other hosts.
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
@@ -29,3 +34,19 @@ MEDIA_HEADERS = {
     # The bytes of an id never change.
     "cache-control": "private, max-age=3600, immutable",
 }
+
+
+def unchanged_or(request: Request, response: Response, shown: bytes | None = None) -> Response:
+    """The response with an ETag; an empty one of status 304 if the browser has the same already.
+
+    Args:
+        request: the request.
+        response: its response.
+        shown: what the ETag is of; None for the whole body.
+    """
+    etag = f'"{hashlib.sha256(bytes(response.body) if shown is None else shown).hexdigest()[:32]}"'
+    known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+    if etag in known and response.status_code == 200:
+        return Response(status_code=304, headers={"etag": etag})
+    response.headers["etag"] = etag
+    return response

@@ -7,6 +7,7 @@ place, no name, no comment, and nothing behind the end of the picture.
 from .cleaning import Cleaned, clean
 from .parts import MediaError
 from .sniffing import LIMITS, LargeError, check_accepted, check_said, name_of, sniff
+from .upright import is_like
 
 __all__ = [
     "LIMITS",
@@ -16,6 +17,7 @@ __all__ = [
     "check_accepted",
     "check_said",
     "clean",
+    "is_like",
     "name_of",
     "sniff",
 ]

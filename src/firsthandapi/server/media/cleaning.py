@@ -28,6 +28,7 @@ class Cleaned:
         duration: seconds; None of pictures.
         captured_at: Unix seconds, from the file; None without a plausible time.
         device: the model of the camera or phone, or None.
+        look: how a picture looks, for `is_like`; None of others, and of plain ones.
     """
 
     content_type: str
@@ -36,6 +37,7 @@ class Cleaned:
     duration: float | None
     captured_at: float | None
     device: str | None
+    look: str | None = None
 
 
 def clean(
@@ -63,9 +65,10 @@ def clean(
         check_accepted(content_type, accepted)
     check_size(content_type, size)
     source.seek(0)
+    look = None
     if content_type in READERS:
         picture = READERS[content_type](read_exactly(source, size), utc_offset)
-        content, width, height = upright(content_type, picture)
+        content, width, height, look = upright(content_type, picture)
         target.write(content)
         facts = Facts(width, height, None, picture.exif.taken_at, picture.exif.device)
     elif content_type == "audio/wav":
@@ -86,4 +89,4 @@ def clean(
     duration = facts.duration
     if duration is not None and duration > _LONGEST:
         duration = None
-    return Cleaned(content_type, facts.width, facts.height, duration, taken, facts.device)
+    return Cleaned(content_type, facts.width, facts.height, duration, taken, facts.device, look)

@@ -45,14 +45,14 @@ class Credits:
         self._state.checkouts[checkout] = Checkout(checkout, account, cents)
         return checkout
 
-    def pay_checkout(self, checkout: str, at: float) -> int | None:
+    def pay_checkout(self, checkout: str, at: float, actor: str = "system") -> int | None:
         """Book a purchase, once however often its page is opened; the amount, or None for an unknown one."""
         found = self._state.checkouts.get(checkout)
         if found is None:
             return None
         if not found.is_paid:
             found.is_paid = True
-            self._purchase(found.account, found.cents, at, "Credit purchase", "credits.purchased")
+            self._purchase(found.account, found.cents, at, "Credit purchase", "credits.purchased", actor)
         return found.cents
 
     def auto_top_up(self, account: Account, at: float) -> None:
@@ -94,12 +94,20 @@ class Credits:
             self._expired(job.account, expired, at)
         return refunded
 
-    def _purchase(self, account: Account, cents: int, at: float, description: str, event: str) -> None:
+    def _purchase(
+        self,
+        account: Account,
+        cents: int,
+        at: float,
+        description: str,
+        event: str,
+        actor: str = "system",
+    ) -> None:
         account.book.credit("purchase", cents, at, description, None)
         if not account.is_sandbox:
             account.organization.job_limit = None  # who has paid is not on the free tier
         data = {"amount_cents": cents, "balance_cents": account.book.available}
-        self._events.audit(account, event, at, "system", data)
+        self._events.audit(account, event, at, actor, data)
         self._events.emit(account, event, data, at)
 
     def _expiring_soon(self, account: Account, lot: Lot, at: float) -> None:

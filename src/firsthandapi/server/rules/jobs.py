@@ -267,6 +267,7 @@ class Jobs:
         submission.scored_at = at
         if not good and submission.rating == 2 and submission.attempt == 1:
             submission.status = "retry_pending"
+            self._events.audit(account, "submission.retry_asked", at, actor, _verdict(submission), job)
             self._events.emit(account, "submission.scored", show.submission_event(submission), at)
             self.workforce.retry_asked(submission, at)
             return

@@ -14,6 +14,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.state.state import Timekeeper
 from firsthandapi.server.state.storage import LocalStorage, Storage
+from firsthandapi.server.state.thumbnails import Thumbnails
 
 from .kept import KeptState
 from .migrations import migrate
@@ -68,7 +69,7 @@ def open_world(
         found = connection.execute("SELECT 1 FROM organizations LIMIT 1").fetchone()
         _check_found(path, left, found is not None)
         _found(connection, seed)
-        storage = storage or LocalStorage(directory / FILES)
+        storage = Thumbnails(storage or LocalStorage(directory / FILES), directory / "thumbnails")
         _tidy(connection, storage)
         world = World(clock, state=KeptState(clock, connection, storage, lock.release))
     except BaseException as error:

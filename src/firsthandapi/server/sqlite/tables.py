@@ -105,6 +105,8 @@ def _source(_loader: Loader, source: model.Source) -> dict[str, Any]:
         "worker_region": details.worker_region,
         "annotations": details.annotations,
         "more": details.more,
+        "look": details.look,
+        "like": details.like,
     }
 
 
@@ -116,6 +118,8 @@ def _source_again(loader: Loader, kept: dict[str, Any]) -> Stored:
         kept["worker_region"],
         kept["annotations"],
         kept.get("more", {}),
+        kept.get("look"),
+        kept.get("like"),
     )
     return Stored(loader.storage, kept["name"], facts, details)
 

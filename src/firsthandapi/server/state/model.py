@@ -175,6 +175,10 @@ class Details:
     annotations: Mapping[str, Any] | None
     # What only a server of one's own knows, by the name in a File: `content_credentials`, say.
     more: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    # For reviewers, in no response: how a picture looks, as 16 hex digits, and the id of an earlier submission of the
+    # same worker to the job with one that looks the same.
+    look: str | None = None
+    like: str | None = None
 
 
 class Source(Protocol):

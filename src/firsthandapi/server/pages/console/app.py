@@ -247,7 +247,7 @@ class Console:
     def _cancel(self, request: Request, _fields: dict[str, str]) -> str:
         with self._world.lock:
             job = self._found_job(request)
-            self._world.jobs.cancel(job, "console", self._world.clock.now())
+            self._world.jobs.cancel(job, self._face.who(request), self._world.clock.now())
         return f"{PREFIX}/jobs/{job.id}?done=cancelled"
 
     def _replay(self, request: Request, _fields: dict[str, str]) -> str:
@@ -261,7 +261,7 @@ class Console:
     # --- other responses --------------------------------------------------------------------------------
 
     async def _media(self, request: Request) -> Response:
-        return self._face.media(request)
+        return await self._face.media(request)
 
     async def _live(self, request: Request) -> Response:
         if self._streams >= _MAX_STREAMS:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,7 +17,8 @@ from firsthandapi.server.http import browsers
 from firsthandapi.server.http.downloads import file_response
 from firsthandapi.server.http.forms import is_own, read_fields
 from firsthandapi.server.rules.world import World
-from firsthandapi.server.state.model import Submission
+from firsthandapi.server.state.model import File, Submission
+from firsthandapi.server.state.thumbnails import SIDES, Thumbnails
 
 from . import shown
 
@@ -41,6 +43,7 @@ _DONE = {
     "advanced": "Time has moved on, and everything that was due has happened.",
     "reset": "The server is reset to its initial state.",
     "revoked": "Revoked: it opens nothing any more.",
+    "rejected": "Rejected: what waited for a review takes no slot any more.",
     "booked": "The credits are booked.",
 }
 _STATIC = {
@@ -94,6 +97,7 @@ class Face:
         self.world = world
         self.url = url
         self._folders = [*folders, HERE]
+        self._drawing = CapacityLimiter(2)
         self._templates = shown.templates([folder / "templates" for folder in self._folders])
 
     def navigation(self, request: Request) -> list[tuple[str, str]]:  # noqa: ARG002 - others ask who it is
@@ -123,6 +127,10 @@ class Face:
             "logo": f"{self.static}/icon.svg",
             "may_sign_out": True,
         }
+
+    def who(self, request: Request) -> str:  # noqa: ARG002 - others ask who it is
+        """Who sends a form, for the audit trail."""
+        return "console"
 
     def is_welcome(self, request: Request) -> bool:  # noqa: ARG002 - others ask who it is
         """Whether the visitor of an open console page may still see it."""
@@ -163,11 +171,11 @@ class Face:
         text = self._templates.get_template(template).render({**everywhere, **self.values(request), **values})
         return Response(text, status, browsers.HEADERS, "text/html; charset=utf-8")
 
-    def media(self, request: Request, submission: Submission | None = None) -> Response:
-        """A worker's file with its stated type, or the requested range of it.
+    async def media(self, request: Request, submission: Submission | None = None) -> Response:
+        """A worker's file with its stated type, or the requested range of it, or its thumbnail.
 
         Args:
-            request: a request whose path names the submission and the file.
+            request: a request whose path names the submission and the file, and whose `size` the thumbnail.
             submission: the only submission that the visitor may see; None for any.
 
         Raises:
@@ -179,9 +187,23 @@ class Face:
             file = next((each for each in files if each.id == request.path_params["file"]), None)
         if file is None:
             raise no_page()
-        response = file_response(request, file)
+        response = await self._thumbnail(request, file) or file_response(request, file)
         response.headers.update(browsers.MEDIA_HEADERS)
         return response
+
+    async def _thumbnail(self, request: Request, file: File) -> Response | None:
+        """The thumbnail of a picture; None if it is shown as it is."""
+        size, storage = request.query_params.get("size"), self.world.state.storage
+        if size not in SIDES or not isinstance(storage, Thumbnails):
+            return None
+        try:
+            content = storage.of(file, size)
+            if content is None:
+                # Few at a time, and not on the threads of uploads.
+                content = await to_thread.run_sync(storage.draw, file, size, limiter=self._drawing)
+        except FileNotFoundError:
+            raise no_page() from None
+        return browsers.unchanged_or(request, Response(content, media_type="image/jpeg")) if content else None
 
     def refused(self, request: Request, error: PageError) -> Response:
         """The page of an error."""
@@ -213,9 +235,8 @@ class Face:
             path = folder / "static" / name
             # The route excludes slashes in the name; this check excludes names of drives and devices.
             if kind is not None and path.name == name and path.is_file():
-                return Response(
-                    path.read_bytes(), 200, {**browsers.HEADERS, "cache-control": "no-cache"}, kind
-                )
+                headers = {**browsers.HEADERS, "cache-control": "no-cache"}
+                return browsers.unchanged_or(request, Response(path.read_bytes(), 200, headers, kind))
         raise no_page()
 
 

@@ -21,6 +21,8 @@ from typing import Any, Literal, get_args
 from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.sqlite import create_for_owner, explained, flush_for_good
 
+from . import activity
+
 Role = Literal["worker", "reviewer", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -100,7 +102,7 @@ class Access:
         )
         try:
             flush_for_good(self._rows)
-            self._rows.executescript(_TABLES)
+            self._rows.executescript(_TABLES + activity.TABLES)
             self._secret = self.secret("forms")
         except sqlite3.Error as error:
             self._rows.close()
@@ -143,10 +145,21 @@ class Access:
         with self._lock:
             return self._rows.execute(sql, values).fetchall()
 
+    def note(self, what: str, at: float, who: str | None, subject: str | None = None, **data: object) -> None:
+        """Add a row to the log of who did what: see `activity.note`, which takes the same."""
+        with self.transaction() as rows:
+            activity.note(rows, what, at, who, subject, **data)
+
     # --- tokens -----------------------------------------------------------------------------------------
 
-    def create(self, role: Role, name: str, at: float) -> tuple[Token, str]:
+    def create(self, role: Role, name: str, at: float, by: str = "server") -> tuple[Token, str]:
         """Create a token, and return it with its secret, which is shown only once.
+
+        Args:
+            role: what its owner may do.
+            name: the name of its owner.
+            at: the time.
+            by: who creates it, for the log.
 
         Raises:
             ValueError: the name is empty or too long.
@@ -156,11 +169,12 @@ class Access:
             raise ValueError(f"name must have 1 to {MAX_NAME} characters")
         secret = f"fh_{role}_{secrets.token_hex(16)}"
         token = Token(new_id("wkr_" if role == "worker" else "tok_", at), role, name, at, None, None)
-        with self._lock:
-            self._rows.execute(
+        with self.transaction() as rows:
+            rows.execute(
                 "INSERT INTO tokens (id, role, name, hash, created_at) VALUES (?, ?, ?, ?, ?)",
                 (token.id, role, name, _hash(secret), at),
             )
+            activity.note(rows, "token.created", at, by, token.id, role=role)
         return token, secret
 
     def tokens(self) -> list[Token]:
@@ -178,13 +192,15 @@ class Access:
             ).fetchone()
         return None if row is None else str(row[0])
 
-    def revoke(self, token_id: str, at: float) -> bool:
+    def revoke(self, token_id: str, at: float, by: str = "server") -> bool:
         """Revoke a token and end its sessions immediately. Returns whether the token exists."""
-        with self._lock:
-            changed = self._rows.execute(
+        with self.transaction() as rows:
+            changed = rows.execute(
                 "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (at, token_id)
             ).rowcount
-            self._rows.execute("DELETE FROM sessions WHERE token = ?", (token_id,))
+            rows.execute("DELETE FROM sessions WHERE token = ?", (token_id,))
+            if changed:
+                activity.note(rows, "token.revoked", at, by, token_id)
         return changed > 0
 
     def has_token(self, role: Role, *, good: bool = False) -> bool:
@@ -199,13 +215,14 @@ class Access:
     def sign_in(self, secret: str, at: float) -> tuple[Visitor, str] | None:
         """Start a session if the token is valid. Returns its owner and the value of the cookie."""
         digest = _hash(secret)
-        with self._lock:
-            row = self._rows.execute(
+        with self.transaction() as rows:
+            row = rows.execute(
                 "SELECT id, role, name, hash FROM tokens WHERE hash = ? AND revoked_at IS NULL", (digest,)
             ).fetchone()
             if row is None or not hmac.compare_digest(bytes(row[3]), digest):
                 return None
-            session = begin_session(self._rows, row[0], at, SESSION_SECONDS)
+            session = begin_session(rows, row[0], at, SESSION_SECONDS)
+            activity.note(rows, "sign_in", at, row[0])
         return Visitor(row[1], row[0], row[2]), session
 
     def visitor(self, session: str, at: float) -> Visitor | None:

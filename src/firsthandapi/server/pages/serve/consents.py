@@ -10,6 +10,7 @@ import sqlite3
 from firsthandapi.server.contract.text import new_id
 
 from .access import Access, begin_session
+from .activity import note
 from .study import Study
 
 # As long as browsers keep a cookie: whoever joined by a link has no token to come back with.
@@ -108,6 +109,7 @@ class Consents:
                 "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL",
                 (at, worker),
             )
+            note(rows, "erasure.asked" if erase else "consent.withdrawn", at, worker)
             if erase:
                 rows.execute("INSERT OR IGNORE INTO erasures VALUES (?, ?, NULL)", (worker, at))
 
@@ -151,3 +153,4 @@ class Consents:
                 "web form",
             ),
         )
+        note(rows, "study.joined", at, worker, version=study.consent.version)

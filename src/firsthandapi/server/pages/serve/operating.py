@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from firsthandapi.server.http import browsers
 from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, no_page
-from firsthandapi.server.state.model import SCOPES, Account, Job, Organization
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.state.model import SCOPES, Job, Organization, Submission
 
 from .access import MAX_NAME, ROLES, Role, Visitor
+from .activity import KINDS, Activity
 from .links import qr_code
 from .reception import JOIN, ME, Reception
 
+if TYPE_CHECKING:
+    from firsthandapi.server.sqlite.kept import KeptState
+
 MAX_CENTS = 10**9
+_ENTRIES = 100  # of the log on one page
+_LOG_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+_REVOKED = "The access of whoever sent this was revoked before it was reviewed."
 _MOST_JOBS = 200
 _ROLES: dict[str, Role] = {role: role for role in ROLES}
 
@@ -33,10 +41,17 @@ class Operating:
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
         self._world = reception.world
-        self.pages: dict[str, Page] = {"/people": self._show, "/jobs/{id}/link": self._link}
+        self._activity = Activity(reception.access.look, self._audit)
+        self.pages: dict[str, Page] = {
+            "/people": self._show,
+            "/jobs/{id}/link": self._link,
+            "/log": self._log,
+            "/log.{kind}": self._log_lines,
+        }
         self.forms: dict[str, Form] = {
             "/tokens": self._create_token,
             "/tokens/{id}/revoke": self._revoke_token,
+            "/tokens/{id}/reject": self._reject_waiting,
             "/keys": self._create_key,
             "/keys/{id}/revoke": self._revoke_key,
             "/credits": self._add_credits,
@@ -80,10 +95,13 @@ class Operating:
         # A secret is shown only once, so the page must not reload itself.
         still: dict[str, Any] = {} if made is None else {"live": None}
         consents, where = self._reception.consents, f"{self._reception.url}{JOIN}"
+        revoked = request.query_params.get("revoked", "")
         with self._world.lock:
             return self._reception.page(
                 request,
                 "people.html",
+                revoked=revoked,
+                left=len(self._waiting_of(revoked)),
                 section=f"{PREFIX}/people",
                 tokens=[token for token in self._reception.access.tokens() if token.revoked_at is None],
                 keys=[key for key in self._own().keys if key.revoked_at is None],
@@ -106,8 +124,33 @@ class Operating:
         qr = qr_code(self._reception.links.url(job))
         return self._reception.page(request, "link.html", section=PREFIX, job=job, qr=qr)
 
+    def _who(self, request: Request) -> str:
+        return self._reception.who(request)
+
     def _own(self) -> Organization:
         return self._world.state.organizations[0]
+
+    # --- the log ----------------------------------------------------------------------------------------
+
+    def _audit(self, sql: str, *values: object) -> list[Any]:
+        with self._world.lock:
+            return cast("KeptState", self._world.state).query(sql, *values)
+
+    def _log(self, request: Request) -> Response:
+        query = request.query_params
+        kind, who = query.get("kind", ""), query.get("who", "")
+        entries, older = self._activity.page(_ENTRIES, kind, who, query.get("before"))
+        filters: dict[str, Any] = {"kind": kind, "who": who, "kinds": KINDS, "most_name": MAX_NAME}
+        return self._reception.page(request, "log.html", items=entries, older=older, **filters)
+
+    def _log_lines(self, request: Request) -> Response:
+        kind = request.path_params["kind"]
+        if kind not in _LOG_TYPES:
+            raise no_page()
+        query = request.query_params
+        lines = self._activity.lines(query.get("kind", ""), query.get("who", ""), kind == "csv")
+        headers = {**browsers.HEADERS, "content-disposition": f'attachment; filename="log.{kind}"'}
+        return StreamingResponse(lines, 200, headers, _LOG_TYPES[kind])
 
     # --- tokens and keys: shown in the response to the form, once --------------------------------------
 
@@ -117,7 +160,7 @@ class Operating:
             raise PageError(400, f"Choose a role: {', '.join(_ROLES)}.")
         try:
             token, secret = self._reception.access.create(
-                role, fields.get("name", ""), self._world.clock.now()
+                role, fields.get("name", ""), self._world.clock.now(), self._who(request)
             )
         except ValueError as error:
             raise PageError(400, f"The token could not be created: {error}.") from None
@@ -125,9 +168,25 @@ class Operating:
         return self._show(request, (f"The token of {token.name}, a {role}", secret, link))
 
     def _revoke_token(self, request: Request, _fields: dict[str, str]) -> str:
-        if not self._reception.access.revoke(request.path_params["id"], self._world.clock.now()):
+        now = self._world.clock.now()
+        if not self._reception.access.revoke(request.path_params["id"], now, self._who(request)):
             raise no_page()
-        return f"{PREFIX}/people?done=revoked#tokens"
+        return f"{PREFIX}/people?done=revoked&revoked={request.path_params['id']}#tokens"
+
+    def _waiting_of(self, token: str) -> list[Submission]:
+        """What waits for a review of whoever has a token that was revoked; the lock is held."""
+        if token not in (each.id for each in self._reception.access.tokens() if each.revoked_at is not None):
+            return []
+        worker = f"wkr_{token.partition('_')[2]}"
+        return [each for each in self._world.state.waiting() if each.worker_id == worker]
+
+    def _reject_waiting(self, request: Request, _fields: dict[str, str]) -> str:
+        at = self._world.clock.now()
+        with self._world.lock:
+            for each in self._waiting_of(request.path_params["id"]):
+                verdict = Verdict([1] * len(each.files), _REVOKED, actor=self._who(request))
+                self._world.jobs.score(each, at, verdict)
+        return f"{PREFIX}/people?done=rejected#tokens"
 
     def _create_key(self, request: Request, fields: dict[str, str]) -> Response:
         environment, name = fields.get("environment"), fields.get("name", "")
@@ -135,7 +194,8 @@ class Operating:
             raise PageError(400, f"Choose live or test, and a name of 1 to {MAX_NAME} characters.")
         with self._world.lock:
             account = self._own().accounts[environment]
-            key = self._world.accounts.create_key(account, name, SCOPES, "operator", self._world.clock.now())
+            now = self._world.clock.now()
+            key = self._world.accounts.create_key(account, name, SCOPES, self._who(request), now)
             secret = key.secret
         return self._show(request, (f"The API key {name}", secret, ""))
 
@@ -143,21 +203,18 @@ class Operating:
         with self._world.lock:
             for key in self._own().keys:
                 if key.id == request.path_params["id"]:
-                    self._world.accounts.revoke_key(key, "operator", self._world.clock.now())
+                    self._world.accounts.revoke_key(key, self._who(request), self._world.clock.now())
                     return f"{PREFIX}/people?done=revoked#keys"
         raise no_page()
 
     # --- credits ----------------------------------------------------------------------------------------
 
-    def _add_credits(self, _request: Request, fields: dict[str, str]) -> str:
-        cents = _cents(fields.get("dollars", ""))
+    def _add_credits(self, request: Request, fields: dict[str, str]) -> str:
+        cents, now = _cents(fields.get("dollars", "")), self._world.clock.now()
         with self._world.lock:
-            self._book(self._own().accounts["live"], cents)
+            purchase = self._world.credits.start_purchase(self._own().accounts["live"], cents, now)
+            self._world.credits.pay_checkout(purchase, now, self._who(request))
         return f"{PREFIX}/ledger?done=booked#credits"
-
-    def _book(self, account: Account, cents: int) -> None:
-        now = self._world.clock.now()
-        self._world.credits.pay_checkout(self._world.credits.start_purchase(account, cents, now), now)
 
     async def _checkout(self, request: Request) -> Response:
         """The target of `POST /v1/billing/credits/purchase`. On your own server, the operator adds the credits."""
@@ -174,7 +231,8 @@ class Operating:
         self._reception.need(request, "operator")
         await self._reception.form(request)
         with self._world.lock:
-            if self._world.credits.pay_checkout(request.path_params["id"], self._world.clock.now()) is None:
+            now, paid_by = self._world.clock.now(), self._who(request)
+            if self._world.credits.pay_checkout(request.path_params["id"], now, paid_by) is None:
                 raise no_page()
         return self._reception.go(f"/checkout/{request.path_params['id']}")
 

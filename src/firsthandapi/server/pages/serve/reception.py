@@ -99,6 +99,11 @@ class Reception(Face):
         session = self.session(request)
         return None if session is None else self.access.visitor(session, self.world.clock.now())
 
+    def who(self, request: Request) -> str:
+        """The visitor's id for the log."""
+        visitor = self.visitor(request)
+        return super().who(request) if visitor is None or visitor.id is None else visitor.id
+
     def may(self, request: Request, role: Role) -> bool:
         """Whether the visitor may see pages of this role."""
         visitor = self.visitor(request)
@@ -204,7 +209,7 @@ class Reception(Face):
         if not self.may(request, "operator"):
             return review
         jobs, *others = super().navigation(request)
-        return [*review, jobs, ("People", f"{PREFIX}/people"), *others]
+        return [*review, jobs, ("People", f"{PREFIX}/people"), *others, ("Log", f"{PREFIX}/log")]
 
     def values(self, request: Request) -> dict[str, Any]:
         """The values for every template."""

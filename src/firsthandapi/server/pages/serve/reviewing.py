@@ -115,7 +115,7 @@ class Reviewing:
 
     async def _media(self, request: Request) -> Response:
         self._reception.need(request, "reviewer")
-        return self._reception.media(request)
+        return await self._reception.media(request)
 
 
 def _stars(text: str | None) -> int | None:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from firsthandapi.server.pages.console.face import PageError
 
 from .access import SESSION_SECONDS
-from .limits import Limits
+from .limits import SIGN_IN_SECONDS, Limits
 from .reception import Reception, local_path
 
 _UNKNOWN = (
@@ -45,7 +45,11 @@ class SigningIn:
         token, now = fields.get("token", ""), reception.visitor(request)
         signed_in = reception.access.sign_in(token, reception.world.clock.now())
         if signed_in is None:
-            await asyncio.sleep(self._limits.wrong_token(request))
+            seconds = self._limits.wrong_token(request)
+            if seconds < SIGN_IN_SECONDS:  # whoever guesses on and on fills no disk
+                address = self._limits.address(request)
+                reception.access.note("sign_in.failed", reception.world.clock.now(), None, address=address)
+            await asyncio.sleep(seconds)
             return reception.page(request, "sign_in.html", status=403, target=target, fault=_UNKNOWN)
         visitor, session = signed_in
         if now is not None and now.id not in (visitor.id, fields.get("instead_of")):

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from firsthandapi.server.contract.text import Said, id_of, new_id, said
 from firsthandapi.server.http.browsers import CAMERA_POLICY, HEADERS
-from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, name_of
+from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, is_like, name_of
 from firsthandapi.server.media.exif import printable
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.state.limits import Slot, Stored
@@ -156,7 +156,7 @@ class Working:
             submission = self._world.state.submissions.get(request.path_params["submission"])
             if submission is None or submission.job is not job or submission.worker_id != worker:
                 raise no_page()
-            return self._reception.media(request, submission)
+        return await self._reception.media(request, submission)
 
     # --- an upload --------------------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class Working:
         with ExitStack() as stack:
             uploads = [stack.enter_context(self._world.state.upload(_MOST_BYTES)) for _ in sent]
             files = [
-                self._cleaned(job, each, upload, fields, device, granted)
+                self._cleaned(job, worker, each, upload, fields, device, granted)
                 for each, upload in zip(sent, uploads, strict=True)
             ]
             with self._world.lock:
@@ -272,11 +272,14 @@ class Working:
                 where = f"{self._links.path(job)}?sent=1"
                 kept = Stored("", 303, where.encode(), at + DAY)
                 self._world.state.replies.put(_slot(job, worker, fields["upload"]), kept, at)
+        what = "upload.received" if retried is None else "upload.repeated"
+        self._reception.access.note(what, at, worker, job.id, files=len(files))
         return where
 
     def _cleaned(
         self,
         job: Job,
+        worker: str,
         sent: SentFile,
         upload: Upload,
         fields: dict[str, str],
@@ -295,9 +298,22 @@ class Working:
             device_info={**device, **({"device_model": found.device} if found.device else {})},
             worker_region=None,
             annotations=None,
+            look=found.look,
+            like=self._like(job, worker, found.look, fields.get("retry")),
         )
         source = upload.finish(details, width=found.width, height=found.height, duration=found.duration)
         return File(new_id("file_", at), found.content_type, source, _name(sent.name), at)
+
+    def _like(self, job: Job, worker: str, look: str | None, retry: str | None) -> str | None:
+        """The latest submission of a worker to a job, but that which they try again, with a picture that looks so."""
+        if look is None:
+            return None
+        with self._world.lock:
+            for each in self._world.state.submissions_of(job, worker, _ALL):
+                looks = (file.source.details().look for file in each.files)
+                if each.id != retry and any(other is not None and is_like(look, other) for other in looks):
+                    return each.id
+        return None
 
     def _more_of(self, file: BinaryIO, content_type: str) -> dict[str, Any]:
         """Content Credentials and the hash of the file before cleaning."""

@@ -1,0 +1,116 @@
+"""The log of who did what."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.pages.serve.activity import Activity
+from firsthandapi.server.pages.serve.service import Service
+
+from .conftest import EVIL, JOB, Visitor, submit
+
+
+def rows(visitor: Visitor, **query: str) -> list[dict[str, object]]:
+    """The log as an operator downloads it, the latest first."""
+    text = visitor.get("/console/log.jsonl", params=query).text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_the_log_says_who_did_what(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Sign-ins and failed ones, tokens, keys, money, jobs, and reviews, by the ids of those who did it."""
+    olga, ben = visit("operator"), visit("reviewer")
+    olga_id, ben_id = (each.id for each in service.access.tokens() if each.name == "Ana")
+    assert visit().send("/sign-in", token="fh_worker_0").status_code == 403
+    olga.send("/console/tokens", name="Wes", role="worker")
+    (wes,) = (each.id for each in service.access.tokens() if each.name == "Wes")
+    olga.send(f"/console/tokens/{wes}/revoke")
+    olga.send("/console/keys", name="ci", environment="live")
+    olga.send("/console/credits", dollars="5")
+    job = buyer.jobs.create(**JOB)
+    for stars in ("5", "2", "1"):
+        submission = submit(service, job.id)
+        ben.send("/review", **{"submission": submission, "attempt": "1", "stars-0": stars})
+    olga.send(f"/console/jobs/{job.id}/cancel")
+    found = [(row["what"], row["who"]) for row in rows(olga)]
+    first = [
+        ("sign_in", olga_id),
+        ("token.created", "server"),
+        ("sign_in", ben_id),
+        ("sign_in.failed", None),
+        ("token.created", olga_id),
+        ("token.revoked", olga_id),
+        ("api_key.created", olga_id),
+        ("credits.purchased", olga_id),
+    ]
+    assert [each for each in found[::-1] if each in first][-len(first) :] == first
+    whats = [what for what, who in found if who == ben_id]
+    assert whats == [
+        "submission.rejected",
+        "submission.retry_asked",
+        "submission.approved",
+        "sign_in",
+    ]
+    assert ("job.cancelled", olga_id) in found
+    assert {row["what"] for row in rows(olga, kind="money")} == {"credits.purchased"}
+    assert {row["name"] for row in rows(olga, who="aN")} == {"Ana"}
+    assert {row["who"] for row in rows(olga, who=ben_id)} == {ben_id}
+    assert olga.get("/console/log", params={"kind": "nothing"}).status_code == 400
+    for path in ("/console/log", "/console/log.csv"):
+        assert ben.get(path).status_code == 403
+
+
+def test_the_log_contains_no_name(service: Service, visit: Callable[..., Visitor]) -> None:
+    """Names are joined when it is shown, so an erased one is gone from it; they are text, and never a formula."""
+    olga = visit("operator")
+    token, _ = service.access.create("worker", f"=1+1 {EVIL}"[:80], 0)
+    service.access.note("upload.received", 1.0, token.id, "job_1", files=2)
+    assert "<script>" not in olga.get("/console/log").text
+    found = [*csv.DictReader(io.StringIO(olga.get("/console/log.csv").text))]
+    (line,) = (each for each in found if each["what"] == "upload.received")
+    assert line["name"].startswith("'=1+1")
+    assert json.loads(line["data"]) == {"files": 2}
+    with service.access.transaction() as tables:
+        tables.execute("UPDATE tokens SET name = '' WHERE id = ?", (token.id,))
+        stored = "\n".join(each for each in tables.iterdump() if "activity" in each)
+    assert "1+1" not in stored
+    (row,) = (each for each in rows(olga) if each["what"] == "upload.received")
+    assert row["name"] is None
+    assert row["who"] == token.id
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM activity", "UPDATE activity SET who = 'nobody'"])
+def test_the_log_is_only_ever_added_to(service: Service, sql: str) -> None:
+    """The database itself refuses anything else."""
+    with pytest.raises(sqlite3.IntegrityError, match="kept"), service.access.transaction() as tables:
+        tables.execute(sql)
+
+
+def test_pages_of_the_log_miss_nothing(service: Service, visit: Callable[..., Visitor]) -> None:
+    """Older pages go on where the newer ones end, in both databases."""
+    for at in range(250):
+        service.access.note("upload.received", float(at), f"wkr_{at}")
+    activity = Activity(service.access.look, service.world.state.query)  # type: ignore[attr-defined]
+    with service.world.lock:
+        whole, nothing = activity.page(1000)
+        parts, before = activity.page(7)
+        while before is not None:
+            more, before = activity.page(7, before=before)
+            parts += more
+        assert nothing is None
+        assert parts == whole
+        assert len(whole) > 250
+        for wrong in ("1", "x-1", "-1-1", "1-²"):
+            with pytest.raises(ValueError, match="before"):
+                activity.page(7, before=wrong)
+    page = visit("operator").get("/console/log").text
+    assert 'rel="next"' in page
+    assert page.count("<tr>") == 101
