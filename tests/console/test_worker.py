@@ -78,6 +78,27 @@ def test_a_phone_sends_a_picture_and_sees_what_becomes_of_it(browser: Browser, s
     assert Image.open(io.BytesIO(content)).size == (300, 400)
 
 
+def test_an_open_page_costs_little(browser: Browser, server: Server) -> None:
+    """An hour in which nothing happens takes at most 100 KB, requests included; what happens then is shown."""
+    job = server.job(files_needed=1)
+    with page_of(browser, **PHONE) as page:
+        page.clock.install()
+        page.goto(server.service.url + server.path(job))
+        page.wait_for_load_state("networkidle")
+        finished: list[Any] = []
+        page.on("requestfinished", lambda each: finished.append(each))
+        for _ in range(720):
+            page.clock.run_for(5000)
+        sizes = [each.sizes() for each in finished]
+        assert {each.response().status for each in finished} == {304}
+        assert 60 < len(sizes) < 100
+        names = ("responseHeadersSize", "responseBodySize", "requestHeadersSize")
+        assert sum(each[name] for each in sizes for name in names) <= 100_000
+        server.phone(job).shot()
+        page.clock.run_for(60_000)
+        page.get_by_text("All files are submitted.").wait_for()
+
+
 def test_a_retry_after_two_stars(browser: Browser, server: Server) -> None:
     """Two stars come with their reason and one more try."""
     job = server.job(files_needed=1)

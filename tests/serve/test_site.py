@@ -29,7 +29,7 @@ from firsthandapi.server.state.model import Details, Facts, File
 from firsthandapi.server.state.storage import Stored
 from server.sqlite.support import FullDisk
 
-from .conftest import JOB, Visitor
+from .conftest import JOB, Visitor, submit
 
 _DETAILS = Details(0, {}, None, None)
 
@@ -381,3 +381,21 @@ def test_the_console_loads_a_page_of_what_is_kept(
         assert '">Newest</a>' in again
         ids = [set(re.findall(r'<li[^>]* id="(\w+)"', each)) for each in (page, again)]
         assert not ids[0] & ids[1]
+
+
+def test_a_page_that_has_not_changed_costs_a_few_bytes(
+    service: Service, visit: Callable[..., Visitor], buyer: FirstHandClient
+) -> None:
+    """It has an ETag of what it shows, and says in 300 bytes that it shows the same; so do scripts and styles."""
+    job = service.world.state.jobs[buyer.jobs.create(**JOB).id]
+    link, visitor = service.site.links.path(job), visit("operator")
+    paths = {link, f"/console/jobs/{job.id}", "/console", "/review", "/review/waiting", "/static/console.js"}
+    tags = {path: visitor.get(path).headers["etag"] for path in paths}
+    for path, etag in tags.items():
+        same = visitor.get(path, headers={"if-none-match": f'"other", W/{etag}'})
+        assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag), path
+        assert sum(len(name) + len(value) + 4 for name, value in same.headers.raw) < 300
+    assert re.search(r"data-etag='(\S+)'", visitor.get(link).text)[1] == tags[link]  # type: ignore[index] # it is there
+    submit(service, job.id)
+    changed = {path for path, etag in tags.items() if visitor.get(path).headers["etag"] != etag}
+    assert changed == paths - {"/static/console.js"}

@@ -36,17 +36,23 @@ MEDIA_HEADERS = {
 }
 
 
-def unchanged_or(request: Request, response: Response, shown: bytes | None = None) -> Response:
+def etag_of(content: bytes) -> str:
+    """A strong entity tag."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def unchanged_or(request: Request, response: Response, etag: str | None = None) -> Response:
     """The response with an ETag; an empty one of status 304 if the browser has the same already.
 
     Args:
         request: the request.
         response: its response.
-        shown: what the ETag is of; None for the whole body.
+        etag: that of what it shows; None for that of the body.
     """
-    etag = f'"{hashlib.sha256(bytes(response.body) if shown is None else shown).hexdigest()[:32]}"'
+    etag = etag or etag_of(bytes(response.body))
     known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
-    if etag in known and response.status_code == 200:
-        return Response(status_code=304, headers={"etag": etag})
+    if etag in known and response.status_code == 200 and request.method in ("GET", "HEAD"):
+        # Few bytes: a page that looks for news gets this most of the time.
+        return Response(None, 304, {"etag": etag, "cache-control": response.headers["cache-control"]})
     response.headers["etag"] = etag
     return response

@@ -277,13 +277,13 @@ class Console:
         self._streams += 1
         try:
             yield b"retry: 2000\n\n"
-            seen, silent = self._pulse(), 0.0
+            seen, silent = self._pulse("requests" in request.query_params), 0.0
             while True:
                 await asyncio.sleep(_LOOK_SECONDS)
                 silent += _LOOK_SECONDS
                 if not self._face.is_welcome(request):
                     return
-                now = self._pulse()
+                now = self._pulse("requests" in request.query_params)
                 if now != seen:
                     seen, silent = now, 0.0
                     yield (
@@ -297,14 +297,15 @@ class Console:
         finally:
             self._streams -= 1
 
-    def _pulse(self) -> tuple[object, ...]:
-        """A value that changes when anything on a page changes. Counts instead of listening, because that is fast."""
+    def _pulse(self, of_requests: bool = True) -> tuple[object, ...]:
+        """A value that changes when anything on its page changes. Counts instead of listening, because that is fast."""
         clock = self._world.clock
         with self._world.lock:
             counts = self._world.state.changes()
             # Only a jump of the clock changes it, not the passing of time.
             jumped = round(clock.now() - time.time() * clock.speed)
-        return (*counts, self._log.changes, jumped // 5 if clock.speed else jumped, self._face.pulse())
+        requests = self._log.changes if of_requests else 0
+        return (*counts, requests, jumped // 5 if clock.speed else jumped, self._face.pulse())
 
 
 def _part(

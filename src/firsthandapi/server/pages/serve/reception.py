@@ -245,6 +245,8 @@ class Reception(Face):
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page for this browser, with the cookie of its name."""
         response = super().page(request, template, status=status, **values)
+        if response.status_code == 304:
+            return response
         if self.is_secure:
             response.headers["strict-transport-security"] = "max-age=31536000"
         self.set_cookie(response, self.cookies[1], self.browser(request), BROWSER_SECONDS)

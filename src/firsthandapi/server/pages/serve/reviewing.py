@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from firsthandapi.server.http.browsers import HEADERS
+from firsthandapi.server.http.browsers import HEADERS, unchanged_or
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state.model import Submission
@@ -87,7 +87,7 @@ class Reviewing:
         self._reception.need(request, "reviewer")
         with self._world.lock:
             count = len(self._waiting())
-        return JSONResponse({"waiting": count}, headers=HEADERS)
+        return unchanged_or(request, JSONResponse({"waiting": count}, headers=HEADERS))
 
     async def _rate(self, request: Request) -> Response:
         visitor = self._reception.need(request, "reviewer")

@@ -142,7 +142,8 @@ class Working:
                 qr=qr_code(self._links.url(job)),
                 worker_address=self._links.url(job),
             )
-        response.headers["content-security-policy"] = CAMERA_POLICY
+        if response.status_code == 200:
+            response.headers["content-security-policy"] = CAMERA_POLICY
         return response
 
     def _most_files(self, job: Job, retry: Submission | None) -> int:

@@ -6,34 +6,67 @@ let source = null;
 let loading = false;
 let again = false;
 
+// Ask for an address, and hand over the response if it is not what was there before: else a few bytes say so. Whoever
+// takes it says whether all of it was taken.
+function asker(address, etag, take) {
+  return async () => {
+    const response = await fetch(address, { headers: etag ? { "if-none-match": etag } : {} });
+    if (!response.ok || response.redirected) {
+      await response.text(); // read to its end, else developer tools call it failed
+      return false;
+    }
+    etag = (await take(response)) ? response.headers.get("etag") : null;
+    return true;
+  };
+}
+
 // Replace the parts of the page that changed, but never what someone is using.
+async function renew(response) {
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  const parts = [...document.querySelectorAll("[data-part]")].map((part) => [part, fresh.getElementById(part.id)]);
+  return parts.map(([part, other]) => !other || update(part, other)).every(Boolean);
+}
+const askAgain = asker(location.href, document.body.dataset.etag, renew);
+
 async function refresh() {
   if (loading) { again = true; return; }
   loading = true;
-  try {
-    const response = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (response.ok) {
-      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-      for (const part of document.querySelectorAll("[data-part]")) {
-        const other = fresh.getElementById(part.id);
-        if (other) update(part, other);
-      }
-    }
-  } catch { /* the server is gone; the stream reports it */ }
+  try { await askAgain(); } catch { /* the server is gone; the stream reports it */ }
+  // Where much happens, it is shown in one go.
+  await new Promise((resolve) => { setTimeout(resolve, 1000); });
   loading = false;
   if (again) { again = false; refresh(); }
 }
 
+// Ask often for two minutes after something has changed, or somebody came back to the page, and then once a minute.
+function watch(ask, isBusy = () => false) {
+  let still = 0;
+  let timer = null;
+  async function look() {
+    clearTimeout(timer);
+    if (!document.hidden && !isBusy()) {
+      try { still = (await ask()) ? 0 : still + 1; } catch { /* offline: the next look may succeed */ }
+    }
+    timer = setTimeout(look, still < 24 ? 5000 : 60000);
+  }
+  document.addEventListener("visibilitychange", () => { still = 0; look(); });
+  timer = setTimeout(look, 5000);
+}
+
+// Whether the part shows now what the other one does.
 function update(part, other) {
-  if (part.innerHTML === other.innerHTML || inUse(part)) return;
+  if (part.innerHTML === other.innerHTML) return true;
+  if (inUse(part) || (!part.querySelector(":scope > [data-list]") && plays(part))) return false;
   const list = part.querySelector(":scope > [data-list]");
   const fresh = other.querySelector(":scope > [data-list]");
-  if (!list || !fresh) { replace(part, other); return; }
+  if (!list || !fresh) { replace(part, other); return true; }
+  let all = true;
   // A list item by item, so that a clip that plays goes on.
   const known = new Map([...list.children].map((item) => [item.id, item]));
   const items = [...fresh.children].map((item) => {
     const old = item.id && known.get(item.id);
-    if (old && (old.innerHTML === item.innerHTML || inUse(old) || plays(old))) return old;
+    if (old?.innerHTML === item.innerHTML) return old;
+    if (old && (inUse(old) || plays(old))) { all = false; return old; }
     if (!old) item.classList.add("is-new");
     return item;
   });
@@ -42,6 +75,7 @@ function update(part, other) {
   }
   for (const element of [...part.children]) if (element !== list) element.remove();
   for (const element of [...other.children]) if (element !== fresh) part.append(element);
+  return all;
 }
 
 function replace(part, other) {

@@ -41,14 +41,10 @@ addEventListener("pageshow", () => { const send = document.getElementById("send"
 
 const shown = document.getElementById("waiting");
 const title = document.title;
-async function look() {
-  if (document.hidden) return;
-  try {
-    const response = await fetch("/review/waiting", { headers: { accept: "application/json" } });
-    if (!response.ok || response.redirected) return;
-    const { waiting } = await response.json();
-    document.title = waiting ? `(${waiting}) ${title}` : title;
-    if (!review && waiting) location.reload();
-  } catch { /* the server is gone: the next look may find it */ }
+async function look(response) {
+  const { waiting } = await response.json();
+  document.title = waiting ? `(${waiting}) ${title}` : title;
+  if (!review && waiting) location.reload();
+  return true;
 }
-if (shown) { setInterval(look, 5000); look(); }
+if (shown) watch(asker("/review/waiting", null, look)); // of console.js

@@ -3,7 +3,6 @@
 
 const form = document.getElementById("send");
 const mine = document.getElementById("mine");
-const LOOK_AGAIN = 5000;
 const PAUSES = [1000, 3000, 8000, 20000];
 
 // --- words -----------------------------------------------------------------------------------------------
@@ -309,20 +308,6 @@ function locate(box) {
 
 // --- what became of it -----------------------------------------------------------------------------------
 
-async function look() {
-  if (document.hidden || busy || recorder) return;
-  try {
-    const response = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (!response.ok || response.redirected) return;
-    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-    for (const part of document.querySelectorAll("[data-part]")) {
-      const other = fresh.getElementById(part.id);
-      const used = part.contains(document.activeElement) || [...part.querySelectorAll("audio, video")].some((clip) => !clip.paused);
-      if (other && part.innerHTML !== other.innerHTML && !used) part.replaceChildren(...other.childNodes);
-    }
-  } catch { /* offline: the next look may succeed */ }
-}
-
 if (form) {
   form.classList.add("is-scripted");
   form.elements.utc_offset.value = String(-new Date().getTimezoneOffset());
@@ -346,7 +331,4 @@ if (form) {
   }
   addEventListener("beforeunload", (event) => { if (busy || recorder) event.preventDefault(); });
 }
-if (mine) {
-  setInterval(look, LOOK_AGAIN);
-  document.addEventListener("visibilitychange", look);
-}
+if (mine) watch(askAgain, () => busy || recorder !== null); // of console.js
