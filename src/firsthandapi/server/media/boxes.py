@@ -7,7 +7,7 @@ phones and action cameras keep places in tracks of their own, whose bytes lie be
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import BinaryIO
@@ -39,8 +39,12 @@ _KEPT = {
 _SEEN, _HEARD = b"vide", b"soun"
 
 
+# What is written in place of the first box, and of the index.
+Rewriting = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
+
+
 @dataclass(frozen=True, slots=True)
-class _Box:
+class Box:
     """A box, and its position."""
 
     kind: bytes
@@ -69,14 +73,28 @@ class _Track:
         return self.handler in (_SEEN, _HEARD)
 
 
-def clean_boxes(source: BinaryIO, size: int, target: Target) -> tuple[str, Facts]:
-    """Write the parts of a container that may be kept. Returns `video` or `audio`, and its facts."""
+def clean_boxes(
+    source: BinaryIO, size: int, target: Target, *, as_mp4: Rewriting | None = None
+) -> tuple[str, Facts]:
+    """Write the parts of a container that may be kept. Returns `video` or `audio`, and its facts.
+
+    Args:
+        source: the container.
+        size: its bytes.
+        target: where the parts go.
+        as_mp4: what makes the first box, and the index, those of an MP4.
+    """
     top = [*_file_boxes(source, size)]
     index = [box for box in top if box.kind == b"moov"]
     if len(index) != 1 or index[0].end - index[0].start > _MOST_INDEX:
         raise damaged()
     source.seek(index[0].start)
     movie = _Movie(read_exactly(source, index[0].end - index[0].start))
+    if as_mp4 is not None:
+        movie = _Movie(as_mp4[1](movie.content()))
+        source.seek(0)
+        target.write(as_mp4[0](read_exactly(source, min(top[0].end, CHUNK))))
+        top = top[1:]
     fragments: dict[int, bytes] = {}
     for box in top:
         if box.kind == b"moof":
@@ -108,19 +126,19 @@ def clean_boxes(source: BinaryIO, size: int, target: Target) -> tuple[str, Facts
     return movie.facts()
 
 
-def _file_boxes(source: BinaryIO, size: int) -> Iterator[_Box]:
+def _file_boxes(source: BinaryIO, size: int) -> Iterator[Box]:
     at = 0
     for _ in range(_MOST_BOXES):
         if at == size:
             return
         source.seek(at)
-        box = _box(source.read(16), 0, size - at)
-        yield _Box(box.kind, at, at + box.body, at + box.end)
+        box = box_at(source.read(16), 0, size - at)
+        yield Box(box.kind, at, at + box.body, at + box.end)
         at += box.end
     raise damaged()
 
 
-def _box(data: bytes, at: int, left: int) -> _Box:
+def box_at(data: bytes, at: int, left: int) -> Box:
     """The box whose head is at `at`, `left` bytes before the one around it ends."""
     length, kind, body = number(data, at, ">I"), take(data, at + 4, 4), at + 8
     if length == 1:
@@ -129,15 +147,15 @@ def _box(data: bytes, at: int, left: int) -> _Box:
         length = left
     if not body - at <= length <= left:
         raise damaged()
-    return _Box(kind, at, body, at + length)
+    return Box(kind, at, body, at + length)
 
 
-def _inside(data: bytes | bytearray, box: _Box, start: int | None = None) -> Iterator[_Box]:
+def inside(data: bytes | bytearray, box: Box, start: int | None = None) -> Iterator[Box]:
     """The boxes in a box. QuickTime may end one with four zeros."""
     at = box.body if start is None else start
     while box.end - at >= 8:
-        inner = _box(bytes(data[at : at + 16]), 0, box.end - at)
-        yield _Box(inner.kind, at, at + inner.body, at + inner.end)
+        inner = box_at(bytes(data[at : at + 16]), 0, box.end - at)
+        yield Box(inner.kind, at, at + inner.body, at + inner.end)
         at += inner.end
 
 
@@ -168,7 +186,7 @@ class _Movie:
         self._timescale = self._duration = self._created = 0
         self._lasts: dict[int, int] = {}  # of fragments, in the time of each track
         self._boxes = 0
-        self._walk(self._data, _box(data, 0, len(data)), None)
+        self._walk(self._data, box_at(data, 0, len(data)), None)
         if not self._timescale or not any(track.is_kept for track in self.tracks):
             raise damaged()
 
@@ -176,19 +194,19 @@ class _Movie:
         """The cleaned index."""
         return bytes(self._data)
 
-    def _walk(self, data: bytearray, box: _Box, track: _Track | None) -> None:
-        for inner in _inside(data, box):
+    def _walk(self, data: bytearray, box: Box, track: _Track | None) -> None:
+        for inner in inside(data, box):
             self._boxes += 1
             if self._boxes > _MOST_BOXES:
                 raise damaged()
             if inner.kind not in _KEPT[box.kind]:
-                _blank(data, inner)
+                blank(data, inner)
             elif inner.kind == b"trak":
                 found = _Track()
                 self._walk(data, inner, found)
                 self.tracks.append(found)
                 if not found.is_kept:
-                    _blank(data, inner)
+                    blank(data, inner)
             elif inner.kind in _KEPT:
                 self._walk(data, inner, track)
             else:
@@ -222,20 +240,20 @@ class _Movie:
     def fragment(self, data: bytes) -> bytes:
         """A cleaned fragment; its seconds are counted."""
         cleaned = bytearray(data)
-        outer = _box(data, 0, len(data))
-        for inner in _inside(cleaned, outer):
+        outer = box_at(data, 0, len(data))
+        for inner in inside(cleaned, outer):
             if inner.kind not in _KEPT[b"moof"]:
-                _blank(cleaned, inner)
+                blank(cleaned, inner)
             elif inner.kind == b"traf":
                 self._fragment_of_track(cleaned, inner)
         return bytes(cleaned)
 
-    def _fragment_of_track(self, data: bytearray, box: _Box) -> None:
+    def _fragment_of_track(self, data: bytearray, box: Box) -> None:
         track, default = _Track(), 0
-        for inner in _inside(data, box):
+        for inner in inside(data, box):
             body = bytes(data[inner.body : inner.end])
             if inner.kind not in _KEPT[b"traf"]:
-                _blank(data, inner)
+                blank(data, inner)
             elif inner.kind == b"tfhd":
                 flags, name = number(body, 0, ">I"), number(body, 4, ">I")
                 track = next((each for each in self.tracks if each.number == name), track)
@@ -265,7 +283,7 @@ class _Movie:
         return "video", Facts(width or None, height or None, duration or None, created)
 
 
-def _blank(data: bytearray, box: _Box) -> None:
+def blank(data: bytearray, box: Box) -> None:
     """Make a box one of zeros that players skip."""
     data[box.start + 4 : box.start + 8] = b"free"
     data[box.body : box.end] = bytes(box.end - box.body)
@@ -311,7 +329,7 @@ def _read_track(kind: bytes, body: bytes, track: _Track) -> None:
 
 def _check_references(body: bytes) -> None:
     """Refuse a track whose samples lie in another file."""
-    for each in _inside(body, _Box(b"dref", 0, 8, len(body))):
+    for each in inside(body, Box(b"dref", 0, 8, len(body))):
         if not number(body, each.body, ">I") & 1:
             raise MediaError("The file only points to another file. Export it as a self-contained one.")
 

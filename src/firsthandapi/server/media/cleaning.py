@@ -10,6 +10,7 @@ from typing import BinaryIO
 from .boxes import clean_boxes
 from .parts import Facts, MediaError, Target, read_exactly
 from .pictures import READERS
+from .quicktime import mp4_brand, mp4_index
 from .sniffing import check_accepted, check_size, sniff
 from .sounds import clean_mp3, clean_wav
 from .upright import upright
@@ -63,6 +64,7 @@ def clean(
     content_type = sniff(source.read(16))
     if content_type != "video/mp4":
         check_accepted(content_type, accepted)
+    as_mp4 = content_type == "video/quicktime" and content_type not in accepted
     check_size(content_type, size)
     source.seek(0)
     look = None
@@ -76,12 +78,14 @@ def clean(
     elif content_type == "audio/mpeg":
         facts = clean_mp3(source, size, target)
     else:
-        kind, facts = clean_boxes(source, size, target)
+        kind, facts = clean_boxes(source, size, target, as_mp4=(mp4_brand, mp4_index) if as_mp4 else None)
         if kind == "audio":
             if content_type == "video/quicktime":
                 raise MediaError("This is a MOV file without pictures. Record the sound as M4A, MP3, or WAV.")
             content_type = "audio/mp4"
             check_size(content_type, size)
+        elif as_mp4:
+            content_type = "video/mp4"
         check_accepted(content_type, accepted)
     taken = facts.captured_at
     if taken is not None and not _EARLIEST <= taken <= now:

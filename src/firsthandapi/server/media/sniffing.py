@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Collection
 
-from firsthandapi.server.contract.text import Said, said
+from firsthandapi.server.contract.text import said
 
 from .parts import MediaError
 
@@ -143,17 +143,15 @@ def check_said(kind: str, name: str, size: int, accepted: Collection[str]) -> No
 
 
 def check_accepted(content_type: str, accepted: Collection[str]) -> None:
-    """Refuse a format that a job does not accept."""
-    if content_type not in accepted:
-        words = said(
-            "This file is {kind}, and this job takes {formats}.",
-            kind=NAMES[content_type],
-            formats=name_of(accepted),
+    """Refuse a format that a job does not accept. A MOV, which an iPhone's camera writes, becomes an MP4 if it can."""
+    if content_type not in accepted and not (content_type == "video/quicktime" and "video/mp4" in accepted):
+        raise MediaError(
+            said(
+                "This file is {kind}, and this job takes {formats}.",
+                kind=NAMES[content_type],
+                formats=name_of(accepted),
+            )
         )
-        if content_type == "video/quicktime" and "video/mp4" in accepted:  # what an iPhone's camera writes
-            advice = said("Record the video with the button of this page.")
-            words = Said("{words} {advice}", {"words": words, "advice": advice})
-        raise MediaError(words)
 
 
 def name_of(formats: Collection[str]) -> str:
