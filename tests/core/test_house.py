@@ -79,6 +79,7 @@ SHARED = {
     "_nearest",
     "_notebook.thumbnail",
     "_specs",
+    "_version",
     "_visible",
     "datasets._lock",
     "errors",

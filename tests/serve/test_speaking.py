@@ -19,8 +19,8 @@ SERVER = Path(firsthandapi.server.__file__).parent
 SERVE = SERVER / "pages/serve"
 CATALOGUES = sorted(SERVE.glob("languages/*.json"))
 # What only reviewers and operators see, in English.
-STAFF_PAGES = {"checkout", "link", "people", "review"}
-STAFF = {"operating.py", "reviewing.py"}
+STAFF_PAGES = {"checkout", "link", "log", "people", "review"}
+STAFF = {"health.py", "operating.py", "reviewing.py"}
 REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}
 
 

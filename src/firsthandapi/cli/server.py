@@ -31,6 +31,8 @@ Folder = Annotated[
 @contextmanager
 def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, None]:
     from firsthandapi.server.pages.serve.access import FILE, Access
+    from firsthandapi.server.sqlite import explained
+    from firsthandapi.server.state.keeping import NotKeptError
 
     if not is_new and not (folder / FILE).is_file():
         raise ConfigurationError(
@@ -45,6 +47,8 @@ def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, No
         ) from None
     try:
         yield access
+    except NotKeptError as error:
+        raise explained(folder / FILE, error) from None
     finally:
         access.close()
 

@@ -1,5 +1,16 @@
 """The state of a service in SQLite, with the files beside it."""
 
+from .damage import is_damage, not_kept
 from .opening import DATABASE, FILES, checkpoint, create_for_owner, explained, flush_for_good, open_world
 
-__all__ = ["DATABASE", "FILES", "checkpoint", "create_for_owner", "explained", "flush_for_good", "open_world"]
+__all__ = [
+    "DATABASE",
+    "FILES",
+    "checkpoint",
+    "create_for_owner",
+    "explained",
+    "flush_for_good",
+    "is_damage",
+    "not_kept",
+    "open_world",
+]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.state.keeping import NotKeptError
+from firsthandapi.server.state.keeping import DamagedError, NotKeptError
 from firsthandapi.server.state.ledger import Sums
 from firsthandapi.server.state.limits import MemoryReplies, Slot, Stored
 from firsthandapi.server.state.model import Account, File, Job, Organization, Submission
@@ -24,6 +24,7 @@ from firsthandapi.server.state.state import MAX_DELIVERIES, Pending, State, Time
 from firsthandapi.server.state.storage import Storage, Upload
 from firsthandapi.server.state.storage import Stored as StoredFile
 
+from .damage import not_kept
 from .rows import ById, KeysByDigest, Rows, WorkerNames
 from .tables import TABLES, Owned, Table
 
@@ -88,6 +89,9 @@ class KeptState(State):
         connection: to a database with the newest tables; this state closes it.
         storage: where the bytes of files are.
         release: called at the end.
+
+    Attributes:
+        damage: what is damaged, once something was found; else None.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class KeptState(State):
         self._rows = connection
         self._release = release
         self._broken: str | None = None
+        self.damage: str | None = None
         self._tables = {table.kind: table for table in TABLES.values()}
         self._classes: dict[type, type] = {}
         for table in TABLES.values():
@@ -141,6 +146,16 @@ class KeptState(State):
         self._with_secrets = MemoryReplies()
 
     # --- the state --------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check that an act could be kept now.
+
+        Raises:
+            NotKeptError: it could not.
+        """
+        with self.lock:
+            for sql in ("BEGIN IMMEDIATE", "ROLLBACK"):
+                self._safely(partial(self._rows.execute, sql))
 
     def changes(self) -> tuple[float, ...]:
         """How many acts were kept."""
@@ -276,11 +291,17 @@ class KeptState(State):
         """The object with this id, which must exist."""
         found = self.find(table, id)
         if found is None:
-            raise NotKeptError(f"the database is damaged: {table.name} has no {id}")
+            raise self._failed(DamagedError(f"{table.name} has no {id}"))
         return found
 
     def made(self, table: Table, row: tuple[Any, ...]) -> Any:
         """The object of a row; the one in memory if there is one."""
+        try:
+            return self._made(table, row)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise self._failed(DamagedError(f"{table.name} has a row that cannot be read")) from error
+
+    def _made(self, table: Table, row: tuple[Any, ...]) -> Any:
         if table.is_fixed:
             return table.kind(**self._values(table, row))
         known = self._known[table.name]
@@ -410,7 +431,13 @@ class KeptState(State):
         try:
             return do()
         except (sqlite3.Error, OSError) as error:
-            raise NotKeptError(str(error)) from error
+            raise self._failed(not_kept(error)) from error
+
+    def _failed(self, error: NotKeptError) -> NotKeptError:
+        if isinstance(error, DamagedError) and self.damage is None:
+            self.damage = str(error)
+            _log.error("%s", error)
+        return error
 
     def _keep(self, *, even_soft: bool = False) -> None:
         is_changed = (
@@ -450,6 +477,8 @@ class KeptState(State):
             try:
                 with self.lock:
                     action(at)
+            except DamagedError:
+                pass  # a restart with the backup continues
             except NotKeptError as error:
                 if self._broken is None:
                     _log.error("%s", error)

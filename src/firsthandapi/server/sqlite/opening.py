@@ -12,10 +12,12 @@ from typing import Any
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.keeping import DamagedError, NotKeptError
 from firsthandapi.server.state.state import Timekeeper
 from firsthandapi.server.state.storage import LocalStorage, Storage
 from firsthandapi.server.state.thumbnails import Thumbnails
 
+from .damage import is_damage
 from .kept import KeptState
 from .migrations import migrate
 
@@ -76,7 +78,7 @@ def open_world(
         if connection is not None:
             connection.close()
         lock.release()
-        if isinstance(error, (sqlite3.Error, OSError)):
+        if isinstance(error, (sqlite3.Error, OSError, NotKeptError)):
             raise explained(path, error) from None
         raise
     return world
@@ -167,10 +169,11 @@ def _check_found(path: Path, left: str | None, is_found: bool) -> None:
     )
 
 
-def explained(path: Path, error: Exception) -> ConfigurationError:
+def explained(path: Path, error: BaseException) -> ConfigurationError:
     """Why a database cannot be used, and what to do."""
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-        return ConfigurationError(f"{path} is damaged ({error}): restore the folder from a backup")
+    if is_damage(error) or isinstance(error, DamagedError):
+        why = error.why if isinstance(error, DamagedError) else error
+        return ConfigurationError(f"{path} is damaged ({why}): restore the folder from a backup")
     return ConfigurationError(
         f"{path} cannot be opened ({error}): check the permissions of the folder and the free disk space"
     )

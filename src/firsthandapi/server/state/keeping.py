@@ -29,6 +29,19 @@ class NotKeptError(ApiError):
         super().__init__(503, "service_unavailable", message)
 
 
+class DamagedError(NotKeptError):
+    """The database contains what no server wrote: only a backup helps.
+
+    Attributes:
+        why: what is wrong with it.
+    """
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        message = f"The database of this server is damaged: {why}. Its operator must restore the folder from a backup."
+        ApiError.__init__(self, 500, "internal_error", message)
+
+
 class Lock(Protocol):
     """A lock that a thread may take again while it holds it."""
 

@@ -21,7 +21,7 @@ from firsthandapi.server.contract.text import iso
 from firsthandapi.server.http.browsers import HEADERS
 from firsthandapi.server.http.deliveries import SignatureStyle
 from firsthandapi.server.http.requests import MAX_REQUESTS, ReceivedRequest, RequestLog
-from firsthandapi.server.state.keeping import Log
+from firsthandapi.server.state.keeping import Log, NotKeptError
 from firsthandapi.server.state.model import Account, Job
 
 from . import shown
@@ -111,6 +111,8 @@ class Console:
         if isinstance(error, HTTPException):
             words = "This page does not allow that request." if error.status_code == 405 else str(no_page())
             error = PageError(error.status_code, words, "Not found")
+        elif isinstance(error, NotKeptError):
+            error = PageError(503, error.message)
         elif not isinstance(error, PageError):
             error = PageError(getattr(error, "status", 400), str(error))
         return self._face.refused(request, error)

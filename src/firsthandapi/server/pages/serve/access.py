@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.sqlite import create_for_owner, explained, flush_for_good
+from firsthandapi.server.sqlite import create_for_owner, explained, flush_for_good, is_damage, not_kept
+from firsthandapi.server.state.keeping import DamagedError, NotKeptError
 
 from . import activity
 
@@ -88,6 +89,9 @@ class Access:
     Args:
         path: the database file; None for a database in memory.
 
+    Attributes:
+        damage: what is damaged, once something was found; else None.
+
     Raises:
         ConfigurationError: the database is damaged, or cannot be written to.
     """
@@ -97,6 +101,7 @@ class Access:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             create_for_owner(path)
         self._lock = threading.Lock()
+        self.damage: str | None = None
         self._rows = sqlite3.connect(
             ":memory:" if path is None else path, check_same_thread=False, isolation_level=None, timeout=10
         )
@@ -104,9 +109,9 @@ class Access:
             flush_for_good(self._rows)
             self._rows.executescript(_TABLES + activity.TABLES)
             self._secret = self.secret("forms")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, NotKeptError) as error:
             self._rows.close()
-            raise explained(path or Path(":memory:"), error) from None
+            raise explained(path or Path(":memory:"), error.__cause__ or error) from None
 
     def close(self) -> None:
         """Close the database."""
@@ -122,28 +127,42 @@ class Access:
         return self._first(name, value.encode()).decode()
 
     def _first(self, name: str, value: bytes) -> bytes:
-        with self._lock:
-            self._rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, value))
-            found = self._rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
+        with self._used() as rows:
+            rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, value))
+            found = rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
         return bytes(found[0])
 
     def is_settled(self, name: str) -> bool:
         """Whether `settled` has stored this value."""
-        with self._lock:
-            return self._rows.execute("SELECT 1 FROM secrets WHERE name = ?", (name,)).fetchone() is not None
+        with self._used() as rows:
+            return rows.execute("SELECT 1 FROM secrets WHERE name = ?", (name,)).fetchone() is not None
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
         """One change of several statements: all of it is kept, or, if it raises, nothing."""
+        with self._used() as rows:
+            rows.execute("BEGIN IMMEDIATE")
+            with rows:
+                yield rows
+
+    @contextmanager
+    def _used(self) -> Generator[sqlite3.Connection]:
+        """The database, for one thread at a time; its failures as those see them who visit a page."""
         with self._lock:
-            self._rows.execute("BEGIN IMMEDIATE")
-            with self._rows:
+            try:
                 yield self._rows
+            except sqlite3.DatabaseError as error:
+                if not (is_damage(error) or isinstance(error, sqlite3.OperationalError)):
+                    raise
+                failure = not_kept(error)
+                if isinstance(failure, DamagedError):
+                    self.damage = str(failure)
+                raise failure from error
 
     def look(self, sql: str, *values: object) -> list[Any]:
         """The rows that a query finds."""
-        with self._lock:
-            return self._rows.execute(sql, values).fetchall()
+        with self._used() as rows:
+            return rows.execute(sql, values).fetchall()
 
     def note(self, what: str, at: float, who: str | None, subject: str | None = None, **data: object) -> None:
         """Add a row to the log of who did what: see `activity.note`, which takes the same."""
@@ -179,15 +198,14 @@ class Access:
 
     def tokens(self) -> list[Token]:
         """All tokens, oldest first."""
-        with self._lock:
-            rows = self._rows.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY created_at, id").fetchall()  # noqa: S608 - no input
-        return [Token(*row) for row in rows]
+        found = self.look(f"SELECT {_COLUMNS} FROM tokens ORDER BY created_at, id")  # noqa: S608 - no input
+        return [Token(*row) for row in found]
 
     def name_of(self, worker: str) -> str | None:
         """The name on a worker's token. Reviewers and operators can also be workers."""
         ulid = worker.partition("_")[2]
-        with self._lock:
-            row = self._rows.execute(
+        with self._used() as rows:
+            row = rows.execute(
                 "SELECT name FROM tokens WHERE id IN (?, ?)", (f"wkr_{ulid}", f"tok_{ulid}")
             ).fetchone()
         return None if row is None else str(row[0])
@@ -206,29 +224,31 @@ class Access:
     def has_token(self, role: Role, *, good: bool = False) -> bool:
         """Whether a token of this role was ever created; with `good`, whether a valid one exists."""
         condition = " AND revoked_at IS NULL" if good else ""
-        with self._lock:
+        with self._used() as rows:
             query = f"SELECT 1 FROM tokens WHERE role = ?{condition} LIMIT 1"  # noqa: S608 - no input
-            return self._rows.execute(query, (role,)).fetchone() is not None
+            return rows.execute(query, (role,)).fetchone() is not None
 
     # --- sessions ---------------------------------------------------------------------------------------
 
     def sign_in(self, secret: str, at: float) -> tuple[Visitor, str] | None:
         """Start a session if the token is valid. Returns its owner and the value of the cookie."""
-        digest = _hash(secret)
         with self.transaction() as rows:
-            row = rows.execute(
-                "SELECT id, role, name, hash FROM tokens WHERE hash = ? AND revoked_at IS NULL", (digest,)
-            ).fetchone()
-            if row is None or not hmac.compare_digest(bytes(row[3]), digest):
+            holder = _holder(rows, secret)
+            if holder is None:
                 return None
-            session = begin_session(rows, row[0], at, SESSION_SECONDS)
-            activity.note(rows, "sign_in", at, row[0])
-        return Visitor(row[1], row[0], row[2]), session
+            session = begin_session(rows, str(holder.id), at, SESSION_SECONDS)
+            activity.note(rows, "sign_in", at, holder.id)
+        return holder, session
+
+    def holder(self, secret: str) -> Visitor | None:
+        """The owner of this token, if it is valid."""
+        with self._used() as rows:
+            return _holder(rows, secret)
 
     def visitor(self, session: str, at: float) -> Visitor | None:
         """The owner of this session, until it ends."""
-        with self._lock:
-            row = self._rows.execute(
+        with self._used() as rows:
+            row = rows.execute(
                 "SELECT tokens.role, tokens.id, tokens.name FROM sessions JOIN tokens ON tokens.id = sessions.token "
                 "WHERE sessions.hash = ? AND sessions.ends_at >= ? AND tokens.revoked_at IS NULL",
                 (_hash(session), at),
@@ -237,8 +257,8 @@ class Access:
 
     def sign_out(self, session: str) -> None:
         """End a session."""
-        with self._lock:
-            self._rows.execute("DELETE FROM sessions WHERE hash = ?", (_hash(session),))
+        with self._used() as rows:
+            rows.execute("DELETE FROM sessions WHERE hash = ?", (_hash(session),))
 
     # --- forms ------------------------------------------------------------------------------------------
 
@@ -249,6 +269,14 @@ class Access:
     def is_form_token(self, browser: str, given: str) -> bool:
         """Whether a form sent the value of `form_token`."""
         return hmac.compare_digest(self.form_token(browser).encode(), given.encode("utf-8", "surrogatepass"))
+
+
+def _holder(rows: sqlite3.Connection, secret: str) -> Visitor | None:
+    digest = _hash(secret)
+    row = rows.execute(
+        "SELECT role, id, name, hash FROM tokens WHERE hash = ? AND revoked_at IS NULL", (digest,)
+    ).fetchone()
+    return Visitor(*row[:3]) if row is not None and hmac.compare_digest(bytes(row[3]), digest) else None
 
 
 def begin_session(rows: sqlite3.Connection, token: str, at: float, seconds: float) -> str:

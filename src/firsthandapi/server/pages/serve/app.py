@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.contract.text import said
 from firsthandapi.server.http.app import App
+from firsthandapi.server.http.browsers import HEADERS
 from firsthandapi.server.http.deliveries import SignatureStyle
 from firsthandapi.server.http.forms import MAX_FORM
 from firsthandapi.server.http.gate import forwarded, refusal
@@ -26,8 +29,10 @@ from firsthandapi.server.http.responses import error_response
 from firsthandapi.server.pages.console import PREFIX, Console
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.keeping import NotKeptError
 
 from .access import Access
+from .health import HEALTH, METRICS, Health
 from .joining import Joining
 from .limits import Limits
 from .operating import Operating
@@ -83,6 +88,8 @@ class Site:
         self.links = self.reception.links
         self.log = RequestLog(on_request)
         self._public = public
+        self._statuses: Counter[int] = Counter()
+        self._health = Health(self.reception, folder, self._statuses)
         operating = Operating(self.reception)
         self._console = Console(
             self.reception, log=self.log, style=style, pages=operating.pages, forms=operating.forms
@@ -94,6 +101,7 @@ class Site:
             *operating.routes(),
             *working.routes(),
             Route("/static/{name}", self.reception.asset, methods=["GET"]),
+            Route(METRICS, self._health.metrics, methods=["GET"]),
         ]
         if study is not None and self.reception.consents is not None:
             routes += Joining(self.reception, study, self.reception.consents).routes()
@@ -105,8 +113,15 @@ class Site:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         send = _dated(send)
         path = scope["path"] + "/"
+        if scope["path"] == HEALTH and scope["method"] in ("GET", "HEAD"):
+            # By any name of the machine: it tells nobody anything, and who watches it may know only the address.
+            await (await self._health.health())(scope, receive, send)
+            return
+        send = self._counted(send)
         refused = refusal(scope["method"], scope["headers"], self._public)
-        if self._public is None:
+        if scope["path"] == METRICS and any(name == b"authorization" for name, _ in scope["headers"]):
+            refused = None  # as the API's key, the token is all that counts: browsers send none by themselves
+        elif self._public is None:
             refused = forwarded(scope["headers"]) or refused
         refused = refused or self._no_signup(scope)
         try:
@@ -129,6 +144,14 @@ class Site:
             response = error_response(error)
             response.headers["connection"] = "close"
             await response(scope, receive, send)
+
+    def _counted(self, send: Send) -> Send:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._statuses[message["status"]] += 1
+            await send(message)
+
+        return counted
 
     # --- the API ----------------------------------------------------------------------------------------
 
@@ -201,6 +224,8 @@ class Site:
             response = self.reception.sign_in_first(request, needed.where)
         except PageError as error:
             response = self.reception.refused(request, error)
+        except NotKeptError as error:
+            response = self._unkept(request, error)
         except (ClientDisconnect, ApiError):
             raise
         except Exception:
@@ -211,6 +236,13 @@ class Site:
             failed = PageError(500, "The server failed, and wrote down why. Try again.")
             response = self.reception.refused(request, failed)
         await response(scope, receive, noted)
+
+    def _unkept(self, request: Request, error: NotKeptError) -> Response:
+        """A page that says why nothing could be kept, or read."""
+        try:
+            return self.reception.refused(request, PageError(503, error.message))
+        except NotKeptError:  # the page itself needs the database of people
+            return PlainTextResponse(error.message, 503, HEADERS)
 
 
 def _is_signup(scope: Scope) -> bool:

@@ -23,7 +23,8 @@ from firsthandapi.server.http.requests import ReceivedRequest
 from firsthandapi.server.http.server import HttpServer
 from firsthandapi.server.rules.jobs import Workforce
 from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import FILES, explained, open_world
+from firsthandapi.server.sqlite import DATABASE, FILES, explained, open_world
+from firsthandapi.server.state.keeping import NotKeptError
 from firsthandapi.server.state.model import SCOPES
 from firsthandapi.server.state.storage import BucketStorage, Storage
 
@@ -174,10 +175,12 @@ class Service:
             if sandbox is not None:
                 self.world.jobs.workforce = sandbox(self.world)
             self._resume()
-        except BaseException:
+        except BaseException as error:
             self._undo.close()
             if is_new and not is_open:
                 replacing.remove(folder / FILE)
+            if isinstance(error, NotKeptError):
+                raise explained(folder / (FILE if self.access.damage else DATABASE), error) from None
             raise
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,130 @@
+"""What a monitor asks for: whether the server can take work, and its figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.pages.serve import health
+from firsthandapi.server.pages.serve.service import Service
+from server.sqlite.support import FullDisk
+
+from .conftest import JOB, Visitor, submit
+
+_SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\\n]*",?)+)\})? (\S+)')
+
+
+def parsed(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """The samples of Prometheus text by name and labels; anything that the format does not allow fails."""
+    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    kinds: dict[str, str] = {}
+    assert text.endswith("\n")
+    for line in text.splitlines():
+        if line.startswith("# "):
+            _, word, name, rest = line.split(" ", 3)
+            assert word in ("HELP", "TYPE")
+            if word == "TYPE":
+                assert rest in ("counter", "gauge", "histogram")
+                assert name not in kinds
+                assert rest != "counter" or name.endswith("_total")
+                kinds[name] = rest
+            continue
+        match = _SAMPLE.fullmatch(line)
+        assert match is not None, line
+        family = [*kinds][-1]
+        suffixes = ("_bucket", "_sum", "_count") if kinds[family] == "histogram" else ("",)
+        assert match[1].removeprefix(family) in suffixes
+        labels = tuple(re.findall(r'([a-z]+)="([^"]*)"', match[2] or ""))
+        assert labels not in found.setdefault(match[1], {})
+        found[match[1]][labels] = float(match[3])
+    return found
+
+
+def test_a_server_that_works_is_healthy(service: Service) -> None:
+    """By any name of the machine and without a sign-in; no part of the log of requests."""
+    for headers in ({}, {"host": "10.0.0.5:8080"}, {"x-forwarded-for": "10.0.0.9"}):
+        answer = httpx.get(f"{service.url}/healthz", headers=headers, trust_env=False)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert httpx.head(f"{service.url}/healthz", trust_env=False).status_code == 200
+    assert service.site.log.latest() == []
+
+
+@pytest.mark.parametrize("what", ["disk", "state", "missing", "busy"])
+def test_a_server_that_cannot_work_says_why(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """In words, and without a path or a secret."""
+    held = ExitStack()
+    if what == "disk":
+        monkeypatch.setattr(health, "SPARE_BYTES", 1 << 60)
+    elif what == "missing":
+        tmp_path.joinpath("data", "state.db").rename(tmp_path / "lost.db")
+    elif what == "busy":
+        monkeypatch.setattr(health, "_SECONDS", 0.05)
+        held.enter_context(service.world.lock)
+    else:
+        held.enter_context(FullDisk(service.world, "BEGIN"))
+    with held:
+        answer = httpx.get(f"{service.url}/healthz", trust_env=False)
+    assert answer.status_code == 503
+    (problem,) = answer.json()["problems"]
+    assert problem.endswith(".")
+    assert "/" not in problem
+
+
+def test_metrics_are_for_operators(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """With a session or a bearer token of an operator; the API's key and other roles are nobody here."""
+    assert service.first is not None
+    _, worker = service.access.create("worker", "Ana", 0)
+    gone, revoked = service.access.create("operator", "Gone", 0)
+    service.access.revoke(gone.id, 1)
+    url = f"{service.url}/metrics"
+    for secret in ("wrong", worker, revoked, service.first.live):
+        refused = httpx.get(url, headers={"authorization": f"Bearer {secret}"}, trust_env=False)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert httpx.get(url, trust_env=False).status_code == 401
+    assert visit("reviewer").get("/metrics").status_code == 401
+    headers = {"authorization": f"Bearer {service.first.operator}", "host": "10.0.0.5:8080"}
+    assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+    assert visit("operator").get("/metrics").status_code == 200
+
+
+def test_the_figures_are_those_of_the_state(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Jobs, submissions, waits, uploads, responses, money, webhooks, and disk, as Prometheus reads them."""
+    job = buyer.jobs.create(**JOB)
+    with service.world.lock:
+        first = service.world.state.submissions[submit(service, job.id)]
+        service.world.jobs.score(first, first.submitted_at + 90)
+    submit(service, job.id)
+    service.access.note("upload.received", 1.0, "wkr_1", job.id, files=1)
+    assert buyer.billing.credits().held_cents == 100
+    answer = visit("operator").get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    figures = {name.removeprefix("firsthandapi_"): each for name, each in parsed(answer.text).items()}
+    assert figures["healthy"] == {(): 1}
+    for name, statuses in (("jobs", ["in_progress"]), ("submissions", ["pending_score", "approved"])):
+        assert {each[0][1]: count for each, count in figures[name].items() if count} == dict.fromkeys(
+            statuses, 1
+        )
+        assert len(figures[name]) > len(statuses)
+    assert figures["reviews_waiting"] == {(): 1}
+    assert 0 <= figures["reviews_oldest_wait_seconds"][()] < 60
+    ages = {labels[0][1]: count for labels, count in figures["review_age_seconds_bucket"].items()}
+    assert (ages["60"], ages["600"], ages["+Inf"]) == (0, 1, 1)
+    assert figures["review_age_seconds_count"] == {(): 1}
+    assert figures["uploads_total"] == {(("kind", "received"),): 1, (("kind", "repeated"),): 0}
+    assert figures["responses_total"][(("code", "200"),)] >= 2
+    money = {labels[0][1]: cents for labels, cents in figures["credits_cents"].items()}
+    assert money == {"available": 99_850, "held": 100, "paid": 50}
+    assert figures["webhooks_waiting"] == figures["webhooks_failed"] == {(): 0}
+    assert 0 < figures["disk_free_bytes"][()] <= figures["disk_size_bytes"][()]
