@@ -33,8 +33,6 @@ def render_interrupt(error: KeyboardInterrupt) -> None:
 
 def reviewed(dataset: object, **options: Any) -> Any:
     """What somebody decided about `dataset` on a page.
-
-    Raises:
-        ModuleNotFoundError: the extra `serve` is not installed.
+    Raises ModuleNotFoundError: the extra `serve` is not installed.
     """
     return import_module("firsthandapi.review.app").review(dataset, **options)

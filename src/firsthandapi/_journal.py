@@ -49,9 +49,7 @@ def journal_at(path: str) -> JournalFile:
 
 def check_journal(path: str | os.PathLike[str]) -> str:
     """The whole path of a journal, which is created if it does not exist.
-
-    Raises:
-        ConfigurationError: it is no path, cannot be written to, or is no journal.
+    Raises ConfigurationError: it is no path, cannot be written to, or is no journal.
     """
     try:
         text = os.fsdecode(os.fspath(path))
@@ -94,9 +92,7 @@ class JournalFile:
 
     def check(self) -> None:
         """Create the file if it does not exist.
-
-        Raises:
-            ConfigurationError: it cannot be written to, or is no journal.
+        Raises ConfigurationError: it cannot be written to, or is no journal.
         """
         self.step(lambda _, __: Step(None))
 
@@ -137,9 +133,7 @@ class JournalFile:
     def leave(self, entry: Entry, line: bytes) -> None:
         """Write down how a call has ended. A disk that refuses this loses nothing: the line is written later, or the
         call is settled by its key.
-
-        Raises:
-            ConfigurationError: it could not be written.
+        Raises ConfigurationError: it could not be written.
         """
         with self._lock:
             self._live.discard(entry.id)

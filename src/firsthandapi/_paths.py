@@ -33,11 +33,7 @@ def local_path(text: str, field: str) -> Path | None:
 
 
 def check_path(path: str | os.PathLike[str], field: str) -> None:
-    """Refuse what no system can open.
-
-    Raises:
-        InvalidArgumentError: `path` has a NUL, or half of a character.
-    """
+    """Refuse what no system can open. Raises InvalidArgumentError: `path` has a NUL, or half of a character."""
     try:
         possible = b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:

@@ -38,9 +38,7 @@ def read_spec(path: Path, example: str, prefix: str = "") -> dict[str, Any]:
 
 def parse_spec(text: str, path: Path, example: str, prefix: str = "") -> dict[str, Any]:
     """What a file contains, of which `text` is the content.
-
-    Raises:
-        ConfigurationError: it is not a mapping of names to values.
+    Raises ConfigurationError: it is not a mapping of names to values.
     """
     parsers: dict[str, tuple[str, Callable[[str], Any]]] = {
         ".json": ("JSON", _json),

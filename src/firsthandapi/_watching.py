@@ -55,9 +55,7 @@ def report(attempt: Attempt, on_attempt: OnAttempt | None) -> None:
 
 def log_to_stderr(level: str | None) -> None:
     """Print the package's log lines, as `FIRSTHAND_LOG` asks for.
-
-    Raises:
-        ConfigurationError: `level` is neither debug nor info.
+    Raises ConfigurationError: `level` is neither debug nor info.
     """
     if not level:
         return

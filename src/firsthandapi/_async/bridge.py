@@ -35,21 +35,13 @@ _numbers = itertools.count()
 
 
 def check_callback(callback: Callback[T] | None, field: str) -> None:
-    """Check that `callback` can be called, before anything is sent.
-
-    Raises:
-        InvalidArgumentError: it is not callable.
-    """
+    """Check that `callback` can be called, before anything is sent. Raises InvalidArgumentError: it is not callable."""
     if callback is not None and not callable(callback):
         raise InvalidArgumentError(f"{field} must be a function, a coroutine function or None", field=field)
 
 
 def check_rate_limiter(limiter: RateLimiter | None) -> RateLimiter | None:
-    """`limiter` if it is one.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
+    """`limiter` if it is one. Raises ConfigurationError: it is not."""
     if limiter is not None and not all(
         iscoroutinefunction(getattr(limiter, name, None)) for name in ("acquire", "observe")
     ):

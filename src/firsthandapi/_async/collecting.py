@@ -252,9 +252,7 @@ class Collecting(Resource):
 
         `known` means that the folder was started for this job. `shown` is False if the response to the POST does not
         prove that the job exists, because it lacks the idempotency key.
-
-        Raises:
-            NotFoundError: the service does not have the job.
+        Raises NotFoundError: the service does not have the job.
         """
         try:
             if waiting.job is not None and not shown:

@@ -106,11 +106,9 @@ async def _end(file: JournalFile, entry: Entry, finished: bool) -> None:
 
 async def post_once(transport: Transport, request: Request, decoder: Decoder[T], held: Held | None) -> T:
     """Send a POST through the journal, and return its result.
-
-    Raises:
-        ConfigurationError: the journal cannot be written to, or the outcome of the same call is unknown and its key is
-            too old. Nothing was sent.
-        FirstHandError: the request failed.
+    Raises ConfigurationError: the journal cannot be written to, or the outcome of the same call is unknown and its key
+    is too old. Nothing was sent.
+    Raises FirstHandError: the request failed.
     """
     transport.check_open()
     if not rules.is_kept(request):

@@ -60,10 +60,8 @@ class ClientLimiter:
 
     async def acquire(self, endpoint: str, *, timeout: float | None, again: Turn | None = None) -> Turn:
         """Wait until a request may be sent, in order of arrival; `again` is the turn of one that a 429 refused.
-
-        Raises:
-            NoTurnError: it may not be sent within `timeout` seconds.
-            RateLimitError: the service would refuse it for longer than a minute.
+        Raises NoTurnError: it may not be sent within `timeout` seconds.
+        Raises RateLimitError: the service would refuse it for longer than a minute.
         """
         arrival = next(self._arrivals) if again is None else again.arrival
         clock = self._clock()

@@ -47,10 +47,8 @@ class Looking:
     async def ledger(self, spec: Spec, name: str | None, counting: Callable[[Ledger], Ledger]) -> Ledger:
         """The ledger of the campaign; if the file is lost, reconstructed from the jobs of the account. `counting` adds
         the counts of the files in the folder.
-
-        Raises:
-            InvalidArgumentError: the campaign has another name.
-            FirstHandError: the ledger or the jobs cannot be read.
+        Raises InvalidArgumentError: the campaign has another name.
+        Raises FirstHandError: the ledger or the jobs cannot be read.
         """
         found = await run_blocking(self._file.read)
         if isinstance(found, Ledger) and (found.orders or found.forgotten):

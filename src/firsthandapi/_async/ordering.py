@@ -70,12 +70,8 @@ async def order_once(
     `gone` is the service's error if it does not have the job in `record`. A new order without a `key` uses the
     `derived` key, which other machines may have sent, or a random key. `taken` are jobs of other orders. With
     `unaffordable`, an existing job is found, but none is posted: that error is raised instead.
-
-    Returns:
-        The recorded order with its job, and the job itself if this call has read it.
-
-    Raises:
-        FirstHandError: no job was bought, or the folder belongs to another job.
+    Returns the recorded order with its job, and the job itself if this call has read it.
+    Raises FirstHandError: no job was bought, or the folder belongs to another job.
     """
     job: Job | None = None
     job_file, rows_of = await run_blocking(record.known_jobs)
@@ -124,10 +120,8 @@ async def ask(
     transport: Transport, question: Question, ends: float | None, **options: Unpack[RequestOptions]
 ) -> tuple[Shown, Job | None]:
     """Ask the service a question, and return what it shows and the first job among it.
-
-    Raises:
-        WaitTimeoutError: the time `ends` has passed.
-        FirstHandError: the request failed.
+    Raises WaitTimeoutError: the time `ends` has passed.
+    Raises FirstHandError: the request failed.
     """
     left = None if ends is None else ends - transport.clock.monotonic()
     if left is not None and left <= 0 and isinstance(question, LookFor) and question.cursor:

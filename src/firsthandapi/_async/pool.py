@@ -46,9 +46,7 @@ class Pool:
 
     async def acquire(self, timeout: float, *, long_poll: bool = False) -> Connection:
         """A connection for one request: an idle one that still works, or a new one.
-
-        Raises:
-            FirstHandTimeoutError: all are busy for `timeout` seconds.
+        Raises FirstHandTimeoutError: all are busy for `timeout` seconds.
         """
         stack = self.stack() or await self._open()
         places, line = stack.polls if long_poll else stack.calls

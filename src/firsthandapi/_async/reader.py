@@ -130,9 +130,7 @@ class SharedReader(Resource):
 
     async def change(self, every: float) -> bool:
         """Wait until the list is due, and read it unless another follower does. Returns whether this job has changed.
-
-        Raises:
-            WaitTimeoutError: the timeout has passed.
+        Raises WaitTimeoutError: the timeout has passed.
         """
         await self.next_read(every)
         return await self.take()
@@ -148,19 +146,13 @@ class SharedReader(Resource):
         return await self._waiting.change_to(job)
 
     async def read_now(self, every: float) -> None:
-        """Read the list now, unless another follower does.
-
-        Raises:
-            WaitTimeoutError: the timeout has passed.
-        """
+        """Read the list now, unless another follower does. Raises WaitTimeoutError: the timeout has passed."""
         self._board.due = self._transport.clock.monotonic()
         await self.next_read(every)
 
     async def next_read(self, every: float) -> None:
         """Wait until the list is due, and read it unless another follower does.
-
-        Raises:
-            WaitTimeoutError: the timeout has passed.
+        Raises WaitTimeoutError: the timeout has passed.
         """
         clock, board = self._transport.clock, self._board
         reads, now = board.reads, clock.monotonic()

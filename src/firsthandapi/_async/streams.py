@@ -83,10 +83,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
 async def connect(host: str, port: int, timeout: float) -> httpcore.AsyncNetworkStream:
     """A TCP connection to the first address of `host` that answers. After 250 ms without an answer, the next address is
     tried in parallel.
-
-    Raises:
-        httpcore.ConnectError: none could be reached.
-        httpcore.ConnectTimeout: none answered in time.
+    Raises httpcore.ConnectError: none could be reached.
+    Raises httpcore.ConnectTimeout: none answered in time.
     """
     step = names.TOO_SLOW
     try:

@@ -70,11 +70,9 @@ class Connection(io.RawIOBase):
 
     def ask(self, address: Address, headers: list[tuple[str, str]]) -> http.client.HTTPResponse:
         """Send a request, and read the head of its response.
-
-        Raises:
-            MalformedResponseError: the head is cut, or does not end.
-            http.client.HTTPException: it is not HTTP/1.1.
-            OSError: the connection broke.
+        Raises MalformedResponseError: the head is cut, or does not end.
+        Raises http.client.HTTPException: it is not HTTP/1.1.
+        Raises OSError: the connection broke.
         """
         self.came, self._pace, self._resting = 0, None, False
         self._head_ends = time.monotonic() + self._timeout
@@ -167,9 +165,7 @@ class Session:
 
     def get(self, address: Address, headers: list[tuple[str, str]]) -> Response:
         """Ask for `address`: the response with its head read.
-
-        Raises:
-            BrokenError, HopelessError, StoppedError, ConfigurationError: as `Network.connect`.
+        Raises BrokenError, HopelessError, StoppedError, ConfigurationError: as `Network.connect`.
         """
         try:
             connection = self._idle.pop(address.origin, None)
@@ -271,10 +267,8 @@ class Response:
 
     def read(self) -> memoryview:
         """The next bytes of the body, valid until the next `read`; none at its end.
-
-        Raises:
-            BrokenError: the connection broke, or the body is cut or comes too slowly.
-            StoppedError: the run was cancelled.
+        Raises BrokenError: the connection broke, or the body is cut or comes too slowly.
+        Raises StoppedError: the run was cancelled.
         """
         if not self._open:
             return memoryview(b"")

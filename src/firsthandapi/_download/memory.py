@@ -88,9 +88,8 @@ class FileReader:
 
     def read(self, wanted: Wanted) -> tuple[bytes, Outcome]:
         """Download a file: its verified bytes, and the outcome with their size and SHA-256.
-
-        Raises:
-            DownloadError: the file cannot be downloaded; an IntegrityError if its bytes differ from the promised ones.
+        Raises DownloadError: the file cannot be downloaded; an IntegrityError if its bytes differ from the promised
+        ones.
         """
         outcome = transfer(wanted, self._session, self._rules)
         if outcome.error is not None:

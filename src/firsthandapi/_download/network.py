@@ -71,9 +71,7 @@ class Network:
 
     def add(self, sock: socket.socket) -> None:
         """Add a socket to those that `wake_all` closes.
-
-        Raises:
-            StoppedError: the run was cancelled; the socket is closed.
+        Raises StoppedError: the run was cancelled; the socket is closed.
         """
         with self._lock:
             self._sockets.add(sock)
@@ -112,12 +110,10 @@ class Network:
 
     def connect(self, origin: Origin, waits: Callable[[], object]) -> tuple[Link, Route]:
         """A new connection to `origin`, and its route.
-
-        Raises:
-            BrokenError: the host cannot be reached now.
-            HopelessError: the host is not trusted, or its name is invalid.
-            StoppedError: the run was cancelled.
-            ConfigurationError: the environment names an unusable proxy.
+        Raises BrokenError: the host cannot be reached now.
+        Raises HopelessError: the host is not trusted, or its name is invalid.
+        Raises StoppedError: the run was cancelled.
+        Raises ConfigurationError: the environment names an unusable proxy.
         """
         route = self.route_to(origin)
         link: Link = self._open(route, waits)

@@ -29,9 +29,7 @@ class StoringThread:
 
     def exchange(self, piece: memoryview, buffer: bytearray) -> bytearray:
         """Queue a piece with its buffer; returns a free buffer for the next one.
-
-        Raises:
-            DiskError: an earlier piece could not be stored.
+        Raises DiskError: an earlier piece could not be stored.
         """
         self._full.put((piece, buffer))
         free = self._free.get()
@@ -40,11 +38,7 @@ class StoringThread:
         return free
 
     def close(self) -> None:
-        """Wait until every queued piece is stored.
-
-        Raises:
-            DiskError: a piece could not be stored.
-        """
+        """Wait until every queued piece is stored. Raises DiskError: a piece could not be stored."""
         self._full.put(None)
         self._thread.join()
         if self._failure is not None:

@@ -116,10 +116,8 @@ class _BrokenOffError(Exception):
 
 def transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
     """Download one file. A failure that concerns only this file is in the outcome.
-
-    Raises:
-        StoppedError: the run was cancelled. Nothing is left behind.
-        DiskFullError: the disk is full. Nothing is left behind.
+    Raises StoppedError: the run was cancelled. Nothing is left behind.
+    Raises DiskFullError: the disk is full. Nothing is left behind.
     """
     with rules.watch.file(wanted.file_id) as traced:
         outcome = _transfer(wanted, session, rules)

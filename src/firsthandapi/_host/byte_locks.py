@@ -18,9 +18,7 @@ _BUSY = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 def try_lock(fd: int, number: int) -> bool:
     """Take the lock `number`, 0 to `COUNT` - 1, if it is free. It never waits.
-
-    Raises:
-        OSError: the file system has no locks.
+    Raises OSError: the file system has no locks.
     """
     try:
         _lock(fd, FIRST + number)

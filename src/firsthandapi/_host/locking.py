@@ -30,10 +30,8 @@ class FileLock:
 
     def acquire(self) -> bool:
         """Take the lock if it is free. It never waits.
-
-        Raises:
-            NoLocksError: the file system has none.
-            OSError: the file cannot be opened, or is a link.
+        Raises NoLocksError: the file system has none.
+        Raises OSError: the file cannot be opened, or is a link.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), self._mode)
         try:

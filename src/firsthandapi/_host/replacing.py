@@ -110,9 +110,7 @@ def create(path: AnyPath, content: bytes, mode: int = 0o644) -> None:
     """Write a file that must not exist, completely or not at all.
 
     On a file system without links, only a lock of the caller's keeps two from doing so at the same time.
-
-    Raises:
-        FileExistsError: it exists.
+    Raises FileExistsError: it exists.
     """
     part = part_of(path)
     try:

@@ -19,9 +19,7 @@ SYSTEM = "system"
 
 def check_verify(verify: str) -> None:
     """Check that the path in `verify` exists, or that the certificates of the operating system can be used.
-
-    Raises:
-        ConfigurationError: the path does not exist, or the extra is not installed.
+    Raises ConfigurationError: the path does not exist, or the extra is not installed.
     """
     if verify == SYSTEM:
         _system()
@@ -36,9 +34,7 @@ def ssl_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
     """The TLS context for `verify`: a context as given, a path, or the operating system; for True, `SSL_CERT_FILE` and
     `SSL_CERT_DIR`, else `REQUESTS_CA_BUNDLE`, else the certificates of certifi. Clients with the same settings share a
     context, because creating one takes milliseconds.
-
-    Raises:
-        ConfigurationError: the certificates cannot be read.
+    Raises ConfigurationError: the certificates cannot be read.
     """
     if not isinstance(verify, (bool, str)):
         return verify

@@ -43,11 +43,7 @@ class ProxyError(Exception):
 
 
 def connect_tunnel(host: str, port: int, headers: Secret[list[tuple[str, str]]]) -> Handshake:
-    """Ask an HTTP proxy for a tunnel.
-
-    Raises:
-        ProxyError: the proxy refuses, or is not a proxy.
-    """
+    """Ask an HTTP proxy for a tunnel. Raises ProxyError: the proxy refuses, or is not a proxy."""
     head = _something((yield Secret(_connect_request(host, port, headers.reveal())), _MOST_HEAD_BYTES))
     while b"\r\n\r\n" not in head:
         if len(head) >= _MOST_HEAD_BYTES:
@@ -77,9 +73,7 @@ def _connect_request(host: str, port: int, headers: list[tuple[str, str]]) -> by
 
 def socks5(host: str, port: int, login: Secret[tuple[str, str]] | None) -> Handshake:
     """Ask a SOCKS 5 proxy for a connection (RFC 1928, RFC 1929). The proxy looks up names.
-
-    Raises:
-        ProxyError: the proxy refuses, or is not a proxy.
+    Raises ProxyError: the proxy refuses, or is not a proxy.
     """
     answer = yield from _exactly(2, Secret(b"\5\1\0" if login is None else b"\5\2\0\2"))
     if answer[0] != 5:

@@ -25,9 +25,7 @@ def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | Non
 
     The settings are `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, and `NO_PROXY`, or those of macOS and Windows, as urllib
     reads them; `NO_PROXY` may also contain networks.
-
-    Raises:
-        ConfigurationError: a variable is not the URL of a proxy.
+    Raises ConfigurationError: a variable is not the URL of a proxy.
     """
     if proxy is not None:
         return proxy

@@ -73,9 +73,7 @@ Link = socket.socket | TlsInTls
 
 def encrypt(link: Link, context: ssl.SSLContext, host: str) -> ssl.SSLSocket | TlsInTls:
     """TLS over `link`, before its handshake. The new socket replaces a plain one.
-
-    Raises:
-        ValueError: `host` cannot be in a certificate.
+    Raises ValueError: `host` cannot be in a certificate.
     """
     if isinstance(link, TlsInTls):  # pragma: no cover # a proxy behind a proxy does not exist here
         raise TypeError("TLS twice is enough")

@@ -83,10 +83,8 @@ class BorrowedWire:
         self, request: Request, headers: RequestHeaders, *, timeout: float
     ) -> tuple[int, Headers, Secret[bytes]]:
         """Send the request once and read the whole response: status, headers, body.
-
-        Raises:
-            FirstHandConnectionError: the network failed, or `timeout` seconds were not enough.
-            UnexpectedResponseError: the body is larger than 32 MiB.
+        Raises FirstHandConnectionError: the network failed, or `timeout` seconds were not enough.
+        Raises UnexpectedResponseError: the body is larger than 32 MiB.
         """
         ends = time.monotonic() + timeout
         url = f"{self._origin.url}{self._origin.prefix}{request.path}"

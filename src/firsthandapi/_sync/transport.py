@@ -228,21 +228,17 @@ class Transport:
 
     def send(self, request: Request) -> tuple[ApiResponse, Secret[bytes]]:
         """Send `request` until it is answered, or trying again makes no sense.
-
-        Raises:
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the network failed.
-            DeadlineExceededError: the client's `deadline` has passed, or would pass before the next attempt.
+        Raises FirstHandApiError: the service answered with an error.
+        Raises FirstHandConnectionError: the network failed.
+        Raises DeadlineExceededError: the client's `deadline` has passed, or would pass before the next attempt.
         """
         return self.read(request, _as_it_came)
 
     def read(self, request: Request, decoder: Decoder[T]) -> T:
         """Send `request`, and decode the response with `decoder`. A POST with an unreadable response is sent once more;
         it goes through the client's journal, if there is one.
-
-        Raises:
-            UnexpectedResponseError: the decoder cannot read the response.
-            FirstHandError: what `send` raises.
+        Raises UnexpectedResponseError: the decoder cannot read the response.
+        Raises FirstHandError: what `send` raises.
         """
         if self.config.journal is not None and request.method == "POST":
             with importing():

@@ -53,10 +53,8 @@ class Waiting(Resource):
 
     def first(self) -> Job:
         """The last known state of the job, read now if there is none.
-
-        Raises:
-            WaitTimeoutError: the job could not be read in time.
-            FirstHandError: the job cannot be read, and waiting does not help.
+        Raises WaitTimeoutError: the job could not be read in time.
+        Raises FirstHandError: the job cannot be read, and waiting does not help.
         """
         while self.job is None:
             self.change()
@@ -64,10 +62,8 @@ class Waiting(Resource):
 
     def change(self, until: float | None = None) -> bool:
         """Wait until the status or the number of approved files changes; False if `until` comes first.
-
-        Raises:
-            WaitTimeoutError: the timeout has passed.
-            FirstHandError: the job cannot be read, and waiting does not help.
+        Raises WaitTimeoutError: the timeout has passed.
+        Raises FirstHandError: the job cannot be read, and waiting does not help.
         """
         clock = self._transport.clock
         while True:
@@ -166,11 +162,7 @@ class Waiting(Resource):
         self.check_time()
 
     def check_time(self) -> None:
-        """Make sure that the timeout has not passed.
-
-        Raises:
-            WaitTimeoutError: it has.
-        """
+        """Make sure that the timeout has not passed. Raises WaitTimeoutError: it has."""
         if self._wait.left(self._transport.clock.monotonic()) == 0:
             raise self._timed_out()
 

@@ -70,10 +70,8 @@ class WaitingAll(Resource):
 
     def wait(self) -> list[Job]:
         """The finished jobs, in the order given.
-
-        Raises:
-            WaitTimeoutError: some jobs have not finished in time.
-            FirstHandError: a job cannot be read, and a retry would not help.
+        Raises WaitTimeoutError: some jobs have not finished in time.
+        Raises FirstHandError: a job cannot be read, and a retry would not help.
         """
         for job in self._finished.values():
             call_back(self._on_update, job)

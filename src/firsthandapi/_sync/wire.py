@@ -264,10 +264,8 @@ class Wire:
         self, request: Request, headers: RequestHeaders, *, timeout: float
     ) -> tuple[int, Headers, Secret[bytes]]:
         """Send the request once and read the whole response: status, headers, body.
-
-        Raises:
-            FirstHandConnectionError: the network failed, or `timeout` seconds were not enough.
-            UnexpectedResponseError: the body is larger than 32 MiB.
+        Raises FirstHandConnectionError: the network failed, or `timeout` seconds were not enough.
+        Raises UnexpectedResponseError: the body is larger than 32 MiB.
         """
         target = self._prefix + request.path + (f"?{request.query}" if request.query else "")
         scheme, host, port = self._origin.scheme, self._origin.host, self._origin.port

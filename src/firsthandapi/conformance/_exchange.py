@@ -139,11 +139,7 @@ class Exchange:
         return shortened(self.body[:4096].decode("utf-8", "replace"))
 
     def must(self, *checks: Check) -> Exchange:
-        """Check the response.
-
-        Raises:
-            DiffersError: one of the checks found something.
-        """
+        """Check the response. Raises DiffersError: one of the checks found something."""
         for check in checks:
             if came := check(self):
                 raise DiffersError(came, self)

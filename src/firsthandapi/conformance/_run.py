@@ -161,10 +161,8 @@ class Run:
 
     def send(self, asked: Asked, held: float = 0.0) -> Exchange:
         """Send a request. If the rate limit refuses it, wait as long as told, and send it once more.
-
-        Raises:
-            NoResponseError: no complete response came in time: within `patience`, and `held` seconds more.
-            NotTriedError: it would write with a live key that may only read, or hold too much credit.
+        Raises NoResponseError: no complete response came in time: within `patience`, and `held` seconds more.
+        Raises NotTriedError: it would write with a live key that may only read, or hold too much credit.
         """
         self._allow(asked)
         it = self._sent(asked, held)

@@ -35,9 +35,7 @@ class Wire:
 
     def send(self, asked: Asked, seconds: float, most: int = MAX_BODY) -> Exchange:
         """Send a request and read its response.
-
-        Raises:
-            NoResponseError: there is none, or not all of it in `seconds`, or it is larger than `most` bytes.
+        Raises NoResponseError: there is none, or not all of it in `seconds`, or it is larger than `most` bytes.
         """
         return self._portal.call(self._exchange, asked, seconds, most)
 

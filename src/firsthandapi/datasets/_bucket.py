@@ -143,9 +143,7 @@ class Bucket:
 
     def sizes_in(self, folder: Path) -> dict[Path, int | None]:
         """The names in a folder and the size of each file, from one listing.
-
-        Raises:
-            ConfigurationError: the folder cannot be read.
+        Raises ConfigurationError: the folder cannot be read.
         """
         with self._telling(folder, "read"):
             try:
@@ -370,10 +368,8 @@ def _words(error: Exception) -> str:
 
 def _check_scheme(scheme: str, field: str) -> None:
     """Check that a library for such URLs is installed.
-
-    Raises:
-        InvalidArgumentError: no library is known.
-        ConfigurationError: the library is not installed.
+    Raises InvalidArgumentError: no library is known.
+    Raises ConfigurationError: the library is not installed.
     """
     registry = import_module("fsspec.registry")
     try:

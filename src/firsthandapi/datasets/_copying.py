@@ -18,9 +18,7 @@ from ._store import Store
 
 def copied(store: Store, path: Path, record: Record, target: Path) -> None:
     """Copy a file of a store to this machine; it gets its name only once it is complete and verified.
-
-    Raises:
-        ConfigurationError: the file is missing or mismatched, or cannot be written.
+    Raises ConfigurationError: the file is missing or mismatched, or cannot be written.
     """
     size = store.size_of(path)
     part = target.with_name(f".{target.name}.{token_hex(8)}.part")

@@ -32,19 +32,13 @@ _LOCK_SECONDS, _LOCK_EVERY = 30.0, 0.01
 
 
 def decided_in(store: Store) -> Decided:
-    """The decisions about the files of a folder.
-
-    Raises:
-        ConfigurationError: the decisions cannot be read.
-    """
+    """The decisions about the files of a folder. Raises ConfigurationError: the decisions cannot be read."""
     return parse_decisions(_content(store), str(store.root / DECISIONS))
 
 
 def spelled_in(store: Store, manifests: Iterable[Manifest]) -> Decided:
     """`decided_in`, with the labels spelled as in these manifests, which have been read.
-
-    Raises:
-        ConfigurationError: the decisions, or the rows of excluded files, cannot be read.
+    Raises ConfigurationError: the decisions, or the rows of excluded files, cannot be read.
     """
     decided, manifests = decided_in(store), list(manifests)
     if not decided.labels:
@@ -107,9 +101,7 @@ def _check_labels(decisions: list[Decision], decided: Decided, labels: Iterable[
 
 def hidden_in(store: Store, manifests: Iterable[Manifest], decided: Decided) -> list[Manifest]:
     """Read the manifests of the files excluded from these manifests; both are in `.excluded/`.
-
-    Raises:
-        ConfigurationError: a manifest cannot be read, or is not one of ours.
+    Raises ConfigurationError: a manifest cannot be read, or is not one of ours.
     """
     hidden = [_hidden_of(store, each) for each in manifests if decided.decisions]
     return [each for each in hidden if each.read()]
@@ -123,9 +115,7 @@ def _hidden_of(store: Store, manifest: Manifest) -> Manifest:
 def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> None:
     """Carry out new decisions if the folder is not locked. Otherwise the process that locks it does, and checks again
     when it unlocks the folder.
-
-    Raises:
-        ConfigurationError: the folder cannot be read or written to.
+    Raises ConfigurationError: the folder cannot be read or written to.
     """
     while len(decided_in(store).decisions) > len(done.decisions):
         writer = store.writer()

@@ -28,20 +28,12 @@ def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
 
 
 def exists(path: Path) -> bool:
-    """Whether anything has this name, even a broken link.
-
-    Raises:
-        ConfigurationError: the system cannot tell.
-    """
+    """Whether anything has this name, even a broken link. Raises ConfigurationError: the system cannot tell."""
     return _mode_of(path) is not None
 
 
 def refuse_link(path: Path) -> None:
-    """Check that a path is not a link.
-
-    Raises:
-        ConfigurationError: it is a link, or the system cannot tell.
-    """
+    """Check that a path is not a link. Raises ConfigurationError: it is a link, or the system cannot tell."""
     mode = _mode_of(path)
     if mode is not None and stat.S_ISLNK(mode):
         raise _link_refused(path)
@@ -67,10 +59,8 @@ def size_of(path: Path) -> int | None:
 
 def read(path: Path, most: int) -> bytes | None:
     """A plain file's content, or None if there is nothing of that name.
-
-    Raises:
-        ConfigurationError: it is a link, which may lead anywhere, or a device, or has more than `most` bytes, or
-            cannot be read.
+    Raises ConfigurationError: it is a link, which may lead anywhere, or a device, or has more than `most` bytes, or
+    cannot be read.
     """
     try:
         # Checked first, because opening a pipe would block forever.
@@ -117,9 +107,7 @@ def begin_of(path: Path, most: int) -> bytes | None:
 
 def names_in(folder: Path, most: int) -> list[str]:
     """The names in a folder, in order; none if there is no such folder.
-
-    Raises:
-        ConfigurationError: it has more than `most`, or cannot be read.
+    Raises ConfigurationError: it has more than `most`, or cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -135,9 +123,7 @@ def names_in(folder: Path, most: int) -> list[str]:
 
 def refuse_links_in(folder: Path) -> None:
     """Check that no file of a folder is a link. The listing shows links, so no file is touched.
-
-    Raises:
-        ConfigurationError: a file is a link, or the folder cannot be read.
+    Raises ConfigurationError: a file is a link, or the folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -158,11 +144,7 @@ def _link_refused(path: Path) -> ConfigurationError:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex.
-
-    Raises:
-        ConfigurationError: it cannot be read.
-    """
+    """The SHA-256 of a file, in hex. Raises ConfigurationError: it cannot be read."""
     sha256 = hashlib.sha256()
     for chunk in pieces(path):
         sha256.update(chunk)
@@ -170,11 +152,7 @@ def sha256_of(path: Path) -> str:
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    """A file's content, piece by piece.
-
-    Raises:
-        ConfigurationError: it cannot be read.
-    """
+    """A file's content, piece by piece. Raises ConfigurationError: it cannot be read."""
     try:
         with _open(path) as content:
             while chunk := content.read(_CHUNK):
@@ -185,9 +163,7 @@ def pieces(path: Path) -> Iterator[bytes]:
 
 def make_directory(path: Path) -> None:
     """Create a directory that is not a link, and flush it to the disk.
-
-    Raises:
-        ConfigurationError: it cannot be created, or is not a folder.
+    Raises ConfigurationError: it cannot be created, or is not a folder.
     """
     try:
         if not path.is_dir():
@@ -199,9 +175,7 @@ def make_directory(path: Path) -> None:
 
 def create(path: Path, content: bytes) -> None:
     """Write a file that must not exist, completely or not at all.
-
-    Raises:
-        ConfigurationError: it exists, or cannot be written.
+    Raises ConfigurationError: it exists, or cannot be written.
     """
     try:
         replacing.create(path, content)
@@ -215,9 +189,7 @@ def create(path: Path, content: bytes) -> None:
 
 def replace(path: Path, content: bytes) -> None:
     """Write a file in one step: a reader sees the old or the new one.
-
-    Raises:
-        ConfigurationError: the file cannot be written; the old one is unchanged.
+    Raises ConfigurationError: the file cannot be written; the old one is unchanged.
     """
     try:
         replacing.replace(path, content)
@@ -227,9 +199,7 @@ def replace(path: Path, content: bytes) -> None:
 
 def write_pieces(path: Path, content: Iterator[bytes]) -> None:
     """Write a file that must not exist, piece by piece, and flush it to the disk.
-
-    Raises:
-        ConfigurationError: it cannot be written.
+    Raises ConfigurationError: it cannot be written.
     """
     try:
         with path.open("xb") as file:
@@ -242,11 +212,7 @@ def write_pieces(path: Path, content: Iterator[bytes]) -> None:
 
 
 def put(part: Path, path: Path) -> None:
-    """Give a complete file its name, in one step.
-
-    Raises:
-        ConfigurationError: that failed.
-    """
+    """Give a complete file its name, in one step. Raises ConfigurationError: that failed."""
     try:
         replacing.put(part, path)
     except OSError as error:
@@ -262,9 +228,7 @@ def remove(path: Path) -> None:
 def copy_into(folder: Path, names: Iterable[str], target: Path) -> None:
     """Give files of a folder the same names in another folder as well. Skips missing files, and removes incomplete
     copies that a crash has left.
-
-    Raises:
-        ConfigurationError: that failed.
+    Raises ConfigurationError: that failed.
     """
     make_directory(target)
     for left_over in target.glob(".*.part"):
@@ -294,11 +258,7 @@ class Appender:
         self._fd = -1
 
     def add(self, line: bytes) -> None:
-        """Add a line in one write: a reader never sees half of it.
-
-        Raises:
-            ConfigurationError: it cannot be written.
-        """
+        """Add a line in one write: a reader never sees half of it. Raises ConfigurationError: it cannot be written."""
         try:
             if self._fd == -1:
                 self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | _BINARY | _NO_LINK)
@@ -311,11 +271,7 @@ class Appender:
             raise cannot(self._path, "written", error) from None
 
     def close(self) -> None:
-        """Flush the added lines to the disk.
-
-        Raises:
-            ConfigurationError: that failed.
-        """
+        """Flush the added lines to the disk. Raises ConfigurationError: that failed."""
         fd, self._fd = self._fd, -1
         if fd != -1:
             try:

@@ -70,9 +70,7 @@ class Downloads:
     @staticmethod
     def check_network(config: Config, http_client: object) -> None:
         """Check that files can be downloaded with these options.
-
-        Raises:
-            ConfigurationError: they cannot be downloaded.
+        Raises ConfigurationError: they cannot be downloaded.
         """
         # If its transport shows its certificates, `config` already has them.
         if (
@@ -90,9 +88,7 @@ class Downloads:
 
     def add(self, files: list[File], source: Source) -> None:
         """Download the files of a job that the folder does not have.
-
-        Raises:
-            ConfigurationError: the folder cannot be written to, or is not one of ours.
+        Raises ConfigurationError: the folder cannot be written to, or is not one of ours.
         """
         files = [*map(fitting, files)]
         wanted, there = self._folder.plan(files, source, again=self._again)
@@ -113,10 +109,8 @@ class Downloads:
 
     def wait(self, most: int, seconds: float) -> bool:
         """Wait until at most `most` downloads are pending; return False if there are more after `seconds`.
-
-        Raises:
-            DownloadError: the disk is full.
-            ConfigurationError: the folder cannot be written to any more.
+        Raises DownloadError: the disk is full.
+        Raises ConfigurationError: the folder cannot be written to any more.
         """
         with self._changed:
             done = self._changed.wait_for(lambda: self._hopeless or len(self._pending) <= most, seconds)
@@ -179,11 +173,7 @@ class Downloads:
             return (*self._failures.items(), *unusable.items())
 
     def check(self, unusable: Mapping[str, Exception]) -> None:
-        """Report the files that could not be downloaded.
-
-        Raises:
-            DownloadError: a file could not be downloaded.
-        """
+        """Report the files that could not be downloaded. Raises DownloadError: a file could not be downloaded."""
         failures = self.failures(unusable)
         if failures:
             shown = "; ".join(str(error) for _, error in failures[:3])

@@ -63,9 +63,7 @@ class Folder:
     def lock(self) -> bool:
         """Lock the folder if no other writer has it; create it if necessary. Carries out the remaining decisions about
         its files.
-
-        Raises:
-            ConfigurationError: it cannot be created or written to.
+        Raises ConfigurationError: it cannot be created or written to.
         """
         if not self._writer.lock():
             return False
@@ -179,11 +177,7 @@ class Folder:
         return own if isinstance(own, JobFile) else None, ()
 
     def labels(self) -> frozenset[str]:
-        """The labels of the folder's jobs and files.
-
-        Raises:
-            ConfigurationError: they cannot be read.
-        """
+        """The labels of the folder's jobs and files. Raises ConfigurationError: they cannot be read."""
         return _labels_of(self._labeled(), self._rows_here())
 
     def _labeled(self) -> dict[Path, JobFile]:
@@ -229,19 +223,15 @@ class Folder:
 
     def create_job(self, job_file: JobFile) -> None:
         """Record a job, of which there must be no record yet, and have it on the disk before anything is bought.
-
-        Raises:
-            ConfigurationError: there is one, or it cannot be written.
-            InvalidArgumentError: it would be too large to be read again.
+        Raises ConfigurationError: there is one, or it cannot be written.
+        Raises InvalidArgumentError: it would be too large to be read again.
         """
         self._job_files.create(self._record, with_label(job_file, self.label), self._writer)
 
     def write_job(self, job_file: JobFile) -> None:
         """Replace the record of the job.
-
-        Raises:
-            ConfigurationError: it cannot be written.
-            InvalidArgumentError: the job is here with another label.
+        Raises ConfigurationError: it cannot be written.
+        Raises InvalidArgumentError: the job is here with another label.
         """
         if job_file.job_id in self._others:
             # Found by the caller's idempotency key: nothing was bought.
@@ -251,9 +241,7 @@ class Folder:
 
     def restore_job(self, job_file: JobFile) -> None:
         """Write the record of the job again if somebody has removed it: without it the same call would post another.
-
-        Raises:
-            ConfigurationError: it cannot be written.
+        Raises ConfigurationError: it cannot be written.
         """
         if not self._store.exists(self._record):
             self.create_job(job_file)
@@ -264,9 +252,7 @@ class Folder:
 
     def take_decisions(self, decided: Decided, ids: Iterable[str], *, labels: bool) -> None:
         """Write down what was decided about files of another dataset; their labels only if they keep them.
-
-        Raises:
-            ConfigurationError: it cannot be written.
+        Raises ConfigurationError: it cannot be written.
         """
         if decisions := carried(decided, self.decided, ids, labels=labels):
             write_down(self._store, decisions)
@@ -283,18 +269,14 @@ class Folder:
     ) -> None:
         """Record a job as last seen beside others, so that `Dataset` knows it. `repeated` of its files have no row of
         their own; if `selected`, any may have none.
-
-        Raises:
-            ConfigurationError: it cannot be written.
+        Raises ConfigurationError: it cannot be written.
         """
         record = JobFile(None, None, None, job, label, repeated=repeated or None, selected=selected or None)
         self._job_files.write(self._job_files.path_of(job_id), record, self._writer)
 
     def is_mixed(self, formats: list[str] | None) -> bool:
         """Whether the files of a job that takes these formats go to a folder for each kind of media.
-
-        Raises:
-            ConfigurationError: loaders could not read these formats beside what is in the folder already.
+        Raises ConfigurationError: loaders could not read these formats beside what is in the folder already.
         """
         if self._record == self._job_files.path_of(None):
             return is_mixed(formats)
@@ -331,9 +313,7 @@ class Folder:
 
     def refuse_links(self) -> None:
         """Refuse what `Dataset.open` refuses, before anything is bought for the folder.
-
-        Raises:
-            ConfigurationError: a file is a link, as the caches of other tools make them.
+        Raises ConfigurationError: a file is a link, as the caches of other tools make them.
         """
         if isinstance(self._store, Local):  # a bucket has no links
             for manifest in (*self._manifests_here(), *self._hidden(decided_in(self._store))):
@@ -353,10 +333,8 @@ class Folder:
 
     def start_merging(self, formats: list[str]) -> bool:
         """Whether files of these types go to a folder for each kind of media.
-
-        Raises:
-            ConfigurationError: loaders could not read them beside what is in the folder already.
-            InvalidArgumentError: it is the folder of a job, which its own call would no longer continue.
+        Raises ConfigurationError: loaders could not read them beside what is in the folder already.
+        Raises InvalidArgumentError: it is the folder of a job, which its own call would no longer continue.
         """
         if self._job_files.read(self._job_files.path_of(None)) is not None:
             raise InvalidArgumentError(
@@ -367,10 +345,8 @@ class Folder:
 
     def take(self, store: Store, path: Path, record: Record, label: str | None, *, mixed: bool) -> None:
         """Copy a verified file of another dataset, and write its row; skip a file that is here, withdrawn, or excluded.
-
-        Raises:
-            ConfigurationError: it is missing or mismatched, or the folder cannot be written to.
-            InvalidArgumentError: it is here with another label.
+        Raises ConfigurationError: it is missing or mismatched, or the folder cannot be written to.
+        Raises InvalidArgumentError: it is here with another label.
         """
         if record.file_id in self._withdrawn_ids() or record.file_id in self.decided.excluded:
             return
@@ -398,9 +374,7 @@ class Folder:
         its successor is in place.
 
         With `again`, download every file whose bytes differ from those of the service, whatever its row says.
-
-        Raises:
-            ConfigurationError: the folder cannot be read or written to, or is not one of ours.
+        Raises ConfigurationError: the folder cannot be read or written to, or is not one of ours.
         """
         wanted: list[Wanted] = []
         there: list[File] = []
@@ -430,9 +404,7 @@ class Folder:
 
     def add(self, file: File, source: Source, *, size_bytes: int, sha256: str) -> None:
         """Take in a downloaded and verified file: put it into the folder, write its row. Any thread may call this.
-
-        Raises:
-            FirstHandError: the file or its row could not be written.
+        Raises FirstHandError: the file or its row could not be written.
         """
         with self._rows:
             manifest = self._manifest_for(file, source)
@@ -449,9 +421,7 @@ class Folder:
     def files_decided(self) -> tuple[dict[str, dict[str, str]], Decided]:
         """By job, the SHA-256 of each file by its id, those of excluded files too, and what was decided about them; of
         no file where nothing was decided. The lock need not be held.
-
-        Raises:
-            ConfigurationError: they cannot be read.
+        Raises ConfigurationError: they cannot be read.
         """
         decided, files = decided_in(self._store), dict[str, dict[str, str]]()
         labels = set[str | None]()
@@ -462,9 +432,7 @@ class Folder:
 
     def decided_now(self) -> Decided:
         """What was decided so far: this run obeys what was decided before it.
-
-        Raises:
-            ConfigurationError: it cannot be read.
+        Raises ConfigurationError: it cannot be read.
         """
         return spelled_in(self._store, self._manifests_now())
 
@@ -477,9 +445,7 @@ class Folder:
 
     def rows_in_place(self) -> list[Record]:
         """The rows whose files are in the folder, by their size, and those of excluded files. The lock is held.
-
-        Raises:
-            ConfigurationError: a manifest cannot be read.
+        Raises ConfigurationError: a manifest cannot be read.
         """
         return [
             *self._rows_excluded(self.decided),
@@ -496,9 +462,7 @@ class Folder:
 
     def move_label(self, old: str, new: str) -> None:
         """Move the files, rows, and records of a label to another. After a crash, the same call moves the rest.
-
-        Raises:
-            ConfigurationError: they cannot be read or written.
+        Raises ConfigurationError: they cannot be read or written.
         """
         # Else its decisions would move files back.
         former = [file_id for file_id, label in self.decided.labels.items() if label == old]
@@ -549,9 +513,7 @@ class Folder:
 
     def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         """Write columns of files, by their ids; `close` writes the rows.
-
-        Raises:
-            ConfigurationError: they cannot be written.
+        Raises ConfigurationError: they cannot be written.
         """
         with self._rows:
             for name in PLACES:
@@ -559,20 +521,14 @@ class Folder:
                     self._manifest_named(name, None).set_columns(known)
 
     def write_rows(self) -> None:
-        """Write the waiting rows.
-
-        Raises:
-            ConfigurationError: they cannot be written.
-        """
+        """Write the waiting rows. Raises ConfigurationError: they cannot be written."""
         with self._rows:
             for manifest in self._manifests.values():
                 manifest.close()
 
     def catch_up(self) -> None:
         """Write the rows that have waited for a long time.
-
-        Raises:
-            ConfigurationError: they cannot be written, or no file can be written any more.
+        Raises ConfigurationError: they cannot be written, or no file can be written any more.
         """
         self._writer.check()
         # Whoever has it is writing, and in a store that hangs is at it for minutes. No `acquire`: a Ctrl-C right

@@ -17,9 +17,7 @@ _VALUES: dict[type, str] = {str: "string", int: "int64", float: "float64", bool:
 
 def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Sequence[str] = ()) -> Any:
     """A `datasets.Dataset`: a column of media, and those of the manifest; of `labels`, if any, a ClassLabel.
-
-    Raises:
-        ConfigurationError: the library is not installed, a file is missing, or a row fits no table.
+    Raises ConfigurationError: the library is not installed, a file is missing, or a row fits no table.
     """
     hf, pa = _libraries()
     media = {"image": "Image", "audio": "Audio", "video": "Video"}[kind]

@@ -39,26 +39,20 @@ class JobFiles:
 
     def read(self, path: Path) -> JobFile | UnreadableJobFile | None:
         """One record, or its readable part; None if it does not exist.
-
-        Raises:
-            ConfigurationError: the record is too large, or is not a plain file.
+        Raises ConfigurationError: the record is too large, or is not a plain file.
         """
         content = self._store.read(path)
         return None if content is None else read_job_file(content)
 
     def labeled(self) -> dict[Path, JobFile | UnreadableJobFile]:
         """The records of the jobs with labels, in the order of their names.
-
-        Raises:
-            ConfigurationError: there are more records than this package writes, or one is not a plain file.
+        Raises ConfigurationError: there are more records than this package writes, or one is not a plain file.
         """
         return {path: read_job_file(content) for path, content in self._contents().items()}
 
     def note(self, job_id: str, job: ShownJob, writer: Writer) -> None:
         """Update the job in each of its records to the job as last seen.
-
-        Raises:
-            ConfigurationError: it cannot be written.
+        Raises ConfigurationError: it cannot be written.
         """
         for path in (self._main, *self._contents()):
             record = self.read(path)
@@ -66,11 +60,7 @@ class JobFiles:
                 self.write(path, record.with_job(job), writer)
 
     def all(self) -> list[JobFile]:
-        """The records of all jobs, each checked.
-
-        Raises:
-            ConfigurationError: one is not ours, or cannot be read.
-        """
+        """The records of all jobs, each checked. Raises ConfigurationError: one is not ours, or cannot be read."""
         content = self._store.read(self._main)
         contents = {**({} if content is None else {self._main: content}), **self._contents()}
         return [parse_job_file(each, str(path)) for path, each in contents.items()]
@@ -91,10 +81,8 @@ class JobFiles:
 
     def create(self, path: Path, job_file: JobFile, writer: Writer) -> None:
         """Write a record that must not exist yet.
-
-        Raises:
-            ConfigurationError: it exists, or cannot be written.
-            InvalidArgumentError: it would be too large to be read again.
+        Raises ConfigurationError: it exists, or cannot be written.
+        Raises InvalidArgumentError: it would be too large to be read again.
         """
         content = job_file.encode()
         if len(content) > LARGEST_JOB_FILE:
@@ -107,11 +95,7 @@ class JobFiles:
         self._store.create(path, content)
 
     def write(self, path: Path, job_file: JobFile, writer: Writer) -> None:
-        """Replace a record.
-
-        Raises:
-            ConfigurationError: it cannot be written.
-        """
+        """Replace a record. Raises ConfigurationError: it cannot be written."""
         self._make_room(path, writer)
         self._store.replace(path, job_file.encode())
 

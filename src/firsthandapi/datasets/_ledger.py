@@ -39,9 +39,7 @@ class LedgerFile:
 
     def read(self) -> Ledger | UnreadableLedger | None:
         """The ledger, or its readable part; None if the file does not exist.
-
-        Raises:
-            ConfigurationError: it is too large, or no plain file.
+        Raises ConfigurationError: it is too large, or no plain file.
         """
         content = self._store.read(self.path / LEDGER_FILE, LARGEST_LEDGER)
         self._exists = content is not None
@@ -50,11 +48,7 @@ class LedgerFile:
         return found
 
     def exists(self) -> bool:
-        """Whether the ledger exists, with any content.
-
-        Raises:
-            ConfigurationError: it cannot be looked at.
-        """
+        """Whether the ledger exists, with any content. Raises ConfigurationError: it cannot be looked at."""
         return self._store.exists(self.path / LEDGER_FILE)
 
     def location(self) -> str:
@@ -62,19 +56,13 @@ class LedgerFile:
         return str(self.path.resolve() if isinstance(self._store, Local) else self.path)
 
     def rows_of(self) -> frozenset[str]:
-        """The ids of the jobs in the rows of the folder.
-
-        Raises:
-            ConfigurationError: a manifest cannot be read.
-        """
+        """The ids of the jobs in the rows of the folder. Raises ConfigurationError: a manifest cannot be read."""
         manifests = [manifest for manifest in manifests_of(self._store, None) if manifest.read()]
         return frozenset(str(record.job_id) for each in manifests for record in each.records.values())
 
     def recorded(self) -> frozenset[str]:
         """The ids of the campaigns' jobs that the folder has records of.
-
-        Raises:
-            ConfigurationError: the records cannot be read.
+        Raises ConfigurationError: the records cannot be read.
         """
         records = JobFiles(self._store).labeled().values()
         shown = [each.job for each in records if isinstance(each, JobFile) and each.job is not None]
@@ -86,9 +74,7 @@ class LedgerFile:
 
     def write(self, ledger: Ledger) -> None:
         """Write the ledger in one step, and flush it to the disk before anything is bought.
-
-        Raises:
-            ConfigurationError: it cannot be written, or another program has created it.
+        Raises ConfigurationError: it cannot be written, or another program has created it.
         """
         content = ledger.encode()
         if len(content) > LARGEST_LEDGER:
@@ -102,9 +88,7 @@ class LedgerFile:
 
 def spent_in(path: str | os.PathLike[str]) -> tuple[int, frozenset[str]]:
     """The US cents that the campaign of a folder has spent, minus refunds, and the jobs; 0 without a campaign.
-
-    Raises:
-        ConfigurationError: the ledger is too large, or no plain file.
+    Raises ConfigurationError: the ledger is too large, or no plain file.
     """
     file = LedgerFile(path)
     file.read()
@@ -115,9 +99,7 @@ def spent_in(path: str | os.PathLike[str]) -> tuple[int, frozenset[str]]:
 
 def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
     """Record a job as last seen, if the folder is that of a campaign. The caller holds the lock.
-
-    Raises:
-        ConfigurationError: it cannot be written.
+    Raises ConfigurationError: it cannot be written.
     """
     file = LedgerFile(path)
     file.read()
@@ -127,10 +109,8 @@ def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
 
 def forget_order(dest: str | os.PathLike[str], key: str) -> Order:
     """Remove an order whose job is unknown, and return it.
-
-    Raises:
-        ConfigurationError: another process runs the campaign, or its ledger cannot be read or written.
-        InvalidArgumentError: the order does not exist, or its job is known.
+    Raises ConfigurationError: another process runs the campaign, or its ledger cannot be read or written.
+    Raises InvalidArgumentError: the order does not exist, or its job is known.
     """
     writer = store_at(dest, "dest").writer()
     file = LedgerFile(dest)
@@ -161,19 +141,11 @@ class OrderRecord:
         return (orders[self._number].sent if self._number < len(orders) else None), ()
 
     def create_job(self, job_file: JobFile) -> None:
-        """Write down a new order.
-
-        Raises:
-            ConfigurationError: it cannot be written.
-        """
+        """Write down a new order. Raises ConfigurationError: it cannot be written."""
         self._put(Order(self._label, job_file))
 
     def write_job(self, job_file: JobFile) -> None:
-        """Write down what became of it.
-
-        Raises:
-            ConfigurationError: it cannot be written.
-        """
+        """Write down what became of it. Raises ConfigurationError: it cannot be written."""
         order = Order(self._label, replace(job_file, job=None))
         self._put(order if job_file.job is None else order.bought(job_file.job))
 

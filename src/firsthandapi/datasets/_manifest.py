@@ -83,9 +83,7 @@ class Manifest:
 
     def read(self) -> bool:
         """Read the rows, each checked; False if there is no manifest.
-
-        Raises:
-            ConfigurationError: a row, or the path to its file, is not one of ours.
+        Raises ConfigurationError: a row, or the path to its file, is not one of ours.
         """
         # The folder of the dataset itself may be a link, because the user passed it.
         for folder in ([self.folder] if self.subfolder else []) + [self.data]:
@@ -108,9 +106,7 @@ class Manifest:
 
     def refuse_links(self) -> None:
         """Check that no file is a link.
-
-        Raises:
-            ConfigurationError: a file is a link, which a program that reads the files would follow.
+        Raises ConfigurationError: a file is a link, which a program that reads the files would follow.
         """
         for folder in self.folders():
             self._store.refuse_links_in(folder)
@@ -126,9 +122,7 @@ class Manifest:
 
     def prepare(self, writer: Writer) -> None:
         """Create the folders, and remove incomplete files of dead processes. The caller holds the lock.
-
-        Raises:
-            ConfigurationError: the folder cannot be written to.
+        Raises ConfigurationError: the folder cannot be written to.
         """
         self.open_folder(self.data, writer)
         if self._untidy:
@@ -136,9 +130,7 @@ class Manifest:
 
     def open_folder(self, data: Path, writer: Writer) -> None:
         """Prepare a folder for writing: `data/`, or that of a label in it.
-
-        Raises:
-            ConfigurationError: the folder is a link, or cannot be created.
+        Raises ConfigurationError: the folder is a link, or cannot be created.
         """
         if data not in self._ready:
             self._store.refuse_link(data)
@@ -199,9 +191,7 @@ class Manifest:
 
     def add(self, record: Record) -> None:
         """Write a row. If nothing can be appended, write it later, with others.
-
-        Raises:
-            ConfigurationError: it cannot be written.
+        Raises ConfigurationError: it cannot be written.
         """
         former = self.records.get(record.file_id)
         first = not self.records
@@ -259,9 +249,7 @@ class Manifest:
         """Move the files and rows of a label to another. The lock is held.
 
         A crash at any point leaves each row with its file: the files are in both folders until the rows are written.
-
-        Raises:
-            ConfigurationError: they cannot be written.
+        Raises ConfigurationError: they cannot be written.
         """
         folder, target = self.folder / data_folder(old), self.folder / data_folder(new)
         self._store.refuse_link(folder)
@@ -280,20 +268,14 @@ class Manifest:
 
     def catch_up(self) -> None:
         """Write the waiting rows if there are many or they have waited for a long time.
-
-        Raises:
-            ConfigurationError: they cannot be written.
+        Raises ConfigurationError: they cannot be written.
         """
         many = self._waiting * _REWRITE_SHARE >= len(self.records)
         if self._waiting and (many or time.monotonic() - self._written_at >= _REWRITE_SECONDS):
             self.rewrite()
 
     def rewrite(self) -> None:
-        """Rewrite all rows, in one step.
-
-        Raises:
-            ConfigurationError: they cannot be written.
-        """
+        """Rewrite all rows, in one step. Raises ConfigurationError: they cannot be written."""
         if self._end is not None:
             self._end.close()
         if self.records:
@@ -310,11 +292,7 @@ class Manifest:
             self._store.remove_all(folder, ())
 
     def close(self) -> None:
-        """Write the waiting rows, and flush them to the disk.
-
-        Raises:
-            ConfigurationError: that failed.
-        """
+        """Write the waiting rows, and flush them to the disk. Raises ConfigurationError: that failed."""
         if self._waiting:
             self.rewrite()
         if self._end is not None:
@@ -323,9 +301,7 @@ class Manifest:
 
 def place_named(name: str) -> str:
     """Check that a manifest may be in the folder `name`, and return it.
-
-    Raises:
-        ConfigurationError: it is neither the folder of job.json nor that of a kind of media.
+    Raises ConfigurationError: it is neither the folder of job.json nor that of a kind of media.
     """
     if name not in PLACES:
         raise ConfigurationError(

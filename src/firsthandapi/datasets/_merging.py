@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 def sources_of(datasets: object) -> list[tuple[object, str | None]]:
     """What is to be merged, each with the label that it gets.
-
-    Raises:
-        InvalidArgumentError: it is neither a mapping nor a list of datasets, or a label is not allowed.
+    Raises InvalidArgumentError: it is neither a mapping nor a list of datasets, or a label is not allowed.
     """
     if isinstance(datasets, Mapping):
         named = cast("Mapping[Any, object]", datasets)
@@ -37,11 +35,9 @@ def sources_of(datasets: object) -> list[tuple[object, str | None]]:
 def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, str | None]]) -> None:
     """Copy the files of datasets or views, each verified, with their rows and jobs, and what was decided about them.
     The folder is locked.
-
-    Raises:
-        ConfigurationError: a file is missing or mismatched, or the folder cannot be written to.
-        InvalidArgumentError: the folder is that of a job, a file would have two labels, or two labels would be one
-            folder.
+    Raises ConfigurationError: a file is missing or mismatched, or the folder cannot be written to.
+    Raises InvalidArgumentError: the folder is that of a job, a file would have two labels, or two labels would be one
+    folder.
     """
     formats = [record.content_type or "" for rows, _ in sources for record in rows]
     mixed = folder.start_merging(formats)

@@ -41,9 +41,7 @@ def near_pairs(
     """The pairs of rows, by position, whose images differ in at most `bits` bits of their hashes.
 
     Files that are no images, or that cannot be decoded, are in no pair.
-
-    Raises:
-        ConfigurationError: the extra `images` is not installed.
+    Raises ConfigurationError: the extra `images` is not installed.
     """
     np, pil = libraries()
     images = [number for number, record in enumerate(records) if kind_of(record.content_type) == "image"]
@@ -114,11 +112,7 @@ def close(table: Any, bits: int, np: Any) -> list[tuple[int, int]]:
 
 
 def libraries() -> tuple[Any, Any]:
-    """numpy and Pillow.
-
-    Raises:
-        ConfigurationError: they are not installed.
-    """
+    """numpy and Pillow. Raises ConfigurationError: they are not installed."""
     try:
         return import_module("numpy"), import_module("PIL.Image")
     except ImportError:

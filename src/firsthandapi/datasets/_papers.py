@@ -70,10 +70,8 @@ class Card:
 
 def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bool) -> Card:
     """Write both files, and the statements of `given` to `card.json`.
-
-    Raises:
-        ConfigurationError: a file is not ours, was edited, or cannot be written.
-        InvalidArgumentError: a value of `given` is not allowed.
+    Raises ConfigurationError: a file is not ours, was edited, or cannot be written.
+    Raises InvalidArgumentError: a value of `given` is not allowed.
     """
     dataset._catch_up()
     store = dataset._store

@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 def download_into_bucket(file: File, path: str | os.PathLike[str], **options: Any) -> Path:
     """Download a file to a URL in a bucket, or below it if it is that of a folder: the object is there when it is
     complete. `options` are those of `download_file`.
-
-    Raises:
-        ConfigurationError: an extra is missing, or the bucket cannot be read.
-        DownloadError: the file could not be downloaded or written.
-        InvalidArgumentError: `path` is not the URL of a bucket.
+    Raises ConfigurationError: an extra is missing, or the bucket cannot be read.
+    Raises DownloadError: the file could not be downloaded or written.
+    Raises InvalidArgumentError: `path` is not the URL of a bucket.
     """
     store = store_at(path, "path")
     target, writer = store.root, store.writer()

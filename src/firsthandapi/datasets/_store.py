@@ -21,17 +21,13 @@ class Writer(Protocol):
 
     def lock(self) -> bool:
         """Lock the folder if no other writer has it; create it if necessary.
-
-        Raises:
-            ConfigurationError: it cannot be created or written to.
+        Raises ConfigurationError: it cannot be created or written to.
         """
         ...
 
     def prepare(self, folder: Path, data: Path) -> None:
         """Create the folders of a manifest, and remove incomplete files of dead processes there.
-
-        Raises:
-            ConfigurationError: the folders cannot be created.
+        Raises ConfigurationError: the folders cannot be created.
         """
         ...
 
@@ -45,17 +41,13 @@ class Writer(Protocol):
 
     def put(self, path: Path) -> None:
         """Move a downloaded and verified file to `path`. Any thread may call this.
-
-        Raises:
-            FirstHandError: the file could not be put there.
+        Raises FirstHandError: the file could not be put there.
         """
         ...
 
     def check(self) -> None:
         """Raise an error if no more files can be written.
-
-        Raises:
-            ConfigurationError: no file can be written any more.
+        Raises ConfigurationError: no file can be written any more.
         """
         ...
 
@@ -90,27 +82,15 @@ class Store(Protocol):
         ...
 
     def refuse_links_in(self, folder: Path) -> None:
-        """Check that no file of a folder is a link.
-
-        Raises:
-            ConfigurationError: a file is a link.
-        """
+        """Check that no file of a folder is a link. Raises ConfigurationError: a file is a link."""
         ...
 
     def refuse_link(self, folder: Path) -> None:
-        """Check that a folder is not a link.
-
-        Raises:
-            ConfigurationError: it is a link, or cannot be checked.
-        """
+        """Check that a folder is not a link. Raises ConfigurationError: it is a link, or cannot be checked."""
         ...
 
     def exists(self, path: Path) -> bool:
-        """Whether there is anything of that name.
-
-        Raises:
-            ConfigurationError: it cannot be looked at.
-        """
+        """Whether there is anything of that name. Raises ConfigurationError: it cannot be looked at."""
         ...
 
     def is_no_folder(self, path: Path) -> bool:
@@ -127,9 +107,7 @@ class Store(Protocol):
 
     def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         """A file's content, or None if there is nothing of that name.
-
-        Raises:
-            ConfigurationError: it has more than `most` bytes, or cannot be read.
+        Raises ConfigurationError: it has more than `most` bytes, or cannot be read.
         """
         ...
 
@@ -138,42 +116,28 @@ class Store(Protocol):
         ...
 
     def sha256_of(self, path: Path, size: int) -> str:
-        """The SHA-256 of a file of `size` bytes, in hex.
-
-        Raises:
-            ConfigurationError: it cannot be read.
-        """
+        """The SHA-256 of a file of `size` bytes, in hex. Raises ConfigurationError: it cannot be read."""
         ...
 
     def pieces(self, path: Path, size: int) -> Iterator[bytes]:
-        """The content of a file of `size` bytes, piece by piece.
-
-        Raises:
-            ConfigurationError: it cannot be read.
-        """
+        """The content of a file of `size` bytes, piece by piece. Raises ConfigurationError: it cannot be read."""
         ...
 
     def names(self, folder: Path) -> list[str]:
         """The names in a folder, in order.
-
-        Raises:
-            ConfigurationError: there are more than `MOST_NAMES`, or it cannot be read.
+        Raises ConfigurationError: there are more than `MOST_NAMES`, or it cannot be read.
         """
         ...
 
     def create(self, path: Path, content: bytes) -> None:
         """Write a file that must not exist, completely or not at all.
-
-        Raises:
-            ConfigurationError: it exists, or cannot be written.
+        Raises ConfigurationError: it exists, or cannot be written.
         """
         ...
 
     def replace(self, path: Path, content: bytes) -> None:
         """Write a file in one step: a reader sees the old or the new one.
-
-        Raises:
-            ConfigurationError: it cannot be written; the old one is still there.
+        Raises ConfigurationError: it cannot be written; the old one is still there.
         """
         ...
 
@@ -183,9 +147,7 @@ class Store(Protocol):
 
     def copy_into(self, folder: Path, names: Iterable[str], target: Path) -> None:
         """Have files of a folder in another one, too. Those that are missing stay missing.
-
-        Raises:
-            ConfigurationError: that failed.
+        Raises ConfigurationError: that failed.
         """
         ...
 

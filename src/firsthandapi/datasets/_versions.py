@@ -51,9 +51,7 @@ def number_of(dataset: Dataset) -> str:
 
 def lock_at(path: str | os.PathLike[str], field: str) -> Version | None:
     """The version of a lock file; None if that is a folder.
-
-    Raises:
-        InvalidArgumentError: the path is a view, or no path.
+    Raises InvalidArgumentError: the path is a view, or no path.
     """
     if isinstance(path, Rows):
         raise InvalidArgumentError(
@@ -72,10 +70,8 @@ def diff(one: Dataset | Version, other: Dataset | Version) -> Diff:
 
 def check_version(dataset: Dataset, wanted: Version | str) -> None:
     """Make sure that a folder has the rows of a version.
-
-    Raises:
-        ConfigurationError: it has others, or does not know that version.
-        InvalidArgumentError: `wanted` is no version.
+    Raises ConfigurationError: it has others, or does not know that version.
+    Raises InvalidArgumentError: `wanted` is no version.
     """
     if not isinstance(wanted, Version):
         number = check_number(wanted)

@@ -25,20 +25,14 @@ if TYPE_CHECKING:
 
 
 def withdrawn_ids(store: Store) -> frozenset[str]:
-    """The ids of the files that must not come back.
-
-    Raises:
-        ConfigurationError: they cannot be read.
-    """
+    """The ids of the files that must not come back. Raises ConfigurationError: they cannot be read."""
     return parse_ids(store.read(store.root / WITHDRAWN, LARGEST))
 
 
 def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
     """Remove files with their rows. A crash at any point leaves what the next call removes: the ids are remembered
     first, then the files go, and their rows last.
-
-    Raises:
-        ConfigurationError: a file cannot be removed, or the folder cannot be written to.
+    Raises ConfigurationError: a file cannot be removed, or the folder cannot be written to.
     """
     ids = {row.file_id for row in rows}
     if not ids:

@@ -93,11 +93,7 @@ class Account:
         self._large.discard(job_id) if job_id else self._large.clear()
 
     def files(self, job_id: str, *, refresh: bool = False) -> dict[str, File]:
-        """A job's files by their names, listed once.
-
-        Raises:
-            FileNotFoundError: there is no such job.
-        """
+        """A job's files by their names, listed once. Raises FileNotFoundError: there is no such job."""
         with self._lock(job_id):
             known = self._files.get(job_id)
             return known if known is not None and not refresh else self._listed(job_id) or {}
@@ -146,11 +142,9 @@ class Account:
 
         The listed size binds every read, the listed SHA-256 a read of the whole file, for which a job is listed unless
         the caller does it (`bound`).
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            IntegrityError: the storage has other bytes than listed, twice.
-            DownloadError: it cannot be downloaded.
+        Raises FileNotFoundError: there is no such file.
+        Raises IntegrityError: the storage has other bytes than listed, twice.
+        Raises DownloadError: it cannot be downloaded.
         """
         if name == MANIFEST:
             content = self.manifest(job_id)
@@ -281,11 +275,7 @@ class Account:
         return b"".join(_row(job_id, name, file) for name, file in files if came.get(name))
 
     def sign(self, job_id: str, name: str) -> tuple[str, datetime | None]:
-        """A fresh URL of a file, and when it expires.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-        """
+        """A fresh URL of a file, and when it expires. Raises FileNotFoundError: there is no such file."""
         file_id, _ = self._find(job_id, name, whole=True)
         try:
             return self._refreshed(file_id)
@@ -414,11 +404,7 @@ class Readers:
 
 
 def id_in(value: str, path: str) -> str:
-    """An id that stands in a path.
-
-    Raises:
-        FileNotFoundError: it is none.
-    """
+    """An id that stands in a path. Raises FileNotFoundError: it is none."""
     try:
         return check_id(value, "path")
     except InvalidArgumentError:

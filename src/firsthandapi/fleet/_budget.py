@@ -170,9 +170,7 @@ class SharedBudget:
 
     def take(self, key: str) -> Permit | float:
         """A permit, or the seconds after which to ask again.
-
-        Raises:
-            RateLimitError: the service would refuse the request for longer than a minute.
+        Raises RateLimitError: the service would refuse the request for longer than a minute.
         """
         rate_limit, until = self._spent.get(key, (None, -math.inf))
         seconds = until - time.monotonic()

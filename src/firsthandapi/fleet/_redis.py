@@ -13,9 +13,7 @@ SECONDS = 1.0
 
 def connect(url: str, options: dict[str, Any]) -> Any:
     """A client of the Redis at `url`, in any form that `limits` knows: one server, sentinels, or a cluster.
-
-    Raises:
-        ConfigurationError: the extra is missing, or `url` is not one of Redis.
+    Raises ConfigurationError: the extra is missing, or `url` is not one of Redis.
     """
     try:
         from limits.errors import ConfigurationError as UnknownScheme

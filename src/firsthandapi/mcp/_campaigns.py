@@ -163,11 +163,7 @@ class Campaigns:
 
     @asynccontextmanager
     async def _turn(self, place: str) -> AsyncGenerator[None, None]:
-        """Wait until no other session runs the campaign.
-
-        Raises:
-            ToolError: one still does.
-        """
+        """Wait until no other session runs the campaign. Raises ToolError: one still does."""
         lock = await answered(on_thread(self._ledger.turn, place))
 
         async def taken() -> bool:

@@ -41,9 +41,7 @@ _SHOWN = 60
 
 async def answered(work: Awaitable[T]) -> T:
     """The result of `work`, within a minute; its failure becomes text for the model.
-
-    Raises:
-        ToolError: it failed, or took too long.
+    Raises ToolError: it failed, or took too long.
     """
     try:
         with anyio.fail_after(CALL_SECONDS):
@@ -99,9 +97,7 @@ def _advice(error: FirstHandError) -> str:
 
 def check_names(tool: str, given: Any, taken: Any) -> None:
     """Refuse an argument that the tool does not take. Left out in silence, it would order something else.
-
-    Raises:
-        ToolError: there is one.
+    Raises ToolError: there is one.
     """
     for name in given:
         if name not in taken:

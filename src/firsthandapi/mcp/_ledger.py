@@ -55,9 +55,7 @@ def account_of(api_key: str, base_url: str) -> str:
 
 def default_folder(api_key: str) -> Path:
     """The folder of a key's ledger, named after the key without revealing it.
-
-    Raises:
-        ConfigurationError: there is no home directory to put it in.
+    Raises ConfigurationError: there is no home directory to put it in.
     """
     try:
         home = Path.home()

@@ -181,11 +181,7 @@ def can_ask(ctx: Context) -> bool:
 
 
 def check_can_ask(ctx: Context, cost_cents: int, confirm_cents: int) -> None:
-    """Refuse what a person must approve where no person can be asked.
-
-    Raises:
-        ToolError: the program cannot ask.
-    """
+    """Refuse what a person must approve where no person can be asked. Raises ToolError: the program cannot ask."""
     if not can_ask(ctx):
         raise ToolError(
             f"this costs {cost_cents} cents, and above {confirm_cents} cents this server asks the person, "
@@ -196,9 +192,7 @@ def check_can_ask(ctx: Context, cost_cents: int, confirm_cents: int) -> None:
 
 def check_approved(answer: ElicitationResult[Approval], done: str = "ordered") -> bool:
     """Whether a person said yes; False if none was asked. `done` is what was not done without it.
-
-    Raises:
-        ToolError: the person said no.
+    Raises ToolError: the person said no.
     """
     if not (isinstance(answer, AcceptedElicitation) and answer.data.approve):
         raise ToolError(

@@ -40,9 +40,7 @@ _EXTENSIONS = {
 def check(params_type: type[P], values: Mapping[str, Any]) -> P:
     """Check `values`, and return them as a `params_type`. None means "leave out"; tuples become lists, and numpy's
     integers ints.
-
-    Raises:
-        InvalidArgumentError: an argument is missing, or the contract does not allow its value.
+    Raises InvalidArgumentError: an argument is missing, or the contract does not allow its value.
     """
     given = {name: _plain(value) for name, value in values.items() if value is not None}
     for name, value in given.items():
@@ -112,9 +110,7 @@ def _what_it_is(kind: str, value: Any, rest: list[int | str]) -> str:
 
 def body(params: Params | None = None, extra_body: Any = None) -> bytes:
     """The JSON to send: compact UTF-8 without omitted arguments. Fields of `extra_body` replace those of `params`.
-
-    Raises:
-        InvalidArgumentError: the body contains a value that JSON cannot represent.
+    Raises InvalidArgumentError: the body contains a value that JSON cannot represent.
     """
     merged: dict[str, Any] = {}
     if params is not None:
@@ -133,11 +129,7 @@ def body(params: Params | None = None, extra_body: Any = None) -> bytes:
 
 
 def json_bytes(value: Any, field: str) -> bytes:
-    """Serialize a JSON value to bytes.
-
-    Raises:
-        InvalidArgumentError: it contains a value that JSON cannot represent.
-    """
+    """Serialize a JSON value to bytes. Raises InvalidArgumentError: it contains a value that JSON cannot represent."""
     _check_json(value, field, field)
     return _dump(value)
 

@@ -40,9 +40,7 @@ class BodyReader:
 
     def feed(self, chunk: bytes) -> None:
         """Add the next received chunk.
-
-        Raises:
-            UnexpectedResponseError: the body is larger than 32 MiB, or is not valid gzip.
+        Raises UnexpectedResponseError: the body is larger than 32 MiB, or is not valid gzip.
         """
         problem = self._take(chunk)
         if problem is not None:
@@ -87,21 +85,15 @@ class BodyReader:
 
     def finish(self) -> bytes:
         """The whole body.
-
-        Raises:
-            TruncatedBodyError: its gzip has no end.
-            UnexpectedResponseError: as JSON it would fill the memory.
+        Raises TruncatedBodyError: its gzip has no end.
+        Raises UnexpectedResponseError: as JSON it would fill the memory.
         """
         if self._start or (self._inflate is not None and self.length and not self._inflate.eof):
             raise TruncatedBodyError
         return self.so_far()
 
     def so_far(self) -> bytes:
-        """The bytes received so far.
-
-        Raises:
-            UnexpectedResponseError: as JSON they would fill the memory.
-        """
+        """The bytes received so far. Raises UnexpectedResponseError: as JSON they would fill the memory."""
         if self._length > _MOST_VALUES:
             values = sum(chunk.count(mark) for chunk in self._chunks for mark in (b",", b"[", b"{"))
             if values > _MOST_VALUES:

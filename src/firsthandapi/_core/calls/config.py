@@ -80,9 +80,7 @@ class Config:
 
 def resolve_api_key(argument: Secret[str] | None, variable: Secret[str] | None) -> Secret[str]:
     """The key to use: first the argument, then `FIRSTHAND_API_KEY`.
-
-    Raises:
-        ConfigurationError: the key is missing or malformed. The message never shows it.
+    Raises ConfigurationError: the key is missing or malformed. The message never shows it.
     """
     source = "api_key" if argument is not None else API_KEY_VARIABLE
     key = argument if argument is not None else variable
@@ -105,10 +103,8 @@ def _is_one_word(value: object) -> bool:
 
 def resolve_base_url(argument: Secret[str] | None, variable: Secret[str] | None) -> str:
     """The service's address: first the argument, then `FIRSTHAND_BASE_URL`, then the public service.
-
-    Raises:
-        ConfigurationError: the address is not an https URL (http only for loopback), or it has credentials, a query,
-            or a fragment.
+    Raises ConfigurationError: the address is not an https URL (http only for loopback), or it has credentials, a query,
+    or a fragment.
     """
     source = "base_url" if argument is not None else BASE_URL_VARIABLE
     url = argument
@@ -170,9 +166,7 @@ def check_config(
     journal: str | None = None,
 ) -> Config:
     """Check each option, and return all of them as one value.
-
-    Raises:
-        ConfigurationError: an option is invalid; the message names it.
+    Raises ConfigurationError: an option is invalid; the message names it.
     """
     _check_seconds("timeout", timeout)
     if deadline is not None:
@@ -238,9 +232,7 @@ def _check_seconds(name: str, value: float) -> None:
 
 def check_proxy(url: Secret[str], source: str) -> Secret[str]:
     """Return `url` if it is the URL of a proxy.
-
-    Raises:
-        ConfigurationError: it is not. The message does not show the URL, which may contain a password.
+    Raises ConfigurationError: it is not. The message does not show the URL, which may contain a password.
     """
     if not _is_proxy(url.reveal()):
         raise ConfigurationError(f"{source} must be a URL such as http://proxy.example:3128 or socks5://…")

@@ -43,9 +43,7 @@ class DecodedPage(Generic[T]):
 
 def decode(model_type: type[M], content: Secret[bytes], response: ApiResponse | None) -> M:
     """`content` as a `model_type` that knows its `response`. Without one it is a webhook delivery.
-
-    Raises:
-        UnexpectedResponseError: it is not JSON, or not this shape.
+    Raises UnexpectedResponseError: it is not JSON, or not this shape.
     """
     from firsthandapi.types._base import attach
 
@@ -54,9 +52,7 @@ def decode(model_type: type[M], content: Secret[bytes], response: ApiResponse | 
 
 def decode_page(item_type: type[M], content: Secret[bytes], response: ApiResponse) -> DecodedPage[M]:
     """`content` as a page of `item_type`, all of which know their `response`.
-
-    Raises:
-        UnexpectedResponseError: it is not JSON, or not a list.
+    Raises UnexpectedResponseError: it is not JSON, or not a list.
     """
     from firsthandapi.types._base import attach_all
 
@@ -72,9 +68,7 @@ def decode_items(
     """`content` as a page of usable items, and the errors of the others, by id.
 
     If a page does not fit as a whole, it is decoded item by item, so that one bad item does not cost the others.
-
-    Raises:
-        UnexpectedResponseError: it is not JSON, or not a list.
+    Raises UnexpectedResponseError: it is not JSON, or not a list.
     """
     unusable: dict[str, FirstHandError] = {}
     try:

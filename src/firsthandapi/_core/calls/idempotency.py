@@ -102,9 +102,7 @@ def _check_parts(value: Any, path: str, *, depth: int) -> None:
 
 def check_key(key: str) -> str:
     """`key` if it can be sent as a header and the service takes it.
-
-    Raises:
-        InvalidArgumentError: it is empty, longer than 255 characters, or not printable ASCII.
+    Raises InvalidArgumentError: it is empty, longer than 255 characters, or not printable ASCII.
     """
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_LENGTH:
         raise InvalidArgumentError(

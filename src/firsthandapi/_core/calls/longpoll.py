@@ -79,9 +79,7 @@ class Pauses:
 
         `Retry-After` can only lengthen the pause. `wall` is the time in Unix seconds. `is_new`: the job was just
         posted, so a 404 means that a replica does not have it yet.
-
-        Raises:
-            FirstHandError: `error` itself.
+        Raises FirstHandError: `error` itself.
         """
         if not is_transient(error) and not (is_new and isinstance(error, NotFoundError)):
             raise error
@@ -185,18 +183,12 @@ class Wait:
             self._resume = now + self.pauses.longer()
 
     def failed(self, error: FirstHandError, now: float, wall: float) -> None:
-        """Record a failed poll.
-
-        Raises:
-            FirstHandError: `error` itself, if the service will not recover in time.
-        """
+        """Record a failed poll. Raises FirstHandError: `error` itself, if the service will not recover in time."""
         self._resume = now + self.pause_after(error, self.pauses, now, wall)
 
     def pause_after(self, error: FirstHandError, pauses: Pauses, now: float, wall: float) -> float:
         """The pause after any failed request of this wait.
-
-        Raises:
-            FirstHandError: `error` itself, if the service will not recover in time.
+        Raises FirstHandError: `error` itself, if the service will not recover in time.
         """
         is_new = self.shows_by is not None and now < self.shows_by
         pause = pauses.after_failure(error, wall=wall, left=self.left(now), is_new=is_new)

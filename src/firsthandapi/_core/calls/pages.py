@@ -13,11 +13,7 @@ LARGEST_PAGE = 100
 
 
 def check_fetch(fetch: F | None, cursor: str) -> F:
-    """`fetch`, which requests the next page; a pickled page has none.
-
-    Raises:
-        ConfigurationError: `fetch` is None.
-    """
+    """`fetch`, which requests the next page; a pickled page has none. Raises ConfigurationError: `fetch` is None."""
     if fetch is None:
         raise ConfigurationError(
             f"this page was pickled, so it has no client for the pages after it: list again with cursor={cursor!r}"
@@ -27,9 +23,7 @@ def check_fetch(fetch: F | None, cursor: str) -> F:
 
 def follow_cursor(seen: frozenset[str], cursor: str) -> frozenset[str]:
     """The cursors seen once `cursor` is followed. Only a cursor of None ends a list: an empty page does not.
-
-    Raises:
-        PaginationError: it was seen before, or is empty and so would start from the top again.
+    Raises PaginationError: it was seen before, or is empty and so would start from the top again.
     """
     if not cursor or cursor in seen:
         raise PaginationError(

@@ -98,9 +98,7 @@ class Request:
 
 def id_of(value: Any, field: str) -> Any:
     """The id of an object of the kind that `field` takes; anything that is no object of the service, unchanged.
-
-    Raises:
-        InvalidArgumentError: it is an object of another kind.
+    Raises InvalidArgumentError: it is an object of another kind.
     """
     if field not in _KINDS or not hasattr(value, "id"):
         return value
@@ -116,10 +114,8 @@ def id_of(value: Any, field: str) -> Any:
 
 def check_id(value: object, field: str) -> str:
     """`value`, or its id if it is an object of the kind that `field` takes, if it is fit to be a path segment.
-
-    Raises:
-        InvalidArgumentError: it is an object of another kind, is not a str, is empty, has characters that no id
-            has, such as `/`, or is a key, which must not stand in a URL.
+    Raises InvalidArgumentError: it is an object of another kind, is not a str, is empty, has characters that no id has,
+    such as `/`, or is a key, which must not stand in a URL.
     """
     example = f"{_BEGINNINGS.get(field, 'job')}_01JP…"
     value = id_of(value, field)
@@ -155,9 +151,7 @@ def build_request(
     """The request value for a call. A POST without a key is given one before it is sent: `with_key`.
 
     `query_field` is what the caller's argument for `extra_query` is called.
-
-    Raises:
-        InvalidArgumentError: something cannot be sent as given; the field says what.
+    Raises InvalidArgumentError: something cannot be sent as given; the field says what.
     """
     if not isinstance(method, str) or method not in _METHODS:
         raise InvalidArgumentError(f"method must be one of {', '.join(sorted(_METHODS))}", field="method")
@@ -200,11 +194,7 @@ def with_key(request: Request, key: str) -> Request:
 
 
 def check_timeout(value: float | None) -> float | None:
-    """A `timeout` if it is None or a positive, finite number of seconds.
-
-    Raises:
-        InvalidArgumentError: it is not.
-    """
+    """A `timeout` if it is None or a positive, finite number of seconds. Raises InvalidArgumentError: it is not."""
     if value is None:
         return None
     value = as_int(value)
@@ -216,9 +206,7 @@ def check_timeout(value: float | None) -> float | None:
 
 def check_whole_timeout(value: float | None) -> float | None:
     """The `timeout` of a whole wait, if it is None or a number of seconds, 0 or more: 0 looks once.
-
-    Raises:
-        InvalidArgumentError: it is not.
+    Raises InvalidArgumentError: it is not.
     """
     value = as_int(value)
     is_zero = isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
@@ -227,9 +215,7 @@ def check_whole_timeout(value: float | None) -> float | None:
 
 def check_header(name: str, value: str, field: str) -> tuple[str, str]:
     """The pair if both can be sent unchanged.
-
-    Raises:
-        InvalidArgumentError: the name is not a token, or the value has a control or non-Latin-1 character.
+    Raises InvalidArgumentError: the name is not a token, or the value has a control or non-Latin-1 character.
     """
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         raise InvalidArgumentError(f"{field}: {name!r} is not a header name", field=field)
@@ -243,11 +229,7 @@ def check_header(name: str, value: str, field: str) -> tuple[str, str]:
 
 
 def check_mapping(value: Mapping[str, Any] | None, field: str) -> Mapping[str, Any]:
-    """`value`, or nothing for None.
-
-    Raises:
-        InvalidArgumentError: it is not a mapping.
-    """
+    """`value`, or nothing for None. Raises InvalidArgumentError: it is not a mapping."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):

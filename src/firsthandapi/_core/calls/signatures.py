@@ -39,11 +39,7 @@ class SupportsItems(Protocol):
 
 
 def check_payload(payload: object) -> bytes | bytearray | memoryview:
-    """The raw body as bytes; bytes are not copied.
-
-    Raises:
-        InvalidArgumentError: the payload is not a raw body.
-    """
+    """The raw body as bytes; bytes are not copied. Raises InvalidArgumentError: the payload is not a raw body."""
     if isinstance(payload, (bytes, bytearray)):
         return payload
     if isinstance(payload, memoryview):
@@ -67,9 +63,7 @@ def check_payload(payload: object) -> bytes | bytearray | memoryview:
 
 def keyed_macs(secret: Any) -> list[hmac.HMAC]:
     """One HMAC per secret; see `keyed_mac`.
-
-    Raises:
-        InvalidArgumentError: no secret was passed, or a secret is empty or not a str.
+    Raises InvalidArgumentError: no secret was passed, or a secret is empty or not a str.
     """
     secrets: Any = secret
     one: Any = None
@@ -97,9 +91,7 @@ def keyed_macs(secret: Any) -> list[hmac.HMAC]:
 @lru_cache(maxsize=32)
 def keyed_mac(secret: str) -> hmac.HMAC:
     """An HMAC-SHA256 keyed with the secret, without data. Only `digest` may use it.
-
-    Raises:
-        InvalidArgumentError: the secret is empty, or has no UTF-8 form.
+    Raises InvalidArgumentError: the secret is empty, or has no UTF-8 form.
     """
     # In a shell or a YAML file, an unset variable is often blank.
     if not secret.strip():
@@ -117,11 +109,7 @@ def keyed_mac(secret: str) -> hmac.HMAC:
 
 
 def check_tolerance(tolerance: object) -> None:
-    """Check that the tolerance is a number of seconds, 0 or more.
-
-    Raises:
-        InvalidArgumentError: it is not.
-    """
+    """Check that the tolerance is a number of seconds, 0 or more. Raises InvalidArgumentError: it is not."""
     tolerance = as_int(tolerance)
     # `not >=` rather than `<`, to refuse a NaN as well: every comparison with it is false.
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance >= 0:
@@ -159,10 +147,8 @@ def sign(payload: object, secret: object, timestamp: float | None) -> str:
 
 def find_signature(headers: object) -> object:
     """The raw value of the signature header; None if `headers` do not contain it.
-
-    Raises:
-        InvalidArgumentError: `headers` is neither a mapping nor pairs.
-        WebhookSignatureError: the header occurs more than once, with different values.
+    Raises InvalidArgumentError: `headers` is neither a mapping nor pairs.
+    Raises WebhookSignatureError: the header occurs more than once, with different values.
     """
     found: dict[str, list[object]] = {name.lower(): [] for name in HEADER_NAMES}
     for name, value in _pairs(headers):
@@ -213,9 +199,7 @@ def _pairs(headers: Any) -> Iterator[tuple[object, object]]:
 
 def parse(signature: object) -> tuple[str | None, Sequence[bytes]]:
     """The timestamp as written, or None for a plain signature; and one or more signatures.
-
-    Raises:
-        WebhookSignatureError: the signature is missing or malformed.
+    Raises WebhookSignatureError: the signature is missing or malformed.
     """
     # The two usual forms, by hand: a regular expression takes twice as long.
     if isinstance(signature, str):

@@ -10,9 +10,7 @@ from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 
 def check_limit(max_spend_cents: int | None) -> int | None:
     """Check that the limit of a call is None or a whole number of US cents, 0 or more, and return it.
-
-    Raises:
-        InvalidArgumentError: it is not.
+    Raises InvalidArgumentError: it is not.
     """
     if max_spend_cents is None:
         return None
@@ -26,10 +24,8 @@ def check_limit(max_spend_cents: int | None) -> int | None:
 
 def check_spend(files: Any, price_cents: Any, *limits: int | None, field: str = "extra_body") -> None:
     """Refuse a job whose files cost more than the smallest of the limits.
-
-    Raises:
-        SpendLimitError: the job costs more.
-        InvalidArgumentError: a limit is set, and the cost is unknown.
+    Raises SpendLimitError: the job costs more.
+    Raises InvalidArgumentError: a limit is set, and the cost is unknown.
     """
     limit = min((limit for limit in limits if limit is not None), default=None)
     if limit is None:

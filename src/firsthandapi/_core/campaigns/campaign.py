@@ -142,9 +142,7 @@ def _without_type(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_labels(spec: Spec, others: Iterable[str]) -> None:
     """Refuse a label that is one of the folder's but for the case of its letters.
-
-    Raises:
-        InvalidArgumentError: on many disks both would be one folder.
+    Raises InvalidArgumentError: on many disks both would be one folder.
     """
     known = frozenset(others)
     for label in spec.jobs:
@@ -152,11 +150,7 @@ def check_labels(spec: Spec, others: Iterable[str]) -> None:
 
 
 def check_known(label: str, labels: Iterable[str]) -> None:
-    """Refuse a label that is not in the campaign.
-
-    Raises:
-        InvalidArgumentError: it is none.
-    """
+    """Refuse a label that is not in the campaign. Raises InvalidArgumentError: it is none."""
     known = sorted(labels)
     if label not in known:
         like = nearest(label, known) if isinstance(label, str) else None
@@ -179,9 +173,7 @@ def check_name(name: Any) -> str | None:
 
 def check_deadlines(spec: Spec, labels: Iterable[str], now: float) -> None:
     """Refuse to order files of labels whose deadline has passed: their jobs would be refused, or end at once.
-
-    Raises:
-        InvalidArgumentError: there is one.
+    Raises InvalidArgumentError: there is one.
     """
     for label in labels:
         deadline = spec.jobs[label].get("deadline")

@@ -248,9 +248,7 @@ class Ledger:
 
     def with_moved(self, moved: Mapping[str, str]) -> Ledger:
         """The same with each former label become the one that it has moved to.
-
-        Raises:
-            InvalidArgumentError: two labels that have orders would become one.
+        Raises InvalidArgumentError: two labels that have orders would become one.
         """
         firsts: dict[str, str] = {}
         orders: list[Order] = []
@@ -326,9 +324,7 @@ class Ledger:
 
     def without(self, key: str) -> tuple[Ledger, Order]:
         """The same without an order that no job is known of, and that order. No order is sent with its key again.
-
-        Raises:
-            InvalidArgumentError: there is no such order, or its job is known.
+        Raises InvalidArgumentError: there is no such order, or its job is known.
         """
         number = next((n for n in range(len(self.orders)) if self.key_at(n) == key), None)
         if number is None:

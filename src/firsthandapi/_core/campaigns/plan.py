@@ -177,9 +177,7 @@ def _to_send(label: LabelPlan, orders: list[Order]) -> list[Order]:
 
 def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
     """The next order; None if nothing more is needed or fits into the budget.
-
-    Raises:
-        SpendLimitError: files that were never ordered do not fit into the budget. Nothing may be ordered.
+    Raises SpendLimitError: files that were never ordered do not fit into the budget. Nothing may be ordered.
     """
     plan = make_plan(spec, ledger)
     orders = [order for order in plan.orders if not order.unconfirmed]
@@ -207,9 +205,7 @@ def request_of(spec: Spec, order: PlannedOrder) -> dict[str, Any]:
 
 def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -> None:
     """Refuse to send an order again that may never have arrived, if it costs more than is allowed by now.
-
-    Raises:
-        SpendLimitError: there is such an order. Nothing may be ordered.
+    Raises SpendLimitError: there is such an order. Nothing may be ordered.
     """
     keys = to_send(spec, ledger)
     for order in ledger.orders:

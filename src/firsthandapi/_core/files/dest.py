@@ -28,9 +28,7 @@ def is_url(text: str) -> bool:
 
 def path_in(text: str, field: str) -> str | None:
     """The path that `text` is, or that it names as a `file://` URL; None for any other URL.
-
-    Raises:
-        InvalidArgumentError: it is none of these.
+    Raises InvalidArgumentError: it is none of these.
     """
     if not text:  # as of `--dest "$OUT"` where OUT is not set
         raise InvalidArgumentError(f"{field} is empty; the current folder is ./", field=field)

@@ -89,11 +89,7 @@ def allowed_schemes(base_url: str) -> frozenset[str]:
 
 
 def parse_url(url: str, schemes: frozenset[str]) -> Address:
-    """`url` in parts, if it may be requested.
-
-    Raises:
-        BadUrlError: it is not.
-    """
+    """`url` in parts, if it may be requested. Raises BadUrlError: it is not."""
     # urlsplit drops line breaks and tabs silently, so these are looked for first.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise BadUrlError("the download URL contains characters that no URL has")
@@ -123,11 +119,7 @@ def _origin(scheme: str, netloc: str) -> Origin:
 
 
 def follow(address: Address, location: str, *, hops: int, schemes: frozenset[str]) -> Address:
-    """Where a redirect leads; `hops` counts those before it.
-
-    Raises:
-        BadUrlError: not to be followed.
-    """
+    """Where a redirect leads; `hops` counts those before it. Raises BadUrlError: not to be followed."""
     if hops >= MOST_REDIRECTS:
         raise BadUrlError(f"more than {MOST_REDIRECTS} redirects")
     if address.origin.scheme == "https":
@@ -311,9 +303,7 @@ def judge_range(
     now: float,
 ) -> tuple[int, int, int] | Redirected | Refused | TryAgain | Hopeless:
     """What a response says to a request for the bytes from `start` up to `end`, None for all the rest.
-
-    Returns:
-        Bytes of the body to pass over, bytes of it to read, and the size of the whole file; or why there are none.
+    Returns bytes of the body to pass over, bytes of it to read, and the size of the whole file; or why there are none.
     """
     if status == 416 and (beyond := _BEYOND.fullmatch(headers.get("content-range", "").strip().lower())):
         size = int(beyond[1])
@@ -353,9 +343,7 @@ class MalformedResponseError(Exception):
 def framing(status: int, headers: Mapping[str, str]) -> tuple[int | None, bool]:
     """The length of the body of a response to a GET, and whether it comes in chunks; with neither, it ends with its
     connection.
-
-    Raises:
-        MalformedResponseError: it is given in two ways, or in an unknown one.
+    Raises MalformedResponseError: it is given in two ways, or in an unknown one.
     """
     if status < 200 or status in (204, 304):
         return 0, False

@@ -38,9 +38,7 @@ def is_label(text: object) -> bool:
 
 def check_label(label: object, field: str = "label") -> str:
     """A label of the caller's, as it names a folder.
-
-    Raises:
-        InvalidArgumentError: it cannot name one, or loaders would take it for something else.
+    Raises InvalidArgumentError: it cannot name one, or loaders would take it for something else.
     """
     if isinstance(label, str):
         label = unicodedata.normalize("NFC", label)
@@ -64,9 +62,7 @@ def check_label(label: object, field: str = "label") -> str:
 
 def check_spelling(label: str, others: Iterable[str]) -> None:
     """Make sure that a label is not another one but for the case of its letters.
-
-    Raises:
-        InvalidArgumentError: on many disks both would be one folder.
+    Raises InvalidArgumentError: on many disks both would be one folder.
     """
     for other in sorted(others):
         if other != label and disk_key(other) == disk_key(label):

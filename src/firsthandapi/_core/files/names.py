@@ -40,9 +40,7 @@ def file_name_on_disk(file_id: str, content_type: str | None, *, plain: bool = T
     """`file_01JP….jpg`; `bin` for a type that this version does not know.
 
     An id that is reserved on some system gives a name made from its hash, and so does any if not `plain`.
-
-    Raises:
-        InvalidArgumentError: the id has characters that no id has.
+    Raises InvalidArgumentError: the id has characters that no id has.
     """
     kind = (content_type or "").partition(";")[0].strip().lower()
     name = check_id(file_id, "file.id")

@@ -157,11 +157,7 @@ def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
 
 
 def parse_job_file(content: bytes, path: str = JOB_FILE) -> JobFile:
-    """`job.json`, checked. `path` is what errors call it.
-
-    Raises:
-        ConfigurationError: it cannot be read.
-    """
+    """`job.json`, checked. `path` is what errors call it. Raises ConfigurationError: it cannot be read."""
     job_file = read_job_file(content)
     if isinstance(job_file, UnreadableJobFile):
         raise unreadable(job_file, path)
@@ -233,11 +229,7 @@ def dump(job: Job) -> ShownJob:
 
 
 def load(shown: ShownJob) -> Job:
-    """A job as `dump` has left it.
-
-    Raises:
-        UnexpectedResponseError: it is not one.
-    """
+    """A job as `dump` has left it. Raises UnexpectedResponseError: it is not one."""
     from firsthandapi.types.job import Job
 
     return decode(Job, Secret(json.dumps(shown).encode()), None)

@@ -204,9 +204,7 @@ def is_torn_header(content: bytes) -> bool:
 
 def read(content: bytes, path: str) -> dict[str, Entry]:
     """The entries of a journal, by their ids; finished ones are left out.
-
-    Raises:
-        ConfigurationError: it is no journal, or a later version of this package has written it.
+    Raises ConfigurationError: it is no journal, or a later version of this package has written it.
     """
     entries: dict[str, Entry] = {}
     if is_torn_header(content):

@@ -48,11 +48,9 @@ def request_for(
 
 def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse) -> tuple[Shown, Job | None]:
     """The answer of a response to `question`, and the first of its jobs.
-
-    Raises:
-        UnexpectedResponseError: the response is not what the contract says, or describes a job that is wanted so
-            that nobody can use it.
-        PaginationError: the list would never end.
+    Raises UnexpectedResponseError: the response is not what the contract says, or describes a job that is wanted so
+    that nobody can use it.
+    Raises PaginationError: the list would never end.
     """
     from firsthandapi.types.job import Job
 

@@ -418,10 +418,8 @@ def check_download_into(
     path: object, found: JobFile | UnreadableJobFile | None, rows_of: tuple[str, ...], job_id: str
 ) -> None:
     """Refuse to download the files of a job into the folder of another.
-
-    Raises:
-        InvalidArgumentError: it is another's.
-        ConfigurationError: a later version of this package has written its `job.json`.
+    Raises InvalidArgumentError: it is another's.
+    Raises ConfigurationError: a later version of this package has written its `job.json`.
     """
     if isinstance(found, UnreadableJobFile) and found.newer:
         raise unreadable(found)

@@ -123,9 +123,7 @@ class Decided:
 
 def ids_of(which: object) -> list[str]:
     """The ids of the files that a caller passed as ids or rows, each once.
-
-    Raises:
-        InvalidArgumentError: the argument is neither an id or a row, nor an iterable of these.
+    Raises InvalidArgumentError: the argument is neither an id or a row, nor an iterable of these.
     """
     is_one = isinstance(which, str | Record) or not isinstance(which, Iterable)
     ids: dict[str, None] = {}
@@ -140,9 +138,7 @@ def ids_of(which: object) -> list[str]:
 
 def check_words(reason: object, by: object) -> tuple[str | None, str | None]:
     """Check the caller's `reason` and `by`.
-
-    Raises:
-        InvalidArgumentError: one of them is not a str of at most 2,000 characters.
+    Raises InvalidArgumentError: one of them is not a str of at most 2,000 characters.
     """
     for name, value in (("reason", reason), ("by", by)):
         if value is not None and not (isinstance(value, str) and len(value) <= MOST_WORDS):
@@ -161,9 +157,7 @@ def decision_line(decision: Decision) -> bytes:
 
 def parse_decisions(content: bytes | None, path: str = DECISIONS) -> Decided:
     """Parse a file that may come from a stranger. A crash may leave half a line at its end, which is ignored.
-
-    Raises:
-        ConfigurationError: a complete line is not a decision.
+    Raises ConfigurationError: a complete line is not a decision.
     """
     decided = Decided()
     for number, line in enumerate((content or b"").split(b"\n"), 1):

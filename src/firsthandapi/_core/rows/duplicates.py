@@ -18,9 +18,7 @@ _MOST_BITS = 20
 
 def check_near(near: object) -> int | None:
     """The number of bits of the hash that may differ; None to compare only bytes.
-
-    Raises:
-        InvalidArgumentError: `near` is not an allowed value.
+    Raises InvalidArgumentError: `near` is not an allowed value.
     """
     if near is None or near is False:
         return None

@@ -288,9 +288,7 @@ def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
     The last line counts even without a line break if it is complete, because some editors omit it. A crash may leave
     half a line, which is ignored; its file is checked again. If a file has several rows, because two programs wrote
     where nothing can be locked, the last row counts. Errors name the manifest by `path`.
-
-    Raises:
-        ConfigurationError: a row is invalid, or names a file outside its folder or the file of another row.
+    Raises ConfigurationError: a row is invalid, or names a file outside its folder or the file of another row.
     """
     records: dict[str, Record] = {}
     first_seen: dict[str, int] = {}

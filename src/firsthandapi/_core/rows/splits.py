@@ -24,9 +24,7 @@ _SLACK = 1e-6
 
 def check_parts(parts: dict[str, object]) -> dict[str, float]:
     """Check and return the share of each split.
-
-    Raises:
-        InvalidArgumentError: a share is not a number from 0 to 1, or the shares do not add up to 1.
+    Raises InvalidArgumentError: a share is not a number from 0 to 1, or the shares do not add up to 1.
     """
     for name, share in parts.items():
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
@@ -44,9 +42,7 @@ def check_parts(parts: dict[str, object]) -> dict[str, float]:
 
 def check_seed(seed: object) -> int:
     """Check and return the seed, which selects one of many possible splits.
-
-    Raises:
-        InvalidArgumentError: the seed is not an int.
+    Raises InvalidArgumentError: the seed is not an int.
     """
     number = int_or_none(seed)
     if number is None:

@@ -35,18 +35,14 @@ _MOST_TEXT = 10_000
 
 def check_statements(given: Mapping[str, object]) -> dict[str, Any]:
     """Check the statements of a caller or of `card.json`, and return them as JSON values, without None.
-
-    Raises:
-        InvalidArgumentError: a value is not allowed.
+    Raises InvalidArgumentError: a value is not allowed.
     """
     return {name: _CHECKS[name](value, name) for name, value in given.items() if value is not None}
 
 
 def read_statements(content: bytes | None, path: object) -> dict[str, Any]:
     """The statements in `card.json`; none if the file does not exist.
-
-    Raises:
-        ConfigurationError: the file is damaged.
+    Raises ConfigurationError: the file is damaged.
     """
     try:
         loaded: Any = {} if content is None else json.loads(content)
@@ -64,9 +60,7 @@ def encode_statements(said: Mapping[str, Any]) -> bytes:
 
 def check_text(value: object, field: str) -> str:
     """Check one line of text for the card and the metadata, and return it.
-
-    Raises:
-        InvalidArgumentError: the value is not a str, or contains unprintable characters.
+    Raises InvalidArgumentError: the value is not a str, or contains unprintable characters.
     """
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > _MOST_LINE:
         raise InvalidArgumentError(

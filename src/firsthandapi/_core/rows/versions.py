@@ -275,9 +275,7 @@ def history_of(version: Version) -> list[Version]:
 
 def read_lock(content: bytes, path: object) -> Version:
     """The version in a `dataset.lock`.
-
-    Raises:
-        ConfigurationError: the file is damaged, or was written by a later version of this package.
+    Raises ConfigurationError: the file is damaged, or was written by a later version of this package.
     """
     try:
         lock: Any = json.loads(content)
@@ -315,11 +313,7 @@ def _check_texts(*texts: object) -> None:
 
 
 def check_number(value: object) -> str:
-    """The number of a version, checked.
-
-    Raises:
-        InvalidArgumentError: the value is not a version or its number.
-    """
+    """The number of a version, checked. Raises InvalidArgumentError: the value is not a version or its number."""
     if not isinstance(value, str) or not _NUMBER.fullmatch(value):
         raise InvalidArgumentError("version must be a Version or a number such as '1.2.0'", field="version")
     return value

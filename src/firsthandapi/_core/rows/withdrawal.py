@@ -52,11 +52,7 @@ def withdrawn_of(rows: Collection[str], listed: Collection[str], approved: int |
 
 
 def parse_ids(content: bytes | None) -> frozenset[str]:
-    """The ids in `withdrawn.json`.
-
-    Raises:
-        ConfigurationError: the file is damaged.
-    """
+    """The ids in `withdrawn.json`. Raises ConfigurationError: the file is damaged."""
     loaded = _loaded(content)
     ids = None if loaded is None else _ids(loaded.get("file_ids", []))
     if ids is None:

@@ -75,9 +75,7 @@ def iso_or_none(at: float | None) -> str | None:
 
 def parse_iso(text: str) -> float:
     """The Unix time of an ISO 8601 date or date-time; one without an offset is UTC.
-
-    Raises:
-        ValueError: it is neither.
+    Raises ValueError: it is neither.
     """
     match = _ISO.fullmatch(text)
     if match is None:

@@ -16,9 +16,7 @@ async def read_fields(request: Request) -> dict[str, str]:
     """The fields of a form, each once; empty fields are left out.
 
     Not by `request.form()`, for which the bundled server would need python-multipart.
-
-    Raises:
-        ApiError: the request is not a form, or is too large.
+    Raises ApiError: the request is not a form, or is too large.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()

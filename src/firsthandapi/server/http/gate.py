@@ -64,9 +64,7 @@ def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
 
 def host_address(url: str) -> str:
     """The address of a host as browsers name it, without the default port of its scheme.
-
-    Raises:
-        ValueError: the URL is not the address of a host; the message says why.
+    Raises ValueError: the URL is not the address of a host; the message says why.
     """
     parts = urlsplit(url)
     try:

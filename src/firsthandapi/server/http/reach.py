@@ -46,9 +46,7 @@ def webhook_url_fault(url: str) -> str | None:
 
 def this_machine(host: str, port: int) -> list[str]:
     """The addresses of a host if all of them are this machine's. Resolvers differ even for `localhost`.
-
-    Raises:
-        OutOfReachError: the host is another machine.
+    Raises OutOfReachError: the host is another machine.
     """
     addresses = _addresses(host, port) if is_loopback(host) else []
     if addresses and all(is_loopback(each) for each in addresses):
@@ -58,9 +56,7 @@ def this_machine(host: str, port: int) -> list[str]:
 
 def the_internet(host: str, port: int) -> list[str]:
     """The addresses of a host if all of them are public.
-
-    Raises:
-        OutOfReachError: an address is not public, or the host has none.
+    Raises OutOfReachError: an address is not public, or the host has none.
     """
     addresses = _addresses(host, port)
     if not addresses:
@@ -74,19 +70,13 @@ def the_internet(host: str, port: int) -> list[str]:
 
 def the_internet_or_this_machine(host: str, port: int) -> list[str]:
     """The addresses of a public host or of this machine: for a server that only this machine reaches.
-
-    Raises:
-        OutOfReachError: the host is neither.
+    Raises OutOfReachError: the host is neither.
     """
     return this_machine(host, port) if is_loopback(host) else the_internet(host, port)
 
 
 def anywhere(host: str, port: int) -> list[str]:
-    """The addresses of a host.
-
-    Raises:
-        OutOfReachError: the host has none.
-    """
+    """The addresses of a host. Raises OutOfReachError: the host has none."""
     addresses = _addresses(host, port)
     if not addresses:
         raise OutOfReachError("not sent: the host name has no address")
@@ -97,9 +87,7 @@ def connection(
     scheme: str, host: str, port: int | None, reach: Reach, timeout: float
 ) -> http.client.HTTPConnection:
     """A connection to a checked address; the name may resolve to another one a moment later.
-
-    Raises:
-        OutOfReachError: the host may not be reached.
+    Raises OutOfReachError: the host may not be reached.
     """
     port = port or (443 if scheme == "https" else 80)
     addresses = reach(host, port)

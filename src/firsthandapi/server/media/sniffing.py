@@ -68,9 +68,7 @@ def sniff(head: bytes) -> str:
     """The format of a file with these first bytes, at least 16 of them where there are as many.
 
     `video/mp4` may turn out to be `audio/mp4`: their tracks decide.
-
-    Raises:
-        MediaError: it is none that the contract has.
+    Raises MediaError: it is none that the contract has.
     """
     if not head:
         raise MediaError("The file is empty. Take it again, and send it again.")

@@ -40,9 +40,7 @@ def upright(content_type: str, picture: Picture) -> tuple[bytes, int, int, str |
     """The bytes of a picture, with its width and height as it is seen, and how it looks.
 
     Only a JPEG is turned, and encoded again; the others keep their bytes, and say how they are turned.
-
-    Raises:
-        MediaError: it cannot be decoded to the end, or takes too much memory or time.
+    Raises MediaError: it cannot be decoded to the end, or takes too much memory or time.
     """
     check_pixels(picture)
     orientation = picture.exif.orientation

@@ -52,9 +52,7 @@ class Acts:
 
     def check(self) -> None:
         """Check that this thread is in an act: a change outside it would become part of another thread's.
-
-        Raises:
-            RuntimeError: it is not.
+        Raises RuntimeError: it is not.
         """
         if self._holder != threading.get_ident():
             raise RuntimeError("the state is changed without its lock")

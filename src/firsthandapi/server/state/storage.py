@@ -89,11 +89,7 @@ class Upload:
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
-        """Add bytes.
-
-        Raises:
-            TooLargeError: these would be too many. The file is gone then.
-        """
+        """Add bytes. Raises TooLargeError: these would be too many. The file is gone then."""
         if self._file is None:
             raise ValueError("the upload has ended")
         if self.size + len(chunk) > self._most:
