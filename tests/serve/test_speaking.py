@@ -140,10 +140,9 @@ def test_a_refusal_is_said_with_its_values_in_the_language_of_the_page() -> None
     """So is one of a file, which is made of several texts, and a reason that was kept in English."""
     french = Words("fr")
     refused = Said("This file is {kind}, and this job takes {formats}.", {"kind": "MOV", "formats": "MP4"})
-    advice = Said("Record the video with the button of this page.", {})
-    kind = Said("{words} {advice}", {"words": refused, "advice": advice})
-    assert french(pickle.loads(pickle.dumps(kind))) == (
-        "Ce fichier est au format MOV, et ce travail accepte MP4. Filmez la vidéo avec le bouton de cette page."
+    named = Said("{name}: {words}", {"name": "a.mov", "words": refused})
+    assert french(pickle.loads(pickle.dumps(named))) == french(
+        "{name}: {words}", name="a.mov", words="Ce fichier est au format MOV, et ce travail accepte MP4."
     )
     assert french.of_kept("The job was cancelled.") == "Le travail a été annulé."
     assert (

@@ -54,7 +54,7 @@ def number(data: bytes | bytearray, at: int, kind: str) -> int:
     return int(value)
 
 
-def take(data: bytes | bytearray, at: int, size: int) -> bytes:
+def take(data: bytes, at: int, size: int) -> bytes:
     """Exactly `size` bytes from `at`."""
     part = data[at : at + size]
     if len(part) != size:

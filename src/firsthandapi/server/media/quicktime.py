@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 
 from .boxes import Box, blank, box_at, inside
-from .parts import MediaError, number, take
+from .parts import MediaError, damaged, number
 
 # Codecs that an MP4 may contain, and the parts of their entries that say how to decode them.
 _CODECS = {b"vide": frozenset((b"avc1", b"avc3", b"hvc1", b"hev1", b"mp4v")), b"soun": frozenset((b"mp4a",))}
@@ -73,7 +73,9 @@ class _Track:
                 if number(data, at, ">H") < _MACINTOSH:
                     struct.pack_into(">H", data, at, _UNKNOWN)
             elif box.kind == b"hdlr" and outer.kind == b"mdia":
-                self.handler = take(data, box.body + 8, 4)
+                if box.end < box.body + 12:
+                    raise damaged()
+                self.handler = bytes(data[box.body + 8 : box.body + 12])
                 data[box.body : box.end] = bytes(8) + self.handler + bytes(box.end - box.body - 12)
             elif box.kind == b"dref":
                 for each in inside(data, box, box.body + 8):  # to this file itself, as is checked
@@ -91,7 +93,9 @@ class _Track:
             return
         data, start = self._data, entry.start
         size = _PICTURE if self.handler == b"vide" else _SOUND
-        head = bytearray(take(data, start, size))
+        if entry.end < start + size:
+            raise damaged()
+        head = data[start : start + size]
         version = number(head, 16, ">H")
         head[16 : 32 if size == _PICTURE else 24] = bytes(16 if size == _PICTURE else 8)
         at = start + size
