@@ -53,12 +53,12 @@ class Lab:
             rows.row_factory = sqlite3.Row
             return [dict(row) for row in rows.execute("SELECT * FROM consents ORDER BY given_at, consent_id")]
 
-    def upload(self, visitor: Visitor, link: str) -> Any:
+    def upload(self, visitor: Visitor, link: str, name: str = "shot.jpg") -> Any:
         """One picture, by the form of a job."""
         page = visitor.get(link).text
         hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
         shot = make("image/jpeg", hidden["upload"]).content  # the same twice is refused
-        return visitor.http.post(link, data=hidden, files={"file": ("shot.jpg", shot, "image/jpeg")})
+        return visitor.http.post(link, data=hidden, files={"file": (name, shot, "image/jpeg")})
 
 
 Open = Callable[..., Lab]
@@ -183,20 +183,38 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     world.check_books()
 
 
-def test_a_wish_to_be_forgotten_is_kept_for_the_operator(lab: Open) -> None:
-    """It withdraws the consent, and the operator sees who asked."""
+def test_who_deletes_their_data_is_a_stranger(lab: Open) -> None:
+    """At once: their session ends, the operator has nothing left to do, and they may join again as somebody else."""
     here = lab()
     person = here.joined()
-    person.send("/me/delete", "/me")
-    assert "asked to delete your data" in person.get("/me").text
+    assert person.send("/me/delete", "/me").status_code == 303
+    assert person.get("/me").headers["location"] == "/join"
     operator = here.browser()
     assert operator.sign_in("operator").status_code == 303
     page = operator.get("/console/people").text
-    (record,) = here.records()
-    assert record["worker_id"] in page
-    assert record["withdrawn_at"] is not None
     assert f"{here.service.url}/join" in page
     assert 'class="qr"' in page
+    assert person.send("/join", "/join", **BOXES).status_code == 303
+    (before, after) = here.records()
+    assert before["worker_id"] != after["worker_id"]
+    assert (before["withdrawn_at"] is None, after["withdrawn_at"]) == (False, None)
+    assert before["worker_id"] not in page
+
+
+def test_a_wish_of_an_older_server_is_fulfilled(lab: Open) -> None:
+    """It only wrote down who wanted their data deleted: the next start does it."""
+    with ExitStack() as running:
+        before = lab(running)
+        person = before.joined()
+    (record,) = before.records()
+    with closing(sqlite3.connect(before.folder / FILE)) as rows:
+        rows.execute("INSERT INTO erasures VALUES (?, 1, NULL)", (record["worker_id"],))
+        rows.commit()
+    here = lab()
+    again = here.browser()
+    again.http.cookies.update(person.http.cookies)
+    assert again.get("/me").headers["location"] == "/join"
+    assert here.service.access.erasures() == []
 
 
 def test_a_new_version_asks_again(lab: Open, tmp_path: Path) -> None:

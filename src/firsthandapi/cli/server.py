@@ -145,6 +145,38 @@ def checkpoint(folder: Folder) -> None:
     typer.echo(f"Copy {folder} now.")
 
 
+@app.command()
+def erase(
+    folder: Folder,
+    worker: Annotated[
+        str | None, typer.Option(metavar="ID", help="Everything that this worker has sent, wkr_….")
+    ] = None,
+    file: Annotated[str | None, typer.Option(metavar="ID", help="This file, file_….")] = None,
+) -> None:
+    """Erase a file, or everything that a worker has sent, for good.
+
+    Bytes, names, thumbnails, and what reviewers wrote go. What was paid and
+    charged stays, and so does the record of consent, without a name. Buyers see
+    the files as withdrawn. The server may be running: then it does the work.
+
+    Example: firsthandapi server erase photos --worker wkr_…
+    """
+    from firsthandapi.server.pages.serve.erasing import SUBJECT
+    from firsthandapi.server.pages.serve.service import erase as erase_in
+
+    subject = worker or file or ""
+    kind = "wkr_" if file is None else "file_"
+    if not SUBJECT.fullmatch(subject) or not subject.startswith(kind) or None not in (worker, file):
+        raise ConfigurationError("nothing was erased: pass the id of one, as --worker wkr_… or --file file_…")
+    with _access(folder) as access:
+        is_done = erase_in(folder, access, subject)
+    if not is_done:
+        raise ConfigurationError(
+            f"{subject} is not erased yet: the running server tries again until it is done; look at its log"
+        )
+    typer.echo(f"Erased {subject}.")
+
+
 def _as_json(token: Token) -> dict[str, object]:
     return {
         "id": token.id,

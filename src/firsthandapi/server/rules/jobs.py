@@ -295,6 +295,15 @@ class Jobs:
         if not job.account.is_sandbox:
             job.escrow = job.account.book.pay(job.escrow, job.price, at)
 
+    def give_up(self, submission: Submission, at: float, reason: str) -> None:
+        """Reject a submission that waits, unseen: its slots are free again. Any other stays as it is."""
+        job = submission.job
+        if submission.status in ("pending_score", "retry_pending"):
+            job.pending -= len(submission.files)
+            self._reject(submission, reason, at)
+            self._refresh_status(job, at)
+            self.workforce.slots_freed(job, len(submission.files), at)
+
     def withdraw(self, file: File, at: float) -> None:
         """Withdraw an approved file; its payment stays."""
         job = file.submission.job

@@ -1,7 +1,16 @@
 """The state of a service in SQLite, with the files beside it."""
 
 from .damage import is_damage, not_kept
-from .opening import DATABASE, FILES, checkpoint, create_for_owner, explained, flush_for_good, open_world
+from .opening import (
+    DATABASE,
+    FILES,
+    checkpoint,
+    create_for_owner,
+    explained,
+    flush_for_good,
+    open_world,
+    reading,
+)
 
 __all__ = [
     "DATABASE",
@@ -13,4 +22,5 @@ __all__ = [
     "is_damage",
     "not_kept",
     "open_world",
+    "reading",
 ]

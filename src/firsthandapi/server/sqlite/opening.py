@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,7 @@ def checkpoint(directory: Path) -> None:
     Raises:
         ConfigurationError: the folder keeps no service, or the database is busy or damaged.
     """
-    path = directory / DATABASE
-    if not path.is_file():
-        raise ConfigurationError(f"{directory} keeps no service: it contains no {DATABASE}; check the path")
+    path = _database(directory)
     try:
         with contextlib.closing(_connected(path)) as connection:
             (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -105,6 +104,32 @@ def checkpoint(directory: Path) -> None:
         raise explained(path, error) from None
     if is_busy:
         raise ConfigurationError(f"{path} is busy: another program reads it; try again")
+
+
+@contextlib.contextmanager
+def reading(directory: Path) -> Generator[Callable[..., list[Any]]]:
+    """Queries over a folder that keeps a service. A server may be running; nothing is changed.
+
+    Args:
+        directory: the folder.
+
+    Raises:
+        ConfigurationError: the folder keeps no service, or the database is busy or damaged.
+    """
+    path = _database(directory)
+    try:
+        with contextlib.closing(_connected(path)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            yield lambda sql, *values: connection.execute(sql, values).fetchall()
+    except sqlite3.Error as error:
+        raise explained(path, error) from None
+
+
+def _database(directory: Path) -> Path:
+    path = directory / DATABASE
+    if not path.is_file():
+        raise ConfigurationError(f"{directory} keeps no service: it contains no {DATABASE}; check the path")
+    return path
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -229,6 +229,15 @@ class File:
         return self.source.details().annotations if self.annotations is None else self.annotations
 
     @property
+    def is_erased(self) -> bool:
+        """Whether the bytes, and what described them, are gone for good; the id and what was paid stay."""
+        return not self.facts().sha256
+
+    def erase(self, emptied: Source) -> None:
+        """Forget what the file was."""
+        self.source, self.original_filename, self.annotations, self._facts = emptied, "", None, None
+
+    @property
     def etag(self) -> str:
         """A strong entity tag."""
         return f'"{self.facts().sha256[:32]}"'

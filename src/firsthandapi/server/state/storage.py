@@ -155,6 +155,11 @@ class Stored:
         """Device, region, time, and annotations."""
         return self._details
 
+    def emptied(self) -> Stored:
+        """What is left of it once its bytes are erased: nothing but when it was made."""
+        nothing = Details(self._details.captured_at, {}, None, None)
+        return Stored(self.storage, self.name, Facts(0, "", None, None, None), nothing)
+
 
 class MemoryStorage:
     """Files in memory."""

@@ -46,6 +46,8 @@ _DONE = {
     "revoked": "Revoked: it opens nothing any more.",
     "rejected": "Rejected: what waited for a review takes no slot any more.",
     "booked": "The credits are booked.",
+    "erased": "Erased, for good.",
+    "erasing": "Not everything could be erased yet. The server tries again until it is done.",
 }
 # What differs each time that a page is made: the time, and the name of the next upload.
 _PASSING = re.compile(r'<p class="now".*?</p>|name="upload" value="\w*"', re.DOTALL)
@@ -192,7 +194,7 @@ class Face:
             found = submission or self.world.state.submissions.get(request.path_params["submission"])
             files = () if found is None else found.files
             file = next((each for each in files if each.id == request.path_params["file"]), None)
-        if file is None:
+        if file is None or file.is_erased:
             raise no_page()
         response = await self._thumbnail(request, file) or file_response(request, file)
         response.headers.update(browsers.MEDIA_HEADERS)

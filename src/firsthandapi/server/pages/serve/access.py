@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS sessions (
     hash BLOB PRIMARY KEY, token TEXT NOT NULL REFERENCES tokens (id), ends_at REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+-- What is to be erased: a worker, or a file.
+CREATE TABLE IF NOT EXISTS erasures (worker_id TEXT PRIMARY KEY, asked_at REAL NOT NULL, done_at REAL);
 """
 _COLUMNS = "id, role, name, created_at, used_at, revoked_at"
 
@@ -259,6 +261,62 @@ class Access:
         """End a session."""
         with self._used() as rows:
             rows.execute("DELETE FROM sessions WHERE hash = ?", (_hash(session),))
+
+    # --- erasing ----------------------------------------------------------------------------------------
+
+    def wish(self, subject: str, at: float, by: str) -> None:
+        """Write down that a worker or a file is to be erased. The server sees it, or its next start."""
+        with self.transaction() as rows:
+            activity.note(rows, "erasure.asked", at, by, subject)
+            rows.execute(
+                "INSERT INTO erasures VALUES (?, ?, NULL) "
+                "ON CONFLICT (worker_id) DO UPDATE SET asked_at = excluded.asked_at, done_at = NULL",
+                (subject, at),
+            )
+
+    def wishes(self, subject: str) -> bool:
+        """Whether this is still to be erased."""
+        return any(subject == each for each, _ in self.erasures())
+
+    def erasures(self) -> list[tuple[str, float]]:
+        """What is still to be erased, and since when."""
+        return self.look("SELECT worker_id, asked_at FROM erasures WHERE done_at IS NULL ORDER BY asked_at")
+
+    def fulfill(self, subject: str, asked_at: float, at: float) -> None:
+        """Note that something is erased, unless it was asked for again."""
+        with self.transaction() as rows:
+            rows.execute(
+                "UPDATE erasures SET done_at = ? WHERE worker_id = ? AND asked_at = ?",
+                (at, subject, asked_at),
+            )
+            activity.note(rows, "erasure.done", at, "server", subject)
+
+    def is_person(self, worker: str) -> bool:
+        """Whether somebody has, or had, a token with this worker's id."""
+        return bool(self.look("SELECT 1 FROM tokens WHERE substr(id, 5) = substr(?, 5)", worker))
+
+    def forget(self, worker: str, at: float) -> None:
+        """Forget who a worker was: no name, no session, no token that opens anything, and no consent that holds.
+
+        The token of a reviewer or an operator is for more than work: it keeps its name until it is revoked.
+        """
+        with self.transaction() as rows:
+            rows.execute(
+                "UPDATE tokens SET name = '', hash = ?, used_at = NULL, revoked_at = coalesce(revoked_at, ?) "
+                "WHERE substr(id, 5) = substr(?, 5) AND (role = 'worker' OR revoked_at IS NOT NULL)",
+                (secrets.token_bytes(32), at, worker),
+            )
+            rows.execute("DELETE FROM sessions WHERE token = ?", (worker,))
+            if rows.execute("SELECT 1 FROM sqlite_master WHERE name = 'consents'").fetchone():
+                rows.execute(
+                    "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL",
+                    (at, worker),
+                )
+
+    def compact(self) -> None:
+        """Write the database anew: its pages still contain what was deleted or replaced."""
+        with self._lock:
+            self._rows.execute("VACUUM")
 
     # --- forms ------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from firsthandapi.server.rules.world import World
 from firsthandapi.server.state.keeping import NotKeptError
 
 from .access import Access
+from .erasing import Eraser
 from .health import HEALTH, METRICS, Health
 from .joining import Joining
 from .limits import Limits
@@ -60,6 +61,7 @@ class Site:
         world: the rules and the state.
         access: the tokens.
         jury: scores submissions.
+        eraser: erases what people wish to be erased.
         url: the address by which people reach the server, without a slash at the end.
         public: the same address if other machines reach it, else None.
         style: how webhooks are signed.
@@ -73,6 +75,7 @@ class Site:
         world: World,
         access: Access,
         jury: Jury,
+        eraser: Eraser,
         *,
         url: str,
         public: str | None,
@@ -90,7 +93,7 @@ class Site:
         self._public = public
         self._statuses: Counter[int] = Counter()
         self._health = Health(self.reception, folder, self._statuses)
-        operating = Operating(self.reception)
+        operating = Operating(self.reception, eraser)
         self._console = Console(
             self.reception, log=self.log, style=style, pages=operating.pages, forms=operating.forms
         )
@@ -104,7 +107,7 @@ class Site:
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]
         if study is not None and self.reception.consents is not None:
-            routes += Joining(self.reception, study, self.reception.consents).routes()
+            routes += Joining(self.reception, study, self.reception.consents, eraser).routes()
         if folder is not None:
             routes += Resuming(self.reception, working, folder / "uploading").routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.

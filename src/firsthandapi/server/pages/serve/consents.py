@@ -29,7 +29,6 @@ CREATE TRIGGER IF NOT EXISTS consents_are_fixed BEFORE UPDATE OF consent_id, wor
     notice_sha256, language, purposes, license, assurances, controller, retention, given_at, mechanism ON consents
 BEGIN SELECT RAISE(ABORT, 'consents are kept as they were given'); END;
 CREATE TABLE IF NOT EXISTS notices (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS erasures (worker_id TEXT PRIMARY KEY, asked_at REAL NOT NULL, done_at REAL);
 """
 _CURRENT = """
 SELECT consent_id, license FROM consents WHERE worker_id = ? AND notice_version = ? AND withdrawn_at IS NULL
@@ -102,21 +101,14 @@ class Consents:
             self._give(rows, worker, language, at)
             return begin_session(rows, worker, at, JOINED_SECONDS)
 
-    def withdraw(self, worker: str, at: float, *, erase: bool = False) -> None:
-        """Record that somebody withdraws all that they agreed to, and, with `erase`, wants their data deleted."""
+    def withdraw(self, worker: str, at: float) -> None:
+        """Record that somebody withdraws all that they agreed to."""
         with self._access.transaction() as rows:
             rows.execute(
                 "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL",
                 (at, worker),
             )
-            note(rows, "erasure.asked" if erase else "consent.withdrawn", at, worker)
-            if erase:
-                rows.execute("INSERT OR IGNORE INTO erasures VALUES (?, ?, NULL)", (worker, at))
-
-    def erasures(self) -> list[tuple[str, float]]:
-        """Who wants their data deleted, and since when, as far as it is not done."""
-        sql = "SELECT worker_id, asked_at FROM erasures WHERE done_at IS NULL ORDER BY asked_at"
-        return self._access.look(sql)
+            note(rows, "consent.withdrawn", at, worker)
 
     def _is_full(self, rows: sqlite3.Connection, worker: str | None) -> bool:
         most = self._study.max_workers

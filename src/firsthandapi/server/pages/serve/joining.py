@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +18,7 @@ from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state.model import Job, Submission
 
 from .consents import JOINED_SECONDS, Consents, FullError
+from .erasing import SUBJECT, Eraser
 from .reception import ME, Reception, SignInNeeded, local_path, worker_id
 from .speaking import direction, name_of
 from .study import LOGOS, Assurance, Study
@@ -55,10 +57,12 @@ class Joining:
         reception: knows who asks.
         study: what they join.
         consents: what they agreed to.
+        eraser: erases what they wish to be erased.
     """
 
-    def __init__(self, reception: Reception, study: Study, consents: Consents) -> None:
+    def __init__(self, reception: Reception, study: Study, consents: Consents, eraser: Eraser) -> None:
         self._reception = reception
+        self._eraser = eraser
         self._study = study
         self._consents = consents
         self._world = reception.world
@@ -70,6 +74,7 @@ class Joining:
         yield Route(ME, self._me, methods=["GET"])
         yield Route(f"{ME}/withdraw", self._withdraw, methods=["POST"])
         yield Route(f"{ME}/delete", self._delete, methods=["POST"])
+        yield Route(f"{ME}/deleted/{{worker}}", self._deleted, methods=["GET"])
         yield Route("/study/logo", self._logo, methods=["GET"])
 
     # --- joining ----------------------------------------------------------------------------------------
@@ -165,7 +170,6 @@ class Joining:
                 earned=sum(each.job.price for each, _, file in sent if file.approved),
                 statuses={each: words(status) for each, status in _STATUSES.items()},
                 consent=self._consents.of(worker),
-                asked=any(worker == each for each, _ in self._consents.erasures()),
             )
 
     def _work(self, worker: str) -> Iterable[_Work]:
@@ -180,19 +184,28 @@ class Joining:
             if own or not job.is_terminal:
                 yield _Work(job, self._reception.links.path(job), own)
 
-    async def _withdraw(self, request: Request) -> Response:
-        return await self._leave(request, erase=False)
-
     async def _delete(self, request: Request) -> Response:
-        return await self._leave(request, erase=True)
+        """Erase everything that somebody has sent, and who they are."""
+        worker = self._worker(request)
+        await self._reception.form(request)
+        self._eraser.ask(worker, worker)
+        await asyncio.to_thread(self._eraser.run)  # what fails is tried again without them
+        return self._reception.go(f"{ME}/deleted/{worker}")
 
-    async def _leave(self, request: Request, *, erase: bool) -> Response:
+    async def _deleted(self, request: Request) -> Response:
+        """What is left, for whoever is unknown now: the id by which they are paid."""
+        number = request.path_params["worker"]
+        if not SUBJECT.fullmatch(number):
+            raise no_page()
+        return self._reception.page(request, "deleted.html", number=number, study=self._study)
+
+    async def _withdraw(self, request: Request) -> Response:
         """Withdraw what somebody agreed to: approved files are withdrawn, those that wait are rejected; pay stands."""
         worker = self._worker(request)
         await self._reception.form(request)
         at = self._world.clock.now()
         # First the consent: were the rest lost, nothing new would be taken, and a second click repeats it.
-        self._consents.withdraw(worker, at, erase=erase)
+        self._consents.withdraw(worker, at)
         with self._world.lock:
             for each in self._work(worker):
                 for submission in each.own:

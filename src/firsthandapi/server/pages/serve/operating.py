@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +18,7 @@ from firsthandapi.server.state.model import SCOPES, Job, Organization, Submissio
 
 from .access import MAX_NAME, ROLES, Role, Visitor
 from .activity import KINDS, Activity
+from .erasing import SUBJECT, Eraser
 from .links import qr_code
 from .reception import JOIN, ME, Reception
 
@@ -36,10 +38,12 @@ class Operating:
 
     Args:
         reception: sign-in, forms, and templates.
+        eraser: erases files, and what people have sent.
     """
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: Reception, eraser: Eraser) -> None:
         self._reception = reception
+        self._eraser = eraser
         self._world = reception.world
         self._activity = Activity(reception.access.look, self._audit)
         self.pages: dict[str, Page] = {
@@ -55,6 +59,7 @@ class Operating:
             "/keys": self._create_key,
             "/keys/{id}/revoke": self._revoke_key,
             "/credits": self._add_credits,
+            "/erase": self._erase,
         }
 
     def routes(self) -> Iterable[Route]:
@@ -112,7 +117,7 @@ class Operating:
                 join_url=where,
                 join_qr=None if consents is None else qr_code(where),
                 joined=0 if consents is None else consents.count(),
-                erasures=[] if consents is None else consents.erasures(),
+                erasures=self._reception.access.erasures(),
                 **still,
             )
 
@@ -206,6 +211,15 @@ class Operating:
                     self._world.accounts.revoke_key(key, self._who(request), self._world.clock.now())
                     return f"{PREFIX}/people?done=revoked#keys"
         raise no_page()
+
+    async def _erase(self, request: Request, fields: dict[str, str]) -> str:
+        subject = fields.get("subject", "")
+        if not SUBJECT.fullmatch(subject) or not self._eraser.is_known(subject):
+            words = "No person and no file has this id. The id of a person is wkr_…, that of a file file_…."
+            raise PageError(404, words, "Not found")
+        self._eraser.ask(subject, self._who(request))
+        is_done = await asyncio.to_thread(self._eraser.run)
+        return f"{PREFIX}/people?done={'erased' if is_done else 'erasing'}#erase"
 
     # --- credits ----------------------------------------------------------------------------------------
 

@@ -138,6 +138,8 @@ class Reception(Face):
             SignInNeeded: they have not agreed, or not any more.
         """
         if self.consents is None:
+            if self.access.name_of(worker) == "":  # they were erased while their file came
+                raise SignInNeeded
             return {}
         found = self.consents.of(worker)
         if found is None:

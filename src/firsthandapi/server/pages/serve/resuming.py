@@ -269,6 +269,7 @@ class Resuming:
         """Submit a file that is complete, and those of its group, once they all are."""
         if part.is_done:
             return
+        self._find(request)  # whoever sends may have been erased meanwhile
         parts = [part]
         if part.group is not None:
             parts = [each for each in self._parts.values() if _is_with(each, part) and self._is_whole(each)]
@@ -314,7 +315,8 @@ class Resuming:
     def _find(self, request: Request) -> Part:
         worker = self._working.worker(request)
         part = self._parts.get(request.path_params["upload"])
-        if part is None or part.worker != worker:
+        # Its files go first, when its owner is erased.
+        if part is None or part.worker != worker or not (self._folder / f"{part.id}.json").exists():
             raise no_page()
         return part
 

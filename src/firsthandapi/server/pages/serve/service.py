@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from firsthandapi._host import replacing
 from firsthandapi._host.loopback import is_loopback
+from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.contract.text import mask
 from firsthandapi.server.http import reach
@@ -23,7 +25,8 @@ from firsthandapi.server.http.requests import ReceivedRequest
 from firsthandapi.server.http.server import HttpServer
 from firsthandapi.server.rules.jobs import Workforce
 from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import DATABASE, FILES, explained, open_world
+from firsthandapi.server.sqlite import DATABASE, FILES, explained, open_world, reading
+from firsthandapi.server.sqlite.traces import is_known
 from firsthandapi.server.state.keeping import NotKeptError
 from firsthandapi.server.state.model import SCOPES
 from firsthandapi.server.state.storage import BucketStorage, Storage
@@ -31,6 +34,7 @@ from firsthandapi.server.state.storage import BucketStorage, Storage
 from .access import FILE, Access, Role
 from .app import Site
 from .clock import RealClock
+from .erasing import Eraser
 from .scoring import Jury, find_scorer
 from .study import read_study
 
@@ -42,7 +46,7 @@ _NEEDED: tuple[Role, ...] = ("worker", "operator")
 _STARTED = "started"
 
 # The folder for files that are being uploaded to a bucket.
-_UPLOADING = "uploading"
+UPLOADING = "uploading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Service:
         if scorer is not None:
             find_scorer(scorer)
         bucket = (
-            None if storage is None else BucketStorage(storage, folder / _UPLOADING)
+            None if storage is None else BucketStorage(storage, folder / UPLOADING)
         )  # refuses an invalid URL before it is stored
         # A refused start leaves nothing behind, so checks that do not need the folder come first.
         if public is not None and not (folder / FILE).is_file():
@@ -160,10 +164,13 @@ class Service:
             self.access.settled(_STARTED, "yes")
             self.jury = Jury(self.world, scorer, scorer_seconds)
             self.world.jobs.jury = self.jury
+            days = None if self.study is None else self.study.retention_days.rejected
+            self.eraser = Eraser(self.world, self.access, folder / UPLOADING, days)
             self.site = Site(
                 self.world,
                 self.access,
                 self.jury,
+                self.eraser,
                 url=self.url,
                 public=public,
                 on_request=on_request,
@@ -175,6 +182,7 @@ class Service:
             if sandbox is not None:
                 self.world.jobs.workforce = sandbox(self.world)
             self._resume()
+            self.eraser.run()
         except BaseException as error:
             self._undo.close()
             if is_new and not is_open:
@@ -205,7 +213,7 @@ class Service:
             raise ConfigurationError(
                 f"--storage differs from that of the first start, {kept or 'which is the folder itself'}: leave it out"
             )
-        return chosen or (BucketStorage(kept, folder / _UPLOADING) if kept else None)
+        return chosen or kept_storage(self.access, folder)
 
     @property
     def is_local(self) -> bool:
@@ -272,6 +280,7 @@ class Service:
             self._sender.start()
             self.jury.start()
             self.clock.start()
+            self.eraser.start()
         return self
 
     def stop(self) -> None:
@@ -279,6 +288,7 @@ class Service:
         http, self._http = self._http, None
         if http is not None:
             http.stop()
+            self.eraser.stop()
             self.clock.stop()
             self.jury.stop()
             self._sender.stop()
@@ -304,6 +314,47 @@ class Service:
             return self._given_url
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self.port}"
+
+
+def erase(folder: Path, access: Access, subject: str, *, seconds: float = 60.0) -> bool:
+    """Erase a worker or a file in a folder: by the server that runs there, or without one, here.
+
+    Args:
+        folder: the folder.
+        access: its people.
+        subject: the id.
+        seconds: how long a running server may take.
+
+    Returns:
+        Whether it is erased; otherwise a running server goes on.
+
+    Raises:
+        ConfigurationError: there is no such worker or file, or the folder is damaged.
+    """
+    with reading(folder) as query:
+        if not access.is_person(subject) and not is_known(query, subject):
+            raise ConfigurationError(f"nothing was erased: {folder} has no {subject}; check the id")
+    clock = RealClock()
+    access.wish(subject, clock.now(), "command line")
+    lock, until = FolderLock(folder), time.monotonic() + seconds
+    while access.wishes(subject):
+        if lock.acquire():
+            lock.release()
+            world = open_world(folder, clock, storage=kept_storage(access, folder))
+            try:
+                return Eraser(world, access, folder / UPLOADING).run()
+            finally:
+                world.close()
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def kept_storage(access: Access, folder: Path) -> Storage | None:
+    """The storage that the first start chose; None for the folder itself."""
+    url = access.settled("storage", "")
+    return BucketStorage(url, folder / UPLOADING) if url else None
 
 
 def _no_tokens(folder: Path, missing: Iterable[Role], needed: Iterable[Role]) -> ConfigurationError:

@@ -257,6 +257,7 @@ class Working:
                 for each, upload in zip(sent, uploads, strict=True)
             ]
             with self._world.lock:
+                self._reception.granted(worker)  # which they may have withdrawn meanwhile
                 done = self._known(job, worker, fields["upload"])
                 if done is not None:  # the same upload arrived twice, and the other was faster
                     for upload in uploads:

@@ -1,0 +1,163 @@
+"""Erasing: a file, or everything that a person has sent, bytes and words alike. Pay and charges stand.
+
+A wish is a row in the database of people, which stays until it is fulfilled: after a crash, at the next start. A page,
+and a command beside a running server, write the same row. Every step may be done twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from firsthandapi._host import replacing
+from firsthandapi.server.contract.text import said
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.sqlite import traces
+from firsthandapi.server.sqlite.kept import KeptState
+from firsthandapi.server.state.model import File, Submission
+from firsthandapi.server.state.state import DAY
+from firsthandapi.server.state.storage import Stored
+
+from .access import Access
+
+SUBJECT = re.compile(r"(wkr|file)_[0-9A-Z]{26}")
+ERASED = said("The files were erased at the wish of the person who sent them.")
+# How soon a wish is seen that another process wrote, and how soon one is tried again that failed.
+_LOOK_SECONDS, _RETRY_SECONDS = 0.5, 60.0
+_log = logging.getLogger("firsthandapi.serve")
+
+
+class Eraser:
+    """Fulfills wishes to erase, and erases rejected files when their time is over.
+
+    Args:
+        world: the rules and the state, which is kept.
+        access: the people, and the wishes.
+        uploading: the folder of uploads in pieces.
+        rejected_days: after how many days rejected files are erased; None for never.
+    """
+
+    def __init__(
+        self, world: World, access: Access, uploading: Path, rejected_days: int | None = None
+    ) -> None:
+        if not isinstance(world.state, KeptState):
+            raise TypeError("nothing is erased from a state that is not kept")
+        self._world = world
+        self._state = world.state
+        self._access = access
+        self._uploading = uploading
+        self._rejected_days = rejected_days
+        self._next_sweep = 0.0
+        self._turn = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Watch from now on."""
+        self._thread = threading.Thread(target=self._watch, name="firsthandapi-eraser", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, after what is being erased."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        wait = _LOOK_SECONDS
+        while not self._stopping.wait(wait):
+            wait = _LOOK_SECONDS if self.run() else _RETRY_SECONDS
+
+    def ask(self, subject: str, by: str) -> None:
+        """Write a wish down: of a worker or a file, by its id, and who wishes it."""
+        self._access.wish(subject, self._world.clock.now(), by)
+
+    def is_known(self, subject: str) -> bool:
+        """Whether there is such a worker or file."""
+        return self._access.is_person(subject) or traces.is_known(self._state.query, subject)
+
+    def run(self) -> bool:
+        """Do all that is to be done now. Returns whether it is done; what failed is tried again later."""
+        with self._turn:
+            try:
+                self._run()
+            except Exception:
+                _log.exception("what should be erased could not be erased yet: the server tries again")
+                return False
+        return True
+
+    def _run(self) -> None:
+        now, wishes = self._world.clock.now(), self._access.erasures()
+        rejected: list[File] = []
+        if self._rejected_days is not None and now >= self._next_sweep:
+            with self._world.lock:
+                rejected = traces.rejected_by(self._state, now - self._rejected_days * DAY)
+        for subject, _ in wishes:
+            self._erase(subject, now)
+        self._empty(rejected)
+        if wishes or rejected:
+            traces.compact(self._state)
+            self._access.compact()
+        for subject, asked_at in wishes:
+            self._access.fulfill(subject, asked_at, now)
+        if now >= self._next_sweep:
+            self._next_sweep = now + DAY
+
+    def _erase(self, subject: str, at: float) -> None:
+        is_person = subject.startswith("wkr_")
+        if is_person:
+            self._access.forget(subject, at)  # first: from here on, nothing new comes
+            self._drop_parts(subject)
+        with self._world.lock:
+            if is_person:
+                sent = traces.sent_by(self._state, subject)
+                files = [file for each in sent for file in each.files]
+            else:
+                found = traces.file_of(self._state, subject)
+                files = [] if found is None else [found]
+                sent = [each.submission for each in files]
+            for each in sent:
+                self._let_go(each, files, at)
+            for event in [*traces.events_about(self._state, subject)]:
+                event.body = _without_words(event.body)
+            traces.forget_replies(self._state, [subject, *(file.id for file in files)])
+        self._empty(files)
+
+    def _let_go(self, submission: Submission, files: Iterable[File], at: float) -> None:
+        """Take away what people see of a submission: what waits leaves its slot, what is approved is withdrawn."""
+        self._world.jobs.give_up(submission, at, ERASED)
+        for file in submission.files:
+            if file in files and file.approved and not file.withdrawn:
+                self._world.jobs.withdraw(file, at)
+        submission.reasoning = submission.reasoning and ERASED
+        submission.location = None
+
+    def _empty(self, files: Iterable[File]) -> None:
+        """Remove the bytes first: after a crash, the row still says where they are."""
+        for file in files:
+            if isinstance(file.source, Stored) and not file.is_erased:
+                self._state.storage.remove(file.source.name)
+                with self._world.lock:
+                    file.erase(file.source.emptied())
+
+    def _drop_parts(self, worker: str) -> None:
+        for path in self._uploading.glob("upload_*.json"):
+            try:
+                is_theirs = json.loads(path.read_bytes())["worker"] == worker
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if is_theirs:
+                replacing.remove(path)  # in this order: a start removes bytes of which nothing is known
+                replacing.remove(path.with_suffix(".bytes"))
+
+
+def _without_words(body: bytes) -> bytes:
+    """The payload of an event, without what a reviewer wrote; the ids stay, since pay and charges refer to them."""
+    event = json.loads(body)
+    if event["data"].get("ai_reasoning") is not None:
+        event["data"]["ai_reasoning"] = ERASED
+    return json.dumps(event, separators=(",", ":")).encode()

@@ -1,0 +1,68 @@
+"""Where a person's files have left traces in the database, and how the last of them goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from firsthandapi.server.state.keeping import NotKeptError
+from firsthandapi.server.state.model import Event, File, Submission
+
+from .tables import TABLES
+
+if TYPE_CHECKING:
+    from .kept import KeptState
+
+_REJECTED = """
+SELECT files.id FROM submissions JOIN files ON files.submission = submissions.id
+WHERE submissions.status = 'rejected' AND coalesce(submissions.scored_at, submissions.submitted_at) <= ?
+    AND json_extract(files.source, '$.sha256') <> ''
+"""
+
+
+def is_known(query: Callable[..., list[Any]], subject: str) -> bool:
+    """Whether there is a file with this id, or a file of a worker with this id."""
+    sql = "SELECT 1 FROM files WHERE id = ? UNION ALL SELECT 1 FROM submissions WHERE worker_id = ? LIMIT 1"
+    return bool(query(sql, subject, subject))
+
+
+def file_of(state: KeptState, file_id: str) -> File | None:
+    """The file with this id, whatever became of it."""
+    found: File | None = state.find(TABLES["files"], file_id)
+    return found
+
+
+def sent_by(state: KeptState, worker: str) -> list[Submission]:
+    """All that a worker has sent."""
+    found = state.query("SELECT id FROM submissions WHERE worker_id = ? ORDER BY position", worker)
+    return [state.load(TABLES["submissions"], id) for (id,) in found]
+
+
+def events_about(state: KeptState, subject: str) -> Iterable[Event]:
+    """The events whose payload names a worker, or a file."""
+    found = state.query("SELECT id FROM events WHERE instr(body, ?)", subject.encode())
+    return (state.load(TABLES["events"], id) for (id,) in found)
+
+
+def rejected_by(state: KeptState, at: float) -> list[File]:
+    """The files that were rejected at this time or before, and are not erased."""
+    return [state.load(TABLES["files"], id) for (id,) in state.query(_REJECTED, at)]
+
+
+def forget_replies(state: KeptState, ids: Iterable[str]) -> None:
+    """Forget the responses that were kept for idempotency keys and name one of these ids."""
+    for each in ids:
+        state.query("DELETE FROM replies WHERE instr(body, ?)", each.encode())
+
+
+def compact(state: KeptState) -> None:
+    """Write the database anew: pages still contain what was deleted or replaced, and so does the journal.
+
+    Raises:
+        NotKeptError: there is no room for it, or another program reads the database for too long.
+    """
+    with state.lock:
+        state.query("VACUUM")
+        ((is_busy, _, _),) = state.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    if is_busy:
+        raise NotKeptError("another program reads the database")

@@ -1,0 +1,280 @@
+"""Erasing: nothing of a file or a person is left on disk, and the books stand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.pages.serve import service as serving
+from firsthandapi.server.pages.serve.access import FILE
+from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.sqlite import traces
+from firsthandapi.server.state.storage import LocalStorage
+from firsthandapi.testing import make
+
+from .conftest import JOB, Visitor, submit
+from .test_joining import BOXES, Lab
+from .test_study import write
+
+NAME, FILENAME, REASON = "Zanzibar Quux", "kwijibo", "Frobnicated"
+DAY = 86400.0
+
+
+class House:
+    """A study by invitation, a buyer, and a person whose name, files, and verdicts can be found on disk."""
+
+    def __init__(self, folder: Path, stack: ExitStack, **options: Any) -> None:
+        self.folder = folder / "data"
+        self._study = write(folder, join="invited", retention_days={"rejected": 30})
+        self._stack = stack
+        self.time = 0.0
+        self.service = self._opened(**options)
+        assert self.service.first is not None
+        self.key = self.service.first.live
+        self.buyer = stack.enter_context(FirstHandClient(self.key, self.service.url, max_retries=0))
+
+    def _opened(self, **options: Any) -> Service:
+        clock = RealClock(lambda: 1_700_000_000 + self.time)
+        service = Service(self.folder, study=self._study, clock=clock, **options)
+        return self._stack.enter_context(service)
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self.service.stop()
+
+    def again(self) -> Service:
+        """Start it again."""
+        self.service = self._opened()
+        return self.service
+
+    def works(self) -> tuple[Visitor, str]:
+        """A person joins, and has one file approved, one rejected, one to be retried, one waiting, one on its way."""
+        token, secret = self.service.access.create("worker", NAME, self.service.clock.now())
+        person = Visitor(self.service)
+        self._stack.callback(person.http.close)
+        assert person.send("/sign-in", token=secret).status_code == 303
+        assert person.send("/join", "/join", **BOXES).status_code == 303
+        self.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
+        job = self.buyer.jobs.create(**{**JOB, "files_needed": 4})
+        lab = Lab(self.folder, self.service, self._stack)
+        world = self.service.world
+        link = self.service.site.links.path(world.state.jobs[job.id])
+        for stars in (5, 1, 2, None):
+            assert lab.upload(person, link, f"{FILENAME}.jpg").status_code == 303
+            with world.lock:
+                (waiting,) = world.state.waiting()
+                if stars is not None:
+                    world.jobs.score(waiting, world.clock.now(), Verdict([stars], REASON))
+        names = f"filename {_base64(FILENAME)},filetype {_base64('image/jpeg')},job_id {_base64(job.id)}"
+        headers = {"tus-resumable": "1.0.0", "upload-length": "900000", "upload-metadata": names}
+        begun = person.http.post("/uploads", headers={**headers, "origin": self.service.url})
+        assert begun.status_code == 201, begun.text
+        piece = {
+            "tus-resumable": "1.0.0",
+            "upload-offset": "0",
+            "content-type": "application/offset+octet-stream",
+        }
+        sent = person.http.patch(
+            begun.headers["location"], content=make("image/jpeg", "p").content[:300], headers=piece
+        )
+        assert sent.status_code == 204, sent.text
+        return person, token.id
+
+    def file_ids(self, worker: str) -> list[str]:
+        """The files of a person, the approved one first."""
+        with self.service.world.lock:
+            return [f.id for each in traces.sent_by(self.service.world.state, worker) for f in each.files]  # type: ignore[arg-type]
+
+    def found(self, *words: str | bytes) -> list[tuple[str, str]]:
+        """Which of these are anywhere in the folder, in names or in bytes."""
+        needles = [word.encode() if isinstance(word, str) else word for word in words]
+        return [
+            (str(path.relative_to(self.folder)), repr(needle[:20]))
+            for path in self.folder.rglob("*")
+            for needle in needles
+            if needle in str(path).encode() or (path.is_file() and needle in path.read_bytes())
+        ]
+
+    def contents(self) -> list[bytes]:
+        """The bytes of all files, and of those on their way."""
+        return [
+            path.read_bytes()[-200:]
+            for path in self.folder.rglob("*")
+            if path.is_file() and path.name.startswith(("blob_", "upload_")) and path.suffix != ".json"
+        ]
+
+
+def _base64(text: str) -> str:
+    import base64
+
+    return base64.b64encode(text.encode()).decode()
+
+
+Open = Callable[..., House]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Any:
+    """Opens the study."""
+    with ExitStack() as stack:
+        yield lambda **options: House(tmp_path, stack, **options)
+
+
+def _by_the_person(house: House, person: Visitor, worker: str) -> None:
+    left = person.send("/me/delete", "/me")
+    assert (left.status_code, left.headers["location"]) == (303, f"/me/deleted/{worker}")
+    assert worker in person.get(left.headers["location"]).text
+
+
+def _by_the_operator(house: House, person: Visitor, worker: str) -> None:
+    with closing(Visitor(house.service).http) as http:
+        operator = Visitor(house.service)
+        operator.http = http
+        operator.sign_in("operator")
+        done = operator.send("/console/erase", "/console/people", subject=worker)
+        assert done.headers["location"] == "/console/people?done=erased#erase"
+        assert operator.send("/console/erase", "/console/people", subject="wkr_nobody").status_code == 404
+
+
+def _by_command(house: House, person: Visitor, worker: str) -> None:
+    assert serving.erase(house.folder, house.service.access, worker)
+
+
+def _by_command_alone(house: House, person: Visitor, worker: str) -> None:
+    house.stop()
+    access = serving.Access(house.folder / FILE)
+    assert serving.erase(house.folder, access, worker)
+    access.close()
+
+
+@pytest.mark.parametrize("way", [_by_the_person, _by_the_operator, _by_command, _by_command_alone])
+def test_nothing_of_a_person_is_left_on_disk(house: Open, way: Callable[[House, Visitor, str], None]) -> None:
+    """Not a byte of a file, no name, no word of a reviewer; pay, charges, and the record of consent stay."""
+    here = house()
+    person, worker = here.works()
+    contents = here.contents()
+    assert len(contents) == 5
+    assert here.found(NAME, FILENAME, REASON)
+    way(here, person, worker)
+    assert here.found(NAME, FILENAME, REASON, *contents) == []
+    if way is _by_command_alone:
+        here.again()
+    with here.service.world.lock:
+        here.service.world.check_books()
+    with closing(sqlite3.connect(here.folder / FILE)) as rows:
+        ((kept, withdrawn_at),) = rows.execute("SELECT worker_id, withdrawn_at FROM consents")
+    assert (kept, withdrawn_at is not None) == (worker, True)
+    with FirstHandClient(here.key, here.service.url, max_retries=0) as buyer:
+        (job,) = buyer.jobs.list()
+        assert [*buyer.files.list(job.id)] == []
+        statuses = [each.status for each in buyer.submissions.list(job.id)]
+        assert sorted(statuses) == ["approved", "rejected", "rejected", "rejected"]
+        assert here.service.world.state.jobs[job.id].escrow.paid == 50
+    with closing(Visitor(here.service).http) as http:
+        http.cookies.update(person.http.cookies)
+        assert http.get("/me").status_code == 303
+
+
+def test_one_file_is_erased(house: Open) -> None:
+    """The others stay, and so does the person; the pages say that it is erased."""
+    here = house()
+    person, worker = here.works()
+    file_id, other = here.file_ids(worker)[:2]
+    before = {*here.folder.rglob("blob_*")}
+    assert serving.erase(here.folder, here.service.access, file_id)
+    assert len(before - {*here.folder.rglob("blob_*")}) == 1
+    page = person.get("/me").text
+    assert ">Erased</a>" in page
+    assert FILENAME in page
+    with here.service.world.lock:
+        submission = here.service.world.state.submissions.values()
+        first = next(iter(submission))
+        assert (first.files[0].is_erased, first.files[0].id == file_id, other) == (True, True, other)
+    link = here.service.site.links.path(first.job)
+    assert person.get(f"{link}/media/{first.id}/{file_id}").status_code == 404
+    assert person.get(link).status_code == 200
+    assert serving.erase(here.folder, here.service.access, file_id), "a second time changes nothing"
+
+
+def test_what_is_unknown_is_refused(house: Open) -> None:
+    """An id that nobody has is an error, and no wish."""
+    here = house()
+    with pytest.raises(serving.ConfigurationError, match="check the id"):
+        serving.erase(here.folder, here.service.access, f"wkr_{'0' * 26}")
+    assert here.service.access.erasures() == []
+
+
+@pytest.mark.parametrize("step", ["remove", "compact", "fulfill"])
+def test_what_was_stopped_is_finished_at_the_next_start(
+    house: Open, step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever a server dies, a wish stays until nothing is left."""
+    here = house()
+    _, worker = here.works()
+    contents = here.contents()
+
+    def dies(*_: object) -> None:
+        raise OSError("no")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            {"remove": LocalStorage, "compact": traces, "fulfill": serving.Access}[step], step, dies
+        )
+        here.service.access.wish(worker, 1.0, "somebody")
+        assert not here.service.eraser.run()
+        assert "tries again" in caplog.text
+        here.stop()
+    here.again()
+    assert here.service.access.erasures() == []
+    assert here.found(NAME, FILENAME, REASON, *contents) == []
+    here.service.world.check_books()
+
+
+def test_a_buyer_learns_of_it_as_of_any_withdrawal(house: Open, tmp_path: Path) -> None:
+    """Their folder lets go of the file, and nothing that they decide changes what was paid."""
+    here = house()
+    _, worker = here.works()
+    (job,) = here.buyer.jobs.list()
+    dataset = here.buyer.files.download_all(job.id, tmp_path / "bought")
+    (record,) = dataset
+    assert serving.erase(here.folder, here.service.access, worker)
+    here.buyer.files.download_all(job.id, tmp_path / "bought")
+    assert dataset.reconcile(here.buyer).removed == (record.file_name,)
+    assert not [*(tmp_path / "bought" / "data").iterdir()]
+
+
+def test_a_person_without_a_study_is_erased(service: Service, buyer: FirstHandClient, tmp_path: Path) -> None:
+    """They have no token, only files; what comes back from their browser is new."""
+    job = buyer.jobs.create(**JOB)
+    submission = submit(service, job.id, name="kwijibo.jpg")
+    worker = service.world.state.submissions[submission].worker_id
+    assert serving.erase(tmp_path / "data", service.access, worker)
+    assert service.world.state.submissions[submission].status == "rejected"
+    assert not [*(tmp_path / "data" / "files").rglob("blob_*")]
+
+
+def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
+    """After the days that the study says, on the server's clock; the verdict and everything else stay."""
+    here = house()
+    _, worker = here.works()
+    blobs = {*here.folder.rglob("blob_*")}
+    here.time = 29 * DAY
+    here.service.eraser.run()
+    assert {*here.folder.rglob("blob_*")} == blobs
+    here.time = 31 * DAY
+    here.service.eraser.run()
+    assert len(blobs - {*here.folder.rglob("blob_*")}) == 1
+    (job,) = here.buyer.jobs.list()
+    (rejected,) = here.buyer.submissions.list(job.id, status="rejected")
+    assert rejected.ai_reasoning == REASON
+    with here.service.world.lock:
+        sent = traces.sent_by(here.service.world.state, worker)  # type: ignore[arg-type]
+        assert [file.is_erased for each in sent for file in each.files] == [False, True, False, False]
