@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from cli.support import Cli
-from firsthandapi import ConfigurationError
+from firsthandapi import ConfigurationError, FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.jobs import Verdict
+from serve.conftest import JOB, submit
 
 
 @pytest.fixture
@@ -102,3 +104,43 @@ def test_a_damaged_database_of_tokens(cli: Cli, tmp_path: Path) -> None:
         damaged = cli(*command, str(folder))
         assert (damaged.code, damaged.out) == (2, ""), command
         assert "access.db is damaged" in damaged.err
+
+
+def test_erase(cli: Cli, tmp_path: Path) -> None:
+    """A worker is erased beside a server that runs; a wrong id, or none, is one line."""
+    folder = str(tmp_path / "data")
+    with Service(tmp_path / "data") as service:
+        token, _ = service.access.create("worker", "Ana", 0)
+        assert cli("server", "erase", folder, "--worker", token.id).out == f"Erased {token.id}.\n"
+        assert service.access.name_of(token.id) == ""
+    unknown = cli("server", "erase", folder, "--file", f"file_{'0' * 26}")
+    assert (unknown.code, "has no file_0" in unknown.err) == (2, True)
+    for wrong in ((), ("--worker", f"file_{'0' * 26}"), ("--worker", token.id, "--file", f"file_{'0' * 26}")):
+        refused = cli("server", "erase", folder, *wrong)
+        assert (refused.code, "pass the id of one" in refused.err) == (2, True), wrong
+
+
+def test_payouts(cli: Cli, tmp_path: Path) -> None:
+    """A line for each worker who was approved, beside a server that runs; no name becomes a formula."""
+    folder = str(tmp_path / "data")
+    with Service(tmp_path / "data") as service:
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url, max_retries=0) as buyer:
+            job = buyer.jobs.create(**JOB)
+        token, _ = service.access.create("worker", "=Ana, Zoë", 0)
+        world = service.world
+        for worker in (token.id, token.id, None):
+            submission = submit(service, job.id, worker=worker)
+            with world.lock:
+                world.jobs.score(world.state.submissions[submission], 1_700_000_000.5, Verdict([5]))
+        printed = cli("server", "payouts", folder)
+        assert printed.out.splitlines()[:2] == [
+            "worker_id,name,files,cents",
+            f'{token.id},"\'=Ana, Zoë",2,100',
+        ]
+        (_, other) = json.loads(cli("server", "payouts", folder, "--json").out)
+        assert {**other, "worker_id": None} == {"worker_id": None, "name": "", "files": 1, "cents": 50}
+        assert cli("server", "payouts", folder, "--since", "2023-11-15").out == "worker_id,name,files,cents\n"
+    assert cli("server", "payouts", folder, "--until", "2023-11-15").out == printed.out
+    assert "could not use --since" in cli("server", "payouts", folder, "--since", "soon").err
+    assert "keeps no service" in cli("server", "payouts", str(tmp_path)).err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,19 @@ DAY = 86400.0
 class House:
     """A study by invitation, a buyer, and a person whose name, files, and verdicts can be found on disk."""
 
-    def __init__(self, folder: Path, stack: ExitStack, **options: Any) -> None:
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder / "data"
         self._study = write(folder, join="invited", retention_days={"rejected": 30})
         self._stack = stack
         self.time = 0.0
-        self.service = self._opened(**options)
+        self.service = self._opened()
         assert self.service.first is not None
         self.key = self.service.first.live
         self.buyer = stack.enter_context(FirstHandClient(self.key, self.service.url, max_retries=0))
 
-    def _opened(self, **options: Any) -> Service:
+    def _opened(self) -> Service:
         clock = RealClock(lambda: 1_700_000_000 + self.time)
-        service = Service(self.folder, study=self._study, clock=clock, **options)
+        service = Service(self.folder, study=self._study, clock=clock)
         return self._stack.enter_context(service)
 
     def stop(self) -> None:
@@ -63,7 +63,8 @@ class House:
         assert person.send("/sign-in", token=secret).status_code == 303
         assert person.send("/join", "/join", **BOXES).status_code == 303
         self.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
-        job = self.buyer.jobs.create(**{**JOB, "files_needed": 4})
+        wanted: dict[str, Any] = {**JOB, "files_needed": 4}
+        job = self.buyer.jobs.create(**wanted)
         lab = Lab(self.folder, self.service, self._stack)
         world = self.service.world
         link = self.service.site.links.path(world.state.jobs[job.id])
@@ -118,14 +119,14 @@ def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-Open = Callable[..., House]
+Open = Callable[[], House]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Any:
+def house(tmp_path: Path) -> Iterator[Open]:
     """Opens the study."""
     with ExitStack() as stack:
-        yield lambda **options: House(tmp_path, stack, **options)
+        yield lambda: House(tmp_path, stack)
 
 
 def _by_the_person(house: House, person: Visitor, worker: str) -> None:

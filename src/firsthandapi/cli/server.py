@@ -13,7 +13,7 @@ import typer
 
 from firsthandapi.errors import ConfigurationError
 
-from .options import local_folder
+from .options import Since, Until, local_folder
 from .output import Output, command, moment, print_table
 
 if TYPE_CHECKING:
@@ -175,6 +175,39 @@ def erase(
             f"{subject} is not erased yet: the running server tries again until it is done; look at its log"
         )
     typer.echo(f"Erased {subject}.")
+
+
+@command(app)
+def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
+    """Print what each worker has earned, as CSV: worker_id, name, files, cents.
+
+    An approved file is paid, whatever becomes of it later: withdrawn, excluded by
+    the buyer, or erased. --since and --until choose by when it was approved. The
+    server may be running.
+
+    Example: firsthandapi server payouts photos --since 2026-11-01
+    """
+    from firsthandapi.server.contract.text import parse_iso
+    from firsthandapi.server.pages.serve.access import FILE
+    from firsthandapi.server.pages.serve.activity import csv_line
+    from firsthandapi.server.sqlite import reading
+    from firsthandapi.server.sqlite.traces import earned
+
+    try:
+        start, end = parse_iso(since or "1970-01-01"), parse_iso(until or "9999-12-31")
+    except ValueError as error:
+        raise ConfigurationError(f"could not use --since or --until: {error}") from None
+    with reading(folder) as query:
+        found = earned(query, start, end)
+    names: dict[str, str] = {}
+    if (folder / FILE).is_file():
+        with _access(folder) as access:
+            # A reviewer's files carry the same id with the prefix of workers.
+            names = {token.id.partition("_")[2]: token.name for token in access.tokens()}
+    columns = ("worker_id", "name", "files", "cents")
+    rows = [(worker, names.get(worker.partition("_")[2], ""), files, cents) for worker, files, cents in found]
+    lines = [csv_line(columns), *(csv_line(row) for row in rows)]
+    return Output([dict(zip(columns, row, strict=True)) for row in rows], "".join(lines).rstrip("\r\n"))
 
 
 def _as_json(token: Token) -> dict[str, object]:

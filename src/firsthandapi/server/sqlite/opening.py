@@ -120,7 +120,11 @@ def reading(directory: Path) -> Generator[Callable[..., list[Any]]]:
     try:
         with contextlib.closing(_connected(path)) as connection:
             connection.execute("PRAGMA query_only = ON")
-            yield lambda sql, *values: connection.execute(sql, values).fetchall()
+
+            def query(sql: str, *values: Any) -> list[Any]:
+                return connection.execute(sql, values).fetchall()
+
+            yield query
     except sqlite3.Error as error:
         raise explained(path, error) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,33 @@ from .tables import TABLES
 if TYPE_CHECKING:
     from .kept import KeptState
 
+# Rows of the database.
+Query = Callable[..., list[Any]]
+
 _REJECTED = """
 SELECT files.id FROM submissions JOIN files ON files.submission = submissions.id
 WHERE submissions.status = 'rejected' AND coalesce(submissions.scored_at, submissions.submitted_at) <= ?
     AND json_extract(files.source, '$.sha256') <> ''
 """
 
+_EARNED = """
+SELECT submissions.worker_id, count(*), sum(json_extract(jobs.fields, '$.price_per_file_cents'))
+FROM files JOIN submissions ON submissions.id = files.submission JOIN jobs ON jobs.id = submissions.job
+    JOIN accounts ON accounts.id = jobs.account
+WHERE files.approved AND accounts.environment = 'live' AND submissions.scored_at >= ? AND submissions.scored_at < ?
+GROUP BY submissions.worker_id ORDER BY min(submissions.position)
+"""
 
-def is_known(query: Callable[..., list[Any]], subject: str) -> bool:
+
+def earned(query: Query, since: float = 0.0, until: float = math.inf) -> list[tuple[str, int, int]]:
+    """Each worker who was approved in a time, with how many files, and the cents for them.
+
+    What was withdrawn, excluded, or erased after it was approved stays paid.
+    """
+    return query(_EARNED, since, until)
+
+
+def is_known(query: Query, subject: str) -> bool:
     """Whether there is a file with this id, or a file of a worker with this id."""
     sql = "SELECT 1 FROM files WHERE id = ? UNION ALL SELECT 1 FROM submissions WHERE worker_id = ? LIMIT 1"
     return bool(query(sql, subject, subject))

@@ -315,8 +315,8 @@ class Access:
 
     def compact(self) -> None:
         """Write the database anew: its pages still contain what was deleted or replaced."""
-        with self._lock:
-            self._rows.execute("VACUUM")
+        with self._used() as rows:
+            rows.execute("VACUUM")
 
     # --- forms ------------------------------------------------------------------------------------------
 

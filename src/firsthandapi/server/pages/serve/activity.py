@@ -158,13 +158,13 @@ class Activity:
         """The whole log as CSV or as JSON lines."""
         before: str | None = None
         if as_csv:
-            yield _csv(COLUMNS)
+            yield csv_line(COLUMNS)
         while True:
             entries, before = self.page(1000, kind, who, before)
             for entry in entries:
                 row = entry.as_dict()
                 yield (
-                    _csv({**row, "data": json.dumps(row["data"])}.values())
+                    csv_line({**row, "data": json.dumps(row["data"])}.values())
                     if as_csv
                     else f"{json.dumps(row)}\n"
                 )
@@ -203,7 +203,7 @@ def _text(name: str | bytes) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
 
 
-def _csv(values: Iterable[object]) -> str:
+def csv_line(values: Iterable[object]) -> str:
     """A line of CSV. A table's program would take a name that begins like a formula for one."""
     text = io.StringIO()
     cells = ["" if each is None else str(each) for each in values]
