@@ -24,6 +24,7 @@ from firsthandapi.server.http.reading import validate
 from firsthandapi.server.pages.console.face import PageError
 from firsthandapi.server.pages.serve import app, limits, signing_in
 from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite.kept import KeptState
 from firsthandapi.server.state.model import Details, Facts, File
 from firsthandapi.server.state.storage import Stored
@@ -350,7 +351,9 @@ def test_the_console_loads_a_page_of_what_is_kept(
             world.jobs.cancel(world.state.jobs[job_id], "system", now)
         wide = world.jobs.create(account, {**fields, "files_needed": 600}, None, "system", now, "")
         source = Stored(world.state.storage, new_id("blob_", now), Facts(1, "0" * 64, 9, 9, None), _DETAILS)
-        for _ in range(600):
+        for number in range(600):
+            if number == 2:
+                world.jobs.score(wide.submissions[1], now, Verdict([1], None))
             world.jobs.submit(wide, [File(new_id("file_", now), "image/jpeg", source, "a.jpg", now)], now)
         job_id = wide.id
         del wide
@@ -381,6 +384,13 @@ def test_the_console_loads_a_page_of_what_is_kept(
         assert '">Newest</a>' in again
         ids = [set(re.findall(r'<li[^>]* id="(\w+)"', each)) for each in (page, again)]
         assert not ids[0] & ids[1]
+    for path, count in (
+        (f"/console/jobs/{job_id}?status=rejected", 1),
+        ("/console/deliveries?status=failed", 0),
+    ):
+        loaded = 0
+        assert visitor.get(path).text.count('id="sub_' if count else '<li id="dlv_') == count
+        assert loaded < 100, path
 
 
 def test_a_page_that_has_not_changed_costs_a_few_bytes(

@@ -12,11 +12,11 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.state.keeping import DamagedError, NotKeptError
+from firsthandapi.server.state.keeping import DamagedError, Log, NotKeptError
 from firsthandapi.server.state.ledger import Sums
 from firsthandapi.server.state.limits import MemoryReplies, Slot, Stored
 from firsthandapi.server.state.model import Account, File, Job, Organization, Submission
@@ -25,11 +25,13 @@ from firsthandapi.server.state.storage import Storage, Upload
 from firsthandapi.server.state.storage import Stored as StoredFile
 
 from .damage import not_kept
-from .rows import ById, KeysByDigest, Rows, WorkerNames
+from .rows import All, ById, KeysByDigest, Rows, WorkerNames
 from .tables import TABLES, Owned, Table
 
 if TYPE_CHECKING:
     from firsthandapi.server.state.ledger import Book, Lot
+
+T = TypeVar("T")
 
 _log = logging.getLogger("firsthandapi.serve")
 _RETRY_SECONDS = 10.0
@@ -206,10 +208,17 @@ class KeptState(State):
         sql = "SELECT id FROM submissions WHERE job = ? AND worker_id = ? ORDER BY position DESC LIMIT ?"
         return self._each("submissions", sql, job.id, worker, most)
 
-    def jobs_before(self, job_id: str | None) -> Iterator[Job]:
-        """All jobs that were posted before this one, or all of them, the newest first."""
+    def jobs_before(self, job_id: str | None, is_terminal: bool | None = None) -> Iterator[Job]:
+        """All jobs that were posted before this one, or all of them, the newest first: finished ones, or others."""
         jobs = self._jobs.values()
+        if is_terminal is not None:
+            where = f"status {'' if is_terminal else 'NOT '}IN ('completed', 'cancelled')"
+            jobs = All[Job](self, TABLES["jobs"], lambda job: job.is_terminal == is_terminal, where)
         return reversed(jobs) if job_id is None else jobs.before(job_id)
+
+    def having(self, items: Log[T], status: str, before: int) -> Iterator[tuple[int, T]]:
+        """The items with a status and an index below `before`, with their indexes, the latest first."""
+        return cast("Rows[T]", items).having(status, before)
 
     def sums_of(self, account: Account) -> Sums:
         """What the books of an account must add up to: the rows, without loading them."""

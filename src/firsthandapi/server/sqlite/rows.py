@@ -110,6 +110,21 @@ class Rows(Generic[T]):
             raise IndexError("no such item")
         return self._at(index + (self._all() if index < 0 else self._first()))
 
+    def having(self, status: str, before: int) -> Iterator[tuple[int, T]]:
+        """Those with a status before an index, with their indexes, the latest first. No act has changed any."""
+        first, number = self._first(), self.number
+        at = first + before
+        while True:
+            sql = (
+                f"SELECT {number}, {self.table.selected} FROM {self.table.name} WHERE {self._where} AND status = ? "
+                f"AND {number} >= ? AND {number} < ? ORDER BY {number} DESC LIMIT {CHUNK}"
+            )
+            found = self._store.query(sql, *self._whose(), status, first, at)
+            for at, *row in found:
+                yield at - first, self._store.made(self.table, tuple(row))
+            if len(found) < CHUNK:
+                return
+
     def _kept(self) -> int:
         if self._count is None:
             sql = f"SELECT max({self.number}) FROM {self.table.name} WHERE {self._where}"

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from firsthandapi.server.contract.text import new_id
 
@@ -17,6 +17,8 @@ from .ledger import Lot, Sums
 from .limits import MemoryReplies, Replies
 from .model import Account, Delivery, Event, File, Job, Key, Organization, Submission
 from .storage import MemoryStorage, Storage, Upload
+
+T = TypeVar("T")
 
 DAY = 86400.0
 YEAR = 365 * DAY
@@ -136,14 +138,19 @@ class State:
         """The submissions of one worker to a job, the latest first."""
         return islice((each for each in reversed(job.submissions) if each.worker_id == worker), most)
 
-    def jobs_before(self, job_id: str | None) -> Iterator[Job]:
-        """All jobs that were posted before this one, or all of them, the newest first."""
+    def jobs_before(self, job_id: str | None, is_terminal: bool | None = None) -> Iterator[Job]:
+        """All jobs that were posted before this one, or all of them, the newest first: finished ones, or others."""
         jobs = iter(reversed(self.jobs.values()))
         if job_id is not None:
             for job in jobs:
                 if job.id == job_id:
                     break
-        return jobs
+        return (job for job in jobs if is_terminal in (None, job.is_terminal))
+
+    def having(self, items: Log[T], status: str, before: int) -> Iterator[tuple[int, T]]:
+        """The items with a status and an index below `before`, with their indexes, the latest first."""
+        found = ((at, cast("Any", items[at])) for at in range(before - 1, -1, -1))
+        return ((at, item) for at, item in found if item.status == status)
 
     def sums_of(self, account: Account) -> Sums:
         """The sums that the books of an account must match."""

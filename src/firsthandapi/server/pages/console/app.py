@@ -20,7 +20,7 @@ from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.contract.text import iso
 from firsthandapi.server.http.browsers import HEADERS
 from firsthandapi.server.http.deliveries import SignatureStyle
-from firsthandapi.server.http.requests import MAX_REQUESTS, ReceivedRequest, RequestLog
+from firsthandapi.server.http.requests import ReceivedRequest, RequestLog
 from firsthandapi.server.state.keeping import Log, NotKeptError
 from firsthandapi.server.state.model import Account, Job
 
@@ -30,8 +30,6 @@ from .face import LIVE, PREFIX, Face, Form, Page, PageError, no_page, whole
 T = TypeVar("T")
 
 _PER_PAGE = 100
-# Maximum number of items that a filter reads for one page; loading one from disk takes about 70 µs.
-_MOST_LOOKED_AT = 2_000
 _JOBS_IN_LEDGER = 24
 _MAX_STREAMS = 50
 _LOOK_SECONDS = 0.4
@@ -117,10 +115,12 @@ class Console:
             error = PageError(getattr(error, "status", 400), str(error))
         return self._face.refused(request, error)
 
-    def _positions(self, request: Request, items: Log[T]) -> Iterator[tuple[int, T]]:
+    def _positions(self, request: Request, items: Log[T], status: str = "") -> Iterator[tuple[int, T]]:
         """The items before the position in the page's address, newest first, with their positions."""
         most = len(items)
         before = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)
+        if status:
+            return self._world.state.having(items, status, before)
         return ((at, items[at]) for at in range(before - 1, -1, -1))
 
     # --- pages ------------------------------------------------------------------------------------------
@@ -138,14 +138,15 @@ class Console:
     def _jobs(self, request: Request) -> Response:
         status = request.query_params.get("status", "")
         state = self._world.state
-        jobs = ((job.id, job) for job in state.jobs_before(request.query_params.get("before")))
+        is_terminal = {"active": False, "finished": True}.get(status)
+        jobs = state.jobs_before(request.query_params.get("before"), is_terminal)
         return self._face.page(
             request,
             "jobs.html",
             status_filter=status,
             total=len(state.jobs),
             book=self._own().book,
-            **_part(jobs, lambda job: not status or (status == "active") == (not job.is_terminal)),
+            **_part((job.id, job) for job in jobs),
         )
 
     def _found_job(self, request: Request) -> Job:
@@ -157,8 +158,7 @@ class Console:
     def _job(self, request: Request) -> Response:
         job = self._found_job(request)
         status = request.query_params.get("status", "")
-        submissions = self._positions(request, job.submissions)
-        part = _part(submissions, lambda each: status in ("", each.status))
+        part = _part(self._positions(request, job.submissions, status))
         return self._face.page(request, "job.html", section=PREFIX, job=job, status_filter=status, **part)
 
     def _deliveries(self, request: Request) -> Response:
@@ -173,7 +173,7 @@ class Console:
             status_filter=status,
             endpoints=endpoints,
             total=len(deliveries),
-            **_part(self._positions(request, deliveries), lambda each: status in ("", each.status)),
+            **_part(self._positions(request, deliveries, status)),
         )
 
     def _event(self, request: Request) -> Response:
@@ -188,16 +188,11 @@ class Console:
         query = request.query_params
         method, path, outcome = query.get("method", ""), query.get("path", ""), query.get("outcome", "")
         before = whole(query.get("before"), "before", 0, 10**11, 10**11)
-        requests = (
-            (number, (number, each)) for number, each in reversed(self._log.numbered()) if number < before
+        part = _part(
+            (number, (number, each))
+            for number, each in reversed(self._log.numbered())
+            if number < before and method in ("", each.method) and path in each.path and _is(each, outcome)
         )
-
-        def is_chosen(entry: tuple[int, ReceivedRequest]) -> bool:
-            _, each = entry
-            return method in ("", each.method) and path in each.path and _is(each, outcome)
-
-        # All requests are in memory, a few thousand at most, so the filter reads all of them.
-        part = _part(requests, is_chosen, MAX_REQUESTS)
         return self._face.page(request, "requests.html", method=method, path=path, outcome=outcome, **part)
 
     def _request(self, request: Request) -> Response:
@@ -310,21 +305,14 @@ class Console:
         return (*counts, requests, jumped // 5 if clock.speed else jumped, self._face.pulse())
 
 
-def _part(
-    items: Iterable[tuple[object, T]],
-    is_chosen: Callable[[T], bool] = lambda _item: True,
-    most: int | None = None,
-) -> dict[str, Any]:
+def _part(items: Iterable[tuple[object, T]]) -> dict[str, Any]:
     """One page of `items`, newest first. Each item comes with its position for the address of the next page."""
-    found: list[T] = []
-    last: object = None
-    for looked_at, (name, item) in enumerate(items):
-        if len(found) == _PER_PAGE or looked_at == (most or _MOST_LOOKED_AT):
-            return {"items": found, "older": last}
-        last = name
-        if is_chosen(item):
-            found.append(item)
-    return {"items": found, "older": None}
+    found = [*islice(items, _PER_PAGE + 1)]
+    is_more = len(found) > _PER_PAGE
+    return {
+        "items": [item for _, item in found[:_PER_PAGE]],
+        "older": found[_PER_PAGE - 1][0] if is_more else None,
+    }
 
 
 def _account_name(account: Account) -> str:

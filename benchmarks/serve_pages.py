@@ -1,0 +1,183 @@
+"""How long the pages of a server of one's own take over a large folder.
+
+    python benchmarks/serve_pages.py --submissions 100000    # minutes, since the folder is filled first
+    python benchmarks/serve_pages.py --submissions 1000      # seconds
+
+A study with 300 people who sent so many pictures, a tenth of which wait for reviewers; one person has sent 1,000. The
+server and the browser share a process, so the least of a few times is what counts. With `--folder`, the folder stays,
+and is measured as it is the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import random
+import re
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from firsthandapi.server.contract.bodies import JobBody
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.pages.serve.access import begin_session
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.state.model import Details, Facts, File, Job
+from firsthandapi.server.state.storage import Stored
+
+TARGET_MS = 20
+PEOPLE, BUSIEST = 300, 1_000
+MOST_OF_A_JOB = 10_000
+STUDY = """
+name: Street signs of Lagos
+organizer: Example Lab
+contact: signs@example.org
+languages: [en]
+license: CC-BY-4.0
+consent: {version: 1, purposes: [research], text: {en: You agree.}, assurances: [own_work, adult]}
+"""
+
+
+def opened(place: Path) -> Service:
+    """The server over the folder."""
+    study = place / "study.yaml"
+    study.write_text(STUDY, encoding="utf-8")
+    return Service(place / "data", study=study, credit_cents=10**9)
+
+
+def fill(service: Service, count: int) -> None:
+    """So many submissions, in acts of 500."""
+    assert service.site.reception.consents is not None
+    chance, world = random.Random(1), service.world
+    for _ in range(PEOPLE):
+        service.site.reception.consents.join("en", service.clock.now())
+    people = [token.id for token in service.access.tokens() if token.role == "worker"]
+    jobs: list[Job] = []
+    body = {
+        "type": "data_collection",
+        "description": "Photos of street signs in daylight",
+        "files_needed": MOST_OF_A_JOB,
+        "accepted_formats": ["image/jpeg"],
+        "price_per_file_cents": 50,
+    }
+    with world.lock:
+        account = world.state.organizations[0].accounts["live"]
+        world.events.create_endpoint(account, "http://127.0.0.1:9/", None, None, world.clock.now())
+    done = 0
+    while done < count:
+        with world.lock:
+            if done % MOST_OF_A_JOB == 0:
+                fields = JobBody.model_validate(body).model_dump()
+                fields.pop("deadline")
+                jobs.append(world.jobs.create(account, fields, None, "key", world.clock.now(), ""))
+            for number in range(done, min(done + 500, count)):
+                worker = people[0] if number < BUSIEST else chance.choice(people)
+                submission = world.jobs.submit(jobs[-1], [picture(service)], world.clock.now(), worker=worker)
+                if chance.random() < 0.9:
+                    stars = chance.choice((5, 5, 4, 4, 3, 2, 1))
+                    world.jobs.score(submission, world.clock.now(), Verdict([stars], None, actor="reviewer"))
+        done += 500
+
+
+def picture(service: Service) -> File:
+    """A file without bytes: no page reads them."""
+    at = service.clock.now()
+    details = Details(at, {"device_model": "Phone"}, None, None, {"license": "CC-BY-4.0"})
+    facts = Facts(4_000_000, new_id("", at).ljust(64, "0"), 4032, 3024, None)
+    source = Stored(service.world.state.storage, new_id("blob_", at), facts, details)
+    return File(new_id("file_", at), "image/jpeg", source, "photo.jpg", at)
+
+
+def session(service: Service, token: str) -> dict[str, str]:
+    """The header of a browser that has signed in."""
+    with service.access.transaction() as rows:
+        secret = begin_session(rows, token, service.clock.now(), 3600)
+    return {"cookie": f"{service.site.reception.cookies[0]}={secret}"}
+
+
+def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every page, and who asks for it."""
+    state = service.world.state
+    with service.world.lock:
+        first, last = (next(iter(each)) for each in (state.jobs.values(), reversed(state.jobs.values())))
+        link, large = service.site.links.path(first), first.id
+        event = next(reversed(state.events.values())).id if len(state.events) else None
+        waiting = [each.id for each in state.waiting()]
+    operator = session(service, service.access.create("operator", "Ops", service.clock.now())[0].id)
+    for path in (
+        "/console",
+        "/console?status=active",
+        "/console?status=finished",
+        f"/console?before={last.id}",
+        f"/console/jobs/{large}",
+        *(
+            f"/console/jobs/{large}?status={each}"
+            for each in ("approved", "pending_score", "retry_pending", "rejected")
+        ),
+        f"/console/jobs/{large}?before=5000",
+        f"/console/jobs/{large}/link",
+        "/console/deliveries",
+        "/console/deliveries?status=failed",
+        *([] if event is None else [f"/console/events/{event}"]),
+        "/console/requests",
+        "/console/ledger",
+        "/console/log",
+        "/console/log?kind=reviews",
+        "/console/people",
+        "/review",
+        f"/review?at={waiting[len(waiting) // 2]}",
+        "/review/waiting",
+    ):
+        yield path, operator
+    busiest = first.submissions[0].worker_id
+    for path in ("/me", link, f"{link}?retry=sub_0"):
+        yield path, session(service, busiest)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--submissions", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="where; a temporary folder if left out")
+    parser.add_argument("--times", type=int, default=9)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        place: Path = arguments.folder or Path(temporary)
+        place.mkdir(exist_ok=True)
+        if not (place / "data").exists():
+            with opened(place) as service:
+                fill(service, arguments.submissions)
+            with closing(sqlite3.connect(place / "data" / "state.db")) as rows, rows:
+                rows.execute("UPDATE deliveries SET status = 'delivered'")
+        began = time.perf_counter()
+        with opened(place) as service:
+            print(f"{'start':60} {1000 * (time.perf_counter() - began):8.0f} ms")
+            measure(service, arguments.times)
+
+
+def measure(service: Service, times: int) -> None:
+    """Show how long each page takes."""
+    with closing(http.client.HTTPConnection("127.0.0.1", service.port)) as connection:
+        for path, headers in pages(service):
+            taken: list[float] = []
+            body = b""
+            for _ in range(times):
+                began = time.perf_counter()
+                connection.request("GET", path, headers=headers)
+                response = connection.getresponse()
+                body = response.read()
+                taken.append(1000 * (time.perf_counter() - began))
+                assert response.status == 200, (path, response.status, body)
+            shown = re.sub(r"_[0-9A-Z]{26}", "_…", re.sub(r"/w/[\w-]+", "/w/…", path))
+            slow = "" if min(taken) <= TARGET_MS else "  slow"
+            print(
+                f"{shown:60} {min(taken):8.1f} ms, median {statistics.median(taken):.1f}, {len(body):,} bytes{slow}"
+            )
+
+
+if __name__ == "__main__":
+    main()
