@@ -159,7 +159,7 @@ def test_the_main_job_over_tls(public: Public, tmp_path: Path) -> None:
         assert all(cookie.secure for cookie in cookies)
         assert send(worker, path, files={"file": ("a.jpg", large, "image/jpeg")}).status_code == 200
         assert send(reviewer, "/sign-in", token=reviewer_token).url.path == "/review"
-        assert "Approved" in send(reviewer, "/review", **{"stars-0": "5"}).text
+        assert "It counts" in send(reviewer, "/review", **{"stars-0": "5"}).text
         done = client.jobs.get(job.id, wait=30)
         assert done.status == "completed"
         (file,) = client.files.list(job.id)

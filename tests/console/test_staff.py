@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firsthandapi import FirstHandClient
+from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.state.model import File
 from firsthandapi.testing._workers import capture
+from serve.conftest import pass_seconds
 
-from .harness import EVIL, look_at, page_of
+from .harness import EVIL, SHOTS, look_at, page_of, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -104,6 +107,13 @@ def test_every_page_fits_and_is_accessible(
         page.get_by_role("link", name="Next").click()
         page.locator("#waiting", has_text="3 of 3").wait_for()
         look_at(page, "serve-review-hostile", width, scheme)
+        page.locator("#grid-link").click()
+        page.wait_for_url("**view=grid")
+        look_at(page, "serve-review-grid", width, scheme)
+        page.locator("summary", has_text="Filter").click()
+        look_at(page, "serve-review-filter", width, scheme, full_page=False)
+        page.keyboard.press("?")
+        look_at(page, "serve-review-keys", width, scheme, full_page=False)
         page.goto(f"{service.url}/nothing")
         look_at(page, "serve-error", width, scheme)
 
@@ -115,34 +125,82 @@ def turned(page: Page, place: str) -> None:
 
 
 def test_a_reviewer_works_by_keyboard(browser: Browser, service: Service) -> None:
-    """Stars by number, r for the reason, j and k between submissions, Enter to rate, and a look when more comes."""
+    """Stars by number, r for the reason, z to undo, j and k between submissions, Enter to rate, f for full size, g for
+    the grid, ? for the keys; and a look when more comes."""
     with page_of(browser) as page:
+        press = page.keyboard.press
         page.goto(f"{service.url}/review")
         turned(page, "1 of 3")
-        page.keyboard.press("j")
-        turned(page, "2 of 3")
-        page.keyboard.press("k")
+        press("?")
+        page.get_by_role("dialog", name="Keys").wait_for()
+        press("?")
+        press("f")
+        page.get_by_role("dialog", name="Full size").locator("img").wait_for()
+        press("f")
+        assert not page.locator("dialog[open]").count()
+        press("g")
+        page.wait_for_url("**/review?view=grid")
+        turned(page, "3 waiting")
+        press("g")
         turned(page, "1 of 3")
-        page.keyboard.press("r")
+        press("j")
+        turned(page, "2 of 3")
+        press("k")
+        turned(page, "1 of 3")
+        press("r")
         page.keyboard.type("Sharp, 5 of 5")
-        page.keyboard.press("Escape")
-        page.keyboard.press("4")
-        page.keyboard.press("Enter")
-        page.get_by_text("Approved: the worker is paid").wait_for()
+        press("Shift+Enter")
+        page.keyboard.type("4")
+        press("Escape")
+        press("4")
+        press("Enter")
         turned(page, "1 of 2")
-        page.keyboard.press("5")  # the first of two files, then the second
-        page.keyboard.press("1")
-        page.keyboard.press("Enter")
+        press("z")
+        page.get_by_text("Undone: rate it again.").wait_for()
+        turned(page, "1 of 3")
+        press("Enter")
+        turned(page, "1 of 2")
+        press("5")  # the first of two files, then the second
+        press("1")
+        press("Enter")
         turned(page, "1 of 1")
-        page.keyboard.press("1")
-        page.keyboard.press("r")
-        page.keyboard.press("Control+Enter")
+        press("1")
+        press("r")
+        page.keyboard.type("No sign")
+        press("Enter")
         page.get_by_text("Nothing waits for you").wait_for()
+        pass_seconds(service, 10)
         found = [*service.world.state.submissions.values()]
         assert [[file.rating for file in each.files] for each in found] == [[4], [5, 1], [1]]
-        assert found[0].reasoning == "Sharp, 5 of 5"
+        assert [found[0].reasoning, found[2].reasoning] == ["Sharp, 5 of 5\n4", "No sign"]
         submit(service, found[0].job.id, "image/jpeg")
         turned(page, "1 of 1")
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (390, 664), (1280, 720)])
+def test_nothing_is_below_the_fold(browser: Browser, service: Service, width: int, height: int) -> None:
+    """The whole picture, its stars, reason, and button are on the screen, also below an undo, with a duplicate."""
+    with page_of(browser, viewport={"width": width, "height": height}) as page:
+        page.goto(f"{service.url}/review")
+        for _ in range(2):
+            wait_for(page, "document.querySelector('.stage img').complete")
+            for part in (".stage img", ".rate", "#reason", "#send"):
+                box = page.locator(part).first.bounding_box()
+                assert box is not None
+                assert (box["y"] >= 0, box["y"] + box["height"] <= height) == (True, True), (part, box)
+            SHOTS.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=SHOTS / f"serve-review-fold-{width}-{height}.png")
+            first = next(iter(service.world.state.submissions.values()))
+            twin = first.files[0].source
+            with service.world.lock:
+                now = service.world.clock.now()
+                file = File(new_id("file_", now), "image/jpeg", twin, "same.jpg", now)
+                service.world.jobs.submit(first.job, [file], now)
+            page.keyboard.press("4")
+            page.keyboard.press("Enter")
+            page.get_by_role("button", name="Undo").wait_for()
+            page.goto(f"{service.url}/review?at={file.submission.id}")
+            page.get_by_text("Duplicate of").wait_for()
 
 
 def test_without_javascript(browser: Browser, service: Service) -> None:
@@ -152,7 +210,10 @@ def test_without_javascript(browser: Browser, service: Service) -> None:
         page.goto(f"{service.url}/review")
         page.get_by_label("4 stars").check(force=True)
         page.get_by_role("button", name="Rate").click()
-        page.get_by_text("Approved: the worker is paid").wait_for()
+        page.get_by_role("button", name="Undo").click()
+        page.get_by_text("Undone: rate it again.").wait_for()
+        page.get_by_role("button", name="Rate").click()
+        page.get_by_role("button", name="Undo").wait_for()
         page.goto(f"{service.url}/console/people")
         page.get_by_label("Your token").fill(service.first.operator)
         page.get_by_role("button", name="Sign in").click()

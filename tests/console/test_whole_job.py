@@ -14,6 +14,7 @@ from PIL import Image
 
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
+from serve.conftest import pass_seconds
 from server.test_cleaning import SECRET
 
 from .harness import page_of
@@ -76,6 +77,7 @@ def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
                 desk.keyboard.press("4")
                 desk.keyboard.press("Enter")
                 desk.get_by_text("Nothing waits for you").wait_for()
+                pass_seconds(service, 10)
                 phone.evaluate(NOW)
                 phone.get_by_role("img", name="4 of 5 stars").wait_for()
                 phone.get_by_text("This job has ended.").wait_for()

@@ -53,7 +53,8 @@ def test_the_log_says_who_did_what(
     ]
     assert [each for each in found[::-1] if each in first][-len(first) :] == first
     whats = [what for what, who in found if who == ben_id]
-    assert whats == [
+    assert whats.count("review.given") == 3
+    assert [each for each in whats if each != "review.given"] == [
         "submission.rejected",
         "submission.retry_asked",
         "submission.approved",

@@ -116,7 +116,7 @@ def rated(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[st
             def rate(what: str) -> Any:
                 found = sent(service, client, what)
                 ends = time.monotonic() + 60
-                while service.jury.is_taken(found) and time.monotonic() < ends:
+                while service.jury.is_taken(found.id) and time.monotonic() < ends:
                     time.sleep(0.01)
                 return client.submissions.get(found.id), client
 

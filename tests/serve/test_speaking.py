@@ -19,7 +19,17 @@ SERVER = Path(firsthandapi.server.__file__).parent
 SERVE = SERVER / "pages/serve"
 CATALOGUES = sorted(SERVE.glob("languages/*.json"))
 # What only reviewers and operators see, in English.
-STAFF_PAGES = {"checkout", "link", "log", "people", "review"}
+STAFF_PAGES = {
+    "checkout",
+    "link",
+    "log",
+    "people",
+    "review",
+    "review_around",
+    "review_grid",
+    "review_keys",
+    "review_retries",
+}
 STAFF = {"health.py", "operating.py", "reviewing.py"}
 REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}
 
@@ -27,7 +37,7 @@ REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}
 def of_workers() -> Iterator[tuple[str, str]]:
     """The templates of pages for workers; of the frame, what pages of the console do not have for themselves."""
     for path in SERVE.glob("templates/*.html"):
-        if path.stem not in STAFF_PAGES and not path.stem.startswith("job_"):
+        if path.stem not in STAFF_PAGES and not path.stem.startswith(("job_", "review")):
             yield path.name, path.read_text(encoding="utf-8")
     frame = (SERVER / "pages/console/templates/base.html").read_text(encoding="utf-8")
     for start, end in (

@@ -28,6 +28,7 @@ _REASONS = {
     4: said("Good: minor issues only, well executed."),
     5: said("Excellent: fully addresses the job description."),
 }
+NO_RETRY = said("Two stars, and no second attempt.")
 
 
 class Workforce(Protocol):
@@ -95,6 +96,9 @@ class Jobs:
         self._credits = credits
         self.workforce: Workforce = Nobody()
         self.jury: Jury | None = None
+        self.retry_seconds: float | None = (
+            None  # how long a worker may take for a second attempt; None: for ever
+        )
 
     def create(
         self,
@@ -145,6 +149,8 @@ class Jobs:
             self._state.later(deadline, partial(self._deadline, job_id))
         for submission in self._state.waiting():
             self._have_scored(submission, self._state.clock.now())
+        for submission in self._state.retrying():
+            self._end_retry_in_time(submission)
 
     def cancel(self, job: Job, actor: str, at: float) -> None:
         """Cancel a job and refund the rest of its escrow immediately."""
@@ -269,6 +275,7 @@ class Jobs:
             submission.status = "retry_pending"
             self._events.audit(account, "submission.retry_asked", at, actor, _verdict(submission), job)
             self._events.emit(account, "submission.scored", show.submission_event(submission), at)
+            self._end_retry_in_time(submission)
             self.workforce.retry_asked(submission, at)
             return
         job.pending -= len(submission.files)
@@ -286,6 +293,22 @@ class Jobs:
         self._refresh_status(job, at)
         self.workforce.slots_freed(job, len(submission.files) - len(good), at)
 
+    def retry_until(self, submission: Submission) -> float | None:
+        """Until when a submission with two stars can be tried again; None without an end."""
+        if self.retry_seconds is None or submission.scored_at is None:
+            return None
+        return submission.scored_at + self.retry_seconds
+
+    def _end_retry_in_time(self, submission: Submission) -> None:
+        until = self.retry_until(submission)
+        if until is not None:
+            self._state.later(until, partial(self._retry_over, submission.id))
+
+    def _retry_over(self, submission_id: str, at: float) -> None:
+        submission = self._state.submissions.get(submission_id)
+        if submission is not None and submission.status == "retry_pending":
+            self.give_up(submission, at, NO_RETRY)
+
     def _deliver(self, file: File, at: float) -> None:
         job = file.submission.job
         file.approved = True
@@ -295,12 +318,12 @@ class Jobs:
         if not job.account.is_sandbox:
             job.escrow = job.account.book.pay(job.escrow, job.price, at)
 
-    def give_up(self, submission: Submission, at: float, reason: str) -> None:
+    def give_up(self, submission: Submission, at: float, reason: str, actor: str = "system") -> None:
         """Reject a submission that waits, unseen: its slots are free again. Any other stays as it is."""
         job = submission.job
         if submission.status in ("pending_score", "retry_pending"):
             job.pending -= len(submission.files)
-            self._reject(submission, reason, at)
+            self._reject(submission, reason, at, actor)
             self._refresh_status(job, at)
             self.workforce.slots_freed(job, len(submission.files), at)
 

@@ -20,7 +20,7 @@ from firsthandapi.server.state.keeping import DamagedError, Log, NotKeptError
 from firsthandapi.server.state.ledger import Sums
 from firsthandapi.server.state.limits import MemoryReplies, Slot, Stored
 from firsthandapi.server.state.model import Account, File, Job, Organization, Submission
-from firsthandapi.server.state.state import MAX_DELIVERIES, Pending, State, Timekeeper
+from firsthandapi.server.state.state import MAX_DELIVERIES, Pending, State, Timekeeper, Waiting
 from firsthandapi.server.state.storage import Storage, Upload
 from firsthandapi.server.state.storage import Stored as StoredFile
 
@@ -238,6 +238,27 @@ class KeptState(State):
         """The submissions that wait for their score, the oldest first."""
         sql = "SELECT id FROM submissions WHERE status = 'pending_score' ORDER BY position"
         return self._each("submissions", sql)
+
+    def queue(self) -> list[Waiting]:
+        """Of these, those of live jobs."""
+        sql = (
+            "SELECT submissions.id, job, worker_id, attempt FROM submissions "
+            "JOIN accounts ON accounts.id = account AND environment = 'live' "
+            "WHERE status = 'pending_score' ORDER BY submissions.position"
+        )
+        return [Waiting(*row) for row in self.query(sql)]
+
+    def retrying(self) -> Iterable[Submission]:
+        """The submissions that may be tried again, the oldest first."""
+        return self._each(
+            "submissions", "SELECT id FROM submissions WHERE status = 'retry_pending' ORDER BY position"
+        )
+
+    def same_as(self, file: File, most: int) -> Iterable[File]:
+        """Other files with the same bytes, the latest first."""
+        same = "json_extract(source, '$.sha256') = ? AND id <> ?"
+        sql = f"SELECT id FROM files WHERE {same} ORDER BY position DESC LIMIT ?"
+        return self._each("files", sql, file.facts().sha256, file.id, most)
 
     def deadlines(self) -> Iterable[tuple[str, float]]:
         """The jobs that are not finished and have a deadline, by id."""

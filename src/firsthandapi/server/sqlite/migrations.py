@@ -136,7 +136,12 @@ _SECOND = """
 ALTER TABLE replies ADD COLUMN kept TEXT NOT NULL DEFAULT 'sealed';
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND)
+# To find files with the same bytes.
+_THIRD = """
+CREATE INDEX same_bytes ON files (json_extract(source, '$.sha256'));
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from firsthandapi.server.contract.text import new_id
 
@@ -53,6 +53,22 @@ class Checkout:
     account: Account
     cents: int
     is_paid: bool = False
+
+
+class Waiting(NamedTuple):
+    """A live submission that waits for its score, and is not loaded: there may be very many.
+
+    Attributes:
+        id: its id.
+        job: the id of its job.
+        worker: whose it is.
+        attempt: which attempt it is.
+    """
+
+    id: str
+    job: str
+    worker: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +183,24 @@ class State:
     def waiting(self) -> Iterable[Submission]:
         """The submissions that wait for their score, the oldest first."""
         return [each for each in self.submissions.values() if each.status == "pending_score"]
+
+    def queue(self) -> list[Waiting]:
+        """Of these, those of live jobs."""
+        return [
+            Waiting(each.id, each.job.id, each.worker_id, each.attempt)
+            for each in self.waiting()
+            if not each.job.account.is_sandbox
+        ]
+
+    def retrying(self) -> Iterable[Submission]:
+        """The submissions that may be tried again, the oldest first."""
+        return [each for each in self.submissions.values() if each.status == "retry_pending"]
+
+    def same_as(self, file: File, most: int) -> Iterable[File]:
+        """Other files with the same bytes, the latest first."""
+        sha256 = file.facts().sha256
+        others = (each for one in reversed(self.submissions.values()) for each in one.files)
+        return islice((each for each in others if each is not file and each.facts().sha256 == sha256), most)
 
     def deadlines(self) -> Iterable[tuple[str, float]]:
         """The jobs that are not finished and have a deadline, by id."""

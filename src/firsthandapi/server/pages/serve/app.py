@@ -37,12 +37,14 @@ from .health import HEALTH, METRICS, Health
 from .joining import Joining
 from .limits import Limits
 from .operating import Operating
+from .panel import Panel
 from .reception import Reception, SignInNeeded
 from .resuming import Resuming
+from .retrying import Retrying
 from .reviewing import Reviewing
 from .scoring import Jury
 from .signing_in import SigningIn
-from .study import Study
+from .study import Reviews, Study
 from .working import Working
 
 _log = logging.getLogger("firsthandapi.serve")
@@ -68,6 +70,9 @@ class Site:
         on_request: called with each request of the API after its response.
         folder: the folder for uploads in progress; None for the system's folder.
         study: what people join; None for none.
+
+    Attributes:
+        panel: what reviewers look at, and what they have given.
     """
 
     def __init__(
@@ -89,6 +94,9 @@ class Site:
         self.reception = Reception(world, access, url, is_open=public is None, study=study)
         self.limits = Limits(self.reception, is_behind_proxy=public is not None)
         self.links = self.reception.links
+        settings = Reviews() if study is None else study.reviews
+        self.panel = Panel(world, access, settings, jury.is_taken)
+        jury.is_rated = self.panel.is_rated
         self.log = RequestLog(on_request)
         self._public = public
         self._statuses: Counter[int] = Counter()
@@ -100,9 +108,10 @@ class Site:
         working = Working(self.reception, folder)
         routes = [
             *SigningIn(self.reception, self.limits).routes(),
-            *Reviewing(self.reception, jury.is_taken).routes(),
+            *Reviewing(self.reception, self.panel).routes(),
             *operating.routes(),
             *working.routes(),
+            *Retrying(self.reception, working).routes(),
             Route("/static/{name}", self.reception.asset, methods=["GET"]),
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]

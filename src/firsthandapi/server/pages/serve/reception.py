@@ -232,6 +232,7 @@ class Reception(Face):
             "visitor": visitor,
             "person": self.access.name_of,
             "job_link": self.links.url,
+            "retry_until": self.world.jobs.retry_until,
             "to_review": lambda: _count(
                 not each.job.account.is_sandbox for each in self.world.state.waiting()
             ),

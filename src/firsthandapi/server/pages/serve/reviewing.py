@@ -1,8 +1,12 @@
-"""The reviewers' page: the submissions to review, one by one, with stars and a reason."""
+"""The reviewers' pages: what waits, one by one or as a grid, with stars, a reason, and ten seconds to undo them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,18 +14,42 @@ from starlette.routing import Route
 
 from firsthandapi.server.http.browsers import HEADERS, unchanged_or
 from firsthandapi.server.pages.console.face import PageError, no_page
-from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.state.model import Submission
+from firsthandapi.server.rules.jobs import NO_RETRY
+from firsthandapi.server.state.model import File, Submission
 
+from .panel import MAX_REASON, Panel, own_worker
+from .ratings import UNDO_SECONDS, Gold, Rating
 from .reception import Reception
 
-MAX_REASON = 1000
-# Messages after a form was handled. Pages show only these, never text from the address.
-_DONE = {
-    "approved": "Approved: the worker is paid, and the file is on its way to the buyer.",
-    "retry_pending": "Two stars: the worker may try once more.",
-    "rejected": "Rejected: the slot is free again.",
-}
+_TILES = 48  # on a page of the grid
+_MOST_CHOICES = 200  # in a filter
+_TWINS = 3  # files with the same bytes that are shown beside one
+_OWN = "This is your own work: somebody else rates it."
+_LATE = "Too late to undo: the rating counts already."
+_UNDONE = {"undone": "Undone: rate it again.", "freed": "The slot is free again."}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks for a page, and what they want to see.
+
+    Attributes:
+        reviewer: the id of their token, or `reviewer` for the person at the machine.
+        browser: the name of their browser.
+        job: the only job that they want to see, or "".
+        worker: the only worker whose files they want to see, or "".
+    """
+
+    reviewer: str
+    browser: str
+    job: str
+    worker: str
+
+    def path(self, **query: str | None) -> str:
+        """An address of the page that keeps the filter."""
+        filled = {"job": self.job, "worker": self.worker, **query}
+        given = urlencode({name: value for name, value in filled.items() if value})
+        return f"/review?{given}" if given else "/review"
 
 
 class Reviewing:
@@ -29,36 +57,58 @@ class Reviewing:
 
     Args:
         reception: sign-in, forms, and templates.
-        is_taken: whether a submission is still waiting for the scorer.
+        panel: who looks at what, and what they have given.
     """
 
-    def __init__(self, reception: Reception, is_taken: Callable[[Submission], bool]) -> None:
+    def __init__(self, reception: Reception, panel: Panel) -> None:
         self._reception = reception
         self._world = reception.world
-        self._is_taken = is_taken
+        self._panel = panel
+        self._undone: dict[str, Rating] = {}  # by browser: its form is filled again
 
     def routes(self) -> Iterable[Route]:
         """The routes of the pages."""
         yield Route("/review", self._queue, methods=["GET"])
         yield Route("/review", self._rate, methods=["POST"])
+        yield Route("/review/undo", self._undo, methods=["POST"])
+        yield Route("/review/retries", self._retries, methods=["GET"])
+        yield Route("/review/retries", self._free, methods=["POST"])
         yield Route("/review/waiting", self._waiting_count, methods=["GET"])
         yield Route("/review/media/{submission}/{file}", self._media, methods=["GET"])
 
-    def _waiting(self) -> list[Submission]:
-        """The submissions that wait for a reviewer, oldest first. The clock scores those of the sandbox."""
-        return [
-            submission
-            for submission in self._world.state.waiting()
-            if not submission.job.account.is_sandbox and not self._is_taken(submission)
+    def _asker(self, request: Request, fields: dict[str, str] | None = None) -> _Asker:
+        visitor = self._reception.need(request, "reviewer")
+        given = request.query_params if fields is None else fields
+        job, worker = given.get("job", ""), given.get("worker", "")
+        return _Asker(visitor.id or "reviewer", self._reception.browser(request), job, worker)
+
+    def _waiting(self, asker: _Asker) -> tuple[list[str], Gold | None]:
+        """The ids of what waits for somebody, oldest first; before them one whose rating is known, if it is time."""
+        ids = [
+            each.id
+            for each in self._panel.queue(asker.reviewer, asker.browser)
+            if asker.job in ("", each.job) and asker.worker in ("", each.worker)
         ]
+        gold = self._panel.gold_for(asker.reviewer)
+        if gold is None:
+            return ids, None
+        found = self._world.state.submissions[gold.submission]
+        if asker.job not in ("", found.job.id) or asker.worker not in ("", found.worker_id):
+            return ids, None
+        return [gold.submission, *ids], gold
+
+    # --- looking ----------------------------------------------------------------------------------------
 
     async def _queue(self, request: Request) -> Response:
-        self._reception.need(request, "reviewer")
-        return self._show(request, request.query_params.get("at"))
+        asker = self._asker(request)
+        if request.query_params.get("view") == "grid":
+            return self._grid(request, asker)
+        return self._show(request, asker, request.query_params.get("at"))
 
     def _show(
         self,
         request: Request,
+        asker: _Asker,
         wanted: str | None,
         *,
         status: int = 200,
@@ -66,67 +116,198 @@ class Reviewing:
         fields: dict[str, str] | None = None,
     ) -> Response:
         with self._world.lock:
-            waiting = self._waiting()
-            at = next((number for number, each in enumerate(waiting) if each.id == wanted), 0)
+            ids, gold = self._waiting(asker)
+            at = ids.index(wanted) if wanted in ids else 0
+            submission = self._world.state.submissions[ids[at]] if ids else None
+            if submission is None:
+                self._panel.release(asker.browser)
+            else:
+                self._panel.hold(asker.browser, submission.id)
+            files = [] if submission is None else _shown(submission, gold)
             return self._reception.page(
                 request,
                 "review.html",
                 status=status,
-                waiting=len(waiting),
+                waiting=len(ids),
                 number=at + 1,
-                submission=waiting[at] if waiting else None,
-                before=waiting[at - 1].id if at else None,
-                after=waiting[at + 1].id if at + 1 < len(waiting) else None,
-                done=_DONE.get(request.query_params.get("done", "")),
+                submission=submission,
+                files=[(file, self._twins(file, asker)) for file in files],
+                before=asker.path(at=ids[at - 1]) if at else None,
+                after=asker.path(at=ids[at + 1]) if at + 1 < len(ids) else None,
                 fault=fault,
-                fields=fields or {},
+                fields=fields or self._filled(asker, submission),
                 most=MAX_REASON,
+                overlap=self._panel.settings.overlap,
+                **self._around(request, asker, ids),
             )
 
-    async def _waiting_count(self, request: Request) -> Response:
-        self._reception.need(request, "reviewer")
+    def _grid(self, request: Request, asker: _Asker) -> Response:
         with self._world.lock:
-            count = len(self._waiting())
-        return unchanged_or(request, JSONResponse({"waiting": count}, headers=HEADERS))
+            ids, gold = self._waiting(asker)
+            given = request.query_params.get("start", "")
+            start = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else 0
+            shown = [self._world.state.submissions[each] for each in ids[start : start + _TILES]]
+            self._panel.release(asker.browser)
+            return self._reception.page(
+                request,
+                "review_grid.html",
+                waiting=len(ids),
+                tiles=[(each, _shown(each, gold)[0], asker.path(at=each.id)) for each in shown],
+                earlier=asker.path(view="grid", start=str(max(0, start - _TILES))) if start else None,
+                later=asker.path(view="grid", start=str(start + _TILES))
+                if start + _TILES < len(ids)
+                else None,
+                **self._around(request, asker, ids),
+            )
+
+    def _around(self, request: Request, asker: _Asker, ids: Sequence[str]) -> dict[str, Any]:
+        """What both views show around what waits: the filter, the undo, and what waits for others."""
+        state = self._world.state
+        queue = state.queue()
+        jobs = [*dict.fromkeys(each.job for each in queue)][:_MOST_CHOICES]
+        workers = [*dict.fromkeys(each.worker for each in queue)][:_MOST_CHOICES]
+        undoable = self._panel.undoable(asker.browser)
+        own = sum(each.worker == own_worker(asker.reviewer) for each in queue)
+        return {
+            "section": "/review",
+            "asker": asker,
+            "jobs": [state.jobs[each] for each in jobs],
+            "workers": workers,
+            "undoable": undoable,
+            "done": _UNDONE.get(request.query_params.get("done", "")),
+            "undo_seconds": int(UNDO_SECONDS),
+            "own": own,
+            "elsewhere": 0 if asker.job or asker.worker else max(0, len(queue) - len(ids) - own),
+            "retries": sum(not each.job.account.is_sandbox for each in state.retrying()),
+        }
+
+    def _twins(self, file: File, asker: _Asker) -> list[File]:
+        """Other files with the same bytes, or that look the same, but none of the reviewer's own."""
+        state, like = self._world.state, file.source.details().like
+        alike = state.submissions.get(like) if like else None
+        found = dict.fromkeys([*state.same_as(file, _TWINS), *(alike.files if alike else ())])
+        return [each for each in found if each.submission.worker_id != own_worker(asker.reviewer)]
+
+    def _filled(self, asker: _Asker, submission: Submission | None) -> dict[str, str]:
+        """What the form of a submission contains: what was undone."""
+        rating = self._undone.get(asker.browser)
+        if (
+            rating is None
+            or submission is None
+            or (rating.submission, rating.attempt) != (submission.id, submission.attempt)
+        ):
+            return {}
+        stars = {f"stars-{number}": str(each) for number, each in enumerate(rating.stars)}
+        return {**stars, "reason": rating.reason or ""}
+
+    async def _waiting_count(self, request: Request) -> Response:
+        """How much waits. An open page asks again and again, and so holds on to what it shows."""
+        asker = self._asker(request)
+        at, is_held = request.query_params.get("at"), False
+        with self._world.lock:
+            ids, _ = self._waiting(asker)
+            if at in ids:
+                self._panel.hold(asker.browser, at)
+                is_held = True
+        reply = JSONResponse({"waiting": len(ids), "held": is_held}, headers=HEADERS)
+        return unchanged_or(request, reply)
+
+    async def _media(self, request: Request) -> Response:
+        asker = self._asker(request)
+        with self._world.lock:
+            submission = self._world.state.submissions.get(request.path_params["submission"])
+            if submission is not None and submission.worker_id == own_worker(asker.reviewer):
+                raise PageError(403, _OWN, "Your own work")
+        return await self._reception.media(request)
+
+    # --- rating -----------------------------------------------------------------------------------------
 
     async def _rate(self, request: Request) -> Response:
-        visitor = self._reception.need(request, "reviewer")
         fields = await self._reception.form(request)
+        asker = self._asker(request, fields)
         with self._world.lock:
             submission = self._world.state.submissions.get(fields.get("submission", ""))
             if submission is None or submission.job.account.is_sandbox:
                 raise no_page()
-            if submission.status != "pending_score" or str(submission.attempt) != fields.get("attempt"):
-                raise PageError(409, _story(submission), "Somebody was faster")
-            stars = [_stars(fields.get(f"stars-{number}")) for number in range(len(submission.files))]
-            reason = fields.get("reason")
-            if None in stars or len(reason or "") > MAX_REASON:
-                fault = f"Give each file 1 to 5 stars, and a reason of at most {MAX_REASON:,} characters."
-                return self._show(request, submission.id, status=400, fault=fault, fields=fields)
-            waiting = [each.id for each in self._waiting()]
+            ids, gold = self._waiting(asker)
+            if gold is not None and gold.submission != submission.id:
+                gold = None
+            self._check(submission, asker, fields.get("attempt"), gold)
+            files = _shown(submission, gold)
+            stars = [_stars(fields.get(f"stars-{number}")) for number in range(len(files))]
+            reason = fields["reason"].replace("\r\n", "\n") if "reason" in fields else None
             given = [each for each in stars if each is not None]
-            self._world.jobs.score(
-                submission, self._world.clock.now(), Verdict(given, reason, actor=visitor.id or "reviewer")
-            )
-            status = submission.status
-        target = f"/review?done={status}"
-        after = _next(waiting, submission.id)
-        return self._reception.go(target if after is None else f"{target}&at={after}")
+            if len(given) < len(files) or len(reason or "") > MAX_REASON:
+                fault = f"Give each file 1 to 5 stars, and a reason of at most {MAX_REASON:,} characters."
+                return self._show(request, asker, submission.id, status=400, fault=fault, fields=fields)
+            self._panel.give(submission, asker.reviewer, asker.browser, given, reason, gold)
+            self._undone.pop(asker.browser, None)
+            left, due = self._waiting(asker)
+            after = due.submission if due is not None else _next(ids, submission.id, left)
+        return self._reception.go(asker.path(at=after))
 
-    async def _media(self, request: Request) -> Response:
-        self._reception.need(request, "reviewer")
-        return await self._reception.media(request)
+    def _check(self, submission: Submission, asker: _Asker, attempt: str | None, gold: Gold | None) -> None:
+        if submission.worker_id == own_worker(asker.reviewer):
+            raise PageError(403, _OWN, "Your own work")
+        if str(submission.attempt) != attempt or (gold is None and submission.status != "pending_score"):
+            raise PageError(409, _story(submission), "Somebody was faster")
+        if gold is None and not self._panel.is_free(submission, asker.reviewer, asker.browser):
+            words = "You or others have rated this already, or look at it now. Your stars changed nothing."
+            raise PageError(409, words, "Somebody was faster")
+
+    async def _undo(self, request: Request) -> Response:
+        fields = await self._reception.form(request)
+        asker = self._asker(request, fields)
+        with self._world.lock:
+            rating = self._panel.undo(asker.browser, fields.get("rating", ""))
+            if rating is None:
+                raise PageError(409, _LATE, "Too late")
+            self._panel.hold(asker.browser, rating.submission)
+        self._undone[asker.browser] = rating
+        return self._reception.go(asker.path(at=rating.submission, done="undone"))
+
+    # --- second attempts --------------------------------------------------------------------------------
+
+    async def _retries(self, request: Request) -> Response:
+        asker = self._asker(request)
+        with self._world.lock:
+            waiting = [each for each in self._world.state.retrying() if not each.job.account.is_sandbox]
+            return self._reception.page(
+                request,
+                "review_retries.html",
+                attempts=[(each, self._world.jobs.retry_until(each)) for each in waiting[:_MOST_CHOICES]],
+                **self._around(request, asker, ()),
+            )
+
+    async def _free(self, request: Request) -> Response:
+        """Give up on a second attempt, so that its slot is free for others."""
+        fields = await self._reception.form(request)
+        asker = self._asker(request, fields)
+        with self._world.lock:
+            submission = self._world.state.submissions.get(fields.get("submission", ""))
+            if submission is None or submission.job.account.is_sandbox:
+                raise no_page()
+            if submission.status != "retry_pending":
+                raise PageError(409, _story(submission), "Somebody was faster")
+            self._world.jobs.give_up(submission, self._world.clock.now(), NO_RETRY, asker.reviewer)
+        return self._reception.go("/review/retries?done=freed")
+
+
+def _shown(submission: Submission, gold: Gold | None) -> list[File]:
+    """The files of a submission that are rated; of one whose rating is known, that file alone."""
+    if gold is None or gold.submission != submission.id:
+        return [*submission.files]
+    return [file for file in submission.files if file.id == gold.file]
 
 
 def _stars(text: str | None) -> int | None:
     return int(text) if text in ("1", "2", "3", "4", "5") else None
 
 
-def _next(ids: Sequence[str], rated: str) -> str | None:
-    """The id after the rated one, or, after the last, the id before it."""
+def _next(ids: Sequence[str], rated: str, left: Sequence[str]) -> str | None:
+    """The id after the rated one, or, after the last, the id before it, of those that are left."""
     at = ids.index(rated) if rated in ids else len(ids)
-    left = [*ids[at + 1 :], *ids[max(0, at - 1) : at]]
-    return left[0] if left else None
+    return next((each for each in (*ids[at + 1 :], *reversed(ids[:at])) if each in left), None)
 
 
 def _story(submission: Submission) -> str:

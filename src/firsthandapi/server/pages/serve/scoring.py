@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import IO, Any, cast
@@ -63,6 +63,9 @@ class Jury:
         world: the rules and the state.
         scorer: the name of a scorer; None to leave everything to the reviewers.
         seconds: maximum seconds of the scorer for one file.
+
+    Attributes:
+        is_rated: whether a reviewer has rated a submission, so that the scorer leaves it alone.
     """
 
     def __init__(self, world: World, scorer: str | None, seconds: float) -> None:
@@ -70,20 +73,21 @@ class Jury:
         self._process = None if scorer is None else ScorerProcess(scorer, seconds)
         self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
         self._taken: set[str] = set()
+        self.is_rated: Callable[[Submission], bool] = lambda _submission: False
         self._thread: threading.Thread | None = None
 
     def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
         """Leave sandbox submissions to the clock, and pass the others to the scorer and the reviewers."""
         if submission.job.account.is_sandbox:
             return False
-        if self._process is not None:
+        if self._process is not None and not self.is_rated(submission):
             self._taken.add(submission.id)
             self._work.put((submission.id, submission.attempt))
         return True
 
-    def is_taken(self, submission: Submission) -> bool:
-        """Whether the submission is still waiting for the scorer, so that reviewers can skip it."""
-        return submission.id in self._taken
+    def is_taken(self, submission_id: str) -> bool:
+        """Whether a submission is still waiting for the scorer, so that reviewers can skip it."""
+        return submission_id in self._taken
 
     def start(self) -> None:
         """Start the scorer."""

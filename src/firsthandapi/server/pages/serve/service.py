@@ -227,8 +227,10 @@ class Service:
 
     def _resume(self) -> None:
         """Continue where the server stopped, including the simulated workers."""
+        self.world.jobs.retry_seconds = 3600.0 * self.site.panel.settings.retry_hours
         self.world.resume()
         with self.world.lock:
+            self.site.panel.resume()
             for organization in self.world.state.organizations:
                 for job in organization.accounts["test"].jobs:
                     if not job.is_terminal:

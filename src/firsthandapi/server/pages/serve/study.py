@@ -58,10 +58,12 @@ class Reviews(_Part):
     Attributes:
         overlap: how many reviewers rate a file; of three, the median counts.
         gold: the share of files whose rating is known.
+        retry_hours: how long a worker may take for a second attempt after two stars.
     """
 
     overlap: Literal[1, 3] = 1
     gold: Annotated[float, Field(ge=0, le=1)] = 0.0
+    retry_hours: Annotated[int, Field(ge=1, le=8760)] = 24
 
 
 class Retention(_Part):

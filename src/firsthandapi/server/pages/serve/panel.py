@@ -1,0 +1,205 @@
+"""The reviewers together: who looks at what, who has rated it, and when their stars count.
+
+A reviewer holds what they look at, in memory: after a restart, nobody holds anything. Ratings are on disk before the
+reviewer sees the next file. They count when they can no longer be undone, which a restart finds out again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.rules.reviews import has_room, is_gold_turn, lacking, median
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.model import Submission
+from firsthandapi.server.state.state import Waiting
+
+from .access import Access
+from .ratings import UNDO_SECONDS, Gold, Rating, Ratings
+from .study import Reviews
+
+HOLD_SECONDS = 120.0
+MAX_REASON = 1000
+Attempt = tuple[str, int]  # the id of a submission, and which attempt of it
+
+
+class Panel:
+    """Whoever calls a method holds the lock of the world.
+
+    Args:
+        world: the rules and the state.
+        access: the database of people.
+        settings: how files are rated.
+        is_taken: whether the submission with an id is still waiting for the scorer.
+    """
+
+    def __init__(
+        self, world: World, access: Access, settings: Reviews, is_taken: Callable[[str], bool]
+    ) -> None:
+        self._world = world
+        self._access = access
+        self.settings = settings
+        self._is_taken = is_taken
+        self.ratings = Ratings(access)
+        self._holders: dict[str, tuple[str, float]] = {}  # by browser: the submission, and until when
+        self._latest: dict[str, str] = {}  # by browser: the rating that it can undo
+
+    def resume(self) -> None:
+        """After a restart, wait for the ratings that do not count yet."""
+        for rating in self.ratings.open():
+            self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
+
+    # --- what a reviewer may look at --------------------------------------------------------------------
+
+    def queue(self, reviewer: str, browser: str) -> list[Waiting]:
+        """What waits for this reviewer in this browser, the oldest first: nothing of their own, and nothing that others
+        look at or have rated enough."""
+        raters = self._raters()
+        held = self._held(browser)
+        own = own_worker(reviewer)
+        return [
+            each
+            for each in self._world.state.queue()
+            if each.worker != own
+            and not self._is_taken(each.id)
+            and has_room(
+                self.settings.overlap, raters.get((each.id, each.attempt), ()), reviewer, held.count(each.id)
+            )
+        ]
+
+    def is_free(self, submission: Submission, reviewer: str, browser: str) -> bool:
+        """Whether this reviewer may rate a submission that waits: whoever else holds it comes first."""
+        raters = self._raters().get((submission.id, submission.attempt), ())
+        held = self._held(browser).count(submission.id)
+        return has_room(self.settings.overlap, raters, reviewer, held)
+
+    def gold_for(self, reviewer: str) -> Gold | None:
+        """The file with a known rating that this reviewer gets next, if it is time for one."""
+        if not is_gold_turn(self.settings.gold, reviewer, self.ratings.count_of(reviewer)):
+            return None
+        own = own_worker(reviewer)
+        for gold in self.ratings.gold_for(reviewer):
+            found = self._world.state.submissions.get(gold.submission)
+            if (
+                found is not None
+                and found.status in ("approved", "rejected")
+                and found.worker_id != own
+                and any(file.id == gold.file for file in found.files)
+            ):
+                return gold
+        return None
+
+    def hold(self, browser: str, submission: str) -> None:
+        """Hold what a browser shows for two minutes, instead of what it showed before."""
+        now = self._world.clock.now()
+        self._holders = {each: held for each, held in self._holders.items() if held[1] > now}
+        self._holders[browser] = submission, now + HOLD_SECONDS
+
+    def release(self, browser: str) -> None:
+        """Let go of what a browser held."""
+        self._holders.pop(browser, None)
+
+    def _held(self, browser: str) -> list[str]:
+        """What other browsers hold."""
+        now = self._world.clock.now()
+        return [held for each, (held, until) in self._holders.items() if each != browser and until > now]
+
+    def _raters(self) -> dict[Attempt, list[str]]:
+        found: dict[Attempt, list[str]] = defaultdict(list)
+        for rating in self.ratings.open():
+            found[rating.submission, rating.attempt].append(rating.reviewer)
+        return found
+
+    # --- ratings ----------------------------------------------------------------------------------------
+
+    def give(
+        self,
+        submission: Submission,
+        reviewer: str,
+        browser: str,
+        stars: Sequence[int],
+        reason: str | None,
+        gold: Gold | None = None,
+    ) -> None:
+        """Record a rating, which counts in ten seconds if its reviewer does not undo it."""
+        rating = self.ratings.give(submission, reviewer, stars, reason, self._world.clock.now(), gold)
+        self.release(browser)
+        self._latest[browser] = rating.id
+        if gold is None:
+            self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
+
+    def undoable(self, browser: str) -> tuple[Rating, float] | None:
+        """The latest rating from this browser that can be undone, and how many seconds are left."""
+        rating = self.ratings.find(self._latest.get(browser, ""))
+        if rating is not None and rating.undone_at is None:
+            left = rating.given_at + UNDO_SECONDS - self._world.clock.now()
+            if left > 0:
+                return rating, left
+        self._latest.pop(browser, None)
+        return None
+
+    def undo(self, browser: str, rating: str) -> Rating | None:
+        """Undo the latest rating from this browser; None if that is too late."""
+        found = self.undoable(browser)
+        if found is None or found[0].id != rating:
+            return None
+        self.ratings.undo(found[0], self._world.clock.now())
+        del self._latest[browser]
+        return found[0]
+
+    def book(self, at: float) -> None:
+        """Score what has enough ratings that can no longer be undone.
+
+        A rating is settled only at the next look, when its score is surely kept.
+        """
+        given: dict[Attempt, list[Rating]] = defaultdict(list)
+        for rating in self.ratings.open():
+            given[rating.submission, rating.attempt].append(rating)
+        for (submission_id, attempt), ratings in given.items():
+            submission = self._world.state.submissions.get(submission_id)
+            if submission is None or submission.status != "pending_score" or submission.attempt != attempt:
+                self.ratings.settle(ratings)
+                continue
+            counted = [each for each in ratings if each.given_at + UNDO_SECONDS <= at]
+            if len(counted) >= self.settings.overlap:
+                self._world.jobs.score(submission, at, _verdict(counted))
+
+    def is_rated(self, submission: Submission) -> bool:
+        """Whether a reviewer has rated what waits, so that a scorer leaves it alone."""
+        return (submission.id, submission.attempt) in self._raters()
+
+    # --- what stands still ------------------------------------------------------------------------------
+
+    def reviewers(self, *, is_open: bool) -> Collection[str]:
+        """All who may review; `is_open` if the person at the machine may without a token."""
+        known = {
+            token.id for token in self._access.tokens() if token.role != "worker" and token.revoked_at is None
+        }
+        return {*known, "reviewer"} if is_open else known
+
+    def stuck(self, reviewers: Collection[str]) -> Iterable[tuple[Waiting, int]]:
+        """What cannot be rated by enough people, and how many are lacking."""
+        raters = self._raters()
+        for each in self._world.state.queue():
+            if self._is_taken(each.id):
+                continue
+            author = f"tok_{each.worker.partition('_')[2]}"
+            rated = raters.get((each.id, each.attempt), ())
+            lack = lacking(self.settings.overlap, rated, reviewers, author)
+            if lack:
+                yield each, lack
+
+
+def own_worker(reviewer: str) -> str:
+    """The id in submissions of a reviewer who also works."""
+    return f"wkr_{reviewer.partition('_')[2]}"
+
+
+def _verdict(ratings: Sequence[Rating]) -> Verdict:
+    reasons = dict.fromkeys(each.reason for each in ratings if each.reason)
+    return Verdict(
+        [median(stars) for stars in zip(*(each.stars for each in ratings), strict=True)],
+        "\n".join(reasons)[:MAX_REASON] or None,
+        actor=ratings[0].reviewer if len(ratings) == 1 else "reviewers",
+    )

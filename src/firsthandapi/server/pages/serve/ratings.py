@@ -1,0 +1,206 @@
+"""Every rating that a reviewer gave, for ever: who, when, how many stars, and whether it was undone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.state.model import Submission
+
+from .access import Access
+from .activity import note
+
+UNDO_SECONDS = 10.0
+# `is_settled` says that a rating no longer waits to count; it is derived, and may lag behind.
+_TABLES = """
+CREATE TABLE IF NOT EXISTS ratings (
+    id TEXT PRIMARY KEY, submission TEXT NOT NULL, attempt INTEGER NOT NULL, files TEXT NOT NULL,
+    reviewer TEXT NOT NULL, stars TEXT NOT NULL, reason TEXT, gold INTEGER, given_at REAL NOT NULL,
+    undone_at REAL, is_settled INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS open_ratings ON ratings (given_at)
+WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled;
+CREATE INDEX IF NOT EXISTS ratings_of ON ratings (reviewer, submission) WHERE undone_at IS NULL;
+CREATE TRIGGER IF NOT EXISTS ratings_stay BEFORE DELETE ON ratings
+BEGIN SELECT RAISE(ABORT, 'ratings are kept'); END;
+CREATE TRIGGER IF NOT EXISTS ratings_are_fixed
+BEFORE UPDATE OF id, submission, attempt, files, reviewer, stars, gold, given_at ON ratings
+BEGIN SELECT RAISE(ABORT, 'ratings are kept as they were given'); END;
+CREATE TABLE IF NOT EXISTS gold (
+    file TEXT PRIMARY KEY, submission TEXT NOT NULL, stars INTEGER NOT NULL, marked_by TEXT NOT NULL,
+    marked_at REAL NOT NULL
+);
+"""
+_COLUMNS = "id, submission, attempt, files, reviewer, stars, reason, gold, given_at, undone_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A rating.
+
+    Attributes:
+        id: its id.
+        submission: the id of what was rated.
+        attempt: which attempt of it.
+        files: the ids of its files.
+        reviewer: who rated: the id of their token, or `reviewer` for the person at the machine.
+        stars: 1 to 5, for each file.
+        reason: why, in words.
+        gold: the stars that were known; None for a rating that counts.
+        given_at: when, in Unix seconds.
+        undone_at: when it was undone, if it was.
+    """
+
+    id: str
+    submission: str
+    attempt: int
+    files: tuple[str, ...]
+    reviewer: str
+    stars: tuple[int, ...]
+    reason: str | None
+    gold: int | None
+    given_at: float
+    undone_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """A file whose rating is known.
+
+    Attributes:
+        file: the id of the file.
+        submission: the id of its submission.
+        stars: its stars.
+        marked_by: who says so.
+        marked_at: since when.
+    """
+
+    file: str
+    submission: str
+    stars: int
+    marked_by: str
+    marked_at: float
+
+
+class Ratings:
+    """The ratings of one server.
+
+    Args:
+        access: the database of people.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        with access.transaction() as rows:
+            rows.executescript(_TABLES)
+
+    def give(
+        self,
+        submission: Submission,
+        reviewer: str,
+        stars: Sequence[int],
+        reason: str | None,
+        at: float,
+        gold: Gold | None = None,
+    ) -> Rating:
+        """Record a rating."""
+        made = Rating(
+            new_id("rtg_", at),
+            submission.id,
+            submission.attempt,
+            tuple(file.id for file in submission.files) if gold is None else (gold.file,),
+            reviewer,
+            tuple(stars),
+            reason,
+            None if gold is None else gold.stars,
+            at,
+        )
+        with self._access.transaction() as rows:
+            rows.execute(
+                f"INSERT INTO ratings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",  # noqa: S608 - no input
+                (
+                    made.id,
+                    made.submission,
+                    made.attempt,
+                    json.dumps(made.files),
+                    reviewer,
+                    json.dumps(made.stars),
+                    reason,
+                    made.gold,
+                    at,
+                ),
+            )
+            note(rows, "review.given", at, reviewer, submission.id, stars=made.stars)
+        return made
+
+    def find(self, rating: str) -> Rating | None:
+        """The rating with this id, or None."""
+        return next(iter(self._all("WHERE id = ?", rating)), None)
+
+    def undo(self, rating: Rating, at: float) -> None:
+        """Record that a rating was undone."""
+        with self._access.transaction() as rows:
+            sql = "UPDATE ratings SET undone_at = ? WHERE id = ? AND undone_at IS NULL AND NOT is_settled"
+            rows.execute(sql, (at, rating.id))
+            note(rows, "review.undone", at, rating.reviewer, rating.submission)
+
+    def open(self) -> list[Rating]:
+        """The ratings that wait to count, the oldest first."""
+        return self._all("WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled ORDER BY given_at, id")
+
+    def settle(self, ratings: Iterable[Rating]) -> None:
+        """Record that ratings no longer wait: their submission is decided, or was tried again."""
+        ids = [(each.id,) for each in ratings]
+        if ids:
+            with self._access.transaction() as rows:
+                rows.executemany("UPDATE ratings SET is_settled = 1 WHERE id = ?", ids)
+
+    def count_of(self, reviewer: str) -> int:
+        """How many ratings a reviewer has given, without those undone."""
+        sql = "SELECT count(*) FROM ratings WHERE reviewer = ? AND undone_at IS NULL"
+        return int(self._access.look(sql, reviewer)[0][0])
+
+    def all(self) -> list[Rating]:
+        """All ratings, also those undone, the oldest first."""
+        return self._all("ORDER BY given_at, id")
+
+    def _all(self, condition: str, *values: object) -> list[Rating]:
+        rows = self._access.look(f"SELECT {_COLUMNS} FROM ratings {condition}", *values)  # noqa: S608 - no input
+        return [_rating(*row) for row in rows]
+
+    # --- files whose rating is known --------------------------------------------------------------------
+
+    def mark(self, gold: Gold) -> None:
+        """Record the known rating of a file; a later one replaces it."""
+        with self._access.transaction() as rows:
+            rows.execute(
+                "REPLACE INTO gold VALUES (?, ?, ?, ?, ?)",
+                (gold.file, gold.submission, gold.stars, gold.marked_by, gold.marked_at),
+            )
+
+    def unmark(self, file: str) -> None:
+        """Forget the known rating of a file. What was given meanwhile stays."""
+        with self._access.transaction() as rows:
+            rows.execute("DELETE FROM gold WHERE file = ?", (file,))
+
+    def gold(self) -> list[Gold]:
+        """The files whose rating is known, the oldest first."""
+        return [Gold(*row) for row in self._access.look("SELECT * FROM gold ORDER BY marked_at, file")]
+
+    def gold_for(self, reviewer: str) -> list[Gold]:
+        """Of these, what a reviewer has not rated, neither as such nor before."""
+        sql = (
+            "SELECT * FROM gold WHERE NOT EXISTS (SELECT 1 FROM ratings WHERE reviewer = ? AND undone_at IS NULL "
+            "AND submission = gold.submission) ORDER BY marked_at, file"
+        )
+        return [Gold(*row) for row in self._access.look(sql, reviewer)]
+
+
+def _rating(
+    id: str, submission: str, attempt: int, files: str, reviewer: str, stars: str, *others: Any
+) -> Rating:
+    given, known = tuple(json.loads(files)), tuple(json.loads(stars))
+    return Rating(id, submission, attempt, given, reviewer, known, *others)

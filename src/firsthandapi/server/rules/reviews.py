@@ -1,0 +1,104 @@
+"""What several reviewers say together: who may rate what, the median, and how far they agree."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+
+def has_room(overlap: int, raters: Collection[str], reviewer: str, holders: int) -> bool:
+    """Whether a reviewer may rate a submission.
+
+    Args:
+        overlap: how many reviewers rate it.
+        raters: who has rated it.
+        reviewer: who would.
+        holders: how many others look at it now.
+    """
+    return reviewer not in raters and len(raters) + holders < overlap
+
+
+def lacking(overlap: int, raters: Collection[str], reviewers: Collection[str], author: str) -> int:
+    """How many more reviewers a submission needs than there are.
+
+    Args:
+        overlap: how many reviewers rate it.
+        raters: who has rated it.
+        reviewers: all reviewers.
+        author: the one of them whose work it is, if it is one's.
+    """
+    left = {each for each in reviewers if each != author and each not in raters}
+    return max(0, overlap - len(raters) - len(left))
+
+
+def median(stars: Iterable[int]) -> int:
+    """The middle one; of two in the middle, the lower."""
+    given = sorted(stars)
+    return given[(len(given) - 1) // 2]
+
+
+def alpha(units: Iterable[Sequence[int]]) -> float | None:
+    """Krippendorff's alpha for ordinal values: 1 if all agree, about 0 if they agree as if by chance.
+
+    Args:
+        units: the stars of each file.
+
+    Returns:
+        Alpha; None where no file has two ratings, or all ratings are the same.
+    """
+    rated = [unit for unit in units if len(unit) > 1]
+    counts = Counter(stars for unit in rated for stars in unit)
+    total = sum(counts.values())
+    if len(counts) < 2:
+        return None
+
+    def apart(one: int, other: int) -> float:
+        between = sum(counts[each] for each in range(min(one, other), max(one, other) + 1))
+        return (between - (counts[one] + counts[other]) / 2) ** 2
+
+    seen = sum(apart(one, other) / (len(unit) - 1) for unit in rated for one in unit for other in unit)
+    chance = sum(counts[one] * counts[other] * apart(one, other) for one in counts for other in counts)
+    return 1 - seen * (total - 1) / chance
+
+
+@dataclass(frozen=True, slots=True)
+class GoldScore:
+    """How a reviewer rated files whose rating is known.
+
+    Attributes:
+        total: how many.
+        right: how many as known.
+        distance: the mean distance in stars.
+    """
+
+    total: int
+    right: int
+    distance: float
+
+
+def gold_score(pairs: Sequence[tuple[int, int]]) -> GoldScore | None:
+    """The score of a reviewer, from pairs of given and known stars; None without any."""
+    if not pairs:
+        return None
+    apart = [abs(given - known) for given, known in pairs]
+    return GoldScore(len(apart), apart.count(0), sum(apart) / len(apart))
+
+
+def is_gold_turn(share: float, reviewer: str, given: int) -> bool:
+    """Whether the next file of a reviewer should be one whose rating is known: at a random place in each 1/share files.
+
+    Args:
+        share: the share of such files.
+        reviewer: who rates; others have other turns.
+        given: how many ratings the reviewer has given.
+    """
+    if not share:
+        return False
+    first = int(given * share)
+    places = (
+        int((number + random.Random(f"{reviewer} {number}").random()) / share)  # noqa: S311 - no secret
+        for number in (first, first + 1)
+    )
+    return given in places

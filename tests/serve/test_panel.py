@@ -1,0 +1,314 @@
+"""The reviewers together: who looks at what, and when their stars count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi.server.contract.bodies import JobBody
+from firsthandapi.server.pages.serve.access import Access
+from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.pages.serve.panel import HOLD_SECONDS, Panel
+from firsthandapi.server.pages.serve.ratings import Gold
+from firsthandapi.server.pages.serve.study import Reviews
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.sqlite import open_world
+from firsthandapi.server.state.model import Job, Submission
+from firsthandapi.testing._workers import capture
+
+JOB = JobBody.model_validate(
+    {
+        "type": "data_collection",
+        "description": "Photos of street signs",
+        "files_needed": 9,
+        "accepted_formats": ["image/jpeg"],
+        "price_per_file_cents": 50,
+    }
+).model_dump()
+ANA, BEN, CARA = "tok_ana", "tok_ben", "tok_cara"
+
+
+class Waits:
+    """A jury that leaves everything to the reviewers."""
+
+    def submitted(self, submission: Submission, at: float) -> bool:
+        return True
+
+
+class Room:
+    """A panel with a clock that stands still, and a job."""
+
+    def __init__(self, folder: Path | None = None, **settings: Any) -> None:
+        self.now = 1_800_000_000.0
+        self.folder = folder
+        self.settings = Reviews(**settings)
+        self.open()
+        with self.world.lock:
+            made = self.world.accounts.create_organization(
+                "Lab", "a@example.com", free_tier=False, at=self.now, cents=10_000
+            )
+            account = made.key.account
+            self.job: Job = self.world.jobs.create(account, JOB, None, "x", self.now, "http://x")
+
+    def open(self) -> None:
+        """Start, or start again."""
+        self.clock = RealClock(lambda: self.now)
+        self.world = World(self.clock) if self.folder is None else open_world(self.folder, self.clock)
+        self.access = Access(None if self.folder is None else self.folder / "access.db")
+        self.world.jobs.jury = Waits()
+        self.world.jobs.retry_seconds = 3600.0 * self.settings.retry_hours
+        self.panel = Panel(self.world, self.access, self.settings, lambda _id: False)
+        self.world.resume()
+        with self.world.lock:
+            self.panel.resume()
+
+    def close(self) -> None:
+        """As when the server stops; a kill leaves the same on the disk."""
+        self.world.close()
+        self.access.close()
+
+    def submit(self, worker: str = "wkr_x") -> str:
+        """One picture."""
+        with self.world.lock:
+            job = self.world.state.jobs[self.job.id]
+            file = capture(job, "image/jpeg", self.now, rating=4)
+            return self.world.jobs.submit(job, [file], self.now, worker=worker).id
+
+    def find(self, submission: str) -> Submission:
+        return self.world.state.submissions[submission]
+
+    def rate(self, submission: str, who: str, stars: int, reason: str | None = None, **options: Any) -> None:
+        with self.world.lock:
+            self.panel.give(self.find(submission), who, f"browser of {who}", [stars], reason, **options)
+
+    def undo(self, who: str) -> bool:
+        with self.world.lock:
+            browser = f"browser of {who}"
+            found = self.panel.undoable(browser)
+            return found is not None and self.panel.undo(browser, found[0].id) is not None
+
+    def queue(self, who: str, browser: str | None = None) -> list[str]:
+        with self.world.lock:
+            return [each.id for each in self.panel.queue(who, browser or f"browser of {who}")]
+
+    def hold(self, who: str, submission: str) -> None:
+        with self.world.lock:
+            self.panel.hold(f"browser of {who}", submission)
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += seconds
+        self.clock.run_due()
+
+
+def test_whoever_looks_holds_for_two_minutes() -> None:
+    """Others get something else; a look again holds on, and what was let go or is over goes to others."""
+    room = Room()
+    one, two, three = (room.submit() for _ in range(3))
+    room.hold(ANA, one)
+    assert room.queue(BEN) == [two, three]
+    room.hold(BEN, two)
+    assert room.queue(CARA) == [three]
+    assert room.queue(ANA, "another browser of Ana's") == [three]
+    room.pass_seconds(HOLD_SECONDS - 1)
+    room.hold(BEN, two)
+    room.pass_seconds(1)
+    assert room.queue(CARA) == [one, three]
+    room.hold(BEN, three)
+    assert room.queue(CARA) == [one, two]
+    with room.world.lock:
+        room.panel.release(f"browser of {BEN}")
+    assert room.queue(CARA) == [one, two, three]
+
+
+def test_nobody_rates_their_own_work() -> None:
+    """A token of a reviewer who also works has the same id as the worker."""
+    room = Room()
+    own, other = room.submit("wkr_ana"), room.submit("wkr_ben")
+    assert (room.queue(ANA), room.queue(BEN), room.queue(CARA)) == ([other], [own], [own, other])
+
+
+def test_a_rating_counts_after_ten_seconds() -> None:
+    """Until then nothing is paid, told, or counted, and it can be undone, once; what was undone never counts."""
+    room = Room()
+    submission = room.submit()
+    room.rate(submission, ANA, 5)
+    assert room.queue(BEN) == []
+    room.pass_seconds(9.9)
+    assert (room.find(submission).status, room.job.escrow.paid) == ("pending_score", 0)
+    assert (room.undo(ANA), room.undo(ANA)) == (True, False)
+    assert room.queue(BEN) == [submission]
+    room.pass_seconds(60)
+    assert room.find(submission).status == "pending_score"
+    room.rate(submission, ANA, 4, "Sharp")
+    room.pass_seconds(10)
+    found = room.find(submission)
+    assert (found.status, found.rating, found.reasoning) == ("approved", 4, "Sharp")
+    assert room.job.escrow.paid == 50
+    assert not room.undo(ANA)
+    kept = room.panel.ratings.all()
+    assert [(each.stars, each.undone_at is None) for each in kept] == [((5,), False), ((4,), True)]
+    room.world.check_books()
+
+
+@pytest.mark.parametrize("overlap", [1, 3])
+def test_a_restart_loses_no_rating(tmp_path: Path, overlap: int) -> None:
+    """What was given, also in time to be undone, counts after a restart, and only once."""
+    room = Room(tmp_path / "data", overlap=overlap)
+    submission = room.submit()
+    for who in (ANA, BEN, CARA)[:overlap]:
+        room.rate(submission, who, 5)
+        room.close()
+        room.now += 3
+        room.open()
+    assert room.find(submission).status == "pending_score"
+    room.pass_seconds(10)
+    assert room.find(submission).status == "approved"
+    room.close()
+    room.open()
+    with room.world.lock:
+        assert room.world.state.jobs[room.job.id].escrow.paid == 50
+        room.panel.book(room.now)
+        assert room.panel.ratings.open() == []
+        room.world.check_books()
+    room.close()
+
+
+def test_the_median_of_three_counts() -> None:
+    """It waits for three people, pays once, and who has rated it does not see it again."""
+    room = Room(overlap=3)
+    submission = room.submit()
+    for who, stars in ((ANA, 5), (BEN, 1)):
+        room.rate(submission, who, stars, f"{stars} stars")
+        assert room.queue(who) == []
+        assert room.queue(CARA) == [submission]
+        room.pass_seconds(10)
+    assert room.find(submission).status == "pending_score"
+    room.hold(CARA, submission)
+    assert room.queue("tok_dan") == []
+    room.rate(submission, CARA, 4)
+    room.pass_seconds(10)
+    found = room.find(submission)
+    assert (found.status, found.rating, found.reasoning) == ("approved", 4, "5 stars\n1 stars")
+    assert room.job.escrow.paid == 50
+    (entry,) = [each for each in room.job.account.audit if each.event_type == "submission.approved"]
+    assert entry.actor == "reviewers"
+    noted = room.access.look("SELECT what, who FROM activity WHERE what LIKE 'review.%' ORDER BY position")
+    assert noted == [("review.given", who) for who in (ANA, BEN, CARA)]
+
+
+def test_a_rating_of_the_first_attempt_does_not_count_for_the_second() -> None:
+    """What was withdrawn, cancelled, or sent anew before a rating counts was not rated."""
+    room = Room(overlap=3)
+    submission = room.submit()
+    for who in (ANA, BEN, CARA):
+        room.rate(submission, who, 2)
+    room.pass_seconds(10)
+    with room.world.lock:
+        assert room.find(submission).status == "retry_pending"
+        room.world.jobs.resubmit(
+            room.find(submission), [capture(room.job, "image/jpeg", room.now, rating=4)], room.now
+        )
+    assert room.queue(ANA) == [submission]
+    room.rate(submission, ANA, 5)
+    with room.world.lock:
+        room.world.jobs.cancel(room.job, "x", room.now)
+    room.pass_seconds(10)
+    assert room.find(submission).status == "rejected"
+    assert room.panel.ratings.open() == []
+
+
+def test_what_stands_still_is_known() -> None:
+    """With too few reviewers, and for what one of them sent; the person at the machine is one where it is open."""
+    room = Room(overlap=3)
+    one, own = room.submit(), room.submit("wkr_ana")
+    room.rate(one, "tok_gone", 4)
+
+    def stuck(*reviewers: str) -> list[tuple[str, int]]:
+        with room.world.lock:
+            return [(each.id, lack) for each, lack in room.panel.stuck(reviewers)]
+
+    assert stuck(ANA, BEN) == [(own, 2)]
+    assert stuck(ANA, BEN, CARA) == [(own, 1)]
+    assert stuck(ANA, BEN, CARA, "tok_dan") == []
+    token, _ = room.access.create("reviewer", "Eve", 0)
+    room.access.create("worker", "Flo", 0)
+    assert room.panel.reviewers(is_open=False) == {token.id}
+    assert room.panel.reviewers(is_open=True) == {token.id, "reviewer"}
+
+
+@pytest.fixture
+def golden() -> Callable[..., tuple[Room, str]]:
+    """Makes a room where every next file of a reviewer is one whose rating is known."""
+
+    def make(worker: str = "wkr_x") -> tuple[Room, str]:
+        room = Room(gold=1.0)
+        submission = room.submit(worker)
+        room.rate(submission, CARA, 4)
+        room.pass_seconds(10)
+        file = room.find(submission).files[0]
+        room.panel.ratings.mark(Gold(file.id, submission, 4, "tok_op", room.now))
+        return room, submission
+
+    return make
+
+
+def test_gold_changes_no_money(golden: Callable[..., tuple[Room, str]]) -> None:
+    """Each reviewer gets it once, who rated it before or made it never; undone, it comes again."""
+    room, submission = golden("wkr_ben")
+
+    def given(who: str) -> Gold | None:
+        with room.world.lock:
+            return room.panel.gold_for(who)
+
+    assert [given(who) is None for who in (ANA, BEN, CARA)] == [False, True, True]
+    for _ in range(2):
+        gold = given(ANA)
+        assert gold is not None
+        room.rate(submission, ANA, 1, gold=gold)
+        assert given(ANA) is None
+        assert room.undo(ANA)
+    room.rate(submission, ANA, 1, gold=given(ANA))
+    room.pass_seconds(10)
+    assert (room.find(submission).rating, room.job.escrow.paid) == (4, 50)
+    assert [each.gold for each in room.panel.ratings.all()] == [None, 4, 4, 4]
+    assert given("tok_dan") is not None
+    room.panel.ratings.unmark(room.find(submission).files[0].id)
+    assert given("tok_dan") is None
+
+
+def test_ratings_are_never_changed(tmp_path: Path) -> None:
+    """Nor deleted: the database itself refuses it."""
+    room = Room(tmp_path / "data")
+    room.rate(room.submit(), ANA, 5)
+    with closing(room.access._rows) as rows:
+        for sql in ("DELETE FROM ratings", "UPDATE ratings SET stars = '[1]'"):
+            with pytest.raises(Exception, match="ratings are kept"):
+                rows.execute(sql)
+    room.world.close()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_second_attempt_has_a_deadline(tmp_path: Path, is_killed: bool) -> None:
+    """After a day without one, the slot is free for others, also if the server was away meanwhile."""
+    room = Room(tmp_path / "data")
+    submission = room.submit()
+    room.rate(submission, ANA, 2)
+    room.pass_seconds(10)
+    assert room.find(submission).status == "retry_pending"
+    if is_killed:
+        room.close()
+        room.open()
+    room.pass_seconds(86400 - 1)
+    assert room.find(submission).status == "retry_pending"
+    room.pass_seconds(1)
+    found = room.find(submission)
+    assert (found.status, found.rating, found.job.free_slots) == ("rejected", 2, 9)
+    assert found.reasoning == "Two stars, and no second attempt."
+    with room.world.lock:
+        assert [*room.world.state.retrying()] == []
+        room.world.check_books()
+    room.close()

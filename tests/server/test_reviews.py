@@ -1,0 +1,99 @@
+"""What several reviewers say together."""
+
+from __future__ import annotations
+
+import pytest
+
+from firsthandapi.server.rules.reviews import (
+    GoldScore,
+    alpha,
+    gold_score,
+    has_room,
+    is_gold_turn,
+    lacking,
+    median,
+)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "raters", "holders", "expected"),
+    [
+        (1, [], 0, True),
+        (1, [], 1, False),
+        (1, ["b"], 0, False),
+        (3, ["b"], 1, True),
+        (3, ["b"], 2, False),
+        (3, ["a"], 0, False),
+        (3, ["b", "c", "d"], 0, False),
+    ],
+)
+def test_who_may_rate(overlap: int, raters: list[str], holders: int, expected: bool) -> None:
+    """Whoever has not rated it, while fewer than needed have, or look at it."""
+    assert has_room(overlap, raters, "a", holders) is expected
+
+
+@pytest.mark.parametrize(
+    ("overlap", "raters", "reviewers", "author", "expected"),
+    [
+        (3, [], {"a", "b", "c"}, "x", 0),
+        (3, [], {"a", "b", "c"}, "a", 1),
+        (3, ["a"], {"a", "b"}, "x", 1),
+        (3, ["gone", "a"], {"a", "b"}, "x", 0),
+        (1, [], {"a"}, "a", 1),
+        (1, [], set[str](), "x", 1),
+    ],
+)
+def test_how_many_reviewers_lack(
+    overlap: int, raters: list[str], reviewers: set[str], author: str, expected: int
+) -> None:
+    """Authors rate nothing of theirs, nobody rates twice, and what somebody gave who has left counts."""
+    assert lacking(overlap, raters, reviewers, author) == expected
+
+
+@pytest.mark.parametrize(
+    ("stars", "middle"), [([4], 4), ([5, 1, 4], 4), ([1, 1, 5], 1), ([2, 5], 2), ([3, 3, 3], 3)]
+)
+def test_the_median_counts(stars: list[int], middle: int) -> None:
+    """Of two in the middle, the lower one."""
+    assert median(stars) == middle
+
+
+# The example of Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", C: four observers, twelve units.
+EXAMPLE = [
+    [1, 1, 1], [2, 2, 3, 2], [3, 3, 3, 3], [3, 3, 3, 3], [2, 2, 2, 2], [1, 2, 3, 4], [4, 4, 4, 4], [1, 1, 2, 1],
+    [2, 2, 2, 2], [5, 5, 5], [1, 1], [3],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        (EXAMPLE, 0.8153875038),
+        ([[1, 1], [5, 5], [3, 3]], 1.0),
+        ([[1, 2, 3], [3, 3], [4, 5, 4, 4], [5, 5], [2]], 0.8601398601),
+    ],
+)
+def test_alpha(units: list[list[int]], expected: float) -> None:
+    """For ordinal values, as published; files with one rating do not count."""
+    assert alpha(units) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("units", [[], [[4]], [[4, 4], [4, 4]]])
+def test_alpha_needs_something_to_compare(units: list[list[int]]) -> None:
+    """Two ratings of a file, and two different ones."""
+    assert alpha(units) is None
+
+
+def test_the_score_on_gold() -> None:
+    """How many are right, and how far off they are on average."""
+    assert gold_score([]) is None
+    assert gold_score([(4, 4), (5, 3), (1, 2), (2, 2)]) == GoldScore(4, 2, 0.75)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 1.0])
+def test_the_share_of_gold_is_kept(share: float) -> None:
+    """Of a thousand files, as many as the share says, at other places for others."""
+    turns = [[is_gold_turn(share, who, n) for n in range(1000)] for who in ("ana", "ben")]
+    for each in turns:
+        assert sum(each) == pytest.approx(1000 * share, abs=20)
+    assert (turns[0] != turns[1]) is (0 < share < 1)
