@@ -144,3 +144,16 @@ def test_payouts(cli: Cli, tmp_path: Path) -> None:
     assert cli("server", "payouts", folder, "--until", "2023-11-15").out == printed.out
     assert "could not use --since" in cli("server", "payouts", folder, "--since", "soon").err
     assert "keeps no service" in cli("server", "payouts", str(tmp_path)).err
+
+
+def test_backup(cli: Cli, tmp_path: Path) -> None:
+    """Beside a server that runs, the command says where it is and how to start from it; what is missing is an error."""
+    folder, target = str(tmp_path / "data"), str(tmp_path / "copy")
+    with Service(tmp_path / "data"):
+        made = cli("server", "backup", folder, target)
+        assert (made.code, f"Start from it with: firsthandapi serve {target}" in made.out) == (0, True)
+        refused = cli("server", "backup", folder, target)
+        assert (refused.code, "is not empty" in refused.err) == (2, True)
+        found = json.loads(cli("server", "backup", folder, f"{target}2", "--json").out)
+        assert found == {"files": 0, "bytes": 0, "bucket": None, "lost": []}
+    Service(tmp_path / "copy").start().stop()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -208,6 +210,32 @@ def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
     rows = [(worker, names.get(worker.partition("_")[2], ""), files, cents) for worker, files, cents in found]
     lines = [csv_line(columns), *(csv_line(row) for row in rows)]
     return Output([dict(zip(columns, row, strict=True)) for row in rows], "".join(lines).rstrip("\r\n"))
+
+
+@command(app)
+def backup(
+    folder: Folder,
+    dest: Annotated[
+        Path, typer.Argument(parser=local_folder, metavar="DEST", help="New folder, best on another disk.")
+    ],
+) -> Output:
+    """Copy all that a server keeps in DIR to DEST, and verify it.
+
+    The server may be running: the copy is as it was at one moment. DEST is there
+    only when it is complete. To restore it: firsthandapi serve DEST
+
+    Example: firsthandapi server backup photos backups/monday
+    """
+    from firsthandapi.server.pages.serve.backup import back_up, summary
+
+    with typer.progressbar(length=1, label="Copying", file=sys.stderr) as bar:
+
+        def shown(done: int, files: int) -> None:
+            bar.length = files
+            bar.update(done - bar.pos)
+
+        done = back_up(folder, dest, shown)
+    return Output(asdict(done), summary(done, folder, dest), code=1 if done.lost else 0)
 
 
 def _as_json(token: Token) -> dict[str, object]:

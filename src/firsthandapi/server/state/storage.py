@@ -185,6 +185,11 @@ class MemoryStorage:
         self._files.pop(name, None)
 
 
+def place(folder: Path, name: str) -> Path:
+    """Where a file is in a folder of files: no folder below gets too many."""
+    return folder / _checked(name)[-2:] / name
+
+
 class LocalStorage:
     """Files in a folder. A file in its place is complete and on disk.
 
@@ -226,7 +231,7 @@ class LocalStorage:
             replacing.remove(each)
 
     def _path(self, name: str) -> Path:
-        return self._folder / _checked(name)[-2:] / name  # no folder gets too many files
+        return place(self._folder, name)
 
 
 class BucketStorage:
