@@ -17,7 +17,7 @@ from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.testing import make
 
-from .conftest import EVIL, JOB, Visitor
+from .conftest import EVIL, JOB, Visitor, submit
 from .phones import Nobody
 from .test_study import STUDY, write
 
@@ -181,6 +181,26 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     assert one["withdrawn_at"] is not None
     assert (two["withdrawn_at"], two["worker_id"]) == (None, one["worker_id"])
     world.check_books()
+
+
+def test_who_has_sent_much_turns_pages(lab: Open) -> None:
+    """The latest are first, fifty to a page; what was earned counts all of them."""
+    here = lab()
+    person = here.joined()
+    job_id = here.buyer.jobs.create(**{**JOB, "files_needed": 60}).id
+    world, worker = here.service.world, here.records()[0]["worker_id"]
+    with world.lock:
+        job = world.state.jobs[job_id]
+        for _ in range(51):
+            sent = world.state.submissions[submit(here.service, job_id, worker=worker)]
+            world.jobs.score(sent, world.clock.now(), Verdict([5]))
+        ids = [each.files[0].id for each in reversed(job.submissions)]
+    page = person.get("/me").text
+    assert re.findall(r'<li id="(file_\w+)"', page) == ids[:50]
+    assert "$25.50" in page
+    older = re.search(r'href="([^"]+)" rel="next"', page)
+    assert older is not None
+    assert re.findall(r'<li id="(file_\w+)"', person.get(f"/me{older[1]}").text) == ids[50:]
 
 
 def test_who_deletes_their_data_is_a_stranger(lab: Open) -> None:

@@ -41,7 +41,7 @@ def of_workers() -> Iterator[tuple[str, str]]:
             yield path.name, path.read_text(encoding="utf-8")
     frame = (SERVER / "pages/console/templates/base.html").read_text(encoding="utf-8")
     for start, end in (
-        (r"\{% macro (?:tabs|pager|shared)\(", r"\{% endmacro %\}"),
+        (r"\{% macro (?:tabs|shared)\(", r"\{% endmacro %\}"),
         (r"\n\s*\{% if live %\}", r"</(?:p|footer)>\s*\{% endif %\}"),
     ):
         frame = re.sub(f"{start}.*?{end}", "", frame, flags=re.DOTALL)

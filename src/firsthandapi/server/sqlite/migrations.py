@@ -141,7 +141,12 @@ _THIRD = """
 CREATE INDEX same_bytes ON files (json_extract(source, '$.sha256'));
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+# What one person has sent.
+_FOURTH = """
+CREATE INDEX by_person ON submissions (worker_id, position);
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:

@@ -25,19 +25,23 @@ WHERE submissions.status = 'rejected' AND coalesce(submissions.scored_at, submis
 
 _EARNED = """
 SELECT submissions.worker_id, count(*), sum(json_extract(jobs.fields, '$.price_per_file_cents'))
-FROM files JOIN submissions ON submissions.id = files.submission JOIN jobs ON jobs.id = submissions.job
-    JOIN accounts ON accounts.id = jobs.account
+FROM submissions JOIN json_each(submissions.files) AS sent JOIN files ON files.id = sent.value
+    JOIN jobs ON jobs.id = submissions.job JOIN accounts ON accounts.id = jobs.account
 WHERE files.approved AND accounts.environment = 'live' AND submissions.scored_at >= ? AND submissions.scored_at < ?
-GROUP BY submissions.worker_id ORDER BY min(submissions.position)
 """
+_BY_WORKER = "GROUP BY submissions.worker_id ORDER BY min(submissions.position)"
 
 
-def earned(query: Query, since: float = 0.0, until: float = math.inf) -> list[tuple[str, int, int]]:
-    """Each worker who was approved in a time, with how many files, and the cents for them.
+def earned(
+    query: Query, since: float = 0.0, until: float = math.inf, *, worker: str | None = None
+) -> list[tuple[str, int, int]]:
+    """Each worker who was approved in a time, or one of them, with how many files, and the cents for them.
 
     What was withdrawn, excluded, or erased after it was approved stays paid.
     """
-    return query(_EARNED, since, until)
+    if worker is None:
+        return query(_EARNED + _BY_WORKER, since, until)
+    return query(f"{_EARNED} AND submissions.worker_id = ? {_BY_WORKER}", since, until, worker)
 
 
 def is_known(query: Query, subject: str) -> bool:
@@ -56,6 +60,15 @@ def sent_by(state: KeptState, worker: str) -> list[Submission]:
     """All that a worker has sent."""
     found = state.query("SELECT id FROM submissions WHERE worker_id = ? ORDER BY position", worker)
     return [state.load(TABLES["submissions"], id) for (id,) in found]
+
+
+def latest_of(state: KeptState, worker: str, before: str | None, most: int) -> list[Submission]:
+    """The latest that a worker has sent, the latest first; with `before`, before the one with this id."""
+    sql = (
+        "SELECT id FROM submissions WHERE worker_id = ? AND position < "
+        "ifnull((SELECT position FROM submissions WHERE id = ?), 1 << 62) ORDER BY position DESC LIMIT ?"
+    )
+    return [state.load(TABLES["submissions"], id) for (id,) in state.query(sql, worker, before, most)]
 
 
 def events_about(state: KeptState, subject: str) -> Iterable[Event]:

@@ -39,6 +39,9 @@ class Eraser:
         access: the people, and the wishes.
         uploading: the folder of uploads in pieces.
         rejected_days: after how many days rejected files are erased; None for never.
+
+    Attributes:
+        state: the state.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Eraser:
         if not isinstance(world.state, KeptState):
             raise TypeError("nothing is erased from a state that is not kept")
         self._world = world
-        self._state = world.state
+        self.state = world.state
         self._access = access
         self._uploading = uploading
         self._rejected_days = rejected_days
@@ -78,7 +81,7 @@ class Eraser:
 
     def is_known(self, subject: str) -> bool:
         """Whether there is such a worker or file."""
-        return self._access.is_person(subject) or traces.is_known(self._state.query, subject)
+        return self._access.is_person(subject) or traces.is_known(self.state.query, subject)
 
     def run(self) -> bool:
         """Do all that is to be done now. Returns whether it is done; what failed is tried again later."""
@@ -95,12 +98,12 @@ class Eraser:
         rejected: list[File] = []
         if self._rejected_days is not None and now >= self._next_sweep:
             with self._world.lock:
-                rejected = traces.rejected_by(self._state, now - self._rejected_days * DAY)
+                rejected = traces.rejected_by(self.state, now - self._rejected_days * DAY)
         for subject, _ in wishes:
             self._erase(subject, now)
         self._empty(rejected)
         if wishes or rejected:
-            traces.compact(self._state)
+            traces.compact(self.state)
             self._access.compact()
         for subject, asked_at in wishes:
             self._access.fulfill(subject, asked_at, now)
@@ -114,17 +117,17 @@ class Eraser:
             self._drop_parts(subject)
         with self._world.lock:
             if is_person:
-                sent = traces.sent_by(self._state, subject)
+                sent = traces.sent_by(self.state, subject)
                 files = [file for each in sent for file in each.files]
             else:
-                found = traces.file_of(self._state, subject)
+                found = traces.file_of(self.state, subject)
                 files = [] if found is None else [found]
                 sent = [each.submission for each in files]
             for each in sent:
                 self._let_go(each, files, at)
-            for event in [*traces.events_about(self._state, subject)]:
+            for event in [*traces.events_about(self.state, subject)]:
                 event.body = _without_words(event.body)
-            traces.forget_replies(self._state, [subject, *(file.id for file in files)])
+            traces.forget_replies(self.state, [subject, *(file.id for file in files)])
         self._empty(files)
 
     def _let_go(self, submission: Submission, files: Iterable[File], at: float) -> None:
@@ -140,7 +143,7 @@ class Eraser:
         """Remove the bytes first: after a crash, the row still says where they are."""
         for file in files:
             if isinstance(file.source, Stored) and not file.is_erased:
-                self._state.storage.remove(file.source.name)
+                self.state.storage.remove(file.source.name)
                 with self._world.lock:
                     file.erase(file.source.emptied())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
 
 from starlette.requests import Request
@@ -15,7 +14,7 @@ from firsthandapi.server.contract.text import said
 from firsthandapi.server.http.browsers import MEDIA_HEADERS
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.state.model import Job, Submission
+from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
 
 from .consents import JOINED_SECONDS, Consents, FullError
 from .erasing import SUBJECT, Eraser
@@ -24,7 +23,7 @@ from .speaking import direction, name_of
 from .study import LOGOS, Assurance, Study
 
 _MOST_JOBS = 200
-_MOST_OF_ONE = 1000
+_SHOWN = 50
 _WITHDRAWN = said("The worker withdrew consent.")
 _FULL = said("As many people have joined as this study takes. Thank you for your interest."), said("Full")
 _ASSURED: dict[Assurance, str] = {
@@ -39,15 +38,6 @@ _STATUSES = {
     "retry_pending": said("Try again"),
     "rejected": said("Rejected"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A job, and what somebody sent to it."""
-
-    job: Job
-    link: str
-    own: list[Submission]
 
 
 class Joining:
@@ -158,31 +148,23 @@ class Joining:
     async def _me(self, request: Request) -> Response:
         worker, words = self._worker(request), self._reception.words(request)
         with self._world.lock:
-            work = [*self._work(worker)]
-            sent = [(each, one, file) for each in work for one in each.own for file in one.files]
+            state = self._eraser.state
+            jobs = islice(reversed(self._world.state.organizations[0].accounts["live"].jobs), _MOST_JOBS)
+            before = request.query_params.get("before")
+            own = latest_of(state, worker, before, _SHOWN + 1)
             return self._reception.page(
                 request,
                 "me.html",
                 section=ME,
                 study=self._study,
-                open=[each for each in work if not each.job.is_terminal],
-                sent=sent,
-                earned=sum(each.job.price for each, _, file in sent if file.approved),
+                link_of=self._reception.links.path,
+                open=[job for job in jobs if not job.is_terminal],
+                sent=[(each, file) for each in own[:_SHOWN] for file in each.files],
+                older=own[_SHOWN - 1].id if len(own) > _SHOWN else None,
+                earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
                 statuses={each: words(status) for each, status in _STATUSES.items()},
                 consent=self._consents.of(worker),
             )
-
-    def _work(self, worker: str) -> Iterable[_Work]:
-        """The jobs that are open, and those that this person worked on, the latest first."""
-        jobs = self._world.state.organizations[0].accounts["live"].jobs
-        for job in islice(reversed(jobs), _MOST_JOBS):
-            own = (
-                [*self._world.state.submissions_of(job, worker, _MOST_OF_ONE)]
-                if worker in job.workers
-                else []
-            )
-            if own or not job.is_terminal:
-                yield _Work(job, self._reception.links.path(job), own)
 
     async def _delete(self, request: Request) -> Response:
         """Erase everything that somebody has sent, and who they are."""
@@ -207,14 +189,13 @@ class Joining:
         # First the consent: were the rest lost, nothing new would be taken, and a second click repeats it.
         self._consents.withdraw(worker, at)
         with self._world.lock:
-            for each in self._work(worker):
-                for submission in each.own:
-                    if submission.status == "pending_score":
-                        stars = [1] * len(submission.files)
-                        self._world.jobs.score(submission, at, Verdict(stars, _WITHDRAWN))
-                    for file in submission.files:
-                        if file.approved and not file.withdrawn:
-                            self._world.jobs.withdraw(file, at)
+            for submission in sent_by(self._eraser.state, worker):
+                if submission.status == "pending_score":
+                    stars = [1] * len(submission.files)
+                    self._world.jobs.score(submission, at, Verdict(stars, _WITHDRAWN))
+                for file in submission.files:
+                    if file.approved and not file.withdrawn:
+                        self._world.jobs.withdraw(file, at)
         return self._reception.go(ME)
 
 
