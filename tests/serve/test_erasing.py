@@ -14,6 +14,7 @@ from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve import service as serving
 from firsthandapi.server.pages.serve.access import FILE
 from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.pages.serve.ratings import Gold, Ratings
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite import traces
@@ -163,11 +164,20 @@ def test_nothing_of_a_person_is_left_on_disk(house: Open, way: Callable[[House, 
     person, worker = here.works()
     contents = here.contents()
     assert len(contents) == 5
+    with here.service.world.lock:
+        sent = here.service.world.state.submissions.values()
+        (rejected,) = [each for each in sent if each.status == "rejected"]
+    ratings = Ratings(here.service.access)
+    ratings.give(rejected, "tok_1", [1], f"{REASON}, too", 1.0)
+    ratings.mark(Gold(rejected.files[0].id, rejected.id, 1, "tok_1", 1.0))
+    said = {"submission": rejected.id, "words": f"{FILENAME} is right"}
+    assert person.send("/me/appeal", "/me", **said).status_code == 303
     assert here.found(NAME, FILENAME, REASON)
     way(here, person, worker)
     assert here.found(NAME, FILENAME, REASON, *contents) == []
     if way is _by_command_alone:
         here.again()
+    assert Ratings(here.service.access).gold() == []
     with here.service.world.lock:
         here.service.world.check_books()
     with closing(sqlite3.connect(here.folder / FILE)) as rows:

@@ -20,6 +20,7 @@ SERVE = SERVER / "pages/serve"
 CATALOGUES = sorted(SERVE.glob("languages/*.json"))
 # What only reviewers and operators see, in English.
 STAFF_PAGES = {
+    "appeals",
     "checkout",
     "link",
     "log",
@@ -30,7 +31,7 @@ STAFF_PAGES = {
     "review_keys",
     "review_retries",
 }
-STAFF = {"health.py", "operating.py", "reviewing.py"}
+STAFF = {"appealing.py", "health.py", "operating.py", "reviewing.py"}
 REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}
 
 

@@ -138,6 +138,7 @@ class KeptState(State):
             lambda file: file.approved and not file.withdrawn,
             "approved AND NOT withdrawn",
         )
+        self.appeals = ById(self, TABLES["appeals"])
         self.events = ById(self, TABLES["events"])
         self.checkouts = ById(self, TABLES["checkouts"])
         owned = Owned("deliveries", None, "number", most=MAX_DELIVERIES)

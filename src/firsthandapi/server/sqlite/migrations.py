@@ -146,7 +146,23 @@ _FOURTH = """
 CREATE INDEX by_person ON submissions (worker_id, position);
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# An appeal is answered once; an erasure may only take its words away.
+_FIFTH = """
+CREATE TABLE appeals (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    submission TEXT NOT NULL UNIQUE REFERENCES submissions (id) DEFERRABLE INITIALLY DEFERRED,
+    words TEXT NOT NULL, created_at REAL NOT NULL, answered_at REAL, actor TEXT,
+    accepted INTEGER NOT NULL, paid INTEGER NOT NULL, answer TEXT NOT NULL
+);
+CREATE TRIGGER appeals_stay BEFORE DELETE ON appeals BEGIN SELECT RAISE(ABORT, 'appeals are kept'); END;
+CREATE TRIGGER appeals_are_fixed BEFORE UPDATE ON appeals
+WHEN old.answered_at IS NOT NULL AND new.answered_at IS NOT old.answered_at OR new.submission <> old.submission
+    OR new.words NOT IN ('', old.words) OR old.answered_at IS NOT NULL AND new.answer NOT IN ('', old.answer)
+    OR old.answered_at IS NOT NULL AND (new.accepted <> old.accepted OR new.paid <> old.paid)
+BEGIN SELECT RAISE(ABORT, 'appeals are kept as they were answered'); END;
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:

@@ -21,6 +21,7 @@ _REJECTED = """
 SELECT files.id FROM submissions JOIN files ON files.submission = submissions.id
 WHERE submissions.status = 'rejected' AND coalesce(submissions.scored_at, submissions.submitted_at) <= ?
     AND json_extract(files.source, '$.sha256') <> ''
+    AND NOT EXISTS (SELECT 1 FROM appeals WHERE appeals.submission = submissions.id AND answered_at IS NULL)
 """
 
 _EARNED = """
@@ -42,6 +43,27 @@ def earned(
     if worker is None:
         return query(_EARNED + _BY_WORKER, since, until)
     return query(f"{_EARNED} AND submissions.worker_id = ? {_BY_WORKER}", since, until, worker)
+
+
+def rejecters(state: KeptState, people: Query, submission: Submission) -> set[str]:
+    """Who has rated a submission that was rejected.
+
+    Args:
+        state: the state.
+        people: queries the database of people, which has the ratings of several reviewers.
+        submission: the submission.
+    """
+    sql = (
+        "SELECT actor FROM audit WHERE job_id = ? AND event_type = 'submission.rejected' "
+        "AND json_extract(data, '$.submission_id') = ?"
+    )
+    found = {actor for (actor,) in state.query(sql, submission.job.id, submission.id)}
+    if people("SELECT 1 FROM sqlite_master WHERE name = 'ratings'"):
+        rated = people(
+            "SELECT reviewer FROM ratings WHERE submission = ? AND undone_at IS NULL", submission.id
+        )
+        found.update(reviewer for (reviewer,) in rated)
+    return found
 
 
 def is_known(query: Query, subject: str) -> bool:

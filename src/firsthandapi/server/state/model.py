@@ -244,6 +244,21 @@ class File:
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
+class Appeal:
+    """A worker's word against a rejection. It is answered once, and nothing else of it ever changes."""
+
+    id: str  # that of the submission, with a prefix of its own
+    submission: Submission
+    words: str
+    created_at: float
+    answered_at: float | None = None
+    actor: str | None = None  # who answered
+    accepted: bool = False
+    paid: bool = False  # whether the job had slots left
+    answer: str = ""
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Endpoint:
     """A webhook endpoint."""
 

@@ -15,7 +15,7 @@ from firsthandapi.server.contract.text import new_id
 from .keeping import Growing, Index, Latest, Lock, Log
 from .ledger import Lot, Sums
 from .limits import MemoryReplies, Replies
-from .model import Account, Delivery, Event, File, Job, Key, Organization, Submission
+from .model import Account, Appeal, Delivery, Event, File, Job, Key, Organization, Submission
 from .storage import MemoryStorage, Storage, Upload
 
 T = TypeVar("T")
@@ -99,6 +99,7 @@ class State:
         self.jobs: Index[Job] = {}
         self.submissions: Index[Submission] = {}
         self.files: Index[File] = {}  # approved and not withdrawn
+        self.appeals: Index[Appeal] = {}
         self.events: Index[Event] = {}
         self.checkouts: Index[Checkout] = Latest(MAX_CHECKOUTS)
         self.deliveries: Log[Delivery] = deque(maxlen=MAX_DELIVERIES)
@@ -113,7 +114,15 @@ class State:
         self.organizations = []
         self.deliveries = deque(maxlen=MAX_DELIVERIES)
         self.replies = MemoryReplies()
-        for kept in (self.keys, self.jobs, self.submissions, self.files, self.events, self.checkouts):
+        for kept in (
+            self.keys,
+            self.jobs,
+            self.submissions,
+            self.files,
+            self.appeals,
+            self.events,
+            self.checkouts,
+        ):
             kept.clear()
 
     def later(self, when: float, action: Callable[[float], object]) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -312,6 +313,17 @@ class Access:
                     "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL",
                     (at, worker),
                 )
+
+    def forget_files(self, submissions: Iterable[str], files: Iterable[str]) -> None:
+        """Forget what reviewers wrote of submissions; their stars stay. No erased file tests a reviewer any more."""
+        with self.transaction() as rows:
+            if rows.execute("SELECT 1 FROM sqlite_master WHERE name = 'ratings'").fetchone():
+                given = "SELECT value FROM json_each(?)"
+                rows.execute(
+                    f"UPDATE ratings SET reason = NULL WHERE submission IN ({given})",  # noqa: S608 - no input
+                    (json.dumps([*submissions]),),
+                )
+                rows.execute(f"DELETE FROM gold WHERE file IN ({given})", (json.dumps([*files]),))  # noqa: S608 - no input
 
     def compact(self) -> None:
         """Write the database anew: its pages still contain what was deleted or replaced."""

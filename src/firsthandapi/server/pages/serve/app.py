@@ -32,6 +32,7 @@ from firsthandapi.server.rules.world import World
 from firsthandapi.server.state.keeping import NotKeptError
 
 from .access import Access
+from .appealing import Appealing
 from .erasing import Eraser
 from .health import HEALTH, METRICS, Health
 from .joining import Joining
@@ -117,6 +118,7 @@ class Site:
         ]
         if study is not None and self.reception.consents is not None:
             routes += Joining(self.reception, study, self.reception.consents, eraser).routes()
+            routes += Appealing(self.reception, self.reception.consents).routes()
         if folder is not None:
             routes += Resuming(self.reception, working, folder / "uploading").routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from firsthandapi._host import replacing
 from firsthandapi.server.contract.text import said
+from firsthandapi.server.rules.appeals import Appeals
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import traces
 from firsthandapi.server.sqlite.kept import KeptState
@@ -128,6 +129,7 @@ class Eraser:
             for event in [*traces.events_about(self.state, subject)]:
                 event.body = _without_words(event.body)
             traces.forget_replies(self.state, [subject, *(file.id for file in files)])
+        self._access.forget_files([each.id for each in sent], [file.id for file in files])
         self._empty(files)
 
     def _let_go(self, submission: Submission, files: Iterable[File], at: float) -> None:
@@ -136,6 +138,9 @@ class Eraser:
         for file in submission.files:
             if file in files and file.approved and not file.withdrawn:
                 self._world.jobs.withdraw(file, at)
+        appeal = Appeals(self.state, self._world.jobs).of(submission)
+        if appeal is not None:
+            appeal.words = appeal.answer = ""
         submission.reasoning = submission.reasoning and ERASED
         submission.location = None
 

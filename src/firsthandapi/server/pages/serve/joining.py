@@ -13,6 +13,7 @@ from starlette.routing import Route
 from firsthandapi.server.contract.text import said
 from firsthandapi.server.http.browsers import MEDIA_HEADERS
 from firsthandapi.server.pages.console.face import PageError, no_page
+from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
 
@@ -31,6 +32,8 @@ _ASSURED: dict[Assurance, str] = {
     "adult": said("I am an adult."),
     "people_shown_agree": said("The people whom my files show agree to this."),
 }
+_TOO_LATE = said("This file can no longer be appealed.")
+_NO_WORDS = said("Write why somebody should look at it again, in at most 1,000 characters.")
 _PURPOSES = said("research"), said("publication")  # of labs; others are shown as they are
 _STATUSES = {
     "pending_score": said("Waiting for review"),
@@ -56,6 +59,7 @@ class Joining:
         self._study = study
         self._consents = consents
         self._world = reception.world
+        self._appeals = Appeals(self._world.state, self._world.jobs)
 
     def routes(self) -> Iterable[Route]:
         """Where the pages are."""
@@ -63,6 +67,7 @@ class Joining:
         yield Route("/join", self._join, methods=["POST"])
         yield Route(ME, self._me, methods=["GET"])
         yield Route(f"{ME}/withdraw", self._withdraw, methods=["POST"])
+        yield Route(f"{ME}/appeal", self._appeal, methods=["POST"])
         yield Route(f"{ME}/delete", self._delete, methods=["POST"])
         yield Route(f"{ME}/deleted/{{worker}}", self._deleted, methods=["GET"])
         yield Route("/study/logo", self._logo, methods=["GET"])
@@ -164,7 +169,27 @@ class Joining:
                 earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
                 statuses={each: words(status) for each, status in _STATUSES.items()},
                 consent=self._consents.of(worker),
+                appeals=self._appeals,
+                answer_seconds=ANSWER_SECONDS,
+                now=self._world.clock.now(),
             )
+
+    async def _appeal(self, request: Request) -> Response:
+        worker = worker_id(self._reception.need(request, "worker"))
+        fields = await self._reception.form(request)
+        words, at = fields.get("words", "").strip(), self._world.clock.now()
+        with self._world.lock:
+            submission = self._world.state.submissions.get(fields.get("submission", ""))
+            if submission is None or submission.worker_id != worker:
+                raise no_page()
+            if not 1 <= len(words) <= MAX_WORDS:
+                raise PageError(400, _NO_WORDS)
+            try:
+                self._appeals.appeal(submission, words, at)
+            except ValueError:
+                raise PageError(409, _TOO_LATE) from None
+        self._reception.access.note("review.appealed", at, worker, submission.id)
+        return self._reception.go(f"{ME}#{submission.files[0].id}")
 
     async def _delete(self, request: Request) -> Response:
         """Erase everything that somebody has sent, and who they are."""

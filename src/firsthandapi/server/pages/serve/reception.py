@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 ME = "/me"
 UPLOADS = "/uploads"
 JOIN = "/join"
+APPEALS = "/review/appeals"
 SIGN_IN = "/sign-in"
 FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
@@ -206,6 +207,8 @@ class Reception(Face):
     def navigation(self, request: Request) -> list[tuple[str, str]]:
         """The parts of the server that the visitor may see."""
         review = [("Review", "/review")] if self.may(request, "reviewer") else []
+        if self.study is not None and review:
+            review.append(("Appeals", APPEALS))
         if self.study is not None and self.visitor(request) is not None:
             review = [(self.words(request)("My page"), ME), *review]
         if not self.may(request, "operator"):

@@ -1,0 +1,199 @@
+"""Appeals: a worker's word against a rejection, answered once, by somebody else."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.sqlite import DATABASE
+
+from .conftest import EVIL, JOB, Visitor
+from .test_joining import BOXES, Lab
+from .test_study import write
+
+DAY = 86400.0
+
+
+class Court:
+    """A study where one file was rejected by a reviewer, on a clock of its own."""
+
+    def __init__(self, folder: Path, stack: ExitStack, **job: Any) -> None:
+        self.folder = folder / "data"
+        self.time = 1_700_000_000.0
+        self.service = stack.enter_context(
+            Service(self.folder, study=write(folder), clock=RealClock(self._now))
+        )
+        assert self.service.first is not None
+        key = self.service.first.live
+        self.buyer = stack.enter_context(FirstHandClient(key, self.service.url, max_retries=0))
+        self._stack = stack
+        wanted: dict[str, Any] = {**JOB, "files_needed": 1, **job}
+        self.job = self.buyer.jobs.create(**wanted).id
+        self.person = self.visitor()
+        assert self.person.send("/join", "/join", **BOXES).status_code == 303
+        self.first, self.first_id = self.reviewer()
+        self.second, _ = self.reviewer()
+        self.submission = self.sends(self.person)
+        self.rate(self.submission, 1)
+
+    def _now(self) -> float:
+        return self.time
+
+    def visitor(self) -> Visitor:
+        """A browser of a stranger."""
+        visitor = Visitor(self.service)
+        self._stack.callback(visitor.http.close)
+        return visitor
+
+    def reviewer(self) -> tuple[Visitor, str]:
+        """A browser of a new reviewer, and the id of their token."""
+        token, secret = self.service.access.create("reviewer", "Ben", self.time)
+        visitor = self.visitor()
+        assert visitor.send("/sign-in", token=secret).status_code == 303
+        return visitor, token.id
+
+    def sends(self, person: Visitor) -> str:
+        """A person submits a file; the id of the submission."""
+        world = self.service.world
+        lab = Lab(self.folder, self.service, self._stack)
+        lab.upload(person, self.service.site.links.path(world.state.jobs[self.job]))
+        with world.lock:
+            (waiting,) = world.state.waiting()
+            return waiting.id
+
+    def rate(self, submission: str, stars: int) -> None:
+        """The first reviewer rates."""
+        world = self.service.world
+        with world.lock:
+            verdict = Verdict([stars], "Not a sign", actor=self.first_id)
+            world.jobs.score(world.state.submissions[submission], world.clock.now(), verdict)
+
+    def appeal(self, words: str = "It is a sign", *, who: Visitor | None = None) -> int:
+        """The person appeals; the status."""
+        return (
+            (who or self.person)
+            .send("/me/appeal", "/me", submission=self.submission, words=words)
+            .status_code
+        )
+
+    def answer(self, who: Visitor, verdict: str = "accept", stars: str = "4", words: str = "Seen") -> Any:
+        """A reviewer answers."""
+        (appeal,) = self.service.world.state.appeals.values()
+        fields = {"appeal": appeal.id, "verdict": verdict, "stars-0": stars, "words": words}
+        return who.send("/review/appeals", "/review/appeals", **fields)
+
+
+Open = Callable[..., Court]
+
+
+@pytest.fixture
+def court(tmp_path: Path) -> Iterator[Open]:
+    """Opens the study."""
+    with ExitStack() as stack:
+        made: list[Court] = []
+
+        def new(**job: Any) -> Court:
+            made.append(Court(tmp_path, stack, **job))
+            return made[0]
+
+        yield new
+        made[0].service.world.check_books()
+
+
+def test_an_accepted_appeal_is_paid_and_charged_once(court: Open) -> None:
+    """Somebody else accepts it with stars; the buyer sees an approval like any other."""
+    here = court()
+    assert 'action="/me/appeal"' in here.person.get("/me").text
+    assert here.appeal(EVIL) == 303
+    assert here.appeal() == 409, "each submission has one appeal"
+    assert "answers by 2023-11-23" in here.person.get("/me").text
+    page = here.second.get("/review/appeals").text
+    assert "&lt;script&gt;alert(1)" in page
+    assert "Not a sign" in page
+    assert "<script>alert" not in page
+    assert "You have rated it" in here.first.get("/review/appeals").text
+    assert here.answer(here.first).status_code == 403
+    assert here.answer(here.second, stars="2").status_code == 400, "too few stars approve nothing"
+    assert here.answer(here.second, stars="9").status_code == 400
+    assert here.answer(here.second).headers["location"] == "/review/appeals?done=accepted"
+    assert here.answer(here.second).status_code == 409, "it is answered once"
+    assert "Your appeal was accepted." in (page := here.person.get("/me").text)
+    assert "$0.50" in page
+    (file,) = here.buyer.files.list(here.job)
+    assert file.ai_star_rating == 4
+    job = here.buyer.jobs.get(here.job)
+    assert (job.status, here.buyer.billing.credits().held_cents) == ("completed", 0)
+    events = [each.type for each in here.buyer.webhooks.events.list()]
+    assert events[:3] == ["job.completed", "submission.approved", "submission.scored"]
+
+
+def test_a_rejected_appeal_has_words(court: Open) -> None:
+    """The worker reads them, the file stays rejected, and the answer is final, in the database too."""
+    here = court()
+    here.appeal()
+    assert here.answer(here.second, "reject", words="").status_code == 400
+    assert here.answer(here.second, "reject", words="It is a mural").headers["location"].endswith("done=kept")
+    page = here.person.get("/me").text
+    assert "Your appeal was not accepted." in page
+    assert "It is a mural" in page
+    assert here.appeal() == 409
+    assert [*here.buyer.files.list(here.job)] == []
+    with closing(sqlite3.connect(here.folder / DATABASE)) as rows:
+        for change in (
+            "DELETE FROM appeals",
+            "UPDATE appeals SET accepted = 1",
+            "UPDATE appeals SET words = 'x'",
+        ):
+            with pytest.raises(sqlite3.IntegrityError, match="appeals are kept"):
+                rows.execute(change)
+
+
+@pytest.mark.parametrize("end", ["filled", "cancelled"])
+def test_a_job_without_a_slot_pays_nothing(court: Open, end: str) -> None:
+    """Its budget is never exceeded: the appeal is accepted, and the worker is told why nothing is paid."""
+    here = court()
+    here.appeal()
+    if end == "filled":
+        here.rate(here.sends(here.person), 5)
+    else:
+        here.buyer.jobs.cancel(here.job)
+    spent = here.service.world.state.jobs[here.job].escrow
+    assert "no slot left" in here.second.get("/review/appeals").text
+    assert here.answer(here.second).headers["location"].endswith("done=unpaid")
+    assert here.service.world.state.jobs[here.job].escrow == spent
+    assert "the job had no place left" in here.person.get("/me").text
+    assert here.service.world.state.submissions[here.submission].status == "rejected"
+
+
+def test_an_appeal_has_its_time_and_its_owner(court: Open) -> None:
+    """Seven days, with a word, by whoever sent the file and has not withdrawn; an answer that is late is marked."""
+    here = court()
+    stranger = here.visitor()
+    stranger.send("/join", "/join", **BOXES)
+    assert here.appeal(who=stranger) == 404
+    assert here.appeal(" ") == here.appeal("x" * 1001) == 400
+    token = re.search(r'name="form_token" value="(\w+)"', stranger.get("/me").text)
+    assert token is not None
+    forged = {"form_token": token[1], "submission": here.submission, "words": "x"}
+    assert here.person.http.post("/me/appeal", data=forged).status_code == 403
+    here.time += 7 * DAY
+    assert "/me/appeal" not in here.person.get("/me").text
+    assert here.appeal() == 409
+    here.time -= 1
+    here.service.clock._latest = 0  # pyright: ignore[reportPrivateUsage]
+    assert here.appeal() == 303
+    here.time += 9 * DAY + 1
+    assert "The answer was due" in here.second.get("/review/appeals").text
+    here.person.send("/me/withdraw", "/me")
+    assert "No appeal waits" in here.second.get("/review/appeals").text
+    assert here.answer(here.second).status_code == 409
