@@ -9,7 +9,7 @@ import random
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -124,6 +124,7 @@ class KeptState(State):
         self._soft: dict[Any, set[str]] = {}  # to be written with the next act
         self._settled: list[str] = []  # aborted uploads, likewise
         self._acts = 0
+        self._queues: dict[str, tuple[int, tuple[Waiting, ...]]] = {}
         super().__init__(clock, int(self._meta("seed")))
         self.url_secret = self._meta("url_secret")
         self.storage = storage
@@ -240,14 +241,18 @@ class KeptState(State):
         sql = "SELECT id FROM submissions WHERE status = 'pending_score' ORDER BY position"
         return self._each("submissions", sql)
 
-    def queue(self) -> list[Waiting]:
-        """Of these, those of live jobs."""
-        sql = (
-            "SELECT submissions.id, job, worker_id, attempt FROM submissions "
-            "JOIN accounts ON accounts.id = account AND environment = 'live' "
-            "WHERE status = 'pending_score' ORDER BY submissions.position"
-        )
-        return [Waiting(*row) for row in self.query(sql)]
+    def queue(self, status: str = "pending_score") -> Sequence[Waiting]:
+        """The live submissions with a status, the oldest first, as the latest act has left them."""
+        acts, found = self._queues.get(status, (-1, ()))
+        if acts != self._acts:
+            sql = (
+                "SELECT submissions.id, job, worker_id, attempt FROM submissions "
+                f"WHERE status = '{status}' "  # no input, and the index of this status
+                "AND account IN (SELECT id FROM accounts WHERE environment = 'live') ORDER BY position"
+            )
+            found = tuple(Waiting(*row) for row in self.query(sql))
+            self._queues[status] = self._acts, found
+        return found
 
     def retrying(self) -> Iterable[Submission]:
         """The submissions that may be tried again, the oldest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
@@ -56,7 +56,7 @@ class Checkout:
 
 
 class Waiting(NamedTuple):
-    """A live submission that waits for its score, and is not loaded: there may be very many.
+    """A live submission that waits, and is not loaded: there may be very many.
 
     Attributes:
         id: its id.
@@ -193,12 +193,12 @@ class State:
         """The submissions that wait for their score, the oldest first."""
         return [each for each in self.submissions.values() if each.status == "pending_score"]
 
-    def queue(self) -> list[Waiting]:
-        """Of these, those of live jobs."""
+    def queue(self, status: str = "pending_score") -> Sequence[Waiting]:
+        """The live submissions with a status, the oldest first."""
         return [
             Waiting(each.id, each.job.id, each.worker_id, each.attempt)
-            for each in self.waiting()
-            if not each.job.account.is_sandbox
+            for each in self.submissions.values()
+            if each.status == status and not each.job.account.is_sandbox
         ]
 
     def retrying(self) -> Iterable[Submission]:

@@ -183,7 +183,8 @@ class Operating:
         if token not in (each.id for each in self._reception.access.tokens() if each.revoked_at is not None):
             return []
         worker = f"wkr_{token.partition('_')[2]}"
-        return [each for each in self._world.state.waiting() if each.worker_id == worker]
+        state = self._world.state
+        return [state.submissions[each.id] for each in state.queue() if each.worker == worker]
 
     def _reject_waiting(self, request: Request, _fields: dict[str, str]) -> str:
         at = self._world.clock.now()

@@ -236,9 +236,7 @@ class Reception(Face):
             "person": self.access.name_of,
             "job_link": self.links.url,
             "retry_until": self.world.jobs.retry_until,
-            "to_review": lambda: _count(
-                not each.job.account.is_sandbox for each in self.world.state.waiting()
-            ),
+            "to_review": lambda: f"{len(self.world.state.queue()):,}",
             "undelivered": lambda: _count(
                 each.status in ("pending", "failed") for each in reversed(self.world.state.deliveries)
             ),

@@ -178,7 +178,7 @@ class Reviewing:
             "undo_seconds": int(UNDO_SECONDS),
             "own": own,
             "elsewhere": 0 if asker.job or asker.worker else max(0, len(queue) - len(ids) - own),
-            "retries": sum(not each.job.account.is_sandbox for each in state.retrying()),
+            "retries": len(state.queue("retry_pending")),
         }
 
     def _twins(self, file: File, asker: _Asker) -> list[File]:
@@ -271,11 +271,12 @@ class Reviewing:
     async def _retries(self, request: Request) -> Response:
         asker = self._asker(request)
         with self._world.lock:
-            waiting = [each for each in self._world.state.retrying() if not each.job.account.is_sandbox]
+            state = self._world.state
+            waiting = [state.submissions[each.id] for each in state.queue("retry_pending")[:_MOST_CHOICES]]
             return self._reception.page(
                 request,
                 "review_retries.html",
-                attempts=[(each, self._world.jobs.retry_until(each)) for each in waiting[:_MOST_CHOICES]],
+                attempts=[(each, self._world.jobs.retry_until(each)) for each in waiting],
                 **self._around(request, asker, ()),
             )
 
