@@ -96,6 +96,8 @@ def test_every_page_fits_and_is_accessible(
             ("link", f"/console/jobs/{job.id}/link"),
             ("job", f"/console/jobs/{job.id}"),
             ("ledger", "/console/ledger"),
+            ("reviews", "/console/reviews"),
+            ("reviews-gold", "/console/reviews/gold"),
         ):
             page.goto(service.url + path)
             look_at(page, f"serve-{name}", width, scheme)

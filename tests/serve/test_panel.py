@@ -276,7 +276,7 @@ def test_gold_changes_no_money(golden: Callable[..., tuple[Room, str]]) -> None:
     assert (room.find(submission).rating, room.job.escrow.paid) == (4, 50)
     assert [each.gold for each in room.panel.ratings.all()] == [None, 4, 4, 4]
     assert given("tok_dan") is not None
-    room.panel.ratings.unmark(room.find(submission).files[0].id)
+    room.panel.ratings.unmark(room.find(submission).files[0].id, "tok_op", room.now)
     assert given("tok_dan") is None
 
 
@@ -309,6 +309,6 @@ def test_a_second_attempt_has_a_deadline(tmp_path: Path, is_killed: bool) -> Non
     assert (found.status, found.rating, found.job.free_slots) == ("rejected", 2, 9)
     assert found.reasoning == "Two stars, and no second attempt."
     with room.world.lock:
-        assert [*room.world.state.retrying()] == []
+        assert [*room.world.state.queue("retry_pending")] == []
         room.world.check_books()
     room.close()

@@ -31,7 +31,7 @@ STAFF_PAGES = {
     "review_keys",
     "review_retries",
 }
-STAFF = {"appealing.py", "health.py", "operating.py", "reviewing.py"}
+STAFF = {"appealing.py", "health.py", "operating.py", "overseeing.py", "reviewing.py"}
 REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}
 
 

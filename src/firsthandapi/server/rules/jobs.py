@@ -149,8 +149,8 @@ class Jobs:
             self._state.later(deadline, partial(self._deadline, job_id))
         for submission in self._state.waiting():
             self._have_scored(submission, self._state.clock.now())
-        for submission in self._state.retrying():
-            self._end_retry_in_time(submission)
+        for each in self._state.queue("retry_pending"):
+            self._end_retry_in_time(self._state.submissions[each.id])
 
     def cancel(self, job: Job, actor: str, at: float) -> None:
         """Cancel a job and refund the rest of its escrow immediately."""

@@ -254,12 +254,6 @@ class KeptState(State):
             self._queues[status] = self._acts, found
         return found
 
-    def retrying(self) -> Iterable[Submission]:
-        """The submissions that may be tried again, the oldest first."""
-        return self._each(
-            "submissions", "SELECT id FROM submissions WHERE status = 'retry_pending' ORDER BY position"
-        )
-
     def same_as(self, file: File, most: int) -> Iterable[File]:
         """Other files with the same bytes, the latest first."""
         same = "json_extract(source, '$.sha256') = ? AND id <> ?"

@@ -136,9 +136,10 @@ _SECOND = """
 ALTER TABLE replies ADD COLUMN kept TEXT NOT NULL DEFAULT 'sealed';
 """
 
-# To find files with the same bytes.
+# To find files with the same bytes, and what may be tried again.
 _THIRD = """
 CREATE INDEX same_bytes ON files (json_extract(source, '$.sha256'));
+CREATE INDEX retrying ON submissions (position) WHERE status = 'retry_pending';
 """
 
 # What one person has sent.

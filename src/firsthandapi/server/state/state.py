@@ -201,10 +201,6 @@ class State:
             if each.status == status and not each.job.account.is_sandbox
         ]
 
-    def retrying(self) -> Iterable[Submission]:
-        """The submissions that may be tried again, the oldest first."""
-        return [each for each in self.submissions.values() if each.status == "retry_pending"]
-
     def same_as(self, file: File, most: int) -> Iterable[File]:
         """Other files with the same bytes, the latest first."""
         sha256 = file.facts().sha256

@@ -38,6 +38,7 @@ from .health import HEALTH, METRICS, Health
 from .joining import Joining
 from .limits import Limits
 from .operating import Operating
+from .overseeing import Overseeing
 from .panel import Panel
 from .reception import Reception, SignInNeeded
 from .resuming import Resuming
@@ -103,8 +104,13 @@ class Site:
         self._statuses: Counter[int] = Counter()
         self._health = Health(self.reception, folder, self._statuses)
         operating = Operating(self.reception, eraser)
+        overseeing = Overseeing(self.reception, self.panel)
         self._console = Console(
-            self.reception, log=self.log, style=style, pages=operating.pages, forms=operating.forms
+            self.reception,
+            log=self.log,
+            style=style,
+            pages={**operating.pages, **overseeing.pages},
+            forms={**operating.forms, **overseeing.forms},
         )
         working = Working(self.reception, folder)
         routes = [

@@ -6,7 +6,7 @@ reviewer sees the next file. They count when they can no longer be undone, which
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from firsthandapi.server.rules.jobs import Verdict
@@ -55,24 +55,27 @@ class Panel:
     def queue(self, reviewer: str, browser: str) -> list[Waiting]:
         """What waits for this reviewer in this browser, the oldest first: nothing of their own, and nothing that others
         look at or have rated enough."""
-        raters = self._raters()
-        held = self._held(browser)
-        own = own_worker(reviewer)
+        own, full = own_worker(reviewer), self._full(reviewer, browser)
         return [
             each
             for each in self._world.state.queue()
-            if each.worker != own
-            and not self._is_taken(each.id)
-            and has_room(
-                self.settings.overlap, raters.get((each.id, each.attempt), ()), reviewer, held.count(each.id)
-            )
+            if each.worker != own and (each.id, each.attempt) not in full and not self._is_taken(each.id)
         ]
+
+    def _full(self, reviewer: str, browser: str) -> set[Attempt]:
+        """What a reviewer may not rate for the sake of others, or has rated. Few of all that waits."""
+        raters, held = self._raters(), Counter(self._held(browser))
+        submissions = self._world.state.submissions
+        looked_at = [(each, found.attempt) for each in held if (found := submissions.get(each)) is not None]
+        return {
+            each
+            for each in {*raters, *looked_at}
+            if not has_room(self.settings.overlap, raters.get(each, ()), reviewer, held[each[0]])
+        }
 
     def is_free(self, submission: Submission, reviewer: str, browser: str) -> bool:
         """Whether this reviewer may rate a submission that waits: whoever else holds it comes first."""
-        raters = self._raters().get((submission.id, submission.attempt), ())
-        held = self._held(browser).count(submission.id)
-        return has_room(self.settings.overlap, raters, reviewer, held)
+        return (submission.id, submission.attempt) not in self._full(reviewer, browser)
 
     def gold_for(self, reviewer: str) -> Gold | None:
         """The file with a known rating that this reviewer gets next, if it is time for one."""
@@ -85,7 +88,7 @@ class Panel:
                 found is not None
                 and found.status in ("approved", "rejected")
                 and found.worker_id != own
-                and any(file.id == gold.file for file in found.files)
+                and any(file.id == gold.file and not file.is_erased for file in found.files)
             ):
                 return gold
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from .access import Access
 from .activity import note
 
 UNDO_SECONDS = 10.0
+_MOST_COMPARED = 10_000  # ratings, for the agreement
 # `is_settled` says that a rating no longer waits to count; it is derived, and may lag behind.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ratings (
@@ -29,6 +31,7 @@ BEGIN SELECT RAISE(ABORT, 'ratings are kept'); END;
 CREATE TRIGGER IF NOT EXISTS ratings_are_fixed
 BEFORE UPDATE OF id, submission, attempt, files, reviewer, stars, gold, given_at ON ratings
 BEGIN SELECT RAISE(ABORT, 'ratings are kept as they were given'); END;
+CREATE INDEX IF NOT EXISTS gold_ratings ON ratings (reviewer) WHERE gold IS NOT NULL AND undone_at IS NULL;
 CREATE TABLE IF NOT EXISTS gold (
     file TEXT PRIMARY KEY, submission TEXT NOT NULL, stars INTEGER NOT NULL, marked_by TEXT NOT NULL,
     marked_at REAL NOT NULL
@@ -167,6 +170,33 @@ class Ratings:
         """All ratings, also those undone, the oldest first."""
         return self._all("ORDER BY given_at, id")
 
+    def counts(self) -> list[tuple[str, int, int]]:
+        """The reviewers, with how many ratings each gave, and undid."""
+        sql = "SELECT reviewer, count(*), count(undone_at) FROM ratings GROUP BY reviewer ORDER BY 2 DESC, 1"
+        return self._access.look(sql)
+
+    def units(self) -> list[list[int]]:
+        """The stars of each file that several rated, of the latest ratings."""
+        sql = (
+            "SELECT submission, attempt, stars FROM ratings WHERE undone_at IS NULL AND gold IS NULL "
+            "ORDER BY rowid DESC LIMIT ?"
+        )
+        given: dict[tuple[str, int], list[list[int]]] = defaultdict(list)
+        for submission, attempt, stars in self._access.look(sql, _MOST_COMPARED):
+            given[submission, attempt].append(json.loads(stars))
+        return [[*unit] for each in given.values() if len(each) > 1 for unit in zip(*each, strict=True)]
+
+    def gold_pairs(self) -> dict[str, list[tuple[int, int]]]:
+        """The stars that each reviewer gave to files whose rating is known, and the known ones."""
+        sql = (
+            "SELECT reviewer, json_extract(stars, '$[0]'), gold FROM ratings "
+            "WHERE gold IS NOT NULL AND undone_at IS NULL"
+        )
+        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for reviewer, stars, known in self._access.look(sql):
+            found[reviewer].append((stars, known))
+        return found
+
     def _all(self, condition: str, *values: object) -> list[Rating]:
         rows = self._access.look(f"SELECT {_COLUMNS} FROM ratings {condition}", *values)  # noqa: S608 - no input
         return [_rating(*row) for row in rows]
@@ -180,11 +210,15 @@ class Ratings:
                 "REPLACE INTO gold VALUES (?, ?, ?, ?, ?)",
                 (gold.file, gold.submission, gold.stars, gold.marked_by, gold.marked_at),
             )
+            note(
+                rows, "review.gold_marked", gold.marked_at, gold.marked_by, gold.submission, stars=gold.stars
+            )
 
-    def unmark(self, file: str) -> None:
+    def unmark(self, file: str, by: str, at: float) -> None:
         """Forget the known rating of a file. What was given meanwhile stays."""
         with self._access.transaction() as rows:
-            rows.execute("DELETE FROM gold WHERE file = ?", (file,))
+            if rows.execute("DELETE FROM gold WHERE file = ?", (file,)).rowcount:
+                note(rows, "review.gold_removed", at, by, file)
 
     def gold(self) -> list[Gold]:
         """The files whose rating is known, the oldest first."""

@@ -214,7 +214,8 @@ class Reception(Face):
         if not self.may(request, "operator"):
             return review
         jobs, *others = super().navigation(request)
-        return [*review, jobs, ("People", f"{PREFIX}/people"), *others, ("Log", f"{PREFIX}/log")]
+        people = ("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")
+        return [*review, jobs, *people, *others, ("Log", f"{PREFIX}/log")]
 
     def values(self, request: Request) -> dict[str, Any]:
         """The values for every template."""

@@ -167,7 +167,8 @@ class Reviewing:
         jobs = [*dict.fromkeys(each.job for each in queue)][:_MOST_CHOICES]
         workers = [*dict.fromkeys(each.worker for each in queue)][:_MOST_CHOICES]
         undoable = self._panel.undoable(asker.browser)
-        own = sum(each.worker == own_worker(asker.reviewer) for each in queue)
+        mine = own_worker(asker.reviewer)
+        own = sum(each.worker == mine for each in queue)
         return {
             "section": "/review",
             "asker": asker,
@@ -186,7 +187,8 @@ class Reviewing:
         state, like = self._world.state, file.source.details().like
         alike = state.submissions.get(like) if like else None
         found = dict.fromkeys([*state.same_as(file, _TWINS), *(alike.files if alike else ())])
-        return [each for each in found if each.submission.worker_id != own_worker(asker.reviewer)]
+        mine = own_worker(asker.reviewer)
+        return [each for each in found if not each.is_erased and each.submission.worker_id != mine]
 
     def _filled(self, asker: _Asker, submission: Submission | None) -> dict[str, str]:
         """What the form of a submission contains: what was undone."""
