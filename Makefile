@@ -111,9 +111,9 @@ filesystem: $(VENV)/.filesystem
 ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -q tests/ray
 
-# The pages of the bundled server, and of one of one's own, in a real browser. Needs Chromium, such as
+# The pages of the bundled server, of one of one's own, and of the docs, in a real browser. Needs Chromium, such as
 # `apt-get install chromium`. With nginx, also what the guide says of a proxy.
-console: $(VENV)/.dev
+console: $(VENV)/.dev docs
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(PIP) --group console
 	FIRSTHAND_CONSOLE=$(CURDIR)/build/console $(BIN)/python -m pytest -q tests/console
@@ -174,11 +174,13 @@ dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 
+# With PUBLISHED=folder, the site is put there as well, as the newest version beside the older ones.
 docs: $(VENV)/.docs
 	mkdir -p build
 	$(BIN)/typer scripts/cli_reference.py utils docs --name firsthandapi --output build/cli.md
 	$(BIN)/python scripts/cli_reference.py build/cli.md
 	$(BIN)/zensical build --strict --clean
+	$(BIN)/python scripts/finish_docs.py site $(PUBLISHED)
 	$(BIN)/python scripts/check_links.py site
 
 generate: $(VENV)/.dev

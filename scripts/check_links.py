@@ -1,7 +1,8 @@
 """Hold the built site to its word: `python scripts/check_links.py site`.
 
-It fails on a link or an anchor that leads nowhere, on a page that the navigation does not lead to, and on anything
-that a browser would fetch from elsewhere: the site is to work with no network.
+It fails on a link or an anchor that leads nowhere, on a page that the navigation does not lead to or that has no
+Markdown beside it, on an empty sitemap, and on anything that a browser would fetch from elsewhere: the site is to work
+with no network.
 """
 
 from __future__ import annotations
@@ -86,6 +87,11 @@ def problems(site: Path) -> list[str]:
     for path, page in pages.items():
         if path.name == "index.html" and path.parent not in {site, *reached} and not page.moved:
             found.append(f"{path.parent.relative_to(site).as_posix()}: the navigation does not lead there")
+        if path.name == "index.html" and not page.moved and not path.with_suffix(".md").exists():
+            found.append(f"{path.relative_to(site).as_posix()}: llms.txt does not name it")
+    sitemap = site / "sitemap.xml"
+    if "<loc>" not in sitemap.read_text(encoding="utf-8"):
+        found.append("sitemap.xml: it is empty")
     return found
 
 

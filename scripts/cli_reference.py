@@ -4,7 +4,8 @@ Typer cuts what has no short help of its own after 45 characters; here the first
 
     python scripts/cli_reference.py build/cli.md
 
-then makes the page's commands look as everywhere in the docs: no prompt, and what can be pasted as a block.
+then makes the page's commands look as everywhere in the docs, without a prompt, and cuts the page into build/cli/: a
+page for each group of commands, and `index.md` for the rest.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def _give_short_help(group: typer.Typer) -> None:
 
 
 _give_short_help(app)
+PAGES = Path(__file__).parents[1] / "docs" / "reference"
 
 
 def as_in_the_docs(page: str) -> str:
@@ -52,6 +54,29 @@ def as_in_the_docs(page: str) -> str:
     )
 
 
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
+def cut(page: str) -> dict[str, str]:
+    """The pages, by the name of their group."""
+    names = [below.name for below in app.registered_groups]
+    pages = {"index": ""}
+    for part in re.split(r"^(?=## )", page, flags=re.MULTILINE):
+        named = re.match(r"## `\w+ ([\w-]+)`\n+", part)
+        if named and named[1] in names:
+            pages[named[1]] = re.sub(r"^#(#+ )", r"\1", part[named.end() :], flags=re.MULTILINE)
+        else:
+            pages["index"] += part
+    return pages
+
+
+def main(path: Path) -> None:
     path.write_text(as_in_the_docs(path.read_text(encoding="utf-8")), encoding="utf-8")
+    folder = path.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    for name, text in cut(path.read_text(encoding="utf-8")).items():
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+        shown = PAGES / f"cli/{name}.md" if name != "index" else PAGES / "cli.md"
+        if f"build/cli/{name}.md" not in (shown.read_text(encoding="utf-8") if shown.exists() else ""):
+            sys.exit(f"{shown} does not show build/cli/{name}.md: write it like the pages beside it")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

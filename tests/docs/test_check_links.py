@@ -15,6 +15,9 @@ def build(site: Path, home: str = "", other: str = "") -> list[str]:
     (site / "other").mkdir()
     (site / "index.html").write_text(f"{NAVIGATION}<h1 id='top'>Home</h1>{home}", encoding="utf-8")
     (site / "other" / "index.html").write_text(f"<h1 id='names'>Other</h1>{other}", encoding="utf-8")
+    for folder in (site, site / "other"):
+        (folder / "index.md").touch()
+    (site / "sitemap.xml").write_text("<loc>https://example.com/</loc>", encoding="utf-8")
     return problems(site)
 
 
@@ -63,7 +66,10 @@ def test_a_page_that_the_navigation_forgets_is_found(tmp_path: Path) -> None:
     """A page nobody can reach is as good as none."""
     (tmp_path / "lost").mkdir()
     (tmp_path / "lost" / "index.html").write_text("<h1>Lost</h1>", encoding="utf-8")
-    assert build(tmp_path) == ["lost: the navigation does not lead there"]
+    assert build(tmp_path) == [
+        "lost: the navigation does not lead there",
+        "lost/index.html: llms.txt does not name it",
+    ]
 
 
 @pytest.mark.parametrize(

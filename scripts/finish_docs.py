@@ -1,0 +1,116 @@
+"""What the builder of the docs cannot do: `python scripts/finish_docs.py site [PUBLISHED]`.
+
+- Anchors have the names that callers write, `client.jobs.collect`, and not the path of the module behind them.
+- The tests behind a promise are folded, so that a page of promises stays readable.
+- The link to the repository asks GitHub for no number of stars: pages load nothing from elsewhere.
+- With a folder PUBLISHED, the site is put there as the newest version, beside the older ones: the pages at the top are
+  the newest, `1.0/` keeps those of each version, and a list in the header leads from one to the other. All pages name
+  the newest as canonical.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import zlib
+from functools import cached_property
+from importlib import import_module
+from inspect import isclass
+from pathlib import Path
+from typing import Any
+
+import firsthandapi
+from firsthandapi import FirstHandClient
+
+TEXTS = (".html", ".json", ".md", ".txt")
+SELECTOR = ('"version":null', '"version":{"provider":"mike"}')
+# What a name says when the pointer rests on it, where its module is private.
+PRIVATE_TITLE = re.compile(r' \(firsthandapi\._[\w.]+\)(?=")| title="firsthandapi\._[\w.]+"')
+
+TESTS = re.compile(r"<td>(<code>tests/.+?)</td>")
+
+
+def public_names() -> dict[str, str]:
+    """The path of each class behind the client, and how a caller reaches it."""
+    with FirstHandClient("fh_test_x", "http://127.0.0.1:1") as client:
+        found = {
+            path_of(getattr(client, name)): f"client.{name}"
+            for name, value in vars(FirstHandClient).items()
+            if isinstance(value, cached_property) and not name.startswith("_")
+        }
+        found[path_of(client.webhooks.events)] = "client.webhooks.events"
+    journal = import_module("firsthandapi._sync.journal").Journal
+    assert isclass(journal)
+    return {**found, f"{journal.__module__}.{journal.__qualname__}": "client.journal"}
+
+
+def path_of(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def rename(site: Path, names: dict[str, str]) -> None:
+    """Put public names wherever a page, the search, or the inventory for other sites has private ones."""
+
+    def renamed(text: str) -> str:
+        for private, public in sorted(names.items(), reverse=True):  # `WebhookEvents` before `Webhook`
+            text = text.replace(f"{private}.", f"{public}.").replace(private, public)
+        text = text.replace(' data-md-component="source"', "")
+        return PRIVATE_TITLE.sub("", text)
+
+    for path in site.rglob("*"):
+        if path.suffix in TEXTS:
+            path.write_text(renamed(path.read_text(encoding="utf-8")), encoding="utf-8")
+    inventory = site / "objects.inv"
+    *head, body = inventory.read_bytes().split(b"\n", 4)
+    body = zlib.compress(renamed(zlib.decompress(body).decode()).encode())
+    inventory.write_bytes(b"\n".join([*head, body]))
+
+
+def fold(page: Path) -> None:
+    """Show how many tests a promise has, and which ones on a click."""
+
+    def folded(cell: re.Match[str]) -> str:
+        count = cell[1].count("<code>")
+        named = f"{count} tests" if count > 1 else "1 test"
+        return f"<td><details><summary>{named}</summary>{cell[1]}</details></td>"
+
+    page.write_text(TESTS.sub(folded, page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def publish(site: Path, published: Path, version: str) -> None:
+    """Add a version to those that are published already; the newest one is also at the top."""
+    short = version.rpartition(".")[0]
+    listed = published / "versions.json"
+    known: list[dict[str, Any]] = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else []
+    others = [each for each in known if each["version"] != short]
+    versions = sorted([{"version": short, "title": version}, *others], key=order, reverse=True)
+    versions = [{**each, "aliases": [] if number else ["latest"]} for number, each in enumerate(versions)]
+    if versions[0]["version"] == short:
+        for old in published.glob("*"):
+            if old.is_dir() and old.name not in {each["version"] for each in others}:
+                shutil.rmtree(old)
+        copy(site, published)
+    shutil.rmtree(published / short, ignore_errors=True)
+    copy(site, published / short)
+    listed.write_text(json.dumps(versions, indent=1), encoding="utf-8")
+
+
+def order(version: dict[str, Any]) -> list[int]:
+    return [int(part) for part in version["version"].split(".")]
+
+
+def copy(site: Path, folder: Path) -> None:
+    shutil.copytree(site, folder, dirs_exist_ok=True)
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        (folder / page.relative_to(site)).write_text(text.replace(*SELECTOR), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    site, *folders = map(Path, sys.argv[1:])
+    rename(site, public_names())
+    fold(site / "reliability" / "index.html")
+    for folder in folders:
+        publish(site, folder, firsthandapi.__version__)
