@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
+from cli.support import Cli
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve import service as serving
 from firsthandapi.server.pages.serve.access import FILE
@@ -56,13 +61,18 @@ class House:
         self.service = self._opened()
         return self.service
 
-    def works(self) -> tuple[Visitor, str]:
-        """A person joins, and has one file approved, one rejected, one to be retried, one waiting, one on its way."""
-        token, secret = self.service.access.create("worker", NAME, self.service.clock.now())
+    def joins(self, name: str) -> tuple[Visitor, str]:
+        """A person joins; their browser, and their id."""
+        token, secret = self.service.access.create("worker", name, self.service.clock.now())
         person = Visitor(self.service)
         self._stack.callback(person.http.close)
         assert person.send("/sign-in", token=secret).status_code == 303
         assert person.send("/join", "/join", **BOXES).status_code == 303
+        return person, token.id
+
+    def works(self) -> tuple[Visitor, str]:
+        """A person joins, and has one file approved, one rejected, one to be retried, one waiting, one on its way."""
+        person, worker = self.joins(NAME)
         self.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
         wanted: dict[str, Any] = {**JOB, "files_needed": 4}
         job = self.buyer.jobs.create(**wanted)
@@ -88,7 +98,7 @@ class House:
             begun.headers["location"], content=make("image/jpeg", "p").content[:300], headers=piece
         )
         assert sent.status_code == 204, sent.text
-        return person, token.id
+        return person, worker
 
     def file_ids(self, worker: str) -> list[str]:
         """The files of a person, the approved one first."""
@@ -121,6 +131,12 @@ def _base64(text: str) -> str:
 
 
 Open = Callable[[], House]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command line, in this process."""
+    return Cli(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -289,3 +305,43 @@ def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
     with here.service.world.lock:
         sent = traces.sent_by(here.service.world.state, worker)  # type: ignore[arg-type]
         assert [file.is_erased for each in sent for file in each.files] == [False, True, False, False]
+
+
+def test_a_person_takes_their_data_along(house: Open, cli: Cli, tmp_path: Path) -> None:
+    """By their page and by command: all that is known of them, their files, and nothing of anybody else."""
+    here = house()
+    person, worker = here.works()
+    other, _ = here.joins("Somebody else")
+    taken = person.get("/me/data.zip")
+    assert taken.headers["content-type"] == "application/zip"
+    archive = ZipFile(io.BytesIO(taken.content))
+    assert archive.testzip() is None
+    known = json.loads(archive.read("data.json"))
+    assert (known["worker_id"], known["name"], known["earned_cents"]) == (worker, NAME, 50)
+    assert [each["status"] for each in known["files"]] == [
+        "approved",
+        "rejected",
+        "retry_pending",
+        "pending_score",
+    ]
+    assert {each["original_filename"] for each in known["files"]} == {f"{FILENAME}.jpg"}
+    assert [each["reason"] for each in known["files"]] == [REASON, REASON, REASON, None]
+    assert known["consents"][0]["purposes"] == ["research", "publication"]
+    assert known["consents"][0]["notice"].startswith("You agree")
+    assert "study.joined" in [each["what"] for each in known["log"]]
+    for each in known["files"]:
+        assert hashlib.sha256(archive.read(each["file"])).hexdigest() == each["sha256"]
+    assert json.loads(ZipFile(io.BytesIO(other.get("/me/data.zip").content)).read("data.json"))["files"] == []
+    copy = tmp_path / "taken.zip"
+    command = ("server", "export", str(here.folder), "--worker", worker, "--to", str(copy))
+    assert cli(*command).out == f"Wrote {copy}.\n"
+    assert sorted(ZipFile(copy).namelist()) == sorted(archive.namelist())
+    assert "could not write" in cli(*command).err
+    assert "check the id" in cli(*command[:4], f"wkr_{'0' * 26}", *command[5:]).err
+    blob = next(here.folder.rglob("blob_*"))
+    blob.unlink()
+    assert len(ZipFile(io.BytesIO(person.get("/me/data.zip").content)).namelist()) == 4, (
+        "one was erased meanwhile"
+    )
+    person.http.cookies.clear()
+    assert person.get("/me/data.zip").status_code == 303

@@ -179,6 +179,39 @@ def erase(
     typer.echo(f"Erased {subject}.")
 
 
+@app.command()
+def export(
+    folder: Folder,
+    worker: Annotated[str, typer.Option(metavar="ID", help="Whose data, wkr_….")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="ZIP file to create.")],
+) -> None:
+    """Write all that a server knows of a worker into a ZIP file, for themselves.
+
+    It contains what they can download on their own page: their files, and as
+    JSON their consents, ratings, earnings, and appeals. The server may be
+    running.
+
+    Example: firsthandapi server export photos --worker wkr_… --to ana.zip
+    """
+    from firsthandapi.server.pages.serve.exporting import Export
+    from firsthandapi.server.pages.serve.service import kept_storage
+    from firsthandapi.server.sqlite import FILES, reading
+    from firsthandapi.server.sqlite.traces import is_known
+    from firsthandapi.server.state.storage import LocalStorage
+
+    with _access(folder) as access, reading(folder) as query:
+        if not access.is_person(worker) and not is_known(query, worker):
+            raise ConfigurationError(f"nothing was exported: {folder} has no {worker}; check the id")
+        found = Export(query, access.look, worker)
+        storage = kept_storage(access, folder) or LocalStorage(folder / FILES)
+        try:
+            with to.open("xb") as file:
+                file.writelines(found.stream(storage))
+        except OSError as error:
+            raise ConfigurationError(f"could not write {to}: {error.strerror or error}") from None
+    typer.echo(f"Wrote {to}.")
+
+
 @command(app)
 def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
     """Print what each worker has earned, as CSV: worker_id, name, files, cents.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from firsthandapi.server.contract.text import said
-from firsthandapi.server.http.browsers import MEDIA_HEADERS
+from firsthandapi.server.http.browsers import HEADERS, MEDIA_HEADERS
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi.server.rules.jobs import Verdict
@@ -19,6 +20,7 @@ from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
 
 from .consents import JOINED_SECONDS, Consents, FullError
 from .erasing import SUBJECT, Eraser
+from .exporting import Export
 from .reception import ME, Reception, SignInNeeded, local_path, worker_id
 from .speaking import direction, name_of
 from .study import LOGOS, Assurance, Study
@@ -67,6 +69,8 @@ class Joining:
         yield Route("/join", self._join, methods=["POST"])
         yield Route(ME, self._me, methods=["GET"])
         yield Route(f"{ME}/withdraw", self._withdraw, methods=["POST"])
+        yield Route("/privacy", self._privacy, methods=["GET"])
+        yield Route(f"{ME}/data.zip", self._export, methods=["GET"])
         yield Route(f"{ME}/appeal", self._appeal, methods=["POST"])
         yield Route(f"{ME}/delete", self._delete, methods=["POST"])
         yield Route(f"{ME}/deleted/{{worker}}", self._deleted, methods=["GET"])
@@ -117,20 +121,29 @@ class Joining:
         self, request: Request, target: str, *, given: Iterable[str] | None = None, status: int = 200
     ) -> Response:
         words = self._reception.words(request)
-        text, language = self._study.notice(words.language)
         return self._reception.page(
             request,
             "join.html",
             status=status,
-            study=self._study,
-            text=text,
-            text_language=language,
-            text_direction=direction(language),
             target=target,
             given=given,
-            named=name_of,
             assured={each: words(sentence) for each, sentence in _ASSURED.items()},
+            **self._about(request),
         )
+
+    def _about(self, request: Request) -> dict[str, Any]:
+        """What pages say of the study, and the notice."""
+        text, language = self._study.notice(self._reception.words(request).language)
+        return {
+            "study": self._study,
+            "named": name_of,
+            "text": text,
+            "text_language": language,
+            "text_direction": direction(language),
+        }
+
+    async def _privacy(self, request: Request) -> Response:
+        return self._reception.page(request, "privacy.html", **self._about(request))
 
     async def _logo(self, _request: Request) -> Response:
         if self._study.logo is None:
@@ -173,6 +186,15 @@ class Joining:
                 answer_seconds=ANSWER_SECONDS,
                 now=self._world.clock.now(),
             )
+
+    async def _export(self, request: Request) -> Response:
+        """All that the server knows of whoever asks."""
+        worker = self._worker(request)
+        with self._world.lock:
+            export = Export(self._eraser.state.query, self._reception.access.look, worker)
+        headers = {**HEADERS, "content-disposition": f'attachment; filename="{worker}.zip"'}
+        pieces = export.stream(self._world.state.storage)
+        return StreamingResponse(pieces, 200, headers, "application/zip")
 
     async def _appeal(self, request: Request) -> Response:
         worker = worker_id(self._reception.need(request, "worker"))
