@@ -126,6 +126,20 @@ def test_every_box_is_needed(lab: Open, missing: str) -> None:
     assert visitor.get("/me").headers["location"] == "/join"
 
 
+def test_a_form_that_is_sent_again_makes_nobody_twice(lab: Open) -> None:
+    """The answer to the first was lost: the second leads to the same person, in a full study too."""
+    here = lab(max_workers=1)
+    phone, other = here.browser(), here.browser()
+    form = {**BOXES, "joining": "ab" * 16}
+    assert phone.send("/join", "/join", **form).headers["location"] == "/me"
+    names = phone.http.cookies
+    del names["firsthand_session"]
+    assert phone.send("/join", **form).headers["location"] == "/me"
+    assert "You have sent nothing yet." in phone.get("/me").text
+    assert other.send("/join", "/sign-in", **form).status_code == 403
+    assert len(here.records()) == 1
+
+
 def test_a_full_study_takes_nobody_else(lab: Open) -> None:
     """Its page and its form are 403 for others, also where the form was open before; whoever has joined stays."""
     here = lab(max_workers=1)

@@ -49,8 +49,8 @@ _DONE = {
     "erased": "Erased, for good.",
     "erasing": "Not everything could be erased yet. The server tries again until it is done.",
 }
-# What differs each time that a page is made: the time, and the name of the next upload.
-_PASSING = re.compile(r'<p class="now".*?</p>|name="upload" value="\w*"', re.DOTALL)
+# What differs each time that a page is made: the time, and the names of what a form does once.
+_PASSING = re.compile(r'<p class="now".*?</p>|name="(?:upload|joining)" value="\w*"', re.DOTALL)
 _STATIC = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

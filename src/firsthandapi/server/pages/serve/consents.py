@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import secrets
 import sqlite3
 
-from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.contract.text import id_of, new_id
 
 from .access import Access, begin_session
 from .activity import note
@@ -84,13 +85,18 @@ class Consents:
         with self._access.transaction() as rows:
             self._give(rows, worker, language, at)
 
-    def join(self, language: str, at: float) -> str:
+    def join(self, language: str, at: float, joining: str | None = None) -> str:
         """Let in a new person who agrees; the value of their session's cookie.
+
+        Args:
+            language: that of the page.
+            at: when, in Unix seconds.
+            joining: names this act of one browser, for `again`.
 
         Raises:
             FullError: nobody else may join.
         """
-        worker = new_id("wkr_", at)
+        worker = new_id("wkr_", at) if joining is None else self._joined(joining)
         with self._access.transaction() as rows:
             (number,) = rows.execute("SELECT count(DISTINCT worker_id) FROM consents").fetchone()
             # No secret has this hash: they come back with the cookie alone.
@@ -100,6 +106,22 @@ class Consents:
             )
             self._give(rows, worker, language, at)
             return begin_session(rows, worker, at, JOINED_SECONDS)
+
+    def again(self, joining: str, at: float) -> str | None:
+        """A session of whoever has joined by this act; None if nobody has."""
+        worker = self._joined(joining)
+        with self._access.transaction() as rows:
+            found = rows.execute(
+                "SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NULL", (worker,)
+            ).fetchone()
+            return None if found is None else begin_session(rows, worker, at, JOINED_SECONDS)
+
+    def _joined(self, joining: str) -> str:
+        """The id of whoever joins by an act."""
+        digest = hmac.digest(
+            self._access.secret("joining"), joining.encode("utf-8", "replace"), hashlib.sha256
+        )
+        return id_of("wkr_", int.from_bytes(digest[:16]))
 
     def withdraw(self, worker: str, at: float) -> None:
         """Record that somebody withdraws all that they agreed to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -100,7 +101,10 @@ class Joining:
         worker = self._who(request)
         fields = await self._reception.form(request)
         target = local_path(fields.get("next"))
-        if self._consents.is_full(worker):
+        # A form that is sent again, since its answer was lost, makes nobody twice.
+        joining = fields.get("joining") and f"{self._reception.browser(request)}\n{fields['joining']}"
+        again = self._consents.again(joining, self._world.clock.now()) if joining and not worker else None
+        if again is None and self._consents.is_full(worker):
             raise _full()
         given = [each for each in self._study.consent.assurances if each in fields]
         if len(given) < len(self._study.consent.assurances):
@@ -109,7 +113,7 @@ class Joining:
         response = self._reception.go(ME if target == "/" else target)
         try:
             if worker is None:
-                session = self._consents.join(language, at)
+                session = again or self._consents.join(language, at, joining)
                 self._reception.set_cookie(response, self._reception.cookies[0], session, JOINED_SECONDS)
             else:
                 self._consents.give(worker, language, at)
@@ -126,6 +130,7 @@ class Joining:
             "join.html",
             status=status,
             target=target,
+            joining=secrets.token_hex(16),
             given=given,
             assured={each: words(sentence) for each, sentence in _ASSURED.items()},
             **self._about(request),
