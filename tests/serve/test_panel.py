@@ -32,6 +32,11 @@ JOB = JobBody.model_validate(
 ANA, BEN, CARA = "tok_ana", "tok_ben", "tok_cara"
 
 
+def own(who: str) -> list[str]:
+    """Under which id a reviewer works."""
+    return [f"wkr_{who.partition('_')[2]}"]
+
+
 class Waits:
     """A jury that leaves everything to the reviewers."""
 
@@ -93,7 +98,7 @@ class Room:
 
     def queue(self, who: str, browser: str | None = None) -> list[str]:
         with self.world.lock:
-            return [each.id for each in self.panel.queue(who, browser or f"browser of {who}")]
+            return [each.id for each in self.panel.queue(who, browser or f"browser of {who}", own(who))]
 
     def hold(self, who: str, submission: str) -> None:
         with self.world.lock:
@@ -262,7 +267,7 @@ def test_gold_changes_no_money(golden: Callable[..., tuple[Room, str]]) -> None:
 
     def given(who: str) -> Gold | None:
         with room.world.lock:
-            return room.panel.gold_for(who)
+            return room.panel.gold_for(who, own(who))
 
     assert [given(who) is None for who in (ANA, BEN, CARA)] == [False, True, True]
     for _ in range(2):

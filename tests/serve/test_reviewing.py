@@ -14,6 +14,7 @@ import pytest
 from dataset.support import wait_until
 from firsthandapi import ConflictError, FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.testing import make
 
 from .conftest import EVIL, JOB, Visitor, pass_seconds, submit
 
@@ -339,6 +340,25 @@ def test_nobody_sees_or_rates_their_own_work(
     other = visit("reviewer")
     assert shown(other.get("/review").text) == own
     assert other.get(f"/review/media/{own}/{file.id}").status_code == 200
+
+
+def test_whoever_works_without_a_token_is_known_by_the_browser(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Who sent something and then reviews in the same browser, signed in or not, does not get it."""
+    path = service.site.links.path(service.world.state.jobs[buyer.jobs.create(**JOB).id])
+    alone, other = visit(), visit()
+    page = alone.get(path).text
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    shot = make("image/jpeg", "own").content
+    alone.http.post(path, data=hidden, files={"file": ("a.jpg", shot, "image/jpeg")})
+    (own,) = service.world.state.queue()
+    assert shown(other.get("/review").text) == own.id
+    for _ in range(2):
+        assert "1 is your own work" in alone.get("/review").text
+        reply = alone.send("/review", submission=own.id, attempt="1", **{"stars-0": "5"})
+        assert reply.status_code == 403
+        alone.sign_in("reviewer", "Ana")
 
 
 def test_undo(service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]) -> None:

@@ -668,7 +668,8 @@ def test_near_duplicates_are_marked(server: Server) -> None:
     first = job.submissions[0].id
     assert likes() == [None, first, None, None, None]
     page = Phone(phone.port, "").send("GET", f"/review?at={job.submissions[1].id}").text
-    assert f'/review?at={first}">an earlier submission</a> of this person' in page
+    assert "<strong>Looks like</strong> what" in page
+    assert f"/review/media/{first}/{job.submissions[0].files[0].id}" in page
     server.score(job.submissions[2], 2)
     phone.open(f"{phone.path}?retry={job.submissions[2].id}")
     assert phone.shot(shot(other, 70)).status == 200

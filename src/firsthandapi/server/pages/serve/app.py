@@ -115,7 +115,7 @@ class Site:
         working = Working(self.reception, folder)
         routes = [
             *SigningIn(self.reception, self.limits).routes(),
-            *Reviewing(self.reception, self.panel).routes(),
+            *Reviewing(self.reception, self.panel, working.own).routes(),
             *operating.routes(),
             *working.routes(),
             *Retrying(self.reception, working).routes(),

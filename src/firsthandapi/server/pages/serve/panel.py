@@ -52,14 +52,14 @@ class Panel:
 
     # --- what a reviewer may look at --------------------------------------------------------------------
 
-    def queue(self, reviewer: str, browser: str) -> list[Waiting]:
+    def queue(self, reviewer: str, browser: str, own: Collection[str]) -> list[Waiting]:
         """What waits for this reviewer in this browser, the oldest first: nothing of their own, and nothing that others
         look at or have rated enough."""
-        own, full = own_worker(reviewer), self._full(reviewer, browser)
+        full = self._full(reviewer, browser)
         return [
             each
             for each in self._world.state.queue()
-            if each.worker != own and (each.id, each.attempt) not in full and not self._is_taken(each.id)
+            if each.worker not in own and (each.id, each.attempt) not in full and not self._is_taken(each.id)
         ]
 
     def _full(self, reviewer: str, browser: str) -> set[Attempt]:
@@ -77,17 +77,16 @@ class Panel:
         """Whether this reviewer may rate a submission that waits: whoever else holds it comes first."""
         return (submission.id, submission.attempt) not in self._full(reviewer, browser)
 
-    def gold_for(self, reviewer: str) -> Gold | None:
+    def gold_for(self, reviewer: str, own: Collection[str]) -> Gold | None:
         """The file with a known rating that this reviewer gets next, if it is time for one."""
         if not is_gold_turn(self.settings.gold, reviewer, self.ratings.count_of(reviewer)):
             return None
-        own = own_worker(reviewer)
         for gold in self.ratings.gold_for(reviewer):
             found = self._world.state.submissions.get(gold.submission)
             if (
                 found is not None
                 and found.status in ("approved", "rejected")
-                and found.worker_id != own
+                and found.worker_id not in own
                 and any(file.id == gold.file and not file.is_erased for file in found.files)
             ):
                 return gold
@@ -192,11 +191,6 @@ class Panel:
             lack = lacking(self.settings.overlap, rated, reviewers, author)
             if lack:
                 yield each, lack
-
-
-def own_worker(reviewer: str) -> str:
-    """The id in submissions of a reviewer who also works."""
-    return f"wkr_{reviewer.partition('_')[2]}"
 
 
 def _verdict(ratings: Sequence[Rating]) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,7 @@ from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.jobs import NO_RETRY
 from firsthandapi.server.state.model import File, Submission
 
-from .panel import MAX_REASON, Panel, own_worker
+from .panel import MAX_REASON, Panel
 from .ratings import UNDO_SECONDS, Gold, Rating
 from .reception import Reception
 
@@ -38,12 +38,14 @@ class _Asker:
         browser: the name of their browser.
         job: the only job that they want to see, or "".
         worker: the only worker whose files they want to see, or "".
+        own: the worker's ids that they may have worked under.
     """
 
     reviewer: str
     browser: str
     job: str
     worker: str
+    own: frozenset[str]
 
     def path(self, **query: str | None) -> str:
         """An address of the page that keeps the filter."""
@@ -58,12 +60,14 @@ class Reviewing:
     Args:
         reception: sign-in, forms, and templates.
         panel: who looks at what, and what they have given.
+        own: the worker's ids that whoever asks may have worked under.
     """
 
-    def __init__(self, reception: Reception, panel: Panel) -> None:
+    def __init__(self, reception: Reception, panel: Panel, own: Callable[[Request], frozenset[str]]) -> None:
         self._reception = reception
         self._world = reception.world
         self._panel = panel
+        self._own = own
         self._undone: dict[str, Rating] = {}  # by browser: its form is filled again
 
     def routes(self) -> Iterable[Route]:
@@ -77,19 +81,25 @@ class Reviewing:
         yield Route("/review/media/{submission}/{file}", self._media, methods=["GET"])
 
     def _asker(self, request: Request, fields: dict[str, str] | None = None) -> _Asker:
-        visitor = self._reception.need(request, "reviewer")
+        self._reception.need(request, "reviewer")
+        visitor = self._reception.visitor(request)
         given = request.query_params if fields is None else fields
-        job, worker = given.get("job", ""), given.get("worker", "")
-        return _Asker(visitor.id or "reviewer", self._reception.browser(request), job, worker)
+        return _Asker(
+            (visitor and visitor.id) or "reviewer",
+            self._reception.browser(request),
+            given.get("job", ""),
+            given.get("worker", ""),
+            self._own(request),
+        )
 
     def _waiting(self, asker: _Asker) -> tuple[list[str], Gold | None]:
         """The ids of what waits for somebody, oldest first; before them one whose rating is known, if it is time."""
         ids = [
             each.id
-            for each in self._panel.queue(asker.reviewer, asker.browser)
+            for each in self._panel.queue(asker.reviewer, asker.browser, asker.own)
             if asker.job in ("", each.job) and asker.worker in ("", each.worker)
         ]
-        gold = self._panel.gold_for(asker.reviewer)
+        gold = self._panel.gold_for(asker.reviewer, asker.own)
         if gold is None:
             return ids, None
         found = self._world.state.submissions[gold.submission]
@@ -167,8 +177,7 @@ class Reviewing:
         jobs = [*dict.fromkeys(each.job for each in queue)][:_MOST_CHOICES]
         workers = [*dict.fromkeys(each.worker for each in queue)][:_MOST_CHOICES]
         undoable = self._panel.undoable(asker.browser)
-        mine = own_worker(asker.reviewer)
-        own = sum(each.worker == mine for each in queue)
+        own = sum(each.worker in asker.own for each in queue)
         return {
             "section": "/review",
             "asker": asker,
@@ -187,8 +196,7 @@ class Reviewing:
         state, like = self._world.state, file.source.details().like
         alike = state.submissions.get(like) if like else None
         found = dict.fromkeys([*state.same_as(file, _TWINS), *(alike.files if alike else ())])
-        mine = own_worker(asker.reviewer)
-        return [each for each in found if not each.is_erased and each.submission.worker_id != mine]
+        return [each for each in found if not each.is_erased and each.submission.worker_id not in asker.own]
 
     def _filled(self, asker: _Asker, submission: Submission | None) -> dict[str, str]:
         """What the form of a submission contains: what was undone."""
@@ -218,7 +226,7 @@ class Reviewing:
         asker = self._asker(request)
         with self._world.lock:
             submission = self._world.state.submissions.get(request.path_params["submission"])
-            if submission is not None and submission.worker_id == own_worker(asker.reviewer):
+            if submission is not None and submission.worker_id in asker.own:
                 raise PageError(403, _OWN, "Your own work")
         return await self._reception.media(request)
 
@@ -249,7 +257,7 @@ class Reviewing:
         return self._reception.go(asker.path(at=after))
 
     def _check(self, submission: Submission, asker: _Asker, attempt: str | None, gold: Gold | None) -> None:
-        if submission.worker_id == own_worker(asker.reviewer):
+        if submission.worker_id in asker.own:
             raise PageError(403, _OWN, "Your own work")
         if str(submission.attempt) != attempt or (gold is None and submission.status != "pending_score"):
             raise PageError(409, _story(submission), "Somebody was faster")

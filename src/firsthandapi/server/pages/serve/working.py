@@ -99,10 +99,17 @@ class Working:
     def worker(self, request: Request) -> str:
         """The worker's id: that of their token, or one derived from a cookie of their browser."""
         visitor = self._reception.need(request, "worker")
-        if visitor.id is not None:
-            return worker_id(visitor)
+        return worker_id(visitor) if visitor.id is not None else self._of_browser(request)
+
+    def _of_browser(self, request: Request) -> str:
         browser = self._reception.browser(request).encode("utf-8", "replace")
         return id_of("wkr_", int.from_bytes(hmac.digest(self._secret, browser, hashlib.sha256)[:16]))
+
+    def own(self, request: Request) -> frozenset[str]:
+        """All worker's ids that whoever asks may have worked under: they must not rate that."""
+        visitor = self._reception.visitor(request)
+        signed_in = [] if visitor is None else [worker_id(visitor)]
+        return frozenset([self._of_browser(request), *signed_in])
 
     def _job(self, request: Request) -> Job:
         job = self._links.job(request.path_params["link"])
