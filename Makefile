@@ -20,7 +20,7 @@ twice = $(1) || $(1)
 # Where it is set, each process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo console pictures filesystem fleet ray slow pipelines test test-core test-lowest soak generators mcp-conformance fuzz check docs dist generate coverage bench clean
+.PHONY: help demo console pictures filesystem fleet ray slow pipelines test test-core test-lowest soak generators mcp-conformance fuzz check docs dist release generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -41,6 +41,7 @@ help:
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make docs      build the docs into site/"
 	@echo "make dist      build what a release consists of"
+	@echo "make release   build it, check it, and try it as users install it: all of a release but the upload"
 	@echo "make generate  write the fields of a job and the options of a call into the methods, and make src/firsthandapi/_sync from _async"
 	@echo "make coverage  run the tests and measure what they reach"
 	@echo "make bench     measure against bare httpx, json and hmac"
@@ -173,6 +174,16 @@ fuzz: $(VENV)/.dev
 dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
+
+# All of a release but the upload: what the page of the package shows, and the wheel in an environment of its own.
+release: dist
+	$(PIP) --group release
+	$(BIN)/python -m twine check --strict dist/*
+	rm -rf build/release
+	$(BIN)/python -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  "$$(echo dist/*.whl)[testing,cli]"
+	cd build && release/bin/firsthandapi demo
 
 # With PUBLISHED=folder, the site is put there as well, as the newest version beside the older ones.
 docs: $(VENV)/.docs

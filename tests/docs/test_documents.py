@@ -22,6 +22,9 @@ from firsthandapi.testing import MockServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [page for page in read_pages() if page.programs or page.commands]
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"][
+    "Repository"
+]
 # With the plugins that the pages use: to load all those of this environment takes seconds.
 PYTEST = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "anyio"]
 PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
@@ -95,10 +98,12 @@ def run_command(command: str, server: MockServer, cli: Cli) -> str | None:
     if program == "make":
         assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     elif program == "pip":
-        extras = re.findall(r"firsthandapi\[([\w,]+)\]", command)
+        extras = re.findall(r"firsthandapi(?:-python)?\[([\w,]+)\]", command)
         assert {name for group in extras for name in group.split(",")} <= set(
             metadata("firsthandapi").get_all("Provides-Extra") or ()
         )
+    elif program == "git":
+        assert arguments == ["clone", REPOSITORY]
     elif program == "python":
         return run(arguments, server, Path.cwd())
     elif program == "firsthandapi":
