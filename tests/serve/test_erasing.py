@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -21,8 +22,10 @@ from firsthandapi.server.pages.serve.access import FILE
 from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.pages.serve.ratings import Gold, Ratings
 from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.pages.serve.working import Working
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite import traces
+from firsthandapi.server.sqlite.traces import earned
 from firsthandapi.server.state.storage import LocalStorage
 from firsthandapi.testing import make
 
@@ -37,20 +40,20 @@ DAY = 86400.0
 class House:
     """A study by invitation, a buyer, and a person whose name, files, and verdicts can be found on disk."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, storage: str | None = None) -> None:
         self.folder = folder / "data"
         self._study = write(folder, join="invited", retention_days={"rejected": 30})
-        self._stack = stack
+        self.stack = stack
         self.time = 0.0
-        self.service = self._opened()
+        self.service = self._opened(storage)
         assert self.service.first is not None
         self.key = self.service.first.live
         self.buyer = stack.enter_context(FirstHandClient(self.key, self.service.url, max_retries=0))
 
-    def _opened(self) -> Service:
+    def _opened(self, storage: str | None = None) -> Service:
         clock = RealClock(lambda: 1_700_000_000 + self.time)
-        service = Service(self.folder, study=self._study, clock=clock)
-        return self._stack.enter_context(service)
+        service = Service(self.folder, study=self._study, clock=clock, storage=storage)
+        return self.stack.enter_context(service)
 
     def stop(self) -> None:
         """Stop the server."""
@@ -65,7 +68,7 @@ class House:
         """A person joins; their browser, and their id."""
         token, secret = self.service.access.create("worker", name, self.service.clock.now())
         person = Visitor(self.service)
-        self._stack.callback(person.http.close)
+        self.stack.callback(person.http.close)
         assert person.send("/sign-in", token=secret).status_code == 303
         assert person.send("/join", "/join", **BOXES).status_code == 303
         return person, token.id
@@ -76,7 +79,7 @@ class House:
         self.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
         wanted: dict[str, Any] = {**JOB, "files_needed": 4}
         job = self.buyer.jobs.create(**wanted)
-        lab = Lab(self.folder, self.service, self._stack)
+        lab = Lab(self.folder, self.service, self.stack)
         world = self.service.world
         link = self.service.site.links.path(world.state.jobs[job.id])
         for stars in (5, 1, 2, None):
@@ -130,7 +133,7 @@ def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-Open = Callable[[], House]
+Open = Callable[..., House]
 
 
 @pytest.fixture
@@ -143,7 +146,11 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def house(tmp_path: Path) -> Iterator[Open]:
     """Opens the study."""
     with ExitStack() as stack:
-        yield lambda: House(tmp_path, stack)
+
+        def opened(storage: str | None = None) -> House:
+            return House(tmp_path, stack, storage)
+
+        yield opened
 
 
 def _by_the_person(house: House, person: Visitor, worker: str) -> None:
@@ -272,10 +279,54 @@ def test_a_buyer_learns_of_it_as_of_any_withdrawal(house: Open, tmp_path: Path) 
     (job,) = here.buyer.jobs.list()
     dataset = here.buyer.files.download_all(job.id, tmp_path / "bought")
     (record,) = dataset
+    paid = earned(here.service.eraser.state.query)
+    assert paid == [(worker, 1, 50)]
+    dataset.exclude(record)
+    assert earned(here.service.eraser.state.query) == paid
+    dataset.include(record)
     assert serving.erase(here.folder, here.service.access, worker)
     here.buyer.files.download_all(job.id, tmp_path / "bought")
     assert dataset.reconcile(here.buyer).removed == (record.file_name,)
     assert not [*(tmp_path / "bought" / "data").iterdir()]
+    assert earned(here.service.eraser.state.query) == paid
+
+
+def test_nothing_is_left_in_a_bucket(house: Open) -> None:
+    """The command finds the bucket by itself, with and without a server that runs."""
+    pytest.importorskip("fsspec", reason="it comes with the extra remote")
+    here = house("memory://erasing")
+    person, worker = here.works()
+    bucket = import_module("fsspec.core").url_to_fs("memory://erasing")[0]
+    first, *others = here.file_ids(worker)
+    assert len(bucket.find("/erasing")) == 4
+    assert serving.erase(here.folder, here.service.access, first)
+    assert len(bucket.find("/erasing")) == 3
+    _by_command_alone(here, person, worker)
+    assert (bucket.find("/erasing"), others != []) == ([], True)
+
+
+def test_a_file_that_comes_while_its_owner_is_erased_is_not_taken(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far it is: nothing of it is kept."""
+    here = house()
+    person, worker = here.joins(NAME)
+    wanted: dict[str, Any] = {**JOB}
+    job = here.buyer.jobs.create(**wanted)
+    link = here.service.site.links.path(here.service.world.state.jobs[job.id])
+    cleaned = Working._cleaned  # pyright: ignore[reportPrivateUsage]
+
+    def meanwhile(*args: Any) -> Any:
+        here.service.eraser.ask(worker, worker)
+        assert here.service.eraser.run()
+        return cleaned(*args)
+
+    monkeypatch.setattr(Working, "_cleaned", meanwhile)
+    sent = Lab(here.folder, here.service, here.stack).upload(person, link, f"{FILENAME}.jpg")
+    assert sent.status_code == 303
+    assert "/w/" not in sent.headers["location"]
+    assert here.found(NAME, FILENAME) == []
+    assert not [*here.folder.rglob("blob_*")]
 
 
 def test_a_person_without_a_study_is_erased(service: Service, buyer: FirstHandClient, tmp_path: Path) -> None:

@@ -100,18 +100,20 @@ class Eraser:
         if self._rejected_days is not None and now >= self._next_sweep:
             with self._world.lock:
                 rejected = traces.rejected_by(self.state, now - self._rejected_days * DAY)
-        for subject, _ in wishes:
-            self._erase(subject, now)
+        # Whoever has sent nothing is only in the small database: to join and leave costs the server little.
+        found = [self._erase(subject, now) for subject, _ in wishes]
         self._empty(rejected)
-        if wishes or rejected:
+        if rejected or any(found):
             traces.compact(self.state)
+        if wishes:
             self._access.compact()
         for subject, asked_at in wishes:
             self._access.fulfill(subject, asked_at, now)
         if now >= self._next_sweep:
             self._next_sweep = now + DAY
 
-    def _erase(self, subject: str, at: float) -> None:
+    def _erase(self, subject: str, at: float) -> bool:
+        """Erase a worker or a file. Returns whether the database of the service has anything of it."""
         is_person = subject.startswith("wkr_")
         if is_person:
             self._access.forget(subject, at)  # first: from here on, nothing new comes
@@ -131,6 +133,7 @@ class Eraser:
             traces.forget_replies(self.state, [subject, *(file.id for file in files)])
         self._access.forget_files([each.id for each in sent], [file.id for file in files])
         self._empty(files)
+        return bool(sent)
 
     def _let_go(self, submission: Submission, files: Iterable[File], at: float) -> None:
         """Take away what people see of a submission: what waits leaves its slot, what is approved is withdrawn."""
@@ -145,12 +148,15 @@ class Eraser:
         submission.location = None
 
     def _empty(self, files: Iterable[File]) -> None:
-        """Remove the bytes first: after a crash, the row still says where they are."""
-        for file in files:
-            if isinstance(file.source, Stored) and not file.is_erased:
-                self.state.storage.remove(file.source.name)
-                with self._world.lock:
-                    file.erase(file.source.emptied())
+        """Remove the bytes first: after a crash, the rows still say where they are."""
+        kept = [(file, file.source) for file in files if not file.is_erased]
+        for _, source in kept:
+            if isinstance(source, Stored):
+                self.state.storage.remove(source.name)
+        with self._world.lock:
+            for file, source in kept:
+                if isinstance(source, Stored):
+                    file.erase(source.emptied())
 
     def _drop_parts(self, worker: str) -> None:
         for path in self._uploading.glob("upload_*.json"):
