@@ -113,7 +113,7 @@ ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -q tests/ray
 
 # The pages of the bundled server, of one of one's own, and of the docs, in a real browser. Needs Chromium, such as
-# `apt-get install chromium`. With nginx, also what the guide says of a proxy.
+# `apt-get install chromium`. With nginx and Caddy, also what the guide says of proxies.
 console: $(VENV)/.dev docs
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(PIP) --group console

@@ -1,4 +1,4 @@
-"""A server of one's own behind nginx, with the configuration that the guide shows: `make console`."""
+"""A server of one's own behind nginx and Caddy, with the configurations that the guide shows: `make console`."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from raw import make_certificate
 if not os.environ.get("FIRSTHAND_CONSOLE"):
     pytest.skip("run: make console", allow_module_level=True)
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-if NGINX is None or shutil.which("openssl") is None:
-    pytest.skip("nginx, or openssl, which makes the certificate, is not installed", allow_module_level=True)
+CADDY = shutil.which("caddy")
+if shutil.which("openssl") is None:
+    pytest.skip("openssl, which makes the certificate, is not installed", allow_module_level=True)
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "own-server.md"
 HOST = "photos.example.org"
@@ -65,12 +66,59 @@ def send(browser: httpx.Client, page: str, files: Any = None, **fields: str) -> 
     return browser.post(page, data={**dict(hidden), **fields}, files=files)
 
 
+def shown(title: str) -> str:
+    """A file that the guide shows."""
+    found = re.search(rf'```text title="{title}"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@contextmanager
+def running(command: list[str], port: int, log: Path) -> Iterator[None]:
+    """A proxy that listens."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        ends = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                break
+            except OSError:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def caddy(folder: Path, port: int, upstream: int) -> Iterator[None]:
+    """Caddy with the configuration of the guide, but for port, certificate, and upstream."""
+    site = shown("Caddyfile")
+    files = (
+        f"tls {folder / 'cert.pem'} {folder / 'key.pem'}\nlog {{\noutput file {folder / 'access.log'}\n}}\n"
+    )
+    for old, new in (
+        (f"{HOST} {{\n", f"https://{HOST}:{port} {{\nbind 127.0.0.1\n{files}"),
+        ("127.0.0.1:8080", f"127.0.0.1:{upstream}"),
+    ):
+        assert site.count(old) == 1, old
+        site = site.replace(old, new)
+    file = folder / "Caddyfile"
+    options = f"admin off\nauto_https disable_redirects\nstorage file_system {folder / 'caddy'}"
+    file.write_text(f"{{\n{options}\n}}\n{site}")
+    command = [str(CADDY), "run", "--adapter", "caddyfile", "--config", str(file)]
+    with running(command, port, folder / "error.log"):
+        yield
+
+
 @contextmanager
 def nginx(folder: Path, port: int, upstream: int) -> Iterator[None]:
     """nginx with the configuration of the guide, but for port, certificate, and upstream."""
-    shown = re.search(r'```text title="nginx.conf"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert shown is not None
-    server = shown[1]
+    server = shown("nginx.conf")
     for old, new in (
         ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
         ("http://127.0.0.1:8080", f"http://127.0.0.1:{upstream}"),
@@ -95,26 +143,18 @@ def nginx(folder: Path, port: int, upstream: int) -> Iterator[None]:
         "-c",
         str(folder / "nginx.conf"),
     ]
-    process = subprocess.Popen(command)
-    try:
-        ends = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 5).close()
-                break
-            except OSError:
-                assert process.poll() is None, (folder / "error.log").read_text()
-                assert time.monotonic() < ends
-                time.sleep(0.02)
+    with running(command, port, folder / "error.log"):
         yield
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
-@pytest.fixture
-def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Public]:
+@pytest.fixture(params=["nginx", "caddy"])
+def public(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Public]:
     """A server that people reach as https://photos.example.org, which leads to this machine."""
+    if (CADDY if request.param == "caddy" else NGINX) is None:
+        pytest.skip(f"{request.param} is not installed")
+    proxy = caddy if request.param == "caddy" else nginx
     make_certificate(tmp_path, f"DNS:{HOST}")
     real = socket.getaddrinfo
 
@@ -130,7 +170,7 @@ def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Public]:
         assert first.first is not None
         keys = first.first
         first.access.create("worker", "Ana", 0)
-    with Service(tmp_path / "data", public_url=url) as service, nginx(tmp_path, port, service.port):
+    with Service(tmp_path / "data", public_url=url) as service, proxy(tmp_path, port, service.port):
         service.first = keys
         yield Public(service, url, str(tmp_path / "cert.pem"))
         service.world.check_books()
@@ -181,11 +221,11 @@ def test_the_proxy_tells_visitors_apart(public: Public) -> None:
 
 
 def test_the_console_stays_live(public: Public) -> None:
-    """What happens shows on an open page: nginx passes it on at once."""
+    """What happens shows on an open page: the proxy passes it on at once."""
     assert public.service.first is not None
     with public.browser() as browser:
         send(browser, "/sign-in", token=public.service.first.operator)
-        with browser.stream("GET", "/console/live") as events:
+        with browser.stream("GET", "/console/live?requests=1") as events:
             lines = events.iter_lines()
             assert next(lines) == "retry: 2000"
             with public.browser() as another:

@@ -12,6 +12,7 @@ import pytest
 
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve import health
+from firsthandapi.server.pages.serve.bounds import BOUNDS
 from firsthandapi.server.pages.serve.service import Service
 from server.sqlite.support import FullDisk
 
@@ -62,7 +63,7 @@ def test_a_server_that_cannot_work_says_why(
     """In words, and without a path or a secret."""
     held = ExitStack()
     if what == "disk":
-        monkeypatch.setattr(health, "SPARE_BYTES", 1 << 60)
+        monkeypatch.setattr(BOUNDS, "spare_bytes", 1 << 60)
     elif what == "missing":
         tmp_path.joinpath("data", "state.db").rename(tmp_path / "lost.db")
     elif what == "busy":

@@ -18,7 +18,8 @@ from unittest import mock
 import pytest
 
 from firsthandapi.server.media import LargeError, MediaError, check_said
-from firsthandapi.server.pages.serve import app, resuming, working
+from firsthandapi.server.pages.serve import resuming
+from firsthandapi.server.pages.serve.bounds import BOUNDS
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._media import make
 
@@ -32,7 +33,7 @@ from .test_upload_crashes import check, running
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server; each test makes a job of its own."""
     folder = tmp_path_factory.mktemp("served")
-    with mock.patch.object(working, "_SPARE_BYTES", 0), served(folder) as made:
+    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(folder) as made:
         made.service.site.api.rate_limit = None
         yield made
 
@@ -253,7 +254,7 @@ def test_the_same_file_twice(server: Server) -> None:
 
 def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has sent as many files as a study takes of one is told so before the next; a rejected one does not count."""
-    monkeypatch.setattr(working, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=1)) as server:
         job = server.job(files_needed=3)
         phone = Phone(server.service.port, server.path(job))
@@ -326,7 +327,7 @@ def test_a_new_piece_ends_a_lost_connection(server: Server) -> None:
 
 def test_silence_is_bounded_not_the_whole(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that brings nothing, or too little, is ended, and its bytes stay: the next one goes on with them."""
-    monkeypatch.setattr(app, "UPLOAD_SECONDS", 0.2)
+    monkeypatch.setattr(BOUNDS, "upload_seconds", 0.2)
     phone = server.phone(job := server.job())
     path = begun(phone, job.id)
     with stalled(phone, path, JPEG) as silent:
@@ -338,7 +339,7 @@ def test_silence_is_bounded_not_the_whole(server: Server, monkeypatch: pytest.Mo
 
 def test_a_trickle_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever sends a byte now and then holds a connection no longer than whoever sends none."""
-    monkeypatch.setattr(app, "UPLOAD_SECONDS", 0.3)
+    monkeypatch.setattr(BOUNDS, "upload_seconds", 0.3)
     phone = server.phone(job := server.job())
     path = begun(phone, job.id, 1000)
     with stalled(phone, path, JPEG[:1000]) as slow:
@@ -378,7 +379,7 @@ def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -
     """The disk keeps some room: an upload that would take it is refused before its bytes come."""
     phone = server.phone(job := server.job())
     path = begun(phone, job.id)
-    monkeypatch.setattr(working, "_SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 1 << 60)
     assert create(phone, job.id).status == 507
     assert append(phone, path, JPEG).status == 507
 
@@ -392,7 +393,7 @@ def test_signed_out(server: Server) -> None:
 
 def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the owner can read what is on its way; what has not moved for a day goes, and the oldest of too many."""
-    monkeypatch.setattr(working, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     monkeypatch.setattr(resuming, "_MOST_OF_ONE", 2)
     with served(tmp_path) as server:
         phone = server.phone(job := server.job())

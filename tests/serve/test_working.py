@@ -22,7 +22,8 @@ from PIL import Image
 from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.http.reading import validate
-from firsthandapi.server.pages.serve import app, working
+from firsthandapi.server.pages.serve import working
+from firsthandapi.server.pages.serve.bounds import BOUNDS
 from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.pages.serve.links import qr_code
 from firsthandapi.server.pages.serve.service import Service
@@ -40,7 +41,7 @@ from .phones import ANDROID, EVIL, JPEG, Nobody, Phone, Server, form, served
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server; each test makes a job of its own."""
-    with mock.patch.object(working, "_SPARE_BYTES", 0), served(tmp_path_factory.mktemp("served")) as made:
+    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(tmp_path_factory.mktemp("served")) as made:
         made.service.site.api.rate_limit = None
         yield made
 
@@ -501,7 +502,7 @@ def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
     phone = server.phone(job)
     before = stored(server)
     body, kind = form(phone.hidden, [("a.jpg", JPEG)])
-    with mock.patch.object(app, "MAX_UPLOAD", 5000):
+    with mock.patch.object(BOUNDS, "upload_bytes", 5000):
         answer = phone.send("POST", phone.path, body, content_type=kind, accept="application/json")
         assert answer.status == 413
 
@@ -513,7 +514,7 @@ def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
             connection.sendall(head.encode() + body[: len(body) // 2])
             return connection.recv(1000) if pause else b""
 
-    with mock.patch.object(app, "UPLOAD_SECONDS", 0.05):
+    with mock.patch.object(BOUNDS, "upload_seconds", 0.05):
         assert b" 408 " in half(len(body), True)
     half(len(body), False)  # hangs up
     half(3, False)  # more than it said
@@ -531,16 +532,16 @@ def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
 def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk keeps some room."""
     phone = server.phone(server.job())
-    monkeypatch.setattr(working, "_SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 1 << 60)
     full = phone.shot()
     assert (full.status, "no space left" in full.words) == (507, True)
 
 
-@pytest.mark.parametrize("bound", ["_MOST_UPLOADS", "_MOST_OF_ONE"])
+@pytest.mark.parametrize("bound", ["uploads", "_MOST_OF_ONE"])
 def test_a_full_house_turns_nobody_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     """More forms than the server reads at a time, of many people or of one, wait for each other: all are taken."""
-    monkeypatch.setattr(working, "_SPARE_BYTES", 0)
-    monkeypatch.setattr(working, bound, 1)
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
+    monkeypatch.setattr(BOUNDS if bound == "uploads" else working, bound, 1)
     with served(tmp_path) as server:
         job = server.job(files_needed=8)
         phones = [server.phone(job) for _ in range(8)]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firsthandapi._version import __version__
 from firsthandapi.errors import ConfigurationError
 
 from .options import local_folder
 from .serving import Lines
+from .settings import PREFIX, settle
 from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
 
 FIRST_KEYS = "first-keys.txt"
 Folder = Annotated[
-    Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder that keeps everything.")
+    Path,
+    typer.Argument(parser=local_folder, metavar="DIR", help="Folder that keeps everything.", is_eager=True),
 ]
+_LIMITS = "Limits"
+
+
+def _megabytes(help: str) -> Any:
+    return typer.Option(min=1, max=100_000, help=help, rich_help_panel=_LIMITS)
 
 
 def serve(
@@ -64,6 +72,31 @@ def serve(
         ),
     ] = None,
     log: Annotated[bool, typer.Option(help="Print a line per request to stderr.")] = True,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with these options, such as port: 8080; by default serve.yaml or serve.toml in DIR.",
+            envvar=f"{PREFIX}CONFIG",
+            is_eager=True,
+            callback=settle,
+        ),
+    ] = None,
+    max_picture_mb: Annotated[int, _megabytes("Most MB of a picture.")] = 50,
+    max_recording_mb: Annotated[int, _megabytes("Most MB of a sound recording.")] = 200,
+    max_video_mb: Annotated[int, _megabytes("Most MB of a video.")] = 500,
+    max_upload_mb: Annotated[int, _megabytes("Most MB of all files of a form together.")] = 512,
+    spare_mb: Annotated[int, _megabytes("MB of the disk that stay free.")] = 1024,
+    max_uploads: Annotated[
+        int,
+        typer.Option(
+            min=1, max=10_000, help="Forms that are read at the same time.", rich_help_panel=_LIMITS
+        ),
+    ] = 200,
+    upload_seconds: Annotated[
+        float,
+        typer.Option(min=1, max=3600, help="Seconds of silence that end an upload.", rich_help_panel=_LIMITS),
+    ] = 30.0,
 ) -> None:
     """Serve the API for your own people, in real time, and keep everything in DIR.
 
@@ -74,9 +107,14 @@ def serve(
     Beyond this machine, people and operators need tokens, and a proxy adds TLS.
     See: firsthandapi server tokens --help
 
+    Each option can also be a variable, such as FIRSTHAND_SERVE_PORT, or a line
+    of a file: a flag wins over a variable, and that over the file.
+
     Example: firsthandapi serve photos
     """
     try:
+        from firsthandapi.server.media import LIMITS
+        from firsthandapi.server.pages.serve.bounds import BOUNDS
         from firsthandapi.server.pages.serve.service import Service
         from firsthandapi.testing._workers import SandboxWorkers
     except ModuleNotFoundError as error:
@@ -91,6 +129,10 @@ def serve(
         message = 'a server of your own needs an extra: pip install "firsthandapi[serve]"'
         raise ConfigurationError(message) from None
 
+    for kind, most in (("image", max_picture_mb), ("audio", max_recording_mb), ("video", max_video_mb)):
+        LIMITS[kind] = most << 20
+    BOUNDS.upload_bytes, BOUNDS.spare_bytes = max_upload_mb << 20, spare_mb << 20
+    BOUNDS.uploads, BOUNDS.upload_seconds = max_uploads, upload_seconds
     lines = Lines() if log else None
     try:
         started = Service(
@@ -116,7 +158,10 @@ def serve(
         )
         raise ConfigurationError(f"could not use {where}: {error.strerror or error}; {advice}") from None
     with stoppable(), started as service:
+        service.access.note("server.started", service.clock.now(), "command line", version=__version__)
         _introduce(service, folder)
+        if config is not None:
+            typer.echo(f"Settings: {config}")
         sys.stdout.flush()
         wait_for_stop()
 

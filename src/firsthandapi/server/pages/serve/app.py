@@ -33,6 +33,7 @@ from firsthandapi.server.state.keeping import NotKeptError
 
 from .access import Access
 from .appealing import Appealing
+from .bounds import BOUNDS
 from .erasing import Eraser
 from .health import HEALTH, METRICS, Health
 from .joining import Joining
@@ -52,10 +53,8 @@ from .working import Working
 _log = logging.getLogger("firsthandapi.serve")
 
 _API = ("/v1/", "/openapi.json/", "/files/")
-# Limits of a worker's upload: the bytes of all files together, and the bytes that must arrive in each span of time.
-MAX_UPLOAD = 512 << 20
+# The bytes of a worker's upload that must arrive in each span of time.
 UPLOAD_PART = 16 << 10
-UPLOAD_SECONDS = 30.0
 
 
 class Site:
@@ -303,12 +302,12 @@ def _bounded(receive: Receive) -> Receive:
             return await receive()
         began = time.monotonic()
         try:
-            async with asyncio.timeout(max(0.0, UPLOAD_SECONDS - waited)):
+            async with asyncio.timeout(max(0.0, BOUNDS.upload_seconds - waited)):
                 message = await receive()
         except TimeoutError:
             words = said(
                 "Almost nothing came for {seconds} seconds: try again with a better connection.",
-                seconds=round(UPLOAD_SECONDS),
+                seconds=round(BOUNDS.upload_seconds),
             )
             raise PageError(408, words, "Too slow") from None
         waited += time.monotonic() - began
@@ -316,9 +315,9 @@ def _bounded(receive: Receive) -> Receive:
         if read >= counted + UPLOAD_PART:
             counted, waited = read, 0.0
         is_whole = not message.get("more_body", False)
-        if read > MAX_UPLOAD:
+        if read > BOUNDS.upload_bytes:
             raise PageError(
-                413, said("The upload is larger than {most} MB.", most=MAX_UPLOAD >> 20), "Too large"
+                413, said("The upload is larger than {most} MB.", most=BOUNDS.upload_bytes >> 20), "Too large"
             )
         return message
 

@@ -22,6 +22,7 @@ from firsthandapi.server.state.keeping import DamagedError, NotKeptError
 from firsthandapi.types.enums import JobStatus, SubmissionStatus
 
 from .access import FILE
+from .bounds import BOUNDS
 from .reception import Reception
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 HEALTH = "/healthz"
 METRICS = "/metrics"
-SPARE_BYTES = 1 << 30  # of the disk that must stay free: uploads are refused below it
 _SECONDS = 5.0  # until a server that answers nothing is called busy
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Seconds from a submission to its review.
@@ -87,8 +87,8 @@ class Health:
                 yield f"{name} cannot be written to: check the permissions of the folder."
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self._folder).free
-            if free < SPARE_BYTES:
-                yield f"The disk has {free >> 20} MiB left, and uploads need {SPARE_BYTES >> 20}: make room."
+            if free < BOUNDS.spare_bytes:
+                yield f"The disk has {free >> 20} MiB left, and uploads need {BOUNDS.spare_bytes >> 20}: make room."
 
     # --- metrics ----------------------------------------------------------------------------------------
 

@@ -38,11 +38,6 @@ from .uploads import SentFile, Turns, elsewhere
 from .working import SIGNED_OUT, UnwelcomeError, Working, device_of
 
 VERSION = "1.0.0"
-_OFFERED = {
-    "tus-version": VERSION,
-    "tus-extension": "creation",
-    "tus-max-size": str(max(LIMITS.values())),
-}
 _MOST_OF_ONE = 200  # uploads of one person that are not finished
 _MOST_TEXT = 500
 _FIELDS = ("retry", "utc_offset", "latitude", "longitude")
@@ -124,10 +119,10 @@ class Resuming:
         # Where a proxy knows no PATCH, a POST says so.
         method = request.headers.get("x-http-method-override", request.method).upper()
         if method == "OPTIONS":
-            return Response(None, 204, {**HEADERS, **_OFFERED})
+            return Response(None, 204, _offered())
         if request.headers.get("tus-resumable") != VERSION:
             words = f"This server speaks tus {VERSION}: send it as Tus-Resumable."
-            return JSONResponse({"words": words}, 412, {**HEADERS, **_OFFERED})
+            return JSONResponse({"words": words}, 412, _offered())
         if "upload" not in request.path_params:
             return await self._create(request)
         if method == "PATCH":
@@ -373,6 +368,11 @@ class Resuming:
         self._is_watched = bool(self._parts) or is_needed
         if self._is_watched:
             self._world.state.later(at + _TIDY_SECONDS, self._tidy)
+
+
+def _offered() -> dict[str, str]:
+    most = str(max(LIMITS.values()))
+    return {**HEADERS, "tus-version": VERSION, "tus-extension": "creation", "tus-max-size": most}
 
 
 def _is_with(part: Part, other: Part) -> bool:

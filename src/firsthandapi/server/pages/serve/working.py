@@ -29,17 +29,16 @@ from firsthandapi.server.state.model import Details, File, Job, Location, Submis
 from firsthandapi.server.state.state import DAY
 from firsthandapi.server.state.storage import Upload
 
+from .bounds import BOUNDS
 from .links import PREFIX, qr_code
 from .reception import Reception, SignInNeeded, worker_id
 from .speaking import Words
 from .uploads import BROKEN, Sent, SentFile, Turns, elsewhere
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
-# Forms that are read at the same time, of all workers and of one. The others wait.
-_MOST_UPLOADS, _MOST_OF_ONE = 200, 4
+# Forms of one worker that are read at the same time. The others wait.
+_MOST_OF_ONE = 4
 _MOST_READ = 128 * 1024 * 1024  # maximum size of a file to read Content Credentials from
-_SPARE_BYTES = 1 << 30  # of the disk that must stay free
-_MOST_BYTES = max(LIMITS.values()) + 4096
 _SHOWN = 30
 _ALL = 1_000_000
 _EARTH_KM = 6371.0
@@ -84,7 +83,7 @@ class Working:
         self._folder = folder
         self._world = reception.world
         self._secret = reception.access.secret("workers")
-        self._places = asyncio.Semaphore(_MOST_UPLOADS)
+        self._places = asyncio.Semaphore(BOUNDS.uploads)
         self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._turns = Turns()
 
@@ -258,7 +257,9 @@ class Working:
             return done
         granted = self._reception.granted(worker)
         with ExitStack() as stack:
-            uploads = [stack.enter_context(self._world.state.upload(_MOST_BYTES)) for _ in sent]
+            uploads = [
+                stack.enter_context(self._world.state.upload(max(LIMITS.values()) + 4096)) for _ in sent
+            ]
             files = [
                 self._cleaned(job, worker, each, upload, fields, device, granted)
                 for each, upload in zip(sent, uploads, strict=True)
@@ -423,7 +424,7 @@ class Working:
         Raises:
             PageError: it has not.
         """
-        if self._folder is not None and shutil.disk_usage(self._folder).free - more < _SPARE_BYTES:
+        if self._folder is not None and shutil.disk_usage(self._folder).free - more < BOUNDS.spare_bytes:
             raise PageError(
                 507, "The server has no space left for files: tell whoever gave you the link.", "No space"
             )
