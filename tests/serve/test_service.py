@@ -29,6 +29,7 @@ from firsthandapi import ConfigurationError, FirstHandClient, WebhookSignatureEr
 from firsthandapi.server.pages.serve.access import FILE, Access, Role
 from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite import open_world
 from firsthandapi.server.state.model import Attempt
 from firsthandapi.testing import make
@@ -401,6 +402,12 @@ def test_the_sandbox_has_a_simulated_worker(tmp_path: Path) -> None:
             assert {file.ai_star_rating for file in client.files.list(first)} == {4}
             second = client.jobs.create(**job).id
         assert not service.world.state.jobs[live].submissions
+        person = submit(service, live)
+        with service.world.lock:
+            service.world.jobs.score(service.world.state.submissions[person], now[0], Verdict([1]))
+        now[0] += 60
+        service.clock.run_due()
+        assert len(service.world.state.jobs[live].submissions) == 1, "nobody is simulated where people work"
     with Service(tmp_path, clock=RealClock(lambda: now[0]), sandbox=SandboxWorkers) as service:
         with FirstHandClient(key, service.url) as client:
             assert soon(lambda: completed(service, client, second))

@@ -187,6 +187,9 @@ class SandboxWorkers(SimulatedWorkers):
         if job.account.is_sandbox:
             super().job_posted(job, at)
 
+    def slots_freed(self, job: Job, count: int, at: float) -> None:
+        """Send nobody: in the sandbox nobody would do better, and live jobs are for people."""
+
     def retry_asked(self, submission: Submission, at: float) -> None:
         """Retry in the sandbox."""
         if submission.job.account.is_sandbox:
