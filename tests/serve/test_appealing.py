@@ -116,7 +116,7 @@ def test_an_accepted_appeal_is_paid_and_charged_once(court: Open) -> None:
     assert 'action="/me/appeal"' in here.person.get("/me").text
     assert here.appeal(EVIL) == 303
     assert here.appeal() == 409, "each submission has one appeal"
-    assert "answers by 2023-11-23" in here.person.get("/me").text
+    assert "answers by \u20662023-11-23" in here.person.get("/me").text
     page = here.second.get("/review/appeals").text
     assert "&lt;script&gt;alert(1)" in page
     assert "Not a sign" in page
