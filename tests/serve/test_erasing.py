@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from importlib import import_module
@@ -28,6 +32,7 @@ from firsthandapi.server.sqlite import traces
 from firsthandapi.server.sqlite.traces import earned
 from firsthandapi.server.state.storage import LocalStorage
 from firsthandapi.testing import make
+from processes import unmeasured
 
 from .conftest import JOB, Visitor, submit
 from .test_joining import BOXES, Lab
@@ -396,3 +401,54 @@ def test_a_person_takes_their_data_along(house: Open, cli: Cli, tmp_path: Path) 
     )
     person.http.cookies.clear()
     assert person.get("/me/data.zip").status_code == 303
+
+
+# An erasure that kills itself at a step.
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from firsthandapi.server.pages.serve import erasing, service
+from firsthandapi.server.pages.serve.access import Access
+from firsthandapi.server.state.storage import LocalStorage
+
+folder, worker, name, moment = sys.argv[1:]
+owner = {"let_go": erasing.Eraser, "empty": erasing.Eraser, "drop_parts": erasing.Eraser, "remove": LocalStorage,
+         "compact": erasing.traces}.get(name, Access)
+name = name if hasattr(owner, name) else f"_{name}"
+real = getattr(owner, name)
+
+def dies(*args):
+    if moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(owner, name, dies)
+service.erase(Path(folder), Access(Path(folder) / "access.db"), worker)
+"""
+STEPS = ("wish", "forget", "drop_parts", "let_go", "forget_files", "remove", "empty", "compact", "fulfill")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+def test_an_erasure_that_is_killed_at_any_step_is_finished(house: Open, tmp_path: Path) -> None:
+    """From the wish on, the next start leaves nothing on disk, and books that add up."""
+    here = house()
+    _, worker = here.works()
+    contents = here.contents()
+    here.stop()
+    whole = here.folder
+    for step in STEPS:
+        for moment in ("before", "after"):
+            here.folder = tmp_path / f"{step} {moment}"
+            shutil.copytree(whole, here.folder)
+            command = [sys.executable, "-c", DYING, str(here.folder), worker, step, moment]
+            ended = subprocess.run(command, env=unmeasured(), check=False, timeout=120)
+            assert ended.returncode == -signal.SIGKILL, (step, moment)
+            service = here.again()
+            asked = (step, moment) != ("wish", "before")
+            assert (here.found(NAME, FILENAME, REASON, *contents) == []) is asked, (step, moment)
+            assert service.access.erasures() == []
+            with service.world.lock:
+                service.world.check_books()
+            here.stop()
