@@ -107,7 +107,7 @@ ELSEWHERE = {
     "_core/calls/signatures": "test_webhooks.py",  # the public module is made of these rules
     "_async/calls": "client/test_methods.py",
     "_async/clock": "client/test_transport.py",
-    "_download/clock": "download/test_engine.py",
+    "_host/clock": "download/test_engine.py",
     "_download/watching": "test_watching.py",
     "datasets/_copying": "dataset/test_merging.py",
     "datasets/_manifest": "dataset/test_folder.py",

@@ -978,14 +978,6 @@ def test_a_withdrawn_file_is_replaced(world: World) -> None:
 # ── What is refused ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_folder_of_one_job_is_no_campaign(world: World) -> None:
-    """Its files have no label."""
-    world.dest.mkdir()
-    (world.dest / "job.json").touch()
-    with pytest.raises(InvalidArgumentError, match="a job without a label"):
-        world.run(world.campaign(stop=1))
-
-
 def test_a_folder_that_takes_no_files_is_found_out_before_an_order(world: World) -> None:
     """As one that no longer knows which files were withdrawn."""
     world.run(world.campaign(stop=1))
@@ -1011,13 +1003,6 @@ def test_a_label_of_files_from_elsewhere_in_other_letters_is_refused(world: Worl
     with pytest.raises(InvalidArgumentError, match="label 'Stop' differs from 'stop'"):
         world.run(world.campaign(Stop=1))
     assert len(world.ordered()) == 1
-
-
-def test_other_media_need_another_folder(world: World) -> None:
-    """No loader reads both from one."""
-    world.run(world.campaign(stop=1))
-    with pytest.raises(ConfigurationError, match="has ordered image files"):
-        world.run(world.campaign(stop=2, defaults={"accepted_formats": ["audio/wav"]}))
 
 
 def test_a_path_is_no_campaign(world: World) -> None:

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from firsthandapi._core.files.download import Wanted
-from firsthandapi._download.clock import Clock
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.transfer import Outcome
+from firsthandapi._host.clock import HostClock
 from firsthandapi._masking import Secret
 
 from .storage import Proxy, Storage
 
 
-class FakeClock(Clock):
+class FakeClock(HostClock):
     """Pauses cost nothing, but are remembered; attempts take no time, unless `runs` says so."""
 
     runs = False

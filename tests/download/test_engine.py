@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
-from firsthandapi._download.clock import Clock
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.transfer import Outcome
+from firsthandapi._host.clock import HostClock
 from firsthandapi.errors import ConfigurationError, DownloadError
 from raw import Reply, Request, response
 
@@ -225,7 +225,7 @@ def test_cancel_in_a_pause(bench: Bench) -> None:
     bench.storage.handler = lambda _: response(status=503, Retry_After="50")
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), bench.engine(outcomes, clock=Clock()) as engine:  # noqa: PT012 # the block is what is tested
+    with pytest.raises(KeyboardInterrupt), bench.engine(outcomes, clock=HostClock()) as engine:  # noqa: PT012 # the block is what is tested
         engine.submit(bench.wanted())
         while not bench.storage.requests:
             time.sleep(0.005)

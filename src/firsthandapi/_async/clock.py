@@ -1,27 +1,14 @@
-"""Time, in one place, so that no test has to sleep."""
+"""The clock of calls: that of downloads, with a pause that is awaited."""
 
 from __future__ import annotations
 
-import random
-import time
-
 import anyio
 
+from firsthandapi._host.clock import HostClock
 
-class Clock:
+
+class Clock(HostClock):
     """The transport's clock, which tests replace."""
-
-    def monotonic(self) -> float:
-        """Seconds of a clock that never jumps."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """Unix seconds by this machine's clock."""
-        return time.time()
-
-    def random(self) -> float:
-        """0 to 1, to spread the retries of many clients."""
-        return random.random()  # noqa: S311 # it hides nothing
 
     async def sleep(self, seconds: float) -> None:
         """Pause."""

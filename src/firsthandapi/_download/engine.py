@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Self
 
 from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.files.download import Wanted, allowed_schemes, failure
+from firsthandapi._host.clock import HostClock
 from firsthandapi._host.replacing import sync_directory
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._watching import OnAttempt
 from firsthandapi.errors import ConfigurationError, DownloadError
 
-from .clock import Clock
 from .exchange import Session
 from .network import Network, StoppedError
 from .transfer import DiskFullError, Outcome, Refresh, Rules, transfer
@@ -76,7 +76,7 @@ class Engine:
         max_retries: int = DEFAULT_MAX_RETRIES,
         concurrency: int = CONCURRENCY,
         on_attempt: OnAttempt | None = None,
-        clock: Clock | None = None,
+        clock: HostClock | None = None,
     ) -> None:
         self._stop = threading.Event()
         self._network = Network(proxy=proxy, verify=verify, timeout=timeout, stop=self._stop)
@@ -85,7 +85,7 @@ class Engine:
             max_retries=max_retries,
             refresh=refresh,
             on_bytes=on_bytes,
-            clock=clock or Clock(),
+            clock=clock or HostClock(),
             spare_processor=self._has_spare_processor,
             watch=Watch(on_attempt),
         )

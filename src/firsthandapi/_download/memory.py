@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.files.download import Wanted, allowed_schemes
+from firsthandapi._host.clock import HostClock
 
-from .clock import Clock
 from .exchange import Session
 from .network import Network
 from .part import Part, Parts
@@ -72,7 +72,7 @@ class FileReader:
         verify: bool | str | ssl.SSLContext = True,
         timeout: float = DEFAULT_TIMEOUT,
         max_retries: int = DEFAULT_MAX_RETRIES,
-        clock: Clock | None = None,
+        clock: HostClock | None = None,
     ) -> None:
         self._session = Session(Network(proxy=proxy, verify=verify, timeout=timeout, stop=threading.Event()))
         self._parts = _Newest()
@@ -81,7 +81,7 @@ class FileReader:
             max_retries=max_retries,
             refresh=refresh,
             on_bytes=lambda _: None,
-            clock=clock or Clock(),
+            clock=clock or HostClock(),
             spare_processor=lambda: False,  # many readers run at once
             parts=self._parts,
         )

@@ -23,8 +23,8 @@ from firsthandapi._core.files.download import (
     judge_range,
     parse_url,
 )
+from firsthandapi._host.clock import HostClock
 
-from .clock import Clock
 from .exchange import Session
 from .network import BrokenError, HopelessError, Network
 
@@ -46,7 +46,7 @@ class RangeReader:
         self._session = Session(network)
         self._schemes = allowed_schemes(config.base_url)
         self._max_retries = config.max_retries
-        self._clock = Clock()
+        self._clock = HostClock()
 
     def read(
         self,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES
 from firsthandapi._core.files.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
 from firsthandapi._core.files.names import file_name_on_disk
+from firsthandapi._host.clock import HostClock
 from firsthandapi._host.replacing import sync_directory
 from firsthandapi._paths import check_path, local_path
 from firsthandapi._watching import OnAttempt
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types._base import fitting
 
-from .clock import Clock
 from .exchange import Session
 from .network import Network, StoppedError
 from .transfer import DiskFullError, Refresh, Rules, transfer
@@ -53,7 +53,7 @@ def download_file(
     max_retries: int = DEFAULT_MAX_RETRIES,
     refresh: Refresh | None = None,
     on_attempt: OnAttempt | None = None,
-    clock: Clock | None = None,
+    clock: HostClock | None = None,
 ) -> Path:
     """Download `file` to `path`, or into it if it is a directory. See `files.download`."""
     file = fitting(file)
@@ -74,7 +74,7 @@ def download_file(
         max_retries=max_retries,
         refresh=refresh,
         on_bytes=lambda _: None,
-        clock=clock or Clock(),
+        clock=clock or HostClock(),
         spare_processor=lambda: True,
         watch=Watch(on_attempt),
     )

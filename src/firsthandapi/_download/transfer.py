@@ -32,9 +32,9 @@ from firsthandapi._core.files.download import (
     range_headers,
     too_large,
 )
+from firsthandapi._host.clock import HostClock
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 
-from .clock import Clock
 from .exchange import Response, Session
 from .network import BrokenError, HopelessError, StoppedError
 from .part import DiskError, Part, Parts
@@ -82,7 +82,7 @@ class Rules:
     max_retries: int
     refresh: Refresh | None
     on_bytes: Callable[[int], None]
-    clock: Clock
+    clock: HostClock
     spare_processor: Callable[[], bool]
     watch: Watch = field(default_factory=Watch)
     parts: Parts = field(default_factory=Parts)

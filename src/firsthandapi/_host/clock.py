@@ -7,8 +7,8 @@ import threading
 import time
 
 
-class Clock:
-    """The engine's clock, which tests replace."""
+class HostClock:
+    """This machine's clock, which tests replace."""
 
     def monotonic(self) -> float:
         """Seconds of a clock that never jumps."""
@@ -19,7 +19,7 @@ class Clock:
         return time.time()
 
     def random(self) -> float:
-        """0 to 1, to spread the retries of many threads."""
+        """0 to 1, to spread the retries of many clients."""
         return random.random()  # noqa: S311 # it hides nothing
 
     def pause(self, seconds: float, stop: threading.Event) -> None:
