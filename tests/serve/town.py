@@ -82,7 +82,7 @@ class Network:
         share: how many of them are, if they live to that byte: a third of all.
     """
 
-    def __init__(self, house: House, chance: random.Random, share: float = 0.6) -> None:
+    def __init__(self, house: House, chance: random.Random, share: float = 0.65) -> None:
         self._house = house
         self._chance = chance
         self._share = share
@@ -97,7 +97,6 @@ class Network:
             yield self
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.carried += 1
         left = [10**12]
         if self._chance.random() < self._share:
             left = [int(10 ** self._chance.uniform(0, 5.5))]
@@ -105,6 +104,7 @@ class Network:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._house.port)
             ends.append(back)
+            self.carried += 1
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pass(reader, back, left))
                 tasks.create_task(self._pass(there, writer, left))
@@ -146,7 +146,8 @@ class Person:
     Attributes:
         http: their browser.
         content: the picture that they send.
-        accepted: when they were told that it was taken.
+        chance: how long they wait before they try again.
+        by_form: whether they send by a plain form, and not in pieces.
     """
 
     http: httpx.AsyncClient
