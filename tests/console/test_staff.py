@@ -97,6 +97,10 @@ def test_every_page_fits_and_is_accessible(
             ("job", f"/console/jobs/{job.id}"),
             ("ledger", "/console/ledger"),
             ("reviews", "/console/reviews"),
+            ("people", "/console/people"),
+            ("log", "/console/log"),
+            ("webhooks", "/console/deliveries"),
+            ("requests", "/console/requests"),
             ("reviews-gold", "/console/reviews/gold"),
         ):
             page.goto(service.url + path)
@@ -224,7 +228,7 @@ def test_without_javascript(browser: Browser, service: Service) -> None:
         page.get_by_text("Save it now").wait_for()
         page.get_by_role("button", name="Revoke the token of Ana").click()
         page.get_by_text("Revoked: it opens nothing any more.").wait_for()
-        page.get_by_role("link", name="Ledger").click()
+        page.get_by_role("link", name="Money").click()
         page.get_by_label("Dollars").fill("25")
         page.get_by_role("button", name="Add credits").click()
         page.get_by_text("The credits are booked.").wait_for()

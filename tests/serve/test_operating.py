@@ -184,3 +184,39 @@ def test_home_leads_to_what_one_may_do(
     assert f'href="{service.site.links.path(job)}"' in worker.get("/").text
     stranger = visit().get("/").text
     assert ("open the link" in stranger, "Street signs" in stranger) == (True, False)
+
+
+def test_one_navigation_leads_everywhere(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Each page of operators marks its place there, and pages of one part show each other; jobs have names."""
+    olga = visit("operator")
+    job = buyer.jobs.create(**JOB)
+    wes, _ = service.access.create("worker", "Wes", 0)
+    with service.world.lock:
+        worked = service.world.state.submissions[submit(service, job.id, worker=wes.id)]
+        service.world.jobs.score(worked, service.clock.now())
+    for path, part in (
+        ("/console", "Jobs"),
+        (f"/console/jobs/{job.id}", "Jobs"),
+        ("/console/people", "People"),
+        ("/console/reviews", "People"),
+        ("/console/ledger", "Money"),
+        ("/console/deliveries", "API"),
+        ("/console/requests", "API"),
+        ("/console/log", "Log"),
+    ):
+        page = olga.get(path).text
+        top, rest = page.split("</header>", 1)
+        marked = re.findall(r'aria-current="\w+">\s*(\w+)', top)
+        assert marked == [part], path
+        views = re.findall(r'<a href="([^"]+)"', rest.split("<h1", 1)[0])
+        assert (path in views) == (part in ("People", "API"))
+        assert "Ledger" not in page
+    log, money = olga.get("/console/log").text, olga.get("/console/ledger").text
+    assert f'title="{job.id}" dir="auto">Street signs</a>' in log
+    assert f'title="{job.id}" dir="auto">Street signs</a>' in money
+    assert f'title="{wes.id}" dir="auto">Wes</span>' in log
+    assert "wkr_" not in re.sub(
+        r'(?:title|href|action|id|value)="[^"]*"', "", olga.get(f"/console/jobs/{job.id}").text
+    )

@@ -130,6 +130,7 @@ class Face:
             "direction": "ltr",
             "brand": "FirstHandAPI",
             "logo": f"{self.static}/icon.svg",
+            "views": {},
             "may_sign_out": True,
         }
 
@@ -168,6 +169,7 @@ class Face:
             "section": path,
             "address": self.url,
             "now": self.world.clock.now(),
+            "titled": self._title,
             "live": _live(f"{path}/"),
             "link": link,
             "before": query.get("before"),
@@ -215,6 +217,11 @@ class Face:
         if not content:
             return None
         return browsers.unchanged_or(request, Response(content, 200, browsers.MEDIA_HEADERS, "image/jpeg"))
+
+    def _title(self, job_id: str) -> str | None:
+        """What people call a job, by its id."""
+        job = self.world.state.jobs.get(job_id)
+        return None if job is None else str(job.fields.get("title") or job.fields["description"])
 
     def refused(self, request: Request, error: PageError) -> Response:
         """The page of an error."""

@@ -36,6 +36,11 @@ FOREIGN = (
 # Pages of reviewers and operators.
 _STAFF = (f"{PREFIX}/", "/review/", "/checkout/", "/purchase/", "/operator/")
 BROWSER_SECONDS = 400 * 86400
+# The pages of one part of the server, by the page that the navigation leads to.
+_VIEWS = {
+    f"{PREFIX}/people": [("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")],
+    f"{PREFIX}/deliveries": [("Webhooks", f"{PREFIX}/deliveries"), ("Requests", f"{PREFIX}/requests")],
+}
 _MOST_COUNTED = 50
 
 
@@ -209,13 +214,12 @@ class Reception(Face):
         review = [("Review", "/review")] if self.may(request, "reviewer") else []
         if self.study is not None and review:
             review.append(("Appeals", APPEALS))
-        if self.study is not None and self.visitor(request) is not None:
-            review = [(self.words(request)("My page"), ME), *review]
         if not self.may(request, "operator"):
+            if self.study is not None and self.visitor(request) is not None:
+                review = [(self.words(request)("My page"), ME), *review]
             return review
-        jobs, *others = super().navigation(request)
-        people = ("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")
-        return [*review, jobs, *people, *others, ("Log", f"{PREFIX}/log")]
+        others = ("People", "people"), ("Money", "ledger"), ("API", "deliveries"), ("Log", "log")
+        return [*review, ("Jobs", PREFIX), *((words, f"{PREFIX}/{path}") for words, path in others)]
 
     def values(self, request: Request) -> dict[str, Any]:
         """The values for every template."""
@@ -231,6 +235,7 @@ class Reception(Face):
                 else {"brand": self.study.organizer, "logo": self.study.logo and "/study/logo"}
             ),
             # Whoever joined by a link could not come back.
+            "views": _VIEWS,
             "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
             "form_token": self.form_token(request),
             "visitor": visitor,
