@@ -23,6 +23,7 @@ from cli.support import Cli
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve import service as serving
 from firsthandapi.server.pages.serve.access import FILE
+from firsthandapi.server.pages.serve.backup import back_up
 from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.pages.serve.ratings import Gold, Ratings
 from firsthandapi.server.pages.serve.service import Service
@@ -241,6 +242,8 @@ def test_one_file_is_erased(house: Open) -> None:
     assert person.get(f"{link}/media/{first.id}/{file_id}").status_code == 404
     assert person.get(link).status_code == 200
     assert serving.erase(here.folder, here.service.access, file_id), "a second time changes nothing"
+    assert [*here.service.eraser.state.same_as(first.files[0], 9)] == []
+    assert back_up(here.folder, here.folder.parent / "copy", lambda *_: None).lost == []
 
 
 def test_what_is_unknown_is_refused(house: Open) -> None:

@@ -21,6 +21,8 @@ from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import DATABASE, FILES, checkpoint, open_world
 from firsthandapi.server.sqlite.kept import KeptState
 from firsthandapi.server.sqlite.migrations import STEPS
+from firsthandapi.server.sqlite.opening import reading
+from firsthandapi.server.sqlite.traces import earned
 from firsthandapi.server.state.model import Attempt, Delivery, Details, Facts, File, Job, Submission
 from firsthandapi.server.state.state import YEAR
 from firsthandapi.server.state.storage import Stored
@@ -310,6 +312,19 @@ def test_a_database_of_the_first_version(folder: Path) -> None:
     assert [each.status for each in state.deliveries] == ["delivered", "pending"]
     assert picture(state)
     world.close()
+
+
+def test_a_folder_of_the_first_version_is_read_without_a_start(folder: Path) -> None:
+    """Commands that read it find the tables of today, and change nothing that is kept."""
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        rows.executescript(HERE.joinpath("version_1.sql").read_text("utf-8"))
+    with reading(folder) as query:
+        assert sum(cents for _, _, cents in earned(query)) == 150
+        assert query("SELECT * FROM appeals") == []
+        with pytest.raises(sqlite3.OperationalError):
+            query("DELETE FROM jobs")
+    open_world(folder, HandClock(1_800_000_000.0)).close()
 
 
 def test_a_newer_version_is_refused(folder: Path) -> None:

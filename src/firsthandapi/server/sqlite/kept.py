@@ -256,6 +256,8 @@ class KeptState(State):
 
     def same_as(self, file: File, most: int) -> Iterable[File]:
         """Other files with the same bytes, the latest first."""
+        if file.is_erased:
+            return ()
         same = "json_extract(source, '$.sha256') = ? AND id <> ?"
         sql = f"SELECT id FROM files WHERE {same} ORDER BY position DESC LIMIT ?"
         return self._each("files", sql, file.facts().sha256, file.id, most)

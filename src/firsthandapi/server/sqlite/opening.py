@@ -108,7 +108,7 @@ def checkpoint(directory: Path) -> None:
 
 @contextlib.contextmanager
 def reading(directory: Path) -> Generator[Callable[..., list[Any]]]:
-    """Queries over a folder that keeps a service. A server may be running; nothing is changed.
+    """Queries over a folder that keeps a service. A server may be running; nothing that is kept is changed.
 
     Args:
         directory: the folder.
@@ -119,6 +119,7 @@ def reading(directory: Path) -> Generator[Callable[..., list[Any]]]:
     path = _database(directory)
     try:
         with contextlib.closing(_connected(path)) as connection:
+            migrate(connection, path)  # as the next start would
             connection.execute("PRAGMA query_only = ON")
 
             def query(sql: str, *values: Any) -> list[Any]:

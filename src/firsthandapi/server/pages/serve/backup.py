@@ -157,11 +157,12 @@ def _snapshot(path: Path, target: Path) -> None:
 
 
 def _files(path: Path) -> Iterator[tuple[str, str]]:
-    """The name and the hash of each file that a row owns."""
+    """The name and the hash of each file that a row owns; of one that was erased, nothing is left."""
     with closing(sqlite3.connect(path)) as rows:
         for (source,) in rows.execute("SELECT source FROM files ORDER BY position"):
             kept = json.loads(source)
-            yield kept["name"], kept["sha256"]
+            if kept["sha256"]:
+                yield kept["name"], kept["sha256"]
 
 
 def _bucket(path: Path) -> str:
