@@ -129,13 +129,20 @@ def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
         "/console/log",
         "/console/log?kind=reviews",
         "/console/people",
+        "/console/reviews",
+        "/console/reviews/gold",
+        "/healthz",
         "/review",
         f"/review?at={waiting[len(waiting) // 2]}",
         "/review/waiting",
+        "/review?view=grid",
+        "/review?view=grid&start=5000",
+        "/review/retries",
+        "/review/appeals",
     ):
         yield path, operator
     busiest = first.submissions[0].worker_id
-    for path in ("/me", link, f"{link}?retry=sub_0"):
+    for path in ("/me", "/privacy", link, f"{link}?retry=sub_0"):
         yield path, session(service, busiest)
 
 

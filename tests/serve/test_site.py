@@ -391,6 +391,10 @@ def test_the_console_loads_a_page_of_what_is_kept(
         loaded = 0
         assert visitor.get(path).text.count('id="sub_' if count else '<li id="dlv_') == count
         assert loaded < 100, path
+    for path, most in (("/review", 20), ("/review?view=grid", 200), ("/review/waiting", 20)):
+        loaded = 0
+        assert "599" in visitor.get(path).text
+        assert loaded < most, path
 
 
 def test_a_page_that_has_not_changed_costs_a_few_bytes(
