@@ -243,7 +243,7 @@ def test_one_file_is_erased(house: Open) -> None:
     assert person.get(link).status_code == 200
     assert serving.erase(here.folder, here.service.access, file_id), "a second time changes nothing"
     assert [*here.service.eraser.state.same_as(first.files[0], 9)] == []
-    assert back_up(here.folder, here.folder.parent / "copy", lambda *_: None).lost == []
+    assert back_up(here.folder, here.folder.parent / "copy", lambda _done, _all: None).lost == []
 
 
 def test_what_is_unknown_is_refused(house: Open) -> None:
