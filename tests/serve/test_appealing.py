@@ -181,6 +181,7 @@ def test_an_appeal_has_its_time_and_its_owner(court: Open) -> None:
     stranger = here.visitor()
     stranger.send("/join", "/join", **BOXES)
     assert here.appeal(who=stranger) == 404
+    assert stranger.get("/review/appeals").status_code == 403
     assert here.appeal(" ") == here.appeal("x" * 1001) == 400
     token = re.search(r'name="form_token" value="(\w+)"', stranger.get("/me").text)
     assert token is not None
@@ -197,3 +198,16 @@ def test_an_appeal_has_its_time_and_its_owner(court: Open) -> None:
     here.person.send("/me/withdraw", "/me")
     assert "No appeal waits" in here.second.get("/review/appeals").text
     assert here.answer(here.second).status_code == 409
+
+
+def test_nobody_answers_for_their_own_work(court: Open) -> None:
+    """A reviewer who also works waits for a colleague."""
+    here = court(files_needed=2)
+    author, _ = here.reviewer()
+    author.send("/join", "/join", **BOXES)
+    here.submission = here.sends(author)
+    here.rate(here.submission, 1)
+    assert here.appeal(who=author) == 303
+    assert "This is your own work" in author.get("/review/appeals").text
+    assert here.answer(author).status_code == 403
+    assert here.answer(here.second).status_code == 303

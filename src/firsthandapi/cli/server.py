@@ -242,7 +242,8 @@ def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
     columns = ("worker_id", "name", "files", "cents")
     rows = [(worker, names.get(worker.partition("_")[2], ""), files, cents) for worker, files, cents in found]
     lines = [csv_line(columns), *(csv_line(row) for row in rows)]
-    return Output([dict(zip(columns, row, strict=True)) for row in rows], "".join(lines).rstrip("\r\n"))
+    text = "".join(lines).replace("\r\n", "\n").rstrip("\n")  # `print` ends lines as the system does
+    return Output([dict(zip(columns, row, strict=True)) for row in rows], text)
 
 
 @command(app)

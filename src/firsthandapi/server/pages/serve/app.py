@@ -123,7 +123,7 @@ class Site:
         ]
         if study is not None and self.reception.consents is not None:
             routes += Joining(self.reception, study, self.reception.consents, eraser).routes()
-            routes += Appealing(self.reception, self.reception.consents).routes()
+            routes += Appealing(self.reception, self.reception.consents, working.own).routes()
         if folder is not None:
             routes += Resuming(self.reception, working, folder / "uploading").routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
@@ -15,9 +15,8 @@ from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi.server.sqlite.traces import rejecters
 from firsthandapi.server.state.model import Appeal, Submission
 
-from .access import Visitor
 from .consents import Consents
-from .reception import APPEALS, Reception, worker_id
+from .reception import APPEALS, Reception
 
 if TYPE_CHECKING:
     from firsthandapi.server.sqlite.kept import KeptState
@@ -36,9 +35,13 @@ class Appealing:
     Args:
         reception: sign-in, forms, and templates.
         consents: who has withdrawn: nothing of theirs is approved any more.
+        own: the worker's ids that whoever asks may have worked under.
     """
 
-    def __init__(self, reception: Reception, consents: Consents) -> None:
+    def __init__(
+        self, reception: Reception, consents: Consents, own: Callable[[Request], Collection[str]]
+    ) -> None:
+        self._own = own
         self._reception = reception
         self._consents = consents
         self._world = reception.world
@@ -60,26 +63,29 @@ class Appealing:
             file.is_erased for file in submission.files
         )
 
-    def _why_not(self, visitor: Visitor, submission: Submission) -> str | None:
-        """Why this person may not answer. The person at the machine, who has no token, may."""
-        if visitor.id is None:
-            return None
-        if worker_id(visitor) == submission.worker_id:
+    def _reviewer(self, request: Request) -> str:
+        """The id of the token of whoever asks, or `reviewer` for the person at the machine, as in ratings."""
+        self._reception.need(request, "reviewer")
+        visitor = self._reception.visitor(request)
+        return (visitor and visitor.id) or "reviewer"
+
+    def _why_not(self, request: Request, submission: Submission) -> str | None:
+        """Why whoever asks may not answer."""
+        if submission.worker_id in self._own(request):
             return "This is your own work: somebody else answers."
-        if visitor.id in rejecters(
-            cast("KeptState", self._world.state), self._reception.access.look, submission
-        ):
-            return "You have rated it: somebody else answers."
+        state = cast("KeptState", self._world.state)
+        if self._reviewer(request) in rejecters(state, self._reception.access.look, submission):
+            return "You have rated it: somebody else answers. Who has no colleague creates a token for one."
         return None
 
     async def _show(self, request: Request) -> Response:
-        visitor = self._reception.need(request, "reviewer")
+        self._reviewer(request)
         with self._world.lock:
             return self._reception.page(
                 request,
                 "appeals.html",
                 section=APPEALS,
-                appeals=[(each, self._why_not(visitor, each.submission)) for each in self._open()],
+                appeals=[(each, self._why_not(request, each.submission)) for each in self._open()],
                 done=_DONE.get(request.query_params.get("done", "")),
                 answer_seconds=ANSWER_SECONDS,
                 now=self._world.clock.now(),
@@ -87,14 +93,14 @@ class Appealing:
             )
 
     async def _answer(self, request: Request) -> Response:
-        visitor = self._reception.need(request, "reviewer")
+        actor = self._reviewer(request)
         fields = await self._reception.form(request)
-        words, actor, at = fields.get("words", "").strip(), visitor.id or "reviewer", self._world.clock.now()
+        words, at = fields.get("words", "").strip(), self._world.clock.now()
         with self._world.lock:
             appeal = self._world.state.appeals.get(fields.get("appeal", ""))
             if appeal is None:
                 raise no_page()
-            why_not = self._why_not(visitor, appeal.submission)
+            why_not = self._why_not(request, appeal.submission)
             if why_not is not None:
                 raise PageError(403, why_not, "Not yours")
             if appeal.answered_at is not None or self._is_gone(appeal.submission):
