@@ -176,17 +176,127 @@ def test_an_upload_goes_on_in_another_tab(browser: Browser, server: Server, tmp_
 
     with page_of(browser, expected="Failed to load", **PHONE) as page:
         page.context.route("**/uploads/*", cut)
-        for tab, words in (
-            (page, "The connection was lost."),
-            (page.context.new_page(), "Waiting for review"),
-        ):
-            tab.goto(server.service.url + server.path(job))
-            tab.get_by_label("Choose a file").set_input_files(large)
-            tab.get_by_role("button", name="Send").click()
-            tab.get_by_text(words).wait_for()
-            tab.close()
+        url = server.service.url + server.path(job)
+        page.goto(url)
+        page.get_by_label("Choose a file").set_input_files(large)
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("The connection was lost.").wait_for()
+        other = page.context.new_page()
+        page.close()
+        other.goto(url)
+        other.get_by_text("Waiting for review").wait_for()
     assert seen[:3] == [0, piece, piece]
     assert len(job.submissions) == 1
+
+
+def test_pictures_without_a_network_wait(browser: Browser, server: Server) -> None:
+    """What was taken offline is listed, can be removed, outlives a reload and a closed tab, and goes once, by itself;
+    files that were chosen are there again."""
+    job = server.job(files_needed=9)
+    url = server.service.url + server.path(job)
+    with page_of(browser, expected="Failed to load", **PHONE) as page:
+        page.goto(url)
+        page.context.set_offline(True)
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            camera(page).set_input_files(photo(name))
+            page.get_by_text(f"{name}, ").wait_for()
+            page.get_by_role("button", name="Send").click()
+            page.locator("#waiting").get_by_text(name).wait_for()
+        page.get_by_text("No connection. These files wait here").wait_for()
+        look_at(page, "work-offline", 390, "light")
+        page.get_by_role("button", name="Remove b.jpg").click()
+        page.locator("#waiting").get_by_text("b.jpg").wait_for(state="detached")
+        camera(page).set_input_files(photo("draft.jpg"))
+        page.get_by_text("draft.jpg, ").wait_for()
+        other = page.context.new_page()
+        page.close()
+        page.context.set_offline(False)
+        other.goto(url)
+        other.locator("#chosen").get_by_text("draft.jpg").wait_for()
+        other.locator("#queue").wait_for(state="hidden")
+        other.reload()
+        other.locator("#chosen").get_by_text("draft.jpg").wait_for()
+        other.get_by_role("button", name="Send").click()
+        other.get_by_text("Submitted. You see below").wait_for()
+    names = [file.original_filename for each in job.submissions for file in each.files]
+    assert names == ["a.jpg", "c.jpg", "draft.jpg"]
+
+
+def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
+    """An open page sends what waits as soon as there is a network; what the server refuses meanwhile is said there."""
+    job, ended = server.job(files_needed=9), server.job(files_needed=9)
+    with page_of(browser, expected="Failed to load", **PHONE) as page:
+        for each in (job, ended):
+            page.goto(server.service.url + server.path(each))
+            page.context.set_offline(True)
+            camera(page).set_input_files(photo("a.jpg"))
+            page.get_by_text("a.jpg, ").wait_for()
+            page.get_by_role("button", name="Send").click()
+            page.get_by_text("No connection. These files wait here").wait_for()
+            if each is ended:
+                server.client.jobs.cancel(ended.id)
+            page.context.set_offline(False)
+            if each is job:
+                page.get_by_text("Submitted. You see below").wait_for()
+        words = page.locator("#waiting").get_by_text("This job has ended, so nothing was submitted.")
+        words.wait_for()
+        page.reload()
+        words.wait_for()
+        look_at(page, "work-refused-later", 390, "light")
+        page.get_by_role("button", name="Remove a.jpg").click()
+        page.locator("#queue").wait_for(state="hidden")
+    assert (len(job.submissions), len(ended.submissions)) == (1, 0)
+
+
+def test_nobody_sends_what_somebody_else_has_taken(browser: Browser, server: Server) -> None:
+    """Whoever signs in on a phone neither sees nor sends what waits of the person before; a page that was left open
+    does not send it for them either."""
+    job = server.job(files_needed=9)
+    url = server.service.url + server.path(job)
+    with page_of(browser, expected="", **PHONE) as page:
+        page.goto(url)
+        page.context.set_offline(True)
+        camera(page).set_input_files(photo("first.jpg"))
+        page.get_by_text("first.jpg, ").wait_for()
+        page.get_by_role("button", name="Send").click()
+        page.locator("#waiting").get_by_text("first.jpg").wait_for()
+        cookies: Any = page.context.cookies()
+        page.context.clear_cookies()
+        page.context.set_offline(False)
+        other = page.context.new_page()
+        other.goto(url)
+        page.locator("#waiting").get_by_text("Somebody else is signed in").wait_for()
+        other.get_by_text("Take a picture").wait_for()
+        assert other.locator("#queue").is_hidden()
+        assert not job.submissions
+        other.context.add_cookies(cookies)
+        page.reload()
+        page.get_by_role("button", name="Try again").click()
+        page.get_by_text("Submitted. You see below").wait_for()
+    assert len(job.submissions) == 1
+
+
+def test_wrong_types_are_refused_when_they_are_chosen(browser: Browser, server: Server) -> None:
+    """Nothing is sent of a file that the job does not take. A HEIC that the browser reads becomes a JPEG."""
+    job = server.job(accepted_formats=["image/jpeg", "video/mp4"])
+    heic = {"name": "IMG_1.HEIC", "mimeType": "image/heic"}
+    with page_of(browser, **PHONE) as page:
+        page.goto(server.service.url + server.path(job))
+        choose = page.get_by_label("Choose a file")
+        for file, words in (
+            ({"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}, "this job takes JPEG, MP4"),
+            ({**heic, "buffer": b"ftypheic"}, "This is a HEIC picture"),
+        ):
+            choose.set_input_files(file)
+            page.get_by_text(words).wait_for()
+            assert page.locator("#chosen li").count() == 0
+        choose.set_input_files({"name": "a.mov", "mimeType": "video/quicktime", "buffer": b"moov"})
+        page.get_by_text("a.mov, ").wait_for()
+        choose.set_input_files({**heic, "buffer": photo()["buffer"]})  # which this browser can read
+        page.get_by_text("IMG_1.jpg, ").wait_for()
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Waiting for review").wait_for()
+    assert job.submissions[0].files[0].content_type == "image/jpeg"
 
 
 def test_several_files_with_previews(browser: Browser, server: Server) -> None:

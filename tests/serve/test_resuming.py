@@ -196,6 +196,7 @@ def test_an_upload_is_its_owners(server: Server) -> None:
         ({}, 0, 400, "empty"),
         ({"job_id": "job_0"}, 9, 404, "does not exist"),
         ({"retry": "sub_0"}, 9, 404, "does not exist"),
+        ({"worker_id": "wkr_0"}, 9, 403, "Somebody else"),
         ({"group": "a", "group_size": "2"}, 9, 400, "1 to 1"),
     ],
 )

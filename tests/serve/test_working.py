@@ -129,7 +129,8 @@ def test_the_page_says_what_is_asked(server: Server) -> None:
     assert "$0.75 for each approved file" in page
     assert "Files still wanted: <strong>3 of 3</strong>" in page
     assert 'accept="image/jpeg,image/png" capture="environment"' in page
-    assert 'accept="image/jpeg,image/png,video/mp4" multiple' in page
+    assert 'accept="image/jpeg,image/png,video/mp4,' in page
+    assert "video/quicktime" in page
     assert 'name="latitude"' in page
     place = server.job(location={"latitude": 52.5, "longitude": 13.4, "radius_km": 5})
     assert "within 5 km of 52.5, 13.4" in server.phone(place).open()

@@ -6,7 +6,7 @@ place, no name, no comment, and nothing behind the end of the picture.
 
 from .cleaning import Cleaned, clean
 from .parts import MediaError
-from .sniffing import LIMITS, LargeError, check_accepted, check_said, name_of, sniff
+from .sniffing import LIMITS, LargeError, check_accepted, check_said, name_of, sniff, types_of
 from .upright import is_like
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "is_like",
     "name_of",
     "sniff",
+    "types_of",
 ]

@@ -140,6 +140,17 @@ def check_said(kind: str, name: str, size: int, accepted: Collection[str]) -> No
     )
 
 
+def types_of(accepted: Collection[str]) -> list[str]:
+    """What browsers may call the files that a job takes: its formats first."""
+    taken = {*accepted}
+    if "video/mp4" in taken:
+        taken.add("video/quicktime")
+    if _BOXES & taken:
+        taken |= _BOXES
+    taken |= {each for each, name in _ALIASES.items() if name in taken}
+    return [*accepted, *sorted(taken - {*accepted})]
+
+
 def check_accepted(content_type: str, accepted: Collection[str]) -> None:
     """Refuse a format that a job does not accept. A MOV, which an iPhone's camera writes, becomes an MP4 if it can."""
     if content_type not in accepted and not (content_type == "video/quicktime" and "video/mp4" in accepted):

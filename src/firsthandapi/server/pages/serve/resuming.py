@@ -41,6 +41,10 @@ VERSION = "1.0.0"
 _MOST_OF_ONE = 200  # uploads of one person that are not finished
 _MOST_TEXT = 500
 _FIELDS = ("retry", "utc_offset", "latitude", "longitude")
+_SOMEBODY_ELSE = (
+    "Somebody else is signed in with this browser now, so nothing was sent. Reload the page, "
+    "or sign in again."
+)
 _HEAD = 16  # bytes that tell the format
 _TIDY_SECONDS = 3600.0
 _ID = re.compile(r"upload_[0-9a-f]{32}")
@@ -143,6 +147,8 @@ class Resuming:
             job = self._world.state.jobs.get(said.get("job_id", ""))
             if job is None:
                 raise no_page()
+            if said.get("worker_id", worker) != worker:  # a page that somebody else has left open
+                raise PageError(403, _SOMEBODY_ELSE)
             part = self._new(job, worker, length, said)
             self._working.check(job, worker, said.get("retry"), part.group_size)
             if not self._is_watched:

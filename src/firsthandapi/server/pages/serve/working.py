@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from firsthandapi.server.contract.text import Said, id_of, new_id, said
 from firsthandapi.server.http.browsers import CAMERA_POLICY, HEADERS
-from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, is_like, name_of
+from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, is_like, name_of, types_of
 from firsthandapi.server.media.exif import printable
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.state.limits import Slot, Stored
@@ -141,6 +141,8 @@ class Working:
                 most_files=self._most_files(job, retry),
                 upload=secrets.token_hex(16),
                 formats=name_of(job.fields["accepted_formats"]),
+                types=types_of(job.fields["accepted_formats"]),
+                worker_id=worker,
                 kinds=sorted({each.partition("/")[0] for each in job.fields["accepted_formats"]}),
                 limits=LIMITS,
                 size=_size_in_words(words, job.fields.get("min_width"), job.fields.get("min_height")),

@@ -14,16 +14,21 @@ function say(english, values = {}) {
   return (words[english] ?? english).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-// --- what is sent ----------------------------------------------------------------------------------------
+// --- what is chosen --------------------------------------------------------------------------------------
 
+const waiting = document.getElementById("queue"); // what is not sent yet
+const { person } = waiting.dataset;
 let files = [];
+let draft = newId(); // of the files that are chosen
 let recorder = null;
-let busy = false;
+
+function newId() { return [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join(""); }
 
 function show(id, words) {
   const element = document.getElementById(id);
+  if (!element) return null;
   element.hidden = !words;
-  if (id === "fault") element.textContent = words ?? "";
+  if (id !== "recorder") element.textContent = words ?? "";
   return element;
 }
 
@@ -33,9 +38,34 @@ function accepts(type) { return form.dataset.formats.split(",").includes(type); 
 
 function size(bytes) { return bytes < 1e6 ? `${Math.ceil(bytes / 1024)} KB` : `${(bytes / (1 << 20)).toFixed(1)} MB`; }
 
-function add(file) {
+// A picture of a phone that keeps HEIC as a JPEG, where this browser can read it, and the job takes one.
+async function readable(file) {
+  if (!/^image\/hei[cf]$/.test(file.type) && !/\.hei[cf]$/i.test(file.name)) return file;
+  if (!accepts("image/jpeg") || accepts("image/heic")) return file;
+  try {
+    const picture = await createImageBitmap(file);
+    const scale = Math.min(1, Math.sqrt(16e6 / (picture.width * picture.height))); // as much as a phone can draw
+    const canvas = Object.assign(document.createElement("canvas"), { width: picture.width * scale, height: picture.height * scale });
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+    const jpeg = await new Promise((resolve) => { canvas.toBlob(resolve, "image/jpeg", 0.92); });
+    return new File([jpeg], file.name.replace(/\.hei[cf]$/i, ".jpg"), { type: "image/jpeg", lastModified: file.lastModified });
+  } catch {
+    show("fault", say("This is a HEIC picture, which cannot be taken here. Take the picture with the button of this page, or on an iPhone choose Settings > Camera > Formats > Most Compatible."));
+    return null;
+  }
+}
+
+async function add(given) {
+  const file = await readable(given);
+  if (!file) return;
   const most = Number(form.dataset.most);
-  const limit = Number(form.dataset[kindOf(file.type)] ?? Infinity);
+  const type = file.type.split(";")[0].toLowerCase();
+  const limit = Number(form.dataset[kindOf(type)] ?? Infinity);
+  // Without a type, its name and its first bytes tell the server.
+  if (type && type !== "application/octet-stream" && !form.dataset.types.split(",").includes(type)) {
+    show("fault", `${file.name}: ${say("This file cannot be taken here: this job takes {formats}.", { formats: form.dataset.names })}`);
+    return;
+  }
   if (file.size > limit) {
     show("fault", say("{name} has {size}, and at most {most} can be sent. Choose a lower resolution or a shorter recording.", { name: file.name, size: size(file.size), most: size(limit) }));
     return;
@@ -47,7 +77,15 @@ function add(file) {
   }
   show("fault", "");
   files.push(file);
+  choose();
+}
+
+// Files that are chosen are there again after a reload.
+async function choose() {
   draw();
+  const { value: retry } = form.elements.retry ?? {};
+  if (files.length) await queue.put({ id: draft, person, job: form.dataset.job, retry, files, isDraft: true, at: Date.now() });
+  else await queue.remove(draft);
 }
 
 // One address for each file, however often the list is drawn.
@@ -78,7 +116,7 @@ function draw() {
     remove.setAttribute("aria-label", say("Remove {name}", { name: file.name }));
     remove.addEventListener("click", () => {
       files.splice(index, 1);
-      draw();
+      choose();
       document.getElementById("submit").focus();
     });
     item.append(words, remove);
@@ -89,12 +127,16 @@ function draw() {
 
 // --- the upload ------------------------------------------------------------------------------------------
 
-// By tus 1.0.0, in pieces: after a lost connection an upload goes on from the last byte that the server has. So it does
-// after a reload, once the same files are chosen again.
+// By tus 1.0.0, in pieces: after a lost connection, a reload, or a closed tab an upload goes on from the last byte that
+// the server has. What was sent without a network waits, and goes as soon as there is one.
 const PIECE = 4 << 20;
 const LOST = [0, 408, 423, 502, 503, 504];
+const LATER = 60000;
+let sending = null; // what is on its way: its id, and its request
+let later = null;
 
 function ask(method, path, headers, body, sent = 0, total = 1) {
+  if (sending.isRemoved) return { status: 0 };
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
     request.open(method, path);
@@ -107,6 +149,7 @@ function ask(method, path, headers, body, sent = 0, total = 1) {
       at: request.getResponseHeader("upload-offset"),
       path: request.getResponseHeader("location"),
     }));
+    sending.request = request;
     request.send(body);
   });
 }
@@ -116,36 +159,37 @@ function metadata(values) {
   return Object.entries(values).filter(([, value]) => value).map(([name, value]) => `${name} ${base64(String(value))}`).join(",");
 }
 
-// What is known of the upload of these files, over a reload.
-function remembered() {
-  const key = ["upload", form.action, form.elements.retry?.value, ...files.map((file) => `${file.name} ${file.size} ${file.lastModified}`)].join(" ");
-  let kept = { group: form.elements.upload.value, paths: [] };
-  try { kept = JSON.parse(localStorage.getItem(key)) ?? kept; } catch { /* a browser that keeps nothing */ }
-  const keep = (value) => { try { if (value) localStorage.setItem(key, JSON.stringify(value)); else localStorage.removeItem(key); } catch { /* the same */ } };
-  return { kept, keep };
+// Where the files of an upload go, over a reload.
+function paths(id, value) {
+  try {
+    if (value === undefined) return JSON.parse(localStorage.getItem(`upload ${id}`)) ?? [];
+    if (value) localStorage.setItem(`upload ${id}`, JSON.stringify(value));
+    else localStorage.removeItem(`upload ${id}`);
+  } catch { /* a browser that keeps nothing */ }
+  return value ?? [];
 }
 
 // Send what is missing of one file. The last response: 204 or 200 when the server has all of it.
-async function attempt(file, index, { kept, keep }, sent, total) {
+async function attempt(item, index, known, sent, total) {
+  const file = item.files[index];
   let refused = null;
   for (;;) {
-    let answer = kept.paths[index] ? await ask("HEAD", kept.paths[index]) : { status: 404 };
+    let answer = known[index] ? await ask("HEAD", known[index]) : { status: 404 };
     if ([404, 410].includes(answer.status)) {
       if (refused) return refused; // the server has removed it, and said why
-      const fields = Object.fromEntries(["retry", "utc_offset", "latitude", "longitude"].map((name) => [name, form.elements[name]?.value]));
-      const group = files.length > 1 ? { group: kept.group, group_size: files.length } : {};
-      const said = { filename: file.name.slice(-200), filetype: file.type, job_id: form.dataset.job, ...fields, ...group };
+      const group = item.files.length > 1 ? { group: item.id, group_size: item.files.length } : {};
+      const said = { filename: file.name.slice(-200), filetype: file.type, job_id: item.job, worker_id: person, ...item.fields, ...group };
       answer = await ask("POST", "/uploads", { "upload-length": file.size, "upload-metadata": metadata(said) });
       if (answer.status !== 201) return answer;
-      kept.paths[index] = answer.path;
-      keep(kept);
+      known[index] = answer.path;
+      paths(item.id, known);
       answer.at = 0;
     } else if (answer.status !== 200) return refused ?? answer;
     let at = Number(answer.at);
     if (at === file.size) return refused ?? answer;
     while (at < file.size) {
       const headers = { "upload-offset": at, "content-type": "application/offset+octet-stream" };
-      answer = await ask("PATCH", kept.paths[index], headers, file.slice(at, at + PIECE), sent + at, total);
+      answer = await ask("PATCH", known[index], headers, file.slice(at, at + PIECE), sent + at, total);
       if (answer.status !== 204) break;
       at = Number(answer.at);
     }
@@ -161,47 +205,148 @@ function progress(share) {
   part.querySelector("span").textContent = share === null ? "" : share < 1 ? `${Math.round(share * 100)}%` : say("Checking…");
 }
 
+// Send one submission, patiently. The last response.
+async function submit(item) {
+  const known = paths(item.id);
+  const total = item.files.reduce((sum, file) => sum + file.size, 0) || 1;
+  for (let tries = 0, next = 0, sent = 0; ;) {
+    progress(sent / total);
+    const answer = await attempt(item, next, known, sent, total);
+    if (answer.status === 200 || answer.status === 204) {
+      sent += item.files[next].size;
+      next += 1;
+      tries = 0;
+      if (next === item.files.length) return answer;
+    } else {
+      if (!LOST.includes(answer.status) || sending.isRemoved || !navigator.onLine || tries === PAUSES.length) return answer;
+      show("queue-said", say("The connection was lost. Trying again…"));
+      await Promise.race([
+        new Promise((resolve) => { setTimeout(resolve, PAUSES[tries]); }),
+        new Promise((resolve) => { addEventListener("online", resolve, { once: true }); }),
+      ]);
+      tries += 1;
+    }
+  }
+}
+
+// Send all that waits of this person, one after the other. `asked` is what they have just asked for.
+async function sendAll(asked) {
+  let done = 0;
+  for (;;) {
+    const item = (await queue.of(person)).find((each) => !each.isDraft && (!each.fault || each.id === asked));
+    await list();
+    if (!item) break;
+    if (!navigator.onLine) {
+      show("queue-said", say("No connection. These files wait here, and go by themselves when there is one."));
+      break;
+    }
+    show("queue-said", "");
+    sending = { id: item.id };
+    const { status, words: why } = await submit(item);
+    progress(null);
+    const { isRemoved } = sending;
+    sending = {};
+    if (isRemoved) continue;
+    if (status === 200 || status === 204) {
+      done += 1;
+    } else if (LOST.includes(status)) {
+      show("queue-said", say("No connection. These files wait here, and go by themselves when there is one."));
+      later = setTimeout(() => flush(), LATER);
+      break;
+    } else if (status === 401) {
+      show("queue-said", why);
+      break;
+    } else if ((await queue.of(person)).every((each) => each.id !== item.id)) {
+      continue; // another tab has sent it
+    } else {
+      const words = why ?? say("The server failed. Try again.");
+      const isForm = item.id === asked && form && !files.length && item.job === form.dataset.job && item.retry === form.elements.retry?.value;
+      if (!isForm) {
+        await queue.put({ ...item, fault: words });
+        continue;
+      }
+      files = item.files; // to send others, or fewer
+      await choose();
+      show("fault", words);
+    }
+    await queue.remove(item.id);
+    paths(item.id, null);
+  }
+  return done;
+}
+
+async function flush(asked) {
+  if (sending) return; // which takes up what has come in the meantime
+  clearTimeout(later);
+  sending = {};
+  const all = () => sendAll(asked);
+  // One tab at a time, where the browser can say so; else the server refuses the same bytes.
+  const done = navigator.locks
+    ? await navigator.locks.request("firsthand-uploads", { ifAvailable: true }, (lock) => (lock ? all() : null))
+    : await all();
+  sending = null;
+  progress(null);
+  await list();
+  if (done === null) later = setTimeout(() => flush(), PAUSES[1]);
+  if (done && !files.length && !recorder && queue.isKept()) location.assign(`${waiting.dataset.link}?sent=1`);
+}
+
 async function send(event) {
   event.preventDefault();
-  if (busy) return;
   if (!files.length) {
-    show("fault", say("Take a picture or choose a file first."));
+    if (!sending) show("fault", say("Take a picture or choose a file first."));
     return;
   }
   show("fault", "");
-  busy = true;
-  const button = document.getElementById("submit");
-  button.setAttribute("aria-disabled", "true");
-  const memory = remembered();
-  const total = files.reduce((sum, file) => sum + file.size, 0) || 1;
-  for (let tries = 0, next = 0, sent = 0; ;) {
-    progress(sent / total);
-    const { status, words: why } = await attempt(files[next], next, memory, sent, total);
-    if (status === 200 || status === 204) {
-      sent += files[next].size;
-      next += 1;
-      tries = 0;
-      if (next < files.length) continue;
-      memory.keep(null);
-      busy = false; // else the browser asks whether to leave
-      location.assign(`${form.action}?sent=1`);
-      return;
+  const fields = Object.fromEntries(["retry", "utc_offset", "latitude", "longitude"].map((name) => [name, form.elements[name]?.value]));
+  const item = { id: draft, person, job: form.dataset.job, retry: fields.retry, files, fields, at: Date.now() };
+  files = [];
+  draft = newId();
+  draw();
+  await queue.put(item);
+  await list();
+  flush(item.id);
+}
+
+// What waits of this job: people see it, and can remove it.
+async function list() {
+  const items = (await queue.of(person)).filter((each) => !each.isDraft && each.job === waiting.dataset.job);
+  waiting.hidden = !items.length;
+  document.getElementById("waiting").replaceChildren(...items.map((item) => {
+    const entry = document.createElement("li");
+    const names = item.files.map((file) => file.name).join(", ");
+    const about = document.createElement("span");
+    about.textContent = `${names}, ${size(item.files.reduce((sum, file) => sum + file.size, 0))}`;
+    entry.append(about);
+    if (item.fault) {
+      const fault = document.createElement("p");
+      fault.className = "fault";
+      fault.textContent = item.fault;
+      const again = document.createElement("button");
+      again.type = "button";
+      again.textContent = say("Try again");
+      again.addEventListener("click", async () => {
+        await queue.put({ ...item, fault: undefined });
+        flush();
+      });
+      entry.append(fault, again);
     }
-    const lost = LOST.includes(status);
-    if (!lost || tries === PAUSES.length) {
-      show("fault", why ?? (lost ? say("No connection. Your files are still here: send them again when you are online.") : say("The server failed. Try again.")));
-      break;
-    }
-    show("fault", say("The connection was lost. Trying again…"));
-    await Promise.race([
-      new Promise((resolve) => { setTimeout(resolve, PAUSES[tries]); }),
-      new Promise((resolve) => { addEventListener("online", resolve, { once: true }); }),
-    ]);
-    tries += 1;
-  }
-  progress(null);
-  busy = false;
-  button.removeAttribute("aria-disabled");
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.textContent = say("Remove");
+    remove.setAttribute("aria-label", say("Remove {name}", { name: names }));
+    remove.addEventListener("click", async () => {
+      if (sending?.id === item.id) {
+        sending.isRemoved = true;
+        sending.request?.abort();
+      }
+      paths(item.id, null);
+      await queue.remove(item.id);
+      list();
+    });
+    entry.append(remove);
+    return entry;
+  }));
 }
 
 // --- recordings ------------------------------------------------------------------------------------------
@@ -219,7 +364,7 @@ function recorded(kind) {
 }
 
 async function record(how) {
-  if (recorder || busy) return;
+  if (recorder) return;
   const kind = how === "audio" ? "audio" : "video";
   const type = recorded(kind);
   let stream;
@@ -313,9 +458,10 @@ if (form) {
   form.elements.utc_offset.value = String(-new Date().getTimezoneOffset());
   form.addEventListener("submit", send);
   for (const input of form.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", () => {
-      for (const file of input.files) add(file);
+    input.addEventListener("change", async () => {
+      const chosen = [...input.files];
       input.value = "";
+      for (const file of chosen) await add(file);
     });
   }
   for (const button of form.querySelectorAll("[data-record]")) {
@@ -329,6 +475,15 @@ if (form) {
     here.closest("label").hidden = false;
     here.addEventListener("change", () => locate(here));
   }
-  addEventListener("beforeunload", (event) => { if (busy || recorder) event.preventDefault(); });
+  addEventListener("beforeunload", (event) => { if (recorder || !queue.isKept()) event.preventDefault(); });
+  queue.of(person).then((all) => {
+    const kept = all.findLast((each) => each.isDraft && each.job === form.dataset.job && each.retry === form.elements.retry?.value);
+    if (!kept || files.length) return;
+    [files, draft] = [kept.files, kept.id];
+    draw();
+  });
 }
-if (mine) watch(askAgain, () => busy || recorder !== null); // of console.js
+flush();
+addEventListener("online", () => flush());
+document.addEventListener("visibilitychange", () => { if (!document.hidden) flush(); });
+if (mine) watch(askAgain, () => sending !== null || recorder !== null); // of console.js
