@@ -220,3 +220,16 @@ def test_one_navigation_leads_everywhere(
     assert "wkr_" not in re.sub(
         r'(?:title|href|action|id|value)="[^"]*"', "", olga.get(f"/console/jobs/{job.id}").text
     )
+
+
+def test_many_people_are_on_several_pages(service: Service, visit: Callable[..., Visitor]) -> None:
+    """All of the staff, and of workers the latest hundred, with a link to those before."""
+    operator, now = visit("operator"), service.clock.now()
+    ids = [service.access.create("worker", f"Worker {number}", now + number)[0].id for number in range(101)]
+    page = operator.get("/console/people").text
+    assert re.findall(r"/tokens/(wkr_\w+)/revoke", page) == ids[:0:-1]
+    older = re.search(r'href="([^"]+)" rel="next"', page)
+    assert older is not None
+    page = operator.get(f"/console/people{older[1]}").text
+    assert re.findall(r"/tokens/(wkr_\w+)/revoke", page) == ids[:1]
+    assert "Ana" in page

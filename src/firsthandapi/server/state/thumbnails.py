@@ -18,7 +18,7 @@ from .storage import LocalStorage, Storage, Stored
 # The longer side in pixels: on a card, and alone on a page.
 SIDES = {"small": SIDE, "large": 1600}
 # Bytes of a picture that is light enough as it is.
-_LIGHT = 100_000
+_LIGHT = 60_000
 _draw = Bounded("firsthandapi.server.media.thumbnails:thumbnail")
 atexit.register(_draw.close)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_CENTS = 10**9
 _ENTRIES = 100  # of the log on one page
+_TOKENS = 100  # of workers on one page
 _LOG_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 _REVOKED = "The access of whoever sent this was revoked before it was reviewed."
 _MOST_JOBS = 200
@@ -100,6 +101,12 @@ class Operating:
         # A secret is shown only once, so the page must not reload itself.
         still: dict[str, Any] = {} if made is None else {"live": None}
         consents, where = self._reception.consents, f"{self._reception.url}{JOIN}"
+        tokens = [token for token in self._reception.access.tokens() if token.revoked_at is None]
+        # The latest first, since there may be very many; of the staff, all.
+        workers = [token for token in reversed(tokens) if token.role == "worker"]
+        before = request.query_params.get("before")
+        start = next((at + 1 for at, token in enumerate(workers) if token.id == before), 0)
+        shown = workers[start : start + _TOKENS]
         revoked = request.query_params.get("revoked", "")
         with self._world.lock:
             return self._reception.page(
@@ -108,7 +115,8 @@ class Operating:
                 revoked=revoked,
                 left=len(self._waiting_of(revoked)),
                 section=f"{PREFIX}/people",
-                tokens=[token for token in self._reception.access.tokens() if token.revoked_at is None],
+                tokens=[*(token for token in tokens if token.role != "worker"), *shown],
+                older=shown[-1].id if len(workers) > start + _TOKENS else None,
                 keys=[key for key in self._own().keys if key.revoked_at is None],
                 roles=ROLES,
                 most_name=MAX_NAME,
