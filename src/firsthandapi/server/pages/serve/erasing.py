@@ -19,6 +19,7 @@ from firsthandapi.server.rules.appeals import Appeals
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import traces
 from firsthandapi.server.sqlite.kept import KeptState
+from firsthandapi.server.state.keeping import NotKeptError
 from firsthandapi.server.state.model import File, Submission
 from firsthandapi.server.state.state import DAY
 from firsthandapi.server.state.storage import Stored
@@ -89,8 +90,11 @@ class Eraser:
         with self._turn:
             try:
                 self._run()
+            except (NotKeptError, OSError) as error:
+                _log.error("not everything is erased: %s; the server tries again", error)
+                return False
             except Exception:
-                _log.exception("what should be erased could not be erased yet: the server tries again")
+                _log.exception("not everything is erased; the server tries again")
                 return False
         return True
 
