@@ -20,7 +20,7 @@ twice = $(1) || $(1)
 # Where it is set, each process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo console pictures filesystem fleet ray slow pipelines test test-core test-lowest soak generators mcp-conformance fuzz check docs dist release generate coverage bench clean
+.PHONY: help demo console pictures filesystem fleet ray slow pipelines test test-core test-lowest soak generators tus mcp-conformance fuzz check docs dist release generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -36,6 +36,7 @@ help:
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
 	@echo "make slow      run all that is slow or heavy: soak, filesystem, fleet, and ray"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs Node)"
+	@echo "make tus       send to a server of one's own with others' clients of tus (needs Node)"
 	@echo "make mcp-conformance  run the official suite against the agents' server (needs Node)"
 	@echo "make fuzz      look for examples that break a rule (minutes)"
 	@echo "make check     lint, types, layers, generated code"
@@ -144,6 +145,14 @@ generators: $(VENV)/.dev
 	test -d build/generators/venv || $(BIN)/python -m venv build/generators/venv
 	build/generators/venv/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==0.29.1
 	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py tests/server/test_control.py
+
+# Clients of tus send to a server of one's own, and go on after it was killed.
+tus: $(VENV)/.dev
+	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
+	$(call twice,$(NPM) build/tus tus-js-client@4)
+	test -d build/tus/venv || $(BIN)/python -m venv build/tus/venv
+	build/tus/venv/bin/python -m pip install --quiet --disable-pip-version-check tuspy==1.1.0
+	FIRSTHAND_TUS=$(CURDIR)/build/tus $(BIN)/python -m pytest -q tests/serve/test_tus_clients.py
 
 # The official suite of the Model Context Protocol. It needs Node 22, which it brings: any npm will do.
 mcp-conformance: $(VENV)/.dev

@@ -1,0 +1,167 @@
+"""Clients of tus that others wrote send to `/uploads`: tus-js-client, which most pages use, and tuspy.
+
+`make tus` installs them and runs this. They stay out of `make test`, since they need node and a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import SHUT_WR, create_connection
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from firsthandapi.server.pages.serve.bounds import BOUNDS
+from firsthandapi.testing._media import make
+
+from .phones import JPEG, Phone, Server, served
+from .test_upload_crashes import check, running
+
+_HOME = os.environ.get("FIRSTHAND_TUS")
+pytestmark = pytest.mark.skipif(not _HOME, reason="install node (https://nodejs.org), then run: make tus")
+TUSPY = """
+import json, sys
+from tusclient.client import TusClient
+given = json.loads(sys.argv[1])
+for file in given["files"]:
+    client = TusClient(given["endpoint"], headers={"Cookie": given["cookie"]})
+    client.uploader(file["path"], chunk_size=1000, metadata=file["metadata"]).upload()
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server whose disk may be full."""
+    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(tmp_path / "data") as made:
+        yield made
+
+
+def order(phone: Phone, job: str, paths: list[Path], **more: Any) -> dict[str, Any]:
+    """What a client is to send."""
+    group = {"group": "a", "group_size": str(len(paths))} if len(paths) > 1 else {}
+    said = {"filetype": "image/jpeg", "job_id": job, **group}
+    return {
+        "home": _HOME,
+        "endpoint": f"http://127.0.0.1:{phone.port}/uploads",
+        "cookie": "; ".join(f"{name}={value}" for name, value in phone.cookies.items()),
+        "files": [{"path": str(path), "metadata": {"filename": path.name, **said}} for path in paths],
+        **more,
+    }
+
+
+def node(given: dict[str, Any]) -> subprocess.Popen[str]:
+    """tus-js-client at work."""
+    script = Path(__file__).with_name("tus.mjs")
+    command = ["node", str(script), json.dumps(given)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def pictures(folder: Path, count: int) -> list[Path]:
+    """Pictures on disk."""
+    made = [folder / f"{number}.jpg" for number in range(count)]
+    for number, path in enumerate(made):
+        path.write_bytes(make("image/jpeg", str(number)).content)
+    assert len(JPEG) > 2000  # more than two pieces
+    return made
+
+
+@pytest.mark.parametrize("client", ["tus-js-client", "tuspy"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_client_sends(server: Server, tmp_path: Path, client: str, count: int) -> None:
+    """In pieces, one file or a group: one submission of them all."""
+    job = server.job(files_needed=9, files_per_submission=2)
+    phone = server.phone(job)
+    given = order(phone, job.id, pictures(tmp_path, count))
+    if client == "tuspy":
+        python = Path(_HOME or "") / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+        subprocess.run([python, "-c", TUSPY, json.dumps(given)], check=True, timeout=60)
+    else:
+        with node(given) as process:
+            said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert said.count('["POST",201]') == count
+    (submission,) = job.submissions
+    assert [file.original_filename for file in submission.files] == [f"{each}.jpg" for each in range(count)]
+
+
+def test_a_client_that_was_killed_resumes(server: Server, tmp_path: Path) -> None:
+    """A page that was closed after a piece goes on after it, and creates no second upload."""
+    phone = server.phone(job := server.job())
+    given = order(phone, job.id, pictures(tmp_path, 1), storage=str(tmp_path / "urls.json"))
+    with node({**given, "waits": True}) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline().strip() for _ in range(2)] == ['["POST",201]', '["PATCH",204]']
+        process.kill()
+    with node(given) as process:
+        said, _ = process.communicate(timeout=60)
+    assert said.startswith('["HEAD",200]')
+    assert "POST" not in said
+    assert len(job.submissions) == 1
+
+
+@contextmanager
+def relay(port: int) -> Iterator[tuple[int, list[int]]]:
+    """An address that stays while servers come and go: its port, and where it leads."""
+    target = [port]
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                upstream = create_connection(("127.0.0.1", target[0]), timeout=30)
+            except OSError:
+                return
+
+            def back() -> None:
+                try:
+                    while part := upstream.recv(1 << 16):
+                        self.request.sendall(part)
+                    self.request.shutdown(SHUT_WR)
+                except OSError:
+                    pass
+
+            with upstream:
+                threading.Thread(target=back, daemon=True).start()
+                try:
+                    while part := self.request.recv(1 << 16):
+                        upstream.sendall(part)
+                except OSError:
+                    pass
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as made:
+        made.daemon_threads = True
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield made.server_address[1], target
+        made.shutdown()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+def test_a_killed_server(tmp_path: Path) -> None:
+    """The server dies after a piece; the client tries again until it is back, and goes on after its last byte."""
+    folder = tmp_path / "data"
+    with running(folder) as (port, link, server), relay(port) as (stable, target):
+        phone = Phone(stable, link)
+        phone.open()
+        given = order(phone, f"job_{link.rpartition('/')[2][:26]}", pictures(tmp_path, 1), waits=True)
+        with node(given) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for _ in range(2):
+                process.stdout.readline()
+            server.kill()
+            server.wait(30)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            with running(folder) as (target[0], _, _):
+                said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert '["HEAD",200]' in said
+    check(folder, 1)
