@@ -254,7 +254,7 @@ def test_what_is_unknown_is_refused(house: Open) -> None:
     assert here.service.access.erasures() == []
 
 
-@pytest.mark.parametrize("step", ["remove", "compact", "fulfill"])
+@pytest.mark.parametrize("step", ["remove", "compact", "fulfill", "stop"])
 def test_what_was_stopped_is_finished_at_the_next_start(
     house: Open, step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,9 +267,11 @@ def test_what_was_stopped_is_finished_at_the_next_start(
         raise OSError("no")
 
     with monkeypatch.context() as broken:
-        broken.setattr(
-            {"remove": LocalStorage, "compact": traces, "fulfill": serving.Access}[step], step, dies
-        )
+        owner = {"remove": LocalStorage, "compact": traces, "fulfill": serving.Access}.get(step)
+        if owner is None:
+            here.service.eraser.stop()
+        else:
+            broken.setattr(owner, step, dies)
         here.service.access.wish(worker, 1.0, "somebody")
         assert not here.service.eraser.run()
         assert "tries again" in caplog.text

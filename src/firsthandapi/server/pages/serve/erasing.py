@@ -67,7 +67,7 @@ class Eraser:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop, after what is being erased."""
+        """Stop, after the file that is being erased; the next start continues."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
@@ -155,6 +155,8 @@ class Eraser:
         """Remove the bytes first: after a crash, the rows still say where they are."""
         kept = [(file, file.source) for file in files if not file.is_erased]
         for _, source in kept:
+            if self._stopping.is_set():
+                raise NotKeptError("the server stops")
             if isinstance(source, Stored):
                 self.state.storage.remove(source.name)
         with self._world.lock:
