@@ -91,9 +91,9 @@ def test_an_open_page_costs_little(browser: Browser, server: Server) -> None:
             page.clock.run_for(5000)
         sizes = [each.sizes() for each in finished]
         assert {each.response().status for each in finished} == {304}
-        assert 60 < len(sizes) < 100
+        assert 24 < len(sizes) < 100  # at most 82, and fewer where the clock is faster than the server
         names = ("responseHeadersSize", "responseBodySize", "requestHeadersSize")
-        assert sum(each[name] for each in sizes for name in names) <= 100_000
+        assert 82 * max(sum(each[name] for name in names) for each in sizes) <= 100_000
         server.phone(job).shot()
         page.clock.run_for(60_000)
         page.get_by_text("All files are submitted.").wait_for()
