@@ -71,6 +71,8 @@ class Eraser:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+        with self._turn:  # of a page
+            pass
 
     def _watch(self) -> None:
         wait = _LOOK_SECONDS
