@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,26 @@ def test_backup(cli: Cli, tmp_path: Path) -> None:
         found = json.loads(cli("server", "backup", folder, f"{target}2", "--json").out)
         assert found == {"files": 0, "bytes": 0, "bucket": None, "lost": []}
     Service(tmp_path / "copy").start().stop()
+
+
+@pytest.mark.parametrize("database", ["state.db", "access.db"])
+def test_a_damaged_folder_is_one_line(cli: Cli, tmp_path: Path, database: str) -> None:
+    """Whatever a command reads or writes, it says that the database is damaged, and what to do."""
+    folder = tmp_path / "data"
+    with Service(folder) as service:
+        token, _ = service.access.create("worker", "Ana", 0)
+    with closing(sqlite3.connect(folder / database)) as rows:
+        table = "meta" if database == "state.db" else "sessions"
+        (page,) = rows.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    with (folder / database).open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+    wanted: list[list[str]] = [["backup", str(folder), str(tmp_path / "copy")]]
+    if database == "state.db":
+        wanted.append(["erase", str(folder), "--worker", token.id])
+    for command in wanted:
+        refused = cli("server", *command)
+        assert (refused.code, refused.out) == (2, ""), command
+        assert f"{database} is damaged" in refused.err
+        assert "restore the folder from a backup" in refused.err
+        assert "Traceback" not in refused.err

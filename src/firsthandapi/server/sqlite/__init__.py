@@ -4,6 +4,7 @@ from .damage import is_damage, not_kept
 from .opening import (
     DATABASE,
     FILES,
+    check_pages,
     checkpoint,
     create_for_owner,
     explained,
@@ -15,6 +16,7 @@ from .opening import (
 __all__ = [
     "DATABASE",
     "FILES",
+    "check_pages",
     "checkpoint",
     "create_for_owner",
     "explained",

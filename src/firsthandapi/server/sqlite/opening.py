@@ -156,6 +156,21 @@ def _connected(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def check_pages(path: Path, original: Path | None = None) -> None:
+    """Read every page of a database, or of the copy of an `original`.
+
+    Raises:
+        ConfigurationError: one of them is damaged.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise explained(original or path, error) from None
+    if found != "ok":
+        raise explained(original or path, DamagedError(found))
+
+
 def create_for_owner(path: Path) -> None:
     """Create the file of a database if it does not exist: SQLite would give it the permissions of any file.
 

@@ -155,19 +155,17 @@ class Activity:
         return {_ulid(id): _text(name) for id, name in rows if name}
 
     def lines(self, kind: str, who: str, as_csv: bool) -> Iterator[str]:
-        """The whole log as CSV or as JSON lines."""
+        """The whole log as CSV or as JSON lines, many of them at a time."""
         before: str | None = None
         if as_csv:
             yield csv_line(COLUMNS)
         while True:
             entries, before = self.page(1000, kind, who, before)
-            for entry in entries:
-                row = entry.as_dict()
-                yield (
-                    csv_line({**row, "data": json.dumps(row["data"])}.values())
-                    if as_csv
-                    else f"{json.dumps(row)}\n"
-                )
+            rows = [entry.as_dict() for entry in entries]
+            if as_csv:
+                yield "".join(csv_line({**row, "data": json.dumps(row["data"])}.values()) for row in rows)
+            else:
+                yield "".join(f"{json.dumps(row)}\n" for row in rows)
             if before is None:
                 return
 

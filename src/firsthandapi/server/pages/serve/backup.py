@@ -16,7 +16,7 @@ from firsthandapi._host import replacing
 from firsthandapi.datasets._lock import NAME as LOCK
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.sqlite import DATABASE, FILES, create_for_owner, explained
+from firsthandapi.server.sqlite import DATABASE, FILES, check_pages, create_for_owner, explained
 from firsthandapi.server.state.storage import place
 
 from .access import FILE
@@ -145,11 +145,7 @@ def _snapshot(path: Path, target: Path) -> None:
         ):
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
-            found = copy.execute("PRAGMA integrity_check(1)").fetchone()
-        if found != ("ok",):
-            raise ConfigurationError(
-                f"{path} is damaged ({found[0]}): restore the folder from an earlier backup"
-            )
+        check_pages(target, path)
         with target.open("r+b") as file:
             replacing.flush(file.fileno())
     except sqlite3.Error as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sqlite3
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -92,7 +93,7 @@ class Eraser:
         with self._turn:
             try:
                 self._run()
-            except (NotKeptError, OSError) as error:
+            except (NotKeptError, OSError, sqlite3.Error) as error:
                 _log.error("not everything is erased: %s; the server tries again", error)
                 return False
             except Exception:

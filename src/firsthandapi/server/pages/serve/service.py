@@ -25,7 +25,7 @@ from firsthandapi.server.http.requests import ReceivedRequest
 from firsthandapi.server.http.server import HttpServer
 from firsthandapi.server.rules.jobs import Workforce
 from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import DATABASE, FILES, explained, open_world, reading
+from firsthandapi.server.sqlite import DATABASE, FILES, check_pages, explained, open_world, reading
 from firsthandapi.server.sqlite.traces import is_known
 from firsthandapi.server.state.keeping import NotKeptError
 from firsthandapi.server.state.model import SCOPES
@@ -344,9 +344,13 @@ def erase(folder: Path, access: Access, subject: str, *, seconds: float = 60.0) 
             lock.release()
             world = open_world(folder, clock, storage=kept_storage(access, folder))
             try:
-                return Eraser(world, access, folder / UPLOADING).run()
+                is_done = Eraser(world, access, folder / UPLOADING).run()
             finally:
                 world.close()
+            if not is_done:
+                check_pages(folder / DATABASE)
+                check_pages(folder / FILE)
+            return is_done
         if time.monotonic() > until:
             return False
         time.sleep(0.05)
