@@ -64,6 +64,7 @@ class _Made:
     words: str  # what is left if it cannot be removed
     remove: Callable[[], object]
     cents: int = 0
+    is_kept: bool = False  # until the end
 
 
 class Shared(Generic[T]):
@@ -120,10 +121,9 @@ class Run:
         self.witness = Witness()
         self.shared: dict[str, Any] = {}
         self.keeping = 0
-        # By id, what has to be removed again; and what of it stays until the end.
+        # By id, what has to be removed again.
         self._made: dict[str, _Made] = {}
-        self._kept: set[str] = set()
-        self._unsure: list[Asked] = []
+        self._is_cleaning = False
 
     # --- requests ---------------------------------------------------------------------------------------
 
@@ -194,11 +194,14 @@ class Run:
     def _sent(self, asked: Asked, held: float = 0.0) -> Exchange:
         if self.seconds_left < 0:
             raise OutOfTimeError
-        # Until its response is read, also if Ctrl-C comes first.
-        self._unsure.append(asked)
+        once = asked.headers.get("Idempotency-Key", "")
+        if once and not self._is_cleaning:
+            # Until its response is read, also if Ctrl-C comes first: sent again, it tells what was created.
+            words = f"{asked.method} {urlsplit(asked.url).path}: its outcome is unknown"
+            self._made[once] = _Made(words, partial(self._sent, asked), is_kept=True)
         it = self._wire.send(asked, self.patience + held)
         self.note(it)
-        self._unsure.remove(asked)
+        self._made.pop(once, None)
         return it
 
     def _sleep(self, seconds: float) -> None:
@@ -250,45 +253,33 @@ class Run:
             it = self(method, path, key=key)
             it.hold(it.ok or it.status in (404, 409), it.excerpt)
 
-        self._made[id] = _Made(words, remove, cents)
-        if self.keeping:
-            self._kept.add(id)
+        self._made[id] = _Made(words, remove, cents, is_kept=self.keeping > 0)
 
     def undo(self, words: str, do: Callable[[], object]) -> None:
         """Do something at the end, however the check ends. `words` name what is left if it fails."""
-        self._made[words] = _Made(words, do)
-        self._kept.add(words)
+        self._made[words] = _Made(words, do, is_kept=True)
 
     def tidy(self) -> None:
         """Remove what a promise created for itself; what fails is tried again at the end."""
-        for id in [each for each in self._made if each not in self._kept]:
+        for id in [id for id, each in self._made.items() if not each.is_kept]:
             with suppress(DiffersError, NotTriedError):
                 self._made[id].remove()
                 self._made.pop(id, None)
 
     def clean(self) -> list[str]:
-        """Remove all that was created; return what could not be removed, in words."""
-        self._ends = time.monotonic() + _CLEANING
-        # Its key makes a POST safe to send again: the response tells what the first one created.
-        unsure = [each for each in self._unsure if "Idempotency-Key" in each.headers]
-        again = [
-            _Made(
-                f"{each.method} {urlsplit(each.url).path}: its outcome is unknown", partial(self._sent, each)
-            )
-            for each in unsure
-        ]
-        left = self._removed(again)
-        return left + self._removed([self._made[id] for id in reversed(self._made)])
-
-    def _removed(self, made: list[_Made]) -> list[str]:
-        left: list[str] = []
-        for each in made:
+        """Remove all that was created, the newest first; return what could not be removed, in words."""
+        self._ends, self._is_cleaning = time.monotonic() + _CLEANING, True
+        left: dict[str, str] = {}
+        # What was created by a request whose outcome was unknown comes up on the way.
+        while id := next((each for each in reversed(self._made) if each not in left), None):
+            made = self._made[id]
             try:
-                each.remove()
+                made.remove()
+                self._made.pop(id, None)
             except (DiffersError, NotTriedError, OutOfTimeError) as error:
                 came = error.came if isinstance(error, DiffersError) else "no time was left"
-                left.append(f"{each.words} ({came})")
-        return left
+                left[id] = f"{made.words} ({came})"
+        return [*left.values()]
 
     # --- what promises need -----------------------------------------------------------------------------
 
