@@ -105,9 +105,10 @@ fleet: $(VENV)/.dev
 	@command -v redis-server valkey-server >/dev/null || { echo "install Redis first: apt-get install redis-server"; exit 1; }
 	$(BIN)/python -m pytest -q tests/fleet tests/examples/test_queues.py
 
-# Libraries that read a job where it is. PyTorch is large: 200 MB, and more where it brings CUDA.
+# Libraries that read a job where it is, or a folder, and the guides that show them. PyTorch is large: 200 MB, and more where it brings CUDA.
 filesystem: $(VENV)/.filesystem
-	$(BIN)/python -m pytest -q tests/filesystem tests/dataset/test_training.py
+	$(BIN)/python -m pytest -q tests/filesystem tests/dataset/test_training.py tests/docs/test_documents.py \
+	  -k "not test_documents or filesystem or datasets or training"
 
 # A Ray of two workers on this machine. Ray is 240 MB on disk, and no other target installs it.
 ray: $(VENV)/.ray

@@ -14,6 +14,8 @@ How a page becomes programs:
   ends with, and `job_…` stands for the id of a job. What a ```text block right below shows is held against what the
   last command printed; `…` alone on a line says that there is more.
 
+- `<!-- needs torch -->` on the line above a block: it runs where these modules are installed, and is not type-checked.
+
 What cannot run is another language: ```text.
 """
 
@@ -23,6 +25,7 @@ import re
 import sys
 import textwrap
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +35,7 @@ FENCE = re.compile(
 )
 # Nothing but an empty line stands between a command and what it prints.
 OUTPUT = re.compile(r"\n*```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NEEDS = re.compile(r"^ *<!-- needs ([\w, ]+) -->\n+\Z", re.MULTILINE)
 TITLE = re.compile(r'title="([^"]+)"')
 
 
@@ -59,6 +63,7 @@ class Page:
     programs: list[Program] = field(default_factory=list[Program])
     files: dict[str, str] = field(default_factory=dict[str, str])
     commands: list[Command] = field(default_factory=list[Command])
+    loads_others: bool = False
 
     @property
     def name(self) -> str:
@@ -67,14 +72,18 @@ class Page:
         return "_".join(parts[1:] if parts[0] == "docs" else parts).replace("-", "_").lower()
 
 
-def read_page(path: Path) -> Page:
-    """The programs, files and commands of one page."""
+def read_page(path: Path, *, typed: bool = False) -> Page:
+    """The programs, files and commands of one page; if `typed`, without the blocks that need more than the SDK does."""
     page = Page(path)
     alone = path.parent == ROOT
     script: list[str] = []
     text = path.read_text(encoding="utf-8")
     for number, block in enumerate(FENCE.finditer(text), start=1):
         code = textwrap.dedent(block["code"])
+        needs = NEEDS.search(text, 0, block.start())
+        if needs and (typed or not all(map(find_spec, needs[1].split(", ")))):
+            continue
+        page.loads_others = page.loads_others or needs is not None
         if title := TITLE.search(block["info"]):
             page.files[title[1]] = code
         if block["language"] == "python":
@@ -93,9 +102,11 @@ def read_page(path: Path) -> Page:
     return page
 
 
-def read_pages() -> list[Page]:
+def read_pages(*, typed: bool = False) -> list[Page]:
     """README.md and every page of docs/."""
-    return [read_page(path) for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]]
+    return [
+        read_page(path, typed=typed) for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    ]
 
 
 def main(folder: Path) -> None:
@@ -103,7 +114,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.py"):
         stale.unlink()
-    for page in read_pages():
+    for page in read_pages(typed=True):
         for program in page.programs:
             (folder / program.name).write_text(program.source, encoding="utf-8")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from firsthandapi import Dataset
 from .support import folder_of
 from .test_near import jpeg
 
-PAGE = Path(__file__).parents[2] / "docs" / "guides" / "curating.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "training.md"
 COLORS = {"stop": (200, 30, 30), "yield": (230, 220, 40)}
 FILES = 40
 
@@ -30,20 +29,19 @@ def dataset(tmp_path: Path) -> Dataset:
     return folder_of(tmp_path / "signs", [jpeg(picture) for picture in pictures], label=labels)
 
 
-def shown(tab: str) -> str:
-    """The code of a tab of the page."""
-    found = re.search(
-        rf'^=== "{tab}"\n\n    ```text\n(.*?)^    ```$', PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
+def shown(section: str) -> str:
+    """The code of a section of the page."""
+    _, _, text = PAGE.read_text("utf-8").partition(f"\n## {section}\n")
+    found = re.search(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert found is not None
-    return textwrap.dedent(found[1])
+    return found[1]
 
 
-def run(tab: str, dataset: Dataset) -> dict[str, Any]:
+def run(section: str, dataset: Dataset) -> dict[str, Any]:
     parts = dataset.split(train=0.8, test=0.2, seed=0)
     names: dict[str, Any] = {"dataset": dataset, **parts}
     assert 0 < len(parts["test"]) < FILES / 2
-    exec(shown(tab), names)
+    exec(shown(section), names)
     return names
 
 

@@ -28,6 +28,7 @@ REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 # With the plugins that the pages use: to load all those of this environment takes seconds.
 PYTEST = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "anyio"]
 PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
+OTHERS = ["-W", "ignore::DeprecationWarning", "-W", "ignore::UserWarning", "-W", "ignore::FutureWarning"]
 # They run until Ctrl-C, so only their options are looked at.
 ENDLESS = ("mock-server", "serve", "webhooks listen", "mcp")
 
@@ -69,7 +70,8 @@ def test_each_page_works_as_it_stands(page: Page, tmp_path: Path, cli: Cli) -> N
             if program.name.startswith("test_"):
                 tests.append(folder / program.name)
             else:
-                run([program.name], server, folder)
+                # What other libraries use of each other is not our affair.
+                run([*OTHERS * page.loads_others, program.name], server, folder)
         if tests:
             output = run([*PYTEST, *map(str, tests)], server, tmp_path)
             assert all(re.search(rf"{test.name}::\S+ PASSED", output) for test in tests), output
