@@ -111,12 +111,8 @@ class JournalFile:
 
     def step(self, decide: Callable[[Entries, IsLive], Step[T]]) -> T:
         """Read the journal, decide, and have the lines of the decision on the disk.
-
-        Args:
-            decide: gets the entries, and says whether the call of one is still being made.
-
-        Raises:
-            ConfigurationError: the file cannot be read or written, or is no journal. Nothing was written.
+        `decide`: gets the entries, and says whether the call of one is still being made.
+        Raises ConfigurationError: the file cannot be read or written, or is no journal. Nothing was written.
         """
         with self._lock:
             try:

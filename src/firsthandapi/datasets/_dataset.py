@@ -79,10 +79,9 @@ class Dataset(Rows):
         self._manifests = manifests
         self._hidden = hidden_in(store, _manifests_in(store, job_files), self._decided)
         rows = {_key(row): (row, m) for m in manifests for row in m.records.values()}
+        shown_now = [row for row, _ in rows.values()]
         rows_hidden = (row for each in self._hidden for row in each.records.values())
-        self._decided = self._decided.spelled(
-            label_of(row) for row in (*(row for row, _ in rows.values()), *rows_hidden)
-        )
+        self._decided = self._decided.spelled([label_of(row) for row in (*shown_now, *rows_hidden)])
         # Other paths where a file may be while a decision about it is carried out.
         self._moving: dict[tuple[str, str], list[Path]] = {}
         here = {row.file_id: key for key, (row, _) in rows.items()} if self._hidden else {}

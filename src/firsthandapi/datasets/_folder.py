@@ -115,13 +115,9 @@ class Folder:
         self, job_id: str | None = None
     ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
         """The recorded job; without a record, also the jobs that the rows name.
-
-        Args:
-            job_id: the job, where it is known; else the one of the folder, or of the label.
-
-        Raises:
-            ConfigurationError: it contains files whose job is unknown.
-            InvalidArgumentError: the label is another's of this folder, or the job has another label.
+        `job_id`: the job, where it is known; else the one of the folder, or of the label.
+        Raises ConfigurationError: it contains files whose job is unknown.
+        Raises InvalidArgumentError: the label is another's of this folder, or the job has another label.
         """
         if self.label is not None:
             return self._known_of_label(self.label, job_id)
@@ -290,14 +286,10 @@ class Folder:
 
     def check(self, formats: list[str], *, findable: bool) -> None:
         """Find whatever would prevent the downloads of a job, before it is posted.
-
-        Args:
-            formats: the content types of its files.
-            findable: whether a job that was posted for this folder is found by something else than the folder.
-
-        Raises:
-            ConfigurationError: a manifest, or what has the name of its folder, is not one of ours, the list of
-                withdrawn files is damaged, or nothing says of which job the files here are.
+        `formats`: the content types of its files.
+        `findable`: whether a job that was posted for this folder is found by something else than the folder.
+        Raises ConfigurationError: a manifest, or what has the name of its folder, is not one of ours, the list of
+        withdrawn files is damaged, or nothing says of which job the files here are.
         """
         self._withdrawn_ids()
         mixed = self.is_mixed(formats)

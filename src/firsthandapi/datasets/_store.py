@@ -158,14 +158,10 @@ class Store(Protocol):
 
 def store_at(folder: str | os.PathLike[str], field: str) -> Store:
     """The store of a folder, given as a path, a URL, or the `UPath` of a bucket. Nothing is looked at.
-
-    Args:
-        folder: which.
-        field: the argument's name, for errors.
-
-    Raises:
-        InvalidArgumentError: it is none of these.
-        ConfigurationError: it is in a bucket, and what that needs is not installed.
+    `folder`: which.
+    `field`: the argument's name, for errors.
+    Raises InvalidArgumentError: it is none of these.
+    Raises ConfigurationError: it is in a bucket, and what that needs is not installed.
     """
     text, options = _text_of(folder)
     if not isinstance(text, str):

@@ -187,13 +187,9 @@ class Account:
 
     def copy(self, copies: Sequence[tuple[str, str, Path]], on_copied: OnCopied) -> list[Exception | None]:
         """Download files side by side, each in one step, verified where it is listed.
-
-        Args:
-            copies: job, name, and where to; without a name, a folder is created.
-            on_copied: called in this thread with the place in `copies` and the size of each file that is there.
-
-        Returns:
-            Why each is missing, or None.
+        `copies`: job, name, and where to; without a name, a folder is created.
+        `on_copied`: called in this thread with the place in `copies` and the size of each file that is there.
+        Returns why each is missing, or None.
         """
         from firsthandapi._download.engine import Engine
         from firsthandapi._download.transfer import Outcome

@@ -14,10 +14,8 @@ _CONCURRENCY = 32
 
 def at_once(calls: Sequence[Callable[[], T]], *, raising: bool) -> list[T | Exception]:
     """What each call returns, or its error.
-
-    Args:
-        calls: what to call, each in a thread.
-        raising: whether to raise the first error; calls that have not begun are then left out.
+    `calls`: what to call, each in a thread.
+    `raising`: whether to raise the first error; calls that have not begun are then left out.
     """
     pool = ThreadPoolExecutor(min(max(len(calls), 1), _CONCURRENCY), "firsthandapi-filesystem")
     try:

@@ -93,10 +93,8 @@ class Scene:
 
 def scene(unique: str, subject: str | None = None) -> Scene:
     """The scene of a picture.
-
-    Args:
-        unique: decides everything else.
-        subject: one of `SUBJECTS`; None for any, as often indoors as outdoors.
+    `unique`: decides everything else.
+    `subject`: one of `SUBJECTS`; None for any, as often indoors as outdoors.
     """
     chance = random.Random(f"{unique}:scene")  # noqa: S311 - a seed is the point
     if subject is None:

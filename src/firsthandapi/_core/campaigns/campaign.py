@@ -192,10 +192,8 @@ def _seconds(time: str) -> float:
 
 def campaign_key(name: str | None, location: str) -> str:
     """The id that all jobs of a campaign carry in their metadata, on every machine.
-
-    Args:
-        name: its name, or None. The id of a campaign names that one.
-        location: the whole path or URL of its folder, which stands in for a name.
+    `name`: its name, or None. The id of a campaign names that one.
+    `location`: the whole path or URL of its folder, which stands in for a name.
     """
     if name is None:
         return idempotency_key("campaign", location)

@@ -59,13 +59,9 @@ def folder_of(content_type: str | None, *, mixed: bool) -> str:
 
 def chosen_kind(kinds: Iterable[Kind | None], kind: Kind | None) -> Kind:
     """The kind of media that a table is to be made of: tables have a column of one kind.
-
-    Args:
-        kinds: those that the dataset holds or may hold, None for files of no kind.
-        kind: the one asked for, or None for the only one.
-
-    Raises:
-        InvalidArgumentError: there is no such kind here, or not just one to take.
+    `kinds`: those that the dataset holds or may hold, None for files of no kind.
+    `kind`: the one asked for, or None for the only one.
+    Raises InvalidArgumentError: there is no such kind here, or not just one to take.
     """
     here = set(kinds)
     named: list[Kind] = [name for name in KINDS if name in here]
