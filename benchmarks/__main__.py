@@ -23,7 +23,7 @@ from benchmarks._measure import Row
 # Where they are installed, httpcore takes other paths.
 _OTHER_PATHS = "trio makes start-up slower, sniffio makes httpx's async client faster"
 
-SUBJECTS = ("startup", "calls", "decoding", "webhooks", "filesystem", "ray_workers")
+SUBJECTS = ("startup", "calls", "decoding", "webhooks", "filesystem", "uploads", "ray_workers")
 
 
 def main() -> None:

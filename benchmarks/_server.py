@@ -56,7 +56,7 @@ def _serve_job(files: int, delay: float, tell: Connection) -> None:
 
 
 @contextmanager
-def _running(target: Callable[..., None], *args: object) -> Generator[Any, None, None]:
+def running(target: Callable[..., None], *args: object) -> Generator[Any, None, None]:
     """What `target` tells when it serves, in a process of its own."""
     # A new interpreter, not a fork: the same on every platform, and no thread or socket is inherited.
     context = multiprocessing.get_context("spawn")
@@ -74,10 +74,10 @@ def _running(target: Callable[..., None], *args: object) -> Generator[Any, None,
 @contextmanager
 def serving(answer: bytes) -> Generator[str, None, None]:
     """The URL of a server whose every answer is `answer`, whole: status line, headers, body."""
-    with _running(_run, answer) as port:
+    with running(_run, answer) as port:
         yield f"http://127.0.0.1:{port}"
 
 
 def finished_job(files: int, delay: float) -> AbstractContextManager[tuple[str, str, str]]:
     """The API key, the URL, and a finished job of the bundled server, which keeps files back for `delay` seconds."""
-    return _running(_serve_job, files, delay)
+    return running(_serve_job, files, delay)

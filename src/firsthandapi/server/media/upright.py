@@ -76,6 +76,9 @@ def decoded(content_type: str, content: bytes, size: tuple[int, int], turn: int)
             if turn == 1:
                 # A JPEG is read whole, and decoded small.
                 image.draft(image.mode, (image.width // 8, image.height // 8))
+            elif image.mode == "RGB" and [each[0] for each in getattr(image, "layer", ())] == [1, 2, 3]:
+                # In the colors of the file, which are encoded again as they are.
+                image.draft("YCbCr", image.size)
             image.load()
             if turn == 1:
                 return _look(image)
@@ -92,7 +95,7 @@ def _turned(image: Any, orientation: int) -> bytes:
     from PIL.JpegImagePlugin import get_sampling
 
     options: dict[str, Any] = {"icc_profile": image.info.get("icc_profile")}
-    if image.mode not in ("L", "RGB"):
+    if image.mode not in ("L", "RGB", "YCbCr"):
         image = image.convert("RGB")  # the profile is of other colors than these
         options = {"quality": 95}
     else:
