@@ -19,7 +19,9 @@ if ANALYZE is None:
 @pytest.mark.parametrize("check", ["verify", "security"])
 def test_systemd_takes_the_unit(tmp_path: Path, check: str) -> None:
     """Without a warning, and with little that a taken-over server could do to the machine."""
-    shown = re.search(r'```ini title="[^"]*"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    shown = re.search(
+        r'```text title="[^"]*\.service"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL
+    )
     assert shown is not None
     program = "/opt/firsthandapi/bin/firsthandapi"
     assert shown[1].count(program) == 1
