@@ -137,7 +137,7 @@ class JournalFile:
         self.check()
 
     def note(self, line: bytes) -> None:
-        """Write down what a call that goes on has learned."""
+        """Write down what a call that continues has learned."""
         with self._lock:
             self._owed.append(line)
         self.check()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import metadata
 from pathlib import Path
 
@@ -29,6 +32,7 @@ REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PYTEST = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "anyio"]
 PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
 OTHERS = ["-W", "ignore::DeprecationWarning", "-W", "ignore::UserWarning", "-W", "ignore::FutureWarning"]
+PROGRAM = (ast.Import, ast.ImportFrom, ast.Call, ast.Assign)
 # They run until Ctrl-C, so only their options are looked at.
 ENDLESS = ("mock-server", "serve", "webhooks listen", "mcp")
 
@@ -158,7 +162,7 @@ def with_ids(argument: str, server: MockServer) -> str:
 def test_no_block_gets_past_the_tests() -> None:
     """A fence that scripts/snippets.py does not know, such as ```py, would be shown and never run."""
     known = re.compile(
-        r"```(python|sh|text|yaml|json|toml)( title=\"[^\"]+\")?$|``` \{ \.(python|yaml|make) \}$"
+        r"```(python|sh|text|yaml|json|toml|ini)( title=\"[^\"]+\")?$|``` \{ \.(python|yaml|make) \}$"
     )
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         text = path.read_text(encoding="utf-8")
@@ -169,6 +173,24 @@ def test_no_block_gets_past_the_tests() -> None:
         assert all(line.startswith("--8<-- ") for line in shown), (
             path
         )  # `{ .python }` is for whole files alone
+
+
+# Python that no test can run from its page: code for 0.1.0, a cluster, and the Hub.
+NOT_RUN = {"migration.md", "ray.md", "versions.md"}
+
+
+def test_python_is_not_hidden_in_text() -> None:
+    """A block that is shown as text, and is Python, would be wrong one day without anybody noticing."""
+    hidden: list[str] = []
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        blocks = re.findall(
+            r"^ *```text\n(.*?)^ *```$", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        )
+        for block in map(textwrap.dedent, blocks):
+            with suppress(SyntaxError):
+                if any(isinstance(each, PROGRAM) for each in ast.walk(ast.parse(block))):
+                    hidden.append(path.name)
+    assert set(hidden) == NOT_RUN
 
 
 def test_the_ten_lines_of_the_readme_collect_ten_photos(tmp_path: Path) -> None:

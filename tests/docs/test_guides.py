@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import json
 import os
 import re
 import shlex
@@ -100,3 +102,55 @@ def test_what_git_and_dvc_keep_is_whole(tmp_path: Path, quick_client: FirstHandC
     again = collect(clone / "signs")
     assert ([row.file_id for row in again.excluded], len(again)) == ([out.file_id], 1)
     assert (again.verify().ok, len(list(client.jobs.list())), again.write_lock()) == (True, jobs, version)
+
+
+# Words that a reader in America would not say, and what to write instead.
+BANNED = {
+    r"\banew\b": "again",
+    r"\bhand(?:s|ed)? in\b": "submit",
+    r"\b(?:go|goes|went) on\b(?! to)": "continue",
+    r"\bbec(?:ome|omes|ame) of\b": "status, or outcome",
+    r"\b(?:mend|heal)(?:s|ed|ing)?\b": "fix, or repair",
+    r"\bholds? (?:\w+ ){1,5}against\b": "check",
+    r"\b(?:behaviour|colour|licence|serialis|commoner)\w*": "the American spelling",
+    r"\b(?:seconds|requests|items|files|JSON) an? (?:second|minute|submission|event)\b": "per",
+    r"\braise (?:timeout|deadline)\b|--limit raises": "increase",
+    r"\w, (?:also|likewise|too)\.": "no trailing word",
+    r"\b(?:do|does|did|is|are|was|were|has|have|can|could|would|should|wo|ca)n't\b": "no contraction",
+    r"\ba operator\b": "an operator",
+}
+
+
+def shown(path: Path) -> Iterator[str]:
+    """What people read of a file: the prose of a page, a template, the strings and docstrings of a module."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+    elif path.suffix == ".json":
+        yield from json.loads(text)
+    else:
+        yield re.sub(r"```.*?```|`[^`\n]+`|<script.*?</script>", "`", text, flags=re.DOTALL)
+
+
+def test_no_banned_word_is_shown() -> None:
+    """Docs, docstrings, messages, help, and the sentences of pages use one plain word per idea."""
+    root = GUIDES.parents[1]
+    source = root / "src" / "firsthandapi"
+    files = [
+        *root.glob("*.md"),
+        *(root / "docs").rglob("*.md"),
+        *source.rglob("*.html"),
+        *source.rglob("*.py"),
+    ]
+    files += source.rglob("languages/*.json")
+    found = [
+        f"{path.relative_to(root).as_posix()}: {' '.join(match[0].split())!r}: write {instead}"
+        for path in files
+        if path.name != "CHANGELOG.md" and "_sync" not in path.parts
+        for text in shown(path)
+        for word, instead in BANNED.items()
+        for match in re.finditer(word, text)
+    ]
+    assert found == []

@@ -157,7 +157,7 @@ def test_a_picture_is_submitted_without_its_secrets(server: Server, script: bool
     where = json.loads(answer.body)["next"] if script else answer.headers["location"]
     assert (answer.status, where) == (200 if script else 303, f"{phone.path}?sent=1")
     page = phone.open(where)
-    assert "Submitted. You see below what becomes of it." in page
+    assert "Submitted. Its status is below." in page
     assert "Waiting for review" in page
     (submission,) = job.submissions
     assert submission.worker_id.startswith("wkr_")

@@ -216,7 +216,7 @@ def export(
 def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
     """Print what each worker has earned, as CSV: worker_id, name, files, cents.
 
-    An approved file is paid, whatever becomes of it later: withdrawn, excluded by
+    An approved file is paid, whatever happens to it later: withdrawn, excluded by
     the buyer, or erased. --since and --until choose by when it was approved. The
     server may be running.
 

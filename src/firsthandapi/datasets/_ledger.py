@@ -145,7 +145,7 @@ class OrderRecord:
         self._put(Order(self._label, job_file))
 
     def write_job(self, job_file: JobFile) -> None:
-        """Write down what became of it. Raises ConfigurationError: it cannot be written."""
+        """Write down its outcome. Raises ConfigurationError: it cannot be written."""
         order = Order(self._label, replace(job_file, job=None))
         self._put(order if job_file.job is None else order.bought(job_file.job))
 

@@ -146,7 +146,7 @@ class Store(Protocol):
         ...
 
     def copy_into(self, folder: Path, names: Iterable[str], target: Path) -> None:
-        """Have files of a folder in another one, too. Those that are missing stay missing.
+        """Have files of a folder in another one as well. Those that are missing stay missing.
         Raises ConfigurationError: that failed.
         """
         ...

@@ -218,7 +218,7 @@ class SharedBudget:
                 self._warn(error)
 
     def learn(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
-        """What became of a request."""
+        """The outcome of a request."""
         values = None if response is None else _described(response, time.time())
         asked = None if response is None else asked_to_hold(response, now=time.time())
         if response is not None and asked is not None and asked > LONGEST_WINDOW:

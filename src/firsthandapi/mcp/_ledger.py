@@ -167,7 +167,7 @@ class Ledger:
             return orders.get(key)
 
     def note(self, key: str, sent: JobFile) -> None:
-        """Write down what became of an order: from then on it is known by its job."""
+        """Write down the outcome of an order: from then on it is known by its job."""
         with self._locked() as orders:
             if (order := orders.get(key)) is not None:
                 if sent.job_id is not None:
@@ -374,7 +374,7 @@ class OrderRecord:
         """The order is written down before: its cost counts."""
 
     def write_job(self, job_file: JobFile) -> None:
-        """Write down what became of it."""
+        """Write down its outcome."""
         try:
             self._ledger.note(self._key, job_file)
         except ConfigurationError:

@@ -101,7 +101,7 @@ class FileList(Result):
 
 
 class SubmissionResult(Result):
-    """What a worker submitted, and what became of it."""
+    """What a worker submitted, and its status."""
 
     id: str
     job_id: str | None = None

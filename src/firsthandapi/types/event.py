@@ -45,7 +45,7 @@ class SubmissionEventData(_EventData):
     Attributes:
         submission_id: which; read from `submission_id` or, in other versions, `id`.
         job_id: the job that it was submitted to.
-        status: what became of it.
+        status: its outcome.
         ai_star_rating: the score, 1 to 5.
         ai_reasoning: why.
         content_type: its MIME type.

@@ -73,7 +73,7 @@ def is_known(query: Query, subject: str) -> bool:
 
 
 def file_of(state: KeptState, file_id: str) -> File | None:
-    """The file with this id, whatever became of it."""
+    """The file with this id, whatever its status."""
     found: File | None = state.find(TABLES["files"], file_id)
     return found
 
@@ -111,7 +111,7 @@ def forget_replies(state: KeptState, ids: Iterable[str]) -> None:
 
 
 def compact(state: KeptState) -> None:
-    """Write the database anew: pages still contain what was deleted or replaced, and so does the journal.
+    """Rewrite the database: pages still contain what was deleted or replaced, and so does the journal.
 
     Raises:
         NotKeptError: there is no room for it, or another program reads the database for too long.

@@ -326,7 +326,7 @@ class Access:
                 rows.execute(f"DELETE FROM gold WHERE file IN ({given})", (json.dumps([*files]),))  # noqa: S608 - no input
 
     def compact(self) -> None:
-        """Write the database anew: its pages still contain what was deleted or replaced."""
+        """Rewrite the database: its pages still contain what was deleted or replaced."""
         with self._used() as rows:
             rows.execute("VACUUM")
 

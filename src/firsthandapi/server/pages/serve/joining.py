@@ -162,7 +162,7 @@ class Joining:
     # --- one's own home ---------------------------------------------------------------------------------
 
     def _worker(self, request: Request) -> str:
-        """The id of whoever has joined. Who has withdrawn may still see what became of their files."""
+        """The id of whoever has joined. Who has withdrawn may still see the status of their files."""
         visitor = self._reception.visitor(request)
         if visitor is not None and self._consents.has_withdrawn(worker := worker_id(visitor)):
             return worker

@@ -1,4 +1,4 @@
-"""Uploads in pieces, which go on from the last byte after a lost connection or a killed server: tus 1.0.0, core and
+"""Uploads in pieces, which continue from the last byte after a lost connection or a killed server: tus 1.0.0, core and
 creation (https://tus.io/protocols/resumable-upload).
 
 An upload is two files: what is known of it, and the bytes so far, whose number is the offset. Once it is submitted, the

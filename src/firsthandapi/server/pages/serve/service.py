@@ -328,7 +328,7 @@ def erase(folder: Path, access: Access, subject: str, *, seconds: float = 60.0) 
         seconds: how long a running server may take.
 
     Returns:
-        Whether it is erased; otherwise a running server goes on.
+        Whether it is erased; otherwise a running server does it.
 
     Raises:
         ConfigurationError: there is no such worker or file, or the folder is damaged.

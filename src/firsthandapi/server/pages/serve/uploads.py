@@ -68,7 +68,7 @@ class Turns:
 
 def elsewhere() -> PageError:
     """What a request hears whose turn another one took."""
-    return PageError(408, "The upload goes on in another connection.", "Sent elsewhere")
+    return PageError(408, "The upload continues in another connection.", "Sent elsewhere")
 
 
 class Sent:
