@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,5 +50,10 @@ def test_keys_go_to_a_terminal_or_into_a_file(
     assert shown.out.count("fh_live_own_") == (2 if is_terminal else 0)
     assert ("/sign-in#fh_operator_" in shown.out, "fh_" in shown.out) == (is_terminal, is_terminal)
     assert (file.exists(), f"  {file}\n" in shown.out) == (not is_terminal, not is_terminal)
-    again = cli("serve", "data", "--port", "0")
+    (tmp_path / "data" / "serve.yaml").write_text("port: 0")
+    again = cli("serve", "data")
+    assert again.out.startswith(f"Settings: {Path('data', 'serve.yaml')}\nServing data at ")
+    with closing(sqlite3.connect(tmp_path / "data" / "access.db")) as rows:
+        query = "SELECT what, who FROM activity WHERE what GLOB 'server.*'"
+        assert rows.execute(query).fetchall() == [("server.started", "command line")] * 2
     assert (again.code, "first start" in again.out, "fh_" in again.out) == (0, False, False)

@@ -159,9 +159,9 @@ def serve(
         raise ConfigurationError(f"could not use {where}: {error.strerror or error}; {advice}") from None
     with stoppable(), started as service:
         service.access.note("server.started", service.clock.now(), "command line", version=__version__)
-        _introduce(service, folder)
         if config is not None:
             typer.echo(f"Settings: {config}")
+        _introduce(service, folder)
         sys.stdout.flush()
         wait_for_stop()
 
