@@ -250,6 +250,8 @@ def test_the_same_file_twice(server: Server) -> None:
     assert append(phone, begun(phone, job.id), JPEG).status == 204
     again = append(phone, begun(phone, job.id), JPEG)
     assert (again.status, "before" in again.words, job.free_slots) == (409, True, 2)
+    form = phone.shot()  # the same by a form
+    assert (form.status, "before" in form.words, job.free_slots) == (409, True, 2)
     assert append(other, begun(other, job.id), JPEG).status == 204
 
 
@@ -270,6 +272,8 @@ def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (file,) = job.submissions[0].files
         assert "consent_id" in file.source.details().more
         assert create(phone, job.id).status == 403
+        phone.open()
+        assert phone.shot(make("image/jpeg", "c").content).status == 403
         assert append(phone, second, JPEG).status == 403
         server.score(job.submissions[0], 1)
         other = make("image/jpeg", "b").content
