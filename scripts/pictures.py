@@ -1,7 +1,7 @@
 """Make the pictures of the README and the docs again, and the outputs of the example notebook: `make pictures`.
 
-Each picture shows what really runs: the demo, a notebook's gallery, and the console of the bundled server. Needs
-Chromium.
+Each picture shows what really runs: the demo, a notebook's gallery, the console of the bundled server, the review of a
+folder, a study on a phone, and the plan of a campaign. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import nbformat
@@ -21,12 +23,36 @@ from nbclient import NotebookClient
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from firsthandapi import FirstHandClient
 from firsthandapi.datasets import Dataset
+from firsthandapi.review import app
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import MockServer
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "docs" / "assets"
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
+_STUDY = """
+name: Street signs of Lagos
+organizer: Example Lab
+contact: signs@example.org
+languages: [en]
+license: CC-BY-4.0
+consent:
+  version: 1
+  purposes: [research, publication]
+  text:
+    en: You agree that Example Lab uses the photos that you send for research on street signs, and publishes them.
+  assurances: [own_work, adult]
+"""
+_CAMPAIGN = """
+dest: signs
+budget_cents: 2000
+defaults: {accepted_formats: [image/jpeg], price_per_file_cents: 50}
+jobs:
+  stop: {description: Photos of stop signs in daylight, files_needed: 4}
+  yield: {description: Photos of yield signs in daylight, files_needed: 3}
+"""
 _STYLE = "body{margin:0;padding:20px;background:#fff;font-family:system-ui,sans-serif}"
 _TERMINAL = (
     "body{margin:0;padding:22px 26px;background:#14191f;color:#d7dee6}"
@@ -43,6 +69,9 @@ def main() -> None:
         console(browser)
         gallery(browser)
         terminal(browser)
+        reviewed(browser)
+        phone(browser)
+        planned(browser)
         browser.close()
     notebook()
 
@@ -103,10 +132,105 @@ def terminal(browser: Browser) -> None:
     shown = re.sub(r"★+", r"<s>\g<0></s>", shown)
     shown = re.sub(r"(completed|verified: yes|That is the product\.)", r"<u>\1</u>", shown)
     shown = re.sub(r"(client\.jobs\.create_and_wait\(.*\))", r"<i>\1</i>", shown)
-    page = browser.new_page(viewport={"width": 1000, "height": 400})
-    page.set_content(f"<style>{_TERMINAL}</style><pre><i>$ firsthandapi demo</i>\n{shown}</pre>")
-    save("terminal.png", page.screenshot(full_page=True))
+    in_terminal(browser, "terminal.png", f"<i>$ firsthandapi demo</i>\n{shown}")
+
+
+def in_terminal(browser: Browser, name: str, shown: str) -> None:
+    page = browser.new_page(viewport={"width": 1000, "height": 200})
+    page.set_content(f"<style>{_TERMINAL}</style><pre>{shown}</pre>")
+    save(name, page.screenshot(full_page=True))
     page.close()
+
+
+def reviewed(browser: Browser) -> None:
+    """The page of `firsthandapi review`, of a folder where two files are decided."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        MockServer(speed=0, seed=29) as server,
+        server.client() as client,
+    ):
+        job = client.jobs.create(
+            description="Photos of houses, mailboxes, doors, cups, lamps, plants, bicycles, and cars",
+            files_needed=12,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=50,
+        )
+        server.clock.advance(minutes=5)
+        dataset = client.files.download_all(job.id, Path(folder) / "house", label="house")
+        dataset.accept(dataset.records[0], by="ana")
+        dataset.exclude(dataset.records[3], reason="blurred", by="ana")
+        told: list[str] = []
+        arguments = {"open_browser": False, "tell": told.append}
+        review = threading.Thread(target=app.review, args=[dataset], kwargs=arguments)
+        review.start()
+        while not told:
+            time.sleep(0.05)
+        page = browser.new_page(viewport={"width": 1160, "height": 420})
+        page.goto(told[0].rpartition(" ")[2])
+        page.wait_for_timeout(2_000)
+        save("review.png", page.screenshot())
+        page.close()  # which ends the review
+        review.join(30)
+
+
+def phone(browser: Browser) -> None:
+    """A study on a phone: what a person agrees to, and the page of a job."""
+    with tempfile.TemporaryDirectory() as folder:
+        study = Path(folder) / "study.yaml"
+        study.write_text(_STUDY, encoding="utf-8")
+        with Service(Path(folder) / "photos", study=study) as service:
+            assert service.first is not None
+            with FirstHandClient(service.first.live, base_url=service.url) as client:
+                client.jobs.create(
+                    title="Street signs",
+                    description="Photos of street signs in daylight, the sign filling most of the frame",
+                    files_needed=300,
+                    accepted_formats=["image/jpeg"],
+                    price_per_file_cents=50,
+                )
+            size = {"width": 390, "height": 760}
+            page = browser.new_page(viewport=size, has_touch=True, is_mobile=True)
+            page.goto(f"{service.url}/join")
+            shots = [page.screenshot()]
+            for box in page.get_by_role("checkbox").all():
+                box.check()
+            page.locator("form button").last.click()
+            page.wait_for_url("**/me")
+            page.get_by_role("link", name="Street signs").click()
+            page.wait_for_timeout(500)
+            shots.append(page.screenshot())
+            page.close()
+    images = [Image.open(io.BytesIO(shot)) for shot in shots]
+    both = Image.new("RGB", (2 * 390 + 60, 800), "#e3e6ea")
+    for number, image in enumerate(images):
+        both.paste(image, (20 + number * 410, 20))
+    content = io.BytesIO()
+    both.save(content, "PNG")
+    save("study.png", content.getvalue())
+
+
+def planned(browser: Browser) -> None:
+    """The plan of a campaign that grows, after its first run."""
+    with tempfile.TemporaryDirectory() as folder, MockServer(speed=600, seed=3) as server:
+        file = Path(folder) / "signs.yaml"
+        file.write_text(_CAMPAIGN, encoding="utf-8")
+        environment = {**os.environ, "FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+        environment["COLUMNS"] = "110"
+
+        def said(*arguments: str) -> str:
+            command = [Path(sys.executable).with_name("firsthandapi"), "campaign", *arguments, "signs.yaml"]
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=120
+            )
+            return done.stdout.strip()
+
+        said("run")
+        file.write_text(
+            _CAMPAIGN.replace("in daylight", "at dusk", 1).replace("files_needed: 4", "files_needed: 8"),
+            encoding="utf-8",
+        )
+        shown = html.escape(said("plan"))
+    in_terminal(browser, "plan.png", f"<i>$ firsthandapi campaign plan signs.yaml</i>\n{shown}")
 
 
 def notebook() -> None:
