@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.state.keeping import NotKeptError
 from firsthandapi.server.state.model import Details
@@ -146,3 +147,17 @@ def test_no_such_bucket(url: str, words: str) -> None:
     pytest.importorskip("fsspec", reason="it comes with the extra remote")
     with pytest.raises(ConfigurationError, match=words):
         BucketStorage(url)
+
+
+def test_a_folder_is_flushed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first file in a folder flushes the folder's own name; later ones flush only theirs. A start begins again."""
+    flushed: list[Path] = []
+    monkeypatch.setattr(replacing, "sync_directory", lambda folder: flushed.append(Path(folder)))
+    files = tmp_path / "files"
+    for storage in (LocalStorage(files), LocalStorage(files)):
+        for name in (NAME, NAME.replace("A", "B")):
+            with Upload(storage, name, 10) as upload:
+                upload.write(b"x")
+                upload.finish(DETAILS)
+    folder = files / NAME[-2:]
+    assert flushed == [folder, files, folder] * 2

@@ -199,6 +199,9 @@ class LocalStorage:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._on_disk: set[str] = (
+            set()
+        )  # folders whose own names this process has flushed; none is ever removed
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def open(self, name: str) -> BinaryIO:
@@ -214,7 +217,9 @@ class LocalStorage:
         file.close()
         path = self._path(name)
         replacing.put(_unfinished(path), path)
-        replacing.sync_directory(path.parent.parent)
+        if path.parent.name not in self._on_disk:
+            replacing.sync_directory(self._folder)
+            self._on_disk.add(path.parent.name)
 
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` up to `stop`, in pieces."""
