@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 from contextlib import closing
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from cli.support import Cli
+from firsthandapi._host import lan
 from firsthandapi.server.pages.serve.service import Service
+from serve.test_study import write
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return Cli(monkeypatch, capsys)
 
 
-def test_what_serve_refuses(cli: Cli, tmp_path: Path) -> None:
+def test_what_serve_refuses(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy port, a missing token, an unknown scorer, and a wrong study are one line each."""
     with Service(tmp_path / "one") as service:
         busy = cli("serve", str(tmp_path / "two"), "--port", str(service.port))
@@ -31,6 +34,16 @@ def test_what_serve_refuses(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("nam: Street signs")
     study = cli("serve", str(tmp_path / "two"), "--study", str(tmp_path / "study.yaml"))
     assert (study.code, "nam is not a known key; did you mean name?" in study.err) == (2, True)
+    found: list[str] = []
+    monkeypatch.setattr(lan, "lan_addresses", lambda: found)
+    for options, words in (
+        ([], "--lan found no address of this machine"),
+        (["--host", "8.8.8.8"], "8.8.8.8 is no address in one"),
+        (["--public-url", "https://photos.example.org"], "--lan and --public-url exclude each other"),
+    ):
+        refused = cli("serve", str(tmp_path / "two"), "--lan", *options)
+        assert (refused.code, words in refused.err) == (2, True), refused.err
+    assert not (tmp_path / "two").exists()
     (tmp_path / "file").write_bytes(b"")
     taken = cli("serve", str(tmp_path / "file"))
     assert (taken.code, "could not use" in taken.err) == (2, True)
@@ -57,3 +70,25 @@ def test_keys_go_to_a_terminal_or_into_a_file(
         query = "SELECT what, who FROM activity WHERE what GLOB 'server.*'"
         assert rows.execute(query).fetchall() == [("server.started", "command line")] * 2
     assert (again.code, "first start" in again.out, "fh_" in again.out) == (0, False, False)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="127.0.0.2 is no address there")
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_link_for_each_role_in_the_local_network(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_terminal: bool
+) -> None:
+    """With a code for workers to scan, where it can be drawn. A terminal shows tokens, once."""
+    monkeypatch.setattr("firsthandapi.cli.serve.wait_for_stop", lambda: None)
+    monkeypatch.setattr(lan, "lan_addresses", lambda: ["127.0.0.2", "10.8.0.2"])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    monkeypatch.chdir(tmp_path)
+    shown = cli("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
+    assert (shown.code, "There is no TLS" in shown.err) == (0, True)
+    assert re.search(r"Worker +http://127.0.0.2:\d+/join\n", shown.out)
+    assert "which --host chooses: 10.8.0.2" in shown.out
+    assert ("▄▄▄▄▄" in shown.out, "/sign-in#fh_reviewer_" in shown.out) == (is_terminal, is_terminal)
+    assert ("fh_" in shown.out, "first-keys.txt" in shown.out) == (is_terminal, not is_terminal)
+    again = cli("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
+    assert re.search(r"Reviewer +http://127.0.0.2:\d+/sign-in\n", again.out)
+    assert ("fh_" in again.out, "first-keys" in again.out) == (False, False)
+    assert "firsthandapi server tokens create data --role reviewer" in again.out

@@ -26,6 +26,7 @@ import pytest
 from PIL import Image
 
 from firsthandapi import ConfigurationError, FirstHandClient, WebhookSignatureError
+from firsthandapi._host.lan import lan_addresses
 from firsthandapi.server.pages.serve.access import FILE, Access, Role
 from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.pages.serve.service import Service
@@ -38,6 +39,7 @@ from firsthandapi.webhooks import unwrap, verify_signature
 from processes import stopped, unmeasured
 
 from .conftest import JOB, submit
+from .test_study import write
 
 T = TypeVar("T")
 PICTURE = make("image/jpeg", "picture").content
@@ -313,6 +315,7 @@ def test_no_keys_work_that_could_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     with pytest.raises(ConfigurationError, match=re.escape(str(tmp_path / "keys"))):
         Service(tmp_path / "data", keys_file=tmp_path / "keys")
+    assert not (tmp_path / "data").exists()
     with Service(tmp_path / "data") as service:
         assert service.first is not None
         assert (len(service.world.state.organizations), len(service.access.tokens())) == (1, 1)
@@ -360,6 +363,44 @@ def test_tokens_may_come_before_the_first_start(tmp_path: Path) -> None:
     open_world(tmp_path, RealClock()).close()
     with Service(tmp_path, public_url="https://photos.example.org") as service:
         assert service.first is not None
+
+
+@pytest.fixture
+def address() -> str:
+    """An address of this machine that is not 127.0.0.1."""
+    found = lan_addresses() or (["127.0.0.2"] if sys.platform != "darwin" else [])
+    if not found:
+        pytest.skip("this machine has one address alone")
+    return found[0]
+
+
+def test_a_local_network_needs_nothing_made_before(tmp_path: Path, address: str) -> None:
+    """Each role gets a token, once; people reach the address, programs on this machine 127.0.0.1."""
+    folder, keys = tmp_path / "data", tmp_path / "keys"
+    with Service(folder, host=address, lan=True, keys_file=keys) as service:
+        assert {*service.tokens} == {"worker", "reviewer", "operator"}
+        assert service.url == f"http://{address}:{service.port}"
+        for role, token in service.tokens.items():
+            assert f"# Sign in as the {role}: {service.url}/sign-in#{token}\n" in keys.read_text()
+        with httpx.Client(trust_env=False) as http:
+            assert http.get(f"{service.url}/sign-in").status_code == 200
+            assert http.get(f"{service.url}/console").headers["location"].startswith("/sign-in")
+            assert http.get(f"{service.url}/", headers={"x-forwarded-for": "8.8.8.8"}).status_code == 403
+            assert http.get(f"{service.url}/", headers={"host": "evil.example"}).status_code == 421
+        assert service.first is not None
+        with FirstHandClient(service.first.live, f"http://127.0.0.1:{service.port}") as client:
+            assert client.jobs.list().data == []
+    before = keys.read_text()
+    with Service(folder, host=address, lan=True, keys_file=keys) as service:
+        assert (service.first, service.tokens, keys.read_text()) == (None, {}, before)
+        (operator,) = [each for each in service.access.tokens() if each.role == "operator"]
+        service.access.revoke(operator.id, 1)
+    with Service(folder, host=address, lan=True, keys_file=keys) as service:
+        assert {*service.tokens} == {"operator"}
+        assert keys.read_text().startswith(before)
+    study = write(tmp_path)
+    with Service(tmp_path / "open", host=address, lan=True, study=study) as service:
+        assert {*service.tokens} == {"reviewer", "operator"}
 
 
 def test_with_tokens_beyond_this_machine(tmp_path: Path) -> None:

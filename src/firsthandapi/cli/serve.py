@@ -65,6 +65,12 @@ def serve(
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Allow webhooks to private addresses.")
     ] = False,
+    lan: Annotated[
+        bool,
+        typer.Option(
+            "--lan", help="Serve the local network, without TLS: one link for each role, and no proxy."
+        ),
+    ] = False,
     study: Annotated[
         Path | None,
         typer.Option(
@@ -104,7 +110,8 @@ def serve(
     send. The first start creates an organization, and prints its API key; where
     standard output is no terminal, such as a log, the key is in first-keys.txt.
 
-    Beyond this machine, people and operators need tokens, and a proxy adds TLS.
+    For phones in the same network, add --lan: it prints a link for each role, and
+    a QR code for workers. Beyond that, people need tokens, and a proxy adds TLS.
     See: firsthandapi server tokens --help
 
     Each option can also be a variable, such as FIRSTHAND_SERVE_PORT, or a line
@@ -133,6 +140,9 @@ def serve(
         LIMITS[kind] = most << 20
     BOUNDS.upload_bytes, BOUNDS.spare_bytes = max_upload_mb << 20, spare_mb << 20
     BOUNDS.uploads, BOUNDS.upload_seconds = max_uploads, upload_seconds
+    others: list[str] = []
+    if lan:
+        host, *others = _in_the_network(host, public_url)
     lines = Lines() if log else None
     try:
         started = Service(
@@ -146,6 +156,7 @@ def serve(
             scorer_seconds=scorer_seconds,
             private_webhooks=private_webhooks,
             study=study,
+            lan=lan,
             # What is no terminal is often a log, which others read.
             keys_file=None if sys.stdout.isatty() else folder / FIRST_KEYS,
             sandbox=SandboxWorkers,
@@ -161,7 +172,10 @@ def serve(
         service.access.note("server.started", service.clock.now(), "command line", version=__version__)
         if config is not None:
             typer.echo(f"Settings: {config}")
-        _introduce(service, folder)
+        if lan:
+            _introduce_to_network(service, folder, others)
+        else:
+            _introduce(service, folder)
         sys.stdout.flush()
         wait_for_stop()
 
@@ -188,6 +202,81 @@ def _introduce(service: Service, folder: Path) -> None:
             err=True,
         )
     typer.echo("Press Ctrl-C to stop it.")
+
+
+def _in_the_network(host: str, public_url: str | None) -> list[str]:
+    """The address to listen on, and the others that this machine has in local networks."""
+    from firsthandapi._host.lan import is_local_network, lan_addresses
+    from firsthandapi._host.loopback import is_loopback
+
+    if public_url is not None:
+        raise ConfigurationError("--lan and --public-url exclude each other: leave one out")
+    found = lan_addresses()
+    if not is_loopback(host):
+        if not is_local_network(host):
+            raise ConfigurationError(
+                f"--lan serves a local network, and {host} is no address in one: pass one of this machine, or leave "
+                f"--host out{'; it has ' + ', '.join(found) if found else ''}"
+            )
+        return [host]
+    if not found:
+        raise ConfigurationError(
+            "--lan found no address of this machine in a local network: connect to one, such as a Wi-Fi, or pass the "
+            "address as --host"
+        )
+    return found
+
+
+def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> None:
+    from firsthandapi.server.pages.serve.access import ROLES
+
+    url, is_shown = service.url, sys.stdout.isatty()
+    typer.echo(f"Serving {folder} in the local network at {url}\n")
+    if others:
+        typer.echo(f"This machine has other addresses, which --host chooses: {', '.join(others)}\n")
+    is_open = service.study is not None and service.study.join == "open"
+    for role in ROLES:
+        link = f"{url}/join" if role == "worker" and is_open else f"{url}/sign-in"
+        if is_shown and role in service.tokens:
+            link += f"#{service.tokens[role]}"
+        typer.echo(f"  {role.capitalize():9} {link}")
+        if role == "worker" and is_shown:
+            _draw(link)
+    if service.tokens and is_shown:
+        typer.echo("\nSave the links that contain a token (after #) now: they are not shown again.")
+    elif service.tokens:
+        typer.echo(f"\nThe links with tokens are in\n\n  {(folder / FIRST_KEYS).absolute()}\n")
+        typer.echo("Save what this file contains, and delete it.")
+    if service.first is not None and is_shown:
+        typer.echo(f"\nTo post jobs by a program on this machine:\n\n  {_variables(service)}\n")
+    role = "reviewer" if is_open else "worker"
+    typer.echo("\nA token is for one person. For another person, or to replace a lost one:\n")
+    typer.echo(f"  firsthandapi server tokens create {folder} --role {role}\n")
+    typer.echo(f"Jobs and their links, people, webhooks, ledger: {url}/console")
+    typer.echo(
+        "\nThere is no TLS: whoever is in this network can read tokens and files, so use one that you trust. Phones "
+        "refuse the live recorder of the page here; their own camera works.",
+        err=True,
+    )
+    typer.echo("Press Ctrl-C to stop it.")
+
+
+def _draw(url: str) -> None:
+    """The QR code of a link, where the terminal has the characters."""
+    from firsthandapi.server.pages.serve.links import terminal_code
+
+    drawn = terminal_code(url)
+    try:
+        drawn.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return
+    typer.echo(f"\n{drawn}")
+
+
+def _variables(service: Service) -> str:
+    first = service.first
+    local = f"http://127.0.0.1:{service.port}"
+    return f"export FIRSTHAND_BASE_URL={local}\n  export FIRSTHAND_API_KEY={first.live if first else ''}"
 
 
 def _show(first: FirstKeys, url: str) -> None:

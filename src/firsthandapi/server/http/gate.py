@@ -50,13 +50,13 @@ def refusal(
 
 
 def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
-    """The reason why a server for this machine only refuses a request from a proxy, or None."""
+    """The reason why a server without a proxy refuses a request from one, or None."""
     for name, _ in headers:
         if name in _ADDED_BY_PROXIES:
             message = (
-                f"A proxy passed this request on ({name.decode('latin-1')}), but this server was started for its own "
-                "machine only, and would treat everyone as the person at it: start it with --public-url and the "
-                "address by which people reach it, such as --public-url https://photos.example.org."
+                f"A proxy passed this request on ({name.decode('latin-1')}), but this server was started without "
+                "one, and would take everyone for one visitor: start it with --public-url and the address by which "
+                "people reach it, such as --public-url https://photos.example.org."
             )
             return ApiError(403, "forbidden", message)
     return None

@@ -98,7 +98,7 @@ class HttpServer:
     hundreds of servers, which must stop immediately. So this class uses only uvicorn's protocol, and cuts connections.
     """
 
-    def __init__(self, app: Any, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, app: Any, port: int, *hosts: str) -> None:
         self._config = Config(
             app,
             interface="asgi3",
@@ -109,8 +109,15 @@ class HttpServer:
             proxy_headers=False,
             timeout_keep_alive=75,
         )
-        self._socket = _bind(host, port)
-        self.port: int = self._socket.getsockname()[1]
+        self.port = port
+        self._sockets: list[socket.socket] = []
+        try:
+            for host in hosts or ("127.0.0.1",):
+                self._sockets.append(_bind(host, self.port))
+                self.port = self._sockets[0].getsockname()[1]
+        except OSError:
+            self._close()
+            raise
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._started = threading.Event()
@@ -125,11 +132,15 @@ class HttpServer:
     def stop(self) -> None:
         """Cut every connection and end the thread, if it was started. Later calls do nothing."""
         if self._thread.ident is None:
-            self._socket.close()
+            self._close()
             self._loop.close()
         elif self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
+
+    def _close(self) -> None:
+        for each in self._sockets:
+            each.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -142,14 +153,18 @@ class HttpServer:
 
     async def _serve(self) -> None:
         state = ServerState()
-        server = await self._loop.create_server(
-            lambda: _Protocol(config=self._config, server_state=state, app_state={}),
-            sock=self._socket,
-            backlog=2048,
-        )
+        servers = [
+            await self._loop.create_server(
+                lambda: _Protocol(config=self._config, server_state=state, app_state={}),
+                sock=each,
+                backlog=2048,
+            )
+            for each in self._sockets
+        ]
         self._started.set()
         await self._stopping.wait()
-        server.close()
+        for server in servers:
+            server.close()
         for connection in [*state.connections]:
             connection.transport.abort()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}  # requests, and connections being accepted

@@ -186,18 +186,8 @@ class Access:
         Raises:
             ValueError: the name is empty or too long.
         """
-        name = " ".join(name.split())
-        if not 1 <= len(name) <= MAX_NAME:
-            raise ValueError(f"name must have 1 to {MAX_NAME} characters")
-        secret = f"fh_{role}_{secrets.token_hex(16)}"
-        token = Token(new_id("wkr_" if role == "worker" else "tok_", at), role, name, at, None, None)
         with self.transaction() as rows:
-            rows.execute(
-                "INSERT INTO tokens (id, role, name, hash, created_at) VALUES (?, ?, ?, ?, ?)",
-                (token.id, role, name, _hash(secret), at),
-            )
-            activity.note(rows, "token.created", at, by, token.id, role=role)
-        return token, secret
+            return new_token(rows, role, name, at, by)
 
     def tokens(self) -> list[Token]:
         """All tokens, oldest first."""
@@ -347,6 +337,27 @@ def _holder(rows: sqlite3.Connection, secret: str) -> Visitor | None:
         "SELECT role, id, name, hash FROM tokens WHERE hash = ? AND revoked_at IS NULL", (digest,)
     ).fetchone()
     return Visitor(*row[:3]) if row is not None and hmac.compare_digest(bytes(row[3]), digest) else None
+
+
+def new_token(
+    rows: sqlite3.Connection, role: Role, name: str, at: float, by: str = "server"
+) -> tuple[Token, str]:
+    """A token, and its secret. `by` creates it.
+
+    Raises:
+        ValueError: the name is empty or too long.
+    """
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= MAX_NAME:
+        raise ValueError(f"name must have 1 to {MAX_NAME} characters")
+    secret = f"fh_{role}_{secrets.token_hex(16)}"
+    token = Token(new_id("wkr_" if role == "worker" else "tok_", at), role, name, at, None, None)
+    rows.execute(
+        "INSERT INTO tokens (id, role, name, hash, created_at) VALUES (?, ?, ?, ?, ?)",
+        (token.id, role, name, _hash(secret), at),
+    )
+    activity.note(rows, "token.created", at, by, token.id, role=role)
+    return token, secret
 
 
 def begin_session(rows: sqlite3.Connection, token: str, at: float, seconds: float) -> str:

@@ -67,6 +67,7 @@ class Site:
         eraser: erases what people wish to be erased.
         url: the address by which people reach the server, without a slash at the end.
         public: the same address if other machines reach it, else None.
+        is_proxied: whether a proxy passes on what they send; None if one does wherever they reach it.
         style: how webhooks are signed.
         on_request: called with each request of the API after its response.
         folder: the folder for uploads in progress; None for the system's folder.
@@ -85,6 +86,7 @@ class Site:
         *,
         url: str,
         public: str | None,
+        is_proxied: bool | None = None,
         style: Callable[[], SignatureStyle] = lambda: "plain",
         on_request: Callable[[ReceivedRequest], None] | None = None,
         folder: Path | None = None,
@@ -93,7 +95,8 @@ class Site:
         self.world = world
         self.api = App(world, url)
         self.reception = Reception(world, access, url, is_open=public is None, study=study)
-        self.limits = Limits(self.reception, is_behind_proxy=public is not None)
+        self._is_proxied = public is not None if is_proxied is None else is_proxied
+        self.limits = Limits(self.reception, is_behind_proxy=self._is_proxied)
         self.links = self.reception.links
         settings = Reviews() if study is None else study.reviews
         self.panel = Panel(world, access, settings, jury.is_taken)
@@ -140,7 +143,7 @@ class Site:
         refused = refusal(scope["method"], scope["headers"], self._public)
         if scope["path"] == METRICS and any(name == b"authorization" for name, _ in scope["headers"]):
             refused = None  # as the API's key, the token is all that counts: browsers send none by themselves
-        elif self._public is None:
+        elif not self._is_proxied:
             refused = forwarded(scope["headers"]) or refused
         refused = refused or self._no_signup(scope)
         try:

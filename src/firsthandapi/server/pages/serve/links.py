@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 from functools import lru_cache
 
 from firsthandapi.server.state.model import Job
@@ -56,3 +57,12 @@ def qr_code(url: str) -> str:
     )
     words = 'role="img" aria-label="QR code of the link"'
     return picture.replace("<svg ", f"<svg {words} ", 1)
+
+
+def terminal_code(url: str) -> str:
+    """The QR code of a URL as text for a terminal that is light on dark."""
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(url, error="l", micro=False).terminal(drawn, compact=True, border=2)
+    return drawn.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -31,7 +32,7 @@ from firsthandapi.server.state.keeping import NotKeptError
 from firsthandapi.server.state.model import SCOPES
 from firsthandapi.server.state.storage import BucketStorage, Storage
 
-from .access import FILE, Access, Role
+from .access import FILE, ROLES, Access, Role, new_token
 from .app import Site
 from .clock import RealClock
 from .erasing import Eraser
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 # Roles that need a token if other machines reach the server.
 _NEEDED: tuple[Role, ...] = ("worker", "operator")
 _STARTED = "started"
+_THIS_MACHINE = "127.0.0.1"
 
 # The folder for files that are being uploaded to a bucket.
 UPLOADING = "uploading"
@@ -67,17 +69,13 @@ class FirstKeys:
         return f"FirstKeys(live={mask(self.live)!r}, sandbox={mask(self.sandbox)!r}, operator={mask(self.operator)!r})"
 
     def as_file(self, url: str) -> str:
-        """The text of the keys file: variables for a shell, Docker, or systemd, and the rest in comments.
+        """The keys as variables for a shell, Docker, or systemd, and the rest in comments.
 
         Args:
             url: the address of the server.
         """
         return (
-            "# The first start of this server created these keys. Save them, and delete this file.\n"
-            f"# Sign in as the operator: {url}/sign-in#{self.operator}\n"
-            f"# Key of the sandbox: {self.sandbox}\n"
-            f"FIRSTHAND_BASE_URL={url}\n"
-            f"FIRSTHAND_API_KEY={self.live}\n"
+            f"# Key of the sandbox: {self.sandbox}\nFIRSTHAND_BASE_URL={url}\nFIRSTHAND_API_KEY={self.live}\n"
         )
 
 
@@ -101,12 +99,15 @@ class Service:
             without it, the server stores them in the folder.
         keys_file: the file into which the first start writes its keys and the operator's link before they work; None
             writes no file.
+        lan: whether `host` is an address in a local network that people reach without a proxy. Roles without a token
+            then get one, and this machine also reaches the server as 127.0.0.1.
         sandbox: creates the simulated workers of the sandbox; None for none.
         study: a file that describes the study that people join; None for none.
         on_request: called in the server's thread with each request of the API after its response.
 
     Attributes:
         first: what the first start created; None at later starts.
+        tokens: the tokens that this start created, by role.
 
     Raises:
         ConfigurationError: the folder is in use, options contradict each other, or the study is invalid.
@@ -129,11 +130,13 @@ class Service:
         keys_file: Path | None = None,
         sandbox: Callable[[World], Workforce] | None = None,
         study: Path | None = None,
+        lan: bool = False,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
         self._host = host
         self._given_url = None if public_url is None else _checked(public_url)
-        public = self._public()
+        self.is_lan = lan
+        is_local = self.is_local
         self.study = None if study is None else read_study(study)
         if scorer is not None:
             find_scorer(scorer)
@@ -141,24 +144,26 @@ class Service:
             None if storage is None else BucketStorage(storage, folder / UPLOADING)
         )  # refuses an invalid URL before it is stored
         # A refused start leaves nothing behind, so checks that do not need the folder come first.
-        if public is not None and not (folder / FILE).is_file():
+        if not (is_local or lan or (folder / FILE).is_file()):
             raise _no_tokens(folder, self._needed(), self._needed())
         # Undo the steps in reverse order, even if the next step fails.
         self._undo = ExitStack()
         # The port first: if it is in use, nobody would see the keys of a first start.
-        self._http: HttpServer | None = HttpServer(self._serve, port, host)
+        self._http: HttpServer | None = HttpServer(self._serve, port, host, *([_THIS_MACHINE] if lan else ()))
         self._undo.callback(self._http.stop)
-        is_new, is_open = not (folder / FILE).exists(), False
+        is_new, is_open, was_there, is_ours = not (folder / FILE).exists(), False, folder.exists(), False
         try:
             self._port = self._http.port
             self.access = Access(folder / FILE)
             self._undo.callback(self.access.close)
-            if public is not None:
+            if not (is_local or lan):
                 self._check_tokens(folder)
             self.clock = clock or RealClock()
             kept = self._storage(folder, storage, bucket)
             self.world = open_world(folder, self.clock, storage=kept, left=self._left(folder))
             self._undo.callback(self.world.close)
+            is_ours = not was_there  # nobody else has it: its lock is held
+            self.tokens: dict[Role, str] = {}
             self.first = self._first_start(credit_cents, keys_file)
             is_open = True
             self.access.settled(_STARTED, "yes")
@@ -172,7 +177,8 @@ class Service:
                 self.jury,
                 self.eraser,
                 url=self.url,
-                public=public,
+                public=None if is_local else self.url,
+                is_proxied=False if lan else None,
                 on_request=on_request,
                 folder=folder,
                 study=self.study,
@@ -185,7 +191,9 @@ class Service:
             self.eraser.run()
         except BaseException as error:
             self._undo.close()
-            if is_new and not is_open:
+            if is_ours and not is_open:
+                shutil.rmtree(folder, ignore_errors=True)  # of what was made nobody has seen anything
+            elif is_new and not is_open:
                 replacing.remove(folder / FILE)
             if isinstance(error, NotKeptError):
                 raise explained(folder / (FILE if self.access.damage else DATABASE), error) from None
@@ -194,12 +202,14 @@ class Service:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.site(scope, receive, send)
 
-    def _public(self) -> str | None:
-        """The address, if other machines reach it."""
-        if self._given_url is not None and not is_loopback(urlsplit(self._given_url).hostname or ""):
-            return self._given_url
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the server."""
+        public = self._given_url is not None and not is_loopback(urlsplit(self._given_url).hostname or "")
+        if public or self.is_lan:
+            return False
         if is_loopback(self._host):
-            return None
+            return True
         raise ConfigurationError(
             f"listening on {self._host} needs --public-url, an address beyond this machine: the server must know it "
             "for links and downloads; pass the address by which people reach it, such as "
@@ -214,11 +224,6 @@ class Service:
                 f"--storage differs from that of the first start, {kept or 'which is the folder itself'}: leave it out"
             )
         return chosen or kept_storage(self.access, folder)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether only this machine reaches the server."""
-        return self._public() is None
 
     def _reach(self, private_webhooks: bool) -> reach.Reach:
         if private_webhooks:
@@ -252,26 +257,42 @@ class Service:
         return " and ".join(found) or None
 
     def _first_start(self, credit_cents: int, keys_file: Path | None) -> FirstKeys | None:
-        with self.world.lock:
-            if self.world.state.organizations:
-                return None
-            at = self.clock.now()
-            accounts = self.world.accounts
-            made = accounts.create_organization(
-                "My organization", "owner@example.com", free_tier=False, at=at, cents=credit_cents
-            )
-            sandbox = accounts.create_key(
-                made.key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
-            )
-            _, operator = self.access.create("operator", "First operator", at)
-            first = FirstKeys(made.secret, sandbox.secret, operator)
-            if keys_file is not None:
-                # Inside the transaction, so that the file contains every valid key, even after a power failure.
+        """Create what is missing: at the first start keys and an operator, and in a local network each role's token."""
+        at, first = self.clock.now(), None
+        roles: list[Role] = ["operator", "reviewer", *self._needed()] if self.is_lan else []
+        lacking = [role for role in ROLES if role in roles and not self.access.has_token(role, good=True)]
+        with self.world.lock, self.access.transaction() as rows:
+            is_first = not self.world.state.organizations
+            if is_first and "operator" not in lacking:
+                lacking.append("operator")
+            for role in lacking:
+                self.tokens[role] = new_token(rows, role, f"First {role}", at)[1]
+            if is_first:
+                accounts = self.world.accounts
+                made = accounts.create_organization(
+                    "My organization", "owner@example.com", free_tier=False, at=at, cents=credit_cents
+                )
+                sandbox = accounts.create_key(
+                    made.key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
+                )
+                first = FirstKeys(made.secret, sandbox.secret, self.tokens["operator"])
+            if keys_file is not None and self.tokens:
+                # Inside the transactions, so that the file has all that is valid, even after a power failure.
                 try:
-                    replacing.replace(keys_file, first.as_file(self.url).encode(), 0o600)
+                    replacing.replace(keys_file, self._as_file(keys_file, first).encode(), 0o600)
                 except OSError as error:
                     raise explained(keys_file, error) from None
         return first
+
+    def _as_file(self, kept: Path, first: FirstKeys | None) -> str:
+        """The text of the keys file, after what an earlier start has left in it."""
+        before = kept.read_text(encoding="utf-8") if kept.is_file() else ""
+        links = "".join(
+            f"# Sign in as the {role}: {self.url}/sign-in#{token}\n" for role, token in self.tokens.items()
+        )
+        start = "first start" if first is not None else "start"
+        head = f"# The {start} of this server created these keys. Save them, and delete this file.\n"
+        return before + head + links + ("" if first is None else first.as_file(self.url))
 
     # --- life -------------------------------------------------------------------------------------------
 
