@@ -174,7 +174,7 @@ def test_a_reviewer_works_by_keyboard(browser: Browser, service: Service) -> Non
         press("r")
         page.keyboard.type("No sign")
         press("Enter")
-        page.get_by_text("Nothing waits for you").wait_for()
+        page.get_by_text("Nothing to review").wait_for()
         pass_seconds(service, 10)
         found = [*service.world.state.submissions.values()]
         assert [[file.rating for file in each.files] for each in found] == [[4], [5, 1], [1]]

@@ -76,7 +76,7 @@ def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
                 desk.get_by_text("Photos of street signs in daylight").wait_for()
                 desk.keyboard.press("4")
                 desk.keyboard.press("Enter")
-                desk.get_by_text("Nothing waits for you").wait_for()
+                desk.get_by_text("Nothing to review").wait_for()
                 pass_seconds(service, 10)
                 phone.evaluate(NOW)
                 phone.get_by_role("img", name="4 of 5 stars").wait_for()

@@ -937,7 +937,7 @@ def test_a_name_that_would_not_find_the_jobs_is_refused(world: World) -> None:
         world.run(world.campaign(stop=3, budget_cents=1))
     world.run(world.campaign(stop=3, name="signs"))
     for name in ("Signs", "signs-2"):
-        with pytest.raises(InvalidArgumentError, match="name is not the one") as refused:
+        with pytest.raises(InvalidArgumentError, match="under a different name") as refused:
             world.client.campaigns.plan(world.campaign(stop=3, name=name))
         assert refused.value.field == "name"
     assert world.client.campaigns.plan(world.campaign(stop=3)).orders == ()

@@ -175,7 +175,7 @@ def test_no_block_gets_past_the_tests() -> None:
         )  # `{ .python }` is for whole files alone
 
 
-# Python that no test can run from its page: code for 0.1.0, a cluster, and the Hub.
+# Python that no test can run from its page: code for 0.1.0, a cluster, and the Hub (test_hub.py).
 NOT_RUN = {"migration.md", "ray.md", "versions.md"}
 
 

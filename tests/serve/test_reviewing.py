@@ -120,7 +120,7 @@ def test_the_queue(service: Service, buyer: FirstHandClient, visit: Callable[...
     """The oldest comes first, links lead to the others, and after a rating the next one shows."""
     job = buyer.jobs.create(**JOB)
     visitor = visit("reviewer")
-    assert "Nothing waits for you" in visitor.get("/review").text
+    assert "Nothing to review" in visitor.get("/review").text
     ids = [submit(service, job.id) for _ in range(3)]
     assert visitor.get("/review/waiting").json() == {"waiting": 3, "held": False}
 
@@ -311,7 +311,7 @@ def test_a_hold_ends_unless_the_page_stays_open(
     assert one.get(f"/review/waiting?at={submission}").json() == {"waiting": 1, "held": True}
     pass_seconds(service, 100)
     page = two.get("/review").text
-    assert "Nothing waits for you" in page
+    assert "Nothing to review" in page
     assert "1 waits for other reviewers" in page
     pass_seconds(service, 20)
     assert shown(two.get("/review").text) == submission

@@ -54,9 +54,8 @@ class Looking:
         if isinstance(found, Ledger) and (found.orders or found.forgotten):
             if name is not None and found.campaign != campaign_key(name, ""):
                 raise InvalidArgumentError(
-                    f"name is not the one that the campaign in {self._file.path} was started with, so an empty folder "
-                    "would not find its jobs, and would order all files again: pass the name that it was started "
-                    "with, or none",
+                    f"the campaign in {self._file.path} was started under a different name; pass that name, or leave "
+                    "it out",
                     field="name",
                 )
             ledger = counting(found.with_jobs(await self._unfinished(found)).with_moved(spec.moved))

@@ -48,8 +48,8 @@ _SYSTEMS = (("Windows", "Windows"), ("Macintosh", "macOS"), ("CrOS", "ChromeOS")
 
 _ENDED = said("This job has ended, so nothing was submitted. Thank you for your work.")
 _FILLED = said(
-    "Somebody else has just submitted the last file that was wanted, so yours was not submitted. A place becomes free "
-    "when a file is rejected: look at this page again later."
+    "Somebody else has just submitted the last file that was wanted, so yours was not submitted. If a file is "
+    "rejected, a slot opens: check back later."
 )
 SIGNED_OUT = said("You are signed out: reload the page to sign in, and try again.")
 
