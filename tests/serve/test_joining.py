@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from firsthandapi import FirstHandClient
+from firsthandapi.server.pages.serve import limits
 from firsthandapi.server.pages.serve.access import FILE
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.rules.jobs import Verdict
@@ -153,6 +155,25 @@ def test_a_full_study_takes_nobody_else(lab: Open) -> None:
     assert first.get("/me").status_code == 200
     assert first.get("/join").headers["location"] == "/me"
     assert len(here.records()) == 1
+
+
+def test_a_campus_behind_one_address_waits_and_is_not_turned_away(
+    lab: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 300 people who join in one moment the last waits 15 seconds; another address waits for nobody."""
+    here = lab()
+    own = here.service.site.limits
+    campus = Request({"type": "http", "headers": [], "client": ("10.0.0.1", 1)})
+    monkeypatch.setattr(here.service.clock, "now", lambda: 1_900_000_000.0)
+    waits = [own.join(campus) for _ in range(300)]
+    assert (waits[239], waits[240], waits[299]) == (0, 0, 14.75)
+    assert own.join(Request({"type": "http", "headers": [], "client": ("10.0.0.2", 1)})) == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(limits, "JOINS", 0)
+    monkeypatch.setattr(limits, "JOIN_SECONDS", 0.01)
+    for _ in range(3):
+        here.joined()
+    assert len({each["worker_id"] for each in here.records()}) == 3
 
 
 def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:

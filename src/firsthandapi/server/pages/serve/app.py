@@ -125,7 +125,7 @@ class Site:
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]
         if study is not None and self.reception.consents is not None:
-            routes += Joining(self.reception, study, self.reception.consents, eraser).routes()
+            routes += Joining(self.reception, study, self.reception.consents, eraser, self.limits).routes()
             routes += Appealing(self.reception, self.reception.consents, working.own).routes()
         if folder is not None:
             routes += Resuming(self.reception, working, folder / "uploading").routes()

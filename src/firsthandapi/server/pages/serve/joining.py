@@ -22,6 +22,7 @@ from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
 from .consents import JOINED_SECONDS, Consents, FullError
 from .erasing import SUBJECT, Eraser
 from .exporting import Export
+from .limits import Limits
 from .reception import ME, Reception, SignInNeeded, local_path, worker_id
 from .speaking import direction, name_of
 from .study import LOGOS, Assurance, Study
@@ -54,10 +55,14 @@ class Joining:
         study: what they join.
         consents: what they agreed to.
         eraser: erases what they wish to be erased.
+        limits: how many of one address join at once.
     """
 
-    def __init__(self, reception: Reception, study: Study, consents: Consents, eraser: Eraser) -> None:
+    def __init__(
+        self, reception: Reception, study: Study, consents: Consents, eraser: Eraser, limits: Limits
+    ) -> None:
         self._reception = reception
+        self._limits = limits
         self._eraser = eraser
         self._study = study
         self._consents = consents
@@ -109,6 +114,9 @@ class Joining:
         given = [each for each in self._study.consent.assurances if each in fields]
         if len(given) < len(self._study.consent.assurances):
             return self._form(request, target, given=given, status=422)
+        if worker is None and again is None and (wait := self._limits.join(request)):
+            await asyncio.sleep(wait)
+            again = self._consents.again(joining, self._world.clock.now()) if joining else None
         language, at = self._reception.words(request).language, self._world.clock.now()
         response = self._reception.go(ME if target == "/" else target)
         try:
