@@ -20,6 +20,7 @@ SERVE = SERVER / "pages/serve"
 CATALOGUES = sorted(SERVE.glob("languages/*.json"))
 # What only reviewers and operators see, in English.
 STAFF_PAGES = {
+    "post",
     "appeals",
     "checkout",
     "link",

@@ -62,6 +62,7 @@ class Console:
         self._style = style
         self._streams = 0
         shown: dict[str, Page] = {
+            **pages,  # first: no job has the id `new`
             "": self._jobs,
             "/jobs/{id}": self._job,
             "/deliveries": self._deliveries,
@@ -69,7 +70,6 @@ class Console:
             "/requests": self._request_list,
             "/requests/{number:int}": self._request,
             "/ledger": self._ledger,
-            **pages,
         }
         taken: dict[str, Form] = {
             "/jobs/{id}/cancel": self._cancel,

@@ -41,6 +41,7 @@ from .limits import Limits
 from .operating import Operating
 from .overseeing import Overseeing
 from .panel import Panel
+from .posting import Posting
 from .reception import Reception, SignInNeeded
 from .resuming import Resuming
 from .retrying import Retrying
@@ -107,12 +108,13 @@ class Site:
         self._health = Health(self.reception, folder, self._statuses)
         operating = Operating(self.reception, eraser)
         overseeing = Overseeing(self.reception, self.panel)
+        posting = Posting(self.reception)
         self._console = Console(
             self.reception,
             log=self.log,
             style=style,
-            pages={**operating.pages, **overseeing.pages},
-            forms={**operating.forms, **overseeing.forms},
+            pages={**posting.pages, **operating.pages, **overseeing.pages},
+            forms={**posting.forms, **operating.forms, **overseeing.forms},
         )
         working = Working(self.reception, folder)
         routes = [

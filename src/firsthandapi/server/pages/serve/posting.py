@@ -1,0 +1,97 @@
+"""The form with which an operator posts a job, paid from the organization's credits as by the API."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from firsthandapi.server.contract.bodies import JobBody
+from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.contract.text import parse_iso
+from firsthandapi.server.http.reading import validate
+from firsthandapi.server.media.sniffing import NAMES
+from firsthandapi.server.pages.console.face import PREFIX, Form, Page
+from firsthandapi.server.state.limits import Stored
+from firsthandapi.server.state.state import DAY
+
+from .reception import Reception
+
+PATH = "/jobs/new"
+_NUMBERS = (
+    "files_needed",
+    "price_per_file_cents",
+    "min_star_rating",
+    "files_per_submission",
+    "min_width",
+    "min_height",
+    "max_workers",
+)
+_TEXTS = ("title", "description", "worker_guidelines", "scoring_criteria", "deadline")
+
+
+class Posting:
+    """The page `/console/jobs/new`.
+
+    Args:
+        reception: sign-in, forms, and templates.
+    """
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._world = reception.world
+        self.pages: dict[str, Page] = {PATH: self._show}
+        self.forms: dict[str, Form] = {PATH: self._post}
+
+    def _show(
+        self, request: Request, given: dict[str, str] | None = None, faults: dict[str, str] | None = None
+    ) -> Response:
+        return self._reception.page(
+            request,
+            "post.html",
+            status=422 if faults else 200,
+            section=PREFIX,
+            live=None,
+            given=given or {"accepted_image/jpeg": "yes"},
+            faults=faults or {},
+            once=(given or {}).get("once") or secrets.token_hex(16),
+            formats=NAMES,
+        )
+
+    def _post(self, request: Request, fields: dict[str, str]) -> Response | str:
+        world, at = self._world, self._world.clock.now()
+        slot = "console", "POST", PATH, fields.get("once", "")[:64]
+        with world.lock:
+            done = world.state.replies.get(slot, at)  # the form was sent twice
+            if done is not None:
+                return done.body.decode()
+            account = world.state.organizations[0].accounts["live"]
+            try:
+                body = validate(JobBody, _body(fields)).model_dump()
+                deadline = body.pop("deadline")
+                until = None if deadline is None else parse_iso(deadline)
+                buy = f"{self._reception.url}/purchase/{account.organization.id}"
+                job = world.jobs.create(account, body, until, "console", at, buy)
+            except ApiError as error:
+                found: Any = error.details if isinstance(error.details, list) else []
+                faults = {str(each["field"]).partition(".")[0]: str(each["message"]) for each in found}
+                return self._show(request, fields, faults or {"": error.message})
+            where = f"{PREFIX}/jobs/{job.id}?done=posted"
+            world.state.replies.put(slot, Stored("", 303, where.encode(), at + DAY), at)
+        return where
+
+
+def _body(fields: dict[str, str]) -> dict[str, Any]:
+    """The body of the API's call: a number that is none stays text, and is refused by its name."""
+    body: dict[str, Any] = {"type": "data_collection"}
+    body["accepted_formats"] = [each for each in NAMES if f"accepted_{each}" in fields]
+    for name in _NUMBERS:
+        if name in fields:
+            text = fields[name]
+            body[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
+    body |= {name: fields[name] for name in _TEXTS if name in fields}
+    if "deadline" in body:
+        body["deadline"] += "" if "Z" in body["deadline"] else "Z"  # browsers send minutes without an offset
+    return body

@@ -1,0 +1,50 @@
+"""The form with which an operator posts a job."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from firsthandapi.server.pages.serve.service import Service
+
+from .conftest import EVIL, Visitor
+
+PAGE = "/console/jobs/new"
+GIVEN = {
+    "title": "Street signs",
+    "description": "Photos of street signs in daylight",
+    "files_needed": "3",
+    "accepted_image/jpeg": "yes",
+    "price_per_file_cents": "50",
+}
+
+
+def test_a_job_is_posted_once_from_the_credits(service: Service, visit: Callable[..., Visitor]) -> None:
+    """However often the form is sent; its page is for operators alone."""
+    operator = visit("operator")
+    once = re.search(r'name="once" value="(\w+)"', operator.get(PAGE).text)
+    assert once is not None
+    fields = {**GIVEN, "once": once[1], "deadline": "2099-01-02T03:04"}
+    first, again = (operator.send(PAGE, PAGE, **fields) for _ in range(2))
+    assert (first.status_code, first.headers["location"]) == (303, again.headers["location"])
+    (job,) = service.world.state.organizations[0].accounts["live"].jobs
+    assert (job.files_needed, job.price, job.escrow.held) == (3, 50, 150)
+    assert operator.get(first.headers["location"]).status_code == 200
+    assert visit("reviewer").get(PAGE).status_code == 403
+
+
+def test_what_is_wrong_stands_beside_its_field(service: Service, visit: Callable[..., Visitor]) -> None:
+    """With what was written; so does a lack of credits, and nothing is posted."""
+    operator = visit("operator")
+    for wrong, name in (
+        ({"description": f"{EVIL}", "files_needed": "many"}, "files_needed"),
+        ({"price_per_file_cents": "5"}, "price_per_file_cents"),
+        ({"deadline": "2001-01-02T03:04"}, "deadline"),
+        ({"accepted_image/jpeg": ""}, "accepted_formats"),
+    ):
+        answer = operator.send(PAGE, PAGE, **{**GIVEN, **wrong})
+        assert (answer.status_code, f'id="fault-{name}"' in answer.text) == (422, True), name
+        assert "<script>alert" not in answer.text
+    poor = operator.send(PAGE, PAGE, **{**GIVEN, "files_needed": "10000", "price_per_file_cents": "50000"})
+    assert (poor.status_code, 'role="alert"' in poor.text) == (422, True)
+    assert not service.world.state.organizations[0].accounts["live"].jobs
