@@ -39,34 +39,6 @@ def test_the_key_and_the_address_from_the_environment(
     assert request.headers["host"] == fresh_server.url.removeprefix("http://")
 
 
-def test_no_key(connect: Connect) -> None:
-    """Without a key there is no client, and the error names both ways to give one."""
-    with pytest.raises(ConfigurationError, match=r"api_key=.*FIRSTHAND_API_KEY"):
-        connect.client_class()
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("timeout", 0),
-        ("deadline", -1),
-        ("max_retries", 1.5),
-        ("max_spend_cents", -1),
-        ("proxy", "x"),
-        ("verify", 5),
-        ("base_url", "http://a.example"),
-        ("api_key", "a b"),
-    ],
-)
-def test_bad_options(name: str, value: Any, connect: Connect) -> None:
-    """A bad option is refused by name, in the constructor and in a copy."""
-    with pytest.raises(ConfigurationError, match=f"^{name}"):
-        connect.client_class(**{"api_key": KEY, name: value})
-    client = connect()
-    with pytest.raises(ConfigurationError, match=f"^{name}"):
-        client.with_options(**{name: value})
-
-
 @pytest.mark.parametrize("http_client", [5, "other", httpx])
 def test_an_http_client_of_another_kind(http_client: Any, connect: Connect) -> None:
     """An http client of the wrong kind is told at once, not at the first call."""
@@ -327,14 +299,6 @@ def test_a_raw_request_does_not_get_around_the_limit(connect: Connect, fresh_ser
     assert fresh_server.requests == []
     assert client.request("POST", "/v1/jobs", json={**job, "files_needed": 1}).status_code == 201
     assert client.request("GET", "/v1/jobs").status_code == 200
-
-
-def test_extra_body_is_a_dict(connect: Connect, fresh_server: MockServer) -> None:
-    """Without a limit too, `extra_body` is a dict or an error that says so."""
-    client = connect(fresh_server)
-    with pytest.raises(InvalidArgumentError) as caught:
-        client.jobs.create(**JOB, extra_body=[("a", 1)])
-    assert caught.value.field == "extra_body"
 
 
 # --- many at once

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
-import json
 import logging
-import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,10 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-import sentry_sdk
-from rich.console import Console
-from rich.traceback import Traceback
-from sentry_sdk.transport import Transport
 
 import firsthandapi
 from firsthandapi import errors, webhooks
@@ -349,44 +341,20 @@ class _HereError(Exception):
 
 # Here secrets come in, as arguments of a public function: before its first line nothing can be done about them.
 DOORS = {
-    "public.<locals>.call",
-    "FirstHandClient.__init__",
-    "FirstHandClient.with_options",
-    "secret_or_none",
-    "_secret_if_given",
-    "Secret.__init__",
+    *("public.<locals>.call", "FirstHandClient.__init__", "FirstHandClient.with_options"),
+    *("secret_or_none", "_secret_if_given", "Secret.__init__"),
     # httpcore hands over what goes out.
-    "_Stream.write",
-    "SocketStream.write",
-    "TlsInTls.sendall",
+    *("_Stream.write", "SocketStream.write", "TlsInTls.sendall"),
 }
 # Functions that look at a secret from inside, and neither raise nor call what does.
 INSIDE = {
-    *(
-        "_is_one_word",
-        "_problem_of_base_url",
-        "_is_proxy",
-        "_split",
-        "mask_key",
-        "Secret.reveal",
-        "is_loopback",
-    ),
-    *(
-        "RequestHeaders.__init__",
-        "RequestHeaders.__init__.<locals>.<genexpr>",
-        "Secret.__repr__",
-        "Secret.__eq__",
-    ),
-    *("Secret.__hash__", "_where", "_login", "_connect_request", "_counted", "Route.proxy_headers"),
-}
+    *("_is_one_word", "_problem_of_base_url", "_is_proxy", "_split", "mask_key", "is_loopback", "_where", "_login"),
+    *("RequestHeaders.__init__", "RequestHeaders.__init__.<locals>.<genexpr>", "_connect_request", "_counted"),
+    *("Secret.reveal", "Secret.__repr__", "Secret.__eq__", "Secret.__hash__", "Route.proxy_headers"),
+}  # fmt: skip
 # The bodies of responses: decoders read them as they are.
 BODIES = {
-    "BodyReader.feed",
-    "BodyReader._take",
-    "BodyReader._keep",
-    "error_from_response",
-    "_parse",
-    "not_json",
+    *("BodyReader.feed", "BodyReader._take", "BodyReader._keep", "error_from_response", "_parse", "not_json")
 }
 
 
@@ -490,94 +458,3 @@ def test_webhooks(secret: Any, signature: Any, body: Any) -> None:
         assert_hidden(error)
         assert expected not in shown(error)
         assert right not in shown(error)
-
-
-# --- what the tools themselves show
-
-
-class _Kept(Transport):
-    def __init__(self) -> None:
-        super().__init__()
-        self.events: list[Any] = []
-
-    def capture_envelope(self, envelope: Any) -> None:
-        self.events += [item.payload.json for item in envelope.items]
-
-
-def test_sentry(connect: Connect, fresh_server: MockServer) -> None:
-    """A tracker with its default settings gets the frames of a failed call, and no key in them."""
-    kept = _Kept()
-    with sentry_sdk.new_scope() as scope:
-        scope.set_client(
-            sentry_sdk.Client("http://k@127.0.0.1:9/1", transport=kept, default_integrations=False)
-        )
-        client = connect(fresh_server)
-        for call in (
-            lambda: client.jobs.get("job_01JPDOESNOTEXIST"),
-            lambda: connect.client_class(KEY, timeout=0),
-        ):
-            scope.capture_exception(caught(call))
-        scope.set_client(None)
-    functions = {
-        frame["function"]
-        for event in kept.events
-        for value in event["exception"]["values"]
-        for frame in value["stacktrace"]["frames"]
-    }
-    assert {"_attempt", "__init__"} <= functions
-    text = json.dumps([event["exception"] for event in kept.events])
-    assert fresh_server.api_key not in text
-    ours = [
-        frame
-        for event in kept.events
-        for value in event["exception"]["values"]
-        for frame in value["stacktrace"]["frames"]
-        if "src/firsthandapi/" in frame["abs_path"] or "firsthandapi" in (frame.get("module") or "")
-    ]
-    assert ours
-    assert "5ecretPart" not in json.dumps([frame.get("vars") for frame in ours])
-
-
-def test_rich(connect: Connect, fresh_server: MockServer) -> None:
-    """A rich traceback with local variables shows no key."""
-    client = connect(fresh_server)
-    error = caught(lambda: client.jobs.get("job_01JPDOESNOTEXIST"))
-    buffer = io.StringIO()
-    trace = Traceback.from_exception(
-        type(error), error, error.__traceback__, show_locals=True, locals_max_string=None
-    )
-    Console(file=buffer, width=400).print(trace)
-    assert "call.request" in buffer.getvalue() or "_attempt" in buffer.getvalue()
-    assert fresh_server.api_key not in buffer.getvalue()
-
-
-def test_pytest_l(tmp_path: Path, fresh_server: MockServer) -> None:
-    """`pytest -l` on a failed call shows no key that the test itself does not."""
-    (tmp_path / "test_call.py").write_text(
-        "import os\n"
-        "from firsthandapi import FirstHandClient\n"
-        "def test_call():\n"
-        "    FirstHandClient().jobs.get('job_01JPDOESNOTEXIST')\n"
-    )
-    environment = {"FIRSTHAND_API_KEY": fresh_server.api_key, "FIRSTHAND_BASE_URL": fresh_server.url}
-    run = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-l",
-            "--full-trace",
-            "-p",
-            "no:cacheprovider",
-            "-W",
-            "ignore",
-            "test_call.py",
-        ],
-        cwd=tmp_path,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "NotFoundError" in run.stdout
-    assert fresh_server.api_key not in run.stdout

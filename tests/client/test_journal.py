@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import os
 import pickle
@@ -721,52 +720,26 @@ def test_a_cancelled_task_leaves_an_unknown_call(fresh_server: MockServer, path:
     asyncio.run(main())
 
 
-def test_both_clients_have_the_same(connect: Connect) -> None:
-    """`pending` and `forget`, awaited in the async one."""
-    from firsthandapi._async.journal import Journal as AsyncJournal
-    from firsthandapi._sync.journal import Journal
-
-    for name in ("pending", "forget"):
-        assert inspect.iscoroutinefunction(getattr(AsyncJournal, name))
-        assert not inspect.iscoroutinefunction(getattr(Journal, name))
-
-
-def test_a_call_that_is_stopped_once_it_is_written_down(
-    connect: Connect, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("written", [0, 1])
+def test_a_call_that_is_stopped_around_its_first_line(
+    connect: Connect, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
-    """A thread may have written it all the same: it is left as unknown, and the same call settles it."""
+    """Before it, nothing is left. A thread may have written it all the same: the same call settles it."""
     client = connect(fresh_server, journal=path)
     step = JournalFile.step
 
     def torn(self: JournalFile, decide: Any) -> Any:
-        step(self, decide)
+        if written:
+            step(self, decide)
         raise _TornError
 
     with monkeypatch.context() as patch:
         patch.setattr(JournalFile, "step", torn)
         with pytest.raises(_TornError):
             client.jobs.create(**JOB)
-    assert len(client.journal.pending()) == 1
-    assert client.jobs.create(**JOB).id in jobs(client)
+    assert (len(client.journal.pending()), fresh_server.requests) == (written, [])
+    assert [client.jobs.create(**JOB).id] == jobs(client)
     assert client.journal.pending() == ()
-    assert len(jobs(client)) == 1
-
-
-def test_a_call_that_is_stopped_before_it_is_written_down(
-    connect: Connect, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing is left."""
-    client = connect(fresh_server, journal=path)
-
-    def torn(self: JournalFile, decide: Any) -> Any:
-        raise _TornError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(JournalFile, "step", torn)
-        with pytest.raises(_TornError):
-            client.jobs.create(**JOB)
-    assert client.journal.pending() == ()
-    assert fresh_server.requests == []
 
 
 class _TornError(Exception):

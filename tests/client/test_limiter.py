@@ -109,36 +109,6 @@ def test_holding_back(connect: Connect) -> None:
     assert clock.sleeps == [30]
 
 
-def test_time_that_passed_counts(connect: Connect) -> None:
-    """The wait is what is left of the window, not the whole of it again."""
-    client = connect(handler=answers(limited(0), limited(99)))
-    clock = connect.clock(client)
-    client.me()
-    clock.pass_(12)
-    client.me()
-    assert clock.sleeps == [18]
-
-
-def test_the_reset_counts_from_the_answer_s_date(connect: Connect) -> None:
-    """A local clock an hour off changes nothing: the reset counts from the answer's `Date`."""
-    date = {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}
-    client = connect(handler=answers(limited(0, **date), limited(99)))
-    clock = connect.clock(client)
-    clock.wall += 3600
-    client.me()
-    client.me()
-    assert clock.sleeps == [30]
-
-
-def test_a_reset_that_makes_no_sense(connect: Connect) -> None:
-    """A reset in the past holds nothing back."""
-    client = connect(handler=answers(limited(0, -5), limited(99)))
-    clock = connect.clock(client)
-    client.me()
-    client.me()
-    assert clock.sleeps == []
-
-
 @pytest.mark.parametrize("deadline", [None, 20])
 @pytest.mark.parametrize(
     ("said", "calls"),
@@ -209,25 +179,6 @@ def test_copies_with_the_same_key_share_the_hold(connect: Connect) -> None:
     assert clock.sleeps == []
     client.with_options(timeout=5).me()
     assert clock.sleeps == [30]
-
-
-def test_small_windows_without_a_429(connect: Connect) -> None:
-    """Against a server with a small window, one call after the other never runs into a 429."""
-    with MockServer(speed=1, workers=False, rate_limit=2) as server:
-        client = connect(server)
-        clock = connect.clock(client)
-        plain = clock.sleep
-
-        def sleep(seconds: float) -> Any:
-            server.clock.advance(seconds=seconds + 1)
-            return plain(seconds)
-
-        clock.sleep = sleep
-        for _ in range(5):
-            client.me()
-        assert [request.status for request in server.requests] == [200] * 5
-        assert len(clock.sleeps) == 2
-        assert all(50 < seconds <= 61 for seconds in clock.sleeps)
 
 
 # --- many calls at once
@@ -333,24 +284,6 @@ def test_the_deadline_bounds_the_wait_in_line(connect: Connect) -> None:
     assert {type(one) for one in failed} == {DeadlineExceededError}
     assert all("was waiting for the rate limit" in str(one) for one in failed)
     assert len(service.seen) == 3
-
-
-def test_a_wait_that_is_cancelled_lets_the_next_one_go(fresh_server: MockServer) -> None:
-    """A task that is cancelled in the line leaves it; those behind it get on."""
-    service = Window(1, 0.3)
-
-    async def main() -> list[Any]:
-        http_client = httpx.AsyncClient(transport=httpx.MockTransport(service))
-        async with http_client, AsyncFirstHandClient(KEY, http_client=http_client) as client:
-            await client.me()
-            tasks = [asyncio.create_task(client.jobs.get(f"job_{n}")) for n in range(4)]
-            await asyncio.sleep(0.05)
-            tasks[0].cancel()
-            tasks[2].cancel()
-            return await asyncio.gather(*tasks, return_exceptions=True)
-
-    found = asyncio.run(main())
-    assert [isinstance(one, asyncio.CancelledError) for one in found] == [True, False, True, False]
 
 
 def test_limits_are_counted_apart(connect: Connect) -> None:
@@ -467,18 +400,6 @@ def test_a_429_holds_all_and_keeps_its_place(connect: Connect) -> None:
     good = [path for status, path in service.seen[1:] if status == 200]
     if connect.is_async:
         assert good == [f"/v1/jobs/job_{number}" for number in range(8)]
-
-
-def test_several_processes_share_a_key(connect: Connect) -> None:
-    """Clients that know nothing of each other all end without a failure, and after a 429 next to without another."""
-    service = Window(20, 0.2)
-    clients = [connect(handler=service) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda client: at_once(connect, client, 15), clients))
-    assert not [found for result in results for found in result if isinstance(found, Exception)]
-    statuses = [status for status, _ in service.seen]
-    assert statuses.count(200) == 60
-    assert statuses.count(429) < 60
 
 
 def test_a_429_waits_for_a_limiter_of_one_s_own(connect: Connect) -> None:

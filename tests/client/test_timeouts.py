@@ -262,10 +262,3 @@ def test_one_time_for_all_addresses(connect: Connect, deaf: str, monkeypatch: py
     with pytest.raises(FirstHandTimeoutError):
         client.me()
     assert time.monotonic() - started < LATE
-
-
-def test_no_wait_for_a_name_that_is_not_there(connect: Connect) -> None:
-    """A name that cannot be resolved is a failed connection."""
-    client = connect(base_url="https://firsthandapi.invalid", max_retries=0)
-    with pytest.raises(FirstHandConnectionError, match=r"could not connect to firsthandapi\.invalid"):
-        client.me()

@@ -21,7 +21,6 @@ from firsthandapi.errors import (
     FirstHandError,
     InvalidArgumentError,
     NotFoundError,
-    RateLimitError,
     ServerError,
     SpendLimitError,
     WaitTimeoutError,
@@ -111,14 +110,6 @@ def test_a_job_that_is_over(status: str, connect: Connect) -> None:
     assert [job.status for job in seen] == [status]
 
 
-def test_an_unknown_status_keeps_waiting(connect: Connect) -> None:
-    """A status that this version does not know does not end a wait."""
-    script = Script("open", "paused_for_review", "completed")
-    client, _ = play(connect, script)
-    assert client.jobs.wait(JOB_ID).status == "completed"
-    assert len(script.waits) == 3
-
-
 def test_updates(connect: Connect) -> None:
     """`on_update` gets the first job, each change of status or files, and the last; nothing twice."""
     steps = ["open", "open", ("in_progress", 1), ("in_progress", 1), ("in_progress", 2), ("completed", 2)]
@@ -192,15 +183,6 @@ def test_a_job_that_was_just_posted_may_not_show_yet(method: str, connect: Conne
         with pytest.raises(NotFoundError):
             call([old] if many else old)
     assert clock.sleeps == [0.5, 1]
-
-
-def test_a_wish_without_room(connect: Connect) -> None:
-    """A `Retry-After` longer than the wait has left raises at once."""
-    script = Script("open", Reply(429, headers={"Retry-After": "300"}))
-    client, clock = play(connect, script)
-    with pytest.raises(RateLimitError):
-        client.jobs.wait(JOB_ID, timeout=200)
-    assert clock.sleeps == []
 
 
 def test_the_timeout_of_a_wait(connect: Connect) -> None:
@@ -369,26 +351,6 @@ def test_against_the_server(connect: Connect, fresh_server: MockServer) -> None:
     assert (seen[-1].status, seen[-1].files_approved) == ("completed", 2)
     polls = [request for request in fresh_server.requests if request.headers.get("prefer")]
     assert 1 <= len(polls) <= 10
-
-
-def test_a_dropped_poll_against_the_server(connect: Connect, fresh_server: MockServer) -> None:
-    """A poll that the network drops is followed by the next, over a real socket."""
-    client = connect(fresh_server)
-    connect.clock(client)
-    job = client.jobs.create(**JOB)
-    fresh_server.faults.add(path="/v1/jobs", method="GET", drop="before", after=1, times=2)
-    fresh_server.faults.add(path="/v1/jobs", method="GET", status=502)
-
-    def cancel() -> None:
-        with fresh_server.client() as other:
-            while len(fresh_server.requests) < 5:
-                time.sleep(0.005)
-            other.jobs.cancel(job.id)
-
-    worker = threading.Thread(target=cancel)
-    worker.start()
-    assert client.jobs.wait(job.id, timeout=60).status == "cancelled"
-    worker.join()
 
 
 def test_create_and_wait_buys_once(connect: Connect, fresh_server: MockServer) -> None:

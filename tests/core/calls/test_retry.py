@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from email.utils import formatdate
 from typing import Any
 
@@ -291,9 +290,3 @@ def test_decisions_keep_their_bounds(
         assert attempts <= max_retries
         assert 0 <= decision.seconds <= 60
         assert time_left is None or decision.seconds < time_left
-
-
-def test_the_longest_pause_of_a_call() -> None:
-    """With the defaults the pauses of one call are at most 3.5 s together."""
-    delays = [backoff(n, jitter=1.0) for n in itertools.islice(itertools.count(1), 3)]
-    assert sum(delays) == 3.5
