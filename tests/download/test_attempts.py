@@ -122,13 +122,6 @@ def test_retry_after(bench: Bench) -> None:
     assert bench.clock.pauses == [7.0]
 
 
-def test_long_retry_after(bench: Bench) -> None:
-    """More than a minute is not waited."""
-    bench.storage.script.append(response(status=429, Retry_After="61"))
-    assert "429" in bench.bad()
-    assert bench.clock.pauses == []
-
-
 def test_large_error_body(bench: Bench) -> None:
     """The body of an error is not read if it is large or does not end."""
     bench.storage.script += [

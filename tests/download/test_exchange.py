@@ -50,13 +50,6 @@ def test_other_protocol(bench: Bench) -> None:
     assert "is not HTTP" in bench.bad(timeout=2, max_retries=0)
 
 
-def test_repeated_length(bench: Bench) -> None:
-    """`Content-Length` may come twice if it says the same."""
-    bench.storage.script.append(response(bench.storage.content, Content_Length="1000"))
-    bench.good()
-    assert len(bench.storage.requests) == 1
-
-
 def test_no_instrument_sees_the_url(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracers and error trackers patch `http.client.HTTPConnection` and record URLs: this one is a secret."""
     seen: list[object] = []
@@ -234,22 +227,6 @@ def test_no_such_host(bench: Bench, host: str, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     assert f"could not connect to {host}" in bench.bad(bench.wanted(url=f"http://{host}/"))
-
-
-def test_second_address(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a host's first address does not answer, the next one is tried."""
-    real = socket.getaddrinfo(*("127.0.0.1", bench.storage.port), type=socket.SOCK_STREAM)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        dead = socket.getaddrinfo(*listener.getsockname(), type=socket.SOCK_STREAM)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: dead + real)
-    bench.good()
-    assert bench.clock.pauses == []
-
-
-def test_host_without_address(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that has no address is an error."""
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
-    assert "no address" in bench.bad()
 
 
 def test_connect_hangs(bench: Bench) -> None:

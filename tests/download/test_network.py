@@ -42,11 +42,6 @@ def test_tls(tls_bench: Bench) -> None:
     assert {request.connection for request in storage.requests} == {1, 2}
 
 
-def test_tls_context(tls_bench: Bench) -> None:
-    """`verify` may be a context."""
-    tls_bench.good(verify=ssl.create_default_context(cafile=str(CERTIFICATE)))
-
-
 @pytest.mark.skipif(find_spec("truststore") is None, reason="the extra truststore is not installed")
 def test_tls_of_the_system(tls_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """`verify="system"` trusts what the operating system does, such as where OpenSSL looks for it."""
@@ -54,11 +49,6 @@ def test_tls_of_the_system(tls_bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     certificates._system.cache_clear()
     tls_bench.good(verify="system")
     certificates._system.cache_clear()
-
-
-def test_tls_unverified(tls_bench: Bench) -> None:
-    """`verify=False` trusts anyone."""
-    tls_bench.good(verify=False)
 
 
 def test_tls_stale_connection(tls_bench: Bench) -> None:
@@ -103,33 +93,6 @@ def test_proxy_that_is_not_there(bench: Bench) -> None:
     assert f"could not connect to the proxy http://127.0.0.1:{port}: " in message
 
 
-def test_no_downgrade(tls_bench: Bench, storage: Storage) -> None:
-    """A redirect from https to http is not followed, also where http is allowed."""
-    tls_bench.storage.script.append(response(status=302, Location=storage.url()))
-    message = tls_bench.bad(verify=str(CERTIFICATE), base_url="http://127.0.0.1")
-    assert "redirected to a forbidden URL" in message
-    assert storage.requests == []
-
-
-@pytest.mark.parametrize("where", ["body", "handshake"])
-def test_cancel_tls(tls_bench: Bench, where: str) -> None:
-    """A thread that waits within TLS ends at once too."""
-    tls_bench.storage.handler = lambda _: response(b"x" * 10, length=1000, then="hang")
-    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        tls_bench.engine(outcomes, timeout=30, verify=str(CERTIFICATE)) as engine,
-    ):
-        silent_url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
-        engine.submit(tls_bench.wanted() if where == "body" else tls_bench.wanted(url=silent_url))
-        time.sleep(0.2)
-        started = time.monotonic()
-        engine.close(cancel=True)
-        assert time.monotonic() - started < 10
-    assert "cancelled" in str(outcomes.get(timeout=60).error)
-    assert tls_bench.left_over() == []
-
-
 def test_proxy_for_http(bench: Bench, proxy: Proxy) -> None:
     """http goes through a proxy by absolute URLs, with the proxy's password for the proxy alone."""
     bench.good(proxy=f"http://us%65r:p%3Aw@127.0.0.1:{proxy.port}")
@@ -165,14 +128,6 @@ def test_proxy_refuses(tls_bench: Bench, proxy: Proxy, status: int, attempts: in
     message = tls_bench.bad(proxy=f"http://u:verysecret@127.0.0.1:{proxy.port}")
     assert f"the proxy refused to connect to 127.0.0.1: HTTP {status}" in message
     assert len(proxy.requests) == attempts
-
-
-@pytest.mark.parametrize("answer", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"x" * 20_000, b""])
-def test_not_a_proxy(tls_bench: Bench, storage: Storage, answer: bytes) -> None:
-    """What is no proxy is an error of ours."""
-    storage.handler = lambda _: Reply(answer, "close")
-    message = tls_bench.bad(proxy=f"http://127.0.0.1:{storage.port}", timeout=1, max_retries=0)
-    assert "the proxy" in message
 
 
 def test_silent_proxy(tls_bench: Bench, storage: Storage) -> None:
@@ -241,8 +196,9 @@ def test_https_through_https_proxy(tls_bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("where", ["body", "handshake"])
-def test_cancel_tls_in_tls(tls_bench: Bench, where: str) -> None:
-    """A thread that waits within TLS within TLS ends at once too."""
+@pytest.mark.parametrize("led", [False, True])
+def test_cancel_tls(tls_bench: Bench, where: str, led: bool) -> None:
+    """A thread that waits within TLS, or within TLS within TLS, ends at once too."""
     proxy = TlsProxy()
     tls_bench.storage.handler = lambda _: response(b"x" * 10, length=1000, then="hang")
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -252,7 +208,7 @@ def test_cancel_tls_in_tls(tls_bench: Bench, where: str) -> None:
             outcomes,
             timeout=30,
             verify=str(CERTIFICATE),
-            proxy=f"https://127.0.0.1:{proxy.port}",
+            proxy=f"https://127.0.0.1:{proxy.port}" if led else None,
         ) as engine,
     ):
         silent_url = f"https://127.0.0.1:{silent.getsockname()[1]}/"

@@ -65,11 +65,6 @@ def test_single_wrong_hash(storage: Storage, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_single_empty_hash(storage: Storage, tmp_path: Path) -> None:
-    """An empty hash promises nothing; the size is still checked."""
-    assert download(a_file(storage, content_hash=""), tmp_path).read_bytes() == storage.content
-
-
 def test_single_refresh(storage: Storage, tmp_path: Path) -> None:
     """With `refresh` an expired URL, or none, is no obstacle."""
     storage.script.append(response(status=403))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import random
 
 import pytest
@@ -96,11 +95,6 @@ def test_wrong_hash_once(bench: Bench) -> None:
     assert bench.bytes == 1000
 
 
-def test_hash_in_upper_case(bench: Bench) -> None:
-    """A hash in upper case is the same hash."""
-    bench.good(bench.wanted(sha256=bench.storage.sha256.upper()))
-
-
 @pytest.mark.parametrize("size", [999, 1001, 0])
 def test_wrong_length(bench: Bench, size: int) -> None:
     """A length that is not the promised size is a mismatch before a byte is written."""
@@ -128,19 +122,6 @@ def test_too_many_bytes(bench: Bench, framing: str) -> None:
     assert "more than the promised 1000 bytes" in str(outcome.error)
     assert len(sent) == 2
     assert bench.left_over() == []
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP"])
-def test_content_encoding(bench: Bench, encoding: str) -> None:
-    """An encoded body is refused: it was asked not to be."""
-    bench.storage.script.append(response(gzip.compress(b"x"), Content_Encoding=encoding))
-    assert "encoded" in bench.bad()
-
-
-def test_identity_encoding(bench: Bench) -> None:
-    """`identity` is no encoding."""
-    bench.storage.script.append(response(bench.storage.content, Content_Encoding="identity"))
-    bench.good()
 
 
 @pytest.mark.parametrize("announced", [True, False])

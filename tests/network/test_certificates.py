@@ -20,29 +20,12 @@ from firsthandapi.errors import ConfigurationError, FirstHandConnectionError
 from .servers import Tls
 
 
-def test_a_trusted_certificate(connect: Connect, tls: Tls, trust: str) -> None:
-    """`verify=path` trusts what is there; the name is checked too."""
-    client = connect(base_url=f"https://localhost:{tls.port}", verify=trust, max_retries=0)
-    assert client.me().organization_id == "org_tls"
-    client.close()
-
-
 @pytest.mark.parametrize("verify", ["context", False])
 def test_other_ways_to_trust(verify: Any, connect: Connect, tls: Tls, trust: str) -> None:
     """An `ssl.SSLContext` of the caller's is used as it is; False trusts anyone."""
     if verify == "context":
         verify = ssl.create_default_context(cafile=trust)
     client = connect(base_url=f"https://127.0.0.1:{tls.port}", verify=verify, max_retries=0)
-    assert client.me().organization_id == "org_tls"
-    client.close()
-
-
-def test_trust_from_the_environment(
-    connect: Connect, tls: Tls, trust: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`SSL_CERT_FILE` is obeyed."""
-    monkeypatch.setenv("SSL_CERT_FILE", trust)
-    client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0)
     assert client.me().organization_id == "org_tls"
     client.close()
 

@@ -196,7 +196,7 @@ def verdict(status: int, headers: dict[str, str] | None = None, **changes: Any) 
         (200, {"content-encoding": "gzip"}, {}, Hopeless("the storage encoded the file against the request")),
         (200, {"content-encoding": ""}, {}, ReadBody(0, 100)),
         (200, {"content-encoding": " Identity "}, {}, ReadBody(0, 100)),
-        (302, {"location": "/x"}, {}, Redirected("/x")),
+        *((status, {"location": "/x"}, {}, Redirected("/x")) for status in (301, 302, 303, 307, 308)),
         (302, {}, {}, Hopeless("the storage responded with 302")),
         (304, {"location": "/x"}, {}, Hopeless("the storage responded with 304")),
         (403, {}, {}, Refused()),
@@ -394,9 +394,3 @@ def test_framing(status: int, headers: dict[str, str], result: tuple[int | None,
             framing(status, headers)
     else:
         assert framing(status, headers) == result
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_every_redirect_of_a_file_is_followed(status: int) -> None:
-    """Whatever its number, it says where the file is."""
-    assert verdict(status, {"location": "/x"}) == Redirected("/x")
