@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,9 @@ import trio
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset, FirstHandClient
-from firsthandapi._core.calls.decode import decode_items
-from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.orders.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi._core.rows.manifest import MANIFEST
-from firsthandapi._masking import Secret
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -46,7 +43,6 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.testing import MockServer
-from firsthandapi.types import File
 
 from .support import (
     JOB,
@@ -375,26 +371,6 @@ def test_a_key_in_use_is_never_forgotten(connect: Connect, quick_server: MockSer
     assert parse_job_file((tmp_path / JOB_FILE).read_bytes()).idempotency_key == "mine"
 
 
-def test_a_file_that_nobody_can_use_costs_no_other(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
-    """A row whose id is no text, or a path, is a failure of its own; the others come."""
-    client = connect(quick_server)
-    job = client.jobs.create(**JOB, files_needed=4)
-    quick_server.clock.advance(minutes=5)
-    page = client.request("GET", f"/v1/jobs/{job.id}/files").json()
-    page["data"][0]["id"] = 5
-    page["data"][1]["id"] = "../../x"
-    content, bad = decode_items(File, Secret(json.dumps(page).encode()), ApiResponse(200))
-    assert [file.id for file in content.data] == [row["id"] for row in page["data"][2:]]
-    assert sorted(bad) == ["../../x", "5"]
-    with pytest.raises(UnexpectedResponseError):
-        decode_items(File, Secret(b'{"data": [{"no": "file"}]}'), ApiResponse(200))
-    for odd in (b"<html>", b"[]", b'{"data": 1}', b'{"data": [1], "next_cursor": 2}'):
-        with pytest.raises(UnexpectedResponseError):
-            decode_items(File, Secret(odd), ApiResponse(200))
-
-
 def odd_service(*pages: Any) -> Callable[[httpx.Request], httpx.Response]:
     """A completed job whose list of files is one of these after the other, then the last for ever."""
     left = list(pages)
@@ -571,28 +547,6 @@ def test_a_key_is_kept_where_the_callers_client_may_have_repeated_it(
     assert jobs_bought(quick_server) == 1
 
 
-def test_an_old_key_without_a_job_is_refused(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
-    """The message names the key, so that a person can look for its job."""
-    client = connect(quick_server)
-    client.jobs.collect(tmp_path, **JOB, files_needed=1)
-    age(tmp_path, 86_400, idempotency_key="lost-key")
-    since = len(quick_server.requests)
-    with pytest.raises(ConfigurationError, match="lost-key"):
-        client.jobs.collect(tmp_path, **JOB, files_needed=1)
-    assert not [r for r in quick_server.requests[since:] if r.method == "POST"]
-
-
-def test_a_young_key_is_sent_again(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
-    """The service gives the job it made the first time."""
-    client = connect(quick_server)
-    first = client.jobs.collect(tmp_path, **JOB, files_needed=3)
-    age(tmp_path, 22 * 3600)
-    assert client.jobs.collect(tmp_path, **JOB, files_needed=3).job.id == first.job.id
-    assert jobs_bought(quick_server) == 1
-
-
 def test_another_request_into_the_folder_is_refused(
     connect: Connect, quick_server: MockServer, tmp_path: Path
 ) -> None:
@@ -715,20 +669,6 @@ def test_a_corrected_request_after_an_unknown_outcome(
             client.jobs.collect(dest, **corrected)
         assert len(client.jobs.collect(dest, **JOB, files_needed=1)) == 1
     assert jobs_bought(quick_server) == 2
-
-
-def test_the_order_of_formats_and_a_relative_deadline_make_no_other_request(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
-    """A script that makes its deadline from the clock continues its job like any other."""
-    client = connect(quick_server)
-    ids = set()
-    for n, formats in enumerate((["image/jpeg", "image/png"], ["image/png", "image/jpeg"])):
-        deadline = datetime.now(UTC) + timedelta(days=7, seconds=n)
-        fields = {**JOB, "accepted_formats": formats, "files_needed": 1, "deadline": deadline}
-        ids.add(client.jobs.collect(tmp_path / "a", **fields).job.id)
-        ids.add(client.jobs.collect(tmp_path / f"b{n}", **fields, idempotency_key="mine").job.id)
-    assert len(ids) == jobs_bought(quick_server) == 2
 
 
 def test_a_key_of_the_callers_finds_its_job_at_any_age(

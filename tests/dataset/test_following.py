@@ -24,7 +24,6 @@ from firsthandapi.errors import (
     DownloadError,
     IncompleteJobError,
     InvalidArgumentError,
-    NotFoundError,
     PaginationError,
     RateLimitError,
     WaitTimeoutError,
@@ -258,13 +257,6 @@ def test_a_repeated_cursor_is_an_error(connect: Connect, fresh_server: MockServe
     fresh_server.faults.add(path=f"/v1/jobs/{job_id}/files", repeat_cursor=True, times=None)
     with pytest.raises(PaginationError):
         list(connect(fresh_server).jobs.follow(job_id))
-
-
-def test_an_unknown_status_keeps_going(connect: Connect) -> None:
-    """Only completed and cancelled end it."""
-    service = Service(files={20.0: 1}, status={5.0: "under_review", 50.0: "cancelled"})
-    assert follow(connect, service) == ["file_0"]
-    assert service.now == 50.0
 
 
 def test_a_job_that_is_over_costs_its_list(connect: Connect) -> None:
@@ -548,19 +540,6 @@ def test_the_shared_list_passes_a_gateway() -> None:
     assert dict(request.url.params) == {"limit": "100"}
 
 
-def test_a_walk_that_is_left_early_asks_no_more(fresh_server: MockServer) -> None:
-    """`break` is the end of it."""
-    with fresh_server.client() as client:
-        job_id = client.jobs.create(**JOB, files_needed=2).id
-        fresh_server.submit(job_id)
-        fresh_server.clock.advance(minutes=1)
-        for _ in client.jobs.follow(job_id):
-            break
-        since = len(fresh_server.requests)
-        time.sleep(0.05)
-        assert api(fresh_server, since) == []
-
-
 def test_a_held_poll_wakes(connect: Connect, fresh_server: MockServer) -> None:
     """Over a real socket: the file is there long before its ten seconds."""
     client = connect(fresh_server)
@@ -661,14 +640,6 @@ def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_
     assert len(caught.value.failures) == 6
     assert asked.count("/v1/jobs/job_1/files") == 1 + 3
     assert len([path for path in asked if path.endswith("/refresh_url")]) == 6
-
-
-def test_a_job_that_does_not_exist_has_no_note(connect: Connect, shared_server: MockServer) -> None:
-    """There is nothing to continue."""
-    client = connect(shared_server)
-    with pytest.raises(NotFoundError) as caught:
-        list(client.jobs.follow("job_01JPDOESNOTEXIST"))
-    assert not getattr(caught.value, "__notes__", [])
 
 
 def test_an_async_walk_that_is_closed_early_ends() -> None:

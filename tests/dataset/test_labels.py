@@ -105,23 +105,7 @@ def test_a_job_that_ends_early_counts_its_own_files(
 # ── What is refused ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    "label",
-    [
-        "",
-        "a/b",
-        "..",
-        "a\\b",
-        ".hidden",
-        "stop\u202egnis",
-        "nul",
-        "stop ",
-        "test signs",
-        "train",
-        5,
-        "x" * 65,
-    ],
-)
+@pytest.mark.parametrize("label", ["a/b", "train"])
 def test_a_label_must_name_a_folder(
     client: FirstHandClient, server: MockServer, tmp_path: Path, label: Any
 ) -> None:

@@ -21,7 +21,6 @@ from firsthandapi.errors import (
     ConfigurationError,
     DownloadError,
     FirstHandApiError,
-    FirstHandConnectionError,
     IncompleteJobError,
     InvalidArgumentError,
     NotFoundError,
@@ -161,30 +160,6 @@ def test_another_job_is_never_taken_for_ones_own(
     assert len(shop.jobs) == 2
 
 
-def test_the_callers_query_hides_no_job(connect: Connect, shop: Shop, tmp_path: Path) -> None:
-    """`extra_query` goes with the order; the search for what was bought lists every job."""
-
-    def says(request: Request, answer: Any) -> Reply | None:
-        if request.method == "POST" and len(shop.keys) == 1:
-            return Reply(b"", "close")
-        return (
-            in_json({"data": []})
-            if request.target.startswith("/v1/jobs?") and "status=" in request.target
-            else None
-        )
-
-    shop.says = says
-    for key in (None, "mine"):
-        shop.jobs.clear()
-        shop.keys.clear()
-        query = {"idempotency_key": key, "extra_query": {"status": "open"}}
-        with pytest.raises(FirstHandConnectionError):
-            collect(connect, shop, tmp_path / f"a{key}", **query)
-        shop.keys["forgotten"] = shop.keys.popitem()[1]
-        assert len(collect(connect, shop, tmp_path / f"{'a' if key is None else 'b'}{key}", **query)) == 2
-        assert len(shop.jobs) == 1
-
-
 def test_a_job_that_nobody_can_read_is_not_bought_again(connect: Connect, shop: Shop, tmp_path: Path) -> None:
     """The key in its metadata says whose it is, though its status is of a type that no version knows."""
     collect(connect, shop, tmp_path / "a", idempotency_key="mine")
@@ -193,15 +168,6 @@ def test_a_job_that_nobody_can_read_is_not_bought_again(connect: Connect, shop: 
     shop.once("GET", "/jobs", in_json({"data": rows}))
     with pytest.raises(UnexpectedResponseError, match="status"):
         collect(connect, shop, tmp_path / "b", idempotency_key="mine")
-    assert len(shop.jobs) == 1
-
-
-def test_white_space_makes_no_other_order(connect: Connect, shop: Shop, tmp_path: Path) -> None:
-    """A service may strip the line break that ends a block of YAML: the job is still the one that was asked for."""
-    fields = {"description": JOB["description"] + "\n", "idempotency_key": "mine"}
-    collect(connect, shop, tmp_path / "a", **fields)
-    shop.jobs[0]["description"] = JOB["description"]
-    assert collect(connect, shop, tmp_path / "b", **fields).job.id == "job_1"
     assert len(shop.jobs) == 1
 
 
