@@ -27,7 +27,6 @@ from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._masking import Secret
 from firsthandapi.server.contract import answers
 from firsthandapi.server.contract.operations import OPERATIONS
-from firsthandapi.types import _base
 
 TESTS = Path(__file__).parent
 RESPONSE = ApiResponse(200, ((b"x-request-id", b"req_1"),))
@@ -556,11 +555,3 @@ def test_a_cut_reveals_nothing() -> None:
     job = read(types.Job, id="j", status="x", description="y" * 70 + " whsec_0123456789abcdef" + "z" * 50)
     assert "whsec_…" in repr(job)
     assert "0123" not in repr(job)
-
-
-def test_attach() -> None:
-    """A model may be given a response, or none; the model itself comes back."""
-    job = types.Job(id="job_1", status="open")
-    assert _base.attach(job, None) is job
-    assert not hasattr(job, "response")
-    assert _base.attach(job, RESPONSE).response is RESPONSE

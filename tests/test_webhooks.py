@@ -1,6 +1,5 @@
 """Signatures of webhook deliveries, and the events in them (contract §6)."""
 
-import hashlib
 import hmac
 import json
 import os
@@ -24,7 +23,7 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
     WebhookSignatureError,
 )
-from firsthandapi.types.event import CreditsEvent, JobEvent, SubmissionEvent, WebhookEvent
+from firsthandapi.types.event import SubmissionEvent, WebhookEvent
 from firsthandapi.webhooks import sign, unwrap, verify_signature
 
 BODY = (
@@ -93,11 +92,6 @@ def test_sign_secret_verbatim() -> None:
     assert sign(BODY, SECRET.removeprefix("whsec_")) != PLAIN
     assert sign(BODY, SECRET + "\n") != PLAIN
     assert sign(BODY, f" {SECRET}") != PLAIN
-
-
-def test_sign_as_llms_txt_says() -> None:
-    """The service's own one-liner gives the same."""
-    assert sign(BODY, SECRET) == hmac.new(SECRET.encode(), BODY, hashlib.sha256).hexdigest()
 
 
 def test_sign_several() -> None:
@@ -597,36 +591,15 @@ def signed(event: Mapping[str, Any] | bytes) -> WebhookEvent:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("submission.approved", SubmissionEvent),
-        ("submission.rejected", SubmissionEvent),
-        ("submission.scored", SubmissionEvent),
-        ("job.completed", JobEvent),
-        ("job.cancelled", JobEvent),
-        ("job.flagged", JobEvent),
-        ("credits.low_balance", CreditsEvent),
-        ("credits.purchased", CreditsEvent),
-        ("credits.auto_topped_up", CreditsEvent),
-        ("credits.expired", CreditsEvent),
-        ("credits.expiring_soon", CreditsEvent),
-        ("worker.promoted", WebhookEvent),
-    ],
+    ("kind", "expected"), [("submission.approved", SubmissionEvent), ("worker.promoted", WebhookEvent)]
 )
 def test_typed(kind: str, expected: type[WebhookEvent]) -> None:
-    """Each documented type has its class; one that is not documented is kept as it is."""
+    """A documented type has its class; one that is not documented is kept as it is."""
     event = signed({"id": "evt_1", "object": "event", "type": kind, "data": {"new": 1}, "api_version": "2"})
     assert type(event) is expected
     assert (event.id, event.type, event.api_version) == ("evt_1", kind, "2")
     data = event.data if isinstance(event.data, dict) else event.data.model_dump()
     assert data["new"] == 1
-
-
-def test_unexpected_data() -> None:
-    """Data that is not as documented does not stop a receiver: it comes as plain JSON."""
-    event = signed({"id": "evt_1", "type": "submission.approved", "data": {"ai_star_rating": "many"}})
-    assert type(event) is WebhookEvent
-    assert event.data == {"ai_star_rating": "many"}
 
 
 def test_signed_junk() -> None:

@@ -302,21 +302,11 @@ PURCHASE, ME, SETTINGS = "POST /v1/billing/credits/purchase", "GET /v1/me", "GET
 PATCH_SETTINGS = "PATCH /v1/organization/settings"
 REMAINING, RESET = "x-ratelimit-remaining", "x-ratelimit-reset"
 
-UNCHECKED = " ".join(
-    f"jobs.create.{name}"
-    for name in (
-        *(
-            "required",
-            "type",
-            "description*",
-            "files_needed*",
-            "accepted_formats*",
-            "title",
-            "min_star_rating*",
-        ),
-        *("files_per_submission", "scoring_criteria", "deadline*", "metadata", "price.low", "price.high"),
-    )
-)
+_UNCHECKED = (
+    "required", "type", "description*", "files_needed*", "accepted_formats*", "title", "min_star_rating*",
+    "files_per_submission", "scoring_criteria", "deadline*", "metadata", "price.low", "price.high",
+)  # fmt: skip
+UNCHECKED = " ".join(f"jobs.create.{name}" for name in _UNCHECKED)
 
 # fmt: off
 WRONG = [

@@ -321,16 +321,3 @@ def test_the_async_fixture(firsthand_async_client: AsyncFirstHandClient) -> None
 
     assert asyncio.run(environment()) == "live"
     assert asyncio.run(environment()) == "live"
-
-
-def test_clients() -> None:
-    """A server makes clients of itself, with the options one likes."""
-    with MockServer() as server:
-        with server.client(api_key=server.test_api_key) as client:
-            assert client.me().environment == "test"
-
-        async def ask() -> str | None:
-            async with server.async_client() as async_client:
-                return (await async_client.me()).environment
-
-        assert asyncio.run(ask()) == "live"

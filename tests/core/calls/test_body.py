@@ -266,15 +266,8 @@ PIECES = [
     *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 204 No Content\r\n", b"HTTP/1.1 103 Hints\r\nLink: a\r\n\r\n"),
     *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked\n", b"Content-Length: 4\r\n"),
     *(b"\r\n", b"\r\n\r\n", b"\n", b"\n\n", b"body", b"X: y\r\n", b"X: y\n"),
-    *(
-        b"4\r\nbody\r\n",
-        b"4;a\r\nbody\r\n",
-        b"4\r\n\r\n\r\n\r\n",
-        b"0\r\n",
-        b"0000\r\n",
-        b"0;a \r\n",
-        b"0\r\n\r\n",
-    ),
+    *(b"4\r\nbody\r\n", b"4;a\r\nbody\r\n", b"4\r\n\r\n\r\n\r\n"),
+    *(b"0\r\n", b"0000\r\n", b"0;a \r\n", b"0\r\n\r\n"),
 ]
 
 
