@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from ._async.client import AsyncFirstHandClient
     from ._async.pages import AsyncPage, AsyncPageRequest
     from ._core.calls.attempt import Attempt
+    from ._core.calls.config import NotGiven
     from ._core.calls.idempotency import idempotency_key
-    from ._core.calls.ratelimit import AsyncRateLimiter, RateLimit, RateLimiter
+    from ._core.calls.ratelimit import AsyncRateLimiter, Permit, RateLimit, RateLimiter
     from ._core.calls.response import ApiResponse
     from ._core.orders.journal import Pending
+    from ._sync.bridge import Callback
     from ._sync.client import FirstHandClient
     from ._sync.pages import Page
     from .campaigns import (
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
         LabelProgress,
         PlannedOrder,
     )
-    from .datasets import Dataset, Progress, Verification
+    from .datasets import Dataset, Progress, Record, Verification
     from .errors import (
         AuthenticationError,
         ConfigurationError,
@@ -78,6 +80,7 @@ __all__ = [
     "AsyncRateLimiter",
     "Attempt",
     "AuthenticationError",
+    "Callback",
     "Campaign",
     "CampaignJob",
     "CampaignPlan",
@@ -103,15 +106,18 @@ __all__ = [
     "LabelPlan",
     "LabelProgress",
     "NotFoundError",
+    "NotGiven",
     "Page",
     "PaginationError",
     "Pending",
     "PermissionDeniedError",
+    "Permit",
     "PlannedOrder",
     "Progress",
     "RateLimit",
     "RateLimitError",
     "RateLimiter",
+    "Record",
     "ServerError",
     "SpendLimitError",
     "UnexpectedResponseError",
@@ -149,7 +155,11 @@ _HOMES = {
         ),
         "campaigns",
     ),
+    "Callback": "_sync.bridge",
     "Dataset": "datasets",
+    "NotGiven": "_core.calls.config",
+    "Permit": "_core.calls.ratelimit",
+    "Record": "datasets",
     "Progress": "datasets",
     "Verification": "datasets",
     "EventRouter": "webhooks",
@@ -165,7 +175,7 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = import_module(f"{__name__}.{name}")
     else:
-        from ._successors import missing
+        from ._habits import missing
 
         raise missing(__name__, name)
     globals()[name] = value

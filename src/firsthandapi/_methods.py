@@ -32,15 +32,15 @@ def public(method: F) -> F:
         if each.default is each.empty and each.kind is each.KEYWORD_ONLY
     ]
     needed = frozenset(needs)
+    places = [each for each in own.parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    most = len(places)
 
     # `del`: while an error leaves this frame, nothing that was passed, such as a key, is in it.
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            if not takes.issuperset(kwargs):
-                raise _unknown(function, kwargs, signature)
-            if not needed <= kwargs.keys():
-                raise _LackingError(function.__name__, next(name for name in needs if name not in kwargs))
+            if len(args) > most or not takes.issuperset(kwargs) or not needed <= kwargs.keys():
+                raise _refused(function, args, kwargs, signature, needs, most)
             return function(*args, **kwargs)
         except KeyboardInterrupt as error:
             render_interrupt(error)
@@ -51,10 +51,8 @@ def public(method: F) -> F:
     @wraps(function)
     async def call_awaited(*args: Any, **kwargs: Any) -> Any:
         try:
-            if not takes.issuperset(kwargs):
-                raise _unknown(function, kwargs, signature)
-            if not needed <= kwargs.keys():
-                raise _LackingError(function.__name__, next(name for name in needs if name not in kwargs))
+            if len(args) > most or not takes.issuperset(kwargs) or not needed <= kwargs.keys():
+                raise _refused(function, args, kwargs, signature, needs, most)
             return await function(*args, **kwargs)
         except KeyboardInterrupt as error:
             render_interrupt(error)
@@ -88,11 +86,33 @@ def _with_keys(signature: inspect.Signature, keys: Any) -> inspect.Signature:
     return signature.replace(parameters=[*own, *options])
 
 
-class _LackingError(InvalidArgumentError, TypeError):
+class _CallError(InvalidArgumentError, TypeError):
     """As Python's own, for callers who expect that one."""
 
-    def __init__(self, method: str, name: str) -> None:
-        super().__init__(f"{name} is required: call {method}({name}=…)", field=name)
+
+def _refused(
+    function: Any,
+    args: tuple[Any, ...],
+    given: dict[str, Any],
+    signature: inspect.Signature,
+    needs: list[str],
+    most: int,
+) -> InvalidArgumentError:
+    """Why a call cannot be made."""
+    method = function.__name__
+    names = [each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
+    field = next((name for name in needs if name not in given), names[0] if names else method)
+    # The body of 0.1.0, and of whoever has a dict.
+    if any(isinstance(each, dict) for each in args) and (len(args) > most or not set(needs) <= given.keys()):
+        return _CallError(
+            f"{method}() takes fields as keyword arguments, not a dict: call {method}(**body)", field=field
+        )
+    if len(args) > most:
+        advice = f"pass the rest by name, such as {field}=…" if names else "pass no more"
+        return _CallError(f"{method}() takes at most {most - 1} arguments by position: {advice}", field=field)
+    if not signature.parameters.keys() >= given.keys():
+        return _unknown(function, given, signature)
+    return _CallError(f"{field} is required: call {method}({field}=…)", field=field)
 
 
 def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature) -> InvalidArgumentError:

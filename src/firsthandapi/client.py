@@ -10,6 +10,6 @@ __all__ = ["AsyncFirstHandClient", "FirstHandClient"]
 
 
 def __getattr__(name: str) -> Any:
-    from ._successors import missing
+    from ._habits import missing
 
     raise missing(__name__, name)

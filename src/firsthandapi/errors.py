@@ -34,6 +34,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ._habits import Led
+
 if TYPE_CHECKING:
     from ._core.calls.ratelimit import RateLimit
     from ._core.calls.response import ApiResponse
@@ -47,7 +49,7 @@ def _rebuild(cls: type[FirstHandError], message: str, state: dict[str, Any]) -> 
     return error
 
 
-class FirstHandError(Exception):
+class FirstHandError(Exception, Led):
     """The root of every error of this package.
 
     Attributes:
@@ -384,7 +386,7 @@ class WebhookSignatureError(FirstHandError):
 
 
 def __getattr__(name: str) -> Any:
-    from ._successors import missing
+    from ._habits import missing
 
     raise missing(__name__, name)
 

@@ -531,6 +531,6 @@ def _needs_adispatch(handler: _Registered) -> InvalidArgumentError:
 
 
 def __getattr__(name: str) -> Any:
-    from ._successors import missing
+    from ._habits import missing
 
     raise missing(__name__, name)

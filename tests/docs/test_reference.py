@@ -20,7 +20,7 @@ import pytest
 import firsthandapi
 from firsthandapi import FirstHandClient
 from firsthandapi._core.calls.attempt import call_name
-from firsthandapi._successors import CLIENT_METHODS, MODULE_NAMES
+from firsthandapi._habits import CLIENT_METHODS, MODULE_NAMES
 from firsthandapi._sync.resources import webhooks
 from firsthandapi.server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS
 from firsthandapi.testing import Fault

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from firsthandapi.server.http.deliveries import Sender
-from firsthandapi.server.state.model import Attempt
+from firsthandapi.server.state.model import DeliveryAttempt
 from firsthandapi.testing import MockServer
 
 from .conftest import Caller, Receiver
@@ -143,7 +143,7 @@ def test_a_stop_while_a_name_is_resolved(
     subscribe(by_hand, "https://example.com/x")
     hand.emit("job.flagged", {})
     (delivery,) = hand._world.state.deliveries
-    reports: list[Attempt] = []
+    reports: list[DeliveryAttempt] = []
 
     def resolve(_host: str, _port: int) -> list[str]:
         stopping.start()
@@ -158,7 +158,7 @@ def test_a_stop_while_a_name_is_resolved(
     while not reports:
         time.sleep(0.001)
     stopping.join()
-    assert reports == [Attempt(5, None, "not sent: the server has stopped")]
+    assert reports == [DeliveryAttempt(5, None, "not sent: the server has stopped")]
 
 
 def test_receiver_may_call_back(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:

@@ -26,9 +26,9 @@ from firsthandapi._core.calls.ratelimit import AsyncRateLimiter as RateLimiter
 from firsthandapi._core.calls.ratelimit import RateLimit
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._forks import importing
+from firsthandapi._habits import missing_attribute
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
-from firsthandapi._successors import removed_method
 from firsthandapi._watching import LOG_VARIABLE, log_to_stderr
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.options import PostOptions, RequestOptions
@@ -408,7 +408,7 @@ class AsyncFirstHandClient:
 
     def __getattr__(self, name: str) -> Any:
         # Python calls this only for names that it does not find otherwise.
-        raise removed_method(type(self).__name__, name)
+        raise missing_attribute(type(self), name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport!r}>"

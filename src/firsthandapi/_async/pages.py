@@ -10,13 +10,14 @@ from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.calls.pages import check_fetch, follow_cursor
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._display import Displayed
+from firsthandapi._habits import LedPage
 
 T = TypeVar("T")
 
 Fetch = Callable[[str | None], Awaitable[tuple[DecodedPage[T], ApiResponse]]]
 
 
-class AsyncPage(Displayed, Generic[T]):
+class AsyncPage(Displayed, LedPage, Generic[T]):
     """One page of a list; `async for` walks the items of this page and of every later page.
 
     Attributes:
@@ -72,7 +73,7 @@ class AsyncPage(Displayed, Generic[T]):
         return f"<AsyncPage [{count_of(len(self.data), 'item')}, has_more={self.has_more}]>"
 
 
-class AsyncPageRequest(Generic[T]):
+class AsyncPageRequest(LedPage, Generic[T]):
     """A list before its first request: `await` it for the first page, or walk all items with `async for`."""
 
     def __init__(self, fetch: Fetch[T], cursor: str | None) -> None:

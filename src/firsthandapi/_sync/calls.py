@@ -14,6 +14,7 @@ from firsthandapi._core.calls.decode import DecodedPage, decode, decode_page
 from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import Request, build_request
 from firsthandapi._core.calls.response import ApiResponse
+from firsthandapi._habits import Led
 from firsthandapi._methods import public
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.options import RequestOptions
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
 
-class Resource:
+class Resource(Led):
     """One group of endpoints. `public` wraps each of its public methods."""
 
     def __init_subclass__(cls) -> None:

@@ -25,9 +25,9 @@ from firsthandapi._core.calls.ratelimit import RateLimit
 from firsthandapi._core.calls.ratelimit import RateLimiter as RateLimiter
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._forks import importing
+from firsthandapi._habits import missing_attribute
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
-from firsthandapi._successors import removed_method
 from firsthandapi._sync.bridge import check_rate_limiter
 from firsthandapi._sync.transport import Shared, Transport
 from firsthandapi._watching import LOG_VARIABLE, log_to_stderr
@@ -409,7 +409,7 @@ class FirstHandClient:
 
     def __getattr__(self, name: str) -> Any:
         # Python calls this only for names that it does not find otherwise.
-        raise removed_method(type(self).__name__, name)
+        raise missing_attribute(type(self), name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport!r}>"

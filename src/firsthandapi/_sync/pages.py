@@ -10,13 +10,14 @@ from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.calls.pages import check_fetch, follow_cursor
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._display import Displayed
+from firsthandapi._habits import LedPage
 
 T = TypeVar("T")
 
 Fetch = Callable[[str | None], tuple[DecodedPage[T], ApiResponse]]
 
 
-class Page(Displayed, Generic[T]):
+class Page(Displayed, LedPage, Generic[T]):
     """One page of a list; iterating walks the items of this page and of every later page.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""`firsthandapi signup`, `whoami`, `balance`, `purchase`, `transactions`, `audit` and `settings`."""
+"""`firsthandapi signup`, `whoami`, `credits`, `purchase`, `transactions`, `audit` and `settings`."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def whoami(api: FirstHandClient) -> Output:
 
 
 @prints
-def balance(api: FirstHandClient) -> Output:
+def credits(api: FirstHandClient) -> Output:
     """Show the available credits.
 
-    Example: firsthandapi balance
+    Example: firsthandapi credits
     """
     return one(
         api.billing.credits(),

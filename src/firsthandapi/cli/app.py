@@ -250,7 +250,7 @@ command(app, rich_help_panel=_WORK)(lock)
 command(app, rich_help_panel=_WORK)(diff)
 for _decision in (deciding.exclude, deciding.include, deciding.accept, deciding.relabel):
     app.command(rich_help_panel=_WORK)(_decision)
-app.command(rich_help_panel=_ACCOUNT)(account.balance)
+app.command(rich_help_panel=_ACCOUNT)(account.credits)
 app.command(rich_help_panel=_ACCOUNT)(account.purchase)
 app.command(rich_help_panel=_ACCOUNT)(account.transactions)
 app.command(rich_help_panel=_ACCOUNT)(account.audit)
@@ -275,6 +275,7 @@ for _group, _name, _panel in (
 ):
     app.add_typer(_group, name=_name, rich_help_panel=_panel)
 
-# Their names before `server` was there, for scripts.
+# Older names, for scripts.
+app.command("balance", hidden=True)(account.credits)
 app.command(hidden=True)(server.checkpoint)
 app.add_typer(server.tokens, name="tokens", hidden=True)

@@ -30,7 +30,7 @@ def list_files(
 ) -> Output:
     """List the approved files of a job, newest first.
 
-    Example: firsthandapi files list job_01JD… --min-score 4
+    Example: firsthandapi files list job_01JD… --min-stars 4
     """
     page = api.files.list(job_id, min_score=min_score, limit=min(limit, 100))
     return many(page, limit, ("id", "type", "bytes", "stars", "name"), file_line, urls=urls)

@@ -28,7 +28,9 @@ def cents(text: str, panel: str | None = None, **more: Any) -> Any:
 JobId = Annotated[str, typer.Argument(help="Id of the job, job_….")]
 Limit = Annotated[int, typer.Option(min=1, help="Maximum number of results.")]
 Timeout = Annotated[float, typer.Option(min=0, help="Maximum wait, in seconds.")]
-MinScore = Annotated[int | None, typer.Option(min=1, max=5, help="Minimum rating, in stars.")]
+MinScore = Annotated[
+    int | None, typer.Option("--min-stars", "--min-score", min=1, max=5, help="Minimum rating, in stars.")
+]
 Since = Annotated[str | None, typer.Option(help="Start, such as 2026-01-31T12:00:00Z.", metavar="TIME")]
 Until = Annotated[str | None, typer.Option(help="End, such as 2026-01-31T12:00:00Z.", metavar="TIME")]
 Urls = Annotated[

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import Kind, chosen_kind, kind_of
@@ -14,6 +14,7 @@ from firsthandapi._core.rows.duplicates import check_near, groups, same_bytes
 from firsthandapi._core.rows.manifest import COLUMNS, Record
 from firsthandapi._core.rows.splits import check_parts, check_seed, split_rows
 from firsthandapi._display import Displayed
+from firsthandapi._habits import Led, LedClass
 from firsthandapi._paths import check_path
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ._splitting import Splits
 
 
-class Rows(Displayed):
+class Rows(Displayed, Led, metaclass=LedClass):
     """Rows of a dataset, with their files.
 
     Attributes:
@@ -178,6 +179,19 @@ class Rows(Displayed):
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
+
+    @overload
+    def __getitem__(self, which: int) -> Record: ...
+    @overload
+    def __getitem__(self, which: slice) -> list[Record]: ...
+    def __getitem__(self, which: int | slice) -> Record | list[Record]:
+        """The row or the rows at these places of `records`."""
+        if isinstance(which, str):
+            raise TypeError(
+                f"dataset[{which!r}]: a dataset has rows: use [record.{which} for record in dataset], "
+                "dataset.to_pandas() for columns, or dataset.split() for splits"
+            )
+        return self.records[which]
 
     def duplicates(self, *, near: int | bool | None = None) -> list[tuple[Record, ...]]:
         """Find files with the same content.

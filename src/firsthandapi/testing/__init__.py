@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firsthandapi.server.http.requests import ReceivedRequest
     from firsthandapi.server.rules.faults import Fault, Faults
-    from firsthandapi.server.state.model import Attempt
+    from firsthandapi.server.state.model import DeliveryAttempt
 
     from ._clock import Clock
     from ._media import Media, make
     from ._mock import MockServer, NewOrganization, SubmittedWork, WebhookDelivery
 
 __all__ = [
-    "Attempt",
     "Clock",
+    "DeliveryAttempt",
     "Fault",
     "Faults",
     "Media",
@@ -40,7 +40,7 @@ __all__ = [
 
 # Loaded when first used: pytest imports this package through its plugin, in every run.
 _HOMES = {
-    "Attempt": "firsthandapi.server.state.model",
+    "DeliveryAttempt": "firsthandapi.server.state.model",
     "Clock": "._clock",
     "Fault": "firsthandapi.server.rules.faults",
     "Faults": "firsthandapi.server.rules.faults",
@@ -55,6 +55,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Attempt":
+        import warnings
+
+        name = "DeliveryAttempt"
+        message = "firsthandapi.testing.Attempt is now DeliveryAttempt: firsthandapi.Attempt is an attempt of a call"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ from firsthandapi.server.http.server import HttpServer
 from firsthandapi.server.rules.deprecation import Deprecation
 from firsthandapi.server.rules.faults import Faults
 from firsthandapi.server.rules.world import World
-from firsthandapi.server.state.model import SCOPES, Account, Attempt, File, Job, Location, Submission
+from firsthandapi.server.state.model import SCOPES, Account, DeliveryAttempt, File, Job, Location, Submission
 
 from ._clock import Clock
 from ._front import Front
@@ -89,7 +89,7 @@ class WebhookDelivery:
     endpoint_id: str
     url: str
     status: str
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[DeliveryAttempt, ...]
 
 
 class MockServer:

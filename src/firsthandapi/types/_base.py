@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, PlainValidator
 from pydantic_core import CoreSchema, core_schema
 
+from firsthandapi._habits import NotADict, missing_attribute
 from firsthandapi._masking import mask_key, mask_secrets
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _keeping(owner: str, name: str) -> CoreSchema:
     return core_schema.with_info_after_validator_function(keep, core_schema.any_schema())
 
 
-class Model(BaseModel):
+class Model(NotADict, BaseModel):
     """Something that the service sent.
 
     It is frozen, keeps fields that this version does not know (as attributes and in `model_extra`), and knows the
@@ -179,7 +180,10 @@ class Model(BaseModel):
         def __getattr__(self, name: str) -> Any:
             # Python comes here when the property above finds nothing.
             if name != "response":
-                return super().__getattr__(name)
+                try:
+                    return super().__getattr__(name)
+                except AttributeError:
+                    raise missing_attribute(type(self), name) from None
             raise AttributeError(
                 f"this {type(self).__name__} has no response: it is part of another model, "
                 "came by webhook, or was built by hand"

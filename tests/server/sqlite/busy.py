@@ -21,7 +21,7 @@ from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.model import Attempt, Delivery, Details, File, Job, Submission
+from firsthandapi.server.state.model import Delivery, DeliveryAttempt, Details, File, Job, Submission
 
 
 class Reviewer:
@@ -84,7 +84,7 @@ def deliver(world: World, sent: queue.SimpleQueue[Delivery]) -> None:
     """Deliver webhooks, some in vain."""
     while True:
         delivery = sent.get()
-        world.delivered(delivery, Attempt(world.clock.now(), random.choice((200, 200, 500)), None))
+        world.delivered(delivery, DeliveryAttempt(world.clock.now(), random.choice((200, 200, 500)), None))
 
 
 def main() -> None:

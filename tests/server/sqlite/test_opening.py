@@ -23,7 +23,7 @@ from firsthandapi.server.sqlite.kept import KeptState
 from firsthandapi.server.sqlite.migrations import STEPS
 from firsthandapi.server.sqlite.opening import reading
 from firsthandapi.server.sqlite.traces import earned
-from firsthandapi.server.state.model import Attempt, Delivery, Details, Facts, File, Job, Submission
+from firsthandapi.server.state.model import Delivery, DeliveryAttempt, Details, Facts, File, Job, Submission
 from firsthandapi.server.state.state import YEAR
 from firsthandapi.server.state.storage import Stored
 from firsthandapi.testing._workers import SandboxWorkers
@@ -94,7 +94,7 @@ def test_what_was_due_is_due_again(folder: Path) -> None:
         waits = submitted(world, job)
         event = world.events.emit(account, "any.thing", {}, clock.now())
     clock.advance(1)
-    world.delivered(sent[0], Attempt(clock.now(), 500, None))
+    world.delivered(sent[0], DeliveryAttempt(clock.now(), 500, None))
     before = picture(world.state)
     job_id, waits_id, event_id = job.id, waits.id, event.id
     world.close()
@@ -113,7 +113,7 @@ def test_what_was_due_is_due_again(folder: Path) -> None:
     assert again == []
     clock.advance(2)
     assert [(each.event.id, len(each.attempts)) for each in again] == [(event_id, 1)]
-    world.delivered(again[0], Attempt(clock.now(), 200, None))
+    world.delivered(again[0], DeliveryAttempt(clock.now(), 200, None))
     job = world.state.jobs[job_id]
     assert job.status == "open"
     clock.advance(DAY)

@@ -19,8 +19,8 @@ from firsthandapi.server.state.limits import Stored
 from firsthandapi.server.state.model import (
     SCOPES,
     Account,
-    Attempt,
     Delivery,
+    DeliveryAttempt,
     File,
     Job,
     Location,
@@ -185,7 +185,7 @@ class Player:
         for delivery in sent:
             status = chance.choice((200, 500, None))
             error = "refused" if status is None else None
-            self.world.events.delivered(delivery, Attempt(self.at, status, error, "sig"))
+            self.world.events.delivered(delivery, DeliveryAttempt(self.at, status, error, "sig"))
 
     def reply(self, chance: random.Random) -> None:
         slot = ("org live", "POST", "/v1/jobs", f"key {chance.randrange(3)}")

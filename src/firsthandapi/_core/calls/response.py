@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from firsthandapi._habits import Led
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import UnexpectedResponseError
@@ -23,7 +24,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ApiResponse:
+class ApiResponse(Led):
     """The HTTP response behind a result: `job.response`, `error.response`, `client.request(…)`.
 
     Attributes:

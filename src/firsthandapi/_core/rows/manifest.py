@@ -15,6 +15,7 @@ from firsthandapi._core.files.kinds import Kind, kind_of
 from firsthandapi._core.files.labels import is_label
 from firsthandapi._core.files.names import disk_key, is_reserved
 from firsthandapi._display import Displayed
+from firsthandapi._habits import Led, NotADict
 from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -38,7 +39,7 @@ _BLANK_LINES = re.compile(rb"\s*\n")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class _Row(Displayed):
+class _Row(Displayed, Led, NotADict):
     """The part of `Record` that is not one of its fields: the fields are the columns of every row."""
 
     __slots__ = ("_extra", "_lacks")

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 from urllib.parse import urlsplit
 
-from firsthandapi.server.state.model import Attempt, Delivery, Endpoint
+from firsthandapi.server.state.model import Delivery, DeliveryAttempt, Endpoint
 
 from . import reach
 
@@ -23,7 +23,7 @@ TIMEOUT = 10.0
 MAX_QUEUE = 10_000
 
 SignatureStyle = Literal["plain", "timestamped"]
-Report = Callable[[Delivery, Attempt], None]
+Report = Callable[[Delivery, DeliveryAttempt], None]
 
 
 def signature(body: bytes, secret: str, style: SignatureStyle) -> str:
@@ -76,7 +76,7 @@ class Sender:
                 queue.append((delivery, at))
         if is_full:
             error = f"not sent: {MAX_QUEUE} deliveries to this endpoint are waiting"
-            self._report(delivery, Attempt(at, None, error))
+            self._report(delivery, DeliveryAttempt(at, None, error))
 
     def forget(self) -> None:
         """Drop the queued deliveries. Attempts in progress continue."""
@@ -107,7 +107,7 @@ class Sender:
                 if queue:
                     queue.popleft()
 
-    def _attempt(self, delivery: Delivery, at: float) -> Attempt:
+    def _attempt(self, delivery: Delivery, at: float) -> DeliveryAttempt:
         endpoint, event = delivery.endpoint, delivery.event
         signed = signature(event.body, endpoint.secret, self.style)
         headers = {
@@ -122,21 +122,21 @@ class Sender:
                 parts.scheme, parts.hostname or "", parts.port, self._reach, TIMEOUT
             )
         except reach.OutOfReachError as error:
-            return Attempt(at, None, str(error))
+            return DeliveryAttempt(at, None, str(error))
         # The socket's timeout does not stop a receiver that sends one byte at a time.
         alarm = threading.Timer(TIMEOUT, _break, [connection])
         alarm.daemon = True
         with self._idle:
             if self._pool is None:  # the server stopped while the name was looked up
-                return Attempt(at, None, "not sent: the server has stopped")
+                return DeliveryAttempt(at, None, "not sent: the server has stopped")
             self._connections.add(connection)
         try:
             alarm.start()
             target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
             connection.request("POST", target, event.body, headers)
-            return Attempt(at, connection.getresponse().status, None, signed)
+            return DeliveryAttempt(at, connection.getresponse().status, None, signed)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return Attempt(at, None, f"{type(error).__name__}: {error}", signed)
+            return DeliveryAttempt(at, None, f"{type(error).__name__}: {error}", signed)
         finally:
             alarm.cancel()
             connection.close()

@@ -8,7 +8,15 @@ from functools import partial
 from typing import Any
 
 from firsthandapi.server.contract.text import iso, new_id, new_secret
-from firsthandapi.server.state.model import Account, Attempt, AuditEvent, Delivery, Endpoint, Event, Job
+from firsthandapi.server.state.model import (
+    Account,
+    AuditEvent,
+    Delivery,
+    DeliveryAttempt,
+    Endpoint,
+    Event,
+    Job,
+)
 from firsthandapi.server.state.state import Pending, State
 
 RETRY_DELAYS = (60.0, 300.0, 1800.0, 7200.0, 28800.0)
@@ -69,7 +77,7 @@ class Events:
                 self._state.deliveries.append(delivery)
                 self.repeat(delivery, at)
 
-    def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
+    def delivered(self, delivery: Delivery, attempt: DeliveryAttempt) -> None:
         """Record an attempt: the delivery is done, is retried later, or has failed."""
         if delivery.event.id not in self._state.events:
             return  # a reset forgot the event while it was delivered

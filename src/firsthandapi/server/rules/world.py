@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firsthandapi.server.state.keeping import NotKeptError
-from firsthandapi.server.state.model import Attempt, Delivery, Job
+from firsthandapi.server.state.model import Delivery, DeliveryAttempt, Job
 from firsthandapi.server.state.state import State, Timekeeper
 
 from .accounts import Accounts
@@ -40,7 +40,7 @@ class World:
             self.credits.resume()
             self.events.resume()
 
-    def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
+    def delivered(self, delivery: Delivery, attempt: DeliveryAttempt) -> None:
         """Record an attempt to deliver a webhook. If that cannot be kept, the delivery is tried again later."""
         try:
             with self.lock:

@@ -86,7 +86,7 @@ def _escrow_again(loader: Loader, kept: dict[str, Any]) -> ledger.Escrow:
     return ledger.Escrow(kept["total"], pieces, kept["paid"], kept["refunded"])
 
 
-def _attempts(_loader: Loader, attempts: Iterable[model.Attempt]) -> list[Any]:
+def _attempts(_loader: Loader, attempts: Iterable[model.DeliveryAttempt]) -> list[Any]:
     return [[each.at, each.status, each.error, each.signature] for each in attempts]
 
 
@@ -133,8 +133,8 @@ _WITHIN: dict[Any, Column] = {
     ledger.Escrow: _json(_escrow, _escrow_again),
     model.Location: _json(_location, lambda _loader, kept: model.Location(*kept)),
     model.Source: _json(_source, _source_again),
-    tuple[model.Attempt, ...]: _json(
-        _attempts, lambda _loader, kept: tuple(model.Attempt(*each) for each in kept)
+    tuple[model.DeliveryAttempt, ...]: _json(
+        _attempts, lambda _loader, kept: tuple(model.DeliveryAttempt(*each) for each in kept)
     ),
     tuple[model.File, ...]: _json(
         _file_ids, lambda loader, ids: tuple(loader.load(TABLES["files"], id) for id in ids)

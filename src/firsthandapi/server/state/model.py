@@ -294,7 +294,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DeliveryAttempt:
     """One HTTP attempt of a delivery.
 
     Attributes:
@@ -322,7 +322,7 @@ class Delivery:
     id: str
     event: Event
     endpoint: Endpoint
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[DeliveryAttempt, ...] = ()
     status: str = "pending"  # pending, delivered, failed, dropped (the endpoint is deleted or disabled)
 
 

@@ -19,7 +19,7 @@ from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.server.contract.text import iso, mask
 from firsthandapi.server.http.requests import ReceivedRequest
-from firsthandapi.server.state.model import Attempt, File
+from firsthandapi.server.state.model import DeliveryAttempt, File
 
 # Maximum number of characters of one text on a page.
 MOST_TEXT = 20_000
@@ -169,7 +169,7 @@ def described(file: File) -> str:
     return f"{file.content_type}: {labels}" if labels else file.content_type
 
 
-def attempts_in_words(attempts: Sequence[Attempt]) -> str:
+def attempts_in_words(attempts: Sequence[DeliveryAttempt]) -> str:
     """The number of attempts of a delivery, and the result of the last one."""
     if not attempts:
         return "no attempt yet"
