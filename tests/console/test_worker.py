@@ -64,7 +64,7 @@ def test_a_phone_sends_a_picture_and_sees_what_becomes_of_it(browser: Browser, s
         camera(page).set_input_files(photo())
         page.get_by_text("IMG_0001.JPG, ").wait_for()
         page.get_by_role("button", name="Send").click()
-        page.get_by_text("Submitted. You see below").wait_for()
+        page.get_by_text("Submitted. Its status is below").wait_for()
         page.get_by_text("Waiting for review").wait_for()
         page.get_by_text("1 of 2").wait_for()
         server.score(job.submissions[0], 4, "A good sign.")
@@ -76,6 +76,17 @@ def test_a_phone_sends_a_picture_and_sees_what_becomes_of_it(browser: Browser, s
     content = job.submissions[0].files[0].content()
     assert SECRET not in content
     assert Image.open(io.BytesIO(content)).size == (300, 400)
+
+
+def test_times_are_in_the_words_of_the_reader(browser: Browser, server: Server) -> None:
+    """In their language and at their place; without scripts in UTC."""
+    job = server.job(deadline="2027-01-05T10:00:00Z")
+    url = server.service.url + server.path(job)
+    for scripts, words in ((True, "Jan 5, 2027, 11:00 AM"), (False, "2027-01-05 10:00 UTC")):
+        with page_of(browser, timezone_id="Africa/Lagos", java_script_enabled=scripts) as page:
+            page.goto(url)
+            shown = page.locator("#asked time").inner_text()
+            assert shown.replace("\u202f", " ") == words
 
 
 def test_an_open_page_costs_little(browser: Browser, server: Server) -> None:
@@ -217,7 +228,7 @@ def test_pictures_without_a_network_wait(browser: Browser, server: Server) -> No
         other.reload()
         other.locator("#chosen").get_by_text("draft.jpg").wait_for()
         other.get_by_role("button", name="Send").click()
-        other.get_by_text("Submitted. You see below").wait_for()
+        other.get_by_text("Submitted. Its status is below").wait_for()
     names = [file.original_filename for each in job.submissions for file in each.files]
     assert names == ["a.jpg", "c.jpg", "draft.jpg"]
 
@@ -237,7 +248,7 @@ def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
                 server.client.jobs.cancel(ended.id)
             page.context.set_offline(False)
             if each is job:
-                page.get_by_text("Submitted. You see below").wait_for()
+                page.get_by_text("Submitted. Its status is below").wait_for()
         words = page.locator("#waiting").get_by_text("This job has ended, so nothing was submitted.")
         words.wait_for()
         page.reload()
@@ -272,7 +283,7 @@ def test_nobody_sends_what_somebody_else_has_taken(browser: Browser, server: Ser
         other.context.add_cookies(cookies)
         page.reload()
         page.get_by_role("button", name="Try again").click()
-        page.get_by_text("Submitted. You see below").wait_for()
+        page.get_by_text("Submitted. Its status is below").wait_for()
     assert len(job.submissions) == 1
 
 
@@ -406,7 +417,7 @@ def test_without_javascript(browser: Browser, server: Server) -> None:
         page.goto(server.service.url + server.path(job))
         page.get_by_label("Choose a file").set_input_files(photo())
         page.get_by_role("button", name="Send").click()
-        page.get_by_text("Submitted. You see below").wait_for()
+        page.get_by_text("Submitted. Its status is below").wait_for()
         server.score(job.submissions[0], 2, "Too dark.")
         page.reload()
         page.get_by_role("link", name="Try once more").click()
@@ -466,7 +477,7 @@ def test_the_page_fits_and_is_accessible(browser: Browser, server: Server, width
             if stars != 5:
                 page.get_by_label("Choose files").set_input_files([photo("c.jpg")])
             page.get_by_role("button", name="Send").click()
-            page.get_by_text("Submitted. You see below").wait_for()
+            page.get_by_text("Submitted. Its status is below").wait_for()
             if stars is not None:
                 server.score(job.submissions[-1], stars, reason)
             page.goto(url)

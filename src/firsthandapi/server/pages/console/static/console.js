@@ -53,8 +53,18 @@ function watch(ask, isBusy = () => false) {
   timer = setTimeout(look, 5000);
 }
 
+// Say when in the words and in the time of whoever reads.
+const spoken = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+function speak(part) {
+  for (const each of part.querySelectorAll("time.local bdi")) {
+    each.textContent = spoken.format(new Date(each.parentElement.dateTime));
+  }
+}
+speak(document);
+
 // Whether the part shows now what the other one does.
 function update(part, other) {
+  speak(other);
   if (part.innerHTML === other.innerHTML) return true;
   if (inUse(part) || (!part.querySelector(":scope > [data-list]") && plays(part))) return false;
   const list = part.querySelector(":scope > [data-list]");
