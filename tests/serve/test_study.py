@@ -75,7 +75,8 @@ def test_the_study_of_the_guide_is_one(tmp_path: Path) -> None:
         ({"max_workers": "300"}, "max_workers: "),
         ({"join": "closed"}, "join: input should be 'open' or 'invited'"),
         ({"languages": []}, "languages: "),
-        ({"languages": ["en", "en"]}, "languages names en twice"),
+        ({"languages": ["en", "EN"]}, "languages names en twice"),
+        ({"name": "Signs\a"}, "name: "),
         ({"license": "my own"}, "license: "),
         ({"consent": {**STUDY["consent"], "version": True}}, "consent.version: "),
         ({"consent": {**STUDY["consent"], "assurances": ["grownup"]}}, "consent.assurances.0: "),
@@ -90,6 +91,14 @@ def test_the_study_of_the_guide_is_one(tmp_path: Path) -> None:
         (
             {"consent": {**STUDY["consent"], "text": {"en": "../consent.en.md"}}},
             "there is no file ../consent.en.md",
+        ),
+        (
+            {"consent": {**STUDY["consent"], "assurances": ["adult", "adult"]}},
+            "consent.assurances names adult twice",
+        ),
+        (
+            {"consent": {**STUDY["consent"], "text": {"en": "You agree\ud83d."}}},
+            r"consent.text.en has '\ud83d', which no page can show",
         ),
         ({"consent": {**STUDY["consent"], "text": {"en": " "}}}, "consent.text.en must have 1 to"),
         ({"logo": "consent.en.md"}, "logo must end in .png"),

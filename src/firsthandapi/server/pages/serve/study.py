@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -23,9 +24,11 @@ LOGOS = {
 }
 _EXAMPLE = "name: Street signs of Lagos"
 _MOST_TEXT = 100_000
+_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # what no page can show
 
 Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\r\n]*$")
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
 ]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
 License = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=100)]
@@ -128,8 +131,13 @@ def read_study(path: Path) -> Study:
         study = Study.model_validate(fields)
     except ValidationError as error:
         raise ConfigurationError(f"{path}: {'; '.join(_faults(error))}") from None
-    if repeated := sorted({each for each in study.languages if study.languages.count(each) > 1}):
-        raise ConfigurationError(f"{path}: languages names {repeated[0]} twice; remove one of the two")
+    for where, names in (
+        ("languages", [each.lower() for each in study.languages]),
+        ("consent.purposes", study.consent.purposes),
+        ("consent.assurances", study.consent.assurances),
+    ):
+        if repeated := [each for each in names if names.count(each) > 1]:
+            raise ConfigurationError(f"{path}: {where} names {repeated[0]} twice; remove one of the two")
     texts: dict[str, str] = {}
     for language, text in study.consent.text.items():
         where = f"consent.text.{language}"
@@ -155,6 +163,8 @@ def _text(path: Path, where: str, text: str) -> str:
             raise ConfigurationError(f"{path}: {where}: could not read {beside}: {reason}") from None
     if not 1 <= len(text) <= _MOST_TEXT:
         raise ConfigurationError(f"{path}: {where} must have 1 to {_MOST_TEXT:,} characters")
+    if found := _UNSHOWN.search(text):
+        raise ConfigurationError(f"{path}: {where} has {found[0]!a}, which no page can show")
     return text
 
 
