@@ -71,15 +71,6 @@ def test_a_wait_does_not_sit_out_a_certificate(server: MockServer) -> None:
     assert time.monotonic() - started < 30
 
 
-@pytest.mark.parametrize("body", [b"abc", b""])
-def test_a_status_shows_through_a_broken_body(body: bytes) -> None:
-    """A 503 whose gzip is none is a 503."""
-    response = httpx.Response(503, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(body))
-    with answering(response, max_retries=0) as client, pytest.raises(ServerError) as caught:
-        client.me()
-    assert caught.value.status == 503
-
-
 def test_an_id_of_the_service_steers_no_path() -> None:
     """A job whose id is a path is not asked for."""
     response = httpx.Response(201, json={"id": "job_1/cancel", "status": "open"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import subprocess
 import sys
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import httpx2
 import pytest
 import respx
 
-from client.support import KEY, Connect
-from firsthandapi import AsyncFirstHandClient, FirstHandClient, FirstHandError
+from client.support import Connect
+from firsthandapi import AsyncFirstHandClient, FirstHandClient
 from firsthandapi.testing import MockServer
 
 ME = {"organization_id": "org_1"}
@@ -69,15 +67,6 @@ def test_vcr(tmp_path: Path) -> None:
         FirstHandClient(key, url, http_client=http) as client,
     ):
         assert client.me() == first
-
-
-def test_httpx2(connect: Connect, fresh_server: MockServer) -> None:
-    """A client of httpx's successor works as `http_client`."""
-    http_client: Any = (httpx2.AsyncClient if connect.is_async else httpx2.Client)()
-    try:
-        assert connect(fresh_server, http_client=http_client).me().organization_id
-    finally:
-        connect.run(http_client.aclose() if connect.is_async else http_client.close())
 
 
 BLOCKED = """
@@ -150,24 +139,6 @@ def test_uvloop(fresh_server: MockServer) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert len(runner.run(main())) == 20
-
-
-def test_loguru(monkeypatch: pytest.MonkeyPatch) -> None:
-    """loguru's traceback with values of variables shows no key."""
-    from loguru import logger
-
-    monkeypatch.setenv("FIRSTHAND_API_KEY", KEY)
-
-    buffer = io.StringIO()
-    handler = logger.add(buffer, diagnose=True, backtrace=True)
-    try:
-        with FirstHandClient(base_url="http://127.0.0.1:9", max_retries=0) as client:
-            client.me()
-    except FirstHandError:
-        logger.exception("failed")
-    logger.remove(handler)
-    assert "Connection refused" in buffer.getvalue()
-    assert KEY not in buffer.getvalue()
 
 
 OTEL_HTTPX = """

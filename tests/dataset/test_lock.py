@@ -9,7 +9,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import FirstHandClient
-from firsthandapi.datasets._lock import NAME, FolderLock
+from firsthandapi.datasets._lock import NAME
 from firsthandapi.errors import (
     ConfigurationError,
 )
@@ -28,18 +28,6 @@ def test_a_lock_that_is_a_link_is_refused(client: FirstHandClient, tmp_path: Pat
     with pytest.raises(ConfigurationError):
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert not (tmp_path / "outside").exists()
-
-
-def test_one_writer_has_the_folder(tmp_path: Path) -> None:
-    """Until it gives it back; giving back what one has not does no harm."""
-    first, second = FolderLock(tmp_path), FolderLock(tmp_path)
-    assert first.acquire()
-    assert not second.acquire()
-    second.release()
-    assert not second.acquire()
-    first.release()
-    assert second.acquire()
-    second.release()
 
 
 def test_a_file_system_without_locks_is_told_of(
