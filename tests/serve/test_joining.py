@@ -352,6 +352,23 @@ def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> N
     assert "a.pdf: Ce type de fichier n’est pas accepté ici : PDF." in answer.text
 
 
+def test_a_job_speaks_the_language_of_the_reader(lab: Open) -> None:
+    """Where the buyer gave its texts; what is missing is in the first language, and says so."""
+    here = lab()
+    texts = {"fr": {"title": "Panneaux <b>", "description": "Photos de panneaux"}, "ar": 3}
+    job = here.buyer.jobs.create(**{**JOB, "metadata": {"texts": texts}, "worker_guidelines": "Stand close."})
+    path = here.service.site.links.path(here.service.world.state.jobs[job.id])
+    person = here.joined()
+    french = person.get(f"{path}?lang=fr").text
+    assert '<h1 dir="auto">Panneaux &lt;b&gt;</h1>' in french
+    assert '<p class="lead" dir="auto">Photos de panneaux</p>' in french
+    assert '<p class="lines" dir="auto" lang="en">Stand close.</p>' in french
+    assert "<bdi>Panneaux &lt;b&gt;</bdi>" in person.get("/me").text
+    assert '<bdi lang="en">Street signs</bdi>' in person.get("/me?lang=ar").text
+    assert '<h1 dir="auto" lang="en">Street signs</h1>' in person.get(path).text
+    assert '<h1 dir="auto">Street signs</h1>' in person.get(f"{path}?lang=en").text
+
+
 def test_the_logo_is_the_labs(lab: Open, tmp_path: Path) -> None:
     """It stands in the place of ours, and can run nothing."""
     (tmp_path / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")

@@ -8,12 +8,13 @@ import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import firsthandapi.server
 from firsthandapi.server.contract.text import Said
-from firsthandapi.server.pages.serve.speaking import Words, lookup
+from firsthandapi.server.pages.serve.speaking import Words, lookup, told
 
 SERVER = Path(firsthandapi.server.__file__).parent
 SERVE = SERVER / "pages/serve"
@@ -121,6 +122,23 @@ def test_pages_for_workers_say_nothing_in_english_alone() -> None:
     assert unsaid('<p title="Now">{{ _("Send") }}</p>') == ["Now"]
     with pytest.raises(AssertionError, match="cannot be translated"):
         [*texts(ast.parse('f"{a} files"', mode="eval").body, {})]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "language", "said"),
+    [
+        ({"texts": {"fr": {"title": " Panneaux "}}}, "fr", ("Panneaux", "fr")),
+        ({"texts": {"fr": {"title": " "}}}, "fr", ("Signs", "en")),
+        ({"texts": {"fr": {"title": 3}}}, "fr", ("Signs", "en")),
+        ({"texts": {"fr": "Panneaux"}}, "fr", ("Signs", "en")),
+        ({"texts": {"en": {"title": "Other"}}}, "en", ("Signs", "en")),
+        ({"texts": []}, "fr", ("Signs", "en")),
+        (None, "fr", ("Signs", "en")),
+    ],
+)
+def test_the_texts_of_a_job(metadata: Any, language: str, said: tuple[str, str]) -> None:
+    """Whatever the buyer wrote into the metadata: a text that is none falls back to the field itself."""
+    assert told({"title": "Signs", "metadata": metadata}, "title", language, "en") == said
 
 
 def test_there_are_catalogues_of_both_directions() -> None:

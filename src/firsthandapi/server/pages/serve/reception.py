@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from firsthandapi.server.rules.world import World
 from .access import Access, Role, Visitor
 from .consents import Consents
 from .links import Links
-from .speaking import Words, chosen, lookup
+from .speaking import Words, chosen, lookup, told
 from .study import Study
 
 HERE = Path(__file__).parent
@@ -224,11 +225,14 @@ class Reception(Face):
     def values(self, request: Request) -> dict[str, Any]:
         """The values for every template."""
         visitor, words = self.visitor(request), self.words(request)
+        first = "" if self.study is None else self.study.languages[0]
         return {
             **super().values(request),
             "_": words,
             "language": words.language,
             "direction": words.direction,
+            # Without a study, nobody says in which language jobs are.
+            "told": partial(told, language=words.language, first=first),
             **(
                 {}
                 if self.study is None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 from starlette.requests import Request
 
@@ -64,6 +65,25 @@ class Words:
         """A reason that was kept in English; as it is, if a person wrote it."""
         small = _SMALL.fullmatch(text)
         return self("Rejected before scoring: {size} is too small.", size=small[1]) if small else self(text)
+
+
+def told(fields: Mapping[str, Any], name: str, language: str, first: str) -> tuple[str, str]:
+    """A text of a job in a language, and the language that it is in.
+
+    The buyer writes others than the first into the job's metadata: `{"texts": {"fr": {"title": "Panneaux"}}}`.
+
+    Args:
+        fields: those of the job.
+        name: that of the field, such as `title`.
+        language: that of the page.
+        first: that of the fields themselves.
+    """
+    found: Any = fields.get("metadata")
+    for key in ("texts", language, name):
+        found = cast("Mapping[str, Any]", found).get(key) if isinstance(found, Mapping) else None
+    if language != first and isinstance(found, str) and found.strip():
+        return found.strip(), language
+    return fields[name] or "", first
 
 
 @cache
