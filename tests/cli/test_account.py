@@ -51,7 +51,8 @@ def test_transactions_and_audit_are_listed_and_filtered(cli: Cli, fresh_server: 
     assert "$1,000.00" in listed.out
     assert len(json.loads(cli("transactions", "--type", "deduction", "--json").out)) == 2
     assert len(json.loads(cli("transactions", "--limit", "1", "--json").out)) == 1
-    done = cli("audit", "--job-id", job.id)
+    done = cli("audit", job.id)
+    assert done == cli("audit", "--job-id", job.id)  # the older form
     assert done.out.count("job.created") == 1
     assert json.loads(cli("audit", "--event-type", "job.completed", "--json").out) == []
     # The set of types is open: a new one is the service's to know.
@@ -63,7 +64,8 @@ def test_purchase_prints_where_to_pay(cli: Cli) -> None:
     """It buys nothing by itself, and names what is sold when asked for anything else."""
     assert "http" in cli("purchase", "2500").out
     assert "checkout_url" in json.loads(cli("purchase", "1000", "--json").out)
-    assert json.loads(cli("balance", "--json").out)["balance_cents"] == 100_000
+    assert json.loads(cli("credits", "--json").out)["balance_cents"] == 100_000
+    assert cli("credits") == cli("balance")  # the older name
     wrong = cli("purchase", "3")
     assert wrong.code == 2
     assert "1000, 2500, 5000, 10000 or 25000" in wrong.err

@@ -39,6 +39,7 @@ def test_collect_again_buys_nothing(server: MockServer, tmp_path: Path) -> None:
     again = firsthandapi(server, tmp_path, *command[:-1]).err
     assert "3 files for $1.50, completed\n" in again
     assert "To cancel" not in again
+    assert "0 of 3 files" not in again
     assert sum((request.method, request.path) == ("POST", "/v1/jobs") for request in server.requests) == 1
 
 

@@ -55,7 +55,7 @@ def test_every_help_page_fits_80_columns(
     assert words == ("mock-server",) or not re.search(r"--\S*(secret|api-key|token|password)", page)
     assert not re.search(r"--[a-z-]*…", page)
     # A flag has no type, and a number in a range is N: their columns take the room of the texts.
-    assert not re.search(r"<bool>| range>|BOOLEAN|RANGE", page)
+    assert not re.search(r"<bool>| range>|BOOLEAN|RANGE|<=|>=", page)
     written = typer.main.get_command(app)
     for word in words:
         written = written.commands[word]  # type: ignore[attr-defined] # it is a group
@@ -67,6 +67,25 @@ def test_every_help_page_fits_80_columns(
         assert len(paragraph) <= 78 or not paragraph.startswith("Example:")
     if "Commands" not in page and words:
         assert "firsthandapi " + " ".join(words) in page.partition("Usage:")[2].partition("\n")[2]
+
+
+def test_a_range_is_words_of_the_help(cli: Cli) -> None:
+    """Once, also where the help is asked for twice."""
+    pages = [" ".join(cli("serve", "--help").out.split()) for _ in range(2)]
+    assert pages[0] == pages[1]
+    assert re.search(r"any free port\. 0 to .*65,535\.", pages[0])
+
+
+def test_a_key_of_another_service_is_not_sent(cli: Cli) -> None:
+    """It is refused here, by its prefix, and not shown."""
+    cli.set(FIRSTHAND_BASE_URL="http://127.0.0.1:9", FIRSTHAND_API_KEY="sk-5ecretPart")
+    ran = cli("whoami")
+    assert (ran.code, ran.out) == (2, "")
+    assert (
+        "FIRSTHAND_API_KEY is not a key of FirstHandAPI: it does not start with fh_live_ or fh_test_"
+        in ran.err
+    )
+    assert "5ecret" not in ran.err
 
 
 @pytest.mark.parametrize("words", [(), ("jobs",), ("jobs", "create")], ids=" ".join)

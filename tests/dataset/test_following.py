@@ -357,7 +357,7 @@ def test_bad_arguments_are_told_at_once(connect: Connect, shared_server: MockSer
     """Not when the walk begins."""
     with pytest.raises(InvalidArgumentError):
         connect(shared_server).jobs.follow("../me")
-    with pytest.raises(InvalidArgumentError):
+    with pytest.raises(InvalidArgumentError, match="0 or more, or None; 0 looks once"):
         connect(shared_server).jobs.follow(JOB_ID, timeout=-1)
 
 

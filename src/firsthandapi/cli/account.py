@@ -10,7 +10,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.enums import JobType, PurchaseTier, TransactionType
 
 from .choices import complete_amounts, complete_audit_types, only, words
-from .options import Limit, OfJob, cents
+from .options import Limit, OfJob, OfJobId, cents
 from .output import (
     Output,
     client,
@@ -144,13 +144,14 @@ def audit(
         ),
     ] = None,
     limit: Limit = 20,
+    of_job: OfJobId = None,
 ) -> Output:
     """List who did what, newest first.
 
     Example: firsthandapi audit --event-type api_key.created
     """
     return many(
-        api.audit_events.list(job_id=job_id, event_type=event_type, limit=min(limit, 100)),
+        api.audit_events.list(job_id=job_id or of_job, event_type=event_type, limit=min(limit, 100)),
         limit,
         ("id", "type", "date", "details"),
         lambda each: (

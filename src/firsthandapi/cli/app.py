@@ -111,18 +111,26 @@ def run() -> None:
 
 
 def _with_short_help(command: Any) -> Any:
-    """The command, with more room for the texts of its options: no type of a flag, and N for a number in a range."""
+    """The command, with more room for the texts of its options: no type of a flag, N for a number in a range, and the
+    range in the text."""
     parameters = command.get_params
 
     def shorter(context: Any) -> list[Any]:
         found: list[Any] = parameters(context)
         for each in found:
             kind = getattr(each, "type", None)  # where older versions of Typer have the bounds
-            ranged = any(
-                getattr(of, bound, None) is not None for of in (each, kind) for bound in ("min", "max")
+            low, high = (
+                next((got for of in (each, kind) if (got := getattr(of, bound, None)) is not None), None)
+                for bound in ("min", "max")
             )
+            ranged = low is not None or high is not None
             if each.metavar is None and (ranged or getattr(each, "is_flag", False)):
                 each.metavar = "N" if ranged else ""
+            if ranged and each.help and hasattr(each, "_get_number_range_help_str"):
+                # Typer's own, such as [0<=x<=65535], stands in the column of the types, and is broken across lines.
+                each._get_number_range_help_str = lambda: None
+                bounds = f"From {low:,}." if high is None else f"{low:,} to {high:,}."
+                each.help = each.help if bounds in each.help else f"{each.help} {bounds}"
         return found
 
     command.get_params = shorter

@@ -38,4 +38,6 @@ Urls = Annotated[
 ]
 MaxSpend = Annotated[int | None, cents("Refuse a job that costs more, in US cents.", min=0)]
 Concurrency = Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")]
-OfJob = Annotated[str | None, typer.Option("--job-id", help="Only this job, job_….")]
+OfJob = Annotated[str | None, typer.Argument(help="Only this job, job_….")]
+# Its older form, for scripts.
+OfJobId = Annotated[str | None, typer.Option("--job-id", hidden=True)]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast, get_typ
 import typer
 
 from firsthandapi._core.calls import counts
+from firsthandapi._core.calls.config import API_KEY_VARIABLE
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._visible import is_hidden, visible
 
@@ -41,6 +42,7 @@ _ODD = re.compile(r"[^\n -~]")
 _NARROWEST = 20
 
 
+_KEYS = ("fh_live_", "fh_test_")
 # What people read below a secret.
 SAVE_IT = "Save the secret now: it is not stored here and not shown again."
 # Exit code of what fails after a job was posted.
@@ -156,9 +158,17 @@ def command(
 
 
 def client() -> FirstHandClient:
-    """Create a client from the environment."""
-    from firsthandapi import FirstHandClient
+    """Create a client from the environment.
+    Raises ConfigurationError: the API key is missing, or is of another service, which must not get it.
+    """
+    from firsthandapi import ConfigurationError, FirstHandClient
 
+    key = os.environ.get(API_KEY_VARIABLE)
+    if key and not key.startswith(_KEYS):
+        raise ConfigurationError(
+            f"{API_KEY_VARIABLE} is not a key of FirstHandAPI: it does not start with {' or '.join(_KEYS)}; "
+            "copy the key again from your dashboard or server"
+        )
     return FirstHandClient()
 
 

@@ -178,7 +178,13 @@ class _Lines:
             if changed:
                 self._changes += 1
                 self._status = status
-            if first or changed or now.files_done == now.files_total or self._silent(_LINE_EVERY):
+            # Those of a finished job are counted next: "0 of 3 files" would be wrong of a complete folder.
+            counted = now.files_done > 0 or now.job is None or not now.job.is_terminal
+            if (
+                ((first or changed) and counted)
+                or now.files_done == now.files_total
+                or self._silent(_LINE_EVERY)
+            ):
                 self._print()
 
     def beat(self) -> None:

@@ -9,7 +9,7 @@ import typer
 from firsthandapi.types.enums import SubmissionStatus
 
 from .choices import only
-from .options import Limit, MinScore, OfJob, Since, Until, Urls
+from .options import Limit, MinScore, OfJob, OfJobId, Since, Until, Urls
 from .output import Output, command, many, moment, one, stars
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Read what workers submitted, of ev
 @command(app, "list")
 def list_submissions(
     api: FirstHandClient,
-    job_id: Annotated[str | None, typer.Argument(help="Only this job, job_….")] = None,
+    job_id: OfJob = None,
     status: Annotated[SubmissionStatus | None, only("status", SubmissionStatus)] = None,
     min_score: MinScore = None,
     start_date: Since = None,
@@ -79,13 +79,18 @@ def get(
 
 @command(app)
 def summary(
-    api: FirstHandClient, job_id: OfJob = None, start_date: Since = None, end_date: Until = None
+    api: FirstHandClient,
+    job_id: OfJob = None,
+    start_date: Since = None,
+    end_date: Until = None,
+    of_job: OfJobId = None,
 ) -> Output:
     """Count submissions by status, with the average rating.
 
-    Example: firsthandapi submissions summary --job-id job_01JD…
+    Example: firsthandapi submissions summary job_01JD…
     """
-    return one(api.submissions.summary(job_id=job_id, start_date=start_date, end_date=end_date), _figures)
+    found = api.submissions.summary(job_id=job_id or of_job, start_date=start_date, end_date=end_date)
+    return one(found, _figures)
 
 
 def _figures(figures: SubmissionSummary) -> tuple[tuple[str, object], ...]:

@@ -210,7 +210,11 @@ def check_whole_timeout(value: float | None) -> float | None:
     """
     value = as_int(value)
     is_zero = isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
-    return value if is_zero else check_timeout(value)
+    try:
+        return value if is_zero else check_timeout(value)
+    except InvalidArgumentError:
+        text = "timeout must be a number of seconds, 0 or more, or None; 0 looks once"
+        raise InvalidArgumentError(text, field="timeout") from None
 
 
 def check_header(name: str, value: str, field: str) -> tuple[str, str]:

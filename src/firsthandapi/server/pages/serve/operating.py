@@ -178,7 +178,7 @@ class Operating:
         except ValueError as error:
             raise PageError(400, f"The token could not be created: {error}.") from None
         link = f"{self._reception.url}/sign-in#{secret}"
-        return self._show(request, (f"The token of {token.name}, a {role}", secret, link))
+        return self._show(request, (f"The token of {token.name} ({role})", secret, link))
 
     def _revoke_token(self, request: Request, _fields: dict[str, str]) -> str:
         now = self._world.clock.now()

@@ -135,7 +135,9 @@ class Reception(Face):
             return Visitor(role, None, "you")
         if visitor is None:
             raise SignInNeeded
-        words = f"This page is for a {role}, and you signed in as a {visitor.role}: ask for a {role} token."
+        words = (
+            f"This page is for {role}s, and you signed in as a {visitor.role}: ask for a token for {role}s."
+        )
         raise PageError(403, words, "Not yours")
 
     def granted(self, worker: str) -> dict[str, str]:
