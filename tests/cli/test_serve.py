@@ -31,6 +31,8 @@ def test_what_serve_refuses(cli: Cli, tmp_path: Path, monkeypatch: pytest.Monkey
     assert (public.code, "not served beyond this machine" in public.err) == (2, True)
     scored = cli("serve", str(tmp_path / "two"), "--scorer", "best")
     assert (scored.code, "scorer best is not installed" in scored.err) == (2, True)
+    elsewhere = cli("serve", str(tmp_path / "two"), "--lan", "--host", "192.168.255.254")
+    assert (elsewhere.code, "could not use --host 192.168.255.254" in elsewhere.err) == (2, True)
     (tmp_path / "study.yaml").write_text("nam: Street signs")
     study = cli("serve", str(tmp_path / "two"), "--study", str(tmp_path / "study.yaml"))
     assert (study.code, "nam is not a known key; did you mean name?" in study.err) == (2, True)

@@ -30,6 +30,10 @@ def test_a_job_is_posted_once_from_the_credits(service: Service, visit: Callable
     (job,) = service.world.state.organizations[0].accounts["live"].jobs
     assert (job.files_needed, job.price, job.escrow.held) == (3, 50, 150)
     assert operator.get(first.headers["location"]).status_code == 200
+    (event,) = (each for each in job.account.audit if each.event_type == "job.created")
+    assert event.actor.startswith("tok_")
+    changed = operator.send(PAGE, PAGE, **{**fields, "title": "Shop signs"})  # after a step back
+    assert changed.headers["location"] != first.headers["location"]
     assert visit("reviewer").get(PAGE).status_code == 403
 
 

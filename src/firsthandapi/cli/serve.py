@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,10 +164,11 @@ def serve(
             on_request=None if lines is None else lines.add,
         )
     except OSError as error:
-        where = f"--port {port}" if error.filename is None else error.filename
-        advice = (
-            "pass another one, or 0 to use any free port" if error.filename is None else "use another DIR"
-        )
+        where, advice = f"--port {port}", "pass another one, or 0 to use any free port"
+        if error.filename is not None:
+            where, advice = error.filename, "use another DIR"
+        elif error.errno == errno.EADDRNOTAVAIL:
+            where, advice = f"--host {host}", "pass an address of this machine"
         raise ConfigurationError(f"could not use {where}: {error.strerror or error}; {advice}") from None
     with stoppable(), started as service:
         service.access.note("server.started", service.clock.now(), "command line", version=__version__)
@@ -252,6 +254,7 @@ def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> 
     role = "reviewer" if is_open else "worker"
     typer.echo("\nA token is for one person. For another person, or to replace a lost one:\n")
     typer.echo(f"  firsthandapi server tokens create {folder} --role {role}\n")
+    typer.echo(f"Post a job in a browser: {url}/console/jobs/new")
     typer.echo(f"Jobs and their links, people, webhooks, ledger: {url}/console")
     typer.echo(
         "\nThere is no TLS: whoever is in this network can read tokens and files, so use one that you trust. Phones "

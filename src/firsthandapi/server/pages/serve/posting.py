@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 from typing import Any
 
@@ -62,7 +64,9 @@ class Posting:
 
     def _post(self, request: Request, fields: dict[str, str]) -> Response | str:
         world, at = self._world, self._world.clock.now()
-        slot = "console", "POST", PATH, fields.get("once", "")[:64]
+        # What was changed after a step back is another job.
+        digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode("utf-8", "replace")).hexdigest()
+        slot = "console", "POST", PATH, digest
         with world.lock:
             done = world.state.replies.get(slot, at)  # the form was sent twice
             if done is not None:
@@ -73,7 +77,7 @@ class Posting:
                 deadline = body.pop("deadline")
                 until = None if deadline is None else parse_iso(deadline)
                 buy = f"{self._reception.url}/purchase/{account.organization.id}"
-                job = world.jobs.create(account, body, until, "console", at, buy)
+                job = world.jobs.create(account, body, until, self._reception.who(request), at, buy)
             except ApiError as error:
                 found: Any = error.details if isinstance(error.details, list) else []
                 faults = {str(each["field"]).partition(".")[0]: str(each["message"]) for each in found}
