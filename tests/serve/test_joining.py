@@ -140,6 +140,11 @@ def test_a_form_that_is_sent_again_makes_nobody_twice(lab: Open) -> None:
     assert "You have sent nothing yet." in phone.get("/me").text
     assert other.send("/join", "/sign-in", **form).status_code == 403
     assert len(here.records()) == 1
+    assert phone.send("/me/delete", "/me").status_code == 303
+    for _ in range(2):  # whoever has left comes back as somebody new, and once
+        assert phone.send("/join", **form).headers["location"] == "/me"
+        del names["firsthand_session"]
+    assert len(here.records()) == 2
 
 
 def test_a_full_study_takes_nobody_else(lab: Open) -> None:
@@ -204,19 +209,24 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
 
 
 def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> None:
-    """Approved files are withdrawn, those that wait rejected, nothing new is taken; the pay stands, and a new consent
-    is a new record."""
+    """Approved files are withdrawn, those that wait rejected unrated, nothing new is taken; the pay stands, and a new
+    consent is a new record."""
     here = lab()
     job = here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id]
     link, world = here.service.site.links.path(job), here.service.world
     person = here.joined()
-    for stars in (5, None):
+    for number, stars in enumerate((5, 2, None)):
         assert here.upload(person, link).status_code == 303
         if stars:
             with world.lock:
-                world.jobs.score(job.submissions[0], world.clock.now(), Verdict([stars]))
+                world.jobs.score(job.submissions[number], world.clock.now(), Verdict([stars]))
     assert person.send("/me/withdraw", "/me").headers["location"] == "/me"
-    assert [each.status for each in job.submissions] == ["approved", "rejected"]
+    assert [(each.status, each.rating) for each in job.submissions] == [
+        ("approved", 5),
+        ("rejected", 2),
+        ("rejected", None),
+    ]
+    assert (job.rejections, job.free_slots) == (0, 2)
     assert [*here.buyer.files.list(job_id=job.id)] == []
     page = person.get("/me").text
     assert "$0.50" in page

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS notices (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL)
 _CURRENT = """
 SELECT consent_id, license FROM consents WHERE worker_id = ? AND notice_version = ? AND withdrawn_at IS NULL
 """
+_LEFT = "SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NOT NULL"
 _COUNT = "SELECT count(DISTINCT worker_id) FROM consents WHERE withdrawn_at IS NULL"
 
 
@@ -117,11 +118,14 @@ class Consents:
             return None if found is None else begin_session(rows, worker, at, JOINED_SECONDS)
 
     def _joined(self, joining: str) -> str:
-        """The id of whoever joins by an act."""
-        digest = hmac.digest(
-            self._access.secret("joining"), joining.encode("utf-8", "replace"), hashlib.sha256
-        )
-        return id_of("wkr_", int.from_bytes(digest[:16]))
+        """The id of whoever joins by an act: of somebody new, if the act is repeated after they left."""
+        secret = self._access.secret("joining")
+        while True:
+            digest = hmac.digest(secret, joining.encode("utf-8", "replace"), hashlib.sha256)
+            worker = id_of("wkr_", int.from_bytes(digest[:16]))
+            if not self._access.look(_LEFT, worker):
+                return worker
+            joining += "\n"
 
     def withdraw(self, worker: str, at: float) -> None:
         """Record that somebody withdraws all that they agreed to."""

@@ -16,7 +16,6 @@ from firsthandapi.server.contract.text import said
 from firsthandapi.server.http.browsers import HEADERS, MEDIA_HEADERS
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
-from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
 
 from .consents import JOINED_SECONDS, Consents, FullError
@@ -250,9 +249,7 @@ class Joining:
         self._consents.withdraw(worker, at)
         with self._world.lock:
             for submission in sent_by(self._eraser.state, worker):
-                if submission.status == "pending_score":
-                    stars = [1] * len(submission.files)
-                    self._world.jobs.score(submission, at, Verdict(stars, _WITHDRAWN))
+                self._world.jobs.give_up(submission, at, _WITHDRAWN, worker)
                 for file in submission.files:
                     if file.approved and not file.withdrawn:
                         self._world.jobs.withdraw(file, at)
