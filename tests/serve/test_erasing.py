@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -232,7 +233,7 @@ def test_one_file_is_erased(house: Open) -> None:
     assert serving.erase(here.folder, here.service.access, file_id)
     assert len(before - {*here.folder.rglob("blob_*")}) == 1
     page = person.get("/me").text
-    assert ">Erased</a>" in page
+    assert "<bdi>Erased</bdi>" in page
     assert FILENAME in page
     with here.service.world.lock:
         submission = here.service.world.state.submissions.values()
@@ -366,6 +367,30 @@ def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
     with here.service.world.lock:
         sent = traces.sent_by(here.service.world.state, worker)  # type: ignore[arg-type]
         assert [file.is_erased for each in sent for file in each.files] == [False, True, False, False]
+
+
+def test_a_file_that_was_refused_beside_an_approved_one_is_rejected(house: Open) -> None:
+    """On the person's own page, in what they take along, and when the time of rejected files is over."""
+    here = house()
+    person, worker = here.joins(NAME)
+    job = here.buyer.jobs.create(**JOB, files_per_submission=2)
+    world = here.service.world
+    link = here.service.site.links.path(world.state.jobs[job.id])
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', person.get(link).text))
+    shots = [("file", (f"{each}.jpg", make("image/jpeg", each).content, "image/jpeg")) for each in "ab"]
+    assert person.http.post(link, data=hidden, files=shots).status_code == 303
+    with world.lock:
+        (waiting,) = world.state.waiting()
+        world.jobs.score(waiting, world.clock.now(), Verdict([5, 1]))
+    page = person.get("/me").text
+    assert re.findall(r'id="file_\w+" data-status="(\w+)"', page) == ["approved", "rejected"]
+    known = json.loads(ZipFile(io.BytesIO(person.get("/me/data.zip").content)).read("data.json"))
+    assert [(each["status"], each["stars"]) for each in known["files"]] == [("approved", 5), ("rejected", 1)]
+    here.time = 31 * DAY
+    here.service.eraser.run()
+    with world.lock:
+        sent = traces.sent_by(world.state, worker)  # type: ignore[arg-type]
+        assert [file.is_erased for each in sent for file in each.files] == [False, True]
 
 
 def test_a_person_takes_their_data_along(house: Open, cli: Cli, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ Query = Callable[..., list[Any]]
 
 _REJECTED = """
 SELECT files.id FROM submissions JOIN files ON files.submission = submissions.id
-WHERE submissions.status = 'rejected' AND coalesce(submissions.scored_at, submissions.submitted_at) <= ?
+WHERE (submissions.status = 'rejected' OR submissions.status = 'approved' AND NOT files.approved)
+    AND coalesce(submissions.scored_at, submissions.submitted_at) <= ?
     AND json_extract(files.source, '$.sha256') <> ''
     AND NOT EXISTS (SELECT 1 FROM appeals WHERE appeals.submission = submissions.id AND answered_at IS NULL)
 """

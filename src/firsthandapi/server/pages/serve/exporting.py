@@ -100,7 +100,11 @@ class Export:
             "job": asked.get("title") or asked["description"],
             "submitted_at": iso(submitted_at),
             "location": None if location is None else json.loads(location)[:2],
-            "status": "withdrawn" if withdrawn else status,
+            "status": "withdrawn"
+            if withdrawn
+            else "rejected"
+            if status == "approved" and not approved
+            else status,
             "stars": rating,
             "reason": None if reasoning is None else _text(reasoning),
             "scored_at": None if scored_at is None else iso(scored_at),
