@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
 
 from firsthandapi import FirstHandClient
 from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.pages.serve import backup as copying
 from firsthandapi.server.pages.serve.backup import back_up
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
@@ -143,6 +145,16 @@ def test_what_cannot_be_backed_up_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is damaged"):
         back_up(data, tmp_path / "copy", nothing)
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_full_disk_is_that_of_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the server is not blamed for it."""
+    Service(tmp_path / "data").start().stop()
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    monkeypatch.setattr(copying, "check_pages", Mock(side_effect=full))
+    with pytest.raises(ConfigurationError, match=r"could not write the backup: .*; free some space"):
+        back_up(tmp_path / "data", tmp_path / "copy", nothing)
 
 
 def test_files_in_a_bucket_stay_there(tmp_path: Path) -> None:

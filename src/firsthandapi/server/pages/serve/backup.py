@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from errno import ENOSPC
 from pathlib import Path
 
 from firsthandapi._core.calls.counts import count_of
@@ -149,6 +151,9 @@ def _snapshot(path: Path, target: Path) -> None:
         with target.open("r+b") as file:
             replacing.flush(file.fileno())
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            # The copy's disk: from the other one is only read.
+            raise OSError(ENOSPC, os.strerror(ENOSPC)) from error
         raise explained(path, error) from None
 
 
