@@ -46,6 +46,7 @@ WHERE account NOT IN (SELECT id FROM accounts WHERE environment = 'test')
 OR (event_type LIKE 'api_key.%' AND actor NOT IN (SELECT keys.id FROM keys JOIN accounts ON accounts.id = account
     WHERE environment = 'live'))
 """
+_END = 1 << 62  # a position after all others
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 # The rows that a query finds.
@@ -186,9 +187,10 @@ def _where(kind: str, who: str, ids: list[str], before: int) -> tuple[str, list[
 
 def _positions(before: str | None) -> tuple[int, int]:
     if before is None:
-        return 1 << 62, 1 << 62
+        return _END, _END
     own, _, audit = before.partition("-")
-    if not (f"{own}{audit}".isascii() and own.isdecimal() and audit.isdecimal() and len(before) < 40):
+    is_number = f"{own}{audit}".isascii() and own.isdecimal() and audit.isdecimal() and len(before) < 40
+    if not is_number or max(int(own), int(audit)) > _END:
         raise ValueError("before must be as a page of the log has it")
     return int(own), int(audit)
 
