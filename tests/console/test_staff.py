@@ -93,6 +93,7 @@ def test_every_page_fits_and_is_accessible(
         page.get_by_text("Save it now").wait_for()
         look_at(page, "serve-token", width, scheme)
         for name, path in (
+            ("post", "/console/jobs/new"),
             ("link", f"/console/jobs/{job.id}/link"),
             ("job", f"/console/jobs/{job.id}"),
             ("ledger", "/console/ledger"),
