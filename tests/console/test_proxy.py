@@ -30,7 +30,7 @@ CADDY = shutil.which("caddy")
 if shutil.which("openssl") is None:
     pytest.skip("openssl, which makes the certificate, is not installed", allow_module_level=True)
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "own-server.md"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "operating.md"
 HOST = "photos.example.org"
 JOB: dict[str, Any] = {
     "title": "Street signs",

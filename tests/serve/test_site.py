@@ -260,8 +260,8 @@ def test_no_proxy_in_front_of_a_server_for_this_machine(
         local = Visitor(service, headers={header: "203.0.113.7"})
         assert local.get("/sign-in").status_code == 403
         local.http.close()
-    guide = Path(__file__).resolve().parents[2].joinpath("docs", "guides", "own-server.md")
-    assert "without it the server refuses" in " ".join(guide.read_text(encoding="utf-8").split())
+    guide = Path(__file__).resolve().parents[2].joinpath("docs", "guides", "operating.md")
+    assert "Without it the server refuses" in " ".join(guide.read_text(encoding="utf-8").split())
 
 
 def test_a_page_that_fails_says_so(

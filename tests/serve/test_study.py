@@ -13,7 +13,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.pages.serve.study import read_study
 
-GUIDE = Path(__file__).parents[2] / "docs/guides/own-server.md"
+GUIDE = Path(__file__).parents[2] / "docs/guides/studies.md"
 STUDY: dict[str, Any] = {
     "name": "Street signs of Lagos",
     "organizer": "Example Lab",
@@ -55,7 +55,9 @@ def test_a_study_is_read_with_the_texts_beside_it(tmp_path: Path) -> None:
 def test_the_study_of_the_guide_is_one(tmp_path: Path) -> None:
     """What the guide shows can be served."""
     path = write(tmp_path)
-    found = re.search(r"```yaml\n(name: .*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(
+        r"```yaml title=\"study.yaml\"\n(name: .*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL
+    )
     assert found is not None
     path.write_text(found[1], encoding="utf-8")
     assert read_study(path).max_workers == 300

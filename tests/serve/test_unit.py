@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "own-server.md"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "operating.md"
 ANALYZE = shutil.which("systemd-analyze")
 if ANALYZE is None:
     pytest.skip("systemd-analyze is not installed", allow_module_level=True)
