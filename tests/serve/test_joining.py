@@ -330,7 +330,8 @@ def test_a_link_of_another_site_makes_no_second_person(lab: Open) -> None:
 
 
 def test_the_language_is_the_one_that_was_asked_for_last(lab: Open) -> None:
-    """`lang` wins over the cookie that it sets, that over what the browser accepts, and that over the first."""
+    """`lang` wins over the cookie that it sets, that over what the browser accepts, and that over the first;
+    a page that leads to where people join keeps it."""
     here = lab()
     french = here.browser(**{"accept-language": "de, fr-CA;q=0.8, en;q=0.3"})
     assert '<html lang="fr" dir="ltr">' in french.get("/join").text
@@ -340,6 +341,9 @@ def test_the_language_is_the_one_that_was_asked_for_last(lab: Open) -> None:
     assert 'lang="en" dir="ltr">You agree' in page.text, "the notice is not in Arabic"
     assert "accept-language" in page.headers["vary"]
     assert '<html lang="en" dir="ltr">' in here.browser(**{"accept-language": "de"}).get("/join?lang=xx").text
+    led = here.browser()
+    assert led.get("/me?lang=ar").headers["location"] == "/join"
+    assert '<html lang="ar" dir="rtl">' in led.get("/join").text
 
 
 def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> None:

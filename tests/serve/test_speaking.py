@@ -146,7 +146,8 @@ def test_there_are_catalogues_of_both_directions() -> None:
     assert {"ar", "fr"} <= {path.stem for path in CATALOGUES}
     assert (Words("ar").direction, Words("fr-CA").direction) == ("rtl", "ltr")
     assert (Words("fr-CA")("Send"), Words("en")("Send"), Words("xx")("Send")) == ("Envoyer", "Send", "Send")
-    assert Words("../fr")("Send") == "Send"
+    assert Words("pt-PT")("Send") == Words("pt")("Send") == Words("pt-BR")("Send") != "Send"
+    assert Words("f")("Send") == Words("../fr")("Send") == "Send"
 
 
 @pytest.mark.parametrize(

@@ -268,9 +268,14 @@ class Reception(Face):
         self.set_cookie(response, self.cookies[1], self.browser(request), BROWSER_SECONDS)
         if self.study is not None:
             response.headers["vary"] = "accept-language, cookie"
-            language = lookup(request.query_params.get("lang", ""), self.study.languages)
-            if language is not None:
-                self.set_cookie(response, self._language_cookie, language, BROWSER_SECONDS)
+        return self._in_language(request, response)
+
+    def _in_language(self, request: Request, response: Response) -> Response:
+        """A response after which the browser's pages are in the language that the address asks for."""
+        wanted = request.query_params.get("lang", "")
+        language = None if self.study is None else lookup(wanted, self.study.languages)
+        if language is not None:
+            self.set_cookie(response, self._language_cookie, language, BROWSER_SECONDS)
         return response
 
     def go(self, where: str) -> Response:
@@ -295,7 +300,8 @@ class Reception(Face):
         if onward is not None:
             return onward
         home = where == JOIN and (request.method == "POST" or request.scope["path"] == ME)
-        return self.go(where if home else f"{where}?next={quote(_target(request), safe='/')}")
+        target = where if home else f"{where}?next={quote(_target(request), safe='/')}"
+        return self._in_language(request, self.go(target))
 
 
 def worker_id(visitor: Visitor) -> str:

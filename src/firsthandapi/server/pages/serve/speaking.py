@@ -24,6 +24,7 @@ _NAMES = {
     "fr": "Français",
     "hi": "हिन्दी",
     "id": "Bahasa Indonesia",
+    "pt": "Português",
     "pt-br": "Português (Brasil)",
     "ru": "Русский",
     "sw": "Kiswahili",
@@ -105,10 +106,13 @@ def direction(language: str) -> str:
 
 @cache
 def _catalogue(language: str) -> Mapping[str, str]:
-    """The catalogue of a language, or of the same with fewer parts: that of `fr` for `fr-CA`."""
+    """The catalogue of a language, or of the same with fewer parts, or more: `fr` for `fr-CA`, `pt-BR` for `pt`."""
     while language:
         # The name is matched against what is there, and becomes part of no path.
-        found = next((each for each in _FOLDER.glob("*.json") if each.stem.lower() == language), None)
+        fitting = [
+            each for each in _FOLDER.glob("*.json") if f"{each.stem}-".lower().startswith(f"{language}-")
+        ]
+        found = min(fitting, key=lambda each: len(each.stem), default=None)
         if found is not None:
             words: dict[str, str] = json.loads(found.read_text(encoding="utf-8"))
             return words

@@ -131,11 +131,12 @@ def read_study(path: Path) -> Study:
         study = Study.model_validate(fields)
     except ValidationError as error:
         raise ConfigurationError(f"{path}: {'; '.join(_faults(error))}") from None
-    for where, names in (
-        ("languages", [each.lower() for each in study.languages]),
-        ("consent.purposes", study.consent.purposes),
-        ("consent.assurances", study.consent.assurances),
-    ):
+    lists: dict[str, list[str]] = {
+        "languages": [each.lower() for each in study.languages],
+        "consent.purposes": study.consent.purposes,
+        "consent.assurances": [*study.consent.assurances],
+    }
+    for where, names in lists.items():
         if repeated := [each for each in names if names.count(each) > 1]:
             raise ConfigurationError(f"{path}: {where} names {repeated[0]} twice; remove one of the two")
     texts: dict[str, str] = {}

@@ -132,6 +132,7 @@ function draw() {
 const PIECE = 4 << 20;
 const LOST = [0, 408, 423, 502, 503, 504];
 const LATER = 60000;
+const SILENCE = 60000; // no byte for so long: the network has died without a word, which a browser may notice in a quarter of an hour
 let sending = null; // what is on its way: its id, and its request
 let later = null;
 
@@ -142,13 +143,25 @@ function ask(method, path, headers, body, sent = 0, total = 1) {
     request.open(method, path);
     for (const [name, value] of Object.entries({ "tus-resumable": "1.0.0", ...headers })) request.setRequestHeader(name, value);
     request.responseType = "json";
-    request.upload.addEventListener("progress", (event) => progress((sent + event.loaded) / total));
-    request.addEventListener("loadend", () => resolve({
-      status: request.status,
-      words: request.response?.words,
-      at: request.getResponseHeader("upload-offset"),
-      path: request.getResponseHeader("location"),
-    }));
+    let silent;
+    const heard = () => {
+      clearTimeout(silent);
+      silent = setTimeout(() => request.abort(), SILENCE);
+    };
+    request.upload.addEventListener("progress", (event) => {
+      heard();
+      progress((sent + event.loaded) / total);
+    });
+    request.addEventListener("loadend", () => {
+      clearTimeout(silent);
+      resolve({
+        status: request.status,
+        words: request.response?.words,
+        at: request.getResponseHeader("upload-offset"),
+        path: request.getResponseHeader("location"),
+      });
+    });
+    heard();
     sending.request = request;
     request.send(body);
   });
