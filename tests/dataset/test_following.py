@@ -24,6 +24,7 @@ from firsthandapi.errors import (
     DownloadError,
     IncompleteJobError,
     InvalidArgumentError,
+    NotFoundError,
     PaginationError,
     RateLimitError,
     WaitTimeoutError,
@@ -656,3 +657,10 @@ def test_an_async_walk_that_is_closed_early_ends() -> None:
                     await anext(files)
 
     asyncio.run(main())
+
+
+def test_a_job_that_does_not_exist_has_no_note(connect: Connect, shared_server: MockServer) -> None:
+    """There is nothing to continue."""
+    with pytest.raises(NotFoundError) as caught:
+        list(connect(shared_server).jobs.follow("job_01JPDOESNOTEXIST"))
+    assert not getattr(caught.value, "__notes__", [])

@@ -324,6 +324,15 @@ def test_a_429_holds_a_window_that_has_some_left(key: Key) -> None:
     assert key.take() == Wait(60, for_reset=True)
 
 
+def test_a_long_pause_after_the_window_is_for_one_request(key: Key) -> None:
+    """Where the reset has passed, a `Retry-After` of more than a minute says nothing of the key."""
+    first, second = key.permits(2)
+    key.answer(first, 0, reset=-5, status=429, retry_after="300")
+    assert isinstance(key.take(), Permit)
+    key.answer(second, 0, reset=5, status=429, retry_after="300")
+    assert key.take() == Wait(300, for_reset=True)
+
+
 def test_after_a_429_few_are_under_way(key: Key) -> None:
     """Others spend the window too, so no more than eight go out before a response says what is left."""
     (probe,) = key.permits(1)
