@@ -101,15 +101,14 @@ def aria2c(setting: Setting) -> Run:
         return timed(["aria2c", *options, "-d", str(setting.directory), "-i", listed.name])
 
 
-def python_tool(python: str, script: str, tree: Path = HERE.parent) -> Tool:
+def python_tool(python: str, script: str, *more: str, tree: Path = HERE.parent) -> Tool:
     def run(setting: Setting) -> Run:
-        given: list[str] = []
+        given = [*more]
         environment = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
         environment["PYTHONPATH"] = str(tree / "src")
         if setting.certificate:
             environment["SSL_CERT_FILE"] = str(setting.certificate)
-            if script != "download_hub.py":
-                given += ["--verify", str(setting.certificate)]
+            given += ["--verify", str(setting.certificate)]
         done = subprocess.run(
             [python, str(tree / "benchmarks" / script), *given],
             input=setting.lines,
@@ -304,14 +303,14 @@ def main() -> None:
         "floor": python_tool(sys.executable, "download_floor.py"),
     }
     if options.before is not None:
-        tools["before"] = python_tool(sys.executable, "download_ours.py", options.before.resolve())
+        tools["before"] = python_tool(sys.executable, "download_ours.py", tree=options.before.resolve())
     for name, tool in (("curl", curl), ("aria2c", aria2c)):
         if shutil.which(name):
             tools[name] = tool
         else:
             print(f"{name} is not installed: left out")
     if has_hub(options.hub):
-        tools["huggingface_hub"] = python_tool(options.hub, "download_hub.py")
+        tools["huggingface_hub"] = python_tool(options.hub, "download_floor.py", "--hub")
     else:
         print("huggingface_hub is not installed: left out")
     if options.tools:
