@@ -32,7 +32,7 @@ from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.model import Attempt
+from firsthandapi.server.state.model import DeliveryAttempt
 from firsthandapi.testing import make
 from firsthandapi.testing._workers import SandboxWorkers
 from firsthandapi.webhooks import unwrap, verify_signature
@@ -463,7 +463,7 @@ def test_webhooks_of_a_public_server(tmp_path: Path) -> None:
         key = service.first.live
         service.access.create("worker", "Ana", 0)
 
-    def after(attempts: int, seconds: float, *, private_webhooks: bool) -> Attempt:
+    def after(attempts: int, seconds: float, *, private_webhooks: bool) -> DeliveryAttempt:
         """The last attempt, once there are so many."""
         now[0] += seconds
         with Service(
@@ -477,7 +477,7 @@ def test_webhooks_of_a_public_server(tmp_path: Path) -> None:
                     secrets.append(client.webhooks.create(url=hooks, events=["job.cancelled"]).secret or "")
                     client.jobs.cancel(client.jobs.create(**JOB).id)
 
-            def made() -> tuple[Attempt, ...] | None:
+            def made() -> tuple[DeliveryAttempt, ...] | None:
                 service.clock.run_due()
                 with service.world.lock:
                     (delivery,) = service.world.state.deliveries
