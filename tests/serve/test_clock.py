@@ -24,12 +24,19 @@ def test_what_is_due_happens_in_order_and_late_is_now() -> None:
 
 
 def test_time_never_goes_back() -> None:
-    """A machine's clock that is set back stands still here."""
-    time = [1000.0]
-    clock = RealClock(lambda: time[0])
+    """Where the machine's is set back, it goes on at half its speed until they agree."""
+    time, ticks = [1000.0], [0.0]
+    clock = RealClock(lambda: time[0], lambda: ticks[0])
     assert clock.now() == 1000
     time[0] = 900.0
     assert clock.now() == 1000
+    for _ in range(10):  # however often somebody asks
+        time[0], ticks[0] = time[0] + 0.0005, ticks[0] + 0.0005
+        clock.now()
+    time[0], ticks[0] = 950.0, 50.0
+    assert clock.now() == 1025
+    time[0], ticks[0] = 1101.0, 201.0
+    assert clock.now() == 1101
 
 
 def test_a_failure_does_not_stop_the_clock() -> None:

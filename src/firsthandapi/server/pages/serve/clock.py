@@ -19,13 +19,25 @@ _log = logging.getLogger("firsthandapi.serve")
 
 
 class RealClock:
-    """The machine's time, except that it never goes back; makes calls when their time has come."""
+    """The machine's time, except that it never goes back; makes calls when their time has come.
+
+    Where the machine's time is set back, such as after a start with a wrong one, this one goes on at half speed until
+    they agree again: what is due comes later, not after hours of standing still.
+
+    Args:
+        now: the machine's time.
+        ticks: seconds that nobody sets.
+    """
 
     speed = 1.0
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, now: Callable[[], float] = time.time, ticks: Callable[[], float] = time.monotonic
+    ) -> None:
         self._time = now
-        self._latest = 0.0
+        self._ticks = ticks
+        self._latest = self._looked = 0.0
+        self._looking = threading.Lock()
         self._due: list[tuple[float, int, Callback]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
@@ -34,8 +46,12 @@ class RealClock:
 
     def now(self) -> float:
         """The time in Unix seconds, to the millisecond."""
-        self._latest = max(self._latest, floor_ms(self._time()))
-        return self._latest
+        with self._looking:
+            at, ticks = self._time(), self._ticks()
+            if at < self._latest:
+                at = self._latest + (ticks - self._looked) / 2
+            self._latest, self._looked = at, ticks
+            return floor_ms(at)
 
     def at(self, when: float, callback: Callback) -> None:
         """Call `callback(when)` at the time `when`, from the clock's thread."""
