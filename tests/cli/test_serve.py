@@ -12,6 +12,7 @@ import pytest
 
 from cli.support import Cli
 from firsthandapi._host import lan
+from firsthandapi.server.pages.serve.consents import Consents
 from firsthandapi.server.pages.serve.service import Service
 from serve.test_study import write
 
@@ -79,7 +80,8 @@ def test_keys_go_to_a_terminal_or_into_a_file(
 def test_a_link_for_each_role_in_the_local_network(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_terminal: bool
 ) -> None:
-    """With a code for workers to scan, where it can be drawn. A terminal shows tokens, once."""
+    """With a code for workers to scan, where it can be drawn. A terminal shows tokens, once. People who agreed
+    to other words are counted."""
     monkeypatch.setattr("firsthandapi.cli.serve.wait_for_stop", lambda: None)
     monkeypatch.setattr(lan, "lan_addresses", lambda: ["127.0.0.2", "10.8.0.2"])
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
@@ -90,7 +92,9 @@ def test_a_link_for_each_role_in_the_local_network(
     assert "which --host chooses: 10.8.0.2" in shown.out
     assert ("▄▄▄▄▄" in shown.out, "/sign-in#fh_reviewer_" in shown.out) == (is_terminal, is_terminal)
     assert ("fh_" in shown.out, "first-keys.txt" in shown.out) == (is_terminal, not is_terminal)
+    monkeypatch.setattr(Consents, "of_other_words", lambda _: 3)
     again = cli("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
+    assert ("3 of the people who agreed" in again.err, "who agreed" in shown.err) == (True, False)
     assert re.search(r"Reviewer +http://127.0.0.2:\d+/sign-in\n", again.out)
     assert ("fh_" in again.out, "first-keys" in again.out) == (False, False)
     assert "firsthandapi server tokens create data --role reviewer" in again.out

@@ -198,6 +198,11 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     assert 'data-status="pending_score"' in stranger.get("/me").text
     world = here.service.world
     with world.lock:
+        world.jobs.score(job.submissions[0], world.clock.now(), Verdict([2]))
+    again = f"{link}?retry={job.submissions[0].id}"
+    assert f'href="{again}#send-heading"' in stranger.get("/me").text
+    assert here.upload(stranger, again).status_code == 303
+    with world.lock:
         world.jobs.score(job.submissions[0], world.clock.now(), Verdict([5], f"Sharp {EVIL}"))
     assert "Accepté" in stranger.get(f"{link}?lang=fr").text
     page = stranger.get("/me?lang=en").text
@@ -307,6 +312,20 @@ def test_a_new_version_asks_again(lab: Open, tmp_path: Path) -> None:
     assert person.send("/join", "/join", **BOXES).status_code == 303
     assert [each["notice_version"] for each in here.records()] == [2, 3]
     assert len({each["worker_id"] for each in here.records()}) == 1
+
+
+def test_other_words_under_the_same_version_are_counted(lab: Open) -> None:
+    """A text in one more language is no other; those who have withdrawn agree to none."""
+    with ExitStack() as running:
+        before = lab(running)
+        before.joined()
+        gone = before.joined()
+        assert gone.send("/me/withdraw", "/me").status_code == 303
+    for text, people in (("You agree to more.", 1), ("consent.en.md", 0)):
+        with ExitStack() as running:
+            now = lab(running, consent={**STUDY["consent"], "text": {"en": text, "ar": "More."}})
+            assert now.service.site.reception.consents is not None
+            assert now.service.site.reception.consents.of_other_words() == people
 
 
 def test_only_the_invited_join_a_closed_study(lab: Open) -> None:

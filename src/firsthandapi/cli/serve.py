@@ -178,6 +178,7 @@ def serve(
             _introduce_to_network(service, folder, others)
         else:
             _introduce(service, folder)
+        _compare_notice(service)
         sys.stdout.flush()
         wait_for_stop()
 
@@ -204,6 +205,16 @@ def _introduce(service: Service, folder: Path) -> None:
             err=True,
         )
     typer.echo("Press Ctrl-C to stop it.")
+
+
+def _compare_notice(service: Service) -> None:
+    consents = service.site.reception.consents
+    if consents is not None and (people := consents.of_other_words()):
+        typer.echo(
+            f"{people} of the people who agreed to this version of the notice read other words than it has now. To ask "
+            "them again, raise version of consent in the study.",
+            err=True,
+        )
 
 
 def _in_the_network(host: str, public_url: str | None) -> list[str]:

@@ -35,6 +35,9 @@ _CURRENT = """
 SELECT consent_id, license FROM consents WHERE worker_id = ? AND notice_version = ? AND withdrawn_at IS NULL
 """
 _LEFT = "SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NOT NULL"
+_WORDS = """
+SELECT DISTINCT worker_id, notice_sha256 FROM consents WHERE notice_version = ? AND withdrawn_at IS NULL
+"""
 _COUNT = "SELECT count(DISTINCT worker_id) FROM consents WHERE withdrawn_at IS NULL"
 
 
@@ -67,6 +70,12 @@ class Consents:
         sql = "SELECT count(*), count(withdrawn_at) FROM consents WHERE worker_id = ?"
         ((given, withdrawn),) = self._access.look(sql, worker)
         return bool(given) and given == withdrawn
+
+    def of_other_words(self) -> int:
+        """How many people have agreed to a notice of this version whose text is none of today's."""
+        given = self._access.look(_WORDS, self._study.consent.version)
+        today = {_digest(text) for text in self._study.consent.text.values()}
+        return len({worker for worker, digest in given if digest not in today})
 
     def is_full(self, worker: str | None) -> bool:
         """Whether nobody else may join; whoever has joined keeps their place."""
@@ -150,7 +159,7 @@ class Consents:
             raise FullError
         study = self._study
         text, shown = study.notice(language)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        digest = _digest(text)
         days = study.retention_days.rejected
         rows.execute("INSERT OR IGNORE INTO notices VALUES (?, ?)", (digest, text))
         rows.execute(
@@ -172,3 +181,7 @@ class Consents:
             ),
         )
         note(rows, "study.joined", at, worker, version=study.consent.version)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
