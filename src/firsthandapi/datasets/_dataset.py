@@ -831,7 +831,7 @@ class Dataset(Rows):
         ]
 
     def _open_again(self) -> None:
-        self.__dict__.update(Dataset._read(self._store).__dict__)
+        vars(self).update(vars(Dataset._read(self._store)))
 
     def _catch_up(self) -> None:
         now = {path: self._store.stamp(path) for path in self._stamps}
