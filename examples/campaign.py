@@ -11,7 +11,7 @@ orders the difference.
 from firsthandapi import Campaign, FirstHandClient, FirstHandError
 
 campaign = Campaign(
-    dest="signs",
+    dest="signs-by-kind",
     budget_cents=600,
     defaults={"accepted_formats": ["image/jpeg"], "price_per_file_cents": 50, "files_needed": 3},
     jobs={

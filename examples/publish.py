@@ -13,7 +13,7 @@ from firsthandapi import Campaign, Dataset, FirstHandClient, FirstHandError
 
 def campaign(files: int) -> Campaign:
     return Campaign(
-        dest="signs",
+        dest="signs-published",
         budget_cents=1_000,
         defaults={"accepted_formats": ["image/jpeg"], "price_per_file_cents": 10, "files_needed": files},
         jobs={
@@ -51,6 +51,6 @@ if __name__ == "__main__":
     second = dataset.write_lock()
     changes = Dataset.diff(first, second)
     print(f"version {first.number} became {second.number}: {len(changes.added)} files added")
-    dataset.split(train=0.5, test=0.5).copy_to("signs-split")
+    dataset.split(train=0.5, test=0.5).copy_to("signs-published-split")
     card = dataset.write_card(license="CC-BY-4.0", creator="Example Lab", data_use_cases="Recognizing signs")
     print(f"{card.croissant} describes it; only you can say: {', '.join(card.missing)}")

@@ -57,7 +57,7 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
     Args:
         dest: the folder, or the URL of one in a bucket (extra `remote`); a template. All workers must reach it.
         job: the arguments of `jobs.collect`, such as `description`, `files_needed`, and `max_spend_cents`; a template.
-            Not `dest`, `timeout`, `idempotency_key`, and `on_progress`, which are the task's own.
+            Not `dest`, `timeout`, `idempotency_key`, `on_progress`, and `progress`, which are the task's own.
         name: what the job is known by; a template. Runs that share a name share one job and its files; by default,
             each run posts a job of its own.
         conn_id: the connection whose password is the API key, and whose host, if any, is the address of the service;
@@ -182,7 +182,7 @@ def _check_names(job: dict[str, Any]) -> None:
     Raises:
         InvalidArgumentError: an argument is missing or not taken.
     """
-    own = ("self", "dest", "timeout", "idempotency_key", "on_progress")
+    own = ("self", "dest", "timeout", "idempotency_key", "on_progress", "progress")
     takes = {name: each for name, each in signature(Jobs.collect).parameters.items() if name not in own}
     for name in job:
         if name not in takes:

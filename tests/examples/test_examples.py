@@ -196,13 +196,24 @@ def test_collect_and_train_on_too_little(server: MockServer, tmp_path: Path) -> 
     assert "too few photos of one kind" in output
 
 
+def test_each_example_has_a_folder_of_its_own() -> None:
+    """So all run in one directory, one after the other: a folder belongs to one order."""
+    folders = [
+        folder
+        for path in EXAMPLES.glob("*.py")
+        for folder in re.findall(r'(?:dest=|collect\(\s*)"([^"]+)"', path.read_text(encoding="utf-8"))
+    ]
+    assert len(folders) >= 4
+    assert len(folders) == len({*folders})
+
+
 def test_campaign(server: MockServer, tmp_path: Path) -> None:
     """A plan, then a labeled folder; a re-run plans nothing and buys nothing; a larger one buys the difference."""
     script = str(EXAMPLES / "campaign.py")
     output = run(server, tmp_path, script)
     assert "$0.00 of $6.00 spent; $3.00 after this plan" in output
     assert "6 files in " in output
-    dataset = Dataset.open(tmp_path / "signs")
+    dataset = Dataset.open(tmp_path / "signs-by-kind")
     assert dataset.verify()
     assert sorted(str(record.label) for record in dataset) == ["stop"] * 3 + ["yield"] * 3
     assert "$3.00 of $6.00 spent; nothing to order" in run(server, tmp_path, script)
@@ -216,10 +227,10 @@ PUBLISHED = """
 import warnings
 warnings.simplefilter("ignore")
 import datasets, mlcroissant
-croissant = mlcroissant.Dataset(jsonld="signs/croissant.json")
+croissant = mlcroissant.Dataset(jsonld="signs-published/croissant.json")
 for table in croissant.metadata.record_sets:
     assert list(croissant.records(table.uuid)), table.uuid
-parts = datasets.load_dataset("imagefolder", data_dir="signs-split", cache_dir="cache")
+parts = datasets.load_dataset("imagefolder", data_dir="signs-published-split", cache_dir="cache")
 print(sum(len(rows) for rows in parts.values()), "pictures")
 """
 
@@ -229,7 +240,7 @@ def test_publish(server: MockServer, tmp_path: Path) -> None:
     left, and other libraries load them. Again, it buys nothing, and is the same version."""
     script = str(EXAMPLES / "publish.py")
     output = run(server, tmp_path, script)
-    dataset = Dataset.open(tmp_path / "signs")
+    dataset = Dataset.open(tmp_path / "signs-published")
     assert (len(dataset), len(dataset.excluded) > 0, dataset.verify().ok) == (12, True, True)
     assert all((record.ai_star_rating or 0) >= 4 for record in dataset)
     assert "excluded: " in output

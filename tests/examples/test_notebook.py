@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from firsthandapi._progress import AGENTS
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 
@@ -38,7 +40,11 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("notebook")
     done = folder / "done.ipynb"
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("FIRSTHAND_")},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("FIRSTHAND_") and name not in AGENTS
+        },
         "PYTHONPATH": str(ROOT / "src"),
         "IPYTHONDIR": str(folder / "ipython"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),

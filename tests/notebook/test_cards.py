@@ -201,12 +201,19 @@ def test_a_file_and_its_row_look_alike() -> None:
     """Annotations of a page's file are shown as those of a row."""
     fields = {"annotations": {"type": "image", "objects": [{"label": "tree"}, "STOP", None]}}
     page = cards.card(file(**fields, duration_seconds=float("nan"), size_bytes=5), "x")
-    assert '<span dir="auto">tree</span><span dir="auto">STOP</span>' in page
+    assert '<span dir="auto">tree</span><span class="fh-and">, </span><span dir="auto">STOP</span>' in page
     assert "nan" not in page
     odd = cards.card(file(annotations={"type": "new", "objects": 5}), "x")
     assert "fh-labels" not in odd
     unknown = cards.card(file(content_type="model/gltf", annotations={"type": "new"}), "x")
     assert "model/gltf" in unknown
+
+
+def test_a_card_reads_well_without_styles() -> None:
+    """As on a page that strips them: each label is a word of its own, and each fact has a line."""
+    page = cards.card(record(annotations=unified({"objects": ["stop sign", "street"]}, "image")), "x")
+    lines = re.sub(r"<[^>]+>", "", re.sub(r"</?(div|figcaption|figure)[^>]*>", "\n", page)).split("\n")
+    assert "stop sign, street" in lines
 
 
 def test_many_labels_are_counted() -> None:

@@ -203,7 +203,10 @@ def _details(file: File | Record) -> str:
 def _label_list(labels: Sequence[str]) -> str:
     if not labels:
         return ""
-    shown = "".join(f'<span dir="auto">{text(label, 40)}</span>' for label in labels[:_MOST_LABELS])
+    # Commas are for pages that strip styles, such as a notebook on a forge, where the labels would be one word.
+    shown = '<span class="fh-and">, </span>'.join(
+        f'<span dir="auto">{text(label, 40)}</span>' for label in labels[:_MOST_LABELS]
+    )
     more = f" +{len(labels) - _MOST_LABELS}" if len(labels) > _MOST_LABELS else ""
     return f'<div class="fh-labels">{shown}{more}</div>'
 

@@ -33,6 +33,7 @@ background:rgba(127,127,127,.14)}
 .fh .fh-dim{opacity:.78;font-size:12px}
 .fh .fh-labels span{display:inline-block;margin:0 .25rem .2rem 0;padding:0 .45rem;border-radius:1rem;\
 border:1px solid rgba(127,127,127,.5);font-size:12px}
+.fh .fh-labels .fh-and{display:none}
 .fh .fh-id{font:11px/1.4 ui-monospace,Menlo,Consolas,monospace;opacity:.78}
 .fh .fh-facts{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.1rem 1rem;margin:0}
 .fh .fh-facts dt,.fh .fh-facts dd{float:none;width:auto;margin:0;padding:0;font-weight:400}

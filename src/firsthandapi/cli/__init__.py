@@ -6,18 +6,11 @@ import os
 import sys
 from typing import Any
 
+from firsthandapi._progress import AGENTS as AGENTS
+from firsthandapi._progress import is_for_an_agent as is_for_an_agent
+
 # The extra is looked for here, before anything of it is imported.
 _NEEDED = ("typer", "rich", "yaml")
-# Set by programs that act for people: what they read is neither colored nor redrawn.
-AGENTS = (
-    *("AI_AGENT", "CLAUDECODE", "CLAUDE_CODE", "CODEX_SANDBOX", "CODEX_THREAD_ID"),
-    *("CURSOR_AGENT", "GEMINI_CLI", "OPENCODE"),
-)
-
-
-def is_for_an_agent() -> bool:
-    """Whether a program that acts for a person runs the command."""
-    return any(os.environ.get(name) for name in AGENTS)
 
 
 def is_for_a_person(stream: Any) -> bool:

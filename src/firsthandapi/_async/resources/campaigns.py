@@ -10,6 +10,7 @@ from firsthandapi._async.reader import board_of
 from firsthandapi._core.calls.config import DEFAULT_WAIT
 from firsthandapi._core.calls.request import check_whole_timeout
 from firsthandapi._forks import importing
+from firsthandapi._progress import progress_line
 from firsthandapi.campaigns import Campaign, CampaignPlan
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.options import ExtraOptions, RequestOptions
@@ -53,6 +54,7 @@ class Campaigns(Resource):
         timeout: float | None = DEFAULT_WAIT,
         concurrency: int = 32,
         on_progress: Callback[CampaignProgress] | None = None,
+        progress: bool = True,
         **options: Unpack[ExtraOptions],
     ) -> Dataset:
         """Order what the campaign lacks, wait for all of its jobs, and download their files into `data/<label>/`.
@@ -70,7 +72,9 @@ class Campaigns(Resource):
             timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
                 to each request.
             concurrency: connections at once, 1 to 64.
-            on_progress: called with a `CampaignProgress`, in your thread or loop.
+            on_progress: called with a `CampaignProgress`, in your thread or loop, in place of the line of `progress`.
+            progress: whether to redraw one line on standard error, on a terminal and in a notebook. With
+                `FIRSTHAND_PROGRESS=0` in the environment, none is shown.
             extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
             extra_query: query parameters to add, for what this version does not know yet.
 
@@ -100,9 +104,10 @@ class Campaigns(Resource):
         timeout = check_whole_timeout(timeout)
         plan = campaign if isinstance(campaign, CampaignPlan) else None
         checked = _checked(campaign if plan is None else plan.campaign)
-        return await Campaigning(self._transport, checked, **options).run(
-            plan=plan, timeout=timeout, concurrency=concurrency, on_progress=on_progress
-        )
+        with progress_line(on_progress, progress, checked.dest) as shown:
+            return await Campaigning(self._transport, checked, **options).run(
+                plan=plan, timeout=timeout, concurrency=concurrency, on_progress=shown
+            )
 
     async def cancel(
         self, campaign: Campaign, label: str, **options: Unpack[RequestOptions]

@@ -14,6 +14,7 @@ from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.request import check_id, check_timeout
 from firsthandapi._forks import importing
+from firsthandapi._progress import progress_line
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types._base import fitting
@@ -212,6 +213,7 @@ class Files(Resource):
         *,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
+        progress: bool = True,
         label: str | None = None,
         **options: Unpack[RequestOptions],
     ) -> Dataset:
@@ -225,7 +227,9 @@ class Files(Resource):
             dest: the folder; created if missing. Two processes in one folder take turns. Or a bucket, as a URL such
                 as `s3://bucket/signs` (extra `remote`), to which only one process may write at a time.
             concurrency: connections at once, 1 to 64.
-            on_progress: called with a `Progress`, in your thread or loop.
+            on_progress: called with a `Progress`, in your thread or loop, in place of the line of `progress`.
+            progress: whether to redraw one line on standard error, on a terminal and in a notebook. With
+                `FIRSTHAND_PROGRESS=0` in the environment, none is shown.
             label: the class of the files: they go to `data/<label>/`, and their rows contain it and the worker. Calls
                 with labels fill one folder from several jobs. 1 to 64 letters, digits, spaces, and `_ - .`, and no word
                 that loaders take for a split, such as `test`.
@@ -250,9 +254,9 @@ class Files(Resource):
         with importing():
             from firsthandapi._async.collecting import Collecting
         job_id = check_id(job_id, "job_id")
-        with call_span("files.download_all"):
+        with call_span("files.download_all"), progress_line(on_progress, progress, dest) as shown:
             return await Collecting(self._transport, **options).download_all(
-                job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label
+                job_id, dest, concurrency=concurrency, on_progress=shown, label=label
             )
 
     async def _listed(self, job_id: str) -> tuple[Job, frozenset[str]]:

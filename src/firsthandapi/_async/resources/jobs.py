@@ -17,6 +17,7 @@ from firsthandapi._core.calls.lost_answers import naming, several
 from firsthandapi._core.calls.request import check_id, check_mapping, check_whole_timeout
 from firsthandapi._core.calls.spend import check_limit, check_spend
 from firsthandapi._forks import importing
+from firsthandapi._progress import progress_line
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 from firsthandapi.types._base import fitting
@@ -508,6 +509,7 @@ class Jobs(Resource):
         timeout: float | None = DEFAULT_WAIT,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
+        progress: bool = True,
         label: str | None = None,
     ) -> Dataset:
         """Post a job, wait for it, and download its files into a folder that loaders can read.
@@ -545,7 +547,9 @@ class Jobs(Resource):
             timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
                 to each request.
             concurrency: connections at once, 1 to 64.
-            on_progress: called with a `Progress`, in your thread or loop.
+            on_progress: called with a `Progress`, in your thread or loop, in place of the line of `progress`.
+            progress: whether to redraw one line on standard error, on a terminal and in a notebook. With
+                `FIRSTHAND_PROGRESS=0` in the environment, none is shown.
             label: the class of the files: they go to `data/<label>/`, and their rows contain it and the worker. Calls
                 with different labels fill one folder, each with a job of its own. 1 to 64 letters, digits, spaces, and
                 `_ - .`, and no word that loaders take for a split, such as `test`.
@@ -599,14 +603,14 @@ class Jobs(Resource):
             self._check_spend(params, extra_body, max_spend_cents)
         except SpendLimitError as error:
             too_costly = error  # unless the folder has its job already
-        with call_span("jobs.collect"):
+        with call_span("jobs.collect"), progress_line(on_progress, progress, dest) as shown:
             collecting = Collecting(self._transport, extra_headers=extra_headers, extra_query=extra_query)
             return await collecting.collect(
                 dest,
                 params,
                 timeout=timeout,
                 concurrency=concurrency,
-                on_progress=on_progress,
+                on_progress=shown,
                 idempotency_key=idempotency_key,
                 extra_body=extra_body,
                 label=label,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from firsthandapi._core.calls.config import DEFAULT_WAIT
 from firsthandapi._core.calls.request import check_whole_timeout
 from firsthandapi._forks import importing
+from firsthandapi._progress import progress_line
 from firsthandapi._sync.bridge import Callback
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import board_of
@@ -54,6 +55,7 @@ class Campaigns(Resource):
         timeout: float | None = DEFAULT_WAIT,
         concurrency: int = 32,
         on_progress: Callback[CampaignProgress] | None = None,
+        progress: bool = True,
         **options: Unpack[ExtraOptions],
     ) -> Dataset:
         """Order what the campaign lacks, wait for all of its jobs, and download their files into `data/<label>/`.
@@ -71,7 +73,9 @@ class Campaigns(Resource):
             timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
                 to each request.
             concurrency: connections at once, 1 to 64.
-            on_progress: called with a `CampaignProgress`, in your thread or loop.
+            on_progress: called with a `CampaignProgress`, in your thread or loop, in place of the line of `progress`.
+            progress: whether to redraw one line on standard error, on a terminal and in a notebook. With
+                `FIRSTHAND_PROGRESS=0` in the environment, none is shown.
             extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
             extra_query: query parameters to add, for what this version does not know yet.
 
@@ -101,9 +105,10 @@ class Campaigns(Resource):
         timeout = check_whole_timeout(timeout)
         plan = campaign if isinstance(campaign, CampaignPlan) else None
         checked = _checked(campaign if plan is None else plan.campaign)
-        return Campaigning(self._transport, checked, **options).run(
-            plan=plan, timeout=timeout, concurrency=concurrency, on_progress=on_progress
-        )
+        with progress_line(on_progress, progress, checked.dest) as shown:
+            return Campaigning(self._transport, checked, **options).run(
+                plan=plan, timeout=timeout, concurrency=concurrency, on_progress=shown
+            )
 
     def cancel(self, campaign: Campaign, label: str, **options: Unpack[RequestOptions]) -> tuple[Job, ...]:
         """Cancel the unfinished jobs of a label. The service refunds the files that did not come, and the campaign
