@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -421,6 +422,8 @@ def test_a_person_takes_their_data_along(house: Open, cli: Cli, tmp_path: Path) 
     copy = tmp_path / "taken.zip"
     command = ("server", "export", str(here.folder), "--worker", worker, "--to", str(copy))
     assert cli(*command).out == f"Wrote {copy}.\n"
+    if os.name == "posix":
+        assert copy.stat().st_mode & 0o077 == 0
     assert sorted(ZipFile(copy).namelist()) == sorted(archive.namelist())
     assert "could not write" in cli(*command).err
     assert "check the id" in cli(*command[:4], f"wkr_{'0' * 26}", *command[5:]).err

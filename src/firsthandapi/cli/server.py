@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Generator
@@ -205,7 +206,8 @@ def export(
         found = Export(query, access.look, worker)
         storage = kept_storage(access, folder) or LocalStorage(folder / FILES)
         try:
-            with to.open("xb") as file:
+            # Of a person, and so for its owner alone; "x" never overwrites.
+            with open(to, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
                 file.writelines(found.stream(storage))
         except OSError as error:
             raise ConfigurationError(f"could not write {to}: {error.strerror or error}") from None
