@@ -21,7 +21,7 @@ _log = logging.getLogger("firsthandapi.serve")
 class RealClock:
     """The machine's time, except that it never goes back; makes calls when their time has come.
 
-    Where the machine's time is set back, such as after a start with a wrong one, this one goes on at half speed until
+    Where the machine's time is set back, such as after a start with a wrong one, this one continues at half speed until
     they agree again: what is due comes later, not after hours of standing still.
 
     Args:
