@@ -98,3 +98,5 @@ def test_a_link_for_each_role_in_the_local_network(
     assert re.search(r"Reviewer +http://127.0.0.2:\d+/sign-in\n", again.out)
     assert ("fh_" in again.out, "first-keys" in again.out) == (False, False)
     assert "firsthandapi server tokens create data --role reviewer" in again.out
+    assert "pass --study FILE, or its people" not in again.err
+    assert "pass --study FILE, or its people" in cli("serve", "data", "--lan", "--port", "0").err

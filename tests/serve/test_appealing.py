@@ -116,7 +116,7 @@ def test_an_accepted_appeal_is_paid_and_charged_once(court: Open) -> None:
     assert 'action="/me/appeal"' in here.person.get("/me").text
     assert here.appeal(EVIL) == 303
     assert here.appeal() == 409, "each submission has one appeal"
-    assert "answers by \u20662023-11-23" in here.person.get("/me").text
+    assert "will decide by \u20662023-11-23" in here.person.get("/me").text
     page = here.second.get("/review/appeals").text
     assert "&lt;script&gt;alert(1)" in page
     assert "Not a sign" in page
@@ -171,7 +171,7 @@ def test_a_job_without_a_slot_pays_nothing(court: Open, end: str) -> None:
     assert "no slot left" in here.second.get("/review/appeals").text
     assert here.answer(here.second).headers["location"].endswith("done=unpaid")
     assert here.service.world.state.jobs[here.job].escrow == spent
-    assert "the job had no place left" in here.person.get("/me").text
+    assert "the job had no slot left" in here.person.get("/me").text
     assert here.service.world.state.submissions[here.submission].status == "rejected"
 
 
@@ -196,7 +196,7 @@ def test_an_appeal_has_its_time_and_its_owner(court: Open) -> None:
     here.time += 9 * DAY + 1
     assert "The answer was due" in here.second.get("/review/appeals").text
     here.person.send("/me/withdraw", "/me")
-    assert "No appeal waits" in here.second.get("/review/appeals").text
+    assert "No open appeals" in here.second.get("/review/appeals").text
     assert here.answer(here.second).status_code == 409
 
 

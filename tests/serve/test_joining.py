@@ -137,7 +137,7 @@ def test_a_form_that_is_sent_again_makes_nobody_twice(lab: Open) -> None:
     names = phone.http.cookies
     del names["firsthand_session"]
     assert phone.send("/join", **form).headers["location"] == "/me"
-    assert "You have sent nothing yet." in phone.get("/me").text
+    assert "You have not sent anything yet." in phone.get("/me").text
     assert other.send("/join", "/sign-in", **form).status_code == 403
     assert len(here.records()) == 1
     assert phone.send("/me/delete", "/me").status_code == 303
@@ -192,7 +192,7 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     answer = stranger.send("/join", f"/join?next={link}", next=link, **BOXES)
     assert answer.headers["location"] == link
     assert link in (home := stranger.get("/me").text)
-    assert "You have sent nothing yet." in home
+    assert "You have not sent anything yet." in home
     assert "/sign-out" not in home, "who joined by a link could not come back"
     assert here.upload(stranger, link).status_code == 303
     assert 'data-status="pending_score"' in stranger.get("/me").text

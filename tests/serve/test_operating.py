@@ -179,7 +179,7 @@ def test_home_leads_to_what_one_may_do(
     assert visit("operator").get("/").headers["location"] == "/console"
     assert visit("reviewer").get("/").headers["location"] == "/review"
     worker = visit("worker")
-    assert "No job is open" in worker.get("/").text
+    assert "No jobs are open" in worker.get("/").text
     job = service.world.state.jobs[buyer.jobs.create(**JOB).id]
     assert f'href="{service.site.links.path(job)}"' in worker.get("/").text
     stranger = visit().get("/").text

@@ -89,7 +89,7 @@ def test_what_operators_see(three: tuple[Service, FirstHandClient, Callable[...,
     assert rows[0]["file_id"] == file
 
     operator.send(f"/console/reviews/gold/{file}/remove", page="/console/reviews")
-    assert "No file is gold." in operator.get("/console/reviews").text
+    assert "No gold files yet." in operator.get("/console/reviews").text
     noted = service.access.look("SELECT what FROM activity WHERE what LIKE 'review.gold%'")
     assert noted == [("review.gold_marked",), ("review.gold_removed",)]
     pass_seconds(service, 10)

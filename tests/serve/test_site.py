@@ -169,7 +169,7 @@ def test_an_upload_takes_as_long_as_it_takes(
     if arrives:
         assert asyncio.run(upload()) == 500
     else:
-        with pytest.raises(PageError, match="Almost nothing came for 30 seconds"):
+        with pytest.raises(PageError, match="Almost nothing arrived for 30 seconds"):
             asyncio.run(upload())
 
 
@@ -276,7 +276,7 @@ def test_a_page_that_fails_says_so(
     monkeypatch.setattr(signing_in, "local_path", fail)
     reply = visitor.get("/sign-in")
     assert reply.status_code == 500
-    assert "The server failed, and wrote down why." in reply.text
+    assert "The server failed and logged the reason." in reply.text
     assert "a page failed on GET /sign-in" in caplog.text
 
 

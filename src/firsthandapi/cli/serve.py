@@ -200,7 +200,7 @@ def _introduce(service: Service, folder: Path) -> None:
         typer.echo(f"People join the study: {url}/join")
     if not service.is_local and url.startswith("http:"):
         typer.echo(
-            "\nThere is no TLS: whoever is on the network between can read tokens and files. Put a proxy with TLS in "
+            "\nThere is no TLS: anyone on the network in between can read tokens and files. Put a proxy with TLS in "
             "front, and pass its address as --public-url.",
             err=True,
         )
@@ -209,10 +209,12 @@ def _introduce(service: Service, folder: Path) -> None:
 
 def _compare_notice(service: Service) -> None:
     consents = service.site.reception.consents
-    if consents is not None and (people := consents.of_other_words()):
+    if consents is None and service.access.look("SELECT 1 FROM sqlite_master WHERE name = 'consents'"):
+        typer.echo("A study was served from here: pass --study FILE, or its people cannot open /me.", err=True)
+    elif consents is not None and (people := consents.of_other_words()):
         typer.echo(
-            f"{people} of the people who agreed to this version of the notice read other words than it has now. To ask "
-            "them again, raise version of consent in the study.",
+            f"{people} of the people who agreed to this version of the notice read a different text. To ask them again, "
+            "increase version of consent in the study.",
             err=True,
         )
 

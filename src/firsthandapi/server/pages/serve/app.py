@@ -257,7 +257,7 @@ class Site:
             _log.exception("a page failed on %s %s", scope["method"], "/".join(scope["path"].split("/")[:2]))
             if started:
                 raise
-            failed = PageError(500, "The server failed, and wrote down why. Try again.")
+            failed = PageError(500, "The server failed and logged the reason. Try again.")
             response = self.reception.refused(request, failed)
         await response(scope, receive, noted)
 
@@ -311,7 +311,7 @@ def _bounded(receive: Receive) -> Receive:
                 message = await receive()
         except TimeoutError:
             words = said(
-                "Almost nothing came for {seconds} seconds: try again with a better connection.",
+                "Almost nothing arrived for {seconds} seconds: try again with a better connection.",
                 seconds=round(BOUNDS.upload_seconds),
             )
             raise PageError(408, words, "Too slow") from None

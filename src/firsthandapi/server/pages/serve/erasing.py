@@ -28,7 +28,7 @@ from firsthandapi.server.state.storage import Stored
 from .access import Access
 
 SUBJECT = re.compile(r"(wkr|file)_[0-9A-Z]{26}")
-ERASED = said("The files were erased at the wish of the person who sent them.")
+ERASED = said("The files were erased at the request of the person who sent them.")
 # How soon a wish is seen that another process wrote, and how soon one is tried again that failed.
 _LOOK_SECONDS, _RETRY_SECONDS = 0.5, 60.0
 _log = logging.getLogger("firsthandapi.serve")

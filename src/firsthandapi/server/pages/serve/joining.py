@@ -29,11 +29,11 @@ from .study import LOGOS, Assurance, Study
 _MOST_JOBS = 200
 _SHOWN = 50
 _WITHDRAWN = said("The worker withdrew consent.")
-_FULL = said("As many people have joined as this study takes. Thank you for your interest."), said("Full")
+_FULL = said("This study is full. Thank you for your interest."), said("Full")
 _ASSURED: dict[Assurance, str] = {
     "own_work": said("The files are my own work."),
     "adult": said("I am an adult."),
-    "people_shown_agree": said("The people whom my files show agree to this."),
+    "people_shown_agree": said("The people shown in my files agree to this."),
 }
 _TOO_LATE = said("This file can no longer be appealed.")
 _NO_WORDS = said("Write why somebody should look at it again, in at most 1,000 characters.")

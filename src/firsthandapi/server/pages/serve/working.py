@@ -374,7 +374,7 @@ class Working:
             held = sum(len(each.files) for each in own if each.status != "rejected" and each is not retried)
             if held + count > most:
                 words = said(
-                    "Files that one person may submit to this job: {count}. No more of yours can be taken.",
+                    "The limit of files per person for this job is {count}, and you have reached it.",
                     count=most,
                 )
                 raise PageError(403, words, "That is all")
@@ -406,7 +406,7 @@ class Working:
             raise PageError(409, _FILLED, "Just filled")
         if count > free:
             words = said(
-                "Fewer files are still wanted than you sent, so none was submitted: send {free} at most.",
+                "You sent more files than are still wanted, so none was submitted: send at most {free}.",
                 free=free,
             )
             raise PageError(409, words, "Too many files")
@@ -415,7 +415,7 @@ class Working:
         most: int | None = job.fields.get("max_workers")
         if most is not None and worker not in job.workers and len(job.workers) >= most:
             words = said(
-                "People who may work on this job: {count}. As many have started, so nothing was submitted.",
+                "The limit of people for this job is {count}, and it is reached, so nothing was submitted.",
                 count=most,
             )
             raise PageError(409, words, "Enough people")

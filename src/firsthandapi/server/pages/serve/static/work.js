@@ -250,7 +250,7 @@ async function sendAll(asked) {
     await list();
     if (!item) break;
     if (!navigator.onLine) {
-      show("queue-said", say("No connection. These files wait here, and go by themselves when there is one."));
+      show("queue-said", say("No connection. These files wait here and are sent automatically when you are back online."));
       break;
     }
     show("queue-said", "");
@@ -263,7 +263,7 @@ async function sendAll(asked) {
     if (status === 200 || status === 204) {
       done += 1;
     } else if (LOST.includes(status)) {
-      show("queue-said", say("No connection. These files wait here, and go by themselves when there is one."));
+      show("queue-said", say("No connection. These files wait here and are sent automatically when you are back online."));
       later = setTimeout(() => flush(), LATER);
       break;
     } else if (status === 401) {
@@ -388,7 +388,7 @@ async function record(how) {
   } catch (error) {
     show("fault", error.name === "NotAllowedError"
       ? say("The browser did not allow it. Allow it in the settings of the browser for this page, or choose a file.")
-      : say("Nothing to record with was found. Choose a file instead."));
+      : say("No camera or microphone was found. Choose a file instead."));
     return;
   }
   show("fault", "");
@@ -458,7 +458,7 @@ function locate(box) {
     ({ coords }) => { latitude.value = coords.latitude.toFixed(6); longitude.value = coords.longitude.toFixed(6); },
     () => {
       box.checked = false;
-      show("fault", say("The place is not known: the browser did not allow it, or found none. You can send without it."));
+      show("fault", say("Your location is unknown: the browser did not allow it, or found none. You can send the files without it."));
     },
     { enableHighAccuracy: true, timeout: 20000, maximumAge: 60000 },
   );
