@@ -1,7 +1,7 @@
 """What the builder of the docs cannot do: `python scripts/finish_docs.py site [PUBLISHED]`.
 
 - Anchors have the names that callers write, `client.jobs.collect`, and not the path of the module behind them.
-- The tests behind a promise are folded, so that a page of promises stays readable.
+- Promises are folded by chapter, and the tests behind each one, so that the page stays readable.
 - The link to the repository asks GitHub for no number of stars: pages load nothing from elsewhere.
 - With a folder PUBLISHED, the site is put there as the newest version, beside the older ones: the pages at the top are
   the newest, `1.0/` keeps those of each version, and a list in the header leads from one to the other. All pages name
@@ -29,6 +29,7 @@ SELECTOR = ('"version":null', '"version":{"provider":"mike"}')
 # What a name says when the pointer rests on it, where its module is private.
 PRIVATE_TITLE = re.compile(r' \(firsthandapi\._[\w.]+\)(?=")| title="firsthandapi\._[\w.]+"')
 
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 TESTS = re.compile(r"<td>(<code>tests/.+?)</td>")
 
 
@@ -69,14 +70,19 @@ def rename(site: Path, names: dict[str, str]) -> None:
 
 
 def fold(page: Path) -> None:
-    """Show how many tests a promise has, and which ones on a click."""
+    """Show how many promises a chapter has, and how many tests a promise has; which ones, on a click."""
 
     def folded(cell: re.Match[str]) -> str:
         count = cell[1].count("<code>")
         named = f"{count} tests" if count > 1 else "1 test"
         return f"<td><details><summary>{named}</summary>{cell[1]}</details></td>"
 
-    page.write_text(TESTS.sub(folded, page.read_text(encoding="utf-8")), encoding="utf-8")
+    def chapter(table: re.Match[str]) -> str:
+        count = table[0].count("<details>")
+        return f"<details><summary>{count} promises</summary>{table[0]}</details>" if count else table[0]
+
+    text = TESTS.sub(folded, page.read_text(encoding="utf-8"))
+    page.write_text(TABLE.sub(chapter, text), encoding="utf-8")
 
 
 def publish(site: Path, published: Path, version: str) -> None:

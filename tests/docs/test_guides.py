@@ -27,7 +27,11 @@ from firsthandapi.types.enums import EventType, Scope
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
 
 TABLES = {
-    "command-line": [*typer.main.get_command(app).commands],  # type: ignore[attr-defined] # typed as a command, it is a group
+    "command-line": [
+        name
+        for name, each in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined] # a group
+        if not each.hidden
+    ],
     "errors": [name for name in errors.__all__ if name != "FirstHandError"],
     "datasets": [*COLUMNS, *(key for shape in SHAPES.values() for key in shape)],
     "webhooks": [*get_args(EventType)],
