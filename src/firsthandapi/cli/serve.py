@@ -210,7 +210,9 @@ def _introduce(service: Service, folder: Path) -> None:
 def _compare_notice(service: Service) -> None:
     consents = service.site.reception.consents
     if consents is None and service.access.look("SELECT 1 FROM sqlite_master WHERE name = 'consents'"):
-        typer.echo("A study was served from here: pass --study FILE, or its people cannot open /me.", err=True)
+        typer.echo(
+            "A study was served from here: pass --study FILE, or its people cannot open /me.", err=True
+        )
     elif consents is not None and (people := consents.of_other_words()):
         typer.echo(
             f"{people} of the people who agreed to this version of the notice read a different text. To ask them again, "
