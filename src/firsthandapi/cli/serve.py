@@ -215,8 +215,8 @@ def _compare_notice(service: Service) -> None:
         )
     elif consents is not None and (people := consents.of_other_words()):
         typer.echo(
-            f"{people} of the people who agreed to this version of the notice read a different text. To ask them again, "
-            "increase version of consent in the study.",
+            f"{people} of the people who agreed to this version of the notice read a different text. To ask them "
+            "again, increase version of consent in the study.",
             err=True,
         )
 
