@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -220,12 +221,16 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     job = here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id]
     link, world = here.service.site.links.path(job), here.service.world
     person = here.joined()
+    said = f"job_id {b64encode(job.id.encode()).decode()}"
+    upload = {"tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": said}
+    assert person.http.post("/uploads", headers=upload).status_code == 201
     for number, stars in enumerate((5, 2, None)):
         assert here.upload(person, link).status_code == 303
         if stars:
             with world.lock:
                 world.jobs.score(job.submissions[number], world.clock.now(), Verdict([stars]))
     assert person.send("/me/withdraw", "/me").headers["location"] == "/me"
+    assert [*here.folder.glob("uploading/*")] == [], "what was on its way"
     assert [(each.status, each.rating) for each in job.submissions] == [
         ("approved", 5),
         ("rejected", 2),

@@ -88,6 +88,17 @@ class Eraser:
         """Whether there is such a worker or file."""
         return self._access.is_person(subject) or traces.is_known(self.state.query, subject)
 
+    def drop_parts(self, worker: str) -> None:
+        """Remove what a worker has begun to upload."""
+        for path in self._uploading.glob("upload_*.json"):
+            try:
+                is_theirs = json.loads(path.read_bytes())["worker"] == worker
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if is_theirs:
+                replacing.remove(path)  # in this order: a start removes bytes of which nothing is known
+                replacing.remove(path.with_suffix(".bytes"))
+
     def run(self) -> bool:
         """Do all that is to be done now. Returns whether it is done; what failed is tried again later."""
         with self._turn:
@@ -124,7 +135,7 @@ class Eraser:
         is_person = subject.startswith("wkr_")
         if is_person:
             self._access.forget(subject, at)  # first: from here on, nothing new comes
-            self._drop_parts(subject)
+            self.drop_parts(subject)
         with self._world.lock:
             if is_person:
                 sent = traces.sent_by(self.state, subject)
@@ -166,16 +177,6 @@ class Eraser:
             for file, source in kept:
                 if isinstance(source, Stored):
                     file.erase(source.emptied())
-
-    def _drop_parts(self, worker: str) -> None:
-        for path in self._uploading.glob("upload_*.json"):
-            try:
-                is_theirs = json.loads(path.read_bytes())["worker"] == worker
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            if is_theirs:
-                replacing.remove(path)  # in this order: a start removes bytes of which nothing is known
-                replacing.remove(path.with_suffix(".bytes"))
 
 
 def _without_words(body: bytes) -> bytes:

@@ -247,6 +247,7 @@ class Joining:
         at = self._world.clock.now()
         # First the consent: were the rest lost, nothing new would be taken, and a second click repeats it.
         self._consents.withdraw(worker, at)
+        await asyncio.to_thread(self._eraser.drop_parts, worker)
         with self._world.lock:
             for submission in sent_by(self._eraser.state, worker):
                 self._world.jobs.give_up(submission, at, _WITHDRAWN, worker)
