@@ -20,7 +20,7 @@ twice = $(1) || $(1)
 # Where it is set, each process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo console pictures filesystem fleet ray slow pipelines test test-core test-lowest soak generators tus mcp-conformance fuzz check docs dist release generate coverage bench clean
+.PHONY: help demo console pictures filesystem ultralytics fleet ray slow pipelines test test-core test-lowest soak generators tus mcp-conformance fuzz check docs dist release generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -30,6 +30,7 @@ help:
 	@echo "make fleet     run the tests against a real Redis"
 	@echo "make filesystem run the tests of firsthand:// with PyTorch, Dask, DuckDB, and Polars"
 	@echo "make console   run the tests of the console in Chromium; screenshots go to build/console/"
+	@echo "make ultralytics  train YOLO as the guide does (AGPL-3.0, so no other target installs it)"
 	@echo "make pictures  make the pictures of the README and the docs again"
 	@echo "make ray       run the tests on a real local Ray"
 	@echo "make pipelines run the examples for Airflow and Prefect"
@@ -109,6 +110,11 @@ fleet: $(VENV)/.dev
 filesystem: $(VENV)/.filesystem
 	$(BIN)/python -m pytest -q tests/filesystem tests/dataset/test_training.py tests/docs/test_documents.py \
 	  -k "not test_documents or filesystem or datasets or training"
+
+# Its license is AGPL-3.0, so no other target brings it. Offline, it loads no weights and reports to nobody.
+ultralytics: $(VENV)/.filesystem
+	$(PIP) ultralytics==8.4.190
+	YOLO_OFFLINE=true YOLO_CONFIG_DIR=$(CURDIR)/build $(BIN)/python -m pytest -q tests/docs/test_documents.py -k training
 
 # A Ray of two workers on this machine. Ray is 240 MB on disk, and no other target installs it.
 ray: $(VENV)/.ray
