@@ -19,10 +19,10 @@ def review(
         str | None, typer.Option(metavar="NAME", help="Name to write beside each decision.")
     ] = None,
 ) -> None:
-    """Look at the files of DIR in a browser, and keep, exclude, or relabel them.
+    """Show the files of DIR in a browser, to keep, exclude, or relabel them.
 
-    The page runs on this machine alone, and needs no account. Click Done or
-    close the tab to end it. Excluded files stay on disk, and no loader sees them.
+    The page runs only on this machine and needs no account. Click Done or close
+    the tab to end it. Excluded files stay on disk, where no loader sees them.
 
     Example: firsthandapi review signs
     """

@@ -107,16 +107,16 @@ def serve(
 ) -> None:
     """Serve the API for your own people, in real time, and keep everything in DIR.
 
-    Post a job with any client, give its link to your people, and rate what they
-    send. The first start creates an organization, and prints its API key; where
-    standard output is no terminal, such as a log, the key is in first-keys.txt.
+    Post a job with any client, send its link to your people, and rate their
+    files. The first start creates an organization and prints its API key. Without
+    a terminal, such as in a log, it writes the key to first-keys.txt.
 
-    For phones in the same network, add --lan: it prints a link for each role, and
-    a QR code for workers. Beyond that, people need tokens, and a proxy adds TLS.
+    For phones in the same network, add --lan: it prints a link per role, and a QR
+    code for workers. On the internet, people need tokens, and a proxy adds TLS.
     See: firsthandapi server tokens --help
 
-    Each option can also be a variable, such as FIRSTHAND_SERVE_PORT, or a line
-    of a file: a flag wins over a variable, and that over the file.
+    Every option can also be a variable, such as FIRSTHAND_SERVE_PORT, or a line
+    in a file. Options override variables, and variables override the file.
 
     Example: firsthandapi serve photos
     """
@@ -194,8 +194,8 @@ def _introduce(service: Service, folder: Path) -> None:
         )
         typer.echo(f"\n  {(folder / FIRST_KEYS).absolute()}\n")
         typer.echo("Save what this file contains, and delete it.\n")
-    typer.echo(f"Jobs and their links, people, webhooks, ledger: {url}/console")
-    typer.echo(f"Review what people send: {url}/review")
+    typer.echo(f"Jobs with their links, people, webhooks, money: {url}/console")
+    typer.echo(f"Review files: {url}/review")
     if service.study is not None:
         typer.echo(f"People join the study: {url}/join")
     if not service.is_local and url.startswith("http:"):
@@ -270,10 +270,10 @@ def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> 
     typer.echo("\nA token is for one person. For another person, or to replace a lost one:\n")
     typer.echo(f"  firsthandapi server tokens create {folder} --role {role}\n")
     typer.echo(f"Post a job in a browser: {url}/console/jobs/new")
-    typer.echo(f"Jobs and their links, people, webhooks, ledger: {url}/console")
+    typer.echo(f"Jobs with their links, people, webhooks, money: {url}/console")
     typer.echo(
-        "\nThere is no TLS: whoever is in this network can read tokens and files, so use one that you trust. Phones "
-        "refuse the live recorder of the page here; their own camera works.",
+        "\nThere is no TLS: everyone in this network can read tokens and files, so use one that you trust. Phones "
+        "block the live recorder of the page here; their camera app works.",
         err=True,
     )
     typer.echo("Press Ctrl-C to stop it.")

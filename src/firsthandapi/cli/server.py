@@ -70,11 +70,11 @@ def create(
 ) -> Output:
     """Create a token, which is shown only once. The server may be running.
 
-    Whoever has it opens /sign-in on the server and pastes it, or follows a link
-    that ends in /sign-in#TOKEN.
+    Its owner opens /sign-in on the server and pastes it, or follows a link that
+    ends in /sign-in#TOKEN.
 
-    A server beyond this machine needs tokens before its first start: --new
-    creates its folder.
+    A server for other machines needs tokens before its first start: --new creates
+    its folder.
 
     Example: firsthandapi server tokens create photos --role worker --name Ana
     """
@@ -133,9 +133,9 @@ def revoke(
 
 @app.command()
 def checkpoint(folder: Folder) -> None:
-    """Write all that a server keeps in DIR into its files, before you copy DIR.
+    """Write the journal of a server into its databases, before you copy DIR.
 
-    The server may be running: what it writes afterwards is not in the copy.
+    The server may be running, but the copy lacks everything that it writes later.
 
     Example: firsthandapi server checkpoint photos
     """
@@ -156,11 +156,11 @@ def erase(
     ] = None,
     file: Annotated[str | None, typer.Option(metavar="ID", help="This file, file_….")] = None,
 ) -> None:
-    """Erase a file, or everything that a worker has sent, for good.
+    """Erase a file, or everything that a worker has sent, permanently.
 
-    Bytes, names, thumbnails, and what reviewers wrote go. What was paid and
-    charged stays, and so does the record of consent, without a name. Buyers see
-    the files as withdrawn. The server may be running: then it does the work.
+    This removes bytes, names, thumbnails, and the words of reviewers. Payments,
+    charges, and the record of consent stay, without a name. Buyers see the files
+    as withdrawn. If the server is running, it does the work.
 
     Example: firsthandapi server erase photos --worker wkr_…
     """
@@ -186,10 +186,10 @@ def export(
     worker: Annotated[str, typer.Option(metavar="ID", help="Whose data, wkr_….")],
     to: Annotated[Path, typer.Option(metavar="FILE", help="ZIP file to create.")],
 ) -> None:
-    """Write all that a server knows of a worker into a ZIP file, for themselves.
+    """Write everything that a server knows about a worker into a ZIP file.
 
-    It contains what they can download on their own page: their files, and as
-    JSON their consents, ratings, earnings, and appeals. The server may be
+    The file contains what workers can download on their own page: their files,
+    and their consents, ratings, earnings, and appeals as JSON. The server may be
     running.
 
     Example: firsthandapi server export photos --worker wkr_… --to ana.zip
@@ -218,9 +218,9 @@ def export(
 def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
     """Print what each worker has earned, as CSV: worker_id, name, files, cents.
 
-    An approved file is paid, whatever happens to it later: withdrawn, excluded by
-    the buyer, or erased. --since and --until choose by when it was approved. The
-    server may be running.
+    An approved file stays paid, even if it is withdrawn, excluded, or erased
+    later. --since and --until limit the time of approval. The server may be
+    running.
 
     Example: firsthandapi server payouts photos --since 2026-11-01
     """
@@ -255,10 +255,10 @@ def backup(
         Path, typer.Argument(parser=local_folder, metavar="DEST", help="New folder, best on another disk.")
     ],
 ) -> Output:
-    """Copy all that a server keeps in DIR to DEST, and verify it.
+    """Copy everything in a server's folder to DEST, and verify the copy.
 
-    The server may be running: the copy is as it was at one moment. DEST is there
-    only when it is complete. To restore it: firsthandapi serve DEST
+    The server may be running: the copy shows it at one moment. DEST appears only
+    when it is complete. To restore it, run: firsthandapi serve DEST
 
     Example: firsthandapi server backup photos backups/monday
     """

@@ -20,8 +20,8 @@ def lock(
 ) -> Output:
     """Write dataset.lock, and print the version of the folder and its hash.
 
-    It has a hash for each row, and reads no media: verify does that. Rows that
-    are unchanged keep their version.
+    The lock contains a hash per row. To check the media as well, use verify.
+    Unchanged rows keep their version.
 
     Example: firsthandapi lock signs
     """
