@@ -383,6 +383,9 @@ def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> N
     person = here.joined()
     assert "Complet" in stranger.get("/join").text
     page = person.get(f"{link}?lang=fr").text
+    assert 'href="/me"' in page
+    assert 'href="/review"' not in page
+    assert 'href="/review"' in person.get("/review").text
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
     answer = person.http.post(
         link, data=hidden, files={"file": ("a.pdf", b"%PDF-1.7 and more", "image/jpeg")}

@@ -200,13 +200,16 @@ class Reception(Face):
 
     # --- in which language ------------------------------------------------------------------------------
 
+    def _is_staffs(self, request: Request) -> bool:
+        return f"{request.scope['path']}/".startswith(_STAFF)
+
     @property
     def _language_cookie(self) -> str:
         return f"{'__Host-' if self.is_secure else ''}firsthand_language"
 
     def words(self, request: Request) -> Words:
         """The words of the page for whoever asks: those of a study speak its languages; staff's speak English."""
-        if self.study is None or f"{request.scope['path']}/".startswith(_STAFF):
+        if self.study is None or self._is_staffs(request):
             return Words("en")
         return Words(chosen(request, _cookie(request, self._language_cookie), self.study.languages))
 
@@ -214,13 +217,16 @@ class Reception(Face):
 
     def navigation(self, request: Request) -> list[tuple[str, str]]:
         """The parts of the server that the visitor may see."""
+        visitor = self.visitor(request)
+        own = [(self.words(request)("My page"), ME)] if self.study is not None and visitor is not None else []
+        if self.study is not None and _is_worker(visitor) and not self._is_staffs(request):
+            # Where nobody needs a token, they might see the others too, and would not know what for.
+            return own
         review = [("Review", "/review")] if self.may(request, "reviewer") else []
         if self.study is not None and review:
             review.append(("Appeals", APPEALS))
         if not self.may(request, "operator"):
-            if self.study is not None and self.visitor(request) is not None:
-                review = [(self.words(request)("My page"), ME), *review]
-            return review
+            return [*own, *review]
         others = ("People", "people"), ("Money", "ledger"), ("API", "deliveries"), ("Log", "log")
         return [*review, ("Jobs", PREFIX), *((words, f"{PREFIX}/{path}") for words, path in others)]
 
