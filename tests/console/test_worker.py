@@ -401,13 +401,13 @@ def test_a_place_is_sent_with_consent(browser: Browser, server: Server, allowed:
         options["permissions"] = ["geolocation"]
     with page_of(browser, **PHONE, **options) as page:
         page.goto(server.service.url + server.path(job))
-        box = page.get_by_label("Send where I am")
+        box = page.get_by_label("Send my location")
         if allowed:
             box.check()
             wait_for(page, "document.getElementById('send').elements.latitude.value !== ''")
         else:
             box.click()
-            page.get_by_text("The place is not known").wait_for()
+            page.get_by_text("Your location is unknown").wait_for()
             assert not box.is_checked()
         camera(page).set_input_files(photo())
         page.get_by_role("button", name="Send").click()
