@@ -90,8 +90,10 @@ def test_the_old_names(cli: Cli, tmp_path: Path) -> None:
 def test_checkpoint(cli: Cli, tmp_path: Path) -> None:
     """A folder of a server is ready to be copied, and another one is refused."""
     folder = tmp_path / "data"
-    with Service(folder):
+    with Service(folder) as service:
+        token, _ = service.access.create("worker", "Wanda", 0.0)
         assert cli("server", "checkpoint", str(folder)).out == f"Copy {folder} now.\n"
+        assert token.id.encode() in (folder / "access.db").read_bytes()
     missing = cli("server", "checkpoint", str(tmp_path / "nowhere"))
     assert (missing.code, "keeps no service" in missing.err) == (2, True)
 

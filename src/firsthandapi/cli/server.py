@@ -139,12 +139,10 @@ def checkpoint(folder: Folder) -> None:
 
     Example: firsthandapi server checkpoint photos
     """
-    from firsthandapi.server.pages.serve.access import FILE, Access
+    from firsthandapi.server.pages.serve.access import FILE
     from firsthandapi.server.sqlite import checkpoint as write_all
 
-    write_all(folder)
-    if (folder / FILE).is_file():
-        Access(folder / FILE).close()  # a copy that nobody could sign in to would be no backup
+    write_all(folder, FILE)
     typer.echo(f"Copy {folder} now.")
 
 

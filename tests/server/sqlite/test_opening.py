@@ -225,6 +225,21 @@ def test_bytes_without_a_row_go_at_the_next_start(folder: Path) -> None:
     world.close()
 
 
+def test_a_stop_leaves_no_name_for_uploads_to_come(folder: Path) -> None:
+    """Many names are written down with one flush: after a stop, no start looks for files that never came."""
+    world = open_world(folder, HandClock())
+    state = world.state
+    assert isinstance(state, KeptState)
+    with state.upload(100) as one:
+        ahead = state.query("SELECT name FROM loose")
+        with state.upload(100) as other:
+            assert state.query("SELECT name FROM loose") == ahead
+    assert {(one.name,), (other.name,)} < {*ahead}
+    world.close()
+    with reading(folder) as query:
+        assert {name for (name,) in query("SELECT name FROM loose")} <= {one.name, other.name}
+
+
 class Stubborn:
     """A storage that removes nothing."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import random
 import sqlite3
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger("firsthandapi.serve")
 _RETRY_SECONDS = 10.0
+# Names for uploads that are written down at once: one flush of the disk for all of them.
+_NAMES_AHEAD = 16
 _GONE = (
     "The first response to this Idempotency-Key showed a secret, and the server has started again since: what was "
     "asked for was done once, but nobody knows the secret any more; rotate the key or the secret for a new one."
@@ -123,6 +126,9 @@ class KeptState(State):
         self._due: list[tuple[float, Callable[[float], object]]] = []
         self._soft: dict[Any, set[str]] = {}  # to be written with the next act
         self._settled: list[str] = []  # aborted uploads, likewise
+        self._ahead: list[
+            str
+        ] = []  # names for uploads to come, which count as interrupted ones until they are owned
         self._acts = 0
         self._queues: dict[str, tuple[int, tuple[Waiting, ...]]] = {}
         super().__init__(clock, int(self._meta("seed")))
@@ -174,9 +180,13 @@ class KeptState(State):
 
     def upload(self, most: int) -> Upload:
         """Receive a file. A start after a crash removes it if no row owns it."""
-        name = new_id("blob_", self.clock.now())
         with self.lock:
-            self._safely(lambda: self._rows.execute("INSERT INTO loose VALUES (?)", (name,)))
+            if not self._ahead:
+                names = [new_id("blob_", self.clock.now()) for _ in range(_NAMES_AHEAD)]
+                sql = "INSERT INTO loose SELECT value FROM json_each(?)"
+                self._safely(lambda: self._rows.execute(sql, (json.dumps(names),)))
+                self._ahead = names
+            name = self._ahead.pop()
         return Upload(self.storage, name, most, self._discard)
 
     def drop(self, files: Iterable[File]) -> None:
@@ -298,6 +308,10 @@ class KeptState(State):
         with self.lock:
             with contextlib.suppress(NotKeptError):  # only when keys were used last is left
                 self._keep(even_soft=True)
+                self.query(
+                    "DELETE FROM loose WHERE name IN (SELECT value FROM json_each(?))",
+                    json.dumps(self._ahead),
+                )
             self._broken = "the server has stopped"
             self._rows.close()
             self._release()

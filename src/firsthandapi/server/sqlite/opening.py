@@ -85,18 +85,25 @@ def open_world(
     return world
 
 
-def checkpoint(directory: Path) -> None:
-    """Flush everything into the database file itself, so that a copy of the folder is complete.
+def checkpoint(directory: Path, *more: str) -> None:
+    """Flush everything into the database files themselves, so that a copy of the folder is complete.
 
     A server may be running.
 
     Args:
         directory: the folder.
+        more: the names of other databases in it, if they exist.
 
     Raises:
-        ConfigurationError: the folder keeps no service, or the database is busy or damaged.
+        ConfigurationError: the folder keeps no service, or a database is busy or damaged.
     """
-    path = _database(directory)
+    _write_all(_database(directory))
+    for name in more:
+        if (directory / name).is_file():
+            _write_all(directory / name)
+
+
+def _write_all(path: Path) -> None:
     try:
         with contextlib.closing(_connected(path)) as connection:
             (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

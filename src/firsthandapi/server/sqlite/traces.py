@@ -111,14 +111,13 @@ def forget_replies(state: KeptState, ids: Iterable[str]) -> None:
         state.query("DELETE FROM replies WHERE instr(body, ?)", each.encode())
 
 
-def compact(state: KeptState) -> None:
-    """Rewrite the database: pages still contain what was deleted or replaced, and so does the journal.
+def compact(query: Query) -> None:
+    """Rewrite a database: pages still contain what was deleted or replaced, and so does the journal.
 
     Raises:
         NotKeptError: there is no room for it, or another program reads the database for too long.
     """
-    with state.lock:
-        state.query("VACUUM")
-        ((is_busy, _, _),) = state.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    query("VACUUM")
+    ((is_busy, _, _),) = query("PRAGMA wal_checkpoint(TRUNCATE)")
     if is_busy:
         raise NotKeptError("another program reads the database")

@@ -122,9 +122,10 @@ class Eraser:
         found = [self._erase(subject, now) for subject, _ in wishes]
         self._empty(rejected)
         if rejected or any(found):
-            traces.compact(self.state)
+            with self._world.lock:
+                traces.compact(self.state.query)
         if wishes:
-            self._access.compact()
+            traces.compact(self._access.look)
         for subject, asked_at in wishes:
             self._access.fulfill(subject, asked_at, now)
         if now >= self._next_sweep:
