@@ -55,7 +55,7 @@ class Bounded:
             except IndexError:
                 process = self._start()
             try:
-                result = self._ask(process, pickle.dumps(arguments))
+                result = self._ask(process, arguments)
             except BaseException:
                 _end(process)
                 raise
@@ -70,15 +70,20 @@ class Bounded:
     def _start(self) -> subprocess.Popen[bytes]:
         # -P: a folder in which somebody starts a program may be a stranger's, and no place to import from.
         command = [sys.executable, "-P", "-m", __name__, *self._arguments]
+        # Large pages of memory, where the system has them: to turn a photo takes a third less time.
+        environment = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ}
         return subprocess.Popen(  # noqa: S603 # our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
 
-    def _ask(self, process: subprocess.Popen[bytes], request: bytes) -> bytes | None:
+    def _ask(self, process: subprocess.Popen[bytes], arguments: tuple[Any, ...]) -> bytes | None:
         timer = threading.Timer(self._seconds, process.kill)
         timer.start()
         try:
-            _write(cast("BinaryIO", process.stdin), True, request)
+            # Not as bytes first: a picture would be copied.
+            stdin = cast("BinaryIO", process.stdin)
+            pickle.dump(arguments, stdin)
+            stdin.flush()
             return _read(cast("BinaryIO", process.stdout))
         except (EOFError, OSError):
             raise BoundedError from None
@@ -89,11 +94,6 @@ class Bounded:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.communicate()
-
-
-def _write(stream: BinaryIO, is_some: bool, content: bytes) -> None:
-    stream.write(_HEAD.pack(is_some, len(content)) + content)
-    stream.flush()
 
 
 def _read(stream: BinaryIO) -> bytes | None:
@@ -155,11 +155,13 @@ def main(function: str, most: str) -> None:
     limit(int(most))
     while True:
         try:
-            request = _read(sys.stdin.buffer)
+            arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 # of the process that started this
         except EOFError:
             return
-        result: bytes | None = call(*pickle.loads(cast("bytes", request)))  # noqa: S301 # of the process that started this
-        _write(sys.stdout.buffer, result is not None, result or b"")
+        result: bytes | None = call(*arguments)
+        sys.stdout.buffer.write(_HEAD.pack(result is not None, len(result or b"")))
+        sys.stdout.buffer.write(result or b"")
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ _MOST_SCANS = 64
 
 def read_jpeg(data: bytes, utc_offset: float) -> Picture:
     """A JPEG with tables, scans, color profile, and nothing else."""
-    out = [b"\xff\xd8"]
-    exif, size, scans, at = Exif(), None, 0, 2
+    out: list[bytes | memoryview] = [b"\xff\xd8"]
+    exif, size, scans, at, view = Exif(), None, 0, 2, memoryview(data)
     while True:
         marker, at = _next_marker(data, at)
         if marker == 0xD9:
@@ -68,7 +68,7 @@ def read_jpeg(data: bytes, utc_offset: float) -> Picture:
             found = _MARKER.search(data, at)
             if found is None or scans > _MOST_SCANS:
                 raise damaged()
-            out += (_segment(marker, body), data[at : found.start()])
+            out += (_segment(marker, body), view[at : found.start()])
             at = found.start()
     if size is None or not scans:
         raise damaged()
