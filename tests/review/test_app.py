@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -144,7 +145,8 @@ def test_a_closed_tab_ends_it(dataset: Dataset, monkeypatch: pytest.MonkeyPatch)
         client.get("")
         assert not ended
         client.post("left")
-        client.get("thumbnails/file_0")  # asked for before it was left
+        with contextlib.suppress(httpx.TransportError):  # a slow machine may have ended it by now
+            client.get("thumbnails/file_0")  # asked for before it was left
         wait_until(lambda: ended)
     assert ended == [()]
 

@@ -56,6 +56,14 @@ def test_a_bound(made: list[Bounded], function: str, argument: object) -> None:
         made[0](argument)
 
 
+def test_a_call_after_the_end_leaves_no_process(made: list[Bounded]) -> None:
+    """Nor does one that runs at the end."""
+    made.append(Bounded("firsthandapi.server.media.thumbnails:thumbnail"))
+    made[0].close()
+    assert made[0](_PICTURE, "image/png", 64) is None
+    assert not made[0]._idle
+
+
 def test_other_systems_watch_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no limit can be set, a thread ends the process as soon as it has taken too much."""
     ended: list[int] = []

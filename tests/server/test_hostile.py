@@ -13,7 +13,7 @@ from firsthandapi.server.http import reading, requests
 from firsthandapi.server.http import server as server_http
 from firsthandapi.server.http.deliveries import Sender
 from firsthandapi.server.state.limits import MAX_STORED, MemoryReplies, Stored
-from firsthandapi.server.state.model import Attempt, Delivery
+from firsthandapi.server.state.model import Delivery, DeliveryAttempt
 from firsthandapi.testing import MockServer
 
 from .conftest import Caller, Receiver, send
@@ -147,7 +147,7 @@ def test_replays_are_bounded() -> None:
 def test_deliveries_are_bounded(by_hand: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint with a full queue gets no more: the attempt failed, and its schedule goes on."""
     monkeypatch.setattr("firsthandapi.server.http.deliveries.MAX_QUEUE", 0)
-    reports: list[Attempt] = []
+    reports: list[DeliveryAttempt] = []
     sender = Sender(lambda _delivery, attempt: reports.append(attempt))
     api, hand = by_hand, by_hand.server
     api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/x"})

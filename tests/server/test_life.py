@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import random
 import socket
@@ -16,6 +17,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient
+from firsthandapi.server.http import server
 from firsthandapi.testing import Clock, MockServer
 
 from .conftest import JOB, Caller, Receiver
@@ -321,3 +323,22 @@ def test_the_async_fixture(firsthand_async_client: AsyncFirstHandClient) -> None
 
     assert asyncio.run(environment()) == "live"
     assert asyncio.run(environment()) == "live"
+
+
+def test_a_port_is_free_at_each_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program may have the one that the system gave for the first."""
+    bind, taken = server._bind, [True]
+
+    def busy(host: str, _port: int) -> socket.socket:
+        if host == "other" and taken:
+            taken.pop()
+            raise OSError(errno.EADDRINUSE, "in use")
+        return bind("127.0.0.1", 0)
+
+    monkeypatch.setattr(server, "_bind", busy)
+    for each in server._bind_all(("127.0.0.1", "other"), 0):
+        each.close()
+    assert not taken
+    taken.append(True)
+    with pytest.raises(OSError, match="in use"):
+        server._bind_all(("127.0.0.1", "other"), 8123)

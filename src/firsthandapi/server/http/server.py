@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from typing import Any, cast
 
 import h11
@@ -109,15 +110,8 @@ class HttpServer:
             proxy_headers=False,
             timeout_keep_alive=75,
         )
-        self.port = port
-        self._sockets: list[socket.socket] = []
-        try:
-            for host in hosts or ("127.0.0.1",):
-                self._sockets.append(_bind(host, self.port))
-                self.port = self._sockets[0].getsockname()[1]
-        except OSError:
-            self._close()
-            raise
+        self._sockets = _bind_all(hosts or ("127.0.0.1",), port)
+        self.port: int = self._sockets[0].getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._started = threading.Event()
@@ -173,6 +167,21 @@ class HttpServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         while state.connections:  # an aborted transport reports to its protocol in the next turn of the loop
             await asyncio.sleep(0)
+
+
+def _bind_all(hosts: Sequence[str], port: int, tries: int = 20) -> list[socket.socket]:
+    """A socket for each host, with one port: any that is free at all of them, if `port` is 0."""
+    bound: list[socket.socket] = []
+    try:
+        for host in hosts:
+            bound.append(_bind(host, bound[0].getsockname()[1] if bound else port))
+    except OSError:
+        for each in bound:
+            each.close()
+        if port or not bound or tries == 1:
+            raise
+        return _bind_all(hosts, port, tries - 1)
+    return bound
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -42,6 +43,7 @@ class Bounded:
         self._seconds = seconds
         self._free = threading.Semaphore(processes)
         self._idle: list[subprocess.Popen[bytes]] = []
+        self._is_closed = False
 
     def __call__(self, *arguments: Any) -> bytes | None:
         """The result of the function.
@@ -60,12 +62,16 @@ class Bounded:
                 _end(process)
                 raise
             self._idle.append(process)
+            if self._is_closed:
+                self.close()
             return result
 
     def close(self) -> None:
-        """End the processes. A later call starts new ones."""
+        """End the processes. Those of calls that still run, or come later, end with their call."""
+        self._is_closed = True
         while self._idle:
-            _end(self._idle.pop())
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                _end(self._idle.pop())
 
     def _start(self) -> subprocess.Popen[bytes]:
         # -P: a folder in which somebody starts a program may be a stranger's, and no place to import from.
