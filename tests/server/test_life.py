@@ -17,7 +17,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient
-from firsthandapi.server.http import server
+from firsthandapi.server.http import server as listening
 from firsthandapi.testing import Clock, MockServer
 
 from .conftest import JOB, Caller, Receiver
@@ -327,7 +327,7 @@ def test_the_async_fixture(firsthand_async_client: AsyncFirstHandClient) -> None
 
 def test_a_port_is_free_at_each_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program may have the one that the system gave for the first."""
-    bind, taken = server._bind, [True]
+    bind, taken = listening._bind, [True]
 
     def busy(host: str, _port: int) -> socket.socket:
         if host == "other" and taken:
@@ -335,10 +335,10 @@ def test_a_port_is_free_at_each_address(monkeypatch: pytest.MonkeyPatch) -> None
             raise OSError(errno.EADDRINUSE, "in use")
         return bind("127.0.0.1", 0)
 
-    monkeypatch.setattr(server, "_bind", busy)
-    for each in server._bind_all(("127.0.0.1", "other"), 0):
+    monkeypatch.setattr(listening, "_bind", busy)
+    for each in listening._bind_all(("127.0.0.1", "other"), 0):
         each.close()
     assert not taken
     taken.append(True)
     with pytest.raises(OSError, match="in use"):
-        server._bind_all(("127.0.0.1", "other"), 8123)
+        listening._bind_all(("127.0.0.1", "other"), 8123)
