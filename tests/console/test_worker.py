@@ -488,7 +488,8 @@ def test_the_page_fits_and_is_accessible(browser: Browser, server: Server, width
                 server.score(job.submissions[-1], stars, reason)
             page.goto(url)
         look_at(page, "work-own", width, scheme)
-        page.get_by_role("link", name="Try once more").click()
+        with page.expect_navigation():
+            page.get_by_role("link", name="Try once more").click()
         look_at(page, "work-retry", width, scheme)
         server.client.jobs.cancel(job.id)
         page.goto(url)

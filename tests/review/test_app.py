@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dataset.support import folder_of, wait_until
-from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
+from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError, Record
 from firsthandapi.datasets import Decision
 from firsthandapi.review import app
 
@@ -134,6 +134,22 @@ def test_a_folder_of_a_stranger(tmp_path: Path) -> None:
             assert response.headers["x-content-type-options"] == "nosniff"
         for path in ("files/..%2F..%2Fjob.json", "files/../metadata.jsonl", "static/..%2Fapp.py"):
             assert client.get(path).status_code == 404
+
+
+def test_a_decision_moves_a_picture_that_is_shown(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read where it is then."""
+    shown = next(iter(dataset)).file_id
+    small, moved = app.ReviewPage._small, []
+
+    def late(page: app.ReviewPage, row: Record, path: Path) -> bytes | None:
+        if not moved:
+            moved.append(client.post("decisions", json={"action": "exclude", "ids": [shown]}).status_code)
+        return small(page, row, path)
+
+    monkeypatch.setattr(app.ReviewPage, "_small", late)
+    with reviewing(dataset) as client:
+        assert client.get(f"thumbnails/{shown}").status_code == 200
+    assert moved == [204]
 
 
 def test_a_closed_tab_ends_it(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

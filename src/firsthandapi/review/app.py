@@ -180,14 +180,15 @@ class ReviewPage:
 
     def _row(self, file_id: str) -> tuple[Record, Path]:
         """A row and where its file is. One that became a link since the folder was opened may lead anywhere."""
-        try:
-            row = self._rows_by_id[file_id]
-            path = self._dataset.path_of(row)
-        except (KeyError, InvalidArgumentError):
-            raise ApiError(404, "not_found", "No such file is in this folder.") from None
-        if not path.is_file() or (_is_local(path) and path.is_symlink()):
-            raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
-        return row, path
+        with self._deciding:  # a decision moves files
+            try:
+                row = self._rows_by_id[file_id]
+                path = self._dataset.path_of(row)
+            except (KeyError, InvalidArgumentError):
+                raise ApiError(404, "not_found", "No such file is in this folder.") from None
+            if not path.is_file() or (_is_local(path) and path.is_symlink()):
+                raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
+            return row, path
 
     def _read_again(self) -> list[Record]:
         """All rows, with those that a run has brought, and what others have decided."""
@@ -223,6 +224,8 @@ class ReviewPage:
             known = self._thumbnails.get(row.sha256, b"")
         if known == b"":
             known = self._small(row, path)
+            if known is None and not path.is_file():  # a decision has moved it meanwhile
+                known = self._small(*self._row(row.file_id))
             with self._lock:
                 self._thumbnails[row.sha256] = known
                 while len(self._thumbnails) > _MOST_THUMBNAILS:

@@ -76,7 +76,7 @@ class Bounded:
     def _start(self) -> subprocess.Popen[bytes]:
         # -P: a folder in which somebody starts a program may be a stranger's, and no place to import from.
         command = [sys.executable, "-P", "-m", __name__, *self._arguments]
-        # Large pages of memory, where the system has them: to turn a photo takes a third less time.
+        # Large pages of memory, where the system has them: to turn a photo takes less time.
         environment = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ}
         return subprocess.Popen(  # noqa: S603 # our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
