@@ -379,6 +379,7 @@ def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> N
         assert words in page
         assert "<bdi>Example Lab</bdi>" in page
         assert "FirstHandAPI" not in page
+        assert 'href="/review"' not in page
     link = here.service.site.links.path(here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id])
     person = here.joined()
     assert "Complet" in stranger.get("/join").text

@@ -219,7 +219,8 @@ class Reception(Face):
         """The parts of the server that the visitor may see."""
         visitor = self.visitor(request)
         own = [(self.words(request)("My page"), ME)] if self.study is not None and visitor is not None else []
-        if self.study is not None and _is_worker(visitor) and not self._is_staffs(request):
+        is_theirs = request.scope["path"] != "/" and not self._is_staffs(request)
+        if self.study is not None and is_theirs and (visitor is None or _is_worker(visitor)):
             # Where nobody needs a token, they might see the others too, and would not know what for.
             return own
         review = [("Review", "/review")] if self.may(request, "reviewer") else []
