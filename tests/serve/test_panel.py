@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -37,6 +37,14 @@ def own(who: str) -> list[str]:
     return [f"wkr_{who.partition('_')[2]}"]
 
 
+@pytest.fixture(autouse=True)
+def rooms() -> Iterator[None]:
+    """Each room is closed at the end."""
+    yield
+    while Room.opened:
+        Room.opened.pop().close()
+
+
 class Waits:
     """A jury that leaves everything to the reviewers."""
 
@@ -47,7 +55,10 @@ class Waits:
 class Room:
     """A panel with a clock that stands still, and a job."""
 
+    opened: ClassVar[list[Room]] = []
+
     def __init__(self, folder: Path | None = None, **settings: Any) -> None:
+        self.opened.append(self)
         self.now = 1_800_000_000.0
         self.folder = folder
         self.settings = Reviews(**settings)

@@ -256,10 +256,10 @@ class _Forgiving(io.TextIOBase):
         return int(self._stream.fileno())
 
     def write(self, text: str, /) -> int:
-        with suppress(OSError, ValueError):
+        with suppress(AttributeError, OSError, ValueError):  # a program without a console has no stream
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with suppress(OSError, ValueError):
+        with suppress(AttributeError, OSError, ValueError):
             self._stream.flush()
