@@ -283,7 +283,7 @@ def test_a_bad_key_is_refused_for_every_method(method: str) -> None:
     """An idempotency key that cannot be one is refused, also where none is sent."""
     for key in (5, ""):
         with pytest.raises(InvalidArgumentError, match=r"^idempotency_key"):
-            build_request(method, "/v1/jobs", idempotency_key=key)  # type: ignore[arg-type]
+            build_request(method, "/v1/jobs", idempotency_key=key)  # type: ignore[arg-type] # what a program may pass
 
 
 @pytest.mark.parametrize("value", [None, 0.001, 5, 86_400])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -232,13 +232,18 @@ class Reviewing:
 
     # --- rating -----------------------------------------------------------------------------------------
 
+    def _named(self, fields: Mapping[str, str]) -> Submission:
+        """The submission that a form names."""
+        submission = self._world.state.submissions.get(fields.get("submission", ""))
+        if submission is None or submission.job.account.is_sandbox:
+            raise no_page()
+        return submission
+
     async def _rate(self, request: Request) -> Response:
         fields = await self._reception.form(request)
         asker = self._asker(request, fields)
         with self._world.lock:
-            submission = self._world.state.submissions.get(fields.get("submission", ""))
-            if submission is None or submission.job.account.is_sandbox:
-                raise no_page()
+            submission = self._named(fields)
             ids, gold = self._waiting(asker)
             if gold is not None and gold.submission != submission.id:
                 gold = None
@@ -295,9 +300,7 @@ class Reviewing:
         fields = await self._reception.form(request)
         asker = self._asker(request, fields)
         with self._world.lock:
-            submission = self._world.state.submissions.get(fields.get("submission", ""))
-            if submission is None or submission.job.account.is_sandbox:
-                raise no_page()
+            submission = self._named(fields)
             if submission.status != "retry_pending":
                 raise PageError(409, _story(submission), "Somebody was faster")
             self._world.jobs.give_up(submission, self._world.clock.now(), NO_RETRY, asker.reviewer)
