@@ -1,8 +1,7 @@
-"""Write into the source of the methods what types/ says once, so that every editor sees it:
+"""Write into the source what types/ says once, so that every editor sees it:
 
 - the fields of `JobArguments` in types/job.py, wherever `jobs.create`, `jobs.create_and_wait`, and `jobs.collect` name
   them; a place is found by its first and its last field, so a new one needs no line there;
-- what types/options.py says of each key of `**options`, in the docstring of each method that takes them;
 - the public names of types/, in its `__init__.py`, and what the reference lacks of them.
 
     python scripts/generate_fields.py           # write
@@ -17,7 +16,6 @@ import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from firsthandapi.types import options
 from firsthandapi.types.job import JobArguments, JobCreateParams
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +23,6 @@ SOURCE = ROOT / "src" / "firsthandapi"
 JOBS = SOURCE / "_async" / "resources" / "jobs.py"
 TYPES = SOURCE / "types" / "__init__.py"
 REFERENCE = ROOT / "docs" / "reference" / "types.md"
-TARGETS = [TYPES, REFERENCE, SOURCE / "_async" / "client.py", *sorted(JOBS.parent.glob("*.py"))]
 SECTIONS = {"job": "Jobs", "file": "Files", "submission": "Submissions", "billing": "Money"}
 SECTIONS |= {"webhook": "Webhooks", "event": "Webhooks", "options": "Options"}
 # What modules of types/ share among themselves; constants are no types.
@@ -98,21 +95,6 @@ def with_fields(text: str) -> str:
     return text
 
 
-def with_options(text: str) -> str:
-    """`text` with the keys of `**options` in each docstring: there they follow one another."""
-    for kind in ("RequestOptions", "BodyOptions", "PostOptions", "ExtraOptions"):
-        names = vars(options)[kind].__annotations__
-        entries = "".join(f"{' ' * 12}{entry(name, ' ' * 12)}\n" for name in names)
-        text = re.sub(
-            # The signature, what follows it up to the keys, and the keys.
-            rf"(\*\*options: Unpack\[{kind}\].*\n(?:(?! +(?:async )?def |class ).*\n)*?)"
-            rf"(?: {{12}}(?:\*\*options|{'|'.join(names)}): .*\n(?: {{13,}}.*\n)*)+",
-            lambda found, entries=entries: found[1] + entries,
-            text,
-        )
-    return text
-
-
 def public_names() -> dict[str, list[str]]:
     """By module of types/, the names that it makes public, in the order of the alphabet."""
     found: dict[str, list[str]] = {}
@@ -161,18 +143,14 @@ def shown(name: str) -> str:
     return f"::: firsthandapi.types.{name}\n    options: {{ heading_level: 3, members: false }}\n\n"
 
 
-def written(path: Path, text: str) -> str:
-    """The text of one of TARGETS as it should be."""
-    if path in (TYPES, REFERENCE):
-        return with_names(text) if path == TYPES else with_reference(text)
-    return with_options(with_fields(text) if path == JOBS else text)
+TARGETS = {TYPES: with_names, REFERENCE: with_reference, JOBS: with_fields}
 
 
 def main() -> int:
     stale: list[Path] = []
-    for path in TARGETS:
+    for path, written in TARGETS.items():
         text = path.read_text(encoding="utf-8")
-        made = written(path, text)
+        made = written(text)
         if made != text:
             stale.append(path.relative_to(ROOT))
             if "--check" not in sys.argv[1:]:

@@ -391,30 +391,5 @@ def __getattr__(name: str) -> Any:
     raise missing(__name__, name)
 
 
-__all__ = [
-    "AuthenticationError",
-    "ConfigurationError",
-    "ConflictError",
-    "DeadlineExceededError",
-    "DownloadError",
-    "FirstHandApiError",
-    "FirstHandConnectionError",
-    "FirstHandError",
-    "FirstHandTimeoutError",
-    "GoneError",
-    "IdempotencyError",
-    "IncompleteJobError",
-    "InsufficientCreditsError",
-    "IntegrityError",
-    "InvalidArgumentError",
-    "InvalidRequestError",
-    "NotFoundError",
-    "PaginationError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "ServerError",
-    "SpendLimitError",
-    "UnexpectedResponseError",
-    "WaitTimeoutError",
-    "WebhookSignatureError",
-]
+if not TYPE_CHECKING:  # pragma: no branch - to checkers every name above is public
+    __all__ = [name for name in dir() if name.endswith("Error")]

@@ -69,7 +69,7 @@ class AsyncFirstHandClient:
     default.
 
     Every method also takes `timeout`, `extra_headers`, and `extra_query`; with a body, `extra_body`; with a POST,
-    `idempotency_key`. `firsthandapi.types.PostOptions` explains them. Every method raises `DeadlineExceededError` when
+    `idempotency_key`. `jobs.create` explains them. Every method raises `DeadlineExceededError` when
     the client's `deadline` has passed.
 
     Args:
@@ -299,9 +299,7 @@ class AsyncFirstHandClient:
         """Show whose API key this is, and its permissions.
 
         Args:
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             Organization, environment and scopes.
@@ -372,11 +370,7 @@ class AsyncFirstHandClient:
             name: the organization's name.
             email: contact email address.
             base_url: as for the client.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The organization's id, its first API key, shown only once, and its first credits.

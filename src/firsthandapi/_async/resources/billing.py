@@ -25,9 +25,7 @@ class Billing(Resource):
         """Read the credit balance.
 
         Args:
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The balance, in US cents.
@@ -44,11 +42,7 @@ class Billing(Resource):
 
         Args:
             amount_cents: US cents: 1000, 2500, 5000, 10000, or 25000.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             Where to pay: open `checkout_url` in a browser.
@@ -75,9 +69,7 @@ class Billing(Resource):
             type: only `purchase`, `deduction`, `free_tier`, `bonus`, `expiration`, or `refund`.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.

@@ -32,9 +32,7 @@ class Campaigns(Resource):
 
         Args:
             campaign: the campaign.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The plan: `orders`, `cost_cents`, `spent_cents`, `budget_cents`; printed, it is a table.
@@ -75,8 +73,7 @@ class Campaigns(Resource):
             on_progress: called with a `CampaignProgress`, in your thread or loop, in place of the line of `progress`.
             progress: whether to redraw one line on standard error, on a terminal and in a notebook. With
                 `FIRSTHAND_PROGRESS=0` in the environment, none is shown.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The dataset, with the labels of its files.
@@ -121,9 +118,7 @@ class Campaigns(Resource):
         Args:
             campaign: the campaign.
             label: the label; one that was removed from `jobs` has its jobs still.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The jobs, as they are now: `cancelled`, or `completed` if one was finished before; empty if none was

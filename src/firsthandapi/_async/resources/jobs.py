@@ -149,9 +149,7 @@ class Jobs(Resource):
             job_id: the job, or its id (`job_…`).
             wait: seconds, 1 to 60, that the service may hold the response until the status changes; they are
                 added to the timeout.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The job; unchanged if its status does not change within `wait` seconds.
@@ -170,11 +168,7 @@ class Jobs(Resource):
 
         Args:
             job_id: the job, or its id (`job_…`).
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The job, `cancelled`.
@@ -198,11 +192,7 @@ class Jobs(Resource):
             job_id: the job, or its id (`job_…`).
             rating: 1 to 5 stars.
             feedback: your words on the job.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The job, with its `buyer_rating`.
@@ -234,8 +224,7 @@ class Jobs(Resource):
                 applies to each poll.
             on_update: called with the job when first read, after each change of `status` or `files_approved`,
                 and when finished.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The job, `completed` or `cancelled`.
@@ -276,8 +265,7 @@ class Jobs(Resource):
                 applies to each request.
             on_update: called with each job when first read, after each change of `status` or `files_approved`,
                 and when finished.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The jobs, each `completed` or `cancelled`, in the order given; an empty list for no jobs.
@@ -461,8 +449,7 @@ class Jobs(Resource):
             job_id: the job, or its id (`job_…`).
             timeout: seconds for the whole walk, 0 or more; None waits without limit. The client's `timeout`
                 applies to each request.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             An iterator of files, each with a fresh download URL, at most 12 seconds after its approval.
@@ -649,9 +636,7 @@ class Jobs(Resource):
             created_after: earliest creation time: an aware datetime or an ISO 8601 string.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.

@@ -18,9 +18,7 @@ class Organization(Resource):
         """Read the settings.
 
         Args:
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The settings.
@@ -50,10 +48,7 @@ class Organization(Resource):
             auto_top_up_amount_cents: amount to buy, in US cents: 1000, 2500, 5000, 10000, or 25000.
             default_type: type of a job that names none: `data_collection` or `feedback`.
             default_price_per_file_cents: price per file of a job that names none, in US cents, 10 to 50,000.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`; see `jobs.create`.
 
         Returns:
             The settings after the change.

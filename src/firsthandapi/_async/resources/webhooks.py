@@ -43,9 +43,7 @@ class WebhookEvents(Resource):
             type: only events of this type, such as `submission.approved`.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
@@ -64,11 +62,7 @@ class WebhookEvents(Resource):
 
         Args:
             event_id: the event, or its id (`evt_…`).
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The event. Its id is the same, so a receiver that deduplicates skips it.
@@ -105,11 +99,7 @@ class Webhooks(Resource):
             url: https; http to this machine is for tests against the bundled server.
             events: event types to send; None means all.
             description: a note, for people.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The endpoint. Its `secret`, for `firsthandapi.webhooks`, is shown only once.
@@ -130,9 +120,7 @@ class Webhooks(Resource):
         Args:
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
@@ -153,9 +141,7 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The endpoint, without its secret.
@@ -187,10 +173,7 @@ class Webhooks(Resource):
             events: event types to send.
             description: a note, for people.
             enabled: False pauses deliveries.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`; see `jobs.create`.
 
         Returns:
             The endpoint after the change.
@@ -217,9 +200,7 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Raises:
             NotFoundError: no endpoint has this id.
@@ -239,11 +220,7 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The endpoint with its new `secret`, shown only once.

@@ -32,11 +32,7 @@ class ApiKeys(Resource):
             name: a label, for people.
             scopes: what the key may do; None means everything.
             environment: `live` or `test` (the sandbox); None leaves it to the service.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The API key. Its `secret` is shown only once.
@@ -57,9 +53,7 @@ class ApiKeys(Resource):
         Args:
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.
@@ -78,11 +72,7 @@ class ApiKeys(Resource):
 
         Args:
             api_key_id: the key, or its id (`key_…`), not the key itself.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The new API key, its `secret` shown only once. Its id may differ from the old one's.
@@ -101,11 +91,7 @@ class ApiKeys(Resource):
 
         Args:
             api_key_id: the key, or its id (`key_…`), not the key itself.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Raises:
             NotFoundError: no API key has this id.

@@ -58,9 +58,7 @@ class Files(Resource):
                 `min_star_rating` pass 1 to see every approved file.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.
@@ -98,11 +96,7 @@ class Files(Resource):
 
         Args:
             file_id: the file, or its id (`file_…`).
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
-            extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The URL and when it expires. Whoever has the URL has the file: `repr` masks it.
@@ -131,8 +125,7 @@ class Files(Resource):
             path: a file name, or a folder (one that exists, or a name that ends with a slash), in which the file is
                 named after its id and type. Or such a name in a bucket, as a URL (extra `remote`).
             timeout: seconds without a byte, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The path of the downloaded file.
@@ -234,9 +227,7 @@ class Files(Resource):
             label: the class of the files: they go to `data/<label>/`, and their rows contain it and the worker. Calls
                 with labels fill one folder from several jobs. 1 to 64 letters, digits, spaces, and `_ - .`, and no word
                 that loaders take for a split, such as `test`.
-            timeout: seconds for one attempt, above 0; None uses the client's.
-            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
-            extra_query: query parameters to add, for what this version does not know yet.
+            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The dataset: `len`, iteration, `verify`, `to_pandas`.
