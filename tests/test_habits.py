@@ -18,37 +18,17 @@ from firsthandapi import (
     NotFoundError,
     resources,
 )
-from firsthandapi._habits import CLIENT_METHODS, MODULE_NAMES
+from firsthandapi._habits import habits
 from firsthandapi.testing import MockServer
 
 # Read off the published package.
-METHODS = [
-    "create_job",
-    "get_job",
-    "list_jobs",
-    "get_job_audit",
-    "cancel_job",
-    "get_job_files",
-    "get_job_submissions",
-    "create_job_and_wait",
-    "create_api_key",
-    "list_api_keys",
-    "rotate_api_key",
-    "revoke_api_key",
-    "create_webhook_endpoint",
-    "list_webhook_endpoints",
-    "get_webhook_endpoint",
-    "update_webhook_endpoint",
-    "delete_webhook_endpoint",
-    "rotate_webhook_secret",
-    "list_webhook_events",
-    "replay_webhook_event",
-    "get_credit_balance",
-    "list_transactions",
-    "purchase_credits",
-    "get_settings",
-    "update_settings",
-]
+METHODS = """
+create_job get_job list_jobs get_job_audit cancel_job get_job_files get_job_submissions create_job_and_wait
+create_api_key list_api_keys rotate_api_key revoke_api_key create_webhook_endpoint list_webhook_endpoints
+get_webhook_endpoint update_webhook_endpoint delete_webhook_endpoint rotate_webhook_secret
+list_webhook_events replay_webhook_event get_credit_balance list_transactions purchase_credits get_settings
+update_settings
+"""
 NAMES = [
     ("firsthandapi", "verify_webhook_signature"),
     ("firsthandapi.webhooks", "verify_webhook_signature"),
@@ -62,8 +42,8 @@ NAMES = [
 
 def test_the_tables_have_every_name() -> None:
     """Nothing that 0.1.0 had is forgotten, and nothing it had not is claimed."""
-    assert sorted(CLIENT_METHODS) == sorted(METHODS)
-    assert set(MODULE_NAMES) == {name for _, name in NAMES}
+    assert sorted(habits()["methods of 0.1.0"]) == sorted(METHODS.split())
+    assert set(habits()["names of 0.1.0"]) == {name for _, name in NAMES}
 
 
 def successor(message: str, root: str) -> str:
@@ -79,7 +59,7 @@ def resolve(value: Any, path: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", [FirstHandClient, AsyncFirstHandClient])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHODS.split())
 def test_methods(name: str, kind: Any) -> None:
     """A method of 0.1.0 fails by name, and the successor it names is a method that there is."""
     client = kind("fh_test_x")
@@ -114,6 +94,15 @@ def test_other_names(module: str) -> None:
     assert not hasattr(importlib.import_module(module), "nothing")
     with pytest.raises(ImportError, match="cannot import name 'nothing'"):
         exec(f"from {module} import nothing")
+
+
+def test_a_name_that_leads_on_is_none_of_the_module() -> None:
+    """`hasattr` says so, an attribute and a `from … import` name what takes its place, each by its own error."""
+    assert not hasattr(firsthandapi, "Job")
+    with pytest.raises(AttributeError, match=r"use firsthandapi\.types\.Job"):
+        _ = firsthandapi.Job
+    with pytest.raises(ImportError, match=r"use firsthandapi\.types\.Job"):
+        exec("from firsthandapi import FirstHandClient, Job as Order")
 
 
 def test_the_clients_are_where_0_1_0_had_them() -> None:
@@ -327,16 +316,8 @@ def test_what_leads_on_is_no_member(names: dict[str, Any]) -> None:
 def test_each_resource_has_a_public_name(names: dict[str, Any]) -> None:
     """Whoever annotates a function that takes `client.jobs` imports its class."""
     client = names["client"]
-    for name in (
-        "jobs",
-        "files",
-        "campaigns",
-        "submissions",
-        "billing",
-        "webhooks",
-        "api_keys",
-        "organization",
-    ):
+    names_of = "jobs files campaigns submissions billing webhooks api_keys organization"
+    for name in names_of.split():
         assert type(getattr(client, name)).__name__ in resources.__all__
     assert {*resources.__all__} <= {*dir(resources)}
     assert resources.AsyncJobs is not resources.Jobs

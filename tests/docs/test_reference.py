@@ -20,7 +20,7 @@ import pytest
 import firsthandapi
 from firsthandapi import FirstHandClient
 from firsthandapi._core.calls.attempt import call_name
-from firsthandapi._habits import CLIENT_METHODS, MODULE_NAMES
+from firsthandapi._habits import habits
 from firsthandapi._sync.resources import webhooks
 from firsthandapi.server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS
 from firsthandapi.testing import Fault
@@ -143,7 +143,7 @@ def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
     """Each has a row of its own, with the successor that the error message names too."""
     rows = re.findall(r"^\| `(\w+).*", (DOCS / "migration.md").read_text(encoding="utf-8"), re.MULTILINE)
     text = (DOCS / "migration.md").read_text(encoding="utf-8")
-    for name, successor in {**CLIENT_METHODS, **MODULE_NAMES}.items():
+    for name, successor in {**habits()["methods of 0.1.0"], **habits()["names of 0.1.0"]}.items():
         assert name in rows
         called = re.match(r"[\w.]+", successor)
         assert called is not None
