@@ -235,7 +235,8 @@ _WHERE = "was removed in firsthandapi 1.0; use"
 def missing(module: str, name: str) -> Exception:
     """The error for a name that `module` does not have: an AttributeError; for one that leads on, asked for by
     `from … import`, an ImportError, since that would swallow the text of an AttributeError."""
-    kind = ImportError if _is_from_import(sys._getframe(2)) else AttributeError
+    asking = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] # the only quick way, and documented
+    kind = ImportError if _is_from_import(asking) else AttributeError
     if (use := habits()["names of 0.1.0"].get(name)) is not None:
         return kind(f"{module}.{name} {_WHERE} {use}")
     homes = (module, "firsthandapi.errors") if module == "firsthandapi" else (module,)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from client.support import JOB, KEY, Connect
-from firsthandapi._core.calls.config import Config, check_config
+from firsthandapi._core.calls.config import Config
 from firsthandapi._masking import Secret
 from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.lending import lend
@@ -21,7 +21,7 @@ from firsthandapi.errors import ConfigurationError, FirstHandError
 def config(**changes: Any) -> Config:
     options: dict[str, Any] = {"timeout": 1, "deadline": None, "max_retries": 0, "max_spend_cents": None}
     options |= {"proxy": None, "verify": True}
-    return check_config(api_key=Secret(KEY), base_url="https://api.example", **{**options, **changes})
+    return Config(api_key=Secret(KEY), base_url="https://api.example", **{**options, **changes})
 
 
 def authorities(context: Any) -> list[bytes]:

@@ -40,15 +40,14 @@ def check_callback(callback: Callback[T] | None, field: str) -> None:
         raise InvalidArgumentError(f"{field} must be a function, a coroutine function or None", field=field)
 
 
-def check_rate_limiter(limiter: RateLimiter | None) -> RateLimiter | None:
-    """`limiter` if it is one. Raises ConfigurationError: it is not."""
+def check_rate_limiter(limiter: RateLimiter | None) -> None:
+    """Check that `limiter` is one, or None. Raises ConfigurationError: it is not."""
     if limiter is not None and not all(
         iscoroutinefunction(getattr(limiter, name, None)) for name in ("acquire", "observe")
     ):
         raise ConfigurationError(
             "rate_limiter must have coroutine functions acquire and observe: see AsyncRateLimiter"
         )
-    return limiter
 
 
 async def call_back(callback: Callback[T] | None, value: T) -> None:

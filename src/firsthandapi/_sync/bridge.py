@@ -52,7 +52,6 @@ def check_rate_limiter(limiter: RateLimiter | None) -> RateLimiter | None:
         for name in ("acquire", "observe")
     ):
         raise ConfigurationError("rate_limiter must have plain methods acquire and observe: see RateLimiter")
-    return limiter
 
 
 def call_back(callback: Callback[T] | None, value: T) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -16,8 +17,6 @@ from firsthandapi._core.calls.config import (
     NOT_GIVEN,
     Config,
     NotGiven,
-    check_config,
-    given_or,
     resolve_api_key,
     resolve_base_url,
 )
@@ -121,21 +120,22 @@ class FirstHandClient:
         # Remove possible secrets from this frame before anything can fail: tracebacks show local variables.
         key, url, proxy_url = secret_or_none(api_key), secret_or_none(base_url), secret_or_none(proxy)
         del api_key, base_url, proxy
-        config = check_config(
-            api_key=_resolve_api_key(key),
-            base_url=_resolve_base_url(url),
-            timeout=timeout,
-            deadline=deadline,
-            max_retries=max_retries,
-            max_spend_cents=max_spend_cents,
-            proxy=proxy_url,
-            verify=verify,
-            rate_limiter=check_rate_limiter(rate_limiter),
-            on_attempt=_check_on_attempt(on_attempt),
-            journal=_check_journal(journal),
+        config = _checked(
+            Config(
+                api_key=_resolve_api_key(key),
+                base_url=_resolve_base_url(url),
+                timeout=timeout,
+                deadline=deadline,
+                max_retries=max_retries,
+                max_spend_cents=max_spend_cents,
+                proxy=proxy_url,
+                verify=verify,
+                rate_limiter=rate_limiter,
+                on_attempt=on_attempt,
+                journal=journal,  # type: ignore[arg-type] # any path, of which `_checked` makes a str
+            )
         )
         log_to_stderr(os.environ.get(LOG_VARIABLE))
-        _check_verify(config.verify)
         if http_client is not None:
             _check_http_client(http_client)
             from firsthandapi._network.lending import lend  # few clients need it
@@ -177,23 +177,23 @@ class FirstHandClient:
         Raises:
             ConfigurationError: an option is invalid; the message names it.
         """
-        old = self._config
         key, url, proxy_url = _secret_if_given(api_key), _secret_if_given(base_url), _secret_if_given(proxy)
         del api_key, base_url, proxy
-        config = check_config(
-            api_key=old.api_key if isinstance(key, NotGiven) else _resolve_api_key(key),
-            base_url=old.base_url if isinstance(url, NotGiven) else _resolve_base_url(url),
-            timeout=given_or(timeout, old.timeout),
-            deadline=given_or(deadline, old.deadline),
-            max_retries=given_or(max_retries, old.max_retries),
-            max_spend_cents=given_or(max_spend_cents, old.max_spend_cents),
-            proxy=given_or(proxy_url, old.proxy),
-            verify=given_or(verify, old.verify),
-            rate_limiter=check_rate_limiter(given_or(rate_limiter, old.rate_limiter)),
-            on_attempt=_check_on_attempt(given_or(on_attempt, old.on_attempt)),
-            journal=_check_journal(given_or(journal, old.journal)),
-        )
-        _check_verify(config.verify)
+        options: dict[str, Any] = {
+            "api_key": key if isinstance(key, NotGiven) else _resolve_api_key(key),
+            "base_url": url if isinstance(url, NotGiven) else _resolve_base_url(url),
+            "timeout": timeout,
+            "deadline": deadline,
+            "max_retries": max_retries,
+            "max_spend_cents": max_spend_cents,
+            "proxy": proxy_url,
+            "verify": verify,
+            "on_attempt": on_attempt,
+            "rate_limiter": rate_limiter,
+            "journal": journal,
+        }
+        given = {name: value for name, value in options.items() if not isinstance(value, NotGiven)}
+        config = _checked(replace(self._config, **given))
         copy = object.__new__(type(self))
         copy._start(config, self._shared, owner=False)
         return copy
@@ -385,16 +385,7 @@ class FirstHandClient:
         """
         with importing():
             from firsthandapi._sync.resources.account import Account
-        config = check_config(
-            api_key=None,
-            base_url=_resolve_base_url(secret_or_none(base_url)),
-            timeout=DEFAULT_TIMEOUT,
-            deadline=None,
-            max_retries=DEFAULT_MAX_RETRIES,
-            max_spend_cents=None,
-            proxy=None,
-            verify=True,
-        )
+        config = Config(api_key=None, base_url=_resolve_base_url(secret_or_none(base_url)))
         shared = Shared()
         try:
             return Account(Transport(config, shared)).signup(name=name, email=email, **options)
@@ -428,31 +419,25 @@ def _secret_if_given(value: str | NotGiven | None) -> Secret[str] | NotGiven | N
     return value if isinstance(value, NotGiven) else secret_or_none(value)
 
 
-def _check_verify(verify: bool | str | ssl.SSLContext) -> None:
-    if isinstance(verify, str):
-        from firsthandapi._network.certificates import check_verify  # few clients need it
-
-        check_verify(verify)
-
-
-def _check_journal(journal: str | os.PathLike[str] | None) -> str | None:
-    if journal is None:
-        return None
-    with importing():
-        from firsthandapi._journal import check_journal
-    return check_journal(journal)
-
-
-def _check_on_attempt(
-    on_attempt: Callable[[Attempt], object] | None,
-) -> Callable[[Attempt], object] | None:
+def _checked(config: Config) -> Config:
+    """`config`, also with what needs the disk, and the whole path of its journal."""
+    check_rate_limiter(config.rate_limiter)
+    on_attempt: Any = config.on_attempt
     if on_attempt is not None and (
         not callable(on_attempt)
         or iscoroutinefunction(on_attempt)
         or iscoroutinefunction(type(on_attempt).__call__)  # a callable object
     ):
         raise ConfigurationError("on_attempt must be a function, not a coroutine function")
-    return on_attempt
+    if isinstance(config.verify, str):
+        from firsthandapi._network.certificates import check_verify  # few clients need it
+
+        check_verify(config.verify)
+    if config.journal is None:
+        return config
+    with importing():
+        from firsthandapi._journal import check_journal
+    return replace(config, journal=check_journal(config.journal))
 
 
 def _check_http_client(http_client: object) -> None:

@@ -21,7 +21,6 @@ from firsthandapi._core.calls.config import (
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
     Config,
-    check_config,
     resolve_api_key,
     resolve_base_url,
 )
@@ -131,16 +130,7 @@ def _tried(look: Callable[[], T]) -> tuple[T | None, str | None]:
 
 
 def _config(key: Secret[str] | None, base_url: str) -> Config:
-    return check_config(
-        api_key=key,
-        base_url=base_url,
-        timeout=_ATTEMPT,
-        deadline=None,
-        max_retries=0,
-        max_spend_cents=None,
-        proxy=None,
-        verify=True,
-    )
+    return Config(api_key=key, base_url=base_url, timeout=_ATTEMPT, max_retries=0)
 
 
 def _trust() -> str:

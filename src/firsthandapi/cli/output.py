@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast, get_typ
 import typer
 
 from firsthandapi._core.calls import counts
-from firsthandapi._core.calls.config import API_KEY_VARIABLE
+from firsthandapi._core.calls.config import API_KEY_VARIABLE, KEY_PREFIXES
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._visible import is_hidden, visible
 
@@ -42,7 +42,6 @@ _ODD = re.compile(r"[^\n -~]")
 _NARROWEST = 20
 
 
-_KEYS = ("fh_live_", "fh_test_")
 # What people read below a secret.
 SAVE_IT = "Save the secret now: it is not stored here and not shown again."
 # Exit code of what fails after a job was posted.
@@ -164,9 +163,9 @@ def client() -> FirstHandClient:
     from firsthandapi import ConfigurationError, FirstHandClient
 
     key = os.environ.get(API_KEY_VARIABLE)
-    if key and not key.startswith(_KEYS):
+    if key and not key.startswith(KEY_PREFIXES):
         raise ConfigurationError(
-            f"{API_KEY_VARIABLE} is not a key of FirstHandAPI: it does not start with {' or '.join(_KEYS)}; "
+            f"{API_KEY_VARIABLE} is not a key of FirstHandAPI: it does not start with {' or '.join(KEY_PREFIXES)}; "
             "copy the key again from your dashboard or server"
         )
     return FirstHandClient()

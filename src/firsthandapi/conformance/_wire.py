@@ -11,7 +11,7 @@ import anyio
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from firsthandapi._core.calls.config import check_config
+from firsthandapi._core.calls.config import Config
 from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.proxies import choose_proxy
 
@@ -77,16 +77,7 @@ class Wire:
 @contextmanager
 def wired(base_url: str) -> Generator[Wire]:
     """A wire to a server, through the proxy for its address."""
-    config = check_config(
-        api_key=None,
-        base_url=base_url,
-        timeout=30.0,
-        deadline=None,
-        max_retries=0,
-        max_spend_cents=None,
-        proxy=None,
-        verify=True,
-    )
+    config = Config(api_key=None, base_url=base_url)
     proxy = choose_proxy(config.origin, None)
     client = httpx.AsyncClient(
         verify=ssl_context(True),

@@ -17,10 +17,9 @@ from firsthandapi._core.calls.config import (
     DEFAULT_TIMEOUT,
     DEFAULT_WAIT,
     NOT_GIVEN,
+    Config,
     Origin,
-    check_config,
     check_proxy,
-    given_or,
     resolve_api_key,
     resolve_base_url,
 )
@@ -28,16 +27,7 @@ from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi.errors import ConfigurationError
 
-GOOD: dict[str, Any] = {
-    "api_key": "fh_test_x",
-    "base_url": "https://api.firsthandapi.com",
-    "timeout": 30,
-    "deadline": None,
-    "max_retries": 3,
-    "max_spend_cents": None,
-    "proxy": None,
-    "verify": True,
-}
+GOOD: dict[str, Any] = {"api_key": Secret("fh_test_x"), "base_url": "https://api.firsthandapi.com"}
 
 
 def test_the_defaults_are_those_of_the_guides() -> None:
@@ -159,7 +149,7 @@ def test_no_base_url_raises_anything_else(url: str) -> None:
         good = resolve_base_url(Secret(url), Secret("https://x.example"))
     except ConfigurationError:
         return
-    origin = check_config(**{**GOOD, "base_url": good}).origin
+    origin = Config(**{**GOOD, "base_url": good}).origin
     assert origin.scheme == "https" or is_loopback(origin.host)
     assert not set("?# \\") & set(good)
     assert "@" not in origin.authority
@@ -179,7 +169,7 @@ def test_no_base_url_raises_anything_else(url: str) -> None:
 )
 def test_origin(url: str, origin: Origin, authority: str) -> None:
     """A base URL says where to connect, what `Host` is, and what stands before every path."""
-    found = check_config(**{**GOOD, "base_url": url}).origin
+    found = Config(**{**GOOD, "base_url": url}).origin
     assert found == origin
     assert found.authority == authority
     assert found.url == f"{origin.scheme}://{authority}"
@@ -202,7 +192,7 @@ def test_origin(url: str, origin: Origin, authority: str) -> None:
 def test_bad_options(name: str, value: Any) -> None:
     """A bad option is refused by name."""
     with pytest.raises(ConfigurationError, match=f"^{name}"):
-        check_config(**{**GOOD, name: value})
+        Config(**{**GOOD, name: value})
 
 
 @pytest.mark.parametrize(
@@ -222,7 +212,7 @@ def test_bad_options(name: str, value: Any) -> None:
 )
 def test_good_options(name: str, value: Any) -> None:
     """The ends of what is allowed are allowed."""
-    assert getattr(check_config(**{**GOOD, name: value}), name) == value
+    assert getattr(Config(**{**GOOD, name: value}), name) == value
 
 
 def test_verify_takes_a_subclass_of_a_context_and_a_path(tmp_path: Path) -> None:
@@ -232,8 +222,8 @@ def test_verify_takes_a_subclass_of_a_context_and_a_path(tmp_path: Path) -> None
         pass
 
     context = Context(ssl.PROTOCOL_TLS_CLIENT)
-    assert check_config(**{**GOOD, "verify": context}).verify is context
-    assert check_config(**{**GOOD, "verify": str(tmp_path)}).verify == str(tmp_path)
+    assert Config(**{**GOOD, "verify": context}).verify is context
+    assert Config(**{**GOOD, "verify": str(tmp_path)}).verify == str(tmp_path)
 
 
 def test_a_proxy_s_password_is_not_shown() -> None:
@@ -252,19 +242,26 @@ def test_a_key_of_ones_own_server_goes_to_no_other_host(key: str, url: str) -> N
     with pytest.raises(
         ConfigurationError, match=r"must not go: pass base_url=….*FIRSTHAND_BASE_URL"
     ) as caught:
-        check_config(**{**GOOD, "api_key": Secret(key), "base_url": url})
+        Config(**{**GOOD, "api_key": Secret(key), "base_url": url})
     assert "0123abcd" not in str(caught.value)
     for fine in (
         "http://127.0.0.1:8080",
         "https://photos.example.org",
         "https://api.firsthandapi.com.example.org",
     ):
-        check_config(**{**GOOD, "api_key": Secret(key), "base_url": fine})
-    check_config(**{**GOOD, "api_key": Secret("fh_live_0123abcd"), "base_url": url})
+        Config(**{**GOOD, "api_key": Secret(key), "base_url": fine})
+    Config(**{**GOOD, "api_key": Secret("fh_live_0123abcd"), "base_url": url})
 
 
-def test_an_option_that_was_left_out_is_not_none() -> None:
-    """None may mean something else, such as no deadline."""
-    assert given_or(NOT_GIVEN, 5) == 5
-    assert given_or(None, 5) is None
+def test_a_key_of_another_service_stays_here() -> None:
+    """The public service gets no key that cannot be one of its own; a server behind another address may have any."""
+    for key in ("sk-0123abcd", "fh_0123abcd", "FH_LIVE_0123abcd"):
+        with pytest.raises(ConfigurationError, match="does not start with fh_live_ or fh_test_") as caught:
+            Config(**{**GOOD, "api_key": Secret(key)})
+        assert "0123abcd" not in str(caught.value)
+        Config(Secret(key), "https://gateway.example")
+
+
+def test_an_option_that_was_left_out_is_shown_as_such() -> None:
+    """In a signature, which `help()` shows."""
     assert repr(NOT_GIVEN) == "NOT_GIVEN"

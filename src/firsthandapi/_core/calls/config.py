@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from firsthandapi._core.calls.integers import int_or_none
@@ -14,12 +14,11 @@ from firsthandapi.errors import ConfigurationError
 if TYPE_CHECKING:
     import ssl
 
-T = TypeVar("T")
-
 API_KEY_VARIABLE = "FIRSTHAND_API_KEY"
 BASE_URL_VARIABLE = "FIRSTHAND_BASE_URL"
 DEFAULT_BASE_URL = "https://api.firsthandapi.com"
-# The prefixes of keys of a user's own server, which the public service must never see.
+# The prefixes of all keys, and of those of a user's own server, which the public service must never see.
+KEY_PREFIXES = ("fh_live_", "fh_test_")
 _OWN_KEYS = ("fh_live_own_", "fh_test_own_")
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
@@ -53,22 +52,44 @@ class Origin:
 
 @dataclass(frozen=True)
 class Config:
-    """Every option of a client but `http_client`, checked."""
+    """Every option of a client but `http_client`. Raises ConfigurationError: one is invalid; the message names it."""
 
     api_key: Secret[str] | None
     base_url: str
-    timeout: float
-    deadline: float | None
-    max_retries: int
-    max_spend_cents: int | None
-    proxy: Secret[str] | None
-    verify: bool | str | ssl.SSLContext
+    timeout: float = DEFAULT_TIMEOUT
+    deadline: float | None = None
+    max_retries: int = DEFAULT_MAX_RETRIES
+    max_spend_cents: int | None = None
+    proxy: Secret[str] | None = None
+    verify: bool | str | ssl.SSLContext = True
     # A `RateLimiter` or an `AsyncRateLimiter`; None for the client's own.
     rate_limiter: Any = None
     # Called with each `Attempt`.
     on_attempt: Any = None
     # The whole path of the journal.
     journal: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_seconds("timeout", self.timeout)
+        if self.deadline is not None:
+            _check_seconds("deadline", self.deadline)
+        retries, limit_cents = int_or_none(self.max_retries), int_or_none(self.max_spend_cents)
+        if retries is None or not 0 <= retries <= 1000:
+            raise ConfigurationError("max_retries must be a whole number, 0 to 1000")
+        if self.max_spend_cents is not None and (limit_cents is None or limit_cents < 0):
+            raise ConfigurationError("max_spend_cents must be a whole number of US cents, 0 or more, or None")
+        vars(self).update(max_retries=retries, max_spend_cents=limit_cents)
+        if self.proxy is not None:
+            check_proxy(self.proxy, "proxy")
+        if not isinstance(self.verify, (bool, str)) and not any(
+            base.__name__ == "SSLContext" for base in type(self.verify).__mro__
+        ):
+            # By name, so that a client without TLS does not import ssl.
+            raise ConfigurationError(
+                "verify must be True, False, a path to certificates, 'system', or an ssl.SSLContext"
+            )
+        if self.api_key is not None and self.origin.host.rstrip(".") == urlsplit(DEFAULT_BASE_URL).hostname:
+            _check_key_for_the_service(self.api_key)
 
     @property
     def origin(self) -> Origin:
@@ -151,63 +172,18 @@ def _split(url: str) -> SplitResult | None:
     return parts
 
 
-def check_config(
-    *,
-    api_key: Secret[str] | None,
-    base_url: str,
-    timeout: float,
-    deadline: float | None,
-    max_retries: int,
-    max_spend_cents: int | None,
-    proxy: Secret[str] | None,
-    verify: bool | str | ssl.SSLContext,
-    rate_limiter: Any = None,
-    on_attempt: Any = None,
-    journal: str | None = None,
-) -> Config:
-    """Check each option, and return all of them as one value.
-    Raises ConfigurationError: an option is invalid; the message names it.
-    """
-    _check_seconds("timeout", timeout)
-    if deadline is not None:
-        _check_seconds("deadline", deadline)
-    retries, limit_cents = int_or_none(max_retries), int_or_none(max_spend_cents)
-    if retries is None or not 0 <= retries <= 1000:
-        raise ConfigurationError("max_retries must be a whole number, 0 to 1000")
-    if max_spend_cents is not None and (limit_cents is None or limit_cents < 0):
-        raise ConfigurationError("max_spend_cents must be a whole number of US cents, 0 or more, or None")
-    if proxy is not None:
-        check_proxy(proxy, "proxy")
-    if not isinstance(verify, (bool, str)) and not any(
-        base.__name__ == "SSLContext" for base in type(verify).__mro__
-    ):
-        # By name, so that a client without TLS does not import ssl.
-        raise ConfigurationError(
-            "verify must be True, False, a path to certificates, 'system', or an ssl.SSLContext"
-        )
-    own = isinstance(api_key, Secret) and api_key.reveal().startswith(_OWN_KEYS)
-    if own and _is_the_service(base_url):
+def _check_key_for_the_service(key: Secret[str]) -> None:
+    """Refuse to send the public service a key that is another's."""
+    if key.reveal().startswith(_OWN_KEYS):
         raise ConfigurationError(
             f"the API key is of a server of your own, and base_url is {DEFAULT_BASE_URL}, where it must not go: pass "
             f"base_url=…, or set {BASE_URL_VARIABLE}, to the address of your server"
         )
-    return Config(
-        api_key=api_key,
-        base_url=base_url,
-        timeout=float(timeout),
-        deadline=None if deadline is None else float(deadline),
-        max_retries=retries,
-        max_spend_cents=limit_cents,
-        proxy=proxy,
-        verify=verify,
-        rate_limiter=rate_limiter,
-        on_attempt=on_attempt,
-        journal=journal,
-    )
-
-
-def _is_the_service(base_url: str) -> bool:
-    return (urlsplit(base_url).hostname or "").rstrip(".") == urlsplit(DEFAULT_BASE_URL).hostname
+    if not key.reveal().startswith(KEY_PREFIXES):
+        raise ConfigurationError(
+            f"the API key is not one of FirstHandAPI: it does not start with {' or '.join(KEY_PREFIXES)}; pass that "
+            f"of FirstHandAPI as api_key=…, or set {API_KEY_VARIABLE} to it"
+        )
 
 
 class NotGiven:
@@ -218,11 +194,6 @@ class NotGiven:
 
 
 NOT_GIVEN: Final = NotGiven()
-
-
-def given_or(value: T | NotGiven, default: T) -> T:
-    """`value`, or `default` if it was left out."""
-    return default if isinstance(value, NotGiven) else value
 
 
 def _check_seconds(name: str, value: float) -> None:
