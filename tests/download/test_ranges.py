@@ -1,10 +1,12 @@
-"""A file whose transfer breaks off is continued, or starts over."""
+"""A file whose transfer breaks off is continued, or starts over, on disk and in memory."""
 
 from __future__ import annotations
 
 import pytest
 
+from firsthandapi import DownloadError, FirstHandClient, IntegrityError
 from firsthandapi._core.files.download import MOST_ATTEMPTS
+from firsthandapi._download.ranges import RangeReader
 from raw import response
 
 from .conftest import Bench
@@ -121,3 +123,51 @@ def test_drops_are_bounded(bench: Bench) -> None:
     bench.storage.handler = bench.storage.cut(20_000)
     assert f"after {MOST_ATTEMPTS} attempts" in bench.bad()
     assert len(bench.storage.requests) == MOST_ATTEMPTS
+
+
+def read_whole(bench: Bench, sha256: str | None) -> bytes:
+    """The file, read into memory."""
+    with FirstHandClient("fh_test_x", "http://127.0.0.1:9", timeout=5) as client:
+        reader = RangeReader(client._config)
+    reader._clock = bench.clock
+
+    def url_of(stale: bool) -> str:
+        if stale:
+            bench.refreshed.append("file_1")
+        return bench.storage.url()
+
+    try:
+        return reader.read("file_1", url_of, 0, None, size_bytes=1000, sha256=sha256)[0]
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("promised", [True, False])
+def test_in_memory(bench: Bench, promised: bool) -> None:
+    """A file whose hash is promised is continued there too; any other one starts over. A refused URL is replaced."""
+    storage = bench.storage
+    storage.script += [storage.cut(400), storage.cut(300), response(status=403)]
+    assert read_whole(bench, storage.sha256 if promised else None) == storage.content
+    ranges = [request.headers["range"] for request in storage.requests]
+    assert ranges == [
+        "bytes=0-",
+        *(["bytes=400-", "bytes=700-", "bytes=700-"] if promised else ["bytes=0-"] * 3),
+    ]
+    assert bench.refreshed == ["file_1"]
+
+
+def test_in_memory_halves_that_do_not_match_start_over(bench: Bench) -> None:
+    """Once, then the bytes are wrong; a file that the storage has lost is named as well."""
+    storage = bench.storage
+    storage.script.append(response(b"o" * 600, length=1000, then="close"))
+    assert read_whole(bench, storage.sha256) == storage.content
+    with pytest.raises(IntegrityError, match="file_1"):
+        read_whole(bench, "0" * 64)
+    storage.script.append(response(status=404))
+    with pytest.raises(DownloadError, match="file_1"):
+        read_whole(bench, storage.sha256)
+    assert [request.headers["range"] for request in storage.requests] == [
+        "bytes=0-",
+        "bytes=600-",
+        *["bytes=0-"] * 4,
+    ]

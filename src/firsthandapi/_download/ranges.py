@@ -1,4 +1,4 @@
-"""Read parts of a file from its storage, for readers that seek."""
+"""Read files from their storage into memory, whole or in parts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class RangeReader:
-    """Reads parts of files by their signed URLs, over connections that it keeps: one reader per thread.
+    """Reads files by their signed URLs, over connections that it keeps: one reader per thread.
 
     Args:
         config: the client's options.
@@ -72,25 +72,31 @@ class RangeReader:
             IntegrityError: size or SHA-256 differed from the promised ones twice.
             DownloadError: the bytes cannot be read.
         """
-        attempts = Attempts(self._max_retries)
+        attempts, content = Attempts(self._max_retries), bytearray()
         stale = False
         reason = "the download does not end"
         while attempts.begin():
             started = self._clock.monotonic()
             retry_after: float | None = None
+            if not sha256 or start or end is not None:
+                content.clear()  # only a hash shows that two parts are of one object
+            kept = len(content)
             try:
-                found = self._attempt(parse_url(url_of(stale), self._schemes), start, end, size_bytes, sha256)
+                address = parse_url(url_of(stale), self._schemes)
+                stale = False
+                found = self._attempt(address, content, start, end, size_bytes, sha256)
             except BrokenError as error:
                 reason = str(error)
             except (HopelessError, BadUrlError) as error:
                 raise failure(file_id, str(error)) from None
             else:
                 match found:
-                    case (bytes() as content, int() as size):
-                        return content, size
+                    case (bytes() as read, int() as size):
+                        return read, size
                     case Mismatch():
                         if not attempts.mismatched():
                             raise failure(file_id, f"{found.reason}, in two downloads", mismatch=True)
+                        content.clear()
                         continue
                     case Refused():
                         if not attempts.refused():
@@ -102,7 +108,7 @@ class RangeReader:
                     case Hopeless():  # pragma: no branch # there is no other verdict
                         raise failure(file_id, found.reason)
             pause = attempts.failed(
-                gained=0,
+                gained=len(content) - kept,
                 seconds=self._clock.monotonic() - started,
                 retry_after=retry_after,
                 jitter=self._clock.random(),
@@ -113,17 +119,24 @@ class RangeReader:
         raise failure(file_id, f"{reason} (after {count_of(attempts.made, 'attempt')})")
 
     def _attempt(
-        self, address: Address, start: int, end: int | None, size_bytes: int | None, sha256: str | None
+        self,
+        address: Address,
+        content: bytearray,
+        start: int,
+        end: int | None,
+        size_bytes: int | None,
+        sha256: str | None,
     ) -> tuple[bytes, int] | Mismatch | Refused | TryAgain | Hopeless:
-        wanted = f"bytes={start}-{'' if end is None else end - 1}"
-        hops = 0
+        """Add to `content` what it lacks of the part."""
+        at, hops = start + len(content), 0
+        wanted = f"bytes={at}-{'' if end is None else end - 1}"
         while True:
             response = self._session.get(address, [("Range", wanted)])
             verdict = judge_range(
                 response.status,
                 response.headers,
                 length=response.length,
-                start=start,
+                start=at,
                 end=end,
                 now=self._clock.time(),
             )
@@ -139,15 +152,16 @@ class RangeReader:
             if size_bytes not in (None, size):
                 response.abandon()
                 return Mismatch(f"the storage has {size} bytes, but {size_bytes} were promised")
-            content = bytearray()
+            count += len(content)
             try:
-                while len(content) < skip + count and (piece := response.read()):
-                    content += piece
+                while len(content) < count and (piece := response.read()):
+                    content += piece[skip:]
+                    skip = max(skip - len(piece), 0)
             finally:
                 response.abandon()
-            if len(content) < skip + count:
+            if len(content) < count:
                 raise BrokenError("the body ended early")
-            found = bytes(memoryview(content)[skip : skip + count])
+            found = bytes(memoryview(content)[:count])
             if sha256 and len(found) == size and hashlib.sha256(found).hexdigest() != sha256.strip().lower():
                 return Mismatch("its SHA-256 differs from the promised one")
             return found, size

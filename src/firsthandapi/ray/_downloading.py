@@ -5,14 +5,16 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.files.download import Wanted
+from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Config
+from firsthandapi._core.files.download import is_too_old
 from firsthandapi._core.files.kinds import kind_of
 from firsthandapi._core.rows.manifest import COLUMNS, Record, manifest_line
 from firsthandapi._masking import Secret
@@ -20,7 +22,7 @@ from firsthandapi._masking import Secret
 from ._urls import Keeper, Url
 
 if TYPE_CHECKING:
-    from firsthandapi._download.memory import FileReader
+    from firsthandapi._download.ranges import RangeReader
 
 # What a worker that is killed has to download again: at most this.
 _FILES_PER_TASK = 16
@@ -28,7 +30,7 @@ _BYTES_PER_TASK = 64 * 1024 * 1024
 
 # Readers that no thread uses at the moment, with their connections, by the dataset that they read: a process runs
 # many tasks of one.
-_idle: dict[Keeper, list[FileReader]] = {}
+_idle: dict[Keeper, list[RangeReader]] = {}
 
 
 def tasks_of(files: list[Record], parallelism: int, *, download: bool = True) -> list[list[Record]]:
@@ -94,7 +96,7 @@ def blocks_of(files: list[Record], keeper: Keeper, schema: Any) -> Iterator[Any]
         except IndexError:
             reader = _reader(keeper)
         try:
-            return _row(file, url, reader)
+            return _row(file, url, reader, keeper)
         finally:
             readers.append(reader)
 
@@ -106,28 +108,39 @@ def blocks_of(files: list[Record], keeper: Keeper, schema: Any) -> Iterator[Any]
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _row(file: Record, url: Secret[Url], reader: FileReader) -> dict[str, Any]:
-    wanted = Wanted(
-        file_id=file.file_id,
-        url=url.reveal()[0],
-        expires_at=url.reveal()[1],
-        size_bytes=file.size_bytes or None,
-        sha256=file.sha256 or None,
-        target=Path(),
+def _row(file: Record, url: Secret[Url], reader: RangeReader, keeper: Keeper) -> dict[str, Any]:
+    def url_of(stale: bool) -> str:
+        nonlocal url
+        if stale or is_too_old(url.reveal()[1], now=time.time()):
+            url = Secret(keeper.fresh(file.file_id))
+        return url.reveal()[0]
+
+    content, size = reader.read(
+        file.file_id, url_of, 0, None, size_bytes=file.size_bytes or None, sha256=file.sha256 or None
     )
-    content, outcome = reader.read(wanted)
-    row = replace(file, size_bytes=outcome.size_bytes, sha256=outcome.sha256)
+    row = replace(file, size_bytes=size, sha256=hashlib.sha256(content).hexdigest())
     return {"bytes": content, **json.loads(manifest_line(row))}
 
 
-def _readers_for(keeper: Keeper) -> list[FileReader]:
+def _readers_for(keeper: Keeper) -> list[RangeReader]:
     for other in [each for each in _idle if each != keeper]:
         for reader in _idle.pop(other):
             reader.close()
     return _idle.setdefault(keeper, [])
 
 
-def _reader(keeper: Keeper) -> FileReader:
-    from firsthandapi._download.memory import FileReader
+def _reader(keeper: Keeper) -> RangeReader:
+    from firsthandapi._download.ranges import RangeReader
 
-    return FileReader(base_url=keeper.base_url, refresh=keeper.fresh)
+    return RangeReader(
+        Config(
+            api_key=None,
+            base_url=keeper.base_url,
+            timeout=DEFAULT_TIMEOUT,
+            deadline=None,
+            max_retries=DEFAULT_MAX_RETRIES,
+            max_spend_cents=None,
+            proxy=None,
+            verify=True,
+        )
+    )
