@@ -62,7 +62,9 @@ def make_mortal(
         return call
 
     for owner, name in steps:
-        patch(owner, name, mortal(getattr(owner, name)))
+        call = mortal(getattr(owner, name))
+        is_static = isinstance(vars(owner)[name], staticmethod)
+        patch(owner, name, staticmethod(call) if is_static else call)
 
 
 def main() -> None:

@@ -142,9 +142,7 @@ class Bucket:
             yield piece
 
     def sizes_in(self, folder: Path) -> dict[Path, int | None]:
-        """The names in a folder and the size of each file, from one listing.
-        Raises ConfigurationError: the folder cannot be read.
-        """
+        """The names in a folder and the size of each file, from one listing."""
         with self._telling(folder, "read"):
             try:
                 entries = self._files.ls(_key(folder), detail=True)

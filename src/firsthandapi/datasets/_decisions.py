@@ -32,14 +32,12 @@ _LOCK_SECONDS, _LOCK_EVERY = 30.0, 0.01
 
 
 def decided_in(store: Store) -> Decided:
-    """The decisions about the files of a folder. Raises ConfigurationError: the decisions cannot be read."""
+    """The decisions about the files of a folder."""
     return parse_decisions(_content(store), str(store.root / DECISIONS))
 
 
 def spelled_in(store: Store, manifests: Iterable[Manifest]) -> Decided:
-    """`decided_in`, with the labels spelled as in these manifests, which have been read.
-    Raises ConfigurationError: the decisions, or the rows of excluded files, cannot be read.
-    """
+    """`decided_in`, with the labels spelled as in these manifests, which have been read."""
     decided, manifests = decided_in(store), list(manifests)
     if not decided.labels:
         return decided
@@ -115,7 +113,6 @@ def _hidden_of(store: Store, manifest: Manifest) -> Manifest:
 def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> None:
     """Carry out new decisions if the folder is not locked. Otherwise the process that locks it does, and checks again
     when it unlocks the folder.
-    Raises ConfigurationError: the folder cannot be read or written to.
     """
     while len(decided_in(store).decisions) > len(done.decisions):
         writer = store.writer()

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from firsthandapi._core.orders.job_file import LARGEST_JOB_FILE
 from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
 
@@ -57,7 +58,7 @@ def size_of(path: Path) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def read(path: Path, most: int) -> bytes | None:
+def read(path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
     """A plain file's content, or None if there is nothing of that name.
     Raises ConfigurationError: it is a link, which may lead anywhere, or a device, or has more than `most` bytes, or
     cannot be read.
@@ -144,7 +145,7 @@ def _link_refused(path: Path) -> ConfigurationError:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex. Raises ConfigurationError: it cannot be read."""
+    """The SHA-256 of a file, in hex."""
     sha256 = hashlib.sha256()
     for chunk in pieces(path):
         sha256.update(chunk)
@@ -152,7 +153,7 @@ def sha256_of(path: Path) -> str:
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    """A file's content, piece by piece. Raises ConfigurationError: it cannot be read."""
+    """A file's content, piece by piece."""
     try:
         with _open(path) as content:
             while chunk := content.read(_CHUNK):
@@ -188,9 +189,7 @@ def create(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file in one step: a reader sees the old or the new one.
-    Raises ConfigurationError: the file cannot be written; the old one is unchanged.
-    """
+    """Write a file in one step: a reader sees the old or the new one."""
     try:
         replacing.replace(path, content)
     except OSError as error:
@@ -198,9 +197,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def write_pieces(path: Path, content: Iterator[bytes]) -> None:
-    """Write a file that must not exist, piece by piece, and flush it to the disk.
-    Raises ConfigurationError: it cannot be written.
-    """
+    """Write a file that must not exist, piece by piece, and flush it to the disk."""
     try:
         with path.open("xb") as file:
             for piece in content:
@@ -212,7 +209,7 @@ def write_pieces(path: Path, content: Iterator[bytes]) -> None:
 
 
 def put(part: Path, path: Path) -> None:
-    """Give a complete file its name, in one step. Raises ConfigurationError: that failed."""
+    """Give a complete file its name, in one step."""
     try:
         replacing.put(part, path)
     except OSError as error:
@@ -228,7 +225,6 @@ def remove(path: Path) -> None:
 def copy_into(folder: Path, names: Iterable[str], target: Path) -> None:
     """Give files of a folder the same names in another folder as well. Skips missing files, and removes incomplete
     copies that a crash has left.
-    Raises ConfigurationError: that failed.
     """
     make_directory(target)
     for left_over in target.glob(".*.part"):
@@ -258,7 +254,7 @@ class Appender:
         self._fd = -1
 
     def add(self, line: bytes) -> None:
-        """Add a line in one write: a reader never sees half of it. Raises ConfigurationError: it cannot be written."""
+        """Add a line in one write: a reader never sees half of it."""
         try:
             if self._fd == -1:
                 self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | _BINARY | _NO_LINK)
@@ -271,7 +267,7 @@ class Appender:
             raise cannot(self._path, "written", error) from None
 
     def close(self) -> None:
-        """Flush the added lines to the disk. Raises ConfigurationError: that failed."""
+        """Flush the added lines to the disk."""
         fd, self._fd = self._fd, -1
         if fd != -1:
             try:

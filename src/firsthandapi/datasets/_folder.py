@@ -63,7 +63,6 @@ class Folder:
     def lock(self) -> bool:
         """Lock the folder if no other writer has it; create it if necessary. Carries out the remaining decisions about
         its files.
-        Raises ConfigurationError: it cannot be created or written to.
         """
         if not self._writer.lock():
             return False
@@ -173,7 +172,7 @@ class Folder:
         return own if isinstance(own, JobFile) else None, ()
 
     def labels(self) -> frozenset[str]:
-        """The labels of the folder's jobs and files. Raises ConfigurationError: they cannot be read."""
+        """The labels of the folder's jobs and files."""
         return _labels_of(self._labeled(), self._rows_here())
 
     def _labeled(self) -> dict[Path, JobFile]:
@@ -226,7 +225,6 @@ class Folder:
 
     def write_job(self, job_file: JobFile) -> None:
         """Replace the record of the job.
-        Raises ConfigurationError: it cannot be written.
         Raises InvalidArgumentError: the job is here with another label.
         """
         if job_file.job_id in self._others:
@@ -236,9 +234,7 @@ class Folder:
         self._job_files.write(self._record, with_label(job_file, self.label), self._writer)
 
     def restore_job(self, job_file: JobFile) -> None:
-        """Write the record of the job again if somebody has removed it: without it the same call would post another.
-        Raises ConfigurationError: it cannot be written.
-        """
+        """Write the record of the job again if somebody has removed it: without it the same call would post another."""
         if not self._store.exists(self._record):
             self.create_job(job_file)
 
@@ -247,9 +243,7 @@ class Folder:
         self._job_files.remove(self._record)
 
     def take_decisions(self, decided: Decided, ids: Iterable[str], *, labels: bool) -> None:
-        """Write down what was decided about files of another dataset; their labels only if they keep them.
-        Raises ConfigurationError: it cannot be written.
-        """
+        """Write down what was decided about files of another dataset; their labels only if they keep them."""
         if decisions := carried(decided, self.decided, ids, labels=labels):
             write_down(self._store, decisions)
             self.decided = self.decided_now()
@@ -265,7 +259,6 @@ class Folder:
     ) -> None:
         """Record a job as last seen beside others, so that `Dataset` knows it. `repeated` of its files have no row of
         their own; if `selected`, any may have none.
-        Raises ConfigurationError: it cannot be written.
         """
         record = JobFile(None, None, None, job, label, repeated=repeated or None, selected=selected or None)
         self._job_files.write(self._job_files.path_of(job_id), record, self._writer)
@@ -413,7 +406,6 @@ class Folder:
     def files_decided(self) -> tuple[dict[str, dict[str, str]], Decided]:
         """By job, the SHA-256 of each file by its id, those of excluded files too, and what was decided about them; of
         no file where nothing was decided. The lock need not be held.
-        Raises ConfigurationError: they cannot be read.
         """
         decided, files = decided_in(self._store), dict[str, dict[str, str]]()
         labels = set[str | None]()
@@ -423,9 +415,7 @@ class Folder:
         return files, decided.spelled(labels)
 
     def decided_now(self) -> Decided:
-        """What was decided so far: this run obeys what was decided before it.
-        Raises ConfigurationError: it cannot be read.
-        """
+        """What was decided so far: this run obeys what was decided before it."""
         return spelled_in(self._store, self._manifests_now())
 
     def _hidden(self, decided: Decided) -> list[Manifest]:
@@ -436,9 +426,7 @@ class Folder:
             yield from manifest.records.values()
 
     def rows_in_place(self) -> list[Record]:
-        """The rows whose files are in the folder, by their size, and those of excluded files. The lock is held.
-        Raises ConfigurationError: a manifest cannot be read.
-        """
+        """The rows whose files are in the folder, by their size, and those of excluded files. The lock is held."""
         return [
             *self._rows_excluded(self.decided),
             *self._rows_in_place(),
@@ -453,9 +441,7 @@ class Folder:
         ]
 
     def move_label(self, old: str, new: str) -> None:
-        """Move the files, rows, and records of a label to another. After a crash, the same call moves the rest.
-        Raises ConfigurationError: they cannot be read or written.
-        """
+        """Move the files, rows, and records of a label to another. After a crash, the same call moves the rest."""
         # Else its decisions would move files back.
         former = [file_id for file_id, label in self.decided.labels.items() if label == old]
         if former:
@@ -504,16 +490,14 @@ class Folder:
                 manifest.note_submissions(known)
 
     def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write columns of files, by their ids; `close` writes the rows.
-        Raises ConfigurationError: they cannot be written.
-        """
+        """Write columns of files, by their ids; `close` writes the rows."""
         with self._rows:
             for name in PLACES:
                 if not known.keys().isdisjoint(self._read_once(name)[0].records):
                     self._manifest_named(name, None).set_columns(known)
 
     def write_rows(self) -> None:
-        """Write the waiting rows. Raises ConfigurationError: they cannot be written."""
+        """Write the waiting rows."""
         with self._rows:
             for manifest in self._manifests.values():
                 manifest.close()

@@ -51,9 +51,7 @@ class JobFiles:
         return {path: read_job_file(content) for path, content in self._contents().items()}
 
     def note(self, job_id: str, job: ShownJob, writer: Writer) -> None:
-        """Update the job in each of its records to the job as last seen.
-        Raises ConfigurationError: it cannot be written.
-        """
+        """Update the job in each of its records to the job as last seen."""
         for path in (self._main, *self._contents()):
             record = self.read(path)
             if isinstance(record, JobFile) and record.job_id == job_id and record.job != job:
@@ -95,7 +93,7 @@ class JobFiles:
         self._store.create(path, content)
 
     def write(self, path: Path, job_file: JobFile, writer: Writer) -> None:
-        """Replace a record. Raises ConfigurationError: it cannot be written."""
+        """Replace a record."""
         self._make_room(path, writer)
         self._store.replace(path, job_file.encode())
 

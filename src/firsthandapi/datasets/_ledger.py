@@ -48,7 +48,7 @@ class LedgerFile:
         return found
 
     def exists(self) -> bool:
-        """Whether the ledger exists, with any content. Raises ConfigurationError: it cannot be looked at."""
+        """Whether the ledger exists, with any content."""
         return self._store.exists(self.path / LEDGER_FILE)
 
     def location(self) -> str:
@@ -56,14 +56,12 @@ class LedgerFile:
         return str(self.path.resolve() if isinstance(self._store, Local) else self.path)
 
     def rows_of(self) -> frozenset[str]:
-        """The ids of the jobs in the rows of the folder. Raises ConfigurationError: a manifest cannot be read."""
+        """The ids of the jobs in the rows of the folder."""
         manifests = [manifest for manifest in manifests_of(self._store, None) if manifest.read()]
         return frozenset(str(record.job_id) for each in manifests for record in each.records.values())
 
     def recorded(self) -> frozenset[str]:
-        """The ids of the campaigns' jobs that the folder has records of.
-        Raises ConfigurationError: the records cannot be read.
-        """
+        """The ids of the campaigns' jobs that the folder has records of."""
         records = JobFiles(self._store).labeled().values()
         shown = [each.job for each in records if isinstance(each, JobFile) and each.job is not None]
         return frozenset(str(job["id"]) for job in shown if campaign_of(job) is not None)
@@ -98,9 +96,7 @@ def spent_in(path: str | os.PathLike[str]) -> tuple[int, frozenset[str]]:
 
 
 def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
-    """Record a job as last seen, if the folder is that of a campaign. The caller holds the lock.
-    Raises ConfigurationError: it cannot be written.
-    """
+    """Record a job as last seen, if the folder is that of a campaign. The caller holds the lock."""
     file = LedgerFile(path)
     file.read()
     if file.ledger.orders and (ledger := file.ledger.with_jobs([job])) != file.ledger:
@@ -141,11 +137,11 @@ class OrderRecord:
         return (orders[self._number].sent if self._number < len(orders) else None), ()
 
     def create_job(self, job_file: JobFile) -> None:
-        """Write down a new order. Raises ConfigurationError: it cannot be written."""
+        """Write down a new order."""
         self._put(Order(self._label, job_file))
 
     def write_job(self, job_file: JobFile) -> None:
-        """Write down its outcome. Raises ConfigurationError: it cannot be written."""
+        """Write down its outcome."""
         order = Order(self._label, replace(job_file, job=None))
         self._put(order if job_file.job is None else order.bought(job_file.job))
 

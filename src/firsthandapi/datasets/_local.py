@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.orders.job_file import JOB_FILE, LARGEST_JOB_FILE
+from firsthandapi._core.orders.job_file import JOB_FILE
 from firsthandapi._core.rows.manifest import MANIFEST, MOST_NAMES
 
 from . import _disk
@@ -27,23 +27,8 @@ class Local:
     def writer(self) -> Writer:
         return LocalWriter(self.root)
 
-    def appender(self, path: Path) -> _disk.Appender | None:
-        return _disk.Appender(path)
-
-    def refuse_link(self, folder: Path) -> None:
-        _disk.refuse_link(folder)
-
-    def refuse_links_in(self, folder: Path) -> None:
-        _disk.refuse_links_in(folder)
-
-    def exists(self, path: Path) -> bool:
-        return _disk.exists(path)
-
     def is_no_folder(self, path: Path) -> bool:
         return os.path.lexists(path) and not os.path.isdir(path)  # noqa: PTH112 # unlike pathlib's, neither raises
-
-    def size_of(self, path: Path) -> int | None:
-        return _disk.size_of(path)
 
     def stamp(self, path: Path) -> object:
         try:
@@ -51,12 +36,6 @@ class Local:
         except OSError:
             return None
         return about.st_size, about.st_mtime_ns, about.st_ino
-
-    def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
-        return _disk.read(path, most)
-
-    def begin_of(self, path: Path, most: int) -> bytes | None:
-        return _disk.begin_of(path, most)
 
     def sha256_of(self, path: Path, size: int) -> str:  # noqa: ARG002 # a file has an end of its own
         return _disk.sha256_of(path)
@@ -71,17 +50,17 @@ class Local:
         _disk.make_directory(path.parent)
         _disk.create(path, content)
 
-    def replace(self, path: Path, content: bytes) -> None:
-        _disk.replace(path, content)
-
-    def remove(self, path: Path) -> None:
-        _disk.remove(path)
-
-    def copy_into(self, folder: Path, names: Iterable[str], target: Path) -> None:
-        _disk.copy_into(folder, names, target)
-
-    def remove_all(self, folder: Path, names: Iterable[str]) -> None:
-        _disk.remove_all(folder, names)
+    appender = staticmethod(_disk.Appender)
+    refuse_link = staticmethod(_disk.refuse_link)
+    refuse_links_in = staticmethod(_disk.refuse_links_in)
+    exists = staticmethod(_disk.exists)
+    size_of = staticmethod(_disk.size_of)
+    read = staticmethod(_disk.read)
+    begin_of = staticmethod(_disk.begin_of)
+    replace = staticmethod(_disk.replace)
+    remove = staticmethod(_disk.remove)
+    copy_into = staticmethod(_disk.copy_into)
+    remove_all = staticmethod(_disk.remove_all)
 
 
 class LocalWriter:

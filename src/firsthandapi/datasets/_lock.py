@@ -18,7 +18,7 @@ class FolderLock:
         self._lock = FileLock(folder / name)
 
     def acquire(self) -> bool:
-        """Take the lock if it is free. Raises ConfigurationError: the folder cannot be written to."""
+        """Take the lock if it is free."""
         try:
             return self._lock.acquire()
         except NoLocksError as error:

@@ -121,9 +121,7 @@ class Manifest:
         return self.folder / record.file_name
 
     def prepare(self, writer: Writer) -> None:
-        """Create the folders, and remove incomplete files of dead processes. The caller holds the lock.
-        Raises ConfigurationError: the folder cannot be written to.
-        """
+        """Create the folders, and remove incomplete files of dead processes. The caller holds the lock."""
         self.open_folder(self.data, writer)
         if self._untidy:
             self.rewrite()
@@ -190,9 +188,7 @@ class Manifest:
         return self.folder / folder / name
 
     def add(self, record: Record) -> None:
-        """Write a row. If nothing can be appended, write it later, with others.
-        Raises ConfigurationError: it cannot be written.
-        """
+        """Write a row. If nothing can be appended, write it later, with others."""
         former = self.records.get(record.file_id)
         first = not self.records
         self.records[record.file_id] = in_place_of(record, former)
@@ -249,7 +245,6 @@ class Manifest:
         """Move the files and rows of a label to another. The lock is held.
 
         A crash at any point leaves each row with its file: the files are in both folders until the rows are written.
-        Raises ConfigurationError: they cannot be written.
         """
         folder, target = self.folder / data_folder(old), self.folder / data_folder(new)
         self._store.refuse_link(folder)
@@ -267,15 +262,13 @@ class Manifest:
             self._store.remove_all(folder, names)
 
     def catch_up(self) -> None:
-        """Write the waiting rows if there are many or they have waited for a long time.
-        Raises ConfigurationError: they cannot be written.
-        """
+        """Write the waiting rows if there are many or they have waited for a long time."""
         many = self._waiting * _REWRITE_SHARE >= len(self.records)
         if self._waiting and (many or time.monotonic() - self._written_at >= _REWRITE_SECONDS):
             self.rewrite()
 
     def rewrite(self) -> None:
-        """Rewrite all rows, in one step. Raises ConfigurationError: they cannot be written."""
+        """Rewrite all rows, in one step."""
         if self._end is not None:
             self._end.close()
         if self.records:
@@ -292,7 +285,7 @@ class Manifest:
             self._store.remove_all(folder, ())
 
     def close(self) -> None:
-        """Write the waiting rows, and flush them to the disk. Raises ConfigurationError: that failed."""
+        """Write the waiting rows, and flush them to the disk."""
         if self._waiting:
             self.rewrite()
         if self._end is not None:

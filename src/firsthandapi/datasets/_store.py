@@ -20,140 +20,105 @@ class Writer(Protocol):
     """Writes the files of one run. Call `lock` first, and `release` last."""
 
     def lock(self) -> bool:
-        """Lock the folder if no other writer has it; create it if necessary.
-        Raises ConfigurationError: it cannot be created or written to.
-        """
-        ...
+        """Lock the folder if no other writer has it; create it if necessary."""
 
     def prepare(self, folder: Path, data: Path) -> None:
-        """Create the folders of a manifest, and remove incomplete files of dead processes there.
-        Raises ConfigurationError: the folders cannot be created.
-        """
-        ...
+        """Create the folders of a manifest, and remove incomplete files of dead processes there."""
 
     def size_of(self, path: Path) -> int | None:
         """The size of a file, as `Store.size_of` returns it; fast enough to call for each file."""
-        ...
 
     def fetch_to(self, path: Path) -> Path:
         """The name under which a file for `path` is downloaded."""
-        ...
 
     def put(self, path: Path) -> None:
         """Move a downloaded and verified file to `path`. Any thread may call this.
         Raises FirstHandError: the file could not be put there.
         """
-        ...
 
     def check(self) -> None:
         """Raise an error if no more files can be written.
         Raises ConfigurationError: no file can be written any more.
         """
-        ...
 
     def stop(self) -> None:
         """Drop the files that are not yet in the folder."""
-        ...
 
     def release(self) -> None:
         """Unlock the folder."""
-        ...
 
 
 class Store(Protocol):
-    """A folder or bucket to read and write. Every failure is our error. Has no state, and can be pickled."""
+    """A folder or bucket to read and write. Every failure is a ConfigurationError, here and in what stands on it. Has no
+    state, and can be pickled."""
 
     @property
     def root(self) -> Path:
         """The dataset's folder."""
-        ...
 
     @property
     def readers(self) -> int:
         """The best number of files to read at the same time."""
-        ...
 
     def writer(self) -> Writer:
         """The writer of one run."""
-        ...
 
     def appender(self, path: Path) -> _disk.Appender | None:
         """An appender for a file; None if the storage does not support appending."""
-        ...
 
     def refuse_links_in(self, folder: Path) -> None:
         """Check that no file of a folder is a link. Raises ConfigurationError: a file is a link."""
-        ...
 
     def refuse_link(self, folder: Path) -> None:
         """Check that a folder is not a link. Raises ConfigurationError: it is a link, or cannot be checked."""
-        ...
 
     def exists(self, path: Path) -> bool:
-        """Whether there is anything of that name. Raises ConfigurationError: it cannot be looked at."""
-        ...
+        """Whether there is anything of that name."""
 
     def is_no_folder(self, path: Path) -> bool:
         """Whether the path exists and is not a folder."""
-        ...
 
     def size_of(self, path: Path) -> int | None:
         """The size of a plain file; None for anything else."""
-        ...
 
     def stamp(self, path: Path) -> object:
         """A value that changes when a file does, or None if it cannot be looked at."""
-        ...
 
     def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         """A file's content, or None if there is nothing of that name.
         Raises ConfigurationError: it has more than `most` bytes, or cannot be read.
         """
-        ...
 
     def begin_of(self, path: Path, most: int) -> bytes | None:
         """The first bytes of a file, `most` at most; None if it cannot be read."""
-        ...
 
     def sha256_of(self, path: Path, size: int) -> str:
-        """The SHA-256 of a file of `size` bytes, in hex. Raises ConfigurationError: it cannot be read."""
-        ...
+        """The SHA-256 of a file of `size` bytes, in hex."""
 
     def pieces(self, path: Path, size: int) -> Iterator[bytes]:
-        """The content of a file of `size` bytes, piece by piece. Raises ConfigurationError: it cannot be read."""
-        ...
+        """The content of a file of `size` bytes, piece by piece."""
 
     def names(self, folder: Path) -> list[str]:
         """The names in a folder, in order.
         Raises ConfigurationError: there are more than `MOST_NAMES`, or it cannot be read.
         """
-        ...
 
     def create(self, path: Path, content: bytes) -> None:
         """Write a file that must not exist, completely or not at all.
         Raises ConfigurationError: it exists, or cannot be written.
         """
-        ...
 
     def replace(self, path: Path, content: bytes) -> None:
-        """Write a file in one step: a reader sees the old or the new one.
-        Raises ConfigurationError: it cannot be written; the old one is still there.
-        """
-        ...
+        """Write a file in one step: a reader sees the old or the new one."""
 
     def remove(self, path: Path) -> None:
         """Remove a file if it exists and can be removed."""
-        ...
 
     def copy_into(self, folder: Path, names: Iterable[str], target: Path) -> None:
-        """Have files of a folder in another one as well. Those that are missing stay missing.
-        Raises ConfigurationError: that failed.
-        """
-        ...
+        """Have files of a folder in another one as well. Those that are missing stay missing."""
 
     def remove_all(self, folder: Path, names: Iterable[str]) -> None:
         """Remove files of a folder, and the folder unless it contains others."""
-        ...
 
 
 def store_at(folder: str | os.PathLike[str], field: str) -> Store:

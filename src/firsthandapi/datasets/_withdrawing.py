@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def withdrawn_ids(store: Store) -> frozenset[str]:
-    """The ids of the files that must not come back. Raises ConfigurationError: they cannot be read."""
+    """The ids of the files that must not come back."""
     return parse_ids(store.read(store.root / WITHDRAWN, LARGEST))
 
 
