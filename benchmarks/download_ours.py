@@ -38,10 +38,9 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()
     with Engine(
-        base_url="http://127.0.0.1",
+        client._config,
         refresh=None,
         on_done=outcomes.put,
-        verify=options.verify or True,
         concurrency=options.concurrency,
     ) as engine:
         for each in wanted:

@@ -150,16 +150,8 @@ class Campaign:
         if not isinstance(dest, str):
             raise ConfigurationError(f"{file}: dest must be a path or a URL; put it in quotes")
         try:
-            return cls(
-                dest=_from(dest, file.parent),
-                budget_cents=fields["budget_cents"],
-                jobs=fields["jobs"],
-                defaults=fields.get("defaults"),
-                unique=fields.get("unique", True),
-                name=fields.get("name"),
-                moved=fields.get("moved"),
-                replace_excluded=fields.get("replace_excluded", True),
-            )
+            given = {name: value for name, value in fields.items() if value is not None}
+            return cls(**{**given, "dest": _from(dest, file.parent)})
         except InvalidArgumentError as error:
             problem, field = error.message, error.field
         raise InvalidArgumentError(f"{file}: {problem}", field=field)

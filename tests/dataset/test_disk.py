@@ -15,6 +15,8 @@ import pytest
 from client.support import Connect
 from firsthandapi import Dataset
 from firsthandapi.datasets import _disk
+from firsthandapi.datasets._local import Local
+from firsthandapi.datasets._store import sha256_of
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.testing import MockServer
 
@@ -29,7 +31,7 @@ def test_what_takes_a_file_s_place_is_not_followed(dataset: Dataset, tmp_path: P
     path.rename(tmp_path / "outside")
     path.symlink_to(tmp_path / "outside") if made == "link" else os.mkfifo(path)
     with pytest.raises(ConfigurationError) if made == "link" else contextlib.nullcontext():
-        assert _disk.sha256_of(path) == hashlib.sha256().hexdigest()
+        assert sha256_of(Local(tmp_path), path, 0) == hashlib.sha256().hexdigest()
     assert not _disk.begin_of(path, 9)
 
 
@@ -72,7 +74,7 @@ def test_every_failure_of_the_disk_is_ours(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "x"
     path.write_bytes(b"one\n")
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        _disk.sha256_of(tmp_path / "missing")
+        sha256_of(Local(tmp_path), tmp_path / "missing", 0)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         _disk.read(path / "below", 9)
     with pytest.raises(ConfigurationError, match=r"cannot be read: .*; use a different name$"):

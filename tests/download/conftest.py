@@ -6,12 +6,15 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from firsthandapi import FirstHandClient
+from firsthandapi._core.calls.config import Config
 from firsthandapi._core.files.download import Wanted
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.transfer import Outcome
@@ -37,6 +40,13 @@ class FakeClock(HostClock):
 
     def pause(self, seconds: float, stop: threading.Event) -> None:
         self.pauses.append(seconds)
+
+
+def config_of(*, tls: bool = False, proxy: str | None = None, **options: Any) -> Config:
+    """The options of a client that waits for five seconds."""
+    base_url = "https://api.firsthandapi.com" if tls else "http://127.0.0.1"
+    with FirstHandClient("fh_test_x", base_url, timeout=5.0) as client:
+        return replace(client._config, proxy=None if proxy is None else Secret(proxy), **options)
 
 
 class Bench:
@@ -73,16 +83,14 @@ class Bench:
     @contextmanager
     def engine(self, outcomes: queue.SimpleQueue[Outcome], **options: Any) -> Iterator[Engine]:
         given = {
-            "base_url": "http://127.0.0.1" if not self.storage.tls else "https://api.firsthandapi.com",
             "refresh": self.refresh,
             "on_done": outcomes.put,
             "on_bytes": self.on_bytes,
-            "timeout": 5.0,
             "clock": self.clock,
         }
-        if options.get("proxy") is not None:
-            options["proxy"] = Secret(options["proxy"])
-        with Engine(**{**given, **options}) as engine:
+        names = {field.name for field in fields(Config)} & options.keys()
+        config = config_of(tls=self.storage.tls, **{name: options.pop(name) for name in names})
+        with Engine(config, **{**given, **options}) as engine:
             yield engine
 
     def fetch(self, *wanted: Wanted, **options: Any) -> list[Outcome]:

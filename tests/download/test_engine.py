@@ -17,7 +17,7 @@ from firsthandapi._host.clock import HostClock
 from firsthandapi.errors import ConfigurationError, DownloadError
 from raw import Reply, Request, response
 
-from .conftest import Bench
+from .conftest import Bench, config_of
 from .storage import CHUNKED, full_listener, names
 
 
@@ -179,7 +179,7 @@ def test_callbacks_that_raise(bench: Bench) -> None:
     def broken(_: object) -> None:
         raise RuntimeError("the loop is closed")
 
-    with Engine(base_url="http://127.0.0.1", refresh=None, on_done=broken, timeout=5) as engine:
+    with Engine(config_of(), refresh=None, on_done=broken) as engine:
         for number in range(3):
             engine.submit(bench.wanted(number))
     assert len(list(bench.directory.iterdir())) == 3

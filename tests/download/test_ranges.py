@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from firsthandapi import DownloadError, FirstHandClient, IntegrityError
+from firsthandapi import DownloadError, IntegrityError
 from firsthandapi._core.files.download import MOST_ATTEMPTS
 from firsthandapi._download.ranges import RangeReader
 from raw import response
 
-from .conftest import Bench
+from .conftest import Bench, config_of
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
@@ -127,8 +127,7 @@ def test_drops_are_bounded(bench: Bench) -> None:
 
 def read_whole(bench: Bench, sha256: str | None) -> bytes:
     """The file, read into memory."""
-    with FirstHandClient("fh_test_x", "http://127.0.0.1:9", timeout=5) as client:
-        reader = RangeReader(client._config)
+    reader = RangeReader(config_of())
     reader._clock = bench.clock
 
     def url_of(stale: bool) -> str:

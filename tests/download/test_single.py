@@ -21,7 +21,7 @@ from firsthandapi.testing import MockServer
 from firsthandapi.types import File
 from raw import response
 
-from .conftest import FakeClock
+from .conftest import FakeClock, config_of
 from .storage import Storage
 
 
@@ -125,23 +125,8 @@ def run(client: FirstHandClient, server: MockServer, directory: Path, job_id: st
         return fresh.download_url, fresh.download_url_expires_at
 
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    with Engine(
-        base_url=server.url,
-        refresh=refresh,
-        on_done=outcomes.put,
-        timeout=5,
-        max_retries=20,
-        clock=FakeClock(),
-    ) as engine:
+    config = config_of(max_retries=20)
+    with Engine(config, refresh=refresh, on_done=outcomes.put, clock=FakeClock()) as engine:
         for file in client.files.list(job_id, min_score=1):
-            engine.submit(
-                Wanted(
-                    file.id,
-                    file.download_url,
-                    file.download_url_expires_at,
-                    file.size_bytes,
-                    file.content_hash,
-                    directory / file.id,
-                )
-            )
+            engine.submit(Wanted.of(file, directory / file.id))
     return [outcomes.get() for _ in range(outcomes.qsize())]

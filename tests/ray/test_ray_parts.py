@@ -57,8 +57,8 @@ def keeper(server: MockServer) -> Iterator[NoActor]:
 def close(keeper: NoActor) -> None:
     """What a process of Ray leaves to its end."""
     keeper.actor._client.close()
-    for reader in _idle.pop(keeper, []):
-        reader.close()
+    if keeper in _idle:
+        _idle.pop(keeper).close()
 
 
 def rows_of(files: list[Record], keeper: Keeper) -> list[dict[str, Any]]:

@@ -536,11 +536,7 @@ class Campaigning(Collecting):
         now, plan = self._downloads.progress(), make_plan(self._spec, self._file.ledger)
         tallies = self._downloads.tallies()
         counted = {
-            each.label: Tally.of(
-                tally
-                for tally in (self._before.get(each.label), tallies.get(each.label))
-                if tally is not None
-            )
+            each.label: Tally.of(filter(None, (self._before.get(each.label), tallies.get(each.label))))
             for each in plan.labels
         }
         labels = [
@@ -579,10 +575,8 @@ class Campaigning(Collecting):
 
     def _timed_out(self, error: WaitTimeoutError) -> WaitTimeoutError:
         plan = make_plan(self._spec, self._file.ledger)
-        approved, wanted = (
-            sum(each.approved for each in plan.labels),
-            sum(each.wanted for each in plan.labels),
-        )
+        approved = sum(each.approved for each in plan.labels)
+        wanted = sum(each.wanted for each in plan.labels)
         return WaitTimeoutError(
             f"the campaign did not finish before timeout= passed: {approved:,} of {count_of(wanted)} approved; its "
             "jobs continue; run the same call again",

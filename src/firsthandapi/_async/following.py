@@ -139,24 +139,20 @@ class Following(Resource):
         return 0 if job is None else int_or_none(job.files_approved) or 0
 
     async def _rest(self) -> AsyncIterator[list[File]]:
-        """Yield the remaining files of a finished job: those that no walk has met, and those that show up late."""
-        async with ended(self.walk(to_known=False)) as found:
-            async for files in found:
-                yield files
-        async with ended(self._late()) as found:
-            async for files in found:
-                yield files
-
-    async def _late(self) -> AsyncIterator[list[File]]:
-        """Yield the files that the list of a finished job shows late. The job no longer counts withdrawn files."""
-        clock = self._transport.clock
-        pauses, ends = Pauses(), clock.monotonic() + LIST_LAGS
-        while self.unlisted and clock.monotonic() < ends:
-            await self._waiting.pause(min(pauses.longer(), ends - clock.monotonic()))
-            await self._waiting.look()
+        """Yield the remaining files of a finished job: those that no walk has met, and those that show up late. The job
+        no longer counts withdrawn files."""
+        clock, pauses = self._transport.clock, Pauses()
+        ends: float | None = None
+        while True:
             async with ended(self.walk(to_known=False)) as found:
                 async for files in found:
                     yield files
+            now = clock.monotonic()
+            ends = now + LIST_LAGS if ends is None else ends
+            if not self.unlisted or now >= ends:
+                return
+            await self._waiting.pause(min(pauses.longer(), ends - now))
+            await self._waiting.look()
 
     async def walk(self, *, to_known: bool) -> AsyncIterator[list[File]]:
         """Yield the files that no walk has met. With `to_known`, stop after a page with a file of an earlier walk."""

@@ -10,12 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.files.download import Wanted, allowed_schemes, failure
 from firsthandapi._host.clock import HostClock
 from firsthandapi._host.replacing import sync_directory
-from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._watching import OnAttempt
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError
 
 from .exchange import Session
@@ -24,7 +22,7 @@ from .transfer import DiskFullError, Outcome, Refresh, Rules, transfer
 from .watching import Watch
 
 if TYPE_CHECKING:
-    import ssl
+    from firsthandapi._core.calls.config import Config
 
 CONCURRENCY = 32
 # A run starts with this many threads, and starts more while most of them wait for the network: over a real network, all
@@ -42,21 +40,19 @@ def _ignore(_: int) -> None:
 class Engine:
     """Downloads files. Each submitted file gets exactly one `Outcome`, in the order of completion.
 
-        with Engine(base_url=…, refresh=…, on_done=outcomes.put) as engine:
+        with Engine(config, refresh=…, on_done=outcomes.put) as engine:
             engine.submit(wanted)
 
     Leaving the block waits for every submitted file; an exception, such as Ctrl-C, cancels the rest.
 
     Args:
-        base_url: the API's address; download URLs may be plain http only if it is.
+        config: the client's options.
         refresh: returns a fresh URL for a file id, and when it expires. A thread of the engine calls it, so it may
             block.
         on_done: called with each outcome, in a thread of the engine (or of `submit` and `close`, for a file that
             never started). It must be thread-safe, such as a queue's `put` or a loop's `call_soon_threadsafe`.
         on_bytes: called in the same way with the number of received bytes, negative for discarded bytes.
-        proxy, verify, timeout, max_retries: the client's options.
         concurrency: the most connections at once.
-        on_attempt: called with each attempt, in a thread of the engine.
         clock: for tests.
 
     Raises:
@@ -65,29 +61,26 @@ class Engine:
 
     def __init__(
         self,
+        config: Config,
         *,
-        base_url: str,
         refresh: Refresh | None,
         on_done: Callable[[Outcome], object],
         on_bytes: Callable[[int], None] = _ignore,
-        proxy: Secret[str] | None = None,
-        verify: bool | str | ssl.SSLContext = True,
-        timeout: float = DEFAULT_TIMEOUT,
-        max_retries: int = DEFAULT_MAX_RETRIES,
         concurrency: int = CONCURRENCY,
-        on_attempt: OnAttempt | None = None,
         clock: HostClock | None = None,
     ) -> None:
         self._stop = threading.Event()
-        self._network = Network(proxy=proxy, verify=verify, timeout=timeout, stop=self._stop)
+        self._network = Network(
+            proxy=config.proxy, verify=config.verify, timeout=config.timeout, stop=self._stop
+        )
         self._rules = Rules(
-            schemes=allowed_schemes(base_url),
-            max_retries=max_retries,
+            schemes=allowed_schemes(config.base_url),
+            max_retries=config.max_retries,
             refresh=refresh,
             on_bytes=on_bytes,
             clock=clock or HostClock(),
             spare_processor=self._has_spare_processor,
-            watch=Watch(on_attempt),
+            watch=Watch(config.on_attempt),
         )
         self._on_done = on_done
         self._concurrency = concurrency

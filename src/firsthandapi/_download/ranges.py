@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.calls.counts import count_of
@@ -169,3 +170,33 @@ class RangeReader:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+
+class Readers:
+    """Readers that no thread uses at the moment, with their connections."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._idle: list[RangeReader] = []
+        self._inherited: list[RangeReader] = []
+
+    def start_in_child(self) -> None:
+        """Start over in a forked child, which must not read from its parent's sockets, nor say farewell on them."""
+        self._inherited, self._idle = self._idle, []
+
+    @contextlib.contextmanager
+    def take(self) -> Generator[RangeReader, None, None]:
+        """A reader for this thread alone, until the end of the block."""
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = RangeReader(self._config)
+        try:
+            yield reader
+        finally:
+            self._idle.append(reader)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().close()

@@ -57,15 +57,10 @@ def download_file(
 ) -> Path:
     """Download `file` to `path`, or into it if it is a directory. See `files.download`."""
     file = fitting(file)
-    wanted = Wanted(
-        file_id=file.id,
-        url=file.download_url,
-        expires_at=file.download_url_expires_at,
-        size_bytes=file.size_bytes,
-        sha256=file.content_hash,
-        # Unlike `Path.is_dir`, this does not raise for a name that is too long; the write does.
-        target=path / file_name_on_disk(file.id, file.content_type) if os.path.isdir(path) else path,  # noqa: PTH112 # see above
-    )
+    # Unlike `Path.is_dir`, this does not raise for a name that is too long; the write does.
+    if os.path.isdir(path):  # noqa: PTH112 # see above
+        path /= file_name_on_disk(file.id, file.content_type)
+    wanted = Wanted.of(file, path)
     schemes = allowed_schemes(base_url)
     if refresh is None:
         _check_url(wanted, schemes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.campaigns.plan import columns_of, rows_of, summary_of
-from firsthandapi._core.files.annotations import unified
+from firsthandapi._core.files.annotations import speech_in, unified
 from firsthandapi._core.files.kinds import Kind, kind_of
 from firsthandapi._core.files.names import EXTENSIONS
 from firsthandapi._core.rows.manifest import Record
@@ -125,7 +125,7 @@ def _words_in(kind: Kind | None, annotations: Mapping[str, Any]) -> str:
     """The text in a picture, or the words in a recording."""
     if kind == "image":
         return annotations["text_extraction"] or ""
-    return " ".join(segment["text"] for segment in annotations["transcript_segments"] if segment["text"])
+    return speech_in(annotations) or ""
 
 
 # ── Cards ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import stat
 import threading
 import time
@@ -128,12 +127,6 @@ class Bucket:
         with contextlib.suppress(Exception):
             return bytes(self._files.cat_file(_key(path), start=0, end=most))
         return None
-
-    def sha256_of(self, path: Path, size: int) -> str:
-        sha256 = hashlib.sha256()
-        for piece in self.pieces(path, size):
-            sha256.update(piece)
-        return sha256.hexdigest()
 
     def pieces(self, path: Path, size: int) -> Iterator[bytes]:
         for start in range(0, size, PART):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
-from firsthandapi._core.rows.manifest import Record, in_place_of
+from firsthandapi._core.rows.manifest import Record
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk
@@ -22,25 +18,11 @@ def copied(store: Store, path: Path, record: Record, target: Path) -> None:
     """
     size = store.size_of(path)
     part = target.with_name(f".{target.name}.{token_hex(8)}.part")
-    sha256 = hashlib.sha256()
     try:
-        if size is not None:
-            _disk.write_pieces(part, _hashed(store.pieces(path, size), sha256))
-        if size is None or sha256.hexdigest() != record.sha256:
+        if size is None or _disk.write_pieces(part, store.pieces(path, size)) != record.sha256:
             raise ConfigurationError(
                 f"{path} is missing or mismatched; run repair on its dataset, then merge again"
             )
         _disk.put(part, target)
     finally:
         _disk.remove(part)
-
-
-def _hashed(pieces: Iterator[bytes], sha256: Any) -> Iterator[bytes]:
-    for piece in pieces:
-        sha256.update(piece)
-        yield piece
-
-
-def copied_row(record: Record, name: str, label: str | None) -> Record:
-    """The row of a copied file."""
-    return in_place_of(replace(record, file_name=name, label=label or record.label), record)

@@ -40,7 +40,7 @@ from ._job_files import JobFiles
 from ._manifest import Manifest, manifests_of
 from ._reconciling import Reconciling
 from ._rows import Rows
-from ._store import Store, store_at
+from ._store import Store, sha256_of, store_at
 from ._withdrawing import note_export, withdrawn_ids
 
 if TYPE_CHECKING:
@@ -846,7 +846,7 @@ class Dataset(Rows):
         size = self._store.size_of(path)
         if size is None:
             return "missing"
-        same = size == record.size_bytes and self._store.sha256_of(path, size) == record.sha256
+        same = size == record.size_bytes and sha256_of(self._store, path, size) == record.sha256
         return "ok" if same else "mismatched"
 
 

@@ -144,14 +144,6 @@ def _link_refused(path: Path) -> ConfigurationError:
     )
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    sha256 = hashlib.sha256()
-    for chunk in pieces(path):
-        sha256.update(chunk)
-    return sha256.hexdigest()
-
-
 def pieces(path: Path) -> Iterator[bytes]:
     """A file's content, piece by piece."""
     try:
@@ -196,14 +188,17 @@ def replace(path: Path, content: bytes) -> None:
         raise cannot(path, "written", error) from None
 
 
-def write_pieces(path: Path, content: Iterator[bytes]) -> None:
-    """Write a file that must not exist, piece by piece, and flush it to the disk."""
+def write_pieces(path: Path, content: Iterator[bytes]) -> str:
+    """Write a file that must not exist, piece by piece, and flush it to the disk. Returns its SHA-256, in hex."""
+    sha256 = hashlib.sha256()
     try:
         with path.open("xb") as file:
             for piece in content:
                 file.write(piece)
+                sha256.update(piece)
             file.flush()
             replacing.flush(file.fileno())
+        return sha256.hexdigest()
     except OSError as error:
         raise cannot(path, "written", error) from None
 

@@ -55,16 +55,7 @@ class Downloads:
         # By label, the files on disk.
         self._tallies: dict[str | None, Tally] = {}
         self._engine = Engine(
-            base_url=config.base_url,
-            proxy=config.proxy,
-            verify=config.verify,
-            timeout=config.timeout,
-            max_retries=config.max_retries,
-            concurrency=concurrency,
-            refresh=refresh,
-            on_done=self._done,
-            on_bytes=self._gained,
-            on_attempt=config.on_attempt,
+            config, concurrency=concurrency, refresh=refresh, on_done=self._done, on_bytes=self._gained
         )
 
     @staticmethod

@@ -17,10 +17,10 @@ from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.files.names import is_name_of_ours
 from firsthandapi._core.orders.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
 from firsthandapi._core.rows.decisions import EXCLUDED, Decided, Decision, carried
-from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, label_of
+from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, in_place_of, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from ._copying import copied, copied_row
+from ._copying import copied
 from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled_in, write_down
 from ._job_files import JobFiles, with_label
 from ._local import Local
@@ -343,12 +343,13 @@ class Folder:
                 f"{record.file_id} would have two labels, {label_of(there)!r} and {label!r}; take it out of one source",
                 field="datasets",
             )
-        target = manifest.location_of(record.file_id, record.content_type, label)
+        target = manifest.path_of(record.file_id, record.content_type, label)
         if there is not None and self._writer.size_of(target) == record.size_bytes:
             return
         copied(store, path, record, self._writer.fetch_to(target))
         self._writer.put(target)
-        manifest.add(copied_row(record, f"{data_folder(label)}/{target.name}", label))
+        row = replace(record, file_name=f"{data_folder(label)}/{target.name}", label=label or record.label)
+        manifest.add(in_place_of(row, record))
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -375,16 +376,9 @@ class Folder:
                 if there_already or manifest.adopt(file, source, self._writer):
                     there.append(file)
                     continue
-                wanted.append(
-                    Wanted(
-                        file_id=file.id,
-                        url=file.download_url,
-                        expires_at=_believable(file.download_url_expires_at),
-                        size_bytes=file.size_bytes,
-                        sha256=file.content_hash,
-                        target=self._writer.fetch_to(manifest.path_of(file, source.label)),
-                    )
-                )
+                target = self._writer.fetch_to(manifest.path_of(file.id, file.content_type, source.label))
+                url = file.download_url, _believable(file.download_url_expires_at)
+                wanted.append(Wanted.of(file, target, url))
         return wanted, there
 
     def add(self, file: File, source: Source, *, size_bytes: int, sha256: str) -> None:
@@ -393,7 +387,7 @@ class Folder:
         """
         with self._rows:
             manifest = self._manifest_for(file, source)
-            path = manifest.path_of(file, source.label)
+            path = manifest.path_of(file.id, file.content_type, source.label)
         record = manifest.row(file, path, source, size_bytes=size_bytes, sha256=sha256)
         self._writer.put(path)
         with self._rows:

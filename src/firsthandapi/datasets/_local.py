@@ -37,9 +37,6 @@ class Local:
             return None
         return about.st_size, about.st_mtime_ns, about.st_ino
 
-    def sha256_of(self, path: Path, size: int) -> str:  # noqa: ARG002 # a file has an end of its own
-        return _disk.sha256_of(path)
-
     def pieces(self, path: Path, size: int) -> Iterator[bytes]:  # noqa: ARG002 # a file has an end of its own
         return _disk.pieces(path)
 

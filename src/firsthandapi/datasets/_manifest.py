@@ -29,7 +29,7 @@ from firsthandapi._core.rows.manifest import (
 )
 from firsthandapi.errors import ConfigurationError
 
-from ._store import Store, Writer
+from ._store import Store, Writer, sha256_of
 
 if TYPE_CHECKING:
     from firsthandapi.types.file import File
@@ -152,11 +152,11 @@ class Manifest:
 
     def adopt(self, file: File, source: Source, writer: Writer) -> bool:
         """Add the row of a file that a process put in place before it died."""
-        path = self.path_of(file, source.label)
+        path = self.path_of(file.id, file.content_type, source.label)
         size = self.size_of(path, writer)
         if size is None or file.content_hash is None or file.size_bytes not in (None, size):
             return False
-        sha256 = self._store.sha256_of(path, size)
+        sha256 = sha256_of(self._store, path, size)
         if sha256 != file.content_hash.lower():
             return False
         self.add(self.row(file, path, source, size_bytes=size, sha256=sha256))
@@ -174,11 +174,7 @@ class Manifest:
             file, path.name, size_bytes=size_bytes, sha256=sha256, job_id=source.job_id, label=label
         )
 
-    def path_of(self, file: File, label: str | None) -> Path:
-        """The path for `file`."""
-        return self.location_of(file.id, file.content_type, label)
-
-    def location_of(self, file_id: str, content_type: str | None, label: str | None) -> Path:
+    def path_of(self, file_id: str, content_type: str | None, label: str | None) -> Path:
         """The path for a file: next to the one that it replaces, with a name that no other file has, ignoring case."""
         former = self.records.get(file_id)
         folder = data_folder(label if former is None else label_of(former))

@@ -37,6 +37,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting
 
 from ._ledger import spent_in
+from ._store import sha256_of
 from ._versions import number_of
 
 if TYPE_CHECKING:
@@ -145,4 +146,4 @@ def _card_at(store: Store, path: Path) -> tuple[bytes | None, Marker | None]:
 
 def _hash_of(store: Store, path: Path) -> str | None:
     size = store.size_of(path)
-    return None if size is None else store.sha256_of(path, size)
+    return None if size is None else sha256_of(store, path, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,8 +50,8 @@ class Writer(Protocol):
 
 
 class Store(Protocol):
-    """A folder or bucket to read and write. Every failure is a ConfigurationError, here and in what stands on it. Has no
-    state, and can be pickled."""
+    """A folder or bucket to read and write. Every failure is a ConfigurationError, here and in what stands on it. Has
+    no state, and can be pickled."""
 
     @property
     def root(self) -> Path:
@@ -92,9 +93,6 @@ class Store(Protocol):
     def begin_of(self, path: Path, most: int) -> bytes | None:
         """The first bytes of a file, `most` at most; None if it cannot be read."""
 
-    def sha256_of(self, path: Path, size: int) -> str:
-        """The SHA-256 of a file of `size` bytes, in hex."""
-
     def pieces(self, path: Path, size: int) -> Iterator[bytes]:
         """The content of a file of `size` bytes, piece by piece."""
 
@@ -119,6 +117,14 @@ class Store(Protocol):
 
     def remove_all(self, folder: Path, names: Iterable[str]) -> None:
         """Remove files of a folder, and the folder unless it contains others."""
+
+
+def sha256_of(store: Store, path: Path, size: int) -> str:
+    """The SHA-256 of a file of `size` bytes, in hex."""
+    sha256 = hashlib.sha256()
+    for piece in store.pieces(path, size):
+        sha256.update(piece)
+    return sha256.hexdigest()
 
 
 def store_at(folder: str | os.PathLike[str], field: str) -> Store:

@@ -31,7 +31,7 @@ from firsthandapi.errors import (
 )
 
 if TYPE_CHECKING:
-    from firsthandapi._download.ranges import RangeReader
+    from firsthandapi._download.ranges import Readers
     from firsthandapi.types import File
 
 # A URL alone costs a request, a list one per page: after so many alone, or as many as the list has pages, the list is
@@ -64,8 +64,10 @@ class Account:
     """
 
     def __init__(self, client: FirstHandClient) -> None:
+        from firsthandapi._download.ranges import Readers
+
         self.client = client
-        self.readers = Readers(client)
+        self.readers = Readers(client._config)  # pyright: ignore[reportPrivateUsage] # of one house
         self._files: dict[str, dict[str, File]] = {}
         self._manifests: dict[str, bytes] = {}
         self._urls: dict[str, tuple[str, datetime | None]] = {}
@@ -157,20 +159,12 @@ class Account:
             given, _ = self._url(job_id, file_id, refused=given if stale else None)
             return given
 
-        reader = self.readers.take()
+        size_bytes, sha256 = (None, None) if file is None else (file.size_bytes, file.content_hash)
         try:
-            content, size = reader.read(
-                file_id,
-                url_of,
-                start,
-                end,
-                size_bytes=None if file is None else file.size_bytes,
-                sha256=None if file is None else file.content_hash,
-            )
+            with self.readers.take() as reader:
+                content, size = reader.read(file_id, url_of, start, end, size_bytes=size_bytes, sha256=sha256)
         except (NotFoundError, DownloadError) as error:
             raise self._judged(job_id, name, error) from None
-        finally:
-            self.readers.give_back(reader)
         if file is None and bound and start == 0 and len(content) == size:  # the part was the whole
             return self.read(job_id, name, 0, None)
         return content, size
@@ -208,16 +202,7 @@ class Account:
             wanted_by_id[file_id] = job_id, fresh[0]
             return fresh
 
-        with Engine(
-            base_url=config.base_url,
-            proxy=config.proxy,
-            verify=config.verify,
-            timeout=config.timeout,
-            max_retries=config.max_retries,
-            refresh=refresh,
-            on_done=done.put,
-            on_attempt=config.on_attempt,
-        ) as engine:
+        with Engine(config, refresh=refresh, on_done=done.put) as engine:
             for place, (job_id, name, target) in enumerate(copies):
                 try:
                     if job_id and not name:
@@ -309,16 +294,9 @@ class Account:
         return file_id, None if files is None else files[name]
 
     def _wanted(self, job_id: str, name: str, target: Path) -> Wanted:
-        file_id, file = self._find(job_id, name, whole=True)
-        url, expires_at = self._urls.get(file_id, (None, None))
-        return Wanted(
-            file_id=file_id,
-            url=url,
-            expires_at=expires_at,
-            size_bytes=None if file is None else file.size_bytes,
-            sha256=None if file is None else file.content_hash,
-            target=target,
-        )
+        _, file = self._find(job_id, name, whole=True)
+        assert file is not None  # noqa: S101 # the job is listed
+        return Wanted.of(file, target, self._urls.get(file.id, (None, None)))
 
     def _gone(self, job_id: str, name: str) -> FileNotFoundError:
         """Take a file that the service no longer has off the list: its worker may have withdrawn it."""
@@ -366,37 +344,6 @@ class Account:
     def _is_old(self, file_id: str, refused: str | None = None) -> bool:
         url, expires_at = self._urls.get(file_id, ("", None))
         return url in ("", refused) or is_too_old(expires_at, now=time.time())
-
-
-class Readers:
-    """The readers that no thread uses at the moment, with their connections."""
-
-    def __init__(self, client: FirstHandClient) -> None:
-        self._client = client
-        self._idle: list[RangeReader] = []
-        self._inherited: list[RangeReader] = []
-
-    def start_in_child(self) -> None:
-        """Start over in a forked child, which must not read from its parent's sockets, nor say farewell on them."""
-        self._inherited, self._idle = self._idle, []
-
-    def take(self) -> RangeReader:
-        """A reader for this thread alone."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            from firsthandapi._download.ranges import RangeReader
-
-            return RangeReader(self._client._config)  # pyright: ignore[reportPrivateUsage] # of one house
-
-    def give_back(self, reader: RangeReader) -> None:
-        """Let another thread use it."""
-        self._idle.append(reader)
-
-    def close(self) -> None:
-        """Close the idle connections."""
-        while self._idle:
-            self._idle.pop().close()
 
 
 def id_in(value: str, path: str) -> str:

@@ -22,7 +22,7 @@ from firsthandapi._masking import Secret
 from ._urls import Keeper, Url
 
 if TYPE_CHECKING:
-    from firsthandapi._download.ranges import RangeReader
+    from firsthandapi._download.ranges import RangeReader, Readers
 
 # What a worker that is killed has to download again: at most this.
 _FILES_PER_TASK = 16
@@ -30,7 +30,7 @@ _BYTES_PER_TASK = 64 * 1024 * 1024
 
 # Readers that no thread uses at the moment, with their connections, by the dataset that they read: a process runs
 # many tasks of one.
-_idle: dict[Keeper, list[RangeReader]] = {}
+_idle: dict[Keeper, Readers] = {}
 
 
 def tasks_of(files: list[Record], parallelism: int, *, download: bool = True) -> list[list[Record]]:
@@ -91,14 +91,8 @@ def blocks_of(files: list[Record], keeper: Keeper, schema: Any) -> Iterator[Any]
     readers = _readers_for(keeper)
 
     def read(file: Record, url: Secret[Url]) -> dict[str, Any]:
-        try:
-            reader = readers.pop()
-        except IndexError:
-            reader = _reader(keeper)
-        try:
+        with readers.take() as reader:
             return _row(file, url, reader, keeper)
-        finally:
-            readers.append(reader)
 
     with ThreadPoolExecutor(len(files)) as pool:
         try:
@@ -122,25 +116,19 @@ def _row(file: Record, url: Secret[Url], reader: RangeReader, keeper: Keeper) ->
     return {"bytes": content, **json.loads(manifest_line(row))}
 
 
-def _readers_for(keeper: Keeper) -> list[RangeReader]:
+def _readers_for(keeper: Keeper) -> Readers:
+    from firsthandapi._download.ranges import Readers
+
     for other in [each for each in _idle if each != keeper]:
-        for reader in _idle.pop(other):
-            reader.close()
-    return _idle.setdefault(keeper, [])
-
-
-def _reader(keeper: Keeper) -> RangeReader:
-    from firsthandapi._download.ranges import RangeReader
-
-    return RangeReader(
-        Config(
-            api_key=None,
-            base_url=keeper.base_url,
-            timeout=DEFAULT_TIMEOUT,
-            deadline=None,
-            max_retries=DEFAULT_MAX_RETRIES,
-            max_spend_cents=None,
-            proxy=None,
-            verify=True,
-        )
+        _idle.pop(other).close()
+    config = Config(
+        api_key=None,
+        base_url=keeper.base_url,
+        timeout=DEFAULT_TIMEOUT,
+        deadline=None,
+        max_retries=DEFAULT_MAX_RETRIES,
+        max_spend_cents=None,
+        proxy=None,
+        verify=True,
     )
+    return _idle.setdefault(keeper, Readers(config))

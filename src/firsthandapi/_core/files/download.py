@@ -20,6 +20,8 @@ from firsthandapi.errors import DownloadError, IntegrityError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from firsthandapi.types.file import File
+
 MOST_REDIRECTS = 5
 # In a row, without a byte gained. A file whose fresh URLs are refused as well is refused for another reason.
 MOST_REFRESHES = 2
@@ -63,6 +65,12 @@ class Wanted:
     size_bytes: int | None
     sha256: str | None
     target: Path
+
+    @classmethod
+    def of(cls, file: File, target: Path, url: tuple[str | None, datetime | None] | None = None) -> Wanted:
+        """`file` to be put at `target`; a `url` takes the place of the one that it was listed with."""
+        address, expires_at = url or (file.download_url, file.download_url_expires_at)
+        return cls(file.id, address, expires_at, file.size_bytes, file.content_hash, target)
 
 
 @dataclass(frozen=True)

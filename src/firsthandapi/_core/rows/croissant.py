@@ -148,10 +148,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
     for name, term in {**NEEDED, **MORE}.items():
         said = facts.said.get(name)
         if term.startswith("rai:") and said is not None:
-            # The vocabulary allows only one value of these.
-            known[term] = (
-                "\n".join(said) if name in ("data_social_impact", "data_release_maintenance_plan") else said
-            )
+            known[term] = "\n".join(said) if name in _SINGLE else said
     return {term: value for term, value in known.items() if value not in (None, [])}
 
 
