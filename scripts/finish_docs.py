@@ -1,6 +1,7 @@
 """What the builder of the docs cannot do: `python scripts/finish_docs.py site [PUBLISHED]`.
 
 - Anchors have the names that callers write, `client.jobs.collect`, and not the path of the module behind them.
+- A link to a heading that has moved leads to where it is today.
 - Promises are folded by chapter, and the tests behind each one, so that the page stays readable.
 - The link to the repository asks GitHub for no number of stars: pages load nothing from elsewhere.
 - With a folder PUBLISHED, the site is put there as the newest version, beside the older ones: the pages at the top are
@@ -28,6 +29,39 @@ TEXTS = (".html", ".json", ".md", ".txt")
 SELECTOR = ('"version":null', '"version":{"provider":"mike"}')
 # What a name says when the pointer rests on it, where its module is private.
 PRIVATE_TITLE = re.compile(r' \(firsthandapi\._[\w.]+\)(?=")| title="firsthandapi\._[\w.]+"')
+
+# Headings that have moved or have another name, by the page that they were on. A page of which nothing is left leads to
+# the page in zensical.toml, and its other headings to those of the same name there.
+MOVED = {
+    "concepts/escrow": {
+        "limits-of-your-own": "guides/paying-once/#a-limit-on-what-a-job-may-cost",
+        "paying-once": "guides/paying-once/#idempotency-keys",
+    },
+    "guides/buckets": {"what-it-needs-and-what-it-costs": "guides/buckets/#requirements-and-costs"},
+    "guides/classes": {
+        "merge-folders": "guides/campaigns/#merge-folders",
+        "train": "guides/training/",
+    },
+    "guides/conformance": {"not-tried-is-not-kept": "guides/conformance/#promises-that-were-not-tried"},
+    "guides/curating": {"train": "guides/training/"},
+    "guides/fleets": {"share-the-request-budget": "guides/rate-limits/#one-budget-in-redis"},
+    "guides/notebooks": {"what-showing-does": "guides/notebooks/#what-a-cell-reads-and-writes"},
+    "guides/own-server": {
+        "a-study": "guides/studies/",
+        "backups": "guides/operating/#backups",
+        "beyond-your-machine": "guides/operating/#beyond-your-machine",
+        "files-in-a-bucket": "guides/operating/#files-in-a-bucket",
+        "is-it-well": "guides/operating/#health-and-metrics",
+        "settings": "guides/operating/#settings",
+        "the-page-behind-a-jobs-link": "guides/own-server/#the-page-for-workers",
+        "under-systemd-or-in-a-container": "guides/operating/#under-systemd-or-in-a-container",
+        "who-did-what": "guides/operating/#who-did-what",
+    },
+}
+# What the builder writes into a page that has moved; a fragment in its own address spoils that of the visitor.
+REDIRECT = re.compile(
+    r'<script>var anchor=window\.location\.hash.+?location\.href="([^"#]+)(#[^"]+)?".+?</script>'
+)
 
 TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 TESTS = re.compile(r"<td>(<code>tests/.+?)</td>")
@@ -67,6 +101,32 @@ def rename(site: Path, names: dict[str, str]) -> None:
     *head, body = inventory.read_bytes().split(b"\n", 4)
     body = zlib.compress(renamed(zlib.decompress(body).decode()).encode())
     inventory.write_bytes(b"\n".join([*head, body]))
+
+
+def keep_links(site: Path) -> None:
+    """Let links to headings that have moved lead on. Raises ValueError: one of them leads nowhere."""
+    for page in sorted(site.rglob("index.html")):
+        where = page.parent.relative_to(site).as_posix()
+        text = page.read_text(encoding="utf-8")
+        redirect = REDIRECT.search(text)
+        if redirect is None and where not in MOVED:
+            continue
+        root = "../" * len(Path(where).parts)
+        moved = {anchor: root + target for anchor, target in MOVED.get(where, {}).items()}
+        for target in moved.values():
+            path, _, anchor = target.partition("#")
+            there = (page.parent / path / "index.html").read_text(encoding="utf-8")
+            if anchor and f'id="{anchor}"' not in there:
+                raise ValueError(f"{where}: {target} does not exist")
+        script = f"{{ const moved = {json.dumps(moved)}, anchor = location.hash.slice(1); "
+        if redirect is None:
+            script += "if (moved[anchor]) location.replace(moved[anchor]) }"
+            text = text.replace("</head>", f"<script>{script}</script></head>", 1)
+        else:
+            target, default = redirect[1], redirect[2] or ""
+            script += f'location.replace(moved[anchor] || "{target}" + (location.hash || "{default}")) }}'
+            text = text.replace(redirect[0], f"<script>{script}</script>")
+        page.write_text(text, encoding="utf-8")
 
 
 def fold(page: Path) -> None:
@@ -117,6 +177,7 @@ def copy(site: Path, folder: Path) -> None:
 if __name__ == "__main__":
     site, *folders = map(Path, sys.argv[1:])
     rename(site, public_names())
+    keep_links(site)
     fold(site / "reliability" / "index.html")
     for folder in folders:
         publish(site, folder, firsthandapi.__version__)

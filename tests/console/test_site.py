@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="Playwright is not installed: make console")
 from axe_playwright_python.sync_playwright import Axe
-from finish_docs import publish
+from finish_docs import MOVED, publish
 
 from .harness import page_of, wait_for
 
@@ -132,10 +132,19 @@ def test_a_page_leads_to_its_source_and_its_markdown(browser: Browser, address: 
 
 
 def test_an_old_address_leads_to_the_new_page(browser: Browser, address: str) -> None:
-    """In one step, to the right heading."""
+    """To the heading, if the link named one."""
+    moved = {
+        "guides/fleets/": "guides/rate-limits/#one-budget-in-redis",
+        "guides/fleets/#run-a-worker-fleet": "guides/rate-limits/#run-a-worker-fleet",
+        "guides/console/#who-can-open-it": "guides/testing/#who-can-open-it",
+        "guides/classes/#split-without-leaks": "guides/curating/#split-without-leaks",
+        **{f"{page}/#{old}": new for page, headings in MOVED.items() for old, new in headings.items()},
+    }
     with page_of(browser, viewport={"width": 1280, "height": 900}) as page:
-        page.goto(f"{address}guides/fleets/")
-        page.wait_for_url(f"{address}guides/rate-limits/#one-budget-in-redis")
+        for old, new in moved.items():
+            page.goto("about:blank")
+            page.goto(f"{address}{old}", wait_until="commit")
+            page.wait_for_url(f"{address}{new}", wait_until="commit")
 
 
 def test_the_search_finds_a_method_by_its_public_name(browser: Browser, address: str) -> None:
