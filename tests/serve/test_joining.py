@@ -356,15 +356,18 @@ def test_a_link_of_another_site_makes_no_second_person(lab: Open) -> None:
 def test_the_language_is_the_one_that_was_asked_for_last(lab: Open) -> None:
     """`lang` wins over the cookie that it sets, that over what the browser accepts, and that over the first;
     a page that leads to where people join keeps it."""
-    here = lab()
-    french = here.browser(**{"accept-language": "de, fr-CA;q=0.8, en;q=0.3"})
+    here = lab(languages=["en", "fr", "ar", "de"])
+    french = here.browser(**{"accept-language": "it, fr-CA;q=0.8, en;q=0.3"})
     assert '<html lang="fr" dir="ltr">' in french.get("/join").text
     assert '<html lang="ar" dir="rtl">' in french.get("/join?lang=ar").text
     page = french.get("/join")
     assert '<html lang="ar" dir="rtl">' in page.text
     assert 'lang="en" dir="ltr">You agree' in page.text, "the notice is not in Arabic"
     assert "accept-language" in page.headers["vary"]
-    assert '<html lang="en" dir="ltr">' in here.browser(**{"accept-language": "de"}).get("/join?lang=xx").text
+    assert '<html lang="en" dir="ltr">' in here.browser(**{"accept-language": "it"}).get("/join?lang=xx").text
+    german = here.browser().get("/join?lang=de").text  # there is no catalogue: the words are English
+    assert '<html lang="en" dir="ltr">' in german
+    assert 'hreflang="de" aria-current="true"' in german
     led = here.browser()
     assert led.get("/me?lang=ar").headers["location"] == "/join"
     assert '<html lang="ar" dir="rtl">' in led.get("/join").text
@@ -396,8 +399,12 @@ def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> N
 
 def test_a_job_speaks_the_language_of_the_reader(lab: Open) -> None:
     """Where the buyer gave its texts; what is missing is in the first language, and says so."""
-    here = lab()
-    texts = {"fr": {"title": "Panneaux <b>", "description": "Photos de panneaux"}, "ar": 3}
+    here = lab(languages=["en", "fr", "ar", "de"])
+    texts = {
+        "fr": {"title": "Panneaux <b>", "description": "Photos de panneaux"},
+        "de": {"title": "Schilder"},
+        "ar": 3,
+    }
     job = here.buyer.jobs.create(**{**JOB, "metadata": {"texts": texts}, "worker_guidelines": "Stand close."})
     path = here.service.site.links.path(here.service.world.state.jobs[job.id])
     person = here.joined()
@@ -408,6 +415,7 @@ def test_a_job_speaks_the_language_of_the_reader(lab: Open) -> None:
     assert "<bdi>Panneaux &lt;b&gt;</bdi>" in person.get("/me").text
     assert '<bdi lang="en">Street signs</bdi>' in person.get("/me?lang=ar").text
     assert '<h1 dir="auto" lang="en">Street signs</h1>' in person.get(path).text
+    assert '<h1 dir="auto" lang="de">Schilder</h1>' in person.get(f"{path}?lang=de").text
     assert '<h1 dir="auto">Street signs</h1>' in person.get(f"{path}?lang=en").text
 
 

@@ -144,7 +144,8 @@ def test_the_texts_of_a_job(metadata: Any, language: str, said: tuple[str, str])
 def test_there_are_catalogues_of_both_directions() -> None:
     """English needs none: it is in the pages."""
     assert {"ar", "fr"} <= {path.stem for path in CATALOGUES}
-    assert (Words("ar").direction, Words("fr-CA").direction) == ("rtl", "ltr")
+    assert (Words("ar").direction, Words("fr-CA").direction, Words("he").direction) == ("rtl", "ltr", "ltr")
+    assert [Words(each).spoken for each in ("fr-CA", "pt", "he", "en-GB")] == ["fr", "pt-BR", "en", "en"]
     assert (Words("fr-CA")("Send"), Words("en")("Send"), Words("xx")("Send")) == ("Envoyer", "Send", "Send")
     assert Words("pt-PT")("Send") == Words("pt")("Send") == Words("pt-BR")("Send") != "Send"
     assert Words("f")("Send") == Words("../fr")("Send") == "Send"

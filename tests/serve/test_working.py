@@ -203,6 +203,8 @@ def test_what_became_of_it(server: Server) -> None:
     assert phone.hidden["retry"] == submission.id
     assert "Your first attempt got" in retried
     assert stranger.shot(retry=submission.id).status == 404
+    same = phone.shot()
+    assert (same.status, "sent this file to this job before" in same.words) == (409, True)
     assert phone.shot(make("image/jpeg", "better").content).status == 200
     assert (submission.attempt, submission.status, len(job.submissions)) == (2, "pending_score", 1)
     again = phone.shot(upload="0" * 32)
@@ -229,7 +231,7 @@ def test_a_filled_job_takes_a_retry(server: Server) -> None:
     assert "All files are submitted." in other.open()
     assert 'id="send"' not in other.open()
     assert 'id="send"' in phone.open(f"{phone.path}?retry={job.submissions[0].id}")
-    assert phone.shot().status == 200
+    assert phone.shot(make("image/jpeg", "better").content).status == 200
 
 
 def test_the_same_upload_is_submitted_once(server: Server) -> None:

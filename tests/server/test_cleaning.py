@@ -720,11 +720,18 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     side = int(MOST_PIXELS**0.5) + 100
     bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
     bomb += png_chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + png_chunk(b"IEND", b"")
-    with pytest.raises(MediaError, match="at most 64 million can be taken"):
+    with pytest.raises(MediaError, match="at most 65 million can be taken"):
         cleaned(bomb)
     none = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", bytes(8) + b"\x08\0\0\0\0") + png_chunk(b"IEND", b"")
     with pytest.raises(MediaError, match="incomplete"):
         cleaned(none)
+
+
+def test_the_largest_picture_of_a_phone_is_turned() -> None:
+    """64 megapixels are some more than 64 million: they are taken, and there is memory to turn them."""
+    given = saved(Image.new("RGB", (9280, 6944), "red"), "JPEG", exif=b"Exif\0\0" + exif(6))
+    _, found = cleaned(given)
+    assert (found.width, found.height) == (6944, 9280)
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:

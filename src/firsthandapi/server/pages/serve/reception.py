@@ -238,7 +238,8 @@ class Reception(Face):
         return {
             **super().values(request),
             "_": words,
-            "language": words.language,
+            "language": words.spoken,
+            "chosen": words.language,
             "direction": words.direction,
             # Without a study, nobody says in which language jobs are.
             "told": partial(told, language=words.language, first=first),

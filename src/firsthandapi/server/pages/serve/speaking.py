@@ -40,12 +40,15 @@ class Words:
 
     Args:
         language: its tag, such as `pt-BR`.
+
+    Attributes:
+        spoken: the tag of the words themselves: of the catalogue that fits best, or `en`.
     """
 
     def __init__(self, language: str) -> None:
         self.language = language
-        self.direction = direction(language)
-        self._catalogue = _catalogue(language.lower())
+        self.spoken, self._catalogue = _catalogue(language)
+        self.direction = direction(self.spoken)
 
     @property
     def of_scripts(self) -> Mapping[str, str]:
@@ -105,19 +108,16 @@ def direction(language: str) -> str:
 
 
 @cache
-def _catalogue(language: str) -> Mapping[str, str]:
-    """The catalogue of a language, or of the same with fewer parts, or more: `fr` for `fr-CA`, `pt-BR` for `pt`."""
-    while language:
-        # The name is matched against what is there, and becomes part of no path.
-        fitting = [
-            each for each in _FOLDER.glob("*.json") if f"{each.stem}-".lower().startswith(f"{language}-")
-        ]
-        found = min(fitting, key=lambda each: len(each.stem), default=None)
-        if found is not None:
-            words: dict[str, str] = json.loads(found.read_text(encoding="utf-8"))
-            return words
-        language = language.rpartition("-")[0]
-    return {}
+def _catalogue(language: str) -> tuple[str, Mapping[str, str]]:
+    """The catalogue of a language, or of the same with fewer parts, or more: `fr` for `fr-CA`, `pt-BR` for `pt`. The
+    English one is empty."""
+    # The name is matched against what is there, and becomes part of no path.
+    known = sorted(each.stem for each in _FOLDER.glob("*.json"))
+    more = f"{language.partition('-')[0].lower()}-"
+    found = lookup(language, known) or next((each for each in known if each.lower().startswith(more)), None)
+    if found is None:
+        return "en", {}
+    return found, json.loads((_FOLDER / f"{found}.json").read_text(encoding="utf-8"))
 
 
 def chosen(request: Request, cookie: str | None, languages: Sequence[str]) -> str:

@@ -275,7 +275,7 @@ class Working:
                     return done
                 at = self._world.clock.now()
                 retried = self.check(job, worker, fields.get("retry"), len(files))
-                self._check_new(job, worker, retried, sent, files)
+                self._check_new(job, worker, sent, files)
                 location = _location(job.fields.get("location"), fields)
                 if retried is None:
                     self._world.jobs.submit(job, files, at, worker=worker, location=location)
@@ -384,13 +384,12 @@ class Working:
         self,
         job: Job,
         worker: str,
-        retried: Submission | None,
         sent: Sequence[SentFile],
         files: Sequence[File],
     ) -> None:
         """Check that none of the files is there already: of this person, and this job."""
         own = self._world.state.submissions_of(job, worker, _ALL)
-        known = {file.facts().sha256 for each in own if each is not retried for file in each.files}
+        known = {file.facts().sha256 for each in own for file in each.files}
         for each, file in zip(sent, files, strict=True):
             if file.facts().sha256 in known:
                 raise UnwelcomeError(
