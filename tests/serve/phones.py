@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
@@ -111,6 +112,11 @@ class Phone:
         found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', answer.text)
         self.hidden = dict(found)
         return answer.text
+
+    def post(self, path: str, **fields: str) -> Answer:
+        """Send a form without files."""
+        body = urlencode({"form_token": self.hidden["form_token"], **fields})
+        return self.send("POST", path, body, content_type="application/x-www-form-urlencoded")
 
     def upload(self, *files: tuple[str, bytes], script: bool = True, **fields: str) -> Answer:
         """Send the form with files."""

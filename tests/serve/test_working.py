@@ -234,6 +234,26 @@ def test_a_filled_job_takes_a_retry(server: Server) -> None:
     assert phone.shot(make("image/jpeg", "better").content).status == 200
 
 
+def test_a_worker_gives_up(server: Server) -> None:
+    """By a button below the submission, which also says until when; the slot is free at once, and only once."""
+    job = server.job(files_needed=1)
+    phone, stranger = server.phone(job), server.phone(job)
+    phone.shot()
+    (submission,) = job.submissions
+    server.score(submission, 2)
+    page = phone.open()
+    assert "You can try once more until:" in page
+    assert re.search(rf'action="/me/give-up">.*value="{submission.id}"', page)
+    sent = {"submission": submission.id}
+    assert stranger.post("/me/give-up", **sent).status == 404
+    assert phone.post("/me/give-up", **sent).headers["location"] == phone.path
+    seen = server.client.submissions.get(submission.id)
+    assert (seen.status, seen.ai_reasoning) == ("rejected", "Two stars, and no second attempt.")
+    assert server.client.jobs.get(job.id).status == "open"
+    again = phone.post("/me/give-up", **sent, home="1")
+    assert (again.status, "can no longer be tried again" in again.text) == (409, True)
+
+
 def test_the_same_upload_is_submitted_once(server: Server) -> None:
     """An upload that is sent again, after a lost response or by the back button, submits nothing twice."""
     job = server.job(files_needed=5)
@@ -381,8 +401,7 @@ def test_a_token_names_the_worker(tmp_path: Path) -> None:
         assert phone.send("POST", phone.path, accept="application/json").status == 401
         assert phone.send("POST", phone.path).status == 303
         phone.open("/sign-in")
-        body = f"form_token={phone.hidden['form_token']}&token={secret}&next={phone.path}"
-        signed_in = phone.send("POST", "/sign-in", body, content_type="application/x-www-form-urlencoded")
+        signed_in = phone.post("/sign-in", token=secret, next=phone.path)
         assert signed_in.headers["location"] == phone.path
         phone.open()
         assert phone.shot().status == 200

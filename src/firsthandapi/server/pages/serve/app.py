@@ -44,7 +44,6 @@ from .panel import Panel
 from .posting import Posting
 from .reception import Reception, SignInNeeded
 from .resuming import Resuming
-from .retrying import Retrying
 from .reviewing import Reviewing
 from .scoring import Jury
 from .signing_in import SigningIn
@@ -122,7 +121,6 @@ class Site:
             *Reviewing(self.reception, self.panel, working.own).routes(),
             *operating.routes(),
             *working.routes(),
-            *Retrying(self.reception, working).routes(),
             Route("/static/{name}", self.reception.asset, methods=["GET"]),
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]

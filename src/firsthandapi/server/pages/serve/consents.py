@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 
 from firsthandapi.server.contract.text import id_of, new_id
+from firsthandapi.server.pages.console.face import PageError
 
 from .access import Access, begin_session
 from .activity import note
@@ -39,10 +40,6 @@ _WORDS = """
 SELECT DISTINCT worker_id, notice_sha256 FROM consents WHERE notice_version = ? AND withdrawn_at IS NULL
 """
 _COUNT = "SELECT count(DISTINCT worker_id) FROM consents WHERE withdrawn_at IS NULL"
-
-
-class FullError(Exception):
-    """As many people have joined as the study takes."""
 
 
 class Consents:
@@ -77,10 +74,14 @@ class Consents:
         today = {_digest(text) for text in self._study.consent.text.values()}
         return len({worker for worker, digest in given if digest not in today})
 
-    def is_full(self, worker: str | None) -> bool:
-        """Whether nobody else may join; whoever has joined keeps their place."""
+    def check_place(self, worker: str | None) -> None:
+        """Check that one more may join; whoever has joined keeps their place.
+
+        Raises:
+            PageError: nobody else may.
+        """
         with self._access.transaction() as rows:
-            return self._is_full(rows, worker)
+            self._check_place(rows, worker)
 
     def count(self) -> int:
         """How many people have joined, and have not withdrawn."""
@@ -90,7 +91,7 @@ class Consents:
         """Record that somebody agrees; nothing, if they have.
 
         Raises:
-            FullError: nobody else may join.
+            PageError: nobody else may join.
         """
         with self._access.transaction() as rows:
             self._give(rows, worker, language, at)
@@ -104,7 +105,7 @@ class Consents:
             joining: names this act of one browser, for `again`.
 
         Raises:
-            FullError: nobody else may join.
+            PageError: nobody else may join.
         """
         worker = new_id("wkr_", at) if joining is None else self._joined(joining)
         with self._access.transaction() as rows:
@@ -145,18 +146,18 @@ class Consents:
             )
             note(rows, "consent.withdrawn", at, worker)
 
-    def _is_full(self, rows: sqlite3.Connection, worker: str | None) -> bool:
+    def _check_place(self, rows: sqlite3.Connection, worker: str | None) -> None:
         most = self._study.max_workers
         if most is None or rows.execute(_COUNT).fetchone()[0] < most:
-            return False
+            return
         has_place = "SELECT 1 FROM consents WHERE worker_id = ? AND withdrawn_at IS NULL"
-        return rows.execute(has_place, (worker,)).fetchone() is None
+        if rows.execute(has_place, (worker,)).fetchone() is None:
+            raise PageError(403, "This study is full. Thank you for your interest.", "Full")
 
     def _give(self, rows: sqlite3.Connection, worker: str, language: str, at: float) -> None:
         if rows.execute(_CURRENT, (worker, self._study.consent.version)).fetchone():
             return
-        if self._is_full(rows, worker):
-            raise FullError
+        self._check_place(rows, worker)
         study = self._study
         text, shown = study.notice(language)
         digest = _digest(text)

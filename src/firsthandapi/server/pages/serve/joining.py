@@ -18,7 +18,7 @@ from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
 
-from .consents import JOINED_SECONDS, Consents, FullError
+from .consents import JOINED_SECONDS, Consents
 from .erasing import SUBJECT, Eraser
 from .exporting import Export
 from .limits import Limits
@@ -29,7 +29,6 @@ from .study import LOGOS, Assurance, Study
 _MOST_JOBS = 200
 _SHOWN = 50
 _WITHDRAWN = said("The worker withdrew consent.")
-_FULL = said("This study is full. Thank you for your interest."), said("Full")
 _ASSURED: dict[Assurance, str] = {
     "own_work": said("The files are my own work."),
     "adult": said("I am an adult."),
@@ -97,8 +96,7 @@ class Joining:
         onward = self._reception.onward(request)
         if onward is not None:
             return onward
-        if self._consents.is_full(worker):
-            raise _full()
+        self._consents.check_place(worker)
         return self._form(request, local_path(request.query_params.get("next")))
 
     async def _join(self, request: Request) -> Response:
@@ -108,8 +106,8 @@ class Joining:
         # A form that is sent again, since its answer was lost, makes nobody twice.
         joining = fields.get("joining") and f"{self._reception.browser(request)}\n{fields['joining']}"
         again = self._consents.again(joining, self._world.clock.now()) if joining and not worker else None
-        if again is None and self._consents.is_full(worker):
-            raise _full()
+        if again is None:
+            self._consents.check_place(worker)
         given = [each for each in self._study.consent.assurances if each in fields]
         if len(given) < len(self._study.consent.assurances):
             return self._form(request, target, given=given, status=422)
@@ -118,14 +116,11 @@ class Joining:
             again = self._consents.again(joining, self._world.clock.now()) if joining else None
         language, at = self._reception.words(request).language, self._world.clock.now()
         response = self._reception.go(ME if target == "/" else target)
-        try:
-            if worker is None:
-                session = again or self._consents.join(language, at, joining)
-                self._reception.set_cookie(response, self._reception.cookies[0], session, JOINED_SECONDS)
-            else:
-                self._consents.give(worker, language, at)
-        except FullError:
-            raise _full() from None
+        if worker is None:
+            session = again or self._consents.join(language, at, joining)
+            self._reception.set_cookie(response, self._reception.cookies[0], session, JOINED_SECONDS)
+        else:
+            self._consents.give(worker, language, at)
         return response
 
     def _form(
@@ -255,7 +250,3 @@ class Joining:
                     if file.approved and not file.withdrawn:
                         self._world.jobs.withdraw(file, at)
         return self._reception.go(ME)
-
-
-def _full() -> PageError:
-    return PageError(403, *_FULL)

@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.contract.text import said
 from firsthandapi.server.http import browsers
 from firsthandapi.server.http.forms import is_own, read_fields
 from firsthandapi.server.pages.console.face import PREFIX, Face, PageError
@@ -43,6 +44,7 @@ _VIEWS = {
     f"{PREFIX}/deliveries": [("Webhooks", f"{PREFIX}/deliveries"), ("Requests", f"{PREFIX}/requests")],
 }
 _MOST_COUNTED = 50
+_SIGNED_OUT = said("You are signed out: reload the page to sign in, and try again.")
 
 
 class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
@@ -55,6 +57,9 @@ class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
     def __init__(self, where: str = SIGN_IN) -> None:
         super().__init__(where)
         self.where = where
+
+
+REFUSALS = SignInNeeded, PageError, ApiError
 
 
 class Reception(Face):
@@ -294,6 +299,16 @@ class Reception(Face):
         """The page of an error, in the words of whoever asks where there are some."""
         words = self.words(request)
         return super().refused(request, PageError(error.status, words(error.words), words(error.heading)))
+
+    def refused_to_script(self, request: Request, error: SignInNeeded | PageError | ApiError) -> Response:
+        """The same as JSON, for what a script sends."""
+        if isinstance(error, SignInNeeded):
+            status, why = 401, _SIGNED_OUT
+        else:
+            status, why = error.status, error.words if isinstance(error, PageError) else error.message
+        # A connection whose bytes nobody reads is of no further use.
+        ends = {"connection": "close"} if status == 408 else {}
+        return JSONResponse({"words": self.words(request)(why)}, status, {**browsers.HEADERS, **ends})
 
     def onward(self, request: Request) -> Response | None:
         """A page that leads to the same address, if this one was asked for by a link of another site."""

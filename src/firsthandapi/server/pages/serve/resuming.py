@@ -23,7 +23,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from firsthandapi._host import replacing
-from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.http.browsers import HEADERS
 from firsthandapi.server.http.forms import is_own
 from firsthandapi.server.media import LIMITS, LargeError, MediaError, check_accepted, check_said, sniff
@@ -32,10 +31,10 @@ from firsthandapi.server.sqlite import create_for_owner
 from firsthandapi.server.state.model import Job
 from firsthandapi.server.state.state import DAY
 
-from .reception import BROWSER_SECONDS, FOREIGN, Reception, SignInNeeded
+from .reception import BROWSER_SECONDS, FOREIGN, REFUSALS, Reception
 from .reception import UPLOADS as PATH
-from .uploads import SentFile, Turns, elsewhere
-from .working import SIGNED_OUT, UnwelcomeError, Working, device_of
+from .uploads import SentFile, Turns
+from .working import UnwelcomeError, Working, device_of
 
 VERSION = "1.0.0"
 _MOST_OF_ONE = 200  # uploads of one person that are not finished
@@ -96,7 +95,6 @@ class Resuming:
         self._turns = Turns()
         self._ends: dict[str, asyncio.Future[None]] = {}  # what is being submitted
         self._parts: dict[str, Part] = {}
-        self._is_watched = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._load()
         with self._world.lock:
@@ -110,12 +108,8 @@ class Resuming:
     async def _take(self, request: Request) -> Response:
         try:
             response = await self._answer(request)
-        except SignInNeeded:
-            response = _refused(401, self._reception.words(request)(SIGNED_OUT))
-        except PageError as error:
-            response = _refused(error.status, self._reception.words(request)(error.words))
-        except ApiError as error:
-            response = _refused(error.status, error.message)
+        except REFUSALS as error:
+            response = self._reception.refused_to_script(request, error)
         response.headers["tus-resumable"] = VERSION
         return response
 
@@ -151,8 +145,6 @@ class Resuming:
                 raise PageError(403, _SOMEBODY_ELSE)
             part = self._new(job, worker, length, said)
             self._working.check(job, worker, said.get("retry"), part.group_size)
-            if not self._is_watched:
-                self._tidy(part.at, is_needed=True)
         self._working.check_disk(length)
         self._make_room(worker)
         await asyncio.to_thread(self._keep, part)
@@ -212,26 +204,21 @@ class Resuming:
 
     async def _receive(self, request: Request, part: Part, offset: int) -> int:
         """Write what comes to the end of what is there; how much that is then."""
-        turn = asyncio.timeout(None)
-        self._turns.take(part.id, turn)
         try:
-            async with turn:
+            async with self._turns.take(part.id) as turn:
                 with self._bytes(part).open("ab") as file:
                     while True:
+                        part.at = self._world.clock.now()
                         chunk, is_last = await self._next(request, part, offset)
-                        if not self._turns.has(part.id, turn):
-                            break
+                        if turn.when() is not None:
+                            raise TimeoutError
                         file.write(chunk)
                         file.flush()
                         offset, start = offset + len(chunk), offset
-                        if chunk:
-                            part.at = self._world.clock.now()
                         if start < min(_HEAD, part.length) <= offset:
                             self._check_head(part)
                         if is_last:
                             return offset
-        except TimeoutError:
-            pass
         except OSError:
             self._working.check_disk(part.length)
             raise
@@ -239,9 +226,6 @@ class Resuming:
             if error.status == 415:
                 self._remove(part)
             raise
-        finally:
-            self._turns.end(part.id, turn)
-        raise elsewhere()
 
     async def _next(self, request: Request, part: Part, offset: int) -> tuple[bytes, bool]:
         """The next bytes, and whether they are the last ones."""
@@ -366,14 +350,12 @@ class Resuming:
             if path.name.partition(".")[0] not in self._parts:
                 replacing.remove(path)
 
-    def _tidy(self, at: float, *, is_needed: bool = False) -> None:
-        """What has not moved for a day goes."""
+    def _tidy(self, at: float) -> None:
+        """What has not moved for a day goes, now and each hour."""
         for part in [*self._parts.values()]:
-            if part.at < at - DAY and not self._turns.has(part.id):
+            if part.at < at - DAY:
                 self._remove(part)
-        self._is_watched = bool(self._parts) or is_needed
-        if self._is_watched:
-            self._world.state.later(at + _TIDY_SECONDS, self._tidy)
+        self._world.state.later(at + _TIDY_SECONDS, self._tidy)
 
 
 def _offered() -> dict[str, str]:
@@ -388,12 +370,6 @@ def _is_with(part: Part, other: Part) -> bool:
         other.group,
         other.group_size,
     )
-
-
-def _refused(status: int, words: str) -> Response:
-    # A connection whose bytes nobody reads is of no further use.
-    ends = {"connection": "close"} if status == 408 else {}
-    return JSONResponse({"words": words}, status, {**HEADERS, **ends})
 
 
 def _at(offset: int, status: int, more: dict[str, str] | None = None) -> Response:

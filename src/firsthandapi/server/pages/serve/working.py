@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from weakref import WeakValueDictionary
@@ -24,6 +24,7 @@ from firsthandapi.server.http.browsers import CAMERA_POLICY, HEADERS
 from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, is_like, name_of, types_of
 from firsthandapi.server.media.exif import printable
 from firsthandapi.server.pages.console.face import PageError, no_page
+from firsthandapi.server.rules.jobs import NO_RETRY
 from firsthandapi.server.state.limits import Slot, Stored
 from firsthandapi.server.state.model import Details, File, Job, Location, Submission
 from firsthandapi.server.state.state import DAY
@@ -31,9 +32,9 @@ from firsthandapi.server.state.storage import Upload
 
 from .bounds import BOUNDS
 from .links import PREFIX, qr_code
-from .reception import Reception, SignInNeeded, worker_id
+from .reception import ME, REFUSALS, Reception, worker_id
 from .speaking import Words
-from .uploads import BROKEN, Sent, SentFile, Turns, elsewhere
+from .uploads import BROKEN, SentFile, SentForm, Turns
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 # Forms of one worker that are read at the same time. The others wait.
@@ -51,7 +52,6 @@ _FILLED = said(
     "Somebody else has just submitted the last file that was wanted, so yours was not submitted. If a file is "
     "rejected, a slot opens: check back later."
 )
-SIGNED_OUT = said("You are signed out: reload the page to sign in, and try again.")
 
 
 class UnwelcomeError(PageError):
@@ -92,6 +92,8 @@ class Working:
         yield Route(f"{PREFIX}/{{link}}", self._show, methods=["GET"])
         yield Route(f"{PREFIX}/{{link}}", self._take, methods=["POST"])
         yield Route(f"{PREFIX}/{{link}}/media/{{submission}}/{{file}}", self._media, methods=["GET"])
+        # Not below the link of a job: uploads go there, which are large.
+        yield Route(f"{ME}/give-up", self._give_up, methods=["POST"])
 
     # --- who, and which job -----------------------------------------------------------------------------
 
@@ -116,10 +118,6 @@ class Working:
             raise no_page()
         return job
 
-    def _own(self, job: Job, worker: str) -> list[Submission]:
-        """The latest submissions of a worker."""
-        return [*self._world.state.submissions_of(job, worker, _SHOWN)]
-
     # --- the page ---------------------------------------------------------------------------------------
 
     async def _show(self, request: Request) -> Response:
@@ -127,7 +125,7 @@ class Working:
         with self._world.lock:
             job = self._job(request)
             worker = self.worker(request)
-            own = self._own(job, worker)
+            own = [*self._world.state.submissions_of(job, worker, _SHOWN)]
             wanted = request.query_params.get("retry")
             retry = next((each for each in own if each.id == wanted and each.status == "retry_pending"), None)
             response = self._reception.page(
@@ -167,6 +165,15 @@ class Working:
                 raise no_page()
         return await self._reception.media(request, submission)
 
+    async def _give_up(self, request: Request) -> Response:
+        """Give up a second attempt, so that its slot is free for others."""
+        worker = self.worker(request)
+        fields = await self._reception.form(request)
+        with self._world.lock:
+            found = self._retried(worker, fields.get("submission", ""))
+            self._world.jobs.give_up(found, self._world.clock.now(), NO_RETRY, worker)
+            return self._reception.go(ME if "home" in fields else self._links.path(found.job))
+
     # --- an upload --------------------------------------------------------------------------------------
 
     async def _take(self, request: Request) -> Response:
@@ -175,10 +182,8 @@ class Working:
             return self._reception.go(await self._upload(request))
         try:
             return JSONResponse({"next": await self._upload(request)}, headers=HEADERS)
-        except SignInNeeded:
-            return JSONResponse({"words": self._reception.words(request)(SIGNED_OUT)}, 401, HEADERS)
-        except PageError as error:
-            return JSONResponse({"words": self._reception.words(request)(error.words)}, error.status, HEADERS)
+        except REFUSALS as error:
+            return self._reception.refused_to_script(request, error)
 
     async def _upload(self, request: Request) -> str:
         """Submit the received files, once per upload id. Returns the address of the next page."""
@@ -186,49 +191,33 @@ class Working:
             job = self._job(request)
         worker = self.worker(request)
         own = self._places_of.setdefault(worker, asyncio.Semaphore(_MOST_OF_ONE))
+        most = job.fields["files_per_submission"]
         async with own, self._places:
-            return await self._receive(request, job, worker)
-
-    async def _receive(self, request: Request, job: Job, worker: str) -> str:
-        is_welcome, turn = False, asyncio.timeout(None)
-        upload: tuple[str, str, str] | None = None
-
-        def check(fields: dict[str, str]) -> None:
-            self._reception.check_form(request, fields.get("form_token"))
-            nonlocal is_welcome, upload
-            is_welcome = True
-            if not _UPLOAD_ID.fullmatch(fields.get("upload", "")):
-                raise PageError(400, BROKEN)
-            with self._world.lock:
-                if self._known(job, worker, fields["upload"]) is None:
-                    self.check(job, worker, fields.get("retry"), 1)
-            self.check_disk()
-            upload = job.id, worker, fields["upload"]
-            self._turns.take(upload, turn)
-
-        with Sent(self._folder, job.fields["files_per_submission"], check) as sent:
-            try:
+            with closing(SentForm(request, self._folder, most)) as sent:
+                await sent.read(to_files=True)
+                self._reception.check_form(request, sent.fields.get("form_token"))
                 try:
-                    async with turn:
-                        await sent.read(request)
-                finally:
-                    self._turns.end(upload, turn)
-            except TimeoutError:
-                raise elsewhere() from None
-            except PageError as error:
-                if is_welcome and error.status not in (408, 413):
-                    await sent.drain()
-                raise
-            if not sent.files:
-                raise PageError(400, "No file was chosen: take a picture or choose a file first.", "No file")
-            return await asyncio.to_thread(
-                self.submit,
-                job,
-                worker,
-                sent.files,
-                sent.fields,
-                device_of(request.headers.get("user-agent", "")),
-            )
+                    await self._receive(sent, job, worker)
+                except PageError as error:
+                    if error.status not in (408, 413):
+                        await sent.drain()
+                    raise
+                device = device_of(request.headers.get("user-agent", ""))
+                return await asyncio.to_thread(self.submit, job, worker, sent.files, sent.fields, device)
+
+    async def _receive(self, sent: SentForm, job: Job, worker: str) -> None:
+        """Check what the fields of a form say, and read its files."""
+        upload = sent.fields.get("upload", "")
+        if not _UPLOAD_ID.fullmatch(upload):
+            raise PageError(400, BROKEN)
+        with self._world.lock:
+            if self._known(job, worker, upload) is None:
+                self.check(job, worker, sent.fields.get("retry"), 1)
+        self.check_disk()
+        async with self._turns.take((job.id, worker, upload)):
+            await sent.read()
+        if not sent.files:
+            raise PageError(400, "No file was chosen: take a picture or choose a file first.", "No file")
 
     def submit(
         self,
@@ -347,11 +336,9 @@ class Working:
         kept = self._world.state.replies.get(_slot(job, worker, upload), self._world.clock.now())
         return None if kept is None else kept.body.decode()
 
-    def _retried(self, job: Job, worker: str, submission_id: str | None) -> Submission | None:
-        if not submission_id:
-            return None
+    def _retried(self, worker: str, submission_id: str) -> Submission:
         found = self._world.state.submissions.get(submission_id)
-        if found is None or found.job is not job or found.worker_id != worker:
+        if found is None or found.worker_id != worker:
             raise no_page()
         if found.status != "retry_pending":
             raise PageError(409, "This submission can no longer be tried again: reload the page.")
@@ -363,7 +350,9 @@ class Working:
         Raises:
             PageError: they may not.
         """
-        retried = self._retried(job, worker, retry)
+        retried = self._retried(worker, retry) if retry else None
+        if retried is not None and retried.job is not job:
+            raise no_page()
         self._check_job(job, retried, count)
         if retried is None:
             self._check_workers(job, worker)
