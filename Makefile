@@ -203,9 +203,7 @@ release: dist
 
 # With PUBLISHED=folder, the site is put there as well, as the newest version beside the older ones.
 docs: $(VENV)/.docs
-	mkdir -p build
-	$(BIN)/typer scripts/cli_reference.py utils docs --name firsthandapi --output build/cli.md
-	$(BIN)/python scripts/cli_reference.py build/cli.md
+	$(BIN)/python scripts/cli_reference.py build/cli
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python scripts/finish_docs.py site $(PUBLISHED)
 	$(BIN)/python scripts/check_links.py site

@@ -1,77 +1,72 @@
-"""The command line as `typer scripts/cli_reference.py utils docs` is to document it: its lists in whole sentences.
+"""Write the reference of the command line, in the words of --help, into build/cli/: a page for each group of commands,
+and `index.md` for the rest.
 
-Typer cuts what has no short help of its own after 45 characters; here the first sentence of each help is that.
-
-    python scripts/cli_reference.py build/cli.md
-
-then makes the page's commands look as everywhere in the docs, without a prompt, and cuts the page into build/cli/: a
-page for each group of commands, and `index.md` for the rest.
+    python scripts/cli_reference.py build/cli
 """
 
 from __future__ import annotations
 
-import html
-import inspect
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from firsthandapi.cli.app import app
+from firsthandapi.cli.pages import Group, sections, usage
 
-
-def _first_sentence(text: str | None) -> str:
-    return re.split(r"(?<=\.)\s|\n\n", text or "", maxsplit=1)[0].replace("\n", " ")
-
-
-def _give_short_help(group: typer.Typer) -> None:
-    # What is hidden in --help is an old name.
-    group.registered_commands = [each for each in group.registered_commands if not each.hidden]
-    group.registered_groups = [each for each in group.registered_groups if each.hidden is not True]
-    for command in group.registered_commands:
-        command.short_help = _first_sentence(command.help or inspect.getdoc(command.callback))
-    for below in group.registered_groups:
-        assert below.typer_instance is not None
-        callback = below.typer_instance.registered_callback
-        own = inspect.getdoc(callback.callback) if callback else None
-        below.short_help = _first_sentence(below.typer_instance.info.help or own)
-        _give_short_help(below.typer_instance)
-
-
-_give_short_help(app)
 PAGES = Path(__file__).parents[1] / "docs" / "reference"
 
 
-def as_in_the_docs(page: str) -> str:
-    """The page of Typer with its usages and examples as blocks that a reader can copy."""
-    page = re.sub(r"^```console\n\$ ", "```text\n", page, flags=re.MULTILINE)
-    return re.sub(
-        r"^(Example:|) +((?:FIRSTHAND_\S+ )?firsthandapi .+)$",
-        lambda line: f"{line[1]}\n\n```sh\n{html.unescape(line[2])}\n```".lstrip(),
-        page,
-        flags=re.MULTILINE,
-    )
-
-
-def cut(page: str) -> dict[str, str]:
-    """The pages, by the name of their group."""
-    names = [below.name for below in app.registered_groups]
-    pages = {"index": ""}
-    for part in re.split(r"^(?=## )", page, flags=re.MULTILINE):
-        named = re.match(r"## `\w+ ([\w-]+)`\n+", part)
-        if named and named[1] in names:
-            pages[named[1]] = re.sub(r"^#(#+ )", r"\1", part[named.end() :], flags=re.MULTILINE)
+def description(help: str) -> str:
+    """The text of a help page, with what readers copy as blocks."""
+    parts: list[str] = []
+    for paragraph in help.split("\n\n"):
+        before, example, command = paragraph.partition("Example: ")
+        if example and not before:
+            parts.append(f"Example:\n\n```sh\n{command}\n```")
+        elif paragraph.startswith("  "):
+            language = "sh" if "firsthandapi " in paragraph else "yaml"
+            parts.append(f"```{language}\n{re.sub('^  ', '', paragraph, flags=re.MULTILINE)}\n```")
         else:
-            pages["index"] += part
-    return pages
+            parts.append(paragraph)
+    return "\n\n".join(parts)
 
 
-def main(path: Path) -> None:
-    path.write_text(as_in_the_docs(path.read_text(encoding="utf-8")), encoding="utf-8")
-    folder = path.with_suffix("")
-    folder.mkdir(exist_ok=True)
-    for name, text in cut(path.read_text(encoding="utf-8")).items():
+def entry(command: Any, context: Any, level: int) -> str:
+    """A command; of a group, all below it, but for the whole, whose groups have pages of their own."""
+    text = f"{'#' * level} `{context.command_path}`\n\n{description(command.help)}\n\n"
+    text += f"```text\n{usage(command, context)}\n```\n\n"
+    for title, rows in sections(command, context).items():
+        items = "".join(f"* `{name}`: {words}\n" for name, words in rows)
+        text += f"**{title}**:\n\n{items}\n".replace("\xa0", " ")
+    if isinstance(command, Group) and level > 1:
+        text += "".join(
+            entry(*below(command, name, context), level + 1) for name in command.list_commands(context)
+        )
+    return text
+
+
+def below(group: Any, name: str, context: Any) -> tuple[Any, Any]:
+    """A command of a group, and its context."""
+    command = group.get_command(context, name)
+    return command, typer.Context(command, info_name=name, parent=context)
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    root: Any = typer.main.get_command(app)
+    context = typer.Context(root, info_name="firsthandapi", help_option_names=["-h", "--help"])
+    pages = {"index": entry(root, context, 1).partition("\n\n")[2]}
+    for name in root.list_commands(context):
+        command, inner = below(root, name, context)
+        if isinstance(command, Group):
+            found = entry(command, inner, 2).partition("\n\n")[2]
+            pages[name] = re.sub(r"^#(#+ )", r"\1", found, flags=re.MULTILINE)
+        else:
+            pages["index"] += entry(command, inner, 2)
+    for name, text in pages.items():
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
         shown = PAGES / f"cli/{name}.md" if name != "index" else PAGES / "cli.md"
         if f"build/cli/{name}.md" not in (shown.read_text(encoding="utf-8") if shown.exists() else ""):

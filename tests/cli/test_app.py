@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from firsthandapi.cli.app import _advice, _in_the_shell
+from firsthandapi.cli.failures import _advice, _in_the_shell
 from firsthandapi.errors import FirstHandConnectionError, InsufficientCreditsError
 from firsthandapi.testing import MockServer
 

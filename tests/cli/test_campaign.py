@@ -90,7 +90,7 @@ def test_a_label_is_cancelled(cli: Cli, file: str, monkeypatch: pytest.MonkeyPat
     assert "Nothing was cancelled; pass --yes" in refused.err
     done = cli("campaign", "cancel", file, "stop", "--yes")
     assert (done.code, done.out) == (0, "1 job cancelled, $0.20 refunded.\n")
-    assert "orders 2 files for stop again. To prevent that, decrease its files_needed" in " ".join(
+    assert "requests 2 files for stop again. To prevent that, decrease its files_needed" in " ".join(
         done.err.split()
     )
     again = cli("campaign", "cancel", file, "stop")

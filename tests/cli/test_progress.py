@@ -15,7 +15,7 @@ import pytest
 from cli.support import Cli, on_terminal
 from firsthandapi import Progress
 from firsthandapi.cli import progress as shown
-from firsthandapi.cli.app import exit_code
+from firsthandapi.cli.failures import exit_code
 from firsthandapi.errors import (
     ConfigurationError,
     DownloadError,

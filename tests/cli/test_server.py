@@ -104,7 +104,7 @@ def test_a_damaged_database_of_tokens(cli: Cli, tmp_path: Path) -> None:
     with Service(folder):
         pass
     (folder / "access.db").write_bytes(b"no database" * 500)
-    for command in (("serve",), ("server", "tokens", "list"), ("server", "checkpoint")):
+    for command in (("serve", "--port", "0"), ("server", "tokens", "list"), ("server", "checkpoint")):
         damaged = cli(*command, str(folder))
         assert (damaged.code, damaged.out) == (2, ""), command
         assert "access.db is damaged" in damaged.err

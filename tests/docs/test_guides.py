@@ -15,23 +15,18 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-import typer
 
 from firsthandapi import Dataset, FirstHandClient, errors
 from firsthandapi._core.files.annotations import SHAPES
 from firsthandapi._core.rows.manifest import COLUMNS
-from firsthandapi.cli.app import app
+from firsthandapi.cli.app import COMMANDS
 from firsthandapi.testing import Faults, MockServer
 from firsthandapi.types.enums import EventType, Scope
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
 
 TABLES = {
-    "command-line": [
-        name
-        for name, each in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined] # a group
-        if not each.hidden
-    ],
+    "command-line": [name for commands in COMMANDS.values() for name in commands],
     "errors": [name for name in errors.__all__ if name != "FirstHandError"],
     "datasets": [*COLUMNS, *(key for shape in SHAPES.values() for key in shape)],
     "webhooks": [*get_args(EventType)],

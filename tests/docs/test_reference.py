@@ -151,20 +151,17 @@ def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
 
 
 def test_the_commands_of_the_reference_can_be_pasted(tmp_path: Path) -> None:
-    """Usages have no prompt, and an example is a block of its own, with the quotes that a shell needs."""
-    page = tmp_path / "cli.md"
-    page.write_text(
-        "Says hello.\n\nExample: firsthandapi signup --name &quot;Street Signs&quot;\n\n"
-        "With a key:\n\n  FIRSTHAND_API_KEY=… firsthandapi whoami\n\n"
-        "**Usage**:\n\n```console\n$ firsthandapi signup [OPTIONS]\n```\n",
-        encoding="utf-8",
+    """The reference speaks as --help does; an example is a block of its own."""
+    subprocess.run([sys.executable, DOCS.parent / "scripts" / "cli_reference.py", tmp_path], check=True)
+    index, jobs = ((tmp_path / f"{name}.md").read_text(encoding="utf-8") for name in ("index", "jobs"))
+    assert (
+        '\nExample:\n\n```sh\nfirsthandapi signup --name "Street Signs Ltd" --email me@example.com\n```\n'
+        in index
     )
-    subprocess.run([sys.executable, DOCS.parent / "scripts" / "cli_reference.py", page], check=True)
-    assert page.read_text(encoding="utf-8") == (
-        'Says hello.\n\nExample:\n\n```sh\nfirsthandapi signup --name "Street Signs"\n```\n\n'
-        "With a key:\n\n```sh\nFIRSTHAND_API_KEY=… firsthandapi whoami\n```\n\n"
-        "**Usage**:\n\n```text\nfirsthandapi signup [OPTIONS]\n```\n"
-    )
+    assert "\n```text\nfirsthandapi verify [OPTIONS] DIR\n```\n" in index
+    assert "\n* `--min-files N`: Fail if the folder has fewer files. [0 or more]\n" in index
+    assert "\n```yaml\ndescription: Photos of street signs in daylight\n" in jobs
+    assert "\n## `firsthandapi jobs create`\n" in jobs
 
 
 def test_the_contract_lists_every_endpoint() -> None:

@@ -26,19 +26,26 @@ from .output import (
     prints,
     yes_no,
 )
+from .pages import Command, group
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import OrganizationSettings
 
-settings = typer.Typer(invoke_without_command=True)
+app = group()
+settings = group(
+    "Show the settings of the organization, or change them.\n\nExample: firsthandapi settings",
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND] [ARGS]...",
+)
+app.add_typer(settings, name="settings")
 _TOP_UP, _NEW_JOBS = "Automatic top-up", "New jobs on the dashboard"
 
 
-@prints
+@command(app)
 def signup(
-    name: Annotated[str, typer.Option(help="The organization's name.")],
-    email: Annotated[str, typer.Option(help="Contact email address.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the organization.")],
+    email: Annotated[str, typer.Option(metavar="EMAIL", help="Contact email address.")],
 ) -> Output:
     """Create an organization and its first API key, which is shown only once.
 
@@ -58,7 +65,7 @@ def signup(
     )
 
 
-@prints
+@command(app)
 def whoami(api: FirstHandClient) -> Output:
     """Show the organization and the scopes of your API key.
 
@@ -74,7 +81,7 @@ def whoami(api: FirstHandClient) -> Output:
     return Output(me.model_dump(mode="json"), lambda: print_facts(facts))
 
 
-@prints
+@command(app)
 def credits(api: FirstHandClient) -> Output:
     """Show the available credits.
 
@@ -89,17 +96,22 @@ def credits(api: FirstHandClient) -> Output:
     )
 
 
-@prints
+app.command("balance", cls=Command)(credits)  # its older name
+
+
+@command(app)
 def purchase(
     api: FirstHandClient,
     amount_cents: Annotated[
         int,
-        typer.Argument(help=f"US cents: {words(PurchaseTier)}.", autocompletion=complete_amounts),
+        typer.Argument(
+            metavar="CENTS", help=f"Amount: {words(PurchaseTier)}.", autocompletion=complete_amounts
+        ),
     ],
 ) -> Output:
-    """Purchase credits: print the URL of a page where you pay.
+    """Print the URL of a page where you pay for credits.
 
-    You are charged only when you pay there. Keep the URL private.
+    You pay only on that page. Keep the URL private.
 
     Example: firsthandapi purchase 2500
     """
@@ -107,7 +119,7 @@ def purchase(
     return one(checkout, lambda checkout: [("pay here", checkout.checkout_url)])
 
 
-@prints
+@command(app)
 def transactions(
     api: FirstHandClient,
     type: Annotated[TransactionType | None, only("type", TransactionType)] = None,
@@ -131,7 +143,7 @@ def transactions(
     )
 
 
-@prints
+@command(app)
 def audit(
     api: FirstHandClient,
     job_id: OfJob = None,
@@ -146,7 +158,7 @@ def audit(
     limit: Limit = 20,
     of_job: OfJobId = None,
 ) -> Output:
-    """List who did what, newest first.
+    """List who changed what, newest first.
 
     Example: firsthandapi audit --event-type api_key.created
     """
@@ -173,10 +185,6 @@ def _plain(value: Any) -> str | None:
 @settings.callback()
 @prints
 def show(ctx: typer.Context) -> Output | None:
-    """Show the settings of the organization, or change them.
-
-    Example: firsthandapi settings
-    """
     if ctx.invoked_subcommand is not None:
         return None
     with client() as api:
@@ -188,19 +196,25 @@ def update(
     api: FirstHandClient,
     auto_top_up: Annotated[
         bool | None,
-        typer.Option("--auto-top-up/--no-auto-top-up", help="Purchase credits when the balance is low."),
+        typer.Option(
+            "--auto-top-up/--no-auto-top-up",
+            help="Purchase credits when the balance is low, or stop doing so.",
+        ),
     ] = None,
     auto_top_up_threshold_cents: Annotated[
-        int | None, cents("The balance that counts as low, in US cents.", _TOP_UP)
+        int | None, cents("Balance below which to purchase.", _TOP_UP)
     ] = None,
     auto_top_up_amount_cents: Annotated[
         int | None,
         cents(f"Amount to purchase: {words(PurchaseTier)}.", _TOP_UP, autocompletion=complete_amounts),
     ] = None,
     default_type: Annotated[
-        JobType | None, typer.Option(metavar="TYPE", help=f"{words(JobType)}.", rich_help_panel=_NEW_JOBS)
+        JobType | None,
+        typer.Option(metavar="TYPE", help=f"Type: {words(JobType)}.", rich_help_panel=_NEW_JOBS),
     ] = None,
-    default_price_per_file_cents: Annotated[int | None, cents("US cents, 10 to 50,000.", _NEW_JOBS)] = None,
+    default_price_per_file_cents: Annotated[
+        int | None, cents("Price per file, 10 to 50,000.", _NEW_JOBS)
+    ] = None,
 ) -> Output:
     """Change settings; omitted settings stay unchanged.
 
@@ -235,7 +249,7 @@ def _shown(settings: OrganizationSettings) -> Output:
         lambda settings: (
             ("automatic top-up", yes_no(settings.auto_top_up_enabled)),
             ("  below", dollars(settings.auto_top_up_threshold_cents)),
-            ("  buys", dollars(settings.auto_top_up_amount_cents)),
+            ("  purchases", dollars(settings.auto_top_up_amount_cents)),
             ("new jobs' type", settings.default_type),
             ("new jobs' price per file", dollars(settings.default_price_per_file_cents)),
         ),

@@ -10,26 +10,34 @@ import typer
 
 from firsthandapi.errors import ConfigurationError
 
+from .options import cents
+from .output import command
+from .pages import group
 
+app = group()
+
+
+@command(app)
 def mcp(
     http: Annotated[
-        int | None, typer.Option(min=0, max=65535, metavar="PORT", help="Serve HTTP on 127.0.0.1 instead.")
+        int | None,
+        typer.Option(min=0, max=65535, metavar="PORT", help="Serve HTTP on 127.0.0.1, not standard input."),
     ] = None,
-    budget_cents: Annotated[
-        int, typer.Option(min=0, help="Budget for all sessions together, in US cents.")
-    ] = 2500,
+    budget_cents: Annotated[int, cents("Budget for all sessions together.", min=0)] = 2500,
     confirm_cents: Annotated[
-        int | None, typer.Option(min=0, help="Ask the person before an order that costs more, in US cents.")
+        int | None, cents("Ask the person before an order that costs more.", min=0)
     ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Offer no tool that changes anything.")
     ] = False,
     ledger: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the ledger. Default: one per API key.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of the ledger; by default, one per API key.")
     ] = None,
     campaigns: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for campaigns and downloads. Default: beside the ledger."),
+        typer.Option(
+            metavar="DIR", help="Folder for campaigns and downloads; by default, beside the ledger."
+        ),
     ] = None,
 ) -> None:
     """Serve the API to agents over the Model Context Protocol.
@@ -59,6 +67,7 @@ def mcp(
     anyio.run(lambda: serve(options, http_port=http, on_listening=listening))
 
 
+@command(app)
 def skill() -> None:
     """Print SKILL.md, the instructions for agents that use this SDK.
 

@@ -16,6 +16,7 @@ from .campaign_table import live_table
 from .collecting import collected
 from .options import Concurrency, Timeout
 from .output import AsJson, Output, client, command, dollars, note, print_table, printable
+from .pages import group
 from .progress import CAMPAIGN_CONTINUES, progress
 from .stopping import stoppable
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.campaigns import Campaign, CampaignPlan, LabelPlan
 
-app = typer.Typer(no_args_is_help=True, help="Collect a dataset of several labels under one budget.")
+app = group("Collect files of several labels under one budget.")
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="YAML, TOML, or JSON file with dest, budget_cents, and jobs.")
@@ -32,9 +33,9 @@ File = Annotated[
 
 @command(app)
 def plan(api: FirstHandClient, file: File) -> Output:
-    """Show what `campaign run` would order now, and what it would cost.
+    """Show which jobs `campaign run` would post now, and their cost.
 
-    It orders nothing. Exits with 1 if the budget is too low.
+    It posts nothing. Exits with 1 if the budget is too low.
 
     Example: firsthandapi campaign plan signs.yaml
     """
@@ -49,13 +50,13 @@ def run(
     concurrency: Concurrency = 32,
     as_json: AsJson = False,
 ) -> Output:
-    """Order the missing files of a campaign, wait for its jobs, and download them.
+    """Post the jobs of a campaign, wait for them, and download their files.
 
     If it stops, run it again: it continues the same jobs, and you never pay twice.
 
-    To order more, edit the file and run it again.
+    To collect more files, edit FILE and run it again.
 
-    Exits with 3 on timeout, 4 if the balance is too low.
+    Exits with 3 on timeout, and with 4 if the balance is too low.
 
     Example: firsthandapi campaign run signs.yaml
     """
@@ -73,7 +74,7 @@ def run(
 
 @command(app)
 def status(api: FirstHandClient, file: File) -> Output:
-    """Show how far each label is, and what the campaign has spent.
+    """Show the progress of each label, and the cost so far.
 
     Example: firsthandapi campaign status signs.yaml
     """
@@ -100,15 +101,18 @@ def status(api: FirstHandClient, file: File) -> Output:
 def cancel(
     api: FirstHandClient,
     file: File,
-    label: Annotated[str, typer.Argument(metavar="LABEL", help="Label whose unfinished jobs to cancel.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    label: Annotated[
+        str, typer.Argument(metavar="LABEL", help="Label whose unfinished jobs you want to cancel.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Cancel them without asking.")] = False,
 ) -> Output:
-    """Cancel the unfinished jobs of a label. The service refunds missing files; approved files stay.
+    """Cancel the unfinished jobs of a label.
 
-    The next `campaign run` orders the missing files again, unless you first
-    decrease files_needed of the label, or remove the label from the file.
+    The service refunds missing files. You keep approved files. The command shows
+    the refund and asks first.
 
-    It shows the refund and asks first.
+    The next `campaign run` posts a job for the missing files again. To prevent
+    that, decrease files_needed of the label, or remove the label from FILE.
 
     Example: firsthandapi campaign cancel signs.yaml stop
     """
@@ -127,7 +131,7 @@ def cancel(
         f"{count_of(len(jobs), 'job')} cancelled, {dollars(refund)} refunded."
         if jobs
         else f"{name} has no unfinished job.",
-        advice=f"The next `campaign run` orders {count_of(again)} for {name} again. To prevent that, decrease "
+        advice=f"The next `campaign run` requests {count_of(again)} for {name} again. To prevent that, decrease "
         "its files_needed, or remove the label from the file."
         if jobs and again
         else None,
@@ -148,16 +152,18 @@ def _of(plan: CampaignPlan, label: str) -> LabelPlan | None:
     return next((each for each in plan.labels if each.label == label), None)
 
 
-@app.command()
+@command(app)
 def forget(
     file: File,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Idempotency key of the order, from the error.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="Idempotency key of the order, as in the error message.")
+    ],
 ) -> None:
-    """Give up an order whose job nobody can find.
+    """Give up an order whose job cannot be found.
 
-    First make sure that your account has no job for it: the campaign then
-    orders its files again, with another key. If the job shows after all, the
-    next run counts it. Refuses an order whose job is known.
+    First check that your account has no job for it: the next run posts one, with
+    another idempotency key. If the first job appears later, the next run counts it.
+    An order whose job is known is refused.
 
     Example: firsthandapi campaign forget signs.yaml fh-…
     """

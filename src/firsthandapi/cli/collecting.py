@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.rows.gate import failed_rules
 
-from .options import Concurrency, MaxSpend, Timeout
-from .output import AsJson, Output, client, joined, note, printable, prints
+from .options import Concurrency, Dest, Folder, Label, MaxSpend, Spec, Timeout
+from .output import AsJson, Output, client, command, joined, note, printable
+from .pages import group
 from .progress import continues, progress
 from .spec import job_fields
 from .stopping import stoppable
@@ -20,28 +19,24 @@ from .stopping import stoppable
 if TYPE_CHECKING:
     from firsthandapi import Dataset
 
-Dest = Annotated[
-    str,
-    typer.Option(metavar="DIR", help="Folder, created if missing; or a bucket, such as s3://bucket/folder."),
-]
-Label = Annotated[
-    str | None, typer.Option(help="Class of the files: they go to data/LABEL/, beside those of other labels.")
-]
-Spec = Annotated[Path, typer.Option(help="YAML, JSON, or TOML file with the arguments of jobs.create.")]
+app = group()
 
 
-@prints
+@command(app)
 def collect(
     spec: Spec,
     dest: Dest,
     timeout: Timeout = 86_400,
     max_spend_cents: MaxSpend = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(help="Continue the job of this key, even from an empty folder.")
+        str | None,
+        typer.Option(metavar="KEY", help="Continue the job of this key, even from an empty folder."),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="Continue the job of this name and spec, even from an empty folder."),
+        typer.Option(
+            metavar="NAME", help="Continue the job of this name and spec, even from an empty folder."
+        ),
     ] = None,
     label: Label = None,
     concurrency: Concurrency = 32,
@@ -51,7 +46,7 @@ def collect(
 
     If it stops, run it again: it continues the same job, and you never pay twice.
 
-    Exits with 3 on timeout, 4 if the balance is too low.
+    Exits with 3 on timeout, and with 4 if the balance is too low.
 
     Example: firsthandapi collect --spec job.yaml --dest signs
     """
@@ -71,33 +66,36 @@ def collect(
             raise
 
 
-@prints
+@command(app)
 def verify(
-    folder: Annotated[
-        str,
-        typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download."),
-    ],
-    min_files: Annotated[int | None, typer.Option(min=0, help="Fewest files that pass.")] = None,
+    folder: Folder,
+    min_files: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Fail if the folder has fewer files.")
+    ] = None,
     min_mean_stars: Annotated[
-        float | None, typer.Option(min=1, max=5, help="Lowest average rating that passes, in stars.")
+        float | None,
+        typer.Option(metavar="STARS", min=1, max=5, help="Fail if the average rating is lower."),
     ] = None,
     no_duplicates: Annotated[
         bool, typer.Option("--no-duplicates", help="Fail if two files have the same bytes.")
     ] = False,
     all_reviewed: Annotated[
-        bool, typer.Option("--all-reviewed", help="Fail if a file has no decision, such as accept.")
+        bool,
+        typer.Option("--all-reviewed", help="Fail if a file has no decision, such as accept or exclude."),
     ] = False,
 ) -> Output:
     """Verify every file in a folder against the manifest.
 
     Exits with 1 if a file is mismatched or missing, if an approved file has no
-    row in the manifest, or if the folder differs from its card. With the
-    options below, also if one of them fails: a gate for CI, which prints a
-    line for each.
+    row in the manifest, or if the folder differs from its card.
+
+    In CI, the options below add rules. It prints a line for each rule that fails,
+    and exits with 1.
 
     Example: firsthandapi verify signs --min-files 100 --all-reviewed
     """
     from firsthandapi import Dataset
+    from firsthandapi._core.rows.gate import failed_rules
 
     dataset = Dataset.open(folder)
     state = dataset.verify()

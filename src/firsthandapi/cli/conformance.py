@@ -12,7 +12,8 @@ import typer
 from firsthandapi._core.calls.counts import count_of
 
 from . import is_for_a_person
-from .output import AsJson, can_show, json_text, note, print_hanging, print_table
+from .output import AsJson, can_show, command, json_text, note, print_hanging, print_table
+from .pages import group
 from .stopping import stoppable
 
 if TYPE_CHECKING:
@@ -26,28 +27,35 @@ _PLAIN = {"holds": "+", "differs": "x", "not tried": "-"}
 _NAMED = 8
 
 
+app = group()
+
+
+@command(app)
 def conformance(
     url: Annotated[
         str, typer.Argument(metavar="URL", help="Address of the server, such as http://127.0.0.1:8080.")
     ],
     only: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Only promises such as 'jobs.*'; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Only promises that match, such as 'jobs.*'; repeatable."),
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="With a live key, write as well; holds at most $5.00.")
+        bool, typer.Option("--write", help="With a live key, write as well, which holds up to $5.00.")
     ] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for the whole check.")] = 900.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="Maximum time for all promises.")
+    ] = 900.0,
     json: AsJson = False,
 ) -> None:
-    """Check a server against the wire contract: which promises hold, which differ.
+    """Check which promises of the wire contract a server keeps.
 
-    It uses the API key in FIRSTHAND_API_KEY. With a sandbox key, fh_test_…, it
-    tries everything. With a live key it only reads, unless you pass --write.
+    With a sandbox key, fh_test_…, in FIRSTHAND_API_KEY, it tries everything. With
+    a live key it only reads, unless you pass --write.
 
-    It removes what it creates: it cancels its jobs, revokes its keys, deletes
-    its webhook endpoints, and restores settings.
+    At the end it cancels its jobs, revokes its keys, deletes its webhook
+    endpoints, and restores the settings.
 
-    Exits with 0 if all promises that were tried hold, with 1 if one differs.
+    Exits with 1 if a promise differs.
 
     Example: firsthandapi conformance http://127.0.0.1:8080
     """

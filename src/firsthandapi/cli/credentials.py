@@ -12,26 +12,31 @@ from firsthandapi._core.calls.counts import count_of
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError
 
-from .output import Output, joined
+from .options import Folder
+from .output import Output, command, joined
+from .pages import group
 
 _LARGEST_LIST = 4 * 1024 * 1024
 # Of a file in a bucket, which is read into memory.
 _LARGEST_FILE = 256 * 1024 * 1024
 
 
+app = group()
+
+
+@command(app)
 def content_credentials(
-    folder: Annotated[
-        str, typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download.")
-    ],
+    folder: Folder,
     trust: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificates to trust, as PEM; none are built in.")
+        Path | None,
+        typer.Option(metavar="FILE", help="PEM file with the certificates to trust; none are built in."),
     ] = None,
 ) -> Output:
     """Read the Content Credentials (C2PA) of each file into its row.
 
     The columns are c2pa_state (none, invalid, valid, or trusted), c2pa_signer,
-    and digital_source_type. Nothing is sent or fetched. Few cameras sign, so
-    none proves nothing. Rows that a server of your own has filled in stay.
+    and digital_source_type. Few cameras sign files, so "none" proves nothing. Rows
+    that your own server has filled in are unchanged. It works offline.
 
     Example: firsthandapi content-credentials signs --trust C2PA-TRUST-LIST.pem
     """

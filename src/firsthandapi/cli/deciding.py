@@ -8,24 +8,25 @@ import typer
 
 from firsthandapi._core.calls.counts import count_of
 
-from .output import Output, prints
+from .options import Folder
+from .output import Output, command
+from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
 
-Folder = Annotated[
-    str, typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download.")
-]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of files, as in file_id of the rows.")]
-Reason = Annotated[str | None, typer.Option(help="Why, in words.")]
-By = Annotated[str | None, typer.Option(help="Who says so.")]
+app = group()
+
+Ids = Annotated[list[str], typer.Argument(metavar="FILE_ID...", help="Ids of the files, file_….")]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Reason for the decision.")]
+By = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides.")]
 
 
-@prints
+@command(app)
 def exclude(folder: Folder, ids: Ids, reason: Reason = None, by: By = None) -> Output:
-    """Say no to files: loaders no longer see them, and no run brings them back.
+    """Exclude files: loaders no longer see them, and no run downloads them again.
 
-    Their bytes go to .excluded/; include takes them back.
+    The files move to .excluded/. To undo it, use include.
 
     Example: firsthandapi exclude signs file_01JP… --reason blurred
     """
@@ -34,9 +35,9 @@ def exclude(folder: Folder, ids: Ids, reason: Reason = None, by: By = None) -> O
     return _output(dataset)
 
 
-@prints
+@command(app)
 def include(folder: Folder, ids: Ids, by: By = None) -> Output:
-    """Take back that files are excluded.
+    """Include excluded files again.
 
     Example: firsthandapi include signs file_01JP…
     """
@@ -45,9 +46,9 @@ def include(folder: Folder, ids: Ids, by: By = None) -> Output:
     return _output(dataset)
 
 
-@prints
+@command(app)
 def accept(folder: Folder, ids: Ids, by: By = None) -> Output:
-    """Note that you looked at files, and keep them.
+    """Keep files, and mark them as reviewed.
 
     Example: firsthandapi accept signs file_01JP… --by ana
     """
@@ -56,11 +57,11 @@ def accept(folder: Folder, ids: Ids, by: By = None) -> Output:
     return _output(dataset)
 
 
-@prints
+@command(app)
 def relabel(
     folder: Folder,
     ids: Ids,
-    to: Annotated[str, typer.Option(metavar="LABEL", help="The new label.")],
+    to: Annotated[str, typer.Option(metavar="LABEL", help="New label.")],
     reason: Reason = None,
     by: By = None,
 ) -> Output:

@@ -6,27 +6,47 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.markup import escape
+import typer
 
 from firsthandapi._core.calls.counts import count_of
-from firsthandapi.datasets import Record
 from firsthandapi.errors import FirstHandError
-from firsthandapi.testing import MockServer
-from firsthandapi.types import Job, WebhookEvent
-from firsthandapi.webhooks import unwrap
 
-from .listen import Server
-from .output import dollars, of_needed, stars
+from .options import local_folder
+from .output import command, dollars, of_needed, stars
+from .pages import group
+
+if TYPE_CHECKING:
+    from firsthandapi.datasets import Record
+    from firsthandapi.types import Job, WebhookEvent
+
+app = group()
 
 # Virtual seconds per real second: workers submit after 15, and scoring takes 5 to 15 more.
 _SPEED = 10.0
 _PATIENCE = 60.0
 
 
-def run_demo(dest: Path) -> None:
-    """Play buyer, service, and webhook receiver, and print each step."""
+@command(app)
+def demo(
+    dest: Annotated[
+        Path, typer.Option(parser=local_folder, metavar="DIR", help="Folder for the files.")
+    ] = Path("firsthandapi-demo"),
+) -> None:
+    """Run a whole job on this machine, without an account or a network.
+
+    A bundled server replaces the service, and simulated workers submit the files.
+
+    Example: firsthandapi demo
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from firsthandapi.testing import MockServer
+
+    from .listen import Server
+
     console = Console(highlight=False, soft_wrap=True)
     say = console.print
     say(
@@ -89,6 +109,8 @@ def run_demo(dest: Path) -> None:
 
 
 def _summary(record: Record) -> str:
+    from rich.markup import escape
+
     if record.annotations is None:
         return "no annotations"
     objects = ", ".join(item["label"] for item in record.annotations["objects"])
@@ -103,6 +125,8 @@ class _Receiver:
         self._events: Queue[WebhookEvent] = Queue()
 
     def take(self, body: bytes, headers: Sequence[tuple[str, str]]) -> int:
+        from firsthandapi.webhooks import unwrap
+
         try:
             self._events.put(unwrap(body, headers, self.secret))
         except FirstHandError:

@@ -14,7 +14,9 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
 
 from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
@@ -37,11 +39,14 @@ from firsthandapi.errors import (
 )
 
 from .diagnosis import Answer, Facts, Finding, anonymous, diagnose, without_credentials
-from .output import Output, fitting, print_hanging
+from .options import local_folder
+from .output import Output, command, fitting, print_hanging
+from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi._core.calls.response import ApiResponse
 
+app = group()
 T = TypeVar("T")
 
 # Seconds for one attempt, and for everything, including name lookups, which have no timeout.
@@ -51,8 +56,22 @@ _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def examine(dest: Path) -> Output:
-    """The report, which ends with 1 if a check failed."""
+@command(app)
+def doctor(
+    dest: Annotated[
+        Path, typer.Option(parser=local_folder, metavar="DIR", help="Folder where you want to collect files.")
+    ] = Path(),
+) -> Output:
+    """Check everything that a call depends on, and print a report for a ticket.
+
+    It covers versions, extras, disk, proxy, certificates, service, clock, API
+    key, scopes, rate limit, and credits. It works offline and without a key.
+
+    The report contains no secret: it masks keys and proxy passwords, your home
+    directory, and your user name. Exits with 1 if a check fails.
+
+    Example: firsthandapi doctor
+    """
     findings = [_without_names(finding) for finding in diagnose(gather(dest))]
     ok = all(finding.state != "fail" for finding in findings)
 

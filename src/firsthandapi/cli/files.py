@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from .collecting import Dest, Label, collected
-from .options import JobId, Limit, MinScore, Urls
+from .collecting import collected
+from .options import Dest, JobId, Label, Limit, MinScore, Urls
 from .output import AsJson, Output, command, many, stars
+from .pages import group
 from .progress import progress
 from .stopping import stoppable
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import File
 
-app = typer.Typer(no_args_is_help=True, help="List and download approved files.")
+app = group("List and download approved files.")
 
 
 def file_line(file: File) -> tuple[object, ...]:

@@ -11,9 +11,8 @@ import typer
 from firsthandapi.types.enums import JobStatus, JobType
 
 from .choices import only
-from .collecting import Spec
 from .files import file_line
-from .options import JobId, Limit, MaxSpend, Timeout, Urls
+from .options import JobId, Limit, MaxSpend, Spec, Timeout, Urls
 from .output import (
     AsJson,
     Output,
@@ -31,6 +30,7 @@ from .output import (
     print_line,
     stars,
 )
+from .pages import group
 from .progress import job_continues
 from .spec import job_fields
 from .stopping import stoppable
@@ -39,18 +39,21 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import Job
 
-app = typer.Typer(no_args_is_help=True, help="Post jobs, read them, and wait for them.")
+app = group("Post jobs, read them, and wait for them.")
 
 
 @command(app)
 def create(
     spec: Spec,
     idempotency_key: Annotated[
-        str | None, typer.Option(help="Within 24 hours, the same key posts only one job.")
+        str | None,
+        typer.Option(metavar="KEY", help="Within 24 hours, the same key posts only one job."),
     ] = None,
     max_spend_cents: MaxSpend = None,
 ) -> Output:
-    """Post a job. The service immediately holds its whole cost in escrow.
+    """Post a job.
+
+    The service immediately holds its full cost in escrow.
 
     Example: firsthandapi jobs create --spec job.yaml --max-spend-cents 500
 
@@ -83,7 +86,8 @@ def list_jobs(
     status: Annotated[JobStatus | None, only("status", JobStatus)] = None,
     type: Annotated[JobType | None, only("type", JobType)] = None,
     created_after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only jobs created after: 2026-01-31T12:00:00Z.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only jobs created later, such as 2026-01-31T12:00:00Z."),
     ] = None,
     limit: Limit = 20,
 ) -> Output:
@@ -148,7 +152,9 @@ def follow(
 
 @command(app)
 def cancel(api: FirstHandClient, job_id: JobId) -> Output:
-    """Cancel a job. The service immediately refunds the unused escrow.
+    """Cancel a job.
+
+    The service immediately refunds the unused escrow.
 
     Example: firsthandapi jobs cancel job_01JD…
     """
@@ -159,8 +165,8 @@ def cancel(api: FirstHandClient, job_id: JobId) -> Output:
 def rate(
     api: FirstHandClient,
     job_id: JobId,
-    rating: Annotated[int, typer.Option(min=1, max=5, help="Stars.")],
-    feedback: Annotated[str | None, typer.Option(help="Your comment on the files.")] = None,
+    rating: Annotated[int, typer.Option(metavar="STARS", min=1, max=5, help="Rating.")],
+    feedback: Annotated[str | None, typer.Option(metavar="TEXT", help="Comment on the files.")] = None,
 ) -> Output:
     """Rate a completed job.
 

@@ -10,24 +10,23 @@ import typer
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .output import Output, command, moment, note, print_table
+from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi._journal import JournalFile
 
-app = typer.Typer(
-    no_args_is_help=True, help="List the calls of a journal whose outcome is unknown, or forget one."
-)
+app = group("List the calls of a journal whose outcome is unknown, or forget one.")
 
 JournalPath = Annotated[
-    str, typer.Argument(metavar="PATH", help="The journal, as in FirstHandClient(journal=PATH).")
+    str, typer.Argument(metavar="PATH", help="Journal, as in FirstHandClient(journal=PATH).")
 ]
 
 
 @command(app, "list")
 def list_pending(path: JournalPath) -> Output:
-    """List calls whose outcome is unknown, oldest first, and stopped create_and_wait calls.
+    """List calls whose outcome is unknown, and stopped create_and_wait calls.
 
-    The same call, made again by a client with this journal, settles each of them.
+    The oldest call is first. To settle a call, run it again with this journal.
 
     Example: firsthandapi journal list orders.journal
     """
@@ -42,15 +41,14 @@ def list_pending(path: JournalPath) -> Output:
     )
 
 
-@app.command()
+@command(app)
 def forget(
     path: JournalPath,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Idempotency key, as list shows it.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Idempotency key, as shown by list.")],
 ) -> None:
-    """Forget a call whose outcome is unknown: the same call then goes out again.
+    """Forget a call whose outcome is unknown, so that the same call is sent again.
 
-    If the call was paid for, it is paid for again. Look for its job first:
-    firsthandapi jobs list
+    You may then pay twice. Look for its job first: firsthandapi jobs list
 
     Example: firsthandapi journal forget orders.journal 3f2a…
     """

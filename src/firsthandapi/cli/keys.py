@@ -16,34 +16,36 @@ from . import is_for_a_person
 from .choices import Scopes, complete_several, several, words
 from .options import Limit
 from .output import SAVE_IT, Output, command, fitting, joined, many, moment, note, one
+from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import ApiKey
 
-app = typer.Typer(no_args_is_help=True, help="Create, rotate, and revoke API keys.")
+app = group("Create, rotate, and revoke API keys.")
 
-KeyId = Annotated[str, typer.Argument(help="Id of the key, key_…; not the key itself.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="Id of the key, key_…, not the key itself.")]
 
 
 @command(app)
 def create(
     api: FirstHandClient,
-    name: Annotated[str, typer.Option(help="Name of the key.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the key.")],
     scopes: Annotated[
         Scopes | None,
         typer.Option(
             metavar="SCOPES",
             callback=several(KeyScope),
             autocompletion=complete_several(KeyScope),
-            help=f"Scopes, joined by commas: {words(KeyScope)}. Default: all.",
+            help=f"Scopes, joined by commas; by default, all: {words(KeyScope)}.",
         ),
     ] = None,
     environment: Annotated[
-        Environment | None, typer.Option(metavar="ENVIRONMENT", help="live, or test for the sandbox.")
+        Environment | None,
+        typer.Option(metavar="ENVIRONMENT", help="Environment: live, or test, which is the sandbox."),
     ] = None,
 ) -> Output:
-    """Create a key, which is shown only once and not stored here.
+    """Create an API key, which is shown only once.
 
     Example: firsthandapi keys create --name ci --scopes jobs:read
 
@@ -56,7 +58,7 @@ def create(
 
 @command(app, "list")
 def list_keys(api: FirstHandClient, limit: Limit = 100) -> Output:
-    """List keys, newest first, with each key masked.
+    """List API keys, masked, newest first.
 
     Example: firsthandapi keys list
     """
@@ -79,7 +81,9 @@ def list_keys(api: FirstHandClient, limit: Limit = 100) -> Output:
 
 @command(app)
 def rotate(api: FirstHandClient, key_id: KeyId) -> Output:
-    """Replace a key, and show the new one only once. The old one works for 24 more hours.
+    """Replace an API key by a new one, which is shown only once.
+
+    The old key works for another 24 hours.
 
     Example: firsthandapi keys rotate key_01JD…
     """
@@ -90,11 +94,11 @@ def rotate(api: FirstHandClient, key_id: KeyId) -> Output:
 def revoke(
     api: FirstHandClient,
     key_id: KeyId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even for the key in use.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Revoke it without asking.")] = False,
 ) -> None:
-    """Revoke a key: it stops working immediately and permanently.
+    """Revoke an API key immediately and permanently.
 
-    If this command uses, or may use, the same key, it asks first.
+    If it is, or may be, the key in FIRSTHAND_API_KEY, the command asks first.
 
     Example: firsthandapi keys revoke key_01JD…
     """

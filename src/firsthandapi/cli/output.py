@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import inspect
+import io
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._visible import is_hidden, visible
 
 from . import is_for_a_person
+from .pages import Command
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient, Page
@@ -153,7 +155,7 @@ def command(
     app: typer.Typer, name: str | None = None, **options: Any
 ) -> Callable[[Callable[..., Output | None]], Callable[..., None]]:
     """Add a command to `app`, as `prints` makes it."""
-    return lambda function: app.command(name, **options)(prints(function))
+    return lambda function: app.command(name, cls=Command, **options)(prints(function))
 
 
 def client() -> FirstHandClient:
@@ -203,6 +205,17 @@ def _unsigned(value: Any) -> Any:
         for name, item in cast("dict[str, Any]", value).items()
         if name not in _SIGNED
     }
+
+
+def ready_output() -> None:
+    """Make the output take any text, and replace what the caller closed, as with `>&-`."""
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, nowhere())
+        elif isinstance(stream, io.TextIOWrapper):
+            # A Windows pipe has 255 characters, and a table may contain Japanese.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def nowhere() -> TextIO:

@@ -6,23 +6,29 @@ from typing import Annotated
 
 import typer
 
+from .options import Folder, Port
+from .output import command
+from .pages import group
 from .stopping import stoppable
 
+app = group()
 
+
+@command(app)
 def review(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or bucket of a dataset.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 uses any free port.")] = 0,
+    folder: Folder,
+    port: Port = 0,
     open_browser: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser, or print its address only.")
     ] = True,
     by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name to write beside each decision.")
+        str | None, typer.Option(metavar="NAME", help="Who decides; it is written beside each decision.")
     ] = None,
 ) -> None:
-    """Show the files of DIR in a browser, to keep, exclude, or relabel them.
+    """Look at the files of a folder in a browser, and keep, exclude, or relabel them.
 
-    The page runs only on this machine and needs no account. Click Done or close
-    the tab to end it. Excluded files stay on disk, where no loader sees them.
+    The page runs only on this machine and needs no account. To end it, click Done
+    or close the tab. Excluded files stay on disk, where no loader sees them.
 
     Example: firsthandapi review signs
     """

@@ -12,8 +12,10 @@ import typer
 from firsthandapi._version import __version__
 from firsthandapi.errors import ConfigurationError
 
-from .options import local_folder
-from .serving import Lines
+from .mock_server import Lines
+from .options import Log, Port, cents, local_folder
+from .output import command
+from .pages import group
 from .settings import PREFIX, settle
 from .stopping import stoppable, wait_for_stop
 
@@ -21,102 +23,104 @@ if TYPE_CHECKING:
     from firsthandapi.server.pages.serve.service import FirstKeys, Service
 
 FIRST_KEYS = "first-keys.txt"
+app = group()
+
 Folder = Annotated[
     Path,
-    typer.Argument(parser=local_folder, metavar="DIR", help="Folder that keeps everything.", is_eager=True),
+    typer.Argument(
+        parser=local_folder, metavar="DIR", help="Folder that contains everything.", is_eager=True
+    ),
 ]
 _LIMITS = "Limits"
 
 
+def _limit(metavar: str, most: int, help: str) -> Any:
+    return typer.Option(metavar=metavar, min=1, max=most, help=help, rich_help_panel=_LIMITS)
+
+
 def _megabytes(help: str) -> Any:
-    return typer.Option(min=1, max=100_000, help=help, rich_help_panel=_LIMITS)
+    return _limit("MB", 100_000, help)
 
 
+@command(app)
 def serve(
     folder: Folder,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; beyond this machine only with tokens.")
+        str,
+        typer.Option(metavar="HOST", help="Address to listen on; beyond this machine, people need tokens."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 uses any free port.")] = 8080,
+    port: Port = 8080,
     public_url: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="Address by which people reach the server, such as that of a proxy."
-        ),
+        typer.Option(metavar="URL", help="URL by which people reach the server, such as that of a proxy."),
     ] = None,
     credit_cents: Annotated[
-        int, typer.Option(min=0, max=10**12, help="Balance of a new folder's organization, in US cents.")
+        int, cents("Balance of the organization in a new folder.", min=0, max=10**12)
     ] = 100_000,
     storage: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Bucket for the files, such as s3://photos/files; the first start decides."
+            metavar="URL", help="Bucket for the files, such as s3://photos/files, set at the first start."
         ),
     ] = None,
     scorer: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Scorer that rates files before the reviewers do: its entry point, or MODULE:FUNCTION.",
+            help="Scorer that rates files before the reviewers do: an entry point, or MODULE:FUNCTION.",
         ),
     ] = None,
     scorer_seconds: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds that the scorer may take for a file.")
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, max=3600, help="Maximum time for the scorer per file."),
     ] = 60.0,
     private_webhooks: Annotated[
-        bool, typer.Option("--private-webhooks", help="Allow webhooks to private addresses.")
+        bool, typer.Option("--private-webhooks", help="Allow webhook endpoints with private addresses.")
     ] = False,
     lan: Annotated[
         bool,
         typer.Option(
-            "--lan", help="Serve the local network, without TLS: one link for each role, and no proxy."
+            "--lan", help="Serve the local network without TLS or a proxy, and print a link for each role."
         ),
     ] = False,
     study: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Study that people join by a link: who asks, for what, under which license."
+            metavar="FILE",
+            help="Study that people join by a link: who asks, for what, and under which license.",
         ),
     ] = None,
-    log: Annotated[bool, typer.Option(help="Print a line per request to stderr.")] = True,
+    log: Log = True,
     config: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File with these options, such as port: 8080; by default serve.yaml or serve.toml in DIR.",
+            help="File with these options, such as port: 8080; by default, serve.yaml or serve.toml in DIR.",
             envvar=f"{PREFIX}CONFIG",
             is_eager=True,
             callback=settle,
         ),
     ] = None,
-    max_picture_mb: Annotated[int, _megabytes("Most MB of a picture.")] = 50,
-    max_recording_mb: Annotated[int, _megabytes("Most MB of a sound recording.")] = 200,
-    max_video_mb: Annotated[int, _megabytes("Most MB of a video.")] = 500,
-    max_upload_mb: Annotated[int, _megabytes("Most MB of all files of a form together.")] = 512,
-    spare_mb: Annotated[int, _megabytes("MB of the disk that stay free.")] = 1024,
-    max_uploads: Annotated[
-        int,
-        typer.Option(
-            min=1, max=10_000, help="Forms that are read at the same time.", rich_help_panel=_LIMITS
-        ),
-    ] = 200,
-    upload_seconds: Annotated[
-        float,
-        typer.Option(min=1, max=3600, help="Seconds of silence that end an upload.", rich_help_panel=_LIMITS),
-    ] = 30.0,
+    max_picture_mb: Annotated[int, _megabytes("Maximum size of a picture.")] = 50,
+    max_recording_mb: Annotated[int, _megabytes("Maximum size of a sound recording.")] = 200,
+    max_video_mb: Annotated[int, _megabytes("Maximum size of a video.")] = 500,
+    max_upload_mb: Annotated[int, _megabytes("Maximum size of all files of a form together.")] = 512,
+    spare_mb: Annotated[int, _megabytes("Disk space that stays free.")] = 1024,
+    max_uploads: Annotated[int, _limit("N", 10_000, "Maximum number of uploads at the same time.")] = 200,
+    upload_seconds: Annotated[float, _limit("SECONDS", 3600, "Silence after which an upload ends.")] = 30.0,
 ) -> None:
-    """Serve the API for your own people, in real time, and keep everything in DIR.
+    """Serve the API for your own people, and keep everything in DIR.
 
     Post a job with any client, send its link to your people, and rate their
     files. The first start creates an organization and prints its API key. Without
     a terminal, such as in a log, it writes the key to first-keys.txt.
 
-    For phones in the same network, add --lan: it prints a link per role, and a QR
-    code for workers. On the internet, people need tokens, and a proxy adds TLS.
-    See: firsthandapi server tokens --help
+    For phones in the same network, add --lan: it prints a link for each role, and
+    a QR code for workers. On the internet, people need tokens, and a proxy adds
+    TLS. See: firsthandapi server tokens --help
 
-    Every option can also be a variable, such as FIRSTHAND_SERVE_PORT, or a line
-    in a file. Options override variables, and variables override the file.
+    You can also set an option by a variable, such as FIRSTHAND_SERVE_PORT, or in
+    a file. Options override variables, and variables override the file.
 
     Example: firsthandapi serve photos
     """

@@ -18,16 +18,17 @@ from firsthandapi.errors import ConfigurationError
 
 from .options import Since, Until, local_folder
 from .output import Output, command, moment, print_table
+from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi.server.pages.serve.access import Access, Token
 
-app = typer.Typer(no_args_is_help=True, help="Manage the folder of your own server.")
-tokens = typer.Typer(no_args_is_help=True, help="Create and revoke tokens for the people of your own server.")
+app = group("Manage the folder of your own server.")
+tokens = group("Create, list, and revoke tokens for the people of your own server.")
 app.add_typer(tokens, name="tokens")
 
 Folder = Annotated[
-    Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder of the server, as in: serve DIR.")
+    Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder of the server, as in serve DIR.")
 ]
 
 
@@ -61,20 +62,21 @@ def create(
     folder: Folder,
     role: Annotated[
         Literal["worker", "reviewer", "operator"],
-        typer.Option(help="worker: work on jobs; reviewer: rate files; operator: everything."),
+        typer.Option(
+            metavar="ROLE",
+            help="Role: worker, who submits files; reviewer, who rates them; or operator, who does everything.",
+        ),
     ],
-    name: Annotated[str, typer.Option(help="Whose token it is; a worker's files carry its id.")] = "unnamed",
-    new: Annotated[
-        bool, typer.Option("--new", help="Create DIR if it is not yet the folder of a server.")
-    ] = False,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Person who owns the token.")] = "unnamed",
+    new: Annotated[bool, typer.Option("--new", help="Create the folder of a new server in DIR.")] = False,
 ) -> Output:
-    """Create a token, which is shown only once. The server may be running.
+    """Create a token, which is shown only once.
 
-    Its owner opens /sign-in on the server and pastes it, or follows a link that
-    ends in /sign-in#TOKEN.
+    Its owner opens /sign-in on the server and pastes it, or opens a link that ends
+    in /sign-in#TOKEN. The server may be running.
 
-    A server for other machines needs tokens before its first start: --new creates
-    its folder.
+    A server for other machines needs tokens before its first start. For that,
+    --new creates its folder.
 
     Example: firsthandapi server tokens create photos --role worker --name Ana
     """
@@ -115,11 +117,14 @@ def list_tokens(folder: Folder) -> Output:
     )
 
 
-@tokens.command()
+@command(tokens)
 def revoke(
-    folder: Folder, token_id: Annotated[str, typer.Argument(help="Id of the token; not the token itself.")]
+    folder: Folder,
+    token_id: Annotated[
+        str, typer.Argument(metavar="TOKEN_ID", help="Id of the token, not the token itself.")
+    ],
 ) -> None:
-    """Revoke a token immediately, and sign out everybody who used it.
+    """Revoke a token, and immediately sign out everyone who used it.
 
     Example: firsthandapi server tokens revoke photos tok_…
     """
@@ -131,11 +136,11 @@ def revoke(
     typer.echo("Revoked.")
 
 
-@app.command()
+@command(app)
 def checkpoint(folder: Folder) -> None:
     """Write the journal of a server into its databases, before you copy DIR.
 
-    The server may be running, but the copy lacks everything that it writes later.
+    The server may be running, but your copy lacks everything that it writes later.
 
     Example: firsthandapi server checkpoint photos
     """
@@ -146,17 +151,15 @@ def checkpoint(folder: Folder) -> None:
     typer.echo(f"Copy {folder} now.")
 
 
-@app.command()
+@command(app)
 def erase(
     folder: Folder,
-    worker: Annotated[
-        str | None, typer.Option(metavar="ID", help="Everything that this worker has sent, wkr_….")
-    ] = None,
-    file: Annotated[str | None, typer.Option(metavar="ID", help="This file, file_….")] = None,
+    worker: Annotated[str | None, typer.Option(metavar="ID", help="Worker, wkr_….")] = None,
+    file: Annotated[str | None, typer.Option(metavar="ID", help="File, file_….")] = None,
 ) -> None:
-    """Erase a file, or everything that a worker has sent, permanently.
+    """Permanently erase a file, or everything that a worker has sent.
 
-    This removes bytes, names, thumbnails, and the words of reviewers. Payments,
+    This removes files, names, thumbnails, and the words of reviewers. Payments,
     charges, and the record of consent stay, without a name. Buyers see the files
     as withdrawn. If the server is running, it does the work.
 
@@ -178,16 +181,16 @@ def erase(
     typer.echo(f"Erased {subject}.")
 
 
-@app.command()
+@command(app)
 def export(
     folder: Folder,
-    worker: Annotated[str, typer.Option(metavar="ID", help="Whose data, wkr_….")],
+    worker: Annotated[str, typer.Option(metavar="ID", help="Worker, wkr_….")],
     to: Annotated[Path, typer.Option(metavar="FILE", help="ZIP file to create.")],
 ) -> None:
-    """Write everything that a server knows about a worker into a ZIP file.
+    """Write everything that a server knows about a worker to a ZIP file.
 
-    The file contains what workers can download on their own page: their files,
-    and their consents, ratings, earnings, and appeals as JSON. The server may be
+    It is the file that workers can download on their own page: their files, and
+    their consents, ratings, earnings, and appeals as JSON. The server may be
     running.
 
     Example: firsthandapi server export photos --worker wkr_… --to ana.zip
@@ -214,7 +217,7 @@ def export(
 
 @command(app)
 def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
-    """Print what each worker has earned, as CSV: worker_id, name, files, cents.
+    """Print the earnings of each worker as CSV: worker_id, name, files, cents.
 
     An approved file stays paid, even if it is withdrawn, excluded, or erased
     later. --since and --until limit the time of approval. The server may be
@@ -250,10 +253,11 @@ def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
 def backup(
     folder: Folder,
     dest: Annotated[
-        Path, typer.Argument(parser=local_folder, metavar="DEST", help="New folder, best on another disk.")
+        Path,
+        typer.Argument(parser=local_folder, metavar="DEST", help="New folder, preferably on another disk."),
     ],
 ) -> Output:
-    """Copy everything in a server's folder to DEST, and verify the copy.
+    """Copy the folder of a server to DEST, and verify the copy.
 
     The server may be running: the copy shows it at one moment. DEST appears only
     when it is complete. To restore it, run: firsthandapi serve DEST

@@ -11,12 +11,13 @@ from firsthandapi.types.enums import SubmissionStatus
 from .choices import only
 from .options import Limit, MinScore, OfJob, OfJobId, Since, Until, Urls
 from .output import Output, command, many, moment, one, stars
+from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import SubmissionSummary
 
-app = typer.Typer(no_args_is_help=True, help="Read what workers submitted, of every status.")
+app = group("Read what workers submitted, with any status.")
 
 
 @command(app, "list")
@@ -54,7 +55,9 @@ def list_submissions(
 @command(app)
 def get(
     api: FirstHandClient,
-    submission_id: Annotated[str, typer.Argument(help="Id of the submission, sub_….")],
+    submission_id: Annotated[
+        str, typer.Argument(metavar="SUBMISSION_ID", help="Id of the submission, sub_….")
+    ],
     urls: Urls = False,
 ) -> Output:
     """Show a submission.

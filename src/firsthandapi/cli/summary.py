@@ -12,7 +12,9 @@ import typer
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._visible import visible
 
-from .output import Output, dollars, fitting, prints
+from .options import Folder
+from .output import Output, command, dollars, fitting
+from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
@@ -20,19 +22,20 @@ if TYPE_CHECKING:
 _MOST_TITLE = 100
 
 
-@prints
+app = group()
+
+
+@command(app)
 def summary(
-    folder: Annotated[
-        str, typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download.")
-    ],
+    folder: Folder,
     gallery: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write an HTML page that shows the first files."),
+        typer.Option(metavar="FILE", help="HTML page to write, which shows the first files."),
     ] = None,
 ) -> Output:
-    """Show the jobs, labels, stars, and cost of a folder as Markdown, for a CI's page.
+    """Show the jobs, labels, stars, and cost of a folder as Markdown.
 
-    It reads the manifest only; to read every file, use verify.
+    It reads only the manifest. To read every file, use verify.
 
     Example: firsthandapi summary signs --gallery signs.html
     """

@@ -8,20 +8,22 @@ import typer
 
 from firsthandapi._core.calls.counts import count_of
 
-from .output import Output, joined
+from .options import Folder
+from .output import Output, command, joined
+from .pages import group
 
-_SIDE = "Folder, bucket URL, or dataset.lock file."
+_SIDE = "Folder, bucket URL, or dataset.lock."
 
 
-def lock(
-    folder: Annotated[
-        str, typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download.")
-    ],
-) -> Output:
+app = group()
+
+
+@command(app)
+def lock(folder: Folder) -> Output:
     """Write dataset.lock, and print the version of the folder and its hash.
 
-    The lock contains a hash per row. To check the media as well, use verify.
-    Unchanged rows keep their version.
+    The lock contains a hash per row; it does not read the files. To verify them,
+    use verify. If no row has changed, the version stays the same.
 
     Example: firsthandapi lock signs
     """
@@ -33,11 +35,12 @@ def lock(
     return Output(found, f"{version.number} {version.tree}")
 
 
+@command(app)
 def diff(
     one: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
     other: Annotated[str, typer.Argument(metavar="B", help=_SIDE)],
 ) -> Output:
-    """Print how the files of B differ from those of A, a line for each.
+    """Print a line for each file that differs between A and B.
 
     Example: firsthandapi diff signs-v1/dataset.lock signs
     """

@@ -13,20 +13,19 @@ from firsthandapi.types.enums import EventType
 from .account import check_changes
 from .choices import EventTypes, complete_several, only, several, words
 from .events import event_facts
-from .options import Limit
-from .output import SAVE_IT, Output, command, joined, many, moment, note, one, yes_no
+from .options import Limit, Port
+from .output import SAVE_IT, AsJson, Output, command, joined, many, moment, note, one, yes_no
+from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import WebhookEndpoint
 
-app = typer.Typer(
-    no_args_is_help=True, help="Manage webhook endpoints and events, and receive events locally."
-)
-events_app = typer.Typer(no_args_is_help=True, help="List and replay events.")
+app = group("Manage webhook endpoints, and receive events on this machine.")
+events_app = group("List and replay events.")
 app.add_typer(events_app, name="events")
 
-EndpointId = Annotated[str, typer.Argument(help="Id of the endpoint, we_….")]
+EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT_ID", help="Id of the endpoint, we_….")]
 Url = Annotated[str, typer.Option(metavar="URL", help="URL for deliveries: https, or http to this machine.")]
 
 
@@ -35,24 +34,24 @@ def _events(which: str, panel: str | None = None) -> Any:
         metavar="TYPES",
         callback=several(EventType),
         autocompletion=complete_several(EventType),
-        help=f"{which}, joined by commas: {words(EventType)}.",
+        help=f"{which}: {words(EventType)}.",
         rich_help_panel=panel,
     )
 
 
-Description = Annotated[str | None, typer.Option(help="Description of the endpoint.")]
+Description = Annotated[str | None, typer.Option(metavar="TEXT", help="Description of the endpoint.")]
 
 
 @command(app)
 def create(
     api: FirstHandClient,
     url: Url,
-    events: Annotated[EventTypes | None, _events("Event types (default: all)")] = None,
+    events: Annotated[EventTypes | None, _events("Event types, joined by commas; by default, all")] = None,
     description: Description = None,
 ) -> Output:
-    """Create an endpoint: the service sends events to its URL.
+    """Create an endpoint, to whose URL the service sends events.
 
-    The secret that signs the deliveries is shown only once.
+    The secret that signs deliveries is shown only once.
 
     Example: firsthandapi webhooks create --url https://example.com/hooks
     """
@@ -95,9 +94,11 @@ def update(
     api: FirstHandClient,
     endpoint_id: EndpointId,
     url: Annotated[str | None, typer.Option(metavar="URL", help="URL for deliveries.")] = None,
-    events: Annotated[EventTypes | None, _events("New event types")] = None,
+    events: Annotated[EventTypes | None, _events("New event types, joined by commas")] = None,
     description: Description = None,
-    enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="Send events, or stop.")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Send events to the endpoint, or stop.")
+    ] = None,
 ) -> Output:
     """Change an endpoint; omitted options stay unchanged.
 
@@ -125,9 +126,9 @@ def delete(api: FirstHandClient, endpoint_id: EndpointId) -> None:
 
 @command(app, "rotate-secret")
 def rotate_secret(api: FirstHandClient, endpoint_id: EndpointId) -> Output:
-    """Replace the secret of an endpoint. The new one is shown only once.
+    """Replace the secret of an endpoint by a new one, which is shown only once.
 
-    Let receivers accept both for a day: unwrap() takes several secrets.
+    For a day, let your receiver accept both: unwrap() takes several secrets.
 
     Example: firsthandapi webhooks rotate-secret we_01JD…
     """
@@ -154,9 +155,10 @@ def list_events(
 
 @command(events_app)
 def replay(
-    api: FirstHandClient, event_id: Annotated[str, typer.Argument(help="Id of the event, evt_….")]
+    api: FirstHandClient,
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="Id of the event, evt_….")],
 ) -> Output:
-    """Deliver an event again to every endpoint subscribed to it.
+    """Deliver an event again to every endpoint that subscribes to it.
 
     Example: firsthandapi webhooks events replay evt_01JD…
     """
@@ -166,32 +168,27 @@ def replay(
     )
 
 
-@app.command()
+@command(app)
 def listen(
-    port: Annotated[
-        int,
-        typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 uses any free port."),
-    ] = 8000,
+    port: Port = 8000,
     url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Public address of a tunnel. Create an endpoint for it, and delete it at the end.",
-            rich_help_panel="Where events come from",
+            help="Public URL of a tunnel. An endpoint for it is created, and deleted at the end.",
+            rich_help_panel="With a tunnel",
         ),
     ] = None,
     events: Annotated[
-        EventTypes | None, _events("Event types for the endpoint (default: all)", "Where events come from")
+        EventTypes | None, _events("Event types for that endpoint; by default, all", "With a tunnel")
     ] = None,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print only JSON on standard output, one line per event."),
-    ] = False,
+    json: AsJson = False,
 ) -> None:
-    """Receive webhooks on this machine and print each verified event once, until Ctrl-C.
+    """Receive webhooks on this machine, and print each verified event once.
 
-    It rejects deliveries that are not signed with the secret of the endpoint,
-    and reports them on standard error.
+    With --json, it prints one line of JSON per event. Deliveries that are not
+    signed with the secret of the endpoint are rejected, and reported on standard
+    error. Press Ctrl-C to stop it.
 
     Behind a tunnel (ngrok, cloudflared, ssh -R) to the port:
 

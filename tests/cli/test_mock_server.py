@@ -111,7 +111,7 @@ def test_a_busy_port_and_a_bad_speed_are_usage_errors() -> None:
 
 def test_a_public_url(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The variables and the console name the address that programs use; the other one is for the proxy."""
-    monkeypatch.setattr("firsthandapi.cli.serving.wait_for_stop", lambda: None)
+    monkeypatch.setattr("firsthandapi.cli.mock_server.wait_for_stop", lambda: None)
     cli = Cli(monkeypatch, capsys)
     said = cli("mock-server", "--port", "0", "--speed", "0", "--public-url", "https://mock.example.org").out
     assert "export FIRSTHAND_BASE_URL=https://mock.example.org\n" in said

@@ -15,43 +15,52 @@ import typer
 
 from firsthandapi.errors import ConfigurationError
 
+from .options import Log, Port
+from .output import command
+from .pages import group
 from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
     from firsthandapi.testing import ReceivedRequest
 
 
+app = group()
+
+
+@command(app, "mock-server")
 def mock_server(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 uses any free port.")] = 8080,
+    port: Port = 8080,
     speed: Annotated[
-        float, typer.Option(help="Virtual seconds per real second; at 0 only /_control/advance moves time.")
+        float,
+        typer.Option(
+            metavar="N", help="Virtual seconds per real second; at 0, only /_control/advance moves time."
+        ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed for the simulated workers.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed for the simulated workers.")] = 0,
     workers: Annotated[
-        bool, typer.Option(help="Let simulated workers do the jobs; without them, use /_control/submit.")
+        bool, typer.Option(help="Simulate workers, or leave jobs to /_control/submit.")
     ] = True,
     idempotency_keys: Annotated[
         Literal["all", "jobs"],
         typer.Option(
-            help="Which POSTs need an Idempotency-Key: all that the contract names, or only POST /v1/jobs."
+            metavar="WHICH",
+            help="POSTs that need an Idempotency-Key: all that the contract names, or jobs: only POST /v1/jobs.",
         ),
     ] = "all",
     api_key: Annotated[
-        str | None, typer.Option(help="The live API key, fh_live_…; a new one if left out.")
+        str | None, typer.Option(metavar="KEY", help="Live API key, fh_live_…; by default, a new one.")
     ] = None,
     public_url: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="Address by which programs reach the server, such as that of a proxy."
-        ),
+        typer.Option(metavar="URL", help="URL by which programs reach the server, such as that of a proxy."),
     ] = None,
-    log: Annotated[bool, typer.Option(help="Print a line per request to stderr.")] = True,
+    log: Log = True,
 ) -> None:
-    """Serve the API on this machine until Ctrl-C, for tests and experiments.
+    """Serve the API on this machine, for tests and experiments.
 
-    It prints the variables to set, so that any client can use it, and the
-    address of its console: pages that show jobs, requests, webhooks, and money.
-    Tests control it through /_control, which /openapi.json describes.
+    It prints the variables that clients need, and the URL of its console, which
+    shows jobs, requests, webhooks, and money. Tests control it through /_control,
+    which /openapi.json describes. Press Ctrl-C to stop it.
 
     Example: firsthandapi mock-server --port 0 --speed 10
     """

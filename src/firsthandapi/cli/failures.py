@@ -1,0 +1,109 @@
+"""What a failed command prints, and its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from typing import NoReturn, cast
+from urllib.parse import urlsplit
+
+import typer
+
+from firsthandapi._core.calls.config import BASE_URL_VARIABLE
+from firsthandapi._core.calls.counts import dollars
+from firsthandapi._core.calls.lost_answers import how_to_repeat
+from firsthandapi._host.loopback import is_loopback
+from firsthandapi.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    FirstHandConnectionError,
+    FirstHandError,
+    FirstHandTimeoutError,
+    InsufficientCreditsError,
+    InvalidArgumentError,
+    WaitTimeoutError,
+)
+
+from . import is_for_an_agent
+from .output import AFTER_THE_ORDER, json_text, nowhere, printable
+from .progress import continues
+
+_USAGE = (ConfigurationError, InvalidArgumentError)
+_TIMED_OUT = (WaitTimeoutError, DeadlineExceededError, FirstHandTimeoutError)
+# What Typer raises for an invalid command line; its module is private.
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+
+def exit_code(error: FirstHandError) -> int:
+    """Which code an error exits with."""
+    if isinstance(error, _TIMED_OUT):
+        return 3
+    if isinstance(error, InsufficientCreditsError):
+        return 4
+    if error.job is not None:
+        return AFTER_THE_ORDER
+    return 2 if isinstance(error, _USAGE) else 1
+
+
+def fail(error: Exception) -> NoReturn:
+    """End with one line and an exit code, or raise what is nothing that we know."""
+    if isinstance(error, FirstHandError):
+        _end(_in_the_shell(error), exit_code(error), continues(error.job) if error.job else _advice(error))
+    if isinstance(error, typer.Abort):
+        _end("stopped", 1)
+    if isinstance(error, _UsageError):
+        _end(_misuse(error), 2)
+    if isinstance(error, OSError):
+        # The client maps its own: the others come from the output, such as a full disk.
+        if error.filename is None:
+            sys.stdout = nowhere()
+        _end(f"could not write {error.filename or 'standard output'}: {error.strerror or error}", 1)
+    raise error
+
+
+def _in_the_shell(error: FirstHandError) -> str:
+    """The message, with the option of the command in place of the argument of the method, and amounts in dollars."""
+    if isinstance(error, InsufficientCreditsError) and error.required_cents is not None:
+        balance = dollars(error.current_balance_cents or 0)
+        return (
+            f"the job costs {dollars(error.required_cents)}, and the balance is {balance}: buy credits with "
+            f"`firsthandapi purchase 2500`, or request fewer files (HTTP 402, {error.request_id})"
+        )
+    key = error.idempotency_key
+    if key is None:
+        return str(error)
+    takes_key = sys.argv[1:3] == ["jobs", "create"]
+    repeat = (
+        f"repeat it with --idempotency-key {shlex.quote(key)}" if takes_key else "look before you repeat it"
+    )
+    return str(error).replace(how_to_repeat(key, recorded=False), f"; it may have been done: {repeat}")
+
+
+def _advice(error: FirstHandError) -> str | None:
+    host = urlsplit(os.environ.get(BASE_URL_VARIABLE, "")).hostname or ""
+    if isinstance(error, FirstHandConnectionError) and error.request_sent is False and is_loopback(host):
+        return "Is the server running? To start one: firsthandapi mock-server"
+    return None
+
+
+def _misuse(error: object) -> str:
+    # Typer would draw a box of six lines.
+    message = error.format_message().replace("Value error, ", "").rstrip(".")  # type: ignore[attr-defined] # of Typer's
+    message = message.replace("Input should be", "it must be").replace("a valid integer", "a whole number")
+    message = message.replace("a valid ", "a ").partition(", unable to parse")[0]
+    where = error.ctx.command_path if error.ctx else "firsthandapi"  # type: ignore[attr-defined] # of Typer's
+    return f"{message}; run {where} --help for usage"
+
+
+def _end(message: str, code: int, advice: str | None = None) -> NoReturn:
+    with contextlib.suppress(OSError):
+        if is_for_an_agent() and "--json" in sys.argv:
+            error = {"message": message, "exit_code": code} | ({"advice": advice} if advice else {})
+            typer.echo(json_text({"error": error}, indent=None), err=True)
+        else:
+            typer.echo(f"firsthandapi: {printable(message)}", err=True)
+            if advice:
+                typer.echo(printable(advice), err=True)
+    sys.exit(code)
