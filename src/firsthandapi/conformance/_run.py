@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast, get_args
@@ -17,7 +17,7 @@ from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret
 from firsthandapi.types.enums import Scope
 
-from ._checks import listed, only, succeeded
+from ._checks import succeeded
 from ._exchange import (
     Asked,
     Credential,
@@ -29,7 +29,6 @@ from ._exchange import (
     as_object,
 )
 from ._receiver import Receiver, receiving
-from ._shapes import OBJECT
 from ._wire import MAX_DOWNLOAD, Wire
 from ._witness import Witness
 
@@ -68,27 +67,29 @@ class _Made:
 
 
 class Shared(Generic[T]):
-    """What promises share: created at its first use. If that fails, whoever needs it is not tried."""
+    """What promises share: created at its first use. If that fails, whoever needs it is not tried.
 
-    def __init__(self, words: str, make: Callable[[Run], T], which: str = "") -> None:
-        self._words = words
+    `words`, or the docstring, say what is done for it.
+    """
+
+    def __init__(self, make: Callable[[Run], T], words: str | None = None) -> None:
         self._make = make
-        self._key = words + which
+        self._words = words or (make.__doc__ or "").partition(".")[0]
 
     def __get__(self, run: Run, owner: type) -> T:
-        if self._key not in run.shared:
+        if self not in run.shared:
             run.keeping += 1
             try:
-                run.shared[self._key] = self._make(run)
+                run.shared[self] = self._make(run)
             except NoResponseError:
                 raise
             except NotTriedError as error:
-                run.shared[self._key] = error
+                run.shared[self] = error
             except DiffersError as error:
-                run.shared[self._key] = NotTriedError(f"{self._words} failed: {error.came}")
+                run.shared[self] = NotTriedError(f"{self._words} failed: {error.came}")
             finally:
                 run.keeping -= 1
-        found = run.shared[self._key]
+        found = run.shared[self]
         if isinstance(found, NotTriedError):
             raise found
         return cast("T", found)
@@ -119,7 +120,7 @@ class Run:
         self.is_sandbox = key.reveal().startswith("fh_test_")
         self.writes = write or self.is_sandbox
         self.witness = Witness()
-        self.shared: dict[str, Any] = {}
+        self.shared: dict[Shared[Any], Any] = {}
         self.keeping = 0
         # By id, what has to be removed again.
         self._made: dict[str, _Made] = {}
@@ -304,13 +305,6 @@ class Run:
             raise NotTriedError("POST /v1/api_keys returned no secret")
         return Credential(made["secret"], name), made
 
-    def key_without(self, scope: str) -> Credential:
-        """A key with all scopes but one, one for all promises about this scope."""
-        others = [each for each in get_args(Scope) if each != scope]
-        return Shared(
-            "creating an API key with all scopes but one", lambda run: run.new_key(*others)[0], scope
-        ).__get__(self, Run)
-
     def hook(self, path: str = "", event: str = "job.flagged") -> Json:
         """Create a webhook endpoint, on this machine if the server reaches it: it has no other one to reach."""
         try:
@@ -318,17 +312,6 @@ class Run:
         except NotTriedError:
             url = "https://conformance.invalid/hook"
         return _created(self.post("/v1/webhook_endpoints", {"url": url + path, "events": [event]}))
-
-    def filtered(
-        self, path: str, fits: Callable[[Json], bool], *, some: bool = True, **query: Any
-    ) -> Exchange:
-        """A page of a list with a filter, checked for what fits it; `some` says that at least one item does."""
-        it = self.get(path, limit=100, **query).must(listed(OBJECT, 100), only(fits))
-        if some and not it.items:
-            if self.writes:  # then the check has created what fits
-                raise DiffersError("nothing is listed, and something fits the filter", it)
-            raise NotTriedError("nothing fits the filter here")
-        return it
 
     def first(self, path: str, what: str) -> Json:
         """The newest item of a list."""
@@ -350,23 +333,20 @@ class Run:
                 raise NotTriedError(f"no job completes here: after {seconds:g} s it is {found.get('status')}")
             self._sleep(0.05)  # a server that does not hold the request is not asked in a loop
 
-    def _sample(self) -> bool:
+    # --- what promises share ----------------------------------------------------------------------------
+
+    @Shared
+    def sample(self) -> bool:
+        """getting responses of several kinds"""
         for path in ("/v1/me", "/v1/jobs?limit=1", "/v1/jobs?limit=0", f"/v1/jobs/job_{'0' * 26}"):
             self.get(path)
         for _ in range(2):
             self("GET", "/v1/me", key=NO_KEY)
         return True
 
-    def _receive(self) -> Receiver:
-        if not is_loopback(urlsplit(self.base).hostname or ""):
-            raise NotTriedError("a receiver of webhooks on this machine is only for a server on this machine")
-        receiver = self._stack.enter_context(receiving())
-        it = self.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
-        if not it.ok:
-            raise NotTriedError(f"the server takes no receiver on this machine: {it.excerpt}")
-        return receiver
-
-    def _completed(self) -> Json:
+    @Shared
+    def completed_job(self) -> Json:
+        """completing a job"""
         if self.has_control:
             return self.complete_job()
         for job in self.get("/v1/jobs", status="completed", limit=100).items:
@@ -374,25 +354,27 @@ class Run:
                 return job  # an earlier one
         if not self.writes or not self.is_sandbox:
             raise NotTriedError("this account has no completed job with files")
+        _ = self.job  # the worker of the sandbox comes to both: see `rejected_job`
         return self.finished(self.new_job(min_star_rating=3)["id"], _SANDBOX_SECONDS)
 
-    def _rejected(self) -> Json:
+    @Shared
+    def rejected_job(self) -> Json:
+        """getting a submission rejected"""
         if self.has_control:
             job = self.new_job()["id"]
             self.work(job, 1)
             return self.read_job(job)
-        # The sandbox gives 4 stars, and the job that stays open asks for 5: a worker who comes is rejected.
-        comes = self.is_sandbox and self.job and self.completed_job
-        ends = time.monotonic() + (_SANDBOX_SECONDS if comes else 0.0)
-        while True:
-            for submission in self.get("/v1/submissions", status="rejected").items:
-                if isinstance(submission.get("job_id"), str):
-                    return self.read_job(submission["job_id"])
-            if time.monotonic() >= ends:
-                raise NotTriedError("this account has no rejected submission")
-            self._sleep(1.0)
+        # The sandbox gives 4 stars, and the job that stays open asks for 5: when another one is completed, it has one.
+        _ = self.is_sandbox and self.completed_job
+        for submission in self.get("/v1/submissions", status="rejected").items:
+            if isinstance(submission.get("job_id"), str):
+                return self.read_job(submission["job_id"])
+        raise NotTriedError("this account has no rejected submission")
 
-    def _mixed(self) -> bool:
+    @Shared
+    def mixed(self) -> bool:
+        """creating jobs with several statuses"""
+        # Items that fit a filter, and between them others that do not.
         if self.writes:
             self.cancel(self.new_job()["id"])
             if self.has_control:
@@ -405,42 +387,55 @@ class Run:
                 self.complete_job()
         return True
 
-    def _files(self) -> Exchange:
+    @Shared
+    def files(self) -> Exchange:
+        """listing approved files"""
         it = self.get(f"/v1/jobs/{self.completed_job['id']}/files")
         it.hold(it.items, f"a completed job without files: {it.excerpt}")
         return it
 
-    sample = Shared("getting responses of several kinds", _sample)
+    @Shared
+    def endpoint(self) -> Json:
+        """creating a webhook endpoint"""
+        if self.writes:
+            return self.hook("", "job.cancelled")
+        return self.first("/v1/webhook_endpoints", "webhook endpoint")
+
+    @Shared
+    def event(self) -> Json:
+        """causing an event"""
+        _ = self.writes and self.cancelled_job
+        return self.first("/v1/webhook_events", "event")
+
+    @Shared
+    def receiver(self) -> Receiver:
+        """receiving webhooks"""
+        if not is_loopback(urlsplit(self.base).hostname or ""):
+            raise NotTriedError("a receiver of webhooks on this machine is only for a server on this machine")
+        receiver = self._stack.enter_context(receiving())
+        it = self.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
+        if not it.ok:
+            raise NotTriedError(f"the server takes no receiver on this machine: {it.excerpt}")
+        return receiver
+
+    @Shared
+    def keys_without(self) -> dict[str, Credential]:
+        """creating API keys with all scopes but one"""
+        scopes = {*get_args(Scope)}
+        return {scope: self.new_key(*sorted(scopes - {scope}))[0] for scope in sorted(scopes)}
+
     # It stays open for the whole check; without writing, it is the newest job.
-    job = Shared("posting a job", lambda run: run.new_job() if run.writes else run.first("/v1/jobs", "job"))
-    cancelled_job = Shared("cancelling a job", lambda run: _created(run.cancel(run.new_job()["id"])))
-    completed_job = Shared("completing a job", _completed)
-    rejected_job = Shared("getting a submission rejected", _rejected)
-    # Items that fit a filter, and between them others that do not.
-    mixed = Shared("creating jobs with several statuses", _mixed)
-    files = Shared("listing approved files", _files)
+    job = Shared(lambda run: run.new_job() if run.writes else run.first("/v1/jobs", "job"), "posting a job")
+    cancelled_job = Shared(lambda run: _created(run.cancel(run.new_job()["id"])), "cancelling a job")
     submission = Shared(
-        "listing submissions",
         lambda run: run.first(f"/v1/jobs/{run.completed_job['id']}/submissions", "submission"),
+        "listing submissions",
     )
+    poor_key = Shared(lambda run: run.new_key("audit:read")[0], "creating an API key with one scope")
     # What a promise may spoil.
-    spare_job = Shared("posting a job to spoil", lambda run: run.new_job())
-    spare_key = Shared("creating an API key", lambda run: run.new_key("usage:read")[1])
-    spare_endpoint = Shared("creating a webhook endpoint to spoil", lambda run: run.hook())
-    poor_key = Shared("creating an API key with one scope", lambda run: run.new_key("audit:read")[0])
-    endpoint = Shared(
-        "creating a webhook endpoint",
-        lambda run: (
-            run.hook("", "job.cancelled")
-            if run.writes
-            else run.first("/v1/webhook_endpoints", "webhook endpoint")
-        ),
-    )
-    receiver = Shared("receiving webhooks", _receive)
-    event = Shared(
-        "causing an event",
-        lambda run: run.first("/v1/webhook_events", "event") if not run.writes or run.cancelled_job else {},
-    )
+    spare_job = Shared(lambda run: run.new_job(), "posting a job to spoil")
+    spare_key = Shared(lambda run: run.new_key("usage:read")[1], "creating an API key")
+    spare_endpoint = Shared(lambda run: run.hook(), "creating a webhook endpoint to spoil")
 
     @property
     def own_completed_job(self) -> Json:
@@ -452,29 +447,24 @@ class Run:
 
     # --- a server that can be driven --------------------------------------------------------------------
 
-    def _has_control(self) -> bool:
+    @Shared
+    def has_control(self) -> bool:
+        """looking for /_control"""
         if not self.writes:
             return False
         paths = self("GET", "/openapi.json", key=NO_KEY).object.get("paths")
         return isinstance(paths, dict) and "/_control/submit" in paths
 
-    def _speed(self) -> float | None:
-        found = self("GET", "/_control", key=NO_KEY).object.get("speed") if self.has_control else None
-        return float(found) if isinstance(found, (int, float)) else None
-
-    def _strangers(self) -> tuple[Credential, Credential]:
+    @Shared
+    def strangers(self) -> tuple[Credential, Credential]:
+        """creating another organization"""
+        # Its keys: for the same environment, and a live one, whose money nobody owns.
         self.needs_control("another organization")
         made = self.control("POST", "/organizations", {}).object
         keys = made.get("test_api_key" if self.is_sandbox else "api_key"), made.get("api_key")
         if not all(isinstance(key, str) for key in keys):
             raise NotTriedError("/_control made no organization")
         return Credential(keys[0], _STRANGER), Credential(keys[1], _STRANGER)
-
-    has_control = Shared("looking for /_control", _has_control)
-    # None on a server whose time nothing moves but time itself.
-    speed = Shared("reading the speed of time", _speed)
-    # Keys of another organization: for the same environment, and a live one, whose money nobody owns.
-    strangers = Shared("creating another organization", _strangers)
 
     def needs_control(self, why: str) -> None:
         """Raise a NotTriedError on a server without /_control."""
@@ -498,10 +488,24 @@ class Run:
             self.work(job, 5)
         return self.finished(job, self.patience)
 
+    def advance(self, **span: int) -> None:
+        """Move the time of the server."""
+        self.control("POST", "/advance", span)
+
     def let_deliver(self) -> None:
-        """Where time stands still, move it by a second: deliveries are due."""
-        if self.speed == 0:
-            self.control("POST", "/advance", {"seconds": 1})
+        """Time may stand still: move it by a second, so that deliveries are due."""
+        if self.has_control:
+            self.advance(seconds=1)
+
+    @contextmanager
+    def limited(self, requests: int) -> Generator[None]:
+        """Let each key make so many requests a minute only."""
+        before = self.get("/_control").object.get("rate_limit")
+        self.control("PATCH", "/settings", {"rate_limit": requests})
+        try:
+            yield
+        finally:
+            self.control("PATCH", "/settings", {"rate_limit": before})
 
     def lift_limits(self) -> None:
         """On a server that can be driven, no promise waits for the rate limit but those about it."""
@@ -514,7 +518,7 @@ class Run:
 
     def _restore_limits(self, kept: Json) -> None:
         # In a new window: the requests of the check would have spent the old one.
-        self.control("POST", "/advance", {"seconds": 60})
+        self.advance(seconds=60)
         self.control("PATCH", "/settings", kept)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firsthandapi.conformance._checks import refused, shaped, status, succeeded
-from firsthandapi.conformance._exchange import Credential, DiffersError, Exchange, NotTriedError
+from firsthandapi.conformance._exchange import Credential, Exchange, NotTriedError
 from firsthandapi.conformance._promises import promise
 from firsthandapi.conformance._run import JOB, Run
 from firsthandapi.conformance._shapes import CHECKOUT, CREDITS
@@ -142,15 +142,6 @@ def _expiry(run: Run) -> None:
     for item in credit:
         ends, kind = item.get("expires_at"), item["type"]
         it.hold((ends is None) == (kind == "purchase"), f"a {kind} with another `expires_at`: {ends}")
-
-
-@promise("transactions.list.type", "GET /v1/billing/transactions", _BILLING)
-def _type(run: Run) -> None:
-    """type lists transactions of this type only."""
-    kind = _transactions(run).items[0].get("type")
-    if not isinstance(kind, str):
-        raise DiffersError("a transaction without a type")
-    run.filtered("/v1/billing/transactions", lambda item: item.get("type") == kind, type=kind)
 
 
 @promise("purchase", _PURCHASE, _BILLING)

@@ -83,7 +83,7 @@ def _hold_key(endpoint: Endpoint, run: Run) -> None:
 
 
 def _hold_scope(endpoint: Endpoint, run: Run) -> None:
-    key = run.key_without(endpoint.operation.scope)
+    key = run.keys_without[endpoint.operation.scope]
     endpoint.ask(run, key=key).must(refused(403, "authorization_error", "forbidden"))
 
 

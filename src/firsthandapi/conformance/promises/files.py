@@ -58,14 +58,6 @@ def _withdrawn(run: Run) -> None:
     it.hold(now == job["files_approved"] - 1, f"`files_approved` still counts a withdrawn file: {now}")
 
 
-@promise("files.min_score", "GET /v1/jobs/:id/files", _FILES)
-def _min_score(run: Run) -> None:
-    """min_score lists files with at least that many stars."""
-    path = f"/v1/jobs/{run.completed_job['id']}/files"
-    run.filtered(path, lambda file: file.get("ai_star_rating") == 5, some=False, min_score=5)
-    run.filtered(path, lambda _: True, min_score=1)
-
-
 @promise("files.annotations", "GET /v1/jobs/:id/files", '§3 "Annotations"')
 def _annotations(run: Run) -> None:
     """Annotations have the documented fields of their type, or are null."""
@@ -210,12 +202,14 @@ def _completes(run: Run) -> None:
     """In the sandbox, a simulated worker completes a job after about 15 seconds."""
     if not run.is_sandbox:
         raise NotTriedError("it is about sandbox keys")
-    if run.speed == 0:
+    server = run.get("/_control").object if run.has_control else {}
+    speed = server.get("speed", 1.0)
+    if not speed:
         raise NotTriedError("time stands still on this server")
-    if run.has_control and not run.get("/_control").object.get("workers", True):
+    if not server.get("workers", True):
         raise NotTriedError("the simulated workers of this server are switched off")
     # 45 of its own seconds, at least 3 of ours.
-    seconds = max(3.0, 45.0 / (run.speed or 1.0))
+    seconds = max(3.0, 45.0 / speed)
     job = run.new_job(min_star_rating=3)["id"]
     try:
         _ = run.has_control or run.completed_job  # where none completes, one wait is enough

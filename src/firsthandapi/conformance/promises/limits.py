@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from firsthandapi.conformance._checks import (
     LEFT,
     LIMIT,
@@ -28,14 +30,7 @@ _MOST = 200
 def _limits(run: Run) -> None:
     """A request beyond the limit of a key is 429, with Retry-After; other keys still work."""
     key, _ = run.new_key("usage:read", name="SPENT_KEY")
-    if run.has_control:
-        before = run.get("/_control").object.get("rate_limit")
-        run.control("PATCH", "/settings", {"rate_limit": 3})
-        try:
-            _spend(run, key)
-        finally:
-            run.control("PATCH", "/settings", {"rate_limit": before})
-    else:
+    with run.limited(3) if run.has_control else nullcontext():
         _spend(run, key)
     run.get("/v1/me").must(has_headers(*RATE_HEADERS))
 
@@ -61,18 +56,13 @@ def _spend(run: Run, key: Credential) -> Exchange:
 @promise("limits.reset", EVERY, _LIMITS)
 def _reset(run: Run) -> None:
     """When the window has ended, requests pass again, as many as the limit says."""
-    if run.speed is None:
-        raise NotTriedError("it takes a new window, and this server's time cannot be moved")
+    run.needs_control("a new window")
     key, _ = run.new_key("usage:read", name="SPENT_KEY")
-    before = run.get("/_control").object.get("rate_limit")
-    run.control("PATCH", "/settings", {"rate_limit": 3})
-    try:
+    with run.limited(3):
         spent = _spend(run, key)
-        run.control("POST", "/advance", {"seconds": int(spent.headers["retry-after"]) + 1})
+        run.advance(seconds=int(spent.headers["retry-after"]) + 1)
         it = run("GET", "/v1/me", key=key).must(status(200))
         it.hold(int(it.headers[LEFT]) == 2, f"a new window does not begin with the limit: {it.headers[LEFT]}")
-    finally:
-        run.control("PATCH", "/settings", {"rate_limit": before})
 
 
 # --- what expires ---------------------------------------------------------------------------------------
@@ -81,22 +71,20 @@ def _reset(run: Run) -> None:
 @promise("idempotency.day", "POST /v1/jobs", '§1 "Idempotency"')
 def _day(run: Run) -> None:
     """After 23 hours, a key still brings the first response."""
-    if run.speed is None:
-        raise NotTriedError("it takes 23 hours, and this server's time cannot be moved")
+    run.needs_control("23 hours")
     asked = run.ask("POST", "/v1/jobs", JOB)
     first = run.send(asked).must(succeeded)
-    run.control("POST", "/advance", {"hours": 23})
+    run.advance(hours=23)
     run.send(asked).must(same_as(first))
 
 
 @promise("downloads.expired", "download URL", '§2 "Files"')
 def _expired(run: Run) -> None:
     """After 7 days a URL is 403, with an XML error; the list and refresh_url give fresh ones."""
-    if run.speed is None:
-        raise NotTriedError("it takes 7 days, and this server's time cannot be moved")
+    run.needs_control("7 days")
     path = f"/v1/jobs/{run.completed_job['id']}/files"
     file = run.get(path, limit=1).must(listed(FILE)).items[0]
-    run.control("POST", "/advance", {"days": 7, "seconds": 1})
+    run.advance(days=7, seconds=1)
     run.download(file["download_url"]).must(status(403), xml_error)
     it = run.post(f"/v1/files/{file['id']}/refresh_url").must(status(200), shaped(DOWNLOAD))
     run.download(it.object["download_url"]).must(status(200))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from firsthandapi.conformance._checks import listed, only, refused
-from firsthandapi.conformance._exchange import Exchange, NotTriedError
+from firsthandapi.conformance._exchange import DiffersError, Exchange, NotTriedError
 from firsthandapi.conformance._promises import add, promise
 from firsthandapi.conformance._run import JOB as NEW_JOB
 from firsthandapi.conformance._run import Run
@@ -22,6 +23,7 @@ from firsthandapi.conformance._shapes import (
     FILE,
     JOB,
     KEY,
+    OBJECT,
     SUBMISSION,
     TRANSACTION,
     Kind,
@@ -33,9 +35,10 @@ _DEFAULT, _MOST = 20, 100
 # How many items are walked through, one a page.
 _WALKED = 4
 _WORD = "soon"
-_JOBS, _AUDIT = '§2 "Jobs"', '§2 "Organization and audit"'
-# Items may be older than a list goes back by default.
-ALWAYS: dict[str, Any] = {"start_date": "2000-01-01T00:00:00Z"}
+_JOBS, _SUBMISSIONS = '§2 "Jobs"', '§2 "Submissions"'
+# Submissions may be older than their list goes back by default.
+_ALWAYS = {"start_date": "2000-01-01T00:00:00Z"}
+_EARLY, _LATE = "2001-01-01T00:00:00Z", "9000-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,18 @@ class Listing:
     Attributes:
         name: the start of the ids of its promises.
         operation: its name in the contract.
+        section: where the contract has its filters.
         shape: the shape of an item.
         fill: makes sure that the list has two items; returns the id for the path.
-        filter: a filter that more than one item fits, and not all: the parameter, which is the field, and the value.
+        filters: by parameter, the values to try; an item of this check fits the first one.
     """
 
     name: str
     operation: str
+    section: str
     shape: Kind
     fill: Callable[[Run], object]
-    filter: tuple[str, str] | None = None
+    filters: dict[str, Callable[[Run], Sequence[Any]]] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -108,17 +113,59 @@ def _endpoints(run: Run) -> None:
         _ = run.endpoint, run.spare_endpoint
 
 
+def _one_of(*values: Any) -> Callable[[Run], Sequence[Any]]:
+    return lambda _: values
+
+
+def _when_completed(*values: Any) -> Callable[[Run], Sequence[Any]]:
+    def given(run: Run) -> Sequence[Any]:
+        _ = run.completed_job
+        return values
+
+    return given
+
+
+def _kinds(run: Run) -> Sequence[Any]:
+    return (run.first("/v1/billing/transactions", "transaction").get("type"),)
+
+
 LISTS = (
-    Listing("jobs.list", "list_jobs", JOB, _mixed, ("status", "cancelled")),
-    Listing("files.list", "list_files", FILE, _completed),
-    Listing("submissions.of_job", "list_job_submissions", SUBMISSION, _completed),
-    Listing("submissions.list", "list_submissions", SUBMISSION, _submissions, ("status", "approved")),
-    Listing("api_keys.list", "list_keys", KEY, _keys),
-    Listing("webhooks.list", "list_webhooks", ENDPOINT, _endpoints),
-    Listing("events.list", "list_events", EVENT, _mixed, ("type", "job.cancelled")),
-    Listing("transactions.list", "list_transactions", TRANSACTION, _mixed),
-    Listing("audit.list", "list_audit_events", AUDIT, _mixed, ("event_type", "job.cancelled")),
-)
+    Listing(
+        "jobs.list", "list_jobs", _JOBS, JOB, _mixed,
+        {
+            "status": _one_of("cancelled"),
+            "type": _one_of("data_collection", "feedback"),
+            "created_after": _one_of(_EARLY, _LATE),
+        },
+    ),
+    Listing(
+        "files.list", "list_files", '§2 "Files"', FILE, _completed, {"min_score": _one_of(1, 5)},
+    ),
+    Listing(
+        "submissions.of_job", "list_job_submissions", _SUBMISSIONS, SUBMISSION, _completed,
+        {"status": _one_of("approved", "rejected")},
+    ),
+    Listing(
+        "submissions.list", "list_submissions", _SUBMISSIONS, SUBMISSION, _submissions,
+        {
+            "job_id": lambda run: (_completed(run),),
+            "status": _when_completed("approved"),
+            "min_score": _when_completed(1, 5),
+            "start_date": _when_completed(_EARLY, _LATE),
+            "end_date": _when_completed(_LATE, _EARLY),
+        },
+    ),
+    Listing("api_keys.list", "list_keys", "§1", KEY, _keys),
+    Listing("webhooks.list", "list_webhooks", "§1", ENDPOINT, _endpoints),
+    Listing("events.list", "list_events", "§1", EVENT, _mixed, {"type": _one_of("job.cancelled")}),
+    Listing(
+        "transactions.list", "list_transactions", '§2 "Billing"', TRANSACTION, _mixed, {"type": _kinds}
+    ),
+    Listing(
+        "audit.list", "list_audit_events", '§2 "Organization and audit"', AUDIT, _mixed,
+        {"event_type": _one_of("job.created"), "job_id": lambda run: (run.job["id"],)},
+    ),
+)  # fmt: skip
 
 
 def _page(listing: Listing, run: Run) -> None:
@@ -169,87 +216,79 @@ def _bad(listing: Listing, run: Run) -> None:
         run.get(path, **{name: _WORD}).must(refused(400, field=name))
 
 
-def _filtered(listing: Listing, run: Run) -> None:
-    assert listing.filter is not None  # noqa: S101 # only lists with one get here
-    path, (name, value) = listing.target(run), listing.filter
-    query: dict[str, Any] = {name: value}
-    seen: set[Any] = set()
-    if path == "/v1/submissions":
-        query |= ALWAYS
-    cursor: dict[str, str] = {}
-    for _ in range(_WALKED):
-        it = listing.page(run, path, 1, **query, **cursor)
-        it.must(only(lambda item: item.get(name) == value))
-        it.hold(not seen & {*it.ids}, "with a filter, an item comes twice")
-        seen |= {*it.ids}
-        if it.object["next_cursor"] is None:
-            break
-        cursor = {"cursor": it.object["next_cursor"]}
-    if len(seen) < 2:
-        raise NotTriedError("fewer than two items fit the filter here")
+def _moment(item: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(item.get("submitted_at") or item["created_at"])
 
 
+# What fits a parameter that is no field. An item without the field may be one that fits.
+_FITS: dict[str, Callable[[dict[str, Any], Any], bool]] = {
+    "min_score": lambda item, value: (item.get("ai_star_rating") or 0) >= value,
+    "created_after": lambda item, value: _moment(item) > datetime.fromisoformat(value),
+    "start_date": lambda item, value: _moment(item) >= datetime.fromisoformat(value),
+    "end_date": lambda item, value: _moment(item) <= datetime.fromisoformat(value),
+}
+
+
+def _filtered(listing: Listing, name: str, run: Run) -> None:
+    path, fits = listing.target(run), _FITS.get(name, lambda item, value: item.get(name, value) == value)
+    always = _ALWAYS if path == "/v1/submissions" else {}
+    for number, value in enumerate(listing.filters[name](run)):
+        query, check = {**always, name: value}, only(partial(fits, value=value))
+        it = listing.page(run, path, _MOST, **query).must(check)
+        if not number and not it.items:
+            if run.writes:  # then the check has created what fits
+                raise DiffersError("nothing is listed, and something fits the filter", it)
+            raise NotTriedError("nothing fits the filter here")
+        seen: set[Any] = set()
+        for _ in range(_WALKED):
+            it = listing.page(run, path, 1, **query).must(check)
+            it.hold(not seen & {*it.ids}, "with a filter, an item comes twice")
+            seen |= {*it.ids}
+            if it.object["next_cursor"] is None:
+                break
+            query["cursor"] = it.object["next_cursor"]
+
+
+_EACH = (
+    ("page", "A page has at most 20 items by default, newest first, and says whether more follow.", _page, False),
+    ("limit", "limit is 1 to 100: another one is 400, and `details` names it.", _limit, False),
+    ("cursor", "A cursor that the server did not make is 400, and `details` names it.", _cursor, True),
+    ("walk", "Page by page, each item comes once, in the same order.", _walk, False),
+)  # fmt: skip
 for _listing in LISTS:
-    for _what, _says, _hold, _ours in (
-        (
-            "page",
-            "A page has at most 20 items by default, newest first, and says whether more follow.",
-            _page,
-            False,
-        ),
-        ("limit", "limit is 1 to 100: another one is 400, and `details` names it.", _limit, False),
-        ("cursor", "A cursor that the server did not make is 400, and `details` names it.", _cursor, True),
-        ("walk", "Page by page, each item comes once, in the same order.", _walk, False),
-        ("filters", "A filter with a value that it cannot have is 400, and `details` names it.", _bad, True),
-        ("filtered", "A filter that goes with every cursor holds on every page.", _filtered, False),
-    ):
-        if (_what != "filters" or _listing.bad) and (_what != "filtered" or _listing.filter):
-            # Without writing, the items that are there have to do.
-            add(f"{_listing.name}.{_what}", f"GET {_listing.path}", "§1", _says, _hold, _listing, ours=_ours)
+    _line = f"GET {_listing.path}"
+    for _what, _says, _hold, _ours in _EACH:
+        add(f"{_listing.name}.{_what}", _line, "§1", _says, _hold, _listing, ours=_ours)
+    if _listing.bad:
+        _says = "A filter with a value that it cannot have is 400, and `details` names it."
+        add(f"{_listing.name}.filters", _line, "§1", _says, _bad, _listing, ours=True)
+    for _filter in _listing.filters:
+        # Without writing, the items that are there have to do.
+        _id, _says = f"{_listing.name}.{_filter}", f"With {_filter}, every page has only what fits it."
+        _ours = _id == "submissions.of_job.status"
+        add(_id, _line, _listing.section, _says, _filtered, _listing, _filter, ours=_ours)
 
 
-@promise("jobs.list.status", "GET /v1/jobs", _JOBS)
-def _status(run: Run) -> None:
-    """status lists jobs with this status only."""
-    _mixed(run)
-    id = run.cancelled_job["id"] if run.writes else None
-    it = run.filtered("/v1/jobs", lambda job: job.get("status") == "cancelled", status="cancelled")
-    it.hold(id is None or id in it.ids, f"a cancelled job is not listed: {id}")
+def _offsets(path: str, lower: str, upper: str | None, run: Run) -> None:
+    """A moment is the same with any offset: a minute before and after an item, where clocks show the opposite."""
+    item = run.submission if upper else run.new_job() if run.writes else run.job
+    found, minute = _moment(item), timedelta(minutes=1)
+    before = (found - minute).astimezone(timezone(timedelta(hours=9, minutes=30))).isoformat()
+    after = (found + minute).astimezone(timezone(timedelta(hours=-7))).isoformat()
+    with_it: dict[str, str] = {lower: before, **({upper: after} if upper else {})}
+    without = [{lower: after}, *([{**_ALWAYS, upper: before}] if upper else [])]
+    for query, is_listed in ((with_it, True), *((query, False) for query in without)):
+        it = run.get(path, limit=_MOST, **query).must(listed(OBJECT))
+        words = "not listed" if is_listed else "listed"
+        it.hold((item["id"] in it.ids) == is_listed, f"by a time with an offset, an item is {words}: {query}")
 
 
-@promise("jobs.list.type", "GET /v1/jobs", _JOBS)
-def _type(run: Run) -> None:
-    """type lists jobs of this type only."""
-    _mixed(run)
-    run.filtered("/v1/jobs", lambda job: job.get("type") != "feedback", type="data_collection")
-    run.filtered("/v1/jobs", lambda job: job.get("type") != "data_collection", some=False, type="feedback")
-
-
-@promise("jobs.list.created_after", "GET /v1/jobs", _JOBS)
-def _created_after(run: Run) -> None:
-    """created_after lists jobs created later only."""
-    _mixed(run)
-    run.filtered("/v1/jobs", lambda _: True, created_after="2001-01-01T00:00:00Z")
-    run.filtered("/v1/jobs", lambda _: False, some=False, created_after="9000-01-01T00:00:00Z")
-
-
-def around(moment: str) -> tuple[str, str]:
-    """A minute before and after a moment, with offsets in which the clocks show the opposite."""
-    found, minute = datetime.fromisoformat(moment), timedelta(minutes=1)
-    before = (found - minute).astimezone(timezone(timedelta(hours=9, minutes=30)))
-    after = (found + minute).astimezone(timezone(timedelta(hours=-7)))
-    return before.isoformat(), after.isoformat()
-
-
-@promise("jobs.list.offsets", "GET /v1/jobs", _JOBS)
-def _offsets(run: Run) -> None:
-    """created_after may have any offset from UTC."""
-    job = run.new_job() if run.writes else run.job
-    before, after = around(job["created_at"])
-    it = run.filtered("/v1/jobs", lambda _: True, created_after=before)
-    it.hold(job["id"] in it.ids, f"a job that was created after {before} is not listed")
-    it = run.filtered("/v1/jobs", lambda _: True, some=False, created_after=after)
-    it.hold(job["id"] not in it.ids, f"a job that was created before {after} is listed")
+for _id, _path, _names, _section in (
+    ("jobs.list.offsets", "/v1/jobs", ("created_after", None), _JOBS),
+    ("submissions.list.offsets", "/v1/submissions", ("start_date", "end_date"), _SUBMISSIONS),
+):
+    _says = "The times of a filter may have any offset from UTC."
+    add(_id, f"GET {_path}", _section, _says, _offsets, _path, *_names)
 
 
 @promise("jobs.list.newest", "GET /v1/jobs", _JOBS)
@@ -261,7 +300,7 @@ def _newest(run: Run) -> None:
     read = run.read_job(job["id"])
     wrong = next((name for name in read if it.items[0].get(name) != read[name]), "")
     it.hold(not wrong, f"`{wrong}` is another one in the list than by itself")
-    it = run.filtered("/v1/jobs", lambda _: True, status=read["status"])
+    it = run.get("/v1/jobs", limit=_MOST, status=read["status"]).must(listed(JOB))
     it.hold(job["id"] in it.ids, "the newest job is missing where its status is asked for")
 
 
@@ -276,20 +315,3 @@ def _shift(run: Run) -> None:
     run.post("/v1/jobs", NEW_JOB)
     second = run.get("/v1/jobs", limit=1, cursor=first.object["next_cursor"]).must(listed(JOB, 1))
     second.hold(second.ids == whole.ids[1:2], f"a new job moved the pages: {second.ids} after {first.ids}")
-
-
-@promise("audit.list.job_id", "GET /v1/audit-events", _AUDIT)
-def _audit_job(run: Run) -> None:
-    """job_id lists the events of this job only, job.created among them."""
-    id = run.job["id"]
-    it = run.filtered("/v1/audit-events", lambda event: event.get("job_id") == id, job_id=id)
-    is_there = "job.created" in [item.get("event_type") for item in it.items] or not run.writes
-    it.hold(is_there, f"no job.created of a job: {id}")
-
-
-@promise("audit.list.event_type", "GET /v1/audit-events", _AUDIT)
-def _audit_type(run: Run) -> None:
-    """event_type lists events of this type only."""
-    _mixed(run)
-    kind = "job.created"
-    run.filtered("/v1/audit-events", lambda event: event.get("event_type") == kind, event_type=kind)

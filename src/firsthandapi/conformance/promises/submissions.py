@@ -5,10 +5,8 @@ from __future__ import annotations
 from firsthandapi.conformance._checks import listed, same, shaped, status
 from firsthandapi.conformance._exchange import NotTriedError
 from firsthandapi.conformance._promises import promise
-from firsthandapi.conformance._run import Json, Run
+from firsthandapi.conformance._run import Run
 from firsthandapi.conformance._shapes import SUBMISSION, SUMMARY
-
-from .lists import ALWAYS, around
 
 _SUBMISSIONS = '§2 "Submissions"'
 
@@ -34,67 +32,6 @@ def _every_status(run: Run) -> None:
     files = run.get(f"/v1/jobs/{job}/files", limit=100, min_score=1).must(status(200))
     for file in files.items:
         files.hold(file.get("submission_id") not in rejected, "a file of a rejected submission is listed")
-
-
-@promise("submissions.of_job.status", "GET /v1/jobs/:id/submissions", _SUBMISSIONS, ours=True)
-def _of_job(run: Run) -> None:
-    """status lists submissions of the job with this status only."""
-    path = f"/v1/jobs/{run.completed_job['id']}/submissions"
-    run.filtered(path, lambda item: item.get("status") == "approved", status="approved")
-    run.filtered(path, lambda item: item.get("status") == "rejected", some=False, status="rejected")
-
-
-@promise("submissions.list.job_id", "GET /v1/submissions", _SUBMISSIONS)
-def _job_id(run: Run) -> None:
-    """job_id lists submissions of this job only."""
-    _ = run.mixed
-    id = run.completed_job["id"]
-    run.filtered("/v1/submissions", lambda item: item.get("job_id", id) == id, job_id=id, **ALWAYS)
-
-
-@promise("submissions.list.status", "GET /v1/submissions", _SUBMISSIONS)
-def _status(run: Run) -> None:
-    """status lists submissions with this status only."""
-    _ = run.completed_job
-    only: Json = {"status": "approved", **ALWAYS}
-    run.filtered("/v1/submissions", lambda item: item.get("status") == "approved", **only)
-
-
-@promise("submissions.list.min_score", "GET /v1/submissions", _SUBMISSIONS)
-def _min_score(run: Run) -> None:
-    """min_score lists submissions with at least that many stars."""
-    _ = run.completed_job
-
-    def stars(item: Json) -> int:
-        return item.get("ai_star_rating") or 0
-
-    run.filtered("/v1/submissions", lambda item: stars(item) >= 1, min_score=1, **ALWAYS)
-    run.filtered("/v1/submissions", lambda item: stars(item) == 5, some=False, min_score=5, **ALWAYS)
-
-
-@promise("submissions.list.dates", "GET /v1/submissions", _SUBMISSIONS)
-def _dates(run: Run) -> None:
-    """start_date and end_date list submissions between them only."""
-    _ = run.completed_job
-    run.filtered("/v1/submissions", lambda _: True, **ALWAYS)
-    early: Json = {"start_date": "2000-01-01T00:00:00Z", "end_date": "2001-01-01T00:00:00Z"}
-    for none in (early, {"start_date": "9000-01-01T00:00:00Z"}):
-        run.filtered("/v1/submissions", lambda _: False, some=False, **none)
-
-
-@promise("submissions.list.offsets", "GET /v1/submissions", _SUBMISSIONS)
-def _offsets(run: Run) -> None:
-    """start_date and end_date may have any offset from UTC."""
-    made = run.submission
-    moment = made.get("submitted_at") or made.get("created_at")
-    if not isinstance(moment, str):
-        raise NotTriedError("a submission has no time here")
-    before, after = around(moment)
-    it = run.filtered("/v1/submissions", lambda _: True, start_date=before, end_date=after)
-    it.hold(made["id"] in it.ids, f"a submission between {before} and {after} is not listed")
-    for query in ({"start_date": after}, {**ALWAYS, "end_date": before}):
-        it = run.filtered("/v1/submissions", lambda _: True, some=False, **query)
-        it.hold(made["id"] not in it.ids, f"a submission outside the dates is listed: {query}")
 
 
 @promise("submissions.get", "GET /v1/submissions/:id", _SUBMISSIONS)
