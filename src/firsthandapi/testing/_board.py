@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -61,14 +60,6 @@ class Board:
     def polygon(self, color: int, points: Iterable[Point]) -> None:
         """A filled polygon of the figure."""
         self._draw.polygon([((x + self.move) * self._across, y * self._down) for x, y in points], color)
-
-    def bar(self, color: int, start: Point, end: Point, thick: float) -> None:
-        """A straight line with a width."""
-        (x, y), (to_x, to_y) = start, end
-        length = math.hypot(to_x - x, to_y - y)
-        across, down = (to_y - y) / length * thick / 2, -(to_x - x) / length * thick / 2
-        near, far = (x + across, y + down), (to_x + across, to_y + down)
-        self.polygon(color, [near, far, (to_x - across, to_y - down), (x - across, y - down)])
 
     def letters(self, color: int, text: str, x: float, y: float, size: float) -> None:
         """A line of text around (x, y), as high as `size`."""
