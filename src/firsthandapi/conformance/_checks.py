@@ -51,26 +51,19 @@ def shaped(kind: Kind) -> Check:
 def shows(_wanted: dict[str, Any] | None = None, **more: Any) -> Check:
     """A body with these fields, each with this value; one that it leaves out may be optional there."""
     wanted = {**(_wanted or {}), **more}
-
-    def check(it: Exchange) -> str | None:
-        for name, value in wanted.items():
-            if it.object.get(name, value) != value:
-                return f"`{name}` is another one: {it.object[name]!r}, not {value!r}"
-        return None
-
-    return check
+    return lambda it: _differing(it, {name: wanted[name] for name in wanted if name in it.object})
 
 
 def same(before: dict[str, Any], *names: str) -> Check:
     """A body with the same values of these fields as an earlier one."""
+    return lambda it: _differing(it, {name: before.get(name) for name in names})
 
-    def check(it: Exchange) -> str | None:
-        for name in names:
-            if it.object.get(name) != before.get(name):
-                return f"`{name}` is another one: {it.object.get(name)!r}, and was {before.get(name)!r}"
-        return None
 
-    return check
+def _differing(it: Exchange, wanted: dict[str, Any]) -> str | None:
+    for name, value in wanted.items():
+        if it.object.get(name) != value:
+            return f"`{name}` is another one: {it.object.get(name)!r}, not {value!r}"
+    return None
 
 
 def empty(it: Exchange) -> str | None:

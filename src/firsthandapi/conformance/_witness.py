@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ._checks import CREDITS_HEADER, RATE_HEADERS, has_headers
-from ._exchange import DiffersError, Exchange
+from ._exchange import Check, DiffersError, Exchange
 from ._shapes import ERROR
 
 # An unknown path.
@@ -27,35 +27,43 @@ class Witness:
 
     def __init__(self) -> None:
         self.found: dict[str, DiffersError] = {}
-        self._request_ids: set[str] = set()
+        self._rules = rules()
 
     def see(self, it: Exchange) -> None:
         """Look at a response."""
-        for id, check in (
-            ("json.text", json_text),
-            ("json.type", json_type),
-            ("headers.everywhere", _headers),
-            ("headers.date", date),
-            ("errors.envelope", envelope),
-            ("errors.request_ids", self._own_id),
-        ):
+        for id, check in self._rules.items():
             if id not in self.found and (came := check(it)):
                 self.found[id] = DiffersError(came, it)
 
-    def _own_id(self, it: Exchange) -> str | None:
+
+def rules() -> dict[str, Check]:
+    """By the id of a promise, what finds that a response breaks it; its docstring is the promise."""
+    seen: set[str] = set()
+
+    def request_ids(it: Exchange) -> str | None:
+        """Each error has its own request id, the same in the header and the body."""
         if it.status < 400 or envelope(it):
             return None
         body, header = it.object["error"]["request_id"], it.headers.get("x-request-id")
         if header not in (None, body):
             return f"the request id in the header is not that of the body: {header[:40]} and {body}"
-        if body in self._request_ids:
+        if body in seen:
             return "two errors with the same request id"
-        self._request_ids.add(body)
+        seen.add(body)
         return None
+
+    return {
+        "json.text": json_text,
+        "json.type": json_type,
+        "headers.everywhere": headers,
+        "headers.date": date,
+        "errors.envelope": envelope,
+        "errors.request_ids": request_ids,
+    }
 
 
 def json_text(it: Exchange) -> str | None:
-    """JSON as every parser reads it."""
+    """JSON is UTF-8 without a byte order mark (BOM), with each name once and without NaN."""
     if it.json is None:
         return None
     if it.body.startswith(codecs.BOM_UTF8):
@@ -81,14 +89,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def json_type(it: Exchange) -> str | None:
-    """JSON that says that it is JSON."""
+    """JSON comes as application/json."""
     kind = it.headers.get("content-type", "").partition(";")[0].strip().lower()
     if it.json is None or kind == "application/json":
         return None
     return f"JSON with another content type: {kind[:60] or 'none'}"
 
 
-def _headers(it: Exchange) -> str | None:
+def headers(it: Exchange) -> str | None:
+    """The rate-limit and credits headers are on every authenticated response, errors too."""
     # A path or a method that does not exist belongs to nobody's limit.
     is_nowhere = it.status == 405 or it.asked.url.endswith(NOWHERE)
     if it.asked.credential.secret is None or it.status == 401 or is_nowhere:
@@ -97,7 +106,7 @@ def _headers(it: Exchange) -> str | None:
 
 
 def date(it: Exchange) -> str | None:
-    """A time that is now; a response without one passes."""
+    """The header Date, if it is sent, is the time."""
     given = it.headers.get("date")
     if given is None:
         return None
@@ -113,7 +122,7 @@ def date(it: Exchange) -> str | None:
 
 
 def envelope(it: Exchange) -> str | None:
-    """An error in the documented envelope."""
+    """Every error comes in the envelope, with a type, a message, and a request id."""
     if it.status < 400:
         return None
     wrong = ERROR(it.object.get("error"))

@@ -17,20 +17,21 @@ from firsthandapi.conformance._checks import (
     within,
 )
 from firsthandapi.conformance._exchange import (
+    Check,
     Credential,
     DiffersError,
     Exchange,
     NoResponseError,
     NotTriedError,
 )
-from firsthandapi.conformance._promises import add, promise
+from firsthandapi.conformance._promises import PROMISES, add, promise
 from firsthandapi.conformance._run import JOB, Json, Run
 from firsthandapi.conformance._shapes import JOB as JOB_SHAPE
 
 _JOBS = '§2 "Jobs"'
 
-# Each field, and a value outside its bounds; the words complete "A job with …".
-BAD: list[tuple[str, str, Any]] = [
+# A field, and a value outside its bounds; the words complete "A job with …".
+_BAD: tuple[tuple[str, str, Any], ...] = (
     ("type", "another type", "survey"),
     ("description", "a description of 9 characters", "x" * 9),
     ("description", "a description of 5,001 characters", "x" * 5001),
@@ -46,8 +47,7 @@ BAD: list[tuple[str, str, Any]] = [
     ("deadline", "a deadline in the past", "2020-01-01T00:00:00Z"),
     ("deadline", "a deadline that is no time", "tomorrow"),
     ("metadata", "21 keys of metadata", dict.fromkeys(map(str, range(21)))),
-]
-REQUIRED = ("type", "description", "files_needed", "accepted_formats", "price_per_file_cents")
+)
 # What `collect` and campaigns recognize a job by.
 _METADATA: Json = {
     "set": "signs",
@@ -131,36 +131,32 @@ def _hold_bad(field: str, value: Any, run: Run) -> None:
     run.post("/v1/jobs", {**JOB, field: value}).must(refused(400, "validation_error", field=field))
 
 
-for _number, (_field, _words, _value) in enumerate(BAD):
-    _same = [row[0] for row in BAD[:_number]].count(_field)
-    _id = f"jobs.create.{_field}{f'.{_same + 1}' if _same else ''}"
+for _field, _words, _value in _BAD:
+    _id = f"jobs.create.{_field}"
     _says = f"A job with {_words} is 400 validation_error, and `details` names {_field}."
-    add(_id, "POST /v1/jobs", _JOBS, _says, _hold_bad, _field, _value)
+    add(f"{_id}.2" if _id in PROMISES else _id, "POST /v1/jobs", _JOBS, _says, _hold_bad, _field, _value)
 
 
 @promise("jobs.create.required", "POST /v1/jobs", _JOBS)
 def _required(run: Run) -> None:
     """A job without a required field is 400, and `details` names the field."""
-    for field in REQUIRED:
+    for field in ("type", "description", "files_needed", "accepted_formats", "price_per_file_cents"):
         body = {name: value for name, value in JOB.items() if name != field}
         run.post("/v1/jobs", body).must(refused(400, field=field))
 
 
-def _hold_price(cents: int, is_allowed: bool, run: Run) -> None:
-    it = run.post("/v1/jobs", {**JOB, "files_needed": 1, "price_per_file_cents": cents})
-    it.must(status(201, 402) if is_allowed else refused(400, "pricing_violation"))
+def _hold_price(cents: int, wanted: Check, run: Run) -> None:
+    run.post("/v1/jobs", {**JOB, "files_needed": 1, "price_per_file_cents": cents}).must(wanted)
 
 
-for _id, _cents, _allowed in (
-    ("low", 9, False),
-    ("high", 50_001, False),
-    ("least", 10, True),
-    ("most", 50_000, True),
+for _id, _cents, _wanted, _words in (
+    ("low", 9, refused(400, "pricing_violation"), "400 pricing_violation"),
+    ("high", 50_001, refused(400, "pricing_violation"), "400 pricing_violation"),
+    ("least", 10, status(201, 402), "not refused as such"),
+    ("most", 50_000, status(201, 402), "not refused as such"),
 ):
-    _says = (
-        f"A price of {_cents:,} cents is {'not refused as such' if _allowed else '400 pricing_violation'}."
-    )
-    add(f"jobs.create.price.{_id}", "POST /v1/jobs", _JOBS, _says, _hold_price, _cents, _allowed)
+    _says = f"A price of {_cents:,} cents is {_words}."
+    add(f"jobs.create.price.{_id}", "POST /v1/jobs", _JOBS, _says, _hold_price, _cents, _wanted)
 
 
 @promise("jobs.create.free_tier", "POST /v1/jobs", "§5", ours=True)

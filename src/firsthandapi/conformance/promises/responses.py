@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from firsthandapi.conformance._promises import EVERY, add
 from firsthandapi.conformance._run import Run
+from firsthandapi.conformance._witness import rules
 
 
 def _seen(id: str, run: Run) -> None:
@@ -12,15 +13,5 @@ def _seen(id: str, run: Run) -> None:
         raise wrong
 
 
-for _id, _says in (
-    ("json.text", "JSON is UTF-8 without a byte order mark (BOM), with each name once and without NaN."),
-    ("json.type", "JSON comes as application/json."),
-    (
-        "headers.everywhere",
-        "The rate-limit and credits headers are on every authenticated response, errors too.",
-    ),
-    ("headers.date", "The header Date, if it is sent, is the time."),
-    ("errors.envelope", "Every error comes in the envelope, with a type, a message, and a request id."),
-    ("errors.request_ids", "Each error has its own request id, the same in the header and the body."),
-):
-    add(_id, EVERY, "§1", _says, _seen, _id)
+for _id, _rule in rules().items():
+    add(_id, EVERY, "§1", _rule.__doc__ or "", _seen, _id)
