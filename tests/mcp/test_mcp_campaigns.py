@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import mcp_types
 import pytest
 from mcp_support import JOB, found, in_memory, ledger_of, spent, text_of
@@ -15,6 +13,9 @@ from dataset.support import completed_job
 from firsthandapi import AsyncFirstHandClient, Dataset, FirstHandError
 from firsthandapi.mcp import BudgetError, Ledger, Options
 from firsthandapi.testing import MockServer
+from mcp import Client
+
+pytestmark = pytest.mark.anyio
 
 CAMPAIGN: dict[str, Any] = {
     "name": "signs",
@@ -27,20 +28,12 @@ CAMPAIGN: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=300) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-    server.check_books()
-
-
 def larger(label: str, files: int, **more: Any) -> dict[str, Any]:
     jobs = {**CAMPAIGN["jobs"], label: {**CAMPAIGN["jobs"][label], "files_needed": files}}
     return {**CAMPAIGN, "jobs": jobs, **more}
 
 
-def test_a_campaign_from_plan_to_folder(server: MockServer, tmp_path: Path) -> None:
+async def test_a_campaign_from_plan_to_folder(server: MockServer, agent: Client) -> None:
     """The plan orders nothing; the run fills a folder, reports, and orders nothing twice.
 
     What it did not spend is back in the budget.
@@ -50,85 +43,71 @@ def test_a_campaign_from_plan_to_folder(server: MockServer, tmp_path: Path) -> N
     async def progress(done: float, total: float | None, message: str | None) -> None:
         told.append(done)
 
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            plan = found(await client.call_tool("plan_campaign", CAMPAIGN))
-            assert (plan["cost_cents"], plan["spent_cents"], plan["fits"]) == (150, 0, True)
-            assert plan["budget_left_cents"] == 2500
-            ran = found(await client.call_tool("collect_campaign", CAMPAIGN, progress_callback=progress))
-            assert (ran["finished"], ran["timed_out_waiting"], ran["spent_cents"]) == (True, False, 150)
-            assert ran["budget_left_cents"] == 2350
-            dataset = Dataset.open(ran["folder"])
-            assert sorted(record.label or "" for record in dataset) == ["stop", "stop", "yield"]
-            assert dataset.verify().ok
-            again = found(await client.call_tool("collect_campaign", CAMPAIGN))
-            assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 2350)
-            more = found(await client.call_tool("collect_campaign", larger("yield", 2)))
-            assert [label["approved"] for label in more["labels"]] == [2, 2]
-            assert (more["spent_cents"], more["budget_left_cents"]) == (200, 2300)
-
-    anyio.run(main)
+    plan = found(await agent.call_tool("plan_campaign", CAMPAIGN))
+    assert (plan["cost_cents"], plan["spent_cents"], plan["fits"]) == (150, 0, True)
+    assert plan["budget_left_cents"] == 2500
+    ran = found(await agent.call_tool("collect_campaign", CAMPAIGN, progress_callback=progress))
+    assert (ran["finished"], ran["timed_out_waiting"], ran["spent_cents"]) == (True, False, 150)
+    assert ran["budget_left_cents"] == 2350
+    dataset = Dataset.open(ran["folder"])
+    assert sorted(record.label or "" for record in dataset) == ["stop", "stop", "yield"]
+    assert dataset.verify().ok
+    again = found(await agent.call_tool("collect_campaign", CAMPAIGN))
+    assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 2350)
+    more = found(await agent.call_tool("collect_campaign", larger("yield", 2)))
+    assert [label["approved"] for label in more["labels"]] == [2, 2]
+    assert (more["spent_cents"], more["budget_left_cents"]) == (200, 2300)
     assert spent(server) == 200
     assert told == sorted(set(told))
     assert told[-1] == pytest.approx(3, abs=0.1)
 
 
-def test_a_campaign_waits_no_longer_than_told(tmp_path: Path) -> None:
+async def test_a_campaign_waits_no_longer_than_told(tmp_path: Path) -> None:
     """Its jobs continue, and the same call goes on with them."""
-
-    async def main() -> None:
-        with MockServer(speed=0, workers=False) as server:
-            async with in_memory(server, Options(ledger=tmp_path)) as client:
-                late = found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 1}))
-                assert (late["finished"], late["timed_out_waiting"]) == (False, True)
-                assert [label["coming"] + label["missing"] for label in late["labels"]] == [2, 1]
-                for _ in range(20):
-                    with server.client() as api:
-                        for job in api.jobs.list(status="open"):
-                            for _ in range(job.files_needed or 0):
-                                server.submit(job.id)
-                    server.clock.advance(minutes=1)
-                    ran = found(
-                        await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 10})
-                    )
-                    if ran["finished"]:
-                        break
-                assert ran["finished"]
-            assert spent(server) == 150
-
-    anyio.run(main)
+    with MockServer(speed=0, workers=False) as server:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            late = found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 1}))
+            assert (late["finished"], late["timed_out_waiting"]) == (False, True)
+            assert [label["coming"] + label["missing"] for label in late["labels"]] == [2, 1]
+            for _ in range(20):
+                with server.client() as api:
+                    for job in api.jobs.list(status="open"):
+                        for _ in range(job.files_needed or 0):
+                            server.submit(job.id)
+                server.clock.advance(minutes=1)
+                ran = found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 10}))
+                if ran["finished"]:
+                    break
+            assert ran["finished"]
+        assert spent(server) == 150
 
 
-def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path: Path) -> None:
+async def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path: Path) -> None:
     """One that does not fit into the server's, or its own, orders nothing; nor does a name that leaves the folder."""
-
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path, budget_cents=450)) as client:
-            for arguments, said in (
-                (CAMPAIGN, "--budget-cents"),
-                (
-                    {**CAMPAIGN, "budget_cents": 100},
-                    "nothing was ordered: stop (2 files), yield (1 file) would cost",
-                ),
-                ({**CAMPAIGN, "name": "../signs"}, "name: string should match pattern"),
-                ({**CAMPAIGN, "jobs": {"../x": CAMPAIGN["jobs"]["stop"]}}, "the label '../x'"),
-                ({**CAMPAIGN, "jobs": {"stop": {"file_needed": 5}}}, "did you mean files_needed?"),
-                ({**CAMPAIGN, "jobs": {}}, "jobs: value should have at least 1 item"),
-                ({**CAMPAIGN, "dest": "/tmp/x"}, "takes no argument dest"),
-                ({**CAMPAIGN, "max_wait_seconds": 10**6}, "max_wait_seconds: input should be"),
-            ):
-                refused = await client.call_tool("collect_campaign", arguments)
-                assert refused.is_error
-                assert said in text_of(refused), text_of(refused)
-            assert ledger_of(server, tmp_path).left_cents() == 2500
-
-    anyio.run(main)
+    async with in_memory(server, Options(ledger=tmp_path, budget_cents=450)) as client:
+        for arguments, said in (
+            (CAMPAIGN, "--budget-cents"),
+            (
+                {**CAMPAIGN, "budget_cents": 100},
+                "nothing was ordered: stop (2 files), yield (1 file) would cost",
+            ),
+            ({**CAMPAIGN, "name": "../signs"}, "name: string should match pattern"),
+            ({**CAMPAIGN, "jobs": {"../x": CAMPAIGN["jobs"]["stop"]}}, "the label '../x'"),
+            ({**CAMPAIGN, "jobs": {"stop": {"file_needed": 5}}}, "did you mean files_needed?"),
+            ({**CAMPAIGN, "jobs": {}}, "jobs: value should have at least 1 item"),
+            ({**CAMPAIGN, "dest": "/tmp/x"}, "takes no argument dest"),
+            ({**CAMPAIGN, "max_wait_seconds": 10**6}, "max_wait_seconds: input should be"),
+        ):
+            refused = await client.call_tool("collect_campaign", arguments)
+            assert refused.is_error
+            assert said in text_of(refused), text_of(refused)
+        assert ledger_of(server, tmp_path).left_cents() == 2500
     assert spent(server) == 0
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 @pytest.mark.parametrize("yes", [True, False])
-def test_a_person_is_asked_for_what_a_campaign_adds(tmp_path: Path, yes: bool, mode: str) -> None:
+async def test_a_person_is_asked_for_what_a_campaign_adds(tmp_path: Path, yes: bool, mode: str) -> None:
     """Above the bound, with the amount; a campaign that continues is not asked for again."""
     asked: list[str] = []
 
@@ -136,23 +115,20 @@ def test_a_person_is_asked_for_what_a_campaign_adds(tmp_path: Path, yes: bool, m
         asked.append(question.message)
         return mcp_types.ElicitResult(action="accept", content={"approve": yes})
 
-    async def main() -> None:
-        options = Options(ledger=tmp_path, confirm_cents=100)
-        with MockServer(speed=0, workers=False) as server:
-            async with in_memory(server, options, elicitation_callback=ask, mode=mode) as client:
-                first = await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 2})
-                assert first.is_error is not yes
-                if yes:  # a little more is within the bound
-                    more = larger("stop", 3, budget_cents=600, max_wait_seconds=1)
-                    found(await client.call_tool("collect_campaign", more))
-            assert (spent(server) > 0) is yes
-
-    anyio.run(main)
+    options = Options(ledger=tmp_path, confirm_cents=100)
+    with MockServer(speed=0, workers=False) as server:
+        async with in_memory(server, options, elicitation_callback=ask, mode=mode) as client:
+            first = await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 2})
+            assert first.is_error is not yes
+            if yes:  # a little more is within the bound
+                more = larger("stop", 3, budget_cents=600, max_wait_seconds=1)
+                found(await client.call_tool("collect_campaign", more))
+        assert (spent(server) > 0) is yes
     assert len(asked) == 1
     assert "$5.00" in asked[0]
 
 
-def test_a_finished_campaign_is_repeated_without_a_question_and_without_a_budget(
+async def test_a_finished_campaign_is_repeated_without_a_question_and_without_a_budget(
     server: MockServer, tmp_path: Path
 ) -> None:
     """It orders nothing, and brings back a file that was lost. More files are asked for again."""
@@ -162,54 +138,47 @@ def test_a_finished_campaign_is_repeated_without_a_question_and_without_a_budget
         asked.append(question.message)
         return mcp_types.ElicitResult(action="accept", content={"approve": True})
 
-    async def main() -> None:
-        options = Options(ledger=tmp_path, budget_cents=600, confirm_cents=100)
-        async with in_memory(server, options, elicitation_callback=ask) as client:
-            first = found(await client.call_tool("collect_campaign", CAMPAIGN))
-            assert first["budget_left_cents"] == 450
-            cheap = {"files_needed": 2, "metadata": {}}
-            for number in range(4):
-                found(await client.call_tool("create_job", {**JOB, **cheap, "metadata": {"n": number}}))
-            next(Path(first["folder"]).glob("data/stop/*")).unlink()
-            again = found(await client.call_tool("collect_campaign", CAMPAIGN))
-            assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 50)
-            assert Dataset.open(first["folder"]).verify().ok
-            assert len(asked) == 1
-            more = await client.call_tool("collect_campaign", larger("stop", 4))
-            assert "--budget-cents" in text_of(more)
-        async with in_memory(
-            server, Options(ledger=tmp_path, confirm_cents=100), elicitation_callback=ask
-        ) as client:
-            found(await client.call_tool("collect_campaign", larger("stop", 4)))
-            assert "$3.50 more than before" in asked[-1]
-
-    anyio.run(main)
+    options = Options(ledger=tmp_path, budget_cents=600, confirm_cents=100)
+    async with in_memory(server, options, elicitation_callback=ask) as client:
+        first = found(await client.call_tool("collect_campaign", CAMPAIGN))
+        assert first["budget_left_cents"] == 450
+        cheap = {"files_needed": 2, "metadata": {}}
+        for number in range(4):
+            found(await client.call_tool("create_job", {**JOB, **cheap, "metadata": {"n": number}}))
+        next(Path(first["folder"]).glob("data/stop/*")).unlink()
+        again = found(await client.call_tool("collect_campaign", CAMPAIGN))
+        assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 50)
+        assert Dataset.open(first["folder"]).verify().ok
+        assert len(asked) == 1
+        more = await client.call_tool("collect_campaign", larger("stop", 4))
+        assert "--budget-cents" in text_of(more)
+    async with in_memory(
+        server, Options(ledger=tmp_path, confirm_cents=100), elicitation_callback=ask
+    ) as client:
+        found(await client.call_tool("collect_campaign", larger("stop", 4)))
+        assert "$3.50 more than before" in asked[-1]
     assert len(asked) == 2
     assert spent(server) == 150 + 400 + 100
 
 
-def test_two_sessions_take_turns_in_a_campaign(
-    server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_two_sessions_take_turns_in_a_campaign(
+    server: MockServer, agent: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that ends could otherwise give back what the other one is about to spend."""
     import firsthandapi.mcp._campaigns as campaigns_module
 
     monkeypatch.setattr(campaigns_module, "_TURN_SECONDS", 0.0)
 
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            lock = ledger_of(server, tmp_path).turn(str(tmp_path / "campaigns" / "signs"))
-            assert lock.acquire()
-            refused = await client.call_tool("collect_campaign", CAMPAIGN)
-            assert "another session runs this campaign: this call ordered nothing" in text_of(refused)
-            assert spent(server) == 0
-            lock.release()
-            assert found(await client.call_tool("collect_campaign", CAMPAIGN))["finished"]
-
-    anyio.run(main)
+    lock = ledger_of(server, tmp_path).turn(str(tmp_path / "campaigns" / "signs"))
+    assert lock.acquire()
+    refused = await agent.call_tool("collect_campaign", CAMPAIGN)
+    assert "another session runs this campaign: this call ordered nothing" in text_of(refused)
+    assert spent(server) == 0
+    lock.release()
+    assert found(await agent.call_tool("collect_campaign", CAMPAIGN))["finished"]
 
 
-def test_jobs_may_be_a_list_as_strict_programs_send_it(server: MockServer, tmp_path: Path) -> None:
+async def test_jobs_may_be_a_list_as_strict_programs_send_it(server: MockServer, agent: Client) -> None:
     """With null for what is left out and metadata as pairs: the same campaign as by label."""
     jobs = [
         {"label": label, **job, "title": None, "metadata": None} for label, job in CAMPAIGN["jobs"].items()
@@ -221,71 +190,58 @@ def test_jobs_may_be_a_list_as_strict_programs_send_it(server: MockServer, tmp_p
         "defaults": {**CAMPAIGN["defaults"], "location": None, "metadata": metadata},
     }
 
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            ran = found(await client.call_tool("collect_campaign", listed))
-            assert (ran["finished"], ran["spent_cents"]) == (True, 150)
-            by_label = {**CAMPAIGN, "defaults": {**CAMPAIGN["defaults"], "metadata": {"team": "signs"}}}
-            assert found(await client.call_tool("plan_campaign", by_label))["cost_cents"] == 0
-            for bad, said in (
-                ([jobs[0], jobs[0]], "each job needs a label, another one for each"),
-                ([{"description": "x"}], "each job needs a label"),
-                (["stop"], "each job needs a label"),
-                ({"stop": 5}, "jobs.stop: input should be a valid dictionary"),
-                ("stop", "jobs: input should be a valid dictionary"),
-                ([{**jobs[0], "metadata": ["x"]}], "metadata is a list of {name, value}"),
-                ([{**jobs[0], "metadata": [*metadata, *metadata]}], "metadata has the same name twice"),
-                ([{**jobs[0], "location": {"city": "P", "zip": 1}}], "location takes city, state, latitude"),
-                ([{**jobs[0], "file_needed": 5}], "did you mean files_needed?"),
-            ):
-                refused = await client.call_tool("plan_campaign", {**CAMPAIGN, "jobs": bad})
-                assert said in text_of(refused), text_of(refused)
-            refused = await client.call_tool("plan_campaign", {**CAMPAIGN, "defaults": 5})
-            assert "defaults: input should be a valid dictionary" in text_of(refused)
-
-    anyio.run(main)
+    ran = found(await agent.call_tool("collect_campaign", listed))
+    assert (ran["finished"], ran["spent_cents"]) == (True, 150)
+    by_label = {**CAMPAIGN, "defaults": {**CAMPAIGN["defaults"], "metadata": {"team": "signs"}}}
+    assert found(await agent.call_tool("plan_campaign", by_label))["cost_cents"] == 0
+    for bad, said in (
+        ([jobs[0], jobs[0]], "each job needs a label, another one for each"),
+        ([{"description": "x"}], "each job needs a label"),
+        (["stop"], "each job needs a label"),
+        ({"stop": 5}, "jobs.stop: input should be a valid dictionary"),
+        ("stop", "jobs: input should be a valid dictionary"),
+        ([{**jobs[0], "metadata": ["x"]}], "metadata is a list of {name, value}"),
+        ([{**jobs[0], "metadata": [*metadata, *metadata]}], "metadata has the same name twice"),
+        ([{**jobs[0], "location": {"city": "P", "zip": 1}}], "location takes city, state, latitude"),
+        ([{**jobs[0], "file_needed": 5}], "did you mean files_needed?"),
+    ):
+        refused = await agent.call_tool("plan_campaign", {**CAMPAIGN, "jobs": bad})
+        assert said in text_of(refused), text_of(refused)
+    refused = await agent.call_tool("plan_campaign", {**CAMPAIGN, "defaults": 5})
+    assert "defaults: input should be a valid dictionary" in text_of(refused)
     with server.client() as api:
         assert {str((job.metadata or {})["team"]) for job in api.jobs.list()} == {"signs"}
 
 
-def test_a_job_is_downloaded_as_collect_does_it(server: MockServer, tmp_path: Path) -> None:
+async def test_a_job_is_downloaded_as_collect_does_it(server: MockServer, agent: Client) -> None:
     """Into a folder that verifies, and that `collect` continues; a second call brings what is missing."""
-
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            job = found(await client.call_tool("create_job_and_wait", JOB))
-            got = found(await client.call_tool("download_job", {"job_id": job["id"]}))
-            assert (got["files_in_folder"], got["timed_out_waiting"]) == (2, False)
-            assert got["status"] == "completed"
-            dataset = Dataset.open(got["folder"])
-            assert {"job.json", "metadata.jsonl", "data"} <= {each.name for each in dataset.path.iterdir()}
-            next(dataset.path.glob("data/*")).unlink()
-            again = found(await client.call_tool("download_job", {"job_id": job["id"]}))
-            assert (again["folder"], again["files_in_folder"]) == (got["folder"], 2)
-            assert dataset.verify().ok
-            refused = await client.call_tool("download_job", {"job_id": "job_no"})
-            assert "Check the id with list_jobs" in text_of(refused)
-        async with AsyncFirstHandClient(server.api_key, server.url) as api:
-            collected = await api.jobs.collect(got["folder"], **JOB)
-            assert len(collected) == 2
-
-    anyio.run(main)
+    job = found(await agent.call_tool("create_job_and_wait", JOB))
+    got = found(await agent.call_tool("download_job", {"job_id": job["id"]}))
+    assert (got["files_in_folder"], got["timed_out_waiting"]) == (2, False)
+    assert got["status"] == "completed"
+    dataset = Dataset.open(got["folder"])
+    assert {"job.json", "metadata.jsonl", "data"} <= {each.name for each in dataset.path.iterdir()}
+    next(dataset.path.glob("data/*")).unlink()
+    again = found(await agent.call_tool("download_job", {"job_id": job["id"]}))
+    assert (again["folder"], again["files_in_folder"]) == (got["folder"], 2)
+    assert dataset.verify().ok
+    refused = await agent.call_tool("download_job", {"job_id": "job_no"})
+    assert "Check the id with list_jobs" in text_of(refused)
+    async with AsyncFirstHandClient(server.api_key, server.url) as api:
+        collected = await api.jobs.collect(got["folder"], **JOB)
+        assert len(collected) == 2
     assert spent(server) == 100
 
 
-def test_a_download_waits_no_longer_than_told(server: MockServer, tmp_path: Path) -> None:
+async def test_a_download_waits_no_longer_than_told(server: MockServer, agent: Client) -> None:
     """What is not there yet comes with the next call."""
     job_id = completed_job(server, 1)
     server.faults.add(path="/v1/jobs/*/files", method="GET", delay=30, times=1)
 
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            late = found(await client.call_tool("download_job", {"job_id": job_id, "max_wait_seconds": 1}))
-            assert (late["files_in_folder"], late["timed_out_waiting"]) == (0, True)
-            ready = found(await client.call_tool("download_job", {"job_id": job_id}))
-            assert (ready["files_in_folder"], ready["timed_out_waiting"]) == (1, False)
-
-    anyio.run(main)
+    late = found(await agent.call_tool("download_job", {"job_id": job_id, "max_wait_seconds": 1}))
+    assert (late["files_in_folder"], late["timed_out_waiting"]) == (0, True)
+    ready = found(await agent.call_tool("download_job", {"job_id": job_id}))
+    assert (ready["files_in_folder"], ready["timed_out_waiting"]) == (1, False)
 
 
 def test_what_is_set_aside_only_grows_until_it_is_given_back(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import sys
 import textwrap
 import threading
 import tomllib
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,15 +32,9 @@ from firsthandapi.testing import MockServer
 from mcp import Client
 from processes import end_of
 
+pytestmark = pytest.mark.anyio
+
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "agents.md"
-
-
-@pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=300) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-    server.check_books()
 
 
 def configurations() -> dict[str, dict[str, Any]]:
@@ -108,22 +101,21 @@ def test_the_main_job_with_the_configuration_of_the_guide(server: MockServer, tm
     assert told[-1] == 2
 
 
-def test_without_a_key_there_is_signup_alone(server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_key_there_is_signup_alone(
+    server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It gives the key once, and asks to save it."""
     monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
 
-    async def main() -> None:
-        async with _client() as (api, key), Client(make_server(api, key, Options())) as client:
-            (tool,) = (await client.list_tools()).tools
-            announced = client.server_capabilities
-            assert announced is not None
-            assert (announced.prompts, announced.resources) == (None, None)
-            assert tool.name == "signup"
-            assert set(tool.input_schema["required"]) == {"org_name", "email"}
-            made = found(await client.call_tool("signup", {"org_name": "Signs", "email": "a@example.com"}))
-            assert made["api_key"].startswith("fh_live_")
-
-    anyio.run(main)
+    async with _client() as (api, key), Client(make_server(api, key, Options())) as client:
+        (tool,) = (await client.list_tools()).tools
+        announced = client.server_capabilities
+        assert announced is not None
+        assert (announced.prompts, announced.resources) == (None, None)
+        assert tool.name == "signup"
+        assert set(tool.input_schema["required"]) == {"org_name", "email"}
+        made = found(await client.call_tool("signup", {"org_name": "Signs", "email": "a@example.com"}))
+        assert made["api_key"].startswith("fh_live_")
 
 
 def test_a_killed_server_leaves_its_order_counted(tmp_path: Path) -> None:

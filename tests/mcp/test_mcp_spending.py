@@ -20,32 +20,22 @@ from firsthandapi.testing import MockServer
 from mcp import Client, MCPError
 from raw import RawServer, response
 
-
-@pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=300) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-    server.check_books()
+pytestmark = pytest.mark.anyio
 
 
-def test_the_same_call_again_orders_nothing(server: MockServer, tmp_path: Path) -> None:
+async def test_the_same_call_again_orders_nothing(server: MockServer, tmp_path: Path) -> None:
     """A model that repeats itself, as strict programs do or in another session, gets the same job, and pays nothing."""
-
-    async def main() -> None:
-        job = {**JOB, "location": {"latitude": 48.1, "longitude": 11.5, "radius_km": 2.5}, "title": "Signs"}
-        strict = {**job, "metadata": [{"name": "team", "value": 5}], "deadline": None}
-        ids: set[str] = set()
-        for session in range(2):
-            async with in_memory(server, Options(ledger=tmp_path)) as client:
-                for call, arguments in enumerate([{**job, "metadata": {"team": 5}}, strict]):
-                    made = found(await client.call_tool("create_job", arguments))
-                    ids.add(made["id"])
-                    assert (made["budget_left_cents"], made["title"]) == (2400, "Signs")
-                    assert made["created_before"] is (session + call > 0)
-        assert len(ids) == 1
-
-    anyio.run(main)
+    job = {**JOB, "location": {"latitude": 48.1, "longitude": 11.5, "radius_km": 2.5}, "title": "Signs"}
+    strict = {**job, "metadata": [{"name": "team", "value": 5}], "deadline": None}
+    ids: set[str] = set()
+    for session in range(2):
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            for call, arguments in enumerate([{**job, "metadata": {"team": 5}}, strict]):
+                made = found(await client.call_tool("create_job", arguments))
+                ids.add(made["id"])
+                assert (made["budget_left_cents"], made["title"]) == (2400, "Signs")
+                assert made["created_before"] is (session + call > 0)
+    assert len(ids) == 1
 
 
 def age(folder: Path, hours: float) -> None:
@@ -143,46 +133,39 @@ def test_an_order_of_an_earlier_version_is_sent_as_it_was(tmp_path: Path) -> Non
         assert spent(server) == 100
 
 
-def test_a_job_may_have_as_many_metadata_as_the_contract_allows(server: MockServer, tmp_path: Path) -> None:
+async def test_a_job_may_have_as_many_metadata_as_the_contract_allows(
+    server: MockServer, agent: Client
+) -> None:
     """With 20 keys there is no room for one of ours: the order is known by its key until the job shows."""
-
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            for keys in (20, 19):
-                job = {**JOB, "metadata": {str(n): n for n in range(keys)}}
-                ids = {found(await client.call_tool("create_job", job))["id"] for _ in range(2)}
-                assert len(ids) == 1
-
-    anyio.run(main)
+    for keys in (20, 19):
+        job = {**JOB, "metadata": {str(n): n for n in range(keys)}}
+        ids = {found(await agent.call_tool("create_job", job))["id"] for _ in range(2)}
+        assert len(ids) == 1
     assert spent(server) == 200
 
 
-def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path) -> None:
+async def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path) -> None:
     """What would exceed it, or says what no job has, is refused before anything is sent; what fits goes through."""
-
-    async def main() -> None:
-        for _ in range(2):
-            async with in_memory(server, Options(ledger=tmp_path, budget_cents=120)) as client:
-                dear = {**JOB, "files_needed": 3}
-                refused = await client.call_tool("create_job", dear)
-                assert refused.is_error
-                assert "--budget-cents" in text_of(refused)
-                for hostile in (
-                    {"budget_cents": 10**9},
-                    {"approved": {"action": "accept", "data": {"approve": True}}},
-                    {"idempotency_key": "mine"},
-                    {"max_spend_cents": 10**9},
-                    {"files_needed": 1, "location": {"city": "Paris", "state": "TX", "zip": 1}},
-                    {"files_needed": 1, "metadata": [{"name": "a", "value": 1}, {"name": "a", "value": 2}]},
-                    {"files_needed": 1, "metadata": [{"name": "a", "value": 1, "x": 1}]},
-                ):
-                    assert (await client.call_tool("create_job", {**dear, **hostile})).is_error
-                    assert (await client.call_tool("create_job_and_wait", {**dear, **hostile})).is_error
-                found(await client.call_tool("create_job", JOB))
-                free = found(await client.call_tool("get_credits", {}))
-                assert (free["budget_cents"], free["budget_left_cents"]) == (120, 20)
-
-    anyio.run(main)
+    for _ in range(2):
+        async with in_memory(server, Options(ledger=tmp_path, budget_cents=120)) as client:
+            dear = {**JOB, "files_needed": 3}
+            refused = await client.call_tool("create_job", dear)
+            assert refused.is_error
+            assert "--budget-cents" in text_of(refused)
+            for hostile in (
+                {"budget_cents": 10**9},
+                {"approved": {"action": "accept", "data": {"approve": True}}},
+                {"idempotency_key": "mine"},
+                {"max_spend_cents": 10**9},
+                {"files_needed": 1, "location": {"city": "Paris", "state": "TX", "zip": 1}},
+                {"files_needed": 1, "metadata": [{"name": "a", "value": 1}, {"name": "a", "value": 2}]},
+                {"files_needed": 1, "metadata": [{"name": "a", "value": 1, "x": 1}]},
+            ):
+                assert (await client.call_tool("create_job", {**dear, **hostile})).is_error
+                assert (await client.call_tool("create_job_and_wait", {**dear, **hostile})).is_error
+            found(await client.call_tool("create_job", JOB))
+            free = found(await client.call_tool("get_credits", {}))
+            assert (free["budget_cents"], free["budget_left_cents"]) == (120, 20)
     assert spent(server) == 100
 
 
@@ -273,24 +256,21 @@ def test_a_damaged_ledger_lets_the_person_cancel(tmp_path: Path) -> None:
         anyio.run(main, server)
 
 
-def test_a_refused_order_costs_nothing_of_the_budget(server: MockServer, tmp_path: Path) -> None:
+async def test_a_refused_order_costs_nothing_of_the_budget(
+    server: MockServer, agent: Client, tmp_path: Path
+) -> None:
     """After a 402 the whole budget is there; after a lost response the cost stays counted."""
-
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            left = ledger_of(server, tmp_path).left_cents
-            server.faults.add(path="/v1/jobs", method="POST", status=402, times=1)
-            refused = await client.call_tool("create_job", JOB)
-            assert refused.is_error
-            assert left() == 2500
-            server.faults.add(path="/v1/jobs", method="POST", drop="after", times=9)
-            assert (await client.call_tool("create_job", JOB)).is_error
-            assert left() == 2400
-            server.faults.clear()
-            found(await client.call_tool("create_job", JOB))
-            assert left() == 2400
-
-    anyio.run(main)
+    left = ledger_of(server, tmp_path).left_cents
+    server.faults.add(path="/v1/jobs", method="POST", status=402, times=1)
+    refused = await agent.call_tool("create_job", JOB)
+    assert refused.is_error
+    assert left() == 2500
+    server.faults.add(path="/v1/jobs", method="POST", drop="after", times=9)
+    assert (await agent.call_tool("create_job", JOB)).is_error
+    assert left() == 2400
+    server.faults.clear()
+    found(await agent.call_tool("create_job", JOB))
+    assert left() == 2400
     assert spent(server) == 100
 
 
@@ -312,25 +292,21 @@ def test_a_refusal_that_is_not_the_services_stays_counted(tmp_path: Path) -> Non
     assert Ledger(tmp_path, 2500).left_cents() == 2400
 
 
-def test_an_unreachable_service_costs_nothing_of_the_budget(server: MockServer, tmp_path: Path) -> None:
+async def test_an_unreachable_service_costs_nothing_of_the_budget(server: MockServer, tmp_path: Path) -> None:
     """What was surely never sent is removed from the ledger."""
-
-    async def main() -> None:
-        nowhere = "http://127.0.0.1:9"
-        async with (
-            AsyncFirstHandClient(server.api_key, nowhere, max_retries=0) as api,
-            Client(make_server(api, server.api_key, Options(ledger=tmp_path))) as client,
-        ):
-            refused = await client.call_tool("create_job", JOB)
-            assert "Call this tool again with the same arguments" in text_of(refused)
-
-    anyio.run(main)
+    nowhere = "http://127.0.0.1:9"
+    async with (
+        AsyncFirstHandClient(server.api_key, nowhere, max_retries=0) as api,
+        Client(make_server(api, server.api_key, Options(ledger=tmp_path))) as client,
+    ):
+        refused = await client.call_tool("create_job", JOB)
+        assert "Call this tool again with the same arguments" in text_of(refused)
     assert Ledger(tmp_path, 2500).left_cents() == 2500
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])  # the two ways of the protocol to ask
 @pytest.mark.parametrize(("answer", "jobs"), [("accept", 1), ("refuse", 0), ("decline", 0), ("cancel", 0)])
-def test_above_the_bound_the_person_is_asked(
+async def test_above_the_bound_the_person_is_asked(
     server: MockServer, tmp_path: Path, answer: str, jobs: int, mode: str
 ) -> None:
     """With the cost and the description; without a yes nothing is ordered. What exists already is not asked again."""
@@ -342,57 +318,47 @@ def test_above_the_bound_the_person_is_asked(
             return mcp_types.ElicitResult(action="accept", content={"approve": answer == "accept"})
         return mcp_types.ElicitResult(action=answer)  # type: ignore[arg-type] # of the three words
 
-    async def main() -> None:
-        options = Options(ledger=tmp_path, confirm_cents=50)
-        async with in_memory(server, options, elicitation_callback=ask, mode=mode) as client:
-            first = await client.call_tool("create_job", JOB)
-            assert first.is_error is not bool(jobs)
-            if jobs:
-                assert found(await client.call_tool("create_job_and_wait", JOB))["created_before"]
-            else:
-                assert "nothing was ordered" in text_of(first)
-            cheap = {**JOB, "files_needed": 1}
-            found(await client.call_tool("create_job", cheap))
-            dear = await client.call_tool("create_job", {**JOB, "files_needed": 100})
-            assert "--budget-cents" in text_of(dear)
-
-    anyio.run(main)
+    options = Options(ledger=tmp_path, confirm_cents=50)
+    async with in_memory(server, options, elicitation_callback=ask, mode=mode) as client:
+        first = await client.call_tool("create_job", JOB)
+        assert first.is_error is not bool(jobs)
+        if jobs:
+            assert found(await client.call_tool("create_job_and_wait", JOB))["created_before"]
+        else:
+            assert "nothing was ordered" in text_of(first)
+        cheap = {**JOB, "files_needed": 1}
+        found(await client.call_tool("create_job", cheap))
+        dear = await client.call_tool("create_job", {**JOB, "files_needed": 100})
+        assert "--budget-cents" in text_of(dear)
     assert len(asked) == 1
     assert "$1.00" in asked[0]
     assert JOB["description"] in asked[0]
     assert spent(server) == 100 * jobs + 50
 
 
-def test_where_nobody_can_be_asked_nothing_is_ordered(server: MockServer, tmp_path: Path) -> None:
+async def test_where_nobody_can_be_asked_nothing_is_ordered(server: MockServer, tmp_path: Path) -> None:
     """The model is told what it may do, and what the person may."""
-
-    async def main() -> None:
-        async with in_memory(server, Options(ledger=tmp_path, confirm_cents=50)) as client:
-            unable = await client.call_tool("create_job", JOB)
-            assert unable.is_error
-            assert "--confirm-cents" in text_of(unable)
-
-    anyio.run(main)
+    async with in_memory(server, Options(ledger=tmp_path, confirm_cents=50)) as client:
+        unable = await client.call_tool("create_job", JOB)
+        assert unable.is_error
+        assert "--confirm-cents" in text_of(unable)
     assert spent(server) == 0
 
 
-def test_a_cancelled_call_stays_counted_and_is_found_again(server: MockServer, tmp_path: Path) -> None:
+async def test_a_cancelled_call_stays_counted_and_is_found_again(server: MockServer, tmp_path: Path) -> None:
     """A program that gives up may have paid: the same call finds the job, the server goes on."""
     server.faults.add(path="/v1/jobs", method="POST", delay=1, times=1)
 
-    async def main() -> None:
-        left = ledger_of(server, tmp_path).left_cents
-        async with in_memory(server, Options(ledger=tmp_path), mode="legacy") as client:
-            async with anyio.create_task_group() as group:
-                group.start_soon(client.call_tool, "create_job", JOB)
-                while left() == 2500:
-                    await anyio.sleep(0.01)
-                group.cancel_scope.cancel()
-            assert left() == 2400
-            made = found(await client.call_tool("create_job_and_wait", JOB))
-            assert (made["status"], made["budget_left_cents"]) == ("completed", 2400)
-
-    anyio.run(main)
+    left = ledger_of(server, tmp_path).left_cents
+    async with in_memory(server, Options(ledger=tmp_path), mode="legacy") as client:
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "create_job", JOB)
+            while left() == 2500:
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        assert left() == 2400
+        made = found(await client.call_tool("create_job_and_wait", JOB))
+        assert (made["status"], made["budget_left_cents"]) == ("completed", 2400)
     assert spent(server) == 100
 
 
@@ -427,16 +393,12 @@ def test_progress_grows_until_the_job_ends(tmp_path: Path, monkeypatch: pytest.M
     assert len([message for _, _, message in told if message and "open" in message]) >= 3
 
 
-def test_a_wait_ends_in_time(tmp_path: Path) -> None:
+async def test_a_wait_ends_in_time(tmp_path: Path) -> None:
     """The job continues, and the model is told so."""
-
-    async def main() -> None:
-        with MockServer(workers=False) as idle:
-            async with in_memory(idle, Options(ledger=tmp_path)) as client:
-                late = found(await client.call_tool("create_job_and_wait", {**JOB, "max_wait_seconds": 1}))
-                assert (late["status"], late["timed_out_waiting"]) == ("open", True)
-
-    anyio.run(main)
+    with MockServer(workers=False) as idle:
+        async with in_memory(idle, Options(ledger=tmp_path)) as client:
+            late = found(await client.call_tool("create_job_and_wait", {**JOB, "max_wait_seconds": 1}))
+            assert (late["status"], late["timed_out_waiting"]) == ("open", True)
 
 
 # ── Nonsense ─────────────────────────────────────────────────────────────────────────────────────────────
