@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast, get_args
 from urllib.parse import urlencode, urlsplit
 
@@ -61,9 +60,9 @@ _STRANGER = "KEY_OF_ANOTHER_ORGANIZATION"
 @dataclass(frozen=True)
 class _Made:
     words: str  # what is left if it cannot be removed
-    remove: Callable[[], object]
+    remove: Asked
     cents: int = 0
-    is_kept: bool = False  # until the end
+    is_kept: bool = True  # until the end
 
 
 class Shared(Generic[T]):
@@ -166,6 +165,9 @@ class Run:
         Raises NotTriedError: it would write with a live key that may only read, or hold too much credit.
         """
         self._allow(asked)
+        return self._sent_in_time(asked, held)
+
+    def _sent_in_time(self, asked: Asked, held: float = 0.0) -> Exchange:
         it = self._sent(asked, held)
         pause = it.headers.get("retry-after", "")
         if it.status == 429 and asked.credential is self.key and pause.isdecimal():
@@ -199,7 +201,7 @@ class Run:
         if once and not self._is_cleaning:
             # Until its response is read, also if Ctrl-C comes first: sent again, it tells what was created.
             words = f"{asked.method} {urlsplit(asked.url).path}: its outcome is unknown"
-            self._made[once] = _Made(words, partial(self._sent, asked), is_kept=True)
+            self._made[once] = _Made(words, asked)
         it = self._wire.send(asked, self.patience + held)
         self.note(it)
         self._made.pop(once, None)
@@ -234,9 +236,9 @@ class Run:
             case ("POST", "jobs") if isinstance(id, str):
                 self.made_job(id, _cost(it.asked.body), it.asked.credential)
             case ("POST", "api_keys") | ("POST", "api_keys", _, "rotate") if isinstance(id, str):
-                self._will_remove(id, f"{id}: not revoked", "POST", f"/v1/api_keys/{id}/revoke")
+                self._will_remove(id, "revoked", self.ask("POST", f"/v1/api_keys/{id}/revoke"))
             case ("POST", "webhook_endpoints") if isinstance(id, str):
-                self._will_remove(id, f"{id}: not deleted", "DELETE", f"/v1/webhook_endpoints/{id}")
+                self._will_remove(id, "deleted", self.ask("DELETE", f"/v1/webhook_endpoints/{id}"))
             case ("POST", _, id, "cancel" | "revoke") | ("DELETE", _, id):
                 self._made.pop(id, None)
             case _:
@@ -244,28 +246,29 @@ class Run:
 
     def made_job(self, id: str, cents: int, key: Credential | None = None) -> None:
         """Remember a job that has to be cancelled."""
-        self._will_remove(id, f"{id}: not cancelled", "POST", f"/v1/jobs/{id}/cancel", cents, key)
+        self._will_remove(id, "cancelled", self.ask("POST", f"/v1/jobs/{id}/cancel", key=key), cents)
 
-    def _will_remove(
-        self, id: str, words: str, method: str, path: str, cents: int = 0, key: Credential | None = None
-    ) -> None:
-        def remove() -> None:
-            # A finished job, or one that is not known any more, needs no removing.
-            it = self(method, path, key=key)
-            it.hold(it.ok or it.status in (404, 409), it.excerpt)
+    def _will_remove(self, id: str, done: str, asked: Asked, cents: int = 0) -> None:
+        self._made[id] = _Made(f"{id}: not {done}", asked, cents, is_kept=self.keeping > 0)
 
-        self._made[id] = _Made(words, remove, cents, is_kept=self.keeping > 0)
-
-    def undo(self, words: str, do: Callable[[], object]) -> None:
-        """Do something at the end, however the check ends. `words` name what is left if it fails."""
-        self._made[words] = _Made(words, do, is_kept=True)
+    def undo(self, what: str, asked: Asked) -> None:
+        """Send a request at the end, however the check ends: it restores what is about to change.
+        Raises NotTriedError: the check may not write.
+        """
+        self._allow(asked)
+        self._made[what] = _Made(f"{what}: not restored", asked)
 
     def tidy(self) -> None:
         """Remove what a promise created for itself; what fails is tried again at the end."""
         for id in [id for id, each in self._made.items() if not each.is_kept]:
-            with suppress(DiffersError, NotTriedError):
-                self._made[id].remove()
-                self._made.pop(id, None)
+            with suppress(DiffersError):
+                self._remove(id)
+
+    def _remove(self, id: str) -> None:
+        it = self._sent_in_time(self._made[id].remove)
+        # A finished job, or one that is not known any more, needs no removing; nor does what was refused just now.
+        it.hold(id not in self._made or it.ok or it.status in (404, 409), it.excerpt)
+        self._made.pop(id, None)
 
     def clean(self) -> list[str]:
         """Remove all that was created, the newest first; return what could not be removed, in words."""
@@ -273,13 +276,11 @@ class Run:
         left: dict[str, str] = {}
         # What was created by a request whose outcome was unknown comes up on the way.
         while id := next((each for each in reversed(self._made) if each not in left), None):
-            made = self._made[id]
             try:
-                made.remove()
-                self._made.pop(id, None)
-            except (DiffersError, NotTriedError, OutOfTimeError) as error:
+                self._remove(id)
+            except (DiffersError, OutOfTimeError) as error:
                 came = error.came if isinstance(error, DiffersError) else "no time was left"
-                left[id] = f"{made.words} ({came})"
+                left[id] = f"{self._made[id].words} ({came})"
         return [*left.values()]
 
     # --- what promises need -----------------------------------------------------------------------------
@@ -473,7 +474,10 @@ class Run:
 
     def control(self, method: str, path: str, body: Json) -> Exchange:
         """Call /_control. It takes no key, and has no rate limit."""
-        return self.send(self.ask(method, f"/_control{path}", body, key=NO_KEY, once=None), 30.0)
+        return self.send(self._controlling(method, path, body), 30.0)
+
+    def _controlling(self, method: str, path: str, body: Json) -> Asked:
+        return self.ask(method, f"/_control{path}", body, key=NO_KEY, once=None)
 
     def work(self, job: str, rating: int) -> None:
         """Submit a file and rate it. A simulated worker may have been faster: then there is no slot."""
@@ -513,13 +517,10 @@ class Run:
             before = self("GET", "/_control", key=NO_KEY).object
             names = ("rate_limit", "organization_rate_limit")
             kept = {name: before[name] for name in names if name in before}
-            self.undo("the rate limit: not restored", lambda: self._restore_limits(kept))
+            self.undo("the rate limit", self._controlling("PATCH", "/settings", kept))
+            # Before it, in a new window: the requests of the check would have spent the old one.
+            self.undo("the window of the rate limit", self._controlling("POST", "/advance", {"seconds": 60}))
             self.control("PATCH", "/settings", dict.fromkeys(kept, 1_000_000))
-
-    def _restore_limits(self, kept: Json) -> None:
-        # In a new window: the requests of the check would have spent the old one.
-        self.advance(seconds=60)
-        self.control("PATCH", "/settings", kept)
 
 
 def _created(it: Exchange) -> Json:
