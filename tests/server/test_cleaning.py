@@ -194,6 +194,45 @@ def tagged(content: bytes) -> bytes:
     )
 
 
+def encoded(
+    format: str, video: str, *sounds: str, flags: str = "", heard: bytes = b"\0", **names: str
+) -> bytes:
+    """A recording as an encoder writes it: ten pictures if there is a codec for them, and a second of each sound.
+
+    Args:
+        format: of the container.
+        video: the codec of the pictures, or nothing.
+        sounds: the codec of each sound.
+        flags: of the container.
+        heard: the samples of the sounds, again and again.
+        names: the metadata.
+    """
+    out = io.BytesIO()
+    with av.open(
+        out, "w", format=format, container_options={"movflags": flags} if flags else {}
+    ) as container:
+        container.metadata.update(names)
+        made: list[tuple[Any, list[Any]]] = []
+        if video:
+            stream: Any = container.add_stream(video, rate=10, options={"x265-params": "log-level=none"})
+            stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 5
+            shown = [av.VideoFrame.from_image(picture((64, 48)).rotate(index * 3)) for index in range(10)]
+            made.append((stream, shown))
+        for codec in sounds:
+            stream = container.add_stream(codec, rate=16_000, layout="mono")
+            sound = av.AudioFrame(format=stream.format.name, layout="mono", samples=16_000)
+            for plane in sound.planes:
+                plane.update((heard * plane.buffer_size)[: plane.buffer_size])
+            sound.sample_rate = 16_000
+            made.append((stream, [sound]))
+        for stream, parts in made:
+            for index, part in enumerate(parts):
+                part.pts = index
+                container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+    return out.getvalue()
+
+
 def frames(content: bytes, kind: str) -> list[bytes]:
     """All that a container decodes to."""
     with av.open(io.BytesIO(content)) as container:
@@ -404,16 +443,7 @@ def test_a_file_that_ends_early_is_refused(content_type: str, share: float) -> N
 
 def xing_mp3() -> bytes:
     """An MP3 as encoders write it, with the count of its frames at the start."""
-    out = io.BytesIO()
-    with av.open(out, "w", format="mp3") as container:
-        stream = container.add_stream("libmp3lame", rate=16_000)
-        stream.layout = "mono"
-        frame = av.AudioFrame(format="s16p", layout="mono", samples=16_000)
-        frame.planes[0].update(bytes(range(250)) * 128)
-        frame.sample_rate = 16_000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return out.getvalue()
+    return encoded("mp3", "", "libmp3lame", heard=bytes(range(250)))
 
 
 def test_an_mp3_of_an_encoder() -> None:
@@ -429,52 +459,12 @@ def test_an_mp3_of_an_encoder() -> None:
 
 
 def clip(format: str, *, fragmented: bool = False, extra: bool = False) -> bytes:
-    """A video as an encoder writes it, with sound; in fragments as browsers record it, or with a track of places."""
-    out = io.BytesIO()
+    """A video with sound; in fragments as browsers record it, or with a track of places."""
     flags = "+frag_keyframe+empty_moov" if fragmented else "+disable_chpl"
-    with av.open(out, "w", format=format, container_options={"movflags": flags}) as container:
-        video = container.add_stream("mpeg4", rate=10)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        video.gop_size = 5
-        audio = container.add_stream("pcm_s16le" if extra else "aac", rate=16_000)
-        audio.layout = "mono"
-        for index in range(10):
-            frame = av.VideoFrame.from_image(picture((64, 48)).rotate(index * 3))
-            frame.pts = index
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-        sound = av.AudioFrame(format="s16" if extra else "fltp", layout="mono", samples=16_000)
-        sound.planes[0].update((SECRET * 4_000)[: sound.planes[0].buffer_size] if extra else bytes(64_000))
-        sound.sample_rate, sound.pts = 16_000, 0
-        container.mux(audio.encode(sound))
-        container.mux(audio.encode(None))
-    content = out.getvalue()
-    if extra:
-        head, _, rest = content.partition(b"soun")
-        content = head + b"meta" + rest
-    return content
-
-
-def filmed(video_codec: str, *audio_codecs: str) -> bytes:
-    """A MOV as a phone writes it: pictures, and a sound for each codec."""
-    out = io.BytesIO()
-    with av.open(out, "w", format="mov") as container:
-        video = container.add_stream(video_codec, rate=10, options={"x265-params": "log-level=none"})
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        sounds = [container.add_stream(codec, rate=16_000, layout="mono") for codec in audio_codecs]
-        for index in range(10):
-            frame = av.VideoFrame.from_image(picture((64, 48)).rotate(index * 3))
-            frame.pts = index
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-        for stream in sounds:
-            sound = av.AudioFrame(format=stream.format.name, layout="mono", samples=16_000)
-            for plane in sound.planes:
-                plane.update(bytes(plane.buffer_size))
-            sound.sample_rate, sound.pts = 16_000, 0
-            container.mux(stream.encode(sound))
-            container.mux(stream.encode(None))
-    return out.getvalue()
+    if not extra:
+        return encoded(format, "mpeg4", "aac", flags=flags)
+    head, _, rest = encoded(format, "mpeg4", "pcm_s16le", flags=flags, heard=SECRET).partition(b"soun")
+    return head + b"meta" + rest
 
 
 @pytest.mark.parametrize(
@@ -489,7 +479,7 @@ def filmed(video_codec: str, *audio_codecs: str) -> bytes:
 def test_a_mov_becomes_an_mp4(codecs: list[str], kept_sounds: list[str]) -> None:
     """For a job that takes MP4 and no MOV, the camera's MOV becomes an MP4 in as many bytes: the same pictures and
     sound, and an index as an MP4 has it. A second sound that no MP4 contains is left out."""
-    given = filmed(*codecs)
+    given = encoded("mov", *codecs)
     assert given[8:12] == b"qt  "
     kept, found = cleaned(given, ["video/mp4"])
     assert (found.content_type, len(kept), sniff(kept)) == ("video/mp4", len(given), "video/mp4")
@@ -522,7 +512,7 @@ def test_a_mov_becomes_an_mp4(codecs: list[str], kept_sounds: list[str]) -> None
 )
 def test_a_mov_that_cannot_become_an_mp4(sound: str, old: bytes, new: bytes) -> None:
     """Where the job takes no MOV, it is refused in words."""
-    given = filmed("libx264", sound)
+    given = encoded("mov", "libx264", sound)
     assert old in given
     with pytest.raises(MediaError, match="cannot become an MP4"):
         cleaned(given.replace(old, new, 1) if old else given, ["video/mp4"])
@@ -569,33 +559,16 @@ def test_a_recording_of_a_browser() -> None:
 )
 def test_metadata_of_an_encoder(format: str, keys: bool) -> None:
     """Places and names that an encoder writes, as atoms, keys, ID3, or RIFF, are in no cleaned file."""
-    out = io.BytesIO()
-    options = {"movflags": "+use_metadata_tags"} if keys else {}
-    with av.open(out, "w", format=format, container_options=options) as container:
-        place = "+48.8584+002.2945/"
-        names = ("location", "com.apple.quicktime.location.ISO6709") if keys else ("location",)
-        container.metadata.update(dict.fromkeys(names, place))
-        container.metadata.update(
-            {"artist": SECRET.decode(), "comment": SECRET.decode(), "title": SECRET.decode()}
-        )
-        codec = {"mp3": "libmp3lame", "wav": "pcm_s16le"}.get(format, "aac")
-        stream = container.add_stream(codec, rate=16_000)
-        stream.layout = "mono"
-        sound = av.AudioFrame(
-            format={"mp3": "s16p", "wav": "s16"}.get(format, "fltp"), layout="mono", samples=16_000
-        )
-        sound.planes[0].update(bytes(sound.planes[0].buffer_size))
-        sound.sample_rate, sound.pts = 16_000, 0
-        if format in ("mp4", "mov"):
-            video = container.add_stream("mpeg4", rate=10)
-            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-            frame = av.VideoFrame.from_image(picture((64, 48)))
-            frame.pts = 0
-            container.mux(video.encode(frame))
-            container.mux(video.encode(None))
-        container.mux(stream.encode(sound))
-        container.mux(stream.encode(None))
-    given = out.getvalue()
+    places = ("location", "com.apple.quicktime.location.ISO6709") if keys else ("location",)
+    names = dict.fromkeys(("artist", "comment", "title"), SECRET.decode())
+    given = encoded(
+        format,
+        "mpeg4" if format in ("mp4", "mov") else "",
+        {"mp3": "libmp3lame", "wav": "pcm_s16le"}.get(format, "aac"),
+        flags="+use_metadata_tags" if keys else "",
+        **names,
+        **dict.fromkeys(places, "+48.8584+002.2945/"),
+    )
     assert SECRET in given
     kept, _ = cleaned(given)
     assert SECRET not in kept
@@ -667,22 +640,11 @@ def test_an_index_is_bounded(bound: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_fragments_of_equal_samples() -> None:
     """Seconds are counted also where a fragment says once how long each of its samples lasts."""
-    for flags in (
-        "+frag_keyframe+empty_moov",
-        "+frag_keyframe+empty_moov+omit_tfhd_offset+default_base_moof",
-    ):
-        out = io.BytesIO()
-        with av.open(out, "w", format="mp4", container_options={"movflags": flags}) as container:
-            stream = container.add_stream("pcm_s16le", rate=8000)
-            stream.layout = "mono"
-            frame = av.AudioFrame(format="s16", layout="mono", samples=16_000)
-            frame.planes[0].update(bytes(32_000))
-            frame.sample_rate, frame.pts = 8000, 0
-            container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        kept, found = cleaned(out.getvalue())
-        assert found.duration == pytest.approx(2.0, abs=0.01)
-        assert frames(kept, "audio") == frames(out.getvalue(), "audio")
+    for flags in ("", "+omit_tfhd_offset+default_base_moof"):
+        given = encoded("mp4", "", "pcm_s16le", flags=f"+frag_keyframe+empty_moov{flags}")
+        kept, found = cleaned(given)
+        assert found.duration == pytest.approx(1.0, abs=0.01)
+        assert frames(kept, "audio") == frames(given, "audio")
 
 
 def test_a_turned_video_is_as_wide_as_it_is_seen() -> None:

@@ -10,14 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from firsthandapi.server.media.sniffing import NAMES
 from firsthandapi.testing import MockServer
 
 from .conftest import Caller, Reply, send
-
-FORMATS = [
-    *("image/jpeg", "image/png", "image/webp", "image/gif"),
-    *("audio/mpeg", "audio/wav", "audio/mp4", "video/mp4", "video/quicktime"),
-]
 
 
 def download(server: MockServer, url: str, method: str = "GET", **headers: str) -> Reply:
@@ -44,7 +40,7 @@ def file(hand: MockServer, by_hand: Caller) -> Any:
     return by_hand.files(job)[0]
 
 
-@pytest.mark.parametrize("content_type", FORMATS)
+@pytest.mark.parametrize("content_type", NAMES)
 def test_every_format(server: MockServer, api: Caller, content_type: str) -> None:
     """A file's size, hash and annotations are those of its bytes and its kind."""
     job = api.create_job(accepted_formats=[content_type])["id"]
@@ -112,19 +108,6 @@ def test_given_annotations(hand: MockServer, by_hand: Caller) -> None:
     hand.submit(job, annotations=None)
     hand.clock.advance(seconds=15)
     assert [file["annotations"] for file in by_hand.files(job)] == [None, {"type": "smell"}]
-
-
-def test_min_score(hand: MockServer, by_hand: Caller) -> None:
-    """The file list leaves out what has fewer stars than min_score, by default three."""
-    job = by_hand.create_job(files_needed=3, min_star_rating=1)["id"]
-    for rating in (1, 3, 5):
-        hand.submit(job, rating=rating)
-    hand.clock.advance(seconds=15)
-    counts = [
-        len(by_hand("GET", f"/v1/jobs/{job}/files{query}").json["data"])
-        for query in ("", "?min_score=1", "?min_score=5")
-    ]
-    assert counts == [2, 3, 1]
 
 
 def test_url_tampered_with(hand: MockServer, file: Any) -> None:
@@ -201,12 +184,3 @@ def test_keep_alive(hand: MockServer, file: Any) -> None:
             assert response.status == 200
             response.read()
             assert connection.sock is not None
-
-
-def test_large_file(hand: MockServer, by_hand: Caller) -> None:
-    """A large file arrives whole."""
-    content = b"0123456789abcdef" * 300_000
-    job = by_hand.create_job()["id"]
-    hand.submit(job, content=content)
-    hand.clock.advance(seconds=15)
-    assert download(hand, by_hand.files(job)[0]["download_url"]).body == content

@@ -76,6 +76,11 @@ def test_same_seed_same_files() -> None:
 def test_slots(hand: MockServer, by_hand: Caller) -> None:
     """open, filled when all slots are taken, open when one is rejected, in_progress after the first approval."""
     job = by_hand.create_job()["id"]
+    for _ in range(2):
+        hand.submit(job, rating=1)
+    assert by_hand.job(job)["status"] == "filled"
+    hand.clock.advance(seconds=15)
+    assert by_hand.job(job)["status"] == "open"
     first = hand.submit(job, rating=1)
     assert by_hand.job(job)["status"] == "open"
     hand.submit(job, rating=4)
@@ -91,15 +96,6 @@ def test_slots(hand: MockServer, by_hand: Caller) -> None:
     assert by_hand.job(job)["status"] == "completed"
     with pytest.raises(ValueError, match="completed"):
         hand.submit(job)
-
-
-def test_rejection_reopens(hand: MockServer, by_hand: Caller) -> None:
-    """A filled job is open again when one submission is rejected."""
-    job = by_hand.create_job(files_needed=1)["id"]
-    hand.submit(job, rating=1)
-    assert by_hand.job(job)["status"] == "filled"
-    hand.clock.advance(seconds=15)
-    assert by_hand.job(job)["status"] == "open"
 
 
 def test_two_star_retry(hand: MockServer, by_hand: Caller) -> None:
@@ -350,23 +346,6 @@ def test_field_bounds(api: Caller, field: str, good: list[Any], bad: list[Any]) 
         assert reply.error["details"][0]["field"].split(".")[0] == field
 
 
-def test_insufficient_credits(server: MockServer) -> None:
-    """A 402 tells the balance, the cost, the gap and where to buy; after a top-up the same key works."""
-    api = Caller(server, server.create_organization(cents=100).api_key)
-    reply = api("POST", "/v1/jobs", {**JOB, "files_needed": 20}, Idempotency_Key="again")
-    error = reply.error
-    assert (reply.status, error["type"]) == (402, "insufficient_credits")
-    assert (error["current_balance_cents"], error["required_cents"], error["shortfall_cents"]) == (
-        100,
-        1000,
-        900,
-    )
-    assert error["purchase_url"].startswith(server.url)
-    api("GET", api("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"])
-    reply = api("POST", "/v1/jobs", {**JOB, "files_needed": 20}, Idempotency_Key="again")
-    assert reply.status == 201
-
-
 def test_free_tier(server: MockServer) -> None:
     """A signed-up organization has 250 cents and one open job at a time, until it buys credit."""
     reply = Caller(server, None)("POST", "/v1/auth/signup", {"name": "Ada", "email": "ada@example.com"})
@@ -383,36 +362,27 @@ def test_free_tier(server: MockServer) -> None:
 
 
 def test_submission_lists(server: MockServer, api: Caller) -> None:
-    """Lists filter submissions by job, status, stars, and date, by default 30 days back; the summary has no default."""
+    """Without dates, the list goes back 30 days, and the summary over all time; both ends of a range count."""
     job = api.create_job(files_needed=10)["id"]
-    other = api.create_job(files_needed=1)["id"]
     server.clock.advance(hours=1)
 
     def found(query: str) -> list[dict[str, Any]]:
         return api("GET", f"/v1/submissions?limit=100&{query}").json["data"]
 
-    everything = found("")
-    assert {item["job_id"] for item in everything} == {job, other}
-    assert {item["job_id"] for item in found(f"job_id={other}")} == {other}
-    assert all(item["ai_star_rating"] >= 4 for item in found("min_score=4"))
-    assert all(item["status"] == "approved" for item in found("status=approved"))
-    middle = everything[5]["submitted_at"]
+    everything, middle = found(""), found("")[5]["submitted_at"]
     assert len(found(f"end_date={middle}")) + len(found(f"start_date={middle}")) == len(everything) + 1
     summary = api("GET", f"/v1/submissions/summary?job_id={job}").json
-    assert summary["by_status"]["approved"] == 10
-    assert summary["total"] == len(found(f"job_id={job}"))
+    assert (summary["by_status"]["approved"], summary["total"]) == (10, len(everything))
+    assert found("status=pending_score") == []
     assert 3 <= summary["average_star_rating"] <= 5
     assert 0 < summary["approval_rate"] <= 1
     server.clock.advance(days=31)
-    assert found("") == []
-    assert api("GET", f"/v1/submissions/summary?job_id={job}").json == summary
-    assert api("GET", "/v1/submissions/summary").json["total"] == len(everything)
+    assert (found(""), len(found("start_date=2020-01-01"))) == ([], len(everything))
+    assert api("GET", "/v1/submissions/summary").json == summary
     assert api("GET", f"/v1/submissions/summary?end_date={middle}").json["total"] == len(everything) - 5
     now = datetime.fromtimestamp(server.clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert api("GET", f"/v1/submissions/summary?start_date={now}").json["approval_rate"] is None
-    assert len(found("start_date=2020-01-01")) == len(everything)
     assert api("GET", "/v1/submissions?job_id=job_nobody").status == 404
-    assert api("GET", f"/v1/jobs/{job}/submissions?status=rejected").status == 200
 
 
 def test_long_poll_wakes(hand: MockServer, by_hand: Caller) -> None:
@@ -443,24 +413,17 @@ def test_long_poll_wakes(hand: MockServer, by_hand: Caller) -> None:
 @pytest.mark.parametrize(
     ("prefer", "applied"),
     [
-        ("wait=1", "wait=1"),
         ("respond-async, Wait = 1 ; x=y", "wait=1"),
         ('wait="0"', "wait=0"),
-        ("wait=soon", None),
         ("wait=-1", None),
         ("await=5", None),
         ("", None),
     ],
 )
 def test_prefer(by_hand: Caller, prefer: str, applied: str | None) -> None:
-    """After N real seconds the unchanged job comes; a malformed preference is ignored."""
-    job = by_hand.create_job()["id"]
-    start = time.monotonic()
-    reply = by_hand("GET", f"/v1/jobs/{job}", Prefer=prefer)
-    took = time.monotonic() - start
-    assert reply.json["status"] == "open"
-    assert reply.headers.get("preference-applied") == applied
-    assert took >= 0.99 if applied == "wait=1" else took < 4
+    """The wait is found among other preferences; what is none is ignored."""
+    reply = by_hand("GET", f"/v1/jobs/{by_hand.create_job()['id']}", Prefer=prefer)
+    assert (reply.json["status"], reply.headers.get("preference-applied")) == ("open", applied)
 
 
 @pytest.mark.slow
@@ -468,10 +431,8 @@ def test_ten_thousand_files(server: MockServer) -> None:
     """A job of the largest size completes, and its pages hold every file once."""
     api = Caller(server, server.test_api_key)
     job = api.create_job(files_needed=10_000)["id"]
-    start = time.monotonic()
     server.clock.advance(hours=1)
     assert api.job(job)["files_approved"] == 10_000
-    assert time.monotonic() - start < 10
     seen: set[str] = set()
     query = "?limit=100"
     while query:

@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.rules.jobs import Jobs
+from firsthandapi.server.rules.jobs import Jobs, Workforce
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.state.model import Details, Facts, File, Job, Submission
 from firsthandapi.server.state.state import State
@@ -115,7 +115,7 @@ def _subject(job: Job, seed: str, rating: int) -> str | None:
     return chance.choice(asked)
 
 
-class SimulatedWorkers:
+class SimulatedWorkers(Workforce):
     """A workforce: the first worker comes 15 seconds after a job was posted, and others as slots are free."""
 
     def __init__(self, state: State, jobs: Jobs) -> None:

@@ -117,8 +117,6 @@ def picture(state: State, alive: list[Any] | None = None) -> dict[str, Any]:
                     row[name] = value(getattr(item, name))
                 for name in table.lists:
                     row[name] = [value(each) for each in getattr(item, name)]
-                if isinstance(item, model.Job):
-                    row["workers"] = [*item.workers]
                 if isinstance(item, model.Organization):
                     row["accounts"] = {name: value(each) for name, each in item.accounts.items()}
                 if isinstance(item, model.Account):

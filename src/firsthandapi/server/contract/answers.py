@@ -275,7 +275,7 @@ class NewWebhookEndpoint(WebhookEndpoint):
 
 class Event(Answer):
     object: Literal["event"]
-    id: EventId
+    id: Annotated[EventId, Field(description="The deduplication key.")]
     type: Annotated[str, Field(min_length=1, description="One of `EventType`, or a type that came later.")]
     api_version: str
     created_at: Moment

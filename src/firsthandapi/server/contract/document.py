@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from functools import cache, partial
+from types import GenericAlias
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
-from . import answers, bodies, words
+from . import answers, bodies
 from .operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 
 Json = dict[str, Any]
 
 CONTROL = "control"
+_SCHEMA = "#/components/schemas/{model}"
 _TAGS = {
     "jobs": "Post jobs and follow them.",
     "files": "The approved files of jobs.",
@@ -105,51 +108,79 @@ def document(base_url: str, control: Iterable[Described] = ()) -> Json:
 
 
 def _control(described: Described) -> Json:
-    good: Json = {"description": "Done."}
-    if described.answer is not None:
-        good["content"] = {"application/json": {"schema": _ref(described.answer)}}
     statuses = [400] + [409] * described.path.endswith("check_books")
-    error = {"content": {"application/json": {"schema": _ref(answers.Error)}}}
-    refused = {str(status): {"description": _MEANINGS[status], **error} for status in statuses}
-    made: Json = {
-        "operationId": described.name,
-        "summary": described.summary,
-        "tags": [CONTROL],
-        "security": [],
-        "responses": {str(described.status): good, **refused},
+    return {**_described(described, CONTROL, statuses, lambda _status: {}), "security": []}
+
+
+def _described(
+    operation: Operation | Described, tag: str, statuses: Iterable[int], headers: Callable[[int], Json]
+) -> Json:
+    """What every operation has; `headers` gives those of a response."""
+    good: Json = {"description": "Done.", **headers(operation.status)}
+    answer = _answer(operation)
+    if answer is not None:
+        good["content"] = _content(_ref(answer))
+    refused: Json = {
+        str(status): {
+            "description": _MEANINGS[status],
+            **headers(status),
+            "content": _content(_ref(answers.InsufficientCreditsError if status == 402 else answers.Error)),
+        }
+        for status in sorted(statuses)
     }
-    if described.body is not None:
-        content = {"application/json": {"schema": _ref(described.body)}}
-        made["requestBody"] = {"required": _needs_body(described.body), "content": content}
+    made: Json = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [tag],
+        "responses": {str(operation.status): good, **refused},
+    }
+    body = operation.body
+    if body is not None:
+        # A request without a body counts as an empty one.
+        needs_body = any(field.is_required() for field in body.model_fields.values())
+        made["requestBody"] = {"required": needs_body, "content": _content(_ref(body))}
     return made
 
 
-def _needs_body(model: type[BaseModel] | None) -> bool:
-    """Whether a request without a body, which counts as an empty one, lacks something."""
-    return model is not None and any(field.is_required() for field in model.model_fields.values())
+class _Page(answers.Answer):
+    object: Literal["list"]
+    data: list[Any]
+    has_more: bool
+    next_cursor: Annotated[str | None, Field(description="`cursor` of the next page.")]
+
+
+@cache
+def _page(kind: type[answers.Answer]) -> type[answers.Answer]:
+    fields: Any = {"data": GenericAlias(list, kind)}
+    return create_model(f"{kind.__name__}List", __base__=_Page, **fields)
+
+
+@cache
+def _event(name: str) -> type[answers.Answer]:
+    made = "".join(word.capitalize() for word in name.replace(".", "_").split("_"))
+    kind = Annotated[str, Field(json_schema_extra={"const": name})]
+    fields: Any = {"type": kind, "data": answers.EVENT_DATA[name]}
+    return create_model(f"{made}Event", __base__=answers.Event, **fields)
+
+
+def _answer(operation: Operation | Described) -> type[answers.Answer] | None:
+    """The model of a response: of a list, that of a page."""
+    is_list = isinstance(operation, Operation) and operation.is_list
+    return _page(operation.answer) if is_list and operation.answer is not None else operation.answer
 
 
 def _schemas(control: Iterable[Described]) -> Json:
-    models: list[Any] = [
-        (answers.Error, "serialization"),
-        (answers.InsufficientCreditsError, "serialization"),
-    ]
-    models += [(data, "serialization") for data in answers.EVENT_DATA.values()]
+    shown: list[type[BaseModel] | None] = [answers.Error, answers.InsufficientCreditsError]
+    shown += [_event(name) for name in answers.EVENT_DATA]
+    models: list[Any] = []
     described: list[Operation | Described] = [*OPERATIONS, *control]
     for operation in described:
-        if operation.body is not None:
-            models.append((operation.body, "validation"))
-        if operation.answer is not None:
-            models.append((operation.answer, "serialization"))
-    _, definitions = models_json_schema([*dict.fromkeys(models)], ref_template="#/components/schemas/{model}")
-    made: Json = {name: _plain(schema) for name, schema in definitions["$defs"].items()}
-    for operation in OPERATIONS:
-        if operation.answer is not None and operation.is_list:
-            made[f"{operation.answer.__name__}List"] = _list_of(operation.answer)
-    for event, data in answers.EVENT_DATA.items():
-        made[_event_name(event)] = _envelope(event, data)
-    made["EventType"] = {"type": "string", "enum": [*get_args(words.EventType.__value__)]}
-    return dict(sorted(made.items()))
+        models.append((operation.body, "validation"))
+        shown.append(_answer(operation))
+    models += [(model, "serialization") for model in shown]
+    known = dict.fromkeys(each for each in models if each[0] is not None)
+    _, definitions = models_json_schema([*known], ref_template=_SCHEMA)
+    return {name: _plain(schema) for name, schema in sorted(definitions["$defs"].items())}
 
 
 def _plain(schema: Any) -> Any:
@@ -174,42 +205,9 @@ def _plain(schema: Any) -> Any:
     return kept
 
 
-def _list_of(model: type[Any]) -> Json:
-    return {
-        "type": "object",
-        "required": ["object", "data", "has_more", "next_cursor"],
-        "properties": {
-            "object": {"type": "string", "const": "list"},
-            "data": {"type": "array", "items": _ref(model)},
-            "has_more": {"type": "boolean"},
-            "next_cursor": {"type": ["string", "null"], "description": "`cursor` of the next page."},
-        },
-    }
-
-
-def _event_name(event: str) -> str:
-    return "".join(word.capitalize() for word in event.replace(".", "_").split("_")) + "Event"
-
-
-def _envelope(event: str, data: type[Any]) -> Json:
-    return {
-        "type": "object",
-        "required": ["id", "object", "type", "api_version", "created_at", "data"],
-        "properties": {
-            "id": {"type": "string", "description": "The deduplication key."},
-            "object": {"type": "string", "const": "event"},
-            "type": {"type": "string", "const": event},
-            "api_version": {"type": "string"},
-            "created_at": {"type": "string", "format": "date-time"},
-            "data": _ref(data),
-        },
-    }
-
-
 def _webhook(event: str) -> Json:
     signature = "HMAC-SHA256 of the raw body under the endpoint's secret, in hex: alone, or as `t=…,v1=…`."
     names = {"X-FirstHandAPI-Signature": signature, "X-FirstHand-Event-Id": "The `id` of the event."}
-    ref = {"$ref": f"#/components/schemas/{_event_name(event)}"}
     return {
         "post": {
             "operationId": f"on_{event.replace('.', '_')}",
@@ -217,89 +215,16 @@ def _webhook(event: str) -> Json:
             "tags": ["webhooks"],
             "security": [],
             "parameters": [
-                {
-                    "name": name,
-                    "in": "header",
-                    "required": True,
-                    "description": text,
-                    "schema": {"type": "string"},
-                }
+                _parameter(name, "header", {"type": "string"}, text, required=True)
                 for name, text in names.items()
             ],
-            "requestBody": {"required": True, "content": {"application/json": {"schema": ref}}},
+            "requestBody": {"required": True, "content": _content(_ref(_event(event)))},
             "responses": {"200": {"description": "Any 2xx within 10 seconds; otherwise it comes again."}},
         }
     }
 
 
 def _operation(operation: Operation) -> Json:
-    made: Json = {
-        "operationId": operation.name,
-        "summary": operation.summary,
-        "tags": [operation.tag],
-        "parameters": _parameters(operation),
-        "responses": _responses(operation),
-    }
-    if operation.scope == NO_KEY:
-        made["security"] = []
-    elif operation.scope != ANY_SCOPE:
-        made["description"] = f"Needs the scope `{operation.scope}`."
-    if operation.method in ("POST", "PATCH"):
-        schema = _ref(operation.body) if operation.body else {"type": "object", "additionalProperties": False}
-        made["requestBody"] = {
-            "required": _needs_body(operation.body),
-            "content": {"application/json": {"schema": schema}},
-        }
-    return made
-
-
-def _parameters(operation: Operation) -> list[Json]:
-    made: list[Json] = []
-    if "{id}" in operation.path:
-        made.append(
-            {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        )
-    schema = operation.query.model_json_schema(ref_template="#/components/schemas/{model}")
-    for name, found in schema.get("properties", {}).items():
-        # A query cannot contain null: leaving it out is the same.
-        options = [option for option in found.get("anyOf", []) if option != {"type": "null"}]
-        parameter = {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "schema": _plain((options or [found])[0]),
-        }
-        if found.get("default") is not None:
-            parameter["description"] = f"Default: {found['default']}."
-        made.append(parameter)
-    if operation.method == "POST":
-        made.append(
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": operation.needs_idempotency_key,
-                "description": "Any unique string. The same key and body get the same response for 24 hours.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            }
-        )
-    if operation.waits:
-        made.append(
-            {
-                "name": "Prefer",
-                "in": "header",
-                "required": False,
-                "description": "`wait=N` holds the request up to N seconds (at most 60) for a new status.",
-                "schema": {"type": "string"},
-            }
-        )
-    return made
-
-
-def _responses(operation: Operation) -> Json:
-    good: Json = {"description": "Done.", "headers": _response_headers(operation, operation.status)}
-    if operation.answer is not None:
-        name = operation.answer.__name__ + ("List" if operation.is_list else "")
-        good["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
     statuses = {400, 410, *operation.errors}
     if operation.scope != NO_KEY:
         statuses |= {401, 403, 429}
@@ -307,19 +232,44 @@ def _responses(operation: Operation) -> Json:
         statuses.add(404)
     if operation.method == "POST":
         statuses.add(409)
-    refused = {
-        str(status): {
-            "description": _MEANINGS[status],
-            "headers": _response_headers(operation, status),
-            "content": {
-                "application/json": {
-                    "schema": _ref(answers.InsufficientCreditsError if status == 402 else answers.Error)
-                }
-            },
-        }
-        for status in sorted(statuses)
-    }
-    return {str(operation.status): good, **refused}
+    made = _described(operation, operation.tag, statuses, partial(_response_headers, operation))
+    made["parameters"] = _parameters(operation)
+    if operation.scope == NO_KEY:
+        made["security"] = []
+    elif operation.scope != ANY_SCOPE:
+        made["description"] = f"Needs the scope `{operation.scope}`."
+    if operation.method == "POST" and operation.body is None:
+        empty = {"type": "object", "additionalProperties": False}
+        made["requestBody"] = {"required": False, "content": _content(empty)}
+    return made
+
+
+def _parameters(operation: Operation) -> list[Json]:
+    made: list[Json] = []
+    if "{id}" in operation.path:
+        made.append(_parameter("id", "path", {"type": "string", "minLength": 1}, required=True))
+    schema = operation.query.model_json_schema(ref_template=_SCHEMA)
+    for name, found in schema.get("properties", {}).items():
+        # A query cannot contain null: leaving it out is the same.
+        options = [option for option in found.get("anyOf", []) if option != {"type": "null"}]
+        default = None if found.get("default") is None else f"Default: {found['default']}."
+        made.append(_parameter(name, "query", _plain((options or [found])[0]), default))
+    if operation.method == "POST":
+        key = {"type": "string", "minLength": 1, "maxLength": 255}
+        text = "Any unique string. The same key and body get the same response for 24 hours."
+        needs_key = operation.needs_idempotency_key
+        made.append(_parameter("Idempotency-Key", "header", key, text, required=needs_key))
+    if operation.waits:
+        text = "`wait=N` holds the request up to N seconds (at most 60) for a new status."
+        made.append(_parameter("Prefer", "header", {"type": "string"}, text))
+    return made
+
+
+def _parameter(
+    name: str, place: str, schema: Json, text: str | None = None, *, required: bool = False
+) -> Json:
+    described = {} if text is None else {"description": text}
+    return {"name": name, "in": place, "required": required, **described, "schema": schema}
 
 
 def _response_headers(operation: Operation, status: int) -> Json:
@@ -334,7 +284,7 @@ def _response_headers(operation: Operation, status: int) -> Json:
         names.append("preference-applied")
     if status < 300 or status == 410:
         names += _DEPRECATED
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
 
 
 def _header(name: str) -> Json:
@@ -342,5 +292,9 @@ def _header(name: str) -> Json:
     return {"description": text, "required": name == "x-request-id", "schema": {"type": type_}}
 
 
-def _ref(model: type[Any]) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+def _ref(model: type[BaseModel]) -> Json:
+    return {"$ref": _SCHEMA.format(model=model.__name__)}
+
+
+def _content(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}

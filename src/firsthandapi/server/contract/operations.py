@@ -9,16 +9,12 @@ from . import answers, bodies
 ANY_SCOPE = "any"
 NO_KEY = "none"
 
+# Of the parts of paths that have not the name of their group.
 _TAGS = {
     "auth": "account",
     "me": "account",
-    "jobs": "jobs",
-    "files": "files",
-    "submissions": "submissions",
-    "api_keys": "api_keys",
     "webhook_endpoints": "webhooks",
     "webhook_events": "webhooks",
-    "billing": "billing",
     "organization": "account",
     "audit-events": "account",
 }
@@ -55,7 +51,8 @@ class Operation:
     @property
     def tag(self) -> str:
         """The group of the operation in the document."""
-        return _TAGS[self.path.split("/")[2]]
+        part = self.path.split("/")[2]
+        return _TAGS.get(part, part)
 
 
 # fmt: off

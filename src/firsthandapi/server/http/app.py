@@ -108,7 +108,8 @@ class App:
             key = None if operation.scope == NO_KEY else self._authenticate(request, headers)
         if key is not None:
             self._limit(key, headers, now)
-            self._authorize(operation, key)
+            if operation.scope not in (ANY_SCOPE, *key.scopes):
+                raise ApiError(403, "authorization_error", f"This API key lacks the scope {operation.scope}.")
         idempotency_key = self._idempotency_key(operation, request)
         query = validate(operation.query, read_query(request))
         body, parsed = None, None
@@ -236,10 +237,6 @@ class App:
         elif key and len(key) > MAX_KEY:
             raise invalid("Idempotency-Key", f"must be at most {MAX_KEY} characters")
         return key or None
-
-    def _authorize(self, operation: Operation, key: Key) -> None:
-        if operation.scope != ANY_SCOPE and operation.scope not in key.scopes:
-            raise ApiError(403, "authorization_error", f"This API key lacks the scope {operation.scope}.")
 
     async def _hold(self, call: Call, request: Request, headers: dict[str, str]) -> None:
         """Return when the job's status changes, the wait ends, or the client disconnects."""

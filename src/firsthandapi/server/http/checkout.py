@@ -21,7 +21,6 @@ class Checkout:
         self.world = world
 
     def routes(self) -> Iterable[Route]:
-        """The routes of the pages."""
         yield Route("/checkout/{id}", self._checkout, methods=["GET"])
         yield Route("/purchase/{id}", self._purchase_page, methods=["GET"])
         yield Route("/purchase/{id}/{cents}", self._purchase, methods=["POST"])

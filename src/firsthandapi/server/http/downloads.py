@@ -28,7 +28,6 @@ def xml_error(status: int, code: str, message: str, headers: dict[str, str] | No
 
 
 def expired() -> Response:
-    """The response to an expired URL."""
     return xml_error(403, "AccessDenied", "Request has expired")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from firsthandapi.server.contract import bodies
 from firsthandapi.server.contract.errors import ApiError, invalid, not_found
 from firsthandapi.server.contract.text import iso, new_secret, parse_iso
 from firsthandapi.server.rules import show
@@ -28,6 +29,7 @@ from .pagination import page
 from .signing import Signer
 
 _MONTH = 30 * 86400
+_PAGE = bodies.PageQuery.model_fields
 
 Json = dict[str, Any]
 Owned = TypeVar("Owned", Key, Endpoint)
@@ -48,7 +50,6 @@ class Call:
 
     @property
     def key(self) -> Key:
-        """The caller's API key."""
         if self.caller is None:
             raise RuntimeError("this endpoint does not use an API key")
         return self.caller
@@ -78,10 +79,19 @@ class Call:
         raise not_found(what)
 
     def page(
-        self, name: str, items: Growing[Any], shown: Callable[[Any], Json], keep: Callable[[Any], bool]
+        self,
+        name: str,
+        items: Growing[Any],
+        shown: Callable[[Any], Json],
+        keep: Callable[[Any], bool] | None = None,
     ) -> Json:
-        """The requested page of a list."""
-        return page(name, items, self.query.limit, self.query.cursor, shown, keep)
+        """The requested page of a list; by default of what has the attributes that the query asks for."""
+        asked = [(each, value) for each, value in self.query if value is not None and each not in _PAGE]
+
+        def fits(item: Any) -> bool:
+            return all(getattr(item, each) == value for each, value in asked)
+
+        return page(name, items, self.query.limit, self.query.cursor, shown, keep or fits)
 
 
 def signup(call: Call) -> Json:
@@ -173,7 +183,6 @@ def list_job_submissions(call: Call) -> Json:
         f"submissions {job.id}",
         job.submissions,
         lambda submission: _shown_submission(call, submission),
-        lambda submission: call.query.status in (None, submission.status),
     )
 
 
@@ -322,12 +331,7 @@ def rotate_webhook_secret(call: Call) -> Json:
 
 
 def list_events(call: Call) -> Json:
-    return call.page(
-        "webhook_events",
-        call.account.events,
-        show.event,
-        lambda event: call.query.type in (None, event.type),
-    )
+    return call.page("webhook_events", call.account.events, show.event)
 
 
 def replay_event(call: Call) -> Json:
@@ -343,12 +347,7 @@ def get_credits(call: Call) -> Json:
 
 
 def list_transactions(call: Call) -> Json:
-    return call.page(
-        "transactions",
-        call.account.book.transactions,
-        show.transaction,
-        lambda transaction: call.query.type in (None, transaction.type),
-    )
+    return call.page("transactions", call.account.book.transactions, show.transaction)
 
 
 def purchase(call: Call) -> Json:
@@ -369,13 +368,7 @@ def update_settings(call: Call) -> Json:
 
 
 def list_audit_events(call: Call) -> Json:
-    query = call.query
-    return call.page(
-        "audit_events",
-        call.account.audit,
-        show.audit_event,
-        lambda event: query.job_id in (None, event.job_id) and query.event_type in (None, event.event_type),
-    )
+    return call.page("audit_events", call.account.audit, show.audit_event)
 
 
 def _time(text: str | None, default: float) -> float:

@@ -58,9 +58,7 @@ def the_internet(host: str, port: int) -> list[str]:
     """The addresses of a host if all of them are public.
     Raises OutOfReachError: an address is not public, or the host has none.
     """
-    addresses = _addresses(host, port)
-    if not addresses:
-        raise OutOfReachError("not sent: the host name has no address")
+    addresses = anywhere(host, port)
     if all(_is_public(each) for each in addresses):
         return addresses
     raise OutOfReachError(

@@ -147,18 +147,15 @@ class RequestLog:
             self._on_request(request)
 
     def numbered(self) -> list[tuple[int, ReceivedRequest]]:
-        """The kept requests with their numbers."""
         with self._lock:
             return [*self._kept.items()]
 
     def latest(self) -> ReceivedRequests:
-        """The kept requests."""
         with self._lock:
             dropped = self._count - self._cleared - len(self._kept)
             return ReceivedRequests(self._kept.values(), dropped)
 
     def clear(self) -> None:
-        """Forget all requests."""
         with self._lock:
             self._kept.clear()
             self.changes += 1
@@ -167,7 +164,6 @@ class RequestLog:
 
 
 def _received(scope: Scope, body: bytes) -> ReceivedRequest:
-    """A new request with its whole body."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

@@ -63,7 +63,6 @@ class _Protocol(H11Protocol):
                 each.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the time limit."""
         super().connection_lost(exc)
         self._stop_head_timer()
 

@@ -4,8 +4,8 @@ Nothing a worker sends is kept as it came. `clean` writes a new file that contai
 place, no name, no comment, and nothing behind the end of the picture.
 """
 
-from .cleaning import Cleaned, clean
-from .parts import MediaError
+from .cleaning import clean
+from .parts import Cleaned, MediaError
 from .sniffing import LIMITS, LargeError, check_accepted, check_said, name_of, sniff, types_of
 from .upright import is_like
 

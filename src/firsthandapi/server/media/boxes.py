@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import BinaryIO
 
-from .parts import CHUNK, Facts, MediaError, Target, copy, damaged, number, read_exactly, take
+from .parts import CHUNK, Cleaned, MediaError, Target, copy, damaged, number, read_exactly, take
 
 _MOST_BOXES = 100_000
 _MOST_INDEX = 32 << 20
@@ -55,8 +55,6 @@ class Box:
 
 @dataclass(slots=True)
 class _Track:
-    """The facts of a track."""
-
     number: int = 0
     handler: bytes = b""
     size: tuple[int, int] = (0, 0)
@@ -73,10 +71,8 @@ class _Track:
         return self.handler in (_SEEN, _HEARD)
 
 
-def clean_boxes(
-    source: BinaryIO, size: int, target: Target, *, as_mp4: Rewriting | None = None
-) -> tuple[str, Facts]:
-    """Write the parts of a container that may be kept. Returns `video` or `audio`, and its facts.
+def clean_boxes(source: BinaryIO, size: int, target: Target, *, as_mp4: Rewriting | None = None) -> Cleaned:
+    """Write the parts of a container that may be kept.
 
     Args:
         source: the container.
@@ -191,7 +187,6 @@ class _Movie:
             raise damaged()
 
     def content(self) -> bytes:
-        """The cleaned index."""
         return bytes(self._data)
 
     def _walk(self, data: bytearray, box: Box, track: _Track | None) -> None:
@@ -269,8 +264,8 @@ class _Movie:
                     lasts = sum(number(rows, row, ">I") for row in range(0, len(rows), each))
                 self._lasts[track.number] = self._lasts.get(track.number, 0) + lasts
 
-    def facts(self) -> tuple[str, Facts]:
-        """`video` or `audio`, and what the container says."""
+    def facts(self) -> Cleaned:
+        """What the container says; every video is an MP4 here."""
         seen = next((each for each in self.tracks if each.handler == _SEEN), None)
         duration = self._duration / self._timescale
         for track in self.tracks:
@@ -278,9 +273,9 @@ class _Movie:
                 duration = max(duration, self._lasts.get(track.number, 0) / track.timescale)
         created = self._created - _EPOCH if self._created > _EPOCH else None
         if seen is None:
-            return "audio", Facts(duration=duration or None, captured_at=created)
+            return Cleaned("audio/mp4", duration=duration or None, captured_at=created)
         width, height = seen.size
-        return "video", Facts(width or None, height or None, duration or None, created)
+        return Cleaned("video/mp4", width or None, height or None, duration or None, created)
 
 
 def blank(data: bytearray, box: Box) -> None:
@@ -335,7 +330,6 @@ def _check_references(body: bytes) -> None:
 
 
 def _chunk_ranges(track: _Track, size: int) -> Iterator[tuple[int, int]]:
-    """Where the chunks of a track lie."""
     sample = 0
     rows = [*track.per_chunk, (len(track.chunks) + 1, 0)]
     for (first, count), (following, _) in pairwise(rows):

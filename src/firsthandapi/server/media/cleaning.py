@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import BinaryIO
 
 from .boxes import clean_boxes
-from .parts import Facts, MediaError, Target, read_exactly
+from .parts import Cleaned, MediaError, Target, read_exactly
 from .pictures import READERS
 from .quicktime import mp4_brand, mp4_index
 from .sniffing import check_accepted, check_size, sniff
@@ -17,28 +17,6 @@ from .upright import upright
 
 _EARLIEST = 946_684_800  # 2000-01-01: clocks that were never set start before
 _LONGEST = 86_400.0  # seconds; what claims more is wrong
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A cleaned file.
-
-    Attributes:
-        content_type: one of the formats of the contract, by its bytes.
-        width, height: pixels as shown; None of sounds.
-        duration: seconds; None of pictures.
-        captured_at: Unix seconds, from the file; None without a plausible time.
-        device: the model of the camera or phone, or None.
-        look: how a picture looks, for `is_like`; None of others, and of plain ones.
-    """
-
-    content_type: str
-    width: int | None
-    height: int | None
-    duration: float | None
-    captured_at: float | None
-    device: str | None
-    look: str | None = None
 
 
 def clean(
@@ -67,30 +45,26 @@ def clean(
     as_mp4 = content_type == "video/quicktime" and content_type not in accepted
     check_size(content_type, size)
     source.seek(0)
-    look = None
     if content_type in READERS:
         picture = READERS[content_type](read_exactly(source, size), utc_offset)
         content, width, height, look = upright(content_type, picture)
         target.write(content)
-        facts = Facts(width, height, None, picture.exif.taken_at, picture.exif.device)
+        found = Cleaned(content_type, width, height, None, picture.exif.taken_at, picture.exif.device, look)
     elif content_type == "audio/wav":
-        facts = clean_wav(source, size, target)
+        found = clean_wav(source, size, target)
     elif content_type == "audio/mpeg":
-        facts = clean_mp3(source, size, target)
+        found = clean_mp3(source, size, target)
     else:
-        kind, facts = clean_boxes(source, size, target, as_mp4=(mp4_brand, mp4_index) if as_mp4 else None)
-        if kind == "audio":
+        found = clean_boxes(source, size, target, as_mp4=(mp4_brand, mp4_index) if as_mp4 else None)
+        if found.content_type == "video/mp4" and not as_mp4:
+            found = replace(found, content_type=content_type)
+        elif found.content_type == "audio/mp4":
             if content_type == "video/quicktime":
                 raise MediaError("This is a MOV file without pictures. Record the sound as M4A, MP3, or WAV.")
-            content_type = "audio/mp4"
-            check_size(content_type, size)
-        elif as_mp4:
-            content_type = "video/mp4"
-        check_accepted(content_type, accepted)
-    taken = facts.captured_at
-    if taken is not None and not _EARLIEST <= taken <= now:
-        taken = None
-    duration = facts.duration
-    if duration is not None and duration > _LONGEST:
-        duration = None
-    return Cleaned(content_type, facts.width, facts.height, duration, taken, facts.device, look)
+            check_size(found.content_type, size)
+        check_accepted(found.content_type, accepted)
+    if found.captured_at is not None and not _EARLIEST <= found.captured_at <= now:
+        found = replace(found, captured_at=None)
+    if found.duration is not None and found.duration > _LONGEST:
+        found = replace(found, duration=None)
+    return found

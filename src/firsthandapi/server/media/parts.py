@@ -15,29 +15,31 @@ class MediaError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The facts that a file contains.
+class Cleaned:
+    """A cleaned file.
 
     Attributes:
+        content_type: one of the formats of the contract, by its bytes.
         width, height: pixels as displayed, after rotation; None for audio.
-        duration: seconds, or None.
-        captured_at: Unix seconds, or None.
+        duration: seconds; None for pictures.
+        captured_at: Unix seconds, from the file; None without a plausible time.
         device: the model of the camera or phone, or None.
+        look: how a picture looks, for `is_like`; None of others, and of plain ones.
     """
 
+    content_type: str
     width: int | None = None
     height: int | None = None
     duration: float | None = None
     captured_at: float | None = None
     device: str | None = None
+    look: str | None = None
 
 
 class Target(Protocol):
     """Where a cleaned file goes, from its start to its end."""
 
-    def write(self, part: bytes, /) -> object:
-        """Add bytes."""
-        ...
+    def write(self, part: bytes, /) -> object: ...
 
 
 def damaged() -> MediaError:
@@ -55,7 +57,6 @@ def number(data: bytes | bytearray, at: int, kind: str) -> int:
 
 
 def take(data: bytes, at: int, size: int) -> bytes:
-    """Exactly `size` bytes from `at`."""
     part = data[at : at + size]
     if len(part) != size:
         raise damaged()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, NamedTuple
 
-from .parts import CHUNK, Facts, Target, copy, damaged, read_exactly
+from .parts import CHUNK, Cleaned, Target, copy, damaged, read_exactly
 
 # --- WAV ------------------------------------------------------------------------------------------------
 
@@ -13,7 +13,7 @@ _MOST_CHUNKS = 1000
 _UNKNOWN = 0xFFFFFFFF  # written by a recorder that cannot seek back to the start
 
 
-def clean_wav(source: BinaryIO, size: int, target: Target) -> Facts:
+def clean_wav(source: BinaryIO, size: int, target: Target) -> Cleaned:
     """Write the format and the samples of a WAV, and return its facts."""
     form, at = b"", 12
     for _ in range(_MOST_CHUNKS):
@@ -34,7 +34,7 @@ def clean_wav(source: BinaryIO, size: int, target: Target) -> Facts:
     raise damaged()
 
 
-def _write_wav(source: BinaryIO, length: int, target: Target, form: bytes) -> Facts:
+def _write_wav(source: BinaryIO, length: int, target: Target, form: bytes) -> Cleaned:
     if not form:
         raise damaged()
     per_second, block = struct.unpack_from("<IH", form, 8)
@@ -49,7 +49,7 @@ def _write_wav(source: BinaryIO, length: int, target: Target, form: bytes) -> Fa
     target.write(struct.pack("<4sI", b"data", length))
     copy(source, target, length)
     target.write(b"\0" * (length % 2))
-    return Facts(duration=length / per_second)
+    return Cleaned("audio/wav", duration=length / per_second)
 
 
 # --- MP3 ------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ _FEWEST_FRAMES = 3
 _LOOK_AHEAD = 8192  # more than three frames have
 
 
-def clean_mp3(source: BinaryIO, size: int, target: Target) -> Facts:
+def clean_mp3(source: BinaryIO, size: int, target: Target) -> Cleaned:
     """Write the frames of an MP3, and return its facts."""
     source.seek(_skip_id3(source))
     window, at = b"", 0  # the buffered bytes, and how many of them are processed
@@ -100,7 +100,7 @@ def clean_mp3(source: BinaryIO, size: int, target: Target) -> Facts:
         in_step = True
     if frames < _FEWEST_FRAMES or frames < promised - 1 or junk > size // 2:
         raise damaged()
-    return Facts(duration=seconds)
+    return Cleaned("audio/mpeg", duration=seconds)
 
 
 def _skip_id3(source: BinaryIO) -> int:

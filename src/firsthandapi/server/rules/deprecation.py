@@ -23,7 +23,6 @@ class Deprecation:
     link: str | None
 
     def headers(self) -> dict[str, str]:
-        """The headers of its responses."""
         headers = {"deprecation": "true"}
         if self.sunset is not None:
             headers["sunset"] = format_datetime(self.sunset.astimezone(UTC), usegmt=True)

@@ -38,7 +38,6 @@ class Events:
     def audit(
         self, account: Account, type: str, at: float, actor: str, data: dict[str, Any], job: Job | None = None
     ) -> None:
-        """Add a line to the audit trail."""
         job_id = None if job is None else job.id
         account.audit.append(AuditEvent(new_id("aud_", at), type, job_id, actor, data, at))
 

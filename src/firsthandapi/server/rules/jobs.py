@@ -31,33 +31,17 @@ _REASONS = {
 NO_RETRY = said("Two stars, and no second attempt.")
 
 
-class Workforce(Protocol):
-    """Workers that learn when a job has work. Without a workforce, only `submit` adds files."""
+class Workforce:
+    """Workers that learn when a job has work: none of them, so that only `submit` adds files."""
 
     def job_posted(self, job: Job, at: float) -> None:
         """A new job is open."""
-        ...
 
     def slots_freed(self, job: Job, count: int, at: float) -> None:
         """Rejections left `count` slots free again."""
-        ...
 
     def retry_asked(self, submission: Submission, at: float) -> None:
         """A submission got two stars and may be retried once."""
-        ...
-
-
-class Nobody:
-    """A workforce of none."""
-
-    def job_posted(self, job: Job, at: float) -> None:
-        """Stay away."""
-
-    def slots_freed(self, job: Job, count: int, at: float) -> None:
-        """Stay away."""
-
-    def retry_asked(self, submission: Submission, at: float) -> None:
-        """Stay away."""
 
 
 class Jury(Protocol):
@@ -94,7 +78,7 @@ class Jobs:
         self._state = state
         self._events = events
         self._credits = credits
-        self.workforce: Workforce = Nobody()
+        self.workforce = Workforce()
         self.jury: Jury | None = None
         self.retry_seconds: float | None = (
             None  # how long a worker may take for a second attempt; None: for ever
@@ -375,16 +359,12 @@ class Jobs:
 
     def _worker(self, job: Job, worker: str | None, at: float) -> str:
         limit: int | None = job.fields.get("max_workers")
-        if worker is None:
-            if limit is not None and len(job.workers) >= limit:
-                known: list[str] = [*job.workers]
-                return known[len(job.submissions) % limit]
-            worker = new_id("wkr_", at)
-        if worker not in job.workers:
-            if limit is not None and len(job.workers) >= limit:
-                raise ValueError(f"{job.id} already has its {limit} workers")
-            job.workers[worker] = None
-        return worker
+        known = [] if limit is None else [*self._state.workers_of(job)]
+        if limit is None or len(known) < limit or worker in known:
+            return worker or new_id("wkr_", at)
+        if worker is not None:
+            raise ValueError(f"{job.id} already has its {limit} workers")
+        return known[len(job.submissions) % limit]
 
 
 def _check_count(job: Job, count: int, free: int) -> None:

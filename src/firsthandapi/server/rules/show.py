@@ -45,13 +45,11 @@ def _fields(kind: type[Answer]) -> list[tuple[str, Any]]:
 
 
 def job(job: Job) -> dict[str, Any]:
-    """A Job."""
     given = {**job.fields, "deadline": iso_or_none(job.deadline)}
     return _shown(answers.Job, job, **given, total_cost_cents=job.files_needed * job.price)
 
 
 def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
-    """An approved File."""
     facts, details, annotations = file.facts(), file.source.details(), file.shown_annotations()
     return _shown(
         answers.File,
@@ -108,7 +106,6 @@ def submission_event(submission: Submission) -> dict[str, Any]:
 
 
 def credits(book: Book) -> dict[str, Any]:
-    """A CreditBalance."""
     return _shown(
         answers.CreditBalance,
         book,
@@ -120,7 +117,6 @@ def credits(book: Book) -> dict[str, Any]:
 
 
 def transaction(transaction: Transaction) -> dict[str, Any]:
-    """A CreditTransaction."""
     return _shown(answers.CreditTransaction, transaction)
 
 
@@ -156,12 +152,10 @@ def key(key: Key) -> dict[str, Any]:
 
 
 def settings(account: Account) -> dict[str, Any]:
-    """The OrganizationSettings."""
     return _shown(answers.OrganizationSettings, account, id=account.organization.id, **account.settings)
 
 
 def audit_event(event: AuditEvent) -> dict[str, Any]:
-    """An AuditEvent."""
     return _shown(answers.AuditEvent, event)
 
 

@@ -10,14 +10,13 @@ import random
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.state.keeping import DamagedError, Log, NotKeptError
+from firsthandapi.server.state.keeping import DamagedError, Growing, NotKeptError
 from firsthandapi.server.state.ledger import Sums
 from firsthandapi.server.state.limits import MemoryReplies, Slot, Stored
 from firsthandapi.server.state.model import Account, File, Job, Organization, Submission
@@ -26,7 +25,7 @@ from firsthandapi.server.state.storage import Storage, Upload
 from firsthandapi.server.state.storage import Stored as StoredFile
 
 from .damage import not_kept
-from .rows import All, ById, KeysByDigest, Rows, WorkerNames
+from .rows import All, ById, KeysByDigest, Rows
 from .tables import TABLES, Owned, Table
 
 if TYPE_CHECKING:
@@ -120,7 +119,6 @@ class KeptState(State):
         self._changed: dict[Any, set[str]] = {}  # attributes to write
         self._places: dict[Any, dict[str, Any]] = {}  # columns that say where in a list an object is
         self._grown: dict[Rows[Any], None] = {}
-        self._names: dict[WorkerNames, None] = {}
         self._replied: list[tuple[bytes, Stored, float]] = []
         self._dropped: list[File] = []
         self._due: list[tuple[float, Callable[[float], object]]] = []
@@ -170,7 +168,6 @@ class KeptState(State):
         return (self._acts,)
 
     def forget(self) -> None:
-        """Not supported: a kept state is not forgotten."""
         raise TypeError("a state that is kept is not reset: remove its folder")
 
     def later(self, when: float, action: Callable[[float], object]) -> None:
@@ -194,19 +191,15 @@ class KeptState(State):
         self._dropped += files
 
     def get(self, slot: Slot, now: float) -> Stored | None:
-        """The response to the first request with this idempotency key, while it is kept."""
         sql = "SELECT fingerprint, status, body, expires_at, kept FROM replies WHERE slot = ? AND expires_at > ?"
         rows = self.query(sql, _digest(slot), now)
         if not rows:
             return None
         *stored, kept = rows[0]
-        if kept == "memory":
-            found = self._with_secrets.get(slot, now)
-            if found is None:
-                raise ApiError(409, "idempotency_error", _GONE)
-            return found
-        found = Stored(*stored)
-        return replace(found, body=_unsealed(slot, found.body)) if kept == "sealed" else found
+        found = Stored(*stored) if kept == "as it came" else self._with_secrets.get(slot, now)
+        if found is None:
+            raise ApiError(409, "idempotency_error", _GONE)
+        return found
 
     def put(self, slot: Slot, stored: Stored, now: float) -> None:
         """Keep a response, together with what the request has changed."""
@@ -215,21 +208,23 @@ class KeptState(State):
             self._with_secrets.put(slot, stored, now)
         self._replied.append((_digest(slot), stored, now))
 
+    def workers_of(self, job: Job) -> Collection[str]:
+        sql = "SELECT worker_id FROM submissions WHERE job = ? GROUP BY worker_id ORDER BY min(position)"
+        new = [each.worker_id for each in self.fresh(TABLES["submissions"]) if each.job is job]
+        return dict.fromkeys([*(worker for (worker,) in self.query(sql, job.id)), *new])
+
     def submissions_of(self, job: Job, worker: str, most: int) -> Iterable[Submission]:
-        """The submissions of one worker to a job, the latest first."""
         sql = "SELECT id FROM submissions WHERE job = ? AND worker_id = ? ORDER BY position DESC LIMIT ?"
         return self._each("submissions", sql, job.id, worker, most)
 
     def jobs_before(self, job_id: str | None, is_terminal: bool | None = None) -> Iterator[Job]:
-        """All jobs that were posted before this one, or all of them, the newest first: finished ones, or others."""
         jobs = self._jobs.values()
         if is_terminal is not None:
             where = f"status {'' if is_terminal else 'NOT '}IN ('completed', 'cancelled')"
             jobs = All[Job](self, TABLES["jobs"], lambda job: job.is_terminal == is_terminal, where)
         return reversed(jobs) if job_id is None else jobs.before(job_id)
 
-    def having(self, items: Log[T], status: str, before: int) -> Iterator[tuple[int, T]]:
-        """The items with a status and an index below `before`, with their indexes, the latest first."""
+    def having(self, items: Growing[T], status: str, before: int) -> Iterator[tuple[int, T]]:
         return cast("Rows[T]", items).having(status, before)
 
     def sums_of(self, account: Account) -> Sums:
@@ -247,7 +242,6 @@ class KeptState(State):
         return Sums(booked, held, paid, least)
 
     def waiting(self) -> Iterable[Submission]:
-        """The submissions that wait for their score, the oldest first."""
         sql = "SELECT id FROM submissions WHERE status = 'pending_score' ORDER BY position"
         return self._each("submissions", sql)
 
@@ -265,7 +259,6 @@ class KeptState(State):
         return found
 
     def same_as(self, file: File, most: int) -> Iterable[File]:
-        """Other files with the same bytes, the latest first."""
         if file.is_erased:
             return ()
         same = "json_extract(source, '$.sha256') = ? AND id <> ?"
@@ -273,7 +266,6 @@ class KeptState(State):
         return self._each("files", sql, file.facts().sha256, file.id, most)
 
     def deadlines(self) -> Iterable[tuple[str, float]]:
-        """The jobs that are not finished and have a deadline, by id."""
         sql = (
             "SELECT id, deadline FROM jobs "
             "WHERE deadline IS NOT NULL AND status NOT IN ('completed', 'cancelled') ORDER BY deadline"
@@ -292,7 +284,6 @@ class KeptState(State):
         ]
 
     def pending_deliveries(self) -> Iterable[Pending]:
-        """The deliveries that are not done."""
         sql = (
             "SELECT id, json_array_length(attempts), coalesce(json_extract(attempts, '$[#-1][0]'), 0) "
             "FROM deliveries WHERE status = 'pending' ORDER BY position"
@@ -319,12 +310,10 @@ class KeptState(State):
     # --- loading --------------------------------------------------------------------------------------------
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of the database."""
         found: list[tuple[Any, ...]] = self._safely(lambda: self._rows.execute(sql, values).fetchall())
         return found
 
     def find(self, table: Table, id: str) -> Any | None:
-        """The object with this id, or None."""
         found = self._known[table.name].get(id)
         if found is None:
             rows = self.query(f"SELECT {table.selected} FROM {table.name} WHERE id = ?", id)
@@ -385,7 +374,6 @@ class KeptState(State):
         elif table.name == "jobs":
             seed = f"{item.seed}:{item.updated_at}"
             _set(item, "chance", random.Random(seed))  # noqa: S311 - a seed is the point
-            _set(item, "workers", WorkerNames(self, item))
             _set(item, "listeners", [])
         elif table.name == "files":
             _set(item, "_facts", None)
@@ -447,11 +435,6 @@ class KeptState(State):
                 self.adopt(account)
         elif isinstance(item, Account):
             self.adopt(item.book)
-        elif isinstance(item, Job):
-            names = WorkerNames(self, item)
-            given, item.workers = item.workers, names
-            for name in given:
-                names[name] = None
 
     def appended(self, rows: Rows[Any], item: Any, number: int) -> None:
         """Note the place of an object in a list."""
@@ -462,10 +445,6 @@ class KeptState(State):
     def fresh(self, table: Table) -> list[Any]:
         """The objects of the current act that have no row yet."""
         return [item for item in self._fresh if self._tables[type(item)] is table]
-
-    def named(self, names: WorkerNames) -> None:
-        """Note that a job has a new worker."""
-        self._names[names] = None
 
     # --- the end of an act ----------------------------------------------------------------------------------
 
@@ -484,9 +463,7 @@ class KeptState(State):
         return error
 
     def _keep(self, *, even_soft: bool = False) -> None:
-        is_changed = (
-            self._fresh or self._changed or self._places or self._names or self._replied or self._dropped
-        )
+        is_changed = self._fresh or self._changed or self._places or self._replied or self._dropped
         if not is_changed and not (even_soft and self._soft):
             self._schedule()
             return
@@ -497,8 +474,6 @@ class KeptState(State):
             raise
         for rows in self._grown:
             rows.settle()
-        for names in self._names:
-            names.settle()
         gone = [file.source for file in self._dropped]
         for file in self._dropped:
             self._known["files"].pop(file.id, None)
@@ -546,9 +521,6 @@ class KeptState(State):
                 for item in dict.fromkeys(todo):
                     written.add(item)
                     self._write_row(item)
-            for workers in self._names:
-                values = [(workers.job.id, name) for name in workers.new]
-                rows.executemany("INSERT INTO workers (job, worker) VALUES (?, ?)", values)
             for slot, stored, now in self._replied:
                 rows.execute("DELETE FROM replies WHERE expires_at <= ?", (now,))
                 rows.execute(
@@ -611,8 +583,6 @@ class KeptState(State):
         """Reset everything in memory to the values of the rows."""
         for rows in self._grown:
             rows.shrink()
-        for names in self._names:
-            names.settle()
         fresh, changed = self._fresh, self._changed
         self._clear()
         self._due.clear()
@@ -641,7 +611,6 @@ class KeptState(State):
         self._changed = {}
         self._places = {}
         self._grown = {}
-        self._names = {}
         self._replied = []
         self._dropped = []
 
@@ -661,10 +630,3 @@ class KeptState(State):
 
 def _digest(slot: Slot) -> bytes:
     return hashlib.sha256("\n".join(slot).encode("utf-8", "surrogatepass")).digest()
-
-
-def _unsealed(slot: Slot, sealed: bytes) -> bytes:
-    """A body as the first version has kept it for its day: opened by the idempotency key."""
-    secret = sealed[:16] + "\n".join(slot).encode("utf-8", "surrogatepass")
-    stream = hashlib.shake_256(b"reply\n" + secret).digest(len(sealed) - 16)
-    return bytes(one ^ other for one, other in zip(sealed[16:], stream, strict=True))

@@ -131,7 +131,7 @@ CREATE TABLE replies (
 CREATE INDEX expiring_replies ON replies (expires_at);
 """
 
-# How a body is kept: as it came, `memory`, or `sealed`, as the first version has kept all.
+# How a body is kept: as it came, or in `memory`. The first version has sealed all, which no other opens.
 _SECOND = """
 ALTER TABLE replies ADD COLUMN kept TEXT NOT NULL DEFAULT 'sealed';
 """
@@ -163,7 +163,12 @@ WHEN old.answered_at IS NOT NULL AND new.answered_at IS NOT old.answered_at OR n
 BEGIN SELECT RAISE(ABORT, 'appeals are kept as they were answered'); END;
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+# Submissions say who has worked on a job.
+_SIXTH = """
+DROP TABLE workers;
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, SupportsIndex, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, Protocol, SupportsIndex, TypeVar, cast
 
 from .tables import Owned, Table
 
@@ -29,24 +29,35 @@ class Store(Protocol):
 
     def fresh(self, table: Table) -> list[Any]: ...
 
-    def named(self, names: WorkerNames) -> None: ...
+
+def _walk(
+    store: Store,
+    table: Table,
+    number: str,
+    where: str,
+    values: Iterable[Any],
+    start: int,
+    *,
+    back: bool = True,
+) -> Iterator[tuple[int, Any]]:
+    """The numbers and objects of the rows before a number, the latest first, or else of those after it."""
+    after, order = ("<", "DESC") if back else (">", "")
+    while True:
+        sql = (
+            f"SELECT {number}, {table.selected} FROM {table.name} "
+            f"WHERE {where} AND {number} {after} ? ORDER BY {number} {order} LIMIT {CHUNK}"
+        )
+        found = store.query(sql, *values, start)
+        for start, *row in found:
+            yield start, store.made(table, tuple(row))
+        if len(found) < CHUNK:
+            return
 
 
 class Rows(Generic[T]):
     """A list of rows, by their number. Those that a current act has appended come last."""
 
-    __slots__ = (
-        "_chunk",
-        "_count",
-        "_most",
-        "_new",
-        "_owned",
-        "_start",
-        "_store",
-        "_where",
-        "owner",
-        "table",
-    )
+    __slots__ = ("_chunk", "_count", "_new", "_owned", "_start", "_store", "_where", "owner", "table")
 
     def __init__(self, store: Store, table: Table, owned: Owned, owner: Any = None) -> None:
         self._store = store
@@ -54,7 +65,6 @@ class Rows(Generic[T]):
         self._owned = owned
         self.owner = owner  # stays in memory as long as this list, so that there are never two of it
         self._where = f"{owned.owner} = ?" if owned.owner else "TRUE"
-        self._most = owned.most
         self._count: int | None = None  # of what is kept
         self._new: list[T] = []
         self._chunk: list[T] = []
@@ -71,7 +81,6 @@ class Rows(Generic[T]):
         return self._owned.number
 
     def append(self, item: T, /) -> None:
-        """Add an item."""
         number = self._all()
         self._store.appended(self, item, number)
         self._new.append(item)
@@ -98,13 +107,7 @@ class Rows(Generic[T]):
         for at in range(self._all() - 1, self._first() - 1, -1):
             yield self._at(at)
 
-    @overload
-    def __getitem__(self, at: SupportsIndex, /) -> T: ...
-    @overload
-    def __getitem__(self, at: slice, /) -> Sequence[T]: ...
-    def __getitem__(self, at: SupportsIndex | slice, /) -> T | Sequence[T]:
-        if isinstance(at, slice):
-            return [self._at(each + self._first()) for each in range(*at.indices(len(self)))]
+    def __getitem__(self, at: SupportsIndex, /) -> T:
         index = operator.index(at)
         if not -len(self) <= index < len(self):
             raise IndexError("no such item")
@@ -112,18 +115,11 @@ class Rows(Generic[T]):
 
     def having(self, status: str, before: int) -> Iterator[tuple[int, T]]:
         """Those with a status before an index, with their indexes, the latest first. No act has changed any."""
-        first, number = self._first(), self.number
-        at = first + before
-        while True:
-            sql = (
-                f"SELECT {number}, {self.table.selected} FROM {self.table.name} WHERE {self._where} AND status = ? "
-                f"AND {number} >= ? AND {number} < ? ORDER BY {number} DESC LIMIT {CHUNK}"
-            )
-            found = self._store.query(sql, *self._whose(), status, first, at)
-            for at, *row in found:
-                yield at - first, self._store.made(self.table, tuple(row))
-            if len(found) < CHUNK:
-                return
+        first = self._first()
+        where = f"{self._where} AND status = ? AND {self.number} >= ?"
+        values = (*self._whose(), status, first)
+        for at, item in _walk(self._store, self.table, self.number, where, values, first + before):
+            yield at - first, item
 
     def _kept(self) -> int:
         if self._count is None:
@@ -136,7 +132,8 @@ class Rows(Generic[T]):
         return self._kept() + len(self._new)
 
     def _first(self) -> int:
-        return 0 if self._most is None else max(0, self._all() - self._most)
+        most = self._owned.most
+        return 0 if most is None else max(0, self._all() - most)
 
     def _at(self, at: int) -> T:
         kept = self._kept()
@@ -166,34 +163,22 @@ class All(Generic[T]):
         self._keep = keep
         self._where = where
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
     def __iter__(self) -> Iterator[T]:
-        yield from filter(self._keep, self._kept(">", "", -1))
+        yield from self._kept(-1, back=False)
         yield from filter(self._keep, cast("list[T]", self._store.fresh(self._table)))
 
     def __reversed__(self) -> Iterator[T]:
         yield from filter(self._keep, reversed(cast("list[T]", self._store.fresh(self._table))))
-        yield from filter(self._keep, self._kept("<", "DESC", 1 << 62))
+        yield from self._kept(1 << 62)
 
     def before(self, key: str) -> Iterator[T]:
         """Those that are kept and came before the one with this id, in reverse."""
         found = self._store.query(f"SELECT position FROM {self._table.name} WHERE id = ?", key)
-        return filter(self._keep, self._kept("<", "DESC", found[0][0] if found else 0))
+        return self._kept(found[0][0] if found else 0)
 
-    def _kept(self, after: str, order: str, start: int) -> Iterator[T]:
-        while True:
-            sql = (
-                f"SELECT position, {self._table.selected} FROM {self._table.name} "
-                f"WHERE {self._where} AND position {after} ? ORDER BY position {order} LIMIT {CHUNK}"
-            )
-            found = self._store.query(sql, start)
-            for position, *row in found:
-                start = position
-                yield self._store.made(self._table, tuple(row))
-            if len(found) < CHUNK:
-                return
+    def _kept(self, start: int, *, back: bool = True) -> Iterator[T]:
+        found = _walk(self._store, self._table, "position", self._where, (), start, back=back)
+        return (item for _, item in found if self._keep(item))
 
 
 class ById(Generic[T]):
@@ -218,7 +203,6 @@ class ById(Generic[T]):
         self._where = where
 
     def get(self, key: str, /) -> T | None:
-        """The object with this id."""
         found: T | None = self._store.find(self._table, key)
         return found if found is not None and self._keep(found) else None
 
@@ -244,12 +228,7 @@ class ById(Generic[T]):
         return count + sum(map(self._keep, self._store.fresh(self._table)))
 
     def values(self) -> All[T]:
-        """All of them, in order of arrival."""
         return All(self._store, self._table, self._keep, self._where)
-
-    def clear(self) -> None:
-        """Not supported: rows are not removed this way."""
-        raise TypeError("a state that is kept is not cleared: remove its folder")
 
 
 class KeysByDigest(ById[T]):
@@ -260,7 +239,6 @@ class KeysByDigest(ById[T]):
         self._known: dict[str, T] = {}  # of those that are in use: each request asks for one
 
     def get(self, key: str, /) -> T | None:
-        """The key whose secret has this hash."""
         if key not in self._known:
             fresh: list[Any] = self._store.fresh(self._table)
             found = next((each for each in fresh if each.digest == key), None)
@@ -271,39 +249,3 @@ class KeysByDigest(ById[T]):
                 return None
             self._known[key] = cast("T", self._store.find(self._table, rows[0][0]))
         return self._known[key]
-
-
-class WorkerNames:
-    """The workers of a job."""
-
-    __slots__ = ("_count", "_store", "job", "new")
-
-    def __init__(self, store: Store, job: Any) -> None:
-        self._store = store
-        self.job = job
-        self._count: int | None = None
-        self.new: list[str] = []
-
-    def __len__(self) -> int:
-        if self._count is None:
-            sql = "SELECT count(*) FROM workers WHERE job = ?"
-            self._count = int(self._store.query(sql, self.job.id)[0][0])
-        return self._count + len(self.new)
-
-    def __iter__(self) -> Iterator[str]:
-        sql = "SELECT worker FROM workers WHERE job = ? ORDER BY position"
-        return iter([*(name for (name,) in self._store.query(sql, self.job.id)), *self.new])
-
-    def __contains__(self, name: object, /) -> bool:
-        sql = "SELECT 1 FROM workers WHERE job = ? AND worker = ?"
-        return name in self.new or bool(self._store.query(sql, self.job.id, name))
-
-    def __setitem__(self, name: str, nothing: None, /) -> None:
-        if name not in self:
-            self.new.append(name)
-            self._store.named(self)
-
-    def settle(self) -> None:
-        """New names are now kept or undone: count again."""
-        self._count = None
-        self.new.clear()

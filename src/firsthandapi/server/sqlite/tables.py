@@ -92,36 +92,17 @@ def _attempts(_loader: Loader, attempts: Iterable[model.DeliveryAttempt]) -> lis
 
 def _source(_loader: Loader, source: model.Source) -> dict[str, Any]:
     stored = cast("Stored", source)
-    facts, details = stored.facts(), stored.details()
+    known = (stored.facts(), stored.details())
     return {
         "name": stored.name,
-        "size": facts.size,
-        "sha256": facts.sha256,
-        "width": facts.width,
-        "height": facts.height,
-        "duration": facts.duration,
-        "captured_at": details.captured_at,
-        "device_info": details.device_info,
-        "worker_region": details.worker_region,
-        "annotations": details.annotations,
-        "more": details.more,
-        "look": details.look,
-        "like": details.like,
+        **{each.name: getattr(item, each.name) for item in known for each in fields(item)},
     }
 
 
 def _source_again(loader: Loader, kept: dict[str, Any]) -> Stored:
-    facts = model.Facts(kept["size"], kept["sha256"], kept["width"], kept["height"], kept["duration"])
-    details = model.Details(
-        kept["captured_at"],
-        kept["device_info"],
-        kept["worker_region"],
-        kept["annotations"],
-        kept.get("more", {}),
-        kept.get("look"),
-        kept.get("like"),
-    )
-    return Stored(loader.storage, kept["name"], facts, details)
+    name = kept.pop("name")
+    facts = model.Facts(**{each.name: kept.pop(each.name) for each in fields(model.Facts)})
+    return Stored(loader.storage, name, facts, model.Details(**kept))
 
 
 def _ref(kind: type) -> Column:
@@ -249,7 +230,7 @@ _TABLES = (
             "approved": Owned("files", "job", "approved_number"),
         },
         # Random numbers restart from the seed and the time: they need not be the same after a restart.
-        left_out=["chance", "workers", "listeners"],
+        left_out=["chance", "listeners"],
     ),
     Table("submissions", model.Submission),
     Table("files", model.File, left_out=["_facts"]),

@@ -12,13 +12,15 @@ object is a row that is loaded when someone asks for it. Three rules make that p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, SupportsIndex, TypeVar, overload
+from collections.abc import Iterator, Reversible
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, SupportsIndex, TypeVar
 
 from firsthandapi.server.contract.errors import ApiError
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+# A lock that a thread may take again while it holds it.
+Lock = AbstractContextManager[Any]
 
 
 class NotKeptError(ApiError):
@@ -42,47 +44,14 @@ class DamagedError(NotKeptError):
         ApiError.__init__(self, 500, "internal_error", message)
 
 
-class Lock(Protocol):
-    """A lock that a thread may take again while it holds it."""
-
-    def __enter__(self) -> Any: ...
-    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> Any: ...
-
-
-class Views(Protocol[T_co]):
-    """Items in order, from either end."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[T_co]: ...
-    def __reversed__(self) -> Iterator[T_co]: ...
-
-
-class Log(Protocol[T]):
-    """Items in order of arrival; of old ones, some may be dropped."""
+class Growing(Protocol[T]):
+    """Items in order of arrival. No position changes, but where only the latest are kept."""
 
     def append(self, item: T, /) -> None: ...
     def __len__(self) -> int: ...
     def __getitem__(self, at: SupportsIndex, /) -> T: ...
     def __iter__(self) -> Iterator[T]: ...
     def __reversed__(self) -> Iterator[T]: ...
-
-
-class Growing(Log[T], Protocol[T]):
-    """A list that only grows, so that an item never changes its position."""
-
-    @overload
-    def __getitem__(self, at: SupportsIndex, /) -> T: ...
-    @overload
-    def __getitem__(self, at: slice, /) -> Sequence[T]: ...
-
-
-class Names(Protocol):
-    """Distinct names in order of arrival."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[str]: ...
-    def __contains__(self, name: object, /) -> bool: ...
-    def __setitem__(self, name: str, nothing: None, /) -> None: ...
 
 
 class Index(Protocol[T]):
@@ -94,8 +63,7 @@ class Index(Protocol[T]):
     def __setitem__(self, key: str, item: T, /) -> None: ...
     def __delitem__(self, key: str, /) -> None: ...
     def get(self, key: str, /) -> T | None: ...
-    def values(self) -> Views[T]: ...
-    def clear(self) -> None: ...
+    def values(self) -> Reversible[T]: ...
 
 
 class Latest(dict[str, T]):

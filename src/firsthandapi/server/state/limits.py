@@ -44,7 +44,6 @@ class MemoryReplies:
         self._bytes = 0
 
     def get(self, slot: Slot, now: float) -> Stored | None:
-        """The response to the first request with this key, while it is kept."""
         stored = self._stored.get(slot)
         return stored if stored is not None and now < stored.expires_at else None
 
@@ -73,7 +72,9 @@ class RateLimiter:
 
     def take(self, who: str, limit: int, now: float) -> tuple[bool, int, float]:
         """Whether one more is allowed, how many are left after it, and when the window ends."""
-        start, count = self._window(who, now)
+        start, count = self._windows.get(who, (now, 0))
+        if now >= start + self._seconds:
+            start, count = now, 0
         allowed = count < limit
         if who not in self._windows and len(self._windows) >= MAX_WINDOWS:
             self._windows = {
@@ -81,7 +82,3 @@ class RateLimiter:
             }
         self._windows[who] = (start, count + allowed)
         return allowed, max(0, limit - count - allowed), start + self._seconds
-
-    def _window(self, who: str, now: float) -> tuple[float, int]:
-        start, count = self._windows.get(who, (now, 0))
-        return (now, 0) if now >= start + self._seconds else (start, count)

@@ -10,7 +10,7 @@ from typing import Any, Protocol, get_args
 
 from firsthandapi.server.contract.words import EventType, Scope, SubmissionStatus
 
-from .keeping import Growing, Log, Names
+from .keeping import Growing
 from .ledger import Book, Escrow
 
 SCOPES: tuple[str, ...] = get_args(Scope.__value__)
@@ -94,7 +94,6 @@ class Job:
     buyer_rating: int | None = None
     buyer_feedback: str | None = None
     pending: int = 0  # files whose submission is not decided yet: each takes a slot
-    workers: Names = field(default_factory=dict[str, None])  # in order of arrival
     rejections: int = 0
     withdrawn: int = 0
     submissions: Growing[Submission] = field(default_factory=list["Submission"])
@@ -123,7 +122,6 @@ class Job:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job is completed or cancelled."""
         return self.status in TERMINAL
 
 
@@ -199,8 +197,6 @@ class Source(Protocol):
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class File:
-    """A file."""
-
     id: str
     content_type: str
     source: Source
@@ -215,7 +211,6 @@ class File:
     _facts: Facts | None = None
 
     def content(self) -> bytes:
-        """All bytes."""
         return b"".join(self.source.read(0, self.facts().size))
 
     def facts(self) -> Facts:
@@ -234,7 +229,6 @@ class File:
         return not self.facts().sha256
 
     def erase(self, emptied: Source) -> None:
-        """Forget what the file was."""
         self.source, self.original_filename, self.annotations, self._facts = emptied, "", None, None
 
     @property
@@ -260,8 +254,6 @@ class Appeal:
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Endpoint:
-    """A webhook endpoint."""
-
     id: str
     account: Account
     url: str
@@ -274,7 +266,6 @@ class Endpoint:
 
     @property
     def is_active(self) -> bool:
-        """Whether the endpoint is neither disabled nor deleted."""
         return self.enabled and not self.deleted
 
     def wants(self, event_type: str) -> bool:
@@ -290,7 +281,7 @@ class Event:
     account: Account
     type: str
     body: bytes
-    deliveries: Log[Delivery] = field(default_factory=lambda: deque["Delivery"](maxlen=100))
+    deliveries: Growing[Delivery] = field(default_factory=lambda: deque["Delivery"](maxlen=100))
 
 
 @dataclass(frozen=True, slots=True)

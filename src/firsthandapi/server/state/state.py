@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from firsthandapi.server.contract.text import new_id
 
-from .keeping import Growing, Index, Latest, Lock, Log
+from .keeping import Growing, Index, Latest, Lock
 from .ledger import Lot, Sums
 from .limits import MemoryReplies, Replies
 from .model import Account, Appeal, Delivery, Event, File, Job, Key, Organization, Submission
@@ -94,6 +94,9 @@ class State:
         self.seed = seed
         self.url_secret = secrets.token_bytes(32)  # signs download URLs
         self.lock: Lock = threading.RLock()
+        self._begin()
+
+    def _begin(self) -> None:
         self.organizations: Growing[Organization] = []
         self.keys: Index[Key] = {}  # by digest
         self.jobs: Index[Job] = {}
@@ -102,7 +105,7 @@ class State:
         self.appeals: Index[Appeal] = {}
         self.events: Index[Event] = {}
         self.checkouts: Index[Checkout] = Latest(MAX_CHECKOUTS)
-        self.deliveries: Log[Delivery] = deque(maxlen=MAX_DELIVERIES)
+        self.deliveries: Growing[Delivery] = deque(maxlen=MAX_DELIVERIES)
         self.replies: Replies = MemoryReplies()
         self.storage: Storage = MemoryStorage()
 
@@ -111,19 +114,7 @@ class State:
         for job in self.jobs.values():
             for listener in [*job.listeners]:
                 listener()
-        self.organizations = []
-        self.deliveries = deque(maxlen=MAX_DELIVERIES)
-        self.replies = MemoryReplies()
-        for kept in (
-            self.keys,
-            self.jobs,
-            self.submissions,
-            self.files,
-            self.appeals,
-            self.events,
-            self.checkouts,
-        ):
-            kept.clear()
+        self._begin()
 
     def later(self, when: float, action: Callable[[float], object]) -> None:
         """Do `action` at the time `when`, under the lock."""
@@ -159,6 +150,10 @@ class State:
     def drop(self, files: Iterable[File]) -> None:
         """Forget files that were replaced."""
 
+    def workers_of(self, job: Job) -> Collection[str]:
+        """Who has sent something to a job, in order of arrival."""
+        return dict.fromkeys(each.worker_id for each in job.submissions)
+
     def submissions_of(self, job: Job, worker: str, most: int) -> Iterable[Submission]:
         """The submissions of one worker to a job, the latest first."""
         return islice((each for each in reversed(job.submissions) if each.worker_id == worker), most)
@@ -172,7 +167,7 @@ class State:
                     break
         return (job for job in jobs if is_terminal in (None, job.is_terminal))
 
-    def having(self, items: Log[T], status: str, before: int) -> Iterator[tuple[int, T]]:
+    def having(self, items: Growing[T], status: str, before: int) -> Iterator[tuple[int, T]]:
         """The items with a status and an index below `before`, with their indexes, the latest first."""
         found = ((at, cast("Any", items[at])) for at in range(before - 1, -1, -1))
         return ((at, item) for at, item in found if item.status == status)

@@ -144,15 +144,12 @@ class Stored:
     _details: Details
 
     def read(self, start: int, stop: int) -> Iterable[bytes]:
-        """The bytes from `start` up to `stop`, in pieces."""
         return self.storage.read(self.name, start, stop)
 
     def facts(self) -> Facts:
-        """Size, hash, width, height, and duration."""
         return self._facts
 
     def details(self) -> Details:
-        """Device, region, time, and annotations."""
         return self._details
 
     def emptied(self) -> Stored:
@@ -168,20 +165,16 @@ class MemoryStorage:
         self._files: dict[str, bytes] = {}
 
     def open(self, name: str) -> BinaryIO:  # noqa: ARG002 - the protocol's
-        """Where the bytes of a file are while they come."""
         return io.BytesIO()
 
     def put(self, name: str, file: BinaryIO) -> None:
-        """Keep its bytes."""
         file.seek(0)
         self._files[name] = file.read()
 
     def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
-        """The bytes, in one piece."""
         return (self._files[name][start:stop],)
 
     def remove(self, name: str) -> None:
-        """Remove a file if it exists."""
         self._files.pop(name, None)
 
 
@@ -205,13 +198,11 @@ class LocalStorage:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def open(self, name: str) -> BinaryIO:
-        """A file beside its place."""
         path = self._path(name)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         return _unfinished(path).open("xb")
 
     def put(self, name: str, file: BinaryIO) -> None:
-        """Move it into its place, and both to the disk itself."""
         file.flush()
         replacing.flush(file.fileno())
         file.close()
@@ -222,7 +213,6 @@ class LocalStorage:
             self._on_disk.add(path.parent.name)
 
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from `start` up to `stop`, in pieces."""
         with self._path(name).open("rb") as file:
             file.seek(start)
             while start < stop and (chunk := file.read(min(CHUNK, stop - start))):
@@ -230,7 +220,6 @@ class LocalStorage:
                 yield chunk
 
     def remove(self, name: str) -> None:
-        """Remove a file, or the part of it that exists."""
         path = self._path(name)
         for each in (path, _unfinished(path)):
             replacing.remove(each)
@@ -270,12 +259,10 @@ class BucketStorage:
         self._folder = folder or Path(tempfile.gettempdir())
 
     def open(self, name: str) -> BinaryIO:
-        """A temporary file."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         return self._part(name).open("xb")
 
     def put(self, name: str, file: BinaryIO) -> None:
-        """Send it there."""
         path = self._part(name)
         try:
             file.close()
@@ -287,7 +274,6 @@ class BucketStorage:
             replacing.remove(path)
 
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from `start` up to `stop`, in pieces."""
         with _failures_named():
             while start < stop:
                 end = min(start + _BUCKET_CHUNK, stop)
@@ -298,7 +284,6 @@ class BucketStorage:
                 yield piece
 
     def remove(self, name: str) -> None:
-        """Remove a file if it exists."""
         replacing.remove(self._part(name))
         with _failures_named(), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(name))

@@ -38,15 +38,12 @@ class Thumbnails:
         self._drawing: list[str] = []
 
     def open(self, name: str) -> BinaryIO:
-        """Where the bytes of a file are while they come."""
         return self._storage.open(name)
 
     def put(self, name: str, file: BinaryIO) -> None:
-        """Move a file into its place."""
         self._storage.put(name, file)
 
     def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
-        """The bytes of a file."""
         return self._storage.read(name, start, stop)
 
     def remove(self, name: str) -> None:

@@ -21,7 +21,7 @@ from firsthandapi.server.contract.text import iso
 from firsthandapi.server.http.browsers import HEADERS
 from firsthandapi.server.http.deliveries import SignatureStyle
 from firsthandapi.server.http.requests import ReceivedRequest, RequestLog
-from firsthandapi.server.state.keeping import Log, NotKeptError
+from firsthandapi.server.state.keeping import Growing, NotKeptError
 from firsthandapi.server.state.model import Account, Job
 
 from . import shown
@@ -115,7 +115,7 @@ class Console:
             error = PageError(getattr(error, "status", 400), str(error))
         return self._face.refused(request, error)
 
-    def _positions(self, request: Request, items: Log[T], status: str = "") -> Iterator[tuple[int, T]]:
+    def _positions(self, request: Request, items: Growing[T], status: str = "") -> Iterator[tuple[int, T]]:
         """The items before the position in the page's address, newest first, with their positions."""
         most = len(items)
         before = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)

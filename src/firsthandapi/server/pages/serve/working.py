@@ -401,7 +401,8 @@ class Working:
 
     def _check_workers(self, job: Job, worker: str) -> None:
         most: int | None = job.fields.get("max_workers")
-        if most is not None and worker not in job.workers and len(job.workers) >= most:
+        known = () if most is None else self._world.state.workers_of(job)
+        if most is not None and worker not in known and len(known) >= most:
             words = said(
                 "The limit of people for this job is {count}, and it is reached, so nothing was submitted.",
                 count=most,
