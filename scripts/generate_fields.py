@@ -36,6 +36,7 @@ SHARED = {
     "Whole",
     "WireTime",
 }
+SHARED |= {"CreditsEventType", "JobEventType", "SubmissionEventType"}
 
 
 def attribute_docs(module: str) -> dict[str, str]:

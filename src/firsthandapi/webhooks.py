@@ -25,7 +25,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar, get_args, overload
 
 from ._core.calls import signatures
 from ._core.calls.counts import count_of
@@ -35,6 +35,7 @@ from .errors import FirstHandError, InvalidArgumentError, WebhookSignatureError
 
 # Code that only verifies, such as a serverless function at its cold start, should not wait for the models to load.
 if TYPE_CHECKING:
+    from .types.enums import CreditsEventType, JobEventType, SubmissionEventType
     from .types.event import CreditsEvent, JobEvent, SubmissionEvent, WebhookEvent
 
 __all__ = [
@@ -349,24 +350,11 @@ class EventRouter:
                 )
 
     @overload
-    def on(
-        self, event_type: Literal["submission.approved", "submission.rejected", "submission.scored"]
-    ) -> Callable[[_OfSubmission], _OfSubmission]: ...
+    def on(self, event_type: SubmissionEventType) -> Callable[[_OfSubmission], _OfSubmission]: ...
     @overload
-    def on(
-        self, event_type: Literal["job.completed", "job.cancelled", "job.flagged"]
-    ) -> Callable[[_OfJob], _OfJob]: ...
+    def on(self, event_type: JobEventType) -> Callable[[_OfJob], _OfJob]: ...
     @overload
-    def on(
-        self,
-        event_type: Literal[
-            "credits.low_balance",
-            "credits.purchased",
-            "credits.auto_topped_up",
-            "credits.expired",
-            "credits.expiring_soon",
-        ],
-    ) -> Callable[[_OfCredits], _OfCredits]: ...
+    def on(self, event_type: CreditsEventType) -> Callable[[_OfCredits], _OfCredits]: ...
     @overload
     def on(self, event_type: str) -> Callable[[_Any], _Any]: ...
     def on(self, event_type: str) -> Callable[[Any], Any]:

@@ -68,19 +68,16 @@ OpenTransactionType = Annotated[TransactionType | str, _Open()]
 # Purchases are fixed amounts, in US cents.
 PurchaseTier = Literal[1000, 2500, 5000, 10000, 25000]
 
-EventType = Literal[
-    "submission.approved",
-    "submission.rejected",
-    "submission.scored",
-    "job.completed",
-    "job.cancelled",
-    "job.flagged",
+SubmissionEventType = Literal["submission.approved", "submission.rejected", "submission.scored"]
+JobEventType = Literal["job.completed", "job.cancelled", "job.flagged"]
+CreditsEventType = Literal[
     "credits.low_balance",
     "credits.purchased",
     "credits.auto_topped_up",
     "credits.expired",
     "credits.expiring_soon",
 ]
+EventType = Literal[SubmissionEventType, JobEventType, CreditsEventType]
 OpenEventType = Annotated[EventType | str, _Open()]
 
 AuditEventType = Literal[

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field
 
 from ._base import Model, Tolerant, UtcDatetime
-from .enums import OpenEventType, OpenMediaFormat, OpenSubmissionStatus
+from .enums import (
+    CreditsEventType,
+    JobEventType,
+    OpenEventType,
+    OpenMediaFormat,
+    OpenSubmissionStatus,
+    SubmissionEventType,
+)
 
 
 class WebhookEvent(Model):
@@ -92,27 +99,21 @@ class CreditsEventData(_EventData):
 class SubmissionEvent(WebhookEvent):
     """A submission was approved, rejected or scored."""
 
-    type: Literal["submission.approved", "submission.rejected", "submission.scored"]  # pyright: ignore[reportIncompatibleVariableOverride] - it is frozen
+    type: SubmissionEventType  # pyright: ignore[reportIncompatibleVariableOverride] - it is frozen
     data: SubmissionEventData = Field(default_factory=SubmissionEventData)
 
 
 class JobEvent(WebhookEvent):
     """A job was completed, cancelled or flagged."""
 
-    type: Literal["job.completed", "job.cancelled", "job.flagged"]  # pyright: ignore[reportIncompatibleVariableOverride] # each class narrows it
+    type: JobEventType  # pyright: ignore[reportIncompatibleVariableOverride] # each class narrows it
     data: JobEventData = Field(default_factory=JobEventData)
 
 
 class CreditsEvent(WebhookEvent):
     """Credits are low, were bought, or end."""
 
-    type: Literal[  # pyright: ignore[reportIncompatibleVariableOverride] # each class narrows it
-        "credits.low_balance",
-        "credits.purchased",
-        "credits.auto_topped_up",
-        "credits.expired",
-        "credits.expiring_soon",
-    ]
+    type: CreditsEventType  # pyright: ignore[reportIncompatibleVariableOverride] # each class narrows it
     data: CreditsEventData = Field(default_factory=CreditsEventData)
 
 

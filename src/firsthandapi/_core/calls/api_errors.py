@@ -23,6 +23,7 @@ from firsthandapi.errors import (
     ServerError,
 )
 
+from .integers import int_or_none
 from .ratelimit import asked_to_hold, spent
 from .response import ApiResponse, without_halves
 from .retry import LONGEST_RETRY_AFTER
@@ -83,9 +84,9 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
         attempts=response.attempts,
     )
     if isinstance(result, InsufficientCreditsError):
-        result.current_balance_cents = _first(_cents, "current_balance_cents", error, body)
-        result.required_cents = _first(_cents, "required_cents", error, body)
-        result.shortfall_cents = _first(_cents, "shortfall_cents", error, body)
+        result.current_balance_cents = _first(int_or_none, "current_balance_cents", error, body)
+        result.required_cents = _first(int_or_none, "required_cents", error, body)
+        result.shortfall_cents = _first(int_or_none, "shortfall_cents", error, body)
         result.purchase_url = _first(_text, "purchase_url", error, body)
     if isinstance(result, RateLimitError):
         result.retry_after = retry_after
@@ -112,10 +113,6 @@ def _word(value: Any) -> str | None:
     """A word from the service, for a message: shortened, and masked because it may echo a secret."""
     text = _text(value)
     return None if text is None else visible(mask_secrets(text[:_MAX_WORD]))
-
-
-def _cents(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _first(read: Callable[[Any], T | None], name: str, *objects: dict[str, Any]) -> T | None:

@@ -95,29 +95,11 @@ class AsyncRateLimiter(Protocol):
     """The same for the async client. When a call is cancelled, so is its `observe`."""
 
     async def acquire(self, key: str, *, timeout: float | None) -> Any:
-        """Wait until a request may be sent.
-
-        Args:
-            key: see `RateLimiter`.
-            timeout: the most seconds to wait; None for no limit.
-
-        Returns:
-            What `observe` needs to know about this request.
-
-        Raises:
-            TimeoutError: the request may not be sent within `timeout`.
-        """
+        """As `RateLimiter.acquire`, whose `key` and `timeout` it takes."""
         ...
 
     async def observe(self, key: str, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
-        """Learn the result of a request. What this raises is logged; the call continues.
-
-        Args:
-            key: see `RateLimiter`.
-            permit: what `acquire` returned.
-            response: its response, an error or not; None if none came.
-            sent: whether the service may have counted the request.
-        """
+        """As `RateLimiter.observe`, whose `key`, `permit`, `response`, and `sent` it takes."""
         ...
 
 

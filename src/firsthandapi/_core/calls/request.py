@@ -19,24 +19,17 @@ _METHODS = frozenset({*_IDEMPOTENT, "POST"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRETS = ("fh_live_", "fh_test_", "whsec_")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
-# The class of the objects whose id a field takes.
+# The class of the objects whose id a field takes, and the first letters of such an id; any other field takes a job's.
 _KINDS = {
-    "job_id": "Job",
-    "file_id": "File",
-    "submission_id": "Submission",
-    "endpoint_id": "WebhookEndpoint",
-    "event_id": "WebhookEvent",
-    "api_key_id": "ApiKey",
+    "job_id": ("Job", "job"),
+    "file_id": ("File", "file"),
+    "file.id": (None, "file"),
+    "submission_id": ("Submission", "sub"),
+    "endpoint_id": ("WebhookEndpoint", "we"),
+    "event_id": ("WebhookEvent", "evt"),
+    "api_key_id": ("ApiKey", "key"),
 }
-# The first letters of an id; any other field takes a job's.
-_BEGINNINGS = {
-    "api_key_id": "key",
-    "endpoint_id": "we",
-    "event_id": "evt",
-    "file_id": "file",
-    "file.id": "file",
-    "submission_id": "sub",
-}
+_ANY_KIND = (None, "job")
 # In a path, every id contains digits or capitals, and no collection's name does, except `v1`.
 _ID_SEGMENT = re.compile(r"/(?!v[0-9]+(?:/|$))[^/]*[A-Z0-9][^/]*")
 # A path of the contract: segments of unreserved characters only.
@@ -100,13 +93,13 @@ def id_of(value: Any, field: str) -> Any:
     """The id of an object of the kind that `field` takes; anything that is no object of the service, unchanged.
     Raises InvalidArgumentError: it is an object of another kind.
     """
-    if field not in _KINDS or not hasattr(value, "id"):
+    name, _ = _KINDS.get(field, _ANY_KIND)
+    if name is None or not hasattr(value, "id"):
         return value
-    kind = getattr(import_module("firsthandapi.types"), _KINDS[field])
-    if not isinstance(value, kind):
-        article = "an" if _KINDS[field][0] == "A" else "a"
+    if not isinstance(value, getattr(import_module("firsthandapi.types"), name)):
+        article = "an" if name[0] == "A" else "a"
         raise InvalidArgumentError(
-            f"{field} must be {article} {_KINDS[field]} or its id, not a value of type {type(value).__name__}",
+            f"{field} must be {article} {name} or its id, not a value of type {type(value).__name__}",
             field=field,
         )
     return value.id
@@ -117,7 +110,7 @@ def check_id(value: object, field: str) -> str:
     Raises InvalidArgumentError: it is an object of another kind, is not a str, is empty, has characters that no id has,
     such as `/`, or is a key, which must not stand in a URL.
     """
-    example = f"{_BEGINNINGS.get(field, 'job')}_01JP…"
+    example = f"{_KINDS.get(field, _ANY_KIND)[1]}_01JP…"
     value = id_of(value, field)
     if not isinstance(value, str):
         raise InvalidArgumentError(f"{field} must be a str, not {type(value).__name__}", field=field)
