@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 import secrets
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
@@ -46,10 +45,9 @@ _SOMEBODY_ELSE = (
 )
 _HEAD = 16  # bytes that tell the format
 _TIDY_SECONDS = 3600.0
-_ID = re.compile(r"upload_[0-9a-f]{32}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """A file on its way.
 
@@ -62,8 +60,6 @@ class Part:
         group: a name for what is submitted together with it; None for nothing.
         group_size: how many files that are.
         fields: what a form may have beside files.
-        at: when it moved last, in Unix seconds.
-        is_done: whether it is submitted.
     """
 
     id: str
@@ -74,8 +70,6 @@ class Part:
     group: str | None
     group_size: int
     fields: dict[str, str]
-    at: float
-    is_done: bool = field(default=False)
 
 
 class Resuming:
@@ -170,8 +164,7 @@ class Resuming:
         if group is None and int(size) > 1:
             raise _wrong(400, "group_size needs group, the name of what is submitted together.")
         fields = {key: value for key, value in said.items() if key in _FIELDS}
-        upload, now = f"upload_{secrets.token_hex(16)}", self._world.clock.now()
-        return Part(upload, worker, job.id, length, name, group, int(size), fields, now)
+        return Part(f"upload_{secrets.token_hex(16)}", worker, job.id, length, name, group, int(size), fields)
 
     async def _look(self, request: Request) -> Response:
         part = self._find(request)
@@ -208,7 +201,6 @@ class Resuming:
             async with self._turns.take(part.id) as turn:
                 with self._bytes(part).open("ab") as file:
                     while True:
-                        part.at = self._world.clock.now()
                         chunk, is_last = await self._next(request, part, offset)
                         if turn.when() is not None:
                             raise TimeoutError
@@ -252,12 +244,13 @@ class Resuming:
 
     async def _finish(self, part: Part, request: Request) -> None:
         """Submit a file that is complete, and those of its group, once they all are."""
-        if part.is_done:
+        if self._is_done(part):
             return
         self._find(request)  # whoever sends may have been erased meanwhile
         parts = [part]
         if part.group is not None:
-            parts = [each for each in self._parts.values() if _is_with(each, part) and self._is_whole(each)]
+            group = _group(part)
+            parts = [each for each in self._parts.values() if _group(each) == group and self._is_whole(each)]
             if len(parts) < part.group_size:
                 return
         key = parts[0].id
@@ -274,25 +267,19 @@ class Resuming:
             job = self._world.state.jobs[parts[0].job]
         names = "\n".join(sorted(each.id for each in parts))
         fields = {**parts[0].fields, "upload": hashlib.sha256(names.encode()).hexdigest()}
-        unwelcome: list[Part] = []
         try:
             with ExitStack() as stack:
                 sent = [
                     SentFile(each.name, stack.enter_context(self._bytes(each).open("rb"))) for each in parts
                 ]
-                try:
-                    self._working.submit(job, parts[0].worker, sent, fields, device)
-                except UnwelcomeError as error:
-                    unwelcome = [each for each, file in zip(parts, sent, strict=True) if file is error.sent]
-                    raise
-                except PageError:
-                    unwelcome = [*parts]
-                    raise
-        finally:
-            for each in unwelcome:
-                self._remove(each)
+                self._working.submit(job, parts[0].worker, sent, fields, device)
+        except PageError as error:
+            for each, file in zip(parts, sent, strict=True):
+                if not isinstance(error, UnwelcomeError) or error.sent is file:
+                    self._remove(each)
+            raise
         for each in parts:
-            each.is_done, each.at = True, self._world.clock.now()
+            self._known(each).touch()  # for a day from now on
             replacing.remove(self._bytes(each))
 
     # --- files ------------------------------------------------------------------------------------------
@@ -301,51 +288,50 @@ class Resuming:
         worker = self._working.worker(request)
         part = self._parts.get(request.path_params["upload"])
         # Its files go first, when its owner is erased.
-        if part is None or part.worker != worker or not (self._folder / f"{part.id}.json").exists():
+        if part is None or part.worker != worker or not self._known(part).exists():
             raise no_page()
         return part
+
+    def _known(self, part: Part) -> Path:
+        return self._folder / f"{part.id}.json"
 
     def _bytes(self, part: Part) -> Path:
         return self._folder / f"{part.id}.bytes"
 
+    def _is_done(self, part: Part) -> bool:
+        return not self._bytes(part).exists()
+
     def _offset(self, part: Part) -> int:
-        return part.length if part.is_done else self._bytes(part).stat().st_size
+        return part.length if self._is_done(part) else self._bytes(part).stat().st_size
 
     def _is_whole(self, part: Part) -> bool:
-        return not part.is_done and self._offset(part) == part.length
+        return not self._is_done(part) and self._offset(part) == part.length
 
     def _keep(self, part: Part) -> None:
         create_for_owner(self._bytes(part))
         known = json.dumps(asdict(part), sort_keys=True).encode()
-        replacing.replace(self._folder / f"{part.id}.json", known, 0o600)
+        replacing.replace(self._known(part), known, 0o600)
         self._parts[part.id] = part
 
     def _remove(self, part: Part) -> None:
         self._parts.pop(part.id, None)
         # In this order: bytes of which nothing is known are removed by the next start.
-        replacing.remove(self._folder / f"{part.id}.json")
+        replacing.remove(self._known(part))
         replacing.remove(self._bytes(part))
 
     def _make_room(self, worker: str) -> None:
         """The oldest uploads of one person go, where they begin too many."""
-        own = [each for each in self._parts.values() if each.worker == worker and not each.is_done]
+        own = [each for each in self._parts.values() if each.worker == worker and not self._is_done(each)]
         for part in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:
             self._remove(part)
 
     def _load(self) -> None:
         """What an earlier start has left."""
-        found: list[tuple[float, Part]] = []
-        for path in self._folder.glob("upload_*"):
-            if path.suffix == ".json" and _ID.fullmatch(path.stem):
-                try:
-                    part = Part(**json.loads(path.read_bytes()))
-                except (ValueError, TypeError):
-                    continue
-                content, begun = self._bytes(part), part.at
-                part.is_done = not content.exists()
-                part.at = (path if part.is_done else content).stat().st_mtime
-                found.append((begun, part))
-        self._parts = {part.id: part for _, part in sorted(found, key=lambda each: each[0])}
+        for path in sorted(self._folder.glob("upload_*.json"), key=_moved):
+            with suppress(ValueError, TypeError):
+                part = Part(**json.loads(path.read_bytes()))
+                if part.id == path.stem:
+                    self._parts[part.id] = part
         for path in self._folder.glob("upload_*"):
             if path.name.partition(".")[0] not in self._parts:
                 replacing.remove(path)
@@ -353,7 +339,7 @@ class Resuming:
     def _tidy(self, at: float) -> None:
         """What has not moved for a day goes, now and each hour."""
         for part in [*self._parts.values()]:
-            if part.at < at - DAY:
+            if _moved(self._known(part) if self._is_done(part) else self._bytes(part)) < at - DAY:
                 self._remove(part)
         self._world.state.later(at + _TIDY_SECONDS, self._tidy)
 
@@ -363,13 +349,16 @@ def _offered() -> dict[str, str]:
     return {**HEADERS, "tus-version": VERSION, "tus-extension": "creation", "tus-max-size": most}
 
 
-def _is_with(part: Part, other: Part) -> bool:
-    return (part.worker, part.job, part.group, part.group_size) == (
-        other.worker,
-        other.job,
-        other.group,
-        other.group_size,
-    )
+def _group(part: Part) -> tuple[object, ...]:
+    return part.worker, part.job, part.group, part.group_size
+
+
+def _moved(path: Path) -> float:
+    """When a file was written to; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _at(offset: int, status: int, more: dict[str, str] | None = None) -> Response:
