@@ -37,12 +37,6 @@ _ASSURED: dict[Assurance, str] = {
 _TOO_LATE = said("This file can no longer be appealed.")
 _NO_WORDS = said("Write why somebody should look at it again, in at most 1,000 characters.")
 _PURPOSES = said("research"), said("publication")  # of labs; others are shown as they are
-_STATUSES = {
-    "pending_score": said("Waiting for review"),
-    "approved": said("Approved"),
-    "retry_pending": said("Try again"),
-    "rejected": said("Rejected"),
-}
 
 
 class Joining:
@@ -171,7 +165,7 @@ class Joining:
         return worker_id(self._reception.need(request, "worker"))
 
     async def _me(self, request: Request) -> Response:
-        worker, words = self._worker(request), self._reception.words(request)
+        worker = self._worker(request)
         with self._world.lock:
             state = self._eraser.state
             jobs = islice(reversed(self._world.state.organizations[0].accounts["live"].jobs), _MOST_JOBS)
@@ -187,7 +181,6 @@ class Joining:
                 sent=[(each, file) for each in own[:_SHOWN] for file in each.files],
                 older=own[_SHOWN - 1].id if len(own) > _SHOWN else None,
                 earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
-                statuses={each: words(status) for each, status in _STATUSES.items()},
                 consent=self._consents.of(worker),
                 appeals=self._appeals,
                 answer_seconds=ANSWER_SECONDS,

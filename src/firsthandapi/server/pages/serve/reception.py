@@ -44,6 +44,12 @@ _VIEWS = {
     f"{PREFIX}/deliveries": [("Webhooks", f"{PREFIX}/deliveries"), ("Requests", f"{PREFIX}/requests")],
 }
 _MOST_COUNTED = 50
+_STATUSES = {
+    "pending_score": said("Waiting for review"),
+    "approved": said("Approved"),
+    "retry_pending": said("Try again"),
+    "rejected": said("Rejected"),
+}
 _SIGNED_OUT = said("You are signed out: reload the page to sign in, and try again.")
 
 
@@ -256,6 +262,7 @@ class Reception(Face):
             # Whoever joined by a link could not come back.
             "views": _VIEWS,
             "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
+            "statuses": {each: words(status) for each, status in _STATUSES.items()},
             "form_token": self.form_token(request),
             "visitor": visitor,
             "person": self.access.name_of,

@@ -353,9 +353,25 @@ class Working:
         retried = self._retried(worker, retry) if retry else None
         if retried is not None and retried.job is not job:
             raise no_page()
-        self._check_job(job, retried, count)
-        if retried is None:
-            self._check_workers(job, worker)
+        if job.is_terminal:
+            raise PageError(410, _ENDED, "The job has ended")
+        free = self._most_files(job, retried)
+        if not free:
+            raise PageError(409, _FILLED, "Just filled")
+        if count > free:
+            words = said(
+                "You sent more files than are still wanted, so none was submitted: send at most {free}.",
+                free=free,
+            )
+            raise PageError(409, words, "Too many files")
+        most: int | None = job.fields.get("max_workers")
+        known = () if most is None else self._world.state.workers_of(job)
+        if most is not None and worker not in known and len(known) >= most:
+            words = said(
+                "The limit of people for this job is {count}, and it is reached, so nothing was submitted.",
+                count=most,
+            )
+            raise PageError(409, words, "Enough people")
         study = self._reception.study
         most = None if study is None else study.max_files_per_worker
         if most is not None:
@@ -385,29 +401,6 @@ class Working:
                     each, 409, said("you have sent this file to this job before. Send another one.")
                 )
             known.add(file.facts().sha256)
-
-    def _check_job(self, job: Job, retried: Submission | None, count: int) -> None:
-        if job.is_terminal:
-            raise PageError(410, _ENDED, "The job has ended")
-        free = self._most_files(job, retried)
-        if not free:
-            raise PageError(409, _FILLED, "Just filled")
-        if count > free:
-            words = said(
-                "You sent more files than are still wanted, so none was submitted: send at most {free}.",
-                free=free,
-            )
-            raise PageError(409, words, "Too many files")
-
-    def _check_workers(self, job: Job, worker: str) -> None:
-        most: int | None = job.fields.get("max_workers")
-        known = () if most is None else self._world.state.workers_of(job)
-        if most is not None and worker not in known and len(known) >= most:
-            words = said(
-                "The limit of people for this job is {count}, and it is reached, so nothing was submitted.",
-                count=most,
-            )
-            raise PageError(409, words, "Enough people")
 
     def check_disk(self, more: int = 0) -> None:
         """Check that the disk has space for so many bytes more.
@@ -460,17 +453,18 @@ def _area(place: object) -> tuple[float, float, float] | None:
     if not isinstance(place, dict):
         return None
     given = cast("dict[str, Any]", place)
-    found: list[Any] = [
+    found = (
         given.get("latitude", given.get("lat")),
         given.get("longitude", given.get("lng")),
         given.get("radius_km"),
-    ]
-    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in found):
+    )
+    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in found):
         return None
     try:
-        return float(found[0]), float(found[1]), float(found[2])
+        latitude, longitude, radius = map(float, found)
     except OverflowError:  # JSON has integers of any size
         return None
+    return latitude, longitude, radius
 
 
 def _kilometers(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
