@@ -70,7 +70,7 @@ class Site:
         is_proxied: whether a proxy passes on what they send; None if one does wherever they reach it.
         style: how webhooks are signed.
         on_request: called with each request of the API after its response.
-        folder: the folder for uploads in progress; None for the system's folder.
+        folder: the folder of the server, in which uploads in progress are.
         study: what people join; None for none.
 
     Attributes:
@@ -89,7 +89,7 @@ class Site:
         is_proxied: bool | None = None,
         style: Callable[[], SignatureStyle] = lambda: "plain",
         on_request: Callable[[ReceivedRequest], None] | None = None,
-        folder: Path | None = None,
+        folder: Path,
         study: Study | None = None,
     ) -> None:
         self.world = world
@@ -127,8 +127,7 @@ class Site:
         if study is not None and self.reception.consents is not None:
             routes += Joining(self.reception, study, self.reception.consents, eraser, self.limits).routes()
             routes += Appealing(self.reception, self.reception.consents, working.own).routes()
-        if folder is not None:
-            routes += Resuming(self.reception, working, folder / "uploading").routes()
+        routes += Resuming(self.reception, working, folder / "uploading").routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.
         self._pages = Router(routes, redirect_slashes=False, default=_nothing)
 

@@ -71,14 +71,14 @@ class SentForm:
 
     Args:
         request: the request.
-        folder: the folder for files in progress; None for the system's folder.
+        folder: the folder for files in progress.
         most: maximum number of files.
 
     Raises:
         PageError: the request is not such a form.
     """
 
-    def __init__(self, request: Request, folder: Path | None, most: int) -> None:
+    def __init__(self, request: Request, folder: Path, most: int) -> None:
         self.fields: dict[str, str] = {}
         self.files: list[SentFile] = []
         self._folder = folder

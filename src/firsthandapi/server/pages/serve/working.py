@@ -74,10 +74,10 @@ class Working:
 
     Args:
         reception: identifies visitors.
-        folder: the folder for files in progress; None for the system's folder.
+        folder: the folder for files in progress.
     """
 
-    def __init__(self, reception: Reception, folder: Path | None) -> None:
+    def __init__(self, reception: Reception, folder: Path) -> None:
         self._reception = reception
         self._links = reception.links
         self._folder = folder
@@ -186,7 +186,7 @@ class Working:
             return self._reception.refused_to_script(request, error)
 
     async def _upload(self, request: Request) -> str:
-        """Submit the received files, once per upload id. Returns the address of the next page."""
+        """Submit the received files. Returns the address of the next page."""
         with self._world.lock:
             job = self._job(request)
         worker = self.worker(request)
@@ -203,7 +203,8 @@ class Working:
                         await sent.drain()
                     raise
                 device = device_of(request.headers.get("user-agent", ""))
-                return await asyncio.to_thread(self.submit, job, worker, sent.files, sent.fields, device)
+                await asyncio.to_thread(self.submit, job, worker, sent.files, sent.fields, device)
+        return f"{self._links.path(job)}?sent=1"
 
     async def _receive(self, sent: SentForm, job: Job, worker: str) -> None:
         """Check what the fields of a form say, and read its files."""
@@ -211,7 +212,7 @@ class Working:
         if not _UPLOAD_ID.fullmatch(upload):
             raise PageError(400, BROKEN)
         with self._world.lock:
-            if self._known(job, worker, upload) is None:
+            if not self._is_done(job, worker, upload):
                 self.check(job, worker, sent.fields.get("retry"), 1)
         self.check_disk()
         async with self._turns.take((job.id, worker, upload)):
@@ -226,8 +227,8 @@ class Working:
         sent: Sequence[SentFile],
         fields: dict[str, str],
         device: dict[str, str],
-    ) -> str:
-        """Clean the files, and submit them as one act: after a crash there is all of it, or nothing.
+    ) -> None:
+        """Clean the files, and submit them as one act, once: after a crash there is all of it, or nothing.
 
         Args:
             job: what they are for.
@@ -236,32 +237,26 @@ class Working:
             fields: `upload`, which names this act, and what else a form may have.
             device: what took them.
 
-        Returns:
-            Where to go next; for an act that was done before, the same.
-
         Raises:
             PageError: they are not taken; an `UnwelcomeError` says which of them is the reason.
         """
         with self._world.lock:
-            done = self._known(job, worker, fields["upload"])
-        if done is not None:
-            return done
-        granted = self._reception.granted(worker)
+            if self._is_done(job, worker, fields["upload"]):
+                return
         with ExitStack() as stack:
             uploads = [
                 stack.enter_context(self._world.state.upload(max(LIMITS.values()) + 4096)) for _ in sent
             ]
             files = [
-                self._cleaned(job, worker, each, upload, fields, device, granted)
+                self._cleaned(job, worker, each, upload, fields, device)
                 for each, upload in zip(sent, uploads, strict=True)
             ]
             with self._world.lock:
                 self._reception.granted(worker)  # which they may have withdrawn meanwhile
-                done = self._known(job, worker, fields["upload"])
-                if done is not None:  # the same upload arrived twice, and the other was faster
-                    for upload in uploads:
+                if self._is_done(job, worker, fields["upload"]):
+                    for upload in uploads:  # the same arrived twice, and the other was faster
                         upload.abort()
-                    return done
+                    return
                 at = self._world.clock.now()
                 retried = self.check(job, worker, fields.get("retry"), len(files))
                 self._check_new(job, worker, sent, files)
@@ -270,12 +265,10 @@ class Working:
                     self._world.jobs.submit(job, files, at, worker=worker, location=location)
                 else:
                     self._world.jobs.resubmit(retried, files, at, location)
-                where = f"{self._links.path(job)}?sent=1"
-                kept = Stored("", 303, where.encode(), at + DAY)
-                self._world.state.replies.put(_slot(job, worker, fields["upload"]), kept, at)
+                done = Stored("", 303, b"", at + DAY)
+                self._world.state.replies.put(_slot(job, worker, fields["upload"]), done, at)
         what = "upload.received" if retried is None else "upload.repeated"
         self._reception.access.note(what, at, worker, job.id, files=len(files))
-        return where
 
     def _cleaned(
         self,
@@ -285,9 +278,8 @@ class Working:
         upload: Upload,
         fields: dict[str, str],
         device: dict[str, str],
-        granted: Mapping[str, str],
     ) -> File:
-        at = self._world.clock.now()
+        at, granted = self._world.clock.now(), self._reception.granted(worker)
         accepted = job.fields["accepted_formats"]
         try:
             found = clean(sent.file, upload, accepted, now=at, utc_offset=_utc_offset(fields))
@@ -331,10 +323,10 @@ class Working:
 
     # --- what may be submitted --------------------------------------------------------------------------
 
-    def _known(self, job: Job, worker: str, upload: str) -> str | None:
-        """The address that an earlier upload with this id led to, or None."""
-        kept = self._world.state.replies.get(_slot(job, worker, upload), self._world.clock.now())
-        return None if kept is None else kept.body.decode()
+    def _is_done(self, job: Job, worker: str, upload: str) -> bool:
+        """Whether an upload with this id was submitted."""
+        slot = _slot(job, worker, upload)
+        return self._world.state.replies.get(slot, self._world.clock.now()) is not None
 
     def _retried(self, worker: str, submission_id: str) -> Submission:
         found = self._world.state.submissions.get(submission_id)
@@ -408,7 +400,7 @@ class Working:
         Raises:
             PageError: it has not.
         """
-        if self._folder is not None and shutil.disk_usage(self._folder).free - more < BOUNDS.spare_bytes:
+        if shutil.disk_usage(self._folder).free - more < BOUNDS.spare_bytes:
             raise PageError(
                 507, "The server has no space left for files: tell whoever gave you the link.", "No space"
             )
