@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -92,10 +93,15 @@ class Phone:
     cookies: dict[str, str] = field(default_factory=dict[str, str])
     hidden: dict[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def cookie(self) -> str:
+        """The header."""
+        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
-            sent = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+            sent = {"cookie": self.cookie}
             sent |= {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, sent)
             response = connection.getresponse()
@@ -105,12 +111,20 @@ class Phone:
             names = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, names, response.read())
 
+    def stall(self, method: str, path: str, body: bytes, length: int, **headers: str) -> socket.socket:
+        """A connection that announces so many bytes, sends these, and says nothing more."""
+        sent = {"host": "127.0.0.1", "cookie": self.cookie, "content-length": str(length)}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        return connection
+
     def open(self, path: str | None = None) -> str:
         """The page, whose hidden fields are kept."""
         answer = self.send("GET", path or self.path)
         assert answer.status == 200, answer.text
-        found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', answer.text)
-        self.hidden = dict(found)
+        self.hidden = fields_of(answer.text)
         return answer.text
 
     def post(self, path: str, **fields: str) -> Answer:
@@ -130,6 +144,11 @@ class Phone:
 
 
 ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 Chrome/130.0.0.0 Mobile Safari/537.36"
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """The hidden fields of a page's forms."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
 
 
 def form(fields: dict[str, str], files: Any = (), boundary: str = "----a1b2") -> tuple[bytes, str]:

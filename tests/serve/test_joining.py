@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.requests import Request
 
@@ -17,24 +18,23 @@ from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve import limits
 from firsthandapi.server.pages.serve.access import FILE
 from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.testing import make
 
 from .conftest import EVIL, JOB, Visitor, submit
-from .phones import Nobody
+from .phones import Nobody, Server, fields_of
 from .test_study import STUDY, write
 
 BOXES = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
 
 
-class Lab:
+class Lab(Server):
     """A server with a study, and the browsers of its people."""
 
     def __init__(self, folder: Path, service: Service, stack: ExitStack) -> None:
-        self.folder = folder
-        self.service = service
         assert service.first is not None
-        self.buyer = stack.enter_context(FirstHandClient(service.first.live, service.url, max_retries=0))
+        client = FirstHandClient(service.first.live, service.url, max_retries=0)
+        super().__init__(service, stack.enter_context(client))
+        self.folder = folder
         self._stack = stack
 
     def browser(self, **headers: str) -> Visitor:
@@ -56,12 +56,13 @@ class Lab:
             rows.row_factory = sqlite3.Row
             return [dict(row) for row in rows.execute("SELECT * FROM consents ORDER BY given_at, consent_id")]
 
-    def upload(self, visitor: Visitor, link: str, name: str = "shot.jpg") -> Any:
-        """One picture, by the form of a job."""
-        page = visitor.get(link).text
-        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
-        shot = make("image/jpeg", hidden["upload"]).content  # the same twice is refused
-        return visitor.http.post(link, data=hidden, files={"file": (name, shot, "image/jpeg")})
+    def upload(
+        self, visitor: Visitor, link: str, name: str = "shot.jpg", content: bytes | None = None
+    ) -> httpx.Response:
+        """One picture, or another file, by the form of a job."""
+        hidden = fields_of(visitor.get(link).text)
+        content = content or make("image/jpeg", hidden["upload"]).content  # the same twice is refused
+        return visitor.http.post(link, data=hidden, files={"file": (name, content, "image/jpeg")})
 
 
 Open = Callable[..., Lab]
@@ -186,8 +187,8 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     """The link of a job leads a stranger to the form and back; a file has the consent and the license, and the home of
     its worker the status, the reason, and the pay."""
     here = lab()
-    job = here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id]
-    link = here.service.site.links.path(job)
+    job = here.job(**JOB)
+    link = here.path(job)
     stranger = here.browser()
     assert stranger.get(link).headers["location"] == f"/join?next={link}"
     answer = stranger.send("/join", f"/join?next={link}", next=link, **BOXES)
@@ -197,19 +198,16 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     assert "/sign-out" not in home, "who joined by a link could not come back"
     assert here.upload(stranger, link).status_code == 303
     assert 'data-status="pending_score"' in stranger.get("/me").text
-    world = here.service.world
-    with world.lock:
-        world.jobs.score(job.submissions[0], world.clock.now(), Verdict([2]))
+    here.score(job.submissions[0], 2)
     again = f"{link}?retry={job.submissions[0].id}"
     assert f'href="{again}#send-heading"' in stranger.get("/me").text
     assert here.upload(stranger, again).status_code == 303
-    with world.lock:
-        world.jobs.score(job.submissions[0], world.clock.now(), Verdict([5], f"Sharp {EVIL}"))
+    here.score(job.submissions[0], 5, f"Sharp {EVIL}")
     assert "Accepté" in stranger.get(f"{link}?lang=fr").text
     page = stranger.get("/me?lang=en").text
     assert "Sharp &lt;script&gt;" in page
     assert "$0.50" in page
-    (file,) = here.buyer.files.list(job_id=job.id)
+    (file,) = here.client.files.list(job_id=job.id)
     (record,) = here.records()
     assert (file.consent_id, file.license) == (record["consent_id"], "CC-BY-4.0")
 
@@ -218,8 +216,8 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     """Approved files are withdrawn, those that wait rejected unrated, nothing new is taken; the pay stands, and a new
     consent is a new record."""
     here = lab()
-    job = here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id]
-    link, world = here.service.site.links.path(job), here.service.world
+    job = here.job(**JOB)
+    link = here.path(job)
     person = here.joined()
     said = f"job_id {b64encode(job.id.encode()).decode()}"
     upload = {"tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": said}
@@ -227,8 +225,7 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     for number, stars in enumerate((5, 2, None)):
         assert here.upload(person, link).status_code == 303
         if stars:
-            with world.lock:
-                world.jobs.score(job.submissions[number], world.clock.now(), Verdict([stars]))
+            here.score(job.submissions[number], stars)
     assert person.send("/me/withdraw", "/me").headers["location"] == "/me"
     assert [*here.folder.glob("uploading/*")] == [], "what was on its way"
     assert [(each.status, each.rating) for each in job.submissions] == [
@@ -237,7 +234,7 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
         ("rejected", None),
     ]
     assert (job.rejections, job.free_slots) == (0, 2)
-    assert [*here.buyer.files.list(job_id=job.id)] == []
+    assert [*here.client.files.list(job_id=job.id)] == []
     page = person.get("/me").text
     assert "$0.50" in page
     assert "withdrawn your consent" in page
@@ -246,21 +243,18 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     one, two = here.records()
     assert one["withdrawn_at"] is not None
     assert (two["withdrawn_at"], two["worker_id"]) == (None, one["worker_id"])
-    world.check_books()
+    here.service.world.check_books()
 
 
 def test_who_has_sent_much_turns_pages(lab: Open) -> None:
     """The latest are first, fifty to a page; what was earned counts all of them."""
     here = lab()
     person = here.joined()
-    job_id = here.buyer.jobs.create(**{**JOB, "files_needed": 60}).id
-    world, worker = here.service.world, here.records()[0]["worker_id"]
-    with world.lock:
-        job = world.state.jobs[job_id]
-        for _ in range(51):
-            sent = world.state.submissions[submit(here.service, job_id, worker=worker)]
-            world.jobs.score(sent, world.clock.now(), Verdict([5]))
-        ids = [each.files[0].id for each in reversed(job.submissions)]
+    job, worker = here.job(files_needed=60), here.records()[0]["worker_id"]
+    for _ in range(51):
+        submit(here.service, job.id, worker=worker)
+        here.score(job.submissions[-1], 5)
+    ids = [each.files[0].id for each in reversed(job.submissions)]
     page = person.get("/me").text
     assert re.findall(r'<li id="(file_\w+)"', page) == ids[:50]
     assert "$25.50" in page
@@ -383,17 +377,14 @@ def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> N
         assert "<bdi>Example Lab</bdi>" in page
         assert "FirstHandAPI" not in page
         assert 'href="/review"' not in page
-    link = here.service.site.links.path(here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id])
+    link = here.path(here.job())
     person = here.joined()
     assert "Complet" in stranger.get("/join").text
     page = person.get(f"{link}?lang=fr").text
     assert 'href="/me"' in page
     assert 'href="/review"' not in page
     assert 'href="/review"' in person.get("/review").text
-    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
-    answer = person.http.post(
-        link, data=hidden, files={"file": ("a.pdf", b"%PDF-1.7 and more", "image/jpeg")}
-    )
+    answer = here.upload(person, f"{link}?lang=fr", "a.pdf", b"%PDF-1.7 and more")
     assert "a.pdf: Ce type de fichier n’est pas accepté ici : PDF." in answer.text
 
 
@@ -405,8 +396,7 @@ def test_a_job_speaks_the_language_of_the_reader(lab: Open) -> None:
         "de": {"title": "Schilder"},
         "ar": 3,
     }
-    job = here.buyer.jobs.create(**{**JOB, "metadata": {"texts": texts}, "worker_guidelines": "Stand close."})
-    path = here.service.site.links.path(here.service.world.state.jobs[job.id])
+    path = here.path(here.job(**JOB, metadata={"texts": texts}, worker_guidelines="Stand close."))
     person = here.joined()
     french = person.get(f"{path}?lang=fr").text
     assert '<h1 dir="auto">Panneaux &lt;b&gt;</h1>' in french

@@ -28,6 +28,8 @@ from .phones import ANDROID, JPEG, Answer, Phone, Server, served
 from .test_study import write
 from .test_upload_crashes import check, running
 
+BYTES = "application/offset+octet-stream"
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -59,8 +61,7 @@ def begun(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> str:
 
 def append(phone: Phone, path: str, body: Any, offset: int = 0, **headers: str) -> Answer:
     """Send bytes."""
-    kind = "application/offset+octet-stream"
-    return tus(phone, "PATCH", path, body, **{"upload_offset": str(offset), "content_type": kind, **headers})
+    return tus(phone, "PATCH", path, body, **{"upload_offset": str(offset), "content_type": BYTES, **headers})
 
 
 def offset(phone: Phone, path: str) -> int:
@@ -78,14 +79,15 @@ def parts(server: Server) -> set[str]:
 
 def stalled(phone: Phone, path: str, content: bytes, start: int = 0) -> socket.socket:
     """A connection that has sent the first half of what it announced, and says nothing more."""
-    connection = socket.create_connection(("127.0.0.1", phone.port), timeout=20)
-    cookies = "; ".join(f"{name}={value}" for name, value in phone.cookies.items())
-    head = (
-        f"PATCH {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookies}\r\nTus-Resumable: 1.0.0\r\n"
-        f"Upload-Offset: {start}\r\nContent-Type: application/offset+octet-stream\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
+    connection = phone.stall(
+        "PATCH",
+        path,
+        content[: len(content) // 2],
+        len(content),
+        tus_resumable="1.0.0",
+        upload_offset=str(start),
+        content_type=BYTES,
     )
-    connection.sendall(head.encode() + content[: len(content) // 2])
     while offset(phone, path) < start + len(content) // 2:
         pass
     return connection
@@ -143,7 +145,7 @@ def test_a_post_in_place_of_patch_and_head(server: Server) -> None:
     job = server.job()
     phone = server.phone(job)
     path = begun(phone, job.id)
-    sent = {"upload_offset": "0", "content_type": "application/offset+octet-stream"}
+    sent = {"upload_offset": "0", "content_type": BYTES}
     assert tus(phone, "POST", path, JPEG, x_http_method_override="PATCH", **sent).status == 204
     asked = tus(phone, "POST", path, x_http_method_override="HEAD")
     assert (asked.status, asked.headers["upload-length"]) == (200, str(len(JPEG)))
@@ -307,14 +309,23 @@ def test_a_group_is_one_submission(server: Server) -> None:
     assert [offset(phone, path) for path in paths] == [len(each) for each in contents]
 
 
-def test_a_retry(server: Server) -> None:
-    """A submission with two stars is tried again by an upload that names it."""
+@pytest.mark.parametrize("by_form", [True, False])
+def test_a_filled_job_takes_a_retry(server: Server, by_form: bool) -> None:
+    """A submission with two stars keeps its place, so that its retry finds one, by a form or in pieces that name it;
+    others read that none is free."""
     phone = server.phone(job := server.job(files_needed=1))
     append(phone, begun(phone, job.id), JPEG)
     (submission,) = job.submissions
     server.score(submission, 2)
+    page = server.phone(job).open()
+    assert "All files are submitted." in page
+    assert 'id="send"' not in page
+    assert 'id="send"' in phone.open(f"{phone.path}?retry={submission.id}")
     better = make("image/jpeg", "b").content
-    assert append(phone, begun(phone, job.id, len(better), retry=submission.id), better).status == 204
+    if by_form:
+        assert phone.shot(better).status == 200
+    else:
+        assert append(phone, begun(phone, job.id, len(better), retry=submission.id), better).status == 204
     assert (len(job.submissions), submission.status) == (1, "pending_score")
 
 
@@ -385,6 +396,8 @@ def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -
     phone = server.phone(job := server.job())
     path = begun(phone, job.id)
     monkeypatch.setattr(BOUNDS, "spare_bytes", 1 << 60)
+    form = phone.shot()
+    assert (form.status, "no space left" in form.words) == (507, True)
     assert create(phone, job.id).status == 507
     assert append(phone, path, JPEG).status == 507
 

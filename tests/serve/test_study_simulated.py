@@ -27,8 +27,9 @@ from firsthandapi.server.state.model import File, Submission
 from firsthandapi.server.state.state import DAY
 
 from .conftest import Visitor
+from .phones import fields_of
 from .test_study import write
-from .town import House, Network, Person, fields_of, photo
+from .town import House, Network, Person, photo
 
 pytestmark = [
     pytest.mark.slow,

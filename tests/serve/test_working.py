@@ -221,19 +221,6 @@ def test_what_became_of_it(server: Server) -> None:
     assert "Your submissions" not in stranger.open()
 
 
-def test_a_filled_job_takes_a_retry(server: Server) -> None:
-    """A submission with two stars keeps its place, so that its retry finds one; others read that none is free."""
-    job = server.job(files_needed=1)
-    phone = server.phone(job)
-    phone.shot()
-    server.score(job.submissions[0], 2)
-    other = server.phone(job)
-    assert "All files are submitted." in other.open()
-    assert 'id="send"' not in other.open()
-    assert 'id="send"' in phone.open(f"{phone.path}?retry={job.submissions[0].id}")
-    assert phone.shot(make("image/jpeg", "better").content).status == 200
-
-
 def test_a_worker_gives_up(server: Server) -> None:
     """By a button below the submission, which also says until when; the slot is free at once, and only once."""
     job = server.job(files_needed=1)
@@ -337,21 +324,14 @@ def test_a_place_comes_with_consent(server: Server) -> None:
         (area, {"latitude": "nan", "longitude": "1"}, None),
         (area, {"latitude": "91", "longitude": "1"}, None),
         (area, {"latitude": "", "longitude": ""}, None),
+        # JSON has integers of any size; this package's client would not send this one.
+        ({"latitude": 10**400, "longitude": 1, "radius_km": 1}, near, Location(52.53, 13.41, None)),
     ):
-        job = server.job(location=place)
+        job = server.job()
+        with server.service.world.lock:
+            job.fields = {**job.fields, "location": place}
         assert server.phone(job).shot(**sent).status == 200
         assert job.submissions[0].location == kept, (place, sent)
-
-
-def test_a_place_beyond_all_numbers(server: Server) -> None:
-    """JSON has integers of any size: a place that no float holds is no area, and the page opens."""
-    job = server.job()
-    with server.service.world.lock:  # this package's client would not send it
-        place = {"latitude": 10**400, "longitude": 1, "radius_km": 1}
-        job.fields = {**job.fields, "location": place}
-    phone = server.phone(job)
-    assert phone.shot(latitude="52.53", longitude="13.41").status == 200
-    assert job.submissions[0].location == Location(52.53, 13.41, None)
 
 
 def test_an_ended_job_is_closed(server: Server) -> None:
@@ -528,35 +508,18 @@ def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
         answer = phone.send("POST", phone.path, body, content_type=kind, accept="application/json")
         assert answer.status == 413
 
-    def half(length: int, pause: bool) -> bytes:
-        with socket.create_connection(("127.0.0.1", phone.port), timeout=10) as connection:
-            cookie = "; ".join(f"{name}={value}" for name, value in phone.cookies.items())
-            head = f"POST {phone.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n"
-            head += f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
-            connection.sendall(head.encode() + body[: len(body) // 2])
-            return connection.recv(1000) if pause else b""
+    def half(length: int) -> socket.socket:
+        return phone.stall("POST", phone.path, body[: len(body) // 2], length, content_type=kind)
 
-    with mock.patch.object(BOUNDS, "upload_seconds", 0.05):
-        assert b" 408 " in half(len(body), True)
-    half(len(body), False)  # hangs up
-    half(3, False)  # more than it said
-    connection = socket.create_connection(("127.0.0.1", phone.port), timeout=10)
-    with connection:  # a reset in the middle
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.sendall(
-            f"POST {phone.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n1".encode()
-        )
+    with mock.patch.object(BOUNDS, "upload_seconds", 0.05), half(len(body)) as slow:
+        assert b" 408 " in slow.recv(1000)
+    for length in (len(body), 3):  # hangs up, and has sent more than it said
+        half(length).close()
+    with half(len(body)) as reset:  # in the middle
+        reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert phone.shot().status == 200  # and the server lives
     assert len(job.submissions) == 1
     assert len(stored(server) - before) == 1
-
-
-def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk keeps some room."""
-    phone = server.phone(server.job())
-    monkeypatch.setattr(BOUNDS, "spare_bytes", 1 << 60)
-    full = phone.shot()
-    assert (full.status, "no space left" in full.words) == (507, True)
 
 
 @pytest.mark.parametrize("bound", ["uploads", "_MOST_OF_ONE"])
@@ -584,18 +547,11 @@ def test_a_new_try_ends_a_lost_one(server: Server, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(working, "_MOST_OF_ONE", 2)
     phone = server.phone(job := server.job())
     body, kind = form(phone.hidden, [("a.jpg", JPEG)])
-    cookie = "; ".join(f"{name}={value}" for name, value in phone.cookies.items())
-    head = (
-        f"POST {phone.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n"
-        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
     with contextlib.ExitStack() as stack:
         lost = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", phone.port), timeout=20))
+            stack.enter_context(phone.stall("POST", phone.path, body[:-100], len(body), content_type=kind))
             for _ in range(4)
         ]
-        for each in lost:
-            each.sendall(head.encode() + body[:-100])
         assert phone.shot().status == 200
         assert [b" 408 " in each.recv(1000) for each in lost] == [True] * 4
     assert len(job.submissions) == 1

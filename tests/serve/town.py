@@ -23,6 +23,8 @@ from PIL import Image
 
 from processes import unmeasured
 
+from .phones import fields_of
+
 PIECE = 1 << 20
 # What a phone takes for a reason to wait and to try again; anything else it takes for an answer.
 LATER = {408, 423, 425, 429, 500, 502, 503, 504}
@@ -218,8 +220,3 @@ class Person:
                 assert sent.status_code in {204, 409, *LATER}, sent.text
             except httpx.TransportError:
                 await asyncio.sleep(self.chance.uniform(0.05, 0.5))
-
-
-def fields_of(page: str) -> dict[str, str]:
-    """The hidden fields of a page's forms."""
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
