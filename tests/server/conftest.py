@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.testing import MockServer
+from firsthandapi.testing import MockServer, SubmittedWork
 
 JOB = {
     "type": "data_collection",
@@ -81,6 +81,10 @@ class Caller:
             sent.setdefault("Content-Type", "application/json")
         return send(self.server.url, method, path, raw, sent)
 
+    def get(self, path: str) -> Any:
+        """What is at a path."""
+        return self("GET", path).json
+
     def create_job(self, **fields: Any) -> Any:
         """A new job, which must succeed."""
         reply = self("POST", "/v1/jobs", {**JOB, **fields})
@@ -89,11 +93,18 @@ class Caller:
 
     def job(self, job_id: str) -> Any:
         """The job now."""
-        return self("GET", f"/v1/jobs/{job_id}").json
+        return self.get(f"/v1/jobs/{job_id}")
 
     def files(self, job_id: str) -> Any:
         """Its approved files, whatever their stars."""
-        return self("GET", f"/v1/jobs/{job_id}/files?min_score=1&limit=100").json["data"]
+        return self.get(f"/v1/jobs/{job_id}/files?min_score=1&limit=100")["data"]
+
+
+def scored(server: MockServer, job_id: str, **given: Any) -> SubmittedWork:
+    """What a worker submits, and the stars that it gets 15 seconds later."""
+    made = server.submit(job_id, **given)
+    server.clock.advance(seconds=15)
+    return made
 
 
 @dataclass

@@ -65,50 +65,16 @@ def saved(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def exif(
-    orientation: int = 1,
-    *,
-    order: str = "<",
-    taken: bytes = b"2026:11:20 10:00:00",
-    zone: bytes | None = None,
+    orientation: int = 1, *, order: str = "<", taken: str = "2026:11:20 10:00:00", zone: str | None = None
 ) -> bytes:
     """An EXIF block as phones write it: make, model, orientation, time, a place, and a name."""
-    texts = bytearray()
-    base = 8 + 2 + 12 * 6 + 4
-
-    def entry(tag: int, kind: int, value: bytes, count: int) -> bytes:
-        if len(value) > 4:
-            at = base + len(texts)
-            texts.extend(value)
-            value = struct.pack(f"{order}I", at)
-        return struct.pack(f"{order}HHI", tag, kind, count) + value.ljust(4, b"\0")
-
-    def directory(entries: list[bytes]) -> bytes:
-        return struct.pack(f"{order}H", len(entries)) + b"".join(entries) + bytes(4)
-
-    def text(tag: int, value: bytes) -> bytes:
-        return entry(tag, 2, value + b"\0", len(value) + 1)
-
-    inner = [text(0x9003, taken)] + ([] if zone is None else [text(0x9011, zone)])
-    block = directory(inner)
-    inner_at = base + len(texts)
-    texts.extend(block)
-    place = directory([text(1, SECRET)])
-    place_at = base + len(texts)
-    texts.extend(place)
-    main = [
-        text(0x010F, b"Apple"),
-        text(0x0110, b"iPhone 15"),
-        entry(0x0112, 3, struct.pack(f"{order}H", orientation), 1),
-        text(0x013B, SECRET + b" artist"),
-        entry(0x8769, 4, struct.pack(f"{order}I", inner_at), 1),
-        entry(0x8825, 4, struct.pack(f"{order}I", place_at), 1),
-    ]
-    return (
-        (b"II*\0" if order == "<" else b"MM\0*")
-        + struct.pack(f"{order}I", 8)
-        + directory(main)
-        + bytes(texts)
-    )
+    block: Any = Image.Exif()
+    block.endian = order
+    block.update({0x010F: "Apple", 0x0110: "iPhone 15", 0x0112: orientation, 0x013B: f"{SECRET!r} artist"})
+    block.get_ifd(0x8769).update({0x9003: taken} if zone is None else {0x9003: taken, 0x9011: zone})
+    block.get_ifd(0x8825)[1] = SECRET.decode()
+    content: bytes = block.tobytes()
+    return content.removeprefix(b"Exif\0\0")
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
@@ -364,8 +330,8 @@ def test_facts_of_exif(order: str) -> None:
     """Orientation, time, and device are read in both byte orders, and the time in the zone that holds."""
     assert read_exif(exif(6, order=order), 0) == Exif(6, 1_795_168_800.0, "Apple iPhone 15")
     assert read_exif(exif(order=order), 3600).taken_at == 1_795_168_800.0 - 3600
-    assert read_exif(exif(order=order, zone=b"-05:30"), 3600).taken_at == 1_795_168_800.0 + 5.5 * 3600
-    assert read_exif(exif(order=order, taken=b"0000:00:00 00:00:00"), 0).taken_at is None
+    assert read_exif(exif(order=order, zone="-05:30"), 3600).taken_at == 1_795_168_800.0 + 5.5 * 3600
+    assert read_exif(exif(order=order, taken="0000:00:00 00:00:00"), 0).taken_at is None
     assert read_exif(exif(9, order=order), 0).orientation == 1
     assert read_exif(b"nothing", 0) == Exif()
     assert printable("  a\u202eb \x00c ") == "ab c"
@@ -374,12 +340,12 @@ def test_facts_of_exif(order: str) -> None:
 @pytest.mark.parametrize(
     ("taken", "captured"),
     [
-        (b"2026:11:20 10:00:00", 1_795_168_800.0),
-        (b"1980:01:01 00:00:00", None),
-        (b"2099:01:01 00:00:00", None),
+        ("2026:11:20 10:00:00", 1_795_168_800.0),
+        ("1980:01:01 00:00:00", None),
+        ("2099:01:01 00:00:00", None),
     ],
 )
-def test_an_implausible_time_is_not_believed(taken: bytes, captured: float | None) -> None:
+def test_an_implausible_time_is_not_believed(taken: str, captured: float | None) -> None:
     """A camera whose clock was never set, or is ahead, tells no time."""
     given = saved(picture(), "JPEG", exif=b"Exif\0\0" + exif(taken=taken))
     assert cleaned(given)[1].captured_at == captured

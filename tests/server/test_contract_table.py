@@ -38,10 +38,14 @@ _OF = {
 }
 
 
+def id_for(operation: Operation, ids: dict[str, str]) -> str:
+    """The id that its path takes."""
+    return ids["done" if operation.name == "rate_job" else _OF[operation.path.split("/")[2]]]
+
+
 def target(operation: Operation, ids: dict[str, str]) -> str:
     """Its path with an id of its kind."""
-    kind = "done" if operation.name == "rate_job" else _OF.get(operation.path.split("/")[2], "")
-    return operation.path.format(id=ids.get(kind))
+    return operation.path.replace("{id}", id_for(operation, ids) if "{id}" in operation.path else "")
 
 
 def right(operation: Operation) -> dict[str, Any] | None:
@@ -68,18 +72,24 @@ def test_each_body_has_an_example(body: Any) -> None:
 
 
 @pytest.fixture
-def ids(server: MockServer, api: Caller) -> dict[str, str]:
-    """One of everything, by the name that the table uses."""
+def ids(server: MockServer) -> dict[str, str]:
+    """One of everything, by its kind."""
+    return one_of_each(server)
+
+
+def one_of_each(server: MockServer) -> dict[str, str]:
+    """The ids of new things, by their kind."""
+    api = Caller(server, server.api_key)
     done = api.create_job()["id"]
     server.clock.advance(hours=1)
     return {
         "done": done,
         "job": api.create_job()["id"],
         "file": api.files(done)[0]["id"],
-        "submission": api("GET", f"/v1/jobs/{done}/submissions").json["data"][0]["id"],
+        "submission": api.get(f"/v1/jobs/{done}/submissions")["data"][0]["id"],
         "key": api("POST", "/v1/api_keys", {"name": "spare"}).json["id"],
         "webhook": api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/hook"}).json["id"],
-        "event": api("GET", "/v1/webhook_events").json["data"][0]["id"],
+        "event": api.get("/v1/webhook_events")["data"][0]["id"],
     }
 
 

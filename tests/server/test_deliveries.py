@@ -15,7 +15,7 @@ from firsthandapi.server.http.deliveries import Sender
 from firsthandapi.server.state.model import DeliveryAttempt
 from firsthandapi.testing import MockServer
 
-from .conftest import Caller, Receiver
+from .conftest import Caller, Receiver, scored
 
 
 def subscribe(api: Caller, url: str, **fields: Any) -> Any:
@@ -28,8 +28,7 @@ def subscribe(api: Caller, url: str, **fields: Any) -> Any:
 def finish_job(server: MockServer, api: Caller) -> str:
     """A completed job of one file."""
     job = api.create_job(files_needed=1, min_star_rating=1)["id"]
-    server.submit(job)
-    server.clock.advance(seconds=15)
+    scored(server, job)
     return str(job)
 
 
@@ -40,7 +39,7 @@ def test_every_type(hand: MockServer, by_hand: Caller, receiver: Receiver) -> No
     event_id = hand.emit("job.paused", {"job_id": "job_1"})
     hand.wait_idle()
     assert [(event["id"], event["type"]) for event in receiver.events] == [(event_id, "job.paused")]
-    assert by_hand("GET", "/v1/webhook_events").json["data"][0]["data"] == {"job_id": "job_1"}
+    assert by_hand.get("/v1/webhook_events")["data"][0]["data"] == {"job_id": "job_1"}
 
 
 def test_deliveries(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
@@ -107,7 +106,7 @@ def test_delivery_in_the_end(hand: MockServer, by_hand: Caller, receiver: Receiv
     finish_job(hand, by_hand)
     hand.clock.advance(days=1)
     assert len(receiver.got) == 3
-    (event,) = by_hand("GET", "/v1/webhook_events?type=job.completed").json["data"]
+    (event,) = by_hand.get("/v1/webhook_events?type=job.completed")["data"]
     assert (event["deliveries"][0]["status"], event["deliveries"][0]["attempts"]) == ("delivered", 3)
 
 
@@ -164,7 +163,7 @@ def test_a_stop_while_a_name_is_resolved(
 def test_receiver_may_call_back(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
     """A receiver can ask the API from its handler: no delivery holds a lock."""
     seen: list[str] = []
-    receiver.before = lambda: seen.append(by_hand("GET", "/v1/me").json["environment"])
+    receiver.before = lambda: seen.append(by_hand.get("/v1/me")["environment"])
     subscribe(by_hand, receiver.url, events=["job.completed"])
     finish_job(hand, by_hand)
     assert seen == ["live"]
@@ -174,7 +173,7 @@ def test_subscription(hand: MockServer, by_hand: Caller, receiver: Receiver) -> 
     """An endpoint gets what it subscribed to, while it is enabled and exists."""
     endpoint = subscribe(by_hand, receiver.url, events=["job.completed"], description="mine")
     path = f"/v1/webhook_endpoints/{endpoint['id']}"
-    assert "secret" not in by_hand("GET", path).json
+    assert "secret" not in by_hand.get(path)
     assert by_hand("PATCH", path, {"enabled": False}).json["enabled"] is False
     finish_job(hand, by_hand)
     assert receiver.got == []
@@ -189,7 +188,7 @@ def test_subscription(hand: MockServer, by_hand: Caller, receiver: Receiver) -> 
     assert [event["type"] for event in receiver.events] == ["job.cancelled"]
     assert by_hand("DELETE", path).status == 204
     assert by_hand("GET", path).status == 404
-    assert by_hand("GET", "/v1/webhook_endpoints").json["data"] == []
+    assert by_hand.get("/v1/webhook_endpoints")["data"] == []
     by_hand("POST", f"/v1/jobs/{by_hand.create_job()['id']}/cancel")
     hand.wait_idle()
     assert len(receiver.got) == 1

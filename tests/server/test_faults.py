@@ -24,7 +24,7 @@ def test_status(server: MockServer, api: Caller) -> None:
         reply = api("POST", "/v1/jobs", JOB)
         assert (reply.status, reply.error["type"]) == (503, "service_unavailable")
         assert reply.headers["retry-after"] == "1"
-    assert api("GET", "/v1/jobs").json["data"] == []
+    assert api.get("/v1/jobs")["data"] == []
 
 
 def test_where_and_when(server: MockServer, api: Caller) -> None:
@@ -50,7 +50,7 @@ def test_drop(server: MockServer, api: Caller, drop: str, jobs: int) -> None:
     with pytest.raises(BROKEN):
         api("POST", "/v1/jobs", JOB)
     assert server.requests[-1].status is None
-    assert len(api("GET", "/v1/jobs").json["data"]) == jobs
+    assert len(api.get("/v1/jobs")["data"]) == jobs
 
 
 def test_cut(server: MockServer, api: Caller) -> None:
@@ -76,7 +76,7 @@ def test_garbage(server: MockServer, api: Caller) -> None:
     assert (reply.status, reply.headers["content-type"]) == (200, "text/html")
     with pytest.raises(json.JSONDecodeError):
         _ = reply.json
-    assert len(api("GET", "/v1/jobs").json["data"]) == 1
+    assert len(api.get("/v1/jobs")["data"]) == 1
     server.faults.add(garbage=True)
     assert api("GET", "/v1/nothing").status == 404
 
@@ -85,7 +85,7 @@ def test_dribble(server: MockServer, api: Caller) -> None:
     """Dribbling takes its time for every byte of headers and body, and the answer is whole."""
     server.faults.add(dribble=0.0005)
     start = time.monotonic()
-    assert api("GET", "/v1/me").json["environment"] == "live"
+    assert api.get("/v1/me")["environment"] == "live"
     assert time.monotonic() - start > 0.3
     server.faults.add(dribble=0.0001)
     assert api("HEAD", "/v1/me").body == b""
@@ -121,9 +121,9 @@ def test_repeat_cursor(server: MockServer, api: Caller) -> None:
     """Every page says that there is more, and gives the cursor it was asked with."""
     api.create_job()
     server.faults.add(path="/v1/jobs", method="GET", times=None, repeat_cursor=True)
-    first = api("GET", "/v1/jobs").json
+    first = api.get("/v1/jobs")
     assert first["has_more"]
-    second = api("GET", f"/v1/jobs?cursor={first['next_cursor']}").json
+    second = api.get(f"/v1/jobs?cursor={first['next_cursor']}")
     assert second["next_cursor"] == first["next_cursor"]
 
 

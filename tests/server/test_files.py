@@ -13,7 +13,7 @@ import pytest
 from firsthandapi.server.media.sniffing import NAMES
 from firsthandapi.testing import MockServer
 
-from .conftest import Caller, Reply, send
+from .conftest import Caller, Reply, scored, send
 
 
 def download(server: MockServer, url: str, method: str = "GET", **headers: str) -> Reply:
@@ -80,21 +80,20 @@ def test_withdraw(hand: MockServer, by_hand: Caller) -> None:
     """A withdrawn file leaves the list, files_approved falls, its URLs end, and what was paid stays paid."""
     job = by_hand.create_job(files_needed=3)["id"]
     for _ in range(3):
-        hand.submit(job)
-        hand.clock.advance(seconds=15)
+        scored(hand, job)
     first, second, third = by_hand.files(job)
-    page = by_hand("GET", f"/v1/jobs/{job}/files?limit=1").json
+    page = by_hand.get(f"/v1/jobs/{job}/files?limit=1")
     hand.withdraw(second["id"])
     done = by_hand.job(job)
     assert (done["status"], done["files_approved"]) == ("completed", 2)
     assert [file["id"] for file in by_hand.files(job)] == [first["id"], third["id"]]
-    rest = by_hand("GET", f"/v1/jobs/{job}/files?cursor={page['next_cursor']}").json["data"]
+    rest = by_hand.get(f"/v1/jobs/{job}/files?cursor={page['next_cursor']}")["data"]
     assert [file["id"] for file in rest] == [third["id"]]
     assert by_hand("POST", f"/v1/files/{second['id']}/refresh_url").status == 404
     assert download(hand, second["download_url"]).status == 404
-    assert by_hand("GET", f"/v1/submissions/{second['submission_id']}").json["file_url"] is None
-    assert by_hand("GET", "/v1/billing/credits").json["balance_cents"] == 100_000 - 150
-    assert by_hand("GET", "/v1/audit-events").json["data"][0]["event_type"] == "file.withdrawn"
+    assert by_hand.get(f"/v1/submissions/{second['submission_id']}")["file_url"] is None
+    assert by_hand.get("/v1/billing/credits")["balance_cents"] == 100_000 - 150
+    assert by_hand.get("/v1/audit-events")["data"][0]["event_type"] == "file.withdrawn"
     for file_id in (second["id"], "file_nobody"):
         with pytest.raises(ValueError, match="no approved file"):
             hand.withdraw(file_id)
@@ -103,10 +102,8 @@ def test_withdraw(hand: MockServer, by_hand: Caller) -> None:
 def test_given_annotations(hand: MockServer, by_hand: Caller) -> None:
     """Annotations can be given, or left out."""
     job = by_hand.create_job()["id"]
-    hand.submit(job, annotations={"type": "smell"})
-    hand.clock.advance(seconds=15)
-    hand.submit(job, annotations=None)
-    hand.clock.advance(seconds=15)
+    scored(hand, job, annotations={"type": "smell"})
+    scored(hand, job, annotations=None)
     assert [file["annotations"] for file in by_hand.files(job)] == [None, {"type": "smell"}]
 
 

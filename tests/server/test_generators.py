@@ -107,7 +107,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The document, in a file."""
     path = tmp_path_factory.mktemp("openapi") / "openapi.json"
     with MockServer() as server:
-        path.write_text(json.dumps(Caller(server, None)("GET", "/openapi.json").json))
+        path.write_text(json.dumps(Caller(server, None).get("/openapi.json")))
     return path
 
 

@@ -16,7 +16,7 @@ from firsthandapi.server.state.limits import MAX_STORED, MemoryReplies, Stored
 from firsthandapi.server.state.model import Delivery, DeliveryAttempt
 from firsthandapi.testing import MockServer
 
-from .conftest import Caller, Receiver, send
+from .conftest import Caller, Receiver
 
 SIGNUP = {"name": "Ada", "email": "ada@example.com"}
 
@@ -95,13 +95,6 @@ def test_a_link_only_reads(server: MockServer) -> None:
     """A link of a foreign page is followed by a GET; anything else that says it is one is refused."""
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert Caller(server, None)("POST", "/_control/reset", **link).status == 403
-
-
-def test_blind_posts_are_not_kept(server: MockServer) -> None:
-    """A megabyte of a foreign page leaves nothing behind."""
-    for _ in range(3):
-        send(server.url, "POST", "/v1/jobs", b"x" * (1 << 20), {"Origin": "https://evil.example"})
-    assert server._front.log._bytes == 0
 
 
 def test_request_log_is_bounded(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,12 @@ from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state.model import Submission
 from firsthandapi.testing import MockServer
 
-from .conftest import JOB, Caller
+from .conftest import JOB, Caller, scored
 
 
 def statuses(api: Caller, job_id: str) -> list[str]:
     """The statuses of a job's submissions, oldest first."""
-    data = api("GET", f"/v1/jobs/{job_id}/submissions?limit=100").json["data"]
+    data = api.get(f"/v1/jobs/{job_id}/submissions?limit=100")["data"]
     return [item["status"] for item in reversed(data)]
 
 
@@ -89,7 +89,7 @@ def test_slots(hand: MockServer, by_hand: Caller) -> None:
         hand.submit(job)
     hand.clock.advance(seconds=15)
     assert by_hand.job(job)["status"] == "in_progress"
-    assert by_hand("GET", f"/v1/submissions/{first.submission_id}").json["status"] == "rejected"
+    assert by_hand.get(f"/v1/submissions/{first.submission_id}")["status"] == "rejected"
     hand.submit(job, rating=5)
     assert by_hand.job(job)["status"] == "in_progress"
     hand.clock.advance(seconds=15)
@@ -108,7 +108,7 @@ def test_two_star_retry(hand: MockServer, by_hand: Caller) -> None:
     again = hand.submit(job, rating=4, retry_of=submissions[0])
     assert again.submission_id == submissions[0]
     hand.submit(job, rating=2, retry_of=submissions[1])
-    shown = by_hand("GET", f"/v1/submissions/{submissions[0]}").json
+    shown = by_hand.get(f"/v1/submissions/{submissions[0]}")
     assert (shown["status"], shown["ai_star_rating"], shown["scored_at"]) == ("pending_score", None, None)
     hand.clock.advance(seconds=15)
     assert statuses(by_hand, job) == ["approved", "rejected"]
@@ -125,9 +125,8 @@ def test_two_star_retry(hand: MockServer, by_hand: Caller) -> None:
 def test_verdict(hand: MockServer, by_hand: Caller, bar: int, rating: int, expected: str) -> None:
     """Approved from the bar up; else two stars may retry; else rejected."""
     job = by_hand.create_job(min_star_rating=bar)["id"]
-    hand.submit(job, rating=rating)
-    hand.clock.advance(seconds=15)
-    submission = by_hand("GET", f"/v1/jobs/{job}/submissions").json["data"][0]
+    scored(hand, job, rating=rating)
+    submission = by_hand.get(f"/v1/jobs/{job}/submissions")["data"][0]
     assert (submission["status"], submission["ai_star_rating"]) == (expected, rating)
     assert submission["ai_reasoning"]
     assert all(1 <= stars <= 5 for stars in submission["dimensions"].values())
@@ -137,11 +136,10 @@ def test_verdict(hand: MockServer, by_hand: Caller, bar: int, rating: int, expec
 def test_several_files_a_submission(hand: MockServer, by_hand: Caller) -> None:
     """With files_per_submission each file is scored and priced alone."""
     job = by_hand.create_job(files_needed=5, files_per_submission=3)["id"]
-    made = hand.submit(job, rating=[5, 1, 3], files=3)
-    hand.clock.advance(seconds=15)
+    made = scored(hand, job, rating=[5, 1, 3], files=3)
     assert by_hand.job(job)["files_approved"] == 2
     assert {file["id"] for file in by_hand.files(job)} == {made.file_ids[0], made.file_ids[2]}
-    credits = by_hand("GET", "/v1/billing/credits").json
+    credits = by_hand.get("/v1/billing/credits")
     assert (credits["available_cents"], credits["held_cents"]) == (100_000 - 250, 150)
     roomy = by_hand.create_job(files_needed=9, files_per_submission=3)["id"]
     with pytest.raises(ValueError, match="1 to 3 files"):
@@ -153,22 +151,19 @@ def test_several_files_a_submission(hand: MockServer, by_hand: Caller) -> None:
 def test_retry_with_several_files(hand: MockServer, by_hand: Caller) -> None:
     """A retry may bring another number of files, as long as there are slots for them."""
     job = by_hand.create_job(files_needed=2, files_per_submission=3)["id"]
-    first = hand.submit(job, rating=2)
-    hand.clock.advance(seconds=15)
+    first = scored(hand, job, rating=2)
     with pytest.raises(ValueError, match="has 2 free slots, not 3"):
         hand.submit(job, files=3, retry_of=first.submission_id)
     with pytest.raises(ValueError, match="takes 1 to 3 files"):
         hand.submit(job, content=[], retry_of=first.submission_id)
-    hand.submit(job, files=2, retry_of=first.submission_id)
-    hand.clock.advance(seconds=15)
+    scored(hand, job, files=2, retry_of=first.submission_id)
     assert by_hand.job(job)["status"] == "completed"
 
 
 def test_a_retry_keeps_to_the_files_per_submission(hand: MockServer, by_hand: Caller) -> None:
     """However many slots are free, a second attempt has no more files than a first."""
     job = by_hand.create_job(files_needed=5)["id"]
-    first = hand.submit(job, rating=2)
-    hand.clock.advance(seconds=15)
+    first = scored(hand, job, rating=2)
     with pytest.raises(ValueError, match="takes 1 file per"):
         hand.submit(job, files=2, retry_of=first.submission_id)
 
@@ -184,11 +179,10 @@ def test_too_small(hand: MockServer, by_hand: Caller) -> None:
     """A file below min_width is rejected before scoring, without stars; a large one passes."""
     job = by_hand.create_job(min_width=1000, min_height=200)["id"]
     small = hand.submit(job, content=b"x", width=999, height=800).submission_id
-    shown = by_hand("GET", f"/v1/submissions/{small}").json
+    shown = by_hand.get(f"/v1/submissions/{small}")
     assert (shown["status"], shown["ai_star_rating"]) == ("rejected", None)
     assert "999x800" in shown["ai_reasoning"]
-    hand.submit(job)
-    hand.clock.advance(seconds=15)
+    scored(hand, job)
     assert by_hand.files(job)[0]["width"] == 1000
 
 
@@ -206,7 +200,7 @@ def test_place(hand: MockServer, by_hand: Caller) -> None:
     hand.submit(job, latitude=48.1, longitude=11.5, location_verified=False)
     hand.submit(job)
     names = ("submission_latitude", "submission_longitude", "location_verified")
-    data = by_hand("GET", f"/v1/jobs/{job}/submissions").json["data"]
+    data = by_hand.get(f"/v1/jobs/{job}/submissions")["data"]
     assert [tuple(item[name] for name in names) for item in data] == [(None,) * 3, (48.1, 11.5, False)]
 
 
@@ -215,11 +209,10 @@ def test_flagged_once(hand: MockServer, by_hand: Caller) -> None:
     job = by_hand.create_job(files_needed=30)["id"]
     flagged: list[int] = []
     for _ in range(22):
-        hand.submit(job, rating=1)
-        hand.clock.advance(seconds=15)
-        flagged.append(len(by_hand("GET", "/v1/webhook_events?type=job.flagged").json["data"]))
+        scored(hand, job, rating=1)
+        flagged.append(len(by_hand.get("/v1/webhook_events?type=job.flagged")["data"]))
     assert flagged == [0] * 9 + [1] * 13
-    (event,) = by_hand("GET", "/v1/webhook_events?type=job.flagged").json["data"]
+    (event,) = by_hand.get("/v1/webhook_events?type=job.flagged")["data"]
     assert (event["data"]["job_id"], event["data"]["status"]) == (job, "open")
 
 
@@ -231,7 +224,7 @@ def test_max_workers(hand: MockServer, by_hand: Caller) -> None:
         hand.submit(job)
     with pytest.raises(ValueError, match="already has its 2 workers"):
         hand.submit(job, worker_id="wkr_third")
-    data = by_hand("GET", f"/v1/jobs/{job}/submissions").json["data"]
+    data = by_hand.get(f"/v1/jobs/{job}/submissions")["data"]
     assert len({item["worker_id"] for item in data}) == 2
 
 
@@ -252,26 +245,22 @@ def test_hand_made_retry_goes_on_with_simulated_workers(server: MockServer, api:
     job = api.create_job(files_needed=1)["id"]
     submission = server.submit(job, rating=2).submission_id
     server.clock.advance(hours=1)
-    assert api("GET", f"/v1/submissions/{submission}").json["attempt"] == 2
+    assert api.get(f"/v1/submissions/{submission}")["attempt"] == 2
     assert api.job(job)["status"] == "completed"
 
 
 def test_escrow(hand: MockServer, by_hand: Caller) -> None:
     """Creation sets the cost aside, an approval pays one file, a cancellation refunds the rest at once."""
     job = by_hand.create_job(files_needed=4, price_per_file_cents=100)["id"]
-    assert by_hand("GET", "/v1/billing/credits").json["held_cents"] == 400
-    hand.submit(job)
-    hand.clock.advance(seconds=15)
+    assert by_hand.get("/v1/billing/credits")["held_cents"] == 400
+    scored(hand, job)
     hand.submit(job)
     cancelled = by_hand("POST", f"/v1/jobs/{job}/cancel")
     assert cancelled.json["status"] == "cancelled"
     assert cancelled.headers["x-firsthandapi-credits-remaining"] == "99900"
-    credits = by_hand("GET", "/v1/billing/credits").json
+    credits = by_hand.get("/v1/billing/credits")
     assert (credits["balance_cents"], credits["held_cents"], credits["total_cents"]) == (99_900, 0, 99_900)
-    kinds = [
-        (item["type"], item["amount_cents"])
-        for item in by_hand("GET", "/v1/billing/transactions").json["data"]
-    ]
+    kinds = [(item["type"], item["amount_cents"]) for item in by_hand.get("/v1/billing/transactions")["data"]]
     assert kinds == [("refund", 300), ("deduction", -400), ("purchase", 100_000)]
     assert statuses(by_hand, job) == ["approved", "rejected"]
     hand.clock.advance(seconds=15)
@@ -284,9 +273,9 @@ def test_sandbox_is_free(server: MockServer) -> None:
     live, test = Caller(server, server.api_key), Caller(server, server.test_api_key)
     job = test.create_job(files_needed=10_000, price_per_file_cents=50_000)
     assert job["total_cost_cents"] == 500_000_000
-    assert live("GET", "/v1/billing/credits").json["balance_cents"] == 100_000
-    assert test("GET", "/v1/billing/credits").json["balance_cents"] == 100_000
-    assert live("GET", "/v1/jobs").json["data"] == []
+    assert live.get("/v1/billing/credits")["balance_cents"] == 100_000
+    assert test.get("/v1/billing/credits")["balance_cents"] == 100_000
+    assert live.get("/v1/jobs")["data"] == []
     assert test("POST", f"/v1/jobs/{job['id']}/cancel").status == 200
 
 
@@ -298,7 +287,7 @@ def test_deadline(hand: MockServer, by_hand: Caller) -> None:
     assert job["deadline"].startswith(soon[:-1])
     hand.clock.advance(hours=2)
     assert by_hand.job(job["id"])["status"] == "cancelled"
-    assert by_hand("GET", "/v1/billing/credits").json["balance_cents"] == 100_000
+    assert by_hand.get("/v1/billing/credits")["balance_cents"] == 100_000
     reply = by_hand("POST", "/v1/jobs", {**JOB, "deadline": soon})
     assert reply.error["details"][0]["field"] == "deadline"
 
@@ -314,27 +303,22 @@ def test_deadline_of_a_completed_job(server: MockServer, api: Caller) -> None:
 @pytest.mark.parametrize(
     ("field", "good", "bad"),
     [
-        ("description", ["d" * 10, "d" * 5000], ["d" * 9, "d" * 5001, 5, None]),
-        ("files_needed", [1, 100, 2.0], [0, 10_001, 1.5, True, "1"]),
-        ("accepted_formats", [["image/png", "video/quicktime"]], [[], ["jpg"], "image/png", ["IMAGE/PNG"]]),
-        ("title", ["t" * 100, None], ["t" * 101, 1]),
-        ("min_star_rating", [1, 5], [0, 6, None]),
-        ("files_per_submission", [1, 5], [0, 6]),
-        ("scoring_criteria", ["s" * 1000], ["s" * 1001]),
+        ("description", [], [5, None]),
+        ("files_needed", [2.0], [1.5, True, "1"]),
+        ("accepted_formats", [], ["image/png", ["IMAGE/PNG"]]),
+        ("title", [None], [1]),
+        ("min_star_rating", [1, 5], [None]),
+        ("files_per_submission", [], [0]),
         ("min_width", [1], [0, -1, "640"]),
         ("location", [{"city": "Tokyo", "anything": [1.5]}], ["Tokyo", [1]]),
-        (
-            "deadline",
-            ["2099-01-01", "2099-01-01T00:00:00.5+09:00"],
-            ["tomorrow", "2099-13-01", 5, "1999-01-01"],
-        ),
+        ("deadline", ["2099-01-01", "2099-01-01T00:00:00.5+09:00"], ["2099-13-01", 5]),
         ("max_workers", [1], [0, "1"]),
-        ("metadata", [{str(n): n for n in range(20)}], [{str(n): n for n in range(21)}, []]),
-        ("worker_guidelines", ["be kind"], [{}]),
+        ("metadata", [], [[]]),
+        ("worker_guidelines", [], [{}]),
     ],
 )
 def test_field_bounds(api: Caller, field: str, good: list[Any], bad: list[Any]) -> None:
-    """Each field's bounds are checked, and what is good comes back as it was sent."""
+    """Each field has its type, and what is good comes back as it was sent: `conformance` holds the bounds."""
     for value in good:
         reply = api("POST", "/v1/jobs", {**JOB, field: value})
         assert reply.status == 201, (value, reply.body)
@@ -367,29 +351,28 @@ def test_submission_lists(server: MockServer, api: Caller) -> None:
     server.clock.advance(hours=1)
 
     def found(query: str) -> list[dict[str, Any]]:
-        return api("GET", f"/v1/submissions?limit=100&{query}").json["data"]
+        return api.get(f"/v1/submissions?limit=100&{query}")["data"]
 
     everything, middle = found(""), found("")[5]["submitted_at"]
     assert len(found(f"end_date={middle}")) + len(found(f"start_date={middle}")) == len(everything) + 1
-    summary = api("GET", f"/v1/submissions/summary?job_id={job}").json
+    summary = api.get(f"/v1/submissions/summary?job_id={job}")
     assert (summary["by_status"]["approved"], summary["total"]) == (10, len(everything))
     assert found("status=pending_score") == []
     assert 3 <= summary["average_star_rating"] <= 5
     assert 0 < summary["approval_rate"] <= 1
     server.clock.advance(days=31)
     assert (found(""), len(found("start_date=2020-01-01"))) == ([], len(everything))
-    assert api("GET", "/v1/submissions/summary").json == summary
-    assert api("GET", f"/v1/submissions/summary?end_date={middle}").json["total"] == len(everything) - 5
+    assert api.get("/v1/submissions/summary") == summary
+    assert api.get(f"/v1/submissions/summary?end_date={middle}")["total"] == len(everything) - 5
     now = datetime.fromtimestamp(server.clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert api("GET", f"/v1/submissions/summary?start_date={now}").json["approval_rate"] is None
+    assert api.get(f"/v1/submissions/summary?start_date={now}")["approval_rate"] is None
     assert api("GET", "/v1/submissions?job_id=job_nobody").status == 404
 
 
 def test_long_poll_wakes(hand: MockServer, by_hand: Caller) -> None:
     """A held request answers as soon as the status changes, and not for a change of something else."""
     job = by_hand.create_job(files_needed=3)["id"]
-    hand.submit(job)
-    hand.clock.advance(seconds=15)
+    scored(hand, job)
     answers: list[Any] = []
     poll = threading.Thread(
         target=lambda: answers.append(by_hand("GET", f"/v1/jobs/{job}", Prefer="wait=20"))
@@ -402,8 +385,7 @@ def test_long_poll_wakes(hand: MockServer, by_hand: Caller) -> None:
     hand.clock.advance(seconds=15)  # in_progress it is and stays
     time.sleep(0.05)
     assert not answers
-    hand.submit(job)
-    hand.clock.advance(seconds=15)
+    scored(hand, job)
     poll.join()
     assert answers[0].json["status"] == "completed"
     assert answers[0].headers["preference-applied"] == "wait=20"
@@ -436,7 +418,7 @@ def test_ten_thousand_files(server: MockServer) -> None:
     seen: set[str] = set()
     query = "?limit=100"
     while query:
-        page = api("GET", f"/v1/jobs/{job}/files{query}").json
+        page = api.get(f"/v1/jobs/{job}/files{query}")
         seen.update(file["id"] for file in page["data"])
         query = f"?limit=100&cursor={page['next_cursor']}" if page["has_more"] else ""
     assert len(seen) == 10_000
@@ -457,15 +439,15 @@ def test_scored_by_a_jury(hand: MockServer, by_hand: Caller) -> None:
     job = by_hand.create_job(files_needed=3, files_per_submission=2)["id"]
     work = hand.submit(job, files=2)
     hand.clock.advance(hours=1)
-    assert by_hand("GET", f"/v1/submissions/{work.submission_id}").json["status"] == "pending_score"
+    assert by_hand.get(f"/v1/submissions/{work.submission_id}")["status"] == "pending_score"
     assert [*hand._world.state.waiting()] == person.waiting
     verdict = Verdict((5, 1), "Sharp, and one blurred.", {"quality": 5}, actor="reviewer_1")
     with hand._world.lock:
         hand._world.jobs.score(person.waiting[0], hand.clock.now(), verdict)
-    shown = by_hand("GET", f"/v1/submissions/{work.submission_id}").json
+    shown = by_hand.get(f"/v1/submissions/{work.submission_id}")
     assert (shown["status"], shown["ai_star_rating"]) == ("approved", 5)
     assert (shown["ai_reasoning"], shown["dimensions"]) == ("Sharp, and one blurred.", {"quality": 5})
     assert [file["id"] for file in by_hand.files(job)] == [work.file_ids[0]]
-    audit = by_hand("GET", "/v1/audit-events?event_type=submission.approved").json["data"][0]
+    audit = by_hand.get("/v1/audit-events?event_type=submission.approved")["data"][0]
     assert audit["actor"] == "reviewer_1"
     assert [*hand._world.state.waiting()] == []

@@ -41,7 +41,7 @@ def test_many_at_once() -> None:
         assert len({server.url for server in servers}) == 20
         callers = [Caller(server, server.api_key) for server in servers]
         callers[0].create_job()
-        assert [len(caller("GET", "/v1/jobs").json["data"]) for caller in callers] == [1] + [0] * 19
+        assert [len(caller.get("/v1/jobs")["data"]) for caller in callers] == [1] + [0] * 19
         assert callers[0].__class__(servers[1], servers[0].api_key)("GET", "/v1/me").status == 401
 
 
@@ -55,7 +55,7 @@ def test_a_public_url() -> None:
         api = Caller(server, server.api_key)
         job = api.create_job(files_needed=1)["id"]
         server.clock.advance(minutes=2)
-        (file,) = api("GET", f"/v1/jobs/{job}/files").json["data"]
+        (file,) = api.get(f"/v1/jobs/{job}/files")["data"]
         poor = Caller(server, server.create_organization(cents=0).api_key)
         bought = poor("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"]
         refused = poor("POST", "/v1/jobs", JOB).error["purchase_url"]
@@ -66,10 +66,10 @@ def test_a_public_url() -> None:
             )
             assert by_name.status == 200
         server.faults.add(expired_url=True)
-        (file,) = api("GET", f"/v1/jobs/{job}/files").json["data"]
+        (file,) = api.get(f"/v1/jobs/{job}/files")["data"]
         assert file["download_url"].startswith(f"{PUBLIC}/files/")
-        assert api("GET", "/openapi.json").json["servers"] == [{"url": PUBLIC}]
-        assert api("GET", "/_control").json["url"] == PUBLIC
+        assert api.get("/openapi.json")["servers"] == [{"url": PUBLIC}]
+        assert api.get("/_control")["url"] == PUBLIC
         console = api("GET", "/console", Host="mock.example.org:8443")
         assert PUBLIC.encode() in console.body
         assert server.url.encode() not in console.body

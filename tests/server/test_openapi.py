@@ -18,6 +18,7 @@ from firsthandapi.server.state.model import WEBHOOK_EVENTS
 from firsthandapi.testing import MockServer
 
 from .conftest import Caller
+from .test_contract_table import id_for, one_of_each
 
 CHECKS = [
     checks.not_a_server_error,
@@ -45,25 +46,9 @@ def busy() -> Iterator[MockServer]:
     server.check_books()
 
 
-def id_for(server: MockServer, path: str) -> str | None:
-    """An id that exists, for a path that takes one."""
-    api = Caller(server, server.api_key)
-    if "{id}" not in path:
-        return None
-    kind = path.split("/")[2]
-    if kind == "webhook_endpoints":
-        api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/hook"})
-    elif kind == "api_keys":
-        api("POST", "/v1/api_keys", {"name": "spare"})
-    elif kind == "files":
-        done = api("GET", "/v1/jobs?status=completed").json["data"][0]["id"]
-        return str(api.files(done)[0]["id"])
-    return str(api("GET", f"/v1/{kind}").json["data"][0]["id"])
-
-
 def test_the_document_has_every_endpoint(busy: MockServer) -> None:
     """Beside /_control the document names the endpoints of the contract, no more and no less."""
-    paths = Caller(busy, None)("GET", "/openapi.json").json["paths"]
+    paths = Caller(busy, None).get("/openapi.json")["paths"]
     documented = {
         (method.upper(), path)
         for path, operations in paths.items()
@@ -75,14 +60,14 @@ def test_the_document_has_every_endpoint(busy: MockServer) -> None:
 
 def test_the_document_has_every_event(busy: MockServer) -> None:
     """Each event type is a webhook of the document, and what is delivered has the documented shape."""
-    document = Caller(busy, None)("GET", "/openapi.json").json
+    document = Caller(busy, None).get("/openapi.json")
     assert set(document["webhooks"]) == set(WEBHOOK_EVENTS)
     poor = Caller(busy, busy.create_organization(cents=600).api_key)
     poor("POST", f"/v1/jobs/{poor.create_job(price_per_file_cents=100)['id']}/cancel")
     poor("GET", poor("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"])
     seen: set[str] = set()
     for api in (Caller(busy, busy.api_key), poor):
-        for event in api("GET", "/v1/webhook_events?limit=100").json["data"]:
+        for event in api.get("/v1/webhook_events?limit=100")["data"]:
             described = document["webhooks"][event["type"]]["post"]["requestBody"]["content"]
             schema = {**described["application/json"]["schema"], "components": document["components"]}
             jsonschema_rs.Draft202012Validator(schema).validate(event)
@@ -94,7 +79,7 @@ def test_the_document_has_every_event(busy: MockServer) -> None:
 def test_what_the_document_allows_is_not_refused(busy: MockServer) -> None:
     """A body is required where one of its fields is; what only the state can refuse says so in words."""
     api = Caller(busy, None)
-    paths = api("GET", "/openapi.json").json
+    paths = api.get("/openapi.json")
     for path, method, required in (
         ("/_control/faults", "post", False),
         ("/_control/reset", "post", None),
@@ -133,7 +118,7 @@ def test_nothing_optional_looks_required(busy: MockServer) -> None:
 
 @pytest.fixture(scope="module")
 def schema(busy: MockServer) -> Any:
-    return schemathesis.openapi.from_dict(Caller(busy, None)("GET", "/openapi.json").json)
+    return schemathesis.openapi.from_dict(Caller(busy, None).get("/openapi.json"))
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
@@ -145,7 +130,7 @@ def test_schemathesis(busy: MockServer, schema: Any, operation: Any, mode: Any) 
         described.body
     ):
         return
-    existing = id_for(busy, operation.path)
+    existing = id_for(operation, one_of_each(busy)) if "{id}" in operation.path else None
 
     positive = mode is schemathesis.GenerationMode.POSITIVE
     also = [checks.positive_data_acceptance] if positive and operation.name not in BEYOND else []

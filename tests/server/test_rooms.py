@@ -60,7 +60,7 @@ def test_a_request_climbs_to_no_room(climbs: list[str]) -> None:
         assert api("GET", "/v1/me").status == 200
         server.clock.advance(minutes=1)
         assert api.files(job)
-        assert api("GET", f"/v1/jobs/{job}/submissions").json["data"]
+        assert api.get(f"/v1/jobs/{job}/submissions")["data"]
         assert api("POST", f"/v1/jobs/{api.create_job()['id']}/cancel").status == 200
         assert api("POST", "/v1/jobs", {**JOB, "files_needed": 0}).status == 400
     assert climbs == []

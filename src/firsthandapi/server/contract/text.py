@@ -68,11 +68,6 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def iso_or_none(at: float | None) -> str | None:
-    """Like `iso`, for a time that may not have come."""
-    return None if at is None else iso(at)
-
-
 def parse_iso(text: str) -> float:
     """The Unix time of an ISO 8601 date or date-time; one without an offset is UTC.
     Raises ValueError: it is neither.

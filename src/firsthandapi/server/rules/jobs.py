@@ -335,12 +335,8 @@ class Jobs:
             file.submission = submission
         small = next((file for file in submission.files if _is_small(file, job)), None)
         if small is not None:
-            facts = small.facts()
-            job.pending -= len(submission.files)
-            shown = f"{facts.width}x{facts.height}"
-            self._reject(submission, said("Rejected before scoring: {size} is too small.", size=shown), at)
-            self._refresh_status(job, at)
-            self.workforce.slots_freed(job, len(submission.files), at)
+            shown = f"{small.facts().width}x{small.facts().height}"
+            self.give_up(submission, at, said("Rejected before scoring: {size} is too small.", size=shown))
             return
         self._refresh_status(job, at)
         self._have_scored(submission, at)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from firsthandapi.server.contract import answers
 from firsthandapi.server.contract.answers import Answer
-from firsthandapi.server.contract.text import iso, iso_or_none
+from firsthandapi.server.contract.text import iso
 from firsthandapi.server.state.ledger import Book, Transaction
 from firsthandapi.server.state.model import (
     WEBHOOK_EVENTS,
@@ -45,8 +45,13 @@ def _fields(kind: type[Answer]) -> list[tuple[str, Any]]:
 
 
 def job(job: Job) -> dict[str, Any]:
-    given = {**job.fields, "deadline": iso_or_none(job.deadline)}
-    return _shown(answers.Job, job, **given, total_cost_cents=job.files_needed * job.price)
+    deadline = None if job.deadline is None else iso(job.deadline)
+    return _shown(
+        answers.Job,
+        job,
+        **{**job.fields, "deadline": deadline},
+        total_cost_cents=job.files_needed * job.price,
+    )
 
 
 def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:

@@ -124,9 +124,8 @@ class KeptState(State):
         self._due: list[tuple[float, Callable[[float], object]]] = []
         self._soft: dict[Any, set[str]] = {}  # to be written with the next act
         self._settled: list[str] = []  # aborted uploads, likewise
-        self._ahead: list[
-            str
-        ] = []  # names for uploads to come, which count as interrupted ones until they are owned
+        # Names for uploads to come, which count as interrupted ones until they are owned.
+        self._ahead: list[str] = []
         self._acts = 0
         self._queues: dict[str, tuple[int, tuple[Waiting, ...]]] = {}
         super().__init__(clock, int(self._meta("seed")))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields
 from types import UnionType
 from typing import Any, Protocol, cast, get_args, get_origin, get_type_hints
 
@@ -152,6 +152,7 @@ class Owned:
     most: int | None = None  # how many of the latest are shown
 
 
+@dataclass(eq=False)
 class Table:
     """A class of objects, and the table of its rows: every attribute is a column, the id first.
 
@@ -165,28 +166,21 @@ class Table:
         is_fixed: whether they never change.
     """
 
-    def __init__(
-        self,
-        name: str,
-        kind: type,
-        *,
-        lists: Mapping[str, Owned] | None = None,
-        left_out: Iterable[str] = (),
-        soft: Iterable[str] = (),
-        is_pinned: bool = False,
-        is_fixed: bool = False,
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.lists: Mapping[str, Owned] = lists or {}
-        self.soft = frozenset(soft)
-        self.is_pinned = is_pinned
-        self.is_fixed = is_fixed
-        hints, elsewhere = get_type_hints(kind), {*self.lists, *left_out}
+    name: str
+    kind: type
+    _: KW_ONLY
+    lists: Mapping[str, Owned] = field(default_factory=dict[str, "Owned"])
+    left_out: Iterable[str] = ()
+    soft: Collection[str] = ()
+    is_pinned: bool = False
+    is_fixed: bool = False
+
+    def __post_init__(self) -> None:
+        hints, elsewhere = get_type_hints(self.kind), {*self.lists, *self.left_out}
         if unknown := elsewhere - hints.keys():
-            raise TypeError(f"{kind.__name__} has no {unknown}")
+            raise TypeError(f"{self.kind.__name__} has no {unknown}")
         names = sorted(
-            (each.name for each in fields(kind) if each.name not in elsewhere), key=lambda at: at != "id"
+            (each.name for each in fields(self.kind) if each.name not in elsewhere), key=lambda at: at != "id"
         )
         self.columns: Mapping[str, Column] = {each: _column(hints[each]) for each in names}
         self.selected = ", ".join(self.columns)
