@@ -26,6 +26,14 @@ def server() -> Iterator[MockServer]:
 
 
 @pytest.fixture
+def idle() -> Iterator[MockServer]:
+    """A server where nothing happens by itself."""
+    with MockServer(speed=0, workers=False, rate_limit=None) as server:
+        yield server
+    server.check_books()
+
+
+@pytest.fixture
 async def agent(server: MockServer, tmp_path: Path) -> AsyncIterator[Client]:
     """A client of an MCP server in this process."""
     async with in_memory(server, Options(ledger=tmp_path)) as client:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import firsthandapi.mcp._ledger as ledger_module
-from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError, idempotency_key
+from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError
 from firsthandapi._core.orders.job_file import JobFile
 from firsthandapi._core.orders.request_hash import request_hash
 from firsthandapi.datasets._lock import FolderLock
@@ -37,21 +37,6 @@ def test_an_order_counts_once_at_any_age(tmp_path: Path) -> None:
     with pytest.raises(BudgetError) as caught:
         ledger.reserve({"n": 3}, 100)
     assert (caught.value.cost_cents, caught.value.left_cents) == (100, 50)
-
-
-def test_the_ledger_of_an_earlier_version(tmp_path: Path) -> None:
-    """It counts the same. Where it bought one order twice, a day apart, the later one is the order."""
-    text = '{"n":1}'
-    keys = [idempotency_key("mcp", "", number, text) for number in range(2)]
-    orders = {key: {"cost_cents": 100, "at": 1_800_000_000.0, "calls": 1} for key in keys}
-    (tmp_path / "ledger.json").write_text(json.dumps({"version": 1, "orders": orders}))
-    ledger = Ledger(tmp_path, 250)
-    assert ledger.reserve({"n": 1}, 100) == (keys[1], False)
-    assert ledger.left_cents() == 50
-    request = {"files_needed": 1}
-    sent, _ = OrderRecord(ledger, keys[1], request, fresh=False).known_jobs()
-    assert sent is not None
-    assert (sent.body(), sent.first_sent_at, sent.job) == (request, 1_800_000_000.0, None)
 
 
 def test_an_order_is_known_by_its_job(tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ async def test_the_same_call_again_orders_nothing(server: MockServer, tmp_path: 
     assert len(ids) == 1
 
 
+async def order(server: MockServer, folder: Path, budget_cents: int) -> mcp_types.CallToolResult:
+    """What a session of its own is told that orders a job."""
+    async with in_memory(server, Options(ledger=folder, budget_cents=budget_cents)) as client:
+        return await client.call_tool("create_job", JOB)
+
+
 def age(folder: Path, hours: float) -> None:
     """Let the orders of a ledger be older by this."""
     path = folder / "ledger.json"
@@ -50,87 +56,54 @@ def age(folder: Path, hours: float) -> None:
 @pytest.mark.parametrize(
     "hours", [24, 22, -5], ids=["a day later", "a clock set back", "a clock set far back"]
 )
-def test_an_agent_that_comes_back_gets_the_job_that_it_bought(tmp_path: Path, hours: float) -> None:
+async def test_an_agent_that_comes_back_gets_the_job_that_it_bought(
+    idle: MockServer, tmp_path: Path, hours: float
+) -> None:
     """The service has forgotten the key by then; the job is known by its id, and nothing is sent but a GET."""
-
-    async def call(server: MockServer) -> dict[str, Any]:
-        async with in_memory(server, Options(ledger=tmp_path, budget_cents=100)) as client:
-            return found(await client.call_tool("create_job", JOB))
-
-    with MockServer(speed=0, workers=False) as server:
-        made = anyio.run(call, server)
-        server.clock.advance(hours=24.5)
-        age(tmp_path, hours)
-        since = len(server.requests)
-        again = anyio.run(call, server)
-        assert (again["id"], again["created_before"]) == (made["id"], True)
-        assert [f"{r.method} {r.path}" for r in server.requests[since:]] == [f"GET /v1/jobs/{made['id']}"]
-        assert spent(server) == 100
+    made = found(await order(idle, tmp_path, 100))
+    idle.clock.advance(hours=24.5)
+    age(tmp_path, hours)
+    since = len(idle.requests)
+    again = found(await order(idle, tmp_path, 100))
+    assert (again["id"], again["created_before"]) == (made["id"], True)
+    assert [f"{r.method} {r.path}" for r in idle.requests[since:]] == [f"GET /v1/jobs/{made['id']}"]
+    assert spent(idle) == 100
 
 
 @pytest.mark.parametrize("lost", ["the response", "the ledger"])
-def test_an_order_whose_job_is_not_known_is_found_by_its_key(tmp_path: Path, lost: str) -> None:
+async def test_an_order_whose_job_is_not_known_is_found_by_its_key(
+    idle: MockServer, tmp_path: Path, lost: str
+) -> None:
     """At any age: its metadata name the key."""
-
-    async def call(server: MockServer) -> Any:
-        async with in_memory(server, Options(ledger=tmp_path, budget_cents=100)) as client:
-            return await client.call_tool("create_job", JOB)
-
-    with MockServer(speed=0, workers=False) as server:
-        if lost == "the response":
-            server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
-        anyio.run(call, server)
-        server.clock.advance(hours=24.5)
-        if lost == "the ledger":
-            (tmp_path / "ledger.json").unlink()
-        else:
-            age(tmp_path, 24.5)
-        assert found(anyio.run(call, server))["created_before"]
-        assert spent(server) == 100
+    if lost == "the response":
+        idle.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
+    await order(idle, tmp_path, 100)
+    idle.clock.advance(hours=24.5)
+    if lost == "the ledger":
+        (tmp_path / "ledger.json").unlink()
+    else:
+        age(tmp_path, 24.5)
+    assert found(await order(idle, tmp_path, 100))["created_before"]
+    assert spent(idle) == 100
 
 
-def test_an_order_that_never_arrived_is_not_sent_over_a_smaller_budget(tmp_path: Path) -> None:
+async def test_an_order_that_never_arrived_is_not_sent_over_a_smaller_budget(
+    idle: MockServer, tmp_path: Path
+) -> None:
     """Nor after a day. One that did arrive is found, whatever the budget is by now."""
-
-    async def call(server: MockServer, budget: int) -> Any:
-        async with in_memory(server, Options(ledger=tmp_path, budget_cents=budget)) as client:
-            return await client.call_tool("create_job", JOB)
-
-    with MockServer(speed=0, workers=False) as server:
-        server.faults.add(path="/v1/jobs", method="POST", drop="before", times=2)
-        assert anyio.run(call, server, 100).is_error
-        refused = anyio.run(call, server, 99)
-        assert "--budget-cents" in text_of(refused)
-        age(tmp_path, 24)
-        refused = anyio.run(call, server, 100)
-        assert "put a value of your own into metadata" in text_of(refused)
-        assert spent(server) == 0
-        age(tmp_path, -24)
-        server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
-        assert anyio.run(call, server, 100).is_error
-        assert found(anyio.run(call, server, 1))["created_before"]
-        assert spent(server) == 100
-
-
-def test_an_order_of_an_earlier_version_is_sent_as_it_was(tmp_path: Path) -> None:
-    """Its body names no key, so another would be refused with its key."""
-
-    async def call(server: MockServer) -> Any:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            return found(await client.call_tool("create_job", JOB))
-
-    with MockServer(speed=0, workers=False) as server:
-        key, _ = ledger_of(server, tmp_path).reserve(JOB, 100)
-        path = tmp_path / "ledger.json"
-        ledger = json.loads(path.read_text())
-        del ledger["orders"][key]["marked"]
-        path.write_text(json.dumps(ledger))
-        with server.client() as client:
-            made = client.jobs.create(**JOB, idempotency_key=key)
-        again = anyio.run(call, server)
-        assert (again["id"], again["created_before"]) == (made.id, True)
-        assert json.loads(path.read_text())["orders"][key]["job_id"] == made.id
-        assert spent(server) == 100
+    idle.faults.add(path="/v1/jobs", method="POST", drop="before", times=2)
+    assert (await order(idle, tmp_path, 100)).is_error
+    refused = await order(idle, tmp_path, 99)
+    assert "--budget-cents" in text_of(refused)
+    age(tmp_path, 24)
+    refused = await order(idle, tmp_path, 100)
+    assert "put a value of your own into metadata" in text_of(refused)
+    assert spent(idle) == 0
+    age(tmp_path, -24)
+    idle.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
+    assert (await order(idle, tmp_path, 100)).is_error
+    assert found(await order(idle, tmp_path, 1))["created_before"]
+    assert spent(idle) == 100
 
 
 async def test_a_job_may_have_as_many_metadata_as_the_contract_allows(
@@ -169,25 +142,18 @@ async def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path)
     assert spent(server) == 100
 
 
-def test_a_cancelled_job_does_not_refill_the_budget(tmp_path: Path) -> None:
+async def test_a_cancelled_job_does_not_refill_the_budget(idle: MockServer, tmp_path: Path) -> None:
     """Else a model could order and cancel without end."""
-
-    async def main(server: MockServer) -> None:
-        async with in_memory(server, Options(ledger=tmp_path, budget_cents=120)) as client:
-            made = found(await client.call_tool("create_job", JOB))
-            assert (
-                found(await client.call_tool("cancel_job", {"job_id": made["id"]}))["status"] == "cancelled"
-            )
-            assert (await client.call_tool("create_job", {**JOB, "metadata": {"n": 2}})).is_error
-
-    with MockServer(speed=0, workers=False) as server:  # no worker completes the job first
-        anyio.run(main, server)
+    async with in_memory(idle, Options(ledger=tmp_path, budget_cents=120)) as client:
+        made = found(await client.call_tool("create_job", JOB))
+        assert found(await client.call_tool("cancel_job", {"job_id": made["id"]}))["status"] == "cancelled"
+        assert (await client.call_tool("create_job", {**JOB, "metadata": {"n": 2}})).is_error
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 @pytest.mark.parametrize("answer", ["accept", "refuse", "decline", "unable"])
-def test_an_agent_cancels_no_job_of_others_unless_the_person_says_so(
-    tmp_path: Path, answer: str, mode: str
+async def test_an_agent_cancels_no_job_of_others_unless_the_person_says_so(
+    idle: MockServer, tmp_path: Path, answer: str, mode: str
 ) -> None:
     """With its state and description. Its own job it cancels unasked; where nobody can be asked it refuses."""
     asked: list[str] = []
@@ -198,35 +164,31 @@ def test_an_agent_cancels_no_job_of_others_unless_the_person_says_so(
             return mcp_types.ElicitResult(action="decline")
         return mcp_types.ElicitResult(action="accept", content={"approve": answer == "accept"})
 
-    async def main(server: MockServer) -> None:
-        with server.client() as person:
-            theirs = person.jobs.create(**{**JOB, "description": "A job that a person posted by hand"})
-            over = person.jobs.create(**JOB)
-            person.jobs.cancel(over)
-            options = Options(ledger=tmp_path, budget_cents=100, confirm_cents=100)
-            ask_with = {} if answer == "unable" else {"elicitation_callback": ask}
-            async with in_memory(server, options, mode=mode, **ask_with) as client:
-                own = found(await client.call_tool("create_job", JOB))
-                ended = found(await client.call_tool("cancel_job", {"job_id": own["id"]}))
-                assert (ended["status"], asked) == ("cancelled", [])
-                result = await client.call_tool("cancel_job", {"job_id": theirs.id})
-                yes = answer == "accept"
-                assert result.is_error is not yes
-                assert yes or "nothing was cancelled" in text_of(result)
-                assert person.jobs.get(theirs).status == ("cancelled" if yes else "open")
-                if answer == "unable":
-                    return
-                assert (await client.call_tool("cancel_job", {"job_id": over.id})).is_error
-                assert "list_jobs" in text_of(await client.call_tool("cancel_job", {"job_id": "job_no"}))
-                (question,) = asked
-                assert "is open with 0 of 2 files approved" in question
-                assert "A job that a person posted by hand" in question
-
-    with MockServer(speed=0, workers=False) as server:
-        anyio.run(main, server)
+    with idle.client() as person:
+        theirs = person.jobs.create(**{**JOB, "description": "A job that a person posted by hand"})
+        over = person.jobs.create(**JOB)
+        person.jobs.cancel(over)
+        options = Options(ledger=tmp_path, budget_cents=100, confirm_cents=100)
+        ask_with = {} if answer == "unable" else {"elicitation_callback": ask}
+        async with in_memory(idle, options, mode=mode, **ask_with) as client:
+            own = found(await client.call_tool("create_job", JOB))
+            ended = found(await client.call_tool("cancel_job", {"job_id": own["id"]}))
+            assert (ended["status"], asked) == ("cancelled", [])
+            result = await client.call_tool("cancel_job", {"job_id": theirs.id})
+            yes = answer == "accept"
+            assert result.is_error is not yes
+            assert yes or "nothing was cancelled" in text_of(result)
+            assert person.jobs.get(theirs).status == ("cancelled" if yes else "open")
+            if answer == "unable":
+                return
+            assert (await client.call_tool("cancel_job", {"job_id": over.id})).is_error
+            assert "list_jobs" in text_of(await client.call_tool("cancel_job", {"job_id": "job_no"}))
+            (question,) = asked
+            assert "is open with 0 of 2 files approved" in question
+            assert "A job that a person posted by hand" in question
 
 
-def test_a_damaged_ledger_lets_the_person_cancel(tmp_path: Path) -> None:
+async def test_a_damaged_ledger_lets_the_person_cancel(idle: MockServer, tmp_path: Path) -> None:
     """It spends nothing, and cancelling spends nothing. An answer that cannot be read cancels nothing."""
     contents: list[Any] = [None, {}, {"approve": "maybe"}, {"approve": True}]
     asked: list[str] = []
@@ -235,25 +197,19 @@ def test_a_damaged_ledger_lets_the_person_cancel(tmp_path: Path) -> None:
         asked.append(question.message)
         return mcp_types.ElicitResult(action="accept", content=contents[len(asked) - 1])
 
-    async def main(server: MockServer) -> None:
-        with server.client() as person:
-            job = person.jobs.create(**JOB)
-            ledger_of(server, tmp_path).path.write_text("damaged")
-            async with in_memory(
-                server, Options(ledger=tmp_path), elicitation_callback=ask, mode="legacy"
-            ) as client:
-                assert "damaged" in text_of(await client.call_tool("create_job", JOB))
-                for _ in contents[:-1]:
-                    refused = text_of(await client.call_tool("cancel_job", {"job_id": job.id}))
-                    assert "nothing was done; call cancel_job again" in refused
-                    assert "may_cancel" not in refused
-                assert (
-                    found(await client.call_tool("cancel_job", {"job_id": job.id}))["status"] == "cancelled"
-                )
-            assert "cannot read in its ledger" in asked[-1]
-
-    with MockServer(speed=0, workers=False) as server:
-        anyio.run(main, server)
+    with idle.client() as person:
+        job = person.jobs.create(**JOB)
+        ledger_of(idle, tmp_path).path.write_text("damaged")
+        async with in_memory(
+            idle, Options(ledger=tmp_path), elicitation_callback=ask, mode="legacy"
+        ) as client:
+            assert "damaged" in text_of(await client.call_tool("create_job", JOB))
+            for _ in contents[:-1]:
+                refused = text_of(await client.call_tool("cancel_job", {"job_id": job.id}))
+                assert "nothing was done; call cancel_job again" in refused
+                assert "may_cancel" not in refused
+            assert found(await client.call_tool("cancel_job", {"job_id": job.id}))["status"] == "cancelled"
+        assert "cannot read in its ledger" in asked[-1]
 
 
 async def test_a_refused_order_costs_nothing_of_the_budget(
@@ -362,31 +318,29 @@ async def test_a_cancelled_call_stays_counted_and_is_found_again(server: MockSer
     assert spent(server) == 100
 
 
-def test_progress_grows_until_the_job_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_progress_grows_until_the_job_ends(
+    idle: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The protocol wants a larger number each time; a program that hears nothing for a minute gives up."""
     import firsthandapi.mcp._progress as progress_module
 
     monkeypatch.setattr(progress_module, "_EVERY", 0.02)
     told: list[tuple[float, float | None, str | None]] = []
 
-    async def main(server: MockServer) -> None:
-        async def progress(done: float, total: float | None, message: str | None) -> None:
-            told.append((done, total, message))
-            if len(told) == 3 and message is not None:
-                for _ in range(2):
-                    server.submit(message.split()[0])
-                await anyio.to_thread.run_sync(lambda: server.clock.advance(minutes=1))
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        told.append((done, total, message))
+        if len(told) == 3 and message is not None:
+            for _ in range(2):
+                idle.submit(message.split()[0])
+            await anyio.to_thread.run_sync(lambda: idle.clock.advance(minutes=1))
 
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            job = found(await client.call_tool("create_job_and_wait", JOB, progress_callback=progress))
-            assert (job["status"], job["timed_out_waiting"], job["files_approved"]) == ("completed", False, 2)
-            server.faults.add(path="/v1/jobs/job_*", times=None, status=404)
-            other = {**JOB, "metadata": {"n": 2}}
-            failed = await client.call_tool("create_job_and_wait", other)
-            assert "was created, and then:" in text_of(failed)
-
-    with MockServer(speed=0, workers=False) as server:
-        anyio.run(main, server)
+    async with in_memory(idle, Options(ledger=tmp_path)) as client:
+        job = found(await client.call_tool("create_job_and_wait", JOB, progress_callback=progress))
+        assert (job["status"], job["timed_out_waiting"], job["files_approved"]) == ("completed", False, 2)
+        idle.faults.add(path="/v1/jobs/job_*", times=None, status=404)
+        other = {**JOB, "metadata": {"n": 2}}
+        failed = await client.call_tool("create_job_and_wait", other)
+        assert "was created, and then:" in text_of(failed)
     numbers = [done for done, _, _ in told]
     assert numbers == sorted(set(numbers))
     assert told[-1][:2] == (2, 2)

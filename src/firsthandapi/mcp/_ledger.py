@@ -119,9 +119,9 @@ class Ledger:
             InvalidArgumentError: a value has no JSON form.
             ConfigurationError: the ledger cannot be read.
         """
-        text = _canonical(order)
+        key = self._key(order)
         with self._locked() as orders:
-            return self._find(orders, text)[0], self._left(orders)
+            return key in orders, self._left(orders)
 
     def reserve(self, order: Mapping[str, Any], cost_cents: int, *, new: bool = True) -> tuple[str, bool]:
         """Write an order down, before it is posted.
@@ -141,10 +141,9 @@ class Ledger:
             InvalidArgumentError: a value has no JSON form.
             ConfigurationError: the ledger cannot be read or written. Nothing may be spent then.
         """
-        text = _canonical(order)
+        key = self._key(order)
         with self._locked() as orders:
-            known, key = self._find(orders, text)
-            if known:
+            if key in orders:
                 orders[key]["calls"] += 1
                 self._write(orders)
                 return key, False
@@ -256,13 +255,8 @@ class Ledger:
         with self._locked() as orders:
             return self._left(orders)
 
-    def _find(self, orders: dict[str, Order], text: str) -> tuple[bool, str]:
-        known: str | None = None
-        number = 0
-        # Earlier versions bought the same order again after a day, with the next number.
-        while (key := idempotency_key("mcp", self._account, number, text)) in orders:
-            known, number = key, number + 1
-        return known is not None, known or key
+    def _key(self, order: Mapping[str, Any]) -> str:
+        return idempotency_key("mcp", self._account, _canonical(order))
 
     def _check(self, cost_cents: int, orders: dict[str, Order]) -> None:
         left = self._left(orders)
@@ -388,7 +382,7 @@ class OrderRecord:
 
 @dataclass(frozen=True)
 class _Unmarked(JobFile):
-    """An order of an earlier version, or one whose metadata are full: its body names no key."""
+    """An order whose metadata are full: its body names no key."""
 
     def body(self) -> dict[str, Any]:
         return dict(self.request or {})
