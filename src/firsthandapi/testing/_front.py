@@ -6,9 +6,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from email.utils import formatdate
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -30,7 +29,6 @@ from firsthandapi.server.rules.faults import Fault, Faults
 log = logging.getLogger("firsthandapi.testing")
 log.addHandler(logging.NullHandler())
 
-_KNOWN = {status.value for status in HTTPStatus}
 _CHUNK = 256 * 1024
 _JSON = (b"content-type", b"application/json")
 _GARBAGE = b"<html><body>It works!</body></html>"
@@ -48,21 +46,6 @@ _ERROR_TYPES = {
     503: "service_unavailable",
     504: "gateway_timeout",
 }
-
-
-@dataclass(slots=True)
-class Reply:
-    """A complete response, before it is sent."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-    def set(self, name: str, value: str) -> None:
-        """Set a header, in place of one of that name."""
-        key = name.lower().encode("latin-1")
-        self.headers = [pair for pair in self.headers if pair[0] != key]
-        self.headers.append((key, value.encode("latin-1")))
 
 
 class Front:
@@ -107,9 +90,9 @@ class Front:
         fault = self._faults.strike(scope["method"], scope["path"])
         reply = await self._reply(scope, body, receive, fault)
         drop = None if fault is None else fault.drop
-        status = None if reply is None or drop else reply.status
+        status = None if reply is None or drop else reply.status_code
         # Before the first byte is sent, so that a client with a response finds it in the log.
-        self.log.ended(entry, status, () if reply is None else reply.headers, drop)
+        self.log.ended(entry, status, () if reply is None else reply.raw_headers, drop)
         if reply is None or drop:
             scope["state"]["transport"].abort()
             await _until_gone(receive)
@@ -130,12 +113,14 @@ class Front:
             if error.name != "jinja2":
                 raise
             words = 'The console needs Jinja2: pip install "firsthandapi[testing]".'
-            await _send(_as_reply(Response(words, 503, media_type="text/plain")), send)
+            await _send(_dated(Response(words, 503, media_type="text/plain")), send)
         except Exception:
             log.exception("the console failed on %s %s", scope["method"], scope["path"])
             raise
 
-    async def _reply(self, scope: Scope, body: bytes, receive: Receive, fault: Fault | None) -> Reply | None:
+    async def _reply(
+        self, scope: Scope, body: bytes, receive: Receive, fault: Fault | None
+    ) -> Response | None:
         if fault is None:
             return await self._handle(self._app.asgi, scope, body, receive)
         if fault.delay:
@@ -144,44 +129,42 @@ class Front:
             return None
         is_download = scope["path"].startswith("/files/")
         if fault.status is not None:
-            reply = _as_reply(_failure(fault.status, f"Status {fault.status}, as asked for."))
+            reply = _dated(_failure(fault.status, f"Status {fault.status}, as asked for."))
         elif fault.expired_url and is_download:
-            reply = _as_reply(expired())
+            reply = _dated(expired())
         else:
             reply = await self._handle(self._app.asgi, scope, body, receive)
             self._spoil(reply, fault, scope)
         if fault.retry_after is not None:
-            reply.set("retry-after", f"{fault.retry_after}")
-        for name, value in fault.headers.items():
-            reply.set(name, value)
+            reply.headers["retry-after"] = f"{fault.retry_after}"
+        reply.headers.update(fault.headers)
         return reply
 
-    async def _handle(self, app: ASGIApp, scope: Scope, body: bytes, receive: Receive) -> Reply:
-        reply = Reply(500, [], b"")
+    async def _handle(self, app: ASGIApp, scope: Scope, body: bytes, receive: Receive) -> Response:
+        reply = Response()
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                reply.status = message["status"]
-                reply.headers = [*message["headers"]]
+                reply.status_code = message["status"]
+                reply.raw_headers = [*message["headers"]]
             else:
-                reply.body += message.get("body", b"")
+                reply.body = bytes(reply.body) + message.get("body", b"")
 
         try:
             await app(scope, replay(body, receive), send)
         except Exception:
             log.exception("the mock server failed on %s %s", scope["method"], scope["path"])
-            reply = _as_reply(_failure(500, "The bundled server has a bug; its log shows where."))
-        reply.set("date", formatdate(usegmt=True))
-        return reply
+            reply = _failure(500, "The bundled server has a bug; its log shows where.")
+        return _dated(reply)
 
-    def _spoil(self, reply: Reply, fault: Fault, scope: Scope) -> None:
-        if not 200 <= reply.status < 300:
+    def _spoil(self, reply: Response, fault: Fault, scope: Scope) -> None:
+        if not 200 <= reply.status_code < 300:
             return
         if fault.garbage:
-            reply.status = 200
+            reply.status_code = 200
             reply.body = _GARBAGE
-            reply.set("content-type", "text/html")
-        elif (fault.expired_url or fault.repeat_cursor) and _JSON in reply.headers:
+            reply.headers["content-type"] = "text/html"
+        elif (fault.expired_url or fault.repeat_cursor) and _JSON in reply.raw_headers:
             content = json.loads(reply.body)
             if fault.expired_url:
                 self._expire_urls(content)
@@ -189,7 +172,7 @@ class Front:
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
                 content.update(has_more=True, next_cursor=query.get("cursor", TOP))
             reply.body = json_bytes(content)
-        reply.set("content-length", str(len(reply.body)))
+        reply.headers["content-length"] = str(len(reply.body))
 
     def _expire_urls(self, content: dict[str, Any]) -> None:
         then = self._app.world.clock.now() - LIFETIME - 60
@@ -205,15 +188,14 @@ def _failure(status: int, message: str) -> Response:
     return error_response(error)
 
 
-def _refused(error: ApiError) -> Reply:
-    reply = _as_reply(error_response(error))
-    reply.set("connection", "close")
+def _refused(error: ApiError) -> Response:
+    reply = _dated(error_response(error))
+    reply.headers["connection"] = "close"
     return reply
 
 
-def _as_reply(response: Response) -> Reply:
-    reply = Reply(response.status_code, [*response.raw_headers], bytes(response.body))
-    reply.set("date", formatdate(usegmt=True))
+def _dated(reply: Response) -> Response:
+    reply.headers["date"] = formatdate(usegmt=True)
     return reply
 
 
@@ -222,18 +204,18 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _send(reply: Reply, send: Send, only: int | None = None) -> None:
-    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+async def _send(reply: Response, send: Send, only: int | None = None) -> None:
+    await send({"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers})
     body = reply.body if only is None else reply.body[:only]
     for start in range(0, max(len(body), 1), _CHUNK):
         more = only is not None or start + _CHUNK < len(body)
         await send({"type": "http.response.body", "body": body[start : start + _CHUNK], "more_body": more})
 
 
-async def _dribble(scope: Scope, reply: Reply, receive: Receive, seconds: float) -> None:
+async def _dribble(scope: Scope, reply: Response, receive: Receive, seconds: float) -> None:
     """Byte by byte, past the HTTP library, since that sends headers in one piece."""
     transport = scope["state"]["transport"]
-    reply.set("connection", "close")
+    reply.headers["connection"] = "close"
     for byte in _wire(reply, is_head=scope["method"] == "HEAD"):
         if transport.is_closing():
             break
@@ -243,8 +225,7 @@ async def _dribble(scope: Scope, reply: Reply, receive: Receive, seconds: float)
     await _until_gone(receive)
 
 
-def _wire(reply: Reply, *, is_head: bool) -> Iterable[int]:
-    phrase = HTTPStatus(reply.status).phrase if reply.status in _KNOWN else ""
-    lines = [f"HTTP/1.1 {reply.status} {phrase}".encode()]
-    lines += [name + b": " + value for name, value in reply.headers]
-    return b"\r\n".join([*lines, b"", b"" if is_head else reply.body])
+def _wire(reply: Response, *, is_head: bool) -> Iterable[int]:
+    lines = [f"HTTP/1.1 {reply.status_code} {responses.get(reply.status_code, '')}".encode()]
+    lines += [name + b": " + value for name, value in reply.raw_headers]
+    return b"\r\n".join([*lines, b"", b"" if is_head else bytes(reply.body)])
