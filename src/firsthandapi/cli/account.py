@@ -10,7 +10,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.enums import JobType, PurchaseTier, TransactionType
 
 from .choices import complete_amounts, complete_audit_types, only, words
-from .options import Limit, OfJob, OfJobId, cents
+from .options import Limit, OfJob, OfJobId, argument, cents, option
 from .output import (
     Output,
     client,
@@ -44,8 +44,8 @@ _TOP_UP, _NEW_JOBS = "Automatic top-up", "New jobs on the dashboard"
 
 @command(app)
 def signup(
-    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the organization.")],
-    email: Annotated[str, typer.Option(metavar="EMAIL", help="Contact email address.")],
+    name: Annotated[str, option("NAME", "Name of the organization.")],
+    email: Annotated[str, option("EMAIL", "Contact email address.")],
 ) -> Output:
     """Create an organization and its first API key, which is shown only once.
 
@@ -103,10 +103,7 @@ app.command("balance", cls=Command)(credits)  # its older name
 def purchase(
     api: FirstHandClient,
     amount_cents: Annotated[
-        int,
-        typer.Argument(
-            metavar="CENTS", help=f"Amount: {words(PurchaseTier)}.", autocompletion=complete_amounts
-        ),
+        int, argument("CENTS", f"Amount: {words(PurchaseTier)}.", autocompletion=complete_amounts)
     ],
 ) -> Output:
     """Print the URL of a page where you pay for credits.
@@ -149,11 +146,7 @@ def audit(
     job_id: OfJob = None,
     event_type: Annotated[
         str | None,
-        typer.Option(
-            metavar="TYPE",
-            help="Only this type, such as job.created.",
-            autocompletion=complete_audit_types,
-        ),
+        option("TYPE", "Only this type, such as job.created.", autocompletion=complete_audit_types),
     ] = None,
     limit: Limit = 20,
     of_job: OfJobId = None,
@@ -209,8 +202,7 @@ def update(
         cents(f"Amount to purchase: {words(PurchaseTier)}.", _TOP_UP, autocompletion=complete_amounts),
     ] = None,
     default_type: Annotated[
-        JobType | None,
-        typer.Option(metavar="TYPE", help=f"Type: {words(JobType)}.", rich_help_panel=_NEW_JOBS),
+        JobType | None, option("TYPE", f"Type: {words(JobType)}.", rich_help_panel=_NEW_JOBS)
     ] = None,
     default_price_per_file_cents: Annotated[
         int | None, cents("Price per file, 10 to 50,000.", _NEW_JOBS)

@@ -10,7 +10,7 @@ import typer
 
 from firsthandapi.errors import ConfigurationError
 
-from .options import cents
+from .options import cents, option
 from .output import command
 from .pages import group
 
@@ -20,8 +20,7 @@ app = group()
 @command(app)
 def mcp(
     http: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, metavar="PORT", help="Serve HTTP on 127.0.0.1, not standard input."),
+        int | None, option("PORT", "Serve HTTP on 127.0.0.1, not standard input.", min=0, max=65535)
     ] = None,
     budget_cents: Annotated[int, cents("Budget for all sessions together.", min=0)] = 2500,
     confirm_cents: Annotated[
@@ -31,13 +30,10 @@ def mcp(
         bool, typer.Option("--read-only", help="Offer no tool that changes anything.")
     ] = False,
     ledger: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the ledger; by default, one per API key.")
+        Path | None, option("DIR", "Folder of the ledger; by default, one per API key.")
     ] = None,
     campaigns: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder for campaigns and downloads; by default, beside the ledger."
-        ),
+        Path | None, option("DIR", "Folder for campaigns and downloads; by default, beside the ledger.")
     ] = None,
 ) -> None:
     """Serve the API to agents over the Model Context Protocol.

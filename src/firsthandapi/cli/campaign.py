@@ -14,7 +14,7 @@ from firsthandapi.errors import ConfigurationError
 from . import is_for_a_person
 from .campaign_table import live_table
 from .collecting import collected
-from .options import Concurrency, Timeout
+from .options import Concurrency, Timeout, argument
 from .output import AsJson, Output, client, command, dollars, note, print_table, printable
 from .pages import group
 from .progress import CAMPAIGN_CONTINUES, progress
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 app = group("Collect files of several labels under one budget.")
 
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="YAML, TOML, or JSON file with dest, budget_cents, and jobs.")
-]
+File = Annotated[Path, argument("FILE", "YAML, TOML, or JSON file with dest, budget_cents, and jobs.")]
 
 
 @command(app)
@@ -101,9 +99,7 @@ def status(api: FirstHandClient, file: File) -> Output:
 def cancel(
     api: FirstHandClient,
     file: File,
-    label: Annotated[
-        str, typer.Argument(metavar="LABEL", help="Label whose unfinished jobs you want to cancel.")
-    ],
+    label: Annotated[str, argument("LABEL", "Label whose unfinished jobs you want to cancel.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Cancel them without asking.")] = False,
 ) -> Output:
     """Cancel the unfinished jobs of a label.
@@ -155,9 +151,7 @@ def _of(plan: CampaignPlan, label: str) -> LabelPlan | None:
 @command(app)
 def forget(
     file: File,
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="Idempotency key of the order, as in the error message.")
-    ],
+    key: Annotated[str, argument("KEY", "Idempotency key of the order, as in the error message.")],
 ) -> None:
     """Give up an order whose job cannot be found.
 

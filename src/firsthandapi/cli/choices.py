@@ -9,6 +9,8 @@ import typer
 
 from firsthandapi.types import enums
 
+from .options import option
+
 if TYPE_CHECKING:
     EventTypes = list[enums.EventType]
     Scopes = list[enums.Scope]
@@ -24,7 +26,7 @@ def words(literal: Any) -> str:
 
 def only(what: str, literal: Any) -> Any:
     """An option of a list that shows only some of its objects."""
-    return typer.Option(metavar=what.upper(), help=f"Only this {what}: {words(literal)}.")
+    return option(what.upper(), f"Only this {what}: {words(literal)}.")
 
 
 def several(literal: Any) -> Callable[[Sequence[str] | None], list[str] | None]:

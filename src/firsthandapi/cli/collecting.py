@@ -9,7 +9,7 @@ import typer
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 
-from .options import Concurrency, Dest, Folder, Label, MaxSpend, Spec, Timeout
+from .options import Concurrency, Dest, Folder, Label, MaxSpend, Spec, Timeout, option
 from .output import AsJson, Output, client, command, joined, note, printable
 from .pages import group
 from .progress import continues, progress
@@ -29,14 +29,10 @@ def collect(
     timeout: Timeout = 86_400,
     max_spend_cents: MaxSpend = None,
     idempotency_key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Continue the job of this key, even from an empty folder."),
+        str | None, option("KEY", "Continue the job of this key, even from an empty folder.")
     ] = None,
     name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Continue the job of this name and spec, even from an empty folder."
-        ),
+        str | None, option("NAME", "Continue the job of this name and spec, even from an empty folder.")
     ] = None,
     label: Label = None,
     concurrency: Concurrency = 32,
@@ -69,12 +65,9 @@ def collect(
 @command(app)
 def verify(
     folder: Folder,
-    min_files: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Fail if the folder has fewer files.")
-    ] = None,
+    min_files: Annotated[int | None, option("N", "Fail if the folder has fewer files.", min=0)] = None,
     min_mean_stars: Annotated[
-        float | None,
-        typer.Option(metavar="STARS", min=1, max=5, help="Fail if the average rating is lower."),
+        float | None, option("STARS", "Fail if the average rating is lower.", min=1, max=5)
     ] = None,
     no_duplicates: Annotated[
         bool, typer.Option("--no-duplicates", help="Fail if two files have the same bytes.")

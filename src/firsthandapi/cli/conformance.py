@@ -12,6 +12,7 @@ import typer
 from firsthandapi._core.calls.counts import count_of
 
 from . import is_for_a_person
+from .options import argument, option
 from .output import AsJson, can_show, command, json_text, note, print_hanging, print_table
 from .pages import group
 from .stopping import stoppable
@@ -32,19 +33,14 @@ app = group()
 
 @command(app)
 def conformance(
-    url: Annotated[
-        str, typer.Argument(metavar="URL", help="Address of the server, such as http://127.0.0.1:8080.")
-    ],
+    url: Annotated[str, argument("URL", "Address of the server, such as http://127.0.0.1:8080.")],
     only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Only promises that match, such as 'jobs.*'; repeatable."),
+        list[str] | None, option("PATTERN", "Only promises that match, such as 'jobs.*'; repeatable.")
     ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="With a live key, write as well, which holds up to $5.00.")
     ] = False,
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=1, help="Maximum time for all promises.")
-    ] = 900.0,
+    timeout: Annotated[float, option("SECONDS", "Maximum time for all promises.", min=1)] = 900.0,
     json: AsJson = False,
 ) -> None:
     """Check which promises of the wire contract a server keeps.

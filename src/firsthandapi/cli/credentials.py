@@ -6,13 +6,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError
 
-from .options import Folder
+from .options import Folder, option
 from .output import Output, command, joined
 from .pages import group
 
@@ -28,8 +26,7 @@ app = group()
 def content_credentials(
     folder: Folder,
     trust: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="PEM file with the certificates to trust; none are built in."),
+        Path | None, option("FILE", "PEM file with the certificates to trust; none are built in.")
     ] = None,
 ) -> Output:
     """Read the Content Credentials (C2PA) of each file into its row.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from firsthandapi._core.calls.counts import count_of
 
-from .options import Folder
+from .options import Folder, argument, option
 from .output import Output, command
 from .pages import group
 
@@ -17,9 +15,9 @@ if TYPE_CHECKING:
 
 app = group()
 
-Ids = Annotated[list[str], typer.Argument(metavar="FILE_ID...", help="Ids of the files, file_….")]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Reason for the decision.")]
-By = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides.")]
+Ids = Annotated[list[str], argument("FILE_ID...", "Ids of the files, file_….")]
+Reason = Annotated[str | None, option("TEXT", "Reason for the decision.")]
+By = Annotated[str | None, option("NAME", "Who decides.")]
 
 
 @command(app)
@@ -61,7 +59,7 @@ def accept(folder: Folder, ids: Ids, by: By = None) -> Output:
 def relabel(
     folder: Folder,
     ids: Ids,
-    to: Annotated[str, typer.Option(metavar="LABEL", help="New label.")],
+    to: Annotated[str, option("LABEL", "New label.")],
     reason: Reason = None,
     by: By = None,
 ) -> Output:

@@ -8,12 +8,10 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi.errors import FirstHandError
 
-from .options import local_folder
+from .options import local_folder, option
 from .output import command, dollars, of_needed, stars
 from .pages import group
 
@@ -30,9 +28,9 @@ _PATIENCE = 60.0
 
 @command(app)
 def demo(
-    dest: Annotated[
-        Path, typer.Option(parser=local_folder, metavar="DIR", help="Folder for the files.")
-    ] = Path("firsthandapi-demo"),
+    dest: Annotated[Path, option("DIR", "Folder for the files.", parser=local_folder)] = Path(
+        "firsthandapi-demo"
+    ),
 ) -> None:
     """Run a whole job on this machine, without an account or a network.
 

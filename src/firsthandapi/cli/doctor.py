@@ -16,8 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import typer
-
 from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -39,7 +37,7 @@ from firsthandapi.errors import (
 )
 
 from .diagnosis import Answer, Facts, Finding, anonymous, diagnose, without_credentials
-from .options import local_folder
+from .options import local_folder, option
 from .output import Output, command, fitting, print_hanging
 from .pages import group
 
@@ -59,7 +57,7 @@ _COLORS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @command(app)
 def doctor(
     dest: Annotated[
-        Path, typer.Option(parser=local_folder, metavar="DIR", help="Folder where you want to collect files.")
+        Path, option("DIR", "Folder where you want to collect files.", parser=local_folder)
     ] = Path(),
 ) -> Output:
     """Check everything that a call depends on, and print a report for a ticket.

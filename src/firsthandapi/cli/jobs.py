@@ -12,7 +12,7 @@ from firsthandapi.types.enums import JobStatus, JobType
 
 from .choices import only
 from .files import file_line
-from .options import JobId, Limit, MaxSpend, Spec, Timeout, Urls
+from .options import JobId, Limit, MaxSpend, Spec, Timeout, Urls, option
 from .output import (
     AsJson,
     Output,
@@ -46,8 +46,7 @@ app = group("Post jobs, read them, and wait for them.")
 def create(
     spec: Spec,
     idempotency_key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Within 24 hours, the same key posts only one job."),
+        str | None, option("KEY", "Within 24 hours, the same key posts only one job.")
     ] = None,
     max_spend_cents: MaxSpend = None,
 ) -> Output:
@@ -86,8 +85,7 @@ def list_jobs(
     status: Annotated[JobStatus | None, only("status", JobStatus)] = None,
     type: Annotated[JobType | None, only("type", JobType)] = None,
     created_after: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Only jobs created later, such as 2026-01-31T12:00:00Z."),
+        str | None, option("TIME", "Only jobs created later, such as 2026-01-31T12:00:00Z.")
     ] = None,
     limit: Limit = 20,
 ) -> Output:
@@ -165,8 +163,8 @@ def cancel(api: FirstHandClient, job_id: JobId) -> Output:
 def rate(
     api: FirstHandClient,
     job_id: JobId,
-    rating: Annotated[int, typer.Option(metavar="STARS", min=1, max=5, help="Rating.")],
-    feedback: Annotated[str | None, typer.Option(metavar="TEXT", help="Comment on the files.")] = None,
+    rating: Annotated[int, option("STARS", "Rating.", min=1, max=5)],
+    feedback: Annotated[str | None, option("TEXT", "Comment on the files.")] = None,
 ) -> Output:
     """Rate a completed job.
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
+from .options import argument
 from .output import Output, command, moment, note, print_table
 from .pages import group
 
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 
 app = group("List the calls of a journal whose outcome is unknown, or forget one.")
 
-JournalPath = Annotated[
-    str, typer.Argument(metavar="PATH", help="Journal, as in FirstHandClient(journal=PATH).")
-]
+JournalPath = Annotated[str, argument("PATH", "Journal, as in FirstHandClient(journal=PATH).")]
 
 
 @command(app, "list")
@@ -44,7 +41,7 @@ def list_pending(path: JournalPath) -> Output:
 @command(app)
 def forget(
     path: JournalPath,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Idempotency key, as shown by list.")],
+    key: Annotated[str, argument("KEY", "Idempotency key, as shown by list.")],
 ) -> None:
     """Forget a call whose outcome is unknown, so that the same call is sent again.
 

@@ -14,7 +14,7 @@ from firsthandapi.types.enums import Environment, KeyScope
 
 from . import is_for_a_person
 from .choices import Scopes, complete_several, several, words
-from .options import Limit
+from .options import Limit, argument, option
 from .output import SAVE_IT, Output, command, fitting, joined, many, moment, note, one
 from .pages import group
 
@@ -24,25 +24,24 @@ if TYPE_CHECKING:
 
 app = group("Create, rotate, and revoke API keys.")
 
-KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="Id of the key, key_…, not the key itself.")]
+KeyId = Annotated[str, argument("KEY_ID", "Id of the key, key_…, not the key itself.")]
 
 
 @command(app)
 def create(
     api: FirstHandClient,
-    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the key.")],
+    name: Annotated[str, option("NAME", "Name of the key.")],
     scopes: Annotated[
         Scopes | None,
-        typer.Option(
-            metavar="SCOPES",
+        option(
+            "SCOPES",
+            f"Scopes, joined by commas; by default, all: {words(KeyScope)}.",
             callback=several(KeyScope),
             autocompletion=complete_several(KeyScope),
-            help=f"Scopes, joined by commas; by default, all: {words(KeyScope)}.",
         ),
     ] = None,
     environment: Annotated[
-        Environment | None,
-        typer.Option(metavar="ENVIRONMENT", help="Environment: live, or test, which is the sandbox."),
+        Environment | None, option("ENVIRONMENT", "Environment: live, or test, which is the sandbox.")
     ] = None,
 ) -> Output:
     """Create an API key, which is shown only once.

@@ -15,7 +15,7 @@ import typer
 
 from firsthandapi.errors import ConfigurationError
 
-from .options import Log, Port
+from .options import Log, Port, option
 from .output import command
 from .pages import group
 from .stopping import stoppable, wait_for_stop
@@ -31,28 +31,22 @@ app = group()
 def mock_server(
     port: Port = 8080,
     speed: Annotated[
-        float,
-        typer.Option(
-            metavar="N", help="Virtual seconds per real second; at 0, only /_control/advance moves time."
-        ),
+        float, option("N", "Virtual seconds per real second; at 0, only /_control/advance moves time.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed for the simulated workers.")] = 0,
+    seed: Annotated[int, option("N", "Seed for the simulated workers.")] = 0,
     workers: Annotated[
         bool, typer.Option(help="Simulate workers, or leave jobs to /_control/submit.")
     ] = True,
     idempotency_keys: Annotated[
         Literal["all", "jobs"],
-        typer.Option(
-            metavar="WHICH",
-            help="POSTs that need an Idempotency-Key: all that the contract names, or jobs: only POST /v1/jobs.",
+        option(
+            "WHICH",
+            "POSTs that need an Idempotency-Key: all that the contract names, or jobs: only POST /v1/jobs.",
         ),
     ] = "all",
-    api_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Live API key, fh_live_…; by default, a new one.")
-    ] = None,
+    api_key: Annotated[str | None, option("KEY", "Live API key, fh_live_…; by default, a new one.")] = None,
     public_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="URL by which programs reach the server, such as that of a proxy."),
+        str | None, option("URL", "URL by which programs reach the server, such as that of a proxy.")
     ] = None,
     log: Log = True,
 ) -> None:

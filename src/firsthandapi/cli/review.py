@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Folder, Port
+from .options import Folder, Port, option
 from .output import command
 from .pages import group
 from .stopping import stoppable
@@ -21,9 +21,7 @@ def review(
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser, or print its address only.")
     ] = True,
-    by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who decides; it is written beside each decision.")
-    ] = None,
+    by: Annotated[str | None, option("NAME", "Who decides; it is written beside each decision.")] = None,
 ) -> None:
     """Look at the files of a folder in a browser, and keep, exclude, or relabel them.
 

@@ -13,7 +13,7 @@ from firsthandapi._version import __version__
 from firsthandapi.errors import ConfigurationError
 
 from .mock_server import Lines
-from .options import Log, Port, cents, local_folder
+from .options import Log, Port, argument, cents, local_folder, option
 from .output import command
 from .pages import group
 from .settings import PREFIX, settle
@@ -26,16 +26,13 @@ FIRST_KEYS = "first-keys.txt"
 app = group()
 
 Folder = Annotated[
-    Path,
-    typer.Argument(
-        parser=local_folder, metavar="DIR", help="Folder that contains everything.", is_eager=True
-    ),
+    Path, argument("DIR", "Folder that contains everything.", parser=local_folder, is_eager=True)
 ]
 _LIMITS = "Limits"
 
 
 def _limit(metavar: str, most: int, help: str) -> Any:
-    return typer.Option(metavar=metavar, min=1, max=most, help=help, rich_help_panel=_LIMITS)
+    return option(metavar, help, min=1, max=most, rich_help_panel=_LIMITS)
 
 
 def _megabytes(help: str) -> Any:
@@ -46,33 +43,26 @@ def _megabytes(help: str) -> Any:
 def serve(
     folder: Folder,
     host: Annotated[
-        str,
-        typer.Option(metavar="HOST", help="Address to listen on; beyond this machine, people need tokens."),
+        str, option("HOST", "Address to listen on; beyond this machine, people need tokens.")
     ] = "127.0.0.1",
     port: Port = 8080,
     public_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="URL by which people reach the server, such as that of a proxy."),
+        str | None, option("URL", "URL by which people reach the server, such as that of a proxy.")
     ] = None,
     credit_cents: Annotated[
         int, cents("Balance of the organization in a new folder.", min=0, max=10**12)
     ] = 100_000,
     storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Bucket for the files, such as s3://photos/files, set at the first start."
-        ),
+        str | None, option("URL", "Bucket for the files, such as s3://photos/files, set at the first start.")
     ] = None,
     scorer: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Scorer that rates files before the reviewers do: an entry point, or MODULE:FUNCTION.",
+        option(
+            "NAME", "Scorer that rates files before the reviewers do: an entry point, or MODULE:FUNCTION."
         ),
     ] = None,
     scorer_seconds: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", min=0.1, max=3600, help="Maximum time for the scorer per file."),
+        float, option("SECONDS", "Maximum time for the scorer per file.", min=0.1, max=3600)
     ] = 60.0,
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Allow webhook endpoints with private addresses.")
@@ -85,17 +75,14 @@ def serve(
     ] = False,
     study: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Study that people join by a link: who asks, for what, and under which license.",
-        ),
+        option("FILE", "Study that people join by a link: who asks, for what, and under which license."),
     ] = None,
     log: Log = True,
     config: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File with these options, such as port: 8080; by default, serve.yaml or serve.toml in DIR.",
+        option(
+            "FILE",
+            "File with these options, such as port: 8080; by default, serve.yaml or serve.toml in DIR.",
             envvar=f"{PREFIX}CONFIG",
             is_eager=True,
             callback=settle,

@@ -16,7 +16,7 @@ import typer
 
 from firsthandapi.errors import ConfigurationError
 
-from .options import Since, Until, local_folder
+from .options import Since, Until, argument, local_folder, option
 from .output import Output, command, moment, print_table
 from .pages import group
 
@@ -27,9 +27,7 @@ app = group("Manage the folder of your own server.")
 tokens = group("Create, list, and revoke tokens for the people of your own server.")
 app.add_typer(tokens, name="tokens")
 
-Folder = Annotated[
-    Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder of the server, as in serve DIR.")
-]
+Folder = Annotated[Path, argument("DIR", "Folder of the server, as in serve DIR.", parser=local_folder)]
 
 
 @contextmanager
@@ -62,12 +60,12 @@ def create(
     folder: Folder,
     role: Annotated[
         Literal["worker", "reviewer", "operator"],
-        typer.Option(
-            metavar="ROLE",
-            help="Role: worker, who submits files; reviewer, who rates them; or operator, who does everything.",
+        option(
+            "ROLE",
+            "Role: worker, who submits files; reviewer, who rates them; or operator, who does everything.",
         ),
     ],
-    name: Annotated[str, typer.Option(metavar="NAME", help="Person who owns the token.")] = "unnamed",
+    name: Annotated[str, option("NAME", "Person who owns the token.")] = "unnamed",
     new: Annotated[bool, typer.Option("--new", help="Create the folder of a new server in DIR.")] = False,
 ) -> Output:
     """Create a token, which is shown only once.
@@ -120,9 +118,7 @@ def list_tokens(folder: Folder) -> Output:
 @command(tokens)
 def revoke(
     folder: Folder,
-    token_id: Annotated[
-        str, typer.Argument(metavar="TOKEN_ID", help="Id of the token, not the token itself.")
-    ],
+    token_id: Annotated[str, argument("TOKEN_ID", "Id of the token, not the token itself.")],
 ) -> None:
     """Revoke a token, and immediately sign out everyone who used it.
 
@@ -154,8 +150,8 @@ def checkpoint(folder: Folder) -> None:
 @command(app)
 def erase(
     folder: Folder,
-    worker: Annotated[str | None, typer.Option(metavar="ID", help="Worker, wkr_….")] = None,
-    file: Annotated[str | None, typer.Option(metavar="ID", help="File, file_….")] = None,
+    worker: Annotated[str | None, option("ID", "Worker, wkr_….")] = None,
+    file: Annotated[str | None, option("ID", "File, file_….")] = None,
 ) -> None:
     """Permanently erase a file, or everything that a worker has sent.
 
@@ -184,8 +180,8 @@ def erase(
 @command(app)
 def export(
     folder: Folder,
-    worker: Annotated[str, typer.Option(metavar="ID", help="Worker, wkr_….")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="ZIP file to create.")],
+    worker: Annotated[str, option("ID", "Worker, wkr_….")],
+    to: Annotated[Path, option("FILE", "ZIP file to create.")],
 ) -> None:
     """Write everything that a server knows about a worker to a ZIP file.
 
@@ -252,10 +248,7 @@ def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
 @command(app)
 def backup(
     folder: Folder,
-    dest: Annotated[
-        Path,
-        typer.Argument(parser=local_folder, metavar="DEST", help="New folder, preferably on another disk."),
-    ],
+    dest: Annotated[Path, argument("DEST", "New folder, preferably on another disk.", parser=local_folder)],
 ) -> Output:
     """Copy the folder of a server to DEST, and verify the copy.
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from firsthandapi.types.enums import SubmissionStatus
 
 from .choices import only
-from .options import Limit, MinScore, OfJob, OfJobId, Since, Until, Urls
+from .options import Limit, MinScore, OfJob, OfJobId, Since, Until, Urls, argument
 from .output import Output, command, many, moment, one, stars
 from .pages import group
 
@@ -55,9 +53,7 @@ def list_submissions(
 @command(app)
 def get(
     api: FirstHandClient,
-    submission_id: Annotated[
-        str, typer.Argument(metavar="SUBMISSION_ID", help="Id of the submission, sub_….")
-    ],
+    submission_id: Annotated[str, argument("SUBMISSION_ID", "Id of the submission, sub_….")],
     urls: Urls = False,
 ) -> Output:
     """Show a submission.

@@ -7,12 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._visible import visible
 
-from .options import Folder
+from .options import Folder, option
 from .output import Output, command, dollars, fitting
 from .pages import group
 
@@ -29,8 +27,7 @@ app = group()
 def summary(
     folder: Folder,
     gallery: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="HTML page to write, which shows the first files."),
+        Path | None, option("FILE", "HTML page to write, which shows the first files.")
     ] = None,
 ) -> Output:
     """Show the jobs, labels, stars, and cost of a folder as Markdown.

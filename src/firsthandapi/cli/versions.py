@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from firsthandapi._core.calls.counts import count_of
 
-from .options import Folder
+from .options import Folder, argument
 from .output import Output, command, joined
 from .pages import group
 
@@ -37,8 +35,8 @@ def lock(folder: Folder) -> Output:
 
 @command(app)
 def diff(
-    one: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
-    other: Annotated[str, typer.Argument(metavar="B", help=_SIDE)],
+    one: Annotated[str, argument("A", _SIDE)],
+    other: Annotated[str, argument("B", _SIDE)],
 ) -> Output:
     """Print a line for each file that differs between A and B.
 

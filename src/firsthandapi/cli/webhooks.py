@@ -13,7 +13,7 @@ from firsthandapi.types.enums import EventType
 from .account import check_changes
 from .choices import EventTypes, complete_several, only, several, words
 from .events import event_facts
-from .options import Limit, Port
+from .options import Limit, Port, argument, option
 from .output import SAVE_IT, AsJson, Output, command, joined, many, moment, note, one, yes_no
 from .pages import group
 
@@ -25,21 +25,21 @@ app = group("Manage webhook endpoints, and receive events on this machine.")
 events_app = group("List and replay events.")
 app.add_typer(events_app, name="events")
 
-EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT_ID", help="Id of the endpoint, we_….")]
-Url = Annotated[str, typer.Option(metavar="URL", help="URL for deliveries: https, or http to this machine.")]
+EndpointId = Annotated[str, argument("ENDPOINT_ID", "Id of the endpoint, we_….")]
+Url = Annotated[str, option("URL", "URL for deliveries: https, or http to this machine.")]
 
 
 def _events(which: str, panel: str | None = None) -> Any:
-    return typer.Option(
-        metavar="TYPES",
+    return option(
+        "TYPES",
+        f"{which}: {words(EventType)}.",
         callback=several(EventType),
         autocompletion=complete_several(EventType),
-        help=f"{which}: {words(EventType)}.",
         rich_help_panel=panel,
     )
 
 
-Description = Annotated[str | None, typer.Option(metavar="TEXT", help="Description of the endpoint.")]
+Description = Annotated[str | None, option("TEXT", "Description of the endpoint.")]
 
 
 @command(app)
@@ -93,7 +93,7 @@ def get(api: FirstHandClient, endpoint_id: EndpointId) -> Output:
 def update(
     api: FirstHandClient,
     endpoint_id: EndpointId,
-    url: Annotated[str | None, typer.Option(metavar="URL", help="URL for deliveries.")] = None,
+    url: Annotated[str | None, option("URL", "URL for deliveries.")] = None,
     events: Annotated[EventTypes | None, _events("New event types, joined by commas")] = None,
     description: Description = None,
     enabled: Annotated[
@@ -156,7 +156,7 @@ def list_events(
 @command(events_app)
 def replay(
     api: FirstHandClient,
-    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="Id of the event, evt_….")],
+    event_id: Annotated[str, argument("EVENT_ID", "Id of the event, evt_….")],
 ) -> Output:
     """Deliver an event again to every endpoint that subscribes to it.
 
@@ -173,9 +173,9 @@ def listen(
     port: Port = 8000,
     url: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL",
-            help="Public URL of a tunnel. An endpoint for it is created, and deleted at the end.",
+        option(
+            "URL",
+            "Public URL of a tunnel. An endpoint for it is created, and deleted at the end.",
             rich_help_panel="With a tunnel",
         ),
     ] = None,
