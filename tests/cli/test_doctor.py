@@ -5,15 +5,28 @@ from __future__ import annotations
 import json
 import re
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cli.support import Cli, Ran
+from firsthandapi.cli.doctor import (
+    Answer,
+    Finding,
+    _account,
+    _clock,
+    _disk,
+    _key,
+    _service,
+    anonymous,
+    without_credentials,
+)
 from firsthandapi.testing import MockServer
 
 PASSWORD = "hunter2secret"
@@ -256,4 +269,86 @@ def test_certificates_are_named_by_their_source(
     assert "SSL_CERT_FILE" in checks(cli("doctor", "--json"))["Certificates"]["text"]
 
 
-# --- what it makes of facts ---------------------------------------------------------------------------
+# --- what it makes of a response ----------------------------------------------------------------------
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+GOOD = Answer(
+    200, seconds=0.1, date=NOW, received=NOW, environment="live", scopes=("jobs:read", "jobs:write")
+)
+
+
+def later(ahead: float, **more: Any) -> Answer:
+    return replace(GOOD, received=NOW + timedelta(seconds=ahead), **more)
+
+
+@pytest.mark.parametrize(
+    ("finding", "state"),
+    [
+        (_clock(later(20)), "ok"),
+        (_clock(later(60)), "warn"),
+        (_clock(later(-60)), "warn"),
+        (_clock(later(-300)), "fail"),
+        (_clock(later(45, seconds=50.0)), "ok"),
+        (_clock(replace(GOOD, date=None)), "warn"),
+        (_account(replace(GOOD, scopes=("jobs:read",)))[0], "warn"),
+        (_account(replace(GOOD, scopes=()))[0], "warn"),
+        (_account(Answer(remaining=0, limit=100))[0], "warn"),
+        (_account(Answer(credits_cents=0))[0], "warn"),
+        (_account(Answer(credits_cents=0, environment="test"))[0], "ok"),
+        (_key("…", None, GOOD), "ok"),
+        (_key("fh_live_…", None, Answer(problem="refused")), "warn"),
+        (_service("https://x", Answer(problem="TLS failed", untrusted=True), proxied=False), "fail"),
+        (_service("https://x", replace(GOOD, seconds=None), proxied=False), "ok"),
+    ],
+)
+def test_each_response_has_its_finding(finding: Finding, state: str) -> None:
+    """What is not ok says what to do."""
+    assert finding.state == state
+    assert (finding.fix is None) == (state == "ok")
+
+
+def test_what_was_not_told_makes_no_line() -> None:
+    """No scopes, limit or credits known: no word on them."""
+    assert _account(Answer(status=200)) == []
+
+
+@pytest.mark.parametrize(("free", "state"), [(50e9, "ok"), (5e8, "warn"), (5e6, "fail")])
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: float, state: str) -> None:
+    """Little room is a warning; next to none, a failure."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    assert _disk(tmp_path).state == state
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128"),
+        ("http://me:pass@proxy.example:3128/x?token=1", "http://…@proxy.example:3128"),
+        ("socks5://me:p@ss@proxy.example", "socks5://…@proxy.example"),
+        ("me:pass@proxy.example:3128", "…@proxy.example:3128"),
+    ],
+)
+def test_a_proxy_is_shown_without_credentials(url: str, shown: str) -> None:
+    """Scheme, host and port are what a ticket needs."""
+    assert without_credentials(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/maria/signs", "~/signs"),
+        ("/home/maria", "~"),
+        ("/home/mariana/signs", "/home/mariana/signs"),
+        ("/mnt/maria/signs", "/mnt/<user>/signs"),
+        ("C:\\Users\\maria\\x", "C:\\Users\\<user>\\x"),
+        ("maria wrote this", "maria wrote this"),
+    ],
+)
+def test_names_of_people_are_left_out_of_paths(text: str, shown: str) -> None:
+    """The home directory is `~`; the name goes where it is a part of a path, and nowhere else."""
+    assert anonymous(text, home="/home/maria", user="maria") == shown
+
+
+def test_no_home_hides_nothing() -> None:
+    """A home of `/`, or none, leaves the text as it is."""
+    assert anonymous("/srv/x", home="/", user="") == "/srv/x"

@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -43,8 +43,6 @@ _VARIABLE = "FIRSTHAND_WEBHOOK_SECRET"
 _LONGEST_REQUEST = 10.0
 _LARGEST_BODY = 1024 * 1024
 _MOST_CONNECTIONS = 32
-# Seconds in which a connection that gives way has ended.
-_MAKES_WAY = 1.0
 # Lines about strangers on standard error in a window of that many seconds; the others are counted.
 _MOST_NOTES = 10
 _NOTES_EVERY = 60.0
@@ -151,12 +149,6 @@ class Receiver:
                 raise
 
 
-class Receives(Protocol):
-    """What takes deliveries, and says the status to respond with."""
-
-    def take(self, body: bytes, headers: Sequence[tuple[str, str]]) -> int: ...
-
-
 class Server(ThreadingHTTPServer):
     """A server on this machine that takes deliveries, which strangers may send too.
 
@@ -168,14 +160,11 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
     # On Windows this would let another process use the same port.
     allow_reuse_address = not hasattr(socket, "SO_EXCLUSIVEADDRUSE")
-    receiver: Receives
+    receiver: Any  # its `take` handles a delivery, and returns the status to respond with
 
     def __init__(self, port: int) -> None:
         self.notes = Notes()
-        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
-        # Connections whose request is not complete, oldest first.
-        self._reading: dict[socket.socket, None] = {}
-        self._reading_lock = threading.Lock()
+        self._free = threading.Semaphore(_MOST_CONNECTIONS)
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
@@ -184,7 +173,7 @@ class Server(ThreadingHTTPServer):
             ) from None
 
     @contextlib.contextmanager
-    def serving(self, receiver: Receives) -> Generator[None]:
+    def serving(self, receiver: Any) -> Generator[None]:
         """Pass deliveries to `receiver`, on threads."""
         self.receiver = receiver
         thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
@@ -206,29 +195,9 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # The sender of half a request gives way to whoever comes later: otherwise idle strangers keep deliveries out.
-        if not self._free.acquire(blocking=False) and not (
-            self._break_oldest() and self._free.acquire(timeout=_MAKES_WAY)
-        ):
-            self.shutdown_request(request)
-            return
-        with self._reading_lock:
-            self._reading[request] = None
+        # Idle strangers take all turns, but each for as long as one request at most.
+        self._free.acquire()
         super().process_request(request, client_address)
-
-    def _break_oldest(self) -> bool:
-        with self._reading_lock:
-            oldest = next(iter(self._reading), None)
-            if oldest is None:
-                return False
-            del self._reading[oldest]
-        _break(oldest)
-        return True
-
-    def has_read(self, request: socket.socket) -> None:
-        """Let no later connection end this one: its request is complete."""
-        with self._reading_lock:
-            self._reading.pop(request, None)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         # The timeout of a socket restarts with every byte; this alarm does not.
@@ -239,7 +208,6 @@ class Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             alarm.cancel()
-            self.has_read(request)
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 # the parent's signature
@@ -259,20 +227,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit() and len(length) < 10):
-            self._answer(411)
+            self._answer(411, "has no length")
         elif int(length) > _LARGEST_BODY:
-            self._answer(413)
+            self._answer(413, "is over 1 MiB")
         else:
             body = self.rfile.read(int(length))
             if len(body) == int(length):
-                self.server.has_read(self.connection)
                 self._answer(self.server.receiver.take(body, list(self.headers.items())))
 
-    def _answer(self, status: int) -> None:
-        if status in (411, 413):
-            self.server.notes.add(
-                f"rejected: the body {'has no length' if status == 411 else 'is over 1 MiB'}"
-            )
+    def _answer(self, status: int, problem: str | None = None) -> None:
+        if problem is not None:
+            self.server.notes.add(f"rejected: the body {problem}")
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
