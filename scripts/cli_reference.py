@@ -39,7 +39,8 @@ def entry(command: Any, context: Any, level: int) -> str:
     text = f"{'#' * level} `{context.command_path}`\n\n{description(command.help)}\n\n"
     text += f"```text\n{usage(command, context)}\n```\n\n"
     for title, rows in sections(command, context).items():
-        items = "".join(f"* `{name}`: {words}\n" for name, words in rows)
+        # What is in brackets is no link.
+        items = "".join(f"* `{name}`: {words.replace('[', chr(92) + '[')}\n" for name, words in rows)
         text += f"**{title}**:\n\n{items}\n".replace("\xa0", " ")
     if isinstance(command, Group) and level > 1:
         text += "".join(

@@ -21,6 +21,7 @@ import firsthandapi
 from firsthandapi import FirstHandClient
 from firsthandapi._core.calls.attempt import call_name
 from firsthandapi._habits import habits
+from firsthandapi._progress import AGENTS
 from firsthandapi._sync.resources import webhooks
 from firsthandapi.server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS
 from firsthandapi.testing import Fault
@@ -200,3 +201,11 @@ def test_every_pointer_into_the_contract_leads_somewhere() -> None:
         if not re.search(rf"^(### {name}$|\| {name} \|)" if name else "", sections[section], re.MULTILINE)
     ]
     assert astray == [], "docs/contract.md has no such heading, nor a row of §3 that begins with the name"
+
+
+def test_each_environment_variable_has_its_row() -> None:
+    """Whatever the source reads from the environment under a name of ours, and each sign of an agent."""
+    page = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in (DOCS.parent / "src").rglob("*.py"))
+    missing = {name for name in re.findall(r"FIRSTHAND_[A-Z_]*[A-Z]\b", source) if f"`{name}`" not in page}
+    assert missing | {name for name in AGENTS if f"`{name}`" not in page} == set()
