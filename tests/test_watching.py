@@ -172,8 +172,7 @@ def test_lines_have_no_secret_and_no_control(connect: Connect, caplog: pytest.Lo
 
 def test_messages_name_the_call(connect: Connect) -> None:
     """A connection error names method, path, seconds, and attempts, also after pickling."""
-    client = connect(base_url="http://127.0.0.1:9", max_retries=2)
-    connect.clock(client)
+    client = connect(base_url="http://127.0.0.1:9", max_retries=2, frozen=True)
     with pytest.raises(FirstHandConnectionError, match=r"\(GET /v1/me, 1\.5 s, 3 attempts\)$") as caught:
         client.me()
     error = caught.value
@@ -189,8 +188,7 @@ def test_messages_name_the_call(connect: Connect) -> None:
 def test_log_lines(connect: Connect, fresh_server: MockServer, caplog: pytest.LogCaptureFixture) -> None:
     """DEBUG has a line an attempt, INFO one for each retry with its reason; neither has the key."""
     caplog.set_level(logging.DEBUG, "firsthandapi")
-    client = connect(fresh_server)
-    connect.clock(client)
+    client = connect(fresh_server, frozen=True)
     fresh_server.faults.add(status=503)
     client.me()
     lines = [
@@ -209,8 +207,7 @@ def test_a_hold_is_a_line(connect: Connect, caplog: pytest.LogCaptureFixture) ->
     """INFO has a line when calls wait for the rate limit."""
     caplog.set_level(logging.INFO, "firsthandapi")
     headers = {"x-ratelimit-limit": "1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000030"}
-    client = connect(handler=lambda request: httpx.Response(200, json={}, headers=headers))
-    connect.clock(client)
+    client = connect(handler=lambda request: httpx.Response(200, json={}, headers=headers), frozen=True)
     client.me()
     client.me()
     assert "waiting 30.0 s for the rate limit of the key to reset" in caplog.text
@@ -281,8 +278,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
 
 def test_spans(connect: Connect, fresh_server: MockServer, spans: InMemorySpanExporter) -> None:
     """A call is a span, each attempt a CLIENT span under it by the HTTP conventions."""
-    client = connect(fresh_server)
-    connect.clock(client)
+    client = connect(fresh_server, frozen=True)
     job = client.jobs.create(**JOB)
     spans.clear()
     fresh_server.faults.add(status=503)

@@ -139,9 +139,11 @@ class Connect:
         *,
         handler: Callable[[httpx.Request], httpx.Response] | None = None,
         transport: Any = None,
+        frozen: bool = False,
         **options: Any,
     ) -> Any:
-        """A client of `server`, or over an httpx client that answers with `handler`."""
+        """A client of `server`, or over an httpx client that answers with `handler`; `frozen`: only sleeping moves its
+        clock."""
         if server is not None:
             options = {"api_key": server.api_key, "base_url": server.url, **options}
         else:
@@ -152,7 +154,10 @@ class Connect:
             http_client = (httpx.AsyncClient if self.is_async else httpx.Client)(transport=transport)
             options["http_client"] = http_client
             self._made.append(http_client)
-        return self.adopt(self.client_class(**options))
+        client = self.adopt(self.client_class(**options))
+        if frozen:
+            self.clock(client)
+        return client
 
     def adopt(self, client: Any) -> Any:
         """Take care of a client."""

@@ -176,8 +176,7 @@ def answers(**response: Any) -> Callable[[httpx.Request], httpx.Response]:
 )
 def test_answers(response: dict[str, Any], connect: Connect) -> None:
     """A response that ends in an error shows neither the key nor what the body contains."""
-    client = connect(api_key=KEY, handler=answers(**response), max_retries=1)
-    connect.clock(client)
+    client = connect(api_key=KEY, handler=answers(**response), max_retries=1, frozen=True)
     if "data" in response.get("json", ()):
         assert_hidden(caught(lambda: list(client.files.list("job_1A"))))
         return
@@ -298,8 +297,7 @@ def test_signup(connect: Connect, fresh_server: MockServer, monkeypatch: pytest.
 
 def test_downloads(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
     """A file that cannot be downloaded shows neither its signed URL nor the key, alone or among others."""
-    client = connect(fresh_server, max_retries=0, timeout=1)
-    connect.clock(client)
+    client = connect(fresh_server, max_retries=0, timeout=1, frozen=True)
     job = client.jobs.create(**{**JOB, "files_needed": 1})
     fresh_server.submit(job.id)
     fresh_server.clock.advance(minutes=1)

@@ -46,6 +46,12 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "orders.journal")
 
 
+@pytest.fixture
+def client(connect: Connect, fresh_server: MockServer, path: str) -> Any:
+    """With the journal, and without retries."""
+    return connect(fresh_server, journal=path, max_retries=0)
+
+
 @pytest.fixture(autouse=True)
 def nothing_stays_open(path: str) -> Iterator[None]:
     """Whatever a test does, at its end no call of this process is under way."""
@@ -80,9 +86,8 @@ def jobs(client: Any) -> list[str]:
 # ── What is known ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_finished_call_is_finished(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_a_finished_call_is_finished(client: Any, fresh_server: MockServer, path: str) -> None:
     """The next equal call is a new one, and costs no request more; the journal has the job's id, and no answer."""
-    client = connect(fresh_server, journal=path)
     first, second = client.jobs.create(**JOB), client.jobs.create(**JOB)
     assert first.id != second.id
     assert [request.method for request in fresh_server.requests] == ["POST", "POST"]
@@ -112,9 +117,8 @@ def test_the_key_is_on_the_disk_before_the_first_byte(connect: Connect, path: st
     assert len(seen) == 1
 
 
-def test_no_secret_is_in_the_file(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_no_secret_is_in_the_file(client: Any, fresh_server: MockServer, path: str) -> None:
     """Neither the API key, nor one that an answer has shown once."""
-    client = connect(fresh_server, journal=path)
     made = client.api_keys.create(name="ci")
     hook = client.webhooks.create(url="https://example.com/hook")
     text = Path(path).read_text()
@@ -123,9 +127,10 @@ def test_no_secret_is_in_the_file(connect: Connect, fresh_server: MockServer, pa
         assert secret not in text
 
 
-def test_what_is_refused_is_not_pending(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_what_is_refused_is_not_pending(
+    client: Any, connect: Connect, fresh_server: MockServer, path: str
+) -> None:
     """A clear refusal, and a connection that was never made, have done nothing."""
-    client = connect(fresh_server, journal=path)
     with pytest.raises(InsufficientCreditsError):
         client.jobs.create(**{**JOB, "files_needed": 10_000})
     fresh_server.faults.add(path="/v1/jobs", status=429, times=4, method="POST")
@@ -145,10 +150,9 @@ def test_what_is_refused_is_not_pending(connect: Connect, fresh_server: MockServ
 
 @pytest.mark.parametrize("fault", [{"drop": "after"}, {"drop": "before"}, {"garbage": True}, {"status": 503}])
 def test_a_lost_answer_is_settled_by_the_same_call(
-    connect: Connect, fresh_server: MockServer, path: str, fault: dict[str, Any]
+    client: Any, fresh_server: MockServer, fault: dict[str, Any]
 ) -> None:
     """By its key and its bytes; the call after that is a new one."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     error = lose(client, fresh_server, **fault)
     assert "run the same call again, which does nothing twice" in str(error)
     (pending,) = client.journal.pending()
@@ -161,9 +165,8 @@ def test_a_lost_answer_is_settled_by_the_same_call(
     assert client.jobs.create(**JOB).id != job.id
 
 
-def test_another_call_beside_an_unknown_one(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_another_call_beside_an_unknown_one(client: Any, fresh_server: MockServer) -> None:
     """It goes out by its own key, and the unknown one stays."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     error = lose(client, fresh_server)
     client.jobs.create(**{**JOB, "files_needed": 1})
     client.jobs.create(**JOB, idempotency_key="mine")
@@ -171,9 +174,8 @@ def test_another_call_beside_an_unknown_one(connect: Connect, fresh_server: Mock
     assert [each.key for each in client.journal.pending()] == [error.idempotency_key]
 
 
-def test_a_key_of_the_callers(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_a_key_of_the_callers(client: Any, fresh_server: MockServer) -> None:
     """A POST with one goes by that key alone."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     fresh_server.faults.add(path="/v1/jobs", method="POST", drop="after")
     with pytest.raises(FirstHandConnectionError):
         client.jobs.create(**JOB, idempotency_key="mine")
@@ -186,10 +188,9 @@ def test_a_key_of_the_callers(connect: Connect, fresh_server: MockServer, path: 
 
 @pytest.mark.parametrize("drop", ["before", "after"])
 def test_a_key_of_the_callers_with_other_arguments(
-    connect: Connect, fresh_server: MockServer, path: str, drop: Any
+    client: Any, fresh_server: MockServer, path: str, drop: Any
 ) -> None:
     """What is asked for now is sent, and the service says whether the key has bought something else before."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     fresh_server.faults.add(path="/v1/jobs", method="POST", drop=drop)
     with pytest.raises(FirstHandConnectionError):
         client.jobs.create(**JOB, idempotency_key="mine")
@@ -207,9 +208,8 @@ def test_a_key_of_the_callers_with_other_arguments(
     assert len(jobs(client)) == 1
 
 
-def test_every_post_but_a_harmless_one(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_every_post_but_a_harmless_one(client: Any, fresh_server: MockServer) -> None:
     """Purchases, keys, and the rest; to refresh a URL changes nothing, and happens by the thousand."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     job = client.jobs.create(**JOB)
     calls: dict[str, Any] = {
         "/v1/billing/credits/purchase": lambda: client.billing.purchase(1000),
@@ -232,9 +232,8 @@ def test_every_post_but_a_harmless_one(connect: Connect, fresh_server: MockServe
     assert [key.name for key in client.api_keys.list()].count("ci") == 1
 
 
-def test_a_post_of_the_callers_own(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_a_post_of_the_callers_own(client: Any, fresh_server: MockServer) -> None:
     """`client.request` goes through it too."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     fresh_server.faults.add(path="/v1/api_keys", drop="after")
     with pytest.raises(FirstHandConnectionError):
         client.request("POST", "/v1/api_keys", json={"name": "ci"})
@@ -242,9 +241,8 @@ def test_a_post_of_the_callers_own(connect: Connect, fresh_server: MockServer, p
     assert client.journal.pending() == ()
 
 
-def test_an_unknown_outcome_may_stay_unknown(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_an_unknown_outcome_may_stay_unknown(client: Any, fresh_server: MockServer) -> None:
     """Whatever happens when it is settled, the entry stays until its outcome is known."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     error = lose(client, fresh_server)
     fresh_server.faults.add(path="/v1/me", drop="before")
     with pytest.raises(FirstHandConnectionError):
@@ -284,10 +282,9 @@ def test_a_rotated_key_is_the_same_account(
 
 
 def test_another_organization_is_another_account(
-    connect: Connect, fresh_server: MockServer, path: str
+    client: Any, connect: Connect, fresh_server: MockServer, path: str
 ) -> None:
     """Its equal call is its own, and the unknown one of the first organization stays and is settled by it."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     lose(client, fresh_server)
     signed = connect.run(
         connect.client_class.signup(name="B", email="b@b.example", base_url=fresh_server.url)
@@ -303,11 +300,8 @@ def test_another_organization_is_another_account(
     assert client.journal.pending() == ()
 
 
-def test_another_environment_is_another_account(
-    connect: Connect, fresh_server: MockServer, path: str
-) -> None:
+def test_another_environment_is_another_account(client: Any, fresh_server: MockServer) -> None:
     """A sandbox key never settles what a live one has sent."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     error = lose(client, fresh_server)
     sandbox = client.api_keys.create(name="t", environment="test")
     client.with_options(api_key=sandbox.secret).jobs.create(**JOB)
@@ -319,10 +313,9 @@ def test_another_environment_is_another_account(
 
 
 def test_an_old_call_is_found_by_the_metadata_of_its_job(
-    connect: Connect, fresh_server: MockServer, path: str
+    client: Any, fresh_server: MockServer, path: str
 ) -> None:
     """Its key is not sent again; the job says what it did."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     lose(client, fresh_server)
     age(path, 24)
     job = client.jobs.create(**JOB)
@@ -331,11 +324,8 @@ def test_an_old_call_is_found_by_the_metadata_of_its_job(
     assert client.journal.pending() == ()
 
 
-def test_an_old_call_that_is_not_found_is_refused(
-    connect: Connect, fresh_server: MockServer, path: str
-) -> None:
+def test_an_old_call_that_is_not_found_is_refused(client: Any, fresh_server: MockServer, path: str) -> None:
     """The error names the key and how to forget it; then the call is a new one."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     error = lose(client, fresh_server, drop="before")
     age(path, 24)
     with pytest.raises(ConfigurationError) as caught:
@@ -352,10 +342,9 @@ def test_an_old_call_that_is_not_found_is_refused(
 
 @pytest.mark.parametrize(("local", "service"), [(-24, 0), (24, 0), (0, 24)])
 def test_one_clock_is_not_believed_alone(
-    connect: Connect, fresh_server: MockServer, path: str, local: float, service: float
+    client: Any, connect: Connect, fresh_server: MockServer, path: str, local: float, service: float
 ) -> None:
     """The local clock may have been set back, or the service's may say that a day has passed."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     lose(client, fresh_server, drop="before")
     clock = connect.clock(client)
     entries = list(read(Path(path).read_bytes(), path).values())
@@ -368,11 +357,8 @@ def test_one_clock_is_not_believed_alone(
     assert len(posts(fresh_server)) == 1
 
 
-def test_what_does_no_harm_twice_is_not_refused(
-    connect: Connect, fresh_server: MockServer, path: str
-) -> None:
+def test_what_does_no_harm_twice_is_not_refused(client: Any, fresh_server: MockServer, path: str) -> None:
     """An old call to cancel must not keep a job running; an old one for an API key is refused."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     job = client.jobs.create(**JOB)
     for where in (f"/v1/jobs/{job.id}/cancel", "/v1/api_keys"):
         fresh_server.faults.add(path=where, method="POST", drop="before")
@@ -388,10 +374,9 @@ def test_what_does_no_harm_twice_is_not_refused(
 
 
 def test_a_key_that_the_service_holds_for_another_body(
-    connect: Connect, fresh_server: MockServer, path: str
+    client: Any, fresh_server: MockServer, path: str
 ) -> None:
     """The job that it has bought is looked for by it."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     lose(client, fresh_server)
     (entry,) = read(Path(path).read_bytes(), path).values()
     other = json.loads(entry.body or "")
@@ -412,11 +397,8 @@ def test_a_key_that_the_service_holds_for_another_body(
 # ── create_and_wait ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_stopped_create_and_wait_continues_its_job(
-    connect: Connect, fresh_server: MockServer, path: str
-) -> None:
+def test_a_stopped_create_and_wait_continues_its_job(client: Any, path: str) -> None:
     """It is finished when it returns: at any age the same call waits for the job, and posts none."""
-    client = connect(fresh_server, journal=path)
     with pytest.raises(WaitTimeoutError) as caught:
         client.jobs.create_and_wait(**JOB, timeout=0)
     job = caught.value.job
@@ -443,11 +425,8 @@ def test_a_stopped_create_and_wait_continues_its_job(
     assert sorted(jobs(client)) == sorted([job.id, other.id])
 
 
-def test_a_create_and_wait_whose_answer_was_lost(
-    connect: Connect, fresh_server: MockServer, path: str
-) -> None:
+def test_a_create_and_wait_whose_answer_was_lost(client: Any, fresh_server: MockServer) -> None:
     """It is settled by its key, and then waits."""
-    client = connect(fresh_server, journal=path, max_retries=0)
     lose(client, fresh_server)
     with pytest.raises(WaitTimeoutError) as caught:
         client.jobs.create_and_wait(**JOB, timeout=0)
@@ -510,9 +489,8 @@ def test_a_job_that_does_not_show_yet(connect: Connect, path: str) -> None:
     assert (steps, clock.sleeps) == ([], [0.5, 1, 2])
 
 
-def test_a_job_that_is_gone(connect: Connect, fresh_server: MockServer, path: str) -> None:
+def test_a_job_that_is_gone(client: Any, path: str) -> None:
     """The error says how to have another one."""
-    client = connect(fresh_server, journal=path)
     with pytest.raises(WaitTimeoutError):
         client.jobs.create_and_wait(**JOB, timeout=0)
     (entry,) = read(Path(path).read_bytes(), path).values()
@@ -589,11 +567,8 @@ def test_a_full_disk_sends_nothing(
     assert client.jobs.create(**JOB).id != job.id
 
 
-def test_collect_has_its_own_record(
-    connect: Connect, fresh_server: MockServer, path: str, tmp_path: Path
-) -> None:
+def test_collect_has_its_own_record(client: Any, fresh_server: MockServer, path: str, tmp_path: Path) -> None:
     """The folder: the journal does not have it too."""
-    client = connect(fresh_server, journal=path)
     with pytest.raises(WaitTimeoutError):
         client.jobs.collect(tmp_path / "signs", **JOB, timeout=0)
     assert client.journal.pending() == ()
@@ -722,10 +697,9 @@ def test_a_cancelled_task_leaves_an_unknown_call(fresh_server: MockServer, path:
 
 @pytest.mark.parametrize("written", [0, 1])
 def test_a_call_that_is_stopped_around_its_first_line(
-    connect: Connect, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch, written: int
+    client: Any, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     """Before it, nothing is left. A thread may have written it all the same: the same call settles it."""
-    client = connect(fresh_server, journal=path)
     step = JournalFile.step
 
     def torn(self: JournalFile, decide: Any) -> Any:

@@ -88,8 +88,7 @@ def test_the_balance_follows_without_a_rate_limit(connect: Connect, fresh_server
 def test_a_gateway_s_answer_takes_nothing_away(connect: Connect) -> None:
     """An answer that says nothing of limit and balance leaves what is known."""
     said = limited(7, **{"x-firsthandapi-credits-remaining": "42"})
-    client = connect(handler=answers(said, {"status": "502"}, {}))
-    connect.clock(client)
+    client = connect(handler=answers(said, {"status": "502"}, {}), frozen=True)
     client.me()
     client.me()
     assert client.rate_limit.remaining == 7
@@ -498,8 +497,7 @@ class AsyncRedis(Redis):
 def test_a_limiter_of_one_s_own(connect: Connect) -> None:
     """`rate_limiter` is asked before each attempt and told of its end; it knows a key by its fingerprint."""
     limiter = (AsyncRedis if connect.is_async else Redis)()
-    client = connect(handler=answers({"status": "503"}, {}), rate_limiter=limiter)
-    connect.clock(client)
+    client = connect(handler=answers({"status": "503"}, {}), rate_limiter=limiter, frozen=True)
     client.me()
     asked, told, asked_again, told_again = limiter.log
     assert asked == asked_again == (fingerprint(Secret(KEY)), None)

@@ -380,8 +380,7 @@ def test_what_does_not_heal(
     """After `max_retries` the error tells how often it was tried, with one key."""
     for case in methods:  # each with a server of its own: an attempt that was given up may arrive late
         with RawServer(lambda _: Reply(b"", fault)) as server:
-            client = connect(base_url=server.base_url, timeout=timeout, max_retries=2)
-            connect.clock(client)
+            client = connect(base_url=server.base_url, timeout=timeout, max_retries=2, frozen=True)
             with pytest.raises(kind) as caught:
                 case.call(client, NOWHERE)
             assert type(caught.value) is kind
@@ -397,8 +396,7 @@ def test_what_does_not_heal(
 def test_a_port_that_nobody_listens_on(methods: list[Case], connect: Connect) -> None:
     """Nothing was sent, and the error says so."""
     with refused() as port:
-        client = connect(base_url=f"http://127.0.0.1:{port}", timeout=20.0, max_retries=1)
-        connect.clock(client)
+        client = connect(base_url=f"http://127.0.0.1:{port}", timeout=20.0, max_retries=1, frozen=True)
         for case in methods:
             with pytest.raises(BROKEN, match="could not connect") as caught:
                 case.call(client, NOWHERE)
@@ -445,8 +443,7 @@ def test_a_handshake_that_fails(
 
             server.first = once
             server.requests.clear()
-            client = connect(base_url=server.base_url, verify=str(CERTIFICATE), **options)
-            connect.clock(client)
+            client = connect(base_url=server.base_url, verify=str(CERTIFICATE), **options, frozen=True)
             case.call(client, NOWHERE)
             assert not broken
             assert first is silent or len(server.requests) == 1, case.name
@@ -458,8 +455,7 @@ def test_a_handshake_that_fails(
 def test_a_certificate_that_is_not_trusted(methods: list[Case], connect: Connect) -> None:
     """The key reaches nobody whom the certificate does not name."""
     with RawServer(answer, tls=True) as server:
-        client = connect(base_url=server.base_url, timeout=20.0, max_retries=0)
-        connect.clock(client)
+        client = connect(base_url=server.base_url, timeout=20.0, max_retries=0, frozen=True)
         for case in methods:
             with pytest.raises(BROKEN, match="certificate") as caught:
                 case.call(client, NOWHERE)

@@ -78,8 +78,7 @@ def test_nothing_secret_is_logged(
     if own == "borrowed":
         http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
         connect._made.append(http_client)
-    client = connect(fresh_server, http_client=http_client)
-    connect.clock(client)
+    client = connect(fresh_server, http_client=http_client, frozen=True)
     secrets = session(client, fresh_server)
     found = failures(client, fresh_server)
     text = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
@@ -111,8 +110,7 @@ def secrets_shown(
     caplog.set_level(logging.DEBUG)
     seen: list[object] = []
     with MockServer(speed=300) as server:
-        client = connect(server, http_client=http_client, on_attempt=seen.append)
-        connect.clock(client)
+        client = connect(server, http_client=http_client, on_attempt=seen.append, frozen=True)
         for path in ("/v1/jobs", "/v1/jobs/*", "/files/*"):
             server.faults.add(path=path, drop="after")
             server.faults.add(path=path, garbage=True)

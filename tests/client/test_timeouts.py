@@ -77,8 +77,7 @@ def test_the_deadline_holds_over_attempts(connect: Connect, slow: MockServer) ->
 
 def test_an_attempt_that_timed_out_is_tried_again(connect: Connect, fresh_server: MockServer) -> None:
     """One slow answer costs one attempt."""
-    client = connect(fresh_server, timeout=1)
-    connect.clock(client)
+    client = connect(fresh_server, timeout=1, frozen=True)
     fresh_server.faults.add(delay=30)
     assert client.me().response.attempts == 2
 

@@ -27,14 +27,26 @@ from firsthandapi.errors import (
 from firsthandapi.testing import MockServer
 from raw import refused
 
-from .support import JOB, Connect
+from .support import JOB, Connect, FakeClock
+
+
+@pytest.fixture
+def client(connect: Connect, fresh_server: MockServer) -> Any:
+    """A client whose clock only sleeping moves."""
+    return connect(fresh_server, frozen=True)
+
+
+@pytest.fixture
+def clock(client: Any) -> FakeClock:
+    found: FakeClock = client._transport.shared.clock
+    return found
 
 
 @pytest.mark.parametrize("drop", ["before", "after"])
-def test_a_dropped_post_makes_one_job(drop: Any, connect: Connect, fresh_server: MockServer) -> None:
+def test_a_dropped_post_makes_one_job(
+    client: Any, clock: FakeClock, drop: Any, fresh_server: MockServer
+) -> None:
     """A POST whose answer is lost is sent again with the same key and the same bytes, and makes one job."""
-    client = connect(fresh_server)
-    clock = connect.clock(client)
     fresh_server.faults.add(path="/v1/jobs", drop=drop, times=2)
     job = client.jobs.create(**JOB, metadata={"ü": [1, 2.5]})
     sent = fresh_server.requests
@@ -74,20 +86,20 @@ def test_a_post_is_not_repeated_once_its_key_may_be_forgotten(
     assert clock.sleeps == ([0.5] if while_it == "pauses" or attempts == 2 else [])
 
 
-def test_only_a_post_has_a_key_that_is_forgotten(connect: Connect, fresh_server: MockServer) -> None:
+def test_only_a_post_has_a_key_that_is_forgotten(
+    client: Any, clock: FakeClock, fresh_server: MockServer
+) -> None:
     """Other methods do the same however often they are sent."""
-    client = connect(fresh_server)
-    clock = connect.clock(client)
     walls = itertools.count(clock.wall, 86_400)
     clock.time = walls.__next__
     fresh_server.faults.add(status=503, times=3)
     assert client.me().response.attempts == 4
 
 
-def test_an_old_key_is_not_even_sent_once(connect: Connect, fresh_server: MockServer) -> None:
+def test_an_old_key_is_not_even_sent_once(
+    client: Any, clock: FakeClock, connect: Connect, fresh_server: MockServer
+) -> None:
     """A key of an earlier run may have become too old since it was checked, in the queue of a rate limit."""
-    client = connect(fresh_server)
-    clock = connect.clock(client)
     request = build_request("POST", "/v1/jobs", body=b"{}", idempotency_key="old")
     with pytest.raises(FirstHandConnectionError, match="23 hours") as caught:
         connect.run(client._transport.send(replace(request, key_sent_at=clock.wall - 86_400)))
@@ -95,10 +107,8 @@ def test_an_old_key_is_not_even_sent_once(connect: Connect, fresh_server: MockSe
     assert fresh_server.requests == []
 
 
-def test_the_caller_s_key_is_kept(connect: Connect, fresh_server: MockServer) -> None:
+def test_the_caller_s_key_is_kept(client: Any, fresh_server: MockServer) -> None:
     """A key of the caller's goes with every attempt; used for something else it is an IdempotencyError."""
-    client = connect(fresh_server)
-    connect.clock(client)
     fresh_server.faults.add(drop="after")
     job = client.jobs.create(**JOB, idempotency_key="mine")
     assert [request.headers["idempotency-key"] for request in fresh_server.requests] == ["mine", "mine"]
@@ -110,10 +120,10 @@ def test_the_caller_s_key_is_kept(connect: Connect, fresh_server: MockServer) ->
 
 
 @pytest.mark.parametrize("retry_after", [2, "2", "date"])
-def test_a_busy_service_is_obeyed(retry_after: Any, connect: Connect, fresh_server: MockServer) -> None:
+def test_a_busy_service_is_obeyed(
+    client: Any, clock: FakeClock, retry_after: Any, fresh_server: MockServer
+) -> None:
     """`Retry-After` in seconds or as a date is slept out, each time it comes."""
-    client = connect(fresh_server)
-    clock = connect.clock(client)
     headers = None
     if retry_after == "date":
         # The answer's own Date is not the client's: the span between the two is what counts.
@@ -125,11 +135,9 @@ def test_a_busy_service_is_obeyed(retry_after: Any, connect: Connect, fresh_serv
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_more_patience_than_a_minute_is_the_caller_s_to_give(
-    status: int, connect: Connect, fresh_server: MockServer
+    client: Any, clock: FakeClock, status: int, fresh_server: MockServer
 ) -> None:
     """A `Retry-After` over 60 s raises at once, and says how long."""
-    client = connect(fresh_server)
-    clock = connect.clock(client)
     fresh_server.faults.add(status=status, retry_after=61)
     with pytest.raises(FirstHandApiError) as caught:
         client.me()
@@ -143,8 +151,7 @@ def test_more_patience_than_a_minute_is_the_caller_s_to_give(
 
 def test_the_last_failure_is_the_one_raised(connect: Connect, fresh_server: MockServer) -> None:
     """When the retries are used up, the last error is raised as it is, with the count of attempts."""
-    client = connect(fresh_server, max_retries=2)
-    connect.clock(client)
+    client = connect(fresh_server, max_retries=2, frozen=True)
     fresh_server.faults.add(status=503, times=2)
     fresh_server.faults.add(drop="before")
     with pytest.raises(FirstHandConnectionError, match="broke") as caught:
@@ -152,10 +159,8 @@ def test_the_last_failure_is_the_one_raised(connect: Connect, fresh_server: Mock
     assert caught.value.attempts == 3
 
 
-def test_a_failed_connect_is_tried_again(connect: Connect, fresh_server: MockServer) -> None:
+def test_a_failed_connect_is_tried_again(client: Any, clock: FakeClock, fresh_server: MockServer) -> None:
     """Nobody listening is an error that says what to check, after all attempts."""
-    client = connect(fresh_server)
-    clock = connect.clock(client)
     fresh_server.stop()
     with pytest.raises(FirstHandConnectionError, match="check the network, base_url and the proxy") as caught:
         client.jobs.create(**JOB)
@@ -166,10 +171,8 @@ def test_a_failed_connect_is_tried_again(connect: Connect, fresh_server: MockSer
     assert client.me().response.attempts == 1
 
 
-def test_a_delete_that_finds_its_work_done(connect: Connect, fresh_server: MockServer) -> None:
+def test_a_delete_that_finds_its_work_done(client: Any, fresh_server: MockServer) -> None:
     """A retried DELETE that finds nothing left is success: its first attempt did it."""
-    client = connect(fresh_server)
-    connect.clock(client)
     endpoint = client.webhooks.create(url="https://a.example")
     fresh_server.faults.add(method="DELETE", drop="after")
     assert client.webhooks.delete(endpoint.id) is None
@@ -178,18 +181,14 @@ def test_a_delete_that_finds_its_work_done(connect: Connect, fresh_server: MockS
         client.webhooks.get(endpoint.id)
 
 
-def test_a_delete_behind_a_bad_gateway(connect: Connect, fresh_server: MockServer) -> None:
+def test_a_delete_behind_a_bad_gateway(client: Any, fresh_server: MockServer) -> None:
     """A 5xx may have reached the service, so a 404 that follows it is success too."""
-    client = connect(fresh_server)
-    connect.clock(client)
     fresh_server.faults.add(method="DELETE", status=502)
     assert client.webhooks.delete("we_01JP3Q6K5Y8ZV4T2N9B7X1C0DE") is None
 
 
-def test_a_delete_of_nothing(connect: Connect, fresh_server: MockServer) -> None:
+def test_a_delete_of_nothing(client: Any, fresh_server: MockServer) -> None:
     """A 404 at the first attempt is a NotFoundError, also after attempts that reached nobody."""
-    client = connect(fresh_server)
-    connect.clock(client)
     with pytest.raises(NotFoundError):
         client.webhooks.delete("we_01JP3Q6K5Y8ZV4T2N9B7X1C0DE")
     fresh_server.faults.add(method="DELETE", status=429)
@@ -198,10 +197,8 @@ def test_a_delete_of_nothing(connect: Connect, fresh_server: MockServer) -> None
     assert caught.value.attempts == 2
 
 
-def test_a_get_that_finds_nothing_after_a_retry(connect: Connect, fresh_server: MockServer) -> None:
+def test_a_get_that_finds_nothing_after_a_retry(client: Any, fresh_server: MockServer) -> None:
     """Only a DELETE takes a 404 for success."""
-    client = connect(fresh_server)
-    connect.clock(client)
     fresh_server.faults.add(drop="after")
     with pytest.raises(NotFoundError):
         client.jobs.get("job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE")
@@ -237,10 +234,8 @@ def test_the_deadline_is_over_before_the_next_attempt(connect: Connect, fresh_se
     assert caught.value.attempts == len(fresh_server.requests) == 1
 
 
-def test_what_is_no_error_of_ours_ends_the_retries(connect: Connect, fresh_server: MockServer) -> None:
+def test_what_is_no_error_of_ours_ends_the_retries(client: Any, fresh_server: MockServer) -> None:
     """A warning that the caller made an error, in a later attempt, reaches the caller and is not retried."""
-    client = connect(fresh_server)
-    connect.clock(client)
     fresh_server.faults.add(status=503)
     fresh_server.faults.add(headers={"Deprecation": "true"})
     with pytest.raises(DeprecationWarning):
@@ -267,8 +262,7 @@ def test_the_advice_after_a_lost_answer_buys_once(
 ) -> None:
     """The error has the key, and its message says how to repeat the call: whoever does so pays once."""
     fault, kind, may_have_arrived = LOST[name]
-    client = connect(fresh_server, max_retries=1)
-    connect.clock(client)
+    client = connect(fresh_server, max_retries=1, frozen=True)
     fresh_server.faults.add(path="/v1/jobs", method="POST", **fault)
     if name == "lost, then refused":
         fresh_server.faults.add(path="/v1/jobs", method="POST", status=403)
@@ -287,8 +281,7 @@ def test_the_advice_after_a_lost_answer_buys_once(
 
 def test_a_deadline_names_the_key(connect: Connect, fresh_server: MockServer) -> None:
     """A call that is cut by its deadline may have bought."""
-    client = connect(fresh_server, deadline=3, max_retries=9)
-    connect.clock(client)
+    client = connect(fresh_server, deadline=3, max_retries=9, frozen=True)
     fresh_server.faults.add(path="/v1/jobs", method="POST", drop="after", times=None)
     with pytest.raises(DeadlineExceededError) as caught:
         client.jobs.create(**JOB)
@@ -333,8 +326,7 @@ def test_an_unreadable_success_is_asked_for_once_more(
         seen.append(request)
         return httpx.Response(201, content=body)
 
-    client = connect(handler=answer, max_retries=max_retries)
-    connect.clock(client)
+    client = connect(handler=answer, max_retries=max_retries, frozen=True)
     with pytest.raises(UnexpectedResponseError) as caught:
         client.jobs.create(**JOB)
     assert [request.headers["idempotency-key"] for request in seen] == [caught.value.idempotency_key] * posts
@@ -346,8 +338,7 @@ def test_an_unreadable_success_is_asked_for_once_more(
 
 def test_an_unreadable_success_keeps_the_deadline(connect: Connect) -> None:
     """Without time for another request, the error is that of the response."""
-    client = connect(handler=lambda _: httpx.Response(201, content=b"<html>"), deadline=0.3)
-    connect.clock(client)
+    client = connect(handler=lambda _: httpx.Response(201, content=b"<html>"), deadline=0.3, frozen=True)
     with pytest.raises(UnexpectedResponseError) as caught:
         client.jobs.create(**JOB)
     assert f'idempotency_key="{caught.value.idempotency_key}"' in str(caught.value)

@@ -217,8 +217,7 @@ def test_a_service_that_names_the_job_is_not_repeated(connect: Connect) -> None:
             return httpx.Response(200, json={"data": [], "has_more": False, "next_cursor": None})
         return httpx.Response(404, json={"error": {"type": "not_found", "message": "no job job_000"}})
 
-    client = connect(handler=answer)
-    connect.clock(client)
+    client = connect(handler=answer, frozen=True)
     with pytest.raises(NotFoundError) as caught:
         client.jobs.wait_all(["job_000"])
     assert str(caught.value).count("job_000") == 1

@@ -73,8 +73,7 @@ def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust:
             connection.recv(65536)
 
     tls.serve = cut  # type: ignore[method-assign]
-    client = connect(base_url=f"https://localhost:{tls.port}", verify=trust, max_retries=0)
-    connect.clock(client)
+    client = connect(base_url=f"https://localhost:{tls.port}", verify=trust, max_retries=0, frozen=True)
     with pytest.raises(
         FirstHandConnectionError, match=r"could not connect to .*: (?!ConnectError)"
     ) as caught:
