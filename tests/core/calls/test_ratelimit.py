@@ -129,6 +129,11 @@ class Key:
         raw = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
         self.budget.observe(permit, ApiResponse(status, raw), sent=True, now=self.now, time=self.now)
 
+    def ask(self, *said: Any, **options: Any) -> None:
+        """Send one request, which is answered."""
+        (permit,) = self.permits(1)
+        self.answer(permit, *said, **options)
+
     def lose(self, permit: Any, *, sent: bool) -> None:
         self.budget.observe(permit, None, sent=sent, now=self.now, time=self.now)
 
@@ -163,22 +168,19 @@ def test_nobody_waits_long_for_a_slow_probe(key: Key) -> None:
 
 def test_a_service_without_a_limit(key: Key) -> None:
     """A response without the headers sets everyone free; one with them starts the count."""
-    (probe,) = key.permits(1)
-    key.answer(probe)
+    key.ask()
     many = key.permits(1000)
     assert len(many) == 1000
     for one in many:
         key.answer(one)
-    (one,) = key.permits(1)
-    key.answer(one, 2)
+    key.ask(2)
     assert len(key.permits(9)) == 2
 
 
 @pytest.mark.parametrize("status", [500, 502])
 def test_a_gateway_s_error_says_nothing(key: Key, status: int) -> None:
     """A 5xx without the headers neither frees nor blocks: another request goes ahead."""
-    (probe,) = key.permits(1)
-    key.answer(probe, status=status)
+    key.ask(status=status)
     (probe,) = key.permits(1)
     assert probe.probe
 
@@ -187,8 +189,7 @@ def test_a_gateway_s_error_says_nothing(key: Key, status: int) -> None:
 def test_late_responses_give_nothing_back(order: list[int]) -> None:
     """In whatever order responses come, no more requests go out than the window has."""
     key = Key()
-    (probe,) = key.permits(1)
-    key.answer(probe, 20)
+    key.ask(20)
     sent = key.permits(99)
     assert len(sent) == 20
     for place in order:
@@ -198,8 +199,7 @@ def test_late_responses_give_nothing_back(order: list[int]) -> None:
 
 def test_others_who_use_the_key(key: Key) -> None:
     """What other programs spent is taken off too."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 50)
+    key.ask(50)
     first, second = key.permits(2)
     key.answer(second, 3)
     key.answer(first, 49)
@@ -208,19 +208,16 @@ def test_others_who_use_the_key(key: Key) -> None:
 
 def test_long_polls_do_not_use_up_the_next_window(key: Key) -> None:
     """A request that was sent long ago has been counted: a held long-poll takes nothing from the next window."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 100)
+    key.ask(100)
     assert len(key.permits(100)) == 100
     key.now += 60
-    (probe,) = key.permits(1)
-    key.answer(probe, 99, reset=120)
+    key.ask(99, reset=120)
     assert len(key.permits(999)) == 99
 
 
 def test_after_the_reset_one_goes_ahead(key: Key) -> None:
     """A window that has ended is followed by one whose count the next response tells."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 1, reset=30)
+    key.ask(1, reset=30)
     (last,) = key.permits(9)
     key.now += 29
     assert key.take() == Wait(1, for_reset=True)
@@ -239,12 +236,9 @@ def test_after_the_reset_one_goes_ahead(key: Key) -> None:
 
 def test_a_window_that_is_renewed_before_it_is_spent(key: Key) -> None:
     """A later reset, or more left than was left before, is another window."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 5)
-    (one,) = key.permits(1)
-    key.answer(one, 99, reset=120)
-    (one,) = key.permits(1)
-    key.answer(one, 98, reset=120)
+    key.ask(5)
+    key.ask(99, reset=120)
+    key.ask(98, reset=120)
     key.now += 1
     (one,) = key.permits(1)
     # The reset is the same to the second, in a window of less than one.
@@ -254,8 +248,7 @@ def test_a_window_that_is_renewed_before_it_is_spent(key: Key) -> None:
 
 def test_a_window_may_end_at_the_same_reset(key: Key) -> None:
     """After the wait the window is a new one, even if the service names the old reset once more."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 1, reset=30)
+    key.ask(1, reset=30)
     (late,) = key.permits(9)
     key.now += 30
     (probe,) = key.permits(9)
@@ -269,8 +262,7 @@ def test_a_window_may_end_at_the_same_reset(key: Key) -> None:
 @pytest.mark.parametrize(("reset", "remaining", "left"), [(59, 3, 3), (61, 9, 7), (60, 10, 7), (62, 9, 9)])
 def test_a_reset_within_a_second_is_the_same(key: Key, reset: float, remaining: int, left: int) -> None:
     """Services round: a response of the same window takes requests away, and gives none back; a later one does."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 10)
+    key.ask(10)
     *_, last = key.permits(3)
     key.now += 6
     key.answer(last, remaining, reset=reset)
@@ -279,32 +271,27 @@ def test_a_reset_within_a_second_is_the_same(key: Key, reset: float, remaining: 
 
 def test_a_request_has_arrived_after_five_seconds(key: Key) -> None:
     """The count of a new window contains it; a younger one may still be on its way."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 10)
+    key.ask(10)
     key.permits(1)
     key.now += 1
     key.permits(1)
     key.now += 4
-    (one,) = key.permits(1)
-    key.answer(one, 50, reset=120)
+    key.ask(50, reset=120)
     assert len(key.permits(99)) == 50 - 1
 
 
 def test_a_reset_in_the_past_holds_nothing(key: Key) -> None:
     """With nothing left and a reset that has passed, one request looks again."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 0, reset=-5)
+    key.ask(0, reset=-5)
     assert len(key.permits(9)) == 1
 
 
 def test_a_429_without_the_headers(key: Key) -> None:
     """`Retry-After` alone holds the whole key; one of 0 does not."""
-    (probe,) = key.permits(1)
-    key.answer(probe, status=429, retry_after="7")
+    key.ask(status=429, retry_after="7")
     assert key.take() == Wait(7, for_reset=True)
     key.now += 7
-    (probe,) = key.permits(1)
-    key.answer(probe, status=429, retry_after="3600")
+    key.ask(status=429, retry_after="3600")
     assert key.take() == Wait(3600, for_reset=True)
     key.now += 3600
     (probe,) = key.permits(1)
@@ -335,17 +322,14 @@ def test_a_long_pause_after_the_window_is_for_one_request(key: Key) -> None:
 
 def test_after_a_429_few_are_under_way(key: Key) -> None:
     """Others spend the window too, so no more than eight go out before a response says what is left."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 50)
+    key.ask(50)
     assert key.budget.spread(30, jitter=0.0) == 0
-    (one,) = key.permits(1)
-    key.answer(one, 0, reset=10, status=429, retry_after="10")
+    key.ask(0, reset=10, status=429, retry_after="10")
     assert key.take() == Wait(10, for_reset=True)
     assert [key.budget.spread(seconds, jitter=0.5) for seconds in (2, 10, 60)] == [0.1, 0.5, 0.5]
     assert key.budget.spread(60, jitter=1.0) == 0
     key.now += 10
-    (probe,) = key.permits(1)
-    key.answer(probe, 99, reset=70)
+    key.ask(99, reset=70)
     under_way = key.permits(99)
     assert len(under_way) == FIRST_PROBES
     assert key.take() == Wait(PATIENCE, for_reset=False)
@@ -358,8 +342,7 @@ def test_after_a_429_few_are_under_way(key: Key) -> None:
 
 def test_what_is_lost_comes_back_with_the_next_window(key: Key) -> None:
     """Ctrl-C may strike between a permit and its use: a minute later others get on all the same."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 1)
+    key.ask(1)
     (last,) = key.permits(9)
     key.answer(last, 0)
     key.now += 60
@@ -459,6 +442,11 @@ class Endpoints:
             endpoint, *permit, ApiResponse(status, raw), sent=True, now=self.now, time=self.now
         )
 
+    def ask(self, endpoint: str, *said: Any, **options: Any) -> None:
+        """Send one request, which is answered."""
+        (permit,) = self.permits(endpoint, 1)
+        self.answer(endpoint, permit, *said, **options)
+
 
 @pytest.fixture
 def endpoints() -> Endpoints:
@@ -467,8 +455,7 @@ def endpoints() -> Endpoints:
 
 def test_a_count_for_each_limit(endpoints: Endpoints) -> None:
     """What is spent of one limit holds no endpoint of another, heard of before or not."""
-    (one,) = endpoints.permits("GET /v1/me", 1)
-    endpoints.answer("GET /v1/me", one, 60, 0)
+    endpoints.ask("GET /v1/me", 60, 0)
     assert endpoints.permits("GET /v1/me") == []
     (probe,) = endpoints.permits("GET /v1/jobs/:id")
     endpoints.answer("GET /v1/jobs/:id", probe, 300, 299)
@@ -478,8 +465,7 @@ def test_a_count_for_each_limit(endpoints: Endpoints) -> None:
 
 def test_endpoints_of_one_limit_share_its_count(endpoints: Endpoints) -> None:
     """One request is enough to learn that; what it took counts where it belongs."""
-    (one,) = endpoints.permits("GET /v1/me", 1)
-    endpoints.answer("GET /v1/me", one, 100, 20)
+    endpoints.ask("GET /v1/me", 100, 20)
     (probe,) = endpoints.permits("GET /v1/jobs")
     endpoints.answer("GET /v1/jobs", probe, 100, 15)
     assert endpoints.budgets.of("GET /v1/me") is endpoints.budgets.of("GET /v1/jobs")
@@ -505,16 +491,12 @@ def test_a_refusal_holds_what_was_not_heard_of(endpoints: Endpoints, status: int
 
 def test_a_limit_that_changes(endpoints: Endpoints) -> None:
     """It changes for all that have it; and an hourly limit may be reported by turns."""
-    (one,) = endpoints.permits("GET /v1/me", 1)
-    endpoints.answer("GET /v1/me", one, 100, 50)
-    (two,) = endpoints.permits("GET /v1/jobs", 1)
-    endpoints.answer("GET /v1/jobs", two, 100, 49)
-    (three,) = endpoints.permits("GET /v1/me", 1)
-    endpoints.answer("GET /v1/me", three, 1000, 0, x_ratelimit_reset=str(NOW + 1800))
+    endpoints.ask("GET /v1/me", 100, 50)
+    endpoints.ask("GET /v1/jobs", 100, 49)
+    endpoints.ask("GET /v1/me", 1000, 0, x_ratelimit_reset=str(NOW + 1800))
     assert endpoints.budgets.take("GET /v1/jobs", NOW) == Wait(1800, for_reset=True)
     endpoints.now += 1800
-    (four,) = endpoints.permits("GET /v1/jobs", 1)
-    endpoints.answer("GET /v1/jobs", four, 100, 30, x_ratelimit_reset=str(NOW + 1860))
+    endpoints.ask("GET /v1/jobs", 100, 30, x_ratelimit_reset=str(NOW + 1860))
     assert len(endpoints.permits("GET /v1/me")) == 30
 
 
@@ -537,8 +519,7 @@ def test_responses_without_a_limit_share_one_count_too(endpoints: Endpoints) -> 
 
 def test_what_was_never_sent_is_not_counted(key: Key) -> None:
     """A connection that was refused spends nothing; one that broke may have spent a request."""
-    (probe,) = key.permits(1)
-    key.answer(probe, 2)
+    key.ask(2)
     (one,) = key.permits(1)
     key.lose(one, sent=False)
     two = key.permits(9)
@@ -558,8 +539,7 @@ def test_a_probe_that_is_lost_is_followed_by_another(key: Key) -> None:
 def test_the_earliest_of_the_rounded_ends_counts(key: Key) -> None:
     """`Date` has whole seconds, so each response puts the end up to one too late; the earliest is closest."""
     date = formatdate(NOW - 3600, usegmt=True)  # another clock than ours
-    (probe,) = key.permits(1)
-    key.answer(probe, 2, reset=10 - 3600, date=date)
+    key.ask(2, reset=10 - 3600, date=date)
     first, second = key.permits(9)
     key.now += 0.9
     key.answer(first, 1, reset=10 - 3600, date=date)
