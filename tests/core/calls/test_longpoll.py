@@ -48,10 +48,20 @@ def test_how_long_a_poll_is_held(time_left: float | None, deadline: float | None
     assert poll_wait(time_left, deadline) == wait
 
 
+def network(**told: bool) -> FirstHandConnectionError:
+    """A network failure, and what is known of it."""
+    error = FirstHandConnectionError("x")
+    vars(error).update(told)
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "again"),
     [
-        (FirstHandConnectionError("x"), True),
+        (network(), True),
+        # A certificate that is not trusted now, and a password that is wrong now, will be so in ten seconds.
+        (network(untrusted=True), False),
+        (network(proxy_refused=True), False),
         (FirstHandTimeoutError("x"), True),
         (DeadlineExceededError("x", deadline=1), True),
         (UnexpectedResponseError("x"), True),
@@ -67,21 +77,6 @@ def test_how_long_a_poll_is_held(time_left: float | None, deadline: float | None
 def test_what_heals(error: Any, again: bool) -> None:
     """A broken network or a busy service may heal; a refused key or a missing job does not."""
     assert is_transient(error) is again
-
-
-def test_what_is_untrusted_does_not_heal() -> None:
-    """A certificate that is not trusted now will not be trusted in ten seconds."""
-    error = FirstHandConnectionError("certificate verify failed", request_sent=False)
-    error.untrusted = True
-    assert not is_transient(error)
-
-
-def test_a_proxy_that_refuses_does_not_heal() -> None:
-    """A password that is wrong now will be wrong in ten seconds."""
-    error = FirstHandConnectionError("HTTP 407", request_sent=False)
-    assert is_transient(error)
-    error.proxy_refused = True
-    assert not is_transient(error)
 
 
 def busy(**headers: str) -> ServerError:

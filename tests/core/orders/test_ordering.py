@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -403,10 +404,23 @@ JOB = {"id": "job_1", "status": "open", "files_approved": 1, "files_needed": 2}
 BOUGHT = JobFile(REQUESTS[0], "key", NOW, JOB)
 
 
+def refused(known: Known) -> Refuse:
+    """The next step, which is to refuse."""
+    command = next_command(known)
+    assert isinstance(command, Refuse)
+    return command
+
+
+def post_of(known: Known) -> Post:
+    """The next step, which is to post."""
+    command = next_command(known)
+    assert isinstance(command, Post)
+    return command
+
+
 def refusal(request: int = 0, key: str | None = None, **known: Any) -> FirstHandError:
     """What is raised at once."""
-    command = next_command(Known(REQUESTS[request], key, "spare", NOW, NOW, **known))
-    assert isinstance(command, Refuse)
+    command = refused(Known(REQUESTS[request], key, "spare", NOW, NOW, **known))
     assert not command.forget
     return command.error
 
@@ -447,40 +461,26 @@ def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "rows_of", "refused"),
+    ("found", "rows_of", "words"),
     [
-        (None, (), False),
-        (None, ("job_1",), False),
-        (None, ("job_2",), True),
-        (None, ("job_1", "job_2"), True),
-        (UnreadableJobFile(), ("job_1",), False),
-        (UnreadableJobFile(), ("job_2",), True),
-        (UnreadableJobFile(newer=True), (), True),
-        (BOUGHT, (), False),
-        (replace(BOUGHT, job={"id": "job_2"}), (), True),
-        (replace(BOUGHT, job=None), (), True),
+        (None, (), None),
+        (None, ("job_1",), None),
+        (None, ("job_2",), "the folder of job_2; choose"),
+        (None, ("job_1", "job_2"), "the folder of job_2; choose"),
+        (None, tuple(f"job_{number}" for number in range(1, 6)), "the folder of job_2, job_3, job_4; choose"),
+        (UnreadableJobFile(), ("job_1",), None),
+        (UnreadableJobFile(), ("job_2",), "the folder of job_2; choose"),
+        (UnreadableJobFile(newer=True), (), "upgrade"),
+        (BOUGHT, (), None),
+        (replace(BOUGHT, job={"id": "job_2"}), (), "the folder of job_2; choose"),
+        (replace(BOUGHT, job=None), (), "run that collect call again"),
     ],
 )
-def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], refused: bool) -> None:
-    """Into a folder of its own, whatever has become of its job.json."""
-    if refused:
-        with pytest.raises((InvalidArgumentError, ConfigurationError)):
-            check_download_into("signs", found, rows_of, "job_1")
-    else:
+def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], words: str | None) -> None:
+    """Into a folder of its own, whatever has become of its job.json; another one is named, or how it continues."""
+    errors = (InvalidArgumentError, ConfigurationError)
+    with nullcontext() if words is None else pytest.raises(errors, match=words):
         check_download_into("signs", found, rows_of, "job_1")
-
-
-def test_a_folder_of_several_jobs_names_three() -> None:
-    """They are enough to know it by."""
-    rows_of = tuple(f"job_{number}" for number in range(1, 6))
-    with pytest.raises(InvalidArgumentError, match="the folder of job_2, job_3, job_4; choose"):
-        check_download_into("signs", None, rows_of, "job_1")
-
-
-def test_a_folder_whose_order_lost_its_response() -> None:
-    """It says which call continues it."""
-    with pytest.raises(InvalidArgumentError, match="run that collect call again"):
-        check_download_into("signs", replace(BOUGHT, job=None), (), "job_1")
 
 
 def test_a_pending_order_is_sent_as_it_was_written() -> None:
@@ -506,16 +506,14 @@ def test_the_corrected_request_is_written_down_with_its_job() -> None:
 def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:
     """The folder's own key may still buy, so no second one is sent."""
     known = Known({}, "another", "spare", 0.0, 0.0, JobFile({}, "k", 0.0, None), looked=True)
-    command = next_command(known)
-    assert isinstance(command, Refuse)
+    command = refused(known)
     assert "(k)" in str(command.error)
 
 
 def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
     """The refusal of a search is no refusal of the order, whatever its first page has shown."""
     known = Known({}, None, "spare", 0.0, 0.0, JobFile({}, "k", 0.0, None), fresh=True, may_read=True)
-    post = next_command(known)
-    assert isinstance(post, Post)
+    post = post_of(known)
     known = learn(known, post, api_error(ConflictError, 409, 1))
     search = next_command(known)
     assert search == LookFor("k")
@@ -523,8 +521,7 @@ def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
     for job in (), ({"id": "job_1", "metadata": {KEY_METADATA: "k"}},):
         more = learn(known, search, Shown(job, page))
         assert next_command(more) == page
-        command = next_command(learn(more, page, api_error(PermissionDeniedError, 403, 1)))
-        assert isinstance(command, Refuse)
+        command = refused(learn(more, page, api_error(PermissionDeniedError, 403, 1)))
         assert isinstance(command.error, ConflictError)
         assert not command.forget
 
@@ -547,17 +544,15 @@ def test_a_derived_key_that_was_used_is_looked_for_and_never_sent_again(kind: An
     again = replace(began, folder=known.folder)
     assert next_command(again) == LookFor("fh-1")
     assert next_command(learn(again, LookFor("fh-1"), Shown((JOB,)))) == WriteDown(known.folder.with_job(JOB))
-    refused = next_command(learn(again, LookFor("fh-1"), Shown()))
-    assert isinstance(refused, Refuse)
-    assert "has refused idempotency key fh-1 because it was used before" in str(refused.error)
+    given_up = refused(learn(again, LookFor("fh-1"), Shown()))
+    assert "has refused idempotency key fh-1 because it was used before" in str(given_up.error)
 
 
 def test_a_job_of_another_order_is_not_bought_twice() -> None:
     """A service that shows no metadata hands it out for the key of a second order."""
     known = Known({}, None, "fh-1", NOW, NOW, may_read=True, derived=True, taken=frozenset({"job_1"}))
     known = learn(known, next_command(known), Shown())
-    post = next_command(known)
-    assert isinstance(post, Post)
+    post = post_of(known)
     assert isinstance(learn(known, post, Shown(({"id": "job_1"},))).failure, UnexpectedResponseError)
     assert learn(known, post, Shown(({"id": "job_2"},))).failure is None
 
@@ -612,8 +607,7 @@ def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
     for fresh, request in ((False, 0), (False, 1), (True, 0)):
         folder = JobFile(REQUESTS[0], "mine", NOW, None)
         known = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
-        command = next_command(replace(known, fresh=fresh))
-        assert isinstance(command, Refuse)
+        command = refused(replace(known, fresh=fresh))
         assert "mine has already bought job_1" in str(command.error)
         assert command.forget is fresh
 
@@ -648,15 +642,13 @@ def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
     """The key is looked for; if no job has it, the error names both, nothing more is posted, and the key stays."""
     folder = JobFile(REQUESTS[0], "key", NOW, None, request_hash=request_hash(REQUESTS[0]))
     known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True)
-    post = next_command(known)
-    assert isinstance(post, Post)
+    post = post_of(known)
     known = learn(known, post, Shown((job,)))
     look = next_command(known)
     assert look == LookFor("key")
-    refused = next_command(learn(known, look, Shown()))
-    assert isinstance(refused, Refuse)
-    assert not refused.forget
-    assert "job_2, which is not the job of idempotency key key" in str(refused.error)
+    given_up = refused(learn(known, look, Shown()))
+    assert not given_up.forget
+    assert "job_2, which is not the job of idempotency key key" in str(given_up.error)
     own = {**REQUESTS[0], "id": "job_1", "status": "open", "metadata": {KEY_METADATA: "key"}}
     assert next_command(learn(known, look, Shown((own,)))) == WriteDown(folder.with_job(own))
 
@@ -730,8 +722,7 @@ def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None
         ((), None, "post it again with a different folder"),
         ((), "key", "with a different folder and a different idempotency_key"),
     ):
-        command = next_command(replace(looked, found=found, key=key))
-        assert isinstance(command, Refuse)
+        command = refused(replace(looked, found=found, key=key))
         assert words in str(command.error)
         assert ("different idempotency_key" in str(command.error)) is (key is not None)
 
@@ -758,6 +749,5 @@ def test_a_key_is_forgotten_after_a_clear_refusal_alone(
     )
     post = next_command(known)
     assert post == Post(order)
-    command = next_command(learn(known, post, api_error(kind, status, attempts)))
-    assert isinstance(command, Refuse)
+    command = refused(learn(known, post, api_error(kind, status, attempts)))
     assert command.forget is forgotten
