@@ -22,6 +22,7 @@ from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
 from raw import make_certificate
+from serve.conftest import JOB, browser, first_of, send
 
 if not os.environ.get("FIRSTHAND_CONSOLE"):
     pytest.skip("run: make console", allow_module_level=True)
@@ -32,13 +33,6 @@ if shutil.which("openssl") is None:
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "operating.md"
 HOST = "photos.example.org"
-JOB: dict[str, Any] = {
-    "title": "Street signs",
-    "description": "Photos of street signs in daylight",
-    "files_needed": 1,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 50,
-}
 
 
 @dataclass
@@ -51,19 +45,7 @@ class Public:
 
     def browser(self) -> httpx.Client:
         """A browser on the other side of the proxy."""
-        return httpx.Client(
-            base_url=self.url,
-            verify=ssl.create_default_context(cafile=self.trust),
-            trust_env=False,
-            follow_redirects=True,
-            timeout=30,
-        )
-
-
-def send(browser: httpx.Client, page: str, files: Any = None, **fields: str) -> httpx.Response:
-    """A form of a page, with its hidden fields."""
-    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', browser.get(page).text)
-    return browser.post(page, data={**dict(hidden), **fields}, files=files)
+        return browser(self.url, verify=ssl.create_default_context(cafile=self.trust))
 
 
 def shown(title: str) -> str:
@@ -127,23 +109,15 @@ def nginx(folder: Path, port: int, upstream: int) -> Iterator[None]:
     ):
         assert server.count(old) == 1, old
         server = server.replace(old, new)
-    places = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{each}_temp_path {folder / each};\n" for each in places)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{each}_temp_path {folder / each};\n" for each in kinds)
     user = "user root;\n" if os.name != "nt" and os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(
         f"{user}daemon off;\npid {folder / 'pid'};\nerror_log {folder / 'error.log'};\nevents {{}}\n"
         f"http {{\naccess_log {folder / 'access.log'};\n{temporary}{server}}}\n"
     )
-    command = [
-        str(NGINX),
-        "-e",
-        str(folder / "error.log"),
-        "-p",
-        str(folder),
-        "-c",
-        str(folder / "nginx.conf"),
-    ]
-    with running(command, port, folder / "error.log"):
+    places = ["-e", str(folder / "error.log"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    with running([str(NGINX), *places], port, folder / "error.log"):
         yield
 
 
@@ -167,8 +141,7 @@ def public(
         port = free.getsockname()[1]
     url = f"https://{HOST}:{port}"
     with Service(tmp_path / "data") as first:
-        assert first.first is not None
-        keys = first.first
+        keys = first_of(first)
         first.access.create("worker", "Ana", 0)
     with Service(tmp_path / "data", public_url=url) as service, proxy(tmp_path, port, service.port):
         service.first = keys
@@ -179,16 +152,15 @@ def public(
 def test_the_main_job_over_tls(public: Public, tmp_path: Path) -> None:
     """Through the proxy of the guide a worker uploads, a reviewer rates, and the buyer waits and downloads."""
     service = public.service
-    assert service.first is not None
     _, worker_token = service.access.create("worker", "Ben", 0)
     _, reviewer_token = service.access.create("reviewer", "Cem", 0)
     large = make("image/jpeg", "large", width=640, height=480).content
     with (
-        FirstHandClient(service.first.live, public.url, verify=public.trust) as client,
+        FirstHandClient(first_of(service).live, public.url, verify=public.trust) as client,
         public.browser() as worker,
         public.browser() as reviewer,
     ):
-        job = client.jobs.create(**JOB)
+        job = client.jobs.create(**{**JOB, "files_needed": 1})
         link = service.site.links.url(service.world.state.jobs[job.id])
         assert link.startswith(f"{public.url}/w/")
         path = link.removeprefix(public.url)
@@ -213,19 +185,18 @@ def test_the_main_job_over_tls(public: Public, tmp_path: Path) -> None:
 
 def test_the_proxy_tells_visitors_apart(public: Public) -> None:
     """An address that the visitor makes up does not count; the one that the proxy adds does."""
-    with public.browser() as browser:
+    with public.browser() as visitor:
         for number in range(3):
-            browser.headers["x-forwarded-for"] = f"9.9.9.{number}"
-            assert send(browser, "/sign-in", token="fh_worker_wrong").status_code == 403
+            visitor.headers["x-forwarded-for"] = f"9.9.9.{number}"
+            assert send(visitor, "/sign-in", token="fh_worker_wrong").status_code == 403
     assert [*public.service.site.limits._failures._windows] == ["127.0.0.1"]
 
 
 def test_the_console_stays_live(public: Public) -> None:
     """What happens shows on an open page: the proxy passes it on at once."""
-    assert public.service.first is not None
-    with public.browser() as browser:
-        send(browser, "/sign-in", token=public.service.first.operator)
-        with browser.stream("GET", "/console/live?requests=1") as events:
+    with public.browser() as visitor:
+        send(visitor, "/sign-in", token=first_of(public.service).operator)
+        with visitor.stream("GET", "/console/live?requests=1") as events:
             lines = events.iter_lines()
             assert next(lines) == "retry: 2000"
             with public.browser() as another:

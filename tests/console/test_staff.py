@@ -13,7 +13,7 @@ from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.state.model import File
 from firsthandapi.testing._workers import capture
-from serve.conftest import pass_seconds
+from serve.conftest import first_of, pass_seconds
 
 from .harness import EVIL, SHOTS, look_at, page_of, wait_for
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 def service(tmp_path: Path) -> Iterator[Service]:
     """A server with three submissions to review: a picture, a clip with a picture, and one of a hostile worker."""
     with Service(tmp_path) as service:
-        assert service.first is not None
-        with FirstHandClient(service.first.live, service.url) as client:
+        with FirstHandClient(first_of(service).live, service.url) as client:
             signs = client.jobs.create(
                 title="Street signs",
                 description="Photos of street signs in daylight, the sign filling most of the frame",
@@ -65,8 +64,7 @@ def submit(
 
 def sign_in(page: Page, service: Service) -> None:
     """Follow the link that the first start prints."""
-    assert service.first is not None
-    page.goto(f"{service.url}/sign-in#{service.first.operator}")
+    page.goto(f"{service.url}/sign-in#{first_of(service).operator}")
     page.wait_for_url("**/console")
     assert "fh_" not in page.url
     page.go_back()
@@ -212,7 +210,6 @@ def test_nothing_is_below_the_fold(browser: Browser, service: Service, width: in
 
 def test_without_javascript(browser: Browser, service: Service) -> None:
     """A reviewer rates, and an operator signs in, creates a token, and revokes it, without scripts."""
-    assert service.first is not None
     with page_of(browser, java_script_enabled=False) as page:
         page.goto(f"{service.url}/review")
         page.get_by_label("4 stars").check(force=True)
@@ -222,7 +219,7 @@ def test_without_javascript(browser: Browser, service: Service) -> None:
         page.get_by_role("button", name="Rate").click()
         page.get_by_role("button", name="Undo").wait_for()
         page.goto(f"{service.url}/console/people")
-        page.get_by_label("Your token").fill(service.first.operator)
+        page.get_by_label("Your token").fill(first_of(service).operator)
         page.get_by_role("button", name="Sign in").click()
         page.locator("form[action='/console/tokens'] input[name=name]").fill("Ana")
         page.get_by_role("button", name="Create a token").click()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
-from serve.conftest import pass_seconds
+from serve.conftest import first_of, pass_seconds
+from serve.test_service import receiver
 from server.test_cleaning import SECRET
 
 from .harness import page_of
@@ -24,34 +23,16 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-class Receiver(BaseHTTPRequestHandler):
-    """A webhook receiver, which keeps what came in its server."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.events.append((json.loads(body)["type"], body, dict(self.headers)))  # type: ignore[attr-defined] # ours
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
 def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
     """`collect` posts a job, a phone sends a picture, a reviewer rates it, and the picture is on the buyer's disk."""
     dest = tmp_path / "photos"
     with (
-        ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as hooks,
+        receiver() as (hooks, got),
         Service(tmp_path / "server") as service,
         ThreadPoolExecutor(1) as pool,
     ):
-        hooks.events = []  # type: ignore[attr-defined] # ours
-        thread = threading.Thread(target=hooks.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        assert service.first is not None
-        with FirstHandClient(service.first.live, service.url) as client:
-            client.webhooks.create(url=f"http://127.0.0.1:{hooks.server_port}/hooks")
+        with FirstHandClient(first_of(service).live, service.url) as client:
+            client.webhooks.create(url=hooks)
             collected = pool.submit(
                 client.jobs.collect,
                 dest,
@@ -63,7 +44,7 @@ def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
                 price_per_file_cents=50,
             )
             with page_of(browser, **PHONE) as phone, page_of(browser) as desk:
-                desk.goto(f"{service.url}/sign-in#{service.first.operator}")
+                desk.goto(f"{service.url}/sign-in#{first_of(service).operator}")
                 desk.get_by_role("heading", name="Jobs", exact=True).wait_for()
                 while not desk.locator("code", has_text="/w/").count():  # until the job is posted
                     desk.goto(f"{service.url}/console")
@@ -91,10 +72,6 @@ def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
             assert client.billing.credits().balance_cents == 100_000 - 50
         with service.world.lock:
             service.world.check_books()
-        hooks.shutdown()
-        thread.join()
-    kinds = [kind for kind, _, _ in hooks.events]  # type: ignore[attr-defined] # ours
-    assert {"submission.scored", "submission.approved", "job.completed"} <= {*kinds}
-    assert all(
-        "x-firsthandapi-signature" in {name.lower() for name in headers} for _, _, headers in hooks.events
-    )  # type: ignore[attr-defined] # ours
+    kinds = {json.loads(body)["type"] for _, body in got}
+    assert {"submission.scored", "submission.approved", "job.completed"} <= kinds
+    assert all(signature for signature, _ in got)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ import pytest
 
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.access import Role
-from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.pages.serve.service import FirstKeys, Service
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.state.model import Job, Submission
 from firsthandapi.testing import make
 from firsthandapi.testing._workers import capture
+
+from .phones import fields_of
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202eevil"
 JOB: dict[str, Any] = {
@@ -30,12 +35,8 @@ class Visitor:
     """A browser without scripts."""
 
     def __init__(self, service: Service, **options: Any) -> None:
-        options = {
-            "timeout": 30,
-            "trust_env": False,
-            "verify": False,
-            **options,
-        }  # to read certificates takes long
+        # To read certificates takes long.
+        options = {"timeout": 30, "trust_env": False, "verify": False, **options}
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{service.port}", **options)
         self._service = service
 
@@ -50,6 +51,14 @@ class Visitor:
             pass_seconds(self._service, 10)
         return reply
 
+    def rate(
+        self, submission: str, *stars: object, attempt: int = 1, is_booked: bool = True, **fields: str
+    ) -> httpx.Response:
+        """Give stars to each file; unless they are booked, they can still be undone."""
+        given = {f"stars-{number}": str(each) for number, each in enumerate(stars)}
+        send = self.send if is_booked else self.post
+        return send("/review", submission=submission, attempt=str(attempt), **given, **fields)
+
     def post(self, path: str, page: str | None = None, **fields: str) -> httpx.Response:
         """The same, and no time passes."""
         token = re.search(r'name="form_token" value="(\w+)"', self.get(page or "/sign-in").text)
@@ -62,37 +71,93 @@ class Visitor:
         return self.send("/sign-in", token=secret)
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """A server that runs."""
-    with Service(tmp_path / "data") as running:
-        yield running
-        running.world.check_books()
+def browser(url: str, **options: Any) -> httpx.Client:
+    """A browser that follows where forms lead."""
+    options = {"timeout": 30, "trust_env": False, "verify": False, **options}
+    return httpx.Client(base_url=url, follow_redirects=True, **options)
 
 
-@pytest.fixture
-def visit(service: Service) -> Iterator[Callable[..., Visitor]]:
-    """Makes browsers."""
-    made: list[Visitor] = []
+def send(http: httpx.Client, page: str, files: Any = None, **fields: str) -> httpx.Response:
+    """The form of a page, with its hidden fields."""
+    return http.post(page, data={**fields_of(http.get(page).text), **fields}, files=files)
 
-    def new(role: Role | None = None, **options: Any) -> Visitor:
-        visitor = Visitor(service, **options)
-        made.append(visitor)
+
+class Team:
+    """A server of one's own that runs, its buyer, and the browsers that visit it."""
+
+    def __init__(self, folder: Path, stack: ExitStack, key: str | None = None, **options: Any) -> None:
+        self.folder = folder
+        self.stack = stack
+        self.service = stack.enter_context(Service(folder, **options))
+        self.world = self.service.world
+        self.access = self.service.access
+        self.key = key or first_of(self.service).live
+        self.buyer = stack.enter_context(FirstHandClient(self.key, self.service.url, max_retries=0))
+
+    def visit(self, role: Role | None = None, name: str = "Ana", **options: Any) -> Visitor:
+        """A browser, signed in with a new token."""
+        visitor = Visitor(self.service, **options)
+        self.stack.callback(visitor.http.close)
         if role is not None:
-            assert visitor.sign_in(role).status_code == 303
+            assert visitor.sign_in(role, name).status_code == 303
         return visitor
 
-    yield new
-    for visitor in made:
-        visitor.http.close()
+    def job(self, **fields: Any) -> Job:
+        """A new job."""
+        return self.world.state.jobs[self.buyer.jobs.create(**{**JOB, **fields}).id]
+
+    def sent(self, job: Job | None = None, **options: Any) -> str:
+        """The id of what a worker has sent for a job, or for a new one."""
+        return submit(self.service, (job or self.job()).id, **options)
+
+    def find(self, submission: str) -> Submission:
+        """What was sent."""
+        return self.world.state.submissions[submission]
+
+    def score(self, submission: str, *stars: int, reason: str | None = None, **options: Any) -> None:
+        """Decide, without a reviewer."""
+        with self.world.lock:
+            verdict = Verdict([*stars], reason, **options)
+            self.world.jobs.score(self.find(submission), self.service.clock.now(), verdict)
+
+
+@contextmanager
+def running(folder: Path, **options: Any) -> Iterator[Team]:
+    """A server over a folder, until the end of the block."""
+    with ExitStack() as stack:
+        yield Team(folder, stack, **options)
+
+
+def first_of(service: Service) -> FirstKeys:
+    """What the first start of a server has made."""
+    assert service.first is not None
+    return service.first
 
 
 @pytest.fixture
-def buyer(service: Service) -> Iterator[FirstHandClient]:
+def team(tmp_path: Path) -> Iterator[Team]:
+    """A server that runs."""
+    with running(tmp_path / "data") as found:
+        yield found
+        found.world.check_books()
+
+
+@pytest.fixture
+def service(team: Team) -> Service:
+    """A server that runs."""
+    return team.service
+
+
+@pytest.fixture
+def visit(team: Team) -> Callable[..., Visitor]:
+    """Makes browsers."""
+    return team.visit
+
+
+@pytest.fixture
+def buyer(team: Team) -> FirstHandClient:
     """A client with the key of the first start."""
-    assert service.first is not None
-    with FirstHandClient(service.first.live, service.url, max_retries=0) as client:
-        yield client
+    return team.buyer
 
 
 def pass_seconds(service: Service, seconds: float) -> None:

@@ -6,15 +6,12 @@ import csv
 import io
 import json
 import sqlite3
-from collections.abc import Callable
 
 import pytest
 
-from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.activity import Activity
-from firsthandapi.server.pages.serve.service import Service
 
-from .conftest import EVIL, JOB, Visitor, submit
+from .conftest import EVIL, Team, Visitor
 
 
 def rows(visitor: Visitor, **query: str) -> list[dict[str, object]]:
@@ -23,21 +20,19 @@ def rows(visitor: Visitor, **query: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_the_log_says_who_did_what(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_the_log_says_who_did_what(team: Team) -> None:
     """Sign-ins and failed ones, tokens, keys, money, jobs, and reviews, by the ids of those who did it."""
-    olga, ben = visit("operator"), visit("reviewer")
-    olga_id, ben_id = (each.id for each in service.access.tokens() if each.name == "Ana")
-    assert visit().send("/sign-in", token="fh_worker_0").status_code == 403
+    olga, ben = team.visit("operator"), team.visit("reviewer")
+    olga_id, ben_id = (each.id for each in team.access.tokens() if each.name == "Ana")
+    assert team.visit().send("/sign-in", token="fh_worker_0").status_code == 403
     olga.send("/console/tokens", name="Wes", role="worker")
-    (wes,) = (each.id for each in service.access.tokens() if each.name == "Wes")
+    (wes,) = (each.id for each in team.access.tokens() if each.name == "Wes")
     olga.send(f"/console/tokens/{wes}/revoke")
     olga.send("/console/keys", name="ci", environment="live")
     olga.send("/console/credits", dollars="5")
-    job = buyer.jobs.create(**JOB)
+    job = team.job()
     for stars in ("5", "2", "1"):
-        submission = submit(service, job.id)
+        submission = team.sent(job)
         ben.send("/review", **{"submission": submission, "attempt": "1", "stars-0": stars})
     olga.send(f"/console/jobs/{job.id}/cancel")
     found = [(row["what"], row["who"]) for row in rows(olga)]
@@ -69,17 +64,17 @@ def test_the_log_says_who_did_what(
         assert ben.get(path).status_code == 403
 
 
-def test_the_log_contains_no_name(service: Service, visit: Callable[..., Visitor]) -> None:
+def test_the_log_contains_no_name(team: Team) -> None:
     """Names are joined when it is shown, so an erased one is gone from it; they are text, and never a formula."""
-    olga = visit("operator")
-    token, _ = service.access.create("worker", f"=1+1 {EVIL}"[:80], 0)
-    service.access.note("upload.received", 1.0, token.id, "job_1", files=2)
+    olga = team.visit("operator")
+    token, _ = team.access.create("worker", f"=1+1 {EVIL}"[:80], 0)
+    team.access.note("upload.received", 1.0, token.id, "job_1", files=2)
     assert "<script>" not in olga.get("/console/log").text
     found = [*csv.DictReader(io.StringIO(olga.get("/console/log.csv").text))]
     (line,) = (each for each in found if each["what"] == "upload.received")
     assert line["name"].startswith("'=1+1")
     assert json.loads(line["data"]) == {"files": 2}
-    with service.access.transaction() as tables:
+    with team.access.transaction() as tables:
         tables.execute("UPDATE tokens SET name = '' WHERE id = ?", (token.id,))
         stored = "\n".join(each for each in tables.iterdump() if "activity" in each)
     assert "1+1" not in stored
@@ -89,18 +84,18 @@ def test_the_log_contains_no_name(service: Service, visit: Callable[..., Visitor
 
 
 @pytest.mark.parametrize("sql", ["DELETE FROM activity", "UPDATE activity SET who = 'nobody'"])
-def test_the_log_is_only_ever_added_to(service: Service, sql: str) -> None:
+def test_the_log_is_only_ever_added_to(team: Team, sql: str) -> None:
     """The database itself refuses anything else."""
-    with pytest.raises(sqlite3.IntegrityError, match="kept"), service.access.transaction() as tables:
+    with pytest.raises(sqlite3.IntegrityError, match="kept"), team.access.transaction() as tables:
         tables.execute(sql)
 
 
-def test_pages_of_the_log_miss_nothing(service: Service, visit: Callable[..., Visitor]) -> None:
+def test_pages_of_the_log_miss_nothing(team: Team) -> None:
     """Older pages go on where the newer ones end, in both databases."""
     for at in range(250):
-        service.access.note("upload.received", float(at), f"wkr_{at}")
-    activity = Activity(service.access.look, service.world.state.query)  # type: ignore[attr-defined]
-    with service.world.lock:
+        team.access.note("upload.received", float(at), f"wkr_{at}")
+    activity = Activity(team.access.look, team.world.state.query)  # type: ignore[attr-defined]
+    with team.world.lock:
         whole, nothing = activity.page(1000)
         parts, before = activity.page(7)
         while before is not None:
@@ -112,6 +107,6 @@ def test_pages_of_the_log_miss_nothing(service: Service, visit: Callable[..., Vi
         for wrong in ("1", "x-1", "-1-1", "1-²", f"{1 << 63}-1"):
             with pytest.raises(ValueError, match="before"):
                 activity.page(7, before=wrong)
-    page = visit("operator").get("/console/log").text
+    page = team.visit("operator").get("/console/log").text
     assert 'rel="next"' in page
     assert page.count("<tr>") == 101

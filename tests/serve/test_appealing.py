@@ -11,84 +11,57 @@ from typing import Any
 
 import pytest
 
-from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite import DATABASE
 
-from .conftest import EVIL, JOB, Visitor
+from .conftest import EVIL, Team, Visitor
 from .test_joining import BOXES, Lab
 from .test_study import write
 
 DAY = 86400.0
 
 
-class Court:
+class Court(Team):
     """A study where one file was rejected by a reviewer, on a clock of its own."""
 
     def __init__(self, folder: Path, stack: ExitStack, **job: Any) -> None:
-        self.folder = folder / "data"
         self.time = 1_700_000_000.0
-        self.service = stack.enter_context(
-            Service(self.folder, study=write(folder), clock=RealClock(self._now))
-        )
-        assert self.service.first is not None
-        key = self.service.first.live
-        self.buyer = stack.enter_context(FirstHandClient(key, self.service.url, max_retries=0))
-        self._stack = stack
-        wanted: dict[str, Any] = {**JOB, "files_needed": 1, **job}
-        self.job = self.buyer.jobs.create(**wanted).id
-        self.person = self.visitor()
+        super().__init__(folder / "data", stack, study=write(folder), clock=RealClock(lambda: self.time))
+        self.asked = self.job(**{"files_needed": 1, **job})
+        self.person = self.visit()
         assert self.person.send("/join", "/join", **BOXES).status_code == 303
         self.first, self.first_id = self.reviewer()
         self.second, _ = self.reviewer()
         self.submission = self.sends(self.person)
         self.rate(self.submission, 1)
 
-    def _now(self) -> float:
-        return self.time
-
-    def visitor(self) -> Visitor:
-        """A browser of a stranger."""
-        visitor = Visitor(self.service)
-        self._stack.callback(visitor.http.close)
-        return visitor
-
     def reviewer(self) -> tuple[Visitor, str]:
         """A browser of a new reviewer, and the id of their token."""
-        token, secret = self.service.access.create("reviewer", "Ben", self.time)
-        visitor = self.visitor()
+        token, secret = self.access.create("reviewer", "Ben", self.time)
+        visitor = self.visit()
         assert visitor.send("/sign-in", token=secret).status_code == 303
         return visitor, token.id
 
     def sends(self, person: Visitor) -> str:
         """A person submits a file; the id of the submission."""
-        world = self.service.world
-        lab = Lab(self.folder, self.service, self._stack)
-        lab.upload(person, self.service.site.links.path(world.state.jobs[self.job]))
-        with world.lock:
-            (waiting,) = world.state.waiting()
+        lab = Lab(self.folder, self.service, self.stack)
+        lab.upload(person, self.service.site.links.path(self.asked))
+        with self.world.lock:
+            (waiting,) = self.world.state.waiting()
             return waiting.id
 
     def rate(self, submission: str, stars: int) -> None:
         """The first reviewer rates."""
-        world = self.service.world
-        with world.lock:
-            verdict = Verdict([stars], "Not a sign", actor=self.first_id)
-            world.jobs.score(world.state.submissions[submission], world.clock.now(), verdict)
+        self.score(submission, stars, reason="Not a sign", actor=self.first_id)
 
     def appeal(self, words: str = "It is a sign", *, who: Visitor | None = None) -> int:
         """The person appeals; the status."""
-        return (
-            (who or self.person)
-            .send("/me/appeal", "/me", submission=self.submission, words=words)
-            .status_code
-        )
+        fields = {"submission": self.submission, "words": words}
+        return (who or self.person).send("/me/appeal", "/me", **fields).status_code
 
     def answer(self, who: Visitor, verdict: str = "accept", stars: str = "4", words: str = "Seen") -> Any:
         """A reviewer answers."""
-        (appeal,) = self.service.world.state.appeals.values()
+        (appeal,) = self.world.state.appeals.values()
         fields = {"appeal": appeal.id, "verdict": verdict, "stars-0": stars, "words": words}
         return who.send("/review/appeals", "/review/appeals", **fields)
 
@@ -100,14 +73,13 @@ Open = Callable[..., Court]
 def court(tmp_path: Path) -> Iterator[Open]:
     """Opens the study."""
     with ExitStack() as stack:
-        made: list[Court] = []
 
         def new(**job: Any) -> Court:
-            made.append(Court(tmp_path, stack, **job))
-            return made[0]
+            here = Court(tmp_path, stack, **job)
+            stack.callback(here.world.check_books)
+            return here
 
         yield new
-        made[0].service.world.check_books()
 
 
 def test_an_accepted_appeal_is_paid_and_charged_once(court: Open) -> None:
@@ -129,9 +101,9 @@ def test_an_accepted_appeal_is_paid_and_charged_once(court: Open) -> None:
     assert here.answer(here.second).status_code == 409, "it is answered once"
     assert "Your appeal was accepted." in (page := here.person.get("/me").text)
     assert "$0.50" in page
-    (file,) = here.buyer.files.list(here.job)
+    (file,) = here.buyer.files.list(here.asked.id)
     assert file.ai_star_rating == 4
-    job = here.buyer.jobs.get(here.job)
+    job = here.buyer.jobs.get(here.asked.id)
     assert (job.status, here.buyer.billing.credits().held_cents) == ("completed", 0)
     events = [each.type for each in here.buyer.webhooks.events.list()]
     assert events[:3] == ["job.completed", "submission.approved", "submission.scored"]
@@ -147,7 +119,7 @@ def test_a_rejected_appeal_has_words(court: Open) -> None:
     assert "Your appeal was not accepted." in page
     assert "It is a mural" in page
     assert here.appeal() == 409
-    assert [*here.buyer.files.list(here.job)] == []
+    assert [*here.buyer.files.list(here.asked.id)] == []
     with closing(sqlite3.connect(here.folder / DATABASE)) as rows:
         for change in (
             "DELETE FROM appeals",
@@ -166,19 +138,19 @@ def test_a_job_without_a_slot_pays_nothing(court: Open, end: str) -> None:
     if end == "filled":
         here.rate(here.sends(here.person), 5)
     else:
-        here.buyer.jobs.cancel(here.job)
-    spent = here.service.world.state.jobs[here.job].escrow
+        here.buyer.jobs.cancel(here.asked.id)
+    spent = here.asked.escrow
     assert "no slot left" in here.second.get("/review/appeals").text
     assert here.answer(here.second).headers["location"].endswith("done=unpaid")
-    assert here.service.world.state.jobs[here.job].escrow == spent
+    assert here.asked.escrow == spent
     assert "the job had no slot left" in here.person.get("/me").text
-    assert here.service.world.state.submissions[here.submission].status == "rejected"
+    assert here.find(here.submission).status == "rejected"
 
 
 def test_an_appeal_has_its_time_and_its_owner(court: Open) -> None:
     """Seven days, with a word, by whoever sent the file and has not withdrawn; an answer that is late is marked."""
     here = court()
-    stranger = here.visitor()
+    stranger = here.visit()
     stranger.send("/join", "/join", **BOXES)
     assert here.appeal(who=stranger) == 404
     assert stranger.get("/review/appeals").status_code == 403

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from unittest.mock import Mock
 
 import httpx
 import pytest
 
-from firsthandapi import FirstHandClient
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.pages.serve import backup as copying
 from firsthandapi.server.pages.serve.backup import back_up
@@ -18,7 +17,7 @@ from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
 from firsthandapi.testing._workers import capture
 
-from .conftest import JOB, submit
+from .conftest import Team, first_of, running
 
 
 def nothing(_done: int, _files: int) -> None:
@@ -29,48 +28,38 @@ def nothing(_done: int, _files: int) -> None:
 def test_a_server_starts_from_its_backup(tmp_path: Path, is_running: bool) -> None:
     """On another machine, with the same key, exact books, the same settings, and every file."""
     folder, target = tmp_path / "data", tmp_path / "backups" / "monday"
-    service = Service(folder).start()
-    assert service.first is not None
-    key, operator = service.first.live, service.first.operator
-    with FirstHandClient(key, service.url, max_retries=0) as buyer:
-        job = buyer.jobs.create(**JOB)
-        for stars in (5, 1, 0):
-            waiting = submit(service, job.id)
-            with service.world.lock:
-                found = service.world.state.submissions[waiting]
-                found.files[0].wanted_rating = stars or 4
-                if stars:
-                    service.world.jobs.score(found, service.clock.now())
-    (folder / "study.yaml").write_text("name: Signs")
-    (folder / "first-keys.txt").write_text("secret")
-    if not is_running:
-        service.stop()
-    seen: list[tuple[int, int]] = []
-    done = back_up(folder, target, lambda at, of: seen.append((at, of)))
-    if is_running:
-        service.stop()
+    with ExitStack() as stack:
+        team = Team(folder, stack)
+        job = team.job()
+        for stars in (5, 1):
+            team.score(team.sent(job), stars)
+        team.sent(job)
+        operator = first_of(team.service).operator
+        (folder / "study.yaml").write_text("name: Signs")
+        (folder / "first-keys.txt").write_text("secret")
+        if not is_running:
+            stack.close()
+        seen: list[tuple[int, int]] = []
+        done = back_up(folder, target, lambda at, of: seen.append((at, of)))
     assert (done.files, done.lost, done.bucket, seen) == (3, [], None, [(1, 3), (2, 3), (3, 3)])
     assert [*target.parent.iterdir()] == [target]
     assert {each.name for each in target.iterdir()} == {"access.db", "files", "state.db", "study.yaml"}
-    with Service(target) as restored, FirstHandClient(key, restored.url, max_retries=0) as buyer:
+    with running(target, key=team.key) as restored:
         restored.world.check_books()
         assert restored.access.holder(operator) is not None
-        (file,) = buyer.files.list(job_id=job.id)
+        (file,) = restored.buyer.files.list(job_id=job.id)
         assert httpx.get(str(file.download_url), trust_env=False).status_code == 200
-        assert {each.status for each in buyer.submissions.list()} == {"approved", "rejected", "pending_score"}
+        found = {each.status for each in restored.buyer.submissions.list()}
+        assert found == {"approved", "rejected", "pending_score"}
 
 
-def test_a_file_that_goes_meanwhile_makes_a_later_copy(
-    service: Service, buyer: FirstHandClient, tmp_path: Path
-) -> None:
+def test_a_file_that_goes_meanwhile_makes_a_later_copy(team: Team, tmp_path: Path) -> None:
     """Each row of the copy has its file, and each file its row: a retry replaces files while they are copied."""
-    job = buyer.jobs.create(**JOB)
-    world = service.world
-    found = [world.state.submissions[submit(service, job.id)] for _ in range(2)]
-    with world.lock:
-        for each in found:
-            each.files[0].wanted_rating = 2
-            world.jobs.score(each, service.clock.now())
+    job = team.job()
+    world = team.world
+    found = [team.find(team.sent(job)) for _ in range(2)]
+    for each in found:
+        team.score(each.id, 2)
 
     def on_file(done: int, _files: int) -> None:
         if done == 1:
@@ -78,8 +67,10 @@ def test_a_file_that_goes_meanwhile_makes_a_later_copy(
                 for each in found:
                     if each.status == "retry_pending":
                         given = make("image/jpeg", each.id).content
-                        again = capture(each.job, "image/jpeg", service.clock.now(), rating=4, given=given)
-                        world.jobs.resubmit(each, [again], service.clock.now())
+                        again = capture(
+                            each.job, "image/jpeg", team.service.clock.now(), rating=4, given=given
+                        )
+                        world.jobs.resubmit(each, [again], team.service.clock.now())
 
     target = tmp_path / "copy"
     done = back_up(tmp_path / "data", target, on_file)
@@ -89,13 +80,11 @@ def test_a_file_that_goes_meanwhile_makes_a_later_copy(
     assert {each.name for each in target.rglob("blob_*")} == names
 
 
-def test_a_backup_that_was_killed_looks_like_none(
-    service: Service, buyer: FirstHandClient, tmp_path: Path
-) -> None:
+def test_a_backup_that_was_killed_looks_like_none(team: Team, tmp_path: Path) -> None:
     """The next one removes what it left, and nothing is in its place before all of it is there."""
-    job = buyer.jobs.create(**JOB)
+    job = team.job()
     for _ in range(3):
-        submit(service, job.id)
+        team.sent(job)
     target = tmp_path / "copy"
 
     def killed(done: int, _files: int) -> None:
@@ -112,11 +101,11 @@ def test_a_backup_that_was_killed_looks_like_none(
     assert not (tmp_path / ".copy.part").exists()
 
 
-def test_a_damaged_file_is_named(service: Service, buyer: FirstHandClient, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(team: Team, tmp_path: Path) -> None:
     """A file that is missing, or is not what its row says, does not keep the rest from being copied."""
-    job = buyer.jobs.create(**JOB)
+    job = team.job()
     for _ in range(3):
-        submit(service, job.id)
+        team.sent(job)
     gone, bad, _ = sorted((tmp_path / "data" / "files").rglob("blob_*"))
     gone.unlink()
     bad.write_bytes(b"something else")

@@ -12,11 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from firsthandapi import FirstHandClient
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.pages.serve.service import Service
 
-from .conftest import JOB, Visitor, submit
+from .conftest import JOB, Visitor, first_of, running
 
 # Every column is written by something below, so that each table has a row.
 HOOK = "https://hooks.example.org/in"
@@ -64,23 +63,16 @@ CALLS = (
 def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, str]:
     """A folder with rows in every table; a key, an operator's token, and a job."""
     folder = tmp_path_factory.mktemp("good") / "data"
-    with Service(folder) as service:
-        assert service.first is not None
-        key, operator = service.first.live, service.first.operator
-        with FirstHandClient(key, service.url, max_retries=0) as buyer:
-            buyer.webhooks.create(url=HOOK)
-            buyer.billing.purchase(1000)
-            job = buyer.jobs.create(**JOB)
-            with service.world.lock:
-                for stars in (5, 1):
-                    waiting = service.world.state.submissions[submit(service, job.id)]
-                    waiting.files[0].wanted_rating = stars
-                    service.world.jobs.score(waiting, service.clock.now())
-            submit(service, job.id)
-        visitor = Visitor(service)
-        visitor.send("/sign-in", token=operator)
-        visitor.http.close()
-    return folder, key, operator, job.id
+    with running(folder) as team:
+        team.buyer.webhooks.create(url=HOOK)
+        team.buyer.billing.purchase(1000)
+        job = team.job()
+        for stars in (5, 1):
+            team.score(team.sent(job), stars)
+        team.sent(job)
+        operator = first_of(team.service).operator
+        team.visit().send("/sign-in", token=operator)
+        return folder, team.key, operator, job.id
 
 
 def roots(path: Path) -> Iterator[tuple[str, int, int]]:
@@ -99,11 +91,8 @@ def ask(service: Service, key: str, operator: str, job: str) -> list[httpx.Respo
     with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as buyer:
         buyer.headers["authorization"] = f"Bearer {key}"
         answers = [buyer.get(path) for path in (*CALLS, f"/v1/jobs/{job}", f"/v1/jobs/{job}/files")]
-        answers.append(
-            buyer.post(
-                "/v1/jobs", json={"type": "data_collection", **JOB}, headers={"idempotency-key": "again"}
-            )
-        )
+        body, headers = {"type": "data_collection", **JOB}, {"idempotency-key": "again"}
+        answers.append(buyer.post("/v1/jobs", json=body, headers=headers))
     visitor = Visitor(service)
     answers.append(visitor.get("/sign-in"))
     if answers[-1].status_code == 200:

@@ -12,8 +12,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,14 +32,14 @@ from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.pages.serve.ratings import Gold, Ratings
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.pages.serve.working import Working
-from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.sqlite import traces
 from firsthandapi.server.sqlite.traces import earned
 from firsthandapi.server.state.storage import LocalStorage
 from firsthandapi.testing import make
 from processes import unmeasured
 
-from .conftest import JOB, Visitor, submit
+from .conftest import Team, Visitor
+from .phones import fields_of
 from .test_joining import BOXES, Lab
 from .test_study import write
 
@@ -45,38 +47,28 @@ NAME, FILENAME, REASON = "Zanzibar Quux", "kwijibo", "Frobnicated"
 DAY = 86400.0
 
 
-class House:
+class House(Team):
     """A study by invitation, a buyer, and a person whose name, files, and verdicts can be found on disk."""
 
-    def __init__(self, folder: Path, stack: ExitStack, storage: str | None = None) -> None:
-        self.folder = folder / "data"
+    def __init__(self, folder: Path, stack: ExitStack, **options: Any) -> None:
         self._study = write(folder, join="invited", retention_days={"rejected": 30})
-        self.stack = stack
         self.time = 0.0
-        self.service = self._opened(storage)
-        assert self.service.first is not None
-        self.key = self.service.first.live
-        self.buyer = stack.enter_context(FirstHandClient(self.key, self.service.url, max_retries=0))
+        super().__init__(folder / "data", stack, study=self._study, clock=self._clock(), **options)
 
-    def _opened(self, storage: str | None = None) -> Service:
-        clock = RealClock(lambda: 1_700_000_000 + self.time)
-        service = Service(self.folder, study=self._study, clock=clock, storage=storage)
-        return self.stack.enter_context(service)
-
-    def stop(self) -> None:
-        """Stop the server."""
-        self.service.stop()
+    def _clock(self) -> RealClock:
+        return RealClock(lambda: 1_700_000_000 + self.time)
 
     def again(self) -> Service:
         """Start it again."""
-        self.service = self._opened()
-        return self.service
+        again = Service(self.folder, study=self._study, clock=self._clock())
+        self.service = self.stack.enter_context(again)
+        self.world, self.access = again.world, again.access
+        return again
 
     def joins(self, name: str) -> tuple[Visitor, str]:
         """A person joins; their browser, and their id."""
-        token, secret = self.service.access.create("worker", name, self.service.clock.now())
-        person = Visitor(self.service)
-        self.stack.callback(person.http.close)
+        token, secret = self.access.create("worker", name, self.service.clock.now())
+        person = self.visit()
         assert person.send("/sign-in", token=secret).status_code == 303
         assert person.send("/join", "/join", **BOXES).status_code == 303
         return person, token.id
@@ -85,17 +77,14 @@ class House:
         """A person joins, and has one file approved, one rejected, one to be retried, one waiting, one on its way."""
         person, worker = self.joins(NAME)
         self.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
-        wanted: dict[str, Any] = {**JOB, "files_needed": 4}
-        job = self.buyer.jobs.create(**wanted)
+        job = self.job(files_needed=4)
         lab = Lab(self.folder, self.service, self.stack)
-        world = self.service.world
-        link = self.service.site.links.path(world.state.jobs[job.id])
+        link = self.service.site.links.path(job)
         for stars in (5, 1, 2, None):
             assert lab.upload(person, link, f"{FILENAME}.jpg").status_code == 303
-            with world.lock:
-                (waiting,) = world.state.waiting()
-                if stars is not None:
-                    world.jobs.score(waiting, world.clock.now(), Verdict([stars], REASON))
+            (waiting,) = self.world.state.waiting()
+            if stars is not None:
+                self.score(waiting.id, stars, reason=REASON)
         names = f"filename {_base64(FILENAME)},filetype {_base64('image/jpeg')},job_id {_base64(job.id)}"
         headers = {"tus-resumable": "1.0.0", "upload-length": "900000", "upload-metadata": names}
         begun = person.http.post("/uploads", headers={**headers, "origin": self.service.url})
@@ -136,9 +125,7 @@ class House:
 
 
 def _base64(text: str) -> str:
-    import base64
-
-    return base64.b64encode(text.encode()).decode()
+    return b64encode(text.encode()).decode()
 
 
 Open = Callable[..., House]
@@ -154,11 +141,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def house(tmp_path: Path) -> Iterator[Open]:
     """Opens the study."""
     with ExitStack() as stack:
-
-        def opened(storage: str | None = None) -> House:
-            return House(tmp_path, stack, storage)
-
-        yield opened
+        yield partial(House, tmp_path, stack)
 
 
 def _by_the_person(house: House, person: Visitor, worker: str) -> None:
@@ -168,21 +151,18 @@ def _by_the_person(house: House, person: Visitor, worker: str) -> None:
 
 
 def _by_the_operator(house: House, person: Visitor, worker: str) -> None:
-    with closing(Visitor(house.service).http) as http:
-        operator = Visitor(house.service)
-        operator.http = http
-        operator.sign_in("operator")
-        done = operator.send("/console/erase", "/console/people", subject=worker)
-        assert done.headers["location"] == "/console/people?done=erased#erase"
-        assert operator.send("/console/erase", "/console/people", subject="wkr_nobody").status_code == 404
+    operator = house.visit("operator")
+    done = operator.send("/console/erase", "/console/people", subject=worker)
+    assert done.headers["location"] == "/console/people?done=erased#erase"
+    assert operator.send("/console/erase", "/console/people", subject="wkr_nobody").status_code == 404
 
 
 def _by_command(house: House, person: Visitor, worker: str) -> None:
-    assert serving.erase(house.folder, house.service.access, worker)
+    assert serving.erase(house.folder, house.access, worker)
 
 
 def _by_command_alone(house: House, person: Visitor, worker: str) -> None:
-    house.stop()
+    house.service.stop()
     access = serving.Access(house.folder / FILE)
     assert serving.erase(house.folder, access, worker)
     access.close()
@@ -195,10 +175,10 @@ def test_nothing_of_a_person_is_left_on_disk(house: Open, way: Callable[[House, 
     person, worker = here.works()
     contents = here.contents()
     assert len(contents) == 5
-    with here.service.world.lock:
-        sent = here.service.world.state.submissions.values()
+    with here.world.lock:
+        sent = here.world.state.submissions.values()
         (rejected,) = [each for each in sent if each.status == "rejected"]
-    ratings = Ratings(here.service.access)
+    ratings = Ratings(here.access)
     ratings.give(rejected, "tok_1", [1], f"{REASON}, too", 1.0)
     ratings.mark(Gold(rejected.files[0].id, rejected.id, 1, "tok_1", 1.0))
     said = {"submission": rejected.id, "words": f"{FILENAME} is right"}
@@ -208,9 +188,9 @@ def test_nothing_of_a_person_is_left_on_disk(house: Open, way: Callable[[House, 
     assert here.found(NAME, FILENAME, REASON, *contents) == []
     if way is _by_command_alone:
         here.again()
-    assert Ratings(here.service.access).gold() == []
-    with here.service.world.lock:
-        here.service.world.check_books()
+    assert Ratings(here.access).gold() == []
+    with here.world.lock:
+        here.world.check_books()
     with closing(sqlite3.connect(here.folder / FILE)) as rows:
         ((kept, withdrawn_at),) = rows.execute("SELECT worker_id, withdrawn_at FROM consents")
     assert (kept, withdrawn_at is not None) == (worker, True)
@@ -219,7 +199,7 @@ def test_nothing_of_a_person_is_left_on_disk(house: Open, way: Callable[[House, 
         assert [*buyer.files.list(job.id)] == []
         statuses = [each.status for each in buyer.submissions.list(job.id)]
         assert sorted(statuses) == ["approved", "rejected", "rejected", "rejected"]
-        assert here.service.world.state.jobs[job.id].escrow.paid == 50
+        assert here.world.state.jobs[job.id].escrow.paid == 50
     with closing(Visitor(here.service).http) as http:
         http.cookies.update(person.http.cookies)
         assert http.get("/me").status_code == 303
@@ -231,19 +211,19 @@ def test_one_file_is_erased(house: Open) -> None:
     person, worker = here.works()
     file_id, other = here.file_ids(worker)[:2]
     before = {*here.folder.rglob("blob_*")}
-    assert serving.erase(here.folder, here.service.access, file_id)
+    assert serving.erase(here.folder, here.access, file_id)
     assert len(before - {*here.folder.rglob("blob_*")}) == 1
     page = person.get("/me").text
     assert "<bdi>Erased</bdi>" in page
     assert FILENAME in page
-    with here.service.world.lock:
-        submission = here.service.world.state.submissions.values()
+    with here.world.lock:
+        submission = here.world.state.submissions.values()
         first = next(iter(submission))
         assert (first.files[0].is_erased, first.files[0].id == file_id, other) == (True, True, other)
     link = here.service.site.links.path(first.job)
     assert person.get(f"{link}/media/{first.id}/{file_id}").status_code == 404
     assert person.get(link).status_code == 200
-    assert serving.erase(here.folder, here.service.access, file_id), "a second time changes nothing"
+    assert serving.erase(here.folder, here.access, file_id), "a second time changes nothing"
     assert [*here.service.eraser.state.same_as(first.files[0], 9)] == []
     assert back_up(here.folder, here.folder.parent / "copy", lambda _done, _all: None).lost == []
 
@@ -252,8 +232,8 @@ def test_what_is_unknown_is_refused(house: Open) -> None:
     """An id that nobody has is an error, and no wish."""
     here = house()
     with pytest.raises(serving.ConfigurationError, match="check the id"):
-        serving.erase(here.folder, here.service.access, f"wkr_{'0' * 26}")
-    assert here.service.access.erasures() == []
+        serving.erase(here.folder, here.access, f"wkr_{'0' * 26}")
+    assert here.access.erasures() == []
 
 
 @pytest.mark.parametrize("step", ["remove", "compact", "fulfill", "stop"])
@@ -274,14 +254,14 @@ def test_what_was_stopped_is_finished_at_the_next_start(
             here.service.eraser.stop()
         else:
             broken.setattr(owner, step, dies)
-        here.service.access.wish(worker, 1.0, "somebody")
+        here.access.wish(worker, 1.0, "somebody")
         assert not here.service.eraser.run()
         assert "tries again" in caplog.text
-        here.stop()
+        here.service.stop()
     here.again()
-    assert here.service.access.erasures() == []
+    assert here.access.erasures() == []
     assert here.found(NAME, FILENAME, REASON, *contents) == []
-    here.service.world.check_books()
+    here.world.check_books()
 
 
 def test_a_buyer_learns_of_it_as_of_any_withdrawal(house: Open, tmp_path: Path) -> None:
@@ -296,7 +276,7 @@ def test_a_buyer_learns_of_it_as_of_any_withdrawal(house: Open, tmp_path: Path) 
     dataset.exclude(record)
     assert earned(here.service.eraser.state.query) == paid
     dataset.include(record)
-    assert serving.erase(here.folder, here.service.access, worker)
+    assert serving.erase(here.folder, here.access, worker)
     here.buyer.files.download_all(job.id, tmp_path / "bought")
     assert dataset.reconcile(here.buyer).removed == (record.file_name,)
     assert not [*(tmp_path / "bought" / "data").iterdir()]
@@ -306,12 +286,12 @@ def test_a_buyer_learns_of_it_as_of_any_withdrawal(house: Open, tmp_path: Path) 
 def test_nothing_is_left_in_a_bucket(house: Open) -> None:
     """The command finds the bucket by itself, with and without a server that runs."""
     pytest.importorskip("fsspec", reason="it comes with the extra remote")
-    here = house("memory://erasing")
+    here = house(storage="memory://erasing")
     person, worker = here.works()
     bucket = import_module("fsspec.core").url_to_fs("memory://erasing")[0]
     first, *others = here.file_ids(worker)
     assert len(bucket.find("/erasing")) == 4
-    assert serving.erase(here.folder, here.service.access, first)
+    assert serving.erase(here.folder, here.access, first)
     assert len(bucket.find("/erasing")) == 3
     _by_command_alone(here, person, worker)
     assert (bucket.find("/erasing"), others != []) == ([], True)
@@ -323,9 +303,7 @@ def test_a_file_that_comes_while_its_owner_is_erased_is_not_taken(
     """However far it is: nothing of it is kept."""
     here = house()
     person, worker = here.joins(NAME)
-    wanted: dict[str, Any] = {**JOB}
-    job = here.buyer.jobs.create(**wanted)
-    link = here.service.site.links.path(here.service.world.state.jobs[job.id])
+    link = here.service.site.links.path(here.job())
     cleaned = Working._cleaned  # pyright: ignore[reportPrivateUsage]
 
     def meanwhile(*args: Any) -> Any:
@@ -341,14 +319,12 @@ def test_a_file_that_comes_while_its_owner_is_erased_is_not_taken(
     assert not [*here.folder.rglob("blob_*")]
 
 
-def test_a_person_without_a_study_is_erased(service: Service, buyer: FirstHandClient, tmp_path: Path) -> None:
+def test_a_person_without_a_study_is_erased(team: Team) -> None:
     """They have no token, only files; what comes back from their browser is new."""
-    job = buyer.jobs.create(**JOB)
-    submission = submit(service, job.id, name="kwijibo.jpg")
-    worker = service.world.state.submissions[submission].worker_id
-    assert serving.erase(tmp_path / "data", service.access, worker)
-    assert service.world.state.submissions[submission].status == "rejected"
-    assert not [*(tmp_path / "data" / "files").rglob("blob_*")]
+    submission = team.find(team.sent(name="kwijibo.jpg"))
+    assert serving.erase(team.folder, team.access, submission.worker_id)
+    assert submission.status == "rejected"
+    assert not [*(team.folder / "files").rglob("blob_*")]
 
 
 def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
@@ -365,8 +341,8 @@ def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
     (job,) = here.buyer.jobs.list()
     (rejected,) = here.buyer.submissions.list(job.id, status="rejected")
     assert rejected.ai_reasoning == REASON
-    with here.service.world.lock:
-        sent = traces.sent_by(here.service.world.state, worker)  # type: ignore[arg-type]
+    with here.world.lock:
+        sent = traces.sent_by(here.world.state, worker)  # type: ignore[arg-type]
         assert [file.is_erased for each in sent for file in each.files] == [False, True, False, False]
 
 
@@ -374,15 +350,13 @@ def test_a_file_that_was_refused_beside_an_approved_one_is_rejected(house: Open)
     """On the person's own page, in what they take along, and when the time of rejected files is over."""
     here = house()
     person, worker = here.joins(NAME)
-    job = here.buyer.jobs.create(**JOB, files_per_submission=2)
-    world = here.service.world
-    link = here.service.site.links.path(world.state.jobs[job.id])
-    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', person.get(link).text))
+    world = here.world
+    link = here.service.site.links.path(here.job(files_per_submission=2))
+    hidden = fields_of(person.get(link).text)
     shots = [("file", (f"{each}.jpg", make("image/jpeg", each).content, "image/jpeg")) for each in "ab"]
     assert person.http.post(link, data=hidden, files=shots).status_code == 303
-    with world.lock:
-        (waiting,) = world.state.waiting()
-        world.jobs.score(waiting, world.clock.now(), Verdict([5, 1]))
+    (waiting,) = world.state.waiting()
+    here.score(waiting.id, 5, 1)
     page = person.get("/me").text
     assert re.findall(r'id="file_\w+" data-status="(\w+)"', page) == ["approved", "rejected"]
     known = json.loads(ZipFile(io.BytesIO(person.get("/me/data.zip").content)).read("data.json"))
@@ -469,7 +443,7 @@ def test_an_erasure_that_is_killed_at_any_step_is_finished(house: Open, tmp_path
     here = house()
     _, worker = here.works()
     contents = here.contents()
-    here.stop()
+    here.service.stop()
     whole = here.folder
     for step in STEPS:
         for moment in ("before", "after"):
@@ -484,4 +458,4 @@ def test_an_erasure_that_is_killed_at_any_step_is_finished(house: Open, tmp_path
             assert service.access.erasures() == []
             with service.world.lock:
                 service.world.check_books()
-            here.stop()
+            here.service.stop()

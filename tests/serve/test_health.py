@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
-from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve import health
 from firsthandapi.server.pages.serve.bounds import BOUNDS
-from firsthandapi.server.pages.serve.service import Service
 from server.sqlite.support import FullDisk
 
-from .conftest import JOB, Visitor, submit
+from .conftest import Team, first_of
 
 _SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\\n]*",?)+)\})? (\S+)')
 
@@ -47,18 +44,18 @@ def parsed(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     return found
 
 
-def test_a_server_that_works_is_healthy(service: Service) -> None:
+def test_a_server_that_works_is_healthy(team: Team) -> None:
     """By any name of the machine and without a sign-in; no part of the log of requests."""
     for headers in ({}, {"host": "10.0.0.5:8080"}, {"x-forwarded-for": "10.0.0.9"}):
-        answer = httpx.get(f"{service.url}/healthz", headers=headers, trust_env=False)
+        answer = httpx.get(f"{team.service.url}/healthz", headers=headers, trust_env=False)
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
-    assert httpx.head(f"{service.url}/healthz", trust_env=False).status_code == 200
-    assert service.site.log.latest() == []
+    assert httpx.head(f"{team.service.url}/healthz", trust_env=False).status_code == 200
+    assert team.service.site.log.latest() == []
 
 
 @pytest.mark.parametrize("what", ["disk", "state", "missing", "busy"])
 def test_a_server_that_cannot_work_says_why(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """In words, and without a path or a secret."""
     held = ExitStack()
@@ -68,48 +65,43 @@ def test_a_server_that_cannot_work_says_why(
         tmp_path.joinpath("data", "state.db").rename(tmp_path / "lost.db")
     elif what == "busy":
         monkeypatch.setattr(health, "_SECONDS", 0.05)
-        held.enter_context(service.world.lock)
+        held.enter_context(team.world.lock)
     else:
-        held.enter_context(FullDisk(service.world, "BEGIN"))
+        held.enter_context(FullDisk(team.world, "BEGIN"))
     with held:
-        answer = httpx.get(f"{service.url}/healthz", trust_env=False)
+        answer = httpx.get(f"{team.service.url}/healthz", trust_env=False)
     assert answer.status_code == 503
     (problem,) = answer.json()["problems"]
     assert problem.endswith(".")
     assert "/" not in problem
 
 
-def test_metrics_are_for_operators(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_metrics_are_for_operators(team: Team) -> None:
     """With a session or a bearer token of an operator; the API's key and other roles are nobody here."""
-    assert service.first is not None
-    _, worker = service.access.create("worker", "Ana", 0)
-    gone, revoked = service.access.create("operator", "Gone", 0)
-    service.access.revoke(gone.id, 1)
-    url = f"{service.url}/metrics"
-    for secret in ("wrong", worker, revoked, service.first.live):
+    _, worker = team.access.create("worker", "Ana", 0)
+    gone, revoked = team.access.create("operator", "Gone", 0)
+    team.access.revoke(gone.id, 1)
+    url = f"{team.service.url}/metrics"
+    for secret in ("wrong", worker, revoked, first_of(team.service).live):
         refused = httpx.get(url, headers={"authorization": f"Bearer {secret}"}, trust_env=False)
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert httpx.get(url, trust_env=False).status_code == 401
-    assert visit("reviewer").get("/metrics").status_code == 401
-    headers = {"authorization": f"Bearer {service.first.operator}", "host": "10.0.0.5:8080"}
+    assert team.visit("reviewer").get("/metrics").status_code == 401
+    headers = {"authorization": f"Bearer {first_of(team.service).operator}", "host": "10.0.0.5:8080"}
     assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
-    assert visit("operator").get("/metrics").status_code == 200
+    assert team.visit("operator").get("/metrics").status_code == 200
 
 
-def test_the_figures_are_those_of_the_state(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_the_figures_are_those_of_the_state(team: Team) -> None:
     """Jobs, submissions, waits, uploads, responses, money, webhooks, and disk, as Prometheus reads them."""
-    job = buyer.jobs.create(**JOB)
-    with service.world.lock:
-        first = service.world.state.submissions[submit(service, job.id)]
-        service.world.jobs.score(first, first.submitted_at + 90)
-    submit(service, job.id)
-    service.access.note("upload.received", 1.0, "wkr_1", job.id, files=1)
-    assert buyer.billing.credits().held_cents == 100
-    answer = visit("operator").get("/metrics")
+    job = team.job()
+    with team.world.lock:
+        first = team.find(team.sent(job))
+        team.world.jobs.score(first, first.submitted_at + 90)
+    team.sent(job)
+    team.access.note("upload.received", 1.0, "wkr_1", job.id, files=1)
+    assert team.buyer.billing.credits().held_cents == 100
+    answer = team.visit("operator").get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     figures = {name.removeprefix("firsthandapi_"): each for name, each in parsed(answer.text).items()}
     assert figures["healthy"] == {(): 1}

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 
 from firsthandapi import AuthenticationError, FirstHandClient
-from firsthandapi.server.pages.serve.service import Service
 
-from .conftest import JOB, Visitor, submit
+from .conftest import Team
 
 
-def test_a_token_is_created_shown_once_and_revoked(service: Service, visit: Callable[..., Visitor]) -> None:
+def test_a_token_is_created_shown_once_and_revoked(team: Team) -> None:
     """The response to the form shows the token and a link; no later page does."""
-    visitor = visit("operator")
+    visitor = team.visit("operator")
     page = visitor.send("/console/tokens", name="Ben", role="reviewer").text
     (secret,) = set(re.findall(r"fh_reviewer_\w+", page))
-    assert f"{service.url}/sign-in#{secret}" in page
+    assert f"{team.service.url}/sign-in#{secret}" in page
     assert secret not in visitor.get("/console/people").text
-    ben = visit()
+    ben = team.visit()
     assert ben.send("/sign-in", token=secret).headers["location"] == "/review"
-    (token,) = (each for each in service.access.tokens() if each.name == "Ben")
+    (token,) = (each for each in team.access.tokens() if each.name == "Ben")
     assert visitor.send(f"/console/tokens/{token.id}/revoke").status_code == 303
     assert ben.get("/review").status_code == 303
     assert visitor.send("/console/tokens/tok_1/revoke").status_code == 404
     assert ben.send("/sign-in", token=secret).status_code == 403
 
 
-def test_revoking_a_token_offers_to_reject_what_waits(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_revoking_a_token_offers_to_reject_what_waits(team: Team) -> None:
     """What its owner has sent stays, until an operator rejects it with one click; nothing of others goes."""
-    job = service.world.state.jobs[buyer.jobs.create(**JOB).id]
-    token, _ = service.access.create("worker", "Ana", 0)
-    submit(service, job.id, worker=token.id)
-    submit(service, job.id, worker="wkr_other")
-    visitor = visit("operator")
+    job = team.job()
+    token, _ = team.access.create("worker", "Ana", 0)
+    team.sent(job, worker=token.id)
+    team.sent(job, worker="wkr_other")
+    visitor = team.visit("operator")
     assert visitor.send(f"/console/tokens/{token.id}/reject").status_code == 303  # not revoked: nothing goes
     where = visitor.send(f"/console/tokens/{token.id}/revoke").headers["location"]
     assert [each.status for each in job.submissions] == ["pending_score"] * 2
@@ -48,14 +44,12 @@ def test_revoking_a_token_offers_to_reject_what_waits(
     assert "still wait" not in visitor.get(where).text
 
 
-def test_an_api_key_is_created_shown_once_and_revoked(
-    service: Service, visit: Callable[..., Visitor]
-) -> None:
+def test_an_api_key_is_created_shown_once_and_revoked(team: Team) -> None:
     """A lost key is no lost server."""
-    visitor = visit("operator")
+    visitor = team.visit("operator")
     page = visitor.send("/console/keys", name="ci", environment="live").text
     (secret,) = set(re.findall(r"fh_live_own_\w{8,}", page))
-    with FirstHandClient(secret, service.url, max_retries=0) as client:
+    with FirstHandClient(secret, team.service.url, max_retries=0) as client:
         (key,) = (each for each in client.api_keys.list() if each.name == "ci")
         assert visitor.send(f"/console/keys/{key.id}/revoke").status_code == 303
         with pytest.raises(AuthenticationError):
@@ -63,19 +57,17 @@ def test_an_api_key_is_created_shown_once_and_revoked(
     assert visitor.send("/console/keys/key_1/revoke").status_code == 404
 
 
-def test_credits_are_booked_once(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_credits_are_booked_once(team: Team) -> None:
     """An operator adds credits, and confirms what a program asked for; the buyer alone books nothing."""
-    visitor = visit("operator")
+    visitor = team.visit("operator")
     assert visitor.send("/console/credits", dollars="12.50").status_code == 303
-    assert buyer.billing.credits().balance_cents == 101_250
-    path = buyer.billing.purchase(1000).checkout_url.removeprefix(service.url)
-    assert visit().get(path).status_code == 303
+    assert team.buyer.billing.credits().balance_cents == 101_250
+    path = team.buyer.billing.purchase(1000).checkout_url.removeprefix(team.service.url)
+    assert team.visit().get(path).status_code == 303
     assert "Book $10.00" in visitor.get(path).text
     for _ in range(2):
         assert visitor.send(path).headers["location"] == path
-        assert buyer.billing.credits().balance_cents == 102_250
+        assert team.buyer.billing.credits().balance_cents == 102_250
     assert "Booked: $10.00." in visitor.get(path).text
     assert visitor.get("/purchase/org_1").headers["location"] == "/console/ledger#credits"
     for method in (visitor.get, visitor.send):
@@ -83,10 +75,10 @@ def test_credits_are_booked_once(
 
 
 @pytest.mark.parametrize("dollars", ["", "0", "-5", "1.234", "1e3", "ten", "9" * 12, "٥", "."])
-def test_amounts_are_dollars(visit: Callable[..., Visitor], buyer: FirstHandClient, dollars: str) -> None:
+def test_amounts_are_dollars(team: Team, dollars: str) -> None:
     """What is no amount books nothing."""
-    assert visit("operator").send("/console/credits", dollars=dollars).status_code == 400
-    assert buyer.billing.credits().balance_cents == 100_000
+    assert team.visit("operator").send("/console/credits", dollars=dollars).status_code == 400
+    assert team.buyer.billing.credits().balance_cents == 100_000
 
 
 @pytest.mark.parametrize(
@@ -99,24 +91,22 @@ def test_amounts_are_dollars(visit: Callable[..., Visitor], buyer: FirstHandClie
         ("/console/keys", {"name": "", "environment": "live"}),
     ],
 )
-def test_forms_are_checked(visit: Callable[..., Visitor], path: str, fields: dict[str, str]) -> None:
+def test_forms_are_checked(team: Team, path: str, fields: dict[str, str]) -> None:
     """A wrong form is refused in words."""
-    assert visit("operator").send(path, **fields).status_code == 400
+    assert team.visit("operator").send(path, **fields).status_code == 400
 
 
-def test_the_page_shows_where_things_stand(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_the_page_shows_where_things_stand(team: Team) -> None:
     """Open jobs, what waits for review, and money."""
-    job = buyer.jobs.create(**JOB)
-    submit(service, job.id)
-    visitor = visit("operator")
+    job = team.job()
+    team.sent(job)
+    visitor = team.visit("operator")
     page = visitor.get("/console").text
     assert "Street signs" in page
     assert '<a href="/review">1</a>' in page
     assert "0 of 3 approved, 1 in review" in page
     assert "$998.50" in page
-    link = service.site.links.url(service.world.state.jobs[job.id])
+    link = team.service.site.links.url(team.world.state.jobs[job.id])
     assert link in page
     for path in (f"/console/jobs/{job.id}", f"/console/jobs/{job.id}/link"):
         assert link in visitor.get(path).text
@@ -125,39 +115,35 @@ def test_the_page_shows_where_things_stand(
     assert "Add credits" in visitor.get("/console/ledger").text
 
 
-def test_nothing_is_left_from_the_server_for_tests(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_nothing_is_left_from_the_server_for_tests(team: Team) -> None:
     """Time that always flows is not said to, nobody works by hand, and no page leads to what is not here."""
-    job = buyer.jobs.create(**JOB)
-    submit(service, job.id)
-    visitor = visit("operator")
+    job = team.job()
+    team.sent(job)
+    visitor = team.visit("operator")
     for path in ("", f"/jobs/{job.id}", "/deliveries", "/requests", "/ledger", "/people"):
         page = visitor.get(f"/console{path}").text
         for words in ("×1", "by hand", "/faults", "/clock", "bundled server"):
             assert words not in page, (path, words)
 
 
-def test_people_have_names(service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]) -> None:
+def test_people_have_names(team: Team) -> None:
     """Whoever works with a token is shown by their name, and whoever has none by an id."""
-    job = buyer.jobs.create(**JOB)
+    job = team.job()
     for role, name in (("worker", "Ana Souza"), ("reviewer", "Ben Okri")):
-        token, _ = service.access.create(role, name, 0)
-        submit(service, job.id, worker="wkr_" + token.id.partition("_")[2])
-    submit(service, job.id, worker="wkr_stranger")
-    visitor = visit("operator")
+        token, _ = team.access.create(role, name, 0)
+        team.sent(job, worker="wkr_" + token.id.partition("_")[2])
+    team.sent(job, worker="wkr_stranger")
+    visitor = team.visit("operator")
     page = visitor.get(f"/console/jobs/{job.id}").text
     assert [name for name in ("Ana Souza", "Ben Okri", "wkr_stranger") if name not in page] == []
     assert page.count("wkr_") == 1
     assert "Ana Souza" in visitor.get("/review").text
 
 
-def test_where_the_operators_page_was(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_where_the_operators_page_was(team: Team) -> None:
     """Addresses that people have kept lead to the console, forms with what was filled in."""
-    job = buyer.jobs.create(**JOB)
-    visitor = visit("operator")
+    job = team.job()
+    visitor = team.visit("operator")
     for old, new in (
         ("/operator", "/console"),
         (f"/operator/jobs/{job.id}", f"/console/jobs/{job.id}/link"),
@@ -167,35 +153,31 @@ def test_where_the_operators_page_was(
         assert (reply.status_code, reply.headers["location"]) == (308, new)
     reply = visitor.send("/operator/credits", dollars="1")
     assert (reply.status_code, reply.headers["location"]) == (308, "/console/credits")
-    assert visit("worker").get("/operator").status_code == 403
+    assert team.visit("worker").get("/operator").status_code == 403
 
 
-def test_home_leads_to_what_one_may_do(
-    service: Service, visit: Callable[..., Visitor], buyer: FirstHandClient
-) -> None:
+def test_home_leads_to_what_one_may_do(team: Team) -> None:
     """An operator operates, a reviewer reviews, a worker sees the open jobs, and a stranger is told to open a link."""
-    assert visit().get("/").headers["location"] == "/review"
-    service.access.create("reviewer", "Another", 0)
-    assert visit("operator").get("/").headers["location"] == "/console"
-    assert visit("reviewer").get("/").headers["location"] == "/review"
-    worker = visit("worker")
+    assert team.visit().get("/").headers["location"] == "/review"
+    team.access.create("reviewer", "Another", 0)
+    assert team.visit("operator").get("/").headers["location"] == "/console"
+    assert team.visit("reviewer").get("/").headers["location"] == "/review"
+    worker = team.visit("worker")
     assert "No jobs are open" in worker.get("/").text
-    job = service.world.state.jobs[buyer.jobs.create(**JOB).id]
-    assert f'href="{service.site.links.path(job)}"' in worker.get("/").text
-    stranger = visit().get("/").text
+    job = team.job()
+    assert f'href="{team.service.site.links.path(job)}"' in worker.get("/").text
+    stranger = team.visit().get("/").text
     assert ("open the link" in stranger, "Street signs" in stranger) == (True, False)
 
 
-def test_one_navigation_leads_everywhere(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_one_navigation_leads_everywhere(team: Team) -> None:
     """Each page of operators marks its place there, and pages of one part show each other; jobs have names."""
-    olga = visit("operator")
-    job = buyer.jobs.create(**JOB)
-    wes, _ = service.access.create("worker", "Wes", 0)
-    with service.world.lock:
-        worked = service.world.state.submissions[submit(service, job.id, worker=wes.id)]
-        service.world.jobs.score(worked, service.clock.now())
+    olga = team.visit("operator")
+    job = team.job()
+    wes, _ = team.access.create("worker", "Wes", 0)
+    with team.world.lock:
+        worked = team.find(team.sent(job, worker=wes.id))
+        team.world.jobs.score(worked, team.service.clock.now())
     for path, part in (
         ("/console", "Jobs"),
         (f"/console/jobs/{job.id}", "Jobs"),
@@ -222,10 +204,10 @@ def test_one_navigation_leads_everywhere(
     )
 
 
-def test_many_people_are_on_several_pages(service: Service, visit: Callable[..., Visitor]) -> None:
+def test_many_people_are_on_several_pages(team: Team) -> None:
     """All of the staff, and of workers the latest hundred, with a link to those before."""
-    operator, now = visit("operator"), service.clock.now()
-    ids = [service.access.create("worker", f"Worker {number}", now + number)[0].id for number in range(101)]
+    operator, now = team.visit("operator"), team.service.clock.now()
+    ids = [team.access.create("worker", f"Worker {number}", now + number)[0].id for number in range(101)]
     page = operator.get("/console/people").text
     assert re.findall(r"/tokens/(wkr_\w+)/revoke", page) == ids[:0:-1]
     older = re.search(r'href="([^"]+)" rel="next"', page)

@@ -4,69 +4,55 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.rules.reviews import alpha
 
-from .conftest import JOB, Visitor, pass_seconds, submit
+from .conftest import Team, pass_seconds
 from .test_study import write
 
 
 @pytest.fixture
-def three(tmp_path: Path) -> Iterator[tuple[Service, FirstHandClient, Callable[..., Visitor]]]:
-    """A server where three rate each file, and every next file of a reviewer is gold; its buyer; new browsers."""
-    reviews = {"overlap": 3, "gold": 1.0}
+def three(tmp_path: Path) -> Iterator[Team]:
+    """A server where three rate each file, and every next file of a reviewer is gold."""
     with ExitStack() as stack:
-        service = stack.enter_context(Service(tmp_path / "data", study=write(tmp_path, reviews=reviews)))
-        assert service.first is not None
-        buyer = stack.enter_context(FirstHandClient(service.first.live, service.url, max_retries=0))
-
-        def new(role: str, name: str) -> Visitor:
-            visitor = Visitor(service)
-            stack.callback(visitor.http.close)
-            visitor.sign_in(role, name)  # type: ignore[arg-type] # it is a role
-            return visitor
-
-        yield service, buyer, new
+        yield Team(tmp_path / "data", stack, study=write(tmp_path, reviews={"overlap": 3, "gold": 1.0}))
 
 
-def test_what_operators_see(three: tuple[Service, FirstHandClient, Callable[..., Visitor]]) -> None:
+def test_what_operators_see(three: Team) -> None:
     """What stands still and why, how far reviewers agree, how they rate gold, and every rating, as CSV."""
-    service, buyer, new = three
-    job = buyer.jobs.create(**{**JOB, "files_needed": 9})
-    one, two = (submit(service, job.id, worker="wkr_x") for _ in range(2))
+    new, buyer = three.visit, three.buyer
+    job = three.job(files_needed=9)
+    one, two = (three.sent(job, worker="wkr_x") for _ in range(2))
     operator, ana = new("operator", "Olga"), new("reviewer", "Ana")
     assert "Nobody has rated anything yet." in operator.get("/console/reviews").text
     # Olga, Ana, and the operator of the first start.
     assert "cannot be decided" not in operator.get("/console/reviews").text
-    first = next(each for each in service.access.tokens() if each.name == "First operator")
-    service.access.revoke(first.id, service.clock.now())
+    first = next(each for each in three.access.tokens() if each.name == "First operator")
+    three.access.revoke(first.id, three.service.clock.now())
     page = operator.get("/console/reviews").text
     assert "2 submissions cannot be decided:</strong> 1 more reviewer is needed." in page
     people = ana, new("reviewer", "Ben"), new("reviewer", "Cara")
     assert "cannot be decided" not in operator.get("/console/reviews").text
     for visitor, stars in zip(people, (5, 4, 2), strict=True):
-        form = {"attempt": "1", "reason": "=1+1"}
-        assert visitor.send("/review", submission=one, **form, **{"stars-0": str(stars)}).status_code == 303
-        assert visitor.send("/review", submission=two, **form, **{"stars-0": "1"}).status_code == 303
+        assert visitor.rate(one, stars, reason="=1+1").status_code == 303
+        assert visitor.rate(two, 1).status_code == 303
     assert [buyer.submissions.get(each).ai_star_rating for each in (one, two)] == [4, 1]
     page = operator.get("/console/reviews").text
     assert f"<dt>Agreement (alpha)</dt><dd>{alpha([[5, 4, 2], [1, 1, 1]]):.2f}</dd>" in page
     assert '<span dir="auto">Cara</span></td><td class="num">2</td><td class="num">0</td>' in page
 
-    file = service.world.state.submissions[one].files[0].id
+    file = three.find(one).files[0].id
     assert file in operator.get("/console/reviews/gold").text
     gold = {"page": "/console/reviews", "submission": one, "file": file}
     assert operator.send("/console/reviews/gold", **gold, stars="6").status_code == 400
     assert operator.send("/console/reviews/gold", **{**gold, "file": "file_1"}, stars="4").status_code == 404
-    waiting = submit(service, job.id, worker="wkr_x")
-    (other,) = service.world.state.submissions[waiting].files
+    waiting = three.sent(job, worker="wkr_x")
+    (other,) = three.find(waiting).files
     early = {**gold, "submission": waiting, "file": other.id}
     assert operator.send("/console/reviews/gold", **early, stars="4").status_code == 409
     reply = operator.send("/console/reviews/gold", **gold, before="9", stars="4")
@@ -77,9 +63,9 @@ def test_what_operators_see(three: tuple[Service, FirstHandClient, Callable[...,
     page = dan.get("/review").text
     assert f'value="{one}"' in page
     assert "1 of 2" in page
-    assert dan.send("/review", submission=one, attempt="1", **{"stars-0": "2"}).status_code == 303
+    assert dan.rate(one, 2).status_code == 303
     assert f'value="{waiting}"' in dan.get("/review").text
-    assert dan.send("/review", submission=one, attempt="1", **{"stars-0": "2"}).status_code == 409
+    assert dan.rate(one, 2).status_code == 409
     assert buyer.submissions.get(one).ai_star_rating == 4
     page = operator.get("/console/reviews").text
     assert '0 of 1</td><td class="num">2.0 stars</td>' in page
@@ -90,15 +76,14 @@ def test_what_operators_see(three: tuple[Service, FirstHandClient, Callable[...,
 
     operator.send(f"/console/reviews/gold/{file}/remove", page="/console/reviews")
     assert "No gold files yet." in operator.get("/console/reviews").text
-    noted = service.access.look("SELECT what FROM activity WHERE what LIKE 'review.gold%'")
+    noted = three.access.look("SELECT what FROM activity WHERE what LIKE 'review.gold%'")
     assert noted == [("review.gold_marked",), ("review.gold_removed",)]
-    pass_seconds(service, 10)
-    service.world.check_books()
+    pass_seconds(three.service, 10)
+    three.world.check_books()
 
 
-def test_only_operators_oversee(three: tuple[Service, FirstHandClient, Callable[..., Visitor]]) -> None:
+def test_only_operators_oversee(three: Team) -> None:
     """A reviewer neither sees how others rate nor which files are gold."""
-    _, _, new = three
-    reviewer = new("reviewer", "Ana")
+    reviewer = three.visit("reviewer")
     for path in ("/console/reviews", "/console/reviews/gold", "/console/reviews/ratings.csv"):
         assert reviewer.get(path).status_code == 403

@@ -140,13 +140,6 @@ def test_whoever_looks_holds_for_two_minutes() -> None:
     assert room.queue(CARA) == [one, two, three]
 
 
-def test_nobody_rates_their_own_work() -> None:
-    """A token of a reviewer who also works has the same id as the worker."""
-    room = Room()
-    own, other = room.submit("wkr_ana"), room.submit("wkr_ben")
-    assert (room.queue(ANA), room.queue(BEN), room.queue(CARA)) == ([other], [own], [own, other])
-
-
 def test_a_rating_counts_after_ten_seconds() -> None:
     """Until then nothing is paid, told, or counted, and it can be undone, once; what was undone never counts."""
     room = Room()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from unittest import mock
@@ -13,115 +12,98 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import ConflictError, FirstHandClient
-from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
 
-from .conftest import EVIL, JOB, Visitor, pass_seconds, submit
-
-
-def rate(visitor: Visitor, submission: str, *stars: int, attempt: int = 1, reason: str = "") -> object:
-    """Give stars; the response."""
-    fields = {f"stars-{number}": str(each) for number, each in enumerate(stars)}
-    return visitor.send("/review", submission=submission, attempt=str(attempt), reason=reason, **fields)
+from .conftest import EVIL, JOB, Team, first_of, pass_seconds, submit
+from .phones import fields_of
 
 
 @pytest.mark.parametrize(
     ("stars", "status"), [(1, "rejected"), (2, "retry_pending"), (3, "approved"), (5, "approved")]
 )
-def test_stars_decide_as_the_contract_says(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor], stars: int, status: str
-) -> None:
+def test_stars_decide_as_the_contract_says(team: Team, stars: int, status: str) -> None:
     """Approved from the bar on, one retry at two stars, else rejected; the buyer reads stars and reason."""
-    submission = submit(service, buyer.jobs.create(**JOB).id)
-    visitor = visit("reviewer")
-    reply = visitor.send(
-        "/review", submission=submission, attempt="1", reason="Blurred", **{"stars-0": str(stars)}
-    )
+    submission = team.sent()
+    visitor = team.visit("reviewer")
+    reply = visitor.rate(submission, stars, reason="Blurred")
     assert reply.status_code == 303
     assert reply.headers["location"] == "/review"
-    seen = buyer.submissions.get(submission)
+    seen = team.buyer.submissions.get(submission)
     assert (seen.status, seen.ai_star_rating, seen.ai_reasoning, seen.dimensions) == (
         status,
         stars,
         "Blurred",
         None,
     )
-    entries = [entry for entry in buyer.audit_events.list() if entry.event_type.startswith("submission.")]
+    entries = [
+        entry for entry in team.buyer.audit_events.list() if entry.event_type.startswith("submission.")
+    ]
     assert all(str(entry.actor).startswith("tok_") for entry in entries)
     assert len(entries) == 1
 
 
-def test_nobody_scores_but_the_reviewers(service: Service, buyer: FirstHandClient) -> None:
+def test_nobody_scores_but_the_reviewers(team: Team) -> None:
     """A live submission waits as long as it takes; the sandbox is scored by the clock."""
-    assert service.first is not None
-    live = submit(service, buyer.jobs.create(**JOB).id)
-    with FirstHandClient(service.first.sandbox, service.url) as sandbox:
-        tested = submit(service, sandbox.jobs.create(**JOB).id)
-    due = [when for when, _, _ in service.clock._due]
-    assert len(due) == 1
-    assert {each.id for each in service.world.state.waiting()} == {live, tested}
+    live = team.sent()
+    with FirstHandClient(first_of(team.service).sandbox, team.service.url) as sandbox:
+        tested = submit(team.service, sandbox.jobs.create(**JOB).id)
+    assert len(team.service.clock._due.queue) == 1
+    assert {each.id for each in team.world.state.waiting()} == {live, tested}
 
 
-def test_each_file_has_its_own_stars(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_each_file_has_its_own_stars(team: Team) -> None:
     """Of several files in one submission, the good ones are approved and paid."""
-    job = buyer.jobs.create(**{**JOB, "files_per_submission": 2})
-    submission = submit(service, job.id, files=2)
-    visitor = visit("reviewer")
+    job = team.job(files_per_submission=2)
+    submission = team.sent(job, files=2)
+    visitor = team.visit("reviewer")
     page = visitor.get("/review").text
     assert "File 2 of 2" in page
-    assert visitor.send("/review", submission=submission, attempt="1", **{"stars-0": "5"}).status_code == 400
-    rate(visitor, submission, 5, 1)
-    assert [file.ai_star_rating for file in buyer.files.list(job.id)] == [5]
-    assert buyer.jobs.get(job.id).files_approved == 1
+    assert visitor.rate(submission, 5).status_code == 400
+    visitor.rate(submission, 5, 1)
+    assert [file.ai_star_rating for file in team.buyer.files.list(job.id)] == [5]
+    assert team.buyer.jobs.get(job.id).files_approved == 1
 
 
-def test_a_second_rating_changes_nothing(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_a_second_rating_changes_nothing(team: Team) -> None:
     """Of two reviewers, the first one counts, and the second one learns it, before it counts and after."""
-    submission = submit(service, buyer.jobs.create(**JOB).id)
-    first, second = visit("reviewer"), visit("reviewer")
-    form = {"submission": submission, "attempt": "1"}
-    assert first.post("/review", **form, **{"stars-0": "5"}).status_code == 303
+    submission = team.sent()
+    first, second = team.visit("reviewer"), team.visit("reviewer")
+    assert first.rate(submission, 5, is_booked=False).status_code == 303
     assert second.get("/review/waiting").json()["waiting"] == 0
-    reply = second.post("/review", **form, **{"stars-0": "1"})
+    reply = second.rate(submission, 1, is_booked=False)
     assert reply.status_code == 409
     assert "Your stars changed nothing." in reply.text
-    pass_seconds(service, 10)
-    reply = second.send("/review", submission=submission, attempt="1", **{"stars-0": "1"})
+    pass_seconds(team.service, 10)
+    reply = second.rate(submission, 1)
     assert reply.status_code == 409
     assert "This submission is approved with 5 of 5 stars already. Your stars changed nothing." in reply.text
-    assert buyer.submissions.get(submission).ai_star_rating == 5
+    assert team.buyer.submissions.get(submission).ai_star_rating == 5
 
 
-def test_a_page_of_the_first_attempt_does_not_rate_the_second(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_a_page_of_the_first_attempt_does_not_rate_the_second(team: Team) -> None:
     """What a reviewer rates is what they have seen."""
-    job = buyer.jobs.create(**JOB)
-    submission = submit(service, job.id)
-    visitor = visit("reviewer")
-    rate(visitor, submission, 2)
-    world = service.world
+    job = team.job()
+    submission = team.sent(job)
+    visitor = team.visit("reviewer")
+    visitor.rate(submission, 2)
+    world = team.world
     with world.lock:
         found = world.state.submissions[submission]
         world.jobs.resubmit(found, [*found.files], world.clock.now())
-    reply = visitor.send("/review", submission=submission, attempt="1", **{"stars-0": "5"})
+    reply = visitor.rate(submission, 5)
     assert reply.status_code == 409
     assert "The worker has sent something else" in reply.text
     assert "This is the second attempt." in visitor.get("/review").text
-    rate(visitor, submission, 2, attempt=2)
-    assert buyer.submissions.get(submission).status == "rejected"
+    visitor.rate(submission, 2, attempt=2)
+    assert team.buyer.submissions.get(submission).status == "rejected"
 
 
-def test_the_queue(service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]) -> None:
+def test_the_queue(team: Team) -> None:
     """The oldest comes first, links lead to the others, and after a rating the next one shows."""
-    job = buyer.jobs.create(**JOB)
-    visitor = visit("reviewer")
+    job = team.job()
+    visitor = team.visit("reviewer")
     assert "Nothing to review" in visitor.get("/review").text
-    ids = [submit(service, job.id) for _ in range(3)]
+    ids = [team.sent(job) for _ in range(3)]
     assert visitor.get("/review/waiting").json() == {"waiting": 3, "held": False}
 
     def shown(path: str) -> tuple[str, str | None, str | None]:
@@ -135,41 +117,32 @@ def test_the_queue(service: Service, buyer: FirstHandClient, visit: Callable[...
     assert shown("/review") == (ids[0], None, f"/review?at={ids[1]}")
     assert shown(f"/review?at={ids[1]}") == (ids[1], f"/review?at={ids[0]}", f"/review?at={ids[2]}")
     assert shown("/review?at=nonsense")[0] == ids[0]
-    reply = visitor.send("/review", submission=ids[1], attempt="1", **{"stars-0": "4"})
+    reply = visitor.rate(ids[1], 4)
     assert reply.headers["location"] == f"/review?at={ids[2]}"
-    reply = visitor.send("/review", submission=ids[2], attempt="1", **{"stars-0": "4"})
+    reply = visitor.rate(ids[2], 4)
     assert reply.headers["location"] == f"/review?at={ids[0]}"
 
 
 @pytest.mark.parametrize("stars", ["0", "6", "", "4.5", "٤"])
-def test_only_stars_are_stars(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor], stars: str
-) -> None:
+def test_only_stars_are_stars(team: Team, stars: str) -> None:
     """1 to 5, or nothing happens, and what was written stays."""
-    submission = submit(service, buyer.jobs.create(**JOB).id)
-    reply = visit("reviewer").send(
-        "/review", submission=submission, attempt="1", reason="My long reason", **{"stars-0": stars}
-    )
+    submission = team.sent()
+    reply = team.visit("reviewer").rate(submission, stars, reason="My long reason")
     assert reply.status_code == 400
     assert "My long reason</textarea>" in reply.text
-    assert buyer.submissions.get(submission).status == "pending_score"
+    assert team.buyer.submissions.get(submission).status == "pending_score"
 
 
-def test_what_does_not_exist_cannot_be_rated(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_what_does_not_exist_cannot_be_rated(team: Team) -> None:
     """An unknown submission, one of the sandbox, and a file of another one are no pages."""
-    assert service.first is not None
-    visitor = visit("reviewer")
-    with FirstHandClient(service.first.sandbox, service.url) as sandbox:
-        tested = submit(service, sandbox.jobs.create(**JOB).id)
+    visitor = team.visit("reviewer")
+    with FirstHandClient(first_of(team.service).sandbox, team.service.url) as sandbox:
+        tested = submit(team.service, sandbox.jobs.create(**JOB).id)
     for submission in ("sub_1", tested):
-        assert (
-            visitor.send("/review", submission=submission, attempt="1", **{"stars-0": "4"}).status_code == 404
-        )
-    job = buyer.jobs.create(**JOB)
-    one, two = submit(service, job.id), submit(service, job.id)
-    file = service.world.state.submissions[one].files[0]
+        assert visitor.rate(submission, 4).status_code == 404
+    job = team.job()
+    one, two = team.sent(job), team.sent(job)
+    file = team.find(one).files[0]
     assert visitor.get(f"/review/media/{two}/{file.id}").status_code == 404
     media = visitor.get(f"/review/media/{one}/{file.id}", headers={"range": "bytes=0-9"})
     assert media.status_code == 206
@@ -177,16 +150,14 @@ def test_what_does_not_exist_cannot_be_rated(
     assert media.headers["x-content-type-options"] == "nosniff"
 
 
-def test_what_strangers_wrote_is_inert(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_what_strangers_wrote_is_inert(team: Team) -> None:
     """Names, titles, and reasons are text on every page, hidden characters show, and no script may run."""
-    job = buyer.jobs.create(**{**JOB, "title": EVIL, "description": EVIL * 2, "scoring_criteria": EVIL})
-    submission = submit(service, job.id, name=EVIL, worker=EVIL)
-    visitor = visit()
+    job = team.job(title=EVIL, description=EVIL * 2, scoring_criteria=EVIL)
+    submission = team.sent(job, name=EVIL, worker=EVIL)
+    visitor = team.visit()
     visitor.sign_in("operator", EVIL)
     pages = [visitor.get(path) for path in ("/review", "/console/people", f"/console/jobs/{job.id}")]
-    rate(visitor, submission, 2, reason=EVIL)
+    visitor.rate(submission, 2, reason=EVIL)
     pages.append(visitor.get(f"/console/jobs/{job.id}"))
     for page in pages:
         assert page.status_code == 200
@@ -198,32 +169,26 @@ def test_what_strangers_wrote_is_inert(
         assert "unsafe" not in page.headers["content-security-policy"]
 
 
-def test_a_cancellation_in_the_midst_of_approvals(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_a_cancellation_in_the_midst_of_approvals(team: Team) -> None:
     """Reviewers and two programs of the buyer at once: what was approved before is paid, the rest refunded once."""
-    job_id = buyer.jobs.create(**{**JOB, "files_needed": 20}).id
-    waiting = [submit(service, job_id) for _ in range(16)]
-    reviewers = [visit("reviewer") for _ in range(4)]
+    job = team.job(files_needed=20)
+    waiting = [team.sent(job) for _ in range(16)]
+    reviewers = [team.visit("reviewer") for _ in range(4)]
     together = threading.Barrier(6)
 
     def approve(number: int) -> list[int]:
         together.wait(20)
-        form = {"attempt": "1", "stars-0": "5"}
-        return [
-            reviewers[number].send("/review", submission=each, **form).status_code
-            for each in waiting[number::4]
-        ]
+        return [reviewers[number].rate(each, 5).status_code for each in waiting[number::4]]
 
     def some_are_approved() -> bool:
-        with service.world.lock:
-            return len(service.world.state.files) >= 3
+        with team.world.lock:
+            return len(team.world.state.files) >= 3
 
     def cancel() -> bool:
         together.wait(20)
         wait_until(some_are_approved)
         try:
-            return buyer.jobs.cancel(job_id).status == "cancelled"
+            return team.buyer.jobs.cancel(job.id).status == "cancelled"
         except ConflictError:
             return False
 
@@ -232,8 +197,7 @@ def test_a_cancellation_in_the_midst_of_approvals(
         cancelled = [pool.submit(cancel) for _ in range(2)]
         replies = [status for each in rated for status in each.result(60)]
         assert sorted(each.result(60) for each in cancelled) == [False, True]
-    service.world.check_books()
-    job = service.world.state.jobs[job_id]
+    team.world.check_books()
     approved = len(job.approved)
     assert 3 <= approved <= replies.count(303) == 16 - replies.count(409)
     assert (job.escrow.total, job.escrow.paid, job.escrow.refunded) == (
@@ -241,30 +205,28 @@ def test_a_cancellation_in_the_midst_of_approvals(
         50 * approved,
         1000 - 50 * approved,
     )
-    assert [each.amount_cents for each in buyer.billing.transactions() if each.type == "refund"] == [
+    assert [each.amount_cents for each in team.buyer.billing.transactions() if each.type == "refund"] == [
         1000 - 50 * approved
     ]
-    assert len([*buyer.files.list(job_id)]) == buyer.jobs.get(job_id).files_approved == approved
-    told = [each.event_type for each in buyer.audit_events.list(job_id=job_id)]  # newest first
+    assert len([*team.buyer.files.list(job.id)]) == team.buyer.jobs.get(job.id).files_approved == approved
+    told = [each.event_type for each in team.buyer.audit_events.list(job_id=job.id)]  # newest first
     assert told[0] == "job.cancelled"
     assert (told.count("job.cancelled"), told.count("submission.approved")) == (1, approved)
     for each in job.submissions:
         assert each.status == ("approved" if each.scored_at else "rejected")
 
 
-def test_reviewers_see_content_credentials(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_reviewers_see_content_credentials(team: Team) -> None:
     """What they say, as text; of a file without them, nothing."""
     verdict = {
         "state": "valid",
         "signer": EVIL,
         "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
     }
-    submission = submit(service, buyer.jobs.create(**JOB).id)
-    visitor = visit("reviewer")
+    submission = team.sent()
+    visitor = team.visit("reviewer")
     assert "Content Credentials" not in visitor.get("/review").text
-    (file,) = service.world.state.submissions[submission].files
+    (file,) = team.find(submission).files
     told = replace(file.source.details(), more={"content_credentials": verdict})
     with mock.patch.object(type(file.source), "details", return_value=told):
         page = visitor.get("/review").text
@@ -278,14 +240,12 @@ def shown(page: str) -> str:
     return re.findall(r'name="submission" value="(\w+)"', page)[0]
 
 
-def test_three_reviewers_share_the_queue(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_three_reviewers_share_the_queue(team: Team) -> None:
     """Each gets another file though they sign in with one token, and all that they rate counts."""
-    job = buyer.jobs.create(**{**JOB, "files_needed": 9})
-    ids = {submit(service, job.id) for _ in range(6)}
-    _, secret = service.access.create("reviewer", "Ana", 0)
-    reviewers = [visit() for _ in range(3)]
+    job = team.job(files_needed=9)
+    ids = {team.sent(job) for _ in range(6)}
+    _, secret = team.access.create("reviewer", "Ana", 0)
+    reviewers = [team.visit() for _ in range(3)]
     for each in reviewers:
         each.send("/sign-in", token=secret)
     seen: list[str] = []
@@ -293,80 +253,73 @@ def test_three_reviewers_share_the_queue(
         pages = [(each, shown(each.get("/review").text)) for each in reviewers]
         seen += [each for _, each in pages]
         for each, one in pages:
-            form = {"submission": one, "attempt": "1", "stars-0": "4"}
-            assert each.post("/review", **form).status_code == 303
+            assert each.rate(one, 4, is_booked=False).status_code == 303
     assert (len(seen), {*seen}) == (6, ids)
-    pass_seconds(service, 10)
-    assert buyer.jobs.get(job.id).files_approved == 6
+    pass_seconds(team.service, 10)
+    assert team.buyer.jobs.get(job.id).files_approved == 6
 
 
-def test_a_hold_ends_unless_the_page_stays_open(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_a_hold_ends_unless_the_page_stays_open(team: Team) -> None:
     """An open page asks again and holds on; after two minutes without it, another reviewer takes over."""
-    submission = submit(service, buyer.jobs.create(**JOB).id)
-    one, two = visit("reviewer"), visit("reviewer")
+    submission = team.sent()
+    one, two = team.visit("reviewer"), team.visit("reviewer")
     assert shown(one.get("/review").text) == submission
-    pass_seconds(service, 100)
+    pass_seconds(team.service, 100)
     assert one.get(f"/review/waiting?at={submission}").json() == {"waiting": 1, "held": True}
-    pass_seconds(service, 100)
+    pass_seconds(team.service, 100)
     page = two.get("/review").text
     assert "Nothing to review" in page
     assert "1 waits for other reviewers" in page
-    pass_seconds(service, 20)
+    pass_seconds(team.service, 20)
     assert shown(two.get("/review").text) == submission
     assert one.get(f"/review/waiting?at={submission}").json() == {"waiting": 0, "held": False}
-    assert one.post("/review", submission=submission, attempt="1", **{"stars-0": "1"}).status_code == 409
-    assert two.post("/review", submission=submission, attempt="1", **{"stars-0": "4"}).status_code == 303
+    assert one.rate(submission, 1, is_booked=False).status_code == 409
+    assert two.rate(submission, 4, is_booked=False).status_code == 303
 
 
-def test_nobody_sees_or_rates_their_own_work(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_nobody_sees_or_rates_their_own_work(team: Team) -> None:
     """Not on the page, nor its bytes, nor by a form that is made up."""
-    job = buyer.jobs.create(**JOB)
-    visitor = visit()
+    job = team.job()
+    visitor = team.visit()
     visitor.sign_in("reviewer", "Ana")
-    (token,) = [each for each in service.access.tokens() if each.name == "Ana"]
-    own = submit(service, job.id, worker=f"wkr_{token.id.partition('_')[2]}")
+    (token,) = [each for each in team.access.tokens() if each.name == "Ana"]
+    own = team.sent(job, worker=f"wkr_{token.id.partition('_')[2]}")
     page = visitor.get(f"/review?at={own}").text
     assert own not in page
     assert "1 is your own work" in page
-    reply = visitor.send("/review", submission=own, attempt="1", **{"stars-0": "5"})
+    reply = visitor.rate(own, 5)
     assert (reply.status_code, "your own work" in reply.text) == (403, True)
-    file = service.world.state.submissions[own].files[0]
+    file = team.find(own).files[0]
     assert visitor.get(f"/review/media/{own}/{file.id}").status_code == 403
-    assert buyer.submissions.get(own).status == "pending_score"
-    other = visit("reviewer")
+    assert team.buyer.submissions.get(own).status == "pending_score"
+    other = team.visit("reviewer")
     assert shown(other.get("/review").text) == own
     assert other.get(f"/review/media/{own}/{file.id}").status_code == 200
 
 
-def test_whoever_works_without_a_token_is_known_by_the_browser(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_whoever_works_without_a_token_is_known_by_the_browser(team: Team) -> None:
     """Who sent something and then reviews in the same browser, signed in or not, does not get it."""
-    path = service.site.links.path(service.world.state.jobs[buyer.jobs.create(**JOB).id])
-    alone, other = visit(), visit()
+    path = team.service.site.links.path(team.job())
+    alone, other = team.visit(), team.visit()
     page = alone.get(path).text
-    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    hidden = fields_of(page)
     shot = make("image/jpeg", "own").content
     alone.http.post(path, data=hidden, files={"file": ("a.jpg", shot, "image/jpeg")})
-    (own,) = service.world.state.queue()
+    (own,) = team.world.state.queue()
     assert shown(other.get("/review").text) == own.id
     for _ in range(2):
         assert "1 is your own work" in alone.get("/review").text
-        reply = alone.send("/review", submission=own.id, attempt="1", **{"stars-0": "5"})
+        reply = alone.rate(own.id, 5)
         assert reply.status_code == 403
         alone.sign_in("reviewer", "Ana")
 
 
-def test_undo(service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]) -> None:
+def test_undo(team: Team) -> None:
     """For ten seconds, by whoever rated, without scripts: the form comes back as it was; then it is too late."""
-    submission = submit(service, buyer.jobs.create(**JOB).id)
-    visitor, other = visit("reviewer"), visit("reviewer")
-    visitor.post("/review", submission=submission, attempt="1", reason="Blurred", **{"stars-0": "1"})
-    assert buyer.submissions.get(submission).status == "pending_score"
+    submission = team.sent()
+    visitor, other = team.visit("reviewer"), team.visit("reviewer")
+    visitor.rate(submission, 1, reason="Blurred", is_booked=False)
+    assert team.buyer.submissions.get(submission).status == "pending_score"
     rating = re.findall(r'name="rating" value="(\w+)"', visitor.get("/review").text)[0]
     assert 'name="rating"' not in other.get("/review").text
     assert other.post("/review/undo", rating=rating).status_code == 409
@@ -376,47 +329,43 @@ def test_undo(service: Service, buyer: FirstHandClient, visit: Callable[..., Vis
     assert shown(page) == submission
     assert "Blurred</textarea>" in page
     assert 'value="1" required checked' in page
-    pass_seconds(service, 20)
-    assert buyer.submissions.get(submission).status == "pending_score"
-    visitor.send("/review", submission=submission, attempt="1", **{"stars-0": "4"})
-    (first, second) = service.site.panel.ratings.all()
+    pass_seconds(team.service, 20)
+    assert team.buyer.submissions.get(submission).status == "pending_score"
+    visitor.rate(submission, 4)
+    (first, second) = team.service.site.panel.ratings.all()
     assert (first.id, first.undone_at is None, second.undone_at) == (rating, False, None)
     assert visitor.post("/review/undo", rating=second.id).status_code == 409
-    assert buyer.submissions.get(submission).ai_star_rating == 4
+    assert team.buyer.submissions.get(submission).ai_star_rating == 4
 
 
-def test_filters_the_grid_and_duplicates(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_filters_the_grid_and_duplicates(team: Team) -> None:
     """One job or one person, also after a rating; all at a glance; the same bytes side by side."""
-    signs, dogs = (buyer.jobs.create(**{**JOB, "title": title}) for title in ("Signs", "Dogs"))
+    signs, dogs = (team.job(title=title) for title in ("Signs", "Dogs"))
     sent = [(signs, "wkr_a"), (dogs, "wkr_b"), (dogs, "wkr_a")]
-    one, two, three = (submit(service, job.id, worker=worker) for job, worker in sent)
-    visitor = visit("reviewer")
+    one, two, three = (team.sent(job, worker=worker) for job, worker in sent)
+    visitor = team.visit("reviewer")
     page = visitor.get(f"/review?job={dogs.id}").text
     assert (shown(page), "1 of 2" in page) == (two, True)
     assert "<strong>Duplicate of</strong> what" in page
-    found = service.world.state.submissions
+    found = team.world.state.submissions
     assert f"/review/media/{three}/{found[three].files[0].id}" in page
     assert "1 of 2" in visitor.get("/review?worker=wkr_a").text
     grid = visitor.get("/review?view=grid").text
     assert [each in grid for each in (one, two, three)] == [True] * 3
     grid = visitor.get("/review?view=grid&worker=wkr_b").text
     assert [f"at={each}" in grid for each in (one, two, three)] == [False, True, False]
-    reply = visitor.send("/review", submission=two, attempt="1", job=dogs.id, **{"stars-0": "4"})
+    reply = visitor.rate(two, 4, job=dogs.id)
     assert reply.headers["location"] == f"/review?job={dogs.id}&at={three}"
     assert three in visitor.get("/review?view=grid&start=x").text
     assert three not in visitor.get("/review?view=grid&start=48").text
 
 
-def test_a_reviewer_frees_the_slot_of_a_second_attempt(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_a_reviewer_frees_the_slot_of_a_second_attempt(team: Team) -> None:
     """Who waits until when is on a page, and a reviewer may end it, once."""
-    job = buyer.jobs.create(**{**JOB, "files_needed": 1})
-    submission = submit(service, job.id)
-    visitor = visit("reviewer")
-    rate(visitor, submission, 2)
+    job = team.job(files_needed=1)
+    submission = team.sent(job)
+    visitor = team.visit("reviewer")
+    visitor.rate(submission, 2)
     assert "Second attempts: 1" in visitor.get("/review").text
     assert submission in visitor.get("/review/retries").text
     assert visitor.send("/review/retries", submission="sub_1").status_code == 404
@@ -424,5 +373,5 @@ def test_a_reviewer_frees_the_slot_of_a_second_attempt(
     assert reply.headers["location"] == "/review/retries?done=freed"
     assert "Nobody has a second attempt open." in visitor.get(reply.headers["location"]).text
     assert visitor.send("/review/retries", submission=submission).status_code == 409
-    seen = buyer.submissions.get(submission)
-    assert (seen.status, seen.ai_star_rating, buyer.jobs.get(job.id).status) == ("rejected", 2, "open")
+    seen = team.buyer.submissions.get(submission)
+    assert (seen.status, seen.ai_star_rating, team.buyer.jobs.get(job.id).status) == ("rejected", 2, "open")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firsthandapi import ConfigurationError, FirstHandClient
+from dataset.support import wait_until
+from firsthandapi import ConfigurationError
 from firsthandapi.server.pages.serve.scorer import answer, score
 from firsthandapi.server.pages.serve.scoring import ScorerError, ScorerProcess, find_scorer
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.state.model import Submission
 
-from .conftest import JOB, submit
+from .conftest import Team, running
 
 IMAGE = {"type": "image", "objects": ["sign"], "ours": 1}
 
@@ -100,27 +100,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-def sent(service: Service, client: FirstHandClient, what: str) -> Submission:
+def sent(team: Team, what: str) -> Submission:
     """A picture for a job whose last word says what the scorer does."""
-    job = client.jobs.create(**{**JOB, "description": f"Photos of street signs {what}"})
-    return service.world.state.submissions[submit(service, job.id)]
+    return team.find(team.sent(team.job(description=f"Photos of street signs {what}")))
 
 
 @pytest.fixture(params=[60.0])
 def rated(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Any]]:
     """Submits a picture to a job whose last word says what the scorer does, and waits until the scorer has looked."""
-    with Service(folder, scorer="ours", scorer_seconds=request.param) as service:
-        assert service.first is not None
-        with FirstHandClient(service.first.live, service.url) as client:
+    with running(folder, scorer="ours", scorer_seconds=request.param) as team:
 
-            def rate(what: str) -> Any:
-                found = sent(service, client, what)
-                ends = time.monotonic() + 60
-                while service.jury.is_taken(found.id) and time.monotonic() < ends:
-                    time.sleep(0.01)
-                return client.submissions.get(found.id), client
+        def rate(what: str) -> Any:
+            found = sent(team, what)
+            wait_until(lambda: not team.service.jury.is_taken(found.id))
+            return team.buyer.submissions.get(found.id), team.buyer
 
-            yield rate
+        yield rate
 
 
 def test_a_scorer_rates(rated: Callable[[str], Any], caplog: pytest.LogCaptureFixture) -> None:
@@ -153,11 +148,8 @@ def test_a_scorer_that_hangs_is_ended(rated: Callable[[str], Any], caplog: pytes
 
 def test_a_stop_does_not_wait_for_the_scorer(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What the scorer has not scored when the server stops waits for the next start, and is not called left over."""
-    service = Service(folder, scorer="ours").start()
-    assert service.first is not None
-    with FirstHandClient(service.first.live, service.url) as client:
-        found = [sent(service, client, what) for what in ("hang", "good", "good")]
-    service.stop()
+    with running(folder, scorer="ours") as team:
+        found = [sent(team, what) for what in ("hang", "good", "good")]
     assert [each.status for each in found] == ["pending_score"] * 3
     assert not caplog.records
 

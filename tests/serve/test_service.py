@@ -37,7 +37,7 @@ from firsthandapi.testing._workers import SandboxWorkers
 from firsthandapi.webhooks import unwrap, verify_signature
 from processes import stopped, unmeasured
 
-from .conftest import JOB, submit
+from .conftest import JOB, browser, first_of, running, send, submit
 from .test_study import write
 
 T = TypeVar("T")
@@ -105,22 +105,6 @@ def soon(look: Callable[[], T | None]) -> T:
     return found
 
 
-class Browser:
-    """A browser that fills in forms."""
-
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(
-            base_url=url, timeout=30, trust_env=False, verify=False, follow_redirects=True
-        )
-
-    def send(self, page: str, path: str | None = None, files: Any = None, **fields: str) -> httpx.Response:
-        """A form of a page, with its hidden fields."""
-        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', self.http.get(page).text)
-        reply = self.http.post(path or page, data={**dict(hidden), **fields}, files=files)
-        assert reply.status_code == 200, reply.text
-        return reply
-
-
 @contextmanager
 def receiver(*statuses: int) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     """A receiver of webhooks that responds with these statuses, and then with 204; and what came."""
@@ -150,7 +134,13 @@ def receiver(*statuses: int) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
 def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
     """An upload that a reviewer approves is in the buyer's folder, and a webhook told so; a restart keeps all."""
     folder = tmp_path / "data"
-    with served(folder) as server, receiver() as (hooks, got), ThreadPoolExecutor() as pool:
+    with (
+        served(folder) as server,
+        receiver() as (hooks, got),
+        ThreadPoolExecutor() as pool,
+        browser(server.url) as operator,
+        browser(server.url) as person,
+    ):
         assert str(folder / "first-keys.txt") in server.said
         assert "fh_" not in server.said
         key = server.secret("live")
@@ -159,12 +149,10 @@ def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
             collected = pool.submit(
                 client.jobs.collect, tmp_path / "signs", timeout=60, **{**JOB, "files_needed": 1}
             )
-            operator = Browser(server.url)
-            operator.send("/sign-in", token=server.secret("operator"))
-            link = soon(lambda: re.search(rf"{server.url}(/w/[\w-]+)", operator.http.get("/console").text))[1]
-            worker, reviewer = Browser(server.url), Browser(server.url)
-            worker.send(link, files={"file": ("IMG_1.jpg", PICTURE, "image/jpeg")})
-            reviewer.send("/review", **{"stars-0": "5", "reason": "Sharp"})
+            send(operator, "/sign-in", token=server.secret("operator"))
+            link = soon(lambda: re.search(rf"{server.url}(/w/[\w-]+)", operator.get("/console").text))[1]
+            send(person, link, files={"file": ("IMG_1.jpg", PICTURE, "image/jpeg")})
+            send(operator, "/review", **{"stars-0": "5", "reason": "Sharp"})
             dataset = collected.result(60)
             (record,) = dataset.records
             with (
@@ -172,33 +160,17 @@ def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
                 Image.open(io.BytesIO(PICTURE)) as sent,
             ):
                 assert kept.tobytes() == sent.tobytes()
-            assert (record.ai_star_rating, record.original_filename, record.annotations) == (
-                5,
-                "IMG_1.jpg",
-                None,
-            )
+            assert (record.ai_star_rating, record.original_filename) == (5, "IMG_1.jpg")
+            assert record.annotations is None
             assert dataset.verify().ok
             signature, body = soon(lambda: got)[0]
             assert hook.secret is not None
             verify_signature(body, signature, hook.secret)
             assert json.loads(body)["data"]["id"] == dataset.job.id
             balance = client.billing.credits().balance_cents
-        for browser in (operator, worker, reviewer):
-            browser.http.close()
-        busy = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "from firsthandapi.cli import main; main()",
-                "serve",
-                str(folder),
-                "--port",
-                "0",
-            ],
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-        )
+        code = "from firsthandapi.cli import main; main()"
+        command = [sys.executable, "-c", code, "serve", str(folder), "--port", "0"]
+        busy = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
         assert busy.returncode == 2
         assert "is in use by another process" in busy.stderr
         assert server.end(signal.SIGINT) == 0
@@ -275,18 +247,16 @@ def test_a_refused_start_leaves_nothing(tmp_path: Path) -> None:
 
 def test_keys_of_ones_own(tmp_path: Path) -> None:
     """They say whose they are, so the client sends them to no public service; a new key of the API does too."""
-    with Service(tmp_path) as service:
-        assert service.first is not None
-        assert re.fullmatch(r"fh_live_own_[0-9a-f]{32}", service.first.live)
-        assert re.fullmatch(r"fh_test_own_[0-9a-f]{32}", service.first.sandbox)
-        shown = repr(service.first)
-        assert "fh_live_own_…" in shown
-        for key in (service.first.live, service.first.sandbox, service.first.operator):
-            assert key not in shown
+    with running(tmp_path) as team:
+        first = first_of(team.service)
+        assert re.fullmatch(r"fh_live_own_[0-9a-f]{32}", first.live)
+        assert re.fullmatch(r"fh_test_own_[0-9a-f]{32}", first.sandbox)
+        assert "fh_live_own_…" in repr(first)
+        for key in (first.live, first.sandbox, first.operator):
+            assert key not in repr(first)
         with pytest.raises(ConfigurationError, match="FIRSTHAND_BASE_URL"):
-            FirstHandClient(service.first.live, "https://api.firsthandapi.com")
-        with FirstHandClient(service.first.live, service.url) as client:
-            made = client.api_keys.create(name="reader", scopes=["billing:read"])
+            FirstHandClient(first.live, "https://api.firsthandapi.com")
+        made = team.buyer.api_keys.create(name="reader", scopes=["billing:read"])
         assert made.scopes == ["billing:read"]
         assert (made.secret or "").startswith("fh_live_own_")
 
@@ -295,13 +265,12 @@ def test_the_file_of_the_first_keys(tmp_path: Path) -> None:
     """Only its owner reads it, its variables are those of a client, and its link signs the operator in."""
     file = tmp_path / "keys"
     with Service(tmp_path / "data", keys_file=file) as service:
-        assert service.first is not None
-        lines = file.read_text(encoding="ascii").splitlines()
-        assert lines[1] == f"# Sign in as the operator: {service.url}/sign-in#{service.first.operator}"
-        assert lines[2] == f"# Key of the sandbox: {service.first.sandbox}"
-        assert lines[3:] == [
+        first = first_of(service)
+        assert file.read_text(encoding="ascii").splitlines()[1:] == [
+            f"# Sign in as the operator: {service.url}/sign-in#{first.operator}",
+            f"# Key of the sandbox: {first.sandbox}",
             f"FIRSTHAND_BASE_URL={service.url}",
-            f"FIRSTHAND_API_KEY={service.first.live}",
+            f"FIRSTHAND_API_KEY={first.live}",
         ]
         assert os.name == "nt" or file.stat().st_mode & 0o777 == 0o600
     file.unlink()
@@ -325,11 +294,9 @@ def test_no_keys_work_that_could_not_be_written(tmp_path: Path) -> None:
 def test_a_lost_database_is_no_first_start(tmp_path: Path, left: str, lost: str) -> None:
     """A folder with files or tokens of an earlier start gets no new keys: the words say what to do."""
     folder = tmp_path / "data"
-    with Service(folder) as service:
-        assert service.first is not None
+    with running(folder) as team:
         if "files" in left:
-            with FirstHandClient(service.first.live, service.url) as client:
-                submit(service, client.jobs.create(**JOB).id)
+            team.sent()
     if "tokens" not in left:
         (folder / "access.db").unlink()
     kept = (folder / "state.db").rename(tmp_path / "backup.db")
@@ -503,10 +470,8 @@ def test_webhooks_of_a_public_server(tmp_path: Path) -> None:
 
 def test_a_live_submission_waits_over_a_restart(tmp_path: Path) -> None:
     """What a reviewer has not seen is still there."""
-    with Service(tmp_path) as service:
-        assert service.first is not None
-        with FirstHandClient(service.first.live, service.url) as client:
-            submission = submit(service, client.jobs.create(**JOB).id)
+    with running(tmp_path) as team:
+        submission = team.sent()
     with Service(tmp_path) as service:
         assert [each.id for each in service.world.state.waiting()] == [submission]
 
@@ -514,10 +479,8 @@ def test_a_live_submission_waits_over_a_restart(tmp_path: Path) -> None:
 def test_files_go_where_the_first_start_put_them(tmp_path: Path) -> None:
     """A later start finds them by itself, and refuses another place."""
     url = (tmp_path / "bucket").as_uri()
-    with Service(tmp_path / "data", storage=url) as service:
-        assert service.first is not None
-        with FirstHandClient(service.first.live, service.url) as client:
-            submission = submit(service, client.jobs.create(**JOB).id)
+    with running(tmp_path / "data", storage=url) as team:
+        submission = team.sent()
     assert [*(tmp_path / "bucket").rglob("blob_*")]
     assert not [*(tmp_path / "data").rglob("blob_*")]
     for again in (None, url):

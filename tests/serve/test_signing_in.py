@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,22 +11,20 @@ import pytest
 from starlette.requests import Request
 
 from firsthandapi.server.pages.serve import limits
-from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.sqlite import checkpoint
 
-from .conftest import Visitor
+from .conftest import Team, first_of
+from .phones import fields_of
 
 
-def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(
-    service: Service, visit: Callable[..., Visitor]
-) -> None:
+def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(team: Team) -> None:
     """The person at the machine needs no token to review; the operator has one from the first start on."""
-    guest = visit()
+    guest = team.visit()
     assert guest.get("/review").status_code == 200
     assert guest.get("/console").headers["location"] == "/sign-in?next=/console"
-    token, _ = service.access.create("reviewer", "Ana", 0)
+    token, _ = team.access.create("reviewer", "Ana", 0)
     assert guest.get("/review").headers["location"] == "/sign-in?next=/review"
-    service.access.revoke(token.id, 1)
+    team.access.revoke(token.id, 1)
     assert guest.get("/review").status_code == 303  # to revoke a token opens nothing
 
 
@@ -40,16 +36,10 @@ def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(
         ("operator", ("/review", "/console", "/console/people", "/console/ledger"), ()),
     ],
 )
-def test_roles(
-    service: Service,
-    visit: Callable[..., Visitor],
-    role: str,
-    open_to: tuple[str, ...],
-    closed_to: tuple[str, ...],
-) -> None:
+def test_roles(team: Team, role: str, open_to: tuple[str, ...], closed_to: tuple[str, ...]) -> None:
     """An operator sees all, a reviewer rates, and a worker does neither."""
-    service.access.create("reviewer", "Another", 0)
-    visitor = visit(role)
+    team.access.create("reviewer", "Another", 0)
+    visitor = team.visit(role)
     for path in open_to:
         assert visitor.get(path).status_code == 200, path
     for path in closed_to:
@@ -58,12 +48,10 @@ def test_roles(
         assert f"you signed in as a {role}" in reply.text
 
 
-def test_the_cookie_stands_for_the_token_and_nothing_shows_either(
-    service: Service, visit: Callable[..., Visitor]
-) -> None:
+def test_the_cookie_stands_for_the_token_and_nothing_shows_either(team: Team) -> None:
     """The cookie is HttpOnly and SameSite=Strict, is not the token, and ends with the token."""
-    visitor = visit()
-    token, secret = service.access.create("operator", "Ana", 0)
+    visitor = team.visit()
+    token, secret = team.access.create("operator", "Ana", 0)
     reply = visitor.send("/sign-in", token=secret, next="/console")
     assert reply.headers["location"] == "/console"
     (cookie,) = (each for each in reply.headers.get_list("set-cookie") if "session" in each)
@@ -73,37 +61,38 @@ def test_the_cookie_stands_for_the_token_and_nothing_shows_either(
     assert secret not in cookie
     assert visitor.get("/console/people").status_code == 200
     assert secret not in visitor.get("/console/people").text
-    service.access.revoke(token.id, 1)
+    team.access.revoke(token.id, 1)
     assert visitor.get("/console/people").status_code == 303
 
 
 @pytest.mark.parametrize("how", ["revoked", "signed_out", "expired"])
-def test_an_open_console_ends_with_its_token(
-    service: Service, visit: Callable[..., Visitor], how: str
-) -> None:
+def test_an_open_console_ends_with_its_token(team: Team, how: str) -> None:
     """A page that stays connected learns nothing any more, though nothing else happens."""
-    visitor = visit()
-    token, secret = service.access.create("operator", "Ana", 0)
+    visitor = team.visit()
+    token, secret = team.access.create("operator", "Ana", 0)
     visitor.send("/sign-in", token=secret)
     with visitor.http.stream("GET", "/console/live") as stream:
         lines = stream.iter_lines()
         assert next(lines) == "retry: 2000"
         if how == "revoked":
-            service.access.revoke(token.id, 1)
+            team.access.revoke(token.id, 1)
         elif how == "signed_out":
-            service.access.sign_out(visitor.http.cookies["firsthand_session"])
+            team.access.sign_out(visitor.http.cookies["firsthand_session"])
         else:
-            service.access._rows.execute("UPDATE sessions SET ends_at = 0")
+            team.access._rows.execute("UPDATE sessions SET ends_at = 0")
         assert "event: change" not in [*lines]
     assert visitor.get("/console/live").headers["location"] == "/sign-in?next=/console/live"
 
 
-def test_only_hashes_are_on_disk(service: Service, visit: Callable[..., Visitor], tmp_path: Path) -> None:
+def test_only_hashes_are_on_disk(team: Team, tmp_path: Path) -> None:
     """Neither tokens, nor sessions, nor API keys can be read from the folder, nor from a response that is kept."""
-    assert service.first is not None
-    visitor = visit("reviewer")
-    secrets = [service.first.live, service.first.operator, visitor.http.cookies["firsthand_session"]]
-    headers = {"Authorization": f"Bearer {service.first.live}", "Idempotency-Key": "one"}
+    visitor = team.visit("reviewer")
+    secrets = [
+        first_of(team.service).live,
+        first_of(team.service).operator,
+        visitor.http.cookies["firsthand_session"],
+    ]
+    headers = {"Authorization": f"Bearer {first_of(team.service).live}", "Idempotency-Key": "one"}
     for _ in range(2):  # the response is kept, and repeated
         made = visitor.http.post("/v1/api_keys", json={"name": "x"}, headers=headers).json()
         secrets.append(made["secret"])
@@ -117,9 +106,9 @@ def test_only_hashes_are_on_disk(service: Service, visit: Callable[..., Visitor]
         assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
-def test_signing_out_ends_the_session(visit: Callable[..., Visitor]) -> None:
+def test_signing_out_ends_the_session(team: Team) -> None:
     """Who signs out is out, also with the old cookie."""
-    visitor = visit("operator")
+    visitor = team.visit("operator")
     session = visitor.http.cookies["firsthand_session"]
     assert visitor.send("/sign-out", "/console").status_code == 303
     visitor.http.cookies.set("firsthand_session", session, domain="127.0.0.1")
@@ -129,10 +118,10 @@ def test_signing_out_ends_the_session(visit: Callable[..., Visitor]) -> None:
     assert visitor.send("/sign-out").status_code == 400
 
 
-def test_nobody_becomes_somebody_else_unasked(service: Service, visit: Callable[..., Visitor]) -> None:
+def test_nobody_becomes_somebody_else_unasked(team: Team) -> None:
     """Whoever is signed in, and follows a link with another's token, stays who they are until they say so."""
-    visitor = visit("operator")
-    token, secret = service.access.create("reviewer", "Mallory <b>", 0)
+    visitor = team.visit("operator")
+    token, secret = team.access.create("reviewer", "Mallory <b>", 0)
     before = visitor.http.cookies["firsthand_session"]
     asked = visitor.send("/sign-in", token=secret, next="/review?job=x")
     assert (asked.status_code, visitor.http.cookies["firsthand_session"]) == (409, before)
@@ -143,51 +132,47 @@ def test_nobody_becomes_somebody_else_unasked(service: Service, visit: Callable[
         visitor.send("/sign-in", token=secret, instead_of=token.id).status_code == 409
     )  # not who is signed in
     assert visitor.get("/console/people").status_code == 200
-    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', asked.text))
+    hidden = fields_of(asked.text)
     reply = visitor.http.post("/sign-in", data=hidden)
     assert (reply.status_code, reply.headers["location"]) == (303, "/review?job=x")
     assert visitor.get("/console/people").status_code == 403
     assert visitor.send("/sign-in", token=secret).status_code == 303  # as the same one, again
 
 
-def test_wrong_tokens_lock_nobody_out(
-    service: Service, visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_tokens_lock_nobody_out(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to a wrong token waits longer with each, to a bound; a right one is taken, whoever else guesses."""
 
     def delay(address: str) -> float:
         scope = {"type": "http", "headers": [], "client": (address, 1)}
-        return round(service.site.limits.wrong_token(Request(scope)), 3)
+        return round(team.service.site.limits.wrong_token(Request(scope)), 3)
 
     bound = limits.SIGN_IN_SECONDS
     expected = [round(bound * min(count, 10) / 10, 3) for count in range(1, 16)]
     assert [delay("10.0.0.1") for _ in range(15)] == expected
     assert delay("10.0.0.2") == bound / 10
     monkeypatch.setattr(limits, "SIGN_IN_SECONDS", 0.0)
-    visitor = visit()
-    assert service.first is not None
+    visitor = team.visit()
     for _ in range(12):
         reply = visitor.send("/sign-in", token="fh_operator_wrong")
         assert reply.status_code == 403
         assert "This token is unknown" in reply.text
-    assert visitor.send("/sign-in", token=service.first.operator).status_code == 303
+    assert visitor.send("/sign-in", token=first_of(team.service).operator).status_code == 303
 
 
 @pytest.mark.parametrize(
     "target",
     ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\nb", ""],
 )
-def test_signing_in_never_leads_away(service: Service, visit: Callable[..., Visitor], target: str) -> None:
+def test_signing_in_never_leads_away(team: Team, target: str) -> None:
     """The page to go to is one of this server."""
-    assert service.first is not None
-    visitor = visit()
-    reply = visitor.send("/sign-in", token=service.first.operator, next=target)
+    visitor = team.visit()
+    reply = visitor.send("/sign-in", token=first_of(team.service).operator, next=target)
     assert reply.headers["location"] == "/"
 
 
-def test_a_link_from_elsewhere_arrives(visit: Callable[..., Visitor]) -> None:
+def test_a_link_from_elsewhere_arrives(team: Team) -> None:
     """Browsers send no strict cookie with a link in a mail; so our own page asks once more, and only once."""
-    visitor = visit("operator")
+    visitor = team.visit("operator")
     signed_in = {"cookie": f"firsthand_session={visitor.http.cookies['firsthand_session']}"}
     followed = {
         "sec-fetch-site": "cross-site",
@@ -218,9 +203,9 @@ FORMS = (
 @pytest.mark.parametrize(
     "how", ["no token", "another's token", "another origin", "another site", "no cookie"]
 )
-def test_forms_come_from_our_own_pages_only(visit: Callable[..., Visitor], how: str) -> None:
+def test_forms_come_from_our_own_pages_only(team: Team, how: str) -> None:
     """A form without the token of this browser's page is refused, whatever else it sends."""
-    visitor, other = visit("operator"), visit()
+    visitor, other = team.visit("operator"), team.visit()
     token = visitor.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
     foreign = other.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
     headers = {

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +29,7 @@ from firsthandapi.server.state.model import Details, Facts, File
 from firsthandapi.server.state.storage import Stored
 from server.sqlite.support import FullDisk
 
-from .conftest import JOB, Visitor, submit
+from .conftest import JOB, Team, Visitor, first_of
 
 _DETAILS = Details(0, {}, None, None)
 
@@ -55,16 +54,16 @@ PAGES = (
         {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
     ],
 )
-def test_pages_of_other_hosts_may_not_call(visit: Callable[..., Visitor], headers: dict[str, str]) -> None:
+def test_pages_of_other_hosts_may_not_call(team: Team, headers: dict[str, str]) -> None:
     """Neither by another name for this machine, nor by a request from elsewhere."""
-    visitor = visit()
+    visitor = team.visit()
     for path in PAGES:
         assert visitor.get(path, headers=headers).status_code in (403, 421), path
 
 
-def test_every_page_is_closed_to_what_comes_from_elsewhere(visit: Callable[..., Visitor]) -> None:
+def test_every_page_is_closed_to_what_comes_from_elsewhere(team: Team) -> None:
     """No page loads, embeds, or is embedded by anything else, nor tells others its address."""
-    visitor = visit("operator")
+    visitor = team.visit("operator")
     for path in (*PAGES[:-1], "/console/people", "/console"):
         headers = visitor.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'none'"), path
@@ -93,9 +92,9 @@ def test_every_page_is_closed_to_what_comes_from_elsewhere(visit: Callable[..., 
         "/w/%00",
     ],
 )
-def test_no_path_leads_to_another_file(visit: Callable[..., Visitor], path: str) -> None:
+def test_no_path_leads_to_another_file(team: Team, path: str) -> None:
     """There is nothing behind a path but pages."""
-    visitor = visit()
+    visitor = team.visit()
     # Past httpx, which would tidy the path.
     with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
         raw.sendall(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
@@ -104,9 +103,9 @@ def test_no_path_leads_to_another_file(visit: Callable[..., Visitor], path: str)
     assert b"Traceback" not in answer
 
 
-def test_bodies_are_bounded(visit: Callable[..., Visitor]) -> None:
+def test_bodies_are_bounded(team: Team) -> None:
     """A form takes 64 kB, and the API 1 MB."""
-    visitor = visit()
+    visitor = team.visit()
     large = visitor.send("/sign-in", token="x" * 70_000)
     assert large.status_code == 413
     assert visitor.http.post("/sign-in", content=b"x" * (9 << 20)).status_code == 400
@@ -131,10 +130,10 @@ def test_bodies_are_bounded(visit: Callable[..., Visitor]) -> None:
     ],
 )
 def test_a_strangers_body_is_refused_at_its_head(
-    service: Service, visit: Callable[..., Visitor], request_line: str, header: str, status: int
+    team: Team, request_line: str, header: str, status: int
 ) -> None:
     """Whoever has no good key is answered before the body comes, nothing of which is kept; the connection ends."""
-    with socket.create_connection(("127.0.0.1", service.port), 5) as raw:
+    with socket.create_connection(("127.0.0.1", team.service.port), 5) as raw:
         head = f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1\r\n{header}\r\ncontent-length: {8 << 20}\r\n\r\n"
         raw.sendall(head.encode())
         answer = b""
@@ -142,8 +141,8 @@ def test_a_strangers_body_is_refused_at_its_head(
             answer += raw.recv(65536)
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert answer.lower().count(b"\r\nconnection: close\r\n") == 1
-    assert visit().http.post("/v1/jobs", content=b"x" * 5000).status_code == 401
-    assert not any(each.body for _, each in service.site.log.numbered())
+    assert team.visit().http.post("/v1/jobs", content=b"x" * 5000).status_code == 401
+    assert not any(each.body for _, each in team.service.site.log.numbered())
 
 
 @pytest.mark.parametrize(("size", "arrives"), [(16 << 10, True), (100, False)])
@@ -173,9 +172,9 @@ def test_an_upload_takes_as_long_as_it_takes(
             asyncio.run(upload())
 
 
-def test_headers_are_bounded(visit: Callable[..., Visitor]) -> None:
+def test_headers_are_bounded(team: Team) -> None:
     """A head that does not end is cut off."""
-    visitor = visit()
+    visitor = team.visit()
     with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
         with contextlib.suppress(OSError):
             raw.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n" + b"x-a: " + b"a" * 200_000)
@@ -183,13 +182,11 @@ def test_headers_are_bounded(visit: Callable[..., Visitor]) -> None:
             assert raw.recv(100).startswith(b"HTTP/1.1 400")
 
 
-def test_signups_are_for_this_machine_and_few(
-    service: Service, visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signups_are_for_this_machine_and_few(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strangers may not post jobs to a team's own people."""
     monkeypatch.setattr(limits, "SIGNUPS", 1)
-    FirstHandClient.signup(name="Ana", email="ana@example.com", base_url=service.url)
-    visitor = visit()
+    FirstHandClient.signup(name="Ana", email="ana@example.com", base_url=team.service.url)
+    visitor = team.visit()
     reply = visitor.http.post("/v1/auth/signup", json={"name": "Ben", "email": "ben@example.com"})
     assert reply.status_code == 429
     assert reply.headers["retry-after"] == "3600"
@@ -247,11 +244,9 @@ def test_a_network_of_ipv6_is_one_visitor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for", "X-Real-IP"])
-def test_no_proxy_in_front_of_a_server_for_this_machine(
-    visit: Callable[..., Visitor], header: str, tmp_path: Path
-) -> None:
+def test_no_proxy_in_front_of_a_server_for_this_machine(team: Team, header: str, tmp_path: Path) -> None:
     """Everyone would be taken for the person at the machine; the guide says so."""
-    visitor = visit()
+    visitor = team.visit()
     for path in (*PAGES, "/console/people", "/console"):
         reply = visitor.get(path, headers={header: "203.0.113.7"})
         assert reply.status_code == 403, path
@@ -265,14 +260,14 @@ def test_no_proxy_in_front_of_a_server_for_this_machine(
 
 
 def test_a_page_that_fails_says_so(
-    visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    team: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error of ours is logged, and the visitor gets a page in words."""
 
     def fail(*_arguments: object) -> str:
         raise RuntimeError("no")
 
-    visitor = visit()
+    visitor = team.visit()
     monkeypatch.setattr(signing_in, "local_path", fail)
     reply = visitor.get("/sign-in")
     assert reply.status_code == 500
@@ -281,66 +276,58 @@ def test_a_page_that_fails_says_so(
 
 
 def test_a_call_that_fails_says_so(
-    service: Service,
-    buyer: FirstHandClient,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    team: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error of ours in the API is a 500 in the documented envelope, and is logged."""
 
     def fail(*_arguments: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(service.world.accounts, "authenticate", fail)
-    reply = httpx.get(f"{service.url}/v1/me", headers={"authorization": "Bearer x"})
+    monkeypatch.setattr(team.world.accounts, "authenticate", fail)
+    reply = httpx.get(f"{team.service.url}/v1/me", headers={"authorization": "Bearer x"})
     assert reply.status_code == 500
     assert reply.json()["error"]["type"] == "internal_error"
     # The response goes out first.
     wait_until(lambda: "the server failed on GET /v1/me" in caplog.text)
 
 
-def test_a_call_that_cannot_be_kept_changes_nothing(service: Service) -> None:
+def test_a_call_that_cannot_be_kept_changes_nothing(team: Team) -> None:
     """On a full disk, a job is a 503 that says so, and the balance that the response names is the old one."""
-    assert service.first is not None
-    headers = {"authorization": f"Bearer {service.first.live}", "idempotency-key": "one"}
+    headers = {"authorization": f"Bearer {first_of(team.service).live}", "idempotency-key": "one"}
     body = {**JOB, "type": "data_collection"}
-    with FullDisk(service.world, "COMMIT"):
-        reply = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers)
+    with FullDisk(team.world, "COMMIT"):
+        reply = httpx.post(f"{team.service.url}/v1/jobs", json=body, headers=headers)
     assert (reply.status_code, reply.json()["error"]["type"]) == (503, "service_unavailable")
     assert reply.headers["x-firsthandapi-credits-remaining"] == "100000"
-    reply = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers)
+    reply = httpx.post(f"{team.service.url}/v1/jobs", json=body, headers=headers)
     assert reply.headers["x-firsthandapi-credits-remaining"] == "99850"
 
 
-def test_the_console_shows_calls_and_takes_forms(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
-) -> None:
+def test_the_console_shows_calls_and_takes_forms(team: Team) -> None:
     """Requests are logged there, and the console has no test powers."""
-    buyer.me()
-    visitor = visit("operator")
+    team.buyer.me()
+    visitor = team.visit("operator")
     assert "/v1/me" in visitor.get("/console/requests").text
     page = visitor.get("/console").text
     assert "Post an example job" not in page
     assert "Faults" not in page
     for path in ("/console/jobs", "/console/clock", "/console/reset", "/console/faults"):
         assert visitor.send(path, "/console/people").status_code in (404, 405)
-    job = buyer.jobs.create(
+    job = team.buyer.jobs.create(
         description="Photos of street signs",
         files_needed=1,
         accepted_formats=["image/png"],
         price_per_file_cents=50,
     )
     assert visitor.send(f"/console/jobs/{job.id}/cancel", f"/console/jobs/{job.id}").status_code == 303
-    assert buyer.jobs.get(job.id).status == "cancelled"
+    assert team.buyer.jobs.get(job.id).status == "cancelled"
 
 
-def test_the_console_loads_a_page_of_what_is_kept(
-    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_console_loads_a_page_of_what_is_kept(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is, a page shows the newest 100, and a link to the older ones."""
-    visitor = visit("operator")
-    buyer.webhooks.create(url="http://127.0.0.1:9/hooks")
-    world = service.world
+    visitor = team.visit("operator")
+    team.buyer.webhooks.create(url="http://127.0.0.1:9/hooks")
+    world = team.world
     monkeypatch.setattr(world.events, "send", lambda _delivery, _at: None)
     with world.lock:
         account, now = world.state.organizations[0].accounts["live"], world.clock.now()
@@ -397,12 +384,10 @@ def test_the_console_loads_a_page_of_what_is_kept(
         assert loaded < most, path
 
 
-def test_a_page_that_has_not_changed_costs_a_few_bytes(
-    service: Service, visit: Callable[..., Visitor], buyer: FirstHandClient
-) -> None:
+def test_a_page_that_has_not_changed_costs_a_few_bytes(team: Team) -> None:
     """It has an ETag of what it shows, and says in 300 bytes that it shows the same; so do scripts and styles."""
-    job = service.world.state.jobs[buyer.jobs.create(**JOB).id]
-    link, visitor = service.site.links.path(job), visit("operator")
+    job = team.job()
+    link, visitor = team.service.site.links.path(job), team.visit("operator")
     paths = {link, f"/console/jobs/{job.id}", "/console", "/review", "/review/waiting", "/static/console.js"}
     tags = {path: visitor.get(path).headers["etag"] for path in paths}
     for path, etag in tags.items():
@@ -410,6 +395,6 @@ def test_a_page_that_has_not_changed_costs_a_few_bytes(
         assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag), path
         assert sum(len(name) + len(value) + 4 for name, value in same.headers.raw) < 300
     assert re.search(r"data-etag='(\S+)'", visitor.get(link).text)[1] == tags[link]  # type: ignore[index] # it is there
-    submit(service, job.id)
+    team.sent(job)
     changed = {path for path, etag in tags.items() if visitor.get(path).headers["etag"] != etag}
     assert changed == paths - {"/static/console.js"}

@@ -115,12 +115,7 @@ class _Decision(BaseModel, extra="forbid"):
 
 
 class ReviewPage:
-    """An ASGI application over one dataset.
-
-    Args:
-        dataset: the dataset; decisions change it.
-        by: who decides, or None.
-    """
+    """An ASGI application over one dataset, which its decisions change."""
 
     def __init__(self, dataset: Dataset, *, by: str | None = None) -> None:
         self._dataset = dataset
@@ -240,11 +235,8 @@ class ReviewPage:
         try:
             with path.open("rb") as file:
                 content = file.read(_LARGEST_PICTURE + 1)
-            return (
-                self._thumbnail(content, row.content_type, _SIDE)
-                if len(content) <= _LARGEST_PICTURE
-                else None
-            )
+            is_small = len(content) <= _LARGEST_PICTURE
+            return self._thumbnail(content, row.content_type, _SIDE) if is_small else None
         except (BoundedError, OSError):
             return None
 
@@ -276,18 +268,17 @@ class ReviewPage:
         with self._deciding:
             dataset = self._dataset
             before = {(each.file_id, each.at) for each in dataset.decisions}
+            ids, reason, by = decision.ids, decision.reason or None, self._by
             try:
                 match decision.action:
                     case "accept":
-                        dataset.accept(decision.ids, by=self._by)
+                        dataset.accept(ids, by=by)
                     case "include":
-                        dataset.include(decision.ids, by=self._by)
+                        dataset.include(ids, by=by)
                     case "exclude":
-                        dataset.exclude(decision.ids, reason=decision.reason or None, by=self._by)
+                        dataset.exclude(ids, reason=reason, by=by)
                     case "relabel":
-                        dataset.relabel(
-                            decision.ids, decision.label or "", reason=decision.reason or None, by=self._by
-                        )
+                        dataset.relabel(ids, decision.label or "", reason=reason, by=by)
             except FirstHandError as error:
                 raise ApiError(409, "conflict", str(error)) from None
             finally:

@@ -2,7 +2,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const grid = $("grid"), GAP = 8, LEAST = 144, STEP = { ArrowLeft: -1, ArrowRight: 1, j: 1, k: -1 };
+const grid = $("grid"), GAP = 8, LEAST = 144;
 const WORDS = { accepted: "Kept", excluded: "Excluded", undecided: "" };
 let rows = [], byId = new Map(), labels = [], groupOf = new Map();
 let shown = [], current = 0, single = false;
@@ -111,18 +111,26 @@ async function excludeWithReason(row) {
   if (reason !== null) { toggle(row, reason ? { reason } : {}); if (single) go(1); }
 }
 
-function act(name) {
-  const row = shown[current];
-  switch (name) {
-    case "accept": decide(row, "accept"); go(1); break;
-    case "exclude": { const goes = row?.state !== "excluded"; toggle(row); if (goes) go(1); break; }
-    case "relabel": relabel(row); break;
-    case "undo": undo(); break;
-    case "previous": go(-1); break;
-    case "next": go(1); break;
-    case "grid": close(); break;
-  }
-}
+// What buttons and keys do with the current row.
+const acts = {
+  accept: (row) => { decide(row, "accept"); go(1); },
+  exclude: (row) => { const goes = row?.state !== "excluded"; toggle(row); if (goes) go(1); },
+  excludeWithReason,
+  relabel,
+  undo,
+  previous: () => go(-1),
+  next: () => go(1),
+  up: () => { if (!single) go("up"); },
+  down: () => { if (!single) go("down"); },
+  first: () => go(-current),
+  last: () => go(shown.length - 1 - current),
+  grid: () => close(),
+  keys: () => $("keys").showModal(),
+};
+const KEYS = {
+  a: "accept", x: "exclude", X: "excludeWithReason", l: "relabel", u: "undo", z: "undo", ArrowLeft: "previous", k: "previous",
+  ArrowRight: "next", j: "next", ArrowUp: "up", ArrowDown: "down", Home: "first", End: "last", Escape: "grid", "?": "keys",
+};
 
 // --- the grid: only what is seen is in the page --------------------------------------------------------------
 
@@ -316,26 +324,16 @@ async function load() {
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
   if (event.target.closest("input, select, textarea, video, audio")) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, row = shown[current];
-  if (key in STEP) go(STEP[key]);
-  else if (key === "ArrowUp" && !single) go("up");
-  else if (key === "ArrowDown" && !single) go("down");
-  else if (key === "Home") go(-current);
-  else if (key === "End") go(shown.length - 1 - current);
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const act = acts[KEYS[key === "x" && event.shiftKey ? "X" : key]];
+  if (act) act(shown[current]);
   else if (key === "Enter" && !single && !event.target.closest("button:not(.tile), a")) look(current);
-  else if (key === "Escape") close();
-  else if (key === "a") act("accept");
-  else if (key === "x" && event.shiftKey) excludeWithReason(row);
-  else if (key === "x") act("exclude");
-  else if (key === "l") relabel(row);
-  else if (key === "u" || key === "z") undo();
-  else if (key === "?") $("keys").showModal();
   else return;
   event.preventDefault();
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest(".tile"), name = event.target.closest("[data-act]")?.dataset.act;
-  if (name) act(name);
+  if (name) acts[name](shown[current]);
   else if (button && byId.has(button.dataset.id)) {
     event.preventDefault();
     const at = shown.indexOf(byId.get(button.dataset.id));
@@ -348,7 +346,7 @@ grid.addEventListener("focusin", (event) => {
 });
 $("filter").addEventListener("change", choose);
 $("label").addEventListener("change", choose);
-$("keys-button").addEventListener("click", () => $("keys").showModal());
+$("keys-button").addEventListener("click", acts.keys);
 $("done").addEventListener("click", async () => {
   await flush();
   if (!$("trouble").hidden) return;

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,9 +25,7 @@ from firsthandapi.server.state.keeping import Growing, NotKeptError
 from firsthandapi.server.state.model import Account, Job
 
 from . import shown
-from .face import LIVE, PREFIX, Face, Form, Page, PageError, no_page, whole
-
-T = TypeVar("T")
+from .face import LIVE, PREFIX, Face, Form, Page, PageError, T, existing, no_page, whole
 
 _PER_PAGE = 100
 _JOBS_IN_LEDGER = 24
@@ -37,15 +35,7 @@ _BEAT_SECONDS = 15.0
 
 
 class Console:
-    """The ASGI application behind `/console`.
-
-    Args:
-        face: the frame of the pages, with the rules and the state.
-        log: the latest requests.
-        style: how webhooks are signed.
-        pages: pages that only this kind of server has, by path.
-        forms: forms that only this kind of server has, by path.
-    """
+    """The ASGI application behind `/console`; `pages` and `forms`, by path, are those of this kind of server alone."""
 
     def __init__(
         self,
@@ -86,7 +76,7 @@ class Console:
                     Route(PREFIX + path, partial(self._take, form), methods=["POST"])
                     for path, form in taken.items()
                 ),
-                Route(f"{PREFIX}/media/{{submission}}/{{file}}", self._media, methods=["GET"]),
+                Route(f"{PREFIX}/media/{{submission}}/{{file}}", face.media, methods=["GET"]),
                 Route(f"{PREFIX}/static/{{name}}", face.asset, methods=["GET"]),
                 Route(LIVE, self._live, methods=["GET"]),
             ],
@@ -150,10 +140,7 @@ class Console:
         )
 
     def _found_job(self, request: Request) -> Job:
-        job = self._world.state.jobs.get(request.path_params["id"])
-        if job is None:
-            raise no_page()
-        return job
+        return existing(self._world.state.jobs.get(request.path_params["id"]))
 
     def _job(self, request: Request) -> Response:
         job = self._found_job(request)
@@ -177,9 +164,7 @@ class Console:
         )
 
     def _event(self, request: Request) -> Response:
-        event = self._world.state.events.get(request.path_params["id"])
-        if event is None:
-            raise no_page()
+        event = existing(self._world.state.events.get(request.path_params["id"]))
         return self._face.page(
             request, "event.html", section=f"{PREFIX}/deliveries", event=event, style=self._style()
         )
@@ -198,9 +183,7 @@ class Console:
     def _request(self, request: Request) -> Response:
         requests = self._log.numbered()
         number = request.path_params["number"]
-        found = next((each for at, each in requests if at == number), None)
-        if found is None:
-            raise no_page()
+        found = existing(next((each for at, each in requests if at == number), None))
         keyed = "idempotency-key" in found.headers
         return self._face.page(
             request,
@@ -249,16 +232,11 @@ class Console:
 
     def _replay(self, request: Request, _fields: dict[str, str]) -> str:
         with self._world.lock:
-            event = self._world.state.events.get(request.path_params["id"])
-            if event is None:
-                raise no_page()
+            event = existing(self._world.state.events.get(request.path_params["id"]))
             self._world.events.dispatch(event, self._world.clock.now())
         return f"{PREFIX}/events/{event.id}?done=replayed"
 
     # --- other responses --------------------------------------------------------------------------------
-
-    async def _media(self, request: Request) -> Response:
-        return await self._face.media(request)
 
     async def _live(self, request: Request) -> Response:
         if self._streams >= _MAX_STREAMS:

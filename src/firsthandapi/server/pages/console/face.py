@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from anyio import CapacityLimiter, to_thread
@@ -22,6 +22,8 @@ from firsthandapi.server.state.model import File, Submission
 from firsthandapi.server.state.thumbnails import SIDES, Thumbnails
 
 from . import shown
+
+T = TypeVar("T")
 
 PREFIX = "/console"
 LIVE = f"{PREFIX}/live"
@@ -62,13 +64,7 @@ _FAILED = said("That did not work")
 
 
 class PageError(Exception):
-    """A request that a page refuses, with an explanation for a person.
-
-    Args:
-        status: the status of the response.
-        words: what happened, and what to do.
-        heading: the heading of the page.
-    """
+    """A request that a page refuses, with words for a person that say what happened, and what to do."""
 
     def __init__(self, status: int, words: str, heading: str = _FAILED) -> None:
         super().__init__(words)
@@ -87,11 +83,21 @@ def no_page() -> PageError:
     return PageError(404, "This page does not exist, or no longer exists.", "Not found")
 
 
+def existing(found: T | None) -> T:
+    """What was found.
+
+    Raises:
+        PageError: nothing was.
+    """
+    if found is None:
+        raise no_page()
+    return found
+
+
 class Face:
     """The frame of a server's pages.
 
     Args:
-        world: the rules and the state.
         url: the address by which people reach the server, without a slash at the end.
         folders: folders with templates and static files, in addition to those of the console.
     """
@@ -116,11 +122,10 @@ class Face:
 
     def values(self, request: Request) -> dict[str, Any]:  # noqa: ARG002 - others ask who it is
         """The values for every template."""
-        nobody: Callable[[str], str | None] = lambda _worker: None  # noqa: E731 - typed
         return {
             "form_token": "",
             "visitor": None,
-            "person": nobody,
+            "person": lambda _worker: None,
             "counts": {},
             "speed": None,
             "has_tools": False,
@@ -147,14 +152,7 @@ class Face:
         return None
 
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page from a template, which extends `base.html`.
-
-        Args:
-            request: the request.
-            template: its name in one of the folders of templates.
-            status: the status of the response.
-            values: further values for the template.
-        """
+        """A page from a template, which extends `base.html`, with these values and those of every page."""
         path: str = request.scope["path"]
         query = {key: value for key, value in request.query_params.items() if key != "done"}
 

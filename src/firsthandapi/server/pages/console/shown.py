@@ -180,22 +180,11 @@ def attempts_in_words(attempts: Sequence[DeliveryAttempt]) -> str:
 # --- the story of an idempotency key --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """One request with an idempotency key, and its outcome."""
-
-    number: int
-    request: ReceivedRequest
-    outcome: str
-
-
-def story(requests: Iterable[tuple[int, ReceivedRequest]], of: ReceivedRequest) -> list[Chapter]:
-    """Every request with the same caller, method, path, and idempotency key, in order."""
-    return [
-        Chapter(number, request, outcome(request))
-        for number, request in requests
-        if _slot(request) == _slot(of)
-    ]
+def story(
+    requests: Iterable[tuple[int, ReceivedRequest]], of: ReceivedRequest
+) -> list[tuple[int, ReceivedRequest, str]]:
+    """Every request with the same caller, method, path, and idempotency key, in order, and its outcome."""
+    return [(number, each, outcome(each)) for number, each in requests if _slot(each) == _slot(of)]
 
 
 def _slot(request: ReceivedRequest) -> tuple[str | None, ...]:

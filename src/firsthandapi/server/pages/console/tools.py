@@ -13,7 +13,7 @@ from firsthandapi.server.http.reading import validate
 from firsthandapi.server.rules.faults import Faults
 from firsthandapi.server.rules.world import World
 
-from .face import PREFIX, Face, Form, Page, no_page, whole
+from .face import PREFIX, Face, Form, Page, existing, whole
 
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 _FAULTS: dict[str, dict[str, Any]] = {
@@ -44,7 +44,6 @@ class Clock(Protocol):
 
     def advance(self, *, seconds: float) -> None:
         """Move time on, and return when everything that was due has happened."""
-        ...
 
 
 class Tools(Protocol):
@@ -53,40 +52,28 @@ class Tools(Protocol):
     @property
     def clock(self) -> Clock:
         """The virtual time."""
-        ...
 
     @property
     def faults(self) -> Faults:
         """The faults."""
-        ...
 
     def submit(
         self, job_id: str, *, content_type: str | None = None, rating: int = 4, files: int | None = None
     ) -> object:
         """Submit files, as a worker does."""
-        ...
 
     def score(self, submission_id: str, rating: int) -> None:
         """Score a submission now."""
-        ...
 
     def withdraw(self, file_id: str) -> None:
         """Withdraw an approved file."""
-        ...
 
     def reset(self) -> None:
         """Forget everything."""
-        ...
 
 
 class Bench(Face):
-    """The frame of a server for tests, with the pages and forms of its tools.
-
-    Args:
-        world: the rules and the state.
-        url: the address of the server.
-        tools: control the server.
-    """
+    """The frame of a server for tests, with the pages and forms of its tools."""
 
     def __init__(self, world: World, url: str, tools: Tools) -> None:
         super().__init__(world, url)
@@ -138,9 +125,7 @@ class Bench(Face):
         return f"{PREFIX}/jobs/{job.id}?done=posted"
 
     def _submit(self, request: Request, fields: dict[str, str]) -> str:
-        job_id = request.path_params["id"]
-        if job_id not in self.world.state.jobs:
-            raise no_page()
+        job_id = existing(self.world.state.jobs.get(request.path_params["id"])).id
         rating = whole(fields.get("rating"), "rating", 1, 5, 4)
         files = whole(fields.get("files"), "files", 1, 5, 1)
         self._tools.submit(job_id, content_type=fields.get("content_type"), rating=rating, files=files)
@@ -148,17 +133,13 @@ class Bench(Face):
 
     def _score(self, request: Request, fields: dict[str, str]) -> str:
         with self.world.lock:
-            submission = self.world.state.submissions.get(request.path_params["id"])
-            if submission is None:
-                raise no_page()
+            submission = existing(self.world.state.submissions.get(request.path_params["id"]))
             self._tools.score(submission.id, whole(fields.get("rating"), "rating", 1, 5, 4))
         return f"{PREFIX}/jobs/{submission.job.id}?done=scored#{submission.id}"
 
     def _withdraw(self, request: Request, _fields: dict[str, str]) -> str:
         with self.world.lock:
-            file = self.world.state.files.get(request.path_params["id"])
-            if file is None:
-                raise no_page()
+            file = existing(self.world.state.files.get(request.path_params["id"]))
             self._tools.withdraw(file.id)
         return f"{PREFIX}/jobs/{file.submission.job.id}?done=withdrawn"
 

@@ -48,15 +48,9 @@ _COLUMNS = "id, role, name, created_at, used_at, revoked_at"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, without its secret.
+    """A token, without its secret, and when someone last signed in with it.
 
-    Attributes:
-        id: its id, for `revoke`; for a worker `wkr_…`, which is also the worker's id in submissions.
-        role: what its owner may do.
-        name: the name of its owner.
-        created_at: when it was created, in Unix seconds.
-        used_at: when someone last signed in with it.
-        revoked_at: when it was revoked.
+    The id of a worker's token, `wkr_…`, is also the worker's id in submissions.
     """
 
     id: str
@@ -69,12 +63,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """The person who requests a page.
+    """The person who requests a page, by their token.
 
     Attributes:
         role: their highest role: an operator may also review, and a reviewer may also work.
-        id: the id of their token; None for the person at the machine if they need no token.
-        name: the name of the token's owner.
+        id: None for the person at the machine if they need no token.
     """
 
     role: Role
@@ -140,8 +133,7 @@ class Access:
 
     def is_settled(self, name: str) -> bool:
         """Whether `settled` has stored this value."""
-        with self._used() as rows:
-            return rows.execute("SELECT 1 FROM secrets WHERE name = ?", (name,)).fetchone() is not None
+        return bool(self.look("SELECT 1 FROM secrets WHERE name = ?", name))
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
@@ -178,13 +170,7 @@ class Access:
     # --- tokens -----------------------------------------------------------------------------------------
 
     def create(self, role: Role, name: str, at: float, by: str = "server") -> tuple[Token, str]:
-        """Create a token, and return it with its secret, which is shown only once.
-
-        Args:
-            role: what its owner may do.
-            name: the name of its owner.
-            at: the time.
-            by: who creates it, for the log.
+        """Create a token, and return it with its secret, which is shown only once. `by` creates it, for the log.
 
         Raises:
             ValueError: the name is empty or too long.
@@ -200,11 +186,8 @@ class Access:
     def name_of(self, worker: str) -> str | None:
         """The name on a worker's token. Reviewers and operators can also be workers."""
         ulid = worker.partition("_")[2]
-        with self._used() as rows:
-            row = rows.execute(
-                "SELECT name FROM tokens WHERE id IN (?, ?)", (f"wkr_{ulid}", f"tok_{ulid}")
-            ).fetchone()
-        return None if row is None else str(row[0])
+        found = self.look("SELECT name FROM tokens WHERE id IN (?, ?)", f"wkr_{ulid}", f"tok_{ulid}")
+        return str(found[0][0]) if found else None
 
     def revoke(self, token_id: str, at: float, by: str = "server") -> bool:
         """Revoke a token and end its sessions immediately. Returns whether the token exists."""
@@ -219,10 +202,8 @@ class Access:
 
     def has_token(self, role: Role, *, good: bool = False) -> bool:
         """Whether a token of this role was ever created; with `good`, whether a valid one exists."""
-        condition = " AND revoked_at IS NULL" if good else ""
-        with self._used() as rows:
-            query = f"SELECT 1 FROM tokens WHERE role = ?{condition} LIMIT 1"  # noqa: S608 - no input
-            return rows.execute(query, (role,)).fetchone() is not None
+        sql = "SELECT 1 FROM tokens WHERE role = ? AND (revoked_at IS NULL OR NOT ?) LIMIT 1"
+        return bool(self.look(sql, role, good))
 
     # --- sessions ---------------------------------------------------------------------------------------
 
@@ -243,13 +224,11 @@ class Access:
 
     def visitor(self, session: str, at: float) -> Visitor | None:
         """The owner of this session, until it ends."""
-        with self._used() as rows:
-            row = rows.execute(
-                "SELECT tokens.role, tokens.id, tokens.name FROM sessions JOIN tokens ON tokens.id = sessions.token "
-                "WHERE sessions.hash = ? AND sessions.ends_at >= ? AND tokens.revoked_at IS NULL",
-                (_hash(session), at),
-            ).fetchone()
-        return None if row is None else Visitor(*row)
+        sql = (
+            "SELECT tokens.role, tokens.id, tokens.name FROM sessions JOIN tokens ON tokens.id = sessions.token "
+            "WHERE sessions.hash = ? AND sessions.ends_at >= ? AND tokens.revoked_at IS NULL"
+        )
+        return next((Visitor(*row) for row in self.look(sql, _hash(session), at)), None)
 
     def sign_out(self, session: str) -> None:
         """End a session."""
@@ -340,11 +319,7 @@ def _holder(rows: sqlite3.Connection, secret: str) -> Visitor | None:
 def new_token(
     rows: sqlite3.Connection, role: Role, name: str, at: float, by: str = "server"
 ) -> tuple[Token, str]:
-    """A token, and its secret. `by` creates it.
-
-    Raises:
-        ValueError: the name is empty or too long.
-    """
+    """The same, in the caller's transaction."""
     name = " ".join(name.split())
     if not 1 <= len(name) <= MAX_NAME:
         raise ValueError(f"name must have 1 to {MAX_NAME} characters")

@@ -77,16 +77,7 @@ def note(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of the log.
-
-    Attributes:
-        at: when, in Unix seconds.
-        what: what was done.
-        who: the id of whoever did it.
-        name: their name today, if they have one.
-        subject: the id of what it was done to.
-        data: what else is worth knowing.
-    """
+    """A row of the log, as `note` writes it, with the name that `who` has today."""
 
     at: float
     what: str
@@ -101,15 +92,9 @@ class Entry:
 
 
 class Activity:
-    """The log, read from both databases, the latest first.
-
-    Args:
-        people: queries the database of people.
-        audit: queries the database of the service.
-    """
+    """The log, read from the databases of people and of the service, the latest first."""
 
     def __init__(self, people: Query, audit: Query) -> None:
-        self._sources = ((people, _OWN), (audit, _AUDIT))
         self._people = people
         self._audit = audit
 
@@ -130,30 +115,22 @@ class Activity:
         names = self._names()
         ids = [each for each, name in names.items() if who.casefold() in name.casefold()] if who else []
         at = [*_positions(before)]
-        found: list[tuple[float, int, int, tuple[Any, ...]]] = []
-        sources = (
-            self._rows(number, query, sql, _where(kind, who, ids, at[number]), most + 1)
-            for number, (query, sql) in enumerate(self._sources)
-        )
-        found = [*heapq.merge(*sources, key=lambda row: -row[0])][: most + 1]
+        both: list[list[tuple[int, tuple[Any, ...]]]] = []
+        for number, (query, table) in enumerate(((self._people, _OWN), (self._audit, _AUDIT))):
+            conditions, values = _where(kind, who, ids, at[number])
+            sql = f"SELECT * FROM ({table}) WHERE {conditions} ORDER BY position DESC LIMIT ?"  # noqa: S608 - no input
+            both.append([(number, row) for row in query(sql, *values, most + 1)])
+        found = [*heapq.merge(*both, key=lambda each: -each[1][1])][: most + 1]
         entries: list[Entry] = []
-        for _, number, position, (when, what, actor, subject, data) in found[:most]:
+        for number, (position, when, what, actor, subject, data) in found[:most]:
             at[number] = position
-            name = names.get(_ulid(actor))
-            entries.append(Entry(when, what, actor, name, subject, json.loads(data)))
+            entries.append(Entry(when, what, actor, names.get(_ulid(actor)), subject, json.loads(data)))
         return entries, f"{at[0]}-{at[1]}" if len(found) > most else None
-
-    def _rows(
-        self, number: int, query: Query, sql: str, where: tuple[str, list[Any]], most: int
-    ) -> Iterable[tuple[float, int, int, tuple[Any, ...]]]:
-        conditions, values = where
-        sql = f"SELECT * FROM ({sql}) WHERE {conditions} ORDER BY position DESC LIMIT {most}"  # noqa: S608 - no input
-        return [(row[1], number, row[0], row[1:]) for row in query(sql, *values)]
 
     def _names(self) -> dict[str, str]:
         """The names of people and keys, by their ids without the kind: a reviewer has the same as a worker."""
         rows = [*self._people("SELECT id, name FROM tokens"), *self._audit("SELECT id, name FROM keys")]
-        return {_ulid(id): _text(name) for id, name in rows if name}
+        return {_ulid(id): text_of(name) for id, name in rows if name}
 
     def lines(self, kind: str, who: str, as_csv: bool) -> Iterator[str]:
         """The whole log as CSV or as JSON lines, many of them at a time."""
@@ -199,8 +176,9 @@ def _ulid(id: str | None) -> str:
     return (id or "").partition("_")[2]
 
 
-def _text(name: str | bytes) -> str:
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+def text_of(kept: str | bytes) -> str:
+    """A text as a database has it: what is no Unicode is there as bytes."""
+    return kept.decode("utf-8", "replace") if isinstance(kept, bytes) else kept
 
 
 def csv_line(values: Iterable[object]) -> str:

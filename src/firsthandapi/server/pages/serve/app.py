@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
@@ -20,7 +22,6 @@ from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.contract.text import said
 from firsthandapi.server.http.app import App
 from firsthandapi.server.http.browsers import HEADERS
-from firsthandapi.server.http.deliveries import SignatureStyle
 from firsthandapi.server.http.forms import MAX_FORM
 from firsthandapi.server.http.gate import forwarded, refusal
 from firsthandapi.server.http.reading import MAX_BODY, read_body
@@ -61,20 +62,10 @@ class Site:
     """The ASGI callable that the server runs.
 
     Args:
-        world: the rules and the state.
-        access: the tokens.
-        jury: scores submissions.
-        eraser: erases what people wish to be erased.
         url: the address by which people reach the server, without a slash at the end.
         public: the same address if other machines reach it, else None.
-        is_proxied: whether a proxy passes on what they send; None if one does wherever they reach it.
-        style: how webhooks are signed.
+        is_proxied: whether a proxy passes on what people send.
         on_request: called with each request of the API after its response.
-        folder: the folder of the server, in which uploads in progress are.
-        study: what people join; None for none.
-
-    Attributes:
-        panel: what reviewers look at, and what they have given.
     """
 
     def __init__(
@@ -84,19 +75,18 @@ class Site:
         jury: Jury,
         eraser: Eraser,
         *,
+        folder: Path,
         url: str,
         public: str | None,
-        is_proxied: bool | None = None,
-        style: Callable[[], SignatureStyle] = lambda: "plain",
-        on_request: Callable[[ReceivedRequest], None] | None = None,
-        folder: Path,
-        study: Study | None = None,
+        is_proxied: bool,
+        on_request: Callable[[ReceivedRequest], None] | None,
+        study: Study | None,
     ) -> None:
         self.world = world
         self.api = App(world, url)
         self.reception = Reception(world, access, url, is_open=public is None, study=study)
-        self._is_proxied = public is not None if is_proxied is None else is_proxied
-        self.limits = Limits(self.reception, is_behind_proxy=self._is_proxied)
+        self._is_proxied = is_proxied
+        self.limits = Limits(self.reception, is_behind_proxy=is_proxied)
         self.links = self.reception.links
         settings = Reviews() if study is None else study.reviews
         self.panel = Panel(world, access, settings, jury.is_taken)
@@ -111,7 +101,7 @@ class Site:
         self._console = Console(
             self.reception,
             log=self.log,
-            style=style,
+            style=lambda: "plain",
             pages={**posting.pages, **operating.pages, **overseeing.pages},
             forms={**posting.forms, **operating.forms, **overseeing.forms},
         )
@@ -132,13 +122,13 @@ class Site:
         self._pages = Router(routes, redirect_slashes=False, default=_nothing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        send = _dated(send)
+        send = _at_start(send, _date)
         path = scope["path"] + "/"
         if scope["path"] == HEALTH and scope["method"] in ("GET", "HEAD"):
             # By any name of the machine: it tells nobody anything, and who watches it may know only the address.
             await (await self._health.health())(scope, receive, send)
             return
-        send = self._counted(send)
+        send = _at_start(send, self._count)
         refused = refusal(scope["method"], scope["headers"], self._public)
         if scope["path"] == METRICS and any(name == b"authorization" for name, _ in scope["headers"]):
             refused = None  # as the API's key, the token is all that counts: browsers send none by themselves
@@ -166,13 +156,8 @@ class Site:
             response.headers["connection"] = "close"
             await response(scope, receive, send)
 
-    def _counted(self, send: Send) -> Send:
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._statuses[message["status"]] += 1
-            await send(message)
-
-        return counted
+    def _count(self, start: Message) -> None:
+        self._statuses[start["status"]] += 1
 
     # --- the API ----------------------------------------------------------------------------------------
 
@@ -183,24 +168,16 @@ class Site:
         else:
             body = await read_body(receive, MAX_BODY + 1)
         entry = self.log.add(scope, body)
-        status: int | None = None
-        headers: list[tuple[bytes, bytes]] = []
-
-        async def noted(message: Message) -> None:
-            nonlocal status, headers
-            if message["type"] == "http.response.start":
-                status, headers = message["status"], message["headers"]
-            await send(message)
-
+        start: dict[str, Any] = {}
         try:
-            await self.api.asgi(scope, replay(body, receive), noted)
+            await self.api.asgi(scope, replay(body, receive), _at_start(send, start.update))
         except ClientDisconnect:
             pass  # for example, during a download
         except Exception:
             # The client already has a response, or a part of one.
             _log.exception("the server failed on %s %s", scope["method"], scope["path"])
         finally:
-            self.log.ended(entry, status, headers)
+            self.log.ended(entry, start.get("status"), start.get("headers", []))
 
     def _is_stranger(self, scope: Scope) -> bool:
         """Whether a call has a body, but no valid key: it gets its response before the body is read."""
@@ -227,13 +204,8 @@ class Site:
     async def _visit(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})
         request = Request(scope, receive)
-        started = False
-
-        async def noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        start: dict[str, Any] = {}
+        noted = _at_start(send, start.update)
         try:
             if f"{scope['path']}/".startswith(f"{PREFIX}/"):
                 self.reception.need(request, "operator")
@@ -252,11 +224,11 @@ class Site:
         except Exception:
             # The log must not contain the link of a job.
             _log.exception("a page failed on %s %s", scope["method"], "/".join(scope["path"].split("/")[:2]))
-            if started:
+            if start:
                 raise
             failed = PageError(500, "The server failed and logged the reason. Try again.")
             response = self.reception.refused(request, failed)
-        await response(scope, receive, noted)
+        await response(scope, receive, send)
 
     def _unkept(self, request: Request, error: NotKeptError) -> Response:
         """A page that says why nothing could be kept, or read."""
@@ -274,14 +246,28 @@ async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise no_page()
 
 
+def _at_start(send: Send, look: Callable[[Message], None]) -> Send:
+    """A `send` that first passes the start of a response to `look`, which may change it."""
+
+    async def looked_at(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            look(message)
+        await send(message)
+
+    return looked_at
+
+
+def _date(start: Message) -> None:
+    MutableHeaders(scope=start)["date"] = formatdate(usegmt=True)
+
+
 def _at_its_head(receive: Receive, send: Send) -> Send:
     """A `send` that responds to a stranger before the body has arrived, then reads some of it, so that the response
     arrives."""
 
     async def answered(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [pair for pair in message.get("headers", ()) if pair[0] != b"connection"]
-            message = {**message, "headers": [*headers, (b"connection", b"close")]}
+            MutableHeaders(scope=message)["connection"] = "close"
         elif not message.get("more_body", False):
             await send({**message, "more_body": True})
             with contextlib.suppress(ApiError, ClientDisconnect):
@@ -324,13 +310,3 @@ def _bounded(receive: Receive) -> Receive:
         return message
 
     return part
-
-
-def _dated(send: Send) -> Send:
-    async def dated(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [pair for pair in message.get("headers", ()) if pair[0] != b"date"]
-            message = {**message, "headers": [*headers, (b"date", formatdate(usegmt=True).encode())]}
-        await send(message)
-
-    return dated

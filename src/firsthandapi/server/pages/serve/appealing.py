@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from firsthandapi.server.pages.console.face import PageError, no_page
+from firsthandapi.server.pages.console.face import PageError, existing
 from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi.server.sqlite.traces import rejecters
 from firsthandapi.server.state.model import Appeal, Submission
@@ -30,13 +30,7 @@ _MOST = 100
 
 
 class Appealing:
-    """The page.
-
-    Args:
-        reception: sign-in, forms, and templates.
-        consents: who has withdrawn: nothing of theirs is approved any more.
-        own: the worker's ids that whoever asks may have worked under.
-    """
+    """The page. Nothing of people who have withdrawn is approved any more."""
 
     def __init__(
         self, reception: Reception, consents: Consents, own: Callable[[Request], Collection[str]]
@@ -97,9 +91,7 @@ class Appealing:
         fields = await self._reception.form(request)
         words, at = fields.get("words", "").strip(), self._world.clock.now()
         with self._world.lock:
-            appeal = self._world.state.appeals.get(fields.get("appeal", ""))
-            if appeal is None:
-                raise no_page()
+            appeal = existing(self._world.state.appeals.get(fields.get("appeal", "")))
             why_not = self._why_not(request, appeal.submission)
             if why_not is not None:
                 raise PageError(403, why_not, "Not yours")

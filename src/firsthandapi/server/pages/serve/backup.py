@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
+from typing import Any
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._host import replacing
@@ -26,6 +26,11 @@ from .access import FILE
 # Keys that the owner has saved elsewhere, and what belongs to a process.
 _LEFT_OUT = {LOCK, "first-keys.txt"}
 _TRIES = 5
+# The name and the hash of each file that a row owns; of one that was erased, nothing is left.
+_FILES = """
+SELECT json_extract(source, '$.name'), json_extract(source, '$.sha256') AS hash FROM files WHERE hash <> ''
+ORDER BY position
+"""
 
 
 @dataclass(slots=True)
@@ -33,8 +38,6 @@ class Backup:
     """What a backup contains.
 
     Attributes:
-        files: how many files.
-        bytes: how many bytes they have.
         bucket: where the files stay, if they are not in the folder.
         lost: the files that are missing or differ from their row in the server's folder itself.
     """
@@ -113,11 +116,10 @@ def _copied(folder: Path, part: Path, on_file: Callable[[int, int], None]) -> Ba
         # People after work: whoever has sent something is known.
         for name in (DATABASE, FILE):
             _snapshot(folder / name, part / name)
-        bucket = _bucket(part / FILE)
-        if bucket:
-            return Backup(bucket=bucket)
-        rows = [*_files(part / DATABASE)]
-        missing = []
+        bucket = _look(part / FILE, "SELECT value FROM secrets WHERE name = 'storage'")
+        if bucket and bucket[0][0]:
+            return Backup(bucket=bytes(bucket[0][0]).decode())
+        rows, missing = _look(part / DATABASE, _FILES), []
         for number, (name, digest) in enumerate(rows, 1):
             if name not in done:
                 try:
@@ -157,20 +159,9 @@ def _snapshot(path: Path, target: Path) -> None:
         raise explained(path, error) from None
 
 
-def _files(path: Path) -> Iterator[tuple[str, str]]:
-    """The name and the hash of each file that a row owns; of one that was erased, nothing is left."""
+def _look(path: Path, sql: str) -> list[Any]:
     with closing(sqlite3.connect(path)) as rows:
-        for (source,) in rows.execute("SELECT source FROM files ORDER BY position"):
-            kept = json.loads(source)
-            if kept["sha256"]:
-                yield kept["name"], kept["sha256"]
-
-
-def _bucket(path: Path) -> str:
-    """Where the files are if they are not in the folder, or an empty text."""
-    with closing(sqlite3.connect(path)) as rows:
-        found = rows.execute("SELECT value FROM secrets WHERE name = 'storage'").fetchone()
-    return "" if found is None else bytes(found[0]).decode()
+        return rows.execute(sql).fetchall()
 
 
 def _copy(source: Path, target: Path) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable
+from sched import scheduler
 
 from firsthandapi.server.contract.text import floor_ms
 
@@ -38,9 +37,8 @@ class RealClock:
         self._ticks = ticks
         self._latest = self._looked = 0.0
         self._looking = threading.Lock()
-        self._due: list[tuple[float, int, Callback]] = []
-        self._order = itertools.count()
-        self._changed = threading.Condition()
+        self._due = scheduler(self.now)
+        self._woken = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = False
 
@@ -55,10 +53,8 @@ class RealClock:
 
     def at(self, when: float, callback: Callback) -> None:
         """Call `callback(when)` at the time `when`, from the clock's thread."""
-        with self._changed:
-            heapq.heappush(self._due, (when, next(self._order), callback))
-            if self._due[0][0] == when:
-                self._changed.notify_all()
+        self._due.enterabs(when, 0, self._call, (callback,))
+        self._woken.set()
 
     def real_seconds(self, virtual: float) -> float:
         """The real seconds of a span of this clock's time: the same number."""
@@ -72,33 +68,27 @@ class RealClock:
 
     def stop(self) -> None:
         """Stop making calls."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        self._stopping = True
+        self._woken.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     def run_due(self) -> float:
         """Make the calls that are due, in order. Returns the seconds until the next call, within a limit."""
-        while True:
-            with self._changed:
-                left = self._due[0][0] - self.now() if self._due else _LOOK_SECONDS
-                if left > 0 or self._stopping:
-                    return min(left, _LOOK_SECONDS)
-                _, _, callback = heapq.heappop(self._due)
-            try:
-                # A late call, for example after a night without power, gets the current time.
-                callback(self.now())
-            except Exception:
-                _log.exception("a scheduled call failed")
+        left = self._due.run(blocking=False)
+        return _LOOK_SECONDS if left is None else min(left, _LOOK_SECONDS)
+
+    def _call(self, callback: Callback) -> None:
+        if self._stopping:
+            return
+        try:
+            # A late call, for example after a night without power, gets the current time.
+            callback(self.now())
+        except Exception:
+            _log.exception("a scheduled call failed")
 
     def _run(self) -> None:
-        while True:
-            left = self.run_due()
-            with self._changed:
-                if self._stopping:
-                    return
-                # Do not wait if a call became due meanwhile.
-                if not self._due or self._due[0][0] > self.now():
-                    self._changed.wait(max(left, 0.001))
+        while not self._stopping:
+            self._woken.wait(self.run_due())
+            self._woken.clear()

@@ -35,16 +35,9 @@ _log = logging.getLogger("firsthandapi.serve")
 
 
 class Eraser:
-    """Fulfills wishes to erase, and erases rejected files when their time is over.
+    """Fulfills wishes to erase, and erases rejected files after some days, unless `rejected_days` is None.
 
-    Args:
-        world: the rules and the state, which is kept.
-        access: the people, and the wishes.
-        uploading: the folder of uploads in pieces.
-        rejected_days: after how many days rejected files are erased; None for never.
-
-    Attributes:
-        state: the state.
+    `uploading` is the folder of uploads in pieces.
     """
 
     def __init__(

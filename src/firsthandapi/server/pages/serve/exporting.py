@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from io import RawIOBase
 from itertools import chain
-from typing import Any
+from typing import IO, Any, cast
 from zipfile import ZipFile
 
 from firsthandapi._core.files.names import file_name_on_disk
 from firsthandapi.server.contract.text import iso
 from firsthandapi.server.sqlite.traces import Query
 from firsthandapi.server.state.storage import Storage
+
+from .activity import text_of
 
 _SENT = """
 SELECT files.id, files.content_type, files.original_filename, files.source, files.rating, files.approved,
@@ -28,31 +30,18 @@ _CONSENT = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A file to export: its name in the ZIP file, its name in the storage, and its bytes."""
-
-    name: str
-    stored: str
-    size: int
-
-
 class Export:
-    """What is known of a person, read at once; the bytes of files come later.
-
-    Args:
-        query: queries the database of the service.
-        people: queries the database of people.
-        worker: the person's id.
-    """
+    """What is known of a person, read at once from the databases of the service and of people; the bytes of files come
+    later."""
 
     def __init__(self, query: Query, people: Query, worker: str) -> None:
-        self._parts: list[_Part] = []
-        files = [self._file(*row) for row in query(_SENT, worker)]
+        # Of each file, its name in the ZIP file, its name in the storage, and how many bytes it has.
+        self._parts: list[tuple[str, str, int]] = []
+        files = [self._file(row) for row in query(_SENT, worker)]
         names = people("SELECT name FROM tokens WHERE substr(id, 5) = substr(?, 5)", worker)
         self._known = {
             "worker_id": worker,
-            "name": next((_text(name) for (name,) in names if name), None),
+            "name": next((text_of(name) for (name,) in names if name), None),
             "earned_cents": sum(each["earned_cents"] for each in files),
             "consents": _consents(people, worker),
             "files": files,
@@ -64,34 +53,23 @@ class Export:
             ],
         }
 
-    def _file(
-        self,
-        file_id: str,
-        content_type: str,
-        original: str | bytes,
-        source: str,
-        rating: int | None,
-        approved: int,
-        withdrawn: int,
-        submission: str,
-        status: str,
-        reasoning: str | bytes | None,
-        submitted_at: float,
-        scored_at: float | None,
-        location: str | None,
-        job: str,
-        fields: str,
-        appeal: str | bytes | None,
-        answer: str | bytes | None,
-    ) -> dict[str, Any]:
+    def _file(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        (file_id, content_type, original, source, rating, approved, withdrawn, submission, status, *times) = (
+            row
+        )
+        (reasoning, submitted_at, scored_at, location, job, fields, appeal, answer) = times
         kept, asked = json.loads(source), json.loads(fields)
         name = f"files/{file_name_on_disk(file_id, content_type)}"
         if kept["sha256"]:
-            self._parts.append(_Part(name, kept["name"], kept["size"]))
+            self._parts.append((name, kept["name"], kept["size"]))
+        if withdrawn:
+            status = "withdrawn"
+        elif status == "approved" and not approved:
+            status = "rejected"
         return {
             "file_id": file_id,
             "file": name if kept["sha256"] else None,
-            "original_filename": _text(original),
+            "original_filename": text_of(original),
             "captured_at": iso(kept["captured_at"]),
             "device_info": kept["device_info"],
             "sha256": kept["sha256"] or None,
@@ -100,57 +78,43 @@ class Export:
             "job": asked.get("title") or asked["description"],
             "submitted_at": iso(submitted_at),
             "location": None if location is None else json.loads(location)[:2],
-            "status": "withdrawn"
-            if withdrawn
-            else "rejected"
-            if status == "approved" and not approved
-            else status,
+            "status": status,
             "stars": rating,
-            "reason": None if reasoning is None else _text(reasoning),
+            "reason": reasoning and text_of(reasoning),
             "scored_at": None if scored_at is None else iso(scored_at),
             "earned_cents": asked["price_per_file_cents"] if approved else 0,
-            "appeal": None if appeal is None else _text(appeal),
-            "appeal_answer": None if answer is None else _text(answer),
+            "appeal": appeal and text_of(appeal),
+            "appeal_answer": answer and text_of(answer),
         }
 
     def stream(self, storage: Storage) -> Iterator[bytes]:
-        """The ZIP file, piece by piece: of a file, no more than a piece is in memory.
-
-        Args:
-            storage: where the bytes of files are.
-        """
+        """The ZIP file, piece by piece: of a file, no more than a piece is in memory."""
         pipe = _Pipe()
-        with ZipFile(pipe, "w") as archive:
+        with ZipFile(cast("IO[bytes]", pipe), "w") as archive:
             archive.writestr("data.json", json.dumps(self._known, indent=2, ensure_ascii=False))
-            for part in self._parts:
-                pieces = iter(storage.read(part.stored, 0, part.size))
+            for name, stored, size in self._parts:
+                pieces = iter(storage.read(stored, 0, size))
                 try:
                     first = next(pieces, b"")
                 except FileNotFoundError:
                     continue  # it was erased meanwhile
-                with archive.open(part.name, "w") as entry:
+                with archive.open(name, "w") as entry:
                     for piece in chain((first,), pieces):
                         entry.write(piece)
                         yield pipe.take()
         yield pipe.take()
 
 
-class _Pipe:
+class _Pipe(RawIOBase):
     """What `ZipFile` writes to, where nothing can be read or sought."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
-    def write(self, piece: bytes) -> int:
+    def write(self, piece: Any) -> int:
         """Take a piece."""
         self._pieces.append(bytes(piece))
         return len(piece)
-
-    def flush(self) -> None:
-        """Nothing waits here."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def take(self) -> bytes:
         """What was written since the last time."""
@@ -174,8 +138,3 @@ def _consents(people: Query, worker: str) -> list[dict[str, Any]]:
             record[name] = None if record[name] is None else iso(record[name])
         found.append(record)
     return found
-
-
-def _text(text: str | bytes) -> str:
-    """A text as the database has it: what is no Unicode is there as bytes."""
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text

@@ -7,7 +7,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -16,7 +16,6 @@ from starlette.responses import JSONResponse, Response
 
 from firsthandapi._version import __version__
 from firsthandapi.server.http.browsers import HEADERS
-from firsthandapi.server.pages.console.face import PageError
 from firsthandapi.server.sqlite import DATABASE, is_damage
 from firsthandapi.server.state.keeping import DamagedError, NotKeptError
 from firsthandapi.types.enums import JobStatus, SubmissionStatus
@@ -36,19 +35,11 @@ _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _AGES = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400)
 _LIVE = "JOIN accounts ON accounts.id = {}.account AND environment = 'live'"
 
-Samples = Iterable[tuple[str, Mapping[str, str], float]]
-
 
 class Health:
-    """Answers monitors.
+    """Answers monitors; `requests` has how many responses had each status."""
 
-    Args:
-        reception: knows who asks.
-        folder: the folder of the server; None where nothing is kept.
-        requests: how many responses had each status.
-    """
-
-    def __init__(self, reception: Reception, folder: Path | None, requests: Mapping[int, int]) -> None:
+    def __init__(self, reception: Reception, folder: Path, requests: Mapping[int, int]) -> None:
         self._reception = reception
         self._folder = folder
         self._requests = requests
@@ -71,8 +62,6 @@ class Health:
         state = cast("KeptState", self._reception.world.state)
         damage = [each for each in (state.damage, self._reception.access.damage) if each is not None]
         yield from damage
-        if self._folder is None:
-            return
         if not damage:
             try:
                 state.check()
@@ -104,34 +93,31 @@ class Health:
             headers = {**HEADERS, "www-authenticate": "Bearer"}
             words = "Send the token of an operator, after the word Bearer, in the header Authorization.\n"
             return Response(words, 401, headers, "text/plain")
-        if self._folder is None:
-            raise PageError(404, "This server keeps nothing that could be counted.")
         try:
-            text = await asyncio.to_thread(self._text, self._folder)
+            text = await asyncio.to_thread(self._text)
         except sqlite3.Error as error:
             raise (DamagedError(str(error)) if is_damage(error) else NotKeptError(str(error))) from error
         return Response(text, 200, HEADERS, _TYPE)
 
-    def _text(self, folder: Path) -> str:
+    def _text(self) -> str:
         lines: list[str] = []
-        # Connections of its own: a scrape holds up nobody.
-        with contextlib.closing(_reader(folder / DATABASE)) as state:
-            for name, kind, words, samples in self._families(state, folder):
-                full = f"firsthandapi_{name}"
-                lines += [f"# HELP {full} {words}", f"# TYPE {full} {kind}"]
-                for suffix, labels, value in samples:
-                    text = ",".join(f'{key}="{each}"' for key, each in labels.items())
-                    lines.append(f"{full}{suffix}{f'{{{text}}}' if text else ''} {value:.15g}")
-        return "\n".join(lines) + "\n"
 
-    def _families(self, state: sqlite3.Connection, folder: Path) -> Iterator[tuple[str, str, str, Samples]]:
-        def counted(table: str, statuses: Iterable[str]) -> Samples:
+        def add(name: str, kind: str, words: str, samples: Mapping[str, float] | float) -> None:
+            full = f"firsthandapi_{name}"
+            lines.extend((f"# HELP {full} {words}", f"# TYPE {full} {kind}"))
+            given = samples if isinstance(samples, Mapping) else {"": samples}
+            lines.extend(f"{full}{sample} {value:.15g}" for sample, value in given.items())
+
+        # A connection of its own: a scrape holds up nobody.
+        uri = f"{(self._folder / DATABASE).absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5)) as state:
+            self._count(state, add)
+        return "\n".join([*lines, ""])
+
+    def _count(self, state: sqlite3.Connection, add: Callable[..., None]) -> None:
+        def counted(table: str, statuses: Iterable[str]) -> dict[str, float]:
             sql = f"SELECT status, count(*) FROM {table} {_LIVE.format(table)} GROUP BY status"  # noqa: S608 - no input
-            counts = dict.fromkeys(statuses, 0) | dict(state.execute(sql))
-            return [("", {"status": status}, count) for status, count in counts.items()]
-
-        def one(value: float) -> Samples:
-            return [("", {}, value)]
+            return _by("status", dict.fromkeys(statuses, 0) | dict(state.execute(sql)))
 
         now = self._reception.world.clock.now()
         waiting, oldest = state.execute(
@@ -146,68 +132,47 @@ class Health:
             "SELECT available, held, spent FROM books JOIN accounts ON accounts.id = books.id "
             "WHERE environment = 'live' ORDER BY books.position LIMIT 1"
         ).fetchone()
-        disk = shutil.disk_usage(folder)
-        uploads = dict(
+        disk = shutil.disk_usage(self._folder)
+        uploads = dict.fromkeys(("received", "repeated"), 0) | dict(
             self._reception.access.look(
-                "SELECT what, count(*) FROM activity WHERE what GLOB 'upload.*' GROUP BY what"
+                "SELECT substr(what, 8), count(*) FROM activity "
+                "WHERE what IN ('upload.received', 'upload.repeated') GROUP BY what"
             )
         )
-        yield "build_info", "gauge", "The version that runs.", [("", {"version": __version__}, 1)]
-        yield "healthy", "gauge", "Whether /healthz answers 200.", one(not any(self.problems()))
-        yield "jobs", "gauge", "Jobs by status.", counted("jobs", get_args(JobStatus))
-        yield (
-            "submissions",
-            "gauge",
-            "Submissions by status.",
-            counted("submissions", get_args(SubmissionStatus)),
-        )
-        yield "reviews_waiting", "gauge", "Submissions that wait for a review.", one(waiting)
-        yield (
-            "reviews_oldest_wait_seconds",
-            "gauge",
-            "How long the oldest submission has waited for a review.",
-            one(max(0.0, now - oldest) if waiting else 0),
-        )
-        yield "review_age_seconds", "histogram", "Time from a submission to its review.", _ages(state)
-        yield (
-            "uploads_total",
-            "counter",
-            "Uploads that became submissions, by whether they were a second try.",
-            [("", {"kind": kind}, uploads.get(f"upload.{kind}", 0)) for kind in ("received", "repeated")],
-        )
-        yield (
-            "responses_total",
-            "counter",
-            "Responses to API calls and page visits since the start, by HTTP status.",
-            [("", {"code": str(code)}, count) for code, count in sorted(self._requests.items())],
-        )
-        yield (
-            "credits_cents",
-            "gauge",
-            "The organization's money, in US cents.",
-            [
-                ("", {"kind": kind}, cents)
-                for kind, cents in zip(("available", "held", "paid"), credits or (), strict=False)
-            ],
-        )
-        yield "webhooks_waiting", "gauge", "Webhook deliveries that wait for an attempt.", one(pending)
-        yield "webhooks_failed", "gauge", "Webhook deliveries that were given up.", one(failed)
-        yield "disk_free_bytes", "gauge", "Free bytes of the disk with the folder.", one(disk.free)
-        yield "disk_size_bytes", "gauge", "All bytes of the disk with the folder.", one(disk.total)
+        wait = max(0.0, now - oldest) if waiting else 0
+        money = dict(zip(("available", "held", "paid"), credits or (), strict=False))
+        responses = {str(code): count for code, count in sorted(self._requests.items())}
+        add("build_info", "gauge", "The version that runs.", _by("version", {__version__: 1}))
+        add("healthy", "gauge", "Whether /healthz answers 200.", not any(self.problems()))
+        add("jobs", "gauge", "Jobs by status.", counted("jobs", get_args(JobStatus)))
+        by_status = counted("submissions", get_args(SubmissionStatus))
+        add("submissions", "gauge", "Submissions by status.", by_status)
+        add("reviews_waiting", "gauge", "Submissions that wait for a review.", waiting)
+        words = "How long the oldest submission has waited for a review."
+        add("reviews_oldest_wait_seconds", "gauge", words, wait)
+        add("review_age_seconds", "histogram", "Time from a submission to its review.", _ages(state))
+        words = "Uploads that became submissions, by whether they were a second try."
+        add("uploads_total", "counter", words, _by("kind", uploads))
+        words = "Responses to API calls and page visits since the start, by HTTP status."
+        add("responses_total", "counter", words, _by("code", responses))
+        add("credits_cents", "gauge", "The organization's money, in US cents.", _by("kind", money))
+        add("webhooks_waiting", "gauge", "Webhook deliveries that wait for an attempt.", pending)
+        add("webhooks_failed", "gauge", "Webhook deliveries that were given up.", failed)
+        add("disk_free_bytes", "gauge", "Free bytes of the disk with the folder.", disk.free)
+        add("disk_size_bytes", "gauge", "All bytes of the disk with the folder.", disk.total)
 
 
-def _ages(state: sqlite3.Connection) -> Samples:
+def _by(label: str, counts: Mapping[str, float]) -> dict[str, float]:
+    """Samples of a metric that has a label, from the value of each."""
+    return {f'{{{label}="{value}"}}': count for value, count in counts.items()}
+
+
+def _ages(state: sqlite3.Connection) -> dict[str, float]:
     within = ", ".join(f"count(*) FILTER (WHERE age <= {age})" for age in _AGES)
     row = state.execute(
         f"SELECT {within}, count(*), coalesce(sum(age), 0) FROM (SELECT scored_at - submitted_at AS age "  # noqa: S608 - no input
         f"FROM submissions {_LIVE.format('submissions')} WHERE scored_at IS NOT NULL)"
     ).fetchone()
     *buckets, count, total = row
-    yield from (("_bucket", {"le": str(age)}, found) for age, found in zip(_AGES, buckets, strict=True))
-    yield "_bucket", {"le": "+Inf"}, count
-    yield "_sum", {}, total
-    yield "_count", {}, count
-
-
-def _reader(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+    aged = zip((*map(str, _AGES), "+Inf"), (*buckets, count), strict=True)
+    return {**{f'_bucket{{le="{age}"}}': found for age, found in aged}, "_sum": total, "_count": count}

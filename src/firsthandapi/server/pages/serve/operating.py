@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from firsthandapi.server.http import browsers
-from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, no_page
+from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, existing, no_page
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state.model import SCOPES, Job, Organization, Submission
 
@@ -35,12 +35,7 @@ _ROLES: dict[str, Role] = {role: role for role in ROLES}
 
 
 class Operating:
-    """The page `/`, the console's pages for operators, and the pages to buy credits.
-
-    Args:
-        reception: sign-in, forms, and templates.
-        eraser: erases files, and what people have sent.
-    """
+    """The page `/`, the console's pages for operators, and the pages to buy credits."""
 
     def __init__(self, reception: Reception, eraser: Eraser) -> None:
         self._reception = reception
@@ -131,14 +126,9 @@ class Operating:
 
     def _link(self, request: Request) -> Response:
         """The link of a job in large type, to show or print."""
-        job = self._world.state.jobs.get(request.path_params["id"])
-        if job is None:
-            raise no_page()
+        job = existing(self._world.state.jobs.get(request.path_params["id"]))
         qr = qr_code(self._reception.links.url(job))
         return self._reception.page(request, "link.html", section=PREFIX, job=job, qr=qr)
-
-    def _who(self, request: Request) -> str:
-        return self._reception.who(request)
 
     def _own(self) -> Organization:
         return self._world.state.organizations[0]
@@ -158,12 +148,11 @@ class Operating:
 
     def _log_lines(self, request: Request) -> Response:
         kind = request.path_params["kind"]
-        if kind not in _LOG_TYPES:
-            raise no_page()
+        media_type = existing(_LOG_TYPES.get(kind))
         query = request.query_params
         lines = self._activity.lines(query.get("kind", ""), query.get("who", ""), kind == "csv")
         headers = {**browsers.HEADERS, "content-disposition": f'attachment; filename="log.{kind}"'}
-        return StreamingResponse(lines, 200, headers, _LOG_TYPES[kind])
+        return StreamingResponse(lines, 200, headers, media_type)
 
     # --- tokens and keys: shown in the response to the form, once --------------------------------------
 
@@ -173,7 +162,7 @@ class Operating:
             raise PageError(400, f"Choose a role: {', '.join(_ROLES)}.")
         try:
             token, secret = self._reception.access.create(
-                role, fields.get("name", ""), self._world.clock.now(), self._who(request)
+                role, fields.get("name", ""), self._world.clock.now(), self._reception.who(request)
             )
         except ValueError as error:
             raise PageError(400, f"The token could not be created: {error}.") from None
@@ -182,7 +171,7 @@ class Operating:
 
     def _revoke_token(self, request: Request, _fields: dict[str, str]) -> str:
         now = self._world.clock.now()
-        if not self._reception.access.revoke(request.path_params["id"], now, self._who(request)):
+        if not self._reception.access.revoke(request.path_params["id"], now, self._reception.who(request)):
             raise no_page()
         return f"{PREFIX}/people?done=revoked&revoked={request.path_params['id']}#tokens"
 
@@ -198,7 +187,7 @@ class Operating:
         at = self._world.clock.now()
         with self._world.lock:
             for each in self._waiting_of(request.path_params["id"]):
-                verdict = Verdict([1] * len(each.files), _REVOKED, actor=self._who(request))
+                verdict = Verdict([1] * len(each.files), _REVOKED, actor=self._reception.who(request))
                 self._world.jobs.score(each, at, verdict)
         return f"{PREFIX}/people?done=rejected#tokens"
 
@@ -209,24 +198,23 @@ class Operating:
         with self._world.lock:
             account = self._own().accounts[environment]
             now = self._world.clock.now()
-            key = self._world.accounts.create_key(account, name, SCOPES, self._who(request), now)
+            key = self._world.accounts.create_key(account, name, SCOPES, self._reception.who(request), now)
             secret = key.secret
         return self._show(request, (f"The API key {name}", secret, ""))
 
     def _revoke_key(self, request: Request, _fields: dict[str, str]) -> str:
         with self._world.lock:
-            for key in self._own().keys:
-                if key.id == request.path_params["id"]:
-                    self._world.accounts.revoke_key(key, self._who(request), self._world.clock.now())
-                    return f"{PREFIX}/people?done=revoked#keys"
-        raise no_page()
+            found = (key for key in self._own().keys if key.id == request.path_params["id"])
+            key = existing(next(found, None))
+            self._world.accounts.revoke_key(key, self._reception.who(request), self._world.clock.now())
+        return f"{PREFIX}/people?done=revoked#keys"
 
     async def _erase(self, request: Request, fields: dict[str, str]) -> str:
         subject = fields.get("subject", "")
         if not SUBJECT.fullmatch(subject) or not self._eraser.is_known(subject):
             words = "No person and no file has this id. The id of a person is wkr_…, that of a file file_…."
             raise PageError(404, words, "Not found")
-        self._eraser.ask(subject, self._who(request))
+        self._eraser.ask(subject, self._reception.who(request))
         is_done = await asyncio.to_thread(self._eraser.run)
         return f"{PREFIX}/people?done={'erased' if is_done else 'erasing'}#erase"
 
@@ -236,16 +224,14 @@ class Operating:
         cents, now = _cents(fields.get("dollars", "")), self._world.clock.now()
         with self._world.lock:
             purchase = self._world.credits.start_purchase(self._own().accounts["live"], cents, now)
-            self._world.credits.pay_checkout(purchase, now, self._who(request))
+            self._world.credits.pay_checkout(purchase, now, self._reception.who(request))
         return f"{PREFIX}/ledger?done=booked#credits"
 
     async def _checkout(self, request: Request) -> Response:
         """The target of `POST /v1/billing/credits/purchase`. On your own server, the operator adds the credits."""
         self._reception.need(request, "operator")
         with self._world.lock:
-            checkout = self._world.state.checkouts.get(request.path_params["id"])
-            if checkout is None:
-                raise no_page()
+            checkout = existing(self._world.state.checkouts.get(request.path_params["id"]))
             return self._reception.page(
                 request, "checkout.html", cents=checkout.cents, is_paid=checkout.is_paid
             )
@@ -254,9 +240,8 @@ class Operating:
         self._reception.need(request, "operator")
         await self._reception.form(request)
         with self._world.lock:
-            now, paid_by = self._world.clock.now(), self._who(request)
-            if self._world.credits.pay_checkout(request.path_params["id"], now, paid_by) is None:
-                raise no_page()
+            now, paid_by = self._world.clock.now(), self._reception.who(request)
+            existing(self._world.credits.pay_checkout(request.path_params["id"], now, paid_by))
         return self._reception.go(f"/checkout/{request.path_params['id']}")
 
     async def _purchase(self, request: Request) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -14,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from firsthandapi.server.contract.text import iso
 from firsthandapi.server.http.browsers import HEADERS
 from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, no_page, whole
-from firsthandapi.server.rules.reviews import GoldScore, alpha, gold_score
+from firsthandapi.server.rules.reviews import alpha, gold_score
 from firsthandapi.server.state.model import File
 
 from .activity import csv_line
@@ -30,30 +29,8 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reviewer:
-    """What the page says of a reviewer.
-
-    Attributes:
-        id: the id of their token.
-        given: how many ratings they gave.
-        undone: how many of them they undid.
-        gold: how they rated files whose rating is known; None if they rated none.
-    """
-
-    id: str
-    given: int
-    undone: int
-    gold: GoldScore | None
-
-
 class Overseeing:
-    """The pages under `/console/reviews`.
-
-    Args:
-        reception: sign-in, forms, and templates.
-        panel: who looks at what, and what they have given.
-    """
+    """The pages under `/console/reviews`."""
 
     def __init__(self, reception: Reception, panel: Panel) -> None:
         self._reception = reception
@@ -71,7 +48,6 @@ class Overseeing:
 
     def _show(self, request: Request) -> Response:
         ratings = self._panel.ratings
-        gold = {who: gold_score(pairs) for who, pairs in ratings.gold_pairs().items()}
         reviewers = self._panel.reviewers(is_open=not self._reception.is_guarded("reviewer"))
         units = ratings.units()
         return self._reception.page(
@@ -79,7 +55,8 @@ class Overseeing:
             "reviews.html",
             section=f"{PREFIX}/reviews",
             settings=self._panel.settings,
-            reviewers=[_Reviewer(*each, gold.get(each[0])) for each in ratings.counts()],
+            reviewers=ratings.counts(),
+            scores={who: gold_score(pairs) for who, pairs in ratings.gold_pairs().items()},
             people=len(reviewers),
             alpha=alpha(units),
             compared=len(units),

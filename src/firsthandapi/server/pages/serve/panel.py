@@ -6,8 +6,8 @@ reviewer sees the next file. They count when they can no longer be undone, which
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.rules.reviews import has_room, is_gold_turn, lacking, median
@@ -25,14 +25,7 @@ Attempt = tuple[str, int]  # the id of a submission, and which attempt of it
 
 
 class Panel:
-    """Whoever calls a method holds the lock of the world.
-
-    Args:
-        world: the rules and the state.
-        access: the database of people.
-        settings: how files are rated.
-        is_taken: whether the submission with an id is still waiting for the scorer.
-    """
+    """Whoever calls a method holds the lock of the world. What `is_taken` is still waiting for the scorer."""
 
     def __init__(
         self, world: World, access: Access, settings: Reviews, is_taken: Callable[[str], bool]
@@ -64,13 +57,16 @@ class Panel:
 
     def _full(self, reviewer: str, browser: str) -> set[Attempt]:
         """What a reviewer may not rate for the sake of others, or has rated. Few of all that waits."""
-        raters, held = self._raters(), Counter(self._held(browser))
+        now, given = self._world.clock.now(), self._given()
+        held = Counter(
+            held for each, (held, until) in self._holders.items() if each != browser and until > now
+        )
         submissions = self._world.state.submissions
         looked_at = [(each, found.attempt) for each in held if (found := submissions.get(each)) is not None]
         return {
             each
-            for each in {*raters, *looked_at}
-            if not has_room(self.settings.overlap, raters.get(each, ()), reviewer, held[each[0]])
+            for each in {*given, *looked_at}
+            if not has_room(self.settings.overlap, _raters(given, each), reviewer, held[each[0]])
         }
 
     def is_free(self, submission: Submission, reviewer: str, browser: str) -> bool:
@@ -102,15 +98,11 @@ class Panel:
         """Let go of what a browser held."""
         self._holders.pop(browser, None)
 
-    def _held(self, browser: str) -> list[str]:
-        """What other browsers hold."""
-        now = self._world.clock.now()
-        return [held for each, (held, until) in self._holders.items() if each != browser and until > now]
-
-    def _raters(self) -> dict[Attempt, list[str]]:
-        found: dict[Attempt, list[str]] = defaultdict(list)
+    def _given(self) -> dict[Attempt, list[Rating]]:
+        """The ratings that wait to count."""
+        found: dict[Attempt, list[Rating]] = {}
         for rating in self.ratings.open():
-            found[rating.submission, rating.attempt].append(rating.reviewer)
+            found.setdefault((rating.submission, rating.attempt), []).append(rating)
         return found
 
     # --- ratings ----------------------------------------------------------------------------------------
@@ -155,10 +147,7 @@ class Panel:
 
         A rating is settled only at the next look, when its score is surely kept.
         """
-        given: dict[Attempt, list[Rating]] = defaultdict(list)
-        for rating in self.ratings.open():
-            given[rating.submission, rating.attempt].append(rating)
-        for (submission_id, attempt), ratings in given.items():
+        for (submission_id, attempt), ratings in self._given().items():
             submission = self._world.state.submissions.get(submission_id)
             if submission is None or submission.status != "pending_score" or submission.attempt != attempt:
                 self.ratings.settle(ratings)
@@ -169,7 +158,7 @@ class Panel:
 
     def is_rated(self, submission: Submission) -> bool:
         """Whether a reviewer has rated what waits, so that a scorer leaves it alone."""
-        return (submission.id, submission.attempt) in self._raters()
+        return (submission.id, submission.attempt) in self._given()
 
     # --- what stands still ------------------------------------------------------------------------------
 
@@ -182,15 +171,18 @@ class Panel:
 
     def stuck(self, reviewers: Collection[str]) -> Iterable[tuple[Waiting, int]]:
         """What cannot be rated by enough people, and how many are lacking."""
-        raters = self._raters()
+        given = self._given()
         for each in self._world.state.queue():
             if self._is_taken(each.id):
                 continue
             author = f"tok_{each.worker.partition('_')[2]}"
-            rated = raters.get((each.id, each.attempt), ())
-            lack = lacking(self.settings.overlap, rated, reviewers, author)
+            lack = lacking(self.settings.overlap, _raters(given, (each.id, each.attempt)), reviewers, author)
             if lack:
                 yield each, lack
+
+
+def _raters(given: Mapping[Attempt, Sequence[Rating]], attempt: Attempt) -> list[str]:
+    return [each.reviewer for each in given.get(attempt, ())]
 
 
 def _verdict(ratings: Sequence[Rating]) -> Verdict:

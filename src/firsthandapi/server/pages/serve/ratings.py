@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, astuple, dataclass, fields
 
 from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.state.model import Submission
@@ -37,24 +36,15 @@ CREATE TABLE IF NOT EXISTS gold (
     marked_at REAL NOT NULL
 );
 """
-_COLUMNS = "id, submission, attempt, files, reviewer, stars, reason, gold, given_at, undone_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """A rating.
+    """A rating of an attempt, with the stars of each file.
 
     Attributes:
-        id: its id.
-        submission: the id of what was rated.
-        attempt: which attempt of it.
-        files: the ids of its files.
-        reviewer: who rated: the id of their token, or `reviewer` for the person at the machine.
-        stars: 1 to 5, for each file.
-        reason: why, in words.
+        reviewer: the id of their token, or `reviewer` for the person at the machine.
         gold: the stars that were known; None for a rating that counts.
-        given_at: when, in Unix seconds.
-        undone_at: when it was undone, if it was.
     """
 
     id: str
@@ -71,15 +61,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """A file whose rating is known.
-
-    Attributes:
-        file: the id of the file.
-        submission: the id of its submission.
-        stars: its stars.
-        marked_by: who says so.
-        marked_at: since when.
-    """
+    """A file whose rating is known, and who says so, since when."""
 
     file: str
     submission: str
@@ -88,12 +70,11 @@ class Gold:
     marked_at: float
 
 
-class Ratings:
-    """The ratings of one server.
+_COLUMNS = ", ".join(each.name for each in fields(Rating))
 
-    Args:
-        access: the database of people.
-    """
+
+class Ratings:
+    """The ratings of one server, in the database of people."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -121,21 +102,10 @@ class Ratings:
             None if gold is None else gold.stars,
             at,
         )
+        row = {**asdict(made), "files": json.dumps(made.files), "stars": json.dumps(made.stars)}
         with self._access.transaction() as rows:
-            rows.execute(
-                f"INSERT INTO ratings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",  # noqa: S608 - no input
-                (
-                    made.id,
-                    made.submission,
-                    made.attempt,
-                    json.dumps(made.files),
-                    reviewer,
-                    json.dumps(made.stars),
-                    reason,
-                    made.gold,
-                    at,
-                ),
-            )
+            sql = f"INSERT INTO ratings ({_COLUMNS}) VALUES (:{_COLUMNS.replace(', ', ', :')})"  # noqa: S608 - no input
+            rows.execute(sql, row)
             note(rows, "review.given", at, reviewer, submission.id, stars=made.stars)
         return made
 
@@ -199,20 +169,19 @@ class Ratings:
 
     def _all(self, condition: str, *values: object) -> list[Rating]:
         rows = self._access.look(f"SELECT {_COLUMNS} FROM ratings {condition}", *values)  # noqa: S608 - no input
-        return [_rating(*row) for row in rows]
+        return [
+            Rating(id, submission, attempt, tuple(json.loads(files)), who, tuple(json.loads(stars)), *others)
+            for id, submission, attempt, files, who, stars, *others in rows
+        ]
 
     # --- files whose rating is known --------------------------------------------------------------------
 
     def mark(self, gold: Gold) -> None:
         """Record the known rating of a file; a later one replaces it."""
         with self._access.transaction() as rows:
-            rows.execute(
-                "REPLACE INTO gold VALUES (?, ?, ?, ?, ?)",
-                (gold.file, gold.submission, gold.stars, gold.marked_by, gold.marked_at),
-            )
-            note(
-                rows, "review.gold_marked", gold.marked_at, gold.marked_by, gold.submission, stars=gold.stars
-            )
+            rows.execute("REPLACE INTO gold VALUES (?, ?, ?, ?, ?)", astuple(gold))
+            at, who = gold.marked_at, gold.marked_by
+            note(rows, "review.gold_marked", at, who, gold.submission, stars=gold.stars)
 
     def unmark(self, file: str, by: str, at: float) -> None:
         """Forget the known rating of a file. What was given meanwhile stays."""
@@ -231,10 +200,3 @@ class Ratings:
             "AND submission = gold.submission) ORDER BY marked_at, file"
         )
         return [Gold(*row) for row in self._access.look(sql, reviewer)]
-
-
-def _rating(
-    id: str, submission: str, attempt: int, files: str, reviewer: str, stars: str, *others: Any
-) -> Rating:
-    given, known = tuple(json.loads(files)), tuple(json.loads(stars))
-    return Rating(id, submission, attempt, given, reviewer, known, *others)

@@ -31,15 +31,7 @@ _UNDONE = {"undone": "Undone: rate it again.", "freed": "The slot is free again.
 
 @dataclass(frozen=True, slots=True)
 class _Asker:
-    """Who asks for a page, and what they want to see.
-
-    Attributes:
-        reviewer: the id of their token, or `reviewer` for the person at the machine.
-        browser: the name of their browser.
-        job: the only job that they want to see, or "".
-        worker: the only worker whose files they want to see, or "".
-        own: the worker's ids that they may have worked under.
-    """
+    """Who asks for a page; and the only job, or worker, that they want to see, or ""."""
 
     reviewer: str
     browser: str
@@ -55,13 +47,7 @@ class _Asker:
 
 
 class Reviewing:
-    """The pages under `/review`.
-
-    Args:
-        reception: sign-in, forms, and templates.
-        panel: who looks at what, and what they have given.
-        own: the worker's ids that whoever asks may have worked under.
-    """
+    """The pages under `/review`; `own` are the worker's ids that whoever asks may have worked under."""
 
     def __init__(self, reception: Reception, panel: Panel, own: Callable[[Request], frozenset[str]]) -> None:
         self._reception = reception

@@ -6,7 +6,6 @@ process: it may load a model, crash, or hang, and the server continues.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import queue
@@ -14,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -57,12 +57,7 @@ def find_scorer(name: str) -> EntryPoint:
 
 
 class Jury:
-    """Passes each submission to the scorer or the reviewers.
-
-    Args:
-        world: the rules and the state.
-        scorer: the name of a scorer; None to leave everything to the reviewers.
-        seconds: maximum seconds of the scorer for one file.
+    """Passes each submission to the scorer, if there is one, or the reviewers.
 
     Attributes:
         is_rated: whether a reviewer has rated a submission, so that the scorer leaves it alone.
@@ -163,12 +158,7 @@ def _verdict(scores: Sequence[dict[str, Any]]) -> Verdict:
 
 
 class ScorerProcess:
-    """The process of a scorer, started when needed, and again after a failure.
-
-    Args:
-        name: the scorer's entry point.
-        seconds: maximum seconds for one file.
-    """
+    """The process of a scorer, started when needed, and again after a failure; `seconds` is its most for a file."""
 
     def __init__(self, name: str, seconds: float) -> None:
         self._command = [sys.executable, "-m", "firsthandapi.server.pages.serve.scorer", name]
@@ -182,11 +172,8 @@ class ScorerProcess:
         Raises:
             ScorerError: the scorer failed, or took too long.
         """
-        process = self.start()
-        answer = self._exchange(process, json.dumps(request).encode() + b"\n", self._seconds)
-        if "error" in answer:
-            raise ScorerError(answer["error"])
-        score: dict[str, Any] | None = answer["score"]
+        score: dict[str, Any] | None
+        score = self._exchange(self.start(), json.dumps(request).encode() + b"\n", self._seconds)["score"]
         return score
 
     def end(self) -> None:
@@ -208,44 +195,37 @@ class ScorerProcess:
             )
             if self.is_over:  # `end` was called before the process existed
                 self._process.kill()
-            answer = self._exchange(self._process, b"", _START_SECONDS)
-            if "error" in answer:
+            try:
+                self._exchange(self._process, b"", _START_SECONDS)
+            except ScorerError:
                 self.close()
-                raise ScorerError(answer["error"])
+                raise
         return self._process
 
     def _exchange(self, process: subprocess.Popen[bytes], line: bytes, seconds: float) -> dict[str, Any]:
-        is_late = threading.Event()
-
-        def stop() -> None:
-            is_late.set()
-            process.kill()
-
-        alarm = threading.Timer(seconds, stop)
+        ends = time.monotonic() + seconds
+        alarm = threading.Timer(seconds, process.kill)
         alarm.daemon = True
         alarm.start()
         try:
             stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
             stdin.write(line)
             stdin.flush()
-            answer = stdout.readline()
-        except OSError:
-            answer = b""
+            answer: dict[str, Any] = json.loads(stdout.readline())
+        except (OSError, ValueError):  # nothing came, or only a part
+            self.close()
+            is_late = time.monotonic() >= ends
+            words = f"it took more than {seconds:g} seconds" if is_late else "its process ended"
+            raise ScorerError(words) from None
         finally:
             alarm.cancel()
-        if not answer:
-            self.close()
-            raise ScorerError(
-                f"it took more than {seconds:g} seconds" if is_late.is_set() else "its process ended"
-            )
-        return cast("dict[str, Any]", json.loads(answer))
+        if "error" in answer:
+            raise ScorerError(answer["error"])
+        return answer
 
     def close(self) -> None:
         """End the process and close its pipes. No other thread may use it."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            with contextlib.suppress(OSError):
-                cast("IO[bytes]", process.stdin).close()
-            cast("IO[bytes]", process.stdout).close()
-            process.wait()
+            process.communicate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,24 +42,14 @@ from .study import read_study
 if TYPE_CHECKING:
     from typing import Self
 
-# Roles that need a token if other machines reach the server.
-_NEEDED: tuple[Role, ...] = ("worker", "operator")
 _STARTED = "started"
-_THIS_MACHINE = "127.0.0.1"
-
 # The folder for files that are being uploaded to a bucket.
 UPLOADING = "uploading"
 
 
 @dataclass(frozen=True, slots=True)
 class FirstKeys:
-    """What the first start creates, and shows only once.
-
-    Attributes:
-        live: the buyer's API key.
-        sandbox: the key of the sandbox.
-        operator: the operator's token.
-    """
+    """The API keys and the operator's token that the first start creates, and shows only once."""
 
     live: str
     sandbox: str
@@ -67,16 +57,6 @@ class FirstKeys:
 
     def __repr__(self) -> str:
         return f"FirstKeys(live={mask(self.live)!r}, sandbox={mask(self.sandbox)!r}, operator={mask(self.operator)!r})"
-
-    def as_file(self, url: str) -> str:
-        """The keys as variables for a shell, Docker, or systemd, and the rest in comments.
-
-        Args:
-            url: the address of the server.
-        """
-        return (
-            f"# Key of the sandbox: {self.sandbox}\nFIRSTHAND_BASE_URL={url}\nFIRSTHAND_API_KEY={self.live}\n"
-        )
 
 
 class Service:
@@ -106,6 +86,7 @@ class Service:
         on_request: called in the server's thread with each request of the API after its response.
 
     Attributes:
+        port: the port that the server listens on.
         first: what the first start created; None at later starts.
         tokens: the tokens that this start created, by role.
 
@@ -140,24 +121,27 @@ class Service:
         self.study = None if study is None else read_study(study)
         if scorer is not None:
             find_scorer(scorer)
-        bucket = (
-            None if storage is None else BucketStorage(storage, folder / UPLOADING)
-        )  # refuses an invalid URL before it is stored
+        # Refuses an invalid URL before it is stored.
+        bucket = None if storage is None else BucketStorage(storage, folder / UPLOADING)
+        # Roles that need a token beyond this machine: whoever may join needs none.
+        is_open_study = self.study is not None and self.study.join == "open"
+        self._needed: tuple[Role, ...] = ("operator",) if is_open_study else ("worker", "operator")
+        needs_tokens = not (is_local or lan)
         # A refused start leaves nothing behind, so checks that do not need the folder come first.
-        if not (is_local or lan or (folder / FILE).is_file()):
-            raise _no_tokens(folder, self._needed(), self._needed())
+        if needs_tokens and not (folder / FILE).is_file():
+            self._check_tokens(folder, "--new ")
         # Undo the steps in reverse order, even if the next step fails.
         self._undo = ExitStack()
         # The port first: if it is in use, nobody would see the keys of a first start.
-        self._http: HttpServer | None = HttpServer(self._serve, port, host, *([_THIS_MACHINE] if lan else ()))
+        self._http: HttpServer | None = HttpServer(self._serve, port, host, *(["127.0.0.1"] if lan else ()))
         self._undo.callback(self._http.stop)
         is_new, is_open, was_there, is_ours = not (folder / FILE).exists(), False, folder.exists(), False
         try:
-            self._port = self._http.port
+            self.port = self._http.port
             self.access = Access(folder / FILE)
             self._undo.callback(self.access.close)
-            if not (is_local or lan):
-                self._check_tokens(folder)
+            if needs_tokens:
+                self._check_tokens(folder, "", self.access)
             self.clock = clock or RealClock()
             kept = self._storage(folder, storage, bucket)
             self.world = open_world(folder, self.clock, storage=kept, left=self._left(folder))
@@ -176,11 +160,11 @@ class Service:
                 self.access,
                 self.jury,
                 self.eraser,
+                folder=folder,
                 url=self.url,
                 public=None if is_local else self.url,
-                is_proxied=False if lan else None,
+                is_proxied=needs_tokens,
                 on_request=on_request,
-                folder=folder,
                 study=self.study,
             )
             self._sender = Sender(self.world.delivered, self._reach(private_webhooks))
@@ -241,14 +225,15 @@ class Service:
                     if not job.is_terminal:
                         self.world.jobs.workforce.job_posted(job, self.clock.now())
 
-    def _needed(self) -> tuple[Role, ...]:
-        """The roles that need a token beyond this machine: whoever may join needs none."""
-        return _NEEDED if self.study is None or self.study.join == "invited" else ("operator",)
-
-    def _check_tokens(self, folder: Path) -> None:
-        missing: list[Role] = [role for role in self._needed() if not self.access.has_token(role, good=True)]
+    def _check_tokens(self, folder: Path, new: str, access: Access | None = None) -> None:
+        missing = [role for role in self._needed if access is None or not access.has_token(role, good=True)]
         if missing:
-            raise _no_tokens(folder, missing, self._needed())
+            create = f"firsthandapi server tokens create {new}{folder} --role"
+            roles = " and one for ".join(f"{role}s" for role in self._needed)
+            raise ConfigurationError(
+                f"not served beyond this machine: that needs a token for {roles}; create with: "
+                + " and ".join(f"{create} {role}" for role in missing)
+            )
 
     def _left(self, folder: Path) -> str | None:
         """A trace of an earlier start in the folder, or None. With a trace, an empty database means a lost one."""
@@ -259,10 +244,8 @@ class Service:
     def _first_start(self, credit_cents: int, keys_file: Path | None) -> FirstKeys | None:
         """Create what is missing: at the first start keys and an operator, and in a local network each role's token."""
         at, first = self.clock.now(), None
-        roles: list[Role] = ["operator", "reviewer", *self._needed()] if self.is_lan else []
-        lacking: list[Role] = [
-            role for role in ROLES if role in roles and not self.access.has_token(role, good=True)
-        ]
+        roles = ("operator", "reviewer", *self._needed) if self.is_lan else ()
+        lacking = [role for role in ROLES if role in roles and not self.access.has_token(role, good=True)]
         with self.world.lock, self.access.transaction() as rows:
             is_first = not self.world.state.organizations
             if is_first and "operator" not in lacking:
@@ -287,14 +270,16 @@ class Service:
         return first
 
     def _as_file(self, kept: Path, first: FirstKeys | None) -> str:
-        """The text of the keys file, after what an earlier start has left in it."""
+        """The keys file after what an earlier start has left in it: variables for a shell, Docker, or systemd, and the
+        rest in comments."""
         before = kept.read_text(encoding="utf-8") if kept.is_file() else ""
-        links = "".join(
-            f"# Sign in as the {role}: {self.url}/sign-in#{token}\n" for role, token in self.tokens.items()
-        )
-        start = "first start" if first is not None else "start"
-        head = f"# The {start} of this server created these keys. Save them, and delete this file.\n"
-        return before + head + links + ("" if first is None else first.as_file(self.url))
+        start = "start" if first is None else "first start"
+        lines = [f"# The {start} of this server created these keys. Save them, and delete this file."]
+        lines += [f"# Sign in as the {role}: {self.url}/sign-in#{each}" for role, each in self.tokens.items()]
+        if first is not None:
+            lines.append(f"# Key of the sandbox: {first.sandbox}")
+            lines += [f"FIRSTHAND_BASE_URL={self.url}", f"FIRSTHAND_API_KEY={first.live}"]
+        return before + "\n".join([*lines, ""])
 
     # --- life -------------------------------------------------------------------------------------------
 
@@ -328,11 +313,6 @@ class Service:
         self.stop()
 
     @property
-    def port(self) -> int:
-        """The port that the server listens on."""
-        return self._port
-
-    @property
     def url(self) -> str:
         """The address by which people reach the server."""
         if self._given_url is not None:
@@ -341,17 +321,16 @@ class Service:
         return f"http://{host}:{self.port}"
 
 
-def erase(folder: Path, access: Access, subject: str, *, seconds: float = 60.0) -> bool:
+def erase(folder: Path, access: Access, subject: str) -> bool:
     """Erase a worker or a file in a folder: by the server that runs there, or without one, here.
 
     Args:
         folder: the folder.
         access: its people.
         subject: the id.
-        seconds: how long a running server may take.
 
     Returns:
-        Whether it is erased; otherwise a running server does it.
+        Whether it is erased; otherwise a running server, which had a minute, still has to do it.
 
     Raises:
         ConfigurationError: there is no such worker or file, or the folder is damaged.
@@ -361,7 +340,7 @@ def erase(folder: Path, access: Access, subject: str, *, seconds: float = 60.0) 
             raise ConfigurationError(f"nothing was erased: {folder} has no {subject}; check the id")
     clock = RealClock()
     access.wish(subject, clock.now(), "command line")
-    lock, until = FolderLock(folder), time.monotonic() + seconds
+    lock, until = FolderLock(folder), time.monotonic() + 60
     while access.wishes(subject):
         if lock.acquire():
             lock.release()
@@ -384,17 +363,6 @@ def kept_storage(access: Access, folder: Path) -> Storage | None:
     """The storage that the first start chose; None for the folder itself."""
     url = access.settled("storage", "")
     return BucketStorage(url, folder / UPLOADING) if url else None
-
-
-def _no_tokens(folder: Path, missing: Iterable[Role], needed: Iterable[Role]) -> ConfigurationError:
-    new = "" if (folder / FILE).is_file() else "--new "
-    commands = " and ".join(
-        f"firsthandapi server tokens create {new}{folder} --role {role}" for role in missing
-    )
-    roles = " and one for ".join(f"{role}s" for role in needed)
-    return ConfigurationError(
-        f"not served beyond this machine: that needs a token for {roles}; create with: {commands}"
-    )
 
 
 def _checked(url: str) -> str:
