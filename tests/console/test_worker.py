@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from .harness import EVIL, look_at, page_of, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
+
+    from firsthandapi.server.state.model import Job
 
 PHONE = {
     "viewport": {"width": 390, "height": 844},
@@ -54,16 +57,28 @@ def camera(page: Page) -> Any:
     return page.get_by_label("Take a picture")
 
 
+@contextmanager
+def at_work(browser: Browser, server: Server, job: Job, **options: Any) -> Iterator[Page]:
+    """A phone that has opened the page of a job."""
+    with page_of(browser, **PHONE, **options) as page:
+        page.goto(server.service.url + server.path(job))
+        yield page
+
+
+def send(page: Page, name: str = "IMG_0001.JPG") -> None:
+    """Take a picture, and send it."""
+    camera(page).set_input_files(photo(name))
+    page.get_by_text(f"{name}, ").wait_for()
+    page.get_by_role("button", name="Send").click()
+
+
 def test_a_phone_sends_a_picture_and_sees_what_becomes_of_it(browser: Browser, server: Server) -> None:
     """Picture, preview, upload, waiting, stars: and the picture that the buyer gets is upright, without its place."""
     job = server.job(title="Street signs")
-    with page_of(browser, **PHONE) as page:
-        page.goto(server.service.url + server.path(job))
+    with at_work(browser, server, job) as page:
         page.get_by_role("button", name="Send").click()
         page.get_by_text("Take a picture or choose a file first.").wait_for()
-        camera(page).set_input_files(photo())
-        page.get_by_text("IMG_0001.JPG, ").wait_for()
-        page.get_by_role("button", name="Send").click()
+        send(page)
         page.get_by_text("Submitted. Its status is below").wait_for()
         page.get_by_text("Waiting for review").wait_for()
         page.get_by_text("1 of 2").wait_for()
@@ -113,18 +128,15 @@ def test_an_open_page_costs_little(browser: Browser, server: Server) -> None:
 def test_a_retry_after_two_stars(browser: Browser, server: Server) -> None:
     """Two stars come with their reason and one more try."""
     job = server.job(files_needed=1)
-    with page_of(browser, **PHONE) as page:
-        page.goto(server.service.url + server.path(job))
-        camera(page).set_input_files(photo())
-        page.get_by_role("button", name="Send").click()
+    with at_work(browser, server, job) as page:
+        send(page)
         page.get_by_text("Waiting for review").wait_for()
         server.score(job.submissions[0], 2, f"Too dark: {EVIL}")
         page.evaluate(NOW)
         page.get_by_text("Too dark").wait_for()
         page.get_by_role("link", name="Try once more").click()
         page.get_by_role("heading", name="Try again").wait_for()
-        camera(page).set_input_files(photo("better.jpg"))
-        page.get_by_role("button", name="Send").click()
+        send(page, "better.jpg")
         page.get_by_text("second attempt").wait_for()
         server.score(job.submissions[0], 5)
         page.evaluate(NOW)
@@ -158,8 +170,7 @@ def test_a_lost_connection_submits_once(browser: Browser, server: Server) -> Non
         page.route("**/uploads/*", flaky)
         page.clock.install()
         page.goto(server.service.url + server.path(job))
-        camera(page).set_input_files(photo())
-        page.get_by_role("button", name="Send").click()
+        send(page)
         page.get_by_text("The connection was lost. Trying again").wait_for()
         for tries, pause in enumerate((1000, 3000, 8000), 2):
             page.clock.run_for(pause)
@@ -215,9 +226,7 @@ def test_pictures_without_a_network_wait(browser: Browser, server: Server) -> No
         page.goto(url)
         page.context.set_offline(True)
         for name in ("a.jpg", "b.jpg", "c.jpg"):
-            camera(page).set_input_files(photo(name))
-            page.get_by_text(f"{name}, ").wait_for()
-            page.get_by_role("button", name="Send").click()
+            send(page, name)
             page.locator("#waiting").get_by_text(name).wait_for()
         page.get_by_text("No connection. These files wait here").wait_for()
         look_at(page, "work-offline", 390, "light")
@@ -246,9 +255,7 @@ def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
         for each in (job, ended):
             page.goto(server.service.url + server.path(each))
             page.context.set_offline(True)
-            camera(page).set_input_files(photo("a.jpg"))
-            page.get_by_text("a.jpg, ").wait_for()
-            page.get_by_role("button", name="Send").click()
+            send(page, "a.jpg")
             page.get_by_text("No connection. These files wait here").wait_for()
             if each is ended:
                 server.client.jobs.cancel(ended.id)
@@ -273,9 +280,7 @@ def test_nobody_sends_what_somebody_else_has_taken(browser: Browser, server: Ser
     with page_of(browser, expected="", **PHONE) as page:
         page.goto(url)
         page.context.set_offline(True)
-        camera(page).set_input_files(photo("first.jpg"))
-        page.get_by_text("first.jpg, ").wait_for()
-        page.get_by_role("button", name="Send").click()
+        send(page, "first.jpg")
         page.locator("#waiting").get_by_text("first.jpg").wait_for()
         cookies: Any = page.context.cookies()
         page.context.clear_cookies()
@@ -297,8 +302,7 @@ def test_wrong_types_are_refused_when_they_are_chosen(browser: Browser, server: 
     """Nothing is sent of a file that the job does not take. A HEIC that the browser reads becomes a JPEG."""
     job = server.job(accepted_formats=["image/jpeg", "video/mp4"])
     heic = {"name": "IMG_1.HEIC", "mimeType": "image/heic"}
-    with page_of(browser, **PHONE) as page:
-        page.goto(server.service.url + server.path(job))
+    with at_work(browser, server, job) as page:
         choose = page.get_by_label("Choose a file")
         for file, words in (
             ({"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}, "this job takes JPEG, MP4"),
@@ -319,8 +323,7 @@ def test_wrong_types_are_refused_when_they_are_chosen(browser: Browser, server: 
 def test_several_files_with_previews(browser: Browser, server: Server) -> None:
     """Files can be removed before they are sent, and no more are taken than the job wants."""
     job = server.job(files_per_submission=2, files_needed=5, accepted_formats=["image/jpeg", "image/png"])
-    with page_of(browser, **PHONE) as page:
-        page.goto(server.service.url + server.path(job))
+    with at_work(browser, server, job) as page:
         page.get_by_label("Choose files").set_input_files([photo("a.jpg"), photo("b.jpg"), photo("c.jpg")])
         page.get_by_text("Send at most 2 files at a time.").wait_for()
         page.get_by_role("button", name="Remove a.jpg").click()
@@ -338,16 +341,14 @@ def test_several_files_with_previews(browser: Browser, server: Server) -> None:
 def test_what_the_server_refuses_is_said(browser: Browser, server: Server) -> None:
     """A file that is no picture is refused in words on the page, and the worker can send another one."""
     job = server.job()
-    with page_of(browser, expected="status of 415", **PHONE) as page:
-        page.goto(server.service.url + server.path(job))
+    with at_work(browser, server, job, expected="status of 415") as page:
         camera(page).set_input_files(
             {"name": EVIL.replace("/", ""), "mimeType": "image/jpeg", "buffer": b"<svg onload=alert(3)>"}
         )
         page.get_by_role("button", name="Send").click()
         page.get_by_text("This is neither a picture").wait_for()
         page.get_by_role("button", name="Remove").click()
-        camera(page).set_input_files(photo())
-        page.get_by_role("button", name="Send").click()
+        send(page)
         page.get_by_text("Waiting for review").wait_for()
     assert len(job.submissions) == 1
 
@@ -399,8 +400,7 @@ def test_a_place_is_sent_with_consent(browser: Browser, server: Server, allowed:
     options: dict[str, Any] = {"geolocation": {"latitude": 52.51, "longitude": 13.41}}
     if allowed:
         options["permissions"] = ["geolocation"]
-    with page_of(browser, **PHONE, **options) as page:
-        page.goto(server.service.url + server.path(job))
+    with at_work(browser, server, job, **options) as page:
         box = page.get_by_label("Send my location")
         if allowed:
             box.check()
@@ -409,8 +409,7 @@ def test_a_place_is_sent_with_consent(browser: Browser, server: Server, allowed:
             box.click()
             page.get_by_text("Your location is unknown").wait_for()
             assert not box.is_checked()
-        camera(page).set_input_files(photo())
-        page.get_by_role("button", name="Send").click()
+        send(page)
         page.get_by_text("Waiting for review").wait_for()
     where = job.submissions[0].location
     assert (where is not None and where.verified) == allowed

@@ -22,7 +22,7 @@ from firsthandapi.testing import make
 
 from .conftest import EVIL, JOB, Visitor, submit
 from .phones import Nobody, Server, fields_of
-from .test_study import STUDY, write
+from .test_study import consent, write
 
 BOXES = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
 
@@ -303,8 +303,7 @@ def test_a_new_version_asks_again(lab: Open, tmp_path: Path) -> None:
         before = lab(running, max_workers=1)
         person = before.joined()
         cookies = dict(person.http.cookies)
-    consent = {**STUDY["consent"], "version": 3}
-    here = lab(max_workers=1, consent=consent)
+    here = lab(max_workers=1, **consent(version=3))
     person = here.browser()
     person.http.cookies.update(cookies)
     assert person.get("/me").headers["location"] == "/join"
@@ -322,7 +321,7 @@ def test_other_words_under_the_same_version_are_counted(lab: Open) -> None:
         assert gone.send("/me/withdraw", "/me").status_code == 303
     for text, people in (("You agree to more.", 1), ("consent.en.md", 0)):
         with ExitStack() as running:
-            now = lab(running, consent={**STUDY["consent"], "text": {"en": text, "ar": "More."}})
+            now = lab(running, **consent(text={"en": text, "ar": "More."}))
             assert now.service.site.reception.consents is not None
             assert now.service.site.reception.consents.of_other_words() == people
 

@@ -29,6 +29,11 @@ STUDY: dict[str, Any] = {
 }
 
 
+def consent(**fields: Any) -> dict[str, Any]:
+    """The field of a study, with these of its own changed."""
+    return {"consent": {**STUDY["consent"], **fields}}
+
+
 def write(folder: Path, **fields: Any) -> Path:
     """A study in a folder, with these fields changed; None leaves one out. JSON is YAML."""
     (folder / "consent.en.md").write_text("You agree that your photos serve research.\n", encoding="utf-8")
@@ -48,7 +53,7 @@ def test_a_study_is_read_with_the_texts_beside_it(tmp_path: Path) -> None:
     assert study.notice("ar") == study.notice("en")
     assert (study.join, study.reviews.overlap, study.reviews.gold) == ("open", 3, 0.0)
     text = {"en": "Please read\nconsent.en.md"}
-    several = read_study(write(tmp_path, consent={**STUDY["consent"], "text": text}))
+    several = read_study(write(tmp_path, **consent(text=text)))
     assert several.notice("en")[0] == text["en"]
 
 
@@ -68,10 +73,7 @@ def test_the_study_of_the_guide_is_one(tmp_path: Path) -> None:
     [
         *[({name: None}, f"{name} is missing") for name in STUDY],
         ({"organiser": "Lab"}, "organiser is not a known key; did you mean organizer?"),
-        (
-            {"consent": {**STUDY["consent"], "purpose": ["research"]}},
-            "consent.purpose is not a known key; did you mean purposes?",
-        ),
+        (consent(purpose=["research"]), "consent.purpose is not a known key; did you mean purposes?"),
         ({"reviews": {"overlap": 2}}, "reviews.overlap: input should be 1 or 3"),
         ({"max_workers": 0}, "max_workers: "),
         ({"max_workers": "300"}, "max_workers: "),
@@ -80,29 +82,14 @@ def test_the_study_of_the_guide_is_one(tmp_path: Path) -> None:
         ({"languages": ["en", "EN"]}, "languages names en twice"),
         ({"name": "Signs\a"}, "name: "),
         ({"license": "my own"}, "license: "),
-        ({"consent": {**STUDY["consent"], "version": True}}, "consent.version: "),
-        ({"consent": {**STUDY["consent"], "assurances": ["grownup"]}}, "consent.assurances.0: "),
-        (
-            {"consent": {**STUDY["consent"], "text": {"de": "Ja."}}},
-            "consent.text.de is no language of the study",
-        ),
-        (
-            {"consent": {**STUDY["consent"], "text": {"en": "consent.de.md"}}},
-            "no file consent.de.md beside it",
-        ),
-        (
-            {"consent": {**STUDY["consent"], "text": {"en": "../consent.en.md"}}},
-            "there is no file ../consent.en.md",
-        ),
-        (
-            {"consent": {**STUDY["consent"], "assurances": ["adult", "adult"]}},
-            "consent.assurances names adult twice",
-        ),
-        (
-            {"consent": {**STUDY["consent"], "text": {"en": "You agree\ud83d."}}},
-            r"consent.text.en has '\ud83d', which no page can show",
-        ),
-        ({"consent": {**STUDY["consent"], "text": {"en": " "}}}, "consent.text.en must have 1 to"),
+        (consent(version=True), "consent.version: "),
+        (consent(assurances=["grownup"]), "consent.assurances.0: "),
+        (consent(assurances=["adult", "adult"]), "consent.assurances names adult twice"),
+        (consent(text={"de": "Ja."}), "consent.text.de is no language of the study"),
+        (consent(text={"en": "consent.de.md"}), "no file consent.de.md beside it"),
+        (consent(text={"en": "../consent.en.md"}), "there is no file ../consent.en.md"),
+        (consent(text={"en": "You agree\ud83d."}), r"consent.text.en has '\ud83d', which no page can show"),
+        (consent(text={"en": " "}), "consent.text.en must have 1 to"),
         ({"logo": "consent.en.md"}, "logo must end in .png"),
     ],
 )

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import socketserver
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from socket import SHUT_WR, create_connection
 from typing import Any
 from unittest import mock
 
@@ -108,47 +104,12 @@ def test_a_client_that_was_killed_resumes(server: Server, tmp_path: Path) -> Non
     assert len(job.submissions) == 1
 
 
-@contextmanager
-def relay(port: int) -> Iterator[tuple[int, list[int]]]:
-    """An address that stays while servers come and go: its port, and where it leads."""
-    target = [port]
-
-    class Relay(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            try:
-                upstream = create_connection(("127.0.0.1", target[0]), timeout=30)
-            except OSError:
-                return
-
-            def back() -> None:
-                try:
-                    while part := upstream.recv(1 << 16):
-                        self.request.sendall(part)
-                    self.request.shutdown(SHUT_WR)
-                except OSError:
-                    pass
-
-            with upstream:
-                threading.Thread(target=back, daemon=True).start()
-                try:
-                    while part := self.request.recv(1 << 16):
-                        upstream.sendall(part)
-                except OSError:
-                    pass
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as made:
-        made.daemon_threads = True
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        yield made.server_address[1], target
-        made.shutdown()
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
 def test_a_killed_server(tmp_path: Path) -> None:
     """The server dies after a piece; the client tries again until it is back, and goes on after its last byte."""
     folder = tmp_path / "data"
-    with running(folder) as (port, link, server), relay(port) as (stable, target):
-        phone = Phone(stable, link)
+    with running(folder) as (port, link, server):
+        phone = Phone(port, link)
         phone.open()
         given = order(phone, f"job_{link.rpartition('/')[2][:26]}", pictures(tmp_path, 1), waits=True)
         with node(given) as process:
@@ -160,7 +121,7 @@ def test_a_killed_server(tmp_path: Path) -> None:
             server.wait(30)
             process.stdin.write("\n")
             process.stdin.flush()
-            with running(folder) as (target[0], _, _):
+            with running(folder, port=port):
                 said, _ = process.communicate(timeout=60)
         assert process.returncode == 0
         assert '["HEAD",200]' in said

@@ -41,7 +41,7 @@ from firsthandapi.server.pages.serve import working
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.state.storage import Upload
 
-folder, point = sys.argv[1:]
+folder, point, port = sys.argv[1:]
 
 def dies(where, real):
     def run(*args, **options):
@@ -53,7 +53,7 @@ def dies(where, real):
         return done
     return run
 
-service = Service(Path(folder))
+service = Service(Path(folder), port=int(port))
 working.clean = dies("clean", working.clean)
 Upload.write = dies("write", Upload.write)
 Upload.finish = dies("finish", Upload.finish)
@@ -71,9 +71,9 @@ with service:
 
 
 @contextmanager
-def running(folder: Path, point: str = "") -> Iterator[tuple[int, str, subprocess.Popen[str]]]:
+def running(folder: Path, point: str = "", port: int = 0) -> Iterator[tuple[int, str, subprocess.Popen[str]]]:
     """A server as a process, which is killed in the end: its port, and the path of its job."""
-    command = [sys.executable, "-c", PROGRAM, str(folder), point]
+    command = [sys.executable, "-c", PROGRAM, str(folder), point, str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=unmeasured()) as process:
         try:
             assert process.stdout is not None

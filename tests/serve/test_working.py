@@ -20,7 +20,6 @@ import pytest
 from PIL import Image
 
 from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.http.reading import validate
 from firsthandapi.server.pages.serve import working
 from firsthandapi.server.pages.serve.bounds import BOUNDS
@@ -29,8 +28,9 @@ from firsthandapi.server.pages.serve.links import qr_code
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.model import Details, File, Location
+from firsthandapi.server.state.model import Location
 from firsthandapi.testing._media import make
+from firsthandapi.testing._workers import capture
 from server.conftest import JOB
 from server.test_cleaning import SECRET, exif
 from signed import SOURCES, sign
@@ -597,31 +597,22 @@ def test_devices(agent: str, device: dict[str, str]) -> None:
 @pytest.mark.parametrize("kept", [False, True])
 def test_the_submissions_of_one_worker(tmp_path: Path, kept: bool) -> None:
     """A worker's own submissions to a job come latest first, no more than asked, in memory and on disk."""
-    clock = RealClock()
-    world = open_world(tmp_path, clock) if kept else World(clock, seed=0)
-    try:
+    made = open_world(tmp_path, RealClock()) if kept else World(RealClock(), seed=0)
+    with contextlib.closing(made) as world:
         with world.lock:
-            account = world.accounts.create_organization(
-                "A", "a@example.com", free_tier=False, at=1.0, cents=10_000
-            ).key.account
+            own = world.accounts.create_organization("A", "a@b.example", free_tier=False, at=1.0, cents=9_999)
             fields = validate(JobBody, {**JOB, "files_needed": 9}).model_dump()
-            deadline = fields.pop("deadline")
-            job, other = (world.jobs.create(account, fields, deadline, "me", 1.0, "") for _ in range(2))
+            del fields["deadline"]
             world.jobs.jury = Nobody()
+            job, other = (world.jobs.create(own.key.account, fields, None, "me", 1.0, "") for _ in range(2))
         for of, worker in ((job, "wkr_a"), (job, "wkr_b"), (job, "wkr_a"), (other, "wkr_a"), (job, "wkr_a")):
-            with world.state.upload(100) as upload:
-                upload.write(b"x")
-                source = upload.finish(Details(1.0, {}, None, None))
-                with world.lock:
-                    world.jobs.submit(
-                        of, [File(new_id("file_", 1.0), "image/jpeg", source, "x", 1.0)], 2.0, worker=worker
-                    )
+            with world.lock:
+                file = capture(of, "image/jpeg", 1.0, rating=4, given=JPEG)
+                world.jobs.submit(of, [file], 2.0, worker=worker)
         with world.lock:
             found = [*world.state.submissions_of(job, "wkr_a", 2)]
             assert found == [job.submissions[3], job.submissions[2]]
             assert [*world.state.submissions_of(other, "wkr_b", 2)] == []
-    finally:
-        world.close()
 
 
 def test_near_duplicates_are_marked(server: Server) -> None:

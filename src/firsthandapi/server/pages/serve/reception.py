@@ -21,7 +21,7 @@ from firsthandapi.server.pages.console.face import PREFIX, Face, PageError
 from firsthandapi.server.rules.world import World
 
 from .access import Access, Role, Visitor
-from .consents import Consents
+from .consents import JOINED_SECONDS, Consents
 from .links import Links
 from .speaking import Words, chosen, lookup, told
 from .study import Study
@@ -37,7 +37,6 @@ FOREIGN = (
 )
 # Pages of reviewers and operators.
 _STAFF = (f"{PREFIX}/", "/review/", "/checkout/", "/purchase/", "/operator/")
-BROWSER_SECONDS = 400 * 86400
 # The pages of one part of the server, by the page that the navigation leads to.
 _VIEWS = {
     f"{PREFIX}/people": [("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")],
@@ -101,8 +100,10 @@ class Reception(Face):
     @property
     def cookies(self) -> tuple[str, str]:
         """The names of the cookies for the session and for the browser."""
-        prefix = "__Host-" if self.is_secure else ""
-        return f"{prefix}firsthand_session", f"{prefix}firsthand_browser"
+        return self._named("session"), self._named("browser")
+
+    def _named(self, cookie: str) -> str:
+        return f"{'__Host-' if self.is_secure else ''}firsthand_{cookie}"
 
     def is_guarded(self, role: Role) -> bool:
         """Whether pages of this role need a token."""
@@ -174,6 +175,10 @@ class Reception(Face):
             request.state.browser = kept
         return kept
 
+    def keep_browser(self, request: Request, response: Response) -> None:
+        """Give a browser its name, or the same for as long again."""
+        self.set_cookie(response, self.cookies[1], self.browser(request), JOINED_SECONDS)
+
     def set_cookie(self, response: Response, name: str, value: str, seconds: float) -> None:
         """Set a cookie that only this server's own pages send, and that no script can read."""
         response.set_cookie(
@@ -214,15 +219,11 @@ class Reception(Face):
     def _is_staffs(self, request: Request) -> bool:
         return f"{request.scope['path']}/".startswith(_STAFF)
 
-    @property
-    def _language_cookie(self) -> str:
-        return f"{'__Host-' if self.is_secure else ''}firsthand_language"
-
     def words(self, request: Request) -> Words:
         """The words of the page for whoever asks: those of a study speak its languages; staff's speak English."""
         if self.study is None or self._is_staffs(request):
             return Words("en")
-        return Words(chosen(request, _cookie(request, self._language_cookie), self.study.languages))
+        return Words(chosen(request, _cookie(request, self._named("language")), self.study.languages))
 
     # --- what they get ----------------------------------------------------------------------------------
 
@@ -285,7 +286,7 @@ class Reception(Face):
             return response
         if self.is_secure:
             response.headers["strict-transport-security"] = "max-age=31536000"
-        self.set_cookie(response, self.cookies[1], self.browser(request), BROWSER_SECONDS)
+        self.keep_browser(request, response)
         if self.study is not None:
             response.headers["vary"] = "accept-language, cookie"
         return self._in_language(request, response)
@@ -295,7 +296,7 @@ class Reception(Face):
         wanted = request.query_params.get("lang", "")
         language = None if self.study is None else lookup(wanted, self.study.languages)
         if language is not None:
-            self.set_cookie(response, self._language_cookie, language, BROWSER_SECONDS)
+            self.set_cookie(response, self._named("language"), language, JOINED_SECONDS)
         return response
 
     def go(self, where: str) -> Response:

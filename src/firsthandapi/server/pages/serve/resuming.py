@@ -30,7 +30,7 @@ from firsthandapi.server.sqlite import create_for_owner
 from firsthandapi.server.state.model import Job
 from firsthandapi.server.state.state import DAY
 
-from .reception import BROWSER_SECONDS, FOREIGN, REFUSALS, Reception
+from .reception import FOREIGN, REFUSALS, Reception
 from .reception import UPLOADS as PATH
 from .uploads import SentFile, Turns
 from .working import UnwelcomeError, Working, device_of
@@ -143,8 +143,7 @@ class Resuming:
         self._make_room(worker)
         await asyncio.to_thread(self._keep, part)
         response = Response(None, 201, {**HEADERS, "location": f"{PATH}/{part.id}"})
-        name = self._reception.cookies[1]
-        self._reception.set_cookie(response, name, self._reception.browser(request), BROWSER_SECONDS)
+        self._reception.keep_browser(request, response)
         return response
 
     def _new(self, job: Job, worker: str, length: int, said: dict[str, str]) -> Part:
@@ -201,7 +200,12 @@ class Resuming:
             async with self._turns.take(part.id) as turn:
                 with self._bytes(part).open("ab") as file:
                     while True:
-                        chunk, is_last = await self._next(request, part, offset)
+                        message = await request.receive()
+                        if message["type"] == "http.disconnect":
+                            raise ClientDisconnect
+                        chunk: bytes = message.get("body", b"")
+                        if offset + len(chunk) > part.length:
+                            raise _too_much(part)
                         if turn.when() is not None:
                             raise TimeoutError
                         file.write(chunk)
@@ -209,7 +213,7 @@ class Resuming:
                         offset, start = offset + len(chunk), offset
                         if start < min(_HEAD, part.length) <= offset:
                             self._check_head(part)
-                        if is_last:
+                        if not message.get("more_body", False):
                             return offset
         except OSError:
             self._working.check_disk(part.length)
@@ -218,16 +222,6 @@ class Resuming:
             if error.status == 415:
                 self._remove(part)
             raise
-
-    async def _next(self, request: Request, part: Part, offset: int) -> tuple[bytes, bool]:
-        """The next bytes, and whether they are the last ones."""
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk: bytes = message.get("body", b"")
-        if offset + len(chunk) > part.length:
-            raise _too_much(part)
-        return chunk, not message.get("more_body", False)
 
     def _check_head(self, part: Part) -> None:
         """Refuse a wrong format by its first bytes: the rest need not come."""

@@ -32,11 +32,21 @@ function show(id, words) {
   return element;
 }
 
+function made(name, textContent, values) { return Object.assign(document.createElement(name), { textContent, ...values }); }
+
+function removal(name, onclick) {
+  const button = made("button", say("Remove"), { type: "button", onclick });
+  button.setAttribute("aria-label", say("Remove {name}", { name }));
+  return button;
+}
+
 function kindOf(type) { return type.split("/")[0]; }
 
 function accepts(type) { return form.dataset.formats.split(",").includes(type); }
 
 function size(bytes) { return bytes < 1e6 ? `${Math.ceil(bytes / 1024)} KB` : `${(bytes / (1 << 20)).toFixed(1)} MB`; }
+
+function bytesOf(all) { return all.reduce((sum, file) => sum + file.size, 0); }
 
 // A picture of a phone that keeps HEIC as a JPEG, where this browser can read it, and the job takes one.
 async function readable(file) {
@@ -108,18 +118,11 @@ function draw() {
       else { media.controls = true; media.setAttribute("aria-label", file.name); }
       item.append(media);
     }
-    const words = document.createElement("span");
-    words.textContent = `${file.name}, ${size(file.size)}`;
-    const remove = document.createElement("button");
-    remove.type = "button";
-    remove.textContent = say("Remove");
-    remove.setAttribute("aria-label", say("Remove {name}", { name: file.name }));
-    remove.addEventListener("click", () => {
+    item.append(made("span", `${file.name}, ${size(file.size)}`), removal(file.name, () => {
       files.splice(index, 1);
       choose();
       document.getElementById("submit").focus();
-    });
-    item.append(words, remove);
+    }));
     return item;
   }));
   list.hidden = files.length === 0;
@@ -221,7 +224,7 @@ function progress(share) {
 // Send one submission, patiently. The last response.
 async function submit(item) {
   const known = paths(item.id);
-  const total = item.files.reduce((sum, file) => sum + file.size, 0) || 1;
+  const total = bytesOf(item.files) || 1;
   for (let tries = 0, next = 0, sent = 0; ;) {
     progress(sent / total);
     const answer = await attempt(item, next, known, sent, total);
@@ -328,27 +331,17 @@ async function list() {
   document.getElementById("waiting").replaceChildren(...items.map((item) => {
     const entry = document.createElement("li");
     const names = item.files.map((file) => file.name).join(", ");
-    const about = document.createElement("span");
-    about.textContent = `${names}, ${size(item.files.reduce((sum, file) => sum + file.size, 0))}`;
-    entry.append(about);
+    entry.append(made("span", `${names}, ${size(bytesOf(item.files))}`));
     if (item.fault) {
-      const fault = document.createElement("p");
-      fault.className = "fault";
-      fault.textContent = item.fault;
-      const again = document.createElement("button");
-      again.type = "button";
-      again.textContent = say("Try again");
-      again.addEventListener("click", async () => {
-        await queue.put({ ...item, fault: undefined });
-        flush();
-      });
-      entry.append(fault, again);
+      entry.append(made("p", item.fault, { className: "fault" }), made("button", say("Try again"), {
+        type: "button",
+        async onclick() {
+          await queue.put({ ...item, fault: undefined });
+          flush();
+        },
+      }));
     }
-    const remove = document.createElement("button");
-    remove.type = "button";
-    remove.textContent = say("Remove");
-    remove.setAttribute("aria-label", say("Remove {name}", { name: names }));
-    remove.addEventListener("click", async () => {
+    entry.append(removal(names, async () => {
       if (sending?.id === item.id) {
         sending.isRemoved = true;
         sending.request?.abort();
@@ -356,8 +349,7 @@ async function list() {
       paths(item.id, null);
       await queue.remove(item.id);
       list();
-    });
-    entry.append(remove);
+    }));
     return entry;
   }));
 }
