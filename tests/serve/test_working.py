@@ -151,7 +151,7 @@ def test_a_picture_is_submitted_without_its_secrets(server: Server, script: bool
     phone = server.phone(job)
     given = io.BytesIO()
     Image.new("RGB", (400, 300), "red").save(
-        given, "JPEG", exif=b"Exif\0\0" + exif(6, taken=b"2026:01:02 12:00:00")
+        given, "JPEG", exif=b"Exif\0\0" + exif(6, taken="2026:01:02 12:00:00")
     )
     answer = phone.upload(("../../étage 1.jpg", given.getvalue()), script=script, utc_offset="60")
     where = json.loads(answer.body)["next"] if script else answer.headers["location"]
@@ -347,7 +347,7 @@ def test_an_ended_job_is_closed(server: Server) -> None:
     answer = late.shot()
     assert (answer.status, answer.words.startswith("This job has ended")) == (410, True)
     page = late.upload(("a.jpg", JPEG), script=False).text
-    assert "The job has ended" in page
+    assert "This job has ended, so nothing was submitted." in page
     assert len(job.submissions) == 1
 
 

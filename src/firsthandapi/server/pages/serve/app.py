@@ -297,16 +297,15 @@ def _bounded(receive: Receive) -> Receive:
                 "Almost nothing arrived for {seconds} seconds: try again with a better connection.",
                 seconds=round(BOUNDS.upload_seconds),
             )
-            raise PageError(408, words, "Too slow") from None
+            raise PageError(408, words) from None
         waited += time.monotonic() - began
         read += len(message.get("body", b""))
         if read >= counted + UPLOAD_PART:
             counted, waited = read, 0.0
         is_whole = not message.get("more_body", False)
         if read > BOUNDS.upload_bytes:
-            raise PageError(
-                413, said("The upload is larger than {most} MB.", most=BOUNDS.upload_bytes >> 20), "Too large"
-            )
+            words = said("The upload is larger than {most} MB.", most=BOUNDS.upload_bytes >> 20)
+            raise PageError(413, words)
         return message
 
     return part

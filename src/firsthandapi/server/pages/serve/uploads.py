@@ -60,7 +60,7 @@ class Turns:
             async with turn:
                 yield turn
         except TimeoutError:
-            raise PageError(408, "The upload continues in another connection.", "Sent elsewhere") from None
+            raise PageError(408, "The upload continues in another connection.") from None
         finally:
             if self._open.get(upload) is turn:
                 del self._open[upload]
@@ -132,7 +132,7 @@ class SentForm:
             raise PageError(400, BROKEN)
         if self._count > self._most:
             words = said("Files at a time, at most: {count}", count=self._most)
-            raise PageError(400, words, "Too many files")
+            raise PageError(400, words)
 
     async def drain(self) -> None:
         """Read the rest, within the limits: browsers show no response before they have sent everything."""

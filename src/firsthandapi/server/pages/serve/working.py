@@ -218,7 +218,7 @@ class Working:
         async with self._turns.take((job.id, worker, upload)):
             await sent.read()
         if not sent.files:
-            raise PageError(400, "No file was chosen: take a picture or choose a file first.", "No file")
+            raise PageError(400, "No file was chosen: take a picture or choose a file first.")
 
     def submit(
         self,
@@ -346,16 +346,16 @@ class Working:
         if retried is not None and retried.job is not job:
             raise no_page()
         if job.is_terminal:
-            raise PageError(410, _ENDED, "The job has ended")
+            raise PageError(410, _ENDED)
         free = self._most_files(job, retried)
         if not free:
-            raise PageError(409, _FILLED, "Just filled")
+            raise PageError(409, _FILLED)
         if count > free:
             words = said(
                 "You sent more files than are still wanted, so none was submitted: send at most {free}.",
                 free=free,
             )
-            raise PageError(409, words, "Too many files")
+            raise PageError(409, words)
         most: int | None = job.fields.get("max_workers")
         known = () if most is None else self._world.state.workers_of(job)
         if most is not None and worker not in known and len(known) >= most:
@@ -363,7 +363,7 @@ class Working:
                 "The limit of people for this job is {count}, and it is reached, so nothing was submitted.",
                 count=most,
             )
-            raise PageError(409, words, "Enough people")
+            raise PageError(409, words)
         study = self._reception.study
         most = None if study is None else study.max_files_per_worker
         if most is not None:
@@ -374,7 +374,7 @@ class Working:
                     "The limit of files per person for this job is {count}, and you have reached it.",
                     count=most,
                 )
-                raise PageError(403, words, "That is all")
+                raise PageError(403, words)
         return retried
 
     def _check_new(
@@ -401,9 +401,7 @@ class Working:
             PageError: it has not.
         """
         if shutil.disk_usage(self._folder).free - more < BOUNDS.spare_bytes:
-            raise PageError(
-                507, "The server has no space left for files: tell whoever gave you the link.", "No space"
-            )
+            raise PageError(507, "The server has no space left for files: tell whoever gave you the link.")
 
 
 def _slot(job: Job, worker: str, upload: str) -> Slot:
