@@ -27,6 +27,11 @@ from firsthandapi.testing import MockServer
 from .support import JOB, KEY, Connect
 
 
+@pytest.fixture
+def client(connect: Connect, fresh_server: MockServer) -> Any:
+    return connect(fresh_server)
+
+
 def test_the_key_and_the_address_from_the_environment(
     connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,9 +63,8 @@ def test_a_prefix_stands_before_every_path(connect: Connect, fresh_server: MockS
     assert fresh_server.requests[0].path == "/gateway/v9/v1/me"
 
 
-def test_the_headers_of_every_request(connect: Connect, fresh_server: MockServer) -> None:
+def test_the_headers_of_every_request(client: Any, fresh_server: MockServer) -> None:
     """Each request says who asks, what it takes, and no more; extras replace rather than double."""
-    client = connect(fresh_server)
     client.me()
     headers = dict(fresh_server.requests[0].headers)
     agent = headers.pop("user-agent")
@@ -124,11 +128,8 @@ def test_a_copy_can_take_an_option_away(name: str, connect: Connect) -> None:
     assert vars(client.with_options(**{name: None})._config)[name] is None
 
 
-def test_a_copy_shares_connections_and_does_not_close_them(
-    connect: Connect, fresh_server: MockServer
-) -> None:
+def test_a_copy_shares_connections_and_does_not_close_them(client: Any) -> None:
     """Closing a copy does nothing; closing the parent closes both."""
-    client = connect(fresh_server)
     twin = client.with_options(timeout=5)
     client.me()
     twin.me()
@@ -143,9 +144,8 @@ def test_a_copy_shares_connections_and_does_not_close_them(
     assert repr(twin).endswith("closed]>")
 
 
-def test_a_thousand_copies_leave_nothing_behind(connect: Connect, fresh_server: MockServer) -> None:
+def test_a_thousand_copies_leave_nothing_behind(client: Any) -> None:
     """Copies that were used and dropped cost no memory."""
-    client = connect(fresh_server)
 
     def use(times: int) -> None:
         for number in range(times):
@@ -170,9 +170,8 @@ def test_a_thousand_copies_leave_nothing_behind(connect: Connect, fresh_server: 
 # --- closing
 
 
-def test_a_closed_client(connect: Connect, fresh_server: MockServer) -> None:
+def test_a_closed_client(client: Any, fresh_server: MockServer) -> None:
     """A closed client says so, sends nothing, and may be closed again."""
-    client = connect(fresh_server)
     client.me()
     client.close()
     client.close()
@@ -207,9 +206,8 @@ def test_an_unclosed_client_warns(kind: Any) -> None:
     assert "was not closed" in str(caught[0].message)
 
 
-def test_a_closed_client_and_its_copies_do_not_warn(connect: Connect, fresh_server: MockServer) -> None:
+def test_a_closed_client_and_its_copies_do_not_warn(client: Any, connect: Connect) -> None:
     """Closed clients, copies of them, and clients that were refused go in silence."""
-    client = connect(fresh_server)
     twin = client.with_options(timeout=5)
     twin.me()
     client.close()
@@ -350,9 +348,8 @@ def test_closing_while_a_thread_is_busy(fresh_server: MockServer) -> None:
     assert wire._pool._idle == []
 
 
-def test_connections_are_kept(connect: Connect, fresh_server: MockServer) -> None:
+def test_connections_are_kept(client: Any, fresh_server: MockServer) -> None:
     """Calls one after the other go over one connection; one that the server closed is not used again."""
-    client = connect(fresh_server)
     for _ in range(5):
         client.me()
     (wire,) = client._shared._wires.values()

@@ -40,21 +40,23 @@ def limited(remaining: int, reset_in: float = 30, **extra: str) -> dict[str, str
     }
 
 
-def answers(*headers: dict[str, str]) -> Any:
-    """Answers with these headers in turn, the last of them for ever."""
-    left = list(headers)
+class Answers:
+    """Answers with these headers in turn, the last of them for ever, and keeps the requests."""
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        found = left.pop(0) if len(left) > 1 else left[0]
+    def __init__(self, *headers: dict[str, str]) -> None:
+        self.left = list(headers)
+        self.seen: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request)
+        found = self.left.pop(0) if len(self.left) > 1 else self.left[0]
         status = int(found.get("status", 200))
         return httpx.Response(status, json={"organization_id": "org_1"}, headers=found)
-
-    return answer
 
 
 def test_nothing_is_known_before_the_first_answer(connect: Connect) -> None:
     """Before any answer there is neither a limit nor a balance."""
-    client = connect(handler=answers({}))
+    client = connect(handler=Answers({}))
     assert client.rate_limit is None
     assert client.credits_remaining_cents is None
     client.me()
@@ -88,7 +90,7 @@ def test_the_balance_follows_without_a_rate_limit(connect: Connect, fresh_server
 def test_a_gateway_s_answer_takes_nothing_away(connect: Connect) -> None:
     """An answer that says nothing of limit and balance leaves what is known."""
     said = limited(7, **{"x-firsthandapi-credits-remaining": "42"})
-    client = connect(handler=answers(said, {"status": "502"}, {}), frozen=True)
+    client = connect(handler=Answers(said, {"status": "502"}, {}), frozen=True)
     client.me()
     client.me()
     assert client.rate_limit.remaining == 7
@@ -97,7 +99,7 @@ def test_a_gateway_s_answer_takes_nothing_away(connect: Connect) -> None:
 
 def test_holding_back(connect: Connect) -> None:
     """With nothing left, the next request waits for the reset rather than run into a 429."""
-    client = connect(handler=answers(limited(1), limited(0), limited(99)))
+    client = connect(handler=Answers(limited(1), limited(0), limited(99)))
     clock = connect.clock(client)
     client.me()
     client.me()
@@ -122,14 +124,8 @@ def test_an_hourly_limit_is_believed(
     said: dict[str, str], calls: int, deadline: float | None, connect: Connect
 ) -> None:
     """A limit that is spent for longer than a minute raises at once, and sends nothing until its reset."""
-    seen: list[Any] = []
-    service = answers(said, limited(99))
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        return service(request)
-
-    client = connect(handler=answer, deadline=deadline)
+    service = Answers(said, limited(99))
+    client = connect(handler=service, deadline=deadline)
     clock = connect.clock(client)
     for _ in range(calls):
         client.me()
@@ -141,29 +137,23 @@ def test_an_hourly_limit_is_believed(
             call()
         assert caught.value.retry_after == seconds
     assert clock.sleeps == []
-    assert len(seen) == 1
+    assert len(service.seen) == 1
     clock.pass_(800)
     client.me()
-    assert len(seen) == 2
+    assert len(service.seen) == 2
 
 
 def test_the_deadline_is_shorter_than_the_hold(connect: Connect) -> None:
     """A hold that would outlast the deadline ends the call at once, and nothing is sent."""
-    seen: list[Any] = []
-    said = answers(limited(0))
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        return said(request)
-
-    client = connect(handler=answer, deadline=20)
+    service = Answers(limited(0))
+    client = connect(handler=service, deadline=20)
     clock = connect.clock(client)
     client.me()
     with pytest.raises(DeadlineExceededError) as caught:
         client.me()
     assert caught.value.attempts == 0
     assert clock.sleeps == []
-    assert len(seen) == 1
+    assert len(service.seen) == 1
     clock.pass_(15)
     client.me()
     assert clock.sleeps == [15]
@@ -171,7 +161,7 @@ def test_the_deadline_is_shorter_than_the_hold(connect: Connect) -> None:
 
 def test_copies_with_the_same_key_share_the_hold(connect: Connect) -> None:
     """The limit is counted for the key: a copy with the same key waits, one with another key does not."""
-    client = connect(handler=answers(limited(0), limited(99)))
+    client = connect(handler=Answers(limited(0), limited(99)))
     clock = connect.clock(client)
     client.me()
     client.with_options(api_key="fh_test_other").me()
@@ -333,7 +323,7 @@ def test_a_429_costs_no_retry(connect: Connect) -> None:
     """However often it comes, the call waits in line for `Retry-After`, and each attempt is reported."""
     attempts: list[Any] = []
     refused = {"status": "429", "Retry-After": "7"}
-    service = answers(*[refused] * 5, {"status": "503"}, refused, {})
+    service = Answers(*[refused] * 5, {"status": "503"}, refused, {})
     client = connect(handler=service, max_retries=1, on_attempt=attempts.append)
     clock = connect.clock(client)
     assert client.me().response.attempts == 8
@@ -349,7 +339,7 @@ def test_a_429_costs_no_retry(connect: Connect) -> None:
 @pytest.mark.parametrize("said", [{}, {"Retry-After": "0"}, {"Retry-After": "soon"}])
 def test_a_429_that_does_not_say_how_long_costs_a_retry(said: dict[str, str], connect: Connect) -> None:
     """Without a usable `Retry-After` it is like any other failure of the service."""
-    client = connect(handler=answers({"status": "429", **said}), max_retries=2)
+    client = connect(handler=Answers({"status": "429", **said}), max_retries=2)
     clock = connect.clock(client)
     with pytest.raises(RateLimitError) as caught:
         client.me()
@@ -360,7 +350,7 @@ def test_a_429_that_does_not_say_how_long_costs_a_retry(said: dict[str, str], co
 @pytest.mark.parametrize(("deadline", "sleeps"), [(None, 4), (400, 6)])
 def test_how_long_a_429_waits_in_line(deadline: float | None, sleeps: int, connect: Connect) -> None:
     """For 5 minutes in all, or as long as the deadline leaves time."""
-    client = connect(handler=answers({"status": "429", "Retry-After": "60"}), deadline=deadline)
+    client = connect(handler=Answers({"status": "429", "Retry-After": "60"}), deadline=deadline)
     clock = connect.clock(client)
     with pytest.raises(RateLimitError) as caught:
         client.me()
@@ -370,7 +360,7 @@ def test_how_long_a_429_waits_in_line(deadline: float | None, sleeps: int, conne
 
 def test_a_429_whose_line_moves_too_slowly_is_told(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no turn comes in the 5 minutes, the refusal is what the caller gets."""
-    client = connect(handler=answers({"status": "429", "Retry-After": "7"}))
+    client = connect(handler=Answers({"status": "429", "Retry-After": "7"}))
     clock = connect.clock(client)
     module = async_limiter if connect.is_async else sync_limiter
     acquire = module.ClientLimiter.acquire
@@ -405,7 +395,7 @@ def test_a_429_waits_for_a_limiter_of_one_s_own(connect: Connect) -> None:
     """Its `acquire` may know nothing of 429s, so the call pauses before it asks again; that costs no retry either."""
     limiter = (AsyncRedis if connect.is_async else Redis)()
     refused = {"status": "429", "Retry-After": "7"}
-    client = connect(handler=answers(refused, refused, {}), rate_limiter=limiter, max_retries=0)
+    client = connect(handler=Answers(refused, refused, {}), rate_limiter=limiter, max_retries=0)
     clock = connect.clock(client)
     client.me()
     assert clock.sleeps == [7, 7]
@@ -468,20 +458,23 @@ def test_a_storm_of_cancellations_leaves_the_line_usable() -> None:
 
 
 class Redis:
-    """A limiter of the caller's: writes down what it is asked and told."""
+    """A limiter of the caller's: writes down what it is asked and told; `fails` are the errors of its methods."""
 
-    def __init__(self) -> None:
+    def __init__(self, **fails: Exception) -> None:
         self.log: list[Any] = []
-        self.full = False
+        self.fails = fails
 
-    def acquire(self, key: str, *, timeout: float | None) -> Any:
-        if self.full:
-            raise TimeoutError
-        self.log.append((key, timeout))
+    def _call(self, method: str, entry: tuple[Any, ...]) -> int:
+        if method in self.fails:
+            raise self.fails[method]
+        self.log.append(entry)
         return len(self.log)
 
+    def acquire(self, key: str, *, timeout: float | None) -> Any:
+        return self._call("acquire", (key, timeout))
+
     def observe(self, key: str, permit: Any, response: Any, *, sent: bool) -> None:
-        self.log.append((key, permit, response and response.status_code, sent))
+        self._call("observe", (key, permit, response and response.status_code, sent))
 
 
 class AsyncRedis(Redis):
@@ -497,7 +490,7 @@ class AsyncRedis(Redis):
 def test_a_limiter_of_one_s_own(connect: Connect) -> None:
     """`rate_limiter` is asked before each attempt and told of its end; it knows a key by its fingerprint."""
     limiter = (AsyncRedis if connect.is_async else Redis)()
-    client = connect(handler=answers({"status": "503"}, {}), rate_limiter=limiter, frozen=True)
+    client = connect(handler=Answers({"status": "503"}, {}), rate_limiter=limiter, frozen=True)
     client.me()
     asked, told, asked_again, told_again = limiter.log
     assert asked == asked_again == (fingerprint(Secret(KEY)), None)
@@ -507,36 +500,9 @@ def test_a_limiter_of_one_s_own(connect: Connect) -> None:
     client.with_options(api_key="fh_test_other", deadline=9).me()
     assert limiter.log[0][0] != asked[0]
     assert 8 < limiter.log[0][1] <= 9
-    limiter.full = True
+    limiter.fails["acquire"] = TimeoutError()
     with pytest.raises(DeadlineExceededError, match="rate limit"):
         client.with_options(deadline=9).me()
-
-
-class Broken(Redis):
-    """A limiter whose server has gone."""
-
-    def __init__(self, method: str, error: Exception) -> None:
-        super().__init__()
-        self.method, self.error = method, error
-
-    def acquire(self, key: str, *, timeout: float | None) -> Any:
-        if self.method == "acquire":
-            raise self.error
-        return super().acquire(key, timeout=timeout)
-
-    def observe(self, key: str, permit: Any, response: Any, *, sent: bool) -> None:
-        if self.method == "observe":
-            raise self.error
-
-
-class AsyncBroken(Broken):
-    """The same, awaited."""
-
-    async def acquire(self, key: str, *, timeout: float | None) -> Any:
-        return super().acquire(key, timeout=timeout)
-
-    async def observe(self, key: str, permit: Any, response: Any, *, sent: bool) -> None:
-        super().observe(key, permit, response, sent=sent)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("gone"), TimeoutError("gone")], ids=["error", "timeout"])
@@ -544,7 +510,7 @@ def test_an_observe_that_raises_costs_no_response(
     error: Exception, connect: Connect, fresh_server: MockServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What `observe` raises is logged: the response of a paid POST comes back all the same."""
-    limiter = (AsyncBroken if connect.is_async else Broken)("observe", error)
+    limiter = (AsyncRedis if connect.is_async else Redis)(observe=error)
     assert connect(fresh_server, rate_limiter=limiter).jobs.create(**JOB).id
     (record,) = [record for record in caplog.records if record.name == "firsthandapi"]
     assert record.getMessage().startswith("rate_limiter.observe raised")
@@ -554,15 +520,15 @@ def test_an_observe_that_raises_costs_no_response(
 @pytest.mark.parametrize("error", [RuntimeError("gone"), TimeoutError("gone")], ids=["error", "timeout"])
 def test_an_acquire_that_raises(error: Exception, connect: Connect) -> None:
     """What `acquire` raises passes unchanged; without a deadline, a TimeoutError is no end of one."""
-    limiter = (AsyncBroken if connect.is_async else Broken)("acquire", error)
+    limiter = (AsyncRedis if connect.is_async else Redis)(acquire=error)
     with pytest.raises(type(error)) as caught:
-        connect(handler=answers({}), rate_limiter=limiter).me()
+        connect(handler=Answers({}), rate_limiter=limiter).me()
     assert (type(caught.value), str(caught.value)) == (type(error), "gone")
 
 
 def test_a_clock_that_stands_still(connect: Connect) -> None:
     """A hold ends after its sleep, also where a test has frozen the clock."""
-    client = connect(handler=answers(limited(0), limited(99)))
+    client = connect(handler=Answers(limited(0), limited(99)))
     clock = connect.clock(client)
     clock.pass_ = lambda seconds: None  # type: ignore[method-assign]
     client.me()

@@ -119,6 +119,11 @@ def world() -> Iterator[Any]:
         )
 
 
+@pytest.fixture
+def client(connect: Connect, world: Any) -> Any:
+    return connect(world.server)
+
+
 NOWHERE = SimpleNamespace(
     job="job_1",
     file="file_1",
@@ -136,9 +141,8 @@ def endpoint_of(method: str, path: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_method_against_the_server(case: Case, world: Any, connect: Connect) -> None:
+def test_each_method_against_the_server(client: Any, case: Case, world: Any) -> None:
     """Each method makes the request of the contract, which the strict server takes, and gives its model."""
-    client = connect(world.server)
     received = len(world.server.requests)
     result = case.call(client, world)
     request = world.server.requests[-1]
@@ -313,9 +317,8 @@ def test_every_method_is_documented(pair: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["limit", "cursor"])
-def test_extra_query_of_a_list(name: str, connect: Connect, world: Any) -> None:
+def test_extra_query_of_a_list(client: Any, name: str, world: Any) -> None:
     """`extra_query` says where to start and how much to ask for, and holds no later page at one place."""
-    client = connect(world.server)
     for _ in range(3):
         world.spare_endpoint()
     first = client.webhooks.list(limit=1)
@@ -329,9 +332,8 @@ def test_extra_query_of_a_list(name: str, connect: Connect, world: Any) -> None:
     assert {request.query["limit"] for request in requests} == ({"1"} if name == "limit" else {"100"})
 
 
-def test_bad_arguments_are_told_before_a_list_is_walked(connect: Connect, world: Any) -> None:
+def test_bad_arguments_are_told_before_a_list_is_walked(client: Any, world: Any) -> None:
     """A list with bad arguments fails where it is made, and nothing is sent."""
-    client = connect(world.server)
     received = len(world.server.requests)
     for arguments in (
         {"limit": 0},
@@ -347,9 +349,8 @@ def test_bad_arguments_are_told_before_a_list_is_walked(connect: Connect, world:
     assert len(world.server.requests) == received
 
 
-def test_the_list_of_submissions_picks_its_endpoint(connect: Connect, world: Any) -> None:
+def test_the_list_of_submissions_picks_its_endpoint(client: Any, world: Any) -> None:
     """With a job and none of the filters that only the general endpoint knows, the per-job one is asked."""
-    client = connect(world.server)
     job = f"/v1/jobs/{world.job}/submissions"
     for arguments, path in (
         ({}, job),
@@ -366,9 +367,8 @@ def test_the_list_of_submissions_picks_its_endpoint(connect: Connect, world: Any
 
 
 @pytest.mark.parametrize("bad", ["", "a/b", "../me", "job_1?x=1"])
-def test_no_id_can_steer_a_request(bad: str, connect: Connect, world: Any) -> None:
+def test_no_id_can_steer_a_request(client: Any, bad: str, world: Any) -> None:
     """Every method that takes an id checks it before anything is sent."""
-    client = connect(world.server)
     received = len(world.server.requests)
     astray = SimpleNamespace(
         **{name: (lambda: bad) if callable(id) else bad for name, id in vars(NOWHERE).items()}
@@ -454,9 +454,8 @@ def test_a_job_filters_by_its_id(connect: Connect) -> None:
     assert len(asked) == sent
 
 
-def test_secrets_are_given_and_not_shown(connect: Connect, world: Any) -> None:
+def test_secrets_are_given_and_not_shown(client: Any, world: Any) -> None:
     """A new secret is in its attribute, and neither in repr nor in str."""
-    client = connect(world.server)
     key = client.api_keys.create(name="CI")
     assert key.secret.startswith("fh_live_")
     assert key.secret not in repr(key) + str(key)
@@ -468,9 +467,8 @@ def test_secrets_are_given_and_not_shown(connect: Connect, world: Any) -> None:
     assert "X-Amz-Signature=" not in repr(file)
 
 
-def test_a_dict_works_by_two_stars(connect: Connect, world: Any) -> None:
+def test_a_dict_works_by_two_stars(client: Any, world: Any) -> None:
     """`**fields` makes a job, tuples are lists, and None leaves a field out."""
-    client = connect(world.server)
     client.jobs.create(
         **{**JOB, "accepted_formats": ("image/png", "image/jpeg"), "title": None, "metadata": {"a": None}}
     )
@@ -480,9 +478,8 @@ def test_a_dict_works_by_two_stars(connect: Connect, world: Any) -> None:
     assert sent["metadata"] == {"a": None}
 
 
-def test_the_client_s_own_request(connect: Connect, world: Any) -> None:
+def test_the_client_s_own_request(client: Any, world: Any) -> None:
     """`client.request` calls what this version does not know, with key, query, body and the raw answer."""
-    client = connect(world.server)
     response = client.request("get", "/v1/jobs", params={"limit": 1, "status": None}, timeout=5)
     assert world.server.requests[-1].query == {"limit": "1"}
     assert response.status_code == 200
@@ -544,9 +541,8 @@ def test_signup(connect: Connect, world: Any) -> None:
         connect.run(connect.client_class.signup(name="Acme", email=None, base_url=world.server.url))
 
 
-def test_reprs(connect: Connect, world: Any) -> None:
+def test_reprs(client: Any, connect: Connect, world: Any) -> None:
     """The repr of a client, a resource and a page says what a person needs, without the key."""
-    client = connect(world.server)
     about = f"[base_url={world.server.url}, key=fh_live_…, open]"
     assert repr(client) == f"<{connect.client_class.__name__} {about}>"
     assert repr(client.jobs) == f"<Jobs {about}>"
