@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +32,12 @@ def server() -> Iterator[MockServer]:
 def cli(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """The command line, with a key of a server of its own."""
     return Cli(monkeypatch, capsys).at(fresh_server)
+
+
+@pytest.fixture
+def here(
+    server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Cli:
+    """The command line in an empty folder, with a server whose workers work."""
+    monkeypatch.chdir(tmp_path)
+    return Cli(monkeypatch, capsys).at(server)

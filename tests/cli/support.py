@@ -67,15 +67,24 @@ class Cli:
             else:
                 self._monkeypatch.setenv(name, value)
 
-    def __call__(self, *arguments: str) -> Ran:
+    def __call__(self, *arguments: str, input: str | None = None) -> Ran:
         from firsthandapi.cli import main
 
         self._monkeypatch.setattr(sys, "argv", ["firsthandapi", *arguments])
+        if input is not None:
+            self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode()), "utf-8"))
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
         captured = self._capsys.readouterr()
         return Ran(int(str(ended.value.code or 0)), captured.out, captured.err)
+
+
+class Person(io.StringIO):
+    """What somebody types on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def on_terminal(*arguments: str, cwd: Path, columns: int = 80, **environment: str) -> str:
@@ -124,25 +133,6 @@ def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subpr
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-
-
-def firsthandapi(server: MockServer, cwd: Path, *arguments: str, input: str = "") -> Ran:
-    """The command in this process and in a folder, with what is typed or piped into it."""
-    from firsthandapi.cli import main
-
-    typed, out, err = (io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8") for text in (input, "", ""))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(cwd)
-        patch.setenv("FIRSTHAND_BASE_URL", server.url)
-        patch.setenv("FIRSTHAND_API_KEY", server.api_key)
-        patch.setattr(sys, "argv", ["firsthandapi", *arguments])
-        for name, stream in {"stdin": typed, "stdout": out, "stderr": err}.items():
-            patch.setattr(sys, name, stream)
-        with pytest.raises(SystemExit) as ended:
-            main()
-    for stream in (out, err):
-        stream.seek(0)
-    return Ran(int(str(ended.value.code or 0)), out.read(), err.read())
 
 
 needs_a_terminal = pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")

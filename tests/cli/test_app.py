@@ -68,9 +68,9 @@ def test_help_and_version() -> None:
 def test_an_error_speaks_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """A balance that is too low is in dollars and names the command; a dead server here, how to start one."""
     poor = InsufficientCreditsError("x", status=402, request_id="req_1")
-    poor.required_cents, poor.current_balance_cents = 500_000, 1_000
+    poor.required_cents, poor.current_balance_cents = 4_000, 1_000
     assert _in_the_shell(poor) == (
-        "the job costs $5,000.00, and the balance is $10.00: buy credits with `firsthandapi purchase 2500`, "
+        "the job costs $40.00, and the balance is $10.00: purchase credits with `firsthandapi purchase 5000`, "
         "or request fewer files (HTTP 402, req_1)"
     )
     dead = FirstHandConnectionError("x", request_sent=False)

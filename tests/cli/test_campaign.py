@@ -6,17 +6,16 @@ import io
 import json
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cli.support import _START, Cli, on_terminal
+from cli.support import Cli, Person, on_terminal, start
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
-from processes import stopped, unmeasured
+from processes import stopped
 
 YAML = """\
 dest: signs
@@ -105,21 +104,14 @@ def test_a_label_is_cancelled(cli: Cli, file: str, monkeypatch: pytest.MonkeyPat
     assert "the campaign has no label 'stpo'; did you mean 'stop'?" in unknown.err
 
 
-class _Person(io.StringIO):
-    """What somebody types on a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 def test_who_does_not_confirm_cancels_nothing(
     cli: Cli, begun: MockServer, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person on a terminal is asked."""
-    monkeypatch.setattr(sys, "stdin", _Person("n\n"))
+    monkeypatch.setattr(sys, "stdin", Person("n\n"))
     assert cli("campaign", "cancel", file, "stop").code == 1
     assert not [request for request in begun.requests if request.path.endswith("/cancel")]
-    monkeypatch.setattr(sys, "stdin", _Person("y\n"))
+    monkeypatch.setattr(sys, "stdin", Person("y\n"))
     assert cli("campaign", "cancel", file, "stop").code == 0
 
 
@@ -191,11 +183,8 @@ def test_on_timeout_it_exits_with_3_and_says_how_to_continue(cli: Cli, server: M
 def test_who_stops_a_campaign_learns_how_to_continue(file: str, how: str, code: int) -> None:
     """At Ctrl-C, and at what `docker stop` and a cancelled CI run send."""
     with MockServer(speed=0) as server:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _START, "campaign", "run", file],
-            env=unmeasured(FIRSTHAND_API_KEY=server.api_key, FIRSTHAND_BASE_URL=server.url),
-            stderr=subprocess.PIPE,
-            text=True,
+        process = start(
+            "campaign", "run", file, FIRSTHAND_API_KEY=server.api_key, FIRSTHAND_BASE_URL=server.url
         )
         assert process.stderr is not None
         seen = ""

@@ -7,86 +7,82 @@ from pathlib import Path
 
 import pytest
 
-from cli.support import SPEC, TOML, YAML, firsthandapi
+from cli.support import SPEC, TOML, YAML, Cli
 from firsthandapi.testing import MockServer
 
 
 @pytest.mark.parametrize(
     ("name", "text"), [("job.yaml", YAML), ("job.json", json.dumps(SPEC)), ("job.toml", TOML)]
 )
-def test_collect_makes_a_verified_folder_from_a_spec(
-    server: MockServer, tmp_path: Path, name: str, text: str
-) -> None:
+def test_collect_makes_a_verified_folder_from_a_spec(here: Cli, tmp_path: Path, name: str, text: str) -> None:
     """YAML, JSON and TOML say the same; plain lines go to stderr, the result to stdout; `verify` agrees."""
     (tmp_path / name).write_text(text, encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "collect", "--spec", name, "--dest", "signs")
+    run = here("collect", "--spec", name, "--dest", "signs")
     assert run.code == 0, run.err
     assert run.out.startswith("3 files in signs, all verified")
     assert "3 of 3 files" in run.err
     assert "$1.50" in run.err
-    check = firsthandapi(server, tmp_path, "verify", "signs")
+    check = here("verify", "signs")
     assert (check.code, check.out) == (0, "3 files: all verified\n")
 
 
-def test_collect_again_buys_nothing(server: MockServer, tmp_path: Path) -> None:
+def test_collect_again_buys_nothing(here: Cli, server: MockServer, tmp_path: Path) -> None:
     """The same command continues the same job; of a finished one, it says so, and not how to cancel it."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     command = ("collect", "--spec", "job.yaml", "--dest", "signs", "--json")
-    first = json.loads(firsthandapi(server, tmp_path, *command).out)
-    second = json.loads(firsthandapi(server, tmp_path, *command).out)
+    first = json.loads(here(*command).out)
+    second = json.loads(here(*command).out)
     assert first == second
     assert first["files"] == 3
-    again = firsthandapi(server, tmp_path, *command[:-1]).err
+    again = here(*command[:-1]).err
     assert "3 files for $1.50, completed\n" in again
     assert "To cancel" not in again
     assert "0 of 3 files" not in again
     assert sum((request.method, request.path) == ("POST", "/v1/jobs") for request in server.requests) == 1
 
 
-def test_verify_exits_with_1_and_names_what_is_wrong(server: MockServer, tmp_path: Path) -> None:
+def test_verify_exits_with_1_and_names_what_is_wrong(here: Cli, tmp_path: Path) -> None:
     """A changed and a missing file are told, in both forms."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
-    firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
+    here("collect", "--spec", "job.yaml", "--dest", "signs")
     changed, gone, _ = sorted((tmp_path / "signs" / "data").iterdir())
     changed.write_bytes(b"other")
     gone.unlink()
-    run = firsthandapi(server, tmp_path, "verify", "signs")
+    run = here("verify", "signs")
     assert run.code == 1
     assert f"mismatched  data/{changed.name}" in run.out
     assert f"missing     data/{gone.name}" in run.out
-    as_json = json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").out)
+    as_json = json.loads(here("verify", "signs", "--json").out)
     assert as_json["ok"] is False
     assert as_json["missing"] == [f"data/{gone.name}"]
 
 
-def test_verify_says_where_rows_are_lost(server: MockServer, tmp_path: Path) -> None:
+def test_verify_says_where_rows_are_lost(here: Cli, tmp_path: Path) -> None:
     """What the manifest does not know it cannot miss; the job does, so the folder is not verified."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
-    firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
-    assert firsthandapi(server, tmp_path, "verify", "signs").err == ""
+    here("collect", "--spec", "job.yaml", "--dest", "signs")
+    assert here("verify", "signs").err == ""
     (tmp_path / "signs" / "metadata.jsonl").unlink()
-    run = firsthandapi(server, tmp_path, "verify", "signs")
+    run = here("verify", "signs")
     assert run.code == 1
     assert run.out.count("extra       data/") == 3
     assert run.err.startswith("The job has 3 approved files.")
-    assert json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").out)["short"] == 3
-    firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
-    assert "3 files: all verified" in firsthandapi(server, tmp_path, "verify", "signs").out
+    assert json.loads(here("verify", "signs", "--json").out)["short"] == 3
+    here("collect", "--spec", "job.yaml", "--dest", "signs")
+    assert "3 files: all verified" in here("verify", "signs").out
 
 
-def test_out_of_credits_exits_with_4(server: MockServer, tmp_path: Path) -> None:
+def test_out_of_credits_exits_with_4(here: Cli, tmp_path: Path) -> None:
     """CI tells a lack of credits from a failure."""
     (tmp_path / "job.json").write_text(json.dumps({**SPEC, "files_needed": 10_000}), encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "collect", "--spec", "job.json", "--dest", "signs")
+    run = here("collect", "--spec", "job.json", "--dest", "signs")
     assert run.code == 4
     assert "Traceback" not in run.err
 
 
-def test_a_timeout_exits_with_3(tmp_path: Path) -> None:
+def test_a_timeout_exits_with_3(here: Cli, tmp_path: Path) -> None:
     """CI tells a job that takes longer from a failure; the same command continues it."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     with MockServer(workers=False) as server:
-        run = firsthandapi(
-            server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs", "--timeout", "0.5"
-        )
+        run = here.at(server)("collect", "--spec", "job.yaml", "--dest", "signs", "--timeout", "0.5")
     assert run.code == 3, run.err

@@ -83,6 +83,7 @@ def test_json_has_all_of_it(cli: Cli, odd: Deviating) -> None:
     found = json.loads(ran.out)
     assert isinstance(found.pop("seconds"), float)
     assert found.pop("requests") > 3
+    none = {"ours": False, "came": None, "curl": None, "why": None}
     assert found == {
         "ok": False,
         "url": odd.url,
@@ -95,36 +96,30 @@ def test_json_has_all_of_it(cli: Cli, odd: Deviating) -> None:
         "causes": [{"cause": "`currency` should be 'usd'", "promises": ["credits"]}],
         "promises": [
             {
+                **none,
                 "id": "me",
                 "endpoint": "GET /v1/me",
                 "section": "§3",
-                "ours": False,
                 "promised": "GET /v1/me returns the organization, environment, and scopes of the key.",
                 "verdict": "holds",
-                "came": None,
-                "curl": None,
-                "why": None,
             },
             {
+                **none,
                 "id": "credits",
                 "endpoint": "GET /v1/billing/credits",
                 "section": "§3",
-                "ours": False,
                 "promised": "The balance is in integer cents, in usd.",
                 "verdict": "differs",
                 "came": "`currency` should be 'usd': \"eur\"",
                 "curl": f'curl -i {odd.url}/v1/billing/credits -H "Authorization: Bearer $FIRSTHAND_API_KEY"',
-                "why": None,
             },
             {
+                **none,
                 "id": "sandbox.completes",
                 "endpoint": "POST /v1/jobs",
                 "section": "§7",
-                "ours": False,
                 "promised": "In the sandbox, a simulated worker completes a job after about 15 seconds.",
                 "verdict": "not tried",
-                "came": None,
-                "curl": None,
                 "why": "time stands still on this server",
             },
         ],
@@ -182,17 +177,8 @@ def test_a_terminal_without_symbols_gets_plain_marks(
 def test_a_terminal_shows_progress_and_wraps(odd: Deviating, tmp_path: Path) -> None:
     """Within its width, and what differs in red."""
     odd.deviation = Deviation(tell=lambda it: it.reply.pop("x-ratelimit-limit", None))
-    shown = on_terminal(
-        "conformance",
-        odd.url,
-        "--only",
-        "headers.r*",
-        "--only",
-        "jobs.get.key",
-        cwd=tmp_path,
-        FIRSTHAND_API_KEY=odd.test_api_key,
-        PYTHONUTF8="1",
-    )
+    arguments = ("conformance", odd.url, "--only", "headers.r*", "--only", "jobs.get.key")
+    shown = on_terminal(*arguments, cwd=tmp_path, FIRSTHAND_API_KEY=odd.test_api_key, PYTHONUTF8="1")
     assert "headers.rate" in shown
     assert "\x1b[31m✗" in shown
     assert "\N{SQUARED ID}" not in shown  # what Rich makes of `:id:`
@@ -203,17 +189,8 @@ def test_a_terminal_shows_progress_and_wraps(odd: Deviating, tmp_path: Path) -> 
 def test_ctrl_c_leaves_nothing_behind() -> None:
     """Jobs are cancelled, keys revoked, and endpoints deleted; the exit code is 130."""
     with MockServer(speed=0, workers=False) as server:
-        process = start(
-            "conformance",
-            server.url,
-            "--only",
-            "jobs.get",
-            "--only",
-            "api_keys.*",
-            "--only",
-            "jobs.wait.*",
-            FIRSTHAND_API_KEY=server.test_api_key,
-        )
+        only = [word for each in ("jobs.get", "api_keys.*", "jobs.wait.*") for word in ("--only", each)]
+        process = start("conformance", server.url, *only, FIRSTHAND_API_KEY=server.test_api_key)
         ends = time.monotonic() + 30
         while not any("wait" in each.headers.get("prefer", "") for each in server.requests):
             assert time.monotonic() < ends

@@ -5,37 +5,37 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cli.support import SPEC, firsthandapi
+from cli.support import SPEC, Cli
 from firsthandapi.testing import MockServer
 
 
-def test_files_and_submissions_of_a_job(server: MockServer, tmp_path: Path) -> None:
+def test_files_and_submissions_of_a_job(here: Cli, server: MockServer) -> None:
     """They are listed and fetched; a signed URL is printed only when asked for."""
     with server.client() as client:
         job = client.jobs.create_and_wait(**SPEC)
-    listed = firsthandapi(server, tmp_path, "files", "list", job.id)
+    listed = here("files", "list", job.id)
     assert listed.out.count("image/jpeg") == 3
-    plain = firsthandapi(server, tmp_path, "files", "list", job.id, "--json")
+    plain = here("files", "list", job.id, "--json")
     assert len(json.loads(plain.out)) == 3
     assert "X-Amz" not in listed.out + plain.out
-    assert "X-Amz" in firsthandapi(server, tmp_path, "files", "list", job.id, "--json", "--urls").out
-    fetched = firsthandapi(server, tmp_path, "files", "download", job.id, "--dest", "got", "--json")
+    assert "X-Amz" in here("files", "list", job.id, "--json", "--urls").out
+    fetched = here("files", "download", job.id, "--dest", "got", "--json")
     assert json.loads(fetched.out)["files"] == 3
-    assert "approved" in firsthandapi(server, tmp_path, "submissions", "list", job.id).out
-    found = json.loads(firsthandapi(server, tmp_path, "submissions", "list", "--json").out)
+    assert "approved" in here("submissions", "list", job.id).out
+    found = json.loads(here("submissions", "list", "--json").out)
     assert {one["job_id"] for one in found} == {job.id}
 
 
-def test_a_label_names_the_folder_of_the_files(server: MockServer, tmp_path: Path) -> None:
+def test_a_label_names_the_folder_of_the_files(here: Cli, server: MockServer, tmp_path: Path) -> None:
     """Of `collect`, and of `files download`: both fill one folder."""
     (tmp_path / "job.yaml").write_text(json.dumps({**SPEC, "files_needed": 1}))
-    firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs", "--label", "stop")
+    here("collect", "--spec", "job.yaml", "--dest", "signs", "--label", "stop")
     with server.client() as client:
         job = client.jobs.create_and_wait(**{**SPEC, "files_needed": 2})
-    firsthandapi(server, tmp_path, "files", "download", job.id, "--dest", "signs", "--label", "yield")
+    here("files", "download", job.id, "--dest", "signs", "--label", "yield")
     assert sorted(path.parent.name for path in (tmp_path / "signs" / "data").glob("*/*.*")) == [
         "stop",
         "yield",
         "yield",
     ]
-    assert firsthandapi(server, tmp_path, "verify", "signs").out.endswith("3 files: all verified\n")
+    assert here("verify", "signs").out.endswith("3 files: all verified\n")

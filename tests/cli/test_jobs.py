@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from cli.support import SPEC, YAML, Cli, firsthandapi
+from cli.support import SPEC, YAML, Cli
 from firsthandapi._sync.resources.jobs import Jobs
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
 
 
-def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
+def test_jobs_from_post_to_cancel(here: Cli, tmp_path: Path) -> None:
     """create, get, list, wait and cancel print tables, or JSON and nothing else."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
-    created = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml", "--json")
+    created = here("jobs", "create", "--spec", "job.yaml", "--json")
     job_id = json.loads(created.out)["id"]
-    assert "3 approved" in firsthandapi(server, tmp_path, "jobs", "get", job_id).out
-    assert job_id in firsthandapi(server, tmp_path, "jobs", "list").out
-    waited = firsthandapi(server, tmp_path, "jobs", "wait", job_id, "--json")
+    assert "3 approved" in here("jobs", "get", job_id).out
+    assert job_id in here("jobs", "list").out
+    waited = here("jobs", "wait", job_id, "--json")
     assert (json.loads(waited.out)["status"], waited.err) == ("completed", "")
-    rated = firsthandapi(server, tmp_path, "jobs", "rate", job_id, "--rating", "5", "--json")
+    rated = here("jobs", "rate", job_id, "--rating", "5", "--json")
     assert json.loads(rated.out)["buyer_rating"] == 5
-    refused = firsthandapi(server, tmp_path, "jobs", "cancel", job_id)
+    refused = here("jobs", "cancel", job_id)
     assert refused.code == 1
     assert "HTTP 409" in refused.err
 
@@ -38,10 +38,10 @@ def test_what_the_service_leaves_out_is_left_out(cli: Cli, monkeypatch: pytest.M
     assert cli("jobs", "wait", bare.id).err == "open\n"
 
 
-def test_balance_shows_dollars(server: MockServer, tmp_path: Path) -> None:
+def test_balance_shows_dollars(here: Cli) -> None:
     """What there is, for people and for programs."""
-    assert "$1,000.00" in firsthandapi(server, tmp_path, "balance").out
-    assert json.loads(firsthandapi(server, tmp_path, "balance", "--json").out)["balance_cents"] == 100_000
+    assert "$1,000.00" in here("balance").out
+    assert json.loads(here("balance", "--json").out)["balance_cents"] == 100_000
 
 
 def test_jobs_follow_prints_each_file(cli: Cli, fresh_server: MockServer) -> None:

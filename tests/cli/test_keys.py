@@ -8,13 +8,8 @@ import sys
 
 import pytest
 
-from cli.support import Cli
+from cli.support import Cli, Person
 from firsthandapi.testing import MockServer
-
-
-class _Person(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_a_key_is_shown_once_by_create_and_rotate(cli: Cli, fresh_server: MockServer) -> None:
@@ -79,10 +74,10 @@ def test_revoking_the_key_in_use_needs_a_yes(cli: Cli, monkeypatch: pytest.Monke
     refused = cli("keys", "revoke", key["id"])
     assert refused.code == 2
     assert "--yes" in refused.err
-    monkeypatch.setattr(sys, "stdin", _Person("n\n"))
+    monkeypatch.setattr(sys, "stdin", Person("n\n"))
     assert cli("keys", "revoke", key["id"]).code == 1
     assert cli("whoami").code == 0
-    monkeypatch.setattr(sys, "stdin", _Person("y\n"))
+    monkeypatch.setattr(sys, "stdin", Person("y\n"))
     assert cli("keys", "revoke", key["id"]).code == 0
     assert cli("whoami").code == 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.support import SPEC, TOML, YAML, Cli, firsthandapi
+from cli.support import SPEC, TOML, YAML, Cli
 from firsthandapi.testing import MockServer
 
 # Each list holds the one before twice: a terabyte in forty lines.
@@ -52,19 +52,19 @@ def test_a_bad_spec_exits_with_2_and_says_why(
     assert not (tmp_path / "signs").exists()
 
 
-def test_jobs_create_reads_the_same_file(server: MockServer, tmp_path: Path) -> None:
+def test_jobs_create_reads_the_same_file(here: Cli, tmp_path: Path) -> None:
     """A typo is a usage error here too, with the name that was meant; a date and an alias are as in any YAML."""
     (tmp_path / "job.yaml").write_text(YAML + "min_widht: 100\n", encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml")
+    run = here("jobs", "create", "--spec", "job.yaml")
     assert run.code == 2, run.err
     assert "min_widht is not an argument; did you mean min_width?" in run.err
     (tmp_path / "job.yaml").write_text("files_needed: 3\n", encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml")
+    run = here("jobs", "create", "--spec", "job.yaml")
     assert run.code == 2, run.err
     assert "--spec: description is required" in run.err
     more = "deadline: 2099-01-31\nmetadata: {city: &city Lyon, also: *city}\n"
     (tmp_path / "job.yaml").write_text(YAML + more, encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml", "--json")
+    run = here("jobs", "create", "--spec", "job.yaml", "--json")
     made = json.loads(run.out)
     assert made["deadline"] == "2099-01-31T00:00:00Z"
     assert made["metadata"] == {"city": "Lyon", "also": "Lyon"}
@@ -73,44 +73,44 @@ def test_jobs_create_reads_the_same_file(server: MockServer, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "text"), [("job.yaml", YAML), ("job.json", json.dumps(SPEC)), ("job.toml", TOML)]
 )
-def test_a_spec_from_windows_is_as_good(server: MockServer, tmp_path: Path, name: str, text: str) -> None:
+def test_a_spec_from_windows_is_as_good(here: Cli, tmp_path: Path, name: str, text: str) -> None:
     """A byte order mark and CRLF change nothing."""
     (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", name)
+    run = here("jobs", "create", "--spec", name)
     assert run.code == 0, run.err
 
 
-def test_an_option_has_the_last_word(server: MockServer, tmp_path: Path) -> None:
+def test_an_option_has_the_last_word(here: Cli, server: MockServer, tmp_path: Path) -> None:
     """What the command line allows to spend counts, whatever the file says; nothing is sent."""
     (tmp_path / "job.yaml").write_text(YAML + "max_spend_cents: 100000\n", encoding="utf-8")
     for command in (("jobs", "create"), ("collect", "--dest", "signs")):
-        run = firsthandapi(server, tmp_path, *command, "--spec", "job.yaml", "--max-spend-cents", "149")
+        run = here(*command, "--spec", "job.yaml", "--max-spend-cents", "149")
         assert run.code == 1
         assert "max_spend_cents is 149" in run.err
     assert not server.requests
 
 
-def test_a_name_twice_in_json_is_told(server: MockServer, tmp_path: Path) -> None:
+def test_a_name_twice_in_json_is_told(here: Cli, tmp_path: Path) -> None:
     """Of two prices neither is taken."""
     (tmp_path / "job.json").write_text('{"price_per_file_cents": 5, "price_per_file_cents": 50}')
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.json")
+    run = here("jobs", "create", "--spec", "job.json")
     assert run.code == 2
     assert "is not valid JSON: price_per_file_cents occurs twice" in run.err
 
 
 @pytest.mark.parametrize("text", [YAML, json.dumps(SPEC), "\ufeff" + YAML])
-def test_a_spec_may_come_from_standard_input(server: MockServer, tmp_path: Path, text: str) -> None:
+def test_a_spec_may_come_from_standard_input(here: Cli, text: str) -> None:
     """`--spec -` reads YAML or JSON, so that a script needs no file."""
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "-", "--json", input=text)
+    run = here("jobs", "create", "--spec", "-", "--json", input=text)
     assert run.code == 0, run.err
     assert json.loads(run.out)["files_needed"] == 3
-    empty = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "-", input="")
+    empty = here("jobs", "create", "--spec", "-", input="")
     assert empty.code == 2
     assert "standard input must contain names and values" in empty.err
 
 
-def test_a_missing_spec_exits_with_2(server: MockServer, tmp_path: Path) -> None:
+def test_a_missing_spec_exits_with_2(here: Cli) -> None:
     """A wrong path is a usage error."""
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "nowhere.yaml")
+    run = here("jobs", "create", "--spec", "nowhere.yaml")
     assert run.code == 2
     assert "could not read nowhere.yaml" in run.err

@@ -15,10 +15,9 @@ from . import is_for_a_person
 from .campaign_table import live_table
 from .collecting import collected
 from .options import Concurrency, Timeout, argument
-from .output import AsJson, Output, client, command, dollars, note, print_table, printable
+from .output import AsJson, Output, client, command, dollars, print_table, printable
 from .pages import group
 from .progress import CAMPAIGN_CONTINUES, progress
-from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -59,15 +58,11 @@ def run(
     Example: firsthandapi campaign run signs.yaml
     """
     campaign = _campaign(file)
-    with stoppable():
-        try:
-            with client() as api, progress(str(campaign.dest), quiet=as_json, live=live_table) as shown:
-                return collected(
-                    api.campaigns.run(campaign, timeout=timeout, concurrency=concurrency, on_progress=shown)
-                )
-        except KeyboardInterrupt:
-            note(CAMPAIGN_CONTINUES)
-            raise
+    dest = str(campaign.dest)
+    with client() as api, progress(dest, quiet=as_json, live=live_table, advice=CAMPAIGN_CONTINUES) as report:
+        return collected(
+            api.campaigns.run(campaign, timeout=timeout, concurrency=concurrency, on_progress=report)
+        )
 
 
 @command(app)

@@ -6,12 +6,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.calls.counts import count_of, dollars
 
 from .output import clock, printable, star
+from .progress import displayed
 
 if TYPE_CHECKING:
     from firsthandapi import Progress
@@ -56,13 +57,8 @@ def live_table(console: Any, dest: str) -> Generator[Callable[[Progress], None]]
         )
         live.refresh()
 
-    with suppress(Exception):
-        live.start()
-    try:
+    with displayed(live):
         yield show
-    finally:
-        with suppress(Exception):
-            live.stop()
 
 
 def table_of(now: Any, pace: str, width: int) -> Any:

@@ -12,9 +12,8 @@ from firsthandapi._core.calls.integers import int_or_none
 from .options import Concurrency, Dest, Folder, Label, MaxSpend, Spec, Timeout, option
 from .output import AsJson, Output, client, command, joined, note, printable
 from .pages import group
-from .progress import continues, progress
+from .progress import progress
 from .spec import job_fields
-from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
@@ -47,19 +46,12 @@ def collect(
     Example: firsthandapi collect --spec job.yaml --dest signs
     """
     fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents, name=name)
-    run = None
-    with stoppable():
-        try:
-            with client() as api, progress(dest, quiet=as_json, posting=True) as run:
-                return collected(
-                    api.jobs.collect(
-                        dest, timeout=timeout, concurrency=concurrency, on_progress=run, label=label, **fields
-                    )
-                )
-        except KeyboardInterrupt:
-            if run and (text := continues(run.job)):
-                note(text)
-            raise
+    with client() as api, progress(dest, quiet=as_json, posting=True) as report:
+        return collected(
+            api.jobs.collect(
+                dest, timeout=timeout, concurrency=concurrency, on_progress=report, label=label, **fields
+            )
+        )
 
 
 @command(app)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from firsthandapi._core.calls.counts import count_of
 
 from .options import Folder, argument, option
 from .output import Output, command
 from .pages import group
-
-if TYPE_CHECKING:
-    from firsthandapi import Dataset
 
 app = group()
 
@@ -28,9 +25,7 @@ def exclude(folder: Folder, ids: Ids, reason: Reason = None, by: By = None) -> O
 
     Example: firsthandapi exclude signs file_01JP… --reason blurred
     """
-    dataset = _opened(folder)
-    dataset.exclude(ids, reason=reason, by=by)
-    return _output(dataset)
+    return _decide(folder, "exclude", ids, reason=reason, by=by)
 
 
 @command(app)
@@ -39,9 +34,7 @@ def include(folder: Folder, ids: Ids, by: By = None) -> Output:
 
     Example: firsthandapi include signs file_01JP…
     """
-    dataset = _opened(folder)
-    dataset.include(ids, by=by)
-    return _output(dataset)
+    return _decide(folder, "include", ids, by=by)
 
 
 @command(app)
@@ -50,9 +43,7 @@ def accept(folder: Folder, ids: Ids, by: By = None) -> Output:
 
     Example: firsthandapi accept signs file_01JP… --by ana
     """
-    dataset = _opened(folder)
-    dataset.accept(ids, by=by)
-    return _output(dataset)
+    return _decide(folder, "accept", ids, by=by)
 
 
 @command(app)
@@ -67,18 +58,14 @@ def relabel(
 
     Example: firsthandapi relabel signs file_01JP… --to yield
     """
-    dataset = _opened(folder)
-    dataset.relabel(ids, to, reason=reason, by=by)
-    return _output(dataset)
+    return _decide(folder, "relabel", ids, to, reason=reason, by=by)
 
 
-def _opened(folder: str) -> Dataset:
+def _decide(folder: str, method: str, *given: Any, **more: str | None) -> Output:
     from firsthandapi import Dataset
 
-    return Dataset.open(folder)
-
-
-def _output(dataset: Dataset) -> Output:
+    dataset = Dataset.open(folder)
+    getattr(dataset, method)(*given, **more)
     files, excluded = len(dataset), len(dataset.excluded)
     reviewed = len({row.file_id for row in dataset} & {each.file_id for each in dataset.decisions})
     return Output(

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
-from typing import NoReturn, cast
+from typing import NoReturn, cast, get_args
 from urllib.parse import urlsplit
 
 import typer
@@ -25,6 +25,7 @@ from firsthandapi.errors import (
     InvalidArgumentError,
     WaitTimeoutError,
 )
+from firsthandapi.types.enums import PurchaseTier
 
 from . import is_for_an_agent
 from .output import AFTER_THE_ORDER, json_text, nowhere, printable
@@ -66,10 +67,12 @@ def fail(error: Exception) -> NoReturn:
 def _in_the_shell(error: FirstHandError) -> str:
     """The message, with the option of the command in place of the argument of the method, and amounts in dollars."""
     if isinstance(error, InsufficientCreditsError) and error.required_cents is not None:
-        balance = dollars(error.current_balance_cents or 0)
+        balance = error.current_balance_cents or 0
+        missing, tiers = error.required_cents - balance, get_args(PurchaseTier)
+        amount = next((tier for tier in tiers if tier >= missing), tiers[-1])
         return (
-            f"the job costs {dollars(error.required_cents)}, and the balance is {balance}: buy credits with "
-            f"`firsthandapi purchase 2500`, or request fewer files (HTTP 402, {error.request_id})"
+            f"the job costs {dollars(error.required_cents)}, and the balance is {dollars(balance)}: purchase credits "
+            f"with `firsthandapi purchase {amount}`, or request fewer files (HTTP 402, {error.request_id})"
         )
     key = error.idempotency_key
     if key is None:

@@ -9,7 +9,6 @@ from .options import Dest, JobId, Label, Limit, MinScore, Urls
 from .output import AsJson, Output, command, many, stars
 from .pages import group
 from .progress import progress
-from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -45,5 +44,5 @@ def download(
 
     Example: firsthandapi files download job_01JD… --dest signs
     """
-    with stoppable(), progress(dest, quiet=as_json) as on_progress:
+    with progress(dest, quiet=as_json) as on_progress:
         return collected(api.files.download_all(job_id, dest, on_progress=on_progress, label=label))

@@ -8,7 +8,6 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -91,30 +90,9 @@ def mock_server(
         typer.echo(f"Watch and drive it in a browser: {server.public_url}/console")
         if public_url is not None:
             typer.echo(f"Let the proxy pass requests on to {server.url}, with their Host.")
-        for line in _by_hand(server.public_url, speed, workers):
-            typer.echo(line)
         typer.echo("Press Ctrl-C to stop it.")
         sys.stdout.flush()
         wait_for_stop()
-
-
-def _by_hand(url: str, speed: float, workers: bool) -> Iterator[str]:
-    """How to do by hand what this server does not do by itself."""
-    if speed and workers:
-        return
-    yield "\nBy hand, in the console or over HTTP:\n"
-    if not workers:
-        yield "  # Nobody works on jobs: submit a file, and choose its stars."
-        yield _curl(url, "submit", '{"job_id": "job_…", "rating": 5}')
-    if not speed:
-        yield "  # Time stands still: advance it, so that files are scored and webhooks sent."
-        yield _curl(url, "advance", '{"seconds": 15}')
-    yield "  # Start again, for the next test."
-    yield _curl(url, "reset", "{}") + "\n"
-
-
-def _curl(url: str, action: str, body: str) -> str:
-    return f"  curl {url}/_control/{action} -H 'Content-Type: application/json' -d '{body}'"
 
 
 class Lines:

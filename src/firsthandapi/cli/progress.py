@@ -5,7 +5,6 @@ It shows what `Progress` says and reads no file. Nothing that goes wrong in it e
 
 from __future__ import annotations
 
-import io
 import sys
 import threading
 import time
@@ -19,7 +18,8 @@ from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.calls.integers import int_or_none
 
 from . import is_for_an_agent
-from .output import clock, fitting, note, printable, star
+from .output import clock, fitting, note, nowhere, printable, star
+from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi import Progress
@@ -58,9 +58,28 @@ Display = Callable[[Any, str], AbstractContextManager[Callable[["Progress"], Non
 
 @contextmanager
 def progress(
-    dest: str, *, quiet: bool, posting: bool = False, live: Display | None = None
+    dest: str,
+    *,
+    quiet: bool,
+    posting: bool = False,
+    live: Display | None = None,
+    advice: str | None = None,
 ) -> Generator[Report]:
-    """Show a run; with `posting`, first the job, its cost, and how to cancel it. `live` is what a terminal shows."""
+    """Show a run; with `posting`, first the job, its cost, and how to cancel it. `live` is what a terminal shows.
+
+    Whoever stops it learns how to continue: by `advice`, or by what `posting` has posted.
+    """
+    with stoppable(), _shown(dest, quiet=quiet, posting=posting, live=live) as report:
+        try:
+            yield report
+        except KeyboardInterrupt:
+            if text := advice or (continues(report.job) if posting else None):
+                note(text)
+            raise
+
+
+@contextmanager
+def _shown(dest: str, *, quiet: bool, posting: bool, live: Display | None) -> Generator[Report]:
     from rich.console import Console
 
     if quiet:
@@ -139,10 +158,17 @@ def _live(console: Any, dest: str) -> Generator[Callable[[Progress], None]]:
         facts = escape("  ".join(_facts(now, width)))
         display.update(task, completed=now.files_done, total=now.files_total, facts=facts)
 
+    with displayed(display):
+        yield show
+
+
+@contextmanager
+def displayed(display: Any) -> Generator[None]:
+    """Start a display, and stop it at the end; one that cannot be shown ends no run."""
     with suppress(Exception):
         display.start()
     try:
-        yield show
+        yield
     finally:
         with suppress(Exception):
             display.stop()
@@ -237,29 +263,20 @@ def _facts(now: Progress, width: int = _WIDE) -> list[str]:
     return facts
 
 
-class _Forgiving(io.TextIOBase):
+class _Forgiving:
     """A stream whose failures are nobody's business: a display that cannot be shown is not shown."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self._stream = stream or nowhere()  # a program without a console has none
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override] # read-only, as a stream's is
-        return getattr(self._stream, "encoding", None) or "utf-8"
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
-    def isatty(self) -> bool:
-        with suppress(Exception):
-            return bool(self._stream.isatty())
-        return False
-
-    def fileno(self) -> int:
-        return int(self._stream.fileno())
-
-    def write(self, text: str, /) -> int:
-        with suppress(AttributeError, OSError, ValueError):  # a program without a console has no stream
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with suppress(AttributeError, OSError, ValueError):
+        with suppress(OSError, ValueError):
             self._stream.flush()

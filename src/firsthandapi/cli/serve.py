@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from firsthandapi.server.pages.serve.service import FirstKeys, Service
 
 FIRST_KEYS = "first-keys.txt"
+_SAVE = "Save what this file contains, and delete it."
+_CONSOLE = "Jobs with their links, people, webhooks, money"
 app = group()
 
 Folder = Annotated[
     Path, argument("DIR", "Folder that contains everything.", parser=local_folder, is_eager=True)
 ]
 _LIMITS = "Limits"
+# Of its extra.
+_NEEDED = ("starlette", "uvicorn", "h11", "jinja2", "python_multipart")
 
 
 def _limit(metavar: str, most: int, help: str) -> Any:
@@ -117,13 +121,7 @@ def serve(
         from firsthandapi.server.pages.serve.service import Service
         from firsthandapi.testing._workers import SandboxWorkers
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in (
-            "starlette",
-            "uvicorn",
-            "h11",
-            "jinja2",
-            "python_multipart",
-        ):
+        if (error.name or "").partition(".")[0] not in _NEEDED:
             raise
         message = 'a server of your own needs an extra: pip install "firsthandapi[serve]"'
         raise ConfigurationError(message) from None
@@ -169,33 +167,36 @@ def serve(
             _introduce_to_network(service, folder, others)
         else:
             _introduce(service, folder)
+        typer.echo("Press Ctrl-C to stop it.")
         _compare_notice(service)
         sys.stdout.flush()
         wait_for_stop()
 
 
 def _introduce(service: Service, folder: Path) -> None:
-    url = service.url
-    typer.echo(f"Serving {folder} at {url}\n")
+    say, url = typer.echo, service.url
+    say(f"Serving {folder} at {url}\n")
     if service.first is not None and sys.stdout.isatty():
-        _show(service.first, url)
+        say("This is the first start. Save these now: they are not shown again.\n")
+        say(f"  Buyer's API key    {service.first.live}")
+        say(f"  Key of the sandbox {service.first.sandbox}")
+        say(f"  Operator's token   {service.first.operator}\n")
+        say(f"Sign in as the operator: {url}/sign-in#{service.first.operator}")
+        say(f"Post a job from another terminal:\n\n  {_variables(url, service.first)}")
+        say("  firsthandapi jobs create --help\n")
     elif service.first is not None:
-        typer.echo(
-            "This is the first start. The API keys and a link that signs you in as the operator are in"
-        )
-        typer.echo(f"\n  {(folder / FIRST_KEYS).absolute()}\n")
-        typer.echo("Save what this file contains, and delete it.\n")
-    typer.echo(f"Jobs with their links, people, webhooks, money: {url}/console")
-    typer.echo(f"Review files: {url}/review")
+        say("This is the first start. The API keys and a link that signs you in as the operator are in")
+        say(f"\n  {(folder / FIRST_KEYS).absolute()}\n\n{_SAVE}\n")
+    say(f"{_CONSOLE}: {url}/console")
+    say(f"Review files: {url}/review")
     if service.study is not None:
-        typer.echo(f"People join the study: {url}/join")
+        say(f"People join the study: {url}/join")
     if not service.is_local and url.startswith("http:"):
-        typer.echo(
+        say(
             "\nThere is no TLS: anyone on the network in between can read tokens and files. Put a proxy with TLS in "
             "front, and pass its address as --public-url.",
             err=True,
         )
-    typer.echo("Press Ctrl-C to stop it.")
 
 
 def _compare_notice(service: Service) -> None:
@@ -238,36 +239,35 @@ def _in_the_network(host: str, public_url: str | None) -> list[str]:
 def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> None:
     from firsthandapi.server.pages.serve.access import ROLES
 
-    url, is_shown = service.url, sys.stdout.isatty()
-    typer.echo(f"Serving {folder} in the local network at {url}\n")
+    say, url, is_shown = typer.echo, service.url, sys.stdout.isatty()
+    say(f"Serving {folder} in the local network at {url}\n")
     if others:
-        typer.echo(f"This machine has other addresses, which --host chooses: {', '.join(others)}\n")
+        say(f"This machine has other addresses, which --host chooses: {', '.join(others)}\n")
     is_open = service.study is not None and service.study.join == "open"
     for role in ROLES:
         link = f"{url}/join" if role == "worker" and is_open else f"{url}/sign-in"
         if is_shown and role in service.tokens:
             link += f"#{service.tokens[role]}"
-        typer.echo(f"  {role.capitalize():9} {link}")
+        say(f"  {role.capitalize():9} {link}")
         if role == "worker" and is_shown:
             _draw(link)
     if service.tokens and is_shown:
-        typer.echo("\nSave the links that contain a token (after #) now: they are not shown again.")
+        say("\nSave the links that contain a token (after #) now: they are not shown again.")
     elif service.tokens:
-        typer.echo(f"\nThe links with tokens are in\n\n  {(folder / FIRST_KEYS).absolute()}\n")
-        typer.echo("Save what this file contains, and delete it.")
+        say(f"\nThe links with tokens are in\n\n  {(folder / FIRST_KEYS).absolute()}\n\n{_SAVE}")
     if service.first is not None and is_shown:
-        typer.echo(f"\nTo post jobs by a program on this machine:\n\n  {_variables(service)}\n")
+        variables = _variables(f"http://127.0.0.1:{service.port}", service.first)
+        say(f"\nTo post jobs by a program on this machine:\n\n  {variables}\n")
+    say("\nA token is for one person. For another person, or to replace a lost one:\n")
     role = "reviewer" if is_open else "worker"
-    typer.echo("\nA token is for one person. For another person, or to replace a lost one:\n")
-    typer.echo(f"  firsthandapi server tokens create {folder} --role {role}\n")
-    typer.echo(f"Post a job in a browser: {url}/console/jobs/new")
-    typer.echo(f"Jobs with their links, people, webhooks, money: {url}/console")
-    typer.echo(
+    say(f"  firsthandapi server tokens create {folder} --role {role}\n")
+    say(f"Post a job in a browser: {url}/console/jobs/new")
+    say(f"{_CONSOLE}: {url}/console")
+    say(
         "\nThere is no TLS: everyone in this network can read tokens and files, so use one that you trust. Phones "
         "block the live recorder of the page here; their camera app works.",
         err=True,
     )
-    typer.echo("Press Ctrl-C to stop it.")
 
 
 def _draw(url: str) -> None:
@@ -282,19 +282,5 @@ def _draw(url: str) -> None:
     typer.echo(f"\n{drawn}")
 
 
-def _variables(service: Service) -> str:
-    first = service.first
-    local = f"http://127.0.0.1:{service.port}"
-    return f"export FIRSTHAND_BASE_URL={local}\n  export FIRSTHAND_API_KEY={first.live if first else ''}"
-
-
-def _show(first: FirstKeys, url: str) -> None:
-    typer.echo("This is the first start. Save these now: they are not shown again.\n")
-    typer.echo(f"  Buyer's API key    {first.live}")
-    typer.echo(f"  Key of the sandbox {first.sandbox}")
-    typer.echo(f"  Operator's token   {first.operator}\n")
-    typer.echo(f"Sign in as the operator: {url}/sign-in#{first.operator}")
-    typer.echo("Post a job from another terminal:\n")
-    typer.echo(f"  export FIRSTHAND_BASE_URL={url}")
-    typer.echo(f"  export FIRSTHAND_API_KEY={first.live}")
-    typer.echo("  firsthandapi jobs create --help\n")
+def _variables(url: str, keys: FirstKeys) -> str:
+    return f"export FIRSTHAND_BASE_URL={url}\n  export FIRSTHAND_API_KEY={keys.live}"
