@@ -2,6 +2,7 @@
 
 - Anchors have the names that callers write, `client.jobs.collect`, and not the path of the module behind them.
 - A link to a heading that has moved leads to where it is today.
+- The page for an unknown address says where to look.
 - Promises are folded by chapter, and the tests behind each one, so that the page stays readable.
 - The link to the repository asks GitHub for no number of stars: pages load nothing from elsewhere.
 - With a folder PUBLISHED, the site is put there as the newest version, beside the older ones: the pages at the top are
@@ -58,6 +59,11 @@ MOVED = {
         "who-did-what": "guides/operating/#who-did-what",
     },
 }
+NOT_FOUND = (
+    "<p>This page does not exist, or has moved. Use the search above, or start at the "
+    '<a href="/">overview</a>, the <a href="/quickstart/">quickstart</a>, or the '
+    '<a href="/reference/client/">reference</a>.</p>'
+)
 # What the builder writes into a page that has moved; a fragment in its own address spoils that of the visitor.
 REDIRECT = re.compile(
     r'<script>var anchor=window\.location\.hash.+?location\.href="([^"#]+)(#[^"]+)?".+?</script>'
@@ -178,6 +184,10 @@ if __name__ == "__main__":
     site, *folders = map(Path, sys.argv[1:])
     rename(site, public_names())
     keep_links(site)
+    lost = site / "404.html"
+    lost.write_text(
+        lost.read_text(encoding="utf-8").replace("</h1>", f"</h1>{NOT_FOUND}", 1), encoding="utf-8"
+    )
     fold(site / "reliability" / "index.html")
     for folder in folders:
         publish(site, folder, firsthandapi.__version__)
