@@ -15,7 +15,7 @@ from firsthandapi import RateLimitError
 from firsthandapi.server.rules.jobs import Workforce
 from firsthandapi.testing import MockServer
 
-from .conftest import JOB, Caller, Receiver, send
+from .conftest import JOB, Caller, send
 
 
 def events(api: Caller, type: str) -> list[Any]:
@@ -352,11 +352,3 @@ def test_deprecation(server: MockServer, api: Caller) -> None:
     assert (gone.status, gone.error["type"], gone.headers["deprecation"]) == (410, "gone", "true")
     with pytest.raises(ValueError, match="time zone"):
         server.deprecate("/v1/me", sunset=datetime(2026, 1, 1))
-
-
-def test_events_of_others(server: MockServer, api: Caller, receiver: Receiver) -> None:
-    """An organization's webhooks hear nothing of another's."""
-    api("POST", "/v1/webhook_endpoints", {"url": receiver.url})
-    Caller(server, server.create_organization().api_key).create_job()
-    server.clock.advance(hours=1)
-    assert receiver.got == []

@@ -235,10 +235,11 @@ def test_good_urls(by_hand: Caller, url: str) -> None:
     assert subscribe(by_hand, url)["url"] == url
 
 
-def test_sandbox_events_stay_there(server: MockServer, api: Caller, receiver: Receiver) -> None:
-    """A sandbox job tells the sandbox's endpoints alone."""
+def test_events_of_others(server: MockServer, api: Caller, receiver: Receiver) -> None:
+    """An endpoint hears nothing of another organization, or of its own sandbox."""
     subscribe(api, receiver.url)
-    Caller(server, server.test_api_key).create_job()
+    for key in (server.create_organization().api_key, server.test_api_key):
+        Caller(server, key).create_job()
     server.clock.advance(hours=1)
     assert receiver.got == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -36,21 +35,19 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
         reason = "the extra remote has a Python that it needs, and is not installed"
         pytest.importorskip("fsspec", reason=reason)
         pytest.importorskip("s3fs", reason=reason)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tempfile, "tempdir", str(tmp_path))
-        if request.param == "memory":
-            yield MemoryStorage()
-        elif request.param == "local":
-            yield LocalStorage(tmp_path / "files")
-        elif request.param == "bucket":
-            yield BucketStorage(f"memory://files-{tmp_path.name}/")
-        else:
-            from dataset.s3 import ENVIRONMENT, S3
+    if request.param == "memory":
+        yield MemoryStorage()
+    elif request.param == "local":
+        yield LocalStorage(tmp_path / "files")
+    elif request.param == "bucket":
+        yield BucketStorage(f"memory://files-{tmp_path.name}/", tmp_path)
+    else:
+        from dataset.s3 import ENVIRONMENT, S3
 
-            with closing(S3()) as s3:
-                for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": s3.url}.items():
-                    patch.setenv(name, value)
-                yield BucketStorage(f"s3://{s3.bucket()}/submitted")
+        with closing(S3()) as s3, pytest.MonkeyPatch.context() as patch:
+            for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": s3.url}.items():
+                patch.setenv(name, value)
+            yield BucketStorage(f"s3://{s3.bucket()}/submitted", tmp_path)
 
 
 def left(tmp_path: Path) -> list[str]:
@@ -124,8 +121,7 @@ def test_names_are_ids(tmp_path: Path, name: str) -> None:
 def test_a_bucket_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a library raises becomes a refusal that quotes nothing of it, and no temporary file stays."""
     pytest.importorskip("fsspec", reason="it comes with the extra remote")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    storage = BucketStorage("memory://failing")
+    storage = BucketStorage("memory://failing", tmp_path)
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("with a secret")
@@ -142,11 +138,11 @@ def test_a_bucket_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("url", "words"), [("nowhere://x", "not a URL"), ("gcs://x", "needs its fsspec package")]
 )
-def test_no_such_bucket(url: str, words: str) -> None:
+def test_no_such_bucket(url: str, words: str, tmp_path: Path) -> None:
     """A URL of nobody, and one whose package is missing, are named."""
     pytest.importorskip("fsspec", reason="it comes with the extra remote")
     with pytest.raises(ConfigurationError, match=words):
-        BucketStorage(url)
+        BucketStorage(url, tmp_path)
 
 
 def test_a_folder_is_flushed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

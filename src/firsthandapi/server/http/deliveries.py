@@ -100,9 +100,8 @@ class Sender:
                     return
                 delivery, at = queue[0]
             attempt = self._attempt(delivery, at)
-            self._report(
-                delivery, attempt
-            )  # before it leaves the queue, because `settle` waits for what this schedules
+            # Before it leaves the queue, because `settle` waits for what this schedules.
+            self._report(delivery, attempt)
             with self._idle:
                 if queue:
                     queue.popleft()

@@ -80,9 +80,8 @@ class Jobs:
         self._credits = credits
         self.workforce = Workforce()
         self.jury: Jury | None = None
-        self.retry_seconds: float | None = (
-            None  # how long a worker may take for a second attempt; None: for ever
-        )
+        # How long a worker may take for a second attempt; None: for ever.
+        self.retry_seconds: float | None = None
 
     def create(
         self,

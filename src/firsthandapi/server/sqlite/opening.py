@@ -31,7 +31,6 @@ def open_world(
     directory: Path,
     clock: Timekeeper,
     *,
-    seed: int = 0,
     storage: Storage | None = None,
     left: str | None = None,
 ) -> World:
@@ -42,7 +41,6 @@ def open_world(
     Args:
         directory: the folder. Only its owner may enter it: the secrets of webhooks are in it.
         clock: the time.
-        seed: of the random numbers, in a new folder.
         storage: where the bytes of files are; by default in the folder.
         left: the traces of an earlier start in the folder, such as "files"; then a database without an organization
             is not a new one.
@@ -71,7 +69,7 @@ def open_world(
         migrate(connection, path)
         found = connection.execute("SELECT 1 FROM organizations LIMIT 1").fetchone()
         _check_found(path, left, found is not None)
-        _found(connection, seed)
+        _found(connection)
         storage = Thumbnails(storage or LocalStorage(directory / FILES), directory / "thumbnails")
         _tidy(connection, storage)
         world = World(clock, state=KeptState(clock, connection, storage, lock.release))
@@ -194,9 +192,9 @@ def flush_for_good(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
 
 
-def _found(connection: sqlite3.Connection, seed: int) -> None:
+def _found(connection: sqlite3.Connection) -> None:
     """The values that are decided once."""
-    values: dict[str, Any] = {"seed": seed, "url_secret": secrets.token_bytes(32)}
+    values: dict[str, Any] = {"seed": 0, "url_secret": secrets.token_bytes(32)}
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", [*values.items()])
     connection.execute("COMMIT")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import KW_ONLY, astuple, dataclass, field, fields
 from types import UnionType
 from typing import Any, Protocol, cast, get_args, get_origin, get_type_hints
 
@@ -72,10 +72,6 @@ def _file_ids(loader: Loader, files: Iterable[model.File]) -> list[str]:
     return ids
 
 
-def _location(_loader: Loader, location: model.Location) -> list[Any]:
-    return [location.latitude, location.longitude, location.verified]
-
-
 def _escrow(_loader: Loader, escrow: ledger.Escrow) -> dict[str, Any]:
     pieces = [[lot.id, amount] for lot, amount in escrow.pieces]
     return {"total": escrow.total, "paid": escrow.paid, "refunded": escrow.refunded, "pieces": pieces}
@@ -84,10 +80,6 @@ def _escrow(_loader: Loader, escrow: ledger.Escrow) -> dict[str, Any]:
 def _escrow_again(loader: Loader, kept: dict[str, Any]) -> ledger.Escrow:
     pieces = tuple((loader.load(TABLES["lots"], lot), amount) for lot, amount in kept["pieces"])
     return ledger.Escrow(kept["total"], pieces, kept["paid"], kept["refunded"])
-
-
-def _attempts(_loader: Loader, attempts: Iterable[model.DeliveryAttempt]) -> list[Any]:
-    return [[each.at, each.status, each.error, each.signature] for each in attempts]
 
 
 def _source(_loader: Loader, source: model.Source) -> dict[str, Any]:
@@ -112,10 +104,11 @@ def _ref(kind: type) -> Column:
 # How values are kept that no row of their own has.
 _WITHIN: dict[Any, Column] = {
     ledger.Escrow: _json(_escrow, _escrow_again),
-    model.Location: _json(_location, lambda _loader, kept: model.Location(*kept)),
+    model.Location: _json(lambda _loader, value: astuple(value), lambda _loader, kept: model.Location(*kept)),
     model.Source: _json(_source, _source_again),
     tuple[model.DeliveryAttempt, ...]: _json(
-        _attempts, lambda _loader, kept: tuple(model.DeliveryAttempt(*each) for each in kept)
+        lambda _loader, value: [astuple(each) for each in value],
+        lambda _loader, kept: tuple(model.DeliveryAttempt(*each) for each in kept),
     ),
     tuple[model.File, ...]: _json(
         _file_ids, lambda loader, ids: tuple(loader.load(TABLES["files"], id) for id in ids)

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import io
 import re
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -192,9 +191,7 @@ class LocalStorage:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._on_disk: set[str] = (
-            set()
-        )  # folders whose own names this process has flushed; none is ever removed
+        self._on_disk: set[str] = set()  # folders whose own names it has flushed; none is ever removed
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def open(self, name: str) -> BinaryIO:
@@ -239,7 +236,7 @@ class BucketStorage:
         ConfigurationError: the package of such URLs is not installed, or the URL is none.
     """
 
-    def __init__(self, url: str, folder: Path | None = None) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         scheme = url.partition(":")[0]
         try:
             # A cached listing would miss newer files.
@@ -256,7 +253,7 @@ class BucketStorage:
             ) from None
         self._files = found[0]
         self._root = found[1].rstrip("/")
-        self._folder = folder or Path(tempfile.gettempdir())
+        self._folder = folder
 
     def open(self, name: str) -> BinaryIO:
         self._folder.mkdir(mode=0o700, exist_ok=True)
