@@ -181,20 +181,20 @@ def test_audit_trail(server: MockServer, api: Caller) -> None:
     job = api.create_job(files_needed=1)["id"]
     server.clock.advance(hours=1)
     other = api.create_job()["id"]
-    api("POST", f"/v1/jobs/{other}/cancel")
     key = api("POST", "/v1/api_keys", {"name": "ci"}).json["id"]
-    api("POST", f"/v1/api_keys/{key}/rotate")
-    api("POST", f"/v1/api_keys/{key}/revoke")
     webhook = api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/x"}).json["id"]
-    api("PATCH", f"/v1/webhook_endpoints/{webhook}", {"enabled": False})
-    api("POST", f"/v1/webhook_endpoints/{webhook}/rotate_secret")
-    api("DELETE", f"/v1/webhook_endpoints/{webhook}")
-    api("PATCH", "/v1/organization/settings", {"default_type": "feedback"})
-    send(
-        server.url,
-        "GET",
-        api("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"],
-    )
+    for method, path, body in (
+        ("POST", f"jobs/{other}/cancel", None),
+        ("POST", f"api_keys/{key}/rotate", None),
+        ("POST", f"api_keys/{key}/revoke", None),
+        ("PATCH", f"webhook_endpoints/{webhook}", {"enabled": False}),
+        ("POST", f"webhook_endpoints/{webhook}/rotate_secret", None),
+        ("DELETE", f"webhook_endpoints/{webhook}", None),
+        ("PATCH", "organization/settings", {"default_type": "feedback"}),
+    ):
+        assert api(method, f"/v1/{path}", body).status < 300
+    bought = api("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"]
+    send(server.url, "GET", bought)
 
     def types(query: str) -> list[str]:
         return [event["event_type"] for event in api.get(f"/v1/audit-events?limit=100&{query}")["data"]]
@@ -203,14 +203,9 @@ def test_audit_trail(server: MockServer, api: Caller) -> None:
     assert types(f"job_id={job}")[0] == "job.completed"
     assert types("event_type=job.cancelled") == ["job.cancelled"]
     assert {"api_key.created", "api_key.rotated", "api_key.revoked", "submission.approved"} <= set(types(""))
-    assert types("")[:6] == [
-        "credits.purchased",
-        "settings.updated",
-        "webhook_endpoint.deleted",
-        "webhook_endpoint.secret_rotated",
-        "webhook_endpoint.updated",
-        "webhook_endpoint.created",
-    ]
+    endpoints = [f"webhook_endpoint.{what}" for what in ("deleted", "secret_rotated", "updated")]
+    assert types("")[:5] == ["credits.purchased", "settings.updated", *endpoints]
+    assert types("event_type=webhook_endpoint.created")
     (created,) = api.get(f"/v1/audit-events?job_id={other}&event_type=job.created")["data"]
     assert created["actor"] == api.get("/v1/me")["api_key_id"]
 

@@ -513,15 +513,7 @@ def test_a_recording_of_a_browser() -> None:
 
 @pytest.mark.parametrize(
     ("format", "keys"),
-    [
-        ("mp4", False),
-        ("mov", False),
-        ("mp4", True),
-        ("mov", True),
-        ("ipod", False),
-        ("mp3", False),
-        ("wav", False),
-    ],
+    [(each, False) for each in ("mp4", "mov", "ipod", "mp3", "wav")] + [("mp4", True), ("mov", True)],
 )
 def test_metadata_of_an_encoder(format: str, keys: bool) -> None:
     """Places and names that an encoder writes, as atoms, keys, ID3, or RIFF, are in no cleaned file."""
@@ -737,22 +729,8 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
     path, target = tmp_path / "long.wav", tmp_path / "clean.wav"
     size = 64 << 20
-    head = struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF",
-        size + 36,
-        b"WAVE",
-        b"fmt ",
-        16,
-        1,
-        1,
-        48_000,
-        96_000,
-        2,
-        16,
-        b"data",
-        size,
-    )
+    form = struct.pack("<IHHIIHH", 16, 1, 1, 48_000, 96_000, 2, 16)
+    head = b"RIFF" + struct.pack("<I", size + 36) + b"WAVEfmt " + form + b"data" + struct.pack("<I", size)
     with path.open("wb") as out:
         out.write(head)
         out.truncate(size + 44)

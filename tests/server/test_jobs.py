@@ -87,6 +87,8 @@ def test_slots(hand: MockServer, by_hand: Caller) -> None:
     assert by_hand.job(job)["status"] == "filled"
     with pytest.raises(ValueError, match="0 free slots"):
         hand.submit(job)
+    with pytest.raises(ValueError, match="takes 1 file per"):
+        hand.submit(by_hand.create_job()["id"], files=2)
     hand.clock.advance(seconds=15)
     assert by_hand.job(job)["status"] == "in_progress"
     assert by_hand.get(f"/v1/submissions/{first.submission_id}")["status"] == "rejected"
@@ -158,14 +160,6 @@ def test_retry_with_several_files(hand: MockServer, by_hand: Caller) -> None:
         hand.submit(job, content=[], retry_of=first.submission_id)
     scored(hand, job, files=2, retry_of=first.submission_id)
     assert by_hand.job(job)["status"] == "completed"
-
-
-def test_a_retry_keeps_to_the_files_per_submission(hand: MockServer, by_hand: Caller) -> None:
-    """However many slots are free, a second attempt has no more files than a first."""
-    job = by_hand.create_job(files_needed=5)["id"]
-    first = scored(hand, job, rating=2)
-    with pytest.raises(ValueError, match="takes 1 file per"):
-        hand.submit(job, files=2, retry_of=first.submission_id)
 
 
 def test_several_files_by_simulated_workers(server: MockServer, api: Caller) -> None:
@@ -280,24 +274,17 @@ def test_sandbox_is_free(server: MockServer) -> None:
 
 
 def test_deadline(hand: MockServer, by_hand: Caller) -> None:
-    """A job past its deadline is cancelled and refunded; one in the past is refused."""
+    """A job past its deadline is cancelled and refunded, but a completed one; one in the past is refused."""
     now = time.time()
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + 3600))
-    job = by_hand.create_job(deadline=soon)
+    job, done = (by_hand.create_job(deadline=soon, files_needed=1) for _ in range(2))
     assert job["deadline"].startswith(soon[:-1])
+    scored(hand, done["id"])
     hand.clock.advance(hours=2)
-    assert by_hand.job(job["id"])["status"] == "cancelled"
-    assert by_hand.get("/v1/billing/credits")["balance_cents"] == 100_000
+    assert [by_hand.job(each["id"])["status"] for each in (job, done)] == ["cancelled", "completed"]
+    assert by_hand.get("/v1/billing/credits")["balance_cents"] == 100_000 - 50
     reply = by_hand("POST", "/v1/jobs", {**JOB, "deadline": soon})
     assert reply.error["details"][0]["field"] == "deadline"
-
-
-def test_deadline_of_a_completed_job(server: MockServer, api: Caller) -> None:
-    """A deadline changes nothing about a completed job."""
-    late = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400))
-    job = api.create_job(deadline=late)["id"]
-    server.clock.advance(days=2)
-    assert api.job(job)["status"] == "completed"
 
 
 @pytest.mark.parametrize(

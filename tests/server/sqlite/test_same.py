@@ -283,6 +283,8 @@ class Twins:
             job.id: job.deadline for job in plain.jobs.values() if not job.is_terminal and job.deadline
         }
         assert dict(copy.state.deadlines()) == open_jobs
+        for job in plain.jobs.values():
+            assert [*copy.state.workers_of(copy.state.jobs[job.id])] == [*plain.workers_of(job)]
         assert isinstance(copy.state, KeptState)
         files = sum(len(each.files) for each in plain.submissions.values())
         assert copy.state.query("SELECT count(*) FROM files") == [(files,)]
