@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -82,6 +83,15 @@ def send(http: httpx.Client, page: str, files: Any = None, **fields: str) -> htt
     return http.post(page, data={**fields_of(http.get(page).text), **fields}, files=files)
 
 
+def upload(
+    visitor: Visitor, link: str, name: str = "shot.jpg", content: bytes | None = None
+) -> httpx.Response:
+    """One picture, or another file, by the form of a job."""
+    once = secrets.token_hex(16)
+    content = content or make("image/jpeg", once).content  # the same twice is refused
+    return send(visitor.http, link, {"file": (name, content, "image/jpeg")}, upload=once)
+
+
 class Team:
     """A server of one's own that runs, its buyer, and the browsers that visit it."""
 
@@ -105,6 +115,10 @@ class Team:
     def job(self, **fields: Any) -> Job:
         """A new job."""
         return self.world.state.jobs[self.buyer.jobs.create(**{**JOB, **fields}).id]
+
+    def path(self, job: Job) -> str:
+        """The path of a job's page."""
+        return self.service.site.links.path(job)
 
     def sent(self, job: Job | None = None, **options: Any) -> str:
         """The id of what a worker has sent for a job, or for a new one."""

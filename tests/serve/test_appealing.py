@@ -14,8 +14,8 @@ import pytest
 from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.sqlite import DATABASE
 
-from .conftest import EVIL, Team, Visitor
-from .test_joining import BOXES, Lab
+from .conftest import EVIL, Team, Visitor, upload
+from .test_joining import BOXES
 from .test_study import write
 
 DAY = 86400.0
@@ -44,8 +44,7 @@ class Court(Team):
 
     def sends(self, person: Visitor) -> str:
         """A person submits a file; the id of the submission."""
-        lab = Lab(self.folder, self.service, self.stack)
-        lab.upload(person, self.service.site.links.path(self.asked))
+        upload(person, self.path(self.asked))
         with self.world.lock:
             (waiting,) = self.world.state.waiting()
             return waiting.id

@@ -38,9 +38,9 @@ from firsthandapi.server.state.storage import LocalStorage
 from firsthandapi.testing import make
 from processes import unmeasured
 
-from .conftest import Team, Visitor
+from .conftest import Team, Visitor, upload
 from .phones import fields_of
-from .test_joining import BOXES, Lab
+from .test_joining import BOXES
 from .test_study import write
 
 NAME, FILENAME, REASON = "Zanzibar Quux", "kwijibo", "Frobnicated"
@@ -78,10 +78,9 @@ class House(Team):
         person, worker = self.joins(NAME)
         self.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
         job = self.job(files_needed=4)
-        lab = Lab(self.folder, self.service, self.stack)
-        link = self.service.site.links.path(job)
+        link = self.path(job)
         for stars in (5, 1, 2, None):
-            assert lab.upload(person, link, f"{FILENAME}.jpg").status_code == 303
+            assert upload(person, link, f"{FILENAME}.jpg").status_code == 303
             (waiting,) = self.world.state.waiting()
             if stars is not None:
                 self.score(waiting.id, stars, reason=REASON)
@@ -312,7 +311,7 @@ def test_a_file_that_comes_while_its_owner_is_erased_is_not_taken(
         return cleaned(*args)
 
     monkeypatch.setattr(Working, "_cleaned", meanwhile)
-    sent = Lab(here.folder, here.service, here.stack).upload(person, link, f"{FILENAME}.jpg")
+    sent = upload(person, link, f"{FILENAME}.jpg")
     assert sent.status_code == 303
     assert "/w/" not in sent.headers["location"]
     assert here.found(NAME, FILENAME) == []

@@ -10,42 +10,25 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from starlette.requests import Request
 
-from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve import limits
 from firsthandapi.server.pages.serve.access import FILE
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.testing import make
 
-from .conftest import EVIL, JOB, Visitor, submit
-from .phones import Nobody, Server, fields_of
+from .conftest import EVIL, Team, Visitor, upload
+from .phones import Nobody
 from .test_study import consent, write
 
 BOXES = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
 
 
-class Lab(Server):
-    """A server with a study, and the browsers of its people."""
-
-    def __init__(self, folder: Path, service: Service, stack: ExitStack) -> None:
-        assert service.first is not None
-        client = FirstHandClient(service.first.live, service.url, max_retries=0)
-        super().__init__(service, stack.enter_context(client))
-        self.folder = folder
-        self._stack = stack
-
-    def browser(self, **headers: str) -> Visitor:
-        """A browser of a stranger."""
-        visitor = Visitor(self.service, headers=headers)
-        self._stack.callback(visitor.http.close)
-        return visitor
+class Lab(Team):
+    """A server with a study."""
 
     def joined(self, **fields: str) -> Visitor:
         """A browser of somebody who has joined."""
-        visitor = self.browser()
+        visitor = self.visit()
         answer = visitor.send("/join", "/join", **{**BOXES, **fields})
         assert (answer.status_code, answer.headers["location"]) == (303, "/me"), answer.text
         return visitor
@@ -56,14 +39,6 @@ class Lab(Server):
             rows.row_factory = sqlite3.Row
             return [dict(row) for row in rows.execute("SELECT * FROM consents ORDER BY given_at, consent_id")]
 
-    def upload(
-        self, visitor: Visitor, link: str, name: str = "shot.jpg", content: bytes | None = None
-    ) -> httpx.Response:
-        """One picture, or another file, by the form of a job."""
-        hidden = fields_of(visitor.get(link).text)
-        content = content or make("image/jpeg", hidden["upload"]).content  # the same twice is refused
-        return visitor.http.post(link, data=hidden, files={"file": (name, content, "image/jpeg")})
-
 
 Open = Callable[..., Lab]
 
@@ -72,15 +47,13 @@ Open = Callable[..., Lab]
 def lab(tmp_path: Path) -> Iterator[Open]:
     """Opens a server with a study, or again with other values."""
     with ExitStack() as stack:
-        first: list[Any] = []
+        keys: list[str] = []
 
         def start(running: ExitStack = stack, **fields: Any) -> Lab:
-            folder = tmp_path / "data"
-            service = running.enter_context(Service(folder, study=write(tmp_path, **fields)))
-            first.append(service.first or first[0])
-            service.first = first[0]
-            service.world.jobs.jury = Nobody()
-            return Lab(folder, service, stack)
+            here = Lab(tmp_path / "data", running, *keys[:1], study=write(tmp_path, **fields))
+            keys.append(here.key)
+            here.world.jobs.jury = Nobody()
+            return here
 
         yield start
 
@@ -88,7 +61,7 @@ def lab(tmp_path: Path) -> Iterator[Open]:
 def test_who_agrees_joins_and_the_record_says_to_what(lab: Open) -> None:
     """The page shows who asks, for what, under which license, and the notice; a record keeps what was agreed to."""
     here = lab(organizer=f"Lab {EVIL}")
-    page = here.browser().get("/join?lang=fr").text
+    page = here.visit().get("/join?lang=fr").text
     for words in ("Street signs", "signs@example.org", "CC-BY-4.0", "recherche", "Lab &lt;script&gt;"):
         assert words in page
     assert "<script>alert" not in page
@@ -111,18 +84,18 @@ def test_who_agrees_joins_and_the_record_says_to_what(lab: Open) -> None:
 def test_the_privacy_notice_is_for_everybody(lab: Open, join: str) -> None:
     """It says who asks, for what, how long, and what people may do, in the language of the reader, before they join."""
     here = lab(join=join, organizer=f"Lab {EVIL}", retention_days={"rejected": 30})
-    page = here.browser().get("/privacy?lang=fr").text
+    page = here.visit().get("/privacy?lang=fr").text
     for words in ("signs@example.org", "CC-BY-4.0", "recherche", "Vos droits", ": 30.", "Lab &lt;script&gt;"):
         assert words in page
     assert "<script>alert" not in page
-    assert 'href="/privacy"' in here.browser().get("/join").text or join == "invited"
+    assert 'href="/privacy"' in here.visit().get("/join").text or join == "invited"
 
 
 @pytest.mark.parametrize("missing", [*BOXES])
 def test_every_box_is_needed(lab: Open, missing: str) -> None:
     """Without one of the boxes, nobody joins: the form comes again, with those that were ticked."""
     here = lab()
-    visitor = here.browser()
+    visitor = here.visit()
     answer = visitor.send("/join", "/join", **{name: "yes" for name in BOXES if name != missing})
     assert answer.status_code == 422
     assert answer.text.count(" checked>") == 2
@@ -133,7 +106,7 @@ def test_every_box_is_needed(lab: Open, missing: str) -> None:
 def test_a_form_that_is_sent_again_makes_nobody_twice(lab: Open) -> None:
     """The answer to the first was lost: the second leads to the same person, in a full study too."""
     here = lab(max_workers=1)
-    phone, other = here.browser(), here.browser()
+    phone, other = here.visit(), here.visit()
     form = {**BOXES, "joining": "ab" * 16}
     assert phone.send("/join", "/join", **form).headers["location"] == "/me"
     names = phone.http.cookies
@@ -152,7 +125,7 @@ def test_a_form_that_is_sent_again_makes_nobody_twice(lab: Open) -> None:
 def test_a_full_study_takes_nobody_else(lab: Open) -> None:
     """Its page and its form are 403 for others, also where the form was open before; whoever has joined stays."""
     here = lab(max_workers=1)
-    late = here.browser()
+    late = here.visit()
     page = late.get("/join").text
     token = re.search(r'name="form_token" value="(\w+)"', page)
     first = here.joined()
@@ -187,27 +160,27 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     """The link of a job leads a stranger to the form and back; a file has the consent and the license, and the home of
     its worker the status, the reason, and the pay."""
     here = lab()
-    job = here.job(**JOB)
+    job = here.job()
     link = here.path(job)
-    stranger = here.browser()
+    stranger = here.visit()
     assert stranger.get(link).headers["location"] == f"/join?next={link}"
     answer = stranger.send("/join", f"/join?next={link}", next=link, **BOXES)
     assert answer.headers["location"] == link
     assert link in (home := stranger.get("/me").text)
     assert "You have not sent anything yet." in home
     assert "/sign-out" not in home, "who joined by a link could not come back"
-    assert here.upload(stranger, link).status_code == 303
+    assert upload(stranger, link).status_code == 303
     assert 'data-status="pending_score"' in stranger.get("/me").text
-    here.score(job.submissions[0], 2)
+    here.score(job.submissions[0].id, 2)
     again = f"{link}?retry={job.submissions[0].id}"
     assert f'href="{again}#send-heading"' in stranger.get("/me").text
-    assert here.upload(stranger, again).status_code == 303
-    here.score(job.submissions[0], 5, f"Sharp {EVIL}")
+    assert upload(stranger, again).status_code == 303
+    here.score(job.submissions[0].id, 5, reason=f"Sharp {EVIL}")
     assert "Accepté" in stranger.get(f"{link}?lang=fr").text
     page = stranger.get("/me?lang=en").text
     assert "Sharp &lt;script&gt;" in page
     assert "$0.50" in page
-    (file,) = here.client.files.list(job_id=job.id)
+    (file,) = here.buyer.files.list(job_id=job.id)
     (record,) = here.records()
     assert (file.consent_id, file.license) == (record["consent_id"], "CC-BY-4.0")
 
@@ -216,16 +189,16 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     """Approved files are withdrawn, those that wait rejected unrated, nothing new is taken; the pay stands, and a new
     consent is a new record."""
     here = lab()
-    job = here.job(**JOB)
+    job = here.job()
     link = here.path(job)
     person = here.joined()
     said = f"job_id {b64encode(job.id.encode()).decode()}"
-    upload = {"tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": said}
-    assert person.http.post("/uploads", headers=upload).status_code == 201
+    begun = {"tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": said}
+    assert person.http.post("/uploads", headers=begun).status_code == 201
     for number, stars in enumerate((5, 2, None)):
-        assert here.upload(person, link).status_code == 303
+        assert upload(person, link).status_code == 303
         if stars:
-            here.score(job.submissions[number], stars)
+            here.score(job.submissions[number].id, stars)
     assert person.send("/me/withdraw", "/me").headers["location"] == "/me"
     assert [*here.folder.glob("uploading/*")] == [], "what was on its way"
     assert [(each.status, each.rating) for each in job.submissions] == [
@@ -234,7 +207,7 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
         ("rejected", None),
     ]
     assert (job.rejections, job.free_slots) == (0, 2)
-    assert [*here.client.files.list(job_id=job.id)] == []
+    assert [*here.buyer.files.list(job_id=job.id)] == []
     page = person.get("/me").text
     assert "$0.50" in page
     assert "withdrawn your consent" in page
@@ -243,7 +216,7 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     one, two = here.records()
     assert one["withdrawn_at"] is not None
     assert (two["withdrawn_at"], two["worker_id"]) == (None, one["worker_id"])
-    here.service.world.check_books()
+    here.world.check_books()
 
 
 def test_who_has_sent_much_turns_pages(lab: Open) -> None:
@@ -252,8 +225,7 @@ def test_who_has_sent_much_turns_pages(lab: Open) -> None:
     person = here.joined()
     job, worker = here.job(files_needed=60), here.records()[0]["worker_id"]
     for _ in range(51):
-        submit(here.service, job.id, worker=worker)
-        here.score(job.submissions[-1], 5)
+        here.score(here.sent(job, worker=worker), 5)
     ids = [each.files[0].id for each in reversed(job.submissions)]
     page = person.get("/me").text
     assert re.findall(r'<li id="(file_\w+)"', page) == ids[:50]
@@ -269,9 +241,7 @@ def test_who_deletes_their_data_is_a_stranger(lab: Open) -> None:
     person = here.joined()
     assert person.send("/me/delete", "/me").status_code == 303
     assert person.get("/me").headers["location"] == "/join"
-    operator = here.browser()
-    assert operator.sign_in("operator").status_code == 303
-    page = operator.get("/console/people").text
+    page = here.visit("operator").get("/console/people").text
     assert f"{here.service.url}/join" in page
     assert 'class="qr"' in page
     assert person.send("/join", "/join", **BOXES).status_code == 303
@@ -291,10 +261,10 @@ def test_a_wish_of_an_older_server_is_fulfilled(lab: Open) -> None:
         rows.execute("INSERT INTO erasures VALUES (?, 1, NULL)", (record["worker_id"],))
         rows.commit()
     here = lab()
-    again = here.browser()
+    again = here.visit()
     again.http.cookies.update(person.http.cookies)
     assert again.get("/me").headers["location"] == "/join"
-    assert here.service.access.erasures() == []
+    assert here.access.erasures() == []
 
 
 def test_a_new_version_asks_again(lab: Open, tmp_path: Path) -> None:
@@ -304,7 +274,7 @@ def test_a_new_version_asks_again(lab: Open, tmp_path: Path) -> None:
         person = before.joined()
         cookies = dict(person.http.cookies)
     here = lab(max_workers=1, **consent(version=3))
-    person = here.browser()
+    person = here.visit()
     person.http.cookies.update(cookies)
     assert person.get("/me").headers["location"] == "/join"
     assert person.send("/join", "/join", **BOXES).status_code == 303
@@ -329,20 +299,20 @@ def test_other_words_under_the_same_version_are_counted(lab: Open) -> None:
 def test_only_the_invited_join_a_closed_study(lab: Open) -> None:
     """They sign in with their token first, and their files carry its id."""
     here = lab(join="invited")
-    stranger = here.browser()
+    stranger = here.visit()
     assert stranger.get("/join").headers["location"].startswith("/sign-in?next=/join")
     assert stranger.sign_in("worker", "Ana").status_code == 303
     assert stranger.get("/me").headers["location"] == "/join"
     assert stranger.send("/join", "/join", **BOXES).headers["location"] == "/me"
     (record,) = here.records()
-    assert here.service.access.name_of(record["worker_id"]) == "Ana"
+    assert here.access.name_of(record["worker_id"]) == "Ana"
 
 
 def test_a_link_of_another_site_makes_no_second_person(lab: Open) -> None:
     """Browsers keep the cookie back then: a page of ours asks again before anybody joins."""
     here = lab()
     followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-    page = here.browser().get("/join", headers=followed)
+    page = here.visit().get("/join", headers=followed)
     assert (page.status_code, 'http-equiv="refresh"' in page.text) == (200, True)
 
 
@@ -350,18 +320,21 @@ def test_the_language_is_the_one_that_was_asked_for_last(lab: Open) -> None:
     """`lang` wins over the cookie that it sets, that over what the browser accepts, and that over the first;
     a page that leads to where people join keeps it."""
     here = lab(languages=["en", "fr", "ar", "de"])
-    french = here.browser(**{"accept-language": "it, fr-CA;q=0.8, en;q=0.3"})
+    french = here.visit(headers={"accept-language": "it, fr-CA;q=0.8, en;q=0.3"})
     assert '<html lang="fr" dir="ltr">' in french.get("/join").text
     assert '<html lang="ar" dir="rtl">' in french.get("/join?lang=ar").text
     page = french.get("/join")
     assert '<html lang="ar" dir="rtl">' in page.text
     assert 'lang="en" dir="ltr">You agree' in page.text, "the notice is not in Arabic"
     assert "accept-language" in page.headers["vary"]
-    assert '<html lang="en" dir="ltr">' in here.browser(**{"accept-language": "it"}).get("/join?lang=xx").text
-    german = here.browser().get("/join?lang=de").text  # there is no catalogue: the words are English
+    assert (
+        '<html lang="en" dir="ltr">'
+        in here.visit(headers={"accept-language": "it"}).get("/join?lang=xx").text
+    )
+    german = here.visit().get("/join?lang=de").text  # there is no catalogue: the words are English
     assert '<html lang="en" dir="ltr">' in german
     assert 'hreflang="de" aria-current="true"' in german
-    led = here.browser()
+    led = here.visit()
     assert led.get("/me?lang=ar").headers["location"] == "/join"
     assert '<html lang="ar" dir="rtl">' in led.get("/join").text
 
@@ -369,7 +342,7 @@ def test_the_language_is_the_one_that_was_asked_for_last(lab: Open) -> None:
 def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> None:
     """Also the pages of errors, and the one to sign in: none has our name."""
     here = lab(max_workers=1)
-    stranger = here.browser(**{"accept-language": "fr"})
+    stranger = here.visit(headers={"accept-language": "fr"})
     for path, words in (("/nowhere", "Introuvable"), ("/sign-in", "Votre jeton"), ("/w/x", "Introuvable")):
         page = stranger.get(path).text
         assert words in page
@@ -383,7 +356,7 @@ def test_every_page_for_people_is_the_labs_and_in_their_language(lab: Open) -> N
     assert 'href="/me"' in page
     assert 'href="/review"' not in page
     assert 'href="/review"' in person.get("/review").text
-    answer = here.upload(person, f"{link}?lang=fr", "a.pdf", b"%PDF-1.7 and more")
+    answer = upload(person, f"{link}?lang=fr", "a.pdf", b"%PDF-1.7 and more")
     assert "a.pdf: Ce type de fichier n’est pas accepté ici : PDF." in answer.text
 
 
@@ -395,7 +368,7 @@ def test_a_job_speaks_the_language_of_the_reader(lab: Open) -> None:
         "de": {"title": "Schilder"},
         "ar": 3,
     }
-    path = here.path(here.job(**JOB, metadata={"texts": texts}, worker_guidelines="Stand close."))
+    path = here.path(here.job(metadata={"texts": texts}, worker_guidelines="Stand close."))
     person = here.joined()
     french = person.get(f"{path}?lang=fr").text
     assert '<h1 dir="auto">Panneaux &lt;b&gt;</h1>' in french
@@ -411,7 +384,7 @@ def test_a_job_speaks_the_language_of_the_reader(lab: Open) -> None:
 def test_the_logo_is_the_labs(lab: Open, tmp_path: Path) -> None:
     """It stands in the place of ours, and can run nothing."""
     (tmp_path / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    visitor = lab(logo="logo.svg").browser()
+    visitor = lab(logo="logo.svg").visit()
     assert 'src="/study/logo"' in visitor.get("/join").text
     logo = visitor.get("/study/logo")
     assert (logo.headers["content-type"], logo.status_code) == ("image/svg+xml", 200)
