@@ -34,7 +34,7 @@ def test_a_list_that_cannot_be_read_ends_the_look() -> None:
             reader: Any = object.__new__(module.SharedReader)
             reader._board = module.Board()
             reader._board.followers, reader.had_turn_at = {reader: "job_1"}, 0
-            reader._waiting = SimpleNamespace(job_id="job_1", time_limit=lambda: None, options={})
+            reader.waiting = SimpleNamespace(job_id="job_1", time_limit=lambda: None, options={})
             reader._transport = SimpleNamespace(send=asend if awaited else send)
             anyio.run(reader._read_list) if awaited else reader._read_list()
             assert len(calls) == asked

@@ -90,19 +90,20 @@ class SharedReader(Resource):
     """One follower of a job; the followers of an API key share the list.
 
     Attributes:
+        waiting: the wait for the job.
         had_turn_at: the number of reads of the list at this follower's last turn, or when it joined.
     """
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
         super().__init__(transport)
-        self._waiting = waiting
+        self.waiting = waiting
         self._board = board_of(transport)
         self.had_turn_at = 0
 
     def join(self) -> None:
         """Add this follower."""
         self.had_turn_at = self._board.reads  # its job was just read
-        self._board.followers[self] = self._waiting.job_id
+        self._board.followers[self] = self.waiting.job_id
 
     def leave(self) -> None:
         """Remove this follower."""
@@ -117,7 +118,7 @@ class SharedReader(Resource):
     @property
     def has_turn(self) -> bool:
         """Whether `take` has something to do: the list shows the job, or it is this follower's turn to read it."""
-        return self._waiting.job_id in self._board.jobs or self in self._board.turns
+        return self.waiting.job_id in self._board.jobs or self in self._board.turns
 
     @property
     def failure(self) -> FirstHandError | None:
@@ -139,12 +140,12 @@ class SharedReader(Resource):
     def take(self) -> bool:
         """Take the job from the list, or read it if it is this follower's turn. Returns whether it has changed."""
         board = self._board
-        job = board.jobs.get(self._waiting.job_id)
+        job = board.jobs.get(self.waiting.job_id)
         if job is None:
             if self not in board.turns:
                 return False
             board.turns.discard(self)
-        return self._waiting.change_to(job)
+        return self.waiting.change_to(job)
 
     def read_now(self, every: float) -> None:
         """Read the list now, unless another follower does. Raises WaitTimeoutError: the timeout has passed."""
@@ -164,9 +165,9 @@ class SharedReader(Resource):
         while board.reads == reads:
             now = clock.monotonic()
             if now < board.due:
-                self._waiting.pause(min(board.due - now, _LISTEN_EVERY))
+                self.waiting.pause(min(board.due - now, _LISTEN_EVERY))
             elif board.is_being_read:
-                self._waiting.pause(_LOOK_EVERY)
+                self.waiting.pause(_LOOK_EVERY)
             else:
                 board.is_being_read = True
                 try:
@@ -192,10 +193,10 @@ class SharedReader(Resource):
                 "GET",
                 "/v1/jobs",
                 query=arguments.query(params),
-                time_limit=self._waiting.time_limit(),
+                time_limit=self.waiting.time_limit(),
                 retry=False,
                 # Headers only, such as a gateway's: the query of one follower may hide the jobs of others.
-                extra_headers=self._waiting.options.get("extra_headers"),
+                extra_headers=self.waiting.options.get("extra_headers"),
             )
             try:
                 response, content = self._transport.send(request)

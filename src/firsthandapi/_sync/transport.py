@@ -151,26 +151,6 @@ class KeyState:
 class Call:
     """One call of the user's: a request and the results of its attempts."""
 
-    __slots__ = (
-        *(
-            "attempts",
-            "decoder",
-            "delay",
-            "ends",
-            "key_sent_at",
-            "line_ends",
-            "maybe_received",
-            "out_of_time",
-            "request",
-            "sent_back",
-            "started",
-            "tracer",
-            "turn",
-            "unread",
-        ),
-        *("attempt_began", "attempt_took", "failure", "response", "untold"),
-    )
-
     def __init__(self, request: Request, decoder: Decoder[Any], started: float, ends: float | None) -> None:
         self.request = request
         self.decoder = decoder
@@ -543,10 +523,8 @@ class Transport:
         return call.key_sent_at is None or is_known(call.key_sent_at, self.clock.time())
 
     def _time_limit(self, request: Request) -> float | None:
-        deadline, limit = self.config.deadline, request.time_limit
-        if deadline is None or limit is None:
-            return limit if deadline is None else deadline
-        return min(deadline, limit)
+        limits = (self.config.deadline, request.time_limit)
+        return min((each for each in limits if each is not None), default=None)
 
     def _time_left(self, call: Call) -> float | None:
         return None if call.ends is None else call.ends - self.clock.monotonic()

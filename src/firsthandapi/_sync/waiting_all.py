@@ -26,14 +26,6 @@ LOOK_EVERY = 10.0
 _MOST_NAMED = 3
 
 
-class _Awaited:
-    """A job that has not finished yet."""
-
-    def __init__(self, transport: Transport, waiting: Waiting) -> None:
-        self.waiting = waiting
-        self.reader = SharedReader(transport, waiting)
-
-
 class WaitingAll(Resource):
     """The wait for many jobs.
 
@@ -61,8 +53,9 @@ class WaitingAll(Resource):
         self._order = [job if isinstance(job, str) else job.id for job in jobs]
         self._finished = {job.id: job for job in jobs if not isinstance(job, str)}
         self._on_update = on_update
+        # The jobs that have not finished yet.
         self._left = [
-            _Awaited(transport, Waiting(transport, job_id, ends=ends, is_new=job_id in new, **options))
+            SharedReader(transport, Waiting(transport, job_id, ends=ends, is_new=job_id in new, **options))
             for job_id in dict.fromkeys(self._order)
             if job_id not in self._finished
         ]
@@ -76,10 +69,10 @@ class WaitingAll(Resource):
         for job in self._finished.values():
             call_back(self._on_update, job)
         for each in self._left:
-            each.reader.join()
+            each.join()
         try:
             if len(self._left) > 1:
-                self._left[0].reader.read_now(LOOK_EVERY)
+                self._left[0].read_now(LOOK_EVERY)
                 self._take()
             while self._left:
                 self._next()
@@ -87,19 +80,19 @@ class WaitingAll(Resource):
             raise self._timed_out() from error.__cause__
         finally:
             for each in self._left:
-                each.reader.leave()
+                each.leave()
         return [self._finished[job_id] for job_id in self._order]
 
     def _next(self) -> None:
         first = self._left[0]
-        if len(self._left) == 1 and first.reader.is_alone:
+        if len(self._left) == 1 and first.is_alone:
             # For a single job, the long-poll reports a change sooner than the list.
             with _naming(first.waiting.job_id):
                 first.waiting.change()
             self._look(first, changed=True)
             return
-        first.reader.next_read(LOOK_EVERY)
-        if (failure := first.reader.failure) is not None:
+        first.next_read(LOOK_EVERY)
+        if (failure := first.failure) is not None:
             first.waiting.bear(failure, self._pauses)
         else:
             first.waiting.succeeded()
@@ -108,19 +101,19 @@ class WaitingAll(Resource):
 
     def _take(self) -> None:
         for each in list(self._left):
-            if each.reader.has_turn:
+            if each.has_turn:
                 with _naming(each.waiting.job_id):
-                    changed = each.reader.take()
+                    changed = each.take()
                 self._look(each, changed=changed)
 
-    def _look(self, each: _Awaited, *, changed: bool) -> None:
+    def _look(self, each: SharedReader, *, changed: bool) -> None:
         job = each.waiting.job
         if job is None or not changed:
             return
         if job.is_terminal:
             self._finished[each.waiting.job_id] = job
             self._left.remove(each)
-            each.reader.leave()
+            each.leave()
         call_back(self._on_update, job)
 
     def _timed_out(self) -> WaitTimeoutError:
