@@ -67,10 +67,13 @@ class Script:
         return httpx.Response(200, json={"id": JOB_ID, "status": status, "files_approved": files})
 
 
-def play(connect: Connect, script: Script, **options: Any) -> tuple[Any, FakeClock]:
+def play(
+    connect: Connect, *steps: Step, after: str = "completed", **options: Any
+) -> tuple[Any, FakeClock, Script]:
+    script = Script(*steps, after=after)
     client = connect(handler=script, **options)
     script.clock = connect.clock(client)
-    return client, script.clock
+    return client, script.clock, script
 
 
 class Five:
@@ -82,7 +85,7 @@ class Five:
 
 def test_an_index_is_an_int_in_every_call(connect: Connect) -> None:
     """As the seconds of a wait, and as the most that a job may cost."""
-    client, clock = play(connect, Script("open", after="open"))
+    client, clock, _ = play(connect, "open", after="open")
     with pytest.raises(WaitTimeoutError):
         client.jobs.wait(JOB_ID, timeout=Five())
     assert clock.now == 5_005
@@ -92,8 +95,7 @@ def test_an_index_is_an_int_in_every_call(connect: Connect) -> None:
 
 def test_the_first_read_is_not_held(connect: Connect) -> None:
     """The job is read at once; then each poll is held for a minute, with no pause between."""
-    script = Script("open", "open", "open", "completed")
-    client, clock = play(connect, script)
+    client, clock, script = play(connect, "open", "open", "open", "completed")
     assert client.jobs.wait(JOB_ID).status == "completed"
     assert script.waits == [None, "wait=60", "wait=60", "wait=60"]
     assert clock.sleeps == []
@@ -102,8 +104,7 @@ def test_the_first_read_is_not_held(connect: Connect) -> None:
 @pytest.mark.parametrize("status", ["completed", "cancelled"])
 def test_a_job_that_is_over(status: str, connect: Connect) -> None:
     """A job that is over is given after one read."""
-    script = Script(status)
-    client, _ = play(connect, script)
+    client, _, script = play(connect, status)
     seen: list[Any] = []
     assert client.jobs.wait(JOB_ID, on_update=seen.append).status == status
     assert script.waits == [None]
@@ -113,8 +114,7 @@ def test_a_job_that_is_over(status: str, connect: Connect) -> None:
 def test_updates(connect: Connect) -> None:
     """`on_update` gets the first job, each change of status or files, and the last; nothing twice."""
     steps = ["open", "open", ("in_progress", 1), ("in_progress", 1), ("in_progress", 2), ("completed", 2)]
-    script = Script(*steps)
-    client, _ = play(connect, script)
+    client, _, _ = play(connect, *steps)
     seen: list[Any] = []
     last = client.jobs.wait(JOB_ID, on_update=seen.append)
     assert [(job.status, job.files_approved) for job in seen] == [
@@ -145,8 +145,7 @@ def test_a_poll_that_failed_does_not_end_the_wait(failure: Any, at: int, connect
     """A dropped, timed-out or refused poll is followed by another, after a pause."""
     steps: list[Any] = ["open", "open", "completed"]
     steps[at:at] = [failure, failure]
-    script = Script(*steps)
-    client, clock = play(connect, script)
+    client, clock, script = play(connect, *steps)
     assert client.jobs.wait(JOB_ID).status == "completed"
     assert clock.sleeps == [0.5, 1]
     assert len(script.waits) == 5
@@ -159,8 +158,7 @@ def test_a_poll_that_failed_does_not_end_the_wait(failure: Any, at: int, connect
 @pytest.mark.parametrize("at", [0, 1])
 def test_what_cannot_heal_ends_the_wait(status: int, error: Any, at: int, connect: Connect) -> None:
     """A refused key or a job that is not there ends the wait at once."""
-    script = Script(*["open"] * at, Reply(status))
-    client, clock = play(connect, script)
+    client, clock, script = play(connect, *["open"] * at, Reply(status))
     with pytest.raises(error):
         client.jobs.wait(JOB_ID)
     assert len(script.waits) == at + 1
@@ -171,7 +169,7 @@ def test_what_cannot_heal_ends_the_wait(status: int, error: Any, at: int, connec
 def test_a_job_that_was_just_posted_may_not_show_yet(method: str, connect: Connect) -> None:
     """A job that this program has just seen is waited for, though reads that lag do not have it; an old one is not."""
     late = [Reply(404), Reply(404)]
-    client, clock = play(connect, script := Script(*(["open"] if method == "create_and_wait" else []), *late))
+    client, clock, script = play(connect, *(["open"] if method == "create_and_wait" else []), *late)
     new = Job(id=JOB_ID, status="open", created_at=datetime.fromtimestamp(clock.wall, UTC))
     old = new.model_copy(update={"created_at": new.created_at - timedelta(minutes=1)})  # type: ignore[operator] # it has one
     if method == "create_and_wait":
@@ -187,8 +185,7 @@ def test_a_job_that_was_just_posted_may_not_show_yet(method: str, connect: Conne
 
 def test_the_timeout_of_a_wait(connect: Connect) -> None:
     """When the time is up the error has the last state seen, and says that the job continues."""
-    script = Script("open", ("in_progress", 1), after="in_progress")
-    client, clock = play(connect, script)
+    client, clock, script = play(connect, "open", ("in_progress", 1), after="in_progress")
     began = clock.now
     with pytest.raises(
         WaitTimeoutError, match=r"did not finish .*: it is in_progress, 0 files .* continues"
@@ -201,10 +198,9 @@ def test_the_timeout_of_a_wait(connect: Connect) -> None:
 
 def test_a_timeout_of_nothing_looks_once(connect: Connect) -> None:
     """With `timeout=0` the job is read once: it is done, or the error has it."""
-    client, _ = play(connect, Script("completed"))
+    client, _, _ = play(connect, "completed")
     assert client.jobs.wait(JOB_ID, timeout=0).status == "completed"
-    script = Script(after="open")
-    client, clock = play(connect, script)
+    client, clock, script = play(connect, after="open")
     with pytest.raises(WaitTimeoutError, match="did not finish") as caught:
         client.jobs.wait(JOB_ID, timeout=0)
     assert caught.value.job.status == "open"
@@ -214,8 +210,7 @@ def test_a_timeout_of_nothing_looks_once(connect: Connect) -> None:
 
 def test_a_timeout_of_nothing_with_the_network_down(connect: Connect) -> None:
     """With `timeout=0` and no answer there is one attempt, and the error says why."""
-    script = Script(*[httpx.ConnectError("refused")] * 5)
-    client, _ = play(connect, script)
+    client, _, script = play(connect, *[httpx.ConnectError("refused")] * 5)
     with pytest.raises(WaitTimeoutError) as caught:
         client.jobs.wait(JOB_ID, timeout=0)
     assert caught.value.job is None
@@ -225,8 +220,7 @@ def test_a_timeout_of_nothing_with_the_network_down(connect: Connect) -> None:
 
 def test_a_day_by_default(connect: Connect) -> None:
     """By default a wait ends after a day."""
-    script = Script(after="open")
-    client, clock = play(connect, script)
+    client, clock, _ = play(connect, after="open")
     began = clock.now
     with pytest.raises(WaitTimeoutError):
         client.jobs.wait(JOB_ID)
@@ -235,8 +229,7 @@ def test_a_day_by_default(connect: Connect) -> None:
 
 def test_polls_stay_within_the_client_s_deadline(connect: Connect) -> None:
     """The client's deadline is that of each poll: a poll is held shorter, and the wait goes on."""
-    script = Script("open", "open", "completed")
-    client, _ = play(connect, script, deadline=10)
+    client, _, script = play(connect, "open", "open", "completed", deadline=10)
     assert client.jobs.wait(JOB_ID).status == "completed"
     assert script.waits == [None, "wait=8", "wait=8"]
 
@@ -244,8 +237,7 @@ def test_polls_stay_within_the_client_s_deadline(connect: Connect) -> None:
 @pytest.mark.parametrize("value", [-1, float("nan"), "5", True])
 def test_bad_timeouts(value: Any, connect: Connect) -> None:
     """A bad timeout is told before anything is sent, or bought."""
-    script = Script()
-    client, _ = play(connect, script)
+    client, _, script = play(connect)
     for call in (
         lambda: client.jobs.wait(JOB_ID, timeout=value),
         lambda: client.jobs.create_and_wait(**JOB, timeout=value),
@@ -272,8 +264,7 @@ def test_bad_callbacks(callback: Any, connect: Connect) -> None:
     """What cannot be called, or not be awaited, is told before a job is bought."""
     if connect.is_async and callable(callback):
         return
-    script = Script()
-    client, _ = play(connect, script)
+    client, _, script = play(connect)
     for call in (
         lambda: client.jobs.wait(JOB_ID, on_update=callback),
         lambda: client.jobs.create_and_wait(**JOB, on_update=callback),
@@ -299,14 +290,14 @@ def test_the_async_client_awaits_its_callback(connect: Connect) -> None:
             seen.append(job.status)
 
     for callback in (note, Note()):
-        client, _ = play(connect, Script("open", "completed"))
+        client, _, _ = play(connect, "open", "completed")
         client.jobs.wait(JOB_ID, on_update=callback)
     assert seen == ["open", "completed"] * 2
 
 
 def test_what_a_callback_raises(connect: Connect) -> None:
     """What `on_update` raises ends the wait and reaches the caller as it is."""
-    client, _ = play(connect, Script("open", "completed"))
+    client, _, _ = play(connect, "open", "completed")
 
     def stop(job: Any) -> None:
         raise RuntimeError("enough")

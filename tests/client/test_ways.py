@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
-import doctest
-import inspect
 import io
 import json
 import logging
-import pdb
 import pickle
 import pprint
 import sys
@@ -17,7 +13,6 @@ import threading
 import traceback
 import unittest
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import redirect_stderr
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -140,70 +135,11 @@ def by_opentelemetry(error: Exception) -> str:
     return str(span.to_json())
 
 
-def by_pdb(error: Exception) -> str:
-    output = io.StringIO()
-    frames = inner_frames(error)
-    debugger = pdb.Pdb(stdin=io.StringIO("pp locals()\nup\n" * len(frames) + "quit\n"), stdout=output)
-    debugger.reset()
-    debugger.setup(frames[-1], error.__traceback__)
-    debugger.curframe_locals = debugger.curframe.f_locals  # type: ignore[attr-defined] # as `interaction` does
-    for frame in frames:
-        pprint.pprint(frame.f_locals, stream=output, width=300)
-    return output.getvalue()
-
-
-def by_doctest(error: Exception) -> str:
-    output = io.StringIO()
-    test = doctest.DocTestParser().get_doctest(
-        ">>> fail()\n", {"fail": lambda: _raise(error)}, "call", None, 0
-    )
-    doctest.DocTestRunner(verbose=False).run(test, out=output.write)
-    return output.getvalue()
-
-
-def _raise(error: Exception) -> None:
-    raise error
-
-
-def by_the_loop(error: Exception) -> str:
-    told: list[dict[str, Any]] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: told.append(context))
-        task = asyncio.ensure_future(asyncio.sleep(0))
-        await task
-        loop.call_exception_handler({"message": "failed", "exception": error, "task": task})
-
-    asyncio.run(main())
-    return repr(told) + repr(told[0]["exception"].__dict__)
-
-
-def by_a_future(error: Exception) -> str:
-    future: Future[None] = Future()
-    future.set_exception(error)
-    with ThreadPoolExecutor(1) as pool:
-        raised = pool.submit(_raise, error).exception()
-    return repr(future) + repr(raised)
-
-
 def by_a_thread(error: Exception) -> str:
     arguments = threading.ExceptHookArgs(
         (type(error), error, error.__traceback__, threading.current_thread())
     )
     return printed(lambda: threading.__excepthook__(arguments))  # pytest has one of its own
-
-
-def record(error: Exception) -> logging.LogRecord:
-    return logging.LogRecord(
-        "program",
-        logging.ERROR,
-        __file__,
-        1,
-        "failed: %s",
-        (error,),
-        (type(error), error, error.__traceback__),
-    )
 
 
 WAYS: dict[str, Callable[[Exception], str]] = {
@@ -226,16 +162,12 @@ WAYS: dict[str, Callable[[Exception], str]] = {
         traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), capture_locals=True).format()
     ),
     "the frames": lambda error: repr([frame.f_locals for frame in inner_frames(error)]),
-    "inspect": lambda error: repr(
-        [each.frame.f_locals for each in inspect.getinnerframes(error.__traceback__)]
-    ),  # type: ignore[arg-type] # it has one
     "sys.excepthook": lambda error: printed(
         lambda: sys.__excepthook__(type(error), error, error.__traceback__)
     ),
     "threading.excepthook": by_a_thread,
     "logging": logged,
     "logging with the stack": lambda error: logged(error, stack_info=True),
-    "a record of logging": lambda error: repr(vars(record(error))) + record(error).getMessage(),
     "loguru": by_loguru,
     "rich": by_rich,
     "rich.inspect": inspected_by_rich,
@@ -246,11 +178,7 @@ WAYS: dict[str, Callable[[Exception], str]] = {
     "a notebook": lambda error: "\n".join(error._render_traceback_()),  # type: ignore[attr-defined] # one of ours
     "pytest": by_pytest,
     "unittest": by_unittest,
-    "doctest": by_doctest,
-    "pdb": by_pdb,
     "OpenTelemetry": by_opentelemetry,
-    "an event loop": by_the_loop,
-    "a future": by_a_future,
     "a group": lambda error: "".join(traceback.format_exception(ExceptionGroup("both", [error, error]))),
 }
 
