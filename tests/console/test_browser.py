@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firsthandapi.testing import MockServer
+from server.test_console import EVIL, HOSTILE
 
-from .harness import EVIL, look_at, page_of
+from .harness import look_at, page_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -59,12 +60,7 @@ def busy() -> Iterator[tuple[MockServer, dict[str, str]]]:
             hostile.id,
             content=b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
             original_filename=EVIL,
-            annotations={
-                "type": "image",
-                "objects": [EVIL],
-                "scene": {"setting": EVIL},
-                "text_extraction": EVIL,
-            },
+            annotations=HOSTILE,
             worker_id=EVIL,
         )
         client.jobs.cancel(

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from PIL import Image
 
 from dataset.support import folder_of, wait_until
 from firsthandapi import Dataset
-from firsthandapi.review import app
+from review.test_app import reviewing
 
 from .harness import EVIL, look_at, page_of, wait_for
 
@@ -35,23 +31,6 @@ def pictures(count: int) -> list[bytes]:
     return made
 
 
-@contextmanager
-def reviewing(dataset: Dataset) -> Generator[str]:
-    """A review that runs beside the test, and must have ended with it."""
-    told: list[str] = []
-    thread = threading.Thread(
-        target=app.review, args=[dataset], kwargs={"open_browser": False, "tell": told.append}
-    )
-    thread.start()
-    wait_until(lambda: told)
-    url = told[0].rpartition(" ")[2]
-    yield url
-    with suppress(httpx.TransportError):  # a browser that is closed may not have said that the page was left
-        httpx.post(f"{url}done")
-    thread.join(20)
-    assert not thread.is_alive()
-
-
 def actions(path: Path) -> list[tuple[str, str]]:
     return [(each.file_id, each.action) for each in Dataset.open(path).decisions]
 
@@ -69,8 +48,8 @@ def test_a_review_by_keyboard(browser: Browser, tmp_path: Path, width: int) -> N
     """Accept, exclude, undo, relabel, look at one, end: each by a key, each on the disk."""
     dataset = labeled(tmp_path)
     ids = sorted(row.file_id for row in dataset)
-    with reviewing(dataset) as url, page_of(browser, viewport={"width": width, "height": 800}) as page:
-        page.goto(url)
+    with reviewing(dataset) as review, page_of(browser, viewport={"width": width, "height": 800}) as page:
+        page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length > 10")
         press = page.keyboard.press
         page.locator(f"button[data-id='{ids[0]}']").focus()
@@ -113,8 +92,8 @@ def test_how_it_looks(browser: Browser, tmp_path: Path, width: int, scheme: str)
     dataset.exclude(ids[3], reason="blurred")
     dataset.accept(ids[4])
     viewport = {"width": width, "height": 800}
-    with reviewing(dataset) as url, page_of(browser, viewport=viewport, color_scheme=scheme) as page:
-        page.goto(url)
+    with reviewing(dataset) as review, page_of(browser, viewport=viewport, color_scheme=scheme) as page:
+        page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length > 10")
         look_at(page, "review-grid", width, scheme)
         assert page.locator("#one").is_hidden()
@@ -137,8 +116,8 @@ def test_sound_and_video_play(browser: Browser, tmp_path: Path) -> None:
     """As what they are said to be; a file of no kind is named, not shown."""
     types = ["video/mp4", "audio/mpeg", "application/x-other"]
     dataset = folder_of(tmp_path / "mixed", [b"1", b"2", b"3"], content_type=types)
-    with reviewing(dataset) as url, page_of(browser, expected="Failed to load resource") as page:
-        page.goto(url)
+    with reviewing(dataset) as review, page_of(browser, expected="Failed to load resource") as page:
+        page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length === 3")
         page.locator("button.tile").first.click()
         for name in ("video[controls]", "audio[controls]", "p"):
@@ -150,8 +129,8 @@ def test_ten_thousand_pictures(browser: Browser, tmp_path: Path) -> None:
     """Only what is seen is in the page, wherever somebody scrolls."""
     some = pictures(20)
     dataset = folder_of(tmp_path / "many", [some[n % 20] + bytes([n % 251, n // 251]) for n in range(10_000)])
-    with reviewing(dataset) as url, page_of(browser, viewport={"width": 1280, "height": 800}) as page:
-        page.goto(url)
+    with reviewing(dataset) as review, page_of(browser, viewport={"width": 1280, "height": 800}) as page:
+        page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length > 10")
         for share in (0, 0.5, 1):
             page.evaluate(f"scrollTo(0, (document.documentElement.scrollHeight - innerHeight) * {share})")

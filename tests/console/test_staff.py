@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from firsthandapi import FirstHandClient
 from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.state.model import File
 from firsthandapi.testing._workers import capture
-from serve.conftest import first_of, pass_seconds
+from serve.conftest import first_of, pass_seconds, running
 
 from .harness import EVIL, SHOTS, look_at, page_of, wait_for
 
@@ -24,31 +23,22 @@ if TYPE_CHECKING:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """A server with three submissions to review: a picture, a clip with a picture, and one of a hostile worker."""
-    with Service(tmp_path) as service:
-        with FirstHandClient(first_of(service).live, service.url) as client:
-            signs = client.jobs.create(
-                title="Street signs",
-                description="Photos of street signs in daylight, the sign filling most of the frame",
-                scoring_criteria="The sign is sharp, and its words can be read.",
-                worker_guidelines="Stand in front of the sign. No people, please.",
-                files_needed=6,
-                accepted_formats=["image/jpeg", "video/mp4"],
-                price_per_file_cents=50,
-                files_per_submission=2,
-            )
-            hostile = client.jobs.create(
-                title=EVIL[:100],
-                description=EVIL * 2,
-                files_needed=1,
-                accepted_formats=["image/jpeg"],
-                price_per_file_cents=50,
-            )
-        submit(service, signs.id, "image/jpeg")
-        submit(service, signs.id, "video/mp4", "image/jpeg")
-        submit(service, hostile.id, "image/jpeg", name=EVIL, worker=EVIL)
-        service.access.create("worker", EVIL, 0)
-        yield service
-        service.world.check_books()
+    with running(tmp_path) as team:
+        signs = team.job(
+            description="Photos of street signs in daylight, the sign filling most of the frame",
+            scoring_criteria="The sign is sharp, and its words can be read.",
+            worker_guidelines="Stand in front of the sign. No people, please.",
+            files_needed=6,
+            accepted_formats=["image/jpeg", "video/mp4"],
+            files_per_submission=2,
+        )
+        hostile = team.job(title=EVIL[:100], description=EVIL * 2, files_needed=1)
+        submit(team.service, signs.id, "image/jpeg")
+        submit(team.service, signs.id, "video/mp4", "image/jpeg")
+        submit(team.service, hostile.id, "image/jpeg", name=EVIL, worker=EVIL)
+        team.access.create("worker", EVIL, 0)
+        yield team.service
+        team.world.check_books()
 
 
 def submit(

@@ -115,17 +115,6 @@ def test_the_page_shows_where_things_stand(team: Team) -> None:
     assert "Add credits" in visitor.get("/console/ledger").text
 
 
-def test_nothing_is_left_from_the_server_for_tests(team: Team) -> None:
-    """Time that always flows is not said to, nobody works by hand, and no page leads to what is not here."""
-    job = team.job()
-    team.sent(job)
-    visitor = team.visit("operator")
-    for path in ("", f"/jobs/{job.id}", "/deliveries", "/requests", "/ledger", "/people"):
-        page = visitor.get(f"/console{path}").text
-        for words in ("×1", "by hand", "/faults", "/clock", "bundled server"):
-            assert words not in page, (path, words)
-
-
 def test_people_have_names(team: Team) -> None:
     """Whoever works with a token is shown by their name, and whoever has none by an id."""
     job = team.job()

@@ -20,6 +20,8 @@ from firsthandapi.server.sqlite import open_world
 from firsthandapi.server.state.model import Job, Submission
 from firsthandapi.testing._workers import capture
 
+from .phones import Nobody
+
 JOB = JobBody.model_validate(
     {
         "type": "data_collection",
@@ -45,13 +47,6 @@ def rooms() -> Iterator[None]:
         Room.opened.pop().close()
 
 
-class Waits:
-    """A jury that leaves everything to the reviewers."""
-
-    def submitted(self, submission: Submission, at: float) -> bool:
-        return True
-
-
 class Room:
     """A panel with a clock that stands still, and a job."""
 
@@ -75,7 +70,7 @@ class Room:
         self.clock = RealClock(lambda: self.now)
         self.world = World(self.clock) if self.folder is None else open_world(self.folder, self.clock)
         self.access = Access(None if self.folder is None else self.folder / "access.db")
-        self.world.jobs.jury = Waits()
+        self.world.jobs.jury = Nobody()
         self.world.jobs.retry_seconds = 3600.0 * self.settings.retry_hours
         self.panel = Panel(self.world, self.access, self.settings, lambda _id: False)
         self.world.resume()

@@ -44,10 +44,13 @@ def test_stars_decide_as_the_contract_says(team: Team, stars: int, status: str) 
 
 def test_nobody_scores_but_the_reviewers(team: Team) -> None:
     """A live submission waits as long as it takes; the sandbox is scored by the clock."""
+    due = team.service.clock._due
+    before = len(due.queue)
     live = team.sent()
+    assert len(due.queue) == before
     with FirstHandClient(first_of(team.service).sandbox, team.service.url) as sandbox:
         tested = submit(team.service, sandbox.jobs.create(**JOB).id)
-    assert len(team.service.clock._due.queue) == 1
+    assert len(due.queue) == before + 1
     assert {each.id for each in team.world.state.waiting()} == {live, tested}
 
 

@@ -304,21 +304,18 @@ def test_a_call_that_cannot_be_kept_changes_nothing(team: Team) -> None:
 
 
 def test_the_console_shows_calls_and_takes_forms(team: Team) -> None:
-    """Requests are logged there, and the console has no test powers."""
+    """Requests are logged there; nobody works by hand, and no page leads to, or takes, what only tests have."""
     team.buyer.me()
     visitor = team.visit("operator")
     assert "/v1/me" in visitor.get("/console/requests").text
-    page = visitor.get("/console").text
-    assert "Post an example job" not in page
-    assert "Faults" not in page
+    absent = ("Post an example job", "Faults", "×1", "by hand", "/faults", "/clock", "bundled server")
+    empty = visitor.get("/console").text
+    job = team.job()
+    paths = ("", f"/jobs/{job.id}", "/deliveries", "/requests", "/ledger", "/people")
+    for page in (empty, *(visitor.get(f"/console{path}").text for path in paths)):
+        assert [words for words in absent if words in page] == []
     for path in ("/console/jobs", "/console/clock", "/console/reset", "/console/faults"):
         assert visitor.send(path, "/console/people").status_code in (404, 405)
-    job = team.buyer.jobs.create(
-        description="Photos of street signs",
-        files_needed=1,
-        accepted_formats=["image/png"],
-        price_per_file_cents=50,
-    )
     assert visitor.send(f"/console/jobs/{job.id}/cancel", f"/console/jobs/{job.id}").status_code == 303
     assert team.buyer.jobs.get(job.id).status == "cancelled"
 

@@ -21,6 +21,13 @@ from firsthandapi.testing import MockServer
 from .conftest import JOB, Caller, Receiver, Reply, send
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202eevil"
+HOSTILE: dict[str, object] = {
+    "type": "image",
+    "objects": [EVIL, {"label": EVIL}, 7, {"label": 3}],
+    "scene": {"setting": EVIL, "indoor": True},
+    "text_extraction": EVIL,
+    "color_palette": ["url(javascript:alert(1))", '"/><script>', "#00FF00", 5],
+}
 
 
 def get(server: MockServer, path: str, **headers: str) -> Reply:
@@ -74,16 +81,8 @@ def busy(receiver: Receiver) -> Iterator[tuple[MockServer, dict[str, str]]]:
             files_needed=6,
             accepted_formats=["image/png", "audio/mpeg", "video/mp4"],
         )["id"]
-        scene = {"setting": EVIL, "indoor": True}
-        hostile = {
-            "type": "image",
-            "objects": [EVIL, {"label": EVIL}, 7, {"label": 3}],
-            "scene": scene,
-            "text_extraction": EVIL,
-            "color_palette": ["url(javascript:alert(1))", '"/><script>', "#00FF00", 5],
-        }
         work = server.submit(
-            job, content=b"<svg onload=alert(1)>", original_filename=EVIL, annotations=hostile, worker_id=EVIL
+            job, content=b"<svg onload=alert(1)>", original_filename=EVIL, annotations=HOSTILE, worker_id=EVIL
         )
         for annotations in ({"objects": 5, "scene": 5, "text_extraction": 5, "color_palette": 5}, None):
             server.submit(job, content_type="video/mp4", annotations=annotations)

@@ -101,13 +101,8 @@ class Activity:
     def page(
         self, most: int, kind: str = "", who: str = "", before: str | None = None
     ) -> tuple[list[Entry], str | None]:
-        """The latest entries, and what to pass as `before` for older ones.
-
-        Args:
-            most: how many.
-            kind: a filter of `KINDS`, or empty for all.
-            who: an id or a part of a name, or empty for all.
-            before: what an earlier call returned.
+        """The latest entries of a filter of `KINDS` by `who`, an id or a part of a name, or of all; and what to pass as
+        `before` for older ones.
 
         Raises:
             ValueError: `kind` or `before` is none.

@@ -16,6 +16,7 @@ from firsthandapi.server.sqlite.traces import rejecters
 from firsthandapi.server.state.model import Appeal, Submission
 
 from .consents import Consents
+from .ratings import stars_in
 from .reception import APPEALS, Reception
 
 if TYPE_CHECKING:
@@ -57,23 +58,17 @@ class Appealing:
             file.is_erased for file in submission.files
         )
 
-    def _reviewer(self, request: Request) -> str:
-        """The id of the token of whoever asks, or `reviewer` for the person at the machine, as in ratings."""
-        self._reception.need(request, "reviewer")
-        visitor = self._reception.visitor(request)
-        return (visitor and visitor.id) or "reviewer"
-
     def _why_not(self, request: Request, submission: Submission) -> str | None:
         """Why whoever asks may not answer."""
         if submission.worker_id in self._own(request):
             return "This is your own work: somebody else answers."
         state = cast("KeptState", self._world.state)
-        if self._reviewer(request) in rejecters(state, self._reception.access.look, submission):
+        if self._reception.reviewer(request) in rejecters(state, self._reception.access.look, submission):
             return "You have rated it: somebody else answers. Who has no colleague creates a token for one."
         return None
 
     async def _show(self, request: Request) -> Response:
-        self._reviewer(request)
+        self._reception.reviewer(request)
         with self._world.lock:
             return self._reception.page(
                 request,
@@ -87,7 +82,7 @@ class Appealing:
             )
 
     async def _answer(self, request: Request) -> Response:
-        actor = self._reviewer(request)
+        actor = self._reception.reviewer(request)
         fields = await self._reception.form(request)
         words, at = fields.get("words", "").strip(), self._world.clock.now()
         with self._world.lock:
@@ -99,7 +94,11 @@ class Appealing:
                 raise PageError(
                     409, "This appeal waits no longer: it was answered, or its files are withdrawn."
                 )
-            stars = None if fields.get("verdict") != "accept" else _stars(appeal.submission, fields)
+            stars = None
+            if fields.get("verdict") == "accept":
+                stars = stars_in(fields, len(appeal.submission.files))
+                if stars is None:
+                    raise PageError(400, "Give each file 1 to 5 stars.")
             if len(words) > MAX_WORDS or (stars is None and not words):
                 raise PageError(400, f"Say why, in at most {MAX_WORDS:,} characters.")
             try:
@@ -116,10 +115,3 @@ class Appealing:
         )
         done = "kept" if not appeal.accepted else "accepted" if appeal.paid else "unpaid"
         return self._reception.go(f"{APPEALS}?done={done}")
-
-
-def _stars(submission: Submission, fields: dict[str, str]) -> list[int]:
-    given = [fields.get(f"stars-{number}", "") for number in range(len(submission.files))]
-    if not {*given} <= {"1", "2", "3", "4", "5"}:
-        raise PageError(400, "Give each file 1 to 5 stars.")
-    return [int(each) for each in given]

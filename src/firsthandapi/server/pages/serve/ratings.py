@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
 from firsthandapi.server.contract.text import new_id
@@ -71,6 +71,12 @@ class Gold:
 
 
 _COLUMNS = ", ".join(each.name for each in fields(Rating))
+
+
+def stars_in(fields: Mapping[str, str], files: int) -> list[int] | None:
+    """The stars that a form gives to each of so many files; None if one has none."""
+    given = [fields.get(f"stars-{number}", "") for number in range(files)]
+    return [int(each) for each in given] if {*given} <= {"1", "2", "3", "4", "5"} else None
 
 
 class Ratings:

@@ -152,6 +152,12 @@ class Reception(Face):
         )
         raise PageError(403, words, "Not yours")
 
+    def reviewer(self, request: Request) -> str:
+        """The id of the token of whoever reviews, or `reviewer` for the person at the machine."""
+        self.need(request, "reviewer")
+        visitor = self.visitor(request)
+        return (visitor and visitor.id) or "reviewer"
+
     def granted(self, worker: str) -> dict[str, str]:
         """What the files of a worker say of their consent; nothing where there is no study.
 

@@ -18,7 +18,7 @@ from firsthandapi.server.rules.jobs import NO_RETRY
 from firsthandapi.server.state.model import File, Submission
 
 from .panel import MAX_REASON, Panel
-from .ratings import UNDO_SECONDS, Gold, Rating
+from .ratings import UNDO_SECONDS, Gold, Rating, stars_in
 from .reception import Reception
 
 _TILES = 48  # on a page of the grid
@@ -67,11 +67,9 @@ class Reviewing:
         yield Route("/review/media/{submission}/{file}", self._media, methods=["GET"])
 
     def _asker(self, request: Request, fields: dict[str, str] | None = None) -> _Asker:
-        self._reception.need(request, "reviewer")
-        visitor = self._reception.visitor(request)
         given = request.query_params if fields is None else fields
         return _Asker(
-            (visitor and visitor.id) or "reviewer",
+            self._reception.reviewer(request),
             self._reception.browser(request),
             given.get("job", ""),
             given.get("worker", ""),
@@ -235,13 +233,12 @@ class Reviewing:
                 gold = None
             self._check(submission, asker, fields.get("attempt"), gold)
             files = _shown(submission, gold)
-            stars = [_stars(fields.get(f"stars-{number}")) for number in range(len(files))]
+            stars = stars_in(fields, len(files))
             reason = fields["reason"].replace("\r\n", "\n") if "reason" in fields else None
-            given = [each for each in stars if each is not None]
-            if len(given) < len(files) or len(reason or "") > MAX_REASON:
+            if stars is None or len(reason or "") > MAX_REASON:
                 fault = f"Give each file 1 to 5 stars, and a reason of at most {MAX_REASON:,} characters."
                 return self._show(request, asker, submission.id, status=400, fault=fault, fields=fields)
-            self._panel.give(submission, asker.reviewer, asker.browser, given, reason, gold)
+            self._panel.give(submission, asker.reviewer, asker.browser, stars, reason, gold)
             self._undone.pop(asker.browser, None)
             left, due = self._waiting(asker)
             after = due.submission if due is not None else _next(ids, submission.id, left)
@@ -298,10 +295,6 @@ def _shown(submission: Submission, gold: Gold | None) -> list[File]:
     if gold is None or gold.submission != submission.id:
         return [*submission.files]
     return [file for file in submission.files if file.id == gold.file]
-
-
-def _stars(text: str | None) -> int | None:
-    return int(text) if text in ("1", "2", "3", "4", "5") else None
 
 
 def _next(ids: Sequence[str], rated: str, left: Sequence[str]) -> str | None:
