@@ -81,7 +81,7 @@ class Bucket:
     def appender(self, path: Path) -> None:  # noqa: ARG002 # of no object
         return None
 
-    def refuse_link(self, folder: Path) -> None:
+    def refuse_link(self, path: Path) -> None:
         pass
 
     def refuse_links_in(self, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,8 +177,8 @@ class Dataset(Rows):
 
         folder = Folder(dest)
         for source, _ in sources:
-            source._catch_up()  # pyright: ignore[reportPrivateUsage]
-            whole = source._dataset()  # pyright: ignore[reportPrivateUsage] # of one house
+            whole = source._whole  # pyright: ignore[reportPrivateUsage] # of one house
+            whole._catch_up()
             if whole.path.absolute() == folder.path.absolute():
                 raise InvalidArgumentError(
                     f"dest is the folder of a source, {folder.path}; use a different folder", field="dest"
@@ -235,11 +235,9 @@ class Dataset(Rows):
             (each for each in others if not self._store.exists(path) and self._store.exists(each)), path
         )
 
-    def _dataset(self) -> Dataset:
+    @property
+    def _whole(self) -> Dataset:
         return self
-
-    def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
-        return DatasetView(self, name, records, classes)
 
     def _set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         """Write columns of rows, by file id.
@@ -267,10 +265,8 @@ class Dataset(Rows):
             )
         return rows
 
-    def _all_labels(self) -> list[str]:
-        return self.labels
-
     def _kinds(self) -> set[Kind | None]:
+        """The kinds of media that the dataset contains or may contain later; None for other files."""
         types = {record.content_type for record in self.records}
         return {
             kind_of(name) for name in types.union(*(fitting(job).accepted_formats or () for job in self.jobs))
@@ -386,18 +382,18 @@ class Dataset(Rows):
         here = {
             each.folder: each for each in (*_manifests_in(self._store, self._job_files), *self._manifests)
         }
+        decided = labels = None
         try:
-            labels = None
             if label is not None:  # a run may have brought labels meanwhile
                 for each in here.values():
                     each.read()
                 labels = self._labels_here(JobFiles(self._store).all(), here.values())
-            write_down(self._store, decisions, labels)
+            decided = write_down(self._store, decisions, labels)
             if action != "accept":  # which moves nothing
-                settle_rest(self._store, [*here.values()], Decided())
+                decided = settle_rest(self._store, [*here.values()], Decided())
         finally:
             manifests = [each for each in here.values() if each.records]
-            Dataset.__init__(self, self._store, self._job_files, manifests)
+            Dataset.__init__(self, self._store, self._job_files, manifests, decided)
 
     def _unknown(self, ids: list[str], action: Action) -> list[str]:
         known = {row.file_id for row in (*self.records, *self.excluded)}
@@ -676,22 +672,11 @@ class Dataset(Rows):
             InvalidArgumentError: `client` is not a FirstHandClient; with an AsyncFirstHandClient, use `arepair`.
             FirstHandApiError: the service responded with an error.
         """
-        _check_client(
-            client, "FirstHandClient", "with an AsyncFirstHandClient, use await dataset.arepair(client)"
-        )
-        self._check_job()
+        self._check_client(client, "repair")
         state = self.verify()
         if not state:
-            files = client.files
-            for job_id, label, bad, short in self._to_repair(state):
-                if bad:
-                    files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
-                        job_id, self.path, bad, label=label, concurrency=concurrency, on_progress=on_progress
-                    )
-                if short:
-                    files.download_all(
-                        job_id, self.path, label=label, concurrency=concurrency, on_progress=on_progress
-                    )
+            for _ in self._repairs(client, state, concurrency=concurrency, on_progress=on_progress):
+                pass
             self._open_again()
             state = self.verify()
         return state
@@ -723,20 +708,11 @@ class Dataset(Rows):
         """
         from anyio.to_thread import run_sync
 
-        _check_client(client, "AsyncFirstHandClient", "with a FirstHandClient, use dataset.repair(client)")
-        self._check_job()
+        self._check_client(client, "arepair")
         state = await run_sync(self.verify)
         if not state:
-            files = client.files
-            for job_id, label, bad, short in self._to_repair(state):
-                if bad:
-                    await files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
-                        job_id, self.path, bad, label=label, concurrency=concurrency, on_progress=on_progress
-                    )
-                if short:
-                    await files.download_all(
-                        job_id, self.path, label=label, concurrency=concurrency, on_progress=on_progress
-                    )
+            for download in self._repairs(client, state, concurrency=concurrency, on_progress=on_progress):
+                await download
             await run_sync(self._open_again)
             state = await run_sync(self.verify)
         return state
@@ -762,10 +738,7 @@ class Dataset(Rows):
 
         Contract: §10 "Withdrawn files".
         """
-        _check_client(
-            client, "FirstHandClient", "with an AsyncFirstHandClient, use await dataset.areconcile(client)"
-        )
-        self._check_job()
+        self._check_client(client, "reconcile")
         with Reconciling(self) as reconciling:
             for job in self.jobs:
                 listed = client.files._listed(job.id)  # pyright: ignore[reportPrivateUsage] # of one house
@@ -793,8 +766,7 @@ class Dataset(Rows):
         """
         from anyio.to_thread import run_sync
 
-        _check_client(client, "AsyncFirstHandClient", "with a FirstHandClient, use dataset.reconcile(client)")
-        self._check_job()
+        self._check_client(client, "areconcile")
         reconciling = Reconciling(self)
         await run_sync(reconciling.__enter__)
         try:
@@ -805,35 +777,42 @@ class Dataset(Rows):
         finally:
             reconciling.__exit__()
 
-    def _check_job(self) -> None:
+    def _check_client(self, client: object, method: str) -> None:
+        import firsthandapi
+
+        ways = {
+            "a FirstHandClient": f"dataset.{method.removeprefix('a')}(client)",
+            "an AsyncFirstHandClient": f"await dataset.a{method.removeprefix('a')}(client)",
+        }
+        (kind, _), (other, way) = list(ways.items())[:: -1 if method.startswith("a") else 1]
+        if not isinstance(client, getattr(firsthandapi, kind.partition(" ")[2])):
+            raise InvalidArgumentError(f"client must be {kind}; with {other}, use {way}", field="client")
         if not self.jobs:
             raise ConfigurationError(
                 f"{self.path} records no job, so its files cannot be downloaded again; restore its job.json, or use "
                 "files.download_all into an empty folder"
             )
 
-    def _to_repair(self, state: Verification) -> list[tuple[str, str | None, frozenset[str], int]]:
-        """For each job with files to download: its id, its label, the ids of its mismatched and missing files, and the
-        number of files without a row."""
+    def _repairs(self, client: Any, state: Verification, **options: Any) -> Iterator[Any]:
+        """The downloads of the files that are mismatched, missing, or without a row. Each is made when the iterator
+        gets to it; one of the async client is to be awaited."""
         names = {*state.mismatched, *state.missing}
         labels = {each.job_id: each.label for each in self._job_files}
         short = self._short()
-        return [
-            (
-                job.id,
-                labels[job.id],
-                frozenset(
-                    row.file_id for row in self._rows_of(job) if self._name_of(self.path_of(row)) in names
-                ),
-                short[job.id],
-            )
-            for job in self.jobs
-        ]
+        for job in self.jobs:
+            bad = {row.file_id for row in self._rows_of(job) if self._name_of(self.path_of(row)) in names}
+            options["label"] = labels[job.id]
+            if bad:
+                yield client.files._refetch(job.id, self.path, frozenset(bad), **options)
+            if short[job.id]:
+                yield client.files.download_all(job.id, self.path, **options)
 
     def _open_again(self) -> None:
         vars(self).update(vars(Dataset._read(self._store)))
 
     def _catch_up(self) -> None:
+        """Read the folder again if its rows or decisions have changed: exports and checks obey what others decided
+        since."""
         now = {path: self._store.stamp(path) for path in self._stamps}
         # What was emptied is no dataset any more: its rows are missing.
         if now != self._stamps and any(now.values()):
@@ -874,7 +853,8 @@ class DatasetView(Rows):
     def path_of(self, record: Record) -> Path:
         return self.dataset.path_of(record)
 
-    def _dataset(self) -> Dataset:
+    @property
+    def _whole(self) -> Dataset:
         return self.dataset
 
     @property
@@ -884,11 +864,7 @@ class DatasetView(Rows):
             self._rows, self._as_of = rows, self.dataset.records
         return self._rows
 
-    def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
-        return DatasetView(self.dataset, name, records, classes)
-
     def _all_labels(self) -> list[str]:
-        # All splits number the labels in the same way.
         return self.labels if self._classes is None else self._classes._all_labels()
 
     def copy_to(self, dest: str | os.PathLike[str]) -> Dataset:
@@ -912,19 +888,8 @@ class DatasetView(Rows):
         """
         return Dataset._copied([(self, None)], dest)  # pyright: ignore[reportPrivateUsage] # of one house
 
-    def _kinds(self) -> set[Kind | None]:
-        return self.dataset._kinds()  # pyright: ignore[reportPrivateUsage] # of one house
-
     def __repr__(self) -> str:
         return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"
-
-
-def _check_client(client: object, kind: str, way_out: str) -> None:
-    import firsthandapi
-
-    if not isinstance(client, getattr(firsthandapi, kind)):
-        article = "an" if kind.startswith("A") else "a"
-        raise InvalidArgumentError(f"client must be {article} {kind}; {way_out}", field="client")
 
 
 def _key(record: Record) -> tuple[str, str]:

@@ -33,19 +33,20 @@ _LOCK_SECONDS, _LOCK_EVERY = 30.0, 0.01
 
 def decided_in(store: Store) -> Decided:
     """The decisions about the files of a folder."""
-    return parse_decisions(_content(store), str(store.root / DECISIONS))
+    path = store.root / DECISIONS
+    return parse_decisions(store.read(path, LARGEST_DECISIONS), str(path))
 
 
-def spelled_in(store: Store, manifests: Iterable[Manifest]) -> Decided:
-    """`decided_in`, with the labels spelled as in these manifests, which have been read."""
-    decided, manifests = decided_in(store), list(manifests)
+def spelled(store: Store, decided: Decided, manifests: Iterable[Manifest]) -> Decided:
+    """The decisions with the labels spelled as in these manifests, which have been read."""
     if not decided.labels:
         return decided
+    manifests = list(manifests)
     hidden = hidden_in(store, manifests, decided)
     return decided.spelled(label_of(row) for each in (*manifests, *hidden) for row in each.records.values())
 
 
-def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | None = None) -> None:
+def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | None = None) -> Decided:
     """Append the decisions that change anything to those of the folder, and flush them to the disk.
 
     Args:
@@ -54,26 +55,21 @@ def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | 
         labels: the labels of the folder, if new ones may not differ from them, or from those of earlier decisions,
             only in the case of letters.
 
+    Returns:
+        All decisions of the folder.
+
     Raises:
-        ConfigurationError: they cannot be written.
         InvalidArgumentError: a label is spelled differently.
     """
     path = store.root / DECISIONS
     store.refuse_link(store.root / EXCLUDED)
-    end = store.appender(path)
     decided = decided_in(store)
-    _check_labels(decisions, decided, labels)
-    if not any(map(decided.changes, decisions)):
-        return
+    if not _added(decisions, decided, labels):
+        return decided
     with _alone(store):
-        content = _content(store)
+        content = store.read(path, LARGEST_DECISIONS)
         decided = parse_decisions(content, str(path))
-        _check_labels(decisions, decided, labels)
-        lines = b""
-        for each in decisions:
-            if decided.changes(each):
-                decided.add(each)
-                lines += decision_line(each)
+        lines = _added(decisions, decided, labels)
         # A line that a crash has cut off must not spoil the next line.
         lines = b"\n" + lines if content and not content.endswith(b"\n") else lines
         if len(content or b"") + len(lines) > LARGEST_DECISIONS:
@@ -81,6 +77,7 @@ def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | 
                 f"{path} would be larger than {LARGEST_DECISIONS >> 20} MiB, the most that can be read again; "
                 "remove lines that later lines about the same file replace"
             )
+        end = store.appender(path)
         if content is None or end is None:
             store.replace(path, (content or b"") + lines)
         else:
@@ -88,13 +85,21 @@ def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | 
                 end.add(lines)
             finally:
                 end.close()
+    return decided
 
 
-def _check_labels(decisions: list[Decision], decided: Decided, labels: Iterable[str] | None) -> None:
+def _added(decisions: list[Decision], decided: Decided, labels: Iterable[str] | None) -> bytes:
+    """Add the decisions that change anything to `decided`, and return their lines."""
     if labels is not None:
         known = decided.spelled(labels).spellings.values()
         for label in {each.label for each in decisions if each.label is not None}:
             check_spelling(label, known)
+    lines = b""
+    for each in decisions:
+        if decided.changes(each):
+            decided.add(each)
+            lines += decision_line(each)
+    return lines
 
 
 def hidden_in(store: Store, manifests: Iterable[Manifest], decided: Decided) -> list[Manifest]:
@@ -110,21 +115,21 @@ def _hidden_of(store: Store, manifest: Manifest) -> Manifest:
     return Manifest(store, f"{EXCLUDED}/{manifest.subfolder}".rstrip("/"))
 
 
-def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> None:
+def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> Decided:
     """Carry out new decisions if the folder is not locked. Otherwise the process that locks it does, and checks again
-    when it unlocks the folder.
-    """
-    while len(decided_in(store).decisions) > len(done.decisions):
+    when it unlocks the folder. Returns the decisions as last read."""
+    while len((decided := decided_in(store)).decisions) > len(done.decisions):
         writer = store.writer()
         if not writer.lock():
-            return
+            break
         try:
             for each in manifests:
                 each.read()
-            done = spelled_in(store, manifests)
+            done = spelled(store, decided, manifests)
             settle(store, manifests, done)
         finally:
             writer.release()
+    return decided
 
 
 def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> None:
@@ -134,7 +139,7 @@ def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> Non
     Args:
         store: the folder.
         manifests: its manifests, read.
-        decided: the decisions about its files, as `spelled_in` returns them.
+        decided: the decisions about its files, as `spelled` returns them.
 
     Raises:
         ConfigurationError: the folder cannot be written to.
@@ -190,10 +195,6 @@ def _move(store: Store, source: Manifest, target: Manifest, rows: list[tuple[Rec
         else:
             del source.records[row.file_id]
     source.rewrite()
-
-
-def _content(store: Store) -> bytes | None:
-    return store.read(store.root / DECISIONS, LARGEST_DECISIONS)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, in_p
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied
-from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled_in, write_down
+from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
 from ._job_files import JobFiles, with_label
 from ._local import Local
 from ._manifest import PLACES, Manifest, Source
@@ -78,7 +78,7 @@ class Folder:
         self.decided = decided_in(self._store)
         if self.decided.decisions:
             here = {name: self._manifests.get(name) or self._read_once(name)[0] for name in PLACES}
-            self.decided = spelled_in(self._store, here.values())
+            self.decided = spelled(self._store, self.decided, here.values())
             settle(self._store, here.values(), self.decided)
             self._before = {name: (each, bool(each.records)) for name, each in here.items()}
 
@@ -410,7 +410,7 @@ class Folder:
 
     def decided_now(self) -> Decided:
         """What was decided so far: this run obeys what was decided before it."""
-        return spelled_in(self._store, self._manifests_now())
+        return spelled(self._store, decided_in(self._store), self._manifests_now())
 
     def _hidden(self, decided: Decided) -> list[Manifest]:
         return hidden_in(self._store, [Manifest(self._store, name) for name in PLACES], decided)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from firsthandapi._core.files.kinds import Kind
-from firsthandapi._core.rows.manifest import MANIFEST, Record, column_types
+from firsthandapi._core.rows.manifest import MANIFEST, Record
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk
-
-_VALUES: dict[type, str] = {str: "string", int: "int64", float: "float64", bool: "bool"}
+from ._parquet import schema_of
 
 
 def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Sequence[str] = ()) -> Any:
@@ -21,7 +20,8 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Se
     """
     hf, pa = _libraries()
     media = {"image": "Image", "audio": "Audio", "video": "Video"}[kind]
-    types = {name: _feature(hf, shape) for name, shape in column_types(kind).items()}
+    types: dict[str, Any] = {**hf.Features.from_arrow_schema(schema_of([kind]))}
+    del types["path"]
     if labels:
         types["label"] = hf.ClassLabel(names=labels)
     numbers = {label: number for number, label in enumerate(labels)}
@@ -56,14 +56,6 @@ def _libraries() -> tuple[Any, Any]:
             "to_huggingface needs an extra: pip install 'firsthandapi[huggingface]'"
         ) from None
     return datasets, pa
-
-
-def _feature(hf: Any, shape: Any) -> Any:
-    if isinstance(shape, dict):
-        return {name: _feature(hf, member) for name, member in cast("dict[str, Any]", shape).items()}
-    if isinstance(shape, list):
-        return [_feature(hf, cast("Any", shape)[0])]
-    return hf.Value(_VALUES[shape])
 
 
 def _location(path: Path) -> str:

@@ -47,7 +47,7 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, st
             check_spelling(name, known)
             known.add(name)
     for rows, label in sources:
-        dataset = rows._dataset()
+        dataset = rows._whole
         folder.take_decisions(dataset._decided, (row.file_id for row in rows), labels=label is None)
         files = {each.job_id: each for each in dataset._job_files}
         for job in dataset.jobs:

@@ -57,14 +57,6 @@ class Rows(Displayed, Led, metaclass=LedClass):
         """
         raise NotImplementedError
 
-    def _kinds(self) -> set[Kind | None]:
-        """The kinds of media that the dataset contains or may contain later; None for other files."""
-        raise NotImplementedError
-
-    def _all_labels(self) -> list[str]:
-        """The labels of the whole dataset."""
-        raise NotImplementedError
-
     @property
     def labels(self) -> list[str]:
         """The labels of the rows, each once, in alphabetical order."""
@@ -122,16 +114,18 @@ class Rows(Displayed, Led, metaclass=LedClass):
 
     def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
         """Some of these rows, with the labels of `classes` or, by default, their own."""
-        raise NotImplementedError
+        from ._dataset import DatasetView
 
-    def _catch_up(self) -> None:
-        """Read the folder again if its rows or decisions have changed: exports and checks obey what others decided
-        since."""
-        self._dataset()._catch_up()  # pyright: ignore[reportPrivateUsage] # of one house
+        return DatasetView(self._whole, name, records, classes)
 
-    def _dataset(self) -> Dataset:
+    @property
+    def _whole(self) -> Dataset:
         """The dataset that the rows belong to."""
         raise NotImplementedError
+
+    def _all_labels(self) -> list[str]:
+        """The labels that tables number: all splits number them in the same way."""
+        return self.labels
 
     def split(
         self,
@@ -238,8 +232,8 @@ class Rows(Displayed, Led, metaclass=LedClass):
             import pandas as pd
         except ImportError:
             raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
-        self._catch_up()
-        speech = any(map(has_speech, self._kinds()))
+        self._whole._catch_up()
+        speech = any(map(has_speech, self._whole._kinds()))
         rows = [
             {
                 **vars(record),
@@ -285,7 +279,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
         table = self._table(own=False)
         content = BytesIO()
         try:
-            table.to_parquet(content, engine="pyarrow", index=False, schema=schema_of(self._kinds()))
+            table.to_parquet(content, engine="pyarrow", index=False, schema=schema_of(self._whole._kinds()))
         except ImportError:
             raise ConfigurationError(
                 "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"
@@ -329,8 +323,8 @@ class Rows(Displayed, Led, metaclass=LedClass):
         """
         from ._huggingface import rows_with_media
 
-        self._catch_up()
-        chosen = chosen_kind(self._kinds(), kind)
+        self._whole._catch_up()
+        chosen = chosen_kind(self._whole._kinds(), kind)
         records = [record for record in self.records if kind_of(record.content_type) == chosen]
         return rows_with_media(
             chosen, [(record, self.path_of(record)) for record in records], self._all_labels()

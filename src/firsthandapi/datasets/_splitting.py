@@ -69,7 +69,7 @@ def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
         )
     try:
         for name, view in splits.items():
-            view._catch_up()
+            view._whole._catch_up()
             rows: dict[Path, list[Record]] = {root / name: []}
             for record in view:
                 label = label_of(record)

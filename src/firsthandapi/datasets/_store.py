@@ -1,4 +1,6 @@
 """The storage of a dataset: a folder on this machine, or a bucket."""
+# What a protocol asks for has no body:
+# pyright: reportReturnType=false
 
 from __future__ import annotations
 
@@ -70,8 +72,8 @@ class Store(Protocol):
     def refuse_links_in(self, folder: Path) -> None:
         """Check that no file of a folder is a link. Raises ConfigurationError: a file is a link."""
 
-    def refuse_link(self, folder: Path) -> None:
-        """Check that a folder is not a link. Raises ConfigurationError: it is a link, or cannot be checked."""
+    def refuse_link(self, path: Path) -> None:
+        """Check that a path is not a link. Raises ConfigurationError: it is a link, or cannot be checked."""
 
     def exists(self, path: Path) -> bool:
         """Whether there is anything of that name."""

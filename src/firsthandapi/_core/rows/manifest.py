@@ -122,7 +122,10 @@ class Record(_Row):
     def extra(self) -> Mapping[str, Any]:
         """Your own columns: all other columns of the row, as JSON values. A run that rewrites the manifest keeps
         them."""
-        return _EXTRA.__get__(self) if hasattr(self, "_extra") else {}
+        try:
+            return cast("Mapping[str, Any]", _EXTRA.__get__(self))
+        except AttributeError:  # by the slot alone: `hasattr` would look for what the name may have meant
+            return {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # pickle cannot set the slots of a frozen class.
@@ -150,7 +153,10 @@ def in_place_of(record: Record, former: Record | None) -> Record:
 
 def lacks_columns(record: Record) -> bool:
     """Whether an earlier version wrote the row, without the columns added since."""
-    return hasattr(record, "_lacks")
+    try:
+        return bool(_LACKS.__get__(record))
+    except AttributeError:
+        return False
 
 
 def completed(record: Record, columns: Mapping[str, Any]) -> Record:
