@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,7 @@ from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
 from firsthandapi.testing import MockServer
 
-from .support import (
-    FILES,
-    completed_job,
-    folder_of,
-)
+from .support import FILES, Again, Buyer, completed_job, folder_of
 from .world import World
 
 
@@ -27,6 +24,18 @@ def quick_server() -> Iterator[MockServer]:
         server.rate_limit = server.organization_rate_limit = None
         yield server
     server.check_books()
+
+
+@pytest.fixture
+def buyer(connect: Connect, quick_server: MockServer, tmp_path: Path) -> Buyer:
+    """Of a service whose workers need no patience."""
+    return Buyer(connect, quick_server, tmp_path)
+
+
+@pytest.fixture
+def patient(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> Buyer:
+    """Of a service whose workers are driven by hand."""
+    return Buyer(connect, fresh_server, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +77,12 @@ def downloaded(module_server: MockServer, job_id: str, tmp_path_factory: pytest.
 def dataset(downloaded: Path, tmp_path: Path) -> Dataset:
     """A whole folder of that job."""
     return Dataset.open(shutil.copytree(downloaded, tmp_path / "signs"))
+
+
+@pytest.fixture
+def again(client: FirstHandClient, job_id: str, dataset: Dataset) -> Again:
+    """The call that made the folder of `dataset`."""
+    return partial(client.files.download_all, job_id, dataset.path)
 
 
 @pytest.fixture

@@ -54,6 +54,31 @@ def jobs_bought(server: MockServer) -> int:
         return len(list(client.jobs.list()))
 
 
+# Downloads the job of the fixture `dataset` into its folder again.
+Again = Callable[[], Dataset]
+
+
+class Buyer:
+    """A client of one kind, its service, and the folder that it collects into."""
+
+    def __init__(self, connect: Connect, server: MockServer, dest: Path) -> None:
+        self.connect = connect
+        self.server = server
+        self.dest = dest
+        self.client = connect(server)
+
+    def collect(self, files: int, dest: str | Path | None = None, **fields: Any) -> Any:
+        return self.client.jobs.collect(dest or self.dest, **{**JOB, "files_needed": files, **fields})
+
+    def deliver(self, job_id: str, **options: Any) -> None:
+        """Let a worker submit a file, which is approved."""
+        self.server.submit(job_id, **options)
+        self.server.clock.advance(minutes=1)
+
+    def jobs_bought(self) -> int:
+        return jobs_bought(self.server)
+
+
 def completed_job(server: MockServer, files: int, **fields: Any) -> str:
     """A job that is over, all its files delivered."""
     with server.client() as client:

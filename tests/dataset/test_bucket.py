@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -106,10 +107,19 @@ def job_id(over: tuple[MockServer, str]) -> str:
     return over[1]
 
 
+Fill = Callable[..., Dataset]
+
+
 @pytest.fixture
-def dataset(client: FirstHandClient, job_id: str, dest: str) -> Dataset:
+def fill(client: FirstHandClient, job_id: str, dest: str) -> Fill:
+    """Download that job into the bucket."""
+    return partial(client.files.download_all, job_id, dest)
+
+
+@pytest.fixture
+def dataset(fill: Fill) -> Dataset:
     """A whole bucket of that job."""
-    return client.files.download_all(job_id, dest)
+    return fill()
 
 
 def large_job(server: MockServer, *sizes: int) -> str:
@@ -388,12 +398,10 @@ def test_a_file_that_comes_after_the_end_has_no_row(over: tuple[MockServer, str]
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 503, "code": "SlowDown"}, {"cut": True}])
 @pytest.mark.parametrize("name", [JOB_FILE, MANIFEST, ".jpg"])
-def test_a_store_that_stumbles_is_asked_again(
-    client: FirstHandClient, job_id: str, s3: S3, dest: str, name: str, fault: dict[str, Any]
-) -> None:
+def test_a_store_that_stumbles_is_asked_again(fill: Fill, s3: S3, name: str, fault: dict[str, Any]) -> None:
     """Whatever it was that it did not take."""
     hit = s3.fault(named(name), **fault)
-    assert client.files.download_all(job_id, dest).verify()
+    assert fill().verify()
     assert hit.hits
 
 
@@ -438,11 +446,11 @@ def test_nothing_is_bought_for_a_bucket_that_is_not_there(
         Dataset.open("s3://no-such-bucket/signs")
 
 
-def test_expired_credentials_are_told(client: FirstHandClient, job_id: str, s3: S3, dest: str) -> None:
+def test_expired_credentials_are_told(fill: Fill, s3: S3) -> None:
     """Though the answer to a HEAD, which is what is asked first, says no more than that the request is bad."""
     s3.fault(lambda _: True, status=400, code="ExpiredToken", times=None)
     with pytest.raises(ConfigurationError, match=r"read: Bad Request.*expired"):
-        client.files.download_all(job_id, dest)
+        fill()
 
 
 def test_a_store_that_dies_on_the_way(
@@ -476,34 +484,32 @@ def test_a_store_that_dies_on_the_way(
 
 
 def test_a_manifest_that_cannot_be_written_in_the_end(
-    client: FirstHandClient, job_id: str, s3: S3, dest: str, over: tuple[MockServer, str]
+    fill: Fill, s3: S3, over: tuple[MockServer, str]
 ) -> None:
     """Is told; the files are there, and are taken in by the same call, not fetched."""
     s3.fault(named(MANIFEST), status=500, times=None)
     with pytest.raises((ConfigurationError, DownloadError)):
-        client.files.download_all(job_id, dest)
+        fill()
     s3.faults.clear()
     since = len(over[0].requests)
-    assert len(client.files.download_all(job_id, dest)) == FILES
+    assert len(fill()) == FILES
     assert downloads(over[0], since) == []
 
 
-def test_no_temporary_folder(
-    client: FirstHandClient, job_id: str, dest: str, s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_temporary_folder(fill: Fill, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is told before anything is done."""
     monkeypatch.setattr(_bucket, "mkdtemp", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(ConfigurationError, match="temporary folder"):
-        client.files.download_all(job_id, dest)
+        fill()
     assert s3.requests == []
 
 
 # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_label_moves_in_a_bucket(client: FirstHandClient, job_id: str, dest: str, s3: S3) -> None:
+def test_a_label_moves_in_a_bucket(fill: Fill, dest: str, s3: S3) -> None:
     """Copied by the store, then removed; called again, it moves nothing, and files that are missing stay missing."""
-    client.files.download_all(job_id, dest, label="stop")
+    fill(label="stop")
     UPath(Dataset.open(dest).path_of(Dataset.open(dest).records[0])).unlink()
     for _ in range(2):
         Folder(dest).move_label("stop", "halt")
@@ -565,13 +571,13 @@ def test_a_refused_job_frees_the_bucket(
 
 
 def test_a_bucket_whose_job_file_is_lost_is_restored(
-    client: FirstHandClient, job_id: str, s3: S3, bucket: str, dataset: Dataset, dest: str
+    fill: Fill, client: FirstHandClient, job_id: str, s3: S3, bucket: str, dataset: Dataset, dest: str
 ) -> None:
     """From its rows, as a folder is; one that belongs to another job is refused."""
     s3.client.delete_object(Bucket=bucket, Key=f"jobs/signs/{JOB_FILE}")
     with pytest.raises(InvalidArgumentError, match="another job"):
         client.files.download_all("job_other", dest)
-    assert client.files.download_all(job_id, dest).job.id == job_id
+    assert fill().job.id == job_id
     with pytest.raises(InvalidArgumentError, match="another job"):
         client.files.download_all(
             "job_other", str(client.files.download_all(job_id, f"s3://{bucket}/x").path)
@@ -593,9 +599,7 @@ def test_two_runs_at_once_buy_one_job(quick_server: MockServer, s3: S3, dest: st
     assert jobs_bought(quick_server) == 1
 
 
-def test_rows_that_another_run_wrote_over_are_returned(
-    client: FirstHandClient, job_id: str, s3: S3, bucket: str, dest: str
-) -> None:
+def test_rows_that_another_run_wrote_over_are_returned(fill: Fill, s3: S3, bucket: str, dest: str) -> None:
     """What this run verified is there, whatever a manifest of another run lists meanwhile."""
     key = f"jobs/signs/{MANIFEST}"
 
@@ -610,11 +614,11 @@ def test_rows_that_another_run_wrote_over_are_returned(
         return named(JOB_FILE, "GET")(asked) and any(map(named(MANIFEST), written))
 
     s3.fault(at_the_end, before=write_over)
-    dataset = client.files.download_all(job_id, dest)
+    dataset = fill()
     assert len(dataset) == FILES
     assert dataset.verify()
     assert len(Dataset.open(dest)) == 1
-    assert len(client.files.download_all(job_id, dest)) == len(Dataset.open(dest)) == FILES
+    assert len(fill()) == len(Dataset.open(dest)) == FILES
 
 
 # ── The manifest ─────────────────────────────────────────────────────────────────────────────────────────
@@ -650,9 +654,7 @@ def test_rows_do_not_wait_for_ever(
     folder.close()
 
 
-def test_rows_are_written_when_a_run_is_cut_short(
-    client: FirstHandClient, job_id: str, s3: S3, dest: str
-) -> None:
+def test_rows_are_written_when_a_run_is_cut_short(fill: Fill, s3: S3, dest: str) -> None:
     """By an error, or by Ctrl-C: what was verified is listed."""
 
     def interrupt(progress: Any) -> None:
@@ -660,12 +662,12 @@ def test_rows_are_written_when_a_run_is_cut_short(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        client.files.download_all(job_id, dest, on_progress=interrupt)
+        fill(on_progress=interrupt)
     assert len(Dataset.open(dest)) == FILES
 
 
 def test_a_store_that_hangs_is_waited_for_once(
-    client: FirstHandClient, job_id: str, s3: S3, dest: str, monkeypatch: pytest.MonkeyPatch
+    fill: Fill, s3: S3, dest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that ends does not have each row tried in turn: one write brings all that were verified."""
     begun, go_on = threading.Event(), threading.Event()
@@ -681,7 +683,7 @@ def test_a_store_that_hangs_is_waited_for_once(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        client.files.download_all(job_id, dest, on_progress=interrupt)
+        fill(on_progress=interrupt)
     assert go_on.is_set()
     assert len([asked for asked in s3.requests if named(MANIFEST)(asked)]) == 2
     assert len(Dataset.open(dest)) == FILES
@@ -689,7 +691,7 @@ def test_a_store_that_hangs_is_waited_for_once(
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "data/../../secret.txt", "s3://other/x"])
 def test_a_bucket_that_leads_outside_is_refused(
-    client: FirstHandClient, dataset: Dataset, dest: str, job_id: str, s3: S3, name: str
+    fill: Fill, dataset: Dataset, dest: str, s3: S3, name: str
 ) -> None:
     """Before any other object is touched."""
     first, *rest = (dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)
@@ -699,7 +701,7 @@ def test_a_bucket_that_leads_outside_is_refused(
     with pytest.raises(ConfigurationError, match="line 1"):
         Dataset.open(dest)
     with pytest.raises(ConfigurationError, match="line 1"):
-        client.files.download_all(job_id, dest)
+        fill()
     # Only objects of the folder itself were read, and the bucket listed.
     folders = {asked.path.rpartition("/")[0] for asked in s3.requests[since:]}
     assert folders <= {"", f"/{dest.removeprefix('s3://')}"}
@@ -740,9 +742,7 @@ def test_a_death_costs_nothing(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
-def test_what_a_killed_process_has_fetched_is_cleared(
-    client: FirstHandClient, job_id: str, s3: S3, dest: str, tmp_path: Path
-) -> None:
+def test_what_a_killed_process_has_fetched_is_cleared(fill: Fill, s3: S3, tmp_path: Path) -> None:
     """By the next run, whatever bucket that is for; not what lives, is young, or leads elsewhere."""
     stage, mine = tmp_path / "stage", tmp_path / "mine"
     others = [stage / f"{_bucket._STAGE}{name}" for name in ("dead", "alive", "young", "link")]
@@ -755,11 +755,11 @@ def test_what_a_killed_process_has_fetched_is_cleared(
     assert lock.acquire()
     for folder in (dead, alive, link):
         os.utime(folder, (0, 0), follow_symlinks=False)
-    client.files.download_all(job_id, dest)
+    fill()
     assert [folder for folder in others if folder.exists()] == [alive, young, link]
     assert [*mine.iterdir()] == [mine / "file_1.jpg"]
     lock.release()
-    client.files.download_all(job_id, dest)
+    fill()
     assert not alive.exists()
     link.unlink()
     (young / "file_1.jpg").unlink()

@@ -18,7 +18,6 @@ from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.campaigns.campaign import order_key
 from firsthandapi._core.campaigns.ledger import LEDGER_FILE
 from firsthandapi._core.orders.job_file import KEY_METADATA
-from firsthandapi._core.orders.ordering import LookFor, Shown
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._job_files import JobFiles
@@ -30,7 +29,6 @@ from firsthandapi.errors import (
     ConfigurationError,
     ConflictError,
     DownloadError,
-    FirstHandConnectionError,
     IncompleteJobError,
     InsufficientCreditsError,
     NotFoundError,
@@ -43,7 +41,7 @@ from firsthandapi.types import SubmissionEvent
 
 from .campaigner import Death, die, make_mortal
 from .support import JOB, api, completed_job, downloads, whole
-from .world import DEFAULTS, LIST, POST, World, internals
+from .world import DEFAULTS, LIST, POST, World, change_pages, internals, lag
 
 
 def labels(dataset: Dataset) -> list[str | None]:
@@ -173,9 +171,8 @@ def test_an_old_folder_of_a_campaign_gains_its_columns_once(world: World) -> Non
     again = world.run(campaign)
     assert [line.rpartition("/")[2] for line in api(world.server, since)] == ["submissions", "submissions"]
     assert [row.dimensions for row in again] == [row.dimensions for row in first] != [None] * 5
-    since = len(world.server.requests)
-    world.run(campaign)
-    assert world.server.requests[since:] == []
+    with world.asking_nothing():
+        world.run(campaign)
 
 
 def test_with_nothing_to_do_the_manifest_is_read_as_often_for_many_labels(
@@ -220,8 +217,7 @@ def test_only_the_difference_is_ordered(world: World) -> None:
 
 def test_a_running_job_of_a_removed_label_is_still_brought(world: World) -> None:
     """It is paid."""
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=2, give_way=2), timeout=5)
+    world.stop_after(5, world.campaign(stop=2, give_way=2))
     dataset = world.run(world.campaign(stop=2))
     assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 2
     assert world.ordered() == [2, 2]
@@ -255,9 +251,8 @@ def test_a_label_moves_without_being_paid_again(world: World) -> None:
         "give_way",
     }
     assert [order["label"] for order in world.ledger()["orders"]] == ["halt", "give_way"]
-    since = len(world.server.requests)
-    assert world.run(moved).records == dataset.records
-    assert world.server.requests[since:] == []
+    with world.asking_nothing():
+        assert world.run(moved).records == dataset.records
     assert labels(world.run(world.campaign(halt=3, moved={"stop": "halt"}))) == ["give_way", *["halt"] * 3]
     assert world.ordered() == [2, 1, 1]
 
@@ -370,8 +365,7 @@ def test_a_key_that_may_not_post_does_not_wait(world: World) -> None:
 
 def test_a_label_is_cancelled_and_its_refund_is_booked(world: World) -> None:
     """Its unfinished jobs and no others; the next run orders what the campaign still wants of it."""
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=2, give_way=2), timeout=0)
+    world.stop_after(0, world.campaign(stop=2, give_way=2))
     plan = world.client.campaigns.plan(world.campaign(stop=2, give_way=2))
     assert [each.refundable_cents for each in plan.labels] == [20, 20]
     (job,) = world.client.campaigns.cancel(world.campaign(give_way=2), "stop")
@@ -394,8 +388,7 @@ def test_an_unknown_label_is_not_cancelled(world: World) -> None:
 
 def test_a_job_that_has_ended_since_is_as_it_is(world: World, monkeypatch: Any) -> None:
     """The service refuses to cancel it, and nothing is refunded."""
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=1), timeout=0)
+    world.stop_after(0, world.campaign(stop=1))
     look = internals(world, "looking").Looking.ledger
 
     def late(*args: Any) -> Any:
@@ -419,8 +412,7 @@ def test_a_job_that_has_ended_since_is_as_it_is(world: World, monkeypatch: Any) 
 
 def test_a_label_is_cancelled_beside_a_run(world: World) -> None:
     """The run has the folder, and books the refund when it sees the job end."""
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=2), timeout=0)
+    world.stop_after(0, world.campaign(stop=2))
     before = world.ledger()
     folder = Folder(world.dest)
     assert folder.lock()
@@ -518,15 +510,13 @@ def test_files_that_are_counted_late_are_not_ordered_again(world: World, monkeyp
 
 def list_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service lists no file of a job that it does not count yet."""
-    decode_items = internals(world, "following").decode_items
 
-    def late(model: Any, content: Any, response: Any) -> Any:
-        page, unusable = decode_items(model, content, response)
+    def late(page: Any) -> Any:
         jobs = world.server._world.state.jobs
         is_late = any(not jobs[file.job_id].files_approved for file in page.data)
-        return (DecodedPage([], False, None) if is_late else page), unusable
+        return DecodedPage([], False, None) if is_late else None
 
-    monkeypatch.setattr(internals(world, "following"), "decode_items", late)
+    change_pages(world, monkeypatch, "following", late)
 
 
 def test_files_that_are_counted_and_listed_late_are_waited_for(world: World, monkeypatch: Any) -> None:
@@ -569,18 +559,13 @@ def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(
 
 def test_a_job_that_is_shown_finished_for_a_moment_is_not_replaced(world: World, monkeypatch: Any) -> None:
     """By a replica that is wrong: what goes on is followed to its end, and costs what it cost."""
-    reader = internals(world, "reader")
-    decode_items = reader.decode_items
 
-    def wrong(model: Any, content: Any, response: Any) -> Any:
-        page, unusable = decode_items(model, content, response)
+    def wrong(page: Any) -> None:
         if 5_005 < world.clock.now < 5_020:
             page.data[:] = [job.model_copy(update={"status": "cancelled"}) for job in page.data]
-        return page, unusable
 
-    monkeypatch.setattr(reader, "decode_items", wrong)
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=3), timeout=10)
+    change_pages(world, monkeypatch, "reader", wrong)
+    world.stop_after(10, world.campaign(stop=3))
     assert world.ledger()["orders"][0]["state"] == "cancelled"
     assert len(world.run(world.campaign(stop=3))) == 3
     assert world.ordered() == [3]
@@ -591,8 +576,7 @@ def test_what_a_job_brought_before_this_run_is_listed_before_it_is_replaced(
     world: World, monkeypatch: Any
 ) -> None:
     """A count that lags, of a job that finished between two runs, has no file ordered again."""
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=3), timeout=3)
+    world.stop_after(3, world.campaign(stop=3))
     world.server.clock.advance(minutes=5)
     monkeypatch.setattr(StoredJob, "files_approved", property(lambda _: 0))
     assert len(world.run(world.campaign(stop=3))) == 3
@@ -627,12 +611,9 @@ def test_the_same_bytes_are_not_counted_twice(by_hand: World) -> None:
 @pytest.mark.parametrize("lists", ["twice", "another's"])
 def test_a_file_that_is_listed_twice_counts_once(world: World, monkeypatch: Any, lists: str) -> None:
     """By one job, or by two: it is paid twice, so the other one is replaced, and the folder is whole."""
-    following = internals(world, "following")
-    decode_items = following.decode_items
     oldest: dict[str, Any] = {}
 
-    def mixed_up(model: Any, content: Any, response: Any) -> Any:
-        page, unusable = decode_items(model, content, response)
+    def mixed_up(page: Any) -> None:
         if page.data:
             oldest.setdefault(page.data[-1].job_id, page.data[-1])
             jobs = [job.id for job in world.server._world.state.jobs.values()]
@@ -640,24 +621,24 @@ def test_a_file_that_is_listed_twice_counts_once(world: World, monkeypatch: Any,
                 page.data[:] = [oldest[jobs[0]]] * len(page.data)
             elif page.data[0].job_id == jobs[1] and lists != "twice":
                 page.data[-1:] = [oldest[jobs[0]]] if jobs[0] in oldest else []
-        return page, unusable
 
-    monkeypatch.setattr(following, "decode_items", mixed_up)
+    change_pages(world, monkeypatch, "following", mixed_up)
     dataset = world.run(world.campaign(stop=2, give_way=2))
     assert sorted(world.ordered()) == [1, 2, 2]
     assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 2
     assert dataset.verify()
     assert sorted(order.get("repeated", 0) for order in world.ledger()["orders"]) == [0, 0, 1]
-    since = len(world.server.requests)
-    assert world.run(world.campaign(stop=2, give_way=2)).verify()
-    assert world.server.requests[since:] == []
+    with world.asking_nothing():
+        assert world.run(world.campaign(stop=2, give_way=2)).verify()
 
 
 def test_a_campaign_that_does_not_fit_is_not_begun(world: World) -> None:
     """Nothing is ordered, and the plan says what it would cost."""
     campaign = world.campaign(49, stop=3, give_way=2)
     assert not world.client.campaigns.plan(campaign).fits
-    with pytest.raises(SpendLimitError, match="nothing was ordered") as refused:
+    with pytest.raises(
+        SpendLimitError, match=r"nothing was ordered: stop .3 files., give_way .2 files."
+    ) as refused:
         world.run(campaign)
     assert (refused.value.cost_cents, refused.value.limit_cents, refused.value.job) == (50, 49, None)
     assert POST not in api(world.server)
@@ -699,10 +680,7 @@ def test_a_label_is_not_ordered_in_vain_without_end(world: World) -> None:
 
 def test_an_order_whose_response_is_lost_is_made_once(world: World) -> None:
     """The next run finds its job by its key, and the plan counts it until then."""
-    world.client = world.new_client(max_retries=0)
-    world.server.faults.add(path="/v1/jobs", method="POST", drop="after")
-    with pytest.raises(FirstHandConnectionError):
-        world.run(world.campaign(stop=2))
+    world.lose_order(world.campaign(stop=2), "after")
     assert world.ledger()["orders"][0]["state"] == "sent"
     assert world.ledger()["spent_cents"] == 20
     assert world.client.campaigns.plan(world.campaign(stop=2)).orders == ()
@@ -712,10 +690,7 @@ def test_an_order_whose_response_is_lost_is_made_once(world: World) -> None:
 
 def test_an_order_that_never_arrived_is_made_with_its_key(world: World) -> None:
     """And with its words, whatever the campaign says now: the plan says so, and what the campaign has changed."""
-    world.client = world.new_client(max_retries=0)
-    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
-    with pytest.raises(FirstHandConnectionError):
-        world.run(world.campaign(stop=2))
+    world.lose_order(world.campaign(stop=2))
     dearer = world.campaign(stop=2, defaults={"price_per_file_cents": 20})
     plan = world.client.campaigns.plan(dearer)
     (order,) = plan.orders
@@ -730,10 +705,7 @@ def test_an_order_that_never_arrived_is_made_with_its_key(world: World) -> None:
 
 def test_an_order_of_a_label_that_is_gone_is_not_posted(world: World) -> None:
     """It is looked for, and costs, since it may have been; with its label it comes back, by its key."""
-    world.client = world.new_client(max_retries=0)
-    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
-    with pytest.raises(FirstHandConnectionError):
-        world.run(world.campaign(stop=2))
+    world.lose_order(world.campaign(stop=2))
     other = world.campaign(give_way=1)
     plan = world.client.campaigns.plan(other)
     assert [(order.label, order.files) for order in plan.orders] == [("give_way", 1)]
@@ -763,10 +735,7 @@ def test_a_plan_is_run_as_long_as_it_holds(world: World) -> None:
 @pytest.mark.parametrize("limit", ["budget_cents", "max_spend_cents"])
 def test_an_order_that_never_arrived_is_not_made_over_a_limit(world: World, limit: str) -> None:
     """A price that was corrected, with the budget, or what one job may cost, is not paid after all."""
-    world.client = world.new_client(max_retries=0)
-    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
-    with pytest.raises(FirstHandConnectionError):
-        world.run(world.campaign(stop=2, defaults={"price_per_file_cents": 1_000}))
+    world.lose_order(world.campaign(stop=2, defaults={"price_per_file_cents": 1_000}))
     if limit == "max_spend_cents":
         world.client = world.new_client(max_spend_cents=1_999)
     budget = 1_999 if limit == "budget_cents" else 10_000
@@ -780,10 +749,7 @@ def test_an_order_that_never_arrived_is_not_made_over_a_limit(world: World, limi
 
 def test_a_key_that_is_too_old_is_not_sent_again(world: World) -> None:
     """The message says how to give the order up."""
-    world.client = world.new_client(max_retries=0)
-    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
-    with pytest.raises(FirstHandConnectionError):
-        world.run(world.campaign(stop=2))
+    world.lose_order(world.campaign(stop=2))
     world.clock.wall += 100_000
     with pytest.raises(ConfigurationError, match=r"run firsthandapi campaign forget FILE fh-"):
         world.run(world.campaign(stop=2))
@@ -810,18 +776,6 @@ def test_one_job_costs_no_more_than_the_client_allows(world: World) -> None:
 
 
 # ── Machines that know nothing of each other ─────────────────────────────────────────────────────────────
-
-
-def lag(world: World, monkeypatch: pytest.MonkeyPatch, until: float = math.inf) -> None:
-    """The list of jobs shows a job only after a time, whatever is looked for."""
-    requests = internals(world, "ordering")
-    read_jobs = requests.read_jobs
-
-    def late(question: Any, content: Any, response: Any) -> Any:
-        is_late = isinstance(question, LookFor) and world.clock.now < until
-        return (Shown(), None) if is_late else read_jobs(question, content, response)
-
-    monkeypatch.setattr(requests, "read_jobs", late)
 
 
 def test_machines_that_see_nothing_of_each_other_get_the_same_jobs(
@@ -1097,8 +1051,7 @@ def test_a_job_that_the_list_does_not_show_is_read_by_itself(world: World, monke
     monkeypatch.setattr(reader, "_MOST_SINGLE", 2)
     world.client = world.new_client(max_retries=0)
     campaign = world.campaign(stop=1, give_way=1, merge=1)
-    with pytest.raises(WaitTimeoutError):
-        world.run(campaign, timeout=3)
+    world.stop_after(3, campaign)
     world.server.faults.add(path="/v1/jobs/*", status=503)
     since = len(world.server.requests)
     assert len(world.run(campaign)) == 3
@@ -1124,8 +1077,7 @@ def test_a_job_that_the_service_does_not_have_yet_is_waited_for(world: World, mo
 
 def test_a_job_behind_many_newer_ones_is_read_by_itself(world: World, monkeypatch: Any) -> None:
     """No more pages of the list are read than the jobs of the campaign could fill, and one."""
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=1), timeout=3)
+    world.stop_after(3, world.campaign(stop=1))
     job_id = world.ledger()["orders"][0]["job"]["id"]
     with world.server.client() as client:
         for _ in range(4):
@@ -1149,9 +1101,8 @@ def test_a_campaign_in_a_bucket(world: World, tmp_path: Path) -> None:
     dataset = world.run(campaign)
     assert dataset.verify()
     assert labels(dataset) == ["stop"] * 2
-    since = len(world.server.requests)
-    assert len(world.run(campaign)) == 2
-    assert world.server.requests[since:] == []
+    with world.asking_nothing():
+        assert len(world.run(campaign)) == 2
 
 
 def test_a_campaign_that_another_process_runs_is_waited_for(world: World) -> None:

@@ -46,11 +46,11 @@ from firsthandapi.testing import MockServer
 
 from .support import (
     JOB,
+    Buyer,
     api,
     completed_job,
     downloads,
     in_background,
-    jobs_bought,
     our_threads,
     wait_for_job,
     wait_until,
@@ -68,23 +68,23 @@ def no_thread_is_left() -> Iterator[None]:
 # ── The whole way ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_job_becomes_a_folder(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+def test_a_job_becomes_a_folder(buyer: Buyer) -> None:
     """Posted, followed, fetched, verified: the folder holds exactly what was bought."""
     told: list[Any] = []
-    dataset = connect(quick_server).jobs.collect(
-        tmp_path / "signs", **JOB, files_needed=25, metadata={"mine": 1}, on_progress=told.append
+    dataset = buyer.client.jobs.collect(
+        buyer.dest / "signs", **JOB, files_needed=25, metadata={"mine": 1}, on_progress=told.append
     )
     assert len(dataset) == len(list(dataset)) == 25
     assert dataset.verify()
     assert dataset.job is not None
     assert dataset.job.status == "completed"
-    assert whole(tmp_path / "signs")
+    assert whole(buyer.dest / "signs")
     assert (told[0].job.status, told[0].files_done, told[0].files_total) == ("open", 0, 25)
     assert (told[-1].files_done, told[-1].files_total) == (25, 25)
     assert {each.job.id for each in told} == {dataset.job.id}
     assert told[-1].bytes_done == told[-1].bytes_total == sum(record.size_bytes for record in dataset)
     assert [each.files_done for each in told] == sorted(each.files_done for each in told)
-    (post,) = [r for r in quick_server.requests if r.method == "POST"]
+    (post,) = [r for r in buyer.server.requests if r.method == "POST"]
     sent = json.loads(post.body)
     assert sent["metadata"] == {
         "mine": 1,
@@ -92,99 +92,79 @@ def test_a_job_becomes_a_folder(connect: Connect, quick_server: MockServer, tmp_
         KEY_METADATA: post.headers["idempotency-key"],
     }
     assert all(
-        "authorization" not in r.headers for r in quick_server.requests if r.path.startswith("/files/")
+        "authorization" not in r.headers for r in buyer.server.requests if r.path.startswith("/files/")
     )
 
 
-def test_the_same_call_again_fetches_nothing(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_the_same_call_again_fetches_nothing(buyer: Buyer) -> None:
     """A finished folder costs the job, its list, and not one download."""
-    client = connect(quick_server)
-    first = client.jobs.collect(tmp_path, **JOB, files_needed=5)
-    since = len(quick_server.requests)
-    again = client.jobs.collect(tmp_path, **JOB, files_needed=5)
+    first = buyer.collect(5)
+    since = len(buyer.server.requests)
+    again = buyer.collect(5)
     assert [r.file_id for r in again] == [r.file_id for r in first]
-    assert api(quick_server, since) == [f"GET /v1/jobs/{first.job.id}", f"GET /v1/jobs/{first.job.id}/files"]
-    assert downloads(quick_server, since) == []
+    assert api(buyer.server, since) == [f"GET /v1/jobs/{first.job.id}", f"GET /v1/jobs/{first.job.id}/files"]
+    assert downloads(buyer.server, since) == []
 
 
-def test_a_mixed_job_gets_a_folder_for_each_kind(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_mixed_job_gets_a_folder_for_each_kind(buyer: Buyer) -> None:
     """`image/`, `audio/`, `video/`, each with its own manifest: loaders take one kind a folder."""
     formats = ["image/png", "image/gif", "audio/wav", "audio/mp4", "video/mp4", "video/quicktime"]
-    dataset = connect(quick_server).jobs.collect(
-        tmp_path, **{**JOB, "accepted_formats": formats}, files_needed=30
-    )
+    dataset = buyer.client.jobs.collect(buyer.dest, **{**JOB, "accepted_formats": formats}, files_needed=30)
     assert len(dataset) == 30
     assert dataset.verify()
-    assert whole(tmp_path, "image", "audio", "video")
-    assert not (tmp_path / MANIFEST).exists()
+    assert whole(buyer.dest, "image", "audio", "video")
+    assert not (buyer.dest / MANIFEST).exists()
     for record in dataset:
         assert dataset.path_of(record).parent.parent.name == (record.content_type or "").partition("/")[0]
         assert dataset.path_of(record).stat().st_size == record.size_bytes
-    assert [r.file_id for r in Dataset.open(tmp_path)] == [r.file_id for r in dataset]
+    assert [r.file_id for r in Dataset.open(buyer.dest)] == [r.file_id for r in dataset]
 
 
-def test_a_workers_name_is_never_a_path(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+def test_a_workers_name_is_never_a_path(patient: Buyer) -> None:
     """`../../.ssh/authorized_keys` is a text in the manifest and nothing else."""
-    client = connect(fresh_server)
-    dest = tmp_path / "a" / "b" / "c"
-    job_id = client.jobs.create(**JOB, files_needed=3).id
+    dest = patient.dest / "a" / "b" / "c"
+    job_id = patient.client.jobs.create(**JOB, files_needed=3).id
     names = {"../../.ssh/authorized_keys", "/etc/passwd", "x\0y\n.jpg"}
     for name in names:
-        fresh_server.submit(job_id, original_filename=name)
-    fresh_server.clock.advance(minutes=1)
-    dataset = client.files.download_all(job_id, dest)
+        patient.deliver(job_id, original_filename=name)
+    dataset = patient.client.files.download_all(job_id, dest)
     assert {r.original_filename for r in dataset} == names
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {
+    assert {path for path in patient.dest.rglob("*") if path.is_file()} == {
         dest / JOB_FILE, dest / MANIFEST, dest / ".firsthandapi.lock", *map(dataset.path_of, dataset),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("bar", [1, 2])
-def test_what_was_approved_comes_whatever_the_bar(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path, bar: int
-) -> None:
+def test_what_was_approved_comes_whatever_the_bar(patient: Buyer, bar: int) -> None:
     """The list hides files below three stars unless asked for all."""
-    client = connect(fresh_server)
-    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=2, min_star_rating=bar) as ended:
-        job_id = wait_for_job(fresh_server)
-        fresh_server.submit(job_id, rating=bar)
-        fresh_server.submit(job_id, rating=5)
-        fresh_server.clock.advance(minutes=1)
+    with in_background(patient.collect, 2, min_star_rating=bar) as ended:
+        job_id = wait_for_job(patient.server)
+        patient.server.submit(job_id, rating=bar)
+        patient.deliver(job_id, rating=5)
     assert sorted(record.ai_star_rating for record in ended[0]) == [bar, 5]
 
 
-def test_files_are_fetched_while_the_job_runs(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_files_are_fetched_while_the_job_runs(patient: Buyer) -> None:
     """A file that was approved is on disk, with its row, long before the job is over."""
-    client = connect(fresh_server)
-    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=2) as ended:
-        job_id = wait_for_job(fresh_server)
-        fresh_server.submit(job_id)
-        fresh_server.clock.advance(minutes=1)
-        wait_until(lambda: (tmp_path / MANIFEST).exists())
-        assert whole(tmp_path)
-        fresh_server.submit(job_id)
-        fresh_server.clock.advance(minutes=1)
+    with in_background(patient.collect, 2) as ended:
+        job_id = wait_for_job(patient.server)
+        patient.deliver(job_id)
+        wait_until(lambda: (patient.dest / MANIFEST).exists())
+        assert whole(patient.dest)
+        patient.deliver(job_id)
     assert len(ended[0]) == 2
 
 
-def test_download_all_takes_what_there_is(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+def test_download_all_takes_what_there_is(patient: Buyer) -> None:
     """The job need not be over, and a second run fetches the rest only."""
-    client = connect(fresh_server)
-    job_id = client.jobs.create(**JOB, files_needed=5).id
+    job_id = patient.client.jobs.create(**JOB, files_needed=5).id
     for wanted in (2, 4):
-        fresh_server.submit(job_id)
-        fresh_server.submit(job_id)
-        fresh_server.clock.advance(minutes=1)
-        since = len(fresh_server.requests)
-        assert len(client.files.download_all(job_id, tmp_path)) == wanted
-        assert len(downloads(fresh_server, since)) == 2
-    assert whole(tmp_path)
+        patient.server.submit(job_id)
+        patient.deliver(job_id)
+        since = len(patient.server.requests)
+        assert len(patient.client.files.download_all(job_id, patient.dest)) == wanted
+        assert len(downloads(patient.server, since)) == 2
+    assert whole(patient.dest)
 
 
 def test_callbacks_run_where_the_caller_is(quick_server: MockServer, tmp_path: Path) -> None:
@@ -215,19 +195,16 @@ def test_callbacks_run_where_the_caller_is(quick_server: MockServer, tmp_path: P
     trio.run(main, "trio")
 
 
-def test_a_callback_that_fails_ends_the_run(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_callback_that_fails_ends_the_run(buyer: Buyer) -> None:
     """Its exception comes out as it is, and the folder is free for the next call."""
-    client = connect(quick_server)
 
     def fail(_: Any) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        client.jobs.collect(tmp_path, **JOB, files_needed=3, on_progress=fail)
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=3)) == 3
-    assert jobs_bought(quick_server) == 1
+        buyer.collect(3, on_progress=fail)
+    assert len(buyer.collect(3)) == 3
+    assert buyer.jobs_bought() == 1
 
 
 # ── Before anything is bought ────────────────────────────────────────────────────────────────────────────
@@ -268,16 +245,13 @@ def test_the_spend_limit_holds(connect: Connect, shared_server: MockServer, tmp_
     assert not (tmp_path / "x").exists()
 
 
-def test_a_limit_does_not_part_a_folder_from_its_job(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_limit_does_not_part_a_folder_from_its_job(buyer: Buyer) -> None:
     """What is paid costs nothing more, so a lower limit lets the call continue; other arguments are still refused."""
-    client = connect(quick_server)
-    client.jobs.collect(tmp_path, **JOB, files_needed=2)
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2, max_spend_cents=1)) == 2
+    buyer.collect(2)
+    assert len(buyer.collect(2, max_spend_cents=1)) == 2
     with pytest.raises(SpendLimitError):
-        client.jobs.collect(tmp_path, **JOB, files_needed=3, max_spend_cents=1)
-    assert jobs_bought(quick_server) == 1
+        buyer.collect(3, max_spend_cents=1)
+    assert buyer.jobs_bought() == 1
 
 
 @pytest.mark.parametrize(
@@ -287,88 +261,75 @@ def test_a_limit_does_not_part_a_folder_from_its_job(
         ({"extra_body": {"deadline": "2001-01-01T00:00:00Z"}}, InvalidRequestError),
     ],
 )
-def test_a_refused_job_frees_the_folder(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, fields: dict[str, Any], error: type[Exception]
-) -> None:
+def test_a_refused_job_frees_the_folder(buyer: Buyer, fields: dict[str, Any], error: type[Exception]) -> None:
     """Nothing was bought, so another request may have the folder."""
-    client = connect(quick_server)
     with pytest.raises(error):
-        client.jobs.collect(tmp_path, **{**JOB, "files_needed": 2, **fields})
-    assert not (tmp_path / JOB_FILE).exists()
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
-    assert jobs_bought(quick_server) == 1
+        buyer.client.jobs.collect(buyer.dest, **{**JOB, "files_needed": 2, **fields})
+    assert not (buyer.dest / JOB_FILE).exists()
+    assert len(buyer.collect(2)) == 2
+    assert buyer.jobs_bought() == 1
 
 
-def test_a_refusal_after_a_failure_keeps_the_folder(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_refusal_after_a_failure_keeps_the_folder(buyer: Buyer) -> None:
     """The attempt before it may have bought the job, so the key must not be forgotten."""
-    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after")
-    quick_server.faults.add(path="/v1/jobs", method="POST", status=401)
-    client = connect(quick_server)
+    buyer.server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    buyer.server.faults.add(path="/v1/jobs", method="POST", status=401)
     with pytest.raises(AuthenticationError):
-        client.jobs.collect(tmp_path, **JOB, files_needed=2)
-    assert (tmp_path / JOB_FILE).exists()
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
-    assert jobs_bought(quick_server) == 1
+        buyer.collect(2)
+    assert (buyer.dest / JOB_FILE).exists()
+    assert len(buyer.collect(2)) == 2
+    assert buyer.jobs_bought() == 1
 
 
-def test_a_post_that_never_arrived_is_sent_again(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_post_that_never_arrived_is_sent_again(buyer: Buyer) -> None:
     """With the same key and bytes, also by the next call when the first gave up."""
-    quick_server.faults.add(path="/v1/jobs", method="POST", drop="before", times=2)
-    quick_server.faults.add(path="/v1/jobs", method="POST", status=503, times=1)
-    client = connect(quick_server, max_retries=1)
+    buyer.server.faults.add(path="/v1/jobs", method="POST", drop="before", times=2)
+    buyer.server.faults.add(path="/v1/jobs", method="POST", status=503, times=1)
+    buyer.client = buyer.connect(buyer.server, max_retries=1)
     with pytest.raises((ServerError, FirstHandConnectionError)):
-        client.jobs.collect(tmp_path, **JOB, files_needed=2)
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
-    posts = [r for r in quick_server.requests if r.method == "POST"]
+        buyer.collect(2)
+    assert len(buyer.collect(2)) == 2
+    posts = [r for r in buyer.server.requests if r.method == "POST"]
     assert len(posts) == 4
     assert len({(r.headers["idempotency-key"], r.body) for r in posts}) == 1
-    assert jobs_bought(quick_server) == 1
+    assert buyer.jobs_bought() == 1
 
 
 @pytest.mark.parametrize("clock_is_off_by", [timedelta(0), timedelta(days=-2), timedelta(days=9)])
-def test_a_post_whose_answer_is_lost_is_found(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, clock_is_off_by: timedelta
-) -> None:
+def test_a_post_whose_answer_is_lost_is_found(buyer: Buyer, clock_is_off_by: timedelta) -> None:
     """The job that was bought is found, whatever our clock said when it was sent, and no second one is bought."""
-    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
-    client = connect(quick_server, max_retries=1)
+    buyer.server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
+    buyer.client = buyer.connect(buyer.server, max_retries=1)
     with pytest.raises(FirstHandConnectionError):
-        client.jobs.collect(tmp_path, **JOB, files_needed=2)
-    found = parse_job_file((tmp_path / "job.json").read_bytes())
+        buyer.collect(2)
+    found = parse_job_file((buyer.dest / "job.json").read_bytes())
     sent = (found.first_sent_at or 0.0) + clock_is_off_by.total_seconds()
-    (tmp_path / "job.json").write_bytes(replace(found, first_sent_at=sent).encode())
-    quick_server.clock.advance(hours=30)  # the service has forgotten the key; our clock says it is young
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
-    assert jobs_bought(quick_server) == 1
-    assert len([r for r in quick_server.requests if r.method == "POST" and r.path == "/v1/jobs"]) == 2
+    (buyer.dest / "job.json").write_bytes(replace(found, first_sent_at=sent).encode())
+    buyer.server.clock.advance(hours=30)  # the service has forgotten the key; our clock says it is young
+    assert len(buyer.collect(2)) == 2
+    assert buyer.jobs_bought() == 1
+    assert len([r for r in buyer.server.requests if r.method == "POST" and r.path == "/v1/jobs"]) == 2
 
 
 @pytest.mark.parametrize("refusal", [{"status": 409}, {"status": 402}, {"status": 400}])
-def test_a_key_that_may_have_arrived_is_never_forgotten(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, refusal: dict[str, Any]
-) -> None:
+def test_a_key_that_may_have_arrived_is_never_forgotten(buyer: Buyer, refusal: dict[str, Any]) -> None:
     """The service may still be at work on the first attempt, and no list shows it yet: the key stays."""
-    quick_server.faults.add(path="/v1/jobs", method="POST", drop="before", times=1)
-    quick_server.faults.add(path="/v1/jobs", method="POST", times=1, **refusal)
-    client = connect(quick_server)
+    buyer.server.faults.add(path="/v1/jobs", method="POST", drop="before", times=1)
+    buyer.server.faults.add(path="/v1/jobs", method="POST", times=1, **refusal)
     with pytest.raises(FirstHandApiError):
-        client.jobs.collect(tmp_path, **JOB, files_needed=2)
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
-    keys = {r.headers["idempotency-key"] for r in quick_server.requests if r.method == "POST"}
+        buyer.collect(2)
+    assert len(buyer.collect(2)) == 2
+    keys = {r.headers["idempotency-key"] for r in buyer.server.requests if r.method == "POST"}
     assert len(keys) == 1
-    assert jobs_bought(quick_server) == 1
+    assert buyer.jobs_bought() == 1
 
 
-def test_a_key_in_use_is_never_forgotten(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+def test_a_key_in_use_is_never_forgotten(buyer: Buyer) -> None:
     """A 409 to the first attempt says that somebody sent this key before."""
-    quick_server.faults.add(path="/v1/jobs", method="POST", status=409, times=1)
+    buyer.server.faults.add(path="/v1/jobs", method="POST", status=409, times=1)
     with pytest.raises(ConflictError):
-        connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=2, idempotency_key="mine")
-    assert parse_job_file((tmp_path / JOB_FILE).read_bytes()).idempotency_key == "mine"
+        buyer.collect(2, idempotency_key="mine")
+    assert parse_job_file((buyer.dest / JOB_FILE).read_bytes()).idempotency_key == "mine"
 
 
 def odd_service(*pages: Any) -> Callable[[httpx.Request], httpx.Response]:
@@ -408,53 +369,44 @@ def test_an_answer_that_stays_wrong_is_told(connect: Connect) -> None:
     assert clock.now - started < 600
 
 
-def test_every_request_of_a_call_carries_its_extras(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_every_request_of_a_call_carries_its_extras(buyer: Buyer) -> None:
     """`extra_headers` reach the polls, the lists and the POST; a bad one is told before a folder is made."""
-    client = connect(quick_server)
     extras = {"extra_headers": {"X-Trace": "1"}}
-    dataset = client.jobs.collect(tmp_path / "a", **JOB, files_needed=2, **extras)
-    client.files.download_all(dataset.job.id, tmp_path / "b", timeout=5, **extras)
-    assert len(list(client.jobs.follow(dataset.job.id, **extras))) == 2
-    calls = [r for r in quick_server.requests if r.path.startswith("/v1/")]
+    dataset = buyer.collect(2, buyer.dest / "a", **extras)
+    buyer.client.files.download_all(dataset.job.id, buyer.dest / "b", timeout=5, **extras)
+    assert len(list(buyer.client.jobs.follow(dataset.job.id, **extras))) == 2
+    calls = [r for r in buyer.server.requests if r.path.startswith("/v1/")]
     assert calls
     assert all(r.headers.get("x-trace") == "1" for r in calls)
     with pytest.raises(InvalidArgumentError):
-        client.jobs.collect(tmp_path / "c", **JOB, files_needed=2, extra_headers={"Authorization": "x"})
-    assert not (tmp_path / "c").exists()
+        buyer.collect(2, buyer.dest / "c", extra_headers={"Authorization": "x"})
+    assert not (buyer.dest / "c").exists()
 
 
-def test_a_dest_that_is_a_link_called_data(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_dest_that_is_a_link_called_data(buyer: Buyer) -> None:
     """The folder itself is the caller's own word, whatever its name."""
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "data").symlink_to(tmp_path / "disk")
-    assert len(connect(quick_server).jobs.collect(tmp_path / "data", **JOB, files_needed=1)) == 1
+    (buyer.dest / "disk").mkdir()
+    (buyer.dest / "data").symlink_to(buyer.dest / "disk")
+    assert len(buyer.collect(1, buyer.dest / "data")) == 1
 
 
 def test_a_url_just_listed_is_tried_whatever_the_clock_says(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock of ours that is days ahead costs no requests for fresh URLs."""
     monkeypatch.setattr("firsthandapi.datasets._folder.time.time", lambda: 4e9)
-    client = connect(quick_server)
-    job = client.jobs.create(**JOB, files_needed=6)
-    quick_server.clock.advance(minutes=5)
-    assert len(client.files.download_all(job.id, tmp_path)) == 6
-    assert not [r for r in quick_server.requests if r.path.endswith("/refresh_url")]
+    job = buyer.client.jobs.create(**JOB, files_needed=6)
+    buyer.server.clock.advance(minutes=5)
+    assert len(buyer.client.files.download_all(job.id, buyer.dest)) == 6
+    assert not [r for r in buyer.server.requests if r.path.endswith("/refresh_url")]
 
 
-def test_a_key_of_the_callers_continues_from_an_empty_folder(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_key_of_the_callers_continues_from_an_empty_folder(buyer: Buyer) -> None:
     """A CI runner has lost its disk: the same key within a day is the same job."""
-    client = connect(quick_server)
-    first = client.jobs.collect(tmp_path / "a", **JOB, files_needed=3, idempotency_key="nightly")
-    second = client.jobs.collect(tmp_path / "b", **JOB, files_needed=3, idempotency_key="nightly")
+    first = buyer.collect(3, buyer.dest / "a", idempotency_key="nightly")
+    second = buyer.collect(3, buyer.dest / "b", idempotency_key="nightly")
     assert first.job.id == second.job.id
-    assert jobs_bought(quick_server) == 1
+    assert buyer.jobs_bought() == 1
 
 
 def test_job_json_is_on_disk_before_the_post(connect: Connect, tmp_path: Path) -> None:
@@ -486,43 +438,35 @@ def age(dest: Path, seconds: float, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("seconds", [23 * 3600 + 60, 8 * 86_400, -3600])
-def test_an_old_key_is_never_sent_again(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, seconds: float
-) -> None:
+def test_an_old_key_is_never_sent_again(buyer: Buyer, seconds: float) -> None:
     """Nor one whose age a clock set back hides: the job is found by its metadata."""
-    client = connect(quick_server)
-    first = client.jobs.collect(tmp_path, **JOB, files_needed=3)
+    first = buyer.collect(3)
     for _ in range(2):
-        client.jobs.create(**JOB, files_needed=1)
-    age(tmp_path, seconds)
-    since = len(quick_server.requests)
-    again = client.jobs.collect(tmp_path, **JOB, files_needed=3)
+        buyer.client.jobs.create(**JOB, files_needed=1)
+    age(buyer.dest, seconds)
+    since = len(buyer.server.requests)
+    again = buyer.collect(3)
     assert again.job.id == first.job.id
-    assert not [r for r in quick_server.requests[since:] if r.method == "POST"]
+    assert not [r for r in buyer.server.requests[since:] if r.method == "POST"]
 
 
-def test_a_key_that_grows_old_during_the_search_is_not_sent(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_key_that_grows_old_during_the_search_is_not_sent(buyer: Buyer) -> None:
     """A machine may sleep between the search and the POST."""
-    client = connect(quick_server)
-    client.jobs.collect(tmp_path, **JOB, files_needed=1)
-    age(tmp_path, 22 * 3600, idempotency_key="lost-key")
-    since = len(quick_server.requests)
-    clock = connect.clock(client)
+    buyer.collect(1)
+    age(buyer.dest, 22 * 3600, idempotency_key="lost-key")
+    since = len(buyer.server.requests)
+    clock = buyer.connect.clock(buyer.client)
     now = time.time()
     # The clock moves only while a request of this call is on its way.
-    clock.time = lambda: now + 7_200 * (len(quick_server.requests) - since)
+    clock.time = lambda: now + 7_200 * (len(buyer.server.requests) - since)
     with pytest.raises(ConfigurationError, match="more than 23 hours ago"):
-        client.jobs.collect(tmp_path, **JOB, files_needed=1)
-    assert [r.method for r in quick_server.requests[since:]] == ["GET"]
+        buyer.collect(1)
+    assert [r.method for r in buyer.server.requests[since:]] == ["GET"]
 
 
-def test_a_key_is_kept_where_the_callers_client_may_have_repeated_it(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_key_is_kept_where_the_callers_client_may_have_repeated_it(buyer: Buyer) -> None:
     """A clear refusal may be of the second time: the first may have bought."""
-    engine: Any = httpx.AsyncHTTPTransport if connect.is_async else httpx.HTTPTransport
+    engine: Any = httpx.AsyncHTTPTransport if buyer.connect.is_async else httpx.HTTPTransport
 
     class Repeating(engine):  # type: ignore[misc] # its base is chosen by the half that is tested
         def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -537,34 +481,33 @@ def test_a_key_is_kept_where_the_callers_client_may_have_repeated_it(
             except httpx.TransportError:
                 return await super().handle_async_request(request)
 
-    client = connect(transport=Repeating(), api_key=quick_server.api_key, base_url=quick_server.url)
-    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after")
-    quick_server.faults.add(path="/v1/jobs", method="POST", status=403)
+    buyer.client = buyer.connect(
+        transport=Repeating(), api_key=buyer.server.api_key, base_url=buyer.server.url
+    )
+    buyer.server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    buyer.server.faults.add(path="/v1/jobs", method="POST", status=403)
     with pytest.raises(PermissionDeniedError) as caught:
-        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+        buyer.collect(1)
     assert caught.value.attempts == 1
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1)) == 1
-    assert jobs_bought(quick_server) == 1
+    assert len(buyer.collect(1)) == 1
+    assert buyer.jobs_bought() == 1
 
 
-def test_another_request_into_the_folder_is_refused(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_another_request_into_the_folder_is_refused(buyer: Buyer) -> None:
     """By collect and download_all alike; nothing is sent for it."""
-    client = connect(quick_server)
-    client.jobs.collect(tmp_path / "a", **JOB, files_needed=1)
-    other = client.jobs.create_and_wait(**JOB, files_needed=1).id
-    client.files.download_all(other, tmp_path / "b")
-    since = len(quick_server.requests)
+    buyer.collect(1, buyer.dest / "a")
+    other = buyer.client.jobs.create_and_wait(**JOB, files_needed=1).id
+    buyer.client.files.download_all(other, buyer.dest / "b")
+    since = len(buyer.server.requests)
     with pytest.raises(InvalidArgumentError, match="files_needed differ"):
-        client.jobs.collect(tmp_path / "a", **JOB, files_needed=2)
+        buyer.collect(2, buyer.dest / "a")
     with pytest.raises(InvalidArgumentError, match="another idempotency_key"):
-        client.jobs.collect(tmp_path / "a", **JOB, files_needed=1, idempotency_key="mine")
+        buyer.collect(1, buyer.dest / "a", idempotency_key="mine")
     with pytest.raises(InvalidArgumentError, match="download_all"):
-        client.jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+        buyer.collect(1, buyer.dest / "b")
     with pytest.raises(InvalidArgumentError, match="another job"):
-        client.files.download_all(other, tmp_path / "a")
-    assert len(quick_server.requests) == since
+        buyer.client.files.download_all(other, buyer.dest / "a")
+    assert len(buyer.server.requests) == since
 
 
 def half(content: bytes) -> bytes:
@@ -574,166 +517,143 @@ def half(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("left", [None, lambda _: b"", half, lambda content: b"\0" * len(content)])
 @pytest.mark.parametrize("again", ["collect", "download_all"])
-def test_a_lost_job_json_is_restored_from_the_rows(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, left: Any, again: str
-) -> None:
+def test_a_lost_job_json_is_restored_from_the_rows(buyer: Buyer, left: Any, again: str) -> None:
     """They name the job, and the service still knows it: nothing is bought, and nothing downloaded twice."""
-    client = connect(quick_server)
-    job_id = client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id
-    content = (tmp_path / JOB_FILE).read_bytes()
-    (tmp_path / JOB_FILE).unlink()
+    job_id = buyer.collect(1).job.id
+    content = (buyer.dest / JOB_FILE).read_bytes()
+    (buyer.dest / JOB_FILE).unlink()
     if left is not None:
-        (tmp_path / JOB_FILE).write_bytes(left(content))
-    since = len(quick_server.requests)
+        (buyer.dest / JOB_FILE).write_bytes(left(content))
+    since = len(buyer.server.requests)
     if again == "collect":
-        assert client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id == job_id
+        assert buyer.collect(1).job.id == job_id
     else:
-        assert client.files.download_all(job_id, tmp_path).job.id == job_id
-    assert client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id == job_id
-    assert downloads(quick_server, since) == []
-    assert jobs_bought(quick_server) == 1
+        assert buyer.client.files.download_all(job_id, buyer.dest).job.id == job_id
+    assert buyer.collect(1).job.id == job_id
+    assert downloads(buyer.server, since) == []
+    assert buyer.jobs_bought() == 1
 
 
 @pytest.mark.parametrize("left", [lambda _: b"", half])
-def test_a_damaged_job_json_without_rows(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, left: Any
-) -> None:
+def test_a_damaged_job_json_without_rows(buyer: Buyer, left: Any) -> None:
     """The key in it, or the caller's, finds the job in the list; else the error names the job and its key."""
-    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after", times=1)
-    client = connect(quick_server, max_retries=0)
+    buyer.server.faults.add(path="/v1/jobs", method="POST", drop="after", times=1)
+    buyer.client = buyer.connect(buyer.server, max_retries=0)
     with pytest.raises(FirstHandConnectionError):
-        client.jobs.collect(tmp_path, **JOB, files_needed=1)
-    content = (tmp_path / JOB_FILE).read_bytes()
+        buyer.collect(1)
+    content = (buyer.dest / JOB_FILE).read_bytes()
     key = parse_job_file(content).idempotency_key
-    (tmp_path / JOB_FILE).write_bytes(left(content))
+    (buyer.dest / JOB_FILE).write_bytes(left(content))
     options = {}
     if key.encode() not in left(content):
         with pytest.raises(ConfigurationError, match=f"job_.*{key}"):
-            client.jobs.collect(tmp_path, **JOB, files_needed=1)
+            buyer.collect(1)
         options = {"idempotency_key": key}
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1, **options)) == 1
-    assert jobs_bought(quick_server) == 1
+    assert len(buyer.collect(1, **options)) == 1
+    assert buyer.jobs_bought() == 1
 
 
-def test_a_job_json_of_a_later_version_stays(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_job_json_of_a_later_version_stays(buyer: Buyer) -> None:
     """The error names the job and asks for an upgrade; the file is not written over."""
-    client = connect(quick_server)
-    job_id = client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id
-    later = (tmp_path / JOB_FILE).read_bytes().replace(b'"version": 1', b'"version": 2')
-    (tmp_path / JOB_FILE).write_bytes(later)
+    job_id = buyer.collect(1).job.id
+    later = (buyer.dest / JOB_FILE).read_bytes().replace(b'"version": 1', b'"version": 2')
+    (buyer.dest / JOB_FILE).write_bytes(later)
     for call in (
-        lambda: client.jobs.collect(tmp_path, **JOB, files_needed=1),
-        lambda: client.files.download_all(job_id, tmp_path),
+        lambda: buyer.collect(1),
+        lambda: buyer.client.files.download_all(job_id, buyer.dest),
     ):
         with pytest.raises(ConfigurationError, match=f"{job_id} was written by a later version.*upgrade"):
             call()
-    assert (tmp_path / JOB_FILE).read_bytes() == later
-    assert jobs_bought(quick_server) == 1
+    assert (buyer.dest / JOB_FILE).read_bytes() == later
+    assert buyer.jobs_bought() == 1
 
 
-def test_rows_of_another_job_are_not_taken_over(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_rows_of_another_job_are_not_taken_over(buyer: Buyer) -> None:
     """The error names the job and the way to its files; nothing is bought."""
-    client = connect(quick_server)
-    job_id = client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id
-    other = client.jobs.create_and_wait(**JOB, files_needed=1).id
-    (tmp_path / JOB_FILE).unlink()
+    job_id = buyer.collect(1).job.id
+    other = buyer.client.jobs.create_and_wait(**JOB, files_needed=1).id
+    (buyer.dest / JOB_FILE).unlink()
     with pytest.raises(ConfigurationError, match=rf"{job_id} \(completed, 1 of 1 .*download_all"):
-        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+        buyer.collect(2)
     with pytest.raises(InvalidArgumentError, match="another job"):
-        client.files.download_all(other, tmp_path)
-    assert jobs_bought(quick_server) == 2
+        buyer.client.files.download_all(other, buyer.dest)
+    assert buyer.jobs_bought() == 2
 
 
-def test_a_corrected_request_after_an_unknown_outcome(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_corrected_request_after_an_unknown_outcome(buyer: Buyer) -> None:
     """It is sent with the same key: if the first has bought, it is named; else the corrected one is bought, once."""
-    client = connect(quick_server, max_retries=0)
+    buyer.client = buyer.connect(buyer.server, max_retries=0)
     corrected = {**JOB, "description": "Photos of street signs by night", "files_needed": 1}
     for n, fault in enumerate(("before", "after")):
-        dest = tmp_path / str(n)
-        quick_server.faults.add(path="/v1/jobs", method="POST", drop=fault, times=1)
+        dest = buyer.dest / str(n)
+        buyer.server.faults.add(path="/v1/jobs", method="POST", drop=fault, times=1)
         with pytest.raises(FirstHandConnectionError):
-            client.jobs.collect(dest, **JOB, files_needed=1)
+            buyer.collect(1, dest)
         if fault == "before":
-            dataset = client.jobs.collect(dest, **corrected)
+            dataset = buyer.client.jobs.collect(dest, **corrected)
             assert dataset.job.description == corrected["description"]
             continue
         with pytest.raises(
             InvalidArgumentError, match=r"dest is the folder of job_.*description differ.*download_all"
         ):
-            client.jobs.collect(dest, **corrected)
-        assert len(client.jobs.collect(dest, **JOB, files_needed=1)) == 1
-    assert jobs_bought(quick_server) == 2
+            buyer.client.jobs.collect(dest, **corrected)
+        assert len(buyer.collect(1, dest)) == 1
+    assert buyer.jobs_bought() == 2
 
 
-def test_a_key_of_the_callers_finds_its_job_at_any_age(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_key_of_the_callers_finds_its_job_at_any_age(buyer: Buyer) -> None:
     """Two days later the service has forgotten the key; the job has it in its metadata. Other arguments are told."""
-    client = connect(quick_server)
-    first = client.jobs.collect(tmp_path / "a", **JOB, files_needed=1, idempotency_key="nightly")
-    quick_server.clock.advance(days=2)
-    again = client.jobs.collect(tmp_path / "b", **JOB, files_needed=1, idempotency_key="nightly")
+    first = buyer.collect(1, buyer.dest / "a", idempotency_key="nightly")
+    buyer.server.clock.advance(days=2)
+    again = buyer.collect(1, buyer.dest / "b", idempotency_key="nightly")
     assert again.job.id == first.job.id
     with pytest.raises(InvalidArgumentError, match=f"nightly has already bought {first.job.id}") as caught:
-        client.jobs.collect(tmp_path / "c", **JOB, files_needed=2, idempotency_key="nightly")
+        buyer.collect(2, buyer.dest / "c", idempotency_key="nightly")
     assert caught.value.field == "idempotency_key"
-    assert not (tmp_path / "c" / JOB_FILE).exists()
-    assert jobs_bought(quick_server) == 1
+    assert not (buyer.dest / "c" / JOB_FILE).exists()
+    assert buyer.jobs_bought() == 1
 
 
-def test_nothing_is_bought_that_cannot_be_fetched(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_nothing_is_bought_that_cannot_be_fetched(patient: Buyer) -> None:
     """A key that may not read jobs, and a folder that cannot take files, end the call before the POST."""
-    with fresh_server.client() as owner:
+    with patient.server.client() as owner:
         writer = owner.api_keys.create(name="writer", scopes=["jobs:write"], environment="live").secret
     with pytest.raises(PermissionDeniedError) as caught:
-        connect(fresh_server, api_key=writer).jobs.collect(tmp_path / "a", **JOB, files_needed=1)
+        patient.connect(patient.server, api_key=writer).jobs.collect(
+            patient.dest / "a", **JOB, files_needed=1
+        )
     assert caught.value.job is None
-    assert not (tmp_path / "a" / JOB_FILE).exists()
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "data").write_text("in the way")
-    folders = [tmp_path / "b"]
+    assert not (patient.dest / "a" / JOB_FILE).exists()
+    (patient.dest / "b").mkdir()
+    (patient.dest / "b" / "data").write_text("in the way")
+    folders = [patient.dest / "b"]
     if hasattr(os, "mkfifo"):
-        (tmp_path / "c").mkdir()
-        os.mkfifo(tmp_path / "c" / "data")
-        folders.append(tmp_path / "c")
+        (patient.dest / "c").mkdir()
+        os.mkfifo(patient.dest / "c" / "data")
+        folders.append(patient.dest / "c")
     for folder in folders:
         with pytest.raises(ConfigurationError, match="is not a folder"):
-            connect(fresh_server).jobs.collect(folder, **JOB, files_needed=1)
-    assert jobs_bought(fresh_server) == 0
+            patient.collect(1, folder)
+    assert patient.jobs_bought() == 0
 
 
-def test_download_all_into_a_collected_folder_adds_to_it(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
-) -> None:
+def test_download_all_into_a_collected_folder_adds_to_it(buyer: Buyer) -> None:
     """Of the same job, that is; collect still knows its request afterwards."""
-    client = connect(quick_server)
-    dataset = client.jobs.collect(tmp_path, **JOB, files_needed=2)
-    assert len(client.files.download_all(dataset.job.id, tmp_path)) == 2
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
-    assert jobs_bought(quick_server) == 1
+    dataset = buyer.collect(2)
+    assert len(buyer.client.files.download_all(dataset.job.id, buyer.dest)) == 2
+    assert len(buyer.collect(2)) == 2
+    assert buyer.jobs_bought() == 1
 
 
 # ── Ends that are not the wanted one ─────────────────────────────────────────────────────────────────────
 
 
-def test_a_job_that_is_cancelled_gives_what_there_is(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_job_that_is_cancelled_gives_what_there_is(patient: Buyer) -> None:
     """IncompleteJobError has the job as it ended, and the dataset; the same call says it again."""
-    client = connect(fresh_server)
-    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=3) as ended:
-        job_id = wait_for_job(fresh_server)
-        fresh_server.submit(job_id)
-        fresh_server.clock.advance(minutes=1)
-        with fresh_server.client() as other:
+    with in_background(patient.collect, 3) as ended:
+        job_id = wait_for_job(patient.server)
+        patient.deliver(job_id)
+        with patient.server.client() as other:
             other.jobs.cancel(job_id)
     (error,) = ended
     assert isinstance(error, IncompleteJobError)
@@ -741,26 +661,22 @@ def test_a_job_that_is_cancelled_gives_what_there_is(
     assert len(error.dataset) == 1
     assert error.dataset.verify()
     with pytest.raises(IncompleteJobError, match="1 of 3 files"):
-        client.jobs.collect(tmp_path, **JOB, files_needed=3)
-    assert jobs_bought(fresh_server) == 1
+        patient.collect(3)
+    assert patient.jobs_bought() == 1
 
 
-def test_a_wait_that_is_over_can_be_continued(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_wait_that_is_over_can_be_continued(patient: Buyer) -> None:
     """WaitTimeoutError has the job; the job goes on, and the same call continues it."""
-    client = connect(fresh_server)
     started = time.monotonic()
     with pytest.raises(WaitTimeoutError, match="it is open") as caught:
-        client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=0.3)
+        patient.collect(1, timeout=0.3)
     assert time.monotonic() - started < 20
     assert caught.value.job is not None
-    fresh_server.submit(caught.value.job.id)
-    fresh_server.clock.advance(minutes=1)
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=None)) == 1
+    patient.deliver(caught.value.job.id)
+    assert len(patient.collect(1, timeout=None)) == 1
     # All is there, so no time is needed to see it.
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=0)) == 1
-    assert jobs_bought(fresh_server) == 1
+    assert len(patient.collect(1, timeout=0)) == 1
+    assert patient.jobs_bought() == 1
 
 
 def test_the_timeout_holds_for_the_downloads_too(
@@ -779,17 +695,15 @@ def test_the_timeout_holds_for_the_downloads_too(
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_the_timeout_holds_for_the_post_too(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_the_timeout_holds_for_the_post_too(patient: Buyer) -> None:
     """A service that does not answer is not waited for beyond it; the client's own deadline stays its own."""
-    fresh_server.faults.add(path="/v1/jobs", method="POST", delay=60, times=2)
+    patient.server.faults.add(path="/v1/jobs", method="POST", delay=60, times=2)
     started = time.monotonic()
     with pytest.raises(WaitTimeoutError, match="before the service confirmed the job") as late:
-        connect(fresh_server).jobs.collect(tmp_path / "a", **JOB, files_needed=1, timeout=0.2)
+        patient.collect(1, patient.dest / "a", timeout=0.2)
     assert isinstance(late.value.__cause__, DeadlineExceededError)
     with pytest.raises(DeadlineExceededError):
-        connect(fresh_server, deadline=0.3).jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+        patient.connect(patient.server, deadline=0.3).jobs.collect(patient.dest / "b", **JOB, files_needed=1)
     assert time.monotonic() - started < 20
 
 
@@ -805,14 +719,13 @@ def test_a_second_writer_waits_for_its_turn(connect: Connect, slow_files: MockSe
     assert isinstance(ended[0], DownloadError)
 
 
-def test_two_in_one_folder_buy_one_job(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+def test_two_in_one_folder_buy_one_job(buyer: Buyer) -> None:
     """Threads of one process take turns like processes do."""
-    client = connect(quick_server)
-    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=5) as ended:
-        dataset = client.jobs.collect(tmp_path, **JOB, files_needed=5)
+    with in_background(buyer.collect, 5) as ended:
+        dataset = buyer.collect(5)
     assert ended[0].job.id == dataset.job.id
-    assert jobs_bought(quick_server) == 1
-    assert len(downloads(quick_server)) == 5
+    assert buyer.jobs_bought() == 1
+    assert len(downloads(buyer.server)) == 5
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
@@ -857,15 +770,14 @@ def test_a_cancelled_task_ends_at_once(fresh_server: MockServer, tmp_path: Path,
     assert whole(tmp_path)
 
 
-def test_what_cannot_heal_ends_it(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+def test_what_cannot_heal_ends_it(patient: Buyer) -> None:
     """A job that is not there makes no folder's job; a key that was revoked is not waited with."""
-    client = connect(fresh_server)
     with pytest.raises(NotFoundError):
-        client.files.download_all("job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE", tmp_path / "a")
-    assert not (tmp_path / "a" / JOB_FILE).exists()
-    fresh_server.faults.add(path="/v1/jobs/*", method="GET", status=401, times=None)
+        patient.client.files.download_all("job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE", patient.dest / "a")
+    assert not (patient.dest / "a" / JOB_FILE).exists()
+    patient.server.faults.add(path="/v1/jobs/*", method="GET", status=401, times=None)
     with pytest.raises(AuthenticationError):
-        client.jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+        patient.collect(1, patient.dest / "b")
 
 
 def test_a_folder_of_another_service_is_told_so(
@@ -900,31 +812,27 @@ def last_seen(dest: Path) -> dict[str, Any]:
     return job
 
 
-def test_every_way_out_leaves_the_job_as_last_seen(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_every_way_out_leaves_the_job_as_last_seen(patient: Buyer) -> None:
     """In the folder and in the error: a timeout, a key that is revoked, a callback that fails."""
-    client = connect(fresh_server)
     with pytest.raises(WaitTimeoutError) as timed_out:
-        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=0)
-    assert last_seen(tmp_path)["status"] == timed_out.value.job.status == "open"
-    fresh_server.submit(timed_out.value.job.id)
-    fresh_server.clock.advance(minutes=1)
+        patient.collect(2, timeout=0)
+    assert last_seen(patient.dest)["status"] == timed_out.value.job.status == "open"
+    patient.deliver(timed_out.value.job.id)
     with pytest.raises(WaitTimeoutError):
-        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=0.5)
-    assert (last_seen(tmp_path)["status"], last_seen(tmp_path)["files_approved"]) == ("in_progress", 1)
+        patient.collect(2, timeout=0.5)
+    last = last_seen(patient.dest)
+    assert (last["status"], last["files_approved"]) == ("in_progress", 1)
 
     def fail(_: Any) -> None:
         raise ZeroDivisionError
 
-    fresh_server.submit(timed_out.value.job.id)
-    fresh_server.clock.advance(minutes=1)
+    patient.deliver(timed_out.value.job.id)
     with pytest.raises(ZeroDivisionError):
-        client.jobs.collect(tmp_path, **JOB, files_needed=2, on_progress=fail)
-    assert last_seen(tmp_path)["status"] == "completed"
-    fresh_server.faults.add(path="/v1/jobs/*/files", status=401)
+        patient.collect(2, on_progress=fail)
+    assert last_seen(patient.dest)["status"] == "completed"
+    patient.server.faults.add(path="/v1/jobs/*/files", status=401)
     with pytest.raises(AuthenticationError) as revoked:
-        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+        patient.collect(2)
     assert revoked.value.job.id == timed_out.value.job.id
 
 
@@ -971,69 +879,62 @@ def test_the_rate_limit_is_kept(connect: Connect, tmp_path: Path) -> None:
         assert all(r.status == 200 for r in server.requests[since:])
 
 
-def test_a_rough_service_is_borne(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+def test_a_rough_service_is_borne(buyer: Buyer) -> None:
     """Dropped, cut, refused and garbled answers cost time, and nothing else."""
     for path in ("/v1/jobs", "/v1/jobs/*", "/files/*"):
-        quick_server.faults.add(path=path, drop="after", times=1)
-        quick_server.faults.add(path=path, cut=20, times=1)
-    quick_server.faults.add(path="/v1/jobs/*", garbage=True, times=1)
-    quick_server.faults.add(path="/files/*", status=503, times=1)
-    client = connect(quick_server)
-    connect.clock(client)
-    dataset = client.jobs.collect(tmp_path, **JOB, files_needed=8)
+        buyer.server.faults.add(path=path, drop="after", times=1)
+        buyer.server.faults.add(path=path, cut=20, times=1)
+    buyer.server.faults.add(path="/v1/jobs/*", garbage=True, times=1)
+    buyer.server.faults.add(path="/files/*", status=503, times=1)
+    buyer.connect.clock(buyer.client)
+    dataset = buyer.collect(8)
     assert len(dataset) == 8
     assert dataset.verify()
-    assert jobs_bought(quick_server) == 1
+    assert buyer.jobs_bought() == 1
 
 
-def test_named_files_alone_are_fetched_anew(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_named_files_alone_are_fetched_anew(patient: Buyer) -> None:
     """What repair stands on: no other file is fetched, and no page is read after the last of them."""
-    job_id = completed_job(fresh_server, 120)
-    client = connect(fresh_server)
-    newest = client.files.list(job_id, limit=1).data[0].id
-    since = len(fresh_server.requests)
-    client.files._refetch(job_id, tmp_path, frozenset({newest}), concurrency=4, on_progress=None)
-    assert downloads(fresh_server, since) == [newest]
-    assert len(api(fresh_server, since)) == 2
+    job_id = completed_job(patient.server, 120)
+    newest = patient.client.files.list(job_id, limit=1).data[0].id
+    since = len(patient.server.requests)
+    patient.client.files._refetch(job_id, patient.dest, frozenset({newest}), concurrency=4, on_progress=None)
+    assert downloads(patient.server, since) == [newest]
+    assert len(api(patient.server, since)) == 2
 
 
 class Stop(Exception):  # it is no error
     """What stops a call: an error in a callback of the caller's."""
 
 
-def test_whatever_stops_a_call_names_its_job(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_whatever_stops_a_call_names_its_job(patient: Buyer) -> None:
     """`collect`, `wait`, `wait_all`, `follow`, and a campaign: the note says how to continue."""
-    client = connect(fresh_server)
 
     def stop(_: object) -> None:
         raise Stop
 
     with pytest.raises(Stop) as caught:
-        client.jobs.collect(tmp_path / "signs", **JOB, files_needed=2, on_progress=stop)
-    (job,) = client.jobs.list()
+        patient.collect(2, patient.dest / "signs", on_progress=stop)
+    (job,) = patient.client.jobs.list()
     again = f"The job {job.id} continues: run the same call again"
     assert caught.value.__notes__ == [f"{again}, which posts no other job"]
     with pytest.raises(Stop) as caught:
-        client.jobs.wait(job.id, on_update=stop)
+        patient.client.jobs.wait(job.id, on_update=stop)
     assert caught.value.__notes__ == [again]
     with pytest.raises(WaitTimeoutError) as timed_out:
-        client.jobs.wait_all([job.id], timeout=0)
+        patient.client.jobs.wait_all([job.id], timeout=0)
     assert timed_out.value.__notes__ == [again]
     with pytest.raises(WaitTimeoutError) as timed_out:
-        list(client.jobs.follow(job.id, timeout=0))
+        list(patient.client.jobs.follow(job.id, timeout=0))
     assert timed_out.value.__notes__ == [f"{again}, which returns all of its files"]
     with pytest.raises(NotFoundError) as missing:
-        client.jobs.wait("job_01JPDOESNOTEXIST")
+        patient.client.jobs.wait("job_01JPDOESNOTEXIST")
     assert not hasattr(missing.value, "__notes__")
     two = {**JOB, "files_needed": 2}
-    campaign = Campaign(dest=tmp_path / "two", budget_cents=1_000, jobs={"stop": two, "yield": two})
+    campaign = Campaign(dest=patient.dest / "two", budget_cents=1_000, jobs={"stop": two, "yield": two})
     with pytest.raises(WaitTimeoutError) as timed_out:
-        client.campaigns.run(campaign, timeout=0.5)
-    ordered = [each.id for each in client.jobs.list() if each.id != job.id][::-1]
+        patient.client.campaigns.run(campaign, timeout=0.5)
+    ordered = [each.id for each in patient.client.jobs.list() if each.id != job.id][::-1]
     assert timed_out.value.__notes__ == [
         f"The jobs {', '.join(ordered)} continue: run the same call again, which posts none again"
     ]

@@ -12,15 +12,13 @@ from typing import Any
 
 import pytest
 
-from client.support import Connect
 from firsthandapi import Dataset
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._store import sha256_of
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.testing import MockServer
 
-from .support import JOB, failing, posix_only, whole
+from .support import Buyer, failing, posix_only, whole
 
 
 @posix_only
@@ -124,9 +122,7 @@ def test_a_file_that_cannot_be_copied_is_named(tmp_path: Path, monkeypatch: pyte
         _disk.copy_into(tmp_path / "old", ["mine"], tmp_path / "new")
 
 
-def test_a_program_that_opens_our_files_ends_no_run(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_that_opens_our_files_ends_no_run(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows no file is replaced or removed while a scanner, an indexer, or a reader has it open for a moment."""
     refused: set[str] = set()
 
@@ -142,8 +138,8 @@ def test_a_program_that_opens_our_files_ends_no_run(
 
     for function in ("replace", "unlink"):
         monkeypatch.setattr(os, function, once(getattr(os, function)))
-    dataset = connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=3)
-    assert {record.file_name for record in dataset} < {os.path.relpath(name, tmp_path) for name in refused}
-    assert str(tmp_path / "job.json") in refused
-    assert whole(tmp_path)
-    assert not list(tmp_path.rglob("*.part"))
+    dataset = buyer.collect(3)
+    assert {record.file_name for record in dataset} < {os.path.relpath(name, buyer.dest) for name in refused}
+    assert str(buyer.dest / "job.json") in refused
+    assert whole(buyer.dest)
+    assert not list(buyer.dest.rglob("*.part"))

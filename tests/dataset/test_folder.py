@@ -26,6 +26,7 @@ from firsthandapi.testing import MockServer
 from .support import (
     FILES,
     JOB,
+    Again,
     completed_job,
     downloads,
     failing,
@@ -39,14 +40,13 @@ from .support import (
 @pytest.mark.parametrize(
     "name", ["../../secret", "/etc/passwd", "data/../../secret.txt", "data/a\0.jpg", "data/x" * 1_000_000]
 )
-def test_a_folder_that_leads_outside_is_refused(dataset: Dataset, client: FirstHandClient, name: str) -> None:
+def test_a_folder_that_leads_outside_is_refused(dataset: Dataset, again: Again, name: str) -> None:
     """Before any file is touched, by whoever reads the folder."""
     forge(dataset.path, file_name=name)
     with pytest.raises(ConfigurationError, match="line 1"):
         Dataset.open(dataset.path)
-    assert dataset.job is not None
     with pytest.raises(ConfigurationError, match="line 1"):
-        client.files.download_all(dataset.job.id, dataset.path)
+        again()
 
 
 def link_data(dest: Path, outside: Path) -> None:
@@ -89,7 +89,7 @@ def folder_manifest(dest: Path, outside: Path) -> None:
 )  # fmt: skip
 def test_links_and_pipes_are_refused(
     dataset: Dataset,
-    client: FirstHandClient,
+    again: Again,
     server: MockServer,
     tmp_path: Path,
     spoil: Callable[[Path, Path], None],
@@ -104,14 +104,13 @@ def test_links_and_pipes_are_refused(
     )
     with pytest.raises(ConfigurationError, match=f"{re.escape(str(thing))} is .*; {way_on}"):
         Dataset.open(dataset.path)
-    assert dataset.job is not None
     with pytest.raises(ConfigurationError, match=way_on):
-        client.files.download_all(dataset.job.id, dataset.path)
+        again()
     thing.rename(tmp_path / "away")
     if spoil is link_data:
         outside.rename(thing)
     since = len(server.requests)
-    assert client.files.download_all(dataset.job.id, dataset.path).verify()
+    assert again().verify()
     assert downloads(server, since) == []
 
 
@@ -185,11 +184,7 @@ def _without_its_status(record: dict[str, Any]) -> str:
     ],
 )  # fmt: skip
 def test_a_damaged_job_json_is_named_and_the_advice_works(
-    dataset: Dataset,
-    client: FirstHandClient,
-    server: MockServer,
-    spoil: Callable[[dict[str, Any]], str],
-    wrong: str,
+    dataset: Dataset, again: Again, server: MockServer, spoil: Callable[[dict[str, Any]], str], wrong: str
 ) -> None:
     """`open` says which job it is of, and what restores it."""
     assert dataset.job is not None
@@ -198,19 +193,19 @@ def test_a_damaged_job_json_is_named_and_the_advice_works(
     with pytest.raises(ConfigurationError, match=f"{JOB_FILE} of {dataset.job.id}.*{wrong}"):
         Dataset.open(dataset.path)
     since = len(server.requests)
-    assert client.files.download_all(dataset.job.id, dataset.path).job == dataset.job
+    assert again().job == dataset.job
     assert downloads(server, since) == []
 
 
 def test_a_folder_of_a_later_version_names_a_way_on(
-    dataset: Dataset, client: FirstHandClient, tmp_path: Path
+    dataset: Dataset, client: FirstHandClient, again: Again, tmp_path: Path
 ) -> None:
     """It is left alone, so its files can only be downloaded into another folder."""
     assert dataset.job is not None
     path = dataset.path / JOB_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
     way_on = rf"upgrade firsthandapi; files.download_all\('{dataset.job.id}', …\) fills a different folder$"
-    for read in (Dataset.open, lambda path: client.files.download_all(dataset.job.id, path)):
+    for read in (Dataset.open, lambda _: again()):
         with pytest.raises(ConfigurationError, match=f"{JOB_FILE} of {dataset.job.id} was.*{way_on}"):
             read(dataset.path)
     assert client.files.download_all(dataset.job.id, tmp_path / "other").verify()
@@ -248,15 +243,14 @@ def test_ids_that_are_one_name_on_other_disks_get_two(tmp_path: Path) -> None:
 
 
 def test_the_next_run_merges_what_two_writers_left(
-    dataset: Dataset, client: FirstHandClient, server: MockServer
+    dataset: Dataset, again: Again, server: MockServer
 ) -> None:
     """On a mount whose locks are each machine's own: rows that both wrote are one, and rows that one wrote
     over are back, without a download."""
     rows = (dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)
     (dataset.path / MANIFEST).write_bytes(b"".join(rows[:60] + rows[40:50]))
     since = len(server.requests)
-    assert dataset.job is not None
-    merged = client.files.download_all(dataset.job.id, dataset.path)
+    merged = again()
     assert downloads(server, since) == []
     assert merged.verify() == Verification(True, (), (), ())
     assert sorted((dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)) == sorted(rows)
@@ -347,21 +341,20 @@ def test_a_folder_is_given_back_even_if_flushing_fails(
 
 
 def test_a_torn_manifest_is_mended_by_the_next_run(
-    dataset: Dataset, client: FirstHandClient, server: MockServer
+    dataset: Dataset, again: Again, server: MockServer
 ) -> None:
     """Its last file is taken in again, not fetched."""
     manifest = dataset.path / MANIFEST
     manifest.write_bytes(manifest.read_bytes()[:-20])
     assert len(Dataset.open(dataset.path)) == FILES - 1
     since = len(server.requests)
-    assert dataset.job is not None
-    assert client.files.download_all(dataset.job.id, dataset.path).verify()
+    assert again().verify()
     assert downloads(server, since) == []
     assert len(manifest.read_bytes().splitlines()) == FILES
 
 
 def test_a_file_without_a_row_is_held_against_its_hash(
-    dataset: Dataset, client: FirstHandClient, server: MockServer
+    dataset: Dataset, again: Again, server: MockServer
 ) -> None:
     """Other bytes of the right size are fetched anew, and so is a file of another size."""
     first, second, third = dataset.records[:3]
@@ -370,20 +363,16 @@ def test_a_file_without_a_row_is_held_against_its_hash(
     dataset.path_of(first).write_bytes(b"x" * first.size_bytes)
     dataset.path_of(second).write_bytes(b"x")
     since = len(server.requests)
-    assert dataset.job is not None
-    assert client.files.download_all(dataset.job.id, dataset.path).verify()
+    assert again().verify()
     assert sorted(downloads(server, since)) == sorted([first.file_id, second.file_id])
     assert third.file_id in {record.file_id for record in Dataset.open(dataset.path)}
 
 
-def test_a_row_of_another_hash_is_mended(
-    dataset: Dataset, client: FirstHandClient, server: MockServer
-) -> None:
+def test_a_row_of_another_hash_is_mended(dataset: Dataset, again: Again, server: MockServer) -> None:
     """What the service tells counts: the file was right all along, and is taken in with its true hash."""
     forge(dataset.path, sha256="0" * 64)
     since = len(server.requests)
-    assert dataset.job is not None
-    again = client.files.download_all(dataset.job.id, dataset.path)
+    again = again()
     assert again.verify()
     assert len(again) == FILES
     assert downloads(server, since) == []

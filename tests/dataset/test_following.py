@@ -8,6 +8,7 @@ import itertools
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from firsthandapi.testing import MockServer
 
 from .support import (
     JOB,
+    Buyer,
     api,
     completed_job,
     downloads,
@@ -374,62 +376,62 @@ def test_a_real_job_is_followed(connect: Connect) -> None:
         server.check_books()
 
 
-def test_ten_follows_cost_the_requests_of_one(
-    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One list of jobs tells of all; the files are read only of a job whose count has moved. Both clients."""
-    for half in ("_sync", "_async"):
-        monkeypatch.setattr(f"firsthandapi.{half}.following.HEAD_EVERY", 0.25)
-    with fresh_server.client() as owner:
-        job_ids = [owner.jobs.create(**JOB, files_needed=2).id for _ in range(20)]
+@contextlib.contextmanager
+def all_followed(server: MockServer, half: str, job_ids: list[str]) -> Iterator[list[tuple[str, str]]]:
+    """Follow jobs in threads or in tasks: the job and the id of each file that has come."""
+    came: list[tuple[str, str]] = []
 
-    def deliver(ids: list[str]) -> None:
-        for job_id in ids:
-            fresh_server.submit(job_id)
-        fresh_server.clock.advance(minutes=1)
+    def follow(job_id: str) -> None:
+        for file in client.jobs.follow(job_id, timeout=60):
+            came.append((job_id, file.id))
 
-    def in_threads() -> None:
-        ids, came = job_ids[:10], dict.fromkeys(job_ids[:10], 0)
+    async def follow_in_task(client: Any, job_id: str) -> None:
+        async for file in client.jobs.follow(job_id, timeout=60):
+            came.append((job_id, file.id))
 
-        def follow(job_id: str) -> None:
-            for _ in client.jobs.follow(job_id, timeout=60):
-                came[job_id] += 1
+    async def main() -> None:
+        async with server.async_client() as client:
+            await asyncio.gather(*(follow_in_task(client, job_id) for job_id in job_ids))
 
-        with fresh_server.client() as client, contextlib.ExitStack() as stack:
-            for job_id in ids:
+    with contextlib.ExitStack() as stack:
+        if half == "_async":
+            stack.enter_context(in_background(asyncio.run, main()))
+        else:
+            client = stack.enter_context(server.client())
+            for job_id in job_ids:
                 stack.enter_context(in_background(follow, job_id))
-            check(ids, came)
+        yield came
 
-    def in_tasks() -> None:
-        ids, came = job_ids[10:], dict.fromkeys(job_ids[10:], 0)
 
-        async def follow(client: Any, job_id: str) -> None:
-            async for _ in client.jobs.follow(job_id, timeout=60):
-                came[job_id] += 1
+def deliver_all(server: MockServer, job_ids: list[str]) -> None:
+    """Let each job get a file."""
+    for job_id in job_ids:
+        server.submit(job_id)
+    server.clock.advance(minutes=1)
 
-        async def main() -> None:
-            async with fresh_server.async_client() as client:
-                await asyncio.gather(*(follow(client, job_id) for job_id in ids))
 
-        with in_background(asyncio.run, main()):
-            check(ids, came)
-
-    def check(ids: list[str], came: dict[str, int]) -> None:
-        deliver(ids)
-        wait_until(lambda: all(came.values()))
-        read_lists(4)  # by now all know of it
-        quiet = read_lists(6)
-        assert quiet.count("GET /v1/jobs") >= len(quiet) - 2
-        deliver(ids)
-        wait_until(lambda: sum(came.values()) == 2 * len(ids))
+@pytest.mark.parametrize("half", ["_sync", "_async"])
+def test_ten_follows_cost_the_requests_of_one(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, half: str
+) -> None:
+    """One list of jobs tells of all; the files are read only of a job whose count has moved."""
+    monkeypatch.setattr(f"firsthandapi.{half}.following.HEAD_EVERY", 0.25)
+    with fresh_server.client() as owner:
+        job_ids = [owner.jobs.create(**JOB, files_needed=2).id for _ in range(10)]
 
     def read_lists(times: int) -> list[str]:
         since = len(fresh_server.requests)
         wait_until(lambda: api(fresh_server, since).count("GET /v1/jobs") >= times)
         return api(fresh_server, since)
 
-    in_threads()
-    in_tasks()
+    with all_followed(fresh_server, half, job_ids) as came:
+        deliver_all(fresh_server, job_ids)
+        wait_until(lambda: {job_id for job_id, _ in came} == {*job_ids})
+        read_lists(4)  # by now all know of it
+        quiet = read_lists(6)
+        assert quiet.count("GET /v1/jobs") >= len(quiet) - 2
+        deliver_all(fresh_server, job_ids)
+        wait_until(lambda: len(came) == 2 * len(job_ids))
 
 
 @pytest.mark.parametrize("half", ["_sync", "_async"])
@@ -449,44 +451,19 @@ def test_follows_of_jobs_that_no_list_shows_take_turns(
         fresh_server.faults.add(path="/v1/job[s]", status=500, times=None)
     pages = 2 if why == "newer jobs" else 1
     since = len(fresh_server.requests)
-    came: list[str] = []
-
-    def in_threads() -> None:
-        def follow(job_id: str) -> None:
-            came.extend(file.id for file in client.jobs.follow(job_id, timeout=60))
-
-        with fresh_server.client() as client, contextlib.ExitStack() as stack:
-            for job_id in job_ids:
-                stack.enter_context(in_background(follow, job_id))
-            check()
-
-    def in_tasks() -> None:
-        async def follow(client: Any, job_id: str) -> None:
-            came.extend([file.id async for file in client.jobs.follow(job_id, timeout=60)])
-
-        async def main() -> None:
-            async with fresh_server.async_client() as client:
-                await asyncio.gather(*(follow(client, job_id) for job_id in job_ids))
-
-        with in_background(asyncio.run, main()):
-            check()
 
     def reads() -> list[int]:
         asked = api(fresh_server, since)
         return [asked.count(f"GET /v1/jobs/{job_id}") for job_id in job_ids]
 
-    def check() -> None:
+    with all_followed(fresh_server, half, job_ids) as came:
         # Each was read at the start, and had two turns since.
         wait_until(lambda: min(reads()) >= 3)
         single = sum(reads())
         looks = api(fresh_server, since).count("GET /v1/jobs") // pages + 1
         assert single <= len(job_ids) + 3 * looks
-        for job_id in job_ids:
-            fresh_server.submit(job_id)
-        fresh_server.clock.advance(minutes=1)
+        deliver_all(fresh_server, job_ids)
         wait_until(lambda: len({*came}) == len(job_ids))
-
-    in_threads() if half == "_sync" else in_tasks()
 
 
 def test_threads_come_and_go_without_an_error(shared_server: MockServer) -> None:
@@ -572,54 +549,51 @@ def test_a_list_that_never_shows_a_file_is_told_of(connect: Connect, tmp_path: P
     assert "refund" not in str(caught.value)
 
 
-def test_a_few_urls_that_ended_are_asked_for_alone(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_a_few_urls_that_ended_are_asked_for_alone(patient: Buyer) -> None:
     """One request each, and the file is there."""
-    job_id = completed_job(fresh_server, 10)
-    fresh_server.faults.add(path="/files/*", expired_url=True, times=2)
-    dataset = connect(fresh_server).files.download_all(job_id, tmp_path)
+    job_id = completed_job(patient.server, 10)
+    patient.server.faults.add(path="/files/*", expired_url=True, times=2)
+    dataset = patient.client.files.download_all(job_id, patient.dest)
     assert dataset.verify()
-    assert len([line for line in api(fresh_server) if line.endswith("/refresh_url")]) == 2
+    assert len([line for line in api(patient.server) if line.endswith("/refresh_url")]) == 2
 
 
-def test_many_urls_that_ended_are_renewed_by_pages(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_many_urls_that_ended_are_renewed_by_pages(patient: Buyer) -> None:
     """Eight days pass in mid-run: a page of the list brings a hundred URLs for the price of one."""
-    job_id = completed_job(fresh_server, 450)
-    fresh_server.faults.add(path="/files/*", delay=1.5, times=32)
-    client = connect(fresh_server)
-    since = len(fresh_server.requests)
-    with in_background(client.files.download_all, job_id, tmp_path) as ended:
-        wait_until(lambda: len(downloads(fresh_server, since)) >= 8 and len(api(fresh_server, since)) >= 6)
-        fresh_server.clock.advance(days=8)
+    job_id = completed_job(patient.server, 450)
+    patient.server.faults.add(path="/files/*", delay=1.5, times=32)
+    since = len(patient.server.requests)
+    with in_background(patient.client.files.download_all, job_id, patient.dest) as ended:
+        wait_until(
+            lambda: len(downloads(patient.server, since)) >= 8 and len(api(patient.server, since)) >= 6
+        )
+        patient.server.clock.advance(days=8)
     assert ended[0].verify()
     assert len(ended[0]) == 450
-    asked = api(fresh_server, since)
+    asked = api(patient.server, since)
     assert len([line for line in asked if line.endswith("/refresh_url")]) == 3
     # The last five are of submissions.
     assert len(asked) <= 1 + 5 + 3 + 5 + 5
 
 
-def test_urls_are_renewed_where_the_list_has_moved_to(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
+def test_urls_are_renewed_where_the_list_has_moved_to(patient: Buyer) -> None:
     """Files that stood at the head are behind hundreds of others by now; they are still found by pages."""
-    client = connect(fresh_server)
-    job_id = client.jobs.create(**JOB, files_needed=300).id
+    job_id = patient.client.jobs.create(**JOB, files_needed=300).id
     for _ in range(50):
-        fresh_server.submit(job_id)
-    fresh_server.clock.advance(minutes=1)
-    fresh_server.faults.add(path="/files/*", delay=1.0, times=32)
-    since = len(fresh_server.requests)
-    with in_background(client.files.download_all, job_id, tmp_path) as ended:
-        wait_until(lambda: len(downloads(fresh_server, since)) >= 8 and len(api(fresh_server, since)) >= 2)
+        patient.deliver(job_id)
+    patient.server.faults.add(path="/files/*", delay=1.0, times=32)
+    since = len(patient.server.requests)
+    with in_background(patient.client.files.download_all, job_id, patient.dest) as ended:
+        wait_until(
+            lambda: len(downloads(patient.server, since)) >= 8 and len(api(patient.server, since)) >= 2
+        )
         for _ in range(250):
-            fresh_server.submit(job_id)
-        fresh_server.clock.advance(days=8)
+            patient.server.submit(job_id)
+        patient.server.clock.advance(days=8)
     assert len(ended[0]) == 50
-    assert len([line for line in api(fresh_server, since) if not line.endswith("/submissions")]) <= 2 + 3 + 3
+    assert (
+        len([line for line in api(patient.server, since) if not line.endswith("/submissions")]) <= 2 + 3 + 3
+    )
 
 
 def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 
-from .support import JOB, api, completed_job, downloads, jobs_bought
+from .support import JOB, Buyer, api, completed_job, downloads, jobs_bought
 from .test_loading import run
 
 
@@ -25,15 +25,12 @@ def files_of(dataset: Dataset) -> list[str]:
 
 
 @pytest.mark.parametrize("at", ["folder", "bucket"])
-def test_calls_with_labels_fill_one_folder(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, at: str
-) -> None:
+def test_calls_with_labels_fill_one_folder(buyer: Buyer, at: str) -> None:
     """Each has a job of its own, files in `data/<label>/`, and rows that name the label and the worker."""
-    dest = str(tmp_path / "signs") if at == "folder" else f"memory://{tmp_path.name}/signs"
-    client = connect(quick_server)
-    client.jobs.collect(dest, **JOB, files_needed=2, label="stop")
-    dataset = client.jobs.collect(dest, **JOB, files_needed=1, label="give way")
-    assert jobs_bought(quick_server) == 2
+    dest = str(buyer.dest / "signs") if at == "folder" else f"memory://{buyer.dest.name}/signs"
+    buyer.collect(2, dest, label="stop")
+    dataset = buyer.collect(1, dest, label="give way")
+    assert buyer.jobs_bought() == 2
     assert [Path(name).parts[:2] for name in files_of(dataset)] == [("data", "give way")] + 2 * [
         ("data", "stop")
     ]
@@ -45,17 +42,16 @@ def test_calls_with_labels_fill_one_folder(
     assert "3 files, 2 jobs" in repr(dataset)
 
 
-def test_the_same_call_continues_its_job(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+def test_the_same_call_continues_its_job(buyer: Buyer) -> None:
     """As without a label: it posts nothing, and downloads only missing files."""
-    client = connect(quick_server)
-    first = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
-    client.jobs.collect(tmp_path, **JOB, files_needed=1, label="yield")
+    first = buyer.collect(2, label="stop")
+    buyer.collect(1, label="yield")
     first.path_of(first.records[0]).unlink()
-    since = len(quick_server.requests)
-    again = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
-    assert downloads(quick_server, since) == [first.records[0].file_id]
+    since = len(buyer.server.requests)
+    again = buyer.collect(2, label="stop")
+    assert downloads(buyer.server, since) == [first.records[0].file_id]
     assert len(again) == 3
-    assert jobs_bought(quick_server) == 2
+    assert buyer.jobs_bought() == 2
 
 
 @pytest.mark.parametrize("lost", ["nothing", "the record", "the label in a copy of it"])

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from client.support import Connect
 from firsthandapi import FirstHandClient
 from firsthandapi.datasets._lock import NAME
 from firsthandapi.errors import (
     ConfigurationError,
 )
-from firsthandapi.testing import MockServer
 
 from .support import (
     JOB,
+    Buyer,
     posix_only,
 )
 
@@ -30,9 +29,7 @@ def test_a_lock_that_is_a_link_is_refused(client: FirstHandClient, tmp_path: Pat
     assert not (tmp_path / "outside").exists()
 
 
-def test_a_file_system_without_locks_is_told_of(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_locks_is_told_of(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not taken for a busy folder, which would be waited for."""
 
     def no_locks(fd: int) -> None:
@@ -40,4 +37,4 @@ def test_a_file_system_without_locks_is_told_of(
 
     monkeypatch.setattr("firsthandapi._host.locking._lock", no_locks)
     with pytest.raises(ConfigurationError, match="without locks"):
-        connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1)
+        buyer.collect(1)

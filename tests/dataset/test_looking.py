@@ -17,7 +17,6 @@ from client.support import Connect
 from firsthandapi import Campaign, Dataset
 from firsthandapi._core.campaigns.campaign import campaign_key, spec_key
 from firsthandapi._core.campaigns.ledger import LEDGER_FILE, Ledger
-from firsthandapi._core.orders.ordering import LookFor, Shown
 from firsthandapi.datasets._ledger import spent_in
 from firsthandapi.errors import (
     ConfigurationError,
@@ -31,7 +30,7 @@ from firsthandapi.errors import (
 from liar import Liar
 
 from .support import JOB, api
-from .world import DEFAULTS, LIST, World, internals
+from .world import DEFAULTS, LIST, World, internals, lag
 
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "empty"])
@@ -59,13 +58,7 @@ def test_a_lost_ledger_is_found_by_the_records_of_the_folder(world: World, monke
     record = next((world.dest / "jobs").iterdir())
     job_id = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
     record.with_name(f"{job_id}.json").write_text(record.read_text().replace(record.stem, job_id))
-    requests = internals(world, "ordering")
-    read_jobs = requests.read_jobs
-
-    def lagging(question: Any, content: Any, response: Any) -> Any:
-        return (Shown(), None) if isinstance(question, LookFor) else read_jobs(question, content, response)
-
-    monkeypatch.setattr(requests, "read_jobs", lagging)
+    lag(world, monkeypatch)
     assert len(world.run(campaign)) == 5
     assert world.ordered() == [3, 2]
     assert world.ledger()["spent_cents"] == 50
@@ -115,8 +108,7 @@ def test_a_restored_folder_learns_what_was_ordered_since(world: World, tmp_path:
 
 def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeypatch: Any) -> None:
     """After some pages of the list it is read by itself; and it must be the account's."""
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=1), timeout=3)
+    world.stop_after(3, world.campaign(stop=1))
     monkeypatch.setattr(internals(world, "looking"), "_MOST_PAGES", 1)
     monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 1)
     with world.server.client() as client:
@@ -139,8 +131,7 @@ def test_a_list_without_end_ends_at_the_timeout(world: World, monkeypatch: Any) 
     with world.server.client() as client:
         for _ in range(3):
             client.jobs.create(**JOB, files_needed=1)
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=1), timeout=0)
+    world.stop_after(0, world.campaign(stop=1))
     assert api(world.server).count(LIST) == 1
     assert len(world.run(world.campaign(stop=1))) == 1
 

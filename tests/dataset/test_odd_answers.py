@@ -42,7 +42,9 @@ def in_json(value: Any, status: int = 200) -> Reply:
 class Shop:
     """A service whose jobs are finished when they are posted; `says` may answer in its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, connect: Connect, folder: Path) -> None:
+        self.connect = connect
+        self.folder = folder
         self.jobs: list[dict[str, Any]] = []
         self.files: dict[str, int] = {}
         self.keys: dict[str, dict[str, Any]] = {}
@@ -50,6 +52,17 @@ class Shop:
         # After the service has done what was asked: None lets its own answer stand.
         self.says: Callable[[Request, Any], Reply | None] = lambda _request, _answer: None
         self.server = RawServer(self.answer)
+
+    def client(self) -> Any:
+        """A client whose clock moves while it waits, so that nobody does."""
+        client = self.connect(base_url=self.server.base_url, max_retries=0)
+        self.connect.clock(client)
+        return client
+
+    def collect(self, dest: str = "signs", **options: Any) -> Any:
+        """One run."""
+        fields = {**JOB, "files_needed": 2, "timeout": 60, **options}
+        return self.client().jobs.collect(self.folder / dest, **fields)
 
     def answer(self, request: Request) -> Reply:
         path, _, _query = request.target.partition("?")
@@ -106,68 +119,55 @@ class Shop:
 
 
 @pytest.fixture
-def shop() -> Iterator[Shop]:
+def shop(connect: Connect, tmp_path: Path) -> Iterator[Shop]:
     """A service of one's own."""
-    shop = Shop()
+    shop = Shop(connect, tmp_path)
     with shop.server:
         yield shop
-
-
-def collect(connect: Connect, shop: Shop, dest: Path, **options: Any) -> Any:
-    """One run; its clock moves while it waits, so that nobody does."""
-    client = connect(base_url=shop.server.base_url, max_retries=0)
-    connect.clock(client)
-    return client.jobs.collect(dest, **{**JOB, "files_needed": 2, "timeout": 60, **options})
 
 
 # ── Never twice ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 425, 499])
-def test_a_refusal_that_is_not_the_services_keeps_the_key(
-    connect: Connect, shop: Shop, tmp_path: Path, status: int
-) -> None:
+def test_a_refusal_that_is_not_the_services_keeps_the_key(shop: Shop, status: int) -> None:
     """A gateway may block the answer to an order that went through: it is looked for, not bought again."""
     shop.once("POST", "/jobs", response(b"<html>blocked by policy</html>", status))
     with pytest.raises(FirstHandApiError):
-        collect(connect, shop, tmp_path / "signs")
-    assert len(collect(connect, shop, tmp_path / "signs")) == 2
+        shop.collect()
+    assert len(shop.collect()) == 2
     assert len(shop.jobs) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"{}", b"<html>", b'{"id": "../me", "status": "open"}'])
-def test_an_answer_that_names_no_job_is_looked_up(
-    connect: Connect, shop: Shop, tmp_path: Path, body: bytes
-) -> None:
+def test_an_answer_that_names_no_job_is_looked_up(shop: Shop, body: bytes) -> None:
     """The order was taken, so its job is found at once."""
     shop.once("POST", "/jobs", response(body, 201))
-    assert collect(connect, shop, tmp_path / "signs").job.id == "job_1"
+    assert shop.collect().job.id == "job_1"
     assert len(shop.jobs) == 1
 
 
 @pytest.mark.parametrize(("method", "ends"), [("POST", "/jobs"), ("GET", "/job_2")])
-def test_another_job_is_never_taken_for_ones_own(
-    connect: Connect, shop: Shop, tmp_path: Path, method: str, ends: str
-) -> None:
+def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str, ends: str) -> None:
     """An answer that was meant for somebody else gives the folder neither that job nor its files."""
     other = shop.post({**JOB, "files_needed": 2, "metadata": {KEY_METADATA: "somebody-else"}})
     shop.posted = "open"
     shop.once(method, ends, in_json(other))
-    dataset = collect(connect, shop, tmp_path / "signs")
+    dataset = shop.collect()
     assert dataset.job.id == "job_2"
     assert {record.file_id for record in dataset} == {"file_2_0", "file_2_1"}
-    assert (parse_job_file((tmp_path / "signs" / JOB_FILE).read_bytes()).job or {})["id"] == "job_2"
+    assert (parse_job_file((shop.folder / "signs" / JOB_FILE).read_bytes()).job or {})["id"] == "job_2"
     assert len(shop.jobs) == 2
 
 
-def test_a_job_that_nobody_can_read_is_not_bought_again(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+def test_a_job_that_nobody_can_read_is_not_bought_again(shop: Shop) -> None:
     """The key in its metadata says whose it is, though its status is of a type that no version knows."""
-    collect(connect, shop, tmp_path / "a", idempotency_key="mine")
+    shop.collect("a", idempotency_key="mine")
     shop.keys.clear()
     rows = [{"id": "job_0", "status": "open"}, {**shop.jobs[0], "status": 5}]
     shop.once("GET", "/jobs", in_json({"data": rows}))
     with pytest.raises(UnexpectedResponseError, match="status"):
-        collect(connect, shop, tmp_path / "b", idempotency_key="mine")
+        shop.collect("b", idempotency_key="mine")
     assert len(shop.jobs) == 1
 
 
@@ -193,9 +193,7 @@ class Forgetful:
 
 
 @pytest.mark.parametrize("key", [None, "mine"])
-def test_a_job_that_the_service_does_not_have(
-    connect: Connect, shop: Shop, tmp_path: Path, key: str | None
-) -> None:
+def test_a_job_that_the_service_does_not_have(shop: Shop, key: str | None) -> None:
     """The response to the order made up an id, and no metadata show the job: the error says so at every run.
 
     It names the id, the state, the key, and what to do; nothing is posted again.
@@ -203,34 +201,34 @@ def test_a_job_that_the_service_does_not_have(
     service = Forgetful(shop)
     for _ in range(3):
         with pytest.raises(NotFoundError) as caught:
-            collect(connect, shop, tmp_path / "signs", idempotency_key=key)
-        job_file = parse_job_file((tmp_path / "signs" / JOB_FILE).read_bytes())
-        assert f"{tmp_path / 'signs'} is the folder of job_made_up: use the API key" in str(caught.value)
+            shop.collect(idempotency_key=key)
+        job_file = parse_job_file((shop.folder / "signs" / JOB_FILE).read_bytes())
+        assert f"{shop.folder / 'signs'} is the folder of job_made_up: use the API key" in str(caught.value)
         assert "job_made_up (open, 2 of 2 files approved) may not show yet" in str(caught.value)
         assert f"a job with idempotency key {job_file.idempotency_key}, and found none" in str(caught.value)
         assert ("a different idempotency_key" in str(caught.value)) is (key is not None)
     assert (service.posts, len(shop.jobs)) == (1, 1)
 
 
-def test_a_job_under_a_made_up_id_is_found_by_its_key(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+def test_a_job_under_a_made_up_id_is_found_by_its_key(shop: Shop) -> None:
     """Once the list shows the key of the order, the same call downloads the files of that job."""
     service = Forgetful(shop)
     with pytest.raises(NotFoundError):
-        collect(connect, shop, tmp_path / "signs")
+        shop.collect()
     service.keeps = ("list",)
-    assert collect(connect, shop, tmp_path / "signs").job.id == "job_1"
-    assert collect(connect, shop, tmp_path / "signs").job.id == "job_1"
+    assert shop.collect().job.id == "job_1"
+    assert shop.collect().job.id == "job_1"
     assert (service.posts, len(shop.jobs)) == (1, 1)
     # A response that shows the key is believed until the service says that it has no such job.
     service.keeps = ("post",)
     with pytest.raises(NotFoundError):
-        collect(connect, shop, tmp_path / "more")
+        shop.collect("more")
     service.keeps = ("post", "list")
-    assert collect(connect, shop, tmp_path / "more").job.id == "job_2"
+    assert shop.collect("more").job.id == "job_2"
     assert (service.posts, len(shop.jobs)) == (2, 2)
 
 
-def test_a_job_that_only_the_list_shows(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+def test_a_job_that_only_the_list_shows(shop: Shop) -> None:
     """A replica does not have it yet: the error says to run the call again, and advises no other folder."""
     shop.says = lambda request, answer: (
         in_json({"error": {"type": "not_found", "message": "no such job"}}, 404)
@@ -241,7 +239,7 @@ def test_a_job_that_only_the_list_shows(connect: Connect, shop: Shop, tmp_path: 
     )
     for _ in range(2):
         with pytest.raises(NotFoundError) as caught:
-            collect(connect, shop, tmp_path / "signs")
+            shop.collect()
     assert "The list of jobs shows job_1 (open, 2 of 2 files approved)" in str(caught.value)
     assert "different folder" not in str(caught.value)
     assert len(shop.jobs) == 1
@@ -251,9 +249,7 @@ def test_a_job_that_only_the_list_shows(connect: Connect, shop: Shop, tmp_path: 
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])
-def test_a_job_that_tells_no_numbers_is_held_to_the_order(
-    connect: Connect, shop: Shop, tmp_path: Path, status: str
-) -> None:
+def test_a_job_that_tells_no_numbers_is_held_to_the_order(shop: Shop, status: str) -> None:
     """What was asked for is known from the order; a refund is not known of, and not spoken of."""
 
     def says(request: Request, answer: Any) -> Reply | None:
@@ -265,12 +261,12 @@ def test_a_job_that_tells_no_numbers_is_held_to_the_order(
 
     shop.says = says
     with pytest.raises(IncompleteJobError, match="1 of 2 files") as caught:
-        collect(connect, shop, tmp_path / "signs")
+        shop.collect()
     assert len(caught.value.dataset) == 1
     assert "refund" not in str(caught.value)
 
 
-def test_a_late_replica_does_not_start_a_job_again(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+def test_a_late_replica_does_not_start_a_job_again(shop: Shop) -> None:
     """While a late list is read again, an older state of the job ends neither the reading nor the run."""
     polls: list[Request] = []
 
@@ -283,13 +279,11 @@ def test_a_late_replica_does_not_start_a_job_again(connect: Connect, shop: Shop,
         return None
 
     shop.says = says
-    dataset = collect(connect, shop, tmp_path / "signs")
+    dataset = shop.collect()
     assert (len(dataset), dataset.job.status) == (2, "completed")
 
 
-def test_an_error_about_something_else_names_the_failed_files(
-    connect: Connect, shop: Shop, tmp_path: Path
-) -> None:
+def test_an_error_about_something_else_names_the_failed_files(shop: Shop) -> None:
     """Also an error that has nothing to do with them."""
     lists: list[Request] = []
 
@@ -306,15 +300,13 @@ def test_an_error_about_something_else_names_the_failed_files(
 
     shop.says = says
     with pytest.raises(AuthenticationError) as caught:
-        collect(connect, shop, tmp_path / "signs")
+        shop.collect()
     assert {file_id for file_id, _ in caught.value.failures} == {"file_1_0", "file_1_1"}
     assert all(isinstance(why, DownloadError) for _, why in caught.value.failures)
     assert caught.value.job.id == "job_1"
 
 
-def test_a_folder_that_cannot_be_closed_hides_nothing(
-    connect: Connect, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_closed_hides_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is full at the last flush: the error names the job, and does not stand in for the first one."""
 
     def full(_: Any) -> None:
@@ -322,16 +314,14 @@ def test_a_folder_that_cannot_be_closed_hides_nothing(
 
     monkeypatch.setattr("firsthandapi.datasets._manifest.Manifest.close", full)
     with pytest.raises(ConfigurationError, match="No space left") as caught:
-        collect(connect, shop, tmp_path / "a")
+        shop.collect("a")
     assert caught.value.job.id == "job_1"
     shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
     with pytest.raises(AuthenticationError):
-        collect(connect, shop, tmp_path / "b")
+        shop.collect("b")
 
 
-def test_a_folder_that_is_moved_away_is_told_with_its_job(
-    connect: Connect, shop: Shop, tmp_path: Path
-) -> None:
+def test_a_folder_that_is_moved_away_is_told_with_its_job(shop: Shop) -> None:
     """Somebody takes the folder while the run writes to it: the error names the job that was paid for.
 
     The same call then downloads its files, and posts nothing.
@@ -339,44 +329,39 @@ def test_a_folder_that_is_moved_away_is_told_with_its_job(
 
     def move(progress: Any) -> None:
         if progress.files_done == 2:
-            (tmp_path / "signs").rename(tmp_path / "elsewhere")
+            (shop.folder / "signs").rename(shop.folder / "elsewhere")
 
     with pytest.raises(ConfigurationError) as caught:
-        collect(connect, shop, tmp_path / "signs", on_progress=move)
+        shop.collect(on_progress=move)
     assert caught.value.job.id == "job_1"
-    assert len(collect(connect, shop, tmp_path / "signs")) == 2
+    assert len(shop.collect()) == 2
     assert len(shop.jobs) == 1
 
 
-def test_a_download_that_fails_leaves_the_job_as_last_seen(
-    connect: Connect, shop: Shop, tmp_path: Path
-) -> None:
+def test_a_download_that_fails_leaves_the_job_as_last_seen(shop: Shop) -> None:
     """A folder of which more is known to be approved than it has is not called whole."""
     shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
     job = shop.post({**JOB, "files_needed": 2, "files_approved": 1})
     shop.files[job["id"]] = 1
-    client = connect(base_url=shop.server.base_url, max_retries=0)
+    client = shop.client()
     shop.says = lambda _request, _answer: None
-    client.files.download_all("job_1", tmp_path)
-    assert Dataset.open(tmp_path).verify().ok
+    client.files.download_all("job_1", shop.folder)
+    assert Dataset.open(shop.folder).verify().ok
     job["files_approved"] = shop.files["job_1"] = 2
     shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
     with pytest.raises(AuthenticationError):
-        client.files.download_all("job_1", tmp_path)
-    assert not Dataset.open(tmp_path).verify().ok
+        client.files.download_all("job_1", shop.folder)
+    assert not Dataset.open(shop.folder).verify().ok
 
 
-def test_download_all_tells_of_files_that_no_list_shows(
-    connect: Connect, shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_download_all_tells_of_files_that_no_list_shows(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """It brings what there is, and a warning says that this is not everything; `verify` says so too."""
     shop.post({**JOB, "files_needed": 3, "files_approved": 3})
-    client = connect(base_url=shop.server.base_url)
-    connect.clock(client)
-    assert len(client.files.download_all("job_1", tmp_path)) == 2
+    client = shop.client()
+    assert len(client.files.download_all("job_1", shop.folder)) == 2
     (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
     assert "counts 3 approved files, but its list does not show 1 of them" in record.getMessage()
-    assert not Dataset.open(tmp_path).verify().ok
+    assert not Dataset.open(shop.folder).verify().ok
 
 
 def test_a_key_is_looked_for_on_every_page(
@@ -428,7 +413,7 @@ def as_floats(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("bom", [b"", codecs.BOM_UTF8], ids=["plain", "bom"])
-def test_whole_numbers_as_floats(connect: Connect, shop: Shop, tmp_path: Path, bom: bytes) -> None:
+def test_whole_numbers_as_floats(shop: Shop, bom: bytes) -> None:
     """A service that writes 20 as 20.0, after a byte order mark: bought once, complete, and known again. What is
     written down are ints."""
     shop.says = lambda request, answer: (
@@ -437,9 +422,9 @@ def test_whole_numbers_as_floats(connect: Connect, shop: Shop, tmp_path: Path, b
         else response(bom + json.dumps(as_floats(answer)).encode(), Content_Type="application/json")
     )
     for _ in range(2):
-        dataset = collect(connect, shop, tmp_path / "signs")
+        dataset = shop.collect()
         assert (len(dataset), dataset.verify().ok, len(shop.jobs)) == (2, True, 1)
-    job = json.loads((tmp_path / "signs" / JOB_FILE).read_text())["job"]
+    job = json.loads((shop.folder / "signs" / JOB_FILE).read_text())["job"]
     assert (str(job["files_needed"]), str(job["price_per_file_cents"])) == ("2", "10")
 
 
@@ -457,7 +442,7 @@ ODD_FILE = {
 }  # fmt: skip
 
 
-def test_values_of_other_types(shop: Shop, connect: Connect, tmp_path: Path) -> None:
+def test_values_of_other_types(shop: Shop) -> None:
     """A service whose optional fields are all of other types than documented: bought once, complete, and everything
     that reads the result works. The job keeps its values as received."""
 
@@ -473,18 +458,18 @@ def test_values_of_other_types(shop: Shop, connect: Connect, tmp_path: Path) -> 
     shop.says = odd
     updates: list[Any] = []
     for _ in range(2):
-        dataset = collect(connect, shop, tmp_path / "signs", on_progress=updates.append)
+        dataset = shop.collect(on_progress=updates.append)
         assert (len(dataset), dataset.verify().ok, len(shop.jobs)) == (2, True, 1)
     assert updates
     job = dataset.job
     assert (job.files_needed, job.accepted_formats, job.price_per_file_cents) == ("two", "image/jpeg", [10])
     assert {record.content_type for record in dataset} == {None}
     assert dataset.write_card().path.exists()
-    client = connect(base_url=shop.server.base_url, max_retries=0)
+    client = shop.client()
     assert client.jobs.wait("job_1").files_approved == "many"
     file = client.files.list("job_1").data[0]
     assert (file.size_bytes, file.content_hash) == ("big", 5)
-    assert client.files.download(file, tmp_path / "one").read_bytes()
+    assert client.files.download(file, shop.folder / "one").read_bytes()
     assert len([*client.jobs.follow("job_1")]) == 2
     assert "job_1" in str(html_of(job))
     assert file.id in str(html_of(file))

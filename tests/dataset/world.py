@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from client.support import Connect, FakeClock
 from firsthandapi import Campaign, Dataset
 from firsthandapi._core.campaigns.ledger import LEDGER_FILE
+from firsthandapi._core.orders.ordering import LookFor, Shown
 from firsthandapi.campaigns import CampaignPlan
+from firsthandapi.errors import FirstHandConnectionError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
 
@@ -57,6 +63,25 @@ class World:
         assert isinstance(dataset, Dataset)
         return dataset
 
+    def stop_after(self, seconds: float, campaign: Campaign) -> None:
+        """A run that a timeout ends."""
+        with pytest.raises(WaitTimeoutError):
+            self.run(campaign, timeout=seconds)
+
+    def lose_order(self, campaign: Campaign, drop: str = "before") -> None:
+        """A run whose first order, or the response to it, is lost."""
+        self.client = self.new_client(max_retries=0)
+        self.server.faults.add(path="/v1/jobs", method="POST", drop=drop)
+        with pytest.raises(FirstHandConnectionError):
+            self.run(campaign)
+
+    @contextlib.contextmanager
+    def asking_nothing(self) -> Iterator[None]:
+        """No request is sent in this block."""
+        since = len(self.server.requests)
+        yield
+        assert self.server.requests[since:] == []
+
     def jobs(self) -> list[Job]:
         """Every job that was paid, oldest first."""
         self.server.check_books()
@@ -86,3 +111,29 @@ LIST = "GET /v1/jobs"
 def internals(world: World, module: str) -> Any:
     """A module of the half that is tested."""
     return importlib.import_module(f"firsthandapi._{world.connect.kind}.{module}")
+
+
+def change_pages(
+    world: World, monkeypatch: pytest.MonkeyPatch, module: str, change: Callable[[Any], Any]
+) -> None:
+    """Let `change` put another page in the place of each that a module reads, or change it."""
+    reads = internals(world, module)
+    decode_items = reads.decode_items
+
+    def changed(model: Any, content: Any, response: Any) -> Any:
+        page, unusable = decode_items(model, content, response)
+        return change(page) or page, unusable
+
+    monkeypatch.setattr(reads, "decode_items", changed)
+
+
+def lag(world: World, monkeypatch: pytest.MonkeyPatch, until: float = math.inf) -> None:
+    """The list of jobs shows a job only after a time, whatever is looked for."""
+    requests = internals(world, "ordering")
+    read_jobs = requests.read_jobs
+
+    def late(question: Any, content: Any, response: Any) -> Any:
+        is_late = isinstance(question, LookFor) and world.clock.now < until
+        return (Shown(), None) if is_late else read_jobs(question, content, response)
+
+    monkeypatch.setattr(requests, "read_jobs", late)

@@ -154,18 +154,6 @@ def test_redirect_loop(bench: Bench) -> None:
     assert len(bench.storage.requests) == 6
 
 
-@pytest.mark.parametrize(
-    "location",
-    ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://u:verysecret@127.0.0.1/", "http://[::1", "http://a b/",
-     "//\\evil", "http://127.0.0.1:0/", "http://127.0.0.1:99999/", "h\xe4llo"],
-)  # fmt: skip
-def test_bad_redirect(bench: Bench, location: str) -> None:
-    """A redirect to what is no http(s) URL is not followed."""
-    bench.storage.script.append(response(status=302, Location=location))
-    assert "redirected" in bench.bad()
-    assert len(bench.storage.requests) == 1
-
-
 def test_bad_url(bench: Bench) -> None:
     """A URL with another scheme is never opened."""
     for url in ("file:///etc/passwd?verysecret", "https//x", "http://x\n.y/verysecret"):

@@ -45,6 +45,13 @@ def files(server: MockServer) -> FirstHandFileSystem:
     return found
 
 
+@pytest.fixture
+def path(server: MockServer, files: FirstHandFileSystem) -> str:
+    """The only file of a job."""
+    (path,) = files.ls(completed_job(server, 1), detail=False)
+    return str(path)
+
+
 def test_a_job_is_a_folder_of_its_files(server: MockServer, files: FirstHandFileSystem) -> None:
     """Names are those of a dataset's folder; sizes, hashes and stars come along; every byte is the right one."""
     job_id = completed_job(server, 3)
@@ -80,10 +87,8 @@ def test_the_first_byte_costs_five_requests_at_most(server: MockServer, files: F
     assert len(api(server, before)) <= 2 + 10
 
 
-def test_ranges_and_seeks(server: MockServer, files: FirstHandFileSystem) -> None:
+def test_ranges_and_seeks(server: MockServer, files: FirstHandFileSystem, path: str) -> None:
     """A reader that jumps around gets what is there, and no more is downloaded than it asks for."""
-    job_id = completed_job(server, 1)
-    (path,) = files.ls(job_id, detail=False)
     whole = files.cat_file(path)
     for start, end in ((0, 1), (5, 50), (-10, None), (None, -5), (7, 7), (len(whole) - 1, None), (3, 10**9)):
         assert files.cat_file(path, start, end) == whole[start:end]
@@ -96,10 +101,10 @@ def test_ranges_and_seeks(server: MockServer, files: FirstHandFileSystem) -> Non
         assert {*pool.map(lambda _: files.cat_file(path), range(16))} == {whole}
 
 
-def test_an_expired_url_is_refreshed_in_mid_read(server: MockServer, files: FirstHandFileSystem) -> None:
+def test_an_expired_url_is_refreshed_in_mid_read(
+    server: MockServer, files: FirstHandFileSystem, path: str
+) -> None:
     """A week passes between two reads of an open file; a storage that refuses for another reason is named."""
-    job_id = completed_job(server, 1)
-    (path,) = files.ls(job_id, detail=False)
     with files.open(path, cache_type="none") as file:
         first = file.read(10)
         server.clock.advance(days=8)
@@ -121,9 +126,8 @@ def test_urls_that_expired_together_cost_another_list(server: MockServer, files:
         assert len(api(server, before)) <= 2 + 10
 
 
-def test_a_path_without_a_job_has_no_file(server: MockServer, files: FirstHandFileSystem) -> None:
+def test_a_path_without_a_job_has_no_file(server: MockServer, files: FirstHandFileSystem, path: str) -> None:
     """Though the service finds a file by its id alone; and of a job nobody knows when it was approved."""
-    (path,) = files.ls(completed_job(server, 1), detail=False)
     job_id, _, name = path.partition("/")
     with pytest.raises(FileNotFoundError):
         files.info(f"../{name}")
@@ -131,10 +135,10 @@ def test_a_path_without_a_job_has_no_file(server: MockServer, files: FirstHandFi
     assert files.created(path) is not None
 
 
-def test_faults_of_the_storage_cost_time_alone(server: MockServer, files: FirstHandFileSystem) -> None:
+def test_faults_of_the_storage_cost_time_alone(
+    server: MockServer, files: FirstHandFileSystem, path: str
+) -> None:
     """A dropped connection, a cut body and a 503 are tried again."""
-    job_id = completed_job(server, 1)
-    (path,) = files.ls(job_id, detail=False)
     whole = files.cat_file(path)
     for fault in ({"drop": "before"}, {"cut": 100}, {"status": 503}):
         server.faults.add(path="/files/*", times=1, **fault)  # type: ignore[arg-type] # of several types
@@ -178,11 +182,10 @@ def test_faults_of_the_storage_cost_time_alone(server: MockServer, files: FirstH
     ],
 )
 def test_nothing_can_be_written(
-    server: MockServer, files: FirstHandFileSystem, tmp_path: Path, change: object
+    server: MockServer, files: FirstHandFileSystem, path: str, tmp_path: Path, change: object
 ) -> None:
     """Each way says that files can only be read, and what to do instead."""
     assert callable(change)
-    (path,) = files.ls(completed_job(server, 1), detail=False)
     (tmp_path / "x").write_text("x")
     before = len(server.requests)
     with pytest.raises(io.UnsupportedOperation, match="download_all"):
@@ -191,11 +194,10 @@ def test_nothing_can_be_written(
 
 
 def test_no_key_leaves_with_it(
-    server: MockServer, files: FirstHandFileSystem, monkeypatch: pytest.MonkeyPatch
+    server: MockServer, files: FirstHandFileSystem, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither in a pickle, a JSON, nor a repr; a worker process makes its own client from the environment."""
-    job_id = completed_job(server, 1)
-    (path,) = files.ls(job_id, detail=False)
+    job_id = path.partition("/")[0]
     again = pickle.loads(pickle.dumps(files))
     assert again.ls(job_id, detail=False) == [path]
     own = FirstHandFileSystem(server.api_key, base_url=server.url)
@@ -317,9 +319,8 @@ def test_whoever_walks_a_job_meets_its_manifest(
     assert files.info(rows)["size"] == len(files.cat_file(rows))
 
 
-def test_a_signed_url_is_fresh(server: MockServer, files: FirstHandFileSystem) -> None:
+def test_a_signed_url_is_fresh(server: MockServer, files: FirstHandFileSystem, path: str) -> None:
     """Whoever has it has the file, for as long as the service says; rows and folders have none."""
-    (path,) = files.ls(completed_job(server, 1), detail=False)
     server.clock.advance(days=8)
     assert httpx.get(files.sign(path)).content == files.cat_file(path)
     with pytest.raises(InvalidArgumentError, match="ends at"):
@@ -445,10 +446,9 @@ def _in_parts(file: IO[bytes]) -> bytes:
 
 
 def test_the_listed_size_and_hash_bind_a_whole_read(
-    server: MockServer, files: FirstHandFileSystem, tmp_path: Path
+    server: MockServer, files: FirstHandFileSystem, path: str, tmp_path: Path
 ) -> None:
     """A captive portal's page, once, costs a second download; twice, it is an error, and leaves no file."""
-    (path,) = files.ls(completed_job(server, 1), detail=False)
     whole = files.cat_file(path)
     reads = {
         "cat_file": lambda: files.cat_file(path),
@@ -525,10 +525,11 @@ def test_a_path_is_of_its_job_and_its_type(
             assert not files.exists(path)
 
 
-def test_other_bytes_of_the_same_length_are_found(server: MockServer, files: FirstHandFileSystem) -> None:
+def test_other_bytes_of_the_same_length_are_found(
+    server: MockServer, files: FirstHandFileSystem, path: str
+) -> None:
     """In a whole read, and in a file that is read to its end in parts; a part alone proves nothing."""
-    job_id = completed_job(server, 1)
-    (path,) = files.ls(job_id, detail=False)
+    job_id = path.partition("/")[0]
     known = files._account.files(job_id)
     for name, found in known.items():
         known[name] = found.model_copy(update={"content_hash": "0" * 64})

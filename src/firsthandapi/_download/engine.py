@@ -53,10 +53,6 @@ class Engine:
             never started). It must be thread-safe, such as a queue's `put` or a loop's `call_soon_threadsafe`.
         on_bytes: called in the same way with the number of received bytes, negative for discarded bytes.
         concurrency: the most connections at once.
-        clock: for tests.
-
-    Raises:
-        ConfigurationError: `proxy` is not one for downloads.
     """
 
     def __init__(

@@ -43,16 +43,11 @@ class _Reader(io.BufferedReader):
 
 
 class Connection(io.RawIOBase):
-    """A connection, as `http.client.HTTPResponse` reads it: each byte in time.
+    """A connected socket, as `http.client.HTTPResponse` reads it: each byte in time. `timeout` is that for a head, and
+    between two bytes of a body; `waits` is called when the thread begins to wait for the network, and returns whether
+    to call it the next time.
 
-    No `http.client.HTTPConnection`, since other people's instruments record the URLs that pass through its methods.
-
-    Args:
-        link: the socket, connected.
-        route: where it leads.
-        timeout: seconds for a head, and between two bytes of a body.
-        waits: called when the thread begins to wait for the network; returns whether to call it the next time.
-    """
+    No `http.client.HTTPConnection`, since other people's instruments record the URLs that pass through its methods."""
 
     def __init__(self, link: Link, route: Route, timeout: float, waits: Callable[[], bool]) -> None:
         self.link = link
@@ -148,13 +143,8 @@ class Connection(io.RawIOBase):
 class Session:
     """What one thread has of its own: connections and a buffer.
 
-    Args:
-        network: how hosts are reached.
-        waits: called when the thread begins to wait for the network; returns whether to call it the next time.
-
     Attributes:
-        waiting: whether the thread has waited noticeably for the network, and still does.
-    """
+        waiting: whether the thread has waited noticeably for the network, and still does."""
 
     def __init__(self, network: Network, waits: Callable[[], bool] = lambda: False) -> None:
         self.network = network

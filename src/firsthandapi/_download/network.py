@@ -42,14 +42,8 @@ def as_broken(error: Exception, what: str) -> BrokenError:
 
 
 class Network:
-    """Opens connections, for all threads of a run.
-
-    Args:
-        proxy: the proxy's URL; None reads the environment.
-        verify: as for the client.
-        timeout: seconds for a response's head, and between two bytes.
-        stop: set when the run is cancelled.
-    """
+    """Opens connections, for all threads of a run, until `stop` is set. `timeout` is that for a response's head, and
+    between two bytes."""
 
     def __init__(
         self,

@@ -34,11 +34,7 @@ if TYPE_CHECKING:
 
 
 class RangeReader:
-    """Reads files by their signed URLs, over connections that it keeps: one reader per thread.
-
-    Args:
-        config: the client's options.
-    """
+    """Reads files by their signed URLs, over connections that it keeps: one reader per thread."""
 
     def __init__(self, config: Config) -> None:
         network = Network(
@@ -59,19 +55,11 @@ class RangeReader:
         size_bytes: int | None = None,
         sha256: str | None = None,
     ) -> tuple[bytes, int]:
-        """The bytes from `start` up to `end`, and the size of the whole file.
-
-        Args:
-            file_id: the file's id, for messages.
-            url_of: returns the file's URL; called with True for a fresh one after a 403.
-            start: the first byte.
-            end: the byte after the last one; None reads to the end.
-            size_bytes: the promised size of the whole file, or None.
-            sha256: its promised SHA-256 in hex, or None; checked if the whole file is read.
-
-        Raises:
-            IntegrityError: size or SHA-256 differed from the promised ones twice.
-            DownloadError: the bytes cannot be read.
+        """The bytes from `start` up to `end`, None for the end of the file, and the size of the whole file.
+        `url_of`: returns the file's URL; called with True for a fresh one after a 403.
+        `size_bytes`, `sha256`: what was promised of the whole file; the hash is checked if all of it is read.
+        Raises IntegrityError: size or SHA-256 differed from the promised ones twice.
+        Raises DownloadError: the bytes cannot be read.
         """
         attempts, content = Attempts(self._max_retries), bytearray()
         stale = False

@@ -32,12 +32,8 @@ def pillow() -> Any:
 def thumbnail(image_module: Any, content: bytes, content_type: str, *, side: int = SIDE) -> bytes | None:
     """The first frame as a small JPEG, upright, without the original's metadata, which may contain its location; None
     if the picture is broken, or too large to decode.
-
-    Args:
-        image_module: the result of `pillow`.
-        content: the file.
-        content_type: its stated type; no other decoder is tried.
-        side: maximum length of the longer side, in pixels.
+    `content_type`: its stated type; no other decoder is tried.
+    `side`: maximum length of the longer side, in pixels.
     """
     if content_type == "image/jpeg" and content.count(_SCAN) > _MOST_SCANS:
         return None

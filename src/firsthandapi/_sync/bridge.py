@@ -41,12 +41,8 @@ def check_callback(callback: Callback[T] | None, field: str) -> None:
         )
 
 
-def check_rate_limiter(limiter: RateLimiter | None) -> RateLimiter | None:
-    """`limiter` if it is one.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
+def check_rate_limiter(limiter: RateLimiter | None) -> None:
+    """Check that `limiter` is one, or None. Raises ConfigurationError: it is not."""
     if limiter is not None and not all(
         callable(method := getattr(limiter, name, None)) and not iscoroutinefunction(method)
         for name in ("acquire", "observe")

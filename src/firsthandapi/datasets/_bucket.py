@@ -37,17 +37,9 @@ _YOUNG_SECONDS: Final = 60.0
 
 
 class Bucket:
-    """The objects below a URL.
-
-    Args:
-        scheme: the URL's scheme.
-        url: the URL, without credentials.
-        options: the options of the caller's UPath, for the store's library.
-        field: the argument's name, for errors.
-
-    Raises:
-        ConfigurationError: a required package is not installed.
-        InvalidArgumentError: no library supports such URLs.
+    """The objects below a URL. `options` are those of the caller's UPath, for the store's library.
+    Raises ConfigurationError: a required package is not installed.
+    Raises InvalidArgumentError: no library supports such URLs.
     """
 
     readers = 16

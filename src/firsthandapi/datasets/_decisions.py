@@ -47,19 +47,10 @@ def spelled(store: Store, decided: Decided, manifests: Iterable[Manifest]) -> De
 
 
 def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | None = None) -> Decided:
-    """Append the decisions that change anything to those of the folder, and flush them to the disk.
-
-    Args:
-        store: the folder.
-        decisions: the decisions.
-        labels: the labels of the folder, if new ones may not differ from them, or from those of earlier decisions,
-            only in the case of letters.
-
-    Returns:
-        All decisions of the folder.
-
-    Raises:
-        InvalidArgumentError: a label is spelled differently.
+    """Append the decisions that change anything to those of the folder, and flush them to the disk; returns them all.
+    `labels`: the labels of the folder, if new ones may not differ from them, or from those of earlier decisions, only
+    in the case of letters.
+    Raises InvalidArgumentError: a label is spelled differently.
     """
     path = store.root / DECISIONS
     store.refuse_link(store.root / EXCLUDED)
@@ -135,14 +126,8 @@ def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> Decid
 def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> None:
     """Carry out the remaining decisions. The caller holds the lock of the folder. After a crash at any point, the same
     call does the rest: a file moves before its row, so a row that differs from the decisions shows what is left to do.
-
-    Args:
-        store: the folder.
-        manifests: its manifests, read.
-        decided: the decisions about its files, as `spelled` returns them.
-
-    Raises:
-        ConfigurationError: the folder cannot be written to.
+    `manifests`: those of the folder, read.
+    `decided`: the decisions about its files, as `spelled` returns them.
     """
     for manifest in manifests if decided.decisions else ():
         hidden = _hidden_of(store, manifest)

@@ -33,12 +33,8 @@ if TYPE_CHECKING:
 
 
 class Folder:
-    """A dataset's folder while it is written to. One writer at a time: `lock` first.
-
-    Args:
-        dest: the path or URL of the folder.
-        label: the label of this run's files; None for a folder of one job, without labels.
-    """
+    """A dataset's folder while it is written to. One writer at a time: `lock` first. `label` is that of this run's
+    files; None for a folder of one job, without labels."""
 
     def __init__(self, dest: str | os.PathLike[str], label: str | None = None) -> None:
         self._store = store_at(dest, "dest")

@@ -57,11 +57,7 @@ def account_of(client: FirstHandClient) -> Account:
 
 
 class Account:
-    """The jobs and files of an API key. Any thread may call it.
-
-    Args:
-        client: how to reach them.
-    """
+    """The jobs and files of an API key. Any thread may call it."""
 
     def __init__(self, client: FirstHandClient) -> None:
         from firsthandapi._download.ranges import Readers

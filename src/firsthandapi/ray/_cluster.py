@@ -14,11 +14,7 @@ _ANSWERS_WITHIN = 600.0
 
 
 def ray_data() -> Any:
-    """The module `ray.data`.
-
-    Raises:
-        ConfigurationError: the extra is missing.
-    """
+    """The module `ray.data`. Raises ConfigurationError: the extra is missing."""
     try:
         # A folder of that name beside the script imports as an empty module.
         from ray.data import Dataset  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -30,11 +26,8 @@ def ray_data() -> Any:
 
 
 def result_of(reference: Any) -> Any:
-    """What an actor's method returns.
-
-    Raises:
-        FirstHandError: what the method raised.
-        DownloadError: the actor does not respond.
+    """What an actor's method returns, or raises.
+    Raises DownloadError: the actor does not respond.
     """
     import ray
     from ray.exceptions import RayError

@@ -77,9 +77,7 @@ def table_of(files: list[Record], schema: Any) -> Any:
 
 def blocks_of(files: list[Record], keeper: Keeper, schema: Any) -> Iterator[Any]:
     """Download the files of a task: a table of one row for each, in order, with the columns of `schema`.
-
-    Raises:
-        DownloadError: one could not be downloaded, or its bytes are not the promised ones.
+    Raises DownloadError: one could not be downloaded, or its bytes are not the promised ones.
     """
     import pyarrow
 

@@ -24,9 +24,7 @@ Written = tuple[str, Record]
 
 def write_rows(dest: str, table: Any) -> list[Written]:
     """Write the files of a block, each verified.
-
-    Raises:
-        FirstHandError: a row is not one of a file, or its file could not be written.
+    Raises FirstHandError: a row is not one of a file, or its file could not be written.
     """
     store = store_at(dest, "dest")
     rows = [_checked(row) for row in table.to_pylist()]

@@ -70,12 +70,7 @@ class Keeper:
 
 
 class Urls:
-    """Runs as an actor, in a process of its own; `Keeper` has its methods. A new one after a crash knows nothing.
-
-    Args:
-        key: the API key.
-        base_url: the service's address.
-    """
+    """Runs as an actor, in a process of its own; `Keeper` has its methods. A new one after a crash knows nothing."""
 
     def __init__(self, key: Secret[str], base_url: str) -> None:
         self._client = FirstHandClient(key.reveal(), base_url)

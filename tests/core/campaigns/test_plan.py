@@ -12,12 +12,10 @@ from firsthandapi._core.campaigns.campaign import Spec, check_spec
 from firsthandapi._core.campaigns.ledger import Ledger, Order
 from firsthandapi._core.campaigns.plan import (
     PlannedOrder,
-    check_kinds,
     in_vain,
     make_plan,
     next_order,
     outdated,
-    over_budget,
     request_of,
     to_send,
 )
@@ -122,13 +120,6 @@ def test_a_plan_that_no_longer_holds_says_what_changed() -> None:
     assert "budget_cents was $10.00, and is $20.00" in str(outdated(before, richer))
 
 
-def test_the_difference_is_ordered() -> None:
-    """Raise files_needed from 500 to 800, and 300 are ordered."""
-    of = spec(100_000, stop=800)
-    assert planned(of, bought(of, "stop", 500, "completed", 500)) == [("stop", 300, 15_000)]
-    assert planned(of, bought(of, "stop", 500, "open", 20)) == [("stop", 300, 15_000)]
-
-
 def test_lowered_or_removed_nothing_is_ordered() -> None:
     """And what was ordered still shows."""
     of = spec(stop=5)
@@ -140,35 +131,6 @@ def test_lowered_or_removed_nothing_is_ordered() -> None:
         ("old", 0, 4, 0),
     ]
     assert plan.spent_cents == 700
-
-
-def test_what_was_cancelled_is_replaced() -> None:
-    """The shortfall, from what was refunded."""
-    of = spec(500, stop=10)
-    assert planned(of, bought(of, "stop", 10, "cancelled", 4)) == [("stop", 6, 300)]
-    assert next_order(of, Ledger("fh-1", (bought(of, "stop", 10, "cancelled", 4),))) == PlannedOrder(
-        "stop", 6, 300
-    )
-
-
-def test_duplicates_are_replaced_if_files_are_to_be_unique() -> None:
-    """They were paid, so the budget needs room for both."""
-    order = (bought(spec(stop=10), "stop", 10, "completed", 10, duplicates=3),)
-    assert planned(spec(stop=10), *order) == [("stop", 3, 150)]
-    assert planned(spec(stop=10, unique=False), *order) == []
-
-
-def test_new_files_that_do_not_fit_are_all_refused() -> None:
-    """Before anything is spent, and the plan says what they would cost."""
-    of = spec(200, stop=3, give_way=2)
-    plan = make_plan(of, Ledger("fh-1"))
-    assert (plan.cost_cents, plan.fits) == (250, False)
-    with pytest.raises(
-        SpendLimitError, match=r"nothing was ordered: stop .3 files., give_way .2 files."
-    ) as refused:
-        next_order(of, Ledger("fh-1"))
-    assert (refused.value.cost_cents, refused.value.limit_cents) == (250, 200)
-    assert "the campaign is incomplete" in str(over_budget(plan, begun=True))
 
 
 def test_replacements_are_ordered_as_far_as_the_budget_goes() -> None:
@@ -206,17 +168,6 @@ def test_a_label_is_not_ordered_in_vain_for_ever() -> None:
     assert planned(spec(stop=8), *[bought(of, "stop", 2)] * 3) == [
         ("stop", 2, 100)
     ]  # these may bring some still
-
-
-def test_only_one_kind_of_media_is_ordered() -> None:
-    """No loader reads two from one folder."""
-    of = spec(stop=2)
-    assert check_kinds(of, Ledger("fh-1")) is None
-    assert check_kinds(of, Ledger("fh-1", (bought(of, "stop", 2),))) is None
-    sounds = check_spec(100, {**of.jobs["stop"], "accepted_formats": ["audio/wav"]}, {"stop": {}}, True)
-    assert check_kinds(sounds, Ledger("fh-1", (bought(of, "stop", 2),))) == (
-        "the campaign in dest has ordered image files, and accepted_formats now has audio"
-    )
 
 
 def test_printed_a_plan_is_a_table() -> None:

@@ -70,18 +70,3 @@ def test_what_cannot_be_read_is_not_tried_again() -> None:
     assert isinstance(judged(200, content_encoding="gzip"), Hopeless)
     assert isinstance(judged(200, length=None), Hopeless)
     assert judged(503, retry_after="7").retry_after == 7.0
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_every_redirect_is_followed_if_it_says_where(status: int) -> None:
-    """One without a location leads nowhere."""
-    assert judged(status, location="https://x/y") == Redirected("https://x/y")
-    assert isinstance(judged(status), Hopeless)
-
-
-@pytest.mark.parametrize(
-    ("status", "again"), [(400, False), (408, True), (429, True), (499, False), (500, True)]
-)
-def test_which_failures_of_a_storage_are_transient(status: int, again: bool) -> None:
-    """A busy one is asked later, with a location or without."""
-    assert isinstance(judged(status, location="https://x/y"), TryAgain if again else Hopeless)

@@ -80,9 +80,7 @@ def check_spec(
     replace_excluded: Any = True,
 ) -> Spec:
     """A spec from the user's fields.
-
-    Raises:
-        InvalidArgumentError: something in it is not allowed; the message names it as the user wrote it.
+    Raises InvalidArgumentError: something in it is not allowed; the message names it as the user wrote it.
     """
     budget = int_or_none(budget_cents)
     if budget is None or budget < 1:
@@ -161,11 +159,7 @@ def check_known(label: str, labels: Iterable[str]) -> None:
 
 
 def check_name(name: Any) -> str | None:
-    """The name of a campaign, by which an account finds it again.
-
-    Raises:
-        InvalidArgumentError: it is not one.
-    """
+    """The name of a campaign, by which an account finds it again. Raises InvalidArgumentError: it is not one."""
     if name is not None and (not isinstance(name, str) or not 1 <= len(name.strip()) <= _MOST_NAME):
         raise InvalidArgumentError(f"name must be a str of 1 to {_MOST_NAME} characters", field="name")
     return name
@@ -221,13 +215,8 @@ def are_of_one_dest(key: str, other: str) -> bool:
 
 
 def order_key(campaign: str, label: str, ordinal: int) -> str:
-    """The idempotency key of an order, the same on every machine that runs the campaign.
-
-    Args:
-        campaign: what `campaign_key` returns.
-        label: the label that the order is for.
-        ordinal: how many keys of the label come before it.
-    """
+    """The idempotency key of an order, the same on every machine that runs the campaign: `ordinal` keys of its label
+    come before it."""
     return idempotency_key("campaign order", campaign, label, ordinal)
 
 

@@ -273,11 +273,7 @@ class Ledger:
     ) -> Ledger:
         """The same with what the files are counted for: those of the bytes of another one, of which the first counts,
         those that are excluded, and those that have another label.
-
-        Args:
-            files: by job, the SHA-256 of each file by its id.
-            decided: what was decided about them.
-            unique: whether files with the same bytes count once.
+        `files`: by job, the SHA-256 of each file by its id.
         """
         decided = Decided() if decided is None else decided
         met: set[str] = set()
@@ -446,17 +442,10 @@ def campaign_in(
     keys: Collection[str] = (),
 ) -> str:
     """The campaign of a folder whose ledger is lost: that of the jobs that the folder names, else that of the spec.
-
-    Args:
-        spec: what the campaign is to become.
-        name: its name, or None.
-        location: the whole path or URL of the folder.
-        jobs: the jobs of the account, newest first.
-        of_folder: the ids of jobs that the folder names.
-        keys: the keys that the damaged ledger names.
-
-    Raises:
-        InvalidArgumentError: there are campaigns that this one may be, or may not be.
+    `location`: the whole path or URL of the folder.
+    `jobs`: the jobs of the account, newest first.
+    `of_folder`, `keys`: the ids of jobs that the folder names, and the keys that the damaged ledger names.
+    Raises InvalidArgumentError: there are campaigns that this one may be, or may not be.
     """
     of_place = campaign_key(name, location)
     derived = (None if name is not None else spec_key(spec)) or of_place
@@ -504,15 +493,8 @@ def _ambiguous(spec: Spec, ids: Sequence[str], *, alike: bool) -> InvalidArgumen
 
 
 def recovered(campaign: str, jobs: Iterable[ShownJob], keys: Iterable[str] = ()) -> Ledger:
-    """The ledger of a campaign, from the jobs of the account, newest first.
-
-    Args:
-        campaign: what its jobs have in their metadata.
-        jobs: jobs of the account.
-        keys: keys that the damaged ledger names.
-
-    Raises:
-        ConfigurationError: no job shows one of these keys: it may have bought one that does not show yet.
+    """The ledger of a campaign, from the jobs of the account, newest first; `keys` are those of the damaged ledger.
+    Raises ConfigurationError: no job shows one of these keys: it may have bought one that does not show yet.
     """
     ledger = Ledger(campaign).with_jobs(list(jobs))
     missing = set(keys) - {order.sent.idempotency_key for order in ledger.orders}

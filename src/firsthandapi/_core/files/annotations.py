@@ -44,10 +44,8 @@ SHAPES: dict[Kind, dict[str, Any]] = {
 
 
 def unified(annotations: Mapping[str, Any] | None, kind: Kind | None) -> dict[str, Any] | None:
-    """Annotations of any version in one shape, so that a table can be made of them.
-
-    What does not fit is left out here; `annotations_json` has it.
-    """
+    """Annotations of any version in one shape, so that a table can be made of them. What does not fit is left out here;
+    `annotations_json` has it."""
     if annotations is None or kind is None:
         return None
     return cast("dict[str, Any]", fit(annotations, SHAPES[kind]))

@@ -57,10 +57,7 @@ def name_not_on_windows(path: str) -> str | None:
 
 def bucket_url(text: str, field: str) -> tuple[str, str]:
     """The scheme of a bucket's URL, and the URL without what may be left out.
-
-    Raises:
-        InvalidArgumentError: it is not such a URL, or contains a part that is not allowed. The message does not show
-            the URL.
+    Raises InvalidArgumentError: it is not such a URL, or contains a part that is not allowed. No message shows the URL.
     """
 
     def refuse(why: str) -> InvalidArgumentError:

@@ -156,13 +156,10 @@ def is_too_old(expires_at: datetime | None, *, now: float) -> bool:
 
 def range_headers(offset: int, etag: str | None, *, promised: bool) -> list[tuple[str, str]]:
     """The headers that ask for the bytes from `offset` on, or for all.
-
-    Args:
-        offset: the bytes received so far.
-        etag: the ETag of the object that they are of. If it is a strong one, the storage itself sends all bytes of an
-            object that is another by now; a weak one cannot vouch for a half.
-        promised: whether the size and the SHA-256 are known: then two halves that do not match are noticed, and the
-            file is downloaded once more.
+    `etag`: that of the object that the bytes before are of. If it is a strong one, the storage itself sends all bytes
+    of an object that is another by now; a weak one cannot vouch for a half.
+    `promised`: whether the size and the SHA-256 are known: then two halves that do not match are noticed, and the file
+    is downloaded once more.
     """
     if offset == 0:
         return []
@@ -233,17 +230,9 @@ def judge(
     sha256: str | None,
     now: float,
 ) -> Verdict:
-    """What a response's head says.
-
-    Args:
-        status: its status.
-        headers: its headers, names in lower case.
-        length: the body's length by its framing, or None.
-        framed: whether the end of the body differs from a broken connection.
-        offset: the first byte asked for.
-        etag: the ETag of the bytes before it.
-        size_bytes, sha256: what the file should be.
-        now: Unix seconds.
+    """What a response's head says; its headers have names in lower case.
+    `length`, `framed`: the body's length by its framing, or None; and whether its end differs from a broken connection.
+    `offset`, `etag`: the first byte asked for, and the ETag of the bytes before it.
     """
     if status == 416 and offset:
         return TryAgain("the object became shorter", from_start=True)

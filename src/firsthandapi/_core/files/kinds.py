@@ -28,15 +28,9 @@ def is_mixed(formats: Iterable[str] | None) -> bool:
 def is_mixed_with(
     formats: Iterable[str] | None, there: Mapping[str, Iterable[Kind | None]], folder: str
 ) -> bool:
-    """Whether a job that accepts these formats gets a folder for each kind, in a folder that has files already.
-
-    Args:
-        formats: the job's.
-        there: the kinds of media by the folder that they are in, relative to the dataset's: ``, or that of a kind.
-        folder: what errors call the dataset's folder.
-
-    Raises:
-        ConfigurationError: loaders could not read these formats beside those files.
+    """Whether a job that accepts these formats gets a folder for each kind, in a `folder` that has files already.
+    `there`: the kinds of media by the folder that they are in, relative to the dataset's: ``, or that of a kind.
+    Raises ConfigurationError: loaders could not read these formats beside those files.
     """
     kinds = {kind_of(name) for name in formats or ()}
     beside = set(there.get("", ())) - {None}

@@ -193,13 +193,7 @@ def _decision(row: dict[str, Any]) -> Decision | None:
 
 def carried(source: Decided, here: Decided, ids: Iterable[str], *, labels: bool) -> list[Decision]:
     """The decisions to copy when files are merged into another dataset: those about these files and excluded ones, if
-    they are newer than the decisions there.
-
-    Args:
-        source: the decisions of the dataset that the files come from.
-        here: the decisions of the dataset that receives them.
-        ids: the ids of the files.
-        labels: whether the files keep their labels.
+    they are newer than the decisions `here`. `labels`: whether the files keep their labels.
     """
     known = {*ids, *source.excluded}
     return [

@@ -20,15 +20,8 @@ def failed_rules(
     all_reviewed: bool,
 ) -> list[str]:
     """A line for each failed rule, which begins with its option.
-
-    Args:
-        records: the rows.
-        duplicates: groups of names of files with the same bytes.
-        reviewed: the ids of the files that have a decision.
-        min_files: the minimum number of files, or None.
-        min_mean_stars: the lowest average rating, in stars, or None.
-        no_duplicates: whether no two files may have the same bytes.
-        all_reviewed: whether each file must have a decision.
+    `duplicates`: groups of names of files with the same bytes.
+    `reviewed`: the ids of the files that have a decision.
     """
     lines: list[str] = []
     if min_files is not None and len(records) < min_files:

@@ -53,14 +53,7 @@ def check_seed(seed: object) -> int:
 def split_rows(
     records: Sequence[Record], parts: Mapping[str, float], seed: int, near: Iterable[tuple[int, int]] = ()
 ) -> dict[str, list[Record]]:
-    """The rows of each split.
-
-    Args:
-        records: all rows, in the order of the manifest.
-        parts: the share of each split.
-        seed: selects the splits; the same seed gives the same splits.
-        near: the pairs of rows, by position, that are near duplicates.
-    """
+    """The rows of each split. `near` are the pairs of rows, by position, that are near duplicates."""
     earlier: dict[int, list[int]] = {}
     for one, other in near:
         earlier.setdefault(max(one, other), []).append(min(one, other))

@@ -119,14 +119,7 @@ def table_of(
     excluded: Collection[str] = (),
     beside: Table | None = None,
 ) -> Table:
-    """The table of these rows.
-
-    Args:
-        subfolders: the rows of each manifest, by its folder.
-        withdrawn: the ids of withdrawn files.
-        excluded: the ids of excluded files.
-        beside: the version to compare this one with.
-    """
+    """The table of the rows of each manifest, by its folder. `beside`: the version to compare this one with."""
     rows = [(subfolder, record) for subfolder, records in subfolders.items() for record in records]
     files: dict[str, tuple[str, str]] = {}
     lines: list[bytes] = []

@@ -37,14 +37,8 @@ class Reconciliation:
 def withdrawn_of(rows: Collection[str], listed: Collection[str], approved: int | None) -> set[str] | None:
     """The ids of a job's rows that the service has withdrawn; None if that is unknown.
 
-    A list may lag behind. A missing file is withdrawn only if the list shows as many files as the job counts: the count
-    once included that file, so it has decreased (contract §10 "Withdrawn files").
-
-    Args:
-        rows: the ids of the job's files in the folder.
-        listed: the ids of the files in the list.
-        approved: the job's number of approved files, read after the list.
-    """
+    A list may lag behind. A missing file is withdrawn only if the list shows as many files as the job counts, which was
+    read after the list: the count once included that file, so it has decreased (contract §10 "Withdrawn files")."""
     unlisted = {*rows}.difference(listed)
     if unlisted and (approved is None or len(listed) < approved):
         return None
