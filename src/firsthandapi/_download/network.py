@@ -26,7 +26,11 @@ class StoppedError(Exception):
 
 
 class BrokenError(Exception):
-    """The network failed; another attempt may succeed."""
+    """The network or the storage failed; another attempt may succeed, after `retry_after` seconds if that was asked."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class HopelessError(Exception):

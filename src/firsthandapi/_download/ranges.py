@@ -13,7 +13,6 @@ from firsthandapi._core.files.download import (
     Address,
     Attempts,
     BadUrlError,
-    Hopeless,
     Mismatch,
     Redirected,
     Refused,
@@ -66,7 +65,6 @@ class RangeReader:
         reason = "the download does not end"
         while attempts.begin():
             started = self._clock.monotonic()
-            retry_after: float | None = None
             if not sha256 or start or end is not None:
                 content.clear()  # only a hash shows that two parts are of one object
             kept = len(content)
@@ -76,35 +74,28 @@ class RangeReader:
                 found = self._attempt(address, content, start, end, size_bytes, sha256)
             except BrokenError as error:
                 reason = str(error)
+                pause = attempts.failed(
+                    gained=len(content) - kept,
+                    seconds=self._clock.monotonic() - started,
+                    retry_after=error.retry_after,
+                    jitter=self._clock.random(),
+                )
+                if pause is None:
+                    break
+                self._clock.pause(pause, self._session.network.stop)
             except (HopelessError, BadUrlError) as error:
                 raise failure(file_id, str(error)) from None
             else:
-                match found:
-                    case (bytes() as read, int() as size):
-                        return read, size
-                    case Mismatch():
-                        if not attempts.mismatched():
-                            raise failure(file_id, f"{found.reason}, in two downloads", mismatch=True)
-                        content.clear()
-                        continue
-                    case Refused():
-                        if not attempts.refused():
-                            break
-                        stale, reason = True, "the storage responded with 403, even to a fresh URL"
-                        continue
-                    case TryAgain():
-                        reason, retry_after = found.reason, found.retry_after
-                    case Hopeless():  # pragma: no branch # there is no other verdict
-                        raise failure(file_id, found.reason)
-            pause = attempts.failed(
-                gained=len(content) - kept,
-                seconds=self._clock.monotonic() - started,
-                retry_after=retry_after,
-                jitter=self._clock.random(),
-            )
-            if pause is None:
-                break
-            self._clock.pause(pause, self._session.network.stop)
+                if isinstance(found, tuple):
+                    return found
+                if isinstance(found, Mismatch):
+                    if not attempts.mismatched():
+                        raise failure(file_id, f"{found.reason}, in two downloads", mismatch=True)
+                    content.clear()
+                elif attempts.refused():
+                    stale, reason = True, "the storage responded with 403, even to a fresh URL"
+                else:
+                    break
         raise failure(file_id, f"{reason} (after {count_of(attempts.made, 'attempt')})")
 
     def _attempt(
@@ -115,7 +106,7 @@ class RangeReader:
         end: int | None,
         size_bytes: int | None,
         sha256: str | None,
-    ) -> tuple[bytes, int] | Mismatch | Refused | TryAgain | Hopeless:
+    ) -> tuple[bytes, int] | Mismatch | Refused:
         """Add to `content` what it lacks of the part."""
         at, hops = start + len(content), 0
         wanted = f"bytes={at}-{'' if end is None else end - 1}"
@@ -136,7 +127,11 @@ class RangeReader:
                 continue
             if not isinstance(verdict, tuple):
                 response.drain()
-                return verdict
+                if isinstance(verdict, Refused):
+                    return verdict
+                if isinstance(verdict, TryAgain):
+                    raise BrokenError(verdict.reason, verdict.retry_after)
+                raise HopelessError(verdict.reason)
             skip, count, size = verdict
             if size_bytes not in (None, size):
                 response.abandon()

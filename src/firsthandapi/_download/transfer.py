@@ -21,7 +21,6 @@ from firsthandapi._core.files.download import (
     Refusals,
     Refused,
     TryAgain,
-    Verdict,
     Wanted,
     check_whole,
     failure,
@@ -106,14 +105,6 @@ class _GiveUpError(Exception):
         self.cause = cause
 
 
-class _BrokenOffError(Exception):
-    """The attempt failed; another may follow."""
-
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
 def transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
     """Download one file. A failure that concerns only this file is in the outcome.
     Raises StoppedError: the run was cancelled. Nothing is left behind.
@@ -187,12 +178,12 @@ class _Transfer:
                         self._rules.refusals.received()
                         return Outcome(self._wanted, self._offset, sha256)
                     self._mismatched(mismatch.reason)
-            except (BrokenError, _BrokenOffError) as error:
+            except BrokenError as error:
                 reason = str(error)
                 pause = self._attempts.failed(
                     gained=self._gained,
                     seconds=clock.monotonic() - started,
-                    retry_after=error.retry_after if isinstance(error, _BrokenOffError) else None,
+                    retry_after=error.retry_after,
                     jitter=clock.random(),
                 )
                 self._report(started, reason, retry_in=pause)
@@ -238,7 +229,17 @@ class _Transfer:
             self._asked, self._status = address, None
             response = self._session.get(address, headers)
             self._status = response.status
-            verdict = self._judge(response)
+            verdict = judge(
+                response.status,
+                response.headers,
+                length=response.length,
+                framed=response.framed,
+                offset=self._offset,
+                etag=self._etag,
+                size_bytes=self._wanted.size_bytes,
+                sha256=self._wanted.sha256,
+                now=self._rules.clock.time(),
+            )
             if not isinstance(verdict, Redirected):
                 break
             response.drain()
@@ -269,25 +270,12 @@ class _Transfer:
         elif isinstance(verdict, TryAgain):
             if verdict.from_start:
                 self._start_over()
-            raise _BrokenOffError(verdict.reason, verdict.retry_after)
+            raise BrokenError(verdict.reason, verdict.retry_after)
         elif isinstance(verdict, Mismatch):
             self._mismatched(verdict.reason)
         elif isinstance(verdict, Hopeless):
             raise _GiveUpError(verdict.reason)
         return False
-
-    def _judge(self, response: Response) -> Verdict:
-        return judge(
-            response.status,
-            response.headers,
-            length=response.length,
-            framed=response.framed,
-            offset=self._offset,
-            etag=self._etag,
-            size_bytes=self._wanted.size_bytes,
-            sha256=self._wanted.sha256,
-            now=self._rules.clock.time(),
-        )
 
     def _read(self, response: Response) -> None:
         limit = self._wanted.size_bytes

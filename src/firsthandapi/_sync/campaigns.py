@@ -486,9 +486,11 @@ class Campaigning(Collecting):
         Workers(self._transport, each.waiting).note(self._in)
         finish_blocking(self._in.write_rows)
         job_id, ledger = each.source.job_id, self._file.ledger
-        self._hashes[job_id] = run_blocking(self._in.hashes_of, job_id)
+        rows = run_blocking(self._in.rows_written)
+        self._hashes[job_id] = {row.file_id: row.sha256 for row in rows if row.job_id == job_id}
         job = dump(each.waiting.first())
-        others = self._downloads.pending_of_others(job_id) | self._in.of_others(job_id)
+        others = {row.file_id for row in rows if row.job_id != job_id}
+        others |= self._downloads.pending_of_others(job_id)
         repeated = each.following.repeats + len(each.following.ids & others)
         order = replace(ledger.orders[each.number].seen(job, each.most), repeated=repeated)
         decided = (run_blocking(self._in.decided_now)).with_moved(self._spec.moved)

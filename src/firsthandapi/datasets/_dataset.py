@@ -36,7 +36,7 @@ from firsthandapi.types._base import fitting
 
 from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_down
 from ._folder import Folder
-from ._job_files import JobFiles
+from ._job_files import JobFiles, labels_of
 from ._manifest import Manifest, manifests_of
 from ._reconciling import Reconciling
 from ._rows import Rows
@@ -354,11 +354,10 @@ class Dataset(Rows):
             )
         self._decide("relabel", which, label=check_label(label), reason=reason, by=by)
 
-    def _labels_here(self, job_files: list[JobFile], manifests: Iterable[Manifest]) -> set[str]:
+    def _labels_here(self, job_files: list[JobFile], manifests: Iterable[Manifest]) -> frozenset[str]:
         """The labels of the folder's jobs and rows."""
-        labels = {label_of(row) for each in (*manifests, *self._hidden) for row in each.records.values()}
-        labels.update(each.label for each in job_files)
-        return {label for label in labels if label is not None}
+        rows = (row for each in (*manifests, *self._hidden) for row in each.records.values())
+        return labels_of(job_files, rows)
 
     def _decide(
         self,

@@ -22,7 +22,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied
 from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
-from ._job_files import JobFiles, with_label
+from ._job_files import JobFiles, labels_of, with_label
 from ._local import Local
 from ._manifest import PLACES, Manifest, Source
 from ._store import Store, store_at
@@ -73,10 +73,10 @@ class Folder:
     def _settle(self) -> None:
         self.decided = decided_in(self._store)
         if self.decided.decisions:
-            here = {name: self._manifests.get(name) or self._read_once(name)[0] for name in PLACES}
-            self.decided = spelled(self._store, self.decided, here.values())
-            settle(self._store, here.values(), self.decided)
-            self._before = {name: (each, bool(each.records)) for name, each in here.items()}
+            here = self._manifests_now()
+            self.decided = spelled(self._store, self.decided, here)
+            settle(self._store, here, self.decided)
+            self._before = {name: (each, bool(each.records)) for name, each in zip(PLACES, here, strict=True)}
 
     def stop(self) -> None:
         """Drop the files that are not yet in the folder. `close` writes the rows of the others in one step."""
@@ -143,7 +143,7 @@ class Folder:
     ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
         recorded = self._labeled()
         rows = [*self._rows_here(), *self._rows_excluded(self.decided)]
-        check_spelling(label, _labels_of(recorded, rows))
+        check_spelling(label, labels_of(recorded.values(), rows))
         main = self._job_files.read(self._job_files.path_of(None))
         if isinstance(main, JobFile) and main.job_id is not None:
             self._others[main.job_id] = None
@@ -169,7 +169,7 @@ class Folder:
 
     def labels(self) -> frozenset[str]:
         """The labels of the folder's jobs and files."""
-        return _labels_of(self._labeled(), self._rows_here())
+        return labels_of(self._labeled().values(), self._rows_here())
 
     def _labeled(self) -> dict[Path, JobFile]:
         return {path: each for path, each in self._job_files.labeled().items() if isinstance(each, JobFile)}
@@ -417,18 +417,13 @@ class Folder:
 
     def rows_in_place(self) -> list[Record]:
         """The rows whose files are in the folder, by their size, and those of excluded files. The lock is held."""
-        return [
-            *self._rows_excluded(self.decided),
-            *self._rows_in_place(),
-        ]
-
-    def _rows_in_place(self) -> list[Record]:
-        return [
+        in_place = [
             record
             for manifest in self._manifests_here()
             for record in manifest.records.values()
             if manifest.size_of(manifest.file(record), self._writer) == record.size_bytes
         ]
+        return [*self._rows_excluded(self.decided), *in_place]
 
     def move_label(self, old: str, new: str) -> None:
         """Move the files, rows, and records of a label to another. After a crash, the same call moves the rest."""
@@ -451,17 +446,10 @@ class Folder:
             if target != path:
                 self._job_files.remove(path)
 
-    def hashes_of(self, job_id: str) -> dict[str, str]:
-        """The SHA-256 of each file of a job that this run has written, by its id."""
+    def rows_written(self) -> list[Record]:
+        """The rows of the manifests that this run has written to."""
         with self._rows:
-            rows = [row for manifest in self._manifests.values() for row in manifest.records.values()]
-        return {row.file_id: row.sha256 for row in rows if row.job_id == job_id}
-
-    def of_others(self, job_id: str) -> frozenset[str]:
-        """The ids of the files of other jobs."""
-        with self._rows:
-            rows = [row for manifest in self._manifests.values() for row in manifest.records.values()]
-        return frozenset(row.file_id for row in rows if row.job_id != job_id)
+            return [row for manifest in self._manifests.values() for row in manifest.records.values()]
 
     def unknown_submissions(self, job_id: str, *, old: bool = False) -> frozenset[str]:
         """The submissions of a job whose rows lack columns; with `old`, only those of rows of an earlier version."""
@@ -527,11 +515,6 @@ class Folder:
         if label is not None:
             manifest.open_folder(manifest.folder / data_folder(label), self._writer)
         return manifest
-
-
-def _labels_of(recorded: Mapping[Path, JobFile], rows: Iterable[Record]) -> frozenset[str]:
-    labels = {each.label for each in recorded.values()} | {label_of(row) for row in rows}
-    return frozenset(label for label in labels if label is not None)
 
 
 def _believable(expires_at: datetime | None) -> datetime | None:

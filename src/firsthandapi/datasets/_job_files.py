@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from firsthandapi._core.orders.job_file import (
     parse_job_file,
     read_job_file,
 )
+from firsthandapi._core.rows.manifest import Record, label_of
 from firsthandapi.errors import InvalidArgumentError
 
 from ._disk import too_many
@@ -105,6 +107,12 @@ class JobFiles:
         if path.parent == self._folder:
             self._store.refuse_link(self._folder)
             writer.prepare(self._store.root, self._folder)
+
+
+def labels_of(records: Iterable[JobFile], rows: Iterable[Record]) -> frozenset[str]:
+    """The labels of jobs and rows."""
+    labels = {each.label for each in records} | {label_of(row) for row in rows}
+    return frozenset(label for label in labels if label is not None)
 
 
 def is_record(name: str) -> bool:
