@@ -104,7 +104,7 @@ def gallery(browser: Browser) -> None:
     ):
         job = client.jobs.create(
             title="Around the house",
-            description="Photos of houses, mailboxes, doors, cups, lamps, plants, bicycles, and cars",
+            description="Photos of houses, mailboxes, doors, cups, lamps, and cars",
             files_needed=10,
             accepted_formats=["image/jpeg"],
             price_per_file_cents=50,
@@ -150,7 +150,7 @@ def reviewed(browser: Browser) -> None:
         server.client() as client,
     ):
         job = client.jobs.create(
-            description="Photos of houses, mailboxes, doors, cups, lamps, plants, bicycles, and cars",
+            description="Photos of houses, mailboxes, doors, cups, lamps, and cars",
             files_needed=12,
             accepted_formats=["image/jpeg"],
             price_per_file_cents=50,
