@@ -205,17 +205,11 @@ async def _serve_http(server: MCPServer, port: int, on_listening: Callable[[str]
     import uvicorn
 
     # Bound here, so that a port in use is an error of ours, and a free one has a number.
-    bound = socket.socket()
     try:
-        if os.name != "nt":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", port))
-        bound.listen()
+        bound = socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        bound.close()
-        raise ConfigurationError(
-            f"could not use --http {port}: {error.strerror}; pass 0 to use any free port"
-        ) from None
+        why = os.strerror(error.errno or 0)
+        raise ConfigurationError(f"could not use --http {port}: {why}; pass 0 to use any free port") from None
     # For loopback the app refuses other names in Host and Origin: a web page elsewhere cannot call it.
     app = server.streamable_http_app(host="127.0.0.1")
     if on_listening is not None:
