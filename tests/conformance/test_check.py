@@ -166,18 +166,18 @@ def test_every_endpoint_of_the_contract_has_promises() -> None:
 
     pages = {f"GET {each.path}" for each in LISTS}
     assert pages == served(is_list=True), "add a row to LISTS in conformance/promises/lists.py"
-    assert served() <= {each.endpoint for each in PROMISES.values()}
+    assert served() <= {each.result.endpoint for each in PROMISES.values()}
 
 
 def test_each_promise_names_a_section_of_the_contract() -> None:
     """By a heading of the page in the docs."""
     text = CONTRACT.read_text(encoding="utf-8")
     headings = {match[1] for match in re.finditer(r"^#+ (?:\d+\. )?(.+)$", text, re.MULTILINE)}
-    for promise in PROMISES.values():
+    for promise in (each.result for each in PROMISES.values()):
         found = re.fullmatch(r'§\d(?: "(.+)")?', promise.section)
         assert found is not None
         assert found[1] is None or found[1] in headings, promise.id
-        assert promise.says.endswith(".")
+        assert promise.promised.endswith(".")
 
 
 # --- a live key -----------------------------------------------------------------------------------------

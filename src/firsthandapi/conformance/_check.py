@@ -93,7 +93,9 @@ def _chosen(only: Sequence[str]) -> list[Promise]:
         each
         for each in PROMISES.values()
         if not only
-        or any(fnmatchcase(name, pattern) for pattern in only for name in (each.id, each.endpoint))
+        or any(
+            fnmatchcase(name, pattern) for pattern in only for name in (each.result.id, each.result.endpoint)
+        )
     ]
     if not found:
         raise InvalidArgumentError(
@@ -129,29 +131,29 @@ def _tried(run: Run, chosen: list[Promise], identity: Exchange) -> Iterator[Resu
     else:  # nothing but the promise about the identity is worth trying
         stopped = shortened(f"GET /v1/me returned no identity: {identity.excerpt}")
     for promise in chosen:
-        holds = Result(promise.id, promise.endpoint, promise.section, promise.ours, promise.says, "holds")
-        if stopped is not None and promise.id != "me":
-            yield replace(holds, verdict="not tried", why=stopped)
+        result = promise.result
+        if stopped is not None and result.id != "me":
+            yield replace(result, why=stopped)
             continue
         try:
             promise.hold(run)
-            silent, result = 0, holds
+            silent, result = 0, replace(result, verdict="holds")
         except NotTriedError as error:
-            result = replace(holds, verdict="not tried", why=shortened(str(error)))
+            result = replace(result, why=shortened(str(error)))
         except OutOfTimeError:
             stopped = "the check timed out; increase timeout"
-            result = replace(holds, verdict="not tried", why=stopped)
+            result = replace(result, why=stopped)
         except DiffersError as error:
             silent = silent + 1 if isinstance(error, NoResponseError) else 0
             if silent == _SILENT:
                 stopped = "the server stopped responding"
             asked = error.exchange.asked if isinstance(error.exchange, Exchange) else error.exchange
             curl = None if asked is None else asked.curl
-            result = replace(holds, verdict="differs", came=shortened(error.came), curl=curl)
+            result = replace(result, verdict="differs", came=shortened(error.came), curl=curl)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             # A response that no check foresaw is no reason to fail: it is one of the things that a server can do.
             words = shortened(f"a response that could not be read: {type(error).__name__}: {error}")
-            result = replace(holds, verdict="differs", came=words)
+            result = replace(result, verdict="differs", came=words)
         with suppress(OutOfTimeError):
             run.tidy()
         yield result

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ._report import Result
 from ._run import Run
 
 EVERY = "every endpoint"
@@ -14,14 +15,10 @@ EVERY = "every endpoint"
 
 @dataclass(frozen=True)
 class Promise:
-    """One promise of the contract, and how to try it; `_report.Result` explains what they share."""
+    """One promise of the contract, and how to try it."""
 
-    id: str
-    endpoint: str
-    section: str
-    says: str
+    result: Result  # as it is before it is tried
     hold: Callable[[Run], object]  # it returns, or raises what is wrong, or why it cannot be tried
-    ours: bool = False
 
 
 # By id, in the order in which they are tried.
@@ -40,7 +37,8 @@ def add(
     """Add a promise to the list; `hold` gets the run, after `arguments`."""
     if id in PROMISES:
         raise ValueError(f"two promises are called {id}")
-    PROMISES[id] = Promise(id, endpoint, section, says, partial(hold, *arguments), ours)
+    result = Result(id, endpoint, section, ours, says, "not tried")
+    PROMISES[id] = Promise(result, partial(hold, *arguments))
 
 
 def promise(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ._exchange import cause
@@ -36,10 +36,6 @@ class Result:
     came: str | None = None
     curl: str | None = None
     why: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +108,5 @@ class Report:
                 {"cause": words, "promises": [each.id for each in results]}
                 for words, results in self.causes.items()
             ],
-            "promises": [result.as_dict() for result in self.results],
+            "promises": [asdict(result) for result in self.results],
         }

@@ -86,19 +86,12 @@ def annotated(value: Any) -> str | None:
 
 OBJECT = shape(answers.Answer)
 JOB = shape(answers.Job, "object", "id", "status", "files_needed", "files_approved", "total_cost_cents")
+# fmt: off
 FILE = shape(
-    answers.File,
-    *(
-        "object",
-        "id",
-        "content_type",
-        "size_bytes",
-        "ai_star_rating",
-        "download_url",
-        "download_url_expires_at",
-    ),
-    but="annotations",
+    answers.File, "object", "id", "content_type", "size_bytes", "ai_star_rating", "download_url",
+    "download_url_expires_at", but="annotations",
 )
+# fmt: on
 SUBMISSION = shape(answers.Submission, "id", "status")
 SUMMARY = shape(answers.SubmissionSummary, "object", "total", "by_status")
 DOWNLOAD = shape(answers.DownloadUrl, "download_url", "download_url_expires_at")
