@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from firsthandapi._async.client import AsyncFirstHandClient
 from firsthandapi._core.calls.idempotency import idempotency_key
-from firsthandapi._core.orders.reports import Progress
 from firsthandapi._masking import mask_secrets
 from firsthandapi._nearest import nearest
 from firsthandapi._sync.client import FirstHandClient
@@ -105,15 +104,16 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
                 known.append(job.id)
                 task.xcom_push(key="job_id", value=job.id)
 
-        def report(progress: Progress) -> None:
-            note(progress.job)
-
         with self._client() as client:
             try:
                 _check_names(self.job)
                 return str(
                     client.jobs.collect(
-                        self.dest, timeout=0, idempotency_key=key, on_progress=report, **self.job
+                        self.dest,
+                        timeout=0,
+                        idempotency_key=key,
+                        on_progress=lambda now: note(now.job),
+                        **self.job,
                     ).path
                 )
             except (IncompleteJobError, InvalidArgumentError) as error:

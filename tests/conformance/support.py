@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -81,6 +81,10 @@ class Deviating(MockServer):
                 yield
         finally:
             self.deviation = Deviation()
+
+    def telling(self, change: Callable[[Passing], object]) -> AbstractContextManager[None]:
+        """With other responses, for a while."""
+        return self.deviating(Deviation(tell=change))
 
 
 class _Between:

@@ -24,7 +24,7 @@ from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.testing import MockServer
 from raw import Loopback, Reply, read_request, response
 
-from .support import Deviating, Deviation, Passing
+from .support import Deviating, Passing
 
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
 
@@ -230,8 +230,7 @@ def test_a_live_key_that_may_write_holds_little_and_gets_it_back() -> None:
             job.escrow.held for job in server._world.state.jobs.values() if job.account.environment == "live"
         )
 
-    with Deviating() as server:
-        server.deviation = Deviation(tell=watch)
+    with Deviating() as server, server.telling(watch):
         report = check(
             server.url, api_key=server.api_key, write=True, only=["jobs.*", "escrow*", "transactions.*"]
         )
@@ -287,11 +286,8 @@ def test_a_job_whose_response_was_lost_is_cancelled() -> None:
 
 def test_what_cannot_be_removed_is_reported(server: Deviating) -> None:
     """So that a person removes it."""
-    server.deviation = Deviation(
-        tell=lambda it: it.at("POST", "/v1/jobs/:id/cancel") and it.say({"error": {}}, 500)
-    )
-    report = check(server.url, api_key=server.test_api_key, only=["jobs.create.cost"])
-    server.deviation = Deviation()
+    with server.telling(lambda it: it.at("POST", "/v1/jobs/:id/cancel") and it.say({"error": {}}, 500)):
+        report = check(server.url, api_key=server.test_api_key, only=["jobs.create.cost"])
     assert [re.sub("job_[0-9A-Z]+", "job_…", words) for words in report.left] == [
         'job_…: not cancelled (500 {"error": {}})'
     ]
@@ -302,17 +298,14 @@ def test_what_cannot_be_removed_is_reported(server: Deviating) -> None:
 
 def test_no_key_is_in_a_report(server: Deviating) -> None:
     """Neither in what came, nor in the commands that repeat it."""
-    server.deviation = Deviation(
-        tell=lambda it: (
+
+    def show(it: Passing) -> None:
+        if it.path != "/v1/me":
             it.say({"seen": it.headers.get("authorization", ""), "secret": "whsec_shown"}, 500)
-            if it.path != "/v1/me"
-            else None
-        )
-    )
-    report = check(
-        server.url, api_key=server.test_api_key, only=["*.key", "credits*", "jobs.list*", "headers*"]
-    )
-    server.deviation = Deviation()
+
+    only = ["*.key", "credits*", "jobs.list*", "headers*"]
+    with server.telling(show):
+        report = check(server.url, api_key=server.test_api_key, only=only)
     text = json.dumps(report.as_dict())
     assert len(report.of("differs")) > 10
     assert server.test_api_key not in text
@@ -347,10 +340,8 @@ def test_a_limit_that_lasts_longer_than_the_check_is_one_error(server: Deviating
         it.say({"error": {}}, 429)
         it.reply["retry-after"] = "60"
 
-    server.deviation = Deviation(tell=refuse)
-    with pytest.raises(ConfigurationError, match="no request left"):
+    with server.telling(refuse), pytest.raises(ConfigurationError, match="no request left"):
         check(server.url, api_key=server.test_api_key, timeout=5)
-    server.deviation = Deviation()
 
 
 def test_a_key_that_is_refused_is_one_error(server: Deviating) -> None:
@@ -387,9 +378,8 @@ def test_the_rate_limit_is_waited_for(server: Deviating, monkeypatch: pytest.Mon
             it.say({"error": {}}, 429)
             it.reply["retry-after"] = "17"
 
-    server.deviation = Deviation(tell=refuse)
-    report = check(server.url, api_key=server.test_api_key, only=["credits"])
-    server.deviation = Deviation()
+    with server.telling(refuse):
+        report = check(server.url, api_key=server.test_api_key, only=["credits"])
     assert report.ok
     assert pauses == [17.0]
 

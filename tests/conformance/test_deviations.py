@@ -77,7 +77,7 @@ def hold(server: Deviating, wrong: Wrong) -> None:
 )
 def test_one_fault_is_one_cause_of_many_differences(server: Deviating, change: Change, least: int) -> None:
     """Whoever reads the report has few things to fix."""
-    with server.deviating(Deviation(tell=change)):
+    with server.telling(change):
         report = check(server.url, api_key=server.test_api_key)
     assert len(report.of("differs")) >= least
     assert len(report.causes) <= 5

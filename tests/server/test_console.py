@@ -474,7 +474,7 @@ def test_pulse_notices_everything(hand: MockServer, by_hand: Caller, receiver: R
     """Whatever changes a page changes the value that is compared; time that stands still does not."""
     by_hand("POST", "/v1/webhook_endpoints", {"url": receiver.url})
     job = by_hand.create_job()["id"]
-    pulse = hand._console()._pulse
+    pulse = hand._console._pulse
     seen = [pulse()]
 
     def changed() -> bool:
@@ -505,7 +505,7 @@ def test_pulse_notices_everything(hand: MockServer, by_hand: Caller, receiver: R
 
 def test_too_many_streams(hand: MockServer) -> None:
     """Open pages are bounded."""
-    hand._console()._streams = 50
+    hand._console._streams = 50
     assert get(hand, "/live").status == 503
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -150,12 +151,12 @@ class MockServer:
         self._world = World(self.clock, seed=seed)
         self.workers = workers
         self._app = App(self._world)
-        self._app.control = lambda: self._control().described
+        self._app.control = lambda: self._control.described
         self._front = Front(
             self._app,
             self.faults,
-            lambda: self._control().asgi,
-            lambda: self._console().asgi,
+            lambda: self._control.asgi,
+            lambda: self._console.asgi,
             on_request,
             self._given_url,
         )
@@ -163,18 +164,17 @@ class MockServer:
         self._world.events.send = self._sender.send
         self._port = port
         self._http: HttpServer | None = None
-        self._controlled: Control | None = None
-        self._shown: Console | None = None
-        self._settings = (rate_limit, self._app.organization_rate_limit, idempotency_keys, self._sender.style)
+        self._settings = {
+            "rate_limit": rate_limit,
+            "organization_rate_limit": self._app.organization_rate_limit,
+            "idempotency_keys": idempotency_keys,
+            "signature_style": self._sender.style,
+        }
         self._set_up()
 
     def _set_up(self) -> None:
-        (
-            self.rate_limit,
-            self.organization_rate_limit,
-            self.idempotency_keys,
-            self.signature_style,
-        ) = self._settings
+        for name, value in self._settings.items():
+            setattr(self, name, value)
         if self.workers:
             self._world.jobs.workforce = SimulatedWorkers(self._world.state, self._world.jobs)
         with self._world.lock:
@@ -186,26 +186,24 @@ class MockServer:
             sandbox = self._organization.accounts["test"]
             accounts.create_key(sandbox, "Default key", SCOPES, "system", at, self.test_api_key)
 
+    @cached_property
     def _control(self) -> Control:
-        if self._controlled is None:
-            from ._control import Control  # when first needed: most tests do without
+        from ._control import Control  # when first needed: most tests do without
 
-            self._controlled = Control(self)
-        return self._controlled
+        return Control(self)
 
+    @cached_property
     def _console(self) -> Console:
-        if self._shown is None:
-            from firsthandapi.server.pages.console import Bench, Console  # loads Jinja2
+        from firsthandapi.server.pages.console import Bench, Console  # loads Jinja2
 
-            bench = Bench(self._world, self.public_url, self)
-            self._shown = Console(
-                bench,
-                log=self._front.log,
-                style=lambda: self.signature_style,
-                pages=bench.pages,
-                forms=bench.forms,
-            )
-        return self._shown
+        bench = Bench(self._world, self.public_url, self)
+        return Console(
+            bench,
+            log=self._front.log,
+            style=lambda: self.signature_style,
+            pages=bench.pages,
+            forms=bench.forms,
+        )
 
     # --- life -------------------------------------------------------------------------------------------
 
