@@ -284,36 +284,6 @@ def test_monitor_in_a_log(server: MockServer, tmp_path: Path) -> None:
     assert [job.id] == [job.id for job in jobs(server)]
 
 
-def test_monitor_on_a_terminal(server: MockServer, tmp_path: Path) -> None:
-    """A table that is drawn in place, with every submission and the totals."""
-    terminal = {"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "72", "LINES": "20"}
-    output = run(server, tmp_path, str(EXAMPLES / "monitor.py"), **terminal)
-    final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output[output.rindex("\x1b[1A") :])
-    assert all(name in final for name in ("submission", "status", "stars", "reason"))
-    assert all(name in final for name in submission_ids(server))
-    assert "completed: 6 of 6 files approved" in " ".join(final.split())
-
-
-def test_monitor_on_a_small_terminal(server: MockServer, tmp_path: Path) -> None:
-    """The ids give way to the stars, the oldest rows to the totals, and nothing is wider than the screen."""
-    (job_id,) = re.findall(r"job_\w+", run(server, tmp_path, str(EXAMPLES / "monitor.py")).splitlines()[-1])
-    terminal = {"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "44", "LINES": "7"}
-    output = run(server, tmp_path, str(EXAMPLES / "monitor.py"), job_id, **terminal)
-    first = output[: output.index("\x1b[1A")]
-    assert "completed: 6 of 6 files approved" in " ".join(first.split())
-    assert "★★★" in output
-    assert "approved" in output[output.index("┡") :]
-    assert max(map(len, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output).splitlines())) <= 44
-
-
-def test_monitor_on_a_terminal_that_cannot_draw(server: MockServer, tmp_path: Path) -> None:
-    """It gets lines as they come, not a table at the end."""
-    terminal = {"TTY_COMPATIBLE": "1", "TERM": "dumb"}
-    output = run(server, tmp_path, str(EXAMPLES / "monitor.py"), **terminal)
-    assert "completed: 6 of 6 files approved" in output.rstrip().splitlines()[-1]
-    assert "open: 0 of 6" in output
-
-
 def test_monitor_in_a_log_of_any_encoding(server: MockServer, tmp_path: Path) -> None:
     """What the log's encoding does not have is a question mark, not the end."""
     output = run(server, tmp_path, str(EXAMPLES / "monitor.py"), PYTHONIOENCODING="ascii")
@@ -350,11 +320,10 @@ def test_monitor_stops_at_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_monitor_shows_words_as_words() -> None:
-    """What others wrote neither marks up nor moves the cursor."""
+    """What others wrote does not move the cursor."""
     spec = importlib.util.spec_from_file_location("monitor", EXAMPLES / "monitor.py")
     assert spec is not None
     assert spec.loader is not None
     monitor = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(monitor)
-    text = monitor.plain("[bold]a\x1b[2J\r\n\u202eb[/bold]")
-    assert (text.plain, text.spans) == ("[bold]a[2Jb[/bold]", [])
+    assert monitor.plain("[bold]a\x1b[2J\r\n\u202eb[/bold]") == "[bold]a[2Jb[/bold]"
