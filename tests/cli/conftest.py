@@ -29,15 +29,19 @@ def server() -> Iterator[MockServer]:
 
 
 @pytest.fixture
-def cli(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The command line, with a key of a server of its own."""
-    return Cli(monkeypatch, capsys).at(fresh_server)
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command line, without a key or a server."""
+    return Cli(monkeypatch, capsys)
 
 
 @pytest.fixture
-def here(
-    server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Cli:
+def cli(fresh_server: MockServer, shell: Cli) -> Cli:
+    """The command line, with a key of a server of its own."""
+    return shell.at(fresh_server)
+
+
+@pytest.fixture
+def here(server: MockServer, shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line in an empty folder, with a server whose workers work."""
     monkeypatch.chdir(tmp_path)
-    return Cli(monkeypatch, capsys).at(server)
+    return shell.at(server)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ _START = (
     "from firsthandapi.cli import main; main()"
 )
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "description": "Photos of street signs in daylight",
     "files_needed": 3,
     "accepted_formats": ["image/jpeg"],

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import json
 
-from cli.support import Cli
+from cli.support import SPEC, Cli
 from firsthandapi.testing import MockServer
-
-SPEC = {
-    "description": "Photos of street signs in daylight",
-    "files_needed": 2,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 50,
-}
 
 
 def test_settings_are_shown_and_changed(cli: Cli) -> None:
@@ -47,7 +40,7 @@ def test_transactions_and_audit_are_listed_and_filtered(cli: Cli, fresh_server: 
         job = client.jobs.create(**SPEC)
         client.jobs.create(**SPEC)
     listed = cli("transactions")
-    assert "-$1.00" in listed.out
+    assert "-$1.50" in listed.out
     assert "$1,000.00" in listed.out
     assert len(json.loads(cli("transactions", "--type", "deduction", "--json").out)) == 2
     assert len(json.loads(cli("transactions", "--limit", "1", "--json").out)) == 1

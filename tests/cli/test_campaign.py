@@ -37,8 +37,8 @@ def server() -> Iterator[MockServer]:
 
 
 @pytest.fixture
-def cli(server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(monkeypatch, capsys).at(server)
+def cli(server: MockServer, shell: Cli) -> Cli:
+    return shell.at(server)
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ def odd() -> Iterator[Deviating]:
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], odd: Deviating) -> Cli:
+def cli(shell: Cli, odd: Deviating) -> Cli:
     odd.deviation = Deviation()
-    return Cli(monkeypatch, capsys).at(odd, odd.test_api_key)
+    return shell.at(odd, odd.test_api_key)
 
 
 def test_all_that_was_tried_holds(cli: Cli, odd: Deviating) -> None:

@@ -61,4 +61,4 @@ def test_a_list_that_is_none(here: Cli, tmp_path: Path) -> None:
     for name in ("list.pem", "gone.pem"):
         ran = here("content-credentials", "signs", "--trust", name)
         assert ran.code == 2
-        assert "is no list of certificates; pass a PEM file" in ran.err
+        assert "contains no certificates; pass a PEM file" in ran.err

@@ -32,11 +32,6 @@ from firsthandapi.testing import MockServer
 PASSWORD = "hunter2secret"
 
 
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(monkeypatch, capsys)
-
-
 def checks(run: Ran) -> dict[str, dict[str, Any]]:
     return {check["topic"]: check for check in json.loads(run.out)["checks"]}
 
@@ -44,31 +39,31 @@ def checks(run: Ran) -> dict[str, dict[str, Any]]:
 # --- the whole command --------------------------------------------------------------------------------
 
 
-def test_a_good_key_is_all_ok(cli: Cli, fresh_server: MockServer) -> None:
+def test_a_good_key_is_all_ok(shell: Cli, fresh_server: MockServer) -> None:
     """Each line is ok, the exit code 0, and the key is nowhere."""
-    cli.at(fresh_server)
-    shown = cli("doctor")
+    shell.at(fresh_server)
+    shown = shell("doctor")
     assert (shown.code, shown.err) == (0, "")
     assert {line.split()[0] for line in shown.out.splitlines()} == {"ok"}
     for topic in ("Python", "Packages", "Extras", "Disk", "Proxy", "Certificates", "Service", "Clock"):
         assert f"ok    {topic}" in shown.out
     assert "fh_live_… from FIRSTHAND_API_KEY, live, accepted" in shown.out
     assert "$1,000.00 available" in shown.out
-    as_json = cli("doctor", "--json")
+    as_json = shell("doctor", "--json")
     assert json.loads(as_json.out)["ok"] is True
     assert fresh_server.api_key not in shown.out + as_json.out
 
 
-def test_the_sandbox_is_named(cli: Cli, fresh_server: MockServer) -> None:
+def test_the_sandbox_is_named(shell: Cli, fresh_server: MockServer) -> None:
     """A test key is told from a live one."""
-    cli.at(fresh_server, fresh_server.test_api_key)
-    assert "fh_test_… from FIRSTHAND_API_KEY, test (sandbox), accepted" in cli("doctor").out
+    shell.at(fresh_server, fresh_server.test_api_key)
+    assert "fh_test_… from FIRSTHAND_API_KEY, test (sandbox), accepted" in shell("doctor").out
 
 
-def test_no_key_still_tells_the_way_to_the_service(cli: Cli, fresh_server: MockServer) -> None:
+def test_no_key_still_tells_the_way_to_the_service(shell: Cli, fresh_server: MockServer) -> None:
     """The key fails, and the rest is checked all the same."""
-    cli.at(fresh_server).set(FIRSTHAND_API_KEY=None)
-    run = cli("doctor", "--json")
+    shell.at(fresh_server).set(FIRSTHAND_API_KEY=None)
+    run = shell("doctor", "--json")
     found = checks(run)
     assert run.code == 1
     assert found["API key"]["state"] == "fail"
@@ -79,40 +74,40 @@ def test_no_key_still_tells_the_way_to_the_service(cli: Cli, fresh_server: MockS
 @pytest.mark.parametrize(
     "key", ["fh_live_wrong_0123456789", "fh_live_two syllables", "not-one-of-ours-98765"]
 )
-def test_a_bad_key_fails_and_is_not_shown(cli: Cli, fresh_server: MockServer, key: str) -> None:
+def test_a_bad_key_fails_and_is_not_shown(shell: Cli, fresh_server: MockServer, key: str) -> None:
     """Refused or unusable: the report says so without a character of it beyond the prefix."""
-    cli.at(fresh_server, key)
-    shown, as_json = cli("doctor"), cli("doctor", "--json")
+    shell.at(fresh_server, key)
+    shown, as_json = shell("doctor"), shell("doctor", "--json")
     assert shown.code == as_json.code == 1
     assert checks(as_json)["API key"]["state"] == "fail"
     for piece in ("wrong", "0123456789", "syllables", "98765"):
         assert piece not in shown.out + as_json.out + shown.err
 
 
-def test_a_skewed_clock_is_found(cli: Cli, fresh_server: MockServer) -> None:
+def test_a_skewed_clock_is_found(shell: Cli, fresh_server: MockServer) -> None:
     """The service's own date, an hour off, is compared with this machine's."""
-    cli.at(fresh_server)
+    shell.at(fresh_server)
     for hours, word in ((1, "behind"), (-1, "ahead of")):
         date = format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)
         fresh_server.faults.add(path="/v1/me", headers={"Date": date})
-        run = cli("doctor", "--json")
+        run = shell("doctor", "--json")
         clock = checks(run)["Clock"]
         assert (run.code, clock["state"]) == (1, "fail")
         assert word in clock["text"]
         assert "NTP" in clock["fix"]
 
 
-def test_a_proxy_in_force_is_shown_without_its_password(cli: Cli) -> None:
+def test_a_proxy_in_force_is_shown_without_its_password(shell: Cli) -> None:
     """Here one that nobody listens to: it is named, its credentials are not, and nothing hangs."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: refused at once
         port = taken.getsockname()[1]
-        cli.set(
+        shell.set(
             HTTPS_PROXY=f"http://someone:{PASSWORD}@127.0.0.1:{port}",
             NO_PROXY="intern.example",
             FIRSTHAND_API_KEY="fh_live_abcdefghijkl",
         )
-        shown, as_json = cli("doctor"), cli("doctor", "--json")
+        shown, as_json = shell("doctor"), shell("doctor", "--json")
     found = checks(as_json)
     assert found["Proxy"]["text"] == f"http://…@127.0.0.1:{port} (set: HTTPS_PROXY, NO_PROXY)"
     assert found["Service"]["state"] == "fail"
@@ -123,68 +118,68 @@ def test_a_proxy_in_force_is_shown_without_its_password(cli: Cli) -> None:
         assert secret not in shown.out + as_json.out + shown.err + as_json.err
 
 
-def test_bad_variables_are_named_and_not_quoted(cli: Cli) -> None:
+def test_bad_variables_are_named_and_not_quoted(shell: Cli) -> None:
     """An address with credentials, a proxy that is none, certificates that are not there."""
-    cli.set(
+    shell.set(
         FIRSTHAND_BASE_URL=f"https://me:{PASSWORD}@api.example.com", FIRSTHAND_API_KEY="fh_live_abcdefghijkl"
     )
-    service = cli("doctor", "--json")
+    service = shell("doctor", "--json")
     assert checks(service)["Service"]["state"] == "fail"
-    cli.set(FIRSTHAND_BASE_URL=None, HTTPS_PROXY=f"ftp://me:{PASSWORD}@proxy.example")
-    proxy = cli("doctor", "--json")
+    shell.set(FIRSTHAND_BASE_URL=None, HTTPS_PROXY=f"ftp://me:{PASSWORD}@proxy.example")
+    proxy = shell("doctor", "--json")
     assert checks(proxy)["Proxy"]["state"] == "fail"
     assert "HTTPS_PROXY" in checks(proxy)["Proxy"]["text"]
-    cli.set(HTTPS_PROXY=None, SSL_CERT_FILE="/nowhere/at-all.pem")
-    trust = cli("doctor", "--json")
+    shell.set(HTTPS_PROXY=None, SSL_CERT_FILE="/nowhere/at-all.pem")
+    trust = shell("doctor", "--json")
     assert checks(trust)["Certificates"]["state"] == "fail"
     assert checks(trust)["Service"]["state"] == "warn"
     assert "not checked" in checks(trust)["Service"]["text"]
-    cli.set(SSL_CERT_FILE=f"https://me:{PASSWORD}@certs.example/all.pem?sig={PASSWORD}")
-    url = cli("doctor", "--json")
+    shell.set(SSL_CERT_FILE=f"https://me:{PASSWORD}@certs.example/all.pem?sig={PASSWORD}")
+    url = shell("doctor", "--json")
     assert checks(url)["Certificates"]["state"] == "fail"
-    cli.set(SSL_CERT_FILE=None, SSL_CERT_DIR=f"https://me:{PASSWORD}@certs.example")
-    folder = cli("doctor", "--json")
+    shell.set(SSL_CERT_FILE=None, SSL_CERT_DIR=f"https://me:{PASSWORD}@certs.example")
+    folder = shell("doctor", "--json")
     assert "certs.example" in checks(folder)["Certificates"]["text"]
     assert service.code == proxy.code == trust.code == url.code == 1
     assert PASSWORD not in service.out + proxy.out + trust.out + url.out + folder.out
 
 
-def test_a_token_in_the_path_of_an_address_is_not_shown(cli: Cli) -> None:
+def test_a_token_in_the_path_of_an_address_is_not_shown(shell: Cli) -> None:
     """As gateways have it."""
-    cli.set(FIRSTHAND_BASE_URL=f"http://127.0.0.1:9/{PASSWORD}/", FIRSTHAND_API_KEY="fh_live_abcdefghijkl")
-    run = cli("doctor", "--json")
+    shell.set(FIRSTHAND_BASE_URL=f"http://127.0.0.1:9/{PASSWORD}/", FIRSTHAND_API_KEY="fh_live_abcdefghijkl")
+    run = shell("doctor", "--json")
     assert "http://127.0.0.1:9" in checks(run)["Service"]["text"]
     assert PASSWORD not in run.out
 
 
-def test_an_unreachable_service_is_told(cli: Cli, fresh_server: MockServer) -> None:
+def test_an_unreachable_service_is_told(shell: Cli, fresh_server: MockServer) -> None:
     """Nobody listens, or what answers is something else: a line with the fix, never a traceback."""
-    cli.at(fresh_server)
+    shell.at(fresh_server)
     fresh_server.faults.add(path="/v1/me", status=503)
-    assert checks(cli("doctor", "--json"))["Service"]["state"] == "fail"
+    assert checks(shell("doctor", "--json"))["Service"]["state"] == "fail"
     fresh_server.faults.add(path="/v1/me", garbage=True)
-    strange = cli("doctor", "--json")
+    strange = shell("doctor", "--json")
     assert "JSON" in checks(strange)["Service"]["text"]
     assert checks(strange)["API key"]["state"] == "warn"
     fresh_server.stop()
-    gone = cli("doctor")
+    gone = shell("doctor")
     assert gone.code == 1
     assert f"could not reach {fresh_server.url}" in gone.out
     fresh_server.start()
 
 
 def test_a_server_that_never_answers_is_given_up(
-    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+    shell: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The wait has an end, even where the attempt's own timeout has none."""
     monkeypatch.setattr("firsthandapi.cli.doctor._PATIENCE", 0.05)
-    cli.at(fresh_server)
+    shell.at(fresh_server)
     fresh_server.faults.add(path="/v1/me", delay=1)
-    assert "no response within" in checks(cli("doctor", "--json"))["Service"]["text"]
+    assert "no response within" in checks(shell("doctor", "--json"))["Service"]["text"]
 
 
 def test_missing_extras_are_named(
-    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+    shell: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An extra says what it lacks; a missing dependency fails."""
     known = metadata.version
@@ -195,8 +190,8 @@ def test_missing_extras_are_named(
         return known(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    cli.at(fresh_server)
-    run = cli("doctor", "--json")
+    shell.at(fresh_server)
+    run = shell("doctor", "--json")
     found = checks(run)
     assert "pandas lacks pyarrow" in found["Extras"]["text"]
     assert found["Extras"]["state"] == "ok"
@@ -205,13 +200,13 @@ def test_missing_extras_are_named(
 
 
 def test_versions_that_will_not_do_are_named(
-    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+    shell: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too old or too new: a dependency fails, an extra says what it lacks."""
     known = metadata.version
     odd = {"httpx": "0.9.1", "pydantic": "3.0", "pyarrow": "3.0.0"}
     monkeypatch.setattr(metadata, "version", lambda name: odd.get(name) or known(name))
-    run = cli.at(fresh_server)("doctor", "--json")
+    run = shell.at(fresh_server)("doctor", "--json")
     found = checks(run)
     assert (run.code, found["Packages"]["state"]) == (1, "fail")
     assert re.search(
@@ -220,28 +215,28 @@ def test_versions_that_will_not_do_are_named(
     assert re.search(r"pandas lacks pyarrow>=\d+", found["Extras"]["text"])
 
 
-def test_it_runs_from_sources(cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_from_sources(shell: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its metadata it still reports the rest."""
 
     def requires(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "requires", requires)
-    assert cli.at(fresh_server)("doctor").code == 0
+    assert shell.at(fresh_server)("doctor").code == 0
 
 
-def test_a_folder_that_takes_no_file_fails(cli: Cli, fresh_server: MockServer, tmp_path: Path) -> None:
+def test_a_folder_that_takes_no_file_fails(shell: Cli, fresh_server: MockServer, tmp_path: Path) -> None:
     """A folder that is not there yet is fine; a file in its place is not."""
-    cli.at(fresh_server)
-    assert cli("doctor", "--dest", str(tmp_path / "new" / "deeper")).code == 0
+    shell.at(fresh_server)
+    assert shell("doctor", "--dest", str(tmp_path / "new" / "deeper")).code == 0
     assert not (tmp_path / "new").exists()
     (tmp_path / "taken").write_bytes(b"")
-    run = cli("doctor", "--json", "--dest", str(tmp_path / "taken"))
+    run = shell("doctor", "--json", "--dest", str(tmp_path / "taken"))
     assert (run.code, checks(run)["Disk"]["state"]) == (1, "fail")
 
 
 def test_home_and_user_name_are_left_out(
-    cli: Cli, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: Cli, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Paths in the report begin at `~`."""
     home = tmp_path / "maria-example"
@@ -250,23 +245,23 @@ def test_home_and_user_name_are_left_out(
         monkeypatch.setenv(name, str(home))
     for name in ("USER", "USERNAME"):
         monkeypatch.setenv(name, "maria-example")
-    cli.at(fresh_server)
-    run = cli("doctor", "--dest", str(home / "signs"))
+    shell.at(fresh_server)
+    run = shell("doctor", "--dest", str(home / "signs"))
     assert "maria-example" not in run.out
     assert "~" in run.out
 
 
 def test_certificates_are_named_by_their_source(
-    cli: Cli, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: Cli, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """certifi by default, else what the variables name."""
-    cli.at(fresh_server)
-    assert "certifi" in checks(cli("doctor", "--json"))["Certificates"]["text"]
+    shell.at(fresh_server)
+    assert "certifi" in checks(shell("doctor", "--json"))["Certificates"]["text"]
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-    assert "SSL_CERT_DIR" in checks(cli("doctor", "--json"))["Certificates"]["text"]
+    assert "SSL_CERT_DIR" in checks(shell("doctor", "--json"))["Certificates"]["text"]
     certificate = Path(__file__).parents[1] / "localhost.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert "SSL_CERT_FILE" in checks(cli("doctor", "--json"))["Certificates"]["text"]
+    assert "SSL_CERT_FILE" in checks(shell("doctor", "--json"))["Certificates"]["text"]
 
 
 # --- what it makes of a response ----------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_no_journal_is_created(cli: Cli, tmp_path: Path) -> None:
     """A path that was mistyped is said to be one; and another file stays as it is."""
     ran = cli("journal", "list", str(tmp_path / "no.journal"))
     assert ran.code != 0
-    assert "there is no journal at" in ran.err
+    assert "no journal exists at" in ran.err
     (tmp_path / "notes.txt").write_text("my notes\n")
     ran = cli("journal", "forget", str(tmp_path / "notes.txt"), "k")
     assert "is not a journal of firsthandapi" in ran.err

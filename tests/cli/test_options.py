@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.support import Cli
+from cli.support import YAML, Cli
 from firsthandapi.testing import MockServer
 
 
@@ -30,11 +30,7 @@ def test_a_folder_has_a_name(
 ) -> None:
     """A variable that is not set does not mean the current folder, nor a URL a folder called s3."""
     monkeypatch.chdir(tmp_path)
-    Path("job.yaml").write_text(
-        "description: Photos of street signs in daylight\nfiles_needed: 1\naccepted_formats: [image/jpeg]\n"
-        "price_per_file_cents: 50\n"
-    )
-    cli.at(fresh_server)
+    Path("job.yaml").write_text(YAML)
     run = cli(*arguments)
     assert (run.code, run.out) == (2, "")
     assert told in run.err

@@ -140,13 +140,8 @@ def test_a_worker_cannot_write_to_the_terminal(cli: Cli, fresh_server: MockServe
     """A file's name with escape sequences, all the way from the worker to the table and the error."""
     cli.at(fresh_server)
     with fresh_server.client() as client:
-        job = client.jobs.create(
-            title="\x1b[31mred",
-            description="Photos of street signs\x1b]52;c;cm0gLXJm\x07 in daylight",
-            files_needed=2,
-            accepted_formats=["image/jpeg"],
-            price_per_file_cents=50,
-        )
+        hostile = {"title": "\x1b[31mred", "description": "Photos of signs\x1b]52;c;cm0gLXJm\x07 in daylight"}
+        job = client.jobs.create(**{**SPEC, **hostile})
     fresh_server.submit(job.id, original_filename="\x1b[2J\x9b31m[bold]x.jpg")
     fresh_server.clock.advance(seconds=60)
     for arguments in (
@@ -168,13 +163,7 @@ def test_signed_urls_are_left_out_at_any_depth_but_not_of_metadata(
     """What the user wrote into a job's metadata comes back as it is."""
     metadata = {"file_url": "https://mine.example/a", "download_url": "b"}
     with fresh_server.client() as client:
-        job = client.jobs.create(
-            description="Photos of street signs in daylight",
-            files_needed=1,
-            accepted_formats=["image/jpeg"],
-            price_per_file_cents=50,
-            metadata=metadata,
-        )
+        job = client.jobs.create(**SPEC, metadata=metadata)
     assert json.loads(cli.at(fresh_server)("jobs", "get", job.id, "--json").out)["metadata"] == metadata
 
 
@@ -254,13 +243,8 @@ def test_a_closed_output_is_no_error(
 def test_a_terminal_gets_whole_ids_and_wrapped_texts(fresh_server: MockServer, tmp_path: Path) -> None:
     """At 80 columns nothing is cut; what has no room beside stands below, and a long fact below itself."""
     with fresh_server.client() as client:
-        job = client.jobs.create(
-            description="Photos of street signs in daylight, " * 5,
-            title="\x1b[2Jred",
-            files_needed=2,
-            accepted_formats=["image/jpeg"],
-            price_per_file_cents=50,
-        )
+        texts = {"description": "Photos of street signs in daylight, " * 5, "title": "\x1b[2Jred"}
+        job = client.jobs.create(**{**SPEC, **texts, "files_needed": 2})
     place = {"FIRSTHAND_BASE_URL": fresh_server.url, "FIRSTHAND_API_KEY": fresh_server.api_key}
     listed = on_terminal("jobs", "list", cwd=tmp_path, **place)
     assert "\x1b[1mid" in listed

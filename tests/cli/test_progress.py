@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.support import Cli, on_terminal
+from cli.support import YAML, Cli, needs_a_terminal, on_terminal
 from firsthandapi import Progress
 from firsthandapi.cli import progress as shown
 from firsthandapi.cli.failures import exit_code
@@ -26,18 +25,11 @@ from firsthandapi.errors import (
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
 
-YAML = """\
-description: Photos of street signs in daylight
-files_needed: 1
-accepted_formats: [image/jpeg]
-price_per_file_cents: 50
-"""
-
 
 @pytest.fixture
 def spec(tmp_path: Path) -> str:
     path = tmp_path / "job.yaml"
-    path.write_text(YAML, encoding="utf-8")
+    path.write_text(YAML.replace("files_needed: 3", "files_needed: 1"), encoding="utf-8")
     return str(path)
 
 
@@ -177,7 +169,7 @@ def test_a_broken_output_ends_no_run(monkeypatch: pytest.MonkeyPatch, stream: An
     assert report.job is not None
 
 
-@pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")
+@needs_a_terminal
 @pytest.mark.parametrize("columns", [1, 20, 80])
 def test_a_tiny_terminal_ends_no_run(tmp_path: Path, columns: int, spec: str) -> None:
     """There may be no room for a bar; the files come all the same."""
@@ -191,7 +183,7 @@ def test_a_tiny_terminal_ends_no_run(tmp_path: Path, columns: int, spec: str) ->
     assert "Traceback" not in seen
 
 
-@pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")
+@needs_a_terminal
 @pytest.mark.parametrize("columns", [50, 80])
 def test_a_long_path_hides_no_count_and_no_time(tmp_path: Path, columns: int, spec: str) -> None:
     """Where room is scarce, the counts, the status, and the elapsed time stay."""

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 
 from dataset.support import folder_of
-from processes import unmeasured
+
+from .support import start
 
 
 def test_a_review(tmp_path: Path) -> None:
     """The printed page names the files; when it is done, the command ends with what was decided."""
     dataset = folder_of(tmp_path / "signs", [b"1", b"2"])
-    command = [
-        sys.executable,
-        "-c",
-        "import firsthandapi.cli as c; c.main()",
-        "review",
-        str(dataset.path),
-        "--no-open",
-        "--by",
-        "ana",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=unmeasured()) as process:
+    with start("review", str(dataset.path), "--no-open", "--by", "ana") as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
         page = httpx.get(url)

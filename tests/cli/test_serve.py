@@ -17,57 +17,51 @@ from firsthandapi.server.pages.serve.service import Service
 from serve.test_study import write
 
 
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The command line, in this process."""
-    return Cli(monkeypatch, capsys)
-
-
-def test_what_serve_refuses(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_serve_refuses(shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy port, a missing token, an unknown scorer, and a wrong study are one line each."""
     with Service(tmp_path / "one") as service:
-        busy = cli("serve", str(tmp_path / "two"), "--port", str(service.port))
+        busy = shell("serve", str(tmp_path / "two"), "--port", str(service.port))
     assert (busy.code, f"could not use --port {service.port}" in busy.err) == (2, True)
-    public = cli("serve", str(tmp_path / "two"), "--public-url", "https://photos.example.org")
+    public = shell("serve", str(tmp_path / "two"), "--public-url", "https://photos.example.org")
     assert (public.code, "not served beyond this machine" in public.err) == (2, True)
-    scored = cli("serve", str(tmp_path / "two"), "--scorer", "best")
+    scored = shell("serve", str(tmp_path / "two"), "--scorer", "best")
     assert (scored.code, "scorer best is not installed" in scored.err) == (2, True)
-    elsewhere = cli("serve", str(tmp_path / "two"), "--lan", "--host", "192.168.255.254")
+    elsewhere = shell("serve", str(tmp_path / "two"), "--lan", "--host", "192.168.255.254")
     assert (elsewhere.code, "could not use --host 192.168.255.254" in elsewhere.err) == (2, True)
     (tmp_path / "study.yaml").write_text("nam: Street signs")
-    study = cli("serve", str(tmp_path / "two"), "--study", str(tmp_path / "study.yaml"))
+    study = shell("serve", str(tmp_path / "two"), "--study", str(tmp_path / "study.yaml"))
     assert (study.code, "nam is not a known key; did you mean name?" in study.err) == (2, True)
     found: list[str] = []
     monkeypatch.setattr(lan, "lan_addresses", lambda: found)
     for options, words in (
         ([], "--lan found no address of this machine"),
-        (["--host", "8.8.8.8"], "8.8.8.8 is no address in one"),
+        (["--host", "8.8.8.8"], "8.8.8.8 is not an address in one"),
         (["--public-url", "https://photos.example.org"], "--lan and --public-url exclude each other"),
     ):
-        refused = cli("serve", str(tmp_path / "two"), "--lan", *options)
+        refused = shell("serve", str(tmp_path / "two"), "--lan", *options)
         assert (refused.code, words in refused.err) == (2, True), refused.err
     assert not (tmp_path / "two").exists()
     (tmp_path / "file").write_bytes(b"")
-    taken = cli("serve", str(tmp_path / "file"))
+    taken = shell("serve", str(tmp_path / "file"))
     assert (taken.code, "could not use" in taken.err) == (2, True)
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_keys_go_to_a_terminal_or_into_a_file(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_terminal: bool
+    shell: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_terminal: bool
 ) -> None:
     """A terminal shows the first keys once. What is no terminal, such as a log, gets the path of their file."""
     monkeypatch.setattr("firsthandapi.cli.serve.wait_for_stop", lambda: None)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     monkeypatch.chdir(tmp_path)
-    shown = cli("serve", "data", "--port", "0")
+    shown = shell("serve", "data", "--port", "0")
     file = tmp_path / "data" / "first-keys.txt"
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.count("fh_live_own_") == (2 if is_terminal else 0)
     assert ("/sign-in#fh_operator_" in shown.out, "fh_" in shown.out) == (is_terminal, is_terminal)
     assert (file.exists(), f"  {file}\n" in shown.out) == (not is_terminal, not is_terminal)
     (tmp_path / "data" / "serve.yaml").write_text("port: 0")
-    again = cli("serve", "data")
+    again = shell("serve", "data")
     assert again.out.startswith(f"Settings: {Path('data', 'serve.yaml')}\nServing data at ")
     with closing(sqlite3.connect(tmp_path / "data" / "access.db")) as rows:
         query = "SELECT what, who FROM activity WHERE what GLOB 'server.*'"
@@ -78,7 +72,7 @@ def test_keys_go_to_a_terminal_or_into_a_file(
 @pytest.mark.skipif(sys.platform == "darwin", reason="127.0.0.2 is no address there")
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_link_for_each_role_in_the_local_network(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_terminal: bool
+    shell: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_terminal: bool
 ) -> None:
     """With a code for workers to scan, where it can be drawn. A terminal shows tokens, once. People who agreed
     to other words are counted."""
@@ -86,17 +80,17 @@ def test_a_link_for_each_role_in_the_local_network(
     monkeypatch.setattr(lan, "lan_addresses", lambda: ["127.0.0.2", "10.8.0.2"])
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     monkeypatch.chdir(tmp_path)
-    shown = cli("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
+    shown = shell("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
     assert (shown.code, "There is no TLS" in shown.err) == (0, True)
     assert re.search(r"Worker +http://127.0.0.2:\d+/join\n", shown.out)
     assert "which --host chooses: 10.8.0.2" in shown.out
     assert ("▄▄▄▄▄" in shown.out, "/sign-in#fh_reviewer_" in shown.out) == (is_terminal, is_terminal)
     assert ("fh_" in shown.out, "first-keys.txt" in shown.out) == (is_terminal, not is_terminal)
     monkeypatch.setattr(Consents, "of_other_words", lambda _: 3)
-    again = cli("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
+    again = shell("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
     assert ("3 of the people who agreed" in again.err, "who agreed" in shown.err) == (True, False)
     assert re.search(r"Reviewer +http://127.0.0.2:\d+/sign-in\n", again.out)
     assert ("fh_" in again.out, "first-keys" in again.out) == (False, False)
     assert "firsthandapi server tokens create data --role reviewer" in again.out
     assert "pass --study FILE, or its people" not in again.err
-    assert "pass --study FILE, or its people" in cli("serve", "data", "--lan", "--port", "0").err
+    assert "pass --study FILE, or its people" in shell("serve", "data", "--lan", "--port", "0").err

@@ -16,115 +16,109 @@ from firsthandapi.server.rules.jobs import Verdict
 from serve.conftest import JOB, submit
 
 
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The command line, in this process."""
-    return Cli(monkeypatch, capsys)
-
-
-def test_tokens(cli: Cli, tmp_path: Path) -> None:
+def test_tokens(shell: Cli, tmp_path: Path) -> None:
     """A token is shown once, listed without its secret, and revoked, beside a server that runs."""
     folder = str(tmp_path / "data")
     with Service(tmp_path / "data") as service:
-        made = cli("server", "tokens", "create", folder, "--role", "worker", "--name", "Ana")
+        made = shell("server", "tokens", "create", folder, "--role", "worker", "--name", "Ana")
         secret = made.out.splitlines()[0]
         assert secret.startswith("fh_worker_")
         assert f"/sign-in#{secret}" in made.out
         signed_in = service.access.sign_in(secret, 0)
         assert signed_in is not None
-        other = json.loads(cli("server", "tokens", "create", folder, "--role", "reviewer", "--json").out)
+        other = json.loads(shell("server", "tokens", "create", folder, "--role", "reviewer", "--json").out)
         assert other["token"].startswith("fh_reviewer_")
-        listed = cli("server", "tokens", "list", folder)
+        listed = shell("server", "tokens", "list", folder)
         assert secret not in listed.out
         assert [line.split()[1] for line in listed.out.splitlines()[1:]] == ["operator", "worker", "reviewer"]
-        assert cli("server", "tokens", "revoke", folder, other["id"]).code == 0
-        (good, used, revoked) = json.loads(cli("server", "tokens", "list", folder, "--json").out)
+        assert shell("server", "tokens", "revoke", folder, other["id"]).code == 0
+        (good, used, revoked) = json.loads(shell("server", "tokens", "list", folder, "--json").out)
         assert used["last_used_at"] is not None
         assert revoked["revoked_at"] is not None
         assert good["revoked_at"] is None
-        assert " revoked " in cli("server", "tokens", "list", folder).out
+        assert " revoked " in shell("server", "tokens", "list", folder).out
 
 
-def test_tokens_of_no_server(cli: Cli, tmp_path: Path) -> None:
+def test_tokens_of_no_server(shell: Cli, tmp_path: Path) -> None:
     """A wrong folder, id, or name is one line."""
     nowhere = str(tmp_path / "nowhere")
-    assert "is not the folder of a server" in cli("server", "tokens", "list", nowhere).err
-    assert "is not the folder of a server" in cli("server", "tokens", "revoke", nowhere, "tok_1").err
-    misspelled = cli("server", "tokens", "create", nowhere, "--role", "worker")
+    assert "is not the folder of a server" in shell("server", "tokens", "list", nowhere).err
+    assert "is not the folder of a server" in shell("server", "tokens", "revoke", nowhere, "tok_1").err
+    misspelled = shell("server", "tokens", "create", nowhere, "--role", "worker")
     assert (misspelled.code, misspelled.out) == (2, "")
     assert "is not the folder of a server" in misspelled.err
     assert not (tmp_path / "nowhere").exists()
-    unnamed = cli("server", "tokens", "create", "--new", nowhere, "--role", "worker", "--name", " ")
+    unnamed = shell("server", "tokens", "create", "--new", nowhere, "--role", "worker", "--name", " ")
     assert (unnamed.code, "could not use --name" in unnamed.err) == (2, True)
-    unknown = cli("server", "tokens", "revoke", nowhere, "tok_1")
+    unknown = shell("server", "tokens", "revoke", nowhere, "tok_1")
     assert (unknown.code, "no token with this id exists" in unknown.err) == (2, True)
     (tmp_path / "file").write_bytes(b"")
-    taken = cli("server", "tokens", "create", "--new", str(tmp_path / "file"), "--role", "worker")
+    taken = shell("server", "tokens", "create", "--new", str(tmp_path / "file"), "--role", "worker")
     assert (taken.code, "could not use" in taken.err) == (2, True)
 
 
-def test_a_new_folder(cli: Cli, tmp_path: Path) -> None:
+def test_a_new_folder(shell: Cli, tmp_path: Path) -> None:
     """The commands that a server beyond this machine asks for create its folder, and its first start continues."""
     folder = tmp_path / "new"
     with pytest.raises(ConfigurationError) as refused:
         Service(folder, public_url="https://photos.example.org")
     for command in str(refused.value).partition("create with: ")[2].split(" and "):
-        assert cli(*command.split()[1:]).code == 0
-    assert cli("server", "tokens", "create", "--new", str(folder), "--role", "reviewer").code == 0
+        assert shell(*command.split()[1:]).code == 0
+    assert shell("server", "tokens", "create", "--new", str(folder), "--role", "reviewer").code == 0
     with Service(folder, public_url="https://photos.example.org") as service:
         assert [token.role for token in service.access.tokens()][:3] == ["worker", "operator", "reviewer"]
 
 
-def test_the_old_names(cli: Cli, tmp_path: Path) -> None:
+def test_the_old_names(shell: Cli, tmp_path: Path) -> None:
     """Scripts from before `server` was there run; the help shows only the new names."""
     folder = str(tmp_path / "data")
     with Service(tmp_path / "data"):
-        assert cli("tokens", "list", folder).out == cli("server", "tokens", "list", folder).out
-        assert cli("checkpoint", folder).out == f"Copy {folder} now.\n"
-    shown = cli("--help").out
+        assert shell("tokens", "list", folder).out == shell("server", "tokens", "list", folder).out
+        assert shell("checkpoint", folder).out == f"Copy {folder} now.\n"
+    shown = shell("--help").out
     assert "server" in shown
     assert "tokens" not in shown
     assert "checkpoint" not in shown
 
 
-def test_checkpoint(cli: Cli, tmp_path: Path) -> None:
+def test_checkpoint(shell: Cli, tmp_path: Path) -> None:
     """A folder of a server is ready to be copied, and another one is refused."""
     folder = tmp_path / "data"
     with Service(folder) as service:
         token, _ = service.access.create("worker", "Wanda", 0.0)
-        assert cli("server", "checkpoint", str(folder)).out == f"Copy {folder} now.\n"
+        assert shell("server", "checkpoint", str(folder)).out == f"Copy {folder} now.\n"
         assert token.id.encode() in (folder / "access.db").read_bytes()
-    missing = cli("server", "checkpoint", str(tmp_path / "nowhere"))
+    missing = shell("server", "checkpoint", str(tmp_path / "nowhere"))
     assert (missing.code, "keeps no service" in missing.err) == (2, True)
 
 
-def test_a_damaged_database_of_tokens(cli: Cli, tmp_path: Path) -> None:
+def test_a_damaged_database_of_tokens(shell: Cli, tmp_path: Path) -> None:
     """Each command says in one line that it is damaged, and no copy of it is called a backup."""
     folder = tmp_path / "data"
     with Service(folder):
         pass
     (folder / "access.db").write_bytes(b"no database" * 500)
     for command in (("serve", "--port", "0"), ("server", "tokens", "list"), ("server", "checkpoint")):
-        damaged = cli(*command, str(folder))
+        damaged = shell(*command, str(folder))
         assert (damaged.code, damaged.out) == (2, ""), command
         assert "access.db is damaged" in damaged.err
 
 
-def test_erase(cli: Cli, tmp_path: Path) -> None:
+def test_erase(shell: Cli, tmp_path: Path) -> None:
     """A worker is erased beside a server that runs; a wrong id, or none, is one line."""
     folder = str(tmp_path / "data")
     with Service(tmp_path / "data") as service:
         token, _ = service.access.create("worker", "Ana", 0)
-        assert cli("server", "erase", folder, "--worker", token.id).out == f"Erased {token.id}.\n"
+        assert shell("server", "erase", folder, "--worker", token.id).out == f"Erased {token.id}.\n"
         assert service.access.name_of(token.id) == ""
-    unknown = cli("server", "erase", folder, "--file", f"file_{'0' * 26}")
+    unknown = shell("server", "erase", folder, "--file", f"file_{'0' * 26}")
     assert (unknown.code, "has no file_0" in unknown.err) == (2, True)
     for wrong in ((), ("--worker", f"file_{'0' * 26}"), ("--worker", token.id, "--file", f"file_{'0' * 26}")):
-        refused = cli("server", "erase", folder, *wrong)
-        assert (refused.code, "pass the id of one" in refused.err) == (2, True), wrong
+        refused = shell("server", "erase", folder, *wrong)
+        assert (refused.code, "pass one id" in refused.err) == (2, True), wrong
 
 
-def test_payouts(cli: Cli, tmp_path: Path) -> None:
+def test_payouts(shell: Cli, tmp_path: Path) -> None:
     """A line for each worker who was approved, beside a server that runs; no name becomes a formula."""
     folder = str(tmp_path / "data")
     with Service(tmp_path / "data") as service:
@@ -137,34 +131,36 @@ def test_payouts(cli: Cli, tmp_path: Path) -> None:
             submission = submit(service, job.id, worker=worker)
             with world.lock:
                 world.jobs.score(world.state.submissions[submission], 1_700_000_000.5, Verdict([5]))
-        printed = cli("server", "payouts", folder)
+        printed = shell("server", "payouts", folder)
         assert printed.out.splitlines()[:2] == [
             "worker_id,name,files,cents",
             f'{token.id},"\'=Ana, Zoë",2,100',
         ]
-        (_, other) = json.loads(cli("server", "payouts", folder, "--json").out)
+        (_, other) = json.loads(shell("server", "payouts", folder, "--json").out)
         assert {**other, "worker_id": None} == {"worker_id": None, "name": "", "files": 1, "cents": 50}
-        assert cli("server", "payouts", folder, "--since", "2023-11-15").out == "worker_id,name,files,cents\n"
-    assert cli("server", "payouts", folder, "--until", "2023-11-15").out == printed.out
-    assert "could not use --since" in cli("server", "payouts", folder, "--since", "soon").err
-    assert "keeps no service" in cli("server", "payouts", str(tmp_path)).err
+        assert (
+            shell("server", "payouts", folder, "--since", "2023-11-15").out == "worker_id,name,files,cents\n"
+        )
+    assert shell("server", "payouts", folder, "--until", "2023-11-15").out == printed.out
+    assert "could not use --since" in shell("server", "payouts", folder, "--since", "soon").err
+    assert "keeps no service" in shell("server", "payouts", str(tmp_path)).err
 
 
-def test_backup(cli: Cli, tmp_path: Path) -> None:
+def test_backup(shell: Cli, tmp_path: Path) -> None:
     """Beside a server that runs, the command says where it is and how to start from it; what is missing is an error."""
     folder, target = str(tmp_path / "data"), str(tmp_path / "copy")
     with Service(tmp_path / "data"):
-        made = cli("server", "backup", folder, target)
+        made = shell("server", "backup", folder, target)
         assert (made.code, f"Start from it with: firsthandapi serve {target}" in made.out) == (0, True)
-        refused = cli("server", "backup", folder, target)
+        refused = shell("server", "backup", folder, target)
         assert (refused.code, "is not empty" in refused.err) == (2, True)
-        found = json.loads(cli("server", "backup", folder, f"{target}2", "--json").out)
+        found = json.loads(shell("server", "backup", folder, f"{target}2", "--json").out)
         assert found == {"files": 0, "bytes": 0, "bucket": None, "lost": []}
     Service(tmp_path / "copy").start().stop()
 
 
 @pytest.mark.parametrize("database", ["state.db", "access.db"])
-def test_a_damaged_folder_is_one_line(cli: Cli, tmp_path: Path, database: str) -> None:
+def test_a_damaged_folder_is_one_line(shell: Cli, tmp_path: Path, database: str) -> None:
     """Whatever a command reads or writes, it says that the database is damaged, and what to do."""
     folder = tmp_path / "data"
     with Service(folder) as service:
@@ -179,7 +175,7 @@ def test_a_damaged_folder_is_one_line(cli: Cli, tmp_path: Path, database: str) -
     if database == "state.db":
         wanted.append(["erase", str(folder), "--worker", token.id])
     for command in wanted:
-        refused = cli("server", *command)
+        refused = shell("server", *command)
         assert (refused.code, refused.out) == (2, ""), command
         assert f"{database} is damaged" in refused.err
         assert "restore the folder from a backup" in refused.err

@@ -25,12 +25,6 @@ spare_mb: 1
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The command line, in this process."""
-    return Cli(monkeypatch, capsys)
-
-
-@pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `serve` starts a server with; limits are as before afterwards."""
     options: dict[str, Any] = {}
@@ -55,29 +49,29 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     ],
 )
 def test_a_flag_wins_over_a_variable_and_that_over_the_file(
-    cli: Cli, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str
+    shell: Cli, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str
 ) -> None:
     """In the folder of the server, or where --config or its variable says; a path in it is beside it."""
     (tmp_path / "data").mkdir()
     file = tmp_path / "data" / name
     file.write_text(text)
-    cli("serve", str(tmp_path / "data"))
+    shell("serve", str(tmp_path / "data"))
     assert (given["port"], given["host"], given["private_webhooks"]) == (1, "127.0.0.2", True)
     assert (given["on_request"], given["study"]) == (None, file.with_name("study.yaml"))
     assert (given["limits"]["image"], given["uploads"], given["spare"]) == (9 << 20, 7, 1 << 20)
     monkeypatch.setenv("FIRSTHAND_SERVE_PORT", "2")
     monkeypatch.setenv("FIRSTHAND_SERVE_HOST", "")  # as in a compose file where nothing was filled in
-    cli("serve", str(tmp_path / "data"))
+    shell("serve", str(tmp_path / "data"))
     assert (given["port"], given["host"]) == (2, "127.0.0.2")
-    cli("serve", str(tmp_path / "data"), "--port", "3", "--log")
+    shell("serve", str(tmp_path / "data"), "--port", "3", "--log")
     assert (given["port"], given["on_request"] is None) == (3, False)
     file.rename(tmp_path / name)
-    cli("serve", str(tmp_path / "data"))
+    shell("serve", str(tmp_path / "data"))
     assert (given["port"], given["host"]) == (2, "127.0.0.1")
-    cli("serve", "--config", str(tmp_path / name), str(tmp_path / "data"))
+    shell("serve", "--config", str(tmp_path / name), str(tmp_path / "data"))
     assert (given["port"], given["host"]) == (2, "127.0.0.2")
     monkeypatch.setenv("FIRSTHAND_SERVE_CONFIG", str(tmp_path / name))
-    cli("serve", str(tmp_path / "data"))
+    shell("serve", str(tmp_path / "data"))
     assert given["host"] == "127.0.0.2"
 
 
@@ -95,32 +89,32 @@ def test_a_flag_wins_over_a_variable_and_that_over_the_file(
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(
-    cli: Cli, given: dict[str, Any], tmp_path: Path, text: str, why: str
+    shell: Cli, given: dict[str, Any], tmp_path: Path, text: str, why: str
 ) -> None:
     """Of a file: before anything is created."""
     (tmp_path / "serve.yaml").write_text(text)
-    refused = cli("serve", str(tmp_path))
+    refused = shell("serve", str(tmp_path))
     assert (refused.code, given) == (2, {})
     assert why in refused.err
 
 
 def test_a_wrong_variable_is_refused_by_name(
-    cli: Cli, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shell: Cli, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Of the environment, and two files with settings."""
     monkeypatch.setenv("FIRSTHAND_SERVE_PUBLIC_URI", "https://photos.example.org")
-    refused = cli("serve", str(tmp_path))
+    refused = shell("serve", str(tmp_path))
     assert (
         "FIRSTHAND_SERVE_PUBLIC_URI is not a setting of serve; did you mean FIRSTHAND_SERVE_PUBLIC_URL?"
         in refused.err
     )
     monkeypatch.delenv("FIRSTHAND_SERVE_PUBLIC_URI")
     monkeypatch.setenv("FIRSTHAND_SERVE_QQ", "1")
-    assert "see: firsthandapi serve --help" in cli("serve", str(tmp_path)).err
+    assert "see: firsthandapi serve --help" in shell("serve", str(tmp_path)).err
     monkeypatch.delenv("FIRSTHAND_SERVE_QQ")
     monkeypatch.setenv("FIRSTHAND_SERVE_MAX_VIDEO_MB", "lots")
-    assert "FIRSTHAND_SERVE_MAX_VIDEO_MB: " in cli("serve", str(tmp_path)).err
+    assert "FIRSTHAND_SERVE_MAX_VIDEO_MB: " in shell("serve", str(tmp_path)).err
     for name in ("serve.yaml", "serve.toml"):
         (tmp_path / name).write_text("")
-    assert "remove one of the two" in cli("serve", str(tmp_path)).err
+    assert "remove one of the two" in shell("serve", str(tmp_path)).err
     assert given == {}

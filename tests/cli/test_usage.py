@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pytest
 import typer
 
-from cli.support import Cli, on_terminal
+from cli.support import SPEC, Cli, on_terminal
 from dataset.support import completed_job
 from firsthandapi.cli.app import app
 from firsthandapi.cli.pages import Group
@@ -23,11 +23,6 @@ from firsthandapi.testing import MockServer
 from firsthandapi.types.enums import EventType, JobStatus, Scope, SubmissionStatus, TransactionType
 
 from .support import needs_a_terminal
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(monkeypatch, capsys)
 
 
 def commands() -> Iterator[tuple[str, ...]]:
@@ -43,12 +38,12 @@ def commands() -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("words", [*commands()], ids=" ".join)
 def test_every_help_page_fits_80_columns(
-    cli: Cli, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    shell: Cli, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each says what it does and, if it is a command, gives an example; no line is broken or cut, and no secret is an
     option."""
     monkeypatch.setenv("COLUMNS", "80")
-    page = cli(*words, "--help").out
+    page = shell(*words, "--help").out
     assert page.strip()
     assert all(len(line) <= 80 for line in page.splitlines())
     # Every user of a machine sees the arguments of its processes. The key of a bundled server opens nothing else.
@@ -66,18 +61,18 @@ def test_every_help_page_fits_80_columns(
         assert re.match(r"[A-Z`].*\.(?: \[.*\])*$", " ".join(text.split())), text
 
 
-def test_the_root_lists_each_command_in_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_root_lists_each_command_in_one_line(shell: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the table that loads a command when it is used; each name is that of a command."""
     monkeypatch.setenv("COLUMNS", "80")
-    listed = re.findall(r"^  ([a-z][\w-]+) +[A-Z].*\.$", cli("--help").out, re.MULTILINE)
+    listed = re.findall(r"^  ([a-z][\w-]+) +[A-Z].*\.$", shell("--help").out, re.MULTILINE)
     assert listed == [words[0] for words in commands() if len(words) == 1]
     assert len(listed) > 30
 
 
-def test_a_key_of_another_service_is_not_sent(cli: Cli) -> None:
+def test_a_key_of_another_service_is_not_sent(shell: Cli) -> None:
     """It is refused here, by its prefix, and not shown."""
-    cli.set(FIRSTHAND_BASE_URL="http://127.0.0.1:9", FIRSTHAND_API_KEY="sk-5ecretPart")
-    ran = cli("whoami")
+    shell.set(FIRSTHAND_BASE_URL="http://127.0.0.1:9", FIRSTHAND_API_KEY="sk-5ecretPart")
+    ran = shell("whoami")
     assert (ran.code, ran.out) == (2, "")
     assert (
         "FIRSTHAND_API_KEY is not a key of FirstHandAPI: it does not start with fh_live_ or fh_test_"
@@ -87,14 +82,14 @@ def test_a_key_of_another_service_is_not_sent(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("jobs",), ("jobs", "create")], ids=" ".join)
-def test_h_is_help_everywhere(cli: Cli, words: tuple[str, ...]) -> None:
+def test_h_is_help_everywhere(shell: Cli, words: tuple[str, ...]) -> None:
     """The short form that people try first; a command has it from the whole."""
-    assert cli(*words, "-h").out == cli(*words, "--help").out
+    assert shell(*words, "-h").out == shell(*words, "--help").out
 
 
-def test_the_root_help_shows_groups_and_exit_codes(cli: Cli) -> None:
+def test_the_root_help_shows_groups_and_exit_codes(shell: Cli) -> None:
     """A newcomer sees where to start, a CI what the codes mean."""
-    page = cli("--help").out
+    page = shell("--help").out
     places = [page.index(title) for title in ("Getting started", "Jobs and files", "Account", "Tools")]
     assert places == sorted(places)
     assert "5 failed after a job was posted" in " ".join(page.split())
@@ -123,10 +118,10 @@ def test_the_root_help_shows_groups_and_exit_codes(cli: Cli) -> None:
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_2(
-    cli: Cli, arguments: tuple[str, ...], told: tuple[str, ...]
+    shell: Cli, arguments: tuple[str, ...], told: tuple[str, ...]
 ) -> None:
     """It names what is allowed, and needs neither key nor network."""
-    run = cli(*arguments)
+    run = shell(*arguments)
     assert (run.code, run.out) == (2, "")
     assert run.err.startswith("firsthandapi: ")
     assert run.err.count("\n") == 1
@@ -135,9 +130,9 @@ def test_a_usage_error_is_one_line_and_exit_2(
         assert word in run.err
 
 
-def test_a_group_alone_prints_its_help(cli: Cli) -> None:
+def test_a_group_alone_prints_its_help(shell: Cli) -> None:
     """Who types `firsthandapi jobs` sees what there is, and no error."""
-    run = cli("jobs")
+    run = shell("jobs")
     assert "Wait until a job" in run.out
     assert run.err == ""
 
@@ -180,10 +175,10 @@ def test_bash_itself_completes(tmp_path: Path) -> None:
     assert run.stdout == "cancelled\n", run.stderr
 
 
-def test_a_strangers_spec_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path) -> None:
+def test_a_strangers_spec_cannot_write_to_the_terminal(shell: Cli, tmp_path: Path) -> None:
     """An error that quotes a file is one line of plain text."""
     (tmp_path / "job.json").write_text('{"\\u001b[2J\\n": 1}')
-    run = cli("jobs", "create", "--spec", str(tmp_path / "job.json"))
+    run = shell("jobs", "create", "--spec", str(tmp_path / "job.json"))
     assert run.code == 2
     assert "\\u001b[2J" in run.err
     assert "\x1b" not in run.err
@@ -208,12 +203,7 @@ def test_ctrl_c_at_the_very_start_is_no_traceback() -> None:
 def test_a_terminal_gets_a_bar_whatever_the_folder_is_called(tmp_path: Path) -> None:
     """The live display takes a folder's name for a name, not for markup."""
     with MockServer(speed=60) as server, server.client() as client:
-        job = client.jobs.create_and_wait(
-            description="Photos of street signs in daylight",
-            files_needed=2,
-            accepted_formats=["image/jpeg"],
-            price_per_file_cents=50,
-        )
+        job = client.jobs.create_and_wait(**{**SPEC, "files_needed": 2})
         place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
         seen = on_terminal("files", "download", job.id, "--dest", "signs[/b]", cwd=tmp_path, **place)
     assert "signs[/b]" in seen

@@ -76,5 +76,5 @@ def _read_list(path: Path) -> str:
     except OSError:
         text = ""
     if "-----BEGIN CERTIFICATE-----" not in text or len(text) > _LARGEST_LIST:
-        raise ConfigurationError(f"{path} is no list of certificates; pass a PEM file")
+        raise ConfigurationError(f"{path} contains no certificates; pass a PEM file")
     return text

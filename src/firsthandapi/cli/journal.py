@@ -62,5 +62,5 @@ def _journal(path: str) -> JournalFile:
     from firsthandapi._journal import journal_at
 
     if not os.path.exists(os.path.expanduser(path)):  # noqa: PTH110, PTH111 # no journal is created here
-        raise ConfigurationError(f"there is no journal at {path}; check the path")
+        raise ConfigurationError(f"no journal exists at {path}; check the path")
     return journal_at(os.path.expanduser(path))  # noqa: PTH111 # see above

@@ -179,7 +179,7 @@ def _introduce(service: Service, folder: Path) -> None:
     if service.first is not None and sys.stdout.isatty():
         say("This is the first start. Save these now: they are not shown again.\n")
         say(f"  Buyer's API key    {service.first.live}")
-        say(f"  Key of the sandbox {service.first.sandbox}")
+        say(f"  Sandbox API key    {service.first.sandbox}")
         say(f"  Operator's token   {service.first.operator}\n")
         say(f"Sign in as the operator: {url}/sign-in#{service.first.operator}")
         say(f"Post a job from another terminal:\n\n  {_variables(url, service.first)}")
@@ -193,8 +193,8 @@ def _introduce(service: Service, folder: Path) -> None:
         say(f"People join the study: {url}/join")
     if not service.is_local and url.startswith("http:"):
         say(
-            "\nThere is no TLS: anyone on the network in between can read tokens and files. Put a proxy with TLS in "
-            "front, and pass its address as --public-url.",
+            "\nThere is no TLS: anyone on the network can read tokens and files. Add a proxy with TLS, and pass "
+            "its URL as --public-url.",
             err=True,
         )
 
@@ -224,13 +224,13 @@ def _in_the_network(host: str, public_url: str | None) -> list[str]:
     if not is_loopback(host):
         if not is_local_network(host):
             raise ConfigurationError(
-                f"--lan serves a local network, and {host} is no address in one: pass one of this machine, or leave "
-                f"--host out{'; it has ' + ', '.join(found) if found else ''}"
+                f"--lan serves a local network, and {host} is not an address in one: pass an address of this machine"
+                f"{' (' + ', '.join(found) + ')' if found else ''}, or leave --host out"
             )
         return [host]
     if not found:
         raise ConfigurationError(
-            "--lan found no address of this machine in a local network: connect to one, such as a Wi-Fi, or pass the "
+            "--lan found no address of this machine in a local network: connect to one, such as Wi-Fi, or pass its "
             "address as --host"
         )
     return found
@@ -264,8 +264,8 @@ def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> 
     say(f"Post a job in a browser: {url}/console/jobs/new")
     say(f"{_CONSOLE}: {url}/console")
     say(
-        "\nThere is no TLS: everyone in this network can read tokens and files, so use one that you trust. Phones "
-        "block the live recorder of the page here; their camera app works.",
+        "\nThere is no TLS: everyone in this network can read tokens and files, so use a network that you trust. "
+        "Phones block the recorder of the page here; their camera app works.",
         err=True,
     )
 

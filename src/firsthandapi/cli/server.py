@@ -104,7 +104,7 @@ def list_tokens(folder: Folder) -> Output:
             token.id,
             token.role,
             "never" if token.used_at is None else moment(datetime.fromtimestamp(token.used_at, UTC)),
-            "revoked" if token.revoked_at else "good",
+            "revoked" if token.revoked_at else "active",
             token.name,
         )
         for token in found
@@ -167,7 +167,7 @@ def erase(
     subject = worker or file or ""
     kind = "wkr_" if file is None else "file_"
     if not SUBJECT.fullmatch(subject) or not subject.startswith(kind) or None not in (worker, file):
-        raise ConfigurationError("nothing was erased: pass the id of one, as --worker wkr_… or --file file_…")
+        raise ConfigurationError("nothing was erased: pass one id, as --worker wkr_… or --file file_…")
     with _access(folder) as access:
         is_done = erase_in(folder, access, subject)
     if not is_done:
