@@ -165,7 +165,7 @@ class Front:
             reply.body = _GARBAGE
             reply.headers["content-type"] = "text/html"
         elif (fault.expired_url or fault.repeat_cursor) and _JSON in reply.raw_headers:
-            content = json.loads(reply.body)
+            content = json.loads(bytes(reply.body))
             if fault.expired_url:
                 self._expire_urls(content)
             if fault.repeat_cursor and content.get("object") == "list":

@@ -316,6 +316,7 @@ class Reception(Face):
 
     def refused_to_script(self, request: Request, error: SignInNeeded | PageError | ApiError) -> Response:
         """The same as JSON, for what a script sends."""
+        why: str
         if isinstance(error, SignInNeeded):
             status, why = 401, _SIGNED_OUT
         else:

@@ -443,7 +443,7 @@ def _area(place: object) -> tuple[float, float, float] | None:
     if not isinstance(place, dict):
         return None
     given = cast("dict[str, Any]", place)
-    found = (
+    found: tuple[Any, ...] = (
         given.get("latitude", given.get("lat")),
         given.get("longitude", given.get("lng")),
         given.get("radius_km"),
