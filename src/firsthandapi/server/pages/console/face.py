@@ -183,9 +183,7 @@ class Face:
     async def media(self, request: Request, submission: Submission | None = None) -> Response:
         """A worker's file with its stated type, or the requested range of it, or its thumbnail.
 
-        Args:
-            request: a request whose path names the submission and the file, and whose `size` the thumbnail.
-            submission: the only submission that the visitor may see; None for any.
+        The visitor may see it in any submission, or in the given one alone.
 
         Raises:
             PageError: the file does not exist.

@@ -61,12 +61,10 @@ def note(
     subject: str | None = None,
     **data: object,
 ) -> None:
-    """Add a row to the log, as part of the caller's transaction.
+    """Add a row to the log in the database of people, as part of the caller's transaction.
 
     Args:
-        rows: the database of people.
         what: what was done, such as `token.created`; its first word decides in which filter it is shown.
-        at: when, in Unix seconds.
         who: the id of whoever did it, `server`, or `command line`; None for a stranger.
         subject: the id of what it was done to.
         data: what else is worth knowing: no secret, and no name or word of a person.

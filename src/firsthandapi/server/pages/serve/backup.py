@@ -51,12 +51,8 @@ class Backup:
 def back_up(folder: Path, target: Path, on_file: Callable[[int, int], None]) -> Backup:
     """Copy the folder of a server, which may be running, so that a server can start from the copy.
 
-    Nothing is at `target` until all of it is there, verified.
-
-    Args:
-        folder: the folder of the server.
-        target: the new folder; it does not exist, or is empty.
-        on_file: called after each file with how many are done, and how many there are.
+    Nothing is at `target` until all of it is there, verified. `on_file` is called after each file with how many are
+    done, and how many there are.
 
     Raises:
         ConfigurationError: one of the folders cannot be used, or a database is damaged.

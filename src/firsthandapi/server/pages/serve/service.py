@@ -324,11 +324,6 @@ class Service:
 def erase(folder: Path, access: Access, subject: str) -> bool:
     """Erase a worker or a file in a folder: by the server that runs there, or without one, here.
 
-    Args:
-        folder: the folder.
-        access: its people.
-        subject: the id.
-
     Returns:
         Whether it is erased; otherwise a running server, which had a minute, still has to do it.
 
