@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +18,7 @@ import typer
 
 from cli.support import SPEC, Cli, on_terminal
 from dataset.support import completed_job
-from firsthandapi.cli.app import app
+from firsthandapi.cli.app import _MODULES, app
 from firsthandapi.cli.pages import Group
 from firsthandapi.testing import MockServer
 from firsthandapi.types.enums import EventType, JobStatus, Scope, SubmissionStatus, TransactionType
@@ -280,3 +281,13 @@ def test_help_loads_only_the_command_that_is_asked_for(arguments: tuple[str, ...
     )
     run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
     assert run.stdout.endswith("\n[]\n"), run.stdout + run.stderr
+
+
+def test_each_command_is_in_the_table() -> None:
+    """A command of a module of several; other modules have one command, or a group, of their own name."""
+    for module in sorted(set(_MODULES.values())):
+        made = typer.main.get_command(import_module(f"firsthandapi.cli.{module}").app)
+        if module.replace("_", "-") not in _MODULES:
+            assert getattr(made, "commands", {made.name: made}).keys() <= _MODULES.keys(), (
+                f"COMMANDS of cli/app.py: {module}"
+            )

@@ -160,7 +160,7 @@ def test_the_commands_of_the_reference_can_be_pasted(tmp_path: Path) -> None:
         in index
     )
     assert "\n```text\nfirsthandapi verify [OPTIONS] DIR\n```\n" in index
-    assert "\n* `--min-files N`: Fail if the folder has fewer files. [0 or more]\n" in index
+    assert "\n* `--min-files N`: Fail if the folder has fewer files. \\[0 or more]\n" in index
     assert "\n```yaml\ndescription: Photos of street signs in daylight\n" in jobs
     assert "\n## `firsthandapi jobs create`\n" in jobs
 
