@@ -41,11 +41,11 @@ def test_a_person_joins_works_and_leaves(browser: Browser, tmp_path: Path, schem
         page.get_by_role("button", name="إزالة shot.jpg").wait_for()
         page.get_by_role("button", name="إرسال", exact=True).click()
         page.get_by_text("تم الإرسال").wait_for()
-        server.score(job.submissions[0], 5)
+        server.score(job.submissions[0].id, 5)
         page.goto(f"{server.service.url}/me")
         page.get_by_text("$0.50", exact=True).wait_for()
-        (file,) = server.client.files.list(job_id=job.id)
+        (file,) = server.buyer.files.list(job_id=job.id)
         assert file.license == "CC-BY-4.0"
         page.get_by_role("button", name="سحب موافقتي").click()
         page.get_by_text("لقد سحبت موافقتك.").wait_for()
-        assert [*server.client.files.list(job_id=job.id)] == []
+        assert [*server.buyer.files.list(job_id=job.id)] == []

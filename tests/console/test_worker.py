@@ -82,11 +82,11 @@ def test_a_phone_sends_a_picture_and_sees_what_becomes_of_it(browser: Browser, s
         page.get_by_text("Submitted. Its status is below").wait_for()
         page.get_by_text("Waiting for review").wait_for()
         page.get_by_text("1 of 2").wait_for()
-        server.score(job.submissions[0], 4, "A good sign.")
+        server.score(job.submissions[0].id, 4, reason="A good sign.")
         page.evaluate(NOW)
         page.get_by_text("A good sign.").wait_for()
         page.get_by_role("img", name="4 of 5 stars").wait_for()
-    (file,) = server.client.files.list(job.id).data
+    (file,) = server.buyer.files.list(job.id).data
     assert (file.width, file.height, file.original_filename) == (300, 400, "IMG_0001.JPG")
     content = job.submissions[0].files[0].content()
     assert SECRET not in content
@@ -131,14 +131,14 @@ def test_a_retry_after_two_stars(browser: Browser, server: Server) -> None:
     with at_work(browser, server, job) as page:
         send(page)
         page.get_by_text("Waiting for review").wait_for()
-        server.score(job.submissions[0], 2, f"Too dark: {EVIL}")
+        server.score(job.submissions[0].id, 2, reason=f"Too dark: {EVIL}")
         page.evaluate(NOW)
         page.get_by_text("Too dark").wait_for()
         page.get_by_role("link", name="Try once more").click()
         page.get_by_role("heading", name="Try again").wait_for()
         send(page, "better.jpg")
         page.get_by_text("second attempt").wait_for()
-        server.score(job.submissions[0], 5)
+        server.score(job.submissions[0].id, 5)
         page.evaluate(NOW)
         page.get_by_role("img", name="5 of 5 stars").wait_for()
         page.get_by_text("This job has ended.").wait_for()
@@ -258,7 +258,7 @@ def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
             send(page, "a.jpg")
             page.get_by_text("No connection. These files wait here").wait_for()
             if each is ended:
-                server.client.jobs.cancel(ended.id)
+                server.buyer.jobs.cancel(ended.id)
             page.context.set_offline(False)
             if each is job:
                 page.get_by_text("Submitted. Its status is below").wait_for()
@@ -423,7 +423,7 @@ def test_without_javascript(browser: Browser, server: Server) -> None:
         page.get_by_label("Choose a file").set_input_files(photo())
         page.get_by_role("button", name="Send").click()
         page.get_by_text("Submitted. Its status is below").wait_for()
-        server.score(job.submissions[0], 2, "Too dark.")
+        server.score(job.submissions[0].id, 2, reason="Too dark.")
         page.reload()
         page.get_by_role("link", name="Try once more").click()
         camera(page).set_input_files(photo())
@@ -484,12 +484,12 @@ def test_the_page_fits_and_is_accessible(browser: Browser, server: Server, width
             page.get_by_role("button", name="Send").click()
             page.get_by_text("Submitted. Its status is below").wait_for()
             if stars is not None:
-                server.score(job.submissions[-1], stars, reason)
+                server.score(job.submissions[-1].id, stars, reason=reason)
             page.goto(url)
         look_at(page, "work-own", width, scheme)
         with page.expect_navigation():
             page.get_by_role("link", name="Try once more").click()
         look_at(page, "work-retry", width, scheme)
-        server.client.jobs.cancel(job.id)
+        server.buyer.jobs.cancel(job.id)
         page.goto(url)
         look_at(page, "work-ended", width, scheme)

@@ -20,8 +20,6 @@ from firsthandapi.server.state.model import Job, Submission
 from firsthandapi.testing import make
 from firsthandapi.testing._workers import capture
 
-from .phones import fields_of
-
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202eevil"
 JOB: dict[str, Any] = {
     "title": "Street signs",
@@ -70,6 +68,11 @@ class Visitor:
         """Sign in with a new token."""
         _, secret = self._service.access.create(role, name, self._service.clock.now())
         return self.send("/sign-in", token=secret)
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """The hidden fields of a page's forms."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
 
 
 def browser(url: str, **options: Any) -> httpx.Client:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state.model import Job, Submission
 from firsthandapi.testing._media import make
+
+from .conftest import Team, fields_of
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 JPEG = make("image/jpeg", "a").content
@@ -30,34 +28,13 @@ class Nobody:
         return True
 
 
-@dataclass
-class Server:
-    """A server of one's own, and how its owner drives it."""
-
-    service: Service
-    client: FirstHandClient
+class Server(Team):
+    """A server whose submissions wait for the test to score them."""
 
     def job(self, **fields: Any) -> Job:
-        """A new job."""
-        given = {
-            "description": "Photos of street signs in daylight",
-            "files_needed": 2,
-            "accepted_formats": ["image/jpeg"],
-            "price_per_file_cents": 50,
-            **fields,
-        }
-        return self.service.world.state.jobs[self.client.jobs.create(**given).id]
-
-    def path(self, job: Job) -> str:
-        """The path of its page."""
-        return self.service.site.links.path(job)
-
-    def score(self, submission: Submission, stars: int, reasoning: str | None = None) -> None:
-        """What a reviewer does."""
-        world = self.service.world
-        with world.lock:
-            verdict = Verdict([stars] * len(submission.files), reasoning)
-            world.jobs.score(submission, world.clock.now(), verdict)
+        """A new job for two JPEG files."""
+        given = {"title": None, "files_needed": 2, "accepted_formats": ["image/jpeg"], **fields}
+        return super().job(**given)
 
     def phone(self, job: Job) -> Phone:
         """A browser that has opened the page of a job."""
@@ -146,11 +123,6 @@ class Phone:
 ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 Chrome/130.0.0.0 Mobile Safari/537.36"
 
 
-def fields_of(page: str) -> dict[str, str]:
-    """The hidden fields of a page's forms."""
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
-
-
 def form(fields: dict[str, str], files: Any = (), boundary: str = "----a1b2") -> tuple[bytes, str]:
     """A form as browsers send it."""
     parts = [
@@ -167,11 +139,10 @@ def form(fields: dict[str, str], files: Any = (), boundary: str = "----a1b2") ->
 
 @contextmanager
 def served(folder: Path, **options: Any) -> Iterator[Server]:
-    """A server over a folder, whose submissions wait for the test to score them."""
-    with Service(folder, **options) as service:
-        service.world.jobs.jury = Nobody()
-        assert service.first is not None
-        with FirstHandClient(service.first.live, base_url=service.url) as client:
-            yield Server(service, client)
-        with service.world.lock:
-            service.world.check_books()
+    """Such a server over a folder."""
+    with ExitStack() as stack:
+        server = Server(folder, stack, **options)
+        server.world.jobs.jury = Nobody()
+        yield server
+        with server.world.lock:
+            server.world.check_books()

@@ -38,8 +38,7 @@ from firsthandapi.server.state.storage import LocalStorage
 from firsthandapi.testing import make
 from processes import unmeasured
 
-from .conftest import Team, Visitor, upload
-from .phones import fields_of
+from .conftest import Team, Visitor, fields_of, upload
 from .test_joining import BOXES
 from .test_study import write
 

@@ -73,7 +73,7 @@ def offset(phone: Phone, path: str) -> int:
 
 def parts(server: Server) -> set[str]:
     """What is left of uploads that are not submitted."""
-    storage: Any = server.service.world.state.storage._storage  # of the thumbnails
+    storage: Any = server.world.state.storage._storage  # of the thumbnails
     return {path.name for path in (storage._folder.parent / "uploading").glob("*.bytes")}
 
 
@@ -277,7 +277,7 @@ def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         phone.open()
         assert phone.shot(make("image/jpeg", "c").content).status == 403
         assert append(phone, second, JPEG).status == 403
-        server.score(job.submissions[0], 1)
+        server.score(job.submissions[0].id, 1)
         other = make("image/jpeg", "b").content
         assert append(phone, begun(phone, job.id, len(other)), other).status == 204
 
@@ -290,7 +290,7 @@ def test_a_job_that_is_full(server: Server) -> None:
     assert append(phone, begun(phone, job.id), JPEG).status == 204
     assert create(late, job.id).status == 409
     assert append(late, path, JPEG).status == 409
-    server.client.jobs.cancel(job.id)
+    server.buyer.jobs.cancel(job.id)
     assert create(late, job.id).status == 410
 
 
@@ -316,7 +316,7 @@ def test_a_filled_job_takes_a_retry(server: Server, by_form: bool) -> None:
     phone = server.phone(job := server.job(files_needed=1))
     append(phone, begun(phone, job.id), JPEG)
     (submission,) = job.submissions
-    server.score(submission, 2)
+    server.score(submission.id, 2)
     page = server.phone(job).open()
     assert "All files are submitted." in page
     assert 'id="send"' not in page

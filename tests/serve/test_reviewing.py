@@ -14,8 +14,7 @@ from dataset.support import wait_until
 from firsthandapi import ConflictError, FirstHandClient
 from firsthandapi.testing import make
 
-from .conftest import EVIL, JOB, Team, first_of, pass_seconds, submit
-from .phones import fields_of
+from .conftest import EVIL, JOB, Team, fields_of, first_of, pass_seconds, submit
 
 
 @pytest.mark.parametrize(

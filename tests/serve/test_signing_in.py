@@ -13,8 +13,7 @@ from starlette.requests import Request
 from firsthandapi.server.pages.serve import limits
 from firsthandapi.server.sqlite import checkpoint
 
-from .conftest import Team, first_of
-from .phones import fields_of
+from .conftest import Team, fields_of, first_of
 
 
 def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(team: Team) -> None:

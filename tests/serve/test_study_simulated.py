@@ -26,8 +26,7 @@ from firsthandapi.server.sqlite.traces import earned
 from firsthandapi.server.state.model import File, Submission
 from firsthandapi.server.state.state import DAY
 
-from .conftest import Visitor
-from .phones import fields_of
+from .conftest import Visitor, fields_of
 from .test_study import write
 from .town import House, Network, Person, photo
 

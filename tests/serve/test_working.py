@@ -182,8 +182,8 @@ def test_a_picture_is_submitted_without_its_secrets(server: Server, script: bool
     assert (shown.status, shown.body, shown.headers["content-type"]) == (200, content, "image/jpeg")
     assert "sandbox" in shown.headers["content-security-policy"]
     assert server.phone(job).send("GET", source[1]).status == 404  # another phone
-    server.score(submission, 5)
-    (bought,) = server.client.files.list(job.id).data
+    server.score(submission.id, 5)
+    (bought,) = server.buyer.files.list(job.id).data
     assert bought.submission_id == submission.id
     assert bought.worker_region is None
 
@@ -194,7 +194,7 @@ def test_what_became_of_it(server: Server) -> None:
     phone, stranger = server.phone(job), server.phone(job)
     phone.shot()
     (submission,) = job.submissions
-    server.score(submission, 2, f"Too dark. {EVIL}")
+    server.score(submission.id, 2, reason=f"Too dark. {EVIL}")
     page = phone.open()
     assert "2 of 5 stars" in page
     assert "Too dark. &lt;script&gt;" in page
@@ -209,13 +209,13 @@ def test_what_became_of_it(server: Server) -> None:
     assert (submission.attempt, submission.status, len(job.submissions)) == (2, "pending_score", 1)
     again = phone.shot(upload="0" * 32)
     assert (again.status, "can no longer be tried again" in again.words) == (409, True)
-    server.score(submission, 4, "Good now.")
+    server.score(submission.id, 4, reason="Good now.")
     page = phone.open()
     assert "4 of 5 stars" in page
     assert "Good now." in page
     assert "second attempt" in page
     phone.shot()
-    server.score(job.submissions[1], 1, "Not a sign.")
+    server.score(job.submissions[1].id, 1, reason="Not a sign.")
     assert "Not a sign." in phone.open()
     assert "Rejected" in phone.open()
     assert "Your submissions" not in stranger.open()
@@ -227,16 +227,16 @@ def test_a_worker_gives_up(server: Server) -> None:
     phone, stranger = server.phone(job), server.phone(job)
     phone.shot()
     (submission,) = job.submissions
-    server.score(submission, 2)
+    server.score(submission.id, 2)
     page = phone.open()
     assert "You can try once more until:" in page
     assert re.search(rf'action="/me/give-up">.*value="{submission.id}"', page)
     sent = {"submission": submission.id}
     assert stranger.post("/me/give-up", **sent).status == 404
     assert phone.post("/me/give-up", **sent).headers["location"] == phone.path
-    seen = server.client.submissions.get(submission.id)
+    seen = server.buyer.submissions.get(submission.id)
     assert (seen.status, seen.ai_reasoning) == ("rejected", "Two stars, and no second attempt.")
-    assert server.client.jobs.get(job.id).status == "open"
+    assert server.buyer.jobs.get(job.id).status == "open"
     again = phone.post("/me/give-up", **sent, home="1")
     assert (again.status, "can no longer be tried again" in again.text) == (409, True)
 
@@ -258,7 +258,7 @@ def test_the_same_upload_is_submitted_once(server: Server) -> None:
 
 def stored(server: Server) -> set[str]:
     """The names of all files that the server keeps."""
-    storage: Any = server.service.world.state.storage._storage  # of the thumbnails
+    storage: Any = server.world.state.storage._storage  # of the thumbnails
     if hasattr(storage, "_files"):
         return {*storage._files}
     return {path.name for path in storage._folder.rglob("blob_*")}
@@ -328,7 +328,7 @@ def test_a_place_comes_with_consent(server: Server) -> None:
         ({"latitude": 10**400, "longitude": 1, "radius_km": 1}, near, Location(52.53, 13.41, None)),
     ):
         job = server.job()
-        with server.service.world.lock:
+        with server.world.lock:
             job.fields = {**job.fields, "location": place}
         assert server.phone(job).shot(**sent).status == 200
         assert job.submissions[0].location == kept, (place, sent)
@@ -339,7 +339,7 @@ def test_an_ended_job_is_closed(server: Server) -> None:
     job = server.job(files_needed=1)
     phone, late = server.phone(job), server.phone(job)
     phone.shot()
-    server.score(job.submissions[0], 5)
+    server.score(job.submissions[0].id, 5)
     page = phone.open()
     assert "This job has ended." in page
     assert 'id="send"' not in page
@@ -373,7 +373,7 @@ def test_a_small_picture_is_rejected_with_the_reason(server: Server) -> None:
 def test_a_token_names_the_worker(tmp_path: Path) -> None:
     """Where a worker's token was made, the page needs one, and the buyer sees the token's id, from any browser."""
     with served(tmp_path) as server:
-        token, secret = server.service.access.create("worker", "Ada", 1.0)
+        token, secret = server.access.create("worker", "Ada", 1.0)
         job = server.job()
         phone = Phone(server.service.port, server.path(job))
         answer = phone.send("GET", phone.path)
@@ -386,7 +386,7 @@ def test_a_token_names_the_worker(tmp_path: Path) -> None:
         phone.open()
         assert phone.shot().status == 200
         assert job.submissions[0].worker_id == token.id
-        server.service.access.revoke(token.id, 2.0)
+        server.access.revoke(token.id, 2.0)
         phone_again = phone.send("GET", phone.path)
         assert phone_again.status == 303
 
@@ -562,7 +562,7 @@ def test_a_failure_in_the_middle_leaves_nothing(server: Server) -> None:
     job = server.job()
     phone = server.phone(job)
     before = stored(server)
-    with mock.patch.object(server.service.world.jobs, "submit", side_effect=RuntimeError("disk")):
+    with mock.patch.object(server.world.jobs, "submit", side_effect=RuntimeError("disk")):
         answer = phone.upload(("a.jpg", JPEG), script=False)
     assert answer.status == 500
     assert stored(server) == before
@@ -640,12 +640,12 @@ def test_near_duplicates_are_marked(server: Server) -> None:
     page = Phone(phone.port, "").send("GET", f"/review?at={job.submissions[1].id}").text
     assert "<strong>Looks like</strong> what" in page
     assert f"/review/media/{first}/{job.submissions[0].files[0].id}" in page
-    server.score(job.submissions[2], 2)
+    server.score(job.submissions[2].id, 2)
     phone.open(f"{phone.path}?retry={job.submissions[2].id}")
     assert phone.shot(shot(other, 70)).status == 200
     assert likes()[2] is None
-    server.score(job.submissions[1], 5)
-    (shown,) = server.client.files.list(job.id)
+    server.score(job.submissions[1].id, 5)
+    (shown,) = server.buyer.files.list(job.id)
     assert not {"look", "like"} & shown.model_dump().keys()
 
 
@@ -659,8 +659,8 @@ def test_content_credentials_are_read_before_they_are_removed(server: Server) ->
     (file,) = submission.files
     assert b"c2pa" in signed
     assert b"c2pa" not in file.content()
-    server.score(submission, 5)
-    (shown,) = server.client.files.list(job.id)
+    server.score(submission.id, 5)
+    (shown,) = server.buyer.files.list(job.id)
     assert shown.content_credentials is not None
     assert shown.content_credentials.model_dump() == {
         "state": "valid",

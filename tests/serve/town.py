@@ -23,7 +23,7 @@ from PIL import Image
 
 from processes import unmeasured
 
-from .phones import fields_of
+from .conftest import fields_of
 
 PIECE = 1 << 20
 # What a phone takes for a reason to wait and to try again; anything else it takes for an answer.
