@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, ElicitResult
 
 from firsthandapi import AsyncFirstHandClient
 from firsthandapi.mcp import Ledger, Options, make_server
@@ -76,6 +76,24 @@ def over_http(server: MockServer, folder: Path, *options: str) -> Iterator[str]:
     finally:
         _, errors = stopped(process, signal.SIGINT)
     assert "Traceback" not in errors
+
+
+class Person(list[str]):
+    """Somebody whom a server asks, and the questions. The last answer is also that to all others."""
+
+    def __init__(self, *answers: Any) -> None:
+        """Answers are `accept`, `refuse`, `decline`, `cancel`, or the content of one."""
+        super().__init__()
+        self._answers = answers
+
+    async def answer(self, _: object, question: Any) -> ElicitResult:
+        """The callback of a client."""
+        said = self._answers[min(len(self), len(self._answers) - 1)]
+        self.append(question.message)
+        if said in ("decline", "cancel"):
+            return ElicitResult(action=said)
+        content = {"approve": said == "accept"} if isinstance(said, str) else said
+        return ElicitResult(action="accept", content=content)
 
 
 def ledger_of(server: MockServer, folder: Path, budget_cents: int = 2500) -> Ledger:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mcp_types
 import pytest
-from mcp_support import JOB, found, in_memory, ledger_of, spent, text_of
+from mcp_support import JOB, Person, found, in_memory, ledger_of, spent, text_of
 
 from dataset.support import completed_job
 from firsthandapi import AsyncFirstHandClient, Dataset, FirstHandError
@@ -62,24 +61,23 @@ async def test_a_campaign_from_plan_to_folder(server: MockServer, agent: Client)
     assert told[-1] == pytest.approx(3, abs=0.1)
 
 
-async def test_a_campaign_waits_no_longer_than_told(tmp_path: Path) -> None:
+async def test_a_campaign_waits_no_longer_than_told(idle: MockServer, tmp_path: Path) -> None:
     """Its jobs continue, and the same call goes on with them."""
-    with MockServer(speed=0, workers=False) as server:
-        async with in_memory(server, Options(ledger=tmp_path)) as client:
-            late = found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 1}))
-            assert (late["finished"], late["timed_out_waiting"]) == (False, True)
-            assert [label["coming"] + label["missing"] for label in late["labels"]] == [2, 1]
-            for _ in range(20):
-                with server.client() as api:
-                    for job in api.jobs.list(status="open"):
-                        for _ in range(job.files_needed or 0):
-                            server.submit(job.id)
-                server.clock.advance(minutes=1)
-                ran = found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 10}))
-                if ran["finished"]:
-                    break
-            assert ran["finished"]
-        assert spent(server) == 150
+    async with in_memory(idle, Options(ledger=tmp_path)) as client:
+        late = found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 1}))
+        assert (late["finished"], late["timed_out_waiting"]) == (False, True)
+        assert [label["coming"] + label["missing"] for label in late["labels"]] == [2, 1]
+        for _ in range(20):
+            with idle.client() as api:
+                for job in api.jobs.list(status="open"):
+                    for _ in range(job.files_needed or 0):
+                        idle.submit(job.id)
+            idle.clock.advance(minutes=1)
+            ran = found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 10}))
+            if ran["finished"]:
+                break
+        assert ran["finished"]
+    assert spent(idle) == 150
 
 
 async def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path: Path) -> None:
@@ -107,23 +105,19 @@ async def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 @pytest.mark.parametrize("yes", [True, False])
-async def test_a_person_is_asked_for_what_a_campaign_adds(tmp_path: Path, yes: bool, mode: str) -> None:
+async def test_a_person_is_asked_for_what_a_campaign_adds(
+    idle: MockServer, tmp_path: Path, yes: bool, mode: str
+) -> None:
     """Above the bound, with the amount; a campaign that continues is not asked for again."""
-    asked: list[str] = []
-
-    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
-        asked.append(question.message)
-        return mcp_types.ElicitResult(action="accept", content={"approve": yes})
-
+    asked = Person("accept" if yes else "refuse")
     options = Options(ledger=tmp_path, confirm_cents=100)
-    with MockServer(speed=0, workers=False) as server:
-        async with in_memory(server, options, elicitation_callback=ask, mode=mode) as client:
-            first = await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 2})
-            assert first.is_error is not yes
-            if yes:  # a little more is within the bound
-                more = larger("stop", 3, budget_cents=600, max_wait_seconds=1)
-                found(await client.call_tool("collect_campaign", more))
-        assert (spent(server) > 0) is yes
+    async with in_memory(idle, options, elicitation_callback=asked.answer, mode=mode) as client:
+        first = await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 2})
+        assert first.is_error is not yes
+        if yes:  # a little more is within the bound
+            more = larger("stop", 3, budget_cents=600, max_wait_seconds=1)
+            found(await client.call_tool("collect_campaign", more))
+    assert (spent(idle) > 0) is yes
     assert len(asked) == 1
     assert "$5.00" in asked[0]
 
@@ -132,14 +126,9 @@ async def test_a_finished_campaign_is_repeated_without_a_question_and_without_a_
     server: MockServer, tmp_path: Path
 ) -> None:
     """It orders nothing, and brings back a file that was lost. More files are asked for again."""
-    asked: list[str] = []
-
-    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
-        asked.append(question.message)
-        return mcp_types.ElicitResult(action="accept", content={"approve": True})
-
+    asked = Person("accept")
     options = Options(ledger=tmp_path, budget_cents=600, confirm_cents=100)
-    async with in_memory(server, options, elicitation_callback=ask) as client:
+    async with in_memory(server, options, elicitation_callback=asked.answer) as client:
         first = found(await client.call_tool("collect_campaign", CAMPAIGN))
         assert first["budget_left_cents"] == 450
         cheap = {"files_needed": 2, "metadata": {}}
@@ -153,7 +142,7 @@ async def test_a_finished_campaign_is_repeated_without_a_question_and_without_a_
         more = await client.call_tool("collect_campaign", larger("stop", 4))
         assert "--budget-cents" in text_of(more)
     async with in_memory(
-        server, Options(ledger=tmp_path, confirm_cents=100), elicitation_callback=ask
+        server, Options(ledger=tmp_path, confirm_cents=100), elicitation_callback=asked.answer
     ) as client:
         found(await client.call_tool("collect_campaign", larger("stop", 4)))
         assert "$3.50 more than before" in asked[-1]
@@ -233,15 +222,15 @@ async def test_a_job_is_downloaded_as_collect_does_it(server: MockServer, agent:
     assert spent(server) == 100
 
 
-async def test_a_download_waits_no_longer_than_told(server: MockServer, agent: Client) -> None:
+async def test_a_download_waits_no_longer_than_told(idle: MockServer, tmp_path: Path) -> None:
     """What is not there yet comes with the next call."""
-    job_id = completed_job(server, 1)
-    server.faults.add(path="/v1/jobs/*/files", method="GET", delay=30, times=1)
-
-    late = found(await agent.call_tool("download_job", {"job_id": job_id, "max_wait_seconds": 1}))
-    assert (late["files_in_folder"], late["timed_out_waiting"]) == (0, True)
-    ready = found(await agent.call_tool("download_job", {"job_id": job_id}))
-    assert (ready["files_in_folder"], ready["timed_out_waiting"]) == (1, False)
+    job_id = completed_job(idle, 1)
+    idle.faults.add(path="/v1/jobs/*/files", method="GET", delay=30, times=1)
+    async with in_memory(idle, Options(ledger=tmp_path)) as client:
+        late = found(await client.call_tool("download_job", {"job_id": job_id, "max_wait_seconds": 1}))
+        assert (late["files_in_folder"], late["timed_out_waiting"]) == (0, True)
+        ready = found(await client.call_tool("download_job", {"job_id": job_id}))
+        assert (ready["files_in_folder"], ready["timed_out_waiting"]) == (1, False)
 
 
 def test_what_is_set_aside_only_grows_until_it_is_given_back(tmp_path: Path) -> None:

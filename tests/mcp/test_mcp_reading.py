@@ -48,11 +48,8 @@ WRITING = {"create_job", "create_job_and_wait", "cancel_job", "download_job", "c
 
 
 @pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=0, workers=False) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-    server.check_books()
+def server(idle: MockServer) -> MockServer:
+    return idle
 
 
 async def test_every_tool_of_the_service_exists_by_its_name(server: MockServer, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import mcp_types
 import pytest
-from mcp_support import JOB, environment, found, in_memory, ledger_of, over_pipe, spent, text_of
+from mcp_support import JOB, Person, environment, found, in_memory, ledger_of, over_pipe, spent, text_of
 
 from firsthandapi import AsyncFirstHandClient
 from firsthandapi.mcp import Ledger, Options, make_server
@@ -156,20 +156,13 @@ async def test_an_agent_cancels_no_job_of_others_unless_the_person_says_so(
     idle: MockServer, tmp_path: Path, answer: str, mode: str
 ) -> None:
     """With its state and description. Its own job it cancels unasked; where nobody can be asked it refuses."""
-    asked: list[str] = []
-
-    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
-        asked.append(question.message)
-        if answer == "decline":
-            return mcp_types.ElicitResult(action="decline")
-        return mcp_types.ElicitResult(action="accept", content={"approve": answer == "accept"})
-
+    asked = Person(answer)
     with idle.client() as person:
         theirs = person.jobs.create(**{**JOB, "description": "A job that a person posted by hand"})
         over = person.jobs.create(**JOB)
         person.jobs.cancel(over)
         options = Options(ledger=tmp_path, budget_cents=100, confirm_cents=100)
-        ask_with = {} if answer == "unable" else {"elicitation_callback": ask}
+        ask_with = {} if answer == "unable" else {"elicitation_callback": asked.answer}
         async with in_memory(idle, options, mode=mode, **ask_with) as client:
             own = found(await client.call_tool("create_job", JOB))
             ended = found(await client.call_tool("cancel_job", {"job_id": own["id"]}))
@@ -191,17 +184,12 @@ async def test_an_agent_cancels_no_job_of_others_unless_the_person_says_so(
 async def test_a_damaged_ledger_lets_the_person_cancel(idle: MockServer, tmp_path: Path) -> None:
     """It spends nothing, and cancelling spends nothing. An answer that cannot be read cancels nothing."""
     contents: list[Any] = [None, {}, {"approve": "maybe"}, {"approve": True}]
-    asked: list[str] = []
-
-    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
-        asked.append(question.message)
-        return mcp_types.ElicitResult(action="accept", content=contents[len(asked) - 1])
-
+    asked = Person(*contents)
     with idle.client() as person:
         job = person.jobs.create(**JOB)
         ledger_of(idle, tmp_path).path.write_text("damaged")
         async with in_memory(
-            idle, Options(ledger=tmp_path), elicitation_callback=ask, mode="legacy"
+            idle, Options(ledger=tmp_path), elicitation_callback=asked.answer, mode="legacy"
         ) as client:
             assert "damaged" in text_of(await client.call_tool("create_job", JOB))
             for _ in contents[:-1]:
@@ -266,16 +254,9 @@ async def test_above_the_bound_the_person_is_asked(
     server: MockServer, tmp_path: Path, answer: str, jobs: int, mode: str
 ) -> None:
     """With the cost and the description; without a yes nothing is ordered. What exists already is not asked again."""
-    asked: list[str] = []
-
-    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
-        asked.append(question.message)
-        if answer in ("accept", "refuse"):
-            return mcp_types.ElicitResult(action="accept", content={"approve": answer == "accept"})
-        return mcp_types.ElicitResult(action=answer)  # type: ignore[arg-type] # of the three words
-
+    asked = Person(answer)
     options = Options(ledger=tmp_path, confirm_cents=50)
-    async with in_memory(server, options, elicitation_callback=ask, mode=mode) as client:
+    async with in_memory(server, options, elicitation_callback=asked.answer, mode=mode) as client:
         first = await client.call_tool("create_job", JOB)
         assert first.is_error is not bool(jobs)
         if jobs:
