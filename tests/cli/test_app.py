@@ -45,8 +45,7 @@ def test_no_key_is_a_usage_error() -> None:
     """Exit code 2, one line, and what to do."""
     run = firsthandapi("whoami")
     assert run.returncode == 2
-    assert run.stderr.startswith("firsthandapi: no API key")
-    assert "FIRSTHAND_API_KEY" in run.stderr
+    assert run.stderr.startswith("firsthandapi: no API key: set FIRSTHAND_API_KEY. ")
     assert "Traceback" not in run.stderr
 
 
@@ -73,7 +72,8 @@ def test_an_error_speaks_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
         "the job costs $40.00, and the balance is $10.00: purchase credits with `firsthandapi purchase 5000`, "
         "or request fewer files (HTTP 402, req_1)"
     )
-    dead = FirstHandConnectionError("x", request_sent=False)
+    dead = FirstHandConnectionError("check the network, base_url and the proxy settings", request_sent=False)
+    assert _in_the_shell(dead) == "check the network, FIRSTHAND_BASE_URL, and the proxy settings"
     for url, advises in (("http://127.0.0.1:8080", True), ("https://api.firsthandapi.com", False)):
         monkeypatch.setenv("FIRSTHAND_BASE_URL", url)
         assert ("firsthandapi mock-server" in (_advice(dead) or "")) is advises

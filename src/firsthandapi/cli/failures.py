@@ -33,6 +33,11 @@ from .progress import continues
 
 _USAGE = (ConfigurationError, InvalidArgumentError)
 _TIMED_OUT = (WaitTimeoutError, DeadlineExceededError, FirstHandTimeoutError)
+# Arguments of the client in messages, and what takes their place here.
+_VARIABLES = (
+    ("pass api_key=… in code, or set", "set"),
+    ("the network, base_url and the proxy", "the network, FIRSTHAND_BASE_URL, and the proxy"),
+)
 # What Typer raises for an invalid command line; its module is private.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
@@ -74,14 +79,17 @@ def _in_the_shell(error: FirstHandError) -> str:
             f"the job costs {dollars(error.required_cents)}, and the balance is {dollars(balance)}: purchase credits "
             f"with `firsthandapi purchase {amount}`, or request fewer files (HTTP 402, {error.request_id})"
         )
+    message = str(error)
+    for argument, variable in _VARIABLES:
+        message = message.replace(argument, variable)
     key = error.idempotency_key
     if key is None:
-        return str(error)
+        return message
     takes_key = sys.argv[1:3] == ["jobs", "create"]
     repeat = (
         f"repeat it with --idempotency-key {shlex.quote(key)}" if takes_key else "look before you repeat it"
     )
-    return str(error).replace(how_to_repeat(key, recorded=False), f"; it may have been done: {repeat}")
+    return message.replace(how_to_repeat(key, recorded=False), f"; it may have been done: {repeat}")
 
 
 def _advice(error: FirstHandError) -> str | None:
