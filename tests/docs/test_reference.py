@@ -25,7 +25,7 @@ from firsthandapi._progress import AGENTS
 from firsthandapi._sync.resources import webhooks
 from firsthandapi.server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS
 from firsthandapi.testing import Fault
-from firsthandapi.types import Params
+from firsthandapi.types import Job, JobCreateParams, Params
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # What mkdocstrings shows: the object's path, and the options below it.
@@ -180,6 +180,16 @@ def test_the_contract_lists_every_endpoint() -> None:
     advice = "each endpoint needs a row in a table of docs/contract.md §2"
     assert {endpoint: scope for endpoint, scope, _ in rows} == served, advice
     assert [endpoint for endpoint, _, methods in rows if call_name(endpoint) not in methods] == [], advice
+
+
+def test_the_contract_lists_every_field_of_a_job() -> None:
+    """What `jobs.create` takes in the first column of a table, what a job has in the row of the object."""
+    contract = (DOCS / "contract.md").read_text(encoding="utf-8")
+    first = "".join(re.findall(r"^\| (`[^|]+)\|", contract, re.MULTILINE))
+    taken = {name for name in JobCreateParams.model_fields if f"`{name}`" not in first}
+    (row,) = re.findall(r"^\| Job \|.*$", contract, re.MULTILINE)
+    shown = {name for name in Job.model_fields if f"`{name}`" not in row}
+    assert (taken, shown) == (set(), set()), "docs/contract.md, §2 and §3"
 
 
 def test_every_pointer_into_the_contract_leads_somewhere() -> None:
