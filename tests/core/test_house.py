@@ -113,6 +113,8 @@ ELSEWHERE = {
     "datasets/_manifest": "dataset/test_folder.py",
     "datasets/_single": "download/test_files_download.py",
     "cli/agents": "mcp/test_mcp_server.py",
+    "cli/failures": "cli/test_app.py",
+    "cli/pages": "cli/test_usage.py",
     "airflow": "pipelines/test_pipelines.py",
     "client": "test_habits.py",
     "resources": "test_habits.py",

@@ -503,7 +503,7 @@ class Run:
 
     @contextmanager
     def limited(self, requests: int) -> Generator[None]:
-        """Let each key make so many requests a minute only."""
+        """Let each key make only so many requests per minute."""
         before = self.get("/_control").object.get("rate_limit")
         self.control("PATCH", "/settings", {"rate_limit": requests})
         try:
