@@ -41,6 +41,9 @@ _ALWAYS = {"start_date": "2000-01-01T00:00:00Z"}
 _EARLY, _LATE = "2001-01-01T00:00:00Z", "9000-01-01T00:00:00Z"
 
 
+Filters = dict[str, Callable[[Run], Sequence[Any]]]
+
+
 @dataclass(frozen=True)
 class Listing:
     """A list of the contract.
@@ -59,7 +62,7 @@ class Listing:
     section: str
     shape: Kind
     fill: Callable[[Run], object]
-    filters: dict[str, Callable[[Run], Sequence[Any]]] = field(default_factory=dict)
+    filters: Filters = field(default_factory=Filters)
 
     @property
     def path(self) -> str:
@@ -220,20 +223,23 @@ def _moment(item: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(item.get("submitted_at") or item["created_at"])
 
 
-# What fits a parameter that is no field. An item without the field may be one that fits.
-_FITS: dict[str, Callable[[dict[str, Any], Any], bool]] = {
-    "min_score": lambda item, value: (item.get("ai_star_rating") or 0) >= value,
-    "created_after": lambda item, value: _moment(item) > datetime.fromisoformat(value),
-    "start_date": lambda item, value: _moment(item) >= datetime.fromisoformat(value),
-    "end_date": lambda item, value: _moment(item) <= datetime.fromisoformat(value),
-}
+def _fits(name: str, value: Any, item: dict[str, Any]) -> bool:
+    match name:
+        case "min_score":
+            return bool((item.get("ai_star_rating") or 0) >= value)
+        case "created_after" | "start_date":
+            return _moment(item) >= datetime.fromisoformat(value)
+        case "end_date":
+            return _moment(item) <= datetime.fromisoformat(value)
+        case _:  # a field; an item without it may be one that fits
+            return bool(item.get(name, value) == value)
 
 
 def _filtered(listing: Listing, name: str, run: Run) -> None:
-    path, fits = listing.target(run), _FITS.get(name, lambda item, value: item.get(name, value) == value)
+    path = listing.target(run)
     always = _ALWAYS if path == "/v1/submissions" else {}
     for number, value in enumerate(listing.filters[name](run)):
-        query, check = {**always, name: value}, only(partial(fits, value=value))
+        query, check = {**always, name: value}, only(partial(_fits, name, value))
         it = listing.page(run, path, _MOST, **query).must(check)
         if not number and not it.items:
             if run.writes:  # then the check has created what fits
