@@ -14,6 +14,7 @@ from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network import addresses
 from firsthandapi._network.handshakes import Handshake, ProxyError
 from firsthandapi._network.proxies import Route, choose_proxy
+from firsthandapi.errors import FirstHandError
 
 if TYPE_CHECKING:
     import ssl
@@ -34,7 +35,13 @@ class BrokenError(Exception):
 
 
 class HopelessError(Exception):
-    """The network failed in a way that another attempt does not fix."""
+    """The network or the storage failed in a way that another attempt does not fix. `mismatch`: the bytes are not the
+    promised ones. `cause`: the error of ours that is behind it."""
+
+    def __init__(self, reason: str, *, mismatch: bool = False, cause: FirstHandError | None = None) -> None:
+        super().__init__(reason)
+        self.mismatch = mismatch
+        self.cause = cause
 
 
 def as_broken(error: Exception, what: str) -> BrokenError:

@@ -96,15 +96,6 @@ class DiskFullError(Exception):
         self.error = error
 
 
-class _GiveUpError(Exception):
-    """The file is given up."""
-
-    def __init__(self, reason: str, *, mismatch: bool = False, cause: FirstHandError | None = None) -> None:
-        super().__init__(reason)
-        self.mismatch = mismatch
-        self.cause = cause
-
-
 def transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
     """Download one file. A failure that concerns only this file is in the outcome.
     Raises StoppedError: the run was cancelled. Nothing is left behind.
@@ -127,7 +118,7 @@ def _transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
         if error.full:
             raise DiskFullError(reported) from None
         return Outcome(wanted, error=reported)
-    except _GiveUpError as error:
+    except HopelessError as error:
         reported = failure(wanted.file_id, str(error), mismatch=error.mismatch)
         if error.cause is not None:
             reported.failures = ((wanted.file_id, error.cause),)
@@ -188,21 +179,21 @@ class _Transfer:
                 )
                 self._report(started, reason, retry_in=pause)
                 if pause is None:
-                    raise _GiveUpError(
+                    raise HopelessError(
                         f"{reason} (after {count_of(self._attempts.made, 'attempt')})"
                     ) from None
                 clock.pause(pause, self._session.network.stop)
-            except _GiveUpError as error:
+            except HopelessError as error:
                 self._report(started, str(error))
                 raise
-            except (HopelessError, BadUrlError) as error:
+            except BadUrlError as error:
                 self._report(started, str(error))
-                raise _GiveUpError(str(error)) from None
+                raise HopelessError(str(error)) from None
             except ConfigurationError as error:  # the environment names a proxy that cannot be used
-                raise _GiveUpError(str(error), cause=error) from None
+                raise HopelessError(str(error), cause=error) from None
             if self._session.network.stop.is_set():
                 raise StoppedError
-        raise _GiveUpError(
+        raise HopelessError(
             f"{reason or 'the download does not end'} (after {count_of(self._attempts.made - 1, 'attempt')})"
         )
 
@@ -258,14 +249,14 @@ class _Transfer:
         response.drain()
         if isinstance(verdict, Refused):
             if self._rules.refresh is None:
-                raise _GiveUpError("the storage responded with 403; the URL may have expired")
+                raise HopelessError("the storage responded with 403; the URL may have expired")
             if self._rules.refusals.hopeless:
-                raise _GiveUpError(
+                raise HopelessError(
                     "the storage responded with 403, as it did to fresh URLs of the files before"
                 )
             if not self._attempts.refused():
                 self._rules.refusals.refused()
-                raise _GiveUpError("the storage responded with 403, even to a fresh URL")
+                raise HopelessError("the storage responded with 403, even to a fresh URL")
             self._url = None
         elif isinstance(verdict, TryAgain):
             if verdict.from_start:
@@ -274,7 +265,7 @@ class _Transfer:
         elif isinstance(verdict, Mismatch):
             self._mismatched(verdict.reason)
         elif isinstance(verdict, Hopeless):
-            raise _GiveUpError(verdict.reason)
+            raise HopelessError(verdict.reason)
         return False
 
     def _read(self, response: Response) -> None:
@@ -288,7 +279,7 @@ class _Transfer:
                 if limit is not None and self._offset > limit:
                     return  # the rest cannot make it right
                 if limit is None and self._offset > MOST_BYTES:
-                    raise _GiveUpError(too_large())
+                    raise HopelessError(too_large())
                 if storing is None and self._is_large():
                     with contextlib.suppress(
                         RuntimeError
@@ -329,15 +320,15 @@ class _Transfer:
 
     def _mismatched(self, reason: str) -> None:
         if not self._attempts.mismatched():
-            raise _GiveUpError(f"{reason}; downloaded twice", mismatch=True)
+            raise HopelessError(f"{reason}; downloaded twice", mismatch=True)
         self._promised = False  # parts of different objects may have been joined: now only an ETag may join
         self._start_over()
 
     def _fresh_url(self) -> str:
         if self._rules.refresh is None:
-            raise _GiveUpError("its URL has expired, or it has none; read the file again to get a fresh one")
+            raise HopelessError("its URL has expired, or it has none; read the file again to get a fresh one")
         try:
             self._url, self._expires_at = self._rules.refresh(self._wanted.file_id)
         except FirstHandError as error:
-            raise _GiveUpError(f"no fresh URL: {error}", cause=error) from None
+            raise HopelessError(f"no fresh URL: {error}", cause=error) from None
         return self._url
