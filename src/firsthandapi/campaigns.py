@@ -150,8 +150,9 @@ class Campaign:
         if not isinstance(dest, str):
             raise ConfigurationError(f"{file}: dest must be a path or a URL; put it in quotes")
         try:
-            given = {name: value for name, value in fields.items() if value is not None}
-            return cls(**{**given, "dest": _from(dest, file.parent)})
+            given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+            given["dest"] = _from(dest, file.parent)
+            return cls(**given)
         except InvalidArgumentError as error:
             problem, field = error.message, error.field
         raise InvalidArgumentError(f"{file}: {problem}", field=field)

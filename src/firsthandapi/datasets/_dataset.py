@@ -239,6 +239,9 @@ class Dataset(Rows):
     def _whole(self) -> Dataset:
         return self
 
+    def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
+        return DatasetView(self, name, records, classes)
+
     def _set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         """Write columns of rows, by file id.
 

@@ -1,4 +1,6 @@
 """Rows of a dataset, all or some of them, and the tables that are made of them."""
+# A part of Dataset:
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -114,9 +116,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
 
     def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
         """Some of these rows, with the labels of `classes` or, by default, their own."""
-        from ._dataset import DatasetView
-
-        return DatasetView(self._whole, name, records, classes)
+        return self._whole._view(name, records, classes)
 
     @property
     def _whole(self) -> Dataset:
