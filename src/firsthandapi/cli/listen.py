@@ -144,8 +144,8 @@ class Receiver:
                     clock = f"{datetime.now():%H:%M:%S}"  # noqa: DTZ005 # a person's clock
                     print_line((clock, f"{event.type:<21}", event.id, event_facts(event)))
             except OSError:
+                sys.stdout = nowhere()  # before the other thread ends, and would write it again
                 self._ended.set()
-                sys.stdout = nowhere()
                 raise
 
 
