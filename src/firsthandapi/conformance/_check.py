@@ -41,14 +41,14 @@ def check(
     """Check a server against the wire contract.
 
     With a sandbox key, `fh_test_…`, everything is tried. With any other key the check only reads, unless `write` is
-    true. It removes what it creates, also if it fails or is stopped: it cancels jobs, revokes keys, deletes endpoints,
+    true. It removes what it creates, even if it fails or is stopped: it cancels jobs, revokes keys, deletes endpoints,
     and restores settings. Of a server with `/_control`, such as the bundled one, it moves the time and the limits.
 
     Args:
         url: the address of the server; `FIRSTHAND_BASE_URL` if left out, else the public service.
         api_key: the API key, with all scopes; `FIRSTHAND_API_KEY` if left out. It stands in no result.
         only: patterns such as `jobs.*` for the ids of promises, or for endpoints; all promises if empty.
-        write: with a live key, also create, change, and delete. Its jobs hold at most $5.00 at any time, and cost
+        write: whether a live key may change anything. Its jobs hold at most $5.00 at any time, and cost
             nothing unless workers submit files before it cancels them.
         timeout: seconds for the whole check; what is not tried by then is not tried. Removing what it created may
             take 100 seconds more.

@@ -241,9 +241,9 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
             rpath: a path, a pattern, or a list of them.
             lpath: where to: a path, or one for each of a list of paths.
             recursive: whether folders stand for their files.
-            callback: one of fsspec, told of each file that is there.
+            callback: one of fsspec, called for each copied file.
             maxdepth: how many levels deep.
-            on_error: `raise` the first error after all other files are there, `omit` errors, or `return` them.
+            on_error: `raise` the first error after all other files are copied, `omit` errors, or `return` them.
 
         Returns:
             Where `on_error` is `return`: for each copy, its error or None, in the order of the paths.
