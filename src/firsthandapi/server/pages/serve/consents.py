@@ -43,12 +43,7 @@ _COUNT = "SELECT count(DISTINCT worker_id) FROM consents WHERE withdrawn_at IS N
 
 
 class Consents:
-    """The consents of a study.
-
-    Args:
-        access: the database of people.
-        study: what they agree to.
-    """
+    """The consents of a study, in the database of people."""
 
     def __init__(self, access: Access, study: Study) -> None:
         self._access = access
@@ -75,11 +70,7 @@ class Consents:
         return len({worker for worker, digest in given if digest not in today})
 
     def check_place(self, worker: str | None) -> None:
-        """Check that one more may join; whoever has joined keeps their place.
-
-        Raises:
-            PageError: nobody else may.
-        """
+        """Check that one more may join; whoever has joined keeps their place. Raises PageError: nobody else may."""
         with self._access.transaction() as rows:
             self._check_place(rows, worker)
 
@@ -88,24 +79,14 @@ class Consents:
         return int(self._access.look(_COUNT)[0][0])
 
     def give(self, worker: str, language: str, at: float) -> None:
-        """Record that somebody agrees; nothing, if they have.
-
-        Raises:
-            PageError: nobody else may join.
-        """
+        """Record that somebody agrees; nothing, if they have. Raises PageError: nobody else may join."""
         with self._access.transaction() as rows:
             self._give(rows, worker, language, at)
 
     def join(self, language: str, at: float, joining: str | None = None) -> str:
         """Let in a new person who agrees; the value of their session's cookie.
 
-        Args:
-            language: that of the page.
-            at: when, in Unix seconds.
-            joining: names this act of one browser, for `again`.
-
-        Raises:
-            PageError: nobody else may join.
+        `joining` names this act of one browser, for `again`. Raises PageError: nobody else may join.
         """
         worker = new_id("wkr_", at) if joining is None else self._joined(joining)
         with self._access.transaction() as rows:

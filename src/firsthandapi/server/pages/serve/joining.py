@@ -40,15 +40,7 @@ _PURPOSES = said("research"), said("publication")  # of labs; others are shown a
 
 
 class Joining:
-    """The pages of a study.
-
-    Args:
-        reception: knows who asks.
-        study: what they join.
-        consents: what they agreed to.
-        eraser: erases what they wish to be erased.
-        limits: how many of one address join at once.
-    """
+    """The pages of a study."""
 
     def __init__(
         self, reception: Reception, study: Study, consents: Consents, eraser: Eraser, limits: Limits

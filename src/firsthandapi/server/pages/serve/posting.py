@@ -35,11 +35,7 @@ _TEXTS = ("title", "description", "worker_guidelines", "scoring_criteria", "dead
 
 
 class Posting:
-    """The page `/console/jobs/new`.
-
-    Args:
-        reception: sign-in, forms, and templates.
-    """
+    """The page `/console/jobs/new`."""
 
     def __init__(self, reception: Reception) -> None:
         self._reception = reception

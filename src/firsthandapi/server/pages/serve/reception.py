@@ -53,11 +53,7 @@ _SIGNED_OUT = said("You are signed out: reload the page to sign in, and try agai
 
 
 class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
-    """The page needs a token or a consent, and the visitor has none.
-
-    Args:
-        where: the page where the visitor signs in or joins.
-    """
+    """The page needs a token or a consent, and the visitor has none: `where` they sign in or join."""
 
     def __init__(self, where: str = SIGN_IN) -> None:
         super().__init__(where)
@@ -161,8 +157,7 @@ class Reception(Face):
     def granted(self, worker: str) -> dict[str, str]:
         """What the files of a worker say of their consent; nothing where there is no study.
 
-        Raises:
-            SignInNeeded: they have not agreed, or not any more.
+        Raises SignInNeeded: they have not agreed, or not any more.
         """
         if self.consents is None:
             if self.access.name_of(worker) == "":  # they were erased while their file came
@@ -200,8 +195,7 @@ class Reception(Face):
     def check_form(self, request: Request, token: str | None) -> None:
         """Check that a form, or a script's request with the same token, comes from a page of this server.
 
-        Raises:
-            PageError: another page sent it, or the page is too old.
+        Raises PageError: another page sent it, or the page is too old.
         """
         browser = _cookie(request, self.cookies[1])
         if not is_own(request) or browser is None or not self.access.is_form_token(browser, token or ""):
@@ -210,8 +204,7 @@ class Reception(Face):
     async def form(self, request: Request) -> dict[str, str]:
         """The fields of a form from this server's own pages, each once; empty fields are left out.
 
-        Raises:
-            PageError: another page sent the form, or the request is not a form.
+        Raises PageError: another page sent the form, or the request is not a form.
         """
         try:
             fields = await read_fields(request)

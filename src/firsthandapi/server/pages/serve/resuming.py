@@ -73,13 +73,7 @@ class Part:
 
 
 class Resuming:
-    """What is under `/uploads`.
-
-    Args:
-        reception: knows who asks.
-        working: says what may be submitted, and submits it.
-        folder: where uploads are while they come.
-    """
+    """What is under `/uploads`. While they come, uploads are in `folder`; `working` submits them."""
 
     def __init__(self, reception: Reception, working: Working, folder: Path) -> None:
         self._reception = reception

@@ -36,10 +36,7 @@ _SMALL = re.compile(r"Rejected before scoring: (\d+x\d+) is too small\.")
 
 
 class Words:
-    """The words of one language.
-
-    Args:
-        language: its tag, such as `pt-BR`.
+    """The words of one language, such as `pt-BR`.
 
     Attributes:
         spoken: the tag of the words themselves: of the catalogue that fits best, or `en`.

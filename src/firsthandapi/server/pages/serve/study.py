@@ -120,11 +120,7 @@ class Study(_Part):
 def read_study(path: Path) -> Study:
     """The study that a file describes, with the texts that lie beside it.
 
-    Args:
-        path: the file.
-
-    Raises:
-        ConfigurationError: it cannot be read, or a key or a value of it is wrong.
+    Raises ConfigurationError: it cannot be read, or a key or a value of it is wrong.
     """
     fields = read_spec(path, _EXAMPLE)
     try:

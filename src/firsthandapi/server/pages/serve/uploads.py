@@ -47,11 +47,7 @@ class Turns:
 
     @asynccontextmanager
     async def take(self, upload: Hashable) -> AsyncIterator[asyncio.Timeout]:
-        """The turn of a request; it has a deadline as soon as another one takes it.
-
-        Raises:
-            PageError: another request took it.
-        """
+        """The turn of a request, with a deadline as soon as another takes it, which then raises PageError."""
         before = self._open.pop(upload, None)
         if before is not None:
             before.reschedule(asyncio.get_running_loop().time())
@@ -67,15 +63,9 @@ class Turns:
 
 
 class SentForm:
-    """The content of a form with files. Nothing of it is left when it is closed.
+    """The content of a form with files, at most so many, in `folder`. Nothing of it is left when it is closed.
 
-    Args:
-        request: the request.
-        folder: the folder for files in progress.
-        most: maximum number of files.
-
-    Raises:
-        PageError: the request is not such a form.
+    Raises PageError: the request is not such a form.
     """
 
     def __init__(self, request: Request, folder: Path, most: int) -> None:
@@ -118,8 +108,7 @@ class SentForm:
     async def read(self, *, to_files: bool = False) -> None:
         """Read the form to its end, or up to its files: of them, some of the first ones' bytes may have come.
 
-        Raises:
-            PageError: the form is broken, or exceeds a limit.
+        Raises PageError: the form is broken, or exceeds a limit.
         """
         try:
             async for chunk in self._chunks:

@@ -55,13 +55,7 @@ _FILLED = said(
 
 
 class UnwelcomeError(PageError):
-    """One file of an upload that is not taken.
-
-    Args:
-        sent: the file.
-        status: as of the others.
-        words: as of the others, without the name of the file.
-    """
+    """One file of an upload that is not taken; the words need not name it."""
 
     def __init__(self, sent: SentFile, status: int, words: str) -> None:
         named = Said("{name}: {words}", {"name": _name(sent.name), "words": words})
@@ -70,12 +64,7 @@ class UnwelcomeError(PageError):
 
 
 class Working:
-    """The pages under `/w`.
-
-    Args:
-        reception: identifies visitors.
-        folder: the folder for files in progress.
-    """
+    """The pages under `/w`. Files in progress are in `folder`."""
 
     def __init__(self, reception: Reception, folder: Path) -> None:
         self._reception = reception
@@ -230,15 +219,8 @@ class Working:
     ) -> None:
         """Clean the files, and submit them as one act, once: after a crash there is all of it, or nothing.
 
-        Args:
-            job: what they are for.
-            worker: whose they are.
-            sent: the files as they came.
-            fields: `upload`, which names this act, and what else a form may have.
-            device: what took them.
-
-        Raises:
-            PageError: they are not taken; an `UnwelcomeError` says which of them is the reason.
+        Of the fields, `upload` names this act.
+        Raises PageError: they are not taken; an `UnwelcomeError` says which of them is the reason.
         """
         with self._world.lock:
             if self._is_done(job, worker, fields["upload"]):
@@ -339,8 +321,7 @@ class Working:
     def check(self, job: Job, worker: str, retry: str | None, count: int) -> Submission | None:
         """Check that somebody may submit so many files to a job; the lock is held. What they try again, if they do.
 
-        Raises:
-            PageError: they may not.
+        Raises PageError: they may not.
         """
         retried = self._retried(worker, retry) if retry else None
         if retried is not None and retried.job is not job:
@@ -395,11 +376,7 @@ class Working:
             known.add(file.facts().sha256)
 
     def check_disk(self, more: int = 0) -> None:
-        """Check that the disk has space for so many bytes more.
-
-        Raises:
-            PageError: it has not.
-        """
+        """Check that the disk has space for so many bytes more. Raises PageError: it has not."""
         if shutil.disk_usage(self._folder).free - more < BOUNDS.spare_bytes:
             raise PageError(507, "The server has no space left for files: tell whoever gave you the link.")
 
