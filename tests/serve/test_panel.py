@@ -15,7 +15,6 @@ from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.pages.serve.panel import HOLD_SECONDS, Panel
 from firsthandapi.server.pages.serve.ratings import Gold
 from firsthandapi.server.pages.serve.study import Reviews
-from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
 from firsthandapi.server.state.model import Job, Submission
 from firsthandapi.testing._workers import capture
@@ -40,8 +39,9 @@ def own(who: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def rooms() -> Iterator[None]:
-    """Each room is closed at the end."""
+def rooms(tmp_path: Path) -> Iterator[None]:
+    """Each room has the folder of its test, and is closed at the end."""
+    Room.folder = tmp_path / "data"
     yield
     while Room.opened:
         Room.opened.pop().close()
@@ -51,11 +51,11 @@ class Room:
     """A panel with a clock that stands still, and a job."""
 
     opened: ClassVar[list[Room]] = []
+    folder: ClassVar[Path]
 
-    def __init__(self, folder: Path | None = None, **settings: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.opened.append(self)
         self.now = 1_800_000_000.0
-        self.folder = folder
         self.settings = Reviews(**settings)
         self.open()
         with self.world.lock:
@@ -68,8 +68,8 @@ class Room:
     def open(self) -> None:
         """Start, or start again."""
         self.clock = RealClock(lambda: self.now)
-        self.world = World(self.clock) if self.folder is None else open_world(self.folder, self.clock)
-        self.access = Access(None if self.folder is None else self.folder / "access.db")
+        self.world = open_world(self.folder, self.clock)
+        self.access = Access(self.folder / "access.db")
         self.world.jobs.jury = Nobody()
         self.world.jobs.retry_seconds = 3600.0 * self.settings.retry_hours
         self.panel = Panel(self.world, self.access, self.settings, lambda _id: False)
@@ -159,9 +159,9 @@ def test_a_rating_counts_after_ten_seconds() -> None:
 
 
 @pytest.mark.parametrize("overlap", [1, 3])
-def test_a_restart_loses_no_rating(tmp_path: Path, overlap: int) -> None:
+def test_a_restart_loses_no_rating(overlap: int) -> None:
     """What was given, also in time to be undone, counts after a restart, and only once."""
-    room = Room(tmp_path / "data", overlap=overlap)
+    room = Room(overlap=overlap)
     submission = room.submit()
     for who in (ANA, BEN, CARA)[:overlap]:
         room.rate(submission, who, 5)
@@ -284,9 +284,9 @@ def test_gold_changes_no_money(golden: Callable[..., tuple[Room, str]]) -> None:
     assert given("tok_dan") is None
 
 
-def test_ratings_are_never_changed(tmp_path: Path) -> None:
+def test_ratings_are_never_changed() -> None:
     """Nor deleted: the database itself refuses it."""
-    room = Room(tmp_path / "data")
+    room = Room()
     room.rate(room.submit(), ANA, 5)
     with closing(room.access._rows) as rows:
         for sql in ("DELETE FROM ratings", "UPDATE ratings SET stars = '[1]'"):
@@ -296,9 +296,9 @@ def test_ratings_are_never_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_a_second_attempt_has_a_deadline(tmp_path: Path, is_killed: bool) -> None:
+def test_a_second_attempt_has_a_deadline(is_killed: bool) -> None:
     """After a day without one, the slot is free for others, also if the server was away meanwhile."""
-    room = Room(tmp_path / "data")
+    room = Room()
     submission = room.submit()
     room.rate(submission, ANA, 2)
     room.pass_seconds(10)

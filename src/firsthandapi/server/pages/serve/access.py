@@ -83,7 +83,7 @@ class Access:
     """The tokens and sessions of one server.
 
     Args:
-        path: the database file; None for a database in memory.
+        path: the database file.
 
     Attributes:
         damage: what is damaged, once something was found; else None.
@@ -92,15 +92,12 @@ class Access:
         ConfigurationError: the database is damaged, or cannot be written to.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            create_for_owner(path)
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_for_owner(path)
         self._lock = threading.Lock()
         self.damage: str | None = None
-        self._rows = sqlite3.connect(
-            ":memory:" if path is None else path, check_same_thread=False, isolation_level=None, timeout=10
-        )
+        self._rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
         try:
             # A row costs one flush of the disk, where a journal that is rolled back costs four.
             self._rows.execute("PRAGMA journal_mode = WAL")
@@ -110,7 +107,7 @@ class Access:
             self._secret = self.secret("forms")
         except (sqlite3.Error, NotKeptError) as error:
             self._rows.close()
-            raise explained(path or Path(":memory:"), error.__cause__ or error) from None
+            raise explained(path, error.__cause__ or error) from None
 
     def close(self) -> None:
         """Close the database."""
