@@ -299,7 +299,7 @@ class AsyncFirstHandClient:
         """Show whose API key this is, and its permissions.
 
         Args:
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             Organization, environment and scopes.
@@ -370,7 +370,8 @@ class AsyncFirstHandClient:
             name: the organization's name.
             email: contact email address.
             base_url: as for the client.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The organization's id, its first API key, shown only once, and its first credits.

@@ -31,7 +31,8 @@ class ApiKeys(Resource):
             name: a label, for people.
             scopes: what the key may do; None means everything.
             environment: `live` or `test` (the sandbox); None leaves it to the service.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The API key. Its `secret` is shown only once.
@@ -52,7 +53,7 @@ class ApiKeys(Resource):
         Args:
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
@@ -71,7 +72,8 @@ class ApiKeys(Resource):
 
         Args:
             api_key_id: the key, or its id (`key_…`), not the key itself.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The new API key, its `secret` shown only once. Its id may differ from the old one's.
@@ -90,7 +92,8 @@ class ApiKeys(Resource):
 
         Args:
             api_key_id: the key, or its id (`key_…`), not the key itself.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Raises:
             NotFoundError: no API key has this id.

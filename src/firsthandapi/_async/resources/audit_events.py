@@ -34,7 +34,7 @@ class AuditEvents(Resource):
             event_type: only events of this type, such as `job.created`.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.

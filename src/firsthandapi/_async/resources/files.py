@@ -57,7 +57,7 @@ class Files(Resource):
                 `min_star_rating` pass 1 to see every approved file.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
@@ -95,7 +95,8 @@ class Files(Resource):
 
         Args:
             file_id: the file, or its id (`file_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The URL and when it expires. Whoever has the URL has the file: `repr` masks it.
@@ -226,7 +227,7 @@ class Files(Resource):
             label: the class of the files: they go to `data/<label>/`, and their rows contain it and the worker. Calls
                 with labels fill one folder from several jobs. 1 to 64 letters, digits, spaces, and `_ - .`, and no word
                 that loaders take for a split, such as `test`.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The dataset: `len`, iteration, `verify`, `to_pandas`.

@@ -18,7 +18,7 @@ class Organization(Resource):
         """Read the settings.
 
         Args:
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The settings.
@@ -48,7 +48,8 @@ class Organization(Resource):
             auto_top_up_amount_cents: amount to buy, in US cents: 1000, 2500, 5000, 10000, or 25000.
             default_type: type of a job that names none: `data_collection` or `feedback`.
             default_price_per_file_cents: price per file of a job that names none, in US cents, 10 to 50,000.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`; see `jobs.create`.
 
         Returns:
             The settings after the change.

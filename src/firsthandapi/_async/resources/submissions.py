@@ -48,7 +48,7 @@ class Submissions(Resource):
             end_date: latest time.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
@@ -84,7 +84,7 @@ class Submissions(Resource):
 
         Args:
             submission_id: the submission, or its id (`sub_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The submission.
@@ -112,7 +112,7 @@ class Submissions(Resource):
             job_id: only submissions to this job, which is a `Job` or its id.
             start_date: earliest time: an aware datetime or an ISO 8601 string.
             end_date: latest time.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             Counts by status, average rating, and approval rate.

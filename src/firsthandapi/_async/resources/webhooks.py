@@ -43,7 +43,7 @@ class WebhookEvents(Resource):
             type: only events of this type, such as `submission.approved`.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
@@ -62,7 +62,8 @@ class WebhookEvents(Resource):
 
         Args:
             event_id: the event, or its id (`evt_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The event. Its id is the same, so a receiver that deduplicates skips it.
@@ -99,7 +100,8 @@ class Webhooks(Resource):
             url: https; http to this machine is for tests against the bundled server.
             events: event types to send; None means all.
             description: a note, for people.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The endpoint. Its `secret`, for `firsthandapi.webhooks`, is shown only once.
@@ -120,7 +122,7 @@ class Webhooks(Resource):
         Args:
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
@@ -141,7 +143,7 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The endpoint, without its secret.
@@ -173,7 +175,8 @@ class Webhooks(Resource):
             events: event types to send.
             description: a note, for people.
             enabled: False pauses deliveries.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`; see `jobs.create`.
 
         Returns:
             The endpoint after the change.
@@ -200,7 +203,7 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Raises:
             NotFoundError: no endpoint has this id.
@@ -220,7 +223,8 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The endpoint with its new `secret`, shown only once.

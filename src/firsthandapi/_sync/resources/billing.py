@@ -26,7 +26,7 @@ class Billing(Resource):
         """Read the credit balance.
 
         Args:
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The balance, in US cents.
@@ -43,7 +43,8 @@ class Billing(Resource):
 
         Args:
             amount_cents: US cents: 1000, 2500, 5000, 10000, or 25000.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             Where to pay: open `checkout_url` in a browser.
@@ -70,7 +71,7 @@ class Billing(Resource):
             type: only `purchase`, `deduction`, `free_tier`, `bonus`, `expiration`, or `refund`.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.

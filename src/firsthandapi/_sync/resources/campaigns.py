@@ -33,7 +33,7 @@ class Campaigns(Resource):
 
         Args:
             campaign: the campaign.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The plan: `orders`, `cost_cents`, `spent_cents`, `budget_cents`; printed, it is a table.
@@ -117,7 +117,7 @@ class Campaigns(Resource):
         Args:
             campaign: the campaign.
             label: the label; one that was removed from `jobs` has its jobs still.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The jobs, as they are now: `cancelled`, or `completed` if one was finished before; empty if none was

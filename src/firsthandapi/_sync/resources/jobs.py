@@ -148,7 +148,7 @@ class Jobs(Resource):
             job_id: the job, or its id (`job_…`).
             wait: seconds, 1 to 60, that the service may hold the response until the status changes; they are
                 added to the timeout.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The job; unchanged if its status does not change within `wait` seconds.
@@ -167,7 +167,8 @@ class Jobs(Resource):
 
         Args:
             job_id: the job, or its id (`job_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The job, `cancelled`.
@@ -191,7 +192,8 @@ class Jobs(Resource):
             job_id: the job, or its id (`job_…`).
             rating: 1 to 5 stars.
             feedback: your words on the job.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`, `idempotency_key`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`,
+                `extra_body`, `idempotency_key`; see `jobs.create`.
 
         Returns:
             The job, with its `buyer_rating`.
@@ -635,7 +637,7 @@ class Jobs(Resource):
             created_after: earliest creation time: an aware datetime or an ISO 8601 string.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`; see `jobs.create`.
+            **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.
