@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +86,12 @@ def score(path, content_type, job):
         return "five"
     if what == "leave":
         return None
+    if what == "fork":
+        if not (child := os.fork()):
+            time.sleep(30)
+            open(__file__ + ".ended", "w").close()
+            os._exit(0)
+        what = str(child)
     return {"stars": 5, "reason": what, "annotations": {"type": "image", "objects": [job["title"]]}}
 """
 
@@ -152,6 +161,18 @@ def test_a_stop_does_not_wait_for_the_scorer(folder: Path, caplog: pytest.LogCap
         found = [sent(team, what) for what in ("hang", "good", "good")]
     assert [each.status for each in found] == ["pending_score"] * 3
     assert not caplog.records
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.fork is of POSIX")
+def test_a_stop_does_not_wait_for_what_the_scorer_has_forked(folder: Path) -> None:
+    """Processes of the scorer's own, which hold its pipes open, may outlive it."""
+    with running(folder, scorer="ours") as team:
+        found = sent(team, "fork")
+        wait_until(lambda: not team.service.jury.is_taken(found.id))
+        assert found.reasoning is not None
+        child = int(found.reasoning)
+    os.kill(child, signal.SIGKILL)
+    assert not [*folder.parent.glob("*.ended")]
 
 
 def test_an_end_before_the_start_ends_the_process(folder: Path) -> None:

@@ -6,6 +6,7 @@ process: it may load a model, crash, or hang, and the server continues.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import queue
@@ -227,5 +228,6 @@ class ScorerProcess:
         """End the process and close its pipes. No other thread may use it."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.communicate()
+            # Reads no answer to its end: processes that the scorer has forked may hold it open.
+            with contextlib.suppress(OSError), process:
+                process.kill()
