@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -410,7 +411,10 @@ def test_signed_out(server: Server) -> None:
 
 
 def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the owner can read what is on its way; what has not moved for a day goes, and the oldest of too many."""
+    """Only the owner can read what is on its way; what has not moved for a day goes, and the oldest of too many.
+
+    What an earlier version has begun goes on.
+    """
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     monkeypatch.setattr(resuming, "_MOST_OF_ONE", 2)
     with served(tmp_path) as server:
@@ -424,7 +428,10 @@ def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         if os.name != "nt":
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
             assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
-    (folder / "upload_junk.json").write_text("{")
+    for path in folder.glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "at": 1.0, "is_done": False}))
+    for name, junk in (("junk", "{"), ("nothing", "{}"), ("list", "[]")):
+        (folder / f"upload_{name}.json").write_text(junk)
     with Service(tmp_path) as again:
         phone.port = again.port
         assert [offset(phone, path) for path in paths[1:]] == [50, len(JPEG)]

@@ -14,7 +14,7 @@ import secrets
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
@@ -316,8 +316,10 @@ class Resuming:
     def _load(self) -> None:
         """What an earlier start has left."""
         for path in sorted(self._folder.glob("upload_*.json"), key=_moved):
-            with suppress(ValueError, TypeError):
-                part = Part(**json.loads(path.read_bytes()))
+            with suppress(ValueError, TypeError, KeyError):
+                known = json.loads(path.read_bytes())
+                # Earlier versions have written more.
+                part = Part(**{each.name: known[each.name] for each in fields(Part)})
                 if part.id == path.stem:
                     self._parts[part.id] = part
         for path in self._folder.glob("upload_*"):
