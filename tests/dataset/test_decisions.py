@@ -21,6 +21,7 @@ from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi.datasets import _decisions
 from firsthandapi.datasets._bucket import Bucket
 from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._local import LocalWriter
 from firsthandapi.testing import MockServer
 
 from .support import JOB, completed_job, downloads, folder_of, posix_only
@@ -238,6 +239,30 @@ def test_what_is_decided_while_another_one_is_carried_out_is_too(
     assert run.lock()
     run.close()
     assert on_disk(four_signs.path) == (set(), set())
+
+
+def test_what_another_process_has_carried_out_meanwhile_stays_so(
+    four_signs: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is carried out are the decisions as they are once the folder is locked: no file moves back and forth."""
+    four_signs.exclude("file_stop1")
+    others, seen = [Dataset.open(four_signs.path)], []
+    lock, settle = LocalWriter.lock, _decisions.settle
+
+    def late(writer: LocalWriter) -> bool:
+        if others:
+            others.pop().include("file_stop1")
+        return lock(writer)
+
+    def and_look(*args: Any) -> None:
+        settle(*args)
+        seen.append(on_disk(four_signs.path)[1])
+
+    monkeypatch.setattr(LocalWriter, "lock", late)
+    monkeypatch.setattr(_decisions, "settle", and_look)
+    four_signs.exclude("file_stop0")
+    assert len(seen) == 2
+    assert all("data/stop/file_stop1.jpg" in names for names in seen)
 
 
 def test_collect_goes_on_without_what_was_excluded(quick_server: MockServer, tmp_path: Path) -> None:

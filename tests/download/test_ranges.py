@@ -7,7 +7,7 @@ import pytest
 from firsthandapi import DownloadError, IntegrityError
 from firsthandapi._core.files.download import MOST_ATTEMPTS
 from firsthandapi._download.ranges import RangeReader
-from raw import response
+from raw import Reply, response
 
 from .conftest import Bench, config_of
 
@@ -125,7 +125,7 @@ def test_drops_are_bounded(bench: Bench) -> None:
     assert len(bench.storage.requests) == MOST_ATTEMPTS
 
 
-def read_whole(bench: Bench, sha256: str | None) -> bytes:
+def read_whole(bench: Bench, sha256: str | None, size_bytes: int | None = 1000) -> bytes:
     """The file, read into memory."""
     reader = RangeReader(config_of())
     reader._clock = bench.clock
@@ -136,7 +136,7 @@ def read_whole(bench: Bench, sha256: str | None) -> bytes:
         return bench.storage.url()
 
     try:
-        return reader.read("file_1", url_of, 0, None, size_bytes=1000, sha256=sha256)[0]
+        return reader.read("file_1", url_of, 0, None, size_bytes=size_bytes, sha256=sha256)[0]
     finally:
         reader.close()
 
@@ -169,4 +169,26 @@ def test_in_memory_halves_that_do_not_match_start_over(bench: Bench) -> None:
         "bytes=0-",
         "bytes=600-",
         *["bytes=0-"] * 4,
+    ]
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        response(status=416),
+        response(status=416, Content_Range="bytes */300"),
+        response(b"z" * 400, 206, Content_Range="bytes 599-998/1000"),
+        response(b"s" * 300, length=300),
+    ],
+    ids=["refused", "shorter", "another part", "all of a shorter one"],
+)
+def test_in_memory_rest_that_does_not_come(bench: Bench, then: Reply) -> None:
+    """All starts over, and the first half alone is never the file, whether its size is known or not."""
+    storage = bench.storage
+    storage.script += [storage.cut(600), then]
+    assert read_whole(bench, storage.sha256, size_bytes=None) == storage.content
+    assert [request.headers["range"] for request in storage.requests] == [
+        "bytes=0-",
+        "bytes=600-",
+        "bytes=0-",
     ]

@@ -114,6 +114,8 @@ def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> Decid
         if not writer.lock():
             break
         try:
+            # Again: until the folder was locked, another process may have carried out later ones.
+            decided = decided_in(store)
             for each in manifests:
                 each.read()
             done = spelled(store, decided, manifests)
