@@ -42,6 +42,10 @@ names of 0.1.0
 once: it is constant, not random, so three orders with one key are one job; for a new \
 key, pass none: each call makes its own
 FirstHandClient
+  job: client.jobs
+  submission: client.submissions
+  datasets: firsthandapi.Dataset.open(path)
+  webhook, webhook_endpoints: client.webhooks
   create_task: client.jobs.create(…)
   get_task: client.jobs.get(job_id)
   list_tasks: client.jobs.list()
@@ -64,6 +68,8 @@ FirstHandClient
   post: client.request("POST", path, json=…)
   api_key: FirstHandClient(api_key=…); a client never shows its key
 Jobs
+  update, modify: client.jobs.cancel(job_id), then create(…): a posted job stays as it is
+  wait_for_completion: client.jobs.wait(job_id)
   submit: client.jobs.create(…)
   run: client.jobs.collect(dest, …), or create_and_wait(…)
   create_and_poll: client.jobs.create_and_wait(…)
@@ -74,6 +80,7 @@ Jobs
   stream: client.jobs.follow(job_id)
   download: client.files.download_all(job_id, dest)
 Files
+  create, upload: client.jobs.create(…): workers submit the files
   get, retrieve: client.files.list(job_id)
   content, download_file: client.files.download(file, path)
 Billing
@@ -109,6 +116,10 @@ AsyncPageRequest
   data: page = await ….list(…), then page.data; or async for item in ….list(…)
   next_page: page = await ….list(…), then await page.next_page()
 Job
+  name: job.title
+  cost, cost_cents, total_cost: job.total_cost_cents
+  is_completed, completed: job.status == "completed"
+  delete: client.jobs.cancel(job.id)
   files: client.files.list(job.id)
   submissions: client.submissions.list(job.id)
   refresh, reload: client.jobs.get(job.id)
@@ -119,7 +130,16 @@ Job
   download: client.files.download_all(job.id, dest)
   state: job.status
   price: job.price_per_file_cents
+Submission
+  stars, rating, score: submission.ai_star_rating
+  reason, reasoning: submission.ai_reasoning
+  files: client.files.list(submission_id=submission.id)
+  worker: submission.worker_id
+  url: submission.file_url
 File
+  content: client.files.download(file, path)
+  hash, sha256, checksum: file.content_hash
+  worker_id: client.submissions.get(file.submission_id).worker_id
   filename, file_name, name: file.original_filename
   url: file.download_url, or client.files.download(file, path)
   path: client.files.download(file, path), which returns the path
@@ -146,9 +166,13 @@ ApiResponse
   text: .content.decode()
   body: .content
 Dataset
+  from_pretrained: Dataset.open(path)
   load, load_from_disk, from_folder, read: Dataset.open(path)
   save_to_disk, save: dataset.filter(lambda record: True).copy_to(dest)
 Rows
+  take, skip, unique, iter, set_format, cast_column, remove_columns: dataset.to_huggingface(), which has it
+  where, query: dataset.filter(…)
+  root, directory: dataset.path
   push_to_hub: dataset.to_huggingface().push_to_hub(…)
   train_test_split: dataset.split(train=0.8, test=0.2)
   to_df, to_dataframe: dataset.to_pandas()
@@ -189,10 +213,11 @@ FirstHandError
   user_message: error.message
   param: error.field, which an InvalidArgumentError has
 firsthandapi
+  create_job, connect, Session: firsthandapi.FirstHandClient
   Client, FirstHand, FirstHandAPI, FirstHandApi, FirsthandClient: firsthandapi.FirstHandClient
   AsyncClient, AsyncFirstHand: firsthandapi.AsyncFirstHandClient
   api_key: firsthandapi.FirstHandClient(api_key=…), or the variable FIRSTHAND_API_KEY
-  error: firsthandapi.errors
+  error, exceptions: firsthandapi.errors
   Webhook, unwrap: firsthandapi.webhooks.unwrap(payload, headers, secret)
   verify_signature: firsthandapi.webhooks.verify_signature(payload, signature, secret)
   Job: firsthandapi.types.Job; client.jobs has the calls
@@ -209,6 +234,12 @@ firsthandapi.errors
   APIResponseValidationError: firsthandapi.UnexpectedResponseError
   OpenAIError, StripeError: firsthandapi.FirstHandError
   SignatureVerificationError, InvalidWebhookSignatureError: firsthandapi.WebhookSignatureError
+arguments
+  page, offset, after, starting_after, next_cursor: cursor
+  per_page, page_size: limit
+  token: api_key
+  instructions, prompt: description
+  n, count: files_needed
 firsthandapi.webhooks
   construct_event, Webhook, parse: firsthandapi.webhooks.unwrap(payload, headers, secret)
   verify, verify_header, WebhookSignature: firsthandapi.webhooks.verify_signature(payload, signature, secret)

@@ -116,11 +116,13 @@ def _refused(
 
 
 def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature) -> InvalidArgumentError:
+    from firsthandapi._habits import habits
     from firsthandapi._nearest import nearest
 
     takes = [name for name in signature.parameters if name not in ("self", "cls")]
     name = next(name for name in given if name not in takes)
-    meant = nearest(name, takes)
+    habit = habits()["arguments"].get(name)
+    meant = habit if habit in takes else nearest(name, takes)
     advice = f"it takes {', '.join(takes)}" if meant is None else f"did you mean {meant}?"
     owner, _, method = function.__qualname__.rpartition(".")
     shown = mask_secrets(name)[:60]

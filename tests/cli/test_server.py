@@ -89,7 +89,7 @@ def test_checkpoint(shell: Cli, tmp_path: Path) -> None:
         assert shell("server", "checkpoint", str(folder)).out == f"Copy {folder} now.\n"
         assert token.id.encode() in (folder / "access.db").read_bytes()
     missing = shell("server", "checkpoint", str(tmp_path / "nowhere"))
-    assert (missing.code, "keeps no service" in missing.err) == (2, True)
+    assert (missing.code, "is not the folder of a server" in missing.err) == (2, True)
 
 
 def test_a_damaged_database_of_tokens(shell: Cli, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_payouts(shell: Cli, tmp_path: Path) -> None:
         )
     assert shell("server", "payouts", folder, "--until", "2023-11-15").out == printed.out
     assert "could not use --since" in shell("server", "payouts", folder, "--since", "soon").err
-    assert "keeps no service" in shell("server", "payouts", str(tmp_path)).err
+    assert "is not the folder of a server" in shell("server", "payouts", str(tmp_path)).err
 
 
 def test_backup(shell: Cli, tmp_path: Path) -> None:

@@ -160,14 +160,14 @@ def command(
 
 def client() -> FirstHandClient:
     """Create a client from the environment.
-    Raises ConfigurationError: the API key is missing, or is of another service, which must not get it.
+    Raises ConfigurationError: the API key is missing, or belongs to another service, and must not be sent.
     """
     from firsthandapi import ConfigurationError, FirstHandClient
 
     key = os.environ.get(API_KEY_VARIABLE)
     if key and not key.startswith(KEY_PREFIXES):
         raise ConfigurationError(
-            f"{API_KEY_VARIABLE} is not a key of FirstHandAPI: it does not start with {' or '.join(KEY_PREFIXES)}; "
+            f"{API_KEY_VARIABLE} is not a FirstHandAPI key: it does not start with {' or '.join(KEY_PREFIXES)}; "
             "copy the key again from your dashboard or server"
         )
     return FirstHandClient()

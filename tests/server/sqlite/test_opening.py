@@ -495,7 +495,7 @@ def test_a_copy_after_a_checkpoint_is_whole(folder: Path, tmp_path: Path) -> Non
 
 def test_a_checkpoint_needs_a_service(tmp_path: Path) -> None:
     """A folder without a database is named."""
-    with pytest.raises(ConfigurationError, match="keeps no service"):
+    with pytest.raises(ConfigurationError, match="is not the folder of a server"):
         checkpoint(tmp_path)
 
 

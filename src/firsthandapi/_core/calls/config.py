@@ -173,16 +173,16 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _check_key_for_the_service(key: Secret[str]) -> None:
-    """Refuse to send the public service a key that is another's."""
+    """Refuse to send a key of another server or service to the public service."""
     if key.reveal().startswith(_OWN_KEYS):
         raise ConfigurationError(
-            f"the API key is of a server of your own, and base_url is {DEFAULT_BASE_URL}, where it must not go: pass "
+            f"the API key belongs to your own server, and base_url is {DEFAULT_BASE_URL}, where it must not go: pass "
             f"base_url=…, or set {BASE_URL_VARIABLE}, to the address of your server"
         )
     if not key.reveal().startswith(KEY_PREFIXES):
         raise ConfigurationError(
-            f"the API key is not one of FirstHandAPI: it does not start with {' or '.join(KEY_PREFIXES)}; pass that "
-            f"of FirstHandAPI as api_key=…, or set {API_KEY_VARIABLE} to it"
+            f"the API key is not a FirstHandAPI key: it does not start with {' or '.join(KEY_PREFIXES)}; pass your "
+            f"FirstHandAPI key as api_key=…, or set {API_KEY_VARIABLE} to it"
         )
 
 

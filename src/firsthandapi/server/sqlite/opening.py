@@ -93,7 +93,7 @@ def checkpoint(directory: Path, *more: str) -> None:
         more: the names of other databases in it, if they exist.
 
     Raises:
-        ConfigurationError: the folder keeps no service, or a database is busy or damaged.
+        ConfigurationError: the folder is not that of a server, or a database is busy or damaged.
     """
     _write_all(_database(directory))
     for name in more:
@@ -119,7 +119,7 @@ def reading(directory: Path) -> Generator[Callable[..., list[Any]]]:
         directory: the folder.
 
     Raises:
-        ConfigurationError: the folder keeps no service, or the database is busy or damaged.
+        ConfigurationError: the folder is not that of a server, or the database is busy or damaged.
     """
     path = _database(directory)
     try:
@@ -138,7 +138,7 @@ def reading(directory: Path) -> Generator[Callable[..., list[Any]]]:
 def _database(directory: Path) -> Path:
     path = directory / DATABASE
     if not path.is_file():
-        raise ConfigurationError(f"{directory} keeps no service: it contains no {DATABASE}; check the path")
+        raise ConfigurationError(f"{directory} is not the folder of a server: it contains no {DATABASE}; check the path")
     return path
 
 
