@@ -76,8 +76,7 @@ def test_a_key_of_another_service_is_not_sent(shell: Cli) -> None:
     ran = shell("whoami")
     assert (ran.code, ran.out) == (2, "")
     assert (
-        "FIRSTHAND_API_KEY is not a FirstHandAPI key: it does not start with fh_live_ or fh_test_"
-        in ran.err
+        "FIRSTHAND_API_KEY is not a FirstHandAPI key: it does not start with fh_live_ or fh_test_" in ran.err
     )
     assert "5ecret" not in ran.err
 

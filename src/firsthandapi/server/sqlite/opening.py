@@ -138,7 +138,9 @@ def reading(directory: Path) -> Generator[Callable[..., list[Any]]]:
 def _database(directory: Path) -> Path:
     path = directory / DATABASE
     if not path.is_file():
-        raise ConfigurationError(f"{directory} is not the folder of a server: it contains no {DATABASE}; check the path")
+        raise ConfigurationError(
+            f"{directory} is not the folder of a server: it contains no {DATABASE}; check the path"
+        )
     return path
 
 
