@@ -71,16 +71,16 @@ class Root(Group):
         # Typer looks here for what somebody meant who wrote another name.
         self.commands: Any = dict.fromkeys(_MODULES)
 
-    def get_command(self, context: Any, name: str) -> Any:
-        if name in _MODULES and self.commands[name] is None:
-            made = typer.main.get_command(import_module(f".{_MODULES[name]}", __package__).app)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in _MODULES and self.commands[cmd_name] is None:
+            made = typer.main.get_command(import_module(f".{_MODULES[cmd_name]}", __package__).app)
             # A module has one command, or several, or a group, which is called like its module.
-            found = getattr(made, "commands", {}).get(name, made)
-            found.name = name
-            self.commands[name] = found
-        return super().get_command(context, name)
+            found = getattr(made, "commands", {}).get(cmd_name, made)
+            found.name = cmd_name
+            self.commands[cmd_name] = found
+        return super().get_command(ctx, cmd_name)
 
-    def list_commands(self, context: Any) -> list[str]:  # noqa: ARG002 # the parent's signature
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 # the parent's signature
         return [name for name in self.commands if name not in _HIDDEN]
 
     def listed(self, context: Any) -> dict[str, list[tuple[str, str]]]:  # noqa: ARG002 # the parent's signature

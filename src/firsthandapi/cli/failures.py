@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
-from typing import NoReturn, cast, get_args
+from typing import Any, NoReturn, cast, get_args
 from urllib.parse import urlsplit
 
 import typer
@@ -99,12 +99,12 @@ def _advice(error: FirstHandError) -> str | None:
     return None
 
 
-def _misuse(error: object) -> str:
+def _misuse(error: Any) -> str:
     # Typer would draw a box of six lines.
-    message = error.format_message().replace("Value error, ", "").rstrip(".")  # type: ignore[attr-defined] # of Typer's
+    message: str = error.format_message().replace("Value error, ", "").rstrip(".")
     message = message.replace("Input should be", "it must be").replace("a valid integer", "a whole number")
     message = message.replace("a valid ", "a ").partition(", unable to parse")[0]
-    where = error.ctx.command_path if error.ctx else "firsthandapi"  # type: ignore[attr-defined] # of Typer's
+    where = error.ctx.command_path if error.ctx else "firsthandapi"
     return f"{message}; run {where} --help for usage"
 
 

@@ -27,8 +27,8 @@ def group(help: str = "", **more: Any) -> typer.Typer:
 class Page:
     """A command whose help page is the same with every version of Typer: without types, and with ranges in words."""
 
-    def format_help(self, context: Any, formatter: Any) -> None:
-        formatter.write(help_page(self, context))
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(help_page(self, ctx))
 
 
 class Command(Page, TyperCommand):
@@ -38,11 +38,11 @@ class Command(Page, TyperCommand):
 class Group(Page, TyperGroup):
     """A group of commands, which shows its help if it is called alone."""
 
-    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
-        if not arguments and not (self.invoke_without_command or context.resilient_parsing):
-            typer.echo(context.get_help())
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not (self.invoke_without_command or ctx.resilient_parsing):
+            typer.echo(ctx.get_help())
             raise typer.Exit(2)
-        return super().parse_args(context, arguments)
+        return super().parse_args(ctx, args)
 
     def listed(self, context: Any) -> dict[str, list[tuple[str, str]]]:
         """The names of the commands and what they do, by heading."""

@@ -52,10 +52,12 @@ class Tools(Protocol):
     @property
     def clock(self) -> Clock:
         """The virtual time."""
+        ...
 
     @property
     def faults(self) -> Faults:
         """The faults."""
+        ...
 
     def submit(
         self, job_id: str, *, content_type: str | None = None, rating: int = 4, files: int | None = None

@@ -133,14 +133,14 @@ class Health:
             "WHERE environment = 'live' ORDER BY books.position LIMIT 1"
         ).fetchone()
         disk = shutil.disk_usage(self._folder)
-        uploads = dict.fromkeys(("received", "repeated"), 0) | dict(
+        uploads: dict[str, int] = dict.fromkeys(("received", "repeated"), 0) | dict(
             self._reception.access.look(
                 "SELECT substr(what, 8), count(*) FROM activity "
                 "WHERE what IN ('upload.received', 'upload.repeated') GROUP BY what"
             )
         )
         wait = max(0.0, now - oldest) if waiting else 0
-        money = dict(zip(("available", "held", "paid"), credits or (), strict=False))
+        money: dict[str, int] = dict(zip(("available", "held", "paid"), credits or (), strict=False))
         responses = {str(code): count for code, count in sorted(self._requests.items())}
         add("build_info", "gauge", "The version that runs.", _by("version", {__version__: 1}))
         add("healthy", "gauge", "Whether /healthz answers 200.", not any(self.problems()))

@@ -255,11 +255,11 @@ class Resuming:
             job = self._world.state.jobs[parts[0].job]
         names = "\n".join(sorted(each.id for each in parts))
         fields = {**parts[0].fields, "upload": hashlib.sha256(names.encode()).hexdigest()}
+        sent: list[SentFile] = []
         try:
             with ExitStack() as stack:
-                sent = [
-                    SentFile(each.name, stack.enter_context(self._bytes(each).open("rb"))) for each in parts
-                ]
+                for each in parts:
+                    sent.append(SentFile(each.name, stack.enter_context(self._bytes(each).open("rb"))))
                 self._working.submit(job, parts[0].worker, sent, fields, device)
         except PageError as error:
             for each, file in zip(parts, sent, strict=True):

@@ -244,8 +244,10 @@ class Service:
     def _first_start(self, credit_cents: int, keys_file: Path | None) -> FirstKeys | None:
         """Create what is missing: at the first start keys and an operator, and in a local network each role's token."""
         at, first = self.clock.now(), None
-        roles = ("operator", "reviewer", *self._needed) if self.is_lan else ()
-        lacking = [role for role in ROLES if role in roles and not self.access.has_token(role, good=True)]
+        roles: tuple[Role, ...] = ("operator", "reviewer", *self._needed) if self.is_lan else ()
+        lacking: list[Role] = [
+            role for role in ROLES if role in roles and not self.access.has_token(role, good=True)
+        ]
         with self.world.lock, self.access.transaction() as rows:
             is_first = not self.world.state.organizations
             if is_first and "operator" not in lacking:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ class Turns:
         self._open: dict[Hashable, asyncio.Timeout] = {}
 
     @asynccontextmanager
-    async def take(self, upload: Hashable) -> AsyncIterator[asyncio.Timeout]:
+    async def take(self, upload: Hashable) -> AsyncGenerator[asyncio.Timeout, None]:
         """The turn of a request, with a deadline as soon as another takes it, which then raises PageError."""
         before = self._open.pop(upload, None)
         if before is not None:
