@@ -16,7 +16,7 @@ import pyarrow
 import pytest
 
 from dataset.support import api, completed_job
-from firsthandapi import Dataset, InvalidArgumentError, NotFoundError
+from firsthandapi import Dataset, DownloadError, InvalidArgumentError, NotFoundError
 from firsthandapi._core.rows.manifest import COLUMNS, Record, manifest_line
 from firsthandapi._masking import Secret
 from firsthandapi.ray import read_files
@@ -131,6 +131,23 @@ def test_a_row_has_the_bytes_and_the_columns_of_the_manifest(server: MockServer,
     assert rows_of([], keeper) == []
     server.clock.advance(days=8)
     assert len(rows_of(files, keeper)) == 4  # each URL refused, and refreshed
+
+
+def test_a_file_without_a_fresh_url_is_one_that_cannot_be_downloaded(
+    server: MockServer, keeper: NoActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the file, and has what the service said."""
+    (file,) = files = keeper.files([completed_job(server, 1)])
+    server.clock.advance(days=8)
+    gone = NotFoundError("No such file", status=404)
+
+    def fresh(_: NoActor, file_id: str) -> Any:
+        raise gone
+
+    monkeypatch.setattr(NoActor, "fresh", fresh)
+    with pytest.raises(DownloadError, match=f"{file.file_id}.*no fresh URL: No such file") as caught:
+        rows_of(files, keeper)
+    assert caught.value.failures == ((file.file_id, gone),)
 
 
 def test_sizes_and_hashes_that_the_service_leaves_out_are_those_of_the_bytes(

@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Config
-from firsthandapi._core.files.download import is_too_old
+from firsthandapi._core.files.download import failure, is_too_old
 from firsthandapi._core.files.kinds import kind_of
 from firsthandapi._core.rows.manifest import COLUMNS, Record, manifest_line
 from firsthandapi._masking import Secret
+from firsthandapi.errors import FirstHandError
 
 from ._urls import Keeper, Url
 
@@ -104,7 +105,12 @@ def _row(file: Record, url: Secret[Url], reader: RangeReader, keeper: Keeper) ->
     def url_of(stale: bool) -> str:
         nonlocal url
         if stale or is_too_old(url.reveal()[1], now=time.time()):
-            url = Secret(keeper.fresh(file.file_id))
+            try:
+                url = Secret(keeper.fresh(file.file_id))
+            except FirstHandError as error:
+                reported = failure(file.file_id, f"no fresh URL: {error}")
+                reported.failures = ((file.file_id, error),)
+                raise reported from None
         return url.reveal()[0]
 
     content, size = reader.read(
