@@ -329,7 +329,8 @@ class Resuming:
     def _tidy(self, at: float) -> None:
         """What has not moved for a day goes, now and each hour."""
         for part in [*self._parts.values()]:
-            if _moved(self._known(part) if self._is_done(part) else self._bytes(part)) < at - DAY:
+            # Either: the bytes may go at this moment, because the upload ends.
+            if max(_moved(self._known(part)), _moved(self._bytes(part))) < at - DAY:
                 self._remove(part)
         self._world.state.later(at + _TIDY_SECONDS, self._tidy)
 
