@@ -83,7 +83,7 @@ def test_a_link_for_each_role_in_the_local_network(
     shown = shell("serve", "data", "--lan", "--port", "0", "--study", str(write(tmp_path)))
     assert (shown.code, "There is no TLS" in shown.err) == (0, True)
     assert re.search(r"Worker +http://127.0.0.2:\d+/join\n", shown.out)
-    assert "which --host chooses: 10.8.0.2" in shown.out
+    assert "pass it as --host: 10.8.0.2" in shown.out
     assert ("▄▄▄▄▄" in shown.out, "/sign-in#fh_reviewer_" in shown.out) == (is_terminal, is_terminal)
     assert ("fh_" in shown.out, "first-keys.txt" in shown.out) == (is_terminal, not is_terminal)
     monkeypatch.setattr(Consents, "of_other_words", lambda _: 3)

@@ -202,7 +202,7 @@ def test_a_key_of_the_callers_with_other_arguments(
             client.jobs.create(**other, idempotency_key="mine")
         age(path, 24)
         with pytest.raises(
-            InvalidArgumentError, match=r"idempotency_key mine has bought job_.* with other arguments"
+            InvalidArgumentError, match=r"idempotency_key mine has already bought job_.* with other arguments"
         ):
             client.jobs.create(**other, idempotency_key="mine")
     assert len(jobs(client)) == 1

@@ -936,5 +936,5 @@ def test_whatever_stops_a_call_names_its_job(patient: Buyer) -> None:
         patient.client.campaigns.run(campaign, timeout=0.5)
     ordered = [each.id for each in patient.client.jobs.list() if each.id != job.id][::-1]
     assert timed_out.value.__notes__ == [
-        f"The jobs {', '.join(ordered)} continue: run the same call again, which posts none again"
+        f"The jobs {', '.join(ordered)} continue: run the same call again; it posts no job twice"
     ]

@@ -289,7 +289,7 @@ def test_a_copy_without_hidden_files_is_whole(
     shutil.copytree(dataset.path, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
     copy = Dataset.open(tmp_path / "copy")
     assert (len(copy), copy.excluded, copy.verify().ok, copy.repair(client).ok) == (1, (), True, True)
-    with pytest.raises(InvalidArgumentError, match="no file of this dataset"):
+    with pytest.raises(InvalidArgumentError, match="not a file of this dataset"):
         copy.exclude(out.file_id, reason="again")
     copy.include(out.file_id)
     assert copy.verify().short == 1

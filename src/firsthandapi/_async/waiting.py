@@ -107,7 +107,7 @@ class Waiting(Resource):
         try:
             job = await self._read(Job, request)
             if job.id.lower() != self.job_id.lower():
-                raise UnexpectedResponseError(f"the service answered with another job than {self.job_id}")
+                raise UnexpectedResponseError(f"the service returned a job other than {self.job_id}")
             self._note(job)
         except FirstHandError as error:
             if not self._patient:

@@ -573,7 +573,7 @@ class Campaigning(Collecting):
         orders = self._file.ledger.orders
         going_on = [str(each.job["id"]) for each in orders if each.job is not None and not each.is_over]
         if going_on:
-            error.add_note(continues(several(going_on), "run the same call again, which posts none again"))
+            error.add_note(continues(several(going_on), "run the same call again; it posts no job twice"))
         return error
 
     def _timed_out(self, error: WaitTimeoutError) -> WaitTimeoutError:

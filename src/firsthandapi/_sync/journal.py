@@ -74,7 +74,7 @@ class Journal(Resource):
         check_key(key)
         if not run_blocking(self._file.forget, key):
             raise InvalidArgumentError(
-                f"key {key} is not pending in {self._file.path}; client.journal.pending() lists what is",
+                f"key {key} is not pending in {self._file.path}; list the pending keys with client.journal.pending()",
                 field="key",
             )
 
@@ -262,8 +262,8 @@ class _Posting(Generic[T]):
             raise rules.refusal(entry, self._file.path)
         if self._differs:
             raise InvalidArgumentError(
-                f"idempotency_key {entry.key} has bought {job_id} with other arguments; for a further job, pass "
-                "another key, or none",
+                f"idempotency_key {entry.key} has already bought {job_id} with other arguments; for another job, "
+                "pass a different key, or none",
                 field="idempotency_key",
             )
         return self._job(entry, job_id)
@@ -276,8 +276,8 @@ class _Posting(Generic[T]):
             if self._source is not None:
                 raise _OfAnotherError from error
             error.add_note(
-                f"The journal has {job_id} as the job of this call. If it is gone for good, "
-                f"client.journal.forget({entry.key!r}) lets the call go out again."
+                f"The journal has {job_id} as the job of this call. If that job no longer exists, "
+                f"call client.journal.forget({entry.key!r}) to send the call again."
             )
             raise
         self._answer, self._replayed = job_id, True

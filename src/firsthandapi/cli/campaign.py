@@ -161,8 +161,8 @@ def forget(
     order = forget_order(_campaign(file).dest, key)
     typer.echo(
         f"Forgot an order of {count_of(order.files)} for {printable(order.label)}, {dollars(order.spent_cents)}, whose "
-        "response was lost. Its files are ordered again with another key; if a job of that order shows, the next run "
-        "counts it."
+        "response was lost. The next run orders its files again with another key. If the job of the first order "
+        "appears later, a run counts it."
     )
 
 

@@ -52,7 +52,7 @@ def forget(
     journal = _journal(path)
     if not journal.forget(key):
         raise InvalidArgumentError(
-            f"KEY {key} is not pending in {journal.path}; firsthandapi journal list shows what is",
+            f"KEY {key} is not pending in {journal.path}; list the pending keys with firsthandapi journal list",
             field="key",
         )
     note(f"{key} is forgotten.")

@@ -242,7 +242,7 @@ def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> 
     say, url, is_shown = typer.echo, service.url, sys.stdout.isatty()
     say(f"Serving {folder} in the local network at {url}\n")
     if others:
-        say(f"This machine has other addresses, which --host chooses: {', '.join(others)}\n")
+        say(f"To use another address of this machine, pass it as --host: {', '.join(others)}\n")
     is_open = service.study is not None and service.study.join == "open"
     for role in ROLES:
         link = f"{url}/join" if role == "worker" and is_open else f"{url}/sign-in"

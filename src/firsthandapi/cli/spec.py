@@ -32,7 +32,9 @@ def job_fields(
         if not name.strip():
             raise ConfigurationError("--name is empty; use a name such as signs")
         if idempotency_key is not None or "idempotency_key" in fields:
-            raise ConfigurationError("--name makes an idempotency key: remove the other one, or --name")
+            raise ConfigurationError(
+                "--name creates an idempotency key, and another one is given; remove one of the two"
+            )
         idempotency_key = _key_of(name, fields)
     for name, value in (("idempotency_key", idempotency_key), ("max_spend_cents", max_spend_cents)):
         if value is not None:

@@ -377,7 +377,8 @@ class Dataset(Rows):
             self._open_again()  # a run may have downloaded them meanwhile
         if unknown := self._unknown(ids, action):
             raise InvalidArgumentError(
-                f"{unknown[0]!r} is no file of this dataset, {self._name}; nothing was changed", field="which"
+                f"{unknown[0]!r} is not a file of this dataset, {self._name}; nothing was changed",
+                field="which",
             )
         now = datetime.now(UTC)
         decisions = [Decision(each, action, label, reason, by, now) for each in ids]

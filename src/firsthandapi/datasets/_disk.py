@@ -93,7 +93,8 @@ def too_large(path: Path, most: int) -> ConfigurationError:
 def too_many(folder: Path, most: int) -> ConfigurationError:
     """Our error for a folder with more names than firsthandapi writes."""
     return ConfigurationError(
-        f"{folder} cannot be read: it contains more than {most:,} files; move away those that are not of the dataset"
+        f"{folder} cannot be read: it contains more than {most:,} files; move away those that do not "
+        "belong to the dataset"
     )
 
 

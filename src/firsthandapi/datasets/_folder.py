@@ -197,7 +197,7 @@ class Folder:
             other = self._others[job_id]
             there = "without a label" if other is None else f"labeled {other!r}"
             raise InvalidArgumentError(
-                f"{job_id} is in this folder already, {there}; use that label, or merge it into a different folder: "
+                f"{job_id} is already in this folder, {there}; use that label, or merge it into a different folder: "
                 "Dataset.merge({label: dataset}, folder)",
                 field="label",
             )

@@ -109,7 +109,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
         wanted = [labels] if isinstance(labels, str) else list(labels)
         if unknown := [each for each in wanted if each not in self.labels]:
             raise InvalidArgumentError(
-                f"labels: there is no label {unknown[0]!r} here, only {', '.join(self.labels) or 'none'}",
+                f"labels: no label {unknown[0]!r} exists here, only {', '.join(self.labels) or 'none'}",
                 field="labels",
             )
         return self._view("select", [record for record in self.records if record.label in wanted])

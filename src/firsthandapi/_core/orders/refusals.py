@@ -39,7 +39,7 @@ def other_request(job: ShownJob, names: list[str]) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"dest is the folder of {described(job)}, and belongs to another request: {', '.join(names)} "
         f"{'differs' if len(names) == 1 else 'differ'} from its {JOB_FILE}. To continue that job, pass its arguments; "
-        f"{_way_to(job['id'])}. For a further job, use a different folder",
+        f"{_way_to(job['id'])}. For another job, use a different folder",
         field="dest",
     )
 
@@ -55,7 +55,7 @@ def other_key(job: ShownJob | None, key: str | None) -> InvalidArgumentError:
 def of_another(job: ShownJob, key: str | None) -> UnexpectedResponseError:
     shown = job_id_of(job) or "a job without a usable id"
     error = UnexpectedResponseError(
-        f"the service answered the order with {shown}, which is not the job of idempotency key {key}; run the same "
+        f"the service responded to the order with {shown}, which is not the job of idempotency key {key}; run the same "
         "call again: it looks for that job, and cannot post a second one"
     )
     error.idempotency_key, error.request_sent = key, True
@@ -65,7 +65,7 @@ def of_another(job: ShownJob, key: str | None) -> UnexpectedResponseError:
 def key_of_another(job: ShownJob, key: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"idempotency_key {key} has already bought {described(job)}, with other arguments. To continue that job, pass "
-        f"its arguments; {_way_to(job['id'])}. For a further job, use a different idempotency_key",
+        f"its arguments; {_way_to(job['id'])}. For another job, use a different idempotency_key",
         field="idempotency_key",
     )
 
@@ -73,7 +73,7 @@ def key_of_another(job: ShownJob, key: str) -> InvalidArgumentError:
 def downloaded_by_download_all(job: ShownJob) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"dest contains files of {described(job)}, downloaded by download_all, and the arguments describe another job; "
-        "to download the rest, run download_all again. For a further job, use a different folder",
+        "to download the rest, run download_all again. For another job, use a different folder",
         field="dest",
     )
 
