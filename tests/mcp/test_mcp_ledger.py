@@ -39,6 +39,12 @@ def test_an_order_counts_once_at_any_age(tmp_path: Path) -> None:
     assert (caught.value.cost_cents, caught.value.left_cents) == (100, 50)
 
 
+def test_the_key_of_an_order_never_changes(tmp_path: Path) -> None:
+    """A ledger outlives the version that wrote it: another key for the same order would buy it again."""
+    key, _ = Ledger(tmp_path, 250).reserve({"n": 1}, 100)
+    assert key == "fh-245d0a93dd7ff0c0f9d7c19891735d257a3fdee037b6e73e6c568de9c9df7a7c"
+
+
 def test_an_order_is_known_by_its_job(tmp_path: Path) -> None:
     """Once the service has shown it; until then by its key, which its metadata name where they have room."""
     ledger = Ledger(tmp_path, 250, lambda: 1_800_000_000.0)

@@ -256,7 +256,8 @@ class Ledger:
             return self._left(orders)
 
     def _key(self, order: Mapping[str, Any]) -> str:
-        return idempotency_key("mcp", self._account, _canonical(order))
+        # The 0 stands in every ledger: without it, an order of an earlier one would be posted again.
+        return idempotency_key("mcp", self._account, 0, _canonical(order))
 
     def _check(self, cost_cents: int, orders: dict[str, Order]) -> None:
         left = self._left(orders)
