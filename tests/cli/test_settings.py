@@ -84,7 +84,7 @@ def test_a_flag_wins_over_a_variable_and_that_over_the_file(
         ("port: 70000", "serve.yaml: port: "),
         ("port: true", "serve.yaml: port must be a value, not a switch"),
         ("log: 5", "serve.yaml: log must be true or false"),
-        ("host: [a]", "serve.yaml: host must be one value"),
+        ("host: [a]", "serve.yaml: host must be a single value"),
         ("- port", "serve.yaml must contain names and values"),
     ],
 )

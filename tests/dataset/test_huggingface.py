@@ -198,7 +198,7 @@ def test_a_strangers_manifest_costs_an_error_of_ours(server: MockServer, tmp_pat
     assert annotations["objects"] == [{"label": "cup", "confidence": None}]
     assert annotations["scene"] == {"setting": None, "indoor": None}
     (path / MANIFEST).write_text(json.dumps({**row, "worker_region": "\ud800"}) + "\n")
-    with pytest.raises(ConfigurationError, match="contains values that fit no table") as raised:
+    with pytest.raises(ConfigurationError, match="contains values whose types contradict") as raised:
         Dataset.open(path).to_huggingface()
     assert raised.value.__suppress_context__
 

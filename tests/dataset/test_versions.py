@@ -91,7 +91,7 @@ def test_two_versions_are_compared(dataset: Dataset, tmp_path: Path) -> None:
     remembered = Dataset.open(dataset.path).write_lock().parent
     assert remembered is not None
     assert remembered == first
-    with pytest.raises(InvalidArgumentError, match="without its files"):
+    with pytest.raises(InvalidArgumentError, match="does not list its files"):
         Dataset.diff(remembered, second)
     with pytest.raises(InvalidArgumentError, match=r"^b is a view, .* copy_to"):
         Dataset.diff(first, Dataset.open(dataset.path).filter(bool))  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def _known(where: str, name: str, options: dict[str, Any], prefix: str) -> Any:
 
 def _checked(context: typer.Context, where: str, option: Any, value: object) -> Any:
     if not isinstance(value, str | int | float | bool):
-        raise ConfigurationError(f"{where} must be one value, such as `{_EXAMPLE}` has")
+        raise ConfigurationError(f"{where} must be a single value, such as in `{_EXAMPLE}`")
     is_switch: bool = option.is_flag
     if isinstance(value, bool) != is_switch and not isinstance(value, str):
         raise ConfigurationError(

@@ -40,7 +40,8 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Se
         return hf.Dataset(pa.Table.from_pylist(rows, schema=features.arrow_schema))
     except Exception as error:  # both libraries have many of their own
         raise ConfigurationError(
-            f"{MANIFEST} contains values that fit no table ({type(error).__name__}); restore it from a copy"
+            f"{MANIFEST} contains values whose types contradict each other ({type(error).__name__}); restore it from "
+            "a backup"
         ) from None
 
 

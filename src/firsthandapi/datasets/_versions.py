@@ -117,8 +117,8 @@ def _table(side: Dataset | Version, field: str, beside: Table | None) -> Table:
         return _of_rows(side, beside)
     if side._table is None:
         raise InvalidArgumentError(
-            f"{field} is version {side} as a later one remembers it, without its files; pass the "
-            f"{LOCK_FILE} of it, such as one from version control",
+            f"{field} is version {side} from the {LOCK_FILE} of a later version, which does not list its files; pass "
+            f"the {LOCK_FILE} of version {side}, such as one from version control",
             field=field,
         )
     return side._table

@@ -296,7 +296,7 @@ def read_lock(content: bytes, path: object) -> Version:
         return _with(table, Version(check_number(lock["version"]), parent, lock["tree"]))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise ConfigurationError(
-            f"{path} is damaged; restore it from a copy, or remove it to start with {FIRST} again"
+            f"{path} is damaged; restore it from a backup, or remove it to start with {FIRST} again"
         ) from None
 
 

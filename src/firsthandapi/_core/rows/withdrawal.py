@@ -51,7 +51,7 @@ def parse_ids(content: bytes | None) -> frozenset[str]:
     ids = None if loaded is None else _ids(loaded.get("file_ids", []))
     if ids is None:
         raise ConfigurationError(
-            f"{WITHDRAWN} is damaged: restore it from a copy, or withdrawn files could come back"
+            f"{WITHDRAWN} is damaged: restore it from a backup, or withdrawn files could come back"
         )
     return ids
 
