@@ -120,8 +120,8 @@ socket.getaddrinfo = slow
 @pytest.mark.parametrize(
     "call",
     [
-        "FirstHandClient('fh_test_x', 'https://name.example', timeout=0.1, max_retries=0).me()",
-        "asyncio.run(AsyncFirstHandClient('fh_test_x', 'https://name.example', timeout=0.1, max_retries=0).me())",
+        "FirstHandClient('fh_test_x', 'https://name.example', timeout=3, max_retries=0).me()",
+        "asyncio.run(AsyncFirstHandClient('fh_test_x', 'https://name.example', timeout=3, max_retries=0).me())",
     ],
 )
 def test_a_program_ends(call: str) -> None:
