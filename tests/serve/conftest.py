@@ -132,10 +132,11 @@ class Team:
         return self.world.state.submissions[submission]
 
     def score(self, submission: str, *stars: int, reason: str | None = None, **options: Any) -> None:
-        """Decide, without a reviewer."""
+        """Decide, without a reviewer: stars for each file, or the same for all."""
         with self.world.lock:
-            verdict = Verdict([*stars], reason, **options)
-            self.world.jobs.score(self.find(submission), self.service.clock.now(), verdict)
+            found = self.find(submission)
+            each = [*stars] if len(stars) > 1 else [*stars] * len(found.files)
+            self.world.jobs.score(found, self.service.clock.now(), Verdict(each, reason, **options))
 
 
 @contextmanager
