@@ -182,7 +182,14 @@ def test_cancellation_at_any_moment(when: float, fresh_server: MockServer) -> No
                 await asyncio.gather(task, return_exceptions=True)
             assert (await client.me()).response.attempts == 1
             (wire,) = client._shared._wires.values()
-            assert not wire._pool.stack().calls[0]._taken
+            places, _ = wire._pool.stack().calls
+            # A cancelled connection may close a moment later; earlier versions of anyio keep it in a circle.
+            for _ in range(500):
+                gc.collect()
+                if not places._taken:
+                    break
+                await asyncio.sleep(0.01)
+            assert not places._taken
 
     asyncio.run(main())
     gc.collect()
