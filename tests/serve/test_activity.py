@@ -94,7 +94,7 @@ def test_pages_of_the_log_miss_nothing(team: Team) -> None:
     """Older pages go on where the newer ones end, in both databases."""
     for at in range(250):
         team.access.note("upload.received", float(at), f"wkr_{at}")
-    activity = Activity(team.access.look, team.world.state.query)  # type: ignore[attr-defined]
+    activity = Activity(team.access.look, team.world.state.query)  # type: ignore[attr-defined] # kept in SQLite
     with team.world.lock:
         whole, nothing = activity.page(1000)
         parts, before = activity.page(7)

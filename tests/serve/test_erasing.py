@@ -340,7 +340,7 @@ def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
     (rejected,) = here.buyer.submissions.list(job.id, status="rejected")
     assert rejected.ai_reasoning == REASON
     with here.world.lock:
-        sent = traces.sent_by(here.world.state, worker)  # type: ignore[arg-type]
+        sent = traces.sent_by(here.world.state, worker)  # type: ignore[arg-type] # kept in SQLite
         assert [file.is_erased for each in sent for file in each.files] == [False, True, False, False]
 
 
