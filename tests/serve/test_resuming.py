@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import stat
@@ -12,6 +13,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +23,7 @@ import pytest
 from firsthandapi.server.media import LargeError, MediaError, check_said
 from firsthandapi.server.pages.serve import resuming
 from firsthandapi.server.pages.serve.bounds import BOUNDS
+from firsthandapi.server.pages.serve.resuming import Part, Resuming
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._media import make
 
@@ -308,6 +311,23 @@ def test_a_group_is_one_submission(server: Server) -> None:
     (submission,) = job.submissions
     assert [each.original_filename for each in submission.files] == ["0.jpg", "1.jpg"]
     assert [offset(phone, path) for path in paths] == [len(each) for each in contents]
+
+
+def test_others_begin_meanwhile(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the server looks through the uploads of one person, or of a group, others can begin theirs."""
+    is_done = Resuming._is_done
+
+    def looked_at(self: Resuming, part: Part) -> bool:
+        self._keep(replace(part, id=f"upload_{secrets.token_hex(16)}", worker="wkr_other"))
+        return is_done(self, part)
+
+    monkeypatch.setattr(Resuming, "_is_done", looked_at)
+    job = server.job(files_needed=4, files_per_submission=2)
+    phone = server.phone(job)
+    contents = [JPEG, make("image/jpeg", "b").content]
+    paths = [begun(phone, job.id, len(each), group="g", group_size="2") for each in contents]
+    assert [append(phone, *each).status for each in zip(paths, contents, strict=True)] == [204, 204]
+    assert len(job.submissions) == 1
 
 
 @pytest.mark.parametrize("by_form", [True, False])

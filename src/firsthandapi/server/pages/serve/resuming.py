@@ -238,7 +238,7 @@ class Resuming:
         parts = [part]
         if part.group is not None:
             group = _group(part)
-            parts = [each for each in self._parts.values() if _group(each) == group and self._is_whole(each)]
+            parts = [each for each in self._all() if _group(each) == group and self._is_whole(each)]
             if len(parts) < part.group_size:
                 return
         key = parts[0].id
@@ -280,6 +280,10 @@ class Resuming:
             raise no_page()
         return part
 
+    def _all(self) -> list[Part]:
+        """A copy, since other threads begin and end uploads."""
+        return [*self._parts.values()]
+
     def _known(self, part: Part) -> Path:
         return self._folder / f"{part.id}.json"
 
@@ -309,7 +313,7 @@ class Resuming:
 
     def _make_room(self, worker: str) -> None:
         """The oldest uploads of one person go, where they begin too many."""
-        own = [each for each in self._parts.values() if each.worker == worker and not self._is_done(each)]
+        own = [each for each in self._all() if each.worker == worker and not self._is_done(each)]
         for part in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:
             self._remove(part)
 
@@ -328,7 +332,7 @@ class Resuming:
 
     def _tidy(self, at: float) -> None:
         """What has not moved for a day goes, now and each hour."""
-        for part in [*self._parts.values()]:
+        for part in self._all():
             # Either: the bytes may go at this moment, because the upload ends.
             if max(_moved(self._known(part)), _moved(self._bytes(part))) < at - DAY:
                 self._remove(part)
