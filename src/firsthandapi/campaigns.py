@@ -13,12 +13,11 @@ from firsthandapi._core.campaigns.campaign import Spec, check_name, check_spec, 
 from firsthandapi._core.campaigns.plan import CampaignPlan as CampaignPlan
 from firsthandapi._core.campaigns.plan import LabelPlan as LabelPlan
 from firsthandapi._core.campaigns.plan import PlannedOrder as PlannedOrder
-from firsthandapi._core.files.dest import bucket_url, is_url
 from firsthandapi._core.orders.reports import CampaignProgress as CampaignProgress
 from firsthandapi._core.orders.reports import LabelProgress as LabelProgress
 from firsthandapi._methods import public
 from firsthandapi._nearest import nearest
-from firsthandapi._paths import local_path
+from firsthandapi._paths import bucket_url, is_url, local_path
 from firsthandapi._specs import read_spec, write_spec
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import MediaFormat

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from firsthandapi._core.files.dest import bucket_url
 from firsthandapi._core.orders.job_file import LARGEST_JOB_FILE
-from firsthandapi._paths import local_path
+from firsthandapi._paths import bucket_url, local_path
 from firsthandapi.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -140,14 +139,14 @@ def store_at(folder: str | os.PathLike[str], field: str) -> Store:
     if not isinstance(text, str):
         raise InvalidArgumentError(f"{field} must be a path or a URL, as a str or a Path", field=field)
     path = local_path(text, field)
-    if path is not None:
-        from ._local import Local
+    if path is None:
+        scheme, url = bucket_url(text, field)
+        from ._bucket import Bucket
 
-        return Local(path)
-    scheme, url = bucket_url(text, field)
-    from ._bucket import Bucket
+        return Bucket(scheme, url, options, field)
+    from ._local import Local
 
-    return Bucket(scheme, url, options, field)
+    return Local(path)
 
 
 def _text_of(folder: Any) -> tuple[object, dict[str, Any]]:
