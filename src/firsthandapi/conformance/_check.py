@@ -74,17 +74,16 @@ def check(
         run = Run(wire, base, key, write=write, timeout=timeout, stack=stack)
         identity = _reach(run)
         results: list[Result] = []
-        left: list[str] = []
         try:
             for result in _tried(run, chosen, identity):
                 results.append(result)
                 if on_result is not None:
                     on_result(result)
         finally:
-            left += run.clean()
+            left = run.clean()
         environment = {"fh_test_": "test", "fh_live_": "live"}.get(key.reveal()[:8])
         seconds = time.monotonic() - started
-        return Report(base, environment, run.writes, tuple(results), tuple(left), wire.sent, seconds)
+        return Report(base, environment, run.writes, tuple(results), left, wire.sent, seconds)
 
 
 def _chosen(only: Sequence[str]) -> list[Promise]:

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -48,11 +48,8 @@ class OutOfTimeError(Exception):
 class Credential:
     """An API key, and the name that stands for it where it would be shown. Without a secret: no key."""
 
-    secret: str | None
+    secret: str | None = field(repr=False)
     name: str = "FIRSTHAND_API_KEY"
-
-    def __repr__(self) -> str:
-        return f"<Credential {self.name}>"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from ._exchange import (
 )
 from ._receiver import Receiver, receiving
 from ._wire import MAX_DOWNLOAD, Wire
-from ._witness import Witness
+from ._witness import rules
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -41,6 +41,8 @@ _LONGEST_PAUSE = 65.0
 _CLEANING = 100.0
 # A sandbox job completes after about 15 seconds: §7.
 _SANDBOX_SECONDS = 45.0
+# Requests per minute: more than a check sends.
+_NO_LIMIT = 1_000_000
 
 JOB: Final[Json] = {
     "type": "data_collection",
@@ -53,7 +55,6 @@ JOB: Final[Json] = {
     "min_star_rating": 5,
 }
 NO_KEY = Credential(None)
-_AUTOMATIC = "automatic"
 _STRANGER = "KEY_OF_ANOTHER_ORGANIZATION"
 
 
@@ -73,7 +74,7 @@ class Shared(Generic[T]):
 
     def __init__(self, make: Callable[[Run], T], words: str | None = None) -> None:
         self._make = make
-        self._words = words or (make.__doc__ or "").partition(".")[0]
+        self._words = words or make.__doc__
 
     def __get__(self, run: Run, owner: type) -> T:
         if self not in run.shared:
@@ -102,6 +103,7 @@ class Run:
         base: the address of the server.
         writes: whether more than reading is allowed.
         is_sandbox: whether the key is a sandbox key.
+        broken: by the id of a promise about every response, the first one that breaks it.
         shared: what promises share so far, or why it cannot be had.
         keeping: above 0 while what is created stays until the end.
     """
@@ -118,7 +120,8 @@ class Run:
         self.key = Credential(key.reveal())
         self.is_sandbox = key.reveal().startswith("fh_test_")
         self.writes = write or self.is_sandbox
-        self.witness = Witness()
+        self._rules = rules()
+        self.broken: dict[str, DiffersError] = {}
         self.shared: dict[Shared[Any], Any] = {}
         self.keeping = 0
         # By id, what has to be removed again.
@@ -136,27 +139,25 @@ class Run:
         query: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
         key: Credential | None = None,
-        once: str | None = _AUTOMATIC,
+        once: str | None = "",
     ) -> Asked:
         """A request that is not sent yet: with the key of the check, and a new idempotency key for a POST."""
         sent = dict(headers or {})
         if body is not None:
-            sent.setdefault("Content-Type", "application/json")
+            sent["Content-Type"] = "application/json"
         if method == "POST" and once is not None:
-            sent["Idempotency-Key"] = str(uuid.uuid4()) if once == _AUTOMATIC else once
+            sent["Idempotency-Key"] = once or str(uuid.uuid4())
         url = self.base + path + (f"?{urlencode(query)}" if query else "")
-        return Asked(method, url, sent, body, self.key if key is None else key)
+        return Asked(method, url, sent, body, key or self.key)
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Exchange:
         """Send a request; the arguments are those of `ask`."""
         return self.send(self.ask(method, path, body, **options))
 
     def get(self, path: str, **query: Any) -> Exchange:
-        """Send a GET with these parameters."""
         return self("GET", path, query=query)
 
     def post(self, path: str, body: Any = None, **options: Any) -> Exchange:
-        """Send a POST; the options are those of `ask`."""
         return self("POST", path, body, **options)
 
     def send(self, asked: Asked, held: float = 0.0) -> Exchange:
@@ -165,9 +166,6 @@ class Run:
         Raises NotTriedError: it would write with a live key that may only read, or hold too much credit.
         """
         self._allow(asked)
-        return self._sent_in_time(asked, held)
-
-    def _sent_in_time(self, asked: Asked, held: float = 0.0) -> Exchange:
         it = self._sent(asked, held)
         pause = it.headers.get("retry-after", "")
         if it.status == 429 and asked.credential is self.key and pause.isdecimal():
@@ -194,7 +192,7 @@ class Run:
         """How much of the time of the check is left."""
         return self._ends - time.monotonic()
 
-    def _sent(self, asked: Asked, held: float = 0.0) -> Exchange:
+    def _sent(self, asked: Asked, held: float) -> Exchange:
         if self.seconds_left < 0:
             raise OutOfTimeError
         once = asked.headers.get("Idempotency-Key", "")
@@ -213,7 +211,7 @@ class Run:
         time.sleep(seconds)
 
     def _allow(self, asked: Asked) -> None:
-        if asked.method == "GET":
+        if asked.method == "GET" or self._is_cleaning:
             return
         if not self.writes:
             raise NotTriedError("a live key only reads, unless told to write")
@@ -230,7 +228,9 @@ class Run:
         method, path = it.asked.method, urlsplit(it.asked.url).path.removeprefix(urlsplit(self.base).path)
         if not path.startswith("/v1/"):
             return
-        self.witness.see(it)
+        for promise, rule in self._rules.items():
+            if promise not in self.broken and (came := rule(it)):
+                self.broken[promise] = DiffersError(came, it)
         id = it.object.get("id")
         match (method, *path.split("/")[2:]) if it.ok else ():
             case ("POST", "jobs") if isinstance(id, str):
@@ -265,12 +265,12 @@ class Run:
                 self._remove(id)
 
     def _remove(self, id: str) -> None:
-        it = self._sent_in_time(self._made[id].remove)
+        it = self.send(self._made[id].remove)
         # A finished job, or one that is not known any more, needs no removing; nor does what was refused just now.
         it.hold(id not in self._made or it.ok or it.status in (404, 409), it.excerpt)
         self._made.pop(id, None)
 
-    def clean(self) -> list[str]:
+    def clean(self) -> tuple[str, ...]:
         """Remove all that was created, the newest first; return what could not be removed, in words."""
         self._ends, self._is_cleaning = time.monotonic() + _CLEANING, True
         left: dict[str, str] = {}
@@ -278,30 +278,31 @@ class Run:
         while id := next((each for each in reversed(self._made) if each not in left), None):
             try:
                 self._remove(id)
-            except (DiffersError, OutOfTimeError) as error:
-                came = error.came if isinstance(error, DiffersError) else "no time was left"
-                left[id] = f"{self._made[id].words} ({came})"
-        return [*left.values()]
+            except DiffersError as error:
+                left[id] = f"{self._made[id].words} ({error.came})"
+            except OutOfTimeError:
+                left[id] = f"{self._made[id].words} (no time was left)"
+        return tuple(left.values())
 
     # --- what promises need -----------------------------------------------------------------------------
 
     def new_job(self, *, key: Credential | None = None, **fields: Any) -> Json:
-        """Post a job."""
         return _created(self.post("/v1/jobs", {**JOB, **fields}, key=key))
 
     def read_job(self, job: str) -> Json:
-        """A job as it is now."""
         return _created(self.get(f"/v1/jobs/{job}"))
 
     def cancel(self, job: str, **options: Any) -> Exchange:
-        """Cancel a job."""
         return self.post(f"/v1/jobs/{job}/cancel", **options)
 
-    def new_key(self, *scopes: str, name: str = "LIMITED_KEY") -> tuple[Credential, Json]:
-        """Create an API key in the environment of the check's own."""
+    def key_body(self, **fields: object) -> Json:
+        """The body of a new key in the environment of the check's own."""
         environment = "test" if self.is_sandbox else "live"
-        body: Json = {"name": "Conformance check", "environment": environment, "scopes": [*scopes]}
-        made = _created(self.post("/v1/api_keys", body))
+        return {"name": "Conformance check", "environment": environment, **fields}
+
+    def new_key(self, *scopes: str, name: str = "LIMITED_KEY") -> tuple[Credential, Json]:
+        """Create an API key; `name` is what stands for it in a report."""
+        made = _created(self.post("/v1/api_keys", self.key_body(scopes=[*scopes])))
         if not isinstance(made.get("secret"), str):
             raise NotTriedError("POST /v1/api_keys returned no secret")
         return Credential(made["secret"], name), made
@@ -353,7 +354,7 @@ class Run:
         for job in self.get("/v1/jobs", status="completed", limit=100).items:
             if job.get("files_approved") and isinstance(job.get("id"), str):
                 return job  # an earlier one
-        if not self.writes or not self.is_sandbox:
+        if not self.is_sandbox:
             raise NotTriedError("this account has no completed job with files")
         _ = self.job  # the worker of the sandbox comes to both: see `rejected_job`
         return self.finished(self.new_job(min_star_rating=3)["id"], _SANDBOX_SECONDS)
@@ -479,17 +480,18 @@ class Run:
     def _controlling(self, method: str, path: str, body: Json) -> Asked:
         return self.ask(method, f"/_control{path}", body, key=NO_KEY, once=None)
 
-    def work(self, job: str, rating: int) -> None:
-        """Submit a file and rate it. A simulated worker may have been faster: then there is no slot."""
-        made = self.control("POST", "/submit", {"job_id": job, "rating": rating}).object.get("submission_id")
-        if isinstance(made, str):
-            self.control("POST", "/score", {"submission_id": made, "rating": rating})
+    def work(self, job: str, *ratings: int) -> None:
+        """Submit a file per rating, and rate it. A simulated worker may have been faster: then there is no slot."""
+        for rating in ratings:
+            it = self.control("POST", "/submit", {"job_id": job, "rating": rating})
+            made = it.object.get("submission_id")
+            if isinstance(made, str):
+                self.control("POST", "/score", {"submission_id": made, "rating": rating})
 
     def complete_job(self) -> Json:
         """Post a job, and do its work by /_control."""
         job = self.new_job(min_star_rating=3)["id"]
-        for _ in range(2):
-            self.work(job, 5)
+        self.work(job, 5, 5)
         return self.finished(job, self.patience)
 
     def advance(self, **span: int) -> None:
@@ -501,16 +503,6 @@ class Run:
         if self.has_control:
             self.advance(seconds=1)
 
-    @contextmanager
-    def limited(self, requests: int) -> Generator[None]:
-        """Let each key make only so many requests per minute."""
-        before = self.get("/_control").object.get("rate_limit")
-        self.control("PATCH", "/settings", {"rate_limit": requests})
-        try:
-            yield
-        finally:
-            self.control("PATCH", "/settings", {"rate_limit": before})
-
     def lift_limits(self) -> None:
         """On a server that can be driven, no promise waits for the rate limit but those about it."""
         if self.has_control:
@@ -520,7 +512,16 @@ class Run:
             self.undo("the rate limit", self._controlling("PATCH", "/settings", kept))
             # Before it, in a new window: the requests of the check would have spent the old one.
             self.undo("the window of the rate limit", self._controlling("POST", "/advance", {"seconds": 60}))
-            self.control("PATCH", "/settings", dict.fromkeys(kept, 1_000_000))
+            self.control("PATCH", "/settings", dict.fromkeys(kept, _NO_LIMIT))
+
+    @contextmanager
+    def limited(self, requests: int) -> Generator[None]:
+        """Let each key make only so many requests per minute, on a server that can be driven."""
+        self.control("PATCH", "/settings", {"rate_limit": requests})
+        try:
+            yield
+        finally:
+            self.control("PATCH", "/settings", {"rate_limit": _NO_LIMIT})
 
 
 def _created(it: Exchange) -> Json:

@@ -53,18 +53,13 @@ class Wire:
         started = time.monotonic()
         try:
             with anyio.fail_after(seconds):
-                request = self._client.build_request(
+                async with self._client.stream(
                     asked.method, asked.url, headers=headers, content=asked.content or None
-                )
-                response = await self._client.send(request, stream=True)
-                try:
+                ) as response:
                     async for chunk in response.aiter_raw():
                         body += chunk
                         if len(body) > most:
                             raise NoResponseError(f"more than {most >> 20} MiB of response", asked)
-                finally:
-                    with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-                        await response.aclose()
         except TimeoutError:
             raise NoResponseError(f"no complete response within {seconds:g} s", asked) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:

@@ -9,31 +9,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ._checks import CREDITS_HEADER, RATE_HEADERS, has_headers
-from ._exchange import Check, DiffersError, Exchange
+from ._exchange import Check, Exchange
 from ._shapes import ERROR
 
 # An unknown path.
 NOWHERE = "/v1/conformance"
 # Clocks differ a little.
 _MOST_AWAY = 600
-
-
-class Witness:
-    """The first response that breaks each rule.
-
-    Attributes:
-        found: by the id of the promise, what is wrong with which response.
-    """
-
-    def __init__(self) -> None:
-        self.found: dict[str, DiffersError] = {}
-        self._rules = rules()
-
-    def see(self, it: Exchange) -> None:
-        """Look at a response."""
-        for id, check in self._rules.items():
-            if id not in self.found and (came := check(it)):
-                self.found[id] = DiffersError(came, it)
 
 
 def rules() -> dict[str, Check]:

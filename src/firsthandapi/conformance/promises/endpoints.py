@@ -12,8 +12,6 @@ from firsthandapi.conformance._promises import add
 from firsthandapi.conformance._run import JOB, NO_KEY, Run
 from firsthandapi.server.contract.operations import ANY_SCOPE, OPERATIONS, Operation
 
-from .keys import body_of
-
 _NOBODY = "0" * 26
 # By the start of a path, what the ids in it start with, and one that a promise may spoil.
 _IDS: dict[str, tuple[str, Callable[[Run], Any]]] = {
@@ -60,7 +58,7 @@ class Endpoint:
         if self.operation.name == "create_job":
             return JOB, {**JOB, "files_needed": 1}
         if self.operation.name == "create_key":
-            return body_of(run), body_of(run, name="Another")
+            return run.key_body(), run.key_body(name="Another")
         body = self.operation.body
         return (None, None) if body is None else (body.example(), body.example(1))
 

@@ -14,11 +14,6 @@ from firsthandapi.types import enums
 _KEYS = '§2 "API keys"'
 
 
-def body_of(run: Run, **fields: object) -> Json:
-    """The body of a new key in the environment of the check's own."""
-    return {"name": "Conformance check", "environment": "test" if run.is_sandbox else "live", **fields}
-
-
 def _scopes(run: Run, body: Json) -> set[str]:
     it = run.post("/v1/api_keys", body).must(succeeded, shaped(NEW_KEY))
     has_prefix = it.object["secret"].startswith("fh_test_" if run.is_sandbox else "fh_live_")
@@ -31,14 +26,14 @@ def _scopes(run: Run, body: Json) -> set[str]:
 def _create(run: Run) -> None:
     """A new key has a secret with the prefix of its environment, which works, with its scopes."""
     asked = {"jobs:read", "usage:read"}
-    found = _scopes(run, body_of(run, scopes=sorted(asked)))
+    found = _scopes(run, run.key_body(scopes=sorted(asked)))
     run.hold(found == asked, f"a new key has other scopes: {', '.join(sorted(found))}")
 
 
 @promise("api_keys.create.all_scopes", "POST /v1/api_keys", "§2")
 def _all_scopes(run: Run) -> None:
     """A key created without scopes has all of them."""
-    lacking = {*get_args(enums.Scope)} - _scopes(run, body_of(run))
+    lacking = {*get_args(enums.Scope)} - _scopes(run, run.key_body())
     run.hold(not lacking, f"a key created without scopes lacks some: {', '.join(sorted(lacking))}")
 
 
@@ -46,7 +41,7 @@ def _all_scopes(run: Run) -> None:
 def _fields(run: Run) -> None:
     """A key without a name, or with an unknown scope, is 400, and `details` names the field."""
     for field, value in (("name", None), ("scopes", ["everything"]), ("environment", "staging")):
-        run.post("/v1/api_keys", body_of(run, **{field: value})).must(refused(400, field=field))
+        run.post("/v1/api_keys", run.key_body(**{field: value})).must(refused(400, field=field))
 
 
 @promise("api_keys.sandbox", "POST /v1/api_keys", _KEYS, ours=True)
@@ -54,7 +49,7 @@ def _no_live(run: Run) -> None:
     """A sandbox key creates no live key."""
     if not run.is_sandbox:
         raise NotTriedError("it is about sandbox keys")
-    run.post("/v1/api_keys", body_of(run, environment="live")).must(refused(403))
+    run.post("/v1/api_keys", run.key_body(environment="live")).must(refused(403))
 
 
 @promise("api_keys.masked", "GET /v1/api_keys", _KEYS)

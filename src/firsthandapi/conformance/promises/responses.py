@@ -9,7 +9,7 @@ from firsthandapi.conformance._witness import rules
 
 def _seen(id: str, run: Run) -> None:
     _ = run.sample
-    if wrong := run.witness.found.get(id):
+    if wrong := run.broken.get(id):
         raise wrong
 
 

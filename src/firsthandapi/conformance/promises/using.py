@@ -48,8 +48,7 @@ def _collect(run: Run) -> None:
         try:
             job = _posted(run, client, folder, order)
             if job is not None and run.has_control:
-                for _ in range(2):
-                    run.work(job.id, 5)
+                run.work(job.id, 5, 5)
             dataset = client.jobs.collect(folder, timeout=min(_SECONDS, max(1.0, run.seconds_left)), **order)
         except WaitTimeoutError:
             raise NotTriedError(f"no job completes here within {_SECONDS:g} s") from None
