@@ -61,7 +61,6 @@ QUERIES: dict[str, dict[str, Any]] = {
 # What the id in a path is of; some calls use it up.
 IDS = {"jobs": "job", "files": "file", "submissions": "submission", "webhook_endpoints": "endpoint"}
 IDS |= {"webhook_events": "event", "api_keys": "spare_key"}
-SPARE = {"cancel_job": "open_job", "delete_webhook": "spare_endpoint"}
 
 
 @dataclass
@@ -83,7 +82,9 @@ class Case:
     def call(self, client: Any, world: Any, **extras: Any) -> Any:
         ids = []
         if ":id" in self.request:
-            name = SPARE.get(self.operation.name, IDS[self.operation.path.split("/")[2]])
+            name = IDS[self.operation.path.split("/")[2]]
+            if self.operation.job == "unfinished" or self.operation.method == "DELETE":
+                name = f"spare_{name}"
             value = getattr(world, name)
             ids.append(value() if callable(value) else value)
         body = self.operation.body
@@ -113,7 +114,7 @@ def world() -> Iterator[Any]:
             submission=work.submission_id,
             endpoint=endpoint.id,
             event=client.webhooks.events.list().data[0].id,
-            open_job=lambda: client.jobs.create(**JOB).id,
+            spare_job=lambda: client.jobs.create(**JOB).id,
             spare_endpoint=lambda: client.webhooks.create(url="https://a.example/spare").id,
             spare_key=lambda: client.api_keys.create(name="spare").id,
         )
@@ -130,7 +131,7 @@ NOWHERE = SimpleNamespace(
     submission="sub_1",
     endpoint="we_1",
     event="evt_1",
-    open_job=lambda: "job_1",
+    spare_job=lambda: "job_1",
     spare_endpoint=lambda: "we_1",
     spare_key=lambda: "key_1",
 )

@@ -40,7 +40,7 @@ _OF = {
 
 def id_for(operation: Operation, ids: dict[str, str]) -> str:
     """The id that its path takes."""
-    return ids["done" if operation.name == "rate_job" else _OF[operation.path.split("/")[2]]]
+    return ids["done" if operation.job == "completed" else _OF[operation.path.split("/")[2]]]
 
 
 def target(operation: Operation, ids: dict[str, str]) -> str:

@@ -28,8 +28,8 @@ from starlette.routing import Route
 
 from firsthandapi.server.contract.answers import Answer
 from firsthandapi.server.contract.bodies import Body, EmptyBody
-from firsthandapi.server.contract.document import Described
 from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.contract.operations import NO_KEY, Operation
 from firsthandapi.server.contract.text import iso, parse_iso
 from firsthandapi.server.contract.words import Time
 from firsthandapi.server.http.reading import MAX_UPLOAD, parse_body, validate
@@ -256,6 +256,7 @@ class Action:
     status: int = 200
     name: str = ""
     waits: bool = False  # for others, such as receivers of webhooks, which may call this server meanwhile
+    errors: tuple[int, ...] = ()
 
     def bound(self, server: MockServer) -> Callable[..., Any]:
         """What does it."""
@@ -264,7 +265,7 @@ class Action:
         )
         return found
 
-    def described(self, server: MockServer) -> Described:
+    def described(self, server: MockServer) -> Operation:
         """As the OpenAPI document takes it."""
         method = self.bound(server)
         name, summary = self.name or method.__name__, (inspect.getdoc(method) or "").partition("\n")[0]
@@ -274,10 +275,11 @@ class Action:
             body = _settings_body(server)
         elif inspect.signature(method).parameters:
             body = _body_of("".join(map(str.capitalize, words)), method)
-        path = PREFIX + self.path
-        return Described(
-            self.method, path, f"control_{name}", summary.rstrip("."), self.status, body, self.answer
-        )
+        path, summary = PREFIX + self.path, summary.rstrip(".")
+        return Operation(
+            self.method, path, NO_KEY, f"control_{name}", summary, self.answer, self.status, body,
+            errors=self.errors,
+        )  # fmt: skip
 
     def answered(self, server: MockServer, body: Body | None) -> Any:
         """Do it, and read off what is answered."""
@@ -310,7 +312,7 @@ ACTIONS = (
     Action("POST", "/credits", "grant_credits", status=204),
     Action("GET", "/requests", list_requests, Received),
     Action("GET", "/deliveries", list_deliveries, Delivered),
-    Action("POST", "/check_books", check_books, status=204, waits=True),
+    Action("POST", "/check_books", check_books, status=204, waits=True, errors=(409,)),
     Action("POST", "/reset", "reset", ServerAnswer, waits=True),
 )
 

@@ -176,7 +176,7 @@ class MockServer:
         for name, value in self._settings.items():
             setattr(self, name, value)
         if self.workers:
-            self._world.jobs.workforce = SimulatedWorkers(self._world.state, self._world.jobs)
+            self._world.jobs.workforce = SimulatedWorkers(self._world)
         with self._world.lock:
             accounts, at = self._world.accounts, self.clock.now()
             made = accounts.create_organization(
@@ -408,8 +408,7 @@ class MockServer:
         Raises:
             ValueError: the submission does not exist, or is scored already.
         """
-        if rating not in (1, 2, 3, 4, 5):
-            raise ValueError(f"rating is 1 to 5 stars, not {rating!r}")
+        _check_stars(rating)
         with self._world.lock:
             submission = self._world.state.submissions.get(submission_id)
             if submission is None:
@@ -616,8 +615,7 @@ class MockServer:
             content_type = str(formats[0])
         if content_type not in formats:
             raise ValueError(f"{job.id} accepts {', '.join(formats)}, not {content_type}")
-        if rating not in (1, 2, 3, 4, 5):
-            raise ValueError(f"rating is 1 to 5 stars, not {rating!r}")
+        _check_stars(rating)
         return capture(
             job,
             content_type,
@@ -628,6 +626,11 @@ class MockServer:
             given_size=measures,
             annotations=annotations,
         )
+
+
+def _check_stars(rating: object) -> None:
+    if rating not in (1, 2, 3, 4, 5):
+        raise ValueError(f"rating is 1 to 5 stars, not {rating!r}")
 
 
 def _as_list(value: Any, count: int) -> Sequence[Any]:

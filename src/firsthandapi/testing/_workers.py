@@ -10,10 +10,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.rules.jobs import Jobs, Workforce
+from firsthandapi.server.rules.jobs import Workforce
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.state.model import Details, Facts, File, Job, Submission
-from firsthandapi.server.state.state import State
 
 from ._annotations import MadeUp, annotate
 from ._media import Media
@@ -118,28 +117,33 @@ def _subject(job: Job, seed: str, rating: int) -> str | None:
 class SimulatedWorkers(Workforce):
     """A workforce: the first worker comes 15 seconds after a job was posted, and others as slots are free."""
 
-    def __init__(self, state: State, jobs: Jobs) -> None:
-        self._state = state
-        self._jobs = jobs
+    in_sandbox_only = False
+
+    def __init__(self, world: World) -> None:
+        self._state = world.state
+        self._jobs = world.jobs
         # Weak: a server that keeps its jobs in rows would hold every job that was ever worked on.
         self._files: WeakKeyDictionary[Job, int] = WeakKeyDictionary()
 
     def job_posted(self, job: Job, at: float) -> None:
         """Send workers, one after the other."""
-        start = at + FIRST_ARRIVAL
-        self._state.later(start, lambda when: self._stream(job, 0, start, when))
+        if job.account.is_sandbox or not self.in_sandbox_only:
+            start = at + FIRST_ARRIVAL
+            self._state.later(start, lambda when: self._stream(job, 0, start, when))
 
     def slots_freed(self, job: Job, count: int, at: float) -> None:
         """Send others for the freed slots. In the sandbox nobody would do better, so nobody comes."""
-        if job.account.is_sandbox or len(job.submissions) > 100 * job.files_needed + 100:
+        is_alone = job.account.is_sandbox or self.in_sandbox_only
+        if is_alone or len(job.submissions) > 100 * job.files_needed + 100:
             return
         for _ in range(count):
             self._state.later(at + job.chance.uniform(5, 15), lambda when: self._arrive(job, when))
 
     def retry_asked(self, submission: Submission, at: float) -> None:
         """Retry a little later, and do better."""
-        when = at + submission.job.chance.uniform(5, 15)
-        self._state.later(when, lambda due: self._retry(submission, due))
+        if submission.account.is_sandbox or not self.in_sandbox_only:
+            when = at + submission.job.chance.uniform(5, 15)
+            self._state.later(when, lambda due: self._retry(submission, due))
 
     def _stream(self, job: Job, number: int, start: float, at: float) -> None:
         """One arrival and the next: a chain, so that a large job does not fill the clock's heap."""
@@ -179,18 +183,4 @@ class SimulatedWorkers(Workforce):
 class SandboxWorkers(SimulatedWorkers):
     """A workforce for jobs of the sandbox alone, on a server whose live jobs are worked by people."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world.state, world.jobs)
-
-    def job_posted(self, job: Job, at: float) -> None:
-        """Send workers to a job of the sandbox."""
-        if job.account.is_sandbox:
-            super().job_posted(job, at)
-
-    def slots_freed(self, job: Job, count: int, at: float) -> None:
-        """Send nobody: in the sandbox nobody would do better, and live jobs are for people."""
-
-    def retry_asked(self, submission: Submission, at: float) -> None:
-        """Retry in the sandbox."""
-        if submission.job.account.is_sandbox:
-            super().retry_asked(submission, at)
+    in_sandbox_only = True

@@ -198,7 +198,7 @@ class Dimensions(Answer):
     completeness: Stars
 
 
-class Submission(Answer):
+class _Submitted(Answer):
     object: Literal["submission"]
     id: SubmissionId
     status: SubmissionStatus
@@ -207,11 +207,14 @@ class Submission(Answer):
     ai_star_rating: Stars | None
     ai_reasoning: str | None
     dimensions: Dimensions | None
-    file_url: Url | None
     content_type: Format
-    size_bytes: Count
     submitted_at: Moment
     scored_at: Moment | None
+
+
+class Submission(_Submitted):
+    file_url: Url | None
+    size_bytes: Count
     submission_latitude: float | None
     submission_longitude: float | None
     location_verified: bool | None
@@ -363,20 +366,9 @@ class InsufficientCreditsError(Answer):
 # --- what webhooks deliver ------------------------------------------------------------------------------
 
 
-class SubmissionEventData(Answer):
-    object: Literal["submission"]
-    id: SubmissionId
+class SubmissionEventData(_Submitted):
     submission_id: Annotated[SubmissionId, Field(description="The same as `id`.")]
-    job_id: JobId
-    worker_id: WorkerId
-    status: SubmissionStatus
-    ai_star_rating: Stars | None
-    ai_reasoning: str | None
-    dimensions: Dimensions | None
-    content_type: Format
     file_ids: list[str]
-    submitted_at: Moment
-    scored_at: Moment | None
 
 
 class JobEventData(Job):

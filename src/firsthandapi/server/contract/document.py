@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache, partial
 from types import GenericAlias
 from typing import Annotated, Any, Literal, cast
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
-from . import answers, bodies
+from . import answers
 from .operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 
 Json = dict[str, Any]
@@ -64,27 +63,14 @@ _KEYED = (
 _DEPRECATED = ("deprecation", "sunset", "link")
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """An operation beside the contract: without a key, for tests."""
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    status: int
-    body: type[bodies.Body] | None
-    answer: type[answers.Answer] | None
-
-
-def document(base_url: str, control: Iterable[Described] = ()) -> Json:
-    """The whole document: the contract, and what controls the server."""
+def document(base_url: str, control: Iterable[Operation] = ()) -> Json:
+    """The whole document: the contract, and the operations beside it, without a key, that control the server."""
     control = [*control]
     paths: Json = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    for described in control:
-        paths.setdefault(described.path, {})[described.method.lower()] = _control(described)
+    for operation in control:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _control(operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,13 +93,13 @@ def document(base_url: str, control: Iterable[Described] = ()) -> Json:
     }
 
 
-def _control(described: Described) -> Json:
-    statuses = [400] + [409] * described.path.endswith("check_books")
-    return {**_described(described, CONTROL, statuses, lambda _status: {}), "security": []}
+def _control(operation: Operation) -> Json:
+    statuses = [400, *operation.errors]
+    return {**_described(operation, CONTROL, statuses, lambda _status: {}), "security": []}
 
 
 def _described(
-    operation: Operation | Described, tag: str, statuses: Iterable[int], headers: Callable[[int], Json]
+    operation: Operation, tag: str, statuses: Iterable[int], headers: Callable[[int], Json]
 ) -> Json:
     """What every operation has; `headers` gives those of a response."""
     good: Json = {"description": "Done.", **headers(operation.status)}
@@ -163,18 +149,16 @@ def _event(name: str) -> type[answers.Answer]:
     return create_model(f"{made}Event", __base__=answers.Event, **fields)
 
 
-def _answer(operation: Operation | Described) -> type[answers.Answer] | None:
+def _answer(operation: Operation) -> type[answers.Answer] | None:
     """The model of a response: of a list, that of a page."""
-    is_list = isinstance(operation, Operation) and operation.is_list
-    return _page(operation.answer) if is_list and operation.answer is not None else operation.answer
+    return _page(operation.answer) if operation.is_list and operation.answer else operation.answer
 
 
-def _schemas(control: Iterable[Described]) -> Json:
+def _schemas(control: Iterable[Operation]) -> Json:
     shown: list[type[BaseModel] | None] = [answers.Error, answers.InsufficientCreditsError]
     shown += [_event(name) for name in answers.EVENT_DATA]
     models: list[Any] = []
-    described: list[Operation | Described] = [*OPERATIONS, *control]
-    for operation in described:
+    for operation in (*OPERATIONS, *control):
         models.append((operation.body, "validation"))
         shown.append(_answer(operation))
     models += [(model, "serialization") for model in shown]
@@ -238,6 +222,8 @@ def _operation(operation: Operation) -> Json:
         made["security"] = []
     elif operation.scope != ANY_SCOPE:
         made["description"] = f"Needs the scope `{operation.scope}`."
+        if operation.job is not None:
+            made["description"] += f" The job must be {operation.job}."
     if operation.method == "POST" and operation.body is None:
         empty = {"type": "object", "additionalProperties": False}
         made["requestBody"] = {"required": False, "content": _content(empty)}

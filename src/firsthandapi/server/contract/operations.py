@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from . import answers, bodies
 
@@ -36,6 +37,7 @@ class Operation:
     needs_idempotency_key: bool = False
     waits: bool = False
     errors: tuple[int, ...] = ()
+    job: Literal["completed", "unfinished"] | None = None  # what the job of its path must be
 
     @property
     def is_list(self) -> bool:
@@ -79,11 +81,11 @@ OPERATIONS = (
     ),
     Operation(
         "POST", "/v1/jobs/{id}/cancel", "jobs:write", "cancel_job",
-        "Cancel a job and refund the rest of its escrow", answers.Job, needs_idempotency_key=True
+        "Cancel a job and refund the rest of its escrow", answers.Job, needs_idempotency_key=True, job="unfinished"
     ),
     Operation(
         "POST", "/v1/jobs/{id}/rate", "jobs:write", "rate_job", "Rate a completed job", answers.Job,
-        body=bodies.RateBody, needs_idempotency_key=True
+        body=bodies.RateBody, needs_idempotency_key=True, job="completed"
     ),
     Operation(
         "GET", "/v1/jobs/{id}/files", "jobs:read", "list_files",

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -34,9 +34,6 @@ from .handlers import Call
 from .reading import parse_body, read_query, validate
 from .responses import error_response, json_bytes, no_method, request_id
 from .signing import Signer
-
-if TYPE_CHECKING:
-    from firsthandapi.server.contract.document import Described
 
 IdempotencyKeys = Literal["all", "jobs"]
 
@@ -63,7 +60,7 @@ class App:
         self.organization_rate_limit: int | None = 500
         self.forget()
         self.idempotency_keys: IdempotencyKeys = "all"
-        self.control: Callable[[], Iterable[Described]] = tuple  # for the OpenAPI document
+        self.control: Callable[[], Iterable[Operation]] = tuple  # for the OpenAPI document
         self._document: bytes | None = None
         self.asgi = Starlette(
             routes=[*self._routes()],

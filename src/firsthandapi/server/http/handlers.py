@@ -12,12 +12,13 @@ from firsthandapi.server.contract.text import iso, new_secret, parse_iso
 from firsthandapi.server.rules import show
 from firsthandapi.server.rules.accounts import NewKey
 from firsthandapi.server.rules.world import World
-from firsthandapi.server.state.keeping import Growing
+from firsthandapi.server.state.keeping import Growing, Index
 from firsthandapi.server.state.model import (
     SCOPES,
     SUBMISSION_STATUSES,
     Account,
     Endpoint,
+    Event,
     File,
     Job,
     Key,
@@ -32,7 +33,8 @@ _MONTH = 30 * 86400
 _PAGE = bodies.PageQuery.model_fields
 
 Json = dict[str, Any]
-Owned = TypeVar("Owned", Key, Endpoint)
+Listed = TypeVar("Listed", Key, Endpoint)
+Owned = TypeVar("Owned", Job, File, Submission, Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +63,22 @@ class Call:
 
     def job(self) -> Job:
         """The caller's job with the id in the path."""
-        job = self.world.state.jobs.get(self.id)
-        if job is None or job.account is not self.account:
-            raise not_found("job")
-        return job
+        return self.own("job", self.world.state.jobs)
+
+    def own(self, what: str, items: Index[Owned], id: str | None = None) -> Owned:
+        """The caller's item with this id, or else with the one in the path."""
+        item = items.get(self.id if id is None else id)
+        if item is None or item.account is not self.account:
+            raise not_found(what)
+        return item
 
     def url(self, file: File) -> tuple[str, float]:
         """A new download URL, and its expiry time."""
         path, expires_at = self.signer.sign(f"/files/{file.id}", self.at)
         return self.base_url + path, expires_at
 
-    def find(self, what: str, items: Iterable[Owned]) -> Owned:
-        """The caller's item with the id in the path."""
+    def find(self, what: str, items: Iterable[Listed]) -> Listed:
+        """The one of the caller's items with the id in the path."""
         for item in items:
             if item.id == self.id and not getattr(item, "deleted", False):
                 return item
@@ -165,10 +171,7 @@ def list_files(call: Call) -> Json:
 
 
 def refresh_url(call: Call) -> Json:
-    file = call.world.state.files.get(call.id)
-    if file is None or file.submission.job.account is not call.account:
-        raise not_found("file")
-    url, expires_at = call.url(file)
+    url, expires_at = call.url(call.own("file", call.world.state.files))
     return {"download_url": url, "download_url_expires_at": iso(expires_at)}
 
 
@@ -189,9 +192,7 @@ def list_job_submissions(call: Call) -> Json:
 def _in_range(call: Call, earliest: float) -> Callable[[Submission], bool]:
     query = call.query
     if query.job_id is not None:
-        job = call.world.state.jobs.get(query.job_id)
-        if job is None or job.account is not call.account:
-            raise not_found("job")
+        call.own("job", call.world.state.jobs, query.job_id)
     start = _time(query.start_date, earliest)
     end = _time(query.end_date, float("inf"))
     return lambda submission: (
@@ -231,10 +232,7 @@ def summarize_submissions(call: Call) -> Json:
 
 
 def get_submission(call: Call) -> Json:
-    submission = call.world.state.submissions.get(call.id)
-    if submission is None or submission.job.account is not call.account:
-        raise not_found("submission")
-    return _shown_submission(call, submission)
+    return _shown_submission(call, call.own("submission", call.world.state.submissions))
 
 
 def create_key(call: Call) -> Json:
@@ -335,9 +333,7 @@ def list_events(call: Call) -> Json:
 
 
 def replay_event(call: Call) -> Json:
-    event = call.world.state.events.get(call.id)
-    if event is None or event.account is not call.account:
-        raise not_found("webhook event")
+    event = call.own("webhook event", call.world.state.events)
     call.world.events.dispatch(event, call.at)
     return show.event(event)
 

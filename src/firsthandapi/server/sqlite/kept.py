@@ -29,7 +29,7 @@ from .rows import All, ById, KeysByDigest, Rows
 from .tables import TABLES, Owned, Table
 
 if TYPE_CHECKING:
-    from firsthandapi.server.state.ledger import Book, Lot
+    from firsthandapi.server.state.ledger import Lot
 
 T = TypeVar("T")
 
@@ -109,7 +109,6 @@ class KeptState(State):
             tracked = self._tracked(table)
             self._tables[tracked] = table
             self._classes[table.kind] = tracked
-        self._kept_classes = frozenset(self._classes.values())
         self._known: dict[str, weakref.WeakValueDictionary[str, Any]] = {
             name: weakref.WeakValueDictionary() for name in TABLES
         }
@@ -358,8 +357,7 @@ class KeptState(State):
 
     def _fill(self, table: Table, item: Any, row: tuple[Any, ...]) -> None:
         _set(item, "id", row[0])
-        for (name, column), value in zip(table.columns.items(), row, strict=True):
-            _set(item, name, column.read(self, value))
+        self._read(table, item, row)
         for name, owned in table.lists.items():
             _set(item, name, Rows(self, TABLES[owned.table], owned, item))
         if table.name == "organizations":
@@ -368,8 +366,6 @@ class KeptState(State):
             _set(item, "accounts", {name: self.load(TABLES["accounts"], id) for name, id in rows})
         elif table.name == "accounts":
             _set(item, "book", self.load(TABLES["books"], item.id))
-        elif table.name == "books":
-            _set(item, "lots", self._open_lots(item))
         elif table.name == "jobs":
             seed = f"{item.seed}:{item.updated_at}"
             _set(item, "chance", random.Random(seed))  # noqa: S311 - a seed is the point
@@ -377,9 +373,15 @@ class KeptState(State):
         elif table.name == "files":
             _set(item, "_facts", None)
 
-    def _open_lots(self, book: Book) -> tuple[Lot, ...]:
-        sql = "SELECT id FROM lots WHERE book = ? AND remaining > 0 ORDER BY expires_at IS NULL, expires_at, number"
-        return tuple(self.load(TABLES["lots"], id) for (id,) in self.query(sql, book.id))
+    def _read(self, table: Table, item: Any, row: tuple[Any, ...]) -> None:
+        for name, value in self._values(table, row).items():
+            _set(item, name, value)
+        if table.name == "books":
+            sql = (
+                "SELECT id FROM lots WHERE book = ? AND remaining > 0 "
+                "ORDER BY expires_at IS NULL, expires_at, number"
+            )
+            _set(item, "lots", tuple(self._each("lots", sql, item.id)))
 
     def _each(self, name: str, sql: str, *values: Any) -> Iterator[Any]:
         return (self.load(TABLES[name], id) for (id,) in self.query(sql, *values))
@@ -388,35 +390,30 @@ class KeptState(State):
 
     def _tracked(self, table: Table) -> type:
         """The class of the objects of a table: it notes each attribute that is set and is kept."""
+        if table.is_fixed:
+            return table.kind
+
         columns, soft = table.columns, table.soft
-        changed, softly = self._note, self._note_softly
 
         def set_attribute(item: Any, name: str, value: Any) -> None:
             _set(item, name, value)
             if name in soft:
-                softly(item, name)
+                self._soft.setdefault(item, set()).add(name)
             elif name in columns:
-                changed(item, name)
+                self._lock.check()
+                self._changed.setdefault(item, set()).add(name)
 
-        if table.is_fixed:
-            return table.kind
         return type(table.kind.__name__, (table.kind,), {"__slots__": (), "__setattr__": set_attribute})
-
-    def _note(self, item: Any, name: str) -> None:
-        self._lock.check()
-        self._changed.setdefault(item, set()).add(name)
-
-    def _note_softly(self, item: Any, name: str) -> None:
-        self._soft.setdefault(item, set()).add(name)
 
     def adopt(self, item: Any) -> None:
         """Keep an object from now on, with everything that belongs to it."""
         self._lock.check()
-        table = self._tables[type(item)]
+        kind = type(item)
+        table = self._tables[kind]
         if table.is_fixed:
             self._fresh[item] = None
             return
-        if type(item) in self._kept_classes:
+        if kind is not table.kind:
             return
         item.__class__ = self._classes[table.kind]
         self._known[table.name][item.id] = item
@@ -593,17 +590,11 @@ class KeptState(State):
         try:
             for item in changed:
                 if item not in fresh:
-                    self._read_again(item)
+                    table = self._tables[type(item)]
+                    sql = f"SELECT {table.selected} FROM {table.name} WHERE id = ?"
+                    self._read(table, item, self.query(sql, item.id)[0])
         except NotKeptError as error:
             self._broken = f"it could not be read after a failure ({error}); restart the server"
-
-    def _read_again(self, item: Any) -> None:
-        table = self._tables[type(item)]
-        (row,) = self.query(f"SELECT {table.selected} FROM {table.name} WHERE id = ?", item.id)
-        for name, value in self._values(table, row).items():
-            _set(item, name, value)
-        if table.name == "books":
-            _set(item, "lots", self._open_lots(item))
 
     def _clear(self) -> None:
         self._fresh = {}

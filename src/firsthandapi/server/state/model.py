@@ -142,6 +142,11 @@ class Submission:
     scored_at: float | None = None
     location: Location | None = None
 
+    @property
+    def account(self) -> Account:
+        """Whose job it is for."""
+        return self.job.account
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -209,6 +214,11 @@ class File:
     withdrawn: bool = False
     submission: Submission = field(init=False)
     _facts: Facts | None = None
+
+    @property
+    def account(self) -> Account:
+        """Whose job it is for."""
+        return self.submission.account
 
     def content(self) -> bytes:
         return b"".join(self.source.read(0, self.facts().size))
