@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -271,17 +270,6 @@ def test_organization_rate_limit(server: MockServer, api: Caller) -> None:
     assert server.organization_rate_limit is None
     assert server.rate_limit == 100
     assert api("GET", "/v1/me").status == 200
-
-
-def test_idempotency_race(server: MockServer) -> None:
-    """Twenty requests at once with one key make one job, and all get the same answer."""
-    api = Caller(server, server.api_key)
-    with ThreadPoolExecutor(20) as pool:
-        replies = list(pool.map(lambda _: api("POST", "/v1/jobs", JOB, Idempotency_Key="race"), range(20)))
-    assert {reply.status for reply in replies} == {201}
-    assert len({reply.body for reply in replies}) == 1
-    assert sum("idempotent-replayed" in reply.headers for reply in replies) == 19
-    assert len(api.get("/v1/jobs")["data"]) == 1
 
 
 def test_idempotency_of_reordered_bodies(server: MockServer, api: Caller) -> None:

@@ -518,15 +518,6 @@ def test_without_jinja2(hand: MockServer, monkeypatch: pytest.MonkeyPatch) -> No
     assert (reply.status, b"firsthandapi[testing]" in reply.body) == (503, True)
 
 
-def test_pages_cost_nothing_until_opened() -> None:
-    """A server that nobody looks at loads no Jinja2."""
-    code = (
-        "import sys; from firsthandapi.testing import MockServer\n"
-        "with MockServer(): assert 'jinja2' not in sys.modules, 'jinja2'"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
 def test_texts_within_bounds() -> None:
     """A page shows the start of a long text, and what is no JSON as it came."""
     assert len(shown.clean("x" * 100_000)) == 20_001

@@ -12,6 +12,7 @@ import pytest
 from firsthandapi.server.http import reading, requests
 from firsthandapi.server.http import server as server_http
 from firsthandapi.server.http.deliveries import Sender
+from firsthandapi.server.http.gate import refusal
 from firsthandapi.server.state.limits import MAX_STORED, MemoryReplies, Stored
 from firsthandapi.server.state.model import Delivery, DeliveryAttempt
 from firsthandapi.testing import MockServer
@@ -28,73 +29,52 @@ def address(server: MockServer) -> tuple[str, int]:
     return host, int(port)
 
 
+FOREIGN = {"Sec-Fetch-Site": "cross-site"}
+LINK = {**FOREIGN, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
 @pytest.mark.parametrize(
-    "host",
+    ("headers", "status"),
     [
-        "evil.example",
-        "evil.example:8080",
-        "127.0.0.1.evil.example",
-        "localhost.",
-        "x",
-        "10.0.0.1",
-        "[::2]",
-        "",
+        *(({"Host": host}, 421) for host in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example")),
+        *(({"Host": host}, 421) for host in ("localhost.", "x", "10.0.0.1", "[::2]", "")),
+        *(({"Host": host}, None) for host in ("127.0.0.1", "localhost:1", "LOCALHOST", "[::1]:8080")),
+        *(({"Host": host}, None) for host in ("app.localhost", "127.1.2.3")),
+        *(({"Origin": page}, 403) for page in ("https://evil.example", "null", "http://[")),
+        ({"Origin": "http://localhost.evil.example"}, 403),
+        ({"Origin": "http://localhost:3000", **FOREIGN}, None),
+        ({**FOREIGN, "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({**LINK, "Sec-Fetch-Dest": "iframe"}, 403),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, None),
     ],
 )
-def test_host(server: MockServer, host: str) -> None:
-    """A host name that is not this machine's, as after DNS rebinding, is a 421, and nothing is kept."""
-    for method, path in (("POST", "/v1/auth/signup"), ("GET", "/openapi.json"), ("GET", "/files/x")):
-        reply = Caller(server, None)(method, path, SIGNUP, Host=host)
-        assert (reply.status, reply.error["type"]) == (421, "misdirected_request")
-    assert server.requests == []
-    assert len(server._world.state.organizations) == 1
-
-
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost:1", "LOCALHOST", "[::1]:8080", "app.localhost", "127.1.2.3"]
-)
-def test_good_host(server: MockServer, host: str) -> None:
-    """Every name of this machine is good, with any port: a tunnel may have another."""
-    assert Caller(server, None)("GET", "/openapi.json", Host=host).status == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "https://evil.example"},
-        {"Origin": "null"},
-        {"Origin": "http://localhost.evil.example"},
-        {"Origin": "http://["},
-        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
-        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
-    ],
-)
-def test_origin(server: MockServer, headers: dict[str, str]) -> None:
-    """A request of a foreign page is a 403, and nothing is kept."""
+def test_who_may_call(headers: dict[str, str], status: int | None) -> None:
+    """Programs, pages of this machine by each of its names, and any port, which a tunnel may change; no other page,
+    not by DNS rebinding either."""
     for method in ("GET", "POST"):
-        reply = Caller(server, None)(method, "/v1/auth/signup", SIGNUP, **headers)
-        assert (reply.status, reply.error["type"]) == (403, "forbidden")
-    assert server.requests == []
-    assert len(server._world.state.organizations) == 1
+        refused = refusal(method, [(name.lower().encode(), text.encode()) for name, text in headers.items()])
+        assert (refused and refused.status) == status
+
+
+def test_a_link_only_reads(api: Caller) -> None:
+    """A link of a foreign page is followed by a GET; anything else that says it is one is refused."""
+    assert api("GET", "/v1/me", **LINK).status == 200
+    assert api("POST", "/_control/reset", **LINK).status == 403
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
-        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
-    ],
+    ("headers", "error"),
+    [({"Host": "x"}, (421, "misdirected_request")), ({"Origin": "https://x"}, (403, "forbidden"))],
 )
-def test_good_origin(api: Caller, headers: dict[str, str]) -> None:
-    """A page of this machine may call, and a link may be followed."""
-    assert api("GET", "/v1/me", **headers).status == 200
-
-
-def test_a_link_only_reads(server: MockServer) -> None:
-    """A link of a foreign page is followed by a GET; anything else that says it is one is refused."""
-    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    assert Caller(server, None)("POST", "/_control/reset", **link).status == 403
+def test_nothing_is_kept_of_a_stranger(
+    server: MockServer, headers: dict[str, str], error: tuple[int, str]
+) -> None:
+    """What is refused reaches neither the service, nor its files, nor the log."""
+    for method, path in (("POST", "/v1/auth/signup"), ("GET", "/openapi.json"), ("GET", "/files/x")):
+        reply = Caller(server, None)(method, path, SIGNUP, **headers)
+        assert (reply.status, reply.error["type"]) == error
+    assert server.requests == []
+    assert len(server._world.state.organizations) == 1
 
 
 def test_request_log_is_bounded(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,7 @@ def statuses(api: Caller, job_id: str) -> list[str]:
     return [item["status"] for item in reversed(data)]
 
 
-@pytest.mark.parametrize("environment", ["live", "test"])
-@pytest.mark.parametrize("bar", [1, 3, 4])
+@pytest.mark.parametrize(("environment", "bar"), [("live", 1), ("live", 4), ("test", 3)])
 def test_workers_complete_a_job(server: MockServer, environment: str, bar: int) -> None:
     """Simulated workers deliver first after 15 virtual seconds, and the job completes."""
     api = Caller(server, server.api_key if environment == "live" else server.test_api_key)
@@ -399,7 +398,7 @@ def test_prefer(by_hand: Caller, prefer: str, applied: str | None) -> None:
 def test_ten_thousand_files(server: MockServer) -> None:
     """A job of the largest size completes, and its pages hold every file once."""
     api = Caller(server, server.test_api_key)
-    job = api.create_job(files_needed=10_000)["id"]
+    job = api.create_job(files_needed=10_000, accepted_formats=["audio/mp4"])["id"]  # made in no time
     server.clock.advance(hours=1)
     assert api.job(job)["files_approved"] == 10_000
     seen: set[str] = set()

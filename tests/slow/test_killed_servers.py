@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.server.sqlite import FILES, open_world
-from firsthandapi.server.sqlite.kept import KeptState
-from server.sqlite.support import JOB, HandClock
+from server.conftest import JOB
+from server.sqlite.support import HandClock, kept
 
 pytestmark = [
     pytest.mark.slow,
@@ -96,8 +96,7 @@ def check(folder: Path, buyer: Buyer) -> int:
     """Open what is left; how many files are approved."""
     world = open_world(folder, HandClock(time.time()))
     world.check_books()
-    state = world.state
-    assert isinstance(state, KeptState)
+    state = kept(world)
     jobs = Counter(job.fields["metadata"]["key"] for job in state.jobs.values())
     assert set(jobs.values()) <= {1}
     for key, job_id in buyer.jobs.items():

@@ -22,15 +22,9 @@ from firsthandapi.server.sqlite.tables import TABLES, Table
 from firsthandapi.server.state import model
 from firsthandapi.server.state.state import State
 from firsthandapi.server.state.storage import LocalStorage
+from server.conftest import JOB
 
 START = 1_790_000_000.0
-JOB = {
-    "type": "data_collection",
-    "description": "Photos of street signs in daylight",
-    "files_needed": 2,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 50,
-}
 
 
 class HandClock:
@@ -65,6 +59,18 @@ class HandClock:
         self._now = target
 
 
+class Reviewer:
+    """Scores nothing by itself, and notes what waits."""
+
+    def __init__(self) -> None:
+        self.waiting: list[model.Submission] = []
+
+    def submitted(self, submission: model.Submission, _at: float) -> bool:
+        """A submission waits."""
+        self.waiting.append(submission)
+        return True
+
+
 class Dice:
     """The random numbers of ids, the same for two worlds."""
 
@@ -87,7 +93,7 @@ class Dice:
 
 def fields_of(**given: Any) -> dict[str, Any]:
     """The fields of a job, as a request brings them."""
-    made = JobBody.model_validate({**JOB, **given}).model_dump()
+    made: dict[str, Any] = JobBody.model_validate({**JOB, **given}).model_dump()
     made.pop("deadline")
     return made
 
@@ -159,10 +165,14 @@ def differences(left: dict[str, Any], right: dict[str, Any]) -> list[str]:
     return said
 
 
+def kept(world: World) -> KeptState:
+    """The state of a world that is kept."""
+    assert isinstance(world.state, KeptState)
+    return world.state
+
+
 def copied(world: World, folder: Path) -> World:
     """A world of its own over a copy of the rows, as a start after `kill -9` would find them."""
-    state = world.state
-    assert isinstance(state, KeptState)
     copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     with closing(sqlite3.connect(folder / "state.db")) as rows:
         rows.backup(copy)
@@ -174,11 +184,9 @@ class FullDisk:
     """The rows of a world whose disk takes no more: a statement of the next transaction fails."""
 
     def __init__(self, world: World, statement: str) -> None:
-        state = world.state
-        assert isinstance(state, KeptState)
-        self._state = state
+        self._state = kept(world)
         self._statement = statement
-        self._rows = state._rows
+        self._rows = self._state._rows
         self.failed = False
 
     def __enter__(self) -> FullDisk:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import DATABASE, FILES, checkpoint, open_world
-from firsthandapi.server.sqlite.kept import KeptState
 from firsthandapi.server.sqlite.migrations import STEPS
 from firsthandapi.server.sqlite.opening import reading
 from firsthandapi.server.sqlite.traces import earned
@@ -28,7 +28,7 @@ from firsthandapi.server.state.state import YEAR
 from firsthandapi.server.state.storage import Stored
 from firsthandapi.testing._workers import SandboxWorkers
 
-from .support import FullDisk, HandClock, fields_of, picture
+from .support import FullDisk, HandClock, Reviewer, fields_of, kept, picture
 
 DAY = 86400.0
 HERE = Path(__file__).parent
@@ -40,16 +40,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "kept"
 
 
-class Reviewer:
-    """Notes what waits."""
+@pytest.fixture
+def world(folder: Path) -> Iterator[World]:
+    """A new world in the folder, in which nothing is scored by itself."""
+    made = open_world(folder, HandClock())
+    made.jobs.jury = Reviewer()
+    yield made
+    made.close()
 
-    def __init__(self) -> None:
-        self.waiting: list[Submission] = []
 
-    def submitted(self, submission: Submission, at: float) -> bool:
-        """A submission waits."""
-        self.waiting.append(submission)
-        return True
+def first_version(folder: Path) -> None:
+    """Write what the first version has written."""
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        rows.executescript(HERE.joinpath("version_1.sql").read_text("utf-8"))
+        assert rows.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 def posted(world: World, **fields: object) -> Job:
@@ -135,9 +140,8 @@ def test_what_was_due_is_due_again(folder: Path) -> None:
     world.close()
 
 
-def test_settings_of_the_first_start_stay(folder: Path) -> None:
+def test_settings_of_the_first_start_stay(world: World, folder: Path) -> None:
     """The signing secret is decided once: download URLs outlive the process."""
-    world = open_world(folder, HandClock())
     secret = world.state.url_secret
     world.close()
     world = open_world(folder, HandClock())
@@ -145,10 +149,8 @@ def test_settings_of_the_first_start_stay(folder: Path) -> None:
     world.close()
 
 
-def test_a_start_reads_little(folder: Path) -> None:
+def test_a_start_reads_little(world: World, folder: Path) -> None:
     """However many files there are, a start reads a handful of rows, and a page of a list reads a page."""
-    world = open_world(folder, HandClock())
-    world.jobs.jury = Reviewer()
     job = posted(world, files_needed=600)
     at = world.clock.now()
     details, facts = Details(at, {}, "US-CA", None), Facts(1, "", None, None, None)
@@ -162,8 +164,7 @@ def test_a_start_reads_little(folder: Path) -> None:
     del job, submission
 
     world = open_world(folder, HandClock())
-    state = world.state
-    assert isinstance(state, KeptState)
+    state = kept(world)
     made: list[str] = []
     real = state.made
     state.made = lambda table, row: made.append(table.name) or real(table, row)  # type: ignore[method-assign,func-returns-value]
@@ -199,13 +200,11 @@ def test_jobs_that_were_worked_on_leave_memory(folder: Path) -> None:
 # --- uploads and files ----------------------------------------------------------------------------------
 
 
-def test_bytes_without_a_row_go_at_the_next_start(folder: Path) -> None:
+def test_bytes_without_a_row_go_at_the_next_start(world: World, folder: Path) -> None:
     """An upload in which the process died, and one that no submission took, are removed; what has a row stays."""
-    world = open_world(folder, HandClock())
-    world.jobs.jury = Reviewer()
     job = posted(world)
-    kept = submitted(world, job)
-    name = kept.files[0].source.name  # type: ignore[attr-defined] # it is stored
+    sent = submitted(world, job)
+    name = sent.files[0].source.name  # type: ignore[attr-defined] # it is stored
     half = world.state.upload(100)
     half.write(b"half")
     half._file.close()  # type: ignore[union-attr] # as the end of a process does
@@ -218,18 +217,14 @@ def test_bytes_without_a_row_go_at_the_next_start(folder: Path) -> None:
     world.close()
     world = open_world(folder, HandClock())
     assert [path.name for path in folder.joinpath(FILES).rglob("*") if path.is_file()] == [name]
-    assert world.state.submissions[kept.id].files[0].content() == b"picture"
-    state = world.state
-    assert isinstance(state, KeptState)
-    assert state.query("SELECT * FROM loose") == []
+    assert world.state.submissions[sent.id].files[0].content() == b"picture"
+    assert kept(world).query("SELECT * FROM loose") == []
     world.close()
 
 
-def test_a_stop_leaves_no_name_for_uploads_to_come(folder: Path) -> None:
+def test_a_stop_leaves_no_name_for_uploads_to_come(world: World, folder: Path) -> None:
     """Many names are written down with one flush: after a stop, no start looks for files that never came."""
-    world = open_world(folder, HandClock())
-    state = world.state
-    assert isinstance(state, KeptState)
+    state = kept(world)
     with state.upload(100) as one:
         ahead = state.query("SELECT name FROM loose")
         with state.upload(100) as other:
@@ -254,10 +249,8 @@ class Stubborn:
         raise PermissionError(name)
 
 
-def test_replaced_bytes_that_cannot_be_removed_go_later(folder: Path) -> None:
+def test_replaced_bytes_that_cannot_be_removed_go_later(world: World, folder: Path) -> None:
     """A retry replaces the files of a submission; where their bytes resist, the next start removes them."""
-    world = open_world(folder, HandClock())
-    world.jobs.jury = Reviewer()
     job = posted(world)
     submission = submitted(world, job)
     (first,) = blobs(folder)
@@ -283,9 +276,8 @@ def test_replaced_bytes_that_cannot_be_removed_go_later(folder: Path) -> None:
     world.close()
 
 
-def test_a_checkpoint_of_ones_own_keeps_the_locks(folder: Path) -> None:
+def test_a_checkpoint_of_ones_own_keeps_the_locks(world: World, folder: Path) -> None:
     """To close any descriptor of a file drops the POSIX locks that a process has on it, those of its SQLite too."""
-    world = open_world(folder, HandClock(0.0))
     program = (
         "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('PRAGMA journal_mode = DELETE')"
     )
@@ -294,17 +286,12 @@ def test_a_checkpoint_of_ones_own_keeps_the_locks(folder: Path) -> None:
         [sys.executable, "-c", program, str(folder / DATABASE)], capture_output=True, text=True, check=False
     )
     assert "database is locked" in other.stderr
-    world.close()
 
 
-def test_macos_has_on_the_disk_what_is_committed(folder: Path) -> None:
+def test_macos_has_on_the_disk_what_is_committed(world: World) -> None:
     """Not in its memory only, which the power takes with it. Other systems keep the setting, and need it not."""
-    world = open_world(folder, HandClock(0.0))
-    state = world.state
-    assert isinstance(state, KeptState)
-    assert state.query("PRAGMA fullfsync") == [(1,)]
-    assert state.query("PRAGMA checkpoint_fullfsync") == [(1,)]
-    world.close()
+    for setting in ("fullfsync", "checkpoint_fullfsync"):
+        assert kept(world).query(f"PRAGMA {setting}") == [(1,)]
 
 
 # --- migrations -----------------------------------------------------------------------------------------
@@ -312,13 +299,9 @@ def test_macos_has_on_the_disk_what_is_committed(folder: Path) -> None:
 
 def test_a_database_of_the_first_version(folder: Path) -> None:
     """A folder that the first version wrote is opened, brought to the newest version, and adds up."""
-    folder.mkdir()
-    with closing(sqlite3.connect(folder / DATABASE)) as rows:
-        rows.executescript(HERE.joinpath("version_1.sql").read_text("utf-8"))
-        assert rows.execute("PRAGMA user_version").fetchone() == (1,)
+    first_version(folder)
     world = open_world(folder, HandClock(1_800_000_000.0))
-    state = world.state
-    assert isinstance(state, KeptState)
+    state = kept(world)
     assert state.query("PRAGMA user_version") == [(len(STEPS),)]
     world.check_books()
     assert {job.status for job in state.jobs.values()} == {"cancelled", "completed", "in_progress"}
@@ -331,9 +314,7 @@ def test_a_database_of_the_first_version(folder: Path) -> None:
 
 def test_a_folder_of_the_first_version_is_read_without_a_start(folder: Path) -> None:
     """Commands that read it find the tables of today, and change nothing that is kept."""
-    folder.mkdir()
-    with closing(sqlite3.connect(folder / DATABASE)) as rows:
-        rows.executescript(HERE.joinpath("version_1.sql").read_text("utf-8"))
+    first_version(folder)
     with reading(folder) as query:
         assert sum(cents for _, _, cents in earned(query)) == 150
         assert query("SELECT * FROM appeals") == []
@@ -353,9 +334,10 @@ def test_a_newer_version_is_refused(folder: Path) -> None:
         assert rows.execute("PRAGMA user_version").fetchone() == (999,)
 
 
-def test_a_migration_that_fails_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_changes_nothing(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A step that breaks leaves the version as it was, so that the next start tries again."""
-    world = open_world(folder, HandClock())
     posted(world)
     world.close()
     broken = (*STEPS, "CREATE TABLE extra (id); INSERT INTO nowhere VALUES (1);")
@@ -375,17 +357,15 @@ _OPEN = """
 import sys, pathlib
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.sqlite import open_world
-from tests.server.sqlite.support import HandClock
 try:
-    open_world(pathlib.Path(sys.argv[1]), HandClock())
+    open_world(pathlib.Path(sys.argv[1]), None)
 except ConfigurationError as error:
     print(error)
 """
 
 
-def test_a_second_process_is_refused(folder: Path) -> None:
+def test_a_second_process_is_refused(world: World, folder: Path) -> None:
     """A folder has one server: another process, and another thread, are told so."""
-    world = open_world(folder, HandClock())
     with pytest.raises(ConfigurationError, match="in use by another process"):
         open_world(folder, HandClock())
     run = subprocess.run(
@@ -398,20 +378,17 @@ def test_a_second_process_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
-def test_only_the_owner_may_look(folder: Path) -> None:
+def test_only_the_owner_may_look(world: World, folder: Path) -> None:
     """Folder and database are closed to others: the secrets of webhooks are in it."""
-    world = open_world(folder, HandClock())
     posted(world)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(folder.joinpath(FILES).stat().st_mode) == 0o700
     for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
         assert stat.S_IMODE(folder.joinpath(name).stat().st_mode) == 0o600
-    world.close()
 
 
-def test_damage_is_named(folder: Path) -> None:
+def test_damage_is_named(world: World, folder: Path) -> None:
     """A database that is none, and one with a hole, are errors that say what to do."""
-    world = open_world(folder, HandClock())
     posted(world)
     world.close()
     path = folder / DATABASE
@@ -456,9 +433,8 @@ def test_a_full_disk_at_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch)
     open_world(folder, HandClock()).close()
 
 
-def test_a_full_disk_at_the_end(folder: Path) -> None:
+def test_a_full_disk_at_the_end(world: World, folder: Path) -> None:
     """Where it cannot be written when a key was used last, the folder is free for the next server all the same."""
-    world = open_world(folder, HandClock())
     account = posted(world).account
     with world.lock:
         account.organization.keys[0].last_used_at = 1.0
@@ -471,10 +447,8 @@ def test_a_full_disk_at_the_end(folder: Path) -> None:
 # --- backups --------------------------------------------------------------------------------------------
 
 
-def test_a_copy_after_a_checkpoint_is_whole(folder: Path, tmp_path: Path) -> None:
+def test_a_copy_after_a_checkpoint_is_whole(world: World, folder: Path, tmp_path: Path) -> None:
     """While a server runs, a checkpoint writes all into the database: a copy of it and the files is a backup."""
-    world = open_world(folder, HandClock())
-    world.jobs.jury = Reviewer()
     job = posted(world)
     submission = submitted(world, job)
     checkpoint(folder)
@@ -499,9 +473,8 @@ def test_a_checkpoint_needs_a_service(tmp_path: Path) -> None:
         checkpoint(tmp_path)
 
 
-def test_a_checkpoint_that_is_kept_from_ending(folder: Path) -> None:
+def test_a_checkpoint_that_is_kept_from_ending(world: World, folder: Path) -> None:
     """Whoever reads for long keeps a checkpoint from ending, which is said."""
-    world = open_world(folder, HandClock())
     with closing(sqlite3.connect(folder / DATABASE)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM jobs").fetchall()
@@ -510,12 +483,10 @@ def test_a_checkpoint_that_is_kept_from_ending(folder: Path) -> None:
             patch.setattr("firsthandapi.server.sqlite.opening.BUSY_SECONDS", 0.05)
             with pytest.raises(ConfigurationError, match="is busy"):
                 checkpoint(folder)
-    world.close()
 
 
-def test_a_closed_world_takes_no_more(folder: Path) -> None:
+def test_a_closed_world_takes_no_more(world: World) -> None:
     """After `close`, an act fails, and a second `close` is nothing."""
-    world = open_world(folder, HandClock())
     world.close()
     world.close()
     with pytest.raises(Exception, match="has stopped"):
