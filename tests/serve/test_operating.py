@@ -75,10 +75,10 @@ def test_credits_are_booked_once(team: Team) -> None:
 
 
 @pytest.mark.parametrize("dollars", ["", "0", "-5", "1.234", "1e3", "ten", "9" * 12, "٥", "."])
-def test_amounts_are_dollars(team: Team, dollars: str) -> None:
+def test_amounts_are_dollars(shared: Team, dollars: str) -> None:
     """What is no amount books nothing."""
-    assert team.visit("operator").send("/console/credits", dollars=dollars).status_code == 400
-    assert team.buyer.billing.credits().balance_cents == 100_000
+    assert shared.visit("operator").send("/console/credits", dollars=dollars).status_code == 400
+    assert shared.buyer.billing.credits().balance_cents == 100_000
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_amounts_are_dollars(team: Team, dollars: str) -> None:
         ("/console/keys", {"name": "", "environment": "live"}),
     ],
 )
-def test_forms_are_checked(team: Team, path: str, fields: dict[str, str]) -> None:
+def test_forms_are_checked(shared: Team, path: str, fields: dict[str, str]) -> None:
     """A wrong form is refused in words."""
-    assert team.visit("operator").send(path, **fields).status_code == 400
+    assert shared.visit("operator").send(path, **fields).status_code == 400
 
 
 def test_the_page_shows_where_things_stand(team: Team) -> None:
@@ -127,22 +127,6 @@ def test_people_have_names(team: Team) -> None:
     assert [name for name in ("Ana Souza", "Ben Okri", "wkr_stranger") if name not in page] == []
     assert page.count("wkr_") == 1
     assert "Ana Souza" in visitor.get("/review").text
-
-
-def test_where_the_operators_page_was(team: Team) -> None:
-    """Addresses that people have kept lead to the console, forms with what was filled in."""
-    job = team.job()
-    visitor = team.visit("operator")
-    for old, new in (
-        ("/operator", "/console"),
-        (f"/operator/jobs/{job.id}", f"/console/jobs/{job.id}/link"),
-        ("/operator/tokens/tok_1/revoke", "/console/tokens/tok_1/revoke"),
-    ):
-        reply = visitor.get(old)
-        assert (reply.status_code, reply.headers["location"]) == (308, new)
-    reply = visitor.send("/operator/credits", dollars="1")
-    assert (reply.status_code, reply.headers["location"]) == (308, "/console/credits")
-    assert team.visit("worker").get("/operator").status_code == 403
 
 
 def test_home_leads_to_what_one_may_do(team: Team) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from firsthandapi.server.http import browsers
@@ -64,9 +64,6 @@ class Operating:
         yield Route("/checkout/{id}", self._checkout, methods=["GET"])
         yield Route("/checkout/{id}", self._pay, methods=["POST"])
         yield Route("/purchase/{id}", self._purchase, methods=["GET"])
-        # The former address of the operators' page, which is now in the console.
-        yield Route("/operator/jobs/{id}", self._moved, methods=["GET"])
-        yield Route("/operator{rest:path}", self._moved, methods=["GET", "POST"])
 
     async def _home(self, request: Request) -> Response:
         reception = self._reception
@@ -85,12 +82,6 @@ class Operating:
         with self._world.lock:
             jobs = islice(reversed(self._own().accounts["live"].jobs), _MOST_JOBS)
             return [(job, self._reception.links.path(job)) for job in jobs if not job.is_terminal]
-
-    async def _moved(self, request: Request) -> Response:
-        self._reception.need(request, "operator")
-        job = request.path_params.get("id")
-        rest = f"/jobs/{job}/link" if job else request.path_params["rest"]
-        return RedirectResponse(PREFIX + rest, 308, browsers.HEADERS)
 
     def _show(self, request: Request, made: tuple[str, str, str] | None = None) -> Response:
         # A secret is shown only once, so the page must not reload itself.

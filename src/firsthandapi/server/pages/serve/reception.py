@@ -36,7 +36,7 @@ FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
 )
 # Pages of reviewers and operators.
-_STAFF = (f"{PREFIX}/", "/review/", "/checkout/", "/purchase/", "/operator/")
+_STAFF = (f"{PREFIX}/", "/review/", "/checkout/", "/purchase/")
 # The pages of one part of the server, by the page that the navigation leads to.
 _VIEWS = {
     f"{PREFIX}/people": [("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")],
