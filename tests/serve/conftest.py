@@ -160,6 +160,14 @@ def team(tmp_path: Path) -> Iterator[Team]:
         found.world.check_books()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """A server that runs, for tests that need nothing of it but what they make."""
+    with running(tmp_path_factory.mktemp("shared") / "data") as found:
+        yield found
+        found.world.check_books()
+
+
 @pytest.fixture
 def service(team: Team) -> Service:
     """A server that runs."""

@@ -84,9 +84,9 @@ def test_the_log_contains_no_name(team: Team) -> None:
 
 
 @pytest.mark.parametrize("sql", ["DELETE FROM activity", "UPDATE activity SET who = 'nobody'"])
-def test_the_log_is_only_ever_added_to(team: Team, sql: str) -> None:
+def test_the_log_is_only_ever_added_to(shared: Team, sql: str) -> None:
     """The database itself refuses anything else."""
-    with pytest.raises(sqlite3.IntegrityError, match="kept"), team.access.transaction() as tables:
+    with pytest.raises(sqlite3.IntegrityError, match="kept"), shared.access.transaction() as tables:
         tables.execute(sql)
 
 

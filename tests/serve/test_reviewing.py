@@ -126,13 +126,13 @@ def test_the_queue(team: Team) -> None:
 
 
 @pytest.mark.parametrize("stars", ["0", "6", "", "4.5", "٤"])
-def test_only_stars_are_stars(team: Team, stars: str) -> None:
+def test_only_stars_are_stars(shared: Team, stars: str) -> None:
     """1 to 5, or nothing happens, and what was written stays."""
-    submission = team.sent()
-    reply = team.visit("reviewer").rate(submission, stars, reason="My long reason")
+    submission = shared.sent()
+    reply = shared.visit("reviewer").rate(submission, stars, reason="My long reason")
     assert reply.status_code == 400
     assert "My long reason</textarea>" in reply.text
-    assert team.buyer.submissions.get(submission).status == "pending_score"
+    assert shared.buyer.submissions.get(submission).status == "pending_score"
 
 
 def test_what_does_not_exist_cannot_be_rated(team: Team) -> None:

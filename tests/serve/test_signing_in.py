@@ -30,15 +30,15 @@ def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(team:
 @pytest.mark.parametrize(
     ("role", "open_to", "closed_to"),
     [
-        ("worker", (), ("/review", "/operator", "/console", "/console/people", "/checkout/x", "/purchase/x")),
-        ("reviewer", ("/review",), ("/operator", "/console", "/console/static/console.js")),
+        ("worker", (), ("/review", "/console", "/console/people", "/checkout/x", "/purchase/x")),
+        ("reviewer", ("/review",), ("/console", "/console/static/console.js")),
         ("operator", ("/review", "/console", "/console/people", "/console/ledger"), ()),
     ],
 )
-def test_roles(team: Team, role: str, open_to: tuple[str, ...], closed_to: tuple[str, ...]) -> None:
+def test_roles(shared: Team, role: str, open_to: tuple[str, ...], closed_to: tuple[str, ...]) -> None:
     """An operator sees all, a reviewer rates, and a worker does neither."""
-    team.access.create("reviewer", "Another", 0)
-    visitor = team.visit(role)
+    shared.access.create("reviewer", "Another", 0)
+    visitor = shared.visit(role)
     for path in open_to:
         assert visitor.get(path).status_code == 200, path
     for path in closed_to:
@@ -65,20 +65,20 @@ def test_the_cookie_stands_for_the_token_and_nothing_shows_either(team: Team) ->
 
 
 @pytest.mark.parametrize("how", ["revoked", "signed_out", "expired"])
-def test_an_open_console_ends_with_its_token(team: Team, how: str) -> None:
+def test_an_open_console_ends_with_its_token(shared: Team, how: str) -> None:
     """A page that stays connected learns nothing any more, though nothing else happens."""
-    visitor = team.visit()
-    token, secret = team.access.create("operator", "Ana", 0)
+    visitor = shared.visit()
+    token, secret = shared.access.create("operator", "Ana", 0)
     visitor.send("/sign-in", token=secret)
     with visitor.http.stream("GET", "/console/live") as stream:
         lines = stream.iter_lines()
         assert next(lines) == "retry: 2000"
         if how == "revoked":
-            team.access.revoke(token.id, 1)
+            shared.access.revoke(token.id, 1)
         elif how == "signed_out":
-            team.access.sign_out(visitor.http.cookies["firsthand_session"])
+            shared.access.sign_out(visitor.http.cookies["firsthand_session"])
         else:
-            team.access._rows.execute("UPDATE sessions SET ends_at = 0")
+            shared.access._rows.execute("UPDATE sessions SET ends_at = 0")
         assert "event: change" not in [*lines]
     assert visitor.get("/console/live").headers["location"] == "/sign-in?next=/console/live"
 
@@ -105,9 +105,9 @@ def test_only_hashes_are_on_disk(team: Team, tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
-def test_signing_out_ends_the_session(team: Team) -> None:
+def test_signing_out_ends_the_session(shared: Team) -> None:
     """Who signs out is out, also with the old cookie."""
-    visitor = team.visit("operator")
+    visitor = shared.visit("operator")
     session = visitor.http.cookies["firsthand_session"]
     assert visitor.send("/sign-out", "/console").status_code == 303
     visitor.http.cookies.set("firsthand_session", session, domain="127.0.0.1")
@@ -162,10 +162,10 @@ def test_wrong_tokens_lock_nobody_out(team: Team, monkeypatch: pytest.MonkeyPatc
     "target",
     ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\nb", ""],
 )
-def test_signing_in_never_leads_away(team: Team, target: str) -> None:
+def test_signing_in_never_leads_away(shared: Team, target: str) -> None:
     """The page to go to is one of this server."""
-    visitor = team.visit()
-    reply = visitor.send("/sign-in", token=first_of(team.service).operator, next=target)
+    visitor = shared.visit()
+    reply = visitor.send("/sign-in", token=first_of(shared.service).operator, next=target)
     assert reply.headers["location"] == "/"
 
 
@@ -202,9 +202,9 @@ FORMS = (
 @pytest.mark.parametrize(
     "how", ["no token", "another's token", "another origin", "another site", "no cookie"]
 )
-def test_forms_come_from_our_own_pages_only(team: Team, how: str) -> None:
+def test_forms_come_from_our_own_pages_only(shared: Team, how: str) -> None:
     """A form without the token of this browser's page is refused, whatever else it sends."""
-    visitor, other = team.visit("operator"), team.visit()
+    visitor, other = shared.visit("operator"), shared.visit()
     token = visitor.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
     foreign = other.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
     headers = {

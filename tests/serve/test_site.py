@@ -54,16 +54,16 @@ PAGES = (
         {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
     ],
 )
-def test_pages_of_other_hosts_may_not_call(team: Team, headers: dict[str, str]) -> None:
+def test_pages_of_other_hosts_may_not_call(shared: Team, headers: dict[str, str]) -> None:
     """Neither by another name for this machine, nor by a request from elsewhere."""
-    visitor = team.visit()
+    visitor = shared.visit()
     for path in PAGES:
         assert visitor.get(path, headers=headers).status_code in (403, 421), path
 
 
-def test_every_page_is_closed_to_what_comes_from_elsewhere(team: Team) -> None:
+def test_every_page_is_closed_to_what_comes_from_elsewhere(shared: Team) -> None:
     """No page loads, embeds, or is embedded by anything else, nor tells others its address."""
-    visitor = team.visit("operator")
+    visitor = shared.visit("operator")
     for path in (*PAGES[:-1], "/console/people", "/console"):
         headers = visitor.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'none'"), path
@@ -92,9 +92,9 @@ def test_every_page_is_closed_to_what_comes_from_elsewhere(team: Team) -> None:
         "/w/%00",
     ],
 )
-def test_no_path_leads_to_another_file(team: Team, path: str) -> None:
+def test_no_path_leads_to_another_file(shared: Team, path: str) -> None:
     """There is nothing behind a path but pages."""
-    visitor = team.visit()
+    visitor = shared.visit()
     # Past httpx, which would tidy the path.
     with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
         raw.sendall(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
@@ -103,9 +103,9 @@ def test_no_path_leads_to_another_file(team: Team, path: str) -> None:
     assert b"Traceback" not in answer
 
 
-def test_bodies_are_bounded(team: Team) -> None:
+def test_bodies_are_bounded(shared: Team) -> None:
     """A form takes 64 kB, and the API 1 MB."""
-    visitor = team.visit()
+    visitor = shared.visit()
     large = visitor.send("/sign-in", token="x" * 70_000)
     assert large.status_code == 413
     assert visitor.http.post("/sign-in", content=b"x" * (9 << 20)).status_code == 400
@@ -130,10 +130,10 @@ def test_bodies_are_bounded(team: Team) -> None:
     ],
 )
 def test_a_strangers_body_is_refused_at_its_head(
-    team: Team, request_line: str, header: str, status: int
+    shared: Team, request_line: str, header: str, status: int
 ) -> None:
     """Whoever has no good key is answered before the body comes, nothing of which is kept; the connection ends."""
-    with socket.create_connection(("127.0.0.1", team.service.port), 5) as raw:
+    with socket.create_connection(("127.0.0.1", shared.service.port), 5) as raw:
         head = f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1\r\n{header}\r\ncontent-length: {8 << 20}\r\n\r\n"
         raw.sendall(head.encode())
         answer = b""
@@ -141,8 +141,8 @@ def test_a_strangers_body_is_refused_at_its_head(
             answer += raw.recv(65536)
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert answer.lower().count(b"\r\nconnection: close\r\n") == 1
-    assert team.visit().http.post("/v1/jobs", content=b"x" * 5000).status_code == 401
-    assert not any(each.body for _, each in team.service.site.log.numbered())
+    assert shared.visit().http.post("/v1/jobs", content=b"x" * 5000).status_code == 401
+    assert not any(each.body for _, each in shared.service.site.log.numbered())
 
 
 @pytest.mark.parametrize(("size", "arrives"), [(16 << 10, True), (100, False)])
@@ -172,9 +172,9 @@ def test_an_upload_takes_as_long_as_it_takes(
             asyncio.run(upload())
 
 
-def test_headers_are_bounded(team: Team) -> None:
+def test_headers_are_bounded(shared: Team) -> None:
     """A head that does not end is cut off."""
-    visitor = team.visit()
+    visitor = shared.visit()
     with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
         with contextlib.suppress(OSError):
             raw.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n" + b"x-a: " + b"a" * 200_000)
@@ -244,9 +244,9 @@ def test_a_network_of_ipv6_is_one_visitor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for", "X-Real-IP"])
-def test_no_proxy_in_front_of_a_server_for_this_machine(team: Team, header: str, tmp_path: Path) -> None:
+def test_no_proxy_in_front_of_a_server_for_this_machine(shared: Team, header: str, tmp_path: Path) -> None:
     """Everyone would be taken for the person at the machine; the guide says so."""
-    visitor = team.visit()
+    visitor = shared.visit()
     for path in (*PAGES, "/console/people", "/console"):
         reply = visitor.get(path, headers={header: "203.0.113.7"})
         assert reply.status_code == 403, path
