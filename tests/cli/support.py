@@ -16,7 +16,7 @@ from firsthandapi.testing import MockServer
 from processes import unmeasured
 
 # A shell's background jobs, a CI's among them, start with Ctrl-C switched off.
-_START = (
+START = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from firsthandapi.cli import main; main()"
 )
@@ -80,15 +80,26 @@ class Cli:
         captured = self._capsys.readouterr()
         return Ran(int(str(ended.value.code or 0)), captured.out, captured.err)
 
+    def on_screen(self, *arguments: str, columns: int = 80) -> str:
+        """What a command that ends at once prints to a person; `on_terminal` shows a display that moves as well."""
+        screen = Person()
+        with self._monkeypatch.context() as here:
+            here.setenv("COLUMNS", str(columns))
+            here.setenv("TERM", "xterm")
+            here.setattr(sys, "stdout", screen)
+            here.setattr(sys, "stderr", screen)
+            self(*arguments)
+        return screen.getvalue()
+
 
 class Person(io.StringIO):
-    """What somebody types on a terminal."""
+    """A terminal, with what somebody types there, or sees."""
 
     def isatty(self) -> bool:
         return True
 
 
-def on_terminal(*arguments: str, cwd: Path, columns: int = 80, **environment: str) -> str:
+def on_terminal(*arguments: str, cwd: Path, columns: int = 80, code: str = START, **environment: str) -> str:
     """What a person sees on a terminal, escape sequences included."""
     import fcntl
     import pty
@@ -100,7 +111,7 @@ def on_terminal(*arguments: str, cwd: Path, columns: int = 80, **environment: st
     # They would count for more than the terminal, and test runners set them.
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
-        [sys.executable, "-c", _START, *arguments],
+        [sys.executable, "-c", code, *arguments],
         cwd=cwd,
         env={**inherited, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
         stdin=theirs,
@@ -127,7 +138,7 @@ def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subpr
     # What is not buffered breaks at another place, and users do not set this.
     inherited = {name: value for name, value in unmeasured().items() if name != "PYTHONUNBUFFERED"}
     return subprocess.Popen(
-        [sys.executable, "-c", _START, *arguments],
+        [sys.executable, "-c", START, *arguments],
         cwd=cwd,
         env={**inherited, "PYTHONIOENCODING": "utf-8", **environment},
         stdout=subprocess.PIPE,
@@ -135,5 +146,17 @@ def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subpr
         encoding="utf-8",
     )
 
+
+# One interpreter for several commands: to start one takes as long as all that it does.
+EACH = """if True:
+    import sys
+    from firsthandapi.cli import main
+    for command in sys.argv[1:]:
+        sys.argv = ["firsthandapi", *command.split()]
+        try:
+            main()
+        except SystemExit:
+            pass
+"""
 
 needs_a_terminal = pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from firsthandapi._version import __version__
 from firsthandapi.cli.failures import _advice, _in_the_shell
 from firsthandapi.errors import FirstHandConnectionError, InsufficientCreditsError
 from firsthandapi.testing import MockServer
 
+from .support import START, Cli, Ran
 
-def firsthandapi(
-    *arguments: str, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
+
+def firsthandapi(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTHAND_")}
     return subprocess.run(
-        [sys.executable, "-c", "from firsthandapi.cli import main; main()", *arguments],
-        cwd=cwd,
+        [sys.executable, "-c", START, *arguments],
         env={**clean, "PYTHONIOENCODING": "utf-8", **environment},
         capture_output=True,
         encoding="utf-8",
@@ -29,39 +29,36 @@ def firsthandapi(
     )
 
 
-def test_whoami_tells_whose_key_it_is() -> None:
-    """A table for people, JSON and nothing else for programs."""
-    with MockServer() as server:
-        environment = {"FIRSTHAND_API_KEY": server.test_api_key, "FIRSTHAND_BASE_URL": server.url}
-        shown = firsthandapi("whoami", **environment)
-        as_json = firsthandapi("whoami", "--json", **environment)
-    assert shown.returncode == 0
-    assert "environment   test" in shown.stdout
+def test_whoami_tells_whose_key_it_is(shell: Cli, fresh_server: MockServer) -> None:
+    """A table for people, JSON and nothing else for programs, here by the program itself."""
+    key = fresh_server.test_api_key
+    shown = shell.at(fresh_server, key)("whoami")
+    as_json = firsthandapi("whoami", "--json", FIRSTHAND_API_KEY=key, FIRSTHAND_BASE_URL=fresh_server.url)
+    assert (shown.code, as_json.returncode) == (0, 0)
+    assert "environment   test" in shown.out
     assert json.loads(as_json.stdout)["environment"] == "test"
-    assert server.test_api_key not in shown.stdout + as_json.stdout
+    assert key not in shown.out + as_json.stdout
 
 
-def test_no_key_is_a_usage_error() -> None:
+def test_no_key_is_a_usage_error(shell: Cli) -> None:
     """Exit code 2, one line, and what to do."""
-    run = firsthandapi("whoami")
-    assert run.returncode == 2
-    assert run.stderr.startswith("firsthandapi: no API key: set FIRSTHAND_API_KEY. ")
-    assert "Traceback" not in run.stderr
+    run = shell("whoami")
+    assert run.code == 2
+    assert run.err.startswith("firsthandapi: no API key: set FIRSTHAND_API_KEY. ")
+    assert run.err.count("\n") == 1
 
 
-def test_a_refused_key_exits_1() -> None:
+def test_a_refused_key_exits_1(shell: Cli, fresh_server: MockServer) -> None:
     """An error of the service is one line and exit code 1."""
-    with MockServer() as server:
-        run = firsthandapi("whoami", FIRSTHAND_API_KEY="fh_live_wrong", FIRSTHAND_BASE_URL=server.url)
-    assert run.returncode == 1
-    assert "HTTP 401" in run.stderr
-    assert "fh_live_wrong" not in run.stderr
+    run = shell.at(fresh_server, "fh_live_wrong")("whoami")
+    assert run.code == 1
+    assert "HTTP 401" in run.err
+    assert "fh_live_wrong" not in run.err
 
 
-def test_help_and_version() -> None:
-    """`--help` lists the commands, `--version` the version."""
-    assert "mock-server" in firsthandapi("--help").stdout
-    assert firsthandapi("--version").stdout.startswith("firsthandapi 1.")
+def test_version(shell: Cli) -> None:
+    """`--version` prints the version."""
+    assert shell("--version") == Ran(0, f"firsthandapi {__version__}\n", "")
 
 
 def test_an_error_speaks_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,13 +78,10 @@ def test_an_error_speaks_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "yaml"])
-def test_a_missing_extra_says_how_to_install_it(missing: str) -> None:
+def test_a_missing_extra_says_how_to_install_it(
+    shell: Cli, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the extra the command is one line, not a traceback."""
-    code = (
-        "import importlib.util as u; find = u.find_spec\n"
-        f"u.find_spec = lambda name, *a: None if name == {missing!r} else find(name, *a)\n"
-        "from firsthandapi.cli import main; main()"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.returncode == 2
-    assert run.stderr.strip() == "the command line needs an extra: pip install 'firsthandapi[cli]'"
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
+    assert shell() == Ran(2, "", "the command line needs an extra: pip install 'firsthandapi[cli]'\n")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import get_args
 
 import pytest
 
 from firsthandapi.cli.output import stars
 from firsthandapi.types.enums import JobStatus, TransactionType
+
+from .support import Cli
 
 
 @pytest.mark.parametrize(
@@ -30,24 +29,14 @@ from firsthandapi.types.enums import JobStatus, TransactionType
         ("firsthandapi settings update --def", ["--default-type", "--default-price-per-file-cents"]),
     ],
 )
-def test_bash_completes_commands_options_and_words(line: str, offered: list[str]) -> None:
+def test_bash_completes_commands_options_and_words(shell: Cli, line: str, offered: list[str]) -> None:
     """The protocol as bash speaks it: the words so far in variables, the offers on stdout."""
     words = line.split(" ")
-    run = subprocess.run(
-        [sys.executable, "-c", "from firsthandapi.cli import main; main()"],
-        env={
-            **os.environ,
-            "_FIRSTHANDAPI_COMPLETE": "complete_bash",
-            "COMP_WORDS": line,
-            "COMP_CWORD": str(len(words) - 1),
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert run.stderr == ""
-    assert set(offered) <= set(run.stdout.split())
-    assert all(offer.startswith(words[-1]) for offer in run.stdout.split())
+    shell.set(_FIRSTHANDAPI_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1))
+    run = shell()
+    assert run.err == ""
+    assert set(offered) <= set(run.out.split())
+    assert all(offer.startswith(words[-1]) for offer in run.out.split())
 
 
 def test_stars_end_at_five() -> None:

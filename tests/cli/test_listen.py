@@ -12,7 +12,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,17 +50,16 @@ class Listener:
         assert self.process.stderr is not None
         return self.process.stderr.readline()
 
-    def post(self, body: bytes, **headers: str) -> int:
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request("POST", "/any/path", body, named)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
     def end(self, how: signal.Signals = signal.SIGINT) -> tuple[str, str]:
         return stopped(self.process, how)
+
+
+def post(url: str, body: bytes, **headers: str) -> int:
+    """The status that a delivery gets."""
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("POST", "/any/path", body, named)
+        return connection.getresponse().status
 
 
 @contextmanager
@@ -92,8 +91,7 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send 
 
 
 @needs_signals
-@pytest.mark.parametrize("style", ["plain", "timestamped"])
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("style", "how"), [("plain", "SIGINT"), ("timestamped", "SIGTERM")])
 def test_listen_registers_prints_once_and_cleans_up(fresh_server: MockServer, style: str, how: str) -> None:
     """With a bundled server it needs no option: verified events are printed, a replay is not, the endpoint goes."""
     fresh_server.signature_style = style  # type: ignore[assignment] # parametrized
@@ -131,51 +129,6 @@ def test_listen_prints_json_lines_and_only_chosen_events(fresh_server: MockServe
 
 
 @needs_signals
-def test_listen_refuses_what_is_not_signed(fresh_server: MockServer) -> None:
-    """A forged, an unsigned, an oversized and a lengthless body get no 2xx and no line; a genuine one still does."""
-    body = json.dumps({"id": "evt_1", "type": "job.completed", "data": JOB_DONE}).encode()
-    with listening(FIRSTHAND_WEBHOOK_SECRET=SECRET) as listener:
-        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, "whsec_other")) == 400
-        assert listener.complaint().startswith("rejected: wrong signature")
-        assert listener.post(body) == 400
-        assert "missing signature" in listener.complaint()
-        assert listener.post(b"[]", X_FirstHandAPI_Signature=sign(b"[]", SECRET)) == 400
-        assert listener.complaint().startswith("rejected: ")
-        assert listener.post(b"", Content_Length=str(2 * 1024 * 1024)) == 413
-        assert "over 1 MiB" in listener.complaint()
-        assert listener.post(b"", Content_Length="many") == 411
-        assert "has no length" in listener.complaint()
-        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
-        assert "evt_1" in listener.line()
-        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
-        assert "already printed" in listener.complaint()
-        out, err = listener.end()
-        assert (out, err) == ("", "Stopped.\n")
-        assert SECRET not in err
-
-
-@needs_signals
-def test_listen_survives_connections_that_break_off_or_hang(fresh_server: MockServer) -> None:
-    """Whoever connects and says nothing, or half of it, takes no turn from the next."""
-    body = json.dumps({"id": "evt_1", "type": "job.completed", "data": {}}).encode()
-    with listening(FIRSTHAND_WEBHOOK_SECRET=SECRET) as listener:
-        address = ("127.0.0.1", urlsplit(listener.url).port or 0)
-        silent = [socket.create_connection(address) for _ in range(5)]
-        with socket.create_connection(address) as half:
-            half.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
-        with socket.create_connection(address) as reset:
-            reset.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
-            reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        assert "closed early" in listener.complaint()
-        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
-        assert "evt_1" in listener.line()
-        for each in silent:
-            each.close()
-        _, err = listener.end()
-        assert "Traceback" not in err
-
-
-@needs_signals
 def test_a_retry_reaches_a_listener_that_was_away(fresh_server: MockServer) -> None:
     """A delivery that found nobody comes again after a minute, to a listener that knows the secret."""
     with socket.socket() as probe:
@@ -205,7 +158,7 @@ def test_a_tunnels_endpoint_lives_as_long_as_the_listener(fresh_server: MockServ
         with fresh_server.client() as client:
             (endpoint,) = client.webhooks.list()
             assert (endpoint.url, endpoint.events) == (options[1], ["job.completed"])
-        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
+        assert post(listener.url, body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
         listener.end()
     with fresh_server.client() as client:
         assert [*client.webhooks.list()] == []
@@ -275,6 +228,51 @@ def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[listen.
         yield server
 
 
+def test_listen_refuses_what_is_not_signed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A forged, an unsigned, an oversized and a lengthless body get no 2xx and no line; a genuine one still does."""
+    body = json.dumps({"id": "evt_1", "type": "job.completed", "data": JOB_DONE}).encode()
+    genuine = {"X_FirstHandAPI_Signature": sign(body, SECRET)}
+    with served(monkeypatch) as server:
+        for status, sent, headers, complaint in (
+            (400, body, {"X_FirstHandAPI_Signature": sign(body, "whsec_other")}, "rejected: wrong signature"),
+            (400, body, {}, "missing signature"),
+            (400, b"[]", {"X_FirstHandAPI_Signature": sign(b"[]", SECRET)}, "rejected: "),
+            (413, b"", {"Content_Length": str(2 * 1024 * 1024)}, "over 1 MiB"),
+            (411, b"", {"Content_Length": "many"}, "has no length"),
+        ):
+            assert post(server.url, sent, **headers) == status
+            out, err = capsys.readouterr()
+            assert (out, complaint in err, SECRET in err) == ("", True, False)
+        assert post(server.url, body, **genuine) == 200
+        assert "evt_1" in capsys.readouterr().out
+        assert post(server.url, body, **genuine) == 200
+        assert "already printed" in capsys.readouterr().err
+
+
+def test_listen_survives_connections_that_break_off_or_hang(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever connects and says nothing, or half of it, takes no turn from the next."""
+    body = json.dumps({"id": "evt_1", "type": "job.completed", "data": {}}).encode()
+    with served(monkeypatch) as server, ExitStack() as silent:
+        for _ in range(5):
+            silent.enter_context(_connected(server))
+        with _connected(server) as half:
+            half.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
+        with _connected(server) as reset:
+            reset.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
+            reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        seen = ""
+        while "closed early" not in seen:
+            seen += capsys.readouterr().err
+        assert post(server.url, body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
+    out, err = capsys.readouterr()
+    assert "evt_1" in out
+    assert "Traceback" not in seen + err
+
+
 def test_a_request_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte restarts a socket's timeout, but not the request's."""
     with served(monkeypatch, _LONGEST_REQUEST=0.3) as server, _connected(server) as slow:
@@ -305,10 +303,8 @@ def test_idle_strangers_keep_no_delivery_out(monkeypatch: pytest.MonkeyPatch) ->
     body = b'{"id":"evt_1","type":"job.completed"}'
     with served(monkeypatch, _MOST_CONNECTIONS=2, _LONGEST_REQUEST=0.2) as server:
         idle = [_connected(server) for _ in range(6)]
-        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
-        connection.request("POST", "/", body, {"X-FirstHandAPI-Signature": sign(body, SECRET)})
-        assert connection.getresponse().status == 200
-        for each in [connection, *idle]:
+        assert post(server.url, body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
+        for each in idle:
             each.close()
 
 

@@ -14,17 +14,15 @@ from firsthandapi.testing import MockServer
 from processes import stopped
 
 from .support import Cli, start
-from .test_app import firsthandapi
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
-def test_mock_server_serves_until_it_is_stopped(how: str) -> None:
-    """It prints the two variables, serves, and stops cleanly."""
+def test_mock_server_serves_until_it_is_stopped(shell: Cli) -> None:
+    """It prints the two variables, serves, and stops cleanly, at SIGTERM here and at Ctrl-C below."""
     options = ("--port", "0", "--api-key", "fh_live_fixed", "--no-workers", "--speed", "0")
     server = start("mock-server", *options)
     assert server.stdout is not None
-    variables = {}
+    variables: dict[str, str | None] = {}
     said = ""
     for line in server.stdout:
         said += line
@@ -33,9 +31,9 @@ def test_mock_server_serves_until_it_is_stopped(how: str) -> None:
             variables[name] = value
         if "Ctrl-C" in line:
             break
-    run = firsthandapi("whoami", **variables)
-    output, errors = stopped(server, getattr(signal, how))
-    assert run.returncode == 0
+    shell.set(**variables)
+    assert shell("whoami").code == 0
+    output, errors = stopped(server, signal.SIGTERM)
     assert server.returncode == 0
     assert re.fullmatch(r"\d\d:\d\d:\d\d GET /v1/me 200 \d+ ms\n", errors)
     assert "Stopped." in output
@@ -61,28 +59,33 @@ def test_a_stderr_that_nobody_reads_stops_no_server(option: str) -> None:
     assert bool(errors) == (option == "--log")
 
 
-def test_a_busy_port_and_a_bad_speed_are_usage_errors() -> None:
-    """One line that names the option, not a traceback."""
-    with MockServer() as server:
-        port = server.url.rpartition(":")[2]
-        busy = firsthandapi("mock-server", "--port", port)
-    slow = firsthandapi("mock-server", "--port", "0", "--speed", "nan")
-    sandbox = firsthandapi("mock-server", "--port", "0", "--api-key", "fh_test_mine")
-    asked = firsthandapi("mock-server", "--port", "0", "--public-url", "https://mock.example.org/?a=b")
-    assert (busy.returncode, slow.returncode, sandbox.returncode, asked.returncode) == (2, 2, 2, 2)
-    assert "could not use --public-url: public_url is not the address of a host" in asked.stderr
-    assert "could not use --api-key: api_key is fh_live_ and" in sandbox.stderr
-    assert "mine" not in sandbox.stderr
-    assert f"could not use --port {port}" in busy.stderr
-    assert "--speed must be" in slow.stderr
-    assert "Traceback" not in busy.stderr + slow.stderr
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--port", "TAKEN", "could not use --port TAKEN"),
+        ("--speed", "nan", "--speed must be"),
+        ("--api-key", "fh_test_mine", "could not use --api-key: api_key is fh_live_ and"),
+        (
+            *("--public-url", "https://mock.example.org/?a=b"),
+            "could not use --public-url: public_url is not the address of a host",
+        ),
+    ],
+)
+def test_a_busy_port_and_a_bad_speed_are_usage_errors(
+    shell: Cli, fresh_server: MockServer, option: str, value: str, words: str
+) -> None:
+    """One line that names the option, and shows no key."""
+    taken = fresh_server.url.rpartition(":")[2]
+    run = shell("mock-server", "--port", "0", option, value.replace("TAKEN", taken))
+    assert (run.code, run.err.count("\n")) == (2, 1)
+    assert words.replace("TAKEN", taken) in run.err
+    assert "mine" not in run.err
 
 
-def test_a_public_url(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_public_url(shell: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variables and the console name the address that programs use; the other one is for the proxy."""
     monkeypatch.setattr("firsthandapi.cli.mock_server.wait_for_stop", lambda: None)
-    cli = Cli(monkeypatch, capsys)
-    said = cli("mock-server", "--port", "0", "--speed", "0", "--public-url", "https://mock.example.org").out
+    said = shell("mock-server", "--port", "0", "--speed", "0", "--public-url", "https://mock.example.org").out
     assert "export FIRSTHAND_BASE_URL=https://mock.example.org\n" in said
     assert "https://mock.example.org/console\n" in said
     assert re.search(r"pass requests on to http://127\.0\.0\.1:\d+, with their Host", said)

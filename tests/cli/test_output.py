@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cli.support import SPEC, Cli, on_terminal
+from cli.support import SPEC, Cli
 from firsthandapi.cli.output import (
     json_text,
     of_needed,
@@ -25,7 +25,7 @@ from firsthandapi.cli.output import (
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
 
-from .support import needs_a_terminal
+from .test_app import firsthandapi
 
 # Zero-width, fillers, soft hyphen, tags, and selectors: nobody sees them, a model may read them.
 HIDDEN = "\u200b\u00ad\u115f\u3164\uffa0\u180e\u2066\ufff9\U000e0041\U000e0101\u034f\ufe01"
@@ -49,50 +49,36 @@ def test_a_list_that_is_cut_says_so(cli: Cli) -> None:
     assert len(json.loads(cli("keys", "list", "--limit", "2", "--json").out)) == 2
 
 
-# One interpreter for several commands: to start one takes as long as all that it does.
-EACH = """if True:
-    import sys
-    from firsthandapi.cli import main
-    for command in sys.argv[1:]:
-        sys.argv = ["firsthandapi", *command.split()]
-        try:
-            main()
-        except SystemExit as ended:
-            assert not ended.code, (command, ended.code)
-"""
-
-
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-def test_an_output_of_few_characters_is_enough(server: MockServer, tmp_path: Path, encoding: str) -> None:
+def test_an_output_of_few_characters_is_enough(
+    here: Cli, server: MockServer, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
     """A Windows pipe has no star and no Japanese: both are shown with what it has."""
-    environment = {
-        **os.environ,
-        "FIRSTHAND_BASE_URL": server.url,
-        "FIRSTHAND_API_KEY": server.api_key,
-        "PYTHONIOENCODING": encoding,
-    }
 
-    def run(*commands: str) -> str:
-        ended = subprocess.run(
-            [sys.executable, "-c", EACH, *commands],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            encoding=encoding,
-            errors="replace",
-            timeout=60,
-        )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout + ended.stderr
+    def run(*arguments: str) -> str:
+        with monkeypatch.context() as pipes:
+            pipe = io.TextIOWrapper(io.BytesIO(), encoding)
+            pipes.setattr(sys, "stdout", pipe)
+            pipes.setattr(sys, "stderr", pipe)
+            assert here(*arguments).code == 0
+            pipe.flush()
+            return pipe.buffer.getvalue().decode(encoding, "replace")  # type: ignore[attr-defined] # it is a BytesIO
 
-    spec = {**SPEC, "title": "東京"}
-    (tmp_path / "job.json").write_text(json.dumps(spec), encoding="utf-8")
-    assert re.search(r"\d \*", run("collect --spec job.json --dest signs"))
+    Path("job.json").write_text(json.dumps({**SPEC, "title": "東京"}), encoding="utf-8")
+    assert re.search(r"\d \*", run("collect", "--spec", "job.json", "--dest", "signs"))
     with server.client() as client:
         (job,) = client.jobs.list()
-    shown = run(*(f"{each} list {job.id}" for each in ("files", "submissions")), "jobs list", "demo")
-    assert shown.count("***") >= 2
-    assert json.loads(run(f"jobs get {job.id} --json"))["title"] == "東京"
+    assert all("***" in run(each, "list", job.id) for each in ("files", "submissions"))
+    assert json.loads(run("jobs", "get", job.id, "--json"))["title"] == "東京"
+
+
+def test_a_pipe_of_windows(fresh_server: MockServer) -> None:
+    """The same by the program itself."""
+    with fresh_server.client() as client:
+        client.jobs.create(**{**SPEC, "title": "東京"})
+    place = {"FIRSTHAND_BASE_URL": fresh_server.url, "FIRSTHAND_API_KEY": fresh_server.api_key}
+    run = firsthandapi("jobs", "list", PYTHONIOENCODING="cp1252", **place)
+    assert (run.returncode, "\\u6771" in run.stdout) == (0, True), run.stderr
 
 
 def test_hostile_text_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,31 +225,28 @@ def test_a_closed_output_is_no_error(
     assert cli("jobs", "get", "job_DOESNOTEXIST").code == 1
 
 
-@needs_a_terminal
-def test_a_terminal_gets_whole_ids_and_wrapped_texts(fresh_server: MockServer, tmp_path: Path) -> None:
+def test_a_terminal_gets_whole_ids_and_wrapped_texts(cli: Cli, fresh_server: MockServer) -> None:
     """At 80 columns nothing is cut; what has no room beside stands below, and a long fact below itself."""
     with fresh_server.client() as client:
         texts = {"description": "Photos of street signs in daylight, " * 5, "title": "\x1b[2Jred"}
         job = client.jobs.create(**{**SPEC, **texts, "files_needed": 2})
-    place = {"FIRSTHAND_BASE_URL": fresh_server.url, "FIRSTHAND_API_KEY": fresh_server.api_key}
-    listed = on_terminal("jobs", "list", cwd=tmp_path, **place)
+    listed = cli.on_screen("jobs", "list")
     assert "\x1b[1mid" in listed
     plain = _STYLE.sub("", listed).splitlines()
     assert plain[2].startswith(f"{job.id}  open    0 of 2  $1.00  20")
     assert plain[3] == "    \\u001b[2Jred"
-    narrow = _STYLE.sub("", on_terminal("jobs", "list", cwd=tmp_path, columns=50, **place)).splitlines()
+    narrow = _STYLE.sub("", cli.on_screen("jobs", "list", columns=50)).splitlines()
     assert narrow[:3] == ["id                              status  files", "    cost   created", "    title"]
     assert narrow[3] == f"{job.id}  open    0 of 2"
     assert narrow[4].startswith("    $1.00  20")
     assert all(len(line) <= 50 for line in narrow)
-    shown = on_terminal("jobs", "get", job.id, cwd=tmp_path, **place).splitlines()
+    shown = cli.on_screen("jobs", "get", job.id).splitlines()
     assert all(len(line) <= 80 for line in shown)
     assert shown[-1].startswith("             ")
-    checked = on_terminal("doctor", cwd=tmp_path, **place)
-    assert "\x1b[32mok" in checked
-    assert "\x1b[32mok" not in on_terminal("doctor", cwd=tmp_path, NO_COLOR="1", **place)
-    beside = _STYLE.sub("", on_terminal("webhooks", "list", cwd=tmp_path, **place))
-    assert beside == "No results.\n"
+    assert "\x1b[32mok" in cli.on_screen("doctor")
+    assert _STYLE.sub("", cli.on_screen("webhooks", "list")) == "No results.\n"
+    cli.set(NO_COLOR="1")
+    assert "\x1b[32mok" not in cli.on_screen("doctor")
 
 
 def test_values_of_other_types(capsys: pytest.CaptureFixture[str]) -> None:

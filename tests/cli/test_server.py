@@ -69,18 +69,6 @@ def test_a_new_folder(shell: Cli, tmp_path: Path) -> None:
         assert [token.role for token in service.access.tokens()][:3] == ["worker", "operator", "reviewer"]
 
 
-def test_the_old_names(shell: Cli, tmp_path: Path) -> None:
-    """Scripts from before `server` was there run; the help shows only the new names."""
-    folder = str(tmp_path / "data")
-    with Service(tmp_path / "data"):
-        assert shell("tokens", "list", folder).out == shell("server", "tokens", "list", folder).out
-        assert shell("checkpoint", folder).out == f"Copy {folder} now.\n"
-    shown = shell("--help").out
-    assert "server" in shown
-    assert "tokens" not in shown
-    assert "checkpoint" not in shown
-
-
 def test_checkpoint(shell: Cli, tmp_path: Path) -> None:
     """A folder of a server is ready to be copied, and another one is refused."""
     folder = tmp_path / "data"

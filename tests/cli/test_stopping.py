@@ -14,20 +14,17 @@ from processes import stopped
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
-@pytest.mark.parametrize(("how", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 @pytest.mark.parametrize(
     "arguments", [("collect", "--spec", "job.yaml", "--dest", "signs"), ("jobs", "wait")], ids=" ".join
 )
-def test_who_stops_a_wait_learns_how_to_continue(
-    tmp_path: Path, arguments: tuple[str, ...], how: str, code: int
-) -> None:
+def test_who_stops_a_wait_learns_how_to_continue(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """At Ctrl-C, and at SIGTERM, one sentence says what happens to the job; the same command continues it."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     with MockServer(workers=False) as server, server.client() as client:
         if arguments[0] == "jobs":
             arguments = (*arguments, client.jobs.create(**SPEC).id)  # type: ignore[arg-type] # a dict of all fields
         place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
-        for _ in range(2):
+        for how, code in (("SIGINT", 130), ("SIGTERM", 143)):
             process = start(*arguments, cwd=tmp_path, **place)
             assert process.stderr is not None
             lines = iter(process.stderr.readline, "")

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import pytest
 import typer
 
-from cli.support import SPEC, Cli, on_terminal
+from cli.support import EACH, Cli, Ran, on_terminal
 from dataset.support import completed_job
 from firsthandapi.cli.app import _MODULES, app
 from firsthandapi.cli.pages import Group
@@ -137,18 +137,13 @@ def test_a_group_alone_prints_its_help(shell: Cli) -> None:
     assert run.err == ""
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell", "pwsh"])
-def test_each_shell_gets_its_script(shell: str) -> None:
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish", "powershell", "pwsh"])
+def test_each_shell_gets_its_script(shell: Cli, name: str) -> None:
     """The script calls the command back by the variable that it listens to."""
-    run = subprocess.run(
-        [sys.executable, "-c", "from firsthandapi.cli import main; main()"],
-        env={**os.environ, "_FIRSTHANDAPI_COMPLETE": f"source_{shell}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert run.returncode == 0, run.stderr
-    assert "_FIRSTHANDAPI_COMPLETE" in run.stdout
+    shell.set(_FIRSTHANDAPI_COMPLETE=f"source_{name}")
+    run = shell()
+    assert run.code == 0, run.err
+    assert "_FIRSTHANDAPI_COMPLETE" in run.out
 
 
 @pytest.mark.skipif(os.name == "nt", reason="it takes a bash")
@@ -185,48 +180,36 @@ def test_a_strangers_spec_cannot_write_to_the_terminal(shell: Cli, tmp_path: Pat
     assert run.err.count("\n") == 1
 
 
-def test_ctrl_c_at_the_very_start_is_no_traceback() -> None:
+def test_ctrl_c_at_the_very_start_is_no_traceback(shell: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the command itself is still being loaded it is exit code 130."""
-    code = (
-        "import sys\n"
-        "class Impatient:\n"
-        "    def find_spec(self, name, *_):\n"
-        "        if name == 'firsthandapi.cli.app': raise KeyboardInterrupt\n"
-        "sys.meta_path.insert(0, Impatient())\n"
-        "from firsthandapi.cli import main; main()"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+    class Impatient:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "firsthandapi.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "firsthandapi.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Impatient(), *sys.meta_path])
+    assert shell() == Ran(130, "", "")
 
 
 @needs_a_terminal
-def test_a_terminal_gets_a_bar_whatever_the_folder_is_called(tmp_path: Path) -> None:
-    """The live display takes a folder's name for a name, not for markup."""
-    with MockServer(speed=60) as server, server.client() as client:
-        job = client.jobs.create_and_wait(**{**SPEC, "files_needed": 2})
-        place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
-        seen = on_terminal("files", "download", job.id, "--dest", "signs[/b]", cwd=tmp_path, **place)
-    assert "signs[/b]" in seen
-    assert "2/2" in seen
-    assert "2 files in signs[/b], all verified" in seen
-
-
-@needs_a_terminal
-def test_what_lies_in_the_folder_never_ends_a_run(tmp_path: Path) -> None:
-    """The display reads no file: neither a stranger's manifest, nor one that blocks whoever opens it."""
+def test_a_terminal_gets_a_bar_whatever_the_folder_is_called_and_has_in_it(tmp_path: Path) -> None:
+    """Its name is no markup, and the display reads no file: neither a stranger's manifest, nor one that blocks whoever
+    opens it."""
     for name, make in (
         ("text", lambda path: path.write_text("hello\n")),
         ("list", lambda path: path.write_text("[1]\n")),
         ("pipe", os.mkfifo),
     ):
-        (tmp_path / "signs" / name).mkdir(parents=True)
-        make(tmp_path / "signs" / name / "metadata.jsonl")
+        (tmp_path / "signs[/b]" / name).mkdir(parents=True)
+        make(tmp_path / "signs[/b]" / name / "metadata.jsonl")
     with MockServer(speed=0, workers=False) as server:
         place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
         job_id = completed_job(server, 2)
-        seen = on_terminal("files", "download", job_id, "--dest", "signs", cwd=tmp_path, **place)
-    assert "2 files in signs, all verified" in seen
-    assert " ★" in seen
+        seen = on_terminal("files", "download", job_id, "--dest", "signs[/b]", cwd=tmp_path, **place)
+    assert re.search(r"signs\[/b\].*2/2.* ★", seen)
+    assert "2 files in signs[/b], all verified" in seen
 
 
 @needs_a_terminal
@@ -235,16 +218,17 @@ def test_a_program_that_acts_for_a_person_gets_plain_lines(tmp_path: Path) -> No
     with MockServer(speed=0, workers=False) as server:
         place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key, "AI_AGENT": "x"}
         job_id = completed_job(server, 2)
-        shown = on_terminal("files", "download", job_id, "--dest", "signs", cwd=tmp_path, **place)
-        shown += on_terminal("files", "list", job_id, cwd=tmp_path, columns=40, **place)
-        shown += on_terminal("jobs", "--help", cwd=tmp_path, **place)
         with server.client() as client:
             (key,) = (each.id for each in client.api_keys.list() if each.environment == "live")
-        shown += on_terminal("keys", "revoke", key, cwd=tmp_path, **place)
-        failed = on_terminal("jobs", "get", "job_1", "--json", cwd=tmp_path, **place)
+        commands = (
+            *(f"files download {job_id} --dest signs", f"files list {job_id}", "jobs --help"),
+            *(f"keys revoke {key}", "jobs get job_1 --json"),
+        )
+        shown = on_terminal(*commands, cwd=tmp_path, columns=40, code=EACH, **place)
     assert "2 of 2 files" in shown
     assert "pass --yes to revoke it anyway" in shown
-    assert not set("\x1b\r╭│━") & set(shown + failed)
+    assert not set("\x1b\r╭│━") & set(shown)
+    failed = shown.splitlines()[-1]
     assert json.loads(failed)["error"]["exit_code"] == 1
     assert "No such job" in json.loads(failed)["error"]["message"]
 
@@ -268,17 +252,11 @@ _HEAVY += (
 )
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("jobs", "create", "--help"), ("serve", "-h")]
-)
-def test_help_loads_only_the_command_that_is_asked_for(arguments: tuple[str, ...]) -> None:
+def test_help_loads_only_the_command_that_is_asked_for() -> None:
     """A help page, and each completion, waits for no model, no client, and no other command."""
-    code = (
-        "import sys; from firsthandapi.cli import main\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        f"print([name for name in {(*_HEAVY, 'firsthandapi.cli.account')} if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    code = f"{EACH}\nprint([name for name in {(*_HEAVY, 'firsthandapi.cli.account')} if name in sys.modules])"
+    commands = ("--version", "--help", "jobs create --help", "serve -h")
+    run = subprocess.run([sys.executable, "-c", code, *commands], capture_output=True, text=True, timeout=60)
     assert run.stdout.endswith("\n[]\n"), run.stdout + run.stderr
 
 

@@ -58,8 +58,8 @@ COMMANDS = {
         "skill": ("agents", "Print the instructions for agents."),
     },
 }
-# Older names, for scripts.
-_HIDDEN = {"balance": "account", "checkpoint": "server", "tokens": "server"}
+# Another name of `credits`, for scripts.
+_HIDDEN = {"balance": "account"}
 _MODULES = {name: module for each in COMMANDS.values() for name, (module, _) in each.items()} | _HIDDEN
 
 
