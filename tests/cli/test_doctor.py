@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from cli.support import Cli, Ran
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi.cli.doctor import (
     Answer,
     Finding,
@@ -28,6 +30,7 @@ from firsthandapi.cli.doctor import (
     without_credentials,
 )
 from firsthandapi.testing import MockServer
+from firsthandapi.types import Identity
 
 PASSWORD = "hunter2secret"
 
@@ -267,9 +270,14 @@ def test_certificates_are_named_by_their_source(
 # --- what it makes of a response ----------------------------------------------------------------------
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-GOOD = Answer(
-    200, seconds=0.1, date=NOW, received=NOW, environment="live", scopes=("jobs:read", "jobs:write")
-)
+GOOD = Answer(200, seconds=0.1, date=NOW, received=NOW)
+
+
+def account(scopes: Sequence[str] | None, environment: str = "live", **headers: int) -> Finding:
+    """The first finding about the key, as GET /v1/me shows it."""
+    raw = tuple((name.replace("_", "-").encode(), str(value).encode()) for name, value in headers.items())
+    me = Identity.model_validate({"organization_id": "org_1", "environment": environment, "scopes": scopes})
+    return _account(replace(GOOD, response=ApiResponse(200, raw), me=me))[0]
 
 
 def later(ahead: float, **more: Any) -> Answer:
@@ -285,11 +293,15 @@ def later(ahead: float, **more: Any) -> Answer:
         (_clock(later(-300)), "fail"),
         (_clock(later(45, seconds=50.0)), "ok"),
         (_clock(replace(GOOD, date=None)), "warn"),
-        (_account(replace(GOOD, scopes=("jobs:read",)))[0], "warn"),
-        (_account(replace(GOOD, scopes=()))[0], "warn"),
-        (_account(Answer(remaining=0, limit=100))[0], "warn"),
-        (_account(Answer(credits_cents=0))[0], "warn"),
-        (_account(Answer(credits_cents=0, environment="test"))[0], "ok"),
+        (account(["jobs:read"]), "warn"),
+        (account([]), "warn"),
+        (account(["jobs:read", "jobs:write"]), "ok"),
+        (
+            account(None, x_ratelimit_limit=100, x_ratelimit_remaining=0, x_ratelimit_reset=1_800_000_000),
+            "warn",
+        ),
+        (account(None, x_firsthandapi_credits_remaining=0), "warn"),
+        (account(None, "test", x_firsthandapi_credits_remaining=0), "ok"),
         (_key("…", None, GOOD), "ok"),
         (_key("fh_live_…", None, Answer(problem="refused")), "warn"),
         (_service("https://x", Answer(problem="TLS failed", untrusted=True), proxied=False), "fail"),
@@ -304,7 +316,7 @@ def test_each_response_has_its_finding(finding: Finding, state: str) -> None:
 
 def test_what_was_not_told_makes_no_line() -> None:
     """No scopes, limit or credits known: no word on them."""
-    assert _account(Answer(status=200)) == []
+    assert _account(GOOD) == _account(replace(GOOD, response=ApiResponse(200))) == []
 
 
 @pytest.mark.parametrize(("free", "state"), [(50e9, "ok"), (5e8, "warn"), (5e6, "fail")])

@@ -9,8 +9,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +43,7 @@ from .pages import group
 
 if TYPE_CHECKING:
     from firsthandapi._core.calls.response import ApiResponse
+    from firsthandapi.types import Identity
 
 app = group()
 T = TypeVar("T")
@@ -75,19 +76,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """The response of the service. If all are None, it was not asked or did not respond."""
+    """What came of `GET /v1/me`. If all are None, it was not sent, or got no response."""
 
     status: int | None = None
     problem: str | None = None  # without a secret
     untrusted: bool = False  # its certificate failed
     seconds: float | None = None
-    date: datetime | None = None  # the service's clock
-    received: datetime | None = None  # the clock of this machine at that time
-    environment: str | None = None  # of the key
-    scopes: Sequence[str] | None = None
-    remaining: int | None = None  # of the rate limit
-    limit: int | None = None
-    credits_cents: int | None = None
+    received: datetime | None = None  # the clock of this machine
+    date: datetime | None = None  # the service's clock at that time
+    response: ApiResponse | None = None
+    me: Identity | None = None
 
 
 @command(app)
@@ -348,24 +346,23 @@ def _key(key: str | None, problem: str | None, answer: Answer) -> Finding:
 
 def _account(answer: Answer) -> list[Finding]:
     found: list[Finding] = []
-    if answer.scopes is not None:
-        text = ", ".join(answer.scopes) or "none"
-        lacking = " and ".join(scope for scope in _NEEDED_SCOPES if scope not in answer.scopes)
+    if answer.me is not None and (scopes := answer.me.scopes) is not None:
+        text = ", ".join(scopes) or "none"
+        lacking = " and ".join(scope for scope in _NEEDED_SCOPES if scope not in scopes)
         advice = "use a key with these scopes to post and collect jobs"
         found.append(
             _warn("Scopes", f"{text}; missing {lacking}", advice) if lacking else _ok("Scopes", text)
         )
-    if answer.remaining is not None:
-        text = f"{answer.remaining:,} of {count_of(answer.limit or 0, 'request')} left in this window"
-        found.append(
-            _ok("Rate limit", text)
-            if answer.remaining > 0
-            else _warn("Rate limit", text, "wait a minute; the client also waits for you")
-        )
-    if answer.credits_cents is not None:
-        text = f"{dollars(answer.credits_cents)} available"
+    if answer.response is None:
+        return found
+    if (limit := answer.response.rate_limit) is not None:
+        text = f"{limit.remaining:,} of {count_of(limit.limit, 'request')} left in this window"
+        advice = "wait a minute; the client also waits for you"
+        found.append(_ok("Rate limit", text) if limit else _warn("Rate limit", text, advice))
+    if (cents := answer.response.credits_remaining_cents) is not None:
+        text = f"{dollars(cents)} available"
         # The sandbox charges nothing.
-        fine = answer.credits_cents > 0 or answer.environment == "test"
+        fine = cents > 0 or (answer.me is not None and answer.me.environment == "test")
         found.append(
             _ok("Credits", text) if fine else _warn("Credits", text, "run firsthandapi purchase 2500")
         )
@@ -387,37 +384,28 @@ def _answer(config: Config) -> Answer:
 
     shared = Shared()
     started = time.monotonic()
+    status, problem, response, me = None, None, None, None
     try:
         me = Account(Transport(config, shared)).me(timeout=None, extra_headers=None, extra_query=None)
+        status, response = 200, me.response
     except FirstHandApiError as error:
+        status, response = error.status, error.response
         problem = None if isinstance(error, AuthenticationError) else str(error)
-        return _read(error.response, time.monotonic() - started, status=error.status, problem=problem)
     except UnexpectedResponseError as error:
-        return Answer(status=error.status, problem=str(error), seconds=time.monotonic() - started)
+        status, problem = error.status, str(error)
     except FirstHandError as error:
         return Answer(problem=str(error), untrusted=getattr(error, "untrusted", False))
-    else:
-        answer = _read(me.response, time.monotonic() - started, status=200)
-        known = fitting(me)
-        return replace(answer, environment=known.environment, scopes=known.scopes)
     finally:
+        seconds, received = time.monotonic() - started, datetime.now(UTC)
         shared.close()
-
-
-def _read(response: ApiResponse | None, seconds: float, *, status: int, problem: str | None = None) -> Answer:
-    received = datetime.now(UTC)
-    if response is None:
-        return Answer(status=status, problem=problem, seconds=seconds)
-    limit = response.rate_limit
     return Answer(
-        status=status,
-        problem=problem,
+        status,
+        problem,
         seconds=seconds,
-        date=parse_http_date(response.headers.get("date", "")),
         received=received,
-        remaining=None if limit is None else limit.remaining,
-        limit=None if limit is None else limit.limit,
-        credits_cents=response.credits_remaining_cents,
+        date=None if response is None else parse_http_date(response.headers.get("date", "")),
+        response=response,
+        me=None if me is None else fitting(me),
     )
 
 

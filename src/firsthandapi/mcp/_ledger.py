@@ -145,14 +145,12 @@ class Ledger:
         with self._locked() as orders:
             if key in orders:
                 orders[key]["calls"] += 1
-                self._write(orders)
                 return key, False
             self._check(cost_cents, orders)
             if not new:
                 raise FirstHandError(_CHANGED)
             marked = len(order.get("metadata") or ()) < _MOST_METADATA
             orders[key] = {"cost_cents": cost_cents, "at": self._clock(), "calls": 1, "marked": marked}
-            self._write(orders)
             return key, True
 
     def has_job(self, job_id: str) -> bool:
@@ -173,7 +171,6 @@ class Ledger:
                     order["job_id"] = sent.job_id
                 if sent.server_sent_at is not None:
                     order["server_at"] = sent.server_sent_at
-                self._write(orders)
 
     def unaffordable(self, key: str) -> BudgetError | None:
         """Why an order that was sent before may not be sent again: it is over a budget that is smaller by now."""
@@ -217,7 +214,6 @@ class Ledger:
             if most_more is not None and more > most_more:
                 raise FirstHandError(_CHANGED)
             orders[key] = {"cost_cents": budget_cents, "at": self._clock(), "calls": 1}
-            self._write(orders)
 
     def give_back(self, campaign: str, spent_cents: int) -> None:
         """Of a campaign that is finished, only what it has spent stays set aside. Whoever calls has its turn."""
@@ -225,7 +221,6 @@ class Ledger:
         with self._locked() as orders:
             if key in orders and spent_cents < orders[key]["cost_cents"]:
                 orders[key]["cost_cents"] = spent_cents
-                self._write(orders)
 
     def turn(self, campaign: str) -> FileLock:
         """The lock of whoever runs a campaign.
@@ -248,7 +243,6 @@ class Ledger:
                 orders[key]["calls"] -= 1
                 if orders[key]["calls"] <= 0:
                     del orders[key]
-                self._write(orders)
 
     def left_cents(self) -> int:
         """What may still be spent, in US cents."""
@@ -274,7 +268,8 @@ class Ledger:
         return max(self.budget_cents - sum(order["cost_cents"] for order in orders.values()), 0)
 
     @contextmanager
-    def _locked(self) -> Generator[dict[str, Order], None, None]:
+    def _locked(self) -> Generator[dict[str, Order]]:
+        """The orders, which nobody else changes meanwhile. A change is written at the end, unless there is an error."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -291,7 +286,11 @@ class Ledger:
                 )
             time.sleep(_LOCK_EVERY)
         try:
-            yield self._read()
+            orders = self._read()
+            before = {key: dict(order) for key, order in orders.items()}
+            yield orders
+            if orders != before:
+                self._write(orders)
         finally:
             lock.release()
 
