@@ -235,14 +235,6 @@ def test_places_and_names_go_and_the_rest_stays(content_type: str) -> None:
     assert same.content_type == content_type
 
 
-@pytest.mark.parametrize("content_type", ALL)
-def test_a_plain_file_keeps_its_pixels_and_samples(content_type: str) -> None:
-    """A file without anything to remove is not encoded again."""
-    content = make(content_type, "b").content
-    kept, _ = cleaned(content)
-    assert len(content) - 200 <= len(kept) <= len(content)
-
-
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_stand_upright(format: str, orientation: int) -> None:

@@ -56,7 +56,7 @@ def frames(media: Media) -> list[av.VideoFrame]:
 @pytest.mark.parametrize("content_type", IMAGES)
 def test_images_decode_to_the_size_asked(content_type: str) -> None:
     """An image decodes in two decoders, alike, with exactly the size asked and claimed."""
-    sizes = [(640, 480), (1, 1), (2, 3), (5, 1), (1, 700), (17, 33), (479, 641), (4032, 3024), (3000, 7)]
+    sizes = [(640, 480), (1, 1), (2, 3), (5, 1), (1, 700), (17, 33), (479, 641), (1333, 1001), (3000, 7)]
     for width, height in sizes:
         media = make(content_type, "a", width=width, height=height)
         assert (media.width, media.height, media.duration_seconds) == (width, height, None)
@@ -175,19 +175,17 @@ def test_sounds_decode_to_the_duration_claimed(content_type: str, seconds: float
 @pytest.mark.parametrize(
     ("asked", "given"),
     [
-        ((640, 480), (640, 480)),
-        ((100, 100), (640, 480)),
-        ((641, 1), (1920, 1080)),
-        ((1080, 1920), (3840, 2160)),
-        ((9000, 9000), (3840, 2160)),
+        ([(640, 480), (100, 100)], (640, 480)),
+        ([(641, 1)], (1920, 1080)),
+        ([(1080, 1920), (9000, 9000)], (3840, 2160)),
     ],
 )
 @pytest.mark.parametrize("content_type", VIDEOS)
 def test_videos_decode_to_what_is_claimed(
-    content_type: str, asked: tuple[int, int], given: tuple[int, int]
+    content_type: str, asked: list[tuple[int, int]], given: tuple[int, int]
 ) -> None:
     """A video is the smallest at hand that is large enough, else the largest, and says truly what it is."""
-    media = make(content_type, "a", width=asked[0], height=asked[1])
+    (media,) = {make(content_type, "a", width=width, height=height) for width, height in asked}
     assert (media.width, media.height) == given
     decoded = frames(media)
     assert len(decoded) == 10
@@ -207,13 +205,10 @@ def test_the_same_arguments_give_the_same_bytes(content_type: str) -> None:
     assert len(media.content) < 25_000
 
 
-@pytest.mark.parametrize("size", [(640, 480), (1, 1)])
 @pytest.mark.parametrize("content_type", ALL)
-def test_every_file_is_unique(content_type: str, size: tuple[int, int]) -> None:
-    """As many names give as many files, of whatever size."""
-    made = {
-        make(content_type, f"file_{at}", width=size[0], height=size[1], subject="cup") for at in range(100)
-    }
+def test_every_file_is_unique(content_type: str) -> None:
+    """As many names give as many files, even where they have a single pixel to differ in."""
+    made = {make(content_type, f"file_{at}", width=1, height=1, subject="cup") for at in range(100)}
     assert len(made) == 100
 
 
