@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from secrets import token_hex
 
 from firsthandapi._core.rows.manifest import Record
+from firsthandapi._download.part import DiskError, Parts
+from firsthandapi._host.replacing import sync_directory
 from firsthandapi.errors import ConfigurationError
 
-from . import _disk
 from ._store import Store
 
 
@@ -17,12 +18,17 @@ def copied(store: Store, path: Path, record: Record, target: Path) -> None:
     Raises ConfigurationError: the file is missing or mismatched, or cannot be written.
     """
     size = store.size_of(path)
-    part = target.with_name(f".{target.name}.{token_hex(8)}.part")
+    sha256 = hashlib.sha256()
     try:
-        if size is None or _disk.write_pieces(part, store.pieces(path, size)) != record.sha256:
-            raise ConfigurationError(
-                f"{path} is missing or mismatched; run repair on its dataset, then merge again"
-            )
-        _disk.put(part, target)
-    finally:
-        _disk.remove(part)
+        with Parts().open(target) as part:
+            for piece in () if size is None else store.pieces(path, size):
+                part.write(memoryview(piece))
+                sha256.update(piece)
+            if size is None or sha256.hexdigest() != record.sha256:
+                raise ConfigurationError(
+                    f"{path} is missing or mismatched; run repair on its dataset, then merge again"
+                )
+            part.put()
+    except DiskError as error:
+        raise ConfigurationError(f"{target.parent}: {error}") from None
+    sync_directory(target.parent)

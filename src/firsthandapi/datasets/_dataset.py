@@ -38,7 +38,7 @@ from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_dow
 from ._folder import Folder
 from ._job_files import JobFiles, labels_of
 from ._manifest import Manifest, manifests_of
-from ._reconciling import Reconciling
+from ._reconciling import reconciling
 from ._rows import Rows
 from ._store import Store, sha256_of, store_at
 from ._withdrawing import note_export, withdrawn_ids
@@ -68,6 +68,7 @@ class Dataset(Rows):
         job_files: list[JobFile],
         manifests: list[Manifest],
         decided: Decided | None = None,
+        stamps: dict[Path, object] | None = None,
     ) -> None:
         self.path = store.root
         self._store = store
@@ -103,8 +104,7 @@ class Dataset(Rows):
         self.excluded: tuple[Record, ...] = tuple(row for row in shown if row.file_id in out)
         self.decisions: tuple[Decision, ...] = tuple(self._decided.decisions)
         # The files that were read, each with its stamp, or with "" if it may have changed since.
-        files = (store.root / DECISIONS, *(manifest.path for manifest in manifests))
-        self._stamps: dict[Path, object] = dict.fromkeys(files, "")
+        self._stamps = stamps or dict.fromkeys((store.root / DECISIONS, *(m.path for m in manifests)), "")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, version: Version | str | None = None) -> Dataset:
@@ -183,14 +183,8 @@ class Dataset(Rows):
                 raise InvalidArgumentError(
                     f"dest is the folder of a source, {folder.path}; use a different folder", field="dest"
                 )
-        if not folder.lock():
-            raise ConfigurationError(
-                f"another process is writing to {folder.path}; run the same call again when it has finished"
-            )
-        try:
+        with folder.writing():
             merge_into(folder, sources)
-        finally:
-            folder.close()
         for source, _ in sources:
             note_export(source._store, str(folder.path.absolute()), source.records)
         return cls._read(store_at(dest, "dest"))
@@ -208,9 +202,7 @@ class Dataset(Rows):
                 f"{store.root} is not a dataset: it contains neither metadata.jsonl nor job.json; pass a folder that "
                 "collect or files.download_all has filled"
             )
-        dataset = cls(store, job_files, manifests, decided)
-        dataset._stamps = stamps
-        return dataset
+        return cls(store, job_files, manifests, decided, stamps)
 
     @classmethod
     def _of(cls, folder: Folder) -> Dataset:
@@ -218,9 +210,9 @@ class Dataset(Rows):
         again."""
         dataset = cls._read(store_at(folder.path, "path"))
         if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
-            stamps = dataset._stamps
-            dataset = cls(dataset._store, dataset._job_files, folder.manifests, dataset._decided)
-            dataset._stamps = stamps
+            return cls(
+                dataset._store, dataset._job_files, folder.manifests, dataset._decided, dataset._stamps
+            )
         return dataset
 
     def path_of(self, record: Record) -> Path:
@@ -249,12 +241,8 @@ class Dataset(Rows):
             ConfigurationError: another process is writing to the folder, or it cannot be written to.
         """
         folder = Folder(self.path)
-        if not folder.lock():
-            raise ConfigurationError(f"another process is writing to {self.path}; wait until it has finished")
-        try:
+        with folder.writing():
             folder.set_columns(known)
-        finally:
-            folder.close()
         self._open_again()
 
     def _by_folder(self) -> dict[str, list[Record]]:
@@ -742,11 +730,10 @@ class Dataset(Rows):
         Contract: §10 "Withdrawn files".
         """
         self._check_client(client, "reconcile")
-        with Reconciling(self) as reconciling:
+        with reconciling(self) as run:
             for job in self.jobs:
-                listed = client.files._listed(job.id)  # pyright: ignore[reportPrivateUsage] # of one house
-                reconciling.note(*listed)
-            return reconciling.done()
+                run.note(*client.files._listed(job.id))  # pyright: ignore[reportPrivateUsage] # of one house
+            return run.done()
 
     async def areconcile(self, client: AsyncFirstHandClient) -> Reconciliation:
         """`reconcile` for the async client: `await dataset.areconcile(client)`. Files are removed in a thread, so the
@@ -770,26 +757,26 @@ class Dataset(Rows):
         from anyio.to_thread import run_sync
 
         self._check_client(client, "areconcile")
-        reconciling = Reconciling(self)
-        await run_sync(reconciling.__enter__)
+        locked = reconciling(self)
+        run = await run_sync(locked.__enter__)
         try:
             for job in self.jobs:
                 listed = await client.files._listed(job.id)  # pyright: ignore[reportPrivateUsage] # of one house
-                await run_sync(reconciling.note, *listed)
-            return await run_sync(reconciling.done)
+                await run_sync(run.note, *listed)
+            return await run_sync(run.done)
         finally:
-            reconciling.__exit__()
+            locked.__exit__(None, None, None)
 
     def _check_client(self, client: object, method: str) -> None:
         import firsthandapi
 
-        ways = {
-            "a FirstHandClient": f"dataset.{method.removeprefix('a')}(client)",
-            "an AsyncFirstHandClient": f"await dataset.a{method.removeprefix('a')}(client)",
-        }
-        (kind, _), (other, way) = list(ways.items())[:: -1 if method.startswith("a") else 1]
-        if not isinstance(client, getattr(firsthandapi, kind.partition(" ")[2])):
-            raise InvalidArgumentError(f"client must be {kind}; with {other}, use {way}", field="client")
+        kind: type = firsthandapi.FirstHandClient
+        says = f"a FirstHandClient; with an AsyncFirstHandClient, use await dataset.a{method}(client)"
+        if method.startswith("a"):
+            kind = firsthandapi.AsyncFirstHandClient
+            says = f"an AsyncFirstHandClient; with a FirstHandClient, use dataset.{method[1:]}(client)"
+        if not isinstance(client, kind):
+            raise InvalidArgumentError(f"client must be {says}", field="client")
         if not self.jobs:
             raise ConfigurationError(
                 f"{self.path} records no job, so its files cannot be downloaded again; restore its job.json, or use "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -185,29 +184,6 @@ def replace(path: Path, content: bytes) -> None:
     """Write a file in one step: a reader sees the old or the new one."""
     try:
         replacing.replace(path, content)
-    except OSError as error:
-        raise cannot(path, "written", error) from None
-
-
-def write_pieces(path: Path, content: Iterator[bytes]) -> str:
-    """Write a file that must not exist, piece by piece, and flush it to the disk. Returns its SHA-256, in hex."""
-    sha256 = hashlib.sha256()
-    try:
-        with path.open("xb") as file:
-            for piece in content:
-                file.write(piece)
-                sha256.update(piece)
-            file.flush()
-            replacing.flush(file.fileno())
-        return sha256.hexdigest()
-    except OSError as error:
-        raise cannot(path, "written", error) from None
-
-
-def put(part: Path, path: Path) -> None:
-    """Give a complete file its name, in one step."""
-    try:
-        replacing.put(part, path)
     except OSError as error:
         raise cannot(path, "written", error) from None
 

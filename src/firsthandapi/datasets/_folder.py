@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, wri
 from ._job_files import JobFiles, labels_of, with_label
 from ._local import Local
 from ._manifest import PLACES, Manifest, Source
-from ._store import Store, store_at
+from ._store import Store, being_written, store_at
 from ._withdrawing import withdrawn_ids
 
 if TYPE_CHECKING:
@@ -69,6 +70,16 @@ class Folder:
             raise
         self._locked = True
         return True
+
+    @contextmanager
+    def writing(self) -> Generator[None, None, None]:
+        """Lock the folder for this block. Raises ConfigurationError: another process is writing to it."""
+        if not self.lock():
+            raise being_written(self.path)
+        try:
+            yield
+        finally:
+            self.close()
 
     def _settle(self) -> None:
         self.decided = decided_in(self._store)

@@ -234,8 +234,7 @@ class Manifest:
         for file_id in known.keys() & self.records.keys():
             row = self.records[file_id]
             if (new := replace(row, **known[file_id])) != row:
-                self.records[file_id] = in_place_of(new, row)
-                self._waiting += 1
+                self.keep(new)
 
     def move_label(self, old: str, new: str) -> None:
         """Move the files and rows of a label to another. The lock is held.

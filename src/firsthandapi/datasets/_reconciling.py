@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.orders.job_file import dump
 from firsthandapi._core.rows.withdrawal import Reconciliation, withdrawn_of
-from firsthandapi.errors import ConfigurationError
 
 from ._job_files import JobFiles
 from ._ledger import note_in_ledger
+from ._store import Writer, writing
 from ._withdrawing import exports_of, remove, withdrawn_ids
 
 if TYPE_CHECKING:
@@ -21,31 +23,23 @@ if TYPE_CHECKING:
     from ._dataset import Dataset
 
 
-class Reconciling:
-    """One `reconcile`, between the lists of the service and the folder, which it locks."""
+@contextmanager
+def reconciling(dataset: Dataset) -> Generator[Reconciling, None, None]:
+    """Lock the folder of a dataset, and read what was written to it since."""
+    with writing(dataset._store) as writer:
+        dataset._open_again()
+        yield Reconciling(dataset, writer)
 
-    def __init__(self, dataset: Dataset) -> None:
+
+class Reconciling:
+    """One `reconcile`, between the lists of the service and the locked folder."""
+
+    def __init__(self, dataset: Dataset, writer: Writer) -> None:
         self._dataset = dataset
-        self._writer = dataset._store.writer()
+        self._writer = writer
         self._removed: list[str] = []
         self._ids: list[str] = []
         self._unsure: list[str] = []
-
-    def __enter__(self) -> Reconciling:
-        if not self._writer.lock():
-            raise ConfigurationError(
-                f"another process is writing to {self._dataset.path}; run reconcile again when it has finished"
-            )
-        try:
-            # Read what was written since.
-            self._dataset._open_again()
-        except BaseException:
-            self._writer.release()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.release()
 
     def note(self, job: Job, listed: frozenset[str]) -> None:
         """Remove the files of a job that the service no longer lists."""

@@ -243,17 +243,9 @@ class Rows(Displayed, Led, metaclass=LedClass):
             }
             for record in self.records
         ]
-        names = [
-            *dict.fromkeys(
-                [
-                    *COLUMNS,
-                    *(["text"] * speech),
-                    *(name for row in rows for name in row if name != "path"),
-                ]
-            ),
-            "path",
-        ]
-        table: pd.DataFrame = pd.DataFrame(rows, columns=names)
+        names = dict.fromkeys([*COLUMNS, *(["text"] * speech), *(name for row in rows for name in row)])
+        names.pop("path", None)
+        table: pd.DataFrame = pd.DataFrame(rows, columns=[*names, "path"])
         return table
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:

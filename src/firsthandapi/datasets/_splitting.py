@@ -13,7 +13,7 @@ from firsthandapi._core.rows.manifest import MANIFEST, Record, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied
-from ._store import store_at
+from ._store import store_at, writing
 from ._withdrawing import note_export
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _datasets_of(splits: Splits) -> list[Dataset]:
 def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
     """Copy the files of each split into the folder of its name, with a subfolder for each label."""
     store = store_at(dest, "dest")
-    root, writer = store.root, store.writer()
+    root = store.root
     if any(store.exists(root / name) for name in (MANIFEST, JOB_FILE, JOBS)):
         raise InvalidArgumentError(f"dest is a dataset: {root}; use a different folder", field="dest")
     for dataset in _datasets_of(splits):
@@ -63,11 +63,7 @@ def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
             raise InvalidArgumentError(
                 f"dest is in the folder of the dataset, {dataset.path}; use a folder outside it", field="dest"
             )
-    if not writer.lock():
-        raise ConfigurationError(
-            f"another process is writing to {root}; run the same call again when it has finished"
-        )
-    try:
+    with writing(store) as writer:
         for name, view in splits.items():
             view._whole._catch_up()
             rows: dict[Path, list[Record]] = {root / name: []}
@@ -82,8 +78,6 @@ def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
                     if writer.size_of(path) != record.size_bytes:
                         copied(view._store, view.path_of(record), record, writer.fetch_to(path))
                         writer.put(path)
-    finally:
-        writer.release()
     return root
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from firsthandapi._core.orders.job_file import LARGEST_JOB_FILE
 from firsthandapi._paths import bucket_url, local_path
-from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from . import _disk
@@ -118,6 +119,25 @@ class Store(Protocol):
 
     def remove_all(self, folder: Path, names: Iterable[str]) -> None:
         """Remove files of a folder, and the folder unless it contains others."""
+
+
+@contextmanager
+def writing(store: Store) -> Generator[Writer, None, None]:
+    """Lock a folder for this block. Raises ConfigurationError: another process is writing to it."""
+    writer = store.writer()
+    if not writer.lock():
+        raise being_written(store.root)
+    try:
+        yield writer
+    finally:
+        writer.release()
+
+
+def being_written(folder: Path) -> ConfigurationError:
+    """The error for a folder that another process has locked."""
+    return ConfigurationError(
+        f"another process is writing to {folder}; run the same call again when it has finished"
+    )
 
 
 def sha256_of(store: Store, path: Path, size: int) -> str:

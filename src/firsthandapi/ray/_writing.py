@@ -12,7 +12,7 @@ from firsthandapi._core.orders.job_file import JOB_FILE
 from firsthandapi._core.rows.manifest import Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._manifest import Manifest
-from firsthandapi.datasets._store import store_at
+from firsthandapi.datasets._store import store_at, writing
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._cluster import ours, ray_data
@@ -62,12 +62,7 @@ def write_dataset(ds: ray.data.Dataset, dest: str | os.PathLike[str]) -> Dataset
 
     if store.exists(store.root / JOB_FILE):
         raise ConfigurationError(f"{store.root} is the folder of a job; write into a different folder")
-    writer = store.writer()
-    if not writer.lock():
-        raise ConfigurationError(
-            f"another process is writing to {store.root}; wait for it to finish, or use a different folder"
-        )
-    try:
+    with writing(store) as writer:
         sink = FolderDatasink(str(store.root))
         try:
             ds.write_datasink(sink)
@@ -82,8 +77,6 @@ def write_dataset(ds: ray.data.Dataset, dest: str | os.PathLike[str]) -> Dataset
             manifest.read()
             manifest.prepare(writer)
             _write_rows(manifest, writer, [record for each, record in sink.written if each == place])
-    finally:
-        writer.release()
     return Dataset.open(dest)
 
 
