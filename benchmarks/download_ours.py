@@ -39,7 +39,7 @@ def main() -> None:
     started = time.perf_counter()
     with Engine(
         client._config,
-        refresh=None,
+        refresh=lambda _: sys.exit("a URL was refused"),
         on_done=outcomes.put,
         concurrency=options.concurrency,
     ) as engine:

@@ -38,19 +38,19 @@ def patient(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> Buyer
     return Buyer(connect, fresh_server, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def module_server() -> Iterator[MockServer]:
-    """A server for the tests of one file, whose workers are driven by hand, without limits."""
+@pytest.fixture(scope="session")
+def common_server() -> Iterator[MockServer]:
+    """A server for all tests, whose workers are driven by hand, without limits."""
     with MockServer(speed=0, workers=False) as server:
         server.rate_limit = server.organization_rate_limit = None
         yield server
 
 
 @pytest.fixture
-def server(module_server: MockServer) -> Iterator[MockServer]:
+def server(common_server: MockServer) -> Iterator[MockServer]:
     """That server; a test leaves no fault to the next."""
-    yield module_server
-    module_server.faults.clear()
+    yield common_server
+    common_server.faults.clear()
 
 
 @pytest.fixture
@@ -60,16 +60,16 @@ def client(server: MockServer) -> Iterator[FirstHandClient]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def job_id(module_server: MockServer) -> str:
+@pytest.fixture(scope="session")
+def job_id(common_server: MockServer) -> str:
     """A completed job of `FILES` files on that server."""
-    return completed_job(module_server, FILES)
+    return completed_job(common_server, FILES)
 
 
-@pytest.fixture(scope="module")
-def downloaded(module_server: MockServer, job_id: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def downloaded(common_server: MockServer, job_id: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole folder of that job, which every test copies: that takes a tenth of the time of a download."""
-    with module_server.client() as client:
+    with common_server.client() as client:
         return client.files.download_all(job_id, tmp_path_factory.mktemp("downloaded")).path
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from firsthandapi.errors import DownloadError, NotFoundError
-from raw import Reply, response
+from raw import response
 
 from .conftest import Bench
 from .storage import Storage
@@ -82,14 +82,6 @@ def test_refresh_breaks(bench: Bench) -> None:
     assert "RuntimeError" in str(bad.error)
     assert "verysecret" not in f"{bad!r} {bad.error}"
     assert isinstance(pickle.loads(pickle.dumps(bad.error)), DownloadError)
-
-
-@pytest.mark.parametrize("script", [[], [response(status=403)]])
-def test_no_refresh(bench: Bench, script: list[Reply]) -> None:
-    """Where no fresh URL can come from, an expired one is an error."""
-    bench.storage.script += script
-    wanted = bench.wanted(**({} if script else {"url": None}))
-    assert "expired" in bench.bad(wanted, refresh=None)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])

@@ -179,7 +179,7 @@ def test_callbacks_that_raise(bench: Bench) -> None:
     def broken(_: object) -> None:
         raise RuntimeError("the loop is closed")
 
-    with Engine(config_of(), refresh=None, on_done=broken) as engine:
+    with Engine(config_of(), refresh=bench.refresh, on_done=broken) as engine:
         for number in range(3):
             engine.submit(bench.wanted(number))
     assert len(list(bench.directory.iterdir())) == 3

@@ -16,7 +16,7 @@ from firsthandapi._download.engine import Engine
 from firsthandapi._download.network import Network
 from firsthandapi._download.single import download_file
 from firsthandapi._download.transfer import Outcome
-from firsthandapi.errors import DownloadError, IntegrityError, InvalidArgumentError
+from firsthandapi.errors import DownloadError, IntegrityError
 from firsthandapi.testing import MockServer
 from firsthandapi.types import File
 from raw import response
@@ -25,7 +25,8 @@ from .conftest import FakeClock, config_of
 from .storage import Storage
 
 
-def a_file(storage: Storage, **changes: Any) -> File:
+def download(storage: Storage, path: Path, **changes: Any) -> Path:
+    """Download the storage's file, which gets a URL of its own when it asks for a fresh one."""
     given = {
         "id": "file_01JP",
         "content_type": "image/png",
@@ -33,50 +34,39 @@ def a_file(storage: Storage, **changes: Any) -> File:
         "size_bytes": len(storage.content),
         "content_hash": storage.sha256,
     }
-    return File.model_validate({**given, **changes})
-
-
-def download(file: File, path: Path, **options: Any) -> Path:
-    given = {
-        "base_url": "http://127.0.0.1",
-        "proxy": None,
-        "verify": True,
-        "timeout": 5,
-        "clock": FakeClock(),
-    }
-    settings = {**given, **options}
-    names = ("proxy", "verify", "timeout")
-    network = Network(**{name: settings.pop(name) for name in names}, stop=threading.Event())
-    return download_file(file, path, network=network, **settings)
+    return download_file(
+        File.model_validate({**given, **changes}),
+        path,
+        base_url="http://127.0.0.1",
+        network=Network(proxy=None, verify=True, timeout=5, stop=threading.Event()),
+        max_retries=3,
+        refresh=lambda _: (storage.url("/fresh"), None),
+        on_attempt=None,
+        clock=FakeClock(),
+    )
 
 
 def test_single(storage: Storage, tmp_path: Path) -> None:
     """A file goes to a path, or into a directory under a name of its id and type; cut bodies are continued."""
     storage.script.append(storage.cut(500))
-    assert download(a_file(storage), tmp_path) == tmp_path / "file_01JP.png"
-    assert download(a_file(storage), tmp_path / "mine.png") == tmp_path / "mine.png"
+    assert download(storage, tmp_path) == tmp_path / "file_01JP.png"
+    assert download(storage, tmp_path / "mine.png") == tmp_path / "mine.png"
     assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == [storage.content] * 2
 
 
 def test_single_wrong_hash(storage: Storage, tmp_path: Path) -> None:
     """The wrong bytes are an `IntegrityError`, and nothing stays."""
     with pytest.raises(IntegrityError, match="SHA-256"):
-        download(a_file(storage, content_hash="0" * 64), tmp_path)
+        download(storage, tmp_path, content_hash="0" * 64)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_single_refresh(storage: Storage, tmp_path: Path) -> None:
-    """With `refresh` an expired URL, or none, is no obstacle."""
+    """An expired URL, or none, is no obstacle."""
     storage.script.append(response(status=403))
-    download(a_file(storage), tmp_path, refresh=lambda _: (storage.url("/fresh"), None))
-    download(a_file(storage, download_url=None), tmp_path, refresh=lambda _: (storage.url("/fresh"), None))
-
-
-@pytest.mark.parametrize("url", [None, "", "file:///etc/passwd", "https://"])
-def test_single_no_url(storage: Storage, tmp_path: Path, url: str | None) -> None:
-    """Without `refresh` a file needs a URL that can be fetched."""
-    with pytest.raises(InvalidArgumentError, match="no usable download URL"):
-        download(a_file(storage, download_url=url), tmp_path)
+    download(storage, tmp_path)
+    download(storage, tmp_path, download_url=None)
+    assert [request.target for request in storage.requests][1:] == ["/fresh", "/fresh"]
 
 
 def test_single_disk_full(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +77,7 @@ def test_single_disk_full(storage: Storage, tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(part.os, "write", full)
     with pytest.raises(DownloadError, match="free some space"):
-        download(a_file(storage), tmp_path)
+        download(storage, tmp_path)
 
 
 def test_bundled_server(tmp_path: Path) -> None:

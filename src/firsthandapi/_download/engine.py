@@ -59,7 +59,7 @@ class Engine:
         self,
         config: Config,
         *,
-        refresh: Refresh | None,
+        refresh: Refresh,
         on_done: Callable[[Outcome], object],
         on_bytes: Callable[[int], None] = _ignore,
         concurrency: int = CONCURRENCY,

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES
-from firsthandapi._core.files.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
+from firsthandapi._core.files.download import Wanted, allowed_schemes, failure
 from firsthandapi._core.files.names import file_name_on_disk
 from firsthandapi._host.clock import HostClock
 from firsthandapi._host.replacing import sync_directory
@@ -50,9 +49,9 @@ def download_file(
     *,
     base_url: str,
     network: Network,
-    max_retries: int = DEFAULT_MAX_RETRIES,
-    refresh: Refresh | None = None,
-    on_attempt: OnAttempt | None = None,
+    max_retries: int,
+    refresh: Refresh,
+    on_attempt: OnAttempt | None,
     clock: HostClock | None = None,
 ) -> Path:
     """Download `file` to `path`, or into it if it is a directory. See `files.download`."""
@@ -61,11 +60,8 @@ def download_file(
     if os.path.isdir(path):  # noqa: PTH112 # see above
         path /= file_name_on_disk(file.id, file.content_type)
     wanted = Wanted.of(file, path)
-    schemes = allowed_schemes(base_url)
-    if refresh is None:
-        _check_url(wanted, schemes)
     rules = Rules(
-        schemes=schemes,
+        schemes=allowed_schemes(base_url),
         max_retries=max_retries,
         refresh=refresh,
         on_bytes=lambda _: None,
@@ -86,14 +82,3 @@ def download_file(
         raise outcome.error
     sync_directory(wanted.target.parent)
     return wanted.target
-
-
-def _check_url(wanted: Wanted, schemes: frozenset[str]) -> None:
-    try:
-        parse_url(wanted.url or "", schemes)
-    except BadUrlError:
-        raise InvalidArgumentError(
-            f"{wanted.file_id} has no usable download URL; "
-            "read it again with files.list or files.refresh_url",
-            field="file",
-        ) from None

@@ -68,7 +68,7 @@ class Rules:
     Attributes:
         schemes: the schemes a URL may have.
         max_retries: failures in a row that are retried.
-        refresh: returns fresh URLs; None if there are none.
+        refresh: returns fresh URLs.
         on_bytes: called with the number of received bytes, negative for discarded bytes.
         clock: time.
         spare_processor: whether a large file may take a second thread now.
@@ -79,7 +79,7 @@ class Rules:
 
     schemes: frozenset[str]
     max_retries: int
-    refresh: Refresh | None
+    refresh: Refresh
     on_bytes: Callable[[int], None]
     clock: HostClock
     spare_processor: Callable[[], bool]
@@ -248,8 +248,6 @@ class _Transfer:
             return True
         response.drain()
         if isinstance(verdict, Refused):
-            if self._rules.refresh is None:
-                raise HopelessError("the storage responded with 403; the URL may have expired")
             if self._rules.refusals.hopeless:
                 raise HopelessError(
                     "the storage responded with 403, as it did to fresh URLs of the files before"
@@ -325,8 +323,6 @@ class _Transfer:
         self._start_over()
 
     def _fresh_url(self) -> str:
-        if self._rules.refresh is None:
-            raise HopelessError("its URL has expired, or it has none; read the file again to get a fresh one")
         try:
             self._url, self._expires_at = self._rules.refresh(self._wanted.file_id)
         except FirstHandError as error:

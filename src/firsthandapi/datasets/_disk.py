@@ -1,4 +1,5 @@
-"""File operations for datasets: only plain files, written in one step; every failure is our error."""
+"""What `Store` asks for, on a disk: only plain files, written in one step; every failure is our error. A function
+without a docstring does what the method of its name there does."""
 
 from __future__ import annotations
 
@@ -28,12 +29,10 @@ def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
 
 
 def exists(path: Path) -> bool:
-    """Whether anything has this name, even a broken link. Raises ConfigurationError: the system cannot tell."""
     return _mode_of(path) is not None
 
 
 def refuse_link(path: Path) -> None:
-    """Check that a path is not a link. Raises ConfigurationError: it is a link, or the system cannot tell."""
     mode = _mode_of(path)
     if mode is not None and stat.S_ISLNK(mode):
         raise _link_refused(path)
@@ -49,7 +48,6 @@ def _mode_of(path: Path) -> int | None:
 
 
 def size_of(path: Path) -> int | None:
-    """The size of a plain file; None for anything else, including links."""
     try:
         status = path.lstat()
     except OSError:
@@ -98,7 +96,6 @@ def too_many(folder: Path, most: int) -> ConfigurationError:
 
 
 def begin_of(path: Path, most: int) -> bytes | None:
-    """The first bytes of a file, `most` at most; None if it cannot be read."""
     try:
         with _open(path) as file:
             return file.read(most)
@@ -138,7 +135,6 @@ def refuse_links_in(folder: Path) -> None:
 
 
 def _link_refused(path: Path) -> ConfigurationError:
-    """The error for a link in the folder of a dataset."""
     return ConfigurationError(
         f"{path} is a link, which may lead anywhere; replace it with what it links to, or remove it"
     )
@@ -167,9 +163,6 @@ def make_directory(path: Path) -> None:
 
 
 def create(path: Path, content: bytes) -> None:
-    """Write a file that must not exist, completely or not at all.
-    Raises ConfigurationError: it exists, or cannot be written.
-    """
     try:
         replacing.create(path, content)
     except FileExistsError:
@@ -181,7 +174,6 @@ def create(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file in one step: a reader sees the old or the new one."""
     try:
         replacing.replace(path, content)
     except OSError as error:
@@ -189,7 +181,6 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file if it exists and can be removed."""
     with contextlib.suppress(OSError):
         replacing.remove(path)
 
@@ -211,7 +202,6 @@ def copy_into(folder: Path, names: Iterable[str], target: Path) -> None:
 
 
 def remove_all(folder: Path, names: Iterable[str]) -> None:
-    """Remove files of a folder, and the folder unless it contains others."""
     for name in names:
         remove(folder / name)
     with contextlib.suppress(OSError):

@@ -47,8 +47,8 @@ class Folder:
         # The labels of the other jobs here.
         self._others: dict[str, str | None] = {}
         self._manifests: dict[str, Manifest] = {}
-        # As they are until this run writes to one: read once, and whether there is one.
-        self._before: dict[str, tuple[Manifest, bool]] = {}
+        # As they are until this run writes to one.
+        self._before: dict[str, Manifest] = {}
         # The threads that download write rows.
         self._rows = threading.Lock()
         self._stopped = self._closed = False
@@ -87,7 +87,7 @@ class Folder:
             here = self._manifests_now()
             self.decided = spelled(self._store, self.decided, here)
             settle(self._store, here, self.decided)
-            self._before = {name: (each, bool(each.records)) for name, each in zip(PLACES, here, strict=True)}
+            self._before = dict(zip(PLACES, here, strict=True))
 
     def stop(self) -> None:
         """Drop the files that are not yet in the folder. `close` writes the rows of the others in one step."""
@@ -185,19 +185,20 @@ class Folder:
     def _labeled(self) -> dict[Path, JobFile]:
         return {path: each for path, each in self._job_files.labeled().items() if isinstance(each, JobFile)}
 
-    def _read_once(self, name: str) -> tuple[Manifest, bool]:
-        """A manifest, and whether there is one. The lock is held: until this run writes, nobody does."""
+    def _read_once(self, name: str) -> Manifest:
+        """A manifest. The lock is held: until this run writes, nobody does."""
         if name not in self._before:
             manifest = Manifest(self._store, name)
-            self._before[name] = manifest, manifest.read()
+            manifest.read()
+            self._before[name] = manifest
         return self._before[name]
 
     def _manifests_now(self) -> list[Manifest]:
         """All manifests, with what this run has written."""
-        return [self._manifests.get(name) or self._read_once(name)[0] for name in PLACES]
+        return [self._manifests.get(name) or self._read_once(name) for name in PLACES]
 
     def _manifests_here(self) -> list[Manifest]:
-        return [manifest for manifest, exists in map(self._read_once, PLACES) if exists]
+        return [manifest for manifest in map(self._read_once, PLACES) if manifest.records]
 
     def _rows_here(self) -> Iterator[Record]:
         for manifest in self._manifests_here():
@@ -294,8 +295,8 @@ class Folder:
         self._withdrawn_ids()
         mixed = self.is_mixed(formats)
         for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
-            manifest, exists = self._read_once(name)
-            if not (exists or findable or self._job_files.read(self._record)):
+            manifest = self._read_once(name)
+            if not (manifest.records or findable or self._job_files.read(self._record)):
                 self._refuse_files(manifest.folder / data_folder(self.label))
             for folder in (manifest.folder, manifest.data, manifest.folder / data_folder(self.label)):
                 if self._store.is_no_folder(folder):
@@ -466,7 +467,7 @@ class Folder:
         """The submissions of a job whose rows lack columns; with `old`, only those of rows of an earlier version."""
         with self._rows:
             for name in set(PLACES).difference(self._manifests) if old else ():
-                if self._read_once(name)[0].unknown_submissions(job_id, old=True):
+                if self._read_once(name).unknown_submissions(job_id, old=True):
                     self._manifest_named(name, None)
             return frozenset[str]().union(
                 *(each.unknown_submissions(job_id, old=old) for each in self._manifests.values())
@@ -482,7 +483,7 @@ class Folder:
         """Write columns of files, by their ids; `close` writes the rows."""
         with self._rows:
             for name in PLACES:
-                if not known.keys().isdisjoint(self._read_once(name)[0].records):
+                if not known.keys().isdisjoint(self._read_once(name).records):
                     self._manifest_named(name, None).set_columns(known)
 
     def write_rows(self) -> None:
