@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.files.kinds import Kind, kind_of
+from firsthandapi._core.files.kinds import Kind, is_mixed, kind_of
 from firsthandapi._core.files.labels import check_label
 from firsthandapi._core.orders.job_file import JobFile, ShownJob, load
 from firsthandapi._core.orders.reports import Progress, Verification
@@ -24,7 +23,6 @@ from firsthandapi._core.rows.decisions import (
     check_words,
     ids_of,
 )
-from firsthandapi._core.rows.duplicates import groups, same_bytes
 from firsthandapi._core.rows.manifest import Record, label_of
 from firsthandapi._core.rows.versions import Diff, Version
 from firsthandapi._core.rows.withdrawal import Reconciliation
@@ -37,11 +35,11 @@ from firsthandapi.types._base import fitting
 from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_down
 from ._folder import Folder
 from ._job_files import JobFiles, labels_of
-from ._manifest import Manifest, manifests_of
+from ._manifest import Manifest, all_manifests, key_of
 from ._reconciling import reconciling
 from ._rows import Rows
-from ._store import Store, sha256_of, store_at
-from ._withdrawing import note_export, withdrawn_ids
+from ._store import Store, store_at
+from ._withdrawing import note_export
 
 if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
@@ -78,8 +76,8 @@ class Dataset(Rows):
         self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
         self.job = self.jobs[0] if len(self.jobs) == 1 else None
         self._manifests = manifests
-        self._hidden = hidden_in(store, _manifests_in(store, job_files), self._decided)
-        rows = {_key(row): (row, m) for m in manifests for row in m.records.values()}
+        self._hidden = hidden_in(store, self._places(), self._decided)
+        rows = {key_of(row): (row, m) for m in manifests for row in m.records.values()}
         shown_now = [row for row, _ in rows.values()]
         rows_hidden = (row for each in self._hidden for row in each.records.values())
         self._decided = self._decided.spelled([label_of(row) for row in (*shown_now, *rows_hidden)])
@@ -92,7 +90,7 @@ class Dataset(Rows):
                 if row.file_id in here:
                     self._moving.setdefault(here[row.file_id], []).append(manifest.file(row))
                     continue
-                rows[_key(row)] = row, manifest
+                rows[key_of(row)] = row, manifest
                 if row.file_id not in self._decided.included:
                     out.add(row.file_id)
         for key, (row, manifest) in rows.items():
@@ -217,15 +215,19 @@ class Dataset(Rows):
 
     def path_of(self, record: Record) -> Path:
         try:
-            path = self._manifest_of[_key(record)].file(record)
+            path = self._manifest_of[key_of(record)].file(record)
         except KeyError:
             raise InvalidArgumentError(
                 f"record must be a row of this dataset, {self._name}", field="record"
             ) from None
-        others = self._moving.get(_key(record), ())
+        others = self._moving.get(key_of(record), ())
         return next(
             (each for each in others if not self._store.exists(path) and self._store.exists(each)), path
         )
+
+    def _places(self) -> list[Manifest]:
+        """The manifests that the folder may have, unread."""
+        return _manifests_in(self._store, self._job_files)
 
     @property
     def _whole(self) -> Dataset:
@@ -250,7 +252,7 @@ class Dataset(Rows):
         all decisions are carried out, which takes a run's end if one has the folder."""
         rows: dict[str, list[Record]] = {}
         for record in self.records:
-            name = self._manifest_of[_key(record)].subfolder
+            name = self._manifest_of[key_of(record)].subfolder
             rows.setdefault(name.removeprefix(EXCLUDED).lstrip("/"), []).append(
                 relabeled(record, self._decided)
             )
@@ -370,9 +372,7 @@ class Dataset(Rows):
             )
         now = datetime.now(UTC)
         decisions = [Decision(each, action, label, reason, by, now) for each in ids]
-        here = {
-            each.folder: each for each in (*_manifests_in(self._store, self._job_files), *self._manifests)
-        }
+        here = {each.folder: each for each in (*self._places(), *self._manifests)}
         decided = labels = None
         try:
             if label is not None:  # a run may have brought labels meanwhile
@@ -578,57 +578,10 @@ class Dataset(Rows):
         Raises:
             ConfigurationError: a file cannot be read.
         """
+        from ._verifying import verified
+
         self._catch_up()
-        mismatched: list[str] = []
-        missing: list[str] = []
-        extra: list[str] = []
-        moving = [path for paths in self._moving.values() for path in paths]
-        listed = {manifest.folder for manifest in self._manifests}
-        # A folder whose manifest was lost may still contain files.
-        others = [each for each in _manifests_in(self._store, self._job_files) if each.folder not in listed]
-        for manifest in [*self._manifests, *others, *self._hidden]:
-            records = [
-                row for row in manifest.records.values() if self._manifest_of.get(_key(row)) is manifest
-            ]
-            paths = [self.path_of(record) for record in records]
-            # hashlib lets other threads run, so threads read several files at once.
-            with ThreadPoolExecutor(max_workers=self._store.readers) as pool:
-                for path, state in zip(paths, pool.map(self._state_of, paths, records), strict=True):
-                    if state != "ok":
-                        (missing if state == "missing" else mismatched).append(self._name_of(path))
-            folders = manifest.folders()
-            known = {*paths, *folders, *moving}
-            extra += [
-                self._name_of(folder / name)
-                for folder in folders
-                for name in self._store.names(folder)
-                if folder / name not in known and not _in_the_making(name)
-            ]
-        short = sum(self._short().values())
-        from ._papers import altered_in
-
-        altered = altered_in(self)
-        ok = not (mismatched or missing or short or altered)
-        alike = groups(self.records, same_bytes(self.records))
-        duplicates = tuple(tuple(self._name_of(self.path_of(each)) for each in group) for group in alike)
-        return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short, duplicates, altered)
-
-    def _short(self) -> dict[str, int]:
-        """How many approved files of each job have no row, except excluded ones: a copy may lack `.excluded/`."""
-        rows = {row.file_id for row in (*self.records, *self.excluded)}
-        out = len(self._decided.excluded.keys() - rows - withdrawn_ids(self._store))
-        # A merge counts the excluded files of its sources as repeated.
-        out = max(out - sum(each.repeated or 0 for each in self._job_files), 0)
-        short: dict[str, int] = {}
-        for job in self.jobs:
-            files = [each for each in self._job_files if each.job_id == job.id]
-            repeated = sum(each.repeated or 0 for each in files)
-            lacks = (int_or_none(job.files_approved) or 0) - len(self._rows_of(job)) - repeated
-            lacks = 0 if any(each.selected for each in files) else max(lacks, 0)
-            # Decisions do not name the job.
-            short[job.id] = max(lacks - out, 0)
-            out = max(out - lacks, 0)
-        return short
+        return verified(self)
 
     def _rows_of(self, job: Job) -> list[Record]:
         """The rows of a job, including excluded ones. A row without a job belongs to the only job."""
@@ -663,10 +616,12 @@ class Dataset(Rows):
             InvalidArgumentError: `client` is not a FirstHandClient; with an AsyncFirstHandClient, use `arepair`.
             FirstHandApiError: the service responded with an error.
         """
+        from ._verifying import repairs
+
         self._check_client(client, "repair")
         state = self.verify()
         if not state:
-            for _ in self._repairs(client, state, concurrency=concurrency, on_progress=on_progress):
+            for _ in repairs(self, client, state, concurrency=concurrency, on_progress=on_progress):
                 pass
             self._open_again()
             state = self.verify()
@@ -699,10 +654,12 @@ class Dataset(Rows):
         """
         from anyio.to_thread import run_sync
 
+        from ._verifying import repairs
+
         self._check_client(client, "arepair")
         state = await run_sync(self.verify)
         if not state:
-            for download in self._repairs(client, state, concurrency=concurrency, on_progress=on_progress):
+            for download in repairs(self, client, state, concurrency=concurrency, on_progress=on_progress):
                 await download
             await run_sync(self._open_again)
             state = await run_sync(self.verify)
@@ -783,20 +740,6 @@ class Dataset(Rows):
                 "files.download_all into an empty folder"
             )
 
-    def _repairs(self, client: Any, state: Verification, **options: Any) -> Iterator[Any]:
-        """The downloads of the files that are mismatched, missing, or without a row. Each is made when the iterator
-        gets to it; one of the async client is to be awaited."""
-        names = {*state.mismatched, *state.missing}
-        labels = {each.job_id: each.label for each in self._job_files}
-        short = self._short()
-        for job in self.jobs:
-            bad = {row.file_id for row in self._rows_of(job) if self._name_of(self.path_of(row)) in names}
-            options["label"] = labels[job.id]
-            if bad:
-                yield client.files._refetch(job.id, self.path, frozenset(bad), **options)
-            if short[job.id]:
-                yield client.files.download_all(job.id, self.path, **options)
-
     def _open_again(self) -> None:
         vars(self).update(vars(Dataset._read(self._store)))
 
@@ -810,13 +753,6 @@ class Dataset(Rows):
 
     def _name_of(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()
-
-    def _state_of(self, path: Path, record: Record) -> str:
-        size = self._store.size_of(path)
-        if size is None:
-            return "missing"
-        same = size == record.size_bytes and sha256_of(self._store, path, size) == record.sha256
-        return "ok" if same else "mismatched"
 
 
 class DatasetView(Rows):
@@ -882,14 +818,10 @@ class DatasetView(Rows):
         return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"
 
 
-def _key(record: Record) -> tuple[str, str]:
-    """The key of a row. A file whose type changed between two runs has a row for each kind of media."""
-    return record.file_id, record.file_name
-
-
 def _manifests_in(store: Store, job_files: list[JobFile]) -> list[Manifest]:
     only = job_files[0].job if len(job_files) == 1 and job_files[0].label is None else None
-    return manifests_of(store, None if only is None else fitting(_job(only)).accepted_formats)
+    formats = None if only is None else fitting(_job(only)).accepted_formats
+    return all_manifests(store) if formats is None or is_mixed(formats) else [Manifest(store, "")]
 
 
 def _job(shown: ShownJob) -> Job:
@@ -900,7 +832,3 @@ def _job(shown: ShownJob) -> Job:
             f"job.json of {shown['id']}: the job is not a valid FirstHandAPI job; run the call that made the folder "
             "again to restore it"
         ) from None
-
-
-def _in_the_making(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".part")

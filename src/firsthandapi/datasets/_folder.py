@@ -25,7 +25,7 @@ from ._copying import copied
 from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
 from ._job_files import JobFiles, labels_of, with_label
 from ._local import Local
-from ._manifest import PLACES, Manifest, Source
+from ._manifest import PLACES, Manifest, Source, all_manifests
 from ._store import Store, being_written, store_at
 from ._withdrawing import withdrawn_ids
 
@@ -108,7 +108,7 @@ class Folder:
         finally:
             self._writer.release()
         if self._locked:
-            settle_rest(self._store, [Manifest(self._store, name) for name in PLACES], self.decided)
+            settle_rest(self._store, all_manifests(self._store), self.decided)
 
     @property
     def manifests(self) -> list[Manifest]:
@@ -421,7 +421,7 @@ class Folder:
         return spelled(self._store, decided_in(self._store), self._manifests_now())
 
     def _hidden(self, decided: Decided) -> list[Manifest]:
-        return hidden_in(self._store, [Manifest(self._store, name) for name in PLACES], decided)
+        return hidden_in(self._store, all_manifests(self._store), decided)
 
     def _rows_excluded(self, decided: Decided) -> Iterator[Record]:
         for manifest in self._hidden(decided):

@@ -19,7 +19,7 @@ from firsthandapi.errors import ConfigurationError
 
 from ._job_files import JobFiles
 from ._local import Local
-from ._manifest import manifests_of
+from ._manifest import all_manifests
 from ._store import store_at
 
 
@@ -57,7 +57,7 @@ class LedgerFile:
 
     def rows_of(self) -> frozenset[str]:
         """The ids of the jobs in the rows of the folder."""
-        manifests = [manifest for manifest in manifests_of(self._store, None) if manifest.read()]
+        manifests = [manifest for manifest in all_manifests(self._store) if manifest.read()]
         return frozenset(str(record.job_id) for each in manifests for record in each.records.values())
 
     def recorded(self) -> frozenset[str]:

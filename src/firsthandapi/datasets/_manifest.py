@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.files.kinds import KINDS, is_mixed
+from firsthandapi._core.files.kinds import KINDS
 from firsthandapi._core.files.names import disk_key, file_name_on_disk
 from firsthandapi._core.rows.decisions import EXCLUDED, EXCLUDED_ROWS
 from firsthandapi._core.rows.manifest import (
@@ -298,7 +298,11 @@ def place_named(name: str) -> str:
     return name
 
 
-def manifests_of(store: Store, formats: list[str] | None) -> list[Manifest]:
-    """The manifests that a folder may have, unread."""
-    folders = PLACES if formats is None or is_mixed(formats) else ("",)
-    return [Manifest(store, name) for name in folders]
+def key_of(record: Record) -> tuple[str, str]:
+    """The key of a row. A file whose type changed between two runs has a row for each kind of media."""
+    return record.file_id, record.file_name
+
+
+def all_manifests(store: Store) -> list[Manifest]:
+    """Every manifest that a folder may have, unread."""
+    return [Manifest(store, name) for name in PLACES]
