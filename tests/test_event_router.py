@@ -91,7 +91,7 @@ def run_trio(router: EventRouter, event: WebhookEvent) -> bool:
 
 
 Run = Callable[[EventRouter, WebhookEvent], bool]
-each_run = pytest.mark.parametrize("run", [run_sync, run_asyncio, run_trio])
+each_run = pytest.mark.parametrize("run", [run_sync, run_asyncio])
 
 
 # --- which handlers run ----------------------------------------------------------------------------------

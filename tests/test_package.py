@@ -42,11 +42,6 @@ def test_making_a_client_loads_neither_models_nor_network_code() -> None:
     assert loaded_by(statement) & (HEAVY - {"anyio"}) == set()
 
 
-def test_importing_webhooks_loads_no_http_client() -> None:
-    """A webhook receiver needs no client."""
-    assert loaded_by("import firsthandapi.webhooks") & {"httpx", "httpcore", "anyio", "tenacity"} == set()
-
-
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

@@ -13,7 +13,7 @@ from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._async.calls import Resource
 from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import decode
-from firsthandapi._core.calls.idempotency import check_key
+from firsthandapi._core.calls.idempotency import check_key, is_known
 from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import KEY_HEADER, Request, build_request, check_id, with_key
@@ -329,7 +329,7 @@ class _Posting(Generic[T]):
             self._account = replace(self._account, organization=organization)
 
     def _is_young(self, entry: Entry) -> bool:
-        return rules.may_be_sent(entry, self._transport.clock.time(), self._service)
+        return is_known(entry.at, self._transport.clock.time(), server_now=self._service)
 
     def _in_time(self, request: Request) -> Request:
         if self._ends is None:

@@ -12,7 +12,7 @@ from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.integers import as_int, int_or_none
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.calls.spend import check_spend
-from firsthandapi.errors import InvalidArgumentError, SpendLimitError
+from firsthandapi.errors import SpendLimitError
 from firsthandapi.types import JobCreateParams
 
 
@@ -60,18 +60,3 @@ def test_integers_of_other_libraries_are_ints_everywhere() -> None:
     assert idempotency_key("a", Int64(5)) == idempotency_key("a", 5)
     with FirstHandClient("fh_test_x", max_retries=Int64(2), max_spend_cents=Int64(9)) as client:  # type: ignore[arg-type]
         assert (client._config.max_retries, client._config.max_spend_cents) == (2, 9)
-
-
-@pytest.mark.parametrize("value", [True, 10.0, Array()])
-def test_what_is_no_int_is_refused(value: Any) -> None:
-    """Where an int is due, nothing else that Python could count with is taken."""
-    with pytest.raises(InvalidArgumentError, match="files_needed must be an int from 1 to 10,000"):
-        arguments.check(
-            JobCreateParams,
-            {
-                "description": "Photos of street signs",
-                "files_needed": value,
-                "accepted_formats": ["image/jpeg"],
-                "price_per_file_cents": 50,
-            },
-        )

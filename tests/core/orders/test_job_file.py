@@ -125,16 +125,6 @@ def test_a_later_version_is_told_from_damage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "young"),
-    [(0.0, True), (23 * HOUR, True), (23 * HOUR + 1, False), (8 * 24 * HOUR, False), (-300.0, True),
-     (-301.0, False), (-8 * 24 * HOUR, False)],
-)  # fmt: skip
-def test_how_old_a_key_is(after: float, young: bool) -> None:
-    """For 23 hours the service surely knows it; a clock that was set back tells nothing."""
-    assert ORDERED.is_young(1_000.0 + after) is young
-
-
-@pytest.mark.parametrize(
     ("created", "young"),
     [("1970-01-02T00:00:00Z", True), ("1970-01-01T23:59:59Z", False), ("soon", False), (None, False)],
 )

@@ -23,7 +23,6 @@ from firsthandapi.errors import (
 )
 
 NOW = 1_800_000_000.0
-HOUR = 3600.0
 ACCOUNT = Account("https://api.example", "f1", "live")
 FIELDS: dict[str, Any] = {
     "type": "data_collection",
@@ -227,18 +226,6 @@ def test_the_environment_of_a_key() -> None:
 
 
 # ── What may be done ─────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("hours", "service_hours", "expected"),
-    [(22, 22, True), (22, None, True), (24, 22, False), (1, 24, False), (24, None, False), (-1, 1, False)],
-)
-def test_a_key_is_sent_while_both_clocks_say_that_it_is_young(
-    hours: float, service_hours: float | None, expected: bool
-) -> None:
-    """A local clock that was set back is not believed alone."""
-    service = None if service_hours is None else NOW + service_hours * HOUR
-    assert rules.may_be_sent(entry(), NOW + hours * HOUR, service) is expected
 
 
 def test_what_does_no_harm_twice() -> None:

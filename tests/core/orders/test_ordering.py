@@ -84,9 +84,13 @@ class World:
 
     def committed(self) -> World:
         """Whatever was in flight has arrived."""
+        if all(job.age is not None for job in self.jobs):
+            return self
         return replace(self, jobs=tuple(replace(job, age=job.age or 0.0) for job in self.jobs))
 
     def later(self, hours: float, clock_jumps: float = 0.0) -> World:
+        if not (hours or clock_jumps):
+            return self
         jobs = self.committed().jobs if hours else self.jobs
         # Beyond these, nothing depends on how old something is.
         jobs = tuple(job if job.age is None else replace(job, age=min(job.age + hours, 60)) for job in jobs)
@@ -314,7 +318,7 @@ class Search:
         """What may happen until the call is run again."""
         for hours, jump in itertools.product((0.0, 1.0, 25.0), self.jumps):
             later = world.later(hours, jump)
-            if not self.dates:
+            if later.ahead and not self.dates:
                 later = replace(later, ahead=0.0)  # nobody compares
             yield later
             if self.disk_lasts:
@@ -379,7 +383,7 @@ def test_nothing_is_bought_twice(runs: int) -> None:
 
 @pytest.mark.parametrize(
     ("runs", "jumps"),
-    [(2, (0.0, 30.0, -30.0)), pytest.param(3, JUMPS, marks=pytest.mark.slow)],
+    [(2, (0.0, -30.0)), pytest.param(3, JUMPS, marks=pytest.mark.slow)],
     ids=["2", "3"],
 )
 def test_nothing_is_bought_twice_by_a_machine_that_sleeps(runs: int, jumps: tuple[float, ...]) -> None:

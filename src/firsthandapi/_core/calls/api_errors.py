@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from firsthandapi.errors import (
 )
 
 from .integers import int_or_none
+from .loose_json import load, members
 from .ratelimit import asked_to_hold, spent
 from .response import ApiResponse, without_halves
 from .retry import LONGEST_RETRY_AFTER
@@ -65,8 +65,8 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
     The HTTP status decides the class, and the body only adds details, so a body that is empty, HTML, or JSON of
     another shape also gives a typed error. `now` (Unix seconds) turns the date of a `Retry-After` into seconds.
     """
-    body = _object(_parse(content))
-    error = _object(body.get("error"))
+    body = members(load(without_halves(content)))
+    error = members(body.get("error"))
     status = response.status_code
     kind = _word(error.get("type")) or "unknown"
     retry_after = asked_to_hold(response, now=now) if status == 429 else None
@@ -94,17 +94,6 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
     return result
 
 
-def _parse(content: bytes) -> Any:
-    try:
-        return json.loads(without_halves(content))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType] # it is JSON
-
-
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
@@ -122,7 +111,7 @@ def _first(read: Callable[[Any], T | None], name: str, *objects: dict[str, Any])
 
 def _details(value: Any) -> list[dict[str, Any]]:
     items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # it is JSON
-    return [_object(item) for item in items if _object(item)]
+    return [members(item) for item in items if members(item)]
 
 
 def _message(

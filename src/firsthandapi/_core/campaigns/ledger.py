@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard, cast
 
 from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.calls.loose_json import load, members
 from firsthandapi._core.files.labels import is_label
 from firsthandapi._core.orders.job_file import JobFile, ShownJob, fits, job_file_in, key_of
+from firsthandapi._core.orders.request_hash import text_in_metadata
 from firsthandapi._core.rows.decisions import Decided
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
@@ -71,7 +73,7 @@ class Order:
     @property
     def first_label(self) -> str:
         """The label that it was ordered for: its job's metadata keep it when the label is moved."""
-        return _metadata(self.sent.request or {}, LABEL_METADATA) or self.label
+        return text_in_metadata(self.sent.request or {}, LABEL_METADATA) or self.label
 
     @property
     def is_over(self) -> bool:
@@ -377,11 +379,7 @@ class UnreadableLedger:
 
 def read_ledger(content: bytes) -> Ledger | UnreadableLedger:
     """`campaign.json`, checked, or what can be read of it."""
-    try:
-        loaded = json.loads(content)
-    except (ValueError, RecursionError):
-        loaded = None
-    ledger: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
+    ledger = members(load(content))
     version, campaign, rows = ledger.get("version"), ledger.get("campaign"), ledger.get("orders")
     forgotten = ledger.get("forgotten", [])
     if isinstance(version, int) and version > _VERSION:
@@ -430,7 +428,7 @@ def _is_order(request: Mapping[str, Any] | None) -> bool:
 
 def campaign_of(job: Mapping[str, Any]) -> str | None:
     """The campaign that a job was ordered for; None for any other job."""
-    return _metadata(job, CAMPAIGN_METADATA)
+    return text_in_metadata(job, CAMPAIGN_METADATA)
 
 
 def campaign_in(
@@ -509,7 +507,7 @@ def recovered(campaign: str, jobs: Iterable[ShownJob], keys: Iterable[str] = ())
 
 def _found(job: ShownJob) -> Order | None:
     """The order that bought a job; None if the job does not say."""
-    label, key = _metadata(job, LABEL_METADATA), key_of(job)
+    label, key = text_in_metadata(job, LABEL_METADATA), key_of(job)
     request = _request_in(job)
     if not is_label(label) or key is None or not _is_order(request):
         return None
@@ -519,12 +517,6 @@ def _found(job: ShownJob) -> Order | None:
 def _request_in(job: ShownJob) -> dict[str, Any]:
     """What a job was ordered with, as far as it shows that."""
     return {name: job[name] for name in JobCreateParams.model_fields if job.get(name) is not None}
-
-
-def _metadata(job: Mapping[str, Any], name: str) -> str | None:
-    metadata: Any = job.get("metadata")
-    value = cast("dict[str, Any]", metadata).get(name) if isinstance(metadata, dict) else None
-    return value if isinstance(value, str) else None
 
 
 def newer_ledger() -> ConfigurationError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from firsthandapi._core.calls import loose_json
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import KEY_LIFETIME, check_key, is_known
 from firsthandapi._core.calls.request import check_id
@@ -16,7 +17,14 @@ from firsthandapi._core.files.labels import is_label
 from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from .request_hash import REQUEST_METADATA, canonical, plain, request_hash, request_hash_of
+from .request_hash import (
+    REQUEST_METADATA,
+    canonical,
+    plain,
+    request_hash,
+    request_hash_of,
+    text_in_metadata,
+)
 
 if TYPE_CHECKING:
     from firsthandapi.types.job import Job
@@ -122,11 +130,7 @@ class UnreadableJobFile:
 
 def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
     """`job.json`, checked, or what can be read of it."""
-    try:
-        loaded = json.loads(content)
-    except (ValueError, RecursionError):
-        loaded = None
-    row: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
+    row = loose_json.members(loose_json.load(content))
     version = row.get("version")
     job_file = job_file_in(row) if version == _VERSION else None
     if job_file is not None:
@@ -182,10 +186,7 @@ def unreadable(job_file: UnreadableJobFile, path: str = JOB_FILE) -> Configurati
 
 def _salvaged(pattern: re.Pattern[bytes], content: bytes) -> str | None:
     found = pattern.findall(content)
-    try:
-        return json.loads(found[-1]) if found else None
-    except ValueError:
-        return None
+    return loose_json.load(found[-1]) if found else None
 
 
 def _is_key(key: Any) -> bool:
@@ -209,7 +210,7 @@ def _is_time(value: Any) -> bool:
 def job_id_of(job: Any) -> str | None:
     """The id of a job, if it is one that can be asked for."""
     try:
-        return check_id(cast("Any", job).get("id"), "id") if isinstance(job, dict) else None
+        return check_id(loose_json.members(job).get("id"), "id")
     except InvalidArgumentError:
         return None
 
@@ -270,8 +271,7 @@ def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
 
 def key_of(job: Mapping[str, Any]) -> str | None:
     """The key that `collect` bought a job with; None for any other job."""
-    metadata: Any = job.get("metadata")
-    key = cast("dict[str, Any]", metadata).get(KEY_METADATA) if isinstance(metadata, dict) else None
+    key = text_in_metadata(job, KEY_METADATA)
     return key if _is_key(key) else None
 
 

@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from firsthandapi._core.calls.arguments import json_bytes
-from firsthandapi._core.calls.idempotency import is_known
-from firsthandapi._core.calls.request import Request, check_id
+from firsthandapi._core.calls.loose_json import load, members
+from firsthandapi._core.calls.request import Request
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._visible import visible
-from firsthandapi.errors import ConfigurationError, FirstHandApiError, FirstHandError, InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, FirstHandApiError, FirstHandError
 
-from .job_file import KEY_METADATA
+from .job_file import KEY_METADATA, job_id_of
 from .request_hash import REQUEST_METADATA, canonical, hash_to_send, plain, plain_value
 
 HEADER = b'{"firsthandapi_journal": 1}\n'
@@ -134,10 +134,10 @@ def marked(request: Request, key: str) -> bytes | None:
     body = request.body
     if request.path != JOBS or body is None:
         return body
-    asked = _object(body)
+    asked = members(load(body))
     given: Any = asked.get("metadata") or {}
-    metadata = cast("dict[str, Any]", given) if isinstance(given, dict) else None
-    if metadata is None or KEY_METADATA in metadata or len(metadata) >= _MOST_METADATA:
+    metadata = members(given)
+    if not isinstance(given, dict) or KEY_METADATA in metadata or len(metadata) >= _MOST_METADATA:
         return body
     marks = {KEY_METADATA: key}
     if (hashed := hash_to_send({**asked, "metadata": metadata})) is not None:
@@ -187,11 +187,7 @@ def snapshot(entries: Iterable[Entry]) -> bytes:
 
 def id_in(content: bytes) -> str | None:
     """The id in an answer, if it has one."""
-    found = _object(content).get("id")
-    try:
-        return check_id(cast("Any", found), "id")
-    except InvalidArgumentError:
-        return None
+    return job_id_of(load(content))
 
 
 # ── Reading lines ──────────────────────────────────────────────────────────────────────────────────────
@@ -220,7 +216,7 @@ def read(content: bytes, path: str) -> dict[str, Entry]:
             f"journal: {path} was written by a later version of firsthandapi; upgrade firsthandapi"
         )
     for line in lines:
-        event = _object(line)
+        event = members(load(line))
         name = event.get("id")
         if not isinstance(name, str):
             continue
@@ -304,18 +300,13 @@ def _may_be_of(entry: Entry, account: Account) -> bool:
 
 
 def _asked(path: str, query: str, body: bytes | str | None) -> tuple[str, str, str]:
-    value = _json(body or b"null")
+    value = load(body or b"null")
     if path == JOBS and isinstance(value, dict):
         return path, query, canonical(plain(cast("dict[str, Any]", value)))
     return path, query, canonical(plain_value(value))
 
 
 # ── Allowed steps ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def may_be_sent(entry: Entry, now: float, service: float | None) -> bool:
-    """Whether the service certainly still knows the key, by the clock of this machine and by the service's `Date`."""
-    return is_known(entry.at, now, server_now=service)
 
 
 def is_repeatable(path: str) -> bool:
@@ -359,20 +350,8 @@ def _line(event: dict[str, Any]) -> bytes:
     return json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
 
-def _json(text: bytes | str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _object(text: bytes | str) -> dict[str, Any]:
-    value = _json(text)
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
 def _summary(body: str | None) -> str:
-    asked = _object(body or "")
+    asked = members(load(body or ""))
     text = str(asked.get("title") or asked.get("description") or asked.get("name") or asked.get("url") or "")
     rest = [f"{asked[name]} {unit}" for name, unit in _UNITS.items() if isinstance(asked.get(name), int)]
     cut = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from firsthandapi._core.calls.integers import as_int
+from firsthandapi._core.calls.loose_json import members
 
 REQUEST_METADATA = "firsthandapi_request"
 
@@ -76,6 +77,10 @@ def hash_to_send(body: Mapping[str, Any]) -> str | None:
 
 def request_hash_of(job: Mapping[str, Any]) -> str | None:
     """The hash of the request that bought `job`; None if the job does not show one."""
-    metadata: Any = job.get("metadata")
-    found = cast("dict[str, Any]", metadata).get(REQUEST_METADATA) if isinstance(metadata, dict) else None
+    return text_in_metadata(job, REQUEST_METADATA)
+
+
+def text_in_metadata(job: Mapping[str, Any], name: str) -> str | None:
+    """A text in the metadata of a job; None if they have no text of this name."""
+    found = members(job.get("metadata")).get(name)
     return found if isinstance(found, str) else None

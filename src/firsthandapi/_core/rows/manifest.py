@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, cast
 
+from firsthandapi._core.calls.loose_json import load
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.annotations import SHAPES, WHOLE, fit, has_speech, speech_in, unified
 from firsthandapi._core.files.kinds import Kind, kind_of
@@ -357,10 +358,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def _parse_row(line: bytes, where: str) -> Record:
-    try:
-        loaded = json.loads(line)
-    except (ValueError, RecursionError):
-        loaded = None
+    loaded = load(line)
     if not isinstance(loaded, dict):
         raise ConfigurationError(f"{where}: not a JSON object; {_WAY_ON}")
     row = cast("dict[str, Any]", loaded)

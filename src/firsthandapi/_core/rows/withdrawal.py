@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from firsthandapi._core.calls.loose_json import load
 from firsthandapi.errors import ConfigurationError
 
 # In the same folder as job.json.
@@ -84,8 +85,5 @@ def _ids(value: Any) -> frozenset[str] | None:
 
 def _loaded(content: bytes | None) -> dict[str, Any] | None:
     """The JSON object in a file; None if it is damaged, and empty if there is no file."""
-    try:
-        loaded: object = {} if content is None else json.loads(content)
-    except (ValueError, RecursionError):
-        return None
+    loaded: object = {} if content is None else load(content)
     return cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else None
