@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -166,24 +166,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with running(tmp_path_factory.mktemp("shared") / "data") as found:
         yield found
         found.world.check_books()
-
-
-@pytest.fixture
-def service(team: Team) -> Service:
-    """A server that runs."""
-    return team.service
-
-
-@pytest.fixture
-def visit(team: Team) -> Callable[..., Visitor]:
-    """Makes browsers."""
-    return team.visit
-
-
-@pytest.fixture
-def buyer(team: Team) -> FirstHandClient:
-    """A client with the key of the first start."""
-    return team.buyer
 
 
 def pass_seconds(service: Service, seconds: float) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 
 import pytest
 
-from firsthandapi.server.pages.serve.activity import Activity
+from firsthandapi.server.pages.serve.activity import Activity, note
 
 from .conftest import EVIL, Team, Visitor
 
@@ -92,8 +92,9 @@ def test_the_log_is_only_ever_added_to(shared: Team, sql: str) -> None:
 
 def test_pages_of_the_log_miss_nothing(team: Team) -> None:
     """Older pages go on where the newer ones end, in both databases."""
-    for at in range(250):
-        team.access.note("upload.received", float(at), f"wkr_{at}")
+    with team.access.transaction() as tables:
+        for at in range(250):
+            note(tables, "upload.received", float(at), f"wkr_{at}")
     activity = Activity(team.access.look, team.world.state.query)  # type: ignore[attr-defined] # kept in SQLite
     with team.world.lock:
         whole, nothing = activity.page(1000)

@@ -224,8 +224,9 @@ def test_who_has_sent_much_turns_pages(lab: Open) -> None:
     here = lab()
     person = here.joined()
     job, worker = here.job(files_needed=60), here.records()[0]["worker_id"]
-    for _ in range(51):
-        here.score(here.sent(job, worker=worker), 5)
+    with here.world.lock:  # in one transaction
+        for _ in range(51):
+            here.score(here.sent(job, worker=worker), 5)
     ids = [each.files[0].id for each in reversed(job.submissions)]
     page = person.get("/me").text
     assert re.findall(r'<li id="(file_\w+)"', page) == ids[:50]
@@ -391,6 +392,6 @@ def test_the_logo_is_the_labs(lab: Open, tmp_path: Path) -> None:
     assert "sandbox" in logo.headers["content-security-policy"]
 
 
-def test_without_a_study_there_is_none(visit: Callable[..., Visitor]) -> None:
+def test_without_a_study_there_is_none(team: Team) -> None:
     """A server without a study has no page to join one."""
-    assert [visit().get(path).status_code for path in ("/join", "/me")] == [404, 404]
+    assert [team.visit().get(path).status_code for path in ("/join", "/me")] == [404, 404]

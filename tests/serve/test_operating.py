@@ -7,6 +7,7 @@ import re
 import pytest
 
 from firsthandapi import AuthenticationError, FirstHandClient
+from firsthandapi.server.pages.serve.access import new_token
 
 from .conftest import Team
 
@@ -180,7 +181,8 @@ def test_one_navigation_leads_everywhere(team: Team) -> None:
 def test_many_people_are_on_several_pages(team: Team) -> None:
     """All of the staff, and of workers the latest hundred, with a link to those before."""
     operator, now = team.visit("operator"), team.service.clock.now()
-    ids = [team.access.create("worker", f"Worker {number}", now + number)[0].id for number in range(101)]
+    with team.access.transaction() as rows:
+        ids = [new_token(rows, "worker", f"Worker {number}", now + number)[0].id for number in range(101)]
     page = operator.get("/console/people").text
     assert re.findall(r"/tokens/(wkr_\w+)/revoke", page) == ids[:0:-1]
     older = re.search(r'href="([^"]+)" rel="next"', page)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from firsthandapi.server.pages.serve.service import Service
-
-from .conftest import EVIL, Visitor
+from .conftest import EVIL, Team
 
 PAGE = "/console/jobs/new"
 GIVEN = {
@@ -19,27 +16,27 @@ GIVEN = {
 }
 
 
-def test_a_job_is_posted_once_from_the_credits(service: Service, visit: Callable[..., Visitor]) -> None:
+def test_a_job_is_posted_once_from_the_credits(team: Team) -> None:
     """However often the form is sent; its page is for operators alone."""
-    operator = visit("operator")
+    operator = team.visit("operator")
     once = re.search(r'name="once" value="(\w+)"', operator.get(PAGE).text)
     assert once is not None
     fields = {**GIVEN, "once": once[1], "deadline": "2099-01-02T03:04"}
     first, again = (operator.send(PAGE, PAGE, **fields) for _ in range(2))
     assert (first.status_code, first.headers["location"]) == (303, again.headers["location"])
-    (job,) = service.world.state.organizations[0].accounts["live"].jobs
+    (job,) = team.world.state.organizations[0].accounts["live"].jobs
     assert (job.files_needed, job.price, job.escrow.held) == (3, 50, 150)
     assert operator.get(first.headers["location"]).status_code == 200
     (event,) = (each for each in job.account.audit if each.event_type == "job.created")
     assert event.actor.startswith("tok_")
     changed = operator.send(PAGE, PAGE, **{**fields, "title": "Shop signs"})  # after a step back
     assert changed.headers["location"] != first.headers["location"]
-    assert visit("reviewer").get(PAGE).status_code == 403
+    assert team.visit("reviewer").get(PAGE).status_code == 403
 
 
-def test_what_is_wrong_stands_beside_its_field(service: Service, visit: Callable[..., Visitor]) -> None:
+def test_what_is_wrong_stands_beside_its_field(team: Team) -> None:
     """With what was written; so does a lack of credits, and nothing is posted."""
-    operator = visit("operator")
+    operator = team.visit("operator")
     for wrong, name in (
         ({"description": f"{EVIL}", "files_needed": "many"}, "files_needed"),
         ({"price_per_file_cents": "5"}, "price_per_file_cents"),
@@ -51,4 +48,4 @@ def test_what_is_wrong_stands_beside_its_field(service: Service, visit: Callable
         assert "<script>alert" not in answer.text
     poor = operator.send(PAGE, PAGE, **{**GIVEN, "files_needed": "10000", "price_per_file_cents": "50000"})
     assert (poor.status_code, 'role="alert"' in poor.text) == (422, True)
-    assert not service.world.state.organizations[0].accounts["live"].jobs
+    assert not team.world.state.organizations[0].accounts["live"].jobs

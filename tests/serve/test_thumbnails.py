@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from firsthandapi import FirstHandClient
 from firsthandapi.server.media.bounded import BoundedError
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state import thumbnails
 from firsthandapi.server.state.model import Details, File
 from firsthandapi.server.state.storage import BucketStorage, LocalStorage, Storage, Stored, Upload
 from firsthandapi.server.state.thumbnails import Thumbnails
 
-from .conftest import JOB, Visitor
+from .conftest import Team
 from .phones import Phone
 
 NAME = "blob_01JABCDEFGHJKMNPQRSTVWXYZ0"
@@ -127,15 +123,13 @@ def test_what_a_killed_server_left_half_is_drawn_again(tmp_path: Path) -> None:
     assert left(tmp_path / "thumbnails") == [NAME]
 
 
-def test_whoever_may_see_a_file_sees_it_small(
-    service: Service, visit: Callable[..., Visitor], buyer: FirstHandClient, tmp_path: Path
-) -> None:
+def test_whoever_may_see_a_file_sees_it_small(team: Team, tmp_path: Path) -> None:
     """Its worker, reviewers, and operators, with an ETag and in their own browser only. Replaced, it goes."""
-    job = service.world.state.jobs[buyer.jobs.create(**JOB).id]
-    link = service.site.links.path(job)
-    phone = Phone(service.port, link)
+    job = team.job()
+    link = team.path(job)
+    phone = Phone(team.service.port, link)
     phone.open()
-    assert phone.shot(noise(3000, 2000)).status == 200
+    assert phone.shot(noise(1800, 1200)).status == 200
     (submission,) = job.submissions
     place = f"{submission.id}/{submission.files[0].id}"
     mine = f"{link}/media/{place}?size=small"
@@ -147,15 +141,14 @@ def test_whoever_may_see_a_file_sees_it_small(
     again = phone.send("GET", mine, if_none_match=etag)
     assert (again.status, again.body) == (304, b"")
     assert phone.send("GET", mine.partition("?")[0], if_none_match=etag).status == 200
-    reviewer = visit("reviewer")
+    reviewer = team.visit("reviewer")
     large = f"/review/media/{place}?size=large"
     assert large in reviewer.get("/review").text
     assert size_of(reviewer.get(large).content) == (1600, 1067)
-    assert size_of(visit("operator").get(f"/console/media/{place}?size=small").content) == (400, 267)
+    assert size_of(team.visit("operator").get(f"/console/media/{place}?size=small").content) == (400, 267)
     drawn = tmp_path / "data" / "thumbnails"
     assert len(left(drawn)) == 2
-    with service.world.lock:
-        service.world.jobs.score(submission, service.world.clock.now(), Verdict([2], None))
+    team.score(submission.id, 2)
     phone.open(f"{link}?retry={submission.id}")
     assert phone.shot(noise()).status == 200
     assert left(drawn) == []
@@ -163,6 +156,6 @@ def test_whoever_may_see_a_file_sees_it_small(
     mine = f"{link}/media/{submission.id}/{submission.files[0].id}?size=small"
     source = submission.files[0].source
     assert isinstance(source, Stored)
-    service.world.state.storage.remove(source.name)
+    team.world.state.storage.remove(source.name)
     assert phone.send("GET", mine).status == 404
-    assert visit("worker").get(mine).status_code == 404
+    assert team.visit("worker").get(mine).status_code == 404
