@@ -162,7 +162,7 @@ def test_not_http(server: MockServer, raw: bytes) -> None:
             "validation_error",
             "not_found",
         )
-    assert send(server.url, "GET", "/openapi.json").status == 200
+    assert send(server.url, "GET", "/v1/me").status == 401
 
 
 def test_chunked_body(server: MockServer, api: Caller) -> None:

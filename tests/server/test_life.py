@@ -113,7 +113,7 @@ def test_stop_with_open_connections(receiver: Receiver) -> None:
         closing(http.client.HTTPConnection(host)) as idle,
         socket.create_connection(idle_address(host)) as half,
     ):
-        idle.request("GET", "/openapi.json")
+        idle.request("GET", "/v1/me")
         idle.getresponse().read()
         half.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         thread = threading.Thread(target=poll)

@@ -113,7 +113,7 @@ class Face:
         self.url = url
         self._folders = [*folders, HERE]
         self._drawing = CapacityLimiter(2)
-        self._templates = shown.templates([folder / "templates" for folder in self._folders])
+        self._templates = shown.templates(*(folder / "templates" for folder in self._folders))
 
     def navigation(self, request: Request) -> list[tuple[str, str]]:  # noqa: ARG002 - others ask who it is
         """The title and the path of each part of the server that the visitor may see."""

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +29,8 @@ _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 _OWN_HEADERS = frozenset({"host", "content-length", "connection", "accept-encoding", "authorization"})
 
 
-def templates(folders: Sequence[Path]) -> Environment:
+@cache  # servers of one process share what is compiled
+def templates(*folders: Path) -> Environment:
     """The templates of these folders, with the functions of this module. They escape their values."""
     made = Environment(
         loader=FileSystemLoader(folders),
