@@ -98,8 +98,11 @@ def fields_of(**given: Any) -> dict[str, Any]:
     return made
 
 
+_BY_KIND = {table.kind: table for table in TABLES.values()}
+
+
 def _table_of(item: object) -> Table | None:
-    return next((table for table in TABLES.values() if isinstance(item, table.kind)), None)
+    return next((_BY_KIND[kind] for kind in type(item).__mro__ if kind in _BY_KIND), None)
 
 
 def picture(state: State, alive: list[Any] | None = None) -> dict[str, Any]:
@@ -112,6 +115,8 @@ def picture(state: State, alive: list[Any] | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def value(item: Any) -> Any:
+        if item is None or isinstance(item, (str, int, float)):
+            return item
         table = _table_of(item)
         if table is not None:
             key = f"{table.name} {item.id}"
