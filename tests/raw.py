@@ -64,6 +64,7 @@ class Reply:
     then: str = "keep"
     pieces: int = 0  # send it in so many bytes at a time, with a pause
     pause: float = 0.0
+    head: bytes = b""  # send it first, in one piece
 
 
 Step = Callable[[Request], Reply]
@@ -215,6 +216,7 @@ class RawServer(Loopback):
             self.requests.append(request)
             step = self.script.popleft() if self.script else self.handler
         reply = step if isinstance(step, Reply) else step(request)
+        sock.sendall(reply.head)
         if reply.pieces:
             for start in range(0, len(reply.data), reply.pieces):
                 sock.sendall(reply.data[start : start + reply.pieces])

@@ -184,9 +184,8 @@ def folder_of(path: Path, contents: list[bytes], **columns: list[Any]) -> Datase
     return Dataset.open(path)
 
 
-def reconcile(connect: Connect, server: MockServer, dataset: Dataset) -> Reconciliation:
-    """By the client of either kind."""
-    client = connect(server)
+def reconcile(connect: Connect, client: Any, dataset: Dataset) -> Reconciliation:
+    """By a client of either kind."""
     result: Reconciliation = (
         connect.run(dataset.areconcile(client.target)) if connect.is_async else dataset.reconcile(client)
     )

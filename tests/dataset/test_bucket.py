@@ -709,7 +709,13 @@ def test_a_bucket_that_leads_outside_is_refused(
 
 # ── Processes that die ───────────────────────────────────────────────────────────────────────────────────
 
-DEATHS = ["an object is written", "an object is listed", "the job is written down", "a manifest is written"]
+DEATHS = [
+    *("an object is written", "the job is written down"),
+    *(
+        pytest.param(step, marks=pytest.mark.slow)
+        for step in ("an object is listed", "a manifest is written")
+    ),
+]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")

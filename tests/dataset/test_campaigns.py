@@ -500,14 +500,6 @@ def count_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StoredJob, "files_approved", property(late))
 
 
-def test_files_that_are_counted_late_are_not_ordered_again(world: World, monkeypatch: Any) -> None:
-    """They are in the list of a job that is completed, or they are waited for."""
-    count_late(world, monkeypatch)
-    assert len(world.run(world.campaign(stop=3))) == 3
-    assert world.ordered() == [3]
-    assert world.ledger()["orders"][0]["approved"] == 3
-
-
 def list_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service lists no file of a job that it does not count yet."""
 
@@ -519,12 +511,17 @@ def list_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     change_pages(world, monkeypatch, "following", late)
 
 
-def test_files_that_are_counted_and_listed_late_are_waited_for(world: World, monkeypatch: Any) -> None:
-    """A completed job has brought what was ordered."""
+@pytest.mark.parametrize("listed", ["in time", "late"])
+def test_files_that_are_counted_late_are_not_ordered_again(
+    world: World, monkeypatch: Any, listed: str
+) -> None:
+    """They are in the list of a job that is completed, or they are waited for: it has brought what was ordered."""
     count_late(world, monkeypatch)
-    list_late(world, monkeypatch)
+    if listed == "late":
+        list_late(world, monkeypatch)
     assert len(world.run(world.campaign(stop=3))) == 3
     assert world.ordered() == [3]
+    assert world.ledger()["orders"][0]["approved"] == 3
 
 
 def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(
@@ -829,8 +826,9 @@ def test_a_key_that_was_used_and_leads_nowhere_is_given_up_by_hand(
     assert world.ordered() == [3, 5]
 
 
-def test_a_long_run_looks_for_orders_of_other_machines_again(by_hand: World) -> None:
-    """Their keys may be so old that the service has forgotten them."""
+@pytest.mark.parametrize("hours", [30, 2])
+def test_a_long_run_looks_for_orders_of_other_machines_again(by_hand: World, hours: int) -> None:
+    """Their keys may be so old that the service has forgotten them. Where there is none, it orders what is missing."""
     world = by_hand
     contents = [bytes([n]) * 9 for n in range(4)]
 
@@ -842,28 +840,10 @@ def test_a_long_run_looks_for_orders_of_other_machines_again(by_hand: World) -> 
             fields = {**sent["request"], "metadata": {**sent["request"]["metadata"], KEY_METADATA: key}}
             with world.server.client() as client:
                 client.jobs.cancel(first.id)
-                client.jobs.create(**fields, idempotency_key=key)
-            world.server.clock.advance(hours=30)
-            world.clock.wall += 108_000
-        deliver(world, contents)
-
-    world.after_pause = work
-    assert len(world.run(world.campaign(stop=2), timeout=None)) == 2
-    assert world.ordered() == [2, 2]
-
-
-def test_a_long_run_that_finds_no_other_order_goes_on(by_hand: World) -> None:
-    """It looks again after an hour, and then orders what is missing."""
-    world = by_hand
-    contents = [bytes([n]) * 9 for n in range(4)]
-
-    def work() -> None:
-        (first, *others) = world.server._world.state.jobs.values()
-        if first.status == "open" and not others:
-            with world.server.client() as client:
-                client.jobs.cancel(first.id)
-            world.server.clock.advance(hours=2)
-            world.clock.wall += 7200
+                if hours == 30:
+                    client.jobs.create(**fields, idempotency_key=key)
+            world.server.clock.advance(hours=hours)
+            world.clock.wall += 3600 * hours
         deliver(world, contents)
 
     world.after_pause = work

@@ -401,14 +401,6 @@ def test_a_url_just_listed_is_tried_whatever_the_clock_says(
     assert not [r for r in buyer.server.requests if r.path.endswith("/refresh_url")]
 
 
-def test_a_key_of_the_callers_continues_from_an_empty_folder(buyer: Buyer) -> None:
-    """A CI runner has lost its disk: the same key within a day is the same job."""
-    first = buyer.collect(3, buyer.dest / "a", idempotency_key="nightly")
-    second = buyer.collect(3, buyer.dest / "b", idempotency_key="nightly")
-    assert first.job.id == second.job.id
-    assert buyer.jobs_bought() == 1
-
-
 def test_job_json_is_on_disk_before_the_post(connect: Connect, tmp_path: Path) -> None:
     """When the request arrives, the folder already says what is being bought, and with which key."""
     seen: list[Any] = []
@@ -604,9 +596,10 @@ def test_a_corrected_request_after_an_unknown_outcome(buyer: Buyer) -> None:
 def test_a_key_of_the_callers_finds_its_job_at_any_age(buyer: Buyer) -> None:
     """Two days later the service has forgotten the key; the job has it in its metadata. Other arguments are told."""
     first = buyer.collect(1, buyer.dest / "a", idempotency_key="nightly")
-    buyer.server.clock.advance(days=2)
-    again = buyer.collect(1, buyer.dest / "b", idempotency_key="nightly")
-    assert again.job.id == first.job.id
+    for days in (0, 2):
+        buyer.server.clock.advance(days=days)
+        again = buyer.collect(1, buyer.dest / f"b{days}", idempotency_key="nightly")
+        assert again.job.id == first.job.id
     with pytest.raises(InvalidArgumentError, match=f"nightly has already bought {first.job.id}") as caught:
         buyer.collect(2, buyer.dest / "c", idempotency_key="nightly")
     assert caught.value.field == "idempotency_key"
@@ -839,7 +832,7 @@ def test_every_way_out_leaves_the_job_as_last_seen(patient: Buyer) -> None:
 # ── URLs and requests ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("files", [1_000, pytest.param(9_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("files", [600, pytest.param(9_000, marks=pytest.mark.slow)])
 def test_a_completed_job_costs_few_requests(
     fresh_server: MockServer, tmp_path: Path, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,12 @@ def on_disk(dest: Path) -> tuple[set[str], set[str]]:
     rows = parse_manifest(manifest.read_bytes()) if manifest.exists() else []
     files = {path.relative_to(dest).as_posix() for path in (dest / "data").rglob("*") if path.is_file()}
     return {row.file_name for row in rows}, files
+
+
+def take_turn(dest: str | Path) -> None:
+    """What the next one does who has the folder."""
+    with Folder(dest).writing():
+        pass
 
 
 @pytest.mark.parametrize("at", ["folder", "bucket"])
@@ -117,9 +123,7 @@ def test_a_label_is_spelled_in_one_way(four_signs: Dataset, tmp_path: Path) -> N
             + b"".join(map(decision_line, stranger))
             + decision_line(Decision("file_0", "relabel", "halt", None, None, AT))
         )
-        run = Folder(folder)
-        assert run.lock()
-        run.close()
+        take_turn(folder)
         assert Dataset.open(folder).verify()
     assert Dataset.open(four_signs.path).labels == ["Foo", "stop", "yield"]
     assert not Dataset.open(tmp_path / "plain").labels
@@ -235,9 +239,7 @@ def test_what_is_decided_while_another_one_is_carried_out_is_too(
     four_signs.exclude("file_stop0")
     assert on_disk(four_signs.path)[1] == {"data/yield/file_yield0.jpg"}
     late.append("file_yield0")
-    run = Folder(four_signs.path)
-    assert run.lock()
-    run.close()
+    take_turn(four_signs.path)
     assert on_disk(four_signs.path) == (set(), set())
 
 
@@ -346,10 +348,21 @@ ACTS: dict[str, Callable[[Dataset], None]] = {
 }
 
 
+def dies_at(step: int, owner: Any, names: Iterable[str], act: Callable[[], None]) -> bool:
+    """Whether an act is not through when so many of its steps have been made."""
+    left = [step]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setattr(owner, name, _counted(getattr(owner, name), left))
+        try:
+            act()
+        except Crash:
+            return True
+    return False
+
+
 @pytest.mark.parametrize("act", ACTS)
-def test_a_kill_at_any_step_loses_no_file(
-    four_signs: Dataset, tmp_path: Path, act: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_at_any_step_loses_no_file(four_signs: Dataset, tmp_path: Path, act: str) -> None:
     """Before the decision is on the disk nothing has happened, and after it rows obey; the next one who has the folder
     does the rest."""
     four_signs.exclude("file_stop2")
@@ -358,23 +371,12 @@ def test_a_kill_at_any_step_loses_no_file(
         folder = tmp_path / f"{act}{step}"
         shutil.copytree(four_signs.path, folder)
         dataset = Dataset.open(folder)
-        with monkeypatch.context() as patch:
-            left = [step]
-            for name in STEPS:
-                patch.setattr(os, name, _counted(getattr(os, name), left))
-            try:
-                ACTS[act](dataset)
-            except Crash:
-                is_killed = True
-            else:
-                is_killed = False
+        is_killed = dies_at(step, os, STEPS, lambda dataset=dataset: ACTS[act](dataset))
         opened = Dataset.open(folder)
         states.append({row.file_id: row.label for row in opened})
         assert opened.verify(), step
         assert all(opened.path_of(row).is_file() for row in (*opened, *opened.excluded))
-        later = Folder(folder)
-        assert later.lock()
-        later.close()
+        take_turn(folder)
         settled = Dataset.open(folder)
         assert {row.file_id: row.label for row in settled} == states[-1]
         names, files = on_disk(folder)
@@ -420,21 +422,12 @@ def test_a_kill_at_any_step_loses_no_file_of_a_bucket(four_signs: Dataset, tmp_p
     """As on a disk; each write of an object is a step."""
     for step in range(20):
         url = f"memory://{tmp_path.name}-{step}/signs"
-        dataset, left = Dataset.merge([four_signs], url), [step]
-        with pytest.MonkeyPatch.context() as patch:
-            for name in ("replace", "copy_into", "remove", "remove_all"):
-                patch.setattr(Bucket, name, _counted(getattr(Bucket, name), left))
-            try:
-                dataset.exclude(["file_stop0", "file_yield0"])
-            except Crash:
-                is_killed = True
-            else:
-                is_killed = False
+        dataset = Dataset.merge([four_signs], url)
+        writes = ("replace", "copy_into", "remove", "remove_all")
+        is_killed = dies_at(step, Bucket, writes, lambda dataset=dataset: ACTS["exclude"](dataset))
         opened = Dataset.open(url)
         assert opened.verify()
-        later = Folder(url)
-        assert later.lock()
-        later.close()
+        take_turn(url)
         settled = Dataset.open(url)
         assert settled.verify() == replace(settled.verify(), ok=True, extra=())
         assert {row.file_id for row in settled} == {row.file_id for row in opened}

@@ -49,56 +49,25 @@ def test_a_folder_that_leads_outside_is_refused(dataset: Dataset, again: Again, 
         again()
 
 
-def link_data(dest: Path, outside: Path) -> None:
-    (dest / "data").rename(outside)
-    (dest / "data").symlink_to(outside)
-
-
-def link_manifest(dest: Path, outside: Path) -> None:
-    (dest / MANIFEST).rename(outside)
-    (dest / MANIFEST).symlink_to(outside)
-
-
-def link_job(dest: Path, outside: Path) -> None:
-    (dest / JOB_FILE).rename(outside)
-    (dest / JOB_FILE).symlink_to(outside)
-
-
-def pipe_manifest(dest: Path, outside: Path) -> None:
-    (dest / MANIFEST).unlink()
-    os.mkfifo(dest / MANIFEST)
-
-
-def pipe_job(dest: Path, outside: Path) -> None:
-    (dest / JOB_FILE).unlink()
-    os.mkfifo(dest / JOB_FILE)
-
-
-def folder_manifest(dest: Path, outside: Path) -> None:
-    (dest / MANIFEST).unlink()
-    (dest / MANIFEST).mkdir()
-
-
 @posix_only
 @pytest.mark.parametrize(
-    ("spoil", "name"),
+    ("becomes", "name"),
     [
-        (link_data, "data"), (link_manifest, MANIFEST), (link_job, JOB_FILE), (pipe_manifest, MANIFEST),
-        (pipe_job, JOB_FILE), (folder_manifest, MANIFEST),
+        ("link", "data"), ("link", MANIFEST), ("link", JOB_FILE),
+        ("pipe", MANIFEST), ("pipe", JOB_FILE), ("folder", MANIFEST),
     ],
 )  # fmt: skip
 def test_links_and_pipes_are_refused(
-    dataset: Dataset,
-    again: Again,
-    server: MockServer,
-    tmp_path: Path,
-    spoil: Callable[[Path, Path], None],
-    name: str,
+    dataset: Dataset, again: Again, server: MockServer, tmp_path: Path, becomes: str, name: str
 ) -> None:
     """A link leads anywhere, and a pipe would be waited for without end. The errors say how to get rid of them, and
     then the same call restores what they stood for."""
     outside, thing = tmp_path / "outside", dataset.path / name
-    spoil(dataset.path, outside)
+    thing.rename(outside)
+    if becomes == "link":
+        thing.symlink_to(outside)
+    else:
+        thing.mkdir() if becomes == "folder" else os.mkfifo(thing)
     way_on = (
         "(replace it with what it links to|replace it with the file itself), or (remove it|move it away)$"
     )
@@ -107,7 +76,7 @@ def test_links_and_pipes_are_refused(
     with pytest.raises(ConfigurationError, match=way_on):
         again()
     thing.rename(tmp_path / "away")
-    if spoil is link_data:
+    if name == "data":
         outside.rename(thing)
     since = len(server.requests)
     assert again().verify()
@@ -284,6 +253,19 @@ def test_a_dest_that_is_a_file_is_refused(
     since = len(server.requests)
     with pytest.raises(ConfigurationError, match="cannot be created"):
         client.jobs.collect(tmp_path / place, **JOB, files_needed=1)
+    assert server.requests[since:] == []
+
+
+@posix_only
+def test_a_link_where_no_row_is_yet_is_refused(
+    client: FirstHandClient, server: MockServer, tmp_path: Path
+) -> None:
+    """Before anything is sent: the folder could not be opened once it was paid for."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.jpg").symlink_to(tmp_path)
+    since = len(server.requests)
+    with pytest.raises(ConfigurationError, match="is a link"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert server.requests[since:] == []
 
 

@@ -27,11 +27,11 @@ def test_a_withdrawn_file_goes_and_stays_away(
     dest = str(tmp_path) if at == "folder" else f"memory://{tmp_path.name}/signs"
     dataset = client.files.download_all(completed_job(server, 3), dest, label="stop")
     other = client.files.download_all(completed_job(server, 1), dest, label="yield")
-    assert reconcile(connect, server, dataset) == Reconciliation()
+    assert reconcile(connect, connect(server), dataset) == Reconciliation()
     gone = dataset.records[1]
     path = dataset.path_of(gone)
     server.withdraw(gone.file_id)
-    result = reconcile(connect, server, dataset)
+    result = reconcile(connect, connect(server), dataset)
     assert (result.removed, result.file_ids) == ((gone.file_name,), (gone.file_id,))
     assert not path.exists()
     assert {row.file_id for row in dataset} == {row.file_id for row in other} - {gone.file_id}
@@ -48,7 +48,7 @@ def test_files_of_a_job_without_a_record_are_left_alone(
     client.files.download_all(completed_job(server, 2), tmp_path, label="yield")
     (tmp_path / "jobs" / f"{first}.json").unlink()
     dataset = Dataset.open(tmp_path)
-    assert reconcile(connect, server, dataset) == Reconciliation()
+    assert reconcile(connect, connect(server), dataset) == Reconciliation()
     assert len(Dataset.open(tmp_path)) == 3
     # Nor do they stand in for a row that the recorded job lacks.
     first_row, *rows = (tmp_path / MANIFEST).read_bytes().splitlines(keepends=True)
@@ -71,11 +71,7 @@ def test_a_list_that_lags_removes_nothing(
             200, json={"id": request.url.path[9:], "status": "completed", "files_approved": 3}
         )
 
-    lagging = connect(handler=answer)
-    result = (
-        connect.run(dataset.areconcile(lagging.target)) if connect.is_async else dataset.reconcile(lagging)
-    )
-    assert result == Reconciliation(unsure=(dataset.job.id,))
+    assert reconcile(connect, connect(handler=answer), dataset) == Reconciliation(unsure=(dataset.job.id,))
     assert dataset.verify()
 
 

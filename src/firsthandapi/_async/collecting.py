@@ -368,7 +368,6 @@ def _request_of(params: JobCreateParams, extra_body: Any) -> dict[str, Any]:
 
 
 def _why(job: Job, needed: int, unlisted: int, failed: int) -> str:
-    """Why files are missing from the folder."""
     approved = int_or_none(job.files_approved)
     reasons = ""
     if failed:

@@ -224,7 +224,6 @@ class Following(Resource):
     # ── URLs ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
-        """A new URL for a file whose URL has expired."""
         async with self._lock:
             if file_id not in self._fresh:
                 self._refreshes += 1

@@ -215,7 +215,6 @@ class Session:
         self._idle[connection.route.origin] = connection
 
     def close(self) -> None:
-        """Close the idle connections."""
         while self._idle:
             self.network.drop(self._idle.popitem()[1].link)
 

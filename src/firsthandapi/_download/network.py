@@ -45,7 +45,6 @@ class HopelessError(Exception):
 
 
 def as_broken(error: Exception, what: str) -> BrokenError:
-    """A `BrokenError` for the error of a socket."""
     if isinstance(error, TimeoutError):
         return BrokenError(f"{what}: nothing came in time")
     reason = mask_secrets(str(error)) or type(error).__name__
@@ -85,7 +84,6 @@ class Network:
             raise StoppedError
 
     def drop(self, link: Link) -> None:
-        """Close a connection."""
         with self._lock:
             self._sockets.discard(link if isinstance(link, socket.socket) else link.outer)
         with contextlib.suppress(OSError):

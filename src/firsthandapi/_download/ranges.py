@@ -159,7 +159,6 @@ class RangeReader:
             return found, size
 
     def close(self) -> None:
-        """Close the connections."""
         self._session.close()
 
 
@@ -188,6 +187,5 @@ class Readers:
             self._idle.append(reader)
 
     def close(self) -> None:
-        """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()

@@ -48,7 +48,6 @@ class Watch:
         seconds: float,
         retry_in: float | None,
     ) -> None:
-        """Report a finished attempt."""
         if is_watched(self._on_attempt, DOWNLOADS):
             attempt = Attempt(
                 method="GET",

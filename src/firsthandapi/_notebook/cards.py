@@ -240,7 +240,6 @@ def dataset_heading(job: Job | None, name: str, records: Sequence[Record]) -> st
 
 
 def job_cell(job: Job) -> str:
-    """A job: its progress, request, and cost."""
     done, needed = job.files_approved or 0, job.files_needed
     far = "" if needed is None else f"{done:,} of {count_of(needed)} approved"
     bar = f'<progress value="{done}" max="{needed}" aria-label="{text(far)}"></progress>' if needed else ""

@@ -59,7 +59,6 @@ class Budget:
 
     @property
     def seconds(self) -> float:
-        """Seconds left."""
         return max(self._ends - time.monotonic(), 0.0)
 
     def refuse(self, content_type: str | None, size: int) -> str | None:
@@ -130,7 +129,6 @@ def _title(label: str | None, records: Sequence[Record]) -> str:
 
 
 def _kept(dataset: Dataset | DatasetView, records: Sequence[Record], budget: Budget) -> list[Media]:
-    """The media of each card."""
     store = dataset._store  # pyright: ignore[reportPrivateUsage] # of one house
     paths = [dataset.path_of(record) for record in records]
     if isinstance(store, Local):

@@ -58,18 +58,15 @@ def text(value: object, most: int = 200) -> str:
 
 
 def cell(*parts: str) -> str:
-    """The output of a cell: the style and the parts."""
     return f'<div class="fh tex2jax_ignore mathjax_ignore"><style>{_STYLE}</style>{"".join(parts)}</div>'
 
 
 def heading(title: object, *details: object) -> str:
-    """A heading."""
     more = " · ".join(text(detail) for detail in details)
     return f'<p><strong dir="auto">{text(title, 120)}</strong> <span class="fh-dim">{more}</span></p>'
 
 
 def note(words: str) -> str:
-    """A note below the content."""
     return f'<p class="fh-dim">{text(words)}</p>'
 
 

@@ -32,7 +32,6 @@ _LOCK_SECONDS, _LOCK_EVERY = 30.0, 0.01
 
 
 def decided_in(store: Store) -> Decided:
-    """The decisions about the files of a folder."""
     path = store.root / DECISIONS
     return parse_decisions(store.read(path, LARGEST_DECISIONS), str(path))
 

@@ -141,7 +141,6 @@ def _link_refused(path: Path) -> ConfigurationError:
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    """A file's content, piece by piece."""
     try:
         with _open(path) as content:
             while chunk := content.read(_CHUNK):

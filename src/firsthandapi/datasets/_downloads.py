@@ -115,7 +115,6 @@ class Downloads:
         return bool(done)
 
     def progress(self) -> Progress:
-        """The progress so far."""
         with self._changed:
             tally = Tally.of(self._tallies.values())
             return Progress(

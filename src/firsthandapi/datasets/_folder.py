@@ -179,7 +179,6 @@ class Folder:
         return own if isinstance(own, JobFile) else None, ()
 
     def labels(self) -> frozenset[str]:
-        """The labels of the folder's jobs and files."""
         return labels_of(self._labeled().values(), self._rows_here())
 
     def _labeled(self) -> dict[Path, JobFile]:
@@ -309,7 +308,7 @@ class Folder:
         Raises ConfigurationError: a file is a link, as the caches of other tools make them.
         """
         if isinstance(self._store, Local):  # a bucket has no links
-            for manifest in (*self._manifests_here(), *self._hidden(decided_in(self._store))):
+            for manifest in (*self._manifests_now(), *self._hidden(decided_in(self._store))):
                 manifest.refuse_links()
 
     def _refuse_files(self, folder: Path) -> None:
@@ -474,20 +473,17 @@ class Folder:
             )
 
     def note_submissions(self, known: Mapping[str, Mapping[str, Any]]) -> None:
-        """Complete the rows of these submissions; `close` writes them."""
         with self._rows:
             for manifest in self._manifests.values():
                 manifest.note_submissions(known)
 
     def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write columns of files, by their ids; `close` writes the rows."""
         with self._rows:
             for name in PLACES:
                 if not known.keys().isdisjoint(self._read_once(name).records):
                     self._manifest_named(name, None).set_columns(known)
 
     def write_rows(self) -> None:
-        """Write the waiting rows."""
         with self._rows:
             for manifest in self._manifests.values():
                 manifest.close()

@@ -95,7 +95,6 @@ class JobFiles:
         self._store.create(path, content)
 
     def write(self, path: Path, job_file: JobFile, writer: Writer) -> None:
-        """Replace a record."""
         self._make_room(path, writer)
         self._store.replace(path, job_file.encode())
 
@@ -110,7 +109,6 @@ class JobFiles:
 
 
 def labels_of(records: Iterable[JobFile], rows: Iterable[Record]) -> frozenset[str]:
-    """The labels of jobs and rows."""
     labels = {each.label for each in records} | {label_of(row) for row in rows}
     return frozenset(label for label in labels if label is not None)
 
@@ -121,5 +119,4 @@ def is_record(name: str) -> bool:
 
 
 def with_label(job_file: JobFile, label: str | None) -> JobFile:
-    """The record with the label of its files."""
     return job_file if label is None else replace(job_file, label=label)

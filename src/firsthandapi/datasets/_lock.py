@@ -29,5 +29,4 @@ class FolderLock:
             raise ConfigurationError(f"{self._folder} cannot be written to: {error.strerror}") from None
 
     def release(self) -> None:
-        """Release the lock."""
         self._lock.release()

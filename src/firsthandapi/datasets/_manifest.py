@@ -117,7 +117,6 @@ class Manifest:
         return [self.data, *(self.folder / data_folder(label) for label in sorted(map(str, labels)))]
 
     def file(self, record: Record) -> Path:
-        """The path of a row's file."""
         return self.folder / record.file_name
 
     def prepare(self, writer: Writer) -> None:
@@ -168,7 +167,6 @@ class Manifest:
         return writer.size_of(path)
 
     def row(self, file: File, path: Path, source: Source, *, size_bytes: int, sha256: str) -> Record:
-        """The row for `file`, which is at `path`."""
         label = None if path.parent == self.data else path.parent.name
         return record_of(
             file, path.name, size_bytes=size_bytes, sha256=sha256, job_id=source.job_id, label=label
@@ -263,7 +261,6 @@ class Manifest:
             self.rewrite()
 
     def rewrite(self) -> None:
-        """Rewrite all rows, in one step."""
         if self._end is not None:
             self._end.close()
         if self.records:

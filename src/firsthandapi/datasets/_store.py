@@ -134,7 +134,6 @@ def writing(store: Store) -> Generator[Writer, None, None]:
 
 
 def being_written(folder: Path) -> ConfigurationError:
-    """The error for a folder that another process has locked."""
     return ConfigurationError(
         f"another process is writing to {folder}; run the same call again when it has finished"
     )

@@ -63,7 +63,6 @@ def lock_at(path: str | os.PathLike[str], field: str) -> Version | None:
 
 
 def diff(one: Dataset | Version, other: Dataset | Version) -> Diff:
-    """What differs between two."""
     first = _table(one, "a", None)
     return diff_of(first, _table(other, "b", first))
 

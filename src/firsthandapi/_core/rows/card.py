@@ -129,7 +129,6 @@ def hash_of_rows(subfolders: Mapping[str, Sequence[Record]], *, old: bool = Fals
 
 
 def hash_of_prices(jobs: Iterable[Job]) -> str:
-    """The hash of the price per file of each job."""
     prices = {job.id: job.price_per_file_cents for job in jobs}
     return hashlib.sha256(json.dumps(prices, sort_keys=True).encode()).hexdigest()
 
@@ -180,7 +179,6 @@ def _header(facts: Facts) -> str:
 
 
 def size_category(files: int) -> str:
-    """Hugging Face's size category for this number of files."""
     return next((name for most, name in _SIZES if files < most), "n>1M")
 
 

@@ -149,7 +149,6 @@ def check_words(reason: object, by: object) -> tuple[str | None, str | None]:
 
 
 def decision_line(decision: Decision) -> bytes:
-    """A decision as one line of the file."""
     at = decision.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     text = json.dumps({**vars(decision), "at": at}, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace") + b"\n"

@@ -58,7 +58,6 @@ def parse_ids(content: bytes | None) -> frozenset[str]:
 
 
 def encode_ids(ids: Iterable[str]) -> bytes:
-    """`withdrawn.json` with these ids."""
     return json.dumps({"file_ids": sorted(ids)}, indent=1).encode() + b"\n"
 
 
@@ -70,7 +69,6 @@ def parse_exports(content: bytes | None) -> dict[str, frozenset[str]]:
 
 
 def encode_exports(exports: Mapping[str, Collection[str]]) -> bytes:
-    """`exports.json` with these exports."""
     return (
         json.dumps({path: sorted(ids) for path, ids in exports.items()}, ensure_ascii=True).encode() + b"\n"
     )
