@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from cli.support import SPEC, TOML, YAML, Cli
 from firsthandapi.testing import MockServer
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [("job.yaml", YAML), ("job.json", json.dumps(SPEC)), ("job.toml", TOML)]
-)
-def test_collect_makes_a_verified_folder_from_a_spec(here: Cli, tmp_path: Path, name: str, text: str) -> None:
-    """YAML, JSON and TOML say the same; plain lines go to stderr, the result to stdout; `verify` agrees."""
-    (tmp_path / name).write_text(text, encoding="utf-8")
-    run = here("collect", "--spec", name, "--dest", "signs")
+def test_collect_makes_a_verified_folder_from_a_spec(here: Cli, tmp_path: Path) -> None:
+    """Plain lines go to stderr, the result to stdout; `verify` agrees."""
+    (tmp_path / "job.toml").write_text(TOML, encoding="utf-8")
+    run = here("collect", "--spec", "job.toml", "--dest", "signs")
     assert run.code == 0, run.err
     assert run.out.startswith("3 files in signs, all verified")
     assert "3 of 3 files" in run.err

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from .support import Cli
-from .test_app import firsthandapi
 
 
-def test_demo_shows_the_whole_job(tmp_path: Path) -> None:
+def test_demo_shows_the_whole_job(shell: Cli, tmp_path: Path) -> None:
     """The demo posts, waits, downloads, shows annotations and verifies a webhook."""
-    # A proxy in the environment is none of its business.
-    proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
-    run = firsthandapi("demo", "--dest", "files", cwd=tmp_path, **proxy)
-    assert run.returncode == 0, run.stderr
+    # A proxy in the environment is none of its business: it sets the last two.
+    proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
+    shell.set(**proxy, NO_PROXY="", no_proxy="")
+    run = shell("demo", "--dest", str(tmp_path / "files"))
+    assert run.code == 0, run.err
     for part in (
         "completed",
         "4 of 4 files approved",
@@ -23,7 +23,7 @@ def test_demo_shows_the_whole_job(tmp_path: Path) -> None:
         "job.completed",
         "open the console of:\n\n  firsthandapi mock-server --speed 10",
     ):
-        assert part in run.stdout
+        assert part in run.out
     (folder,) = (tmp_path / "files").iterdir()
     assert len(list((folder / "data").iterdir())) == 4
 

@@ -121,30 +121,31 @@ def test_a_proxy_in_force_is_shown_without_its_password(shell: Cli) -> None:
         assert secret not in shown.out + as_json.out + shown.err + as_json.err
 
 
-def test_bad_variables_are_named_and_not_quoted(shell: Cli) -> None:
-    """An address with credentials, a proxy that is none, certificates that are not there."""
-    shell.set(
-        FIRSTHAND_BASE_URL=f"https://me:{PASSWORD}@api.example.com", FIRSTHAND_API_KEY="fh_live_abcdefghijkl"
-    )
-    service = shell("doctor", "--json")
-    assert checks(service)["Service"]["state"] == "fail"
-    shell.set(FIRSTHAND_BASE_URL=None, HTTPS_PROXY=f"ftp://me:{PASSWORD}@proxy.example")
-    proxy = shell("doctor", "--json")
-    assert checks(proxy)["Proxy"]["state"] == "fail"
-    assert "HTTPS_PROXY" in checks(proxy)["Proxy"]["text"]
-    shell.set(HTTPS_PROXY=None, SSL_CERT_FILE="/nowhere/at-all.pem")
-    trust = shell("doctor", "--json")
-    assert checks(trust)["Certificates"]["state"] == "fail"
-    assert checks(trust)["Service"]["state"] == "warn"
-    assert "not checked" in checks(trust)["Service"]["text"]
-    shell.set(SSL_CERT_FILE=f"https://me:{PASSWORD}@certs.example/all.pem?sig={PASSWORD}")
-    url = shell("doctor", "--json")
-    assert checks(url)["Certificates"]["state"] == "fail"
-    shell.set(SSL_CERT_FILE=None, SSL_CERT_DIR=f"https://me:{PASSWORD}@certs.example")
-    folder = shell("doctor", "--json")
-    assert "certs.example" in checks(folder)["Certificates"]["text"]
-    assert service.code == proxy.code == trust.code == url.code == 1
-    assert PASSWORD not in service.out + proxy.out + trust.out + url.out + folder.out
+@pytest.mark.parametrize(
+    ("name", "value", "topic", "words"),
+    [
+        ("FIRSTHAND_BASE_URL", f"https://me:{PASSWORD}@api.example.com", "Service", "FIRSTHAND_BASE_URL"),
+        ("HTTPS_PROXY", f"ftp://me:{PASSWORD}@proxy.example", "Proxy", "HTTPS_PROXY"),
+        ("SSL_CERT_FILE", "/nowhere/at-all.pem", "Certificates", "SSL_CERT_FILE"),
+        (
+            "SSL_CERT_FILE",
+            f"https://me:{PASSWORD}@c.example/a.pem?sig={PASSWORD}",
+            "Certificates",
+            "c.example",
+        ),
+    ],
+)
+def test_bad_variables_are_named_and_not_quoted(
+    shell: Cli, name: str, value: str, topic: str, words: str
+) -> None:
+    """An address with credentials, a proxy that is none, certificates that are not there; nothing is sent then."""
+    shell.set(FIRSTHAND_API_KEY="fh_live_abcdefghijkl", **{name: value})
+    run = shell("doctor", "--json")
+    found = checks(run)
+    assert (run.code, found[topic]["state"]) == (1, "fail")
+    assert words in found[topic]["text"] + found[topic]["fix"]
+    assert topic == "Service" or "not checked" in found["Service"]["text"]
+    assert PASSWORD not in run.out
 
 
 def test_a_token_in_the_path_of_an_address_is_not_shown(shell: Cli) -> None:
@@ -262,6 +263,10 @@ def test_certificates_are_named_by_their_source(
     assert "certifi" in checks(shell("doctor", "--json"))["Certificates"]["text"]
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     assert "SSL_CERT_DIR" in checks(shell("doctor", "--json"))["Certificates"]["text"]
+    monkeypatch.setenv("SSL_CERT_DIR", f"https://me:{PASSWORD}@certs.example")
+    run = shell("doctor", "--json")
+    assert "certs.example" in checks(run)["Certificates"]["text"]
+    assert PASSWORD not in run.out
     certificate = Path(__file__).parents[1] / "localhost.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert "SSL_CERT_FILE" in checks(shell("doctor", "--json"))["Certificates"]["text"]

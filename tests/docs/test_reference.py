@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import inspect
 import re
-import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cli_reference
 import pydantic
 import pytest
 
@@ -153,7 +153,7 @@ def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
 
 def test_the_commands_of_the_reference_can_be_pasted(tmp_path: Path) -> None:
     """The reference speaks as --help does; an example is a block of its own."""
-    subprocess.run([sys.executable, DOCS.parent / "scripts" / "cli_reference.py", tmp_path], check=True)
+    cli_reference.main(tmp_path)
     index, jobs = ((tmp_path / f"{name}.md").read_text(encoding="utf-8") for name in ("index", "jobs"))
     assert (
         '\nExample:\n\n```sh\nfirsthandapi signup --name "Street Signs Ltd" --email me@example.com\n```\n'

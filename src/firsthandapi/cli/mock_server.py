@@ -61,7 +61,6 @@ def mock_server(
 
     if not 0 <= speed < 10**9:  # nan is neither
         raise ConfigurationError("--speed must be a number of virtual seconds per real second, 0 or more")
-    lines = Lines() if log else None
     try:
         started = MockServer(
             port=port,
@@ -71,7 +70,7 @@ def mock_server(
             idempotency_keys=idempotency_keys,
             api_key=api_key,
             public_url=public_url,
-            on_request=None if lines is None else lines.add,
+            on_request=Lines().add if log else None,
         ).start()
     except OSError as error:
         raise ConfigurationError(

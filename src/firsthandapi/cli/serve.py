@@ -14,7 +14,7 @@ from firsthandapi.errors import ConfigurationError
 
 from .mock_server import Lines
 from .options import Log, Port, argument, cents, local_folder, option
-from .output import command
+from .output import can_show, command
 from .pages import group
 from .settings import PREFIX, settle
 from .stopping import stoppable, wait_for_stop
@@ -133,7 +133,6 @@ def serve(
     others: list[str] = []
     if lan:
         host, *others = _in_the_network(host, public_url)
-    lines = Lines() if log else None
     try:
         started = Service(
             folder,
@@ -150,7 +149,7 @@ def serve(
             # What is no terminal is often a log, which others read.
             keys_file=None if sys.stdout.isatty() else folder / FIRST_KEYS,
             sandbox=SandboxWorkers,
-            on_request=None if lines is None else lines.add,
+            on_request=Lines().add if log else None,
         )
     except OSError as error:
         where, advice = f"--port {port}", "pass another one, or 0 to use any free port"
@@ -274,12 +273,8 @@ def _draw(url: str) -> None:
     """The QR code of a link, where the terminal has the characters."""
     from firsthandapi.server.pages.serve.links import terminal_code
 
-    drawn = terminal_code(url)
-    try:
-        drawn.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return
-    typer.echo(f"\n{drawn}")
+    if can_show(sys.stdout, drawn := terminal_code(url)):
+        typer.echo(f"\n{drawn}")
 
 
 def _variables(url: str, keys: FirstKeys) -> str:
