@@ -9,42 +9,12 @@ from html.parser import HTMLParser
 from firsthandapi._core.files.names import EXTENSIONS
 
 ALLOWED_TAGS = {
-    "div",
-    "style",
-    "p",
-    "strong",
-    "span",
-    "progress",
-    "dl",
-    "dt",
-    "dd",
-    "figure",
-    "figcaption",
-    "img",
-    "audio",
-    "video",
-    "bdi",
-    "table",
-    "thead",
-    "tbody",
-    "tr",
-    "th",
-    "td",
+    *("div", "style", "p", "strong", "span", "progress", "dl", "dt", "dd", "figure"),
+    *("figcaption", "img", "audio", "video", "bdi", "table", "thead", "tbody", "tr", "th", "td"),
 }
 ALLOWED_ATTRIBUTES = {
-    "class",
-    "dir",
-    "role",
-    "aria-label",
-    "title",
-    "src",
-    "alt",
-    "width",
-    "controls",
-    "preload",
-    "value",
-    "max",
-    "scope",
+    *("class", "dir", "role", "aria-label", "title", "src", "alt", "width", "controls"),
+    *("preload", "value", "max", "scope"),
 }
 
 

@@ -71,16 +71,8 @@ class Redis:
     def start(self, *options: str) -> None:
         self._process = subprocess.Popen(
             [
-                self._server,
-                "--port",
-                str(self.port),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--dir",
-                str(self._folder),
-                *options,
+                *(self._server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+                *("--dir", str(self._folder), *options),
             ],
             stdout=subprocess.DEVNULL,
         )

@@ -21,19 +21,9 @@ def make_certificate(folder: Path, names: str) -> tuple[Path, Path]:
     """A certificate that nobody trusts, and its key, for names such as `DNS:localhost,IP:127.0.0.1`."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-        "-addext",
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"),
+        *("-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(certificate)),
     ]
-    command += [f"subjectAltName={names}", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     return certificate, key
 

@@ -16,6 +16,7 @@ import jedi
 import pytest
 from generate_fields import attribute_docs
 
+from client.support import JOB
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, FirstHandError
 from firsthandapi._methods import public
 from firsthandapi.errors import InvalidArgumentError, ServerError
@@ -24,12 +25,6 @@ from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.types import JobArguments, JobCreateParams, JobFields
 
 RESOURCES = "jobs files submissions billing webhooks webhooks.events api_keys organization audit_events"
-JOB: dict[str, Any] = {
-    "description": "Photos of street signs in daylight",
-    "files_needed": 2,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 50,
-}
 
 
 @pytest.fixture(params=[FirstHandClient, AsyncFirstHandClient])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from client.support import JOB
 from dataset.support import completed_job
 from firsthandapi import Campaign, CampaignJob, Progress
 from firsthandapi._progress import AGENTS, progress_line, someone_looks
@@ -32,14 +32,6 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     for name in (*AGENTS, "FIRSTHAND_PROGRESS"):
         monkeypatch.delenv(name, raising=False)
     return Screen()
-
-
-JOB: dict[str, Any] = {
-    "description": "Photos of street signs in daylight",
-    "files_needed": 2,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 50,
-}
 
 
 def test_one_line_moves(screen: Screen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

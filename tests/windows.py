@@ -28,38 +28,15 @@ from typing import Any
 
 # These look at import time for what goes away below. They do so in another way on Windows.
 _BEFORE = (
-    *(
-        "asyncio",
-        "concurrent.futures.process",
-        "ctypes",
-        "faulthandler",
-        "glob",
-        "logging",
-        "multiprocessing.util",
-    ),
-    *(
-        "pathlib",
-        "random",
-        "ssl",
-        "subprocess",
-        "tempfile",
-        "threading",
-        "uuid",
-        "webbrowser",
-        "_pytest.pathlib",
-    ),
-    *("_pytest.capture", "anyio._backends._asyncio", "execnet", "hypothesis", "trio", "xdist"),
+    *("asyncio", "concurrent.futures.process", "ctypes", "faulthandler", "glob", "logging"),
+    *("multiprocessing.util", "pathlib", "random", "ssl", "subprocess", "tempfile"),
+    *("threading", "uuid", "webbrowser", "_pytest.pathlib", "_pytest.capture"),
+    *("anyio._backends._asyncio", "execnet", "hypothesis", "trio", "xdist"),
 )
 _POSIX_ALONE = {
     os: (
-        "O_DIRECTORY",
-        "O_NOFOLLOW",
-        "O_NONBLOCK",
-        "fchmod",
-        "fchown",
-        "fork",
-        "posix_fadvise",
-        "register_at_fork",
+        *("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "fchmod", "fchown", "fork"),
+        *("posix_fadvise", "register_at_fork"),
     ),
     select: ("poll",),
     signal: ("SIGHUP", "SIGQUIT"),

@@ -12,17 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client.support import JOB
 from core.strategies import JSON
 from firsthandapi import types
 from firsthandapi._core.calls.arguments import body, check, json_bytes, query
 from firsthandapi.errors import InvalidArgumentError
 
-JOB: dict[str, Any] = {
-    "description": "Photos of street signs in daylight",
-    "files_needed": 10,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 50,
-}
 KEY = "fh_live_sk_0123456789abcdef"
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from client.support import JOB
+from core.strategies import Int64
 from firsthandapi import FirstHandClient, idempotency_key
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.integers import as_int, int_or_none
@@ -14,16 +16,6 @@ from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.calls.spend import check_spend
 from firsthandapi.errors import SpendLimitError
 from firsthandapi.types import JobCreateParams
-
-
-class Int64:
-    """An integer as numpy and pandas have them: no int, but it has an index."""
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def __index__(self) -> int:
-        return self.value
 
 
 class Array:
@@ -42,13 +34,7 @@ def test_what_is_no_int_stays(value: Any) -> None:
 
 def test_integers_of_other_libraries_are_ints_everywhere() -> None:
     """As an argument, in a body or a query, as seconds, cents, and parts of a key, an index is its int."""
-    fields = {
-        "description": "Photos of street signs",
-        "files_needed": Int64(10),
-        "accepted_formats": ("image/jpeg",),
-        "price_per_file_cents": Int64(50),
-        "metadata": {"batch": Int64(7), "rows": [Int64(1)]},
-    }
+    fields = {**JOB, "files_needed": Int64(10), "metadata": {"batch": Int64(7), "rows": [Int64(1)]}}
     params = arguments.check(JobCreateParams, fields)
     assert type(params.files_needed) is int
     sent = json.loads(arguments.body(params, {"more": Int64(2)}))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.strategies import Int64
 from firsthandapi._core.orders.request_hash import (
     REQUEST_METADATA,
     canonical,
@@ -14,14 +15,6 @@ from firsthandapi._core.orders.request_hash import (
     request_hash,
     request_hash_of,
 )
-
-
-class Index:
-    """An integer of somebody else's, such as numpy's."""
-
-    def __index__(self) -> int:
-        return 2
-
 
 SIGNS: dict[str, Any] = {
     "type": "data_collection",
@@ -74,7 +67,7 @@ def test_golden_values(body: dict[str, Any], text: str, digest: str) -> None:
     [
         {"description": " Photos  of\nstreet signs\n"},
         {"files_needed": 2.0},
-        {"files_needed": Index()},
+        {"files_needed": Int64(2)},
         {"accepted_formats": ("image/jpeg", "image/jpeg")},
         {"title": None},
         {"deadline": "2027-01-01"},
