@@ -12,16 +12,16 @@ from firsthandapi.server.pages.serve.access import new_token
 from .conftest import Team
 
 
-def test_a_token_is_created_shown_once_and_revoked(team: Team) -> None:
+def test_a_token_is_created_shown_once_and_revoked(shared: Team) -> None:
     """The response to the form shows the token and a link; no later page does."""
-    visitor = team.visit("operator")
+    visitor = shared.visit("operator")
     page = visitor.send("/console/tokens", name="Ben", role="reviewer").text
     (secret,) = set(re.findall(r"fh_reviewer_\w+", page))
-    assert f"{team.service.url}/sign-in#{secret}" in page
+    assert f"{shared.service.url}/sign-in#{secret}" in page
     assert secret not in visitor.get("/console/people").text
-    ben = team.visit()
+    ben = shared.visit()
     assert ben.send("/sign-in", token=secret).headers["location"] == "/review"
-    (token,) = (each for each in team.access.tokens() if each.name == "Ben")
+    (token,) = (each for each in shared.access.tokens() if each.name == "Ben")
     assert visitor.send(f"/console/tokens/{token.id}/revoke").status_code == 303
     assert ben.get("/review").status_code == 303
     assert visitor.send("/console/tokens/tok_1/revoke").status_code == 404
@@ -45,12 +45,12 @@ def test_revoking_a_token_offers_to_reject_what_waits(team: Team) -> None:
     assert "still wait" not in visitor.get(where).text
 
 
-def test_an_api_key_is_created_shown_once_and_revoked(team: Team) -> None:
+def test_an_api_key_is_created_shown_once_and_revoked(shared: Team) -> None:
     """A lost key is no lost server."""
-    visitor = team.visit("operator")
+    visitor = shared.visit("operator")
     page = visitor.send("/console/keys", name="ci", environment="live").text
     (secret,) = set(re.findall(r"fh_live_own_\w{8,}", page))
-    with FirstHandClient(secret, team.service.url, max_retries=0) as client:
+    with FirstHandClient(secret, shared.service.url, max_retries=0) as client:
         (key,) = (each for each in client.api_keys.list() if each.name == "ci")
         assert visitor.send(f"/console/keys/{key.id}/revoke").status_code == 303
         with pytest.raises(AuthenticationError):

@@ -27,12 +27,19 @@ def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(team:
     assert guest.get("/review").status_code == 303  # to revoke a token opens nothing
 
 
+OF_OPERATORS = (
+    *("/console", "/console/static/console.js", "/console/people", "/console/ledger", "/console/jobs/new"),
+    *("/console/reviews", "/console/reviews/gold", "/console/reviews/ratings.csv"),
+    *("/console/log", "/console/log.csv"),
+)
+
+
 @pytest.mark.parametrize(
     ("role", "open_to", "closed_to"),
     [
-        ("worker", (), ("/review", "/console", "/console/people", "/checkout/x", "/purchase/x")),
-        ("reviewer", ("/review",), ("/console", "/console/static/console.js")),
-        ("operator", ("/review", "/console", "/console/people", "/console/ledger"), ()),
+        ("worker", (), ("/review", *OF_OPERATORS, "/checkout/x", "/purchase/x")),
+        ("reviewer", ("/review",), OF_OPERATORS),
+        ("operator", ("/review", *OF_OPERATORS), ()),
     ],
 )
 def test_roles(shared: Team, role: str, open_to: tuple[str, ...], closed_to: tuple[str, ...]) -> None:
@@ -47,10 +54,10 @@ def test_roles(shared: Team, role: str, open_to: tuple[str, ...], closed_to: tup
         assert f"you signed in as a {role}" in reply.text
 
 
-def test_the_cookie_stands_for_the_token_and_nothing_shows_either(team: Team) -> None:
+def test_the_cookie_stands_for_the_token_and_nothing_shows_either(shared: Team) -> None:
     """The cookie is HttpOnly and SameSite=Strict, is not the token, and ends with the token."""
-    visitor = team.visit()
-    token, secret = team.access.create("operator", "Ana", 0)
+    visitor = shared.visit()
+    token, secret = shared.access.create("operator", "Ana", 0)
     reply = visitor.send("/sign-in", token=secret, next="/console")
     assert reply.headers["location"] == "/console"
     (cookie,) = (each for each in reply.headers.get_list("set-cookie") if "session" in each)
@@ -60,7 +67,7 @@ def test_the_cookie_stands_for_the_token_and_nothing_shows_either(team: Team) ->
     assert secret not in cookie
     assert visitor.get("/console/people").status_code == 200
     assert secret not in visitor.get("/console/people").text
-    team.access.revoke(token.id, 1)
+    shared.access.revoke(token.id, 1)
     assert visitor.get("/console/people").status_code == 303
 
 
@@ -117,10 +124,10 @@ def test_signing_out_ends_the_session(shared: Team) -> None:
     assert visitor.send("/sign-out").status_code == 400
 
 
-def test_nobody_becomes_somebody_else_unasked(team: Team) -> None:
+def test_nobody_becomes_somebody_else_unasked(shared: Team) -> None:
     """Whoever is signed in, and follows a link with another's token, stays who they are until they say so."""
-    visitor = team.visit("operator")
-    token, secret = team.access.create("reviewer", "Mallory <b>", 0)
+    visitor = shared.visit("operator")
+    token, secret = shared.access.create("reviewer", "Mallory <b>", 0)
     before = visitor.http.cookies["firsthand_session"]
     asked = visitor.send("/sign-in", token=secret, next="/review?job=x")
     assert (asked.status_code, visitor.http.cookies["firsthand_session"]) == (409, before)
@@ -169,9 +176,9 @@ def test_signing_in_never_leads_away(shared: Team, target: str) -> None:
     assert reply.headers["location"] == "/"
 
 
-def test_a_link_from_elsewhere_arrives(team: Team) -> None:
+def test_a_link_from_elsewhere_arrives(shared: Team) -> None:
     """Browsers send no strict cookie with a link in a mail; so our own page asks once more, and only once."""
-    visitor = team.visit("operator")
+    visitor = shared.visit("operator")
     signed_in = {"cookie": f"firsthand_session={visitor.http.cookies['firsthand_session']}"}
     followed = {
         "sec-fetch-site": "cross-site",

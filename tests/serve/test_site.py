@@ -260,14 +260,14 @@ def test_no_proxy_in_front_of_a_server_for_this_machine(shared: Team, header: st
 
 
 def test_a_page_that_fails_says_so(
-    team: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    shared: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error of ours is logged, and the visitor gets a page in words."""
 
     def fail(*_arguments: object) -> str:
         raise RuntimeError("no")
 
-    visitor = team.visit()
+    visitor = shared.visit()
     monkeypatch.setattr(signing_in, "local_path", fail)
     reply = visitor.get("/sign-in")
     assert reply.status_code == 500
@@ -276,15 +276,15 @@ def test_a_page_that_fails_says_so(
 
 
 def test_a_call_that_fails_says_so(
-    team: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    shared: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error of ours in the API is a 500 in the documented envelope, and is logged."""
 
     def fail(*_arguments: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(team.world.accounts, "authenticate", fail)
-    reply = httpx.get(f"{team.service.url}/v1/me", headers={"authorization": "Bearer x"})
+    monkeypatch.setattr(shared.world.accounts, "authenticate", fail)
+    reply = httpx.get(f"{shared.service.url}/v1/me", headers={"authorization": "Bearer x"})
     assert reply.status_code == 500
     assert reply.json()["error"]["type"] == "internal_error"
     # The response goes out first.
