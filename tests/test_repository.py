@@ -127,7 +127,6 @@ def test_each_requirement_of_a_group_is_pinned() -> None:
 SAFE = {
     "certifi": ("2024.7.4", "CVE-2024-39689: roots that are no longer trusted"),
     "h11": ("0.16", "CVE-2025-43859: chunks with a wrong end, so that requests can be smuggled"),
-    "httpcore": ("1.0.9", "the first one that takes h11 0.16"),
     "jinja2": ("3.1.6", "CVE-2025-27516, CVE-2024-56326: ways out of the sandbox"),
     "mcp": ("2.2", "CVE-2026-116686: schemas that read files and URLs"),
     "pillow": ("13", "CVE-2026-112403 and others: JPEGs that write over memory"),

@@ -6,12 +6,14 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import httpx
 
 from firsthandapi import AsyncFirstHandClient, AsyncPage, FirstHandClient
 from firsthandapi._async.calls import Resource as AsyncResource
+from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
 
 JOB: dict[str, Any] = {
@@ -56,6 +58,52 @@ class AsyncFakeClock(FakeClock):
 
     async def sleep(self, seconds: float) -> None:
         FakeClock.sleep(self, seconds)
+
+
+class FakeStream:
+    """A connection of either half, whose reads and writes are plain functions."""
+
+    def __init__(self, *, read: Callable[[], bytes], write: Callable[[bytes], object] = len) -> None:
+        self.closed = 0
+        self._read, self._write = read, write
+
+    def patch(self, monkeypatch: Any) -> FakeStream:
+        """Make clients connect to it."""
+        monkeypatch.setattr("firsthandapi._sync.wire.connect", lambda *_: self)
+        monkeypatch.setattr("firsthandapi._async.wire.connect", AsyncFakeStream(self).open)
+        return self
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def read(self, most: int) -> Any:
+        return self._read()
+
+    def write(self, data: Secret[bytes]) -> Any:
+        self._write(data.reveal())
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncFakeStream:
+    """The same, awaited."""
+
+    def __init__(self, stream: FakeStream) -> None:
+        self._stream = stream
+        self.within = stream.within
+
+    async def open(self, *_: object) -> AsyncFakeStream:
+        return self
+
+    async def read(self, most: int) -> Any:
+        return self._stream.read(most)
+
+    async def write(self, data: Secret[bytes]) -> None:
+        self._stream.write(data)
+
+    async def aclose(self) -> None:
+        self._stream.close()
 
 
 class Loop:

@@ -354,7 +354,7 @@ def test_connections_are_kept(client: Any, fresh_server: MockServer) -> None:
         client.me()
     (wire,) = client._shared._wires.values()
     made: list[Any] = []
-    plain = wire._connect
+    plain = wire._pool._connect
     wire._pool._connect = lambda: made.append(1) or plain()
     client.me()
     assert made == []

@@ -22,7 +22,7 @@ from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
 from network.servers import Socks
 
-from .support import JOB, Connect
+from .support import JOB, Connect, FakeStream
 
 ROOT = Path(firsthandapi.__file__).parent
 KEY = "fh_live_5ecretPart"
@@ -237,39 +237,22 @@ class _Torn(BaseException):  # like KeyboardInterrupt, which would end the loop 
     """What Ctrl-C or gevent raises."""
 
 
-class _Unwritable:
-    """A connection that nothing can be sent over, as with a tool that forbids the network, or at Ctrl-C."""
-
-    def __init__(self, error: type[BaseException]) -> None:
-        self._error = error
-
-    def write(self, sent: bytes, timeout: float | None) -> None:
-        raise self._error(f"no {len(sent)} bytes in {timeout} s")
-
-    def close(self) -> None: ...
-
-    async def aclose(self) -> None: ...
-
-    def get_extra_info(self, info: str) -> None: ...
-
-
 @pytest.mark.parametrize("error", [AssertionError, _Torn])
 def test_a_request_that_cannot_be_sent(
     error: type[BaseException], connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is raised below the libraries takes along no frame of theirs, which hold the request."""
 
-    async def awaited(*_: object) -> _Unwritable:
-        return _Unwritable(error)
+    def write(sent: bytes) -> None:
+        raise error(f"no {len(sent)} bytes")
 
-    monkeypatch.setattr("firsthandapi._async.wire.connect", awaited)
-    monkeypatch.setattr("firsthandapi._sync.wire.connect", lambda *_: _Unwritable(error))
+    FakeStream(read=bytes, write=write).patch(monkeypatch)
     client = connect(api_key=KEY, base_url="http://127.0.0.1:9", max_retries=0)
     with pytest.raises(error) as raised:
         client.me()
     step, text = raised.value.__traceback__, ""
     while step is not None:
-        if step.tb_frame.f_code.co_name != "test_a_request_that_cannot_be_sent":
+        if step.tb_frame.f_globals["__name__"].partition(".")[0] == "firsthandapi":
             text += "\n".join(shown_locals(step.tb_frame))
         step = step.tb_next
     assert "_exchange" in text
@@ -341,8 +324,7 @@ class _HereError(Exception):
 DOORS = {
     *("public.<locals>.call", "FirstHandClient.__init__", "FirstHandClient.with_options"),
     *("secret_or_none", "_secret_if_given", "Secret.__init__"),
-    # httpcore hands over what goes out.
-    *("_Stream.write", "SocketStream.write", "TlsInTls.sendall"),
+    "TlsInTls.sendall",
 }
 # Functions that look at a secret from inside, and neither raise nor call what does.
 INSIDE = {

@@ -340,7 +340,7 @@ PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = {
         "ended with None",
     ),
     "a key for each attempt": (key_for_each_attempt, "status 503", "sent the keys"),
-    "a leftover": (keep_every_connection, "a length short of the body", "ConnectionNotAvailable"),
+    "a leftover": (keep_every_connection, "a length short of the body", "our state is"),
     "a secret": (
         lambda patch: patch.setattr(API, "__str__", lambda self: f"refused {KEY}"),
         "status 403",

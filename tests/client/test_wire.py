@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import anyio
+import h11
 import httpcore
 import httpx
 import pytest
@@ -20,8 +20,8 @@ import firsthandapi._async.wire
 import firsthandapi._sync.borrowed
 import firsthandapi._sync.wire
 from firsthandapi import FirstHandClient
-from firsthandapi._core.calls.body import Received, TruncatedBodyError
-from firsthandapi._masking import Secret
+from firsthandapi._core.calls.body import TruncatedBodyError
+from firsthandapi._network.handshakes import ProxyError
 from firsthandapi.errors import (
     AuthenticationError,
     FirstHandConnectionError,
@@ -30,7 +30,7 @@ from firsthandapi.errors import (
     InsufficientCreditsError,
 )
 
-from .support import JOB, KEY, Connect
+from .support import JOB, KEY, Connect, FakeStream
 
 
 def exceptions_of(module: Any) -> set[type[Exception]]:
@@ -63,18 +63,12 @@ BUGS: list[type[Exception]] = [
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_no_exception_is_unnamed(kind: str) -> None:
-    """The tables name every exception that httpcore and httpx have: this fails when either grows one."""
-    wire = getattr(firsthandapi, f"_{kind}").wire
-    borrowed = getattr(firsthandapi, f"_{kind}").borrowed
-    assert set(HTTPCORE) == {each for each in wire.EXCEPTIONS if each.__module__.startswith("httpcore")}
-    assert {each.__name__ for each in [*HTTPX, *HTTPCORE]} == borrowed.EXCEPTIONS.keys()
-    names = {each.__name__: outcome for each, outcome in wire.EXCEPTIONS.items()}
-    for table in (names, borrowed.EXCEPTIONS):
-        for below, (ours, sent) in table.items():
-            late = "Timeout" in below
-            assert issubclass(ours, FirstHandTimeoutError) is late, below
-            never_sent = "Connect" in below or "Pool" in below
-            assert not (never_sent and sent), below
+    """The table names every exception that httpcore and httpx have: this fails when either grows one."""
+    table = getattr(firsthandapi, f"_{kind}").borrowed.EXCEPTIONS
+    assert {each.__name__ for each in [*HTTPX, *HTTPCORE]} == table.keys()
+    for below, (ours, sent) in table.items():
+        assert issubclass(ours, FirstHandTimeoutError) is ("Timeout" in below), below
+        assert not (sent and ("Connect" in below or "Pool" in below)), below
 
 
 def make(kind: type[Exception]) -> Exception:
@@ -137,112 +131,79 @@ def test_each_exception_of_an_http_client(kind: type[Exception], stage: str, con
         assert stream.closed
 
 
-@pytest.mark.parametrize("kind", [*HTTPCORE, *OTHERS, *BUGS], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [h11.LocalProtocolError, h11.RemoteProtocolError, TruncatedBodyError, ProxyError, *OTHERS, *BUGS],
+    ids=lambda kind: kind.__name__,
+)
 @pytest.mark.parametrize("stage", ["connect", "headers", "body"])
-def test_each_exception_of_the_pooled_wire(kind: type[Exception], stage: str, connect: Connect) -> None:
+def test_each_exception_of_the_pooled_wire(
+    kind: type[Exception], stage: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of the network's, raised while connecting, before headers or in the body, is one of ours; any other passes
     as it is, after one attempt. Nothing leaks."""
     error = make(kind)
     bug = kind in BUGS
-    closed: list[int] = []
+    came = iter([HEAD + b"Content-Length: 27\r\n\r\n{"] if stage == "body" else [])
 
-    class Response:
-        status, headers = 200, [(b"content-type", b"application/json")]
+    def read() -> bytes:
+        for data in came:
+            return data
+        raise error
 
-        def iter_stream(self) -> Iterator[bytes]:
-            yield b"{"
-            raise error
+    def dial(*_: object) -> Any:
+        raise error
 
-        async def aiter_stream(self) -> AsyncIterator[bytes]:
-            yield b"{"
-            raise error
-
-    class Http:
-        def handle_request(self, request: Any) -> Any:
-            if stage == "headers":
-                raise error
-            return Response()
-
-        async def handle_async_request(self, request: Any) -> Any:
-            return self.handle_request(request)
-
-        def is_idle(self) -> bool:
-            return True
-
-        def has_expired(self) -> bool:
-            return False
-
-        def close(self) -> None:
-            closed.append(1)
-
-        async def aclose(self) -> None:
-            closed.append(1)
-
-    client = connect(max_retries=3 if bug else 0)
-    module: Any = firsthandapi._async.wire if connect.is_async else firsthandapi._sync.wire
-    wire = client._transport.shared.wire(client._config)
-
-    def dial() -> Any:
-        if stage == "connect":
-            raise error
-        connection = module.Connection(None, None, None)
-        connection.http = Http()
-        return connection
-
-    wire._pool._connect = dial
+    stream = FakeStream(read=read).patch(monkeypatch)
+    if stage == "connect":
+        monkeypatch.setattr(f"firsthandapi._{connect.kind}.wire.connect", dial)
+    client = connect(base_url="http://127.0.0.1:9", max_retries=3 if bug else 0)
     with pytest.raises(kind if bug else FirstHandConnectionError) as caught:
         client.me()
     # The connection that broke is not used again.
-    assert closed == ([] if stage == "connect" else [1])
+    assert stream.closed == (stage != "connect")
     if bug:
         assert caught.value is error
         return
     # Its own text may quote a secret, so a traceback does not show it.
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
-    assert isinstance(caught.value, FirstHandTimeoutError) is (
-        "Timeout" in kind.__name__ and kind is not TimeoutError
-    )
+    assert isinstance(caught.value, FirstHandTimeoutError) is (kind is TimeoutError)
+    assert caught.value.request_sent is (stage != "connect")
     assert "5ecret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("half", [firsthandapi._async.wire, firsthandapi._sync.wire])
-def test_nothing_is_waited_for_once_the_time_of_an_attempt_is_up(half: Any) -> None:
-    """Also where a step ends right on time, and the next would begin."""
-    budget = half.Budget()
-    budget.start(0)
-    with pytest.raises(httpcore.ReadTimeout, match="time is up"):
-        budget.left(None, httpcore.ReadTimeout)
-    budget.start(60)
-    assert budget.left(0.5, httpcore.ReadTimeout) == 0.5
-    assert 0 < budget.left(None, httpcore.ReadTimeout) <= 60
+def test_a_request_that_cannot_be_written_may_have_a_response(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may respond before it has read everything, and close; one that takes too long is a timeout."""
+    error: OSError = BrokenPipeError()
+
+    def write(_: bytes) -> None:
+        raise error
+
+    FakeStream(read=lambda: HEAD + b"Content-Length: 27\r\n\r\n" + BODY, write=write).patch(monkeypatch)
+    client = connect(base_url="http://127.0.0.1:9", max_retries=0)
+    assert client.me().organization_id == "org_1"
+    client._transport.shared._wires.clear()
+    error = TimeoutError()
+    with pytest.raises(FirstHandTimeoutError) as caught:
+        client.me()
+    assert caught.value.request_sent
 
 
-def test_ctrl_c_closes_the_connection() -> None:
+def test_ctrl_c_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupt in the middle of a request passes, and its connection is neither kept nor counted as busy."""
-    closed: list[int] = []
 
-    class Http:
-        def handle_request(self, request: Any) -> Any:
-            raise KeyboardInterrupt
+    def read() -> bytes:
+        raise KeyboardInterrupt
 
-        def close(self) -> None:
-            closed.append(1)
-
-    module: Any = firsthandapi._sync.wire
-    with FirstHandClient(KEY) as client:
-        pool: Any = client._shared.wire(client._config)._pool
-
-        def dial() -> Any:
-            connection = module.Connection(None, None, None)
-            connection.http = Http()
-            return connection
-
-        pool._connect = dial
+    stream = FakeStream(read=read).patch(monkeypatch)
+    with FirstHandClient(KEY, "http://127.0.0.1:9") as client:
         for _ in range(150):
             with pytest.raises(KeyboardInterrupt):
                 client.me()
-    assert len(closed) == 150
+    assert stream.closed == 150
 
 
 @pytest.mark.parametrize("stage", ["before", "body"])
@@ -270,8 +231,6 @@ def test_an_unknown_exception_is_looked_up_by_its_parents() -> None:
         pass
 
     for half in (firsthandapi._async, firsthandapi._sync):
-        assert half.wire.look_up(New()) == (FirstHandTimeoutError, False)
-        assert half.wire.look_up(TruncatedBodyError()) == (FirstHandConnectionError, True)
         assert half.borrowed.look_up(New()) == (FirstHandTimeoutError, False)
         assert half.borrowed.look_up(TruncatedBodyError()) == (FirstHandConnectionError, True)
         assert half.borrowed.look_up(KeyError()) is None
@@ -337,7 +296,8 @@ STRAY = HEAD + b'Content-Length: 28\r\n\r\n{"organization_id":"org_bad"}'
         (b"HTTP/1.1 204 No Content\r\n\r\n", True),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 27\r\n\r\n" + BODY, True),
         (CHUNKED + b"1b\r\n" + BODY + b"\r\n0\r\nServer-Timing: a\r\n\r\n", True),
-        (CHUNKED + b"1b;a=b\r\n" + BODY + b"\r\n0;last\r\n\r\n", True),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (CHUNKED + b'1b;a=b;c="d e"\r\n' + BODY + b"\r\n0;last\r\nX-A: b\r\nX-C: d\r\n\r\n", True),
         (CHUNKED + b"001b\r\n" + BODY + b"\r\n0000\r\n\r\n", True),
         (CHUNKED + b"1b\r\n" + BODY + b"\r\n0\r\nServer-Timing: a\n\n" + STRAY, False),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 27\r\n\r\n" + BODY + STRAY, False),
@@ -424,69 +384,18 @@ def test_what_goes_over_the_wire(connect: Connect) -> None:
         assert names[0] == b"host"
 
 
-# --- the caller's own http client
-
-
-def test_a_proxy_that_does_not_take_the_request_is_not_reached() -> None:
-    """Time that runs out in the handshake with a proxy is time for connecting."""
-
-    class Stuck(httpcore.AsyncMockStream):
-        async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-            raise httpcore.WriteTimeout
-
-    def handshake() -> Any:
-        yield Secret(b"CONNECT"), 1
-
-    class StuckThread(httpcore.MockStream):
-        def write(self, buffer: bytes, timeout: float | None = None) -> None:
-            raise httpcore.WriteTimeout
-
-    with pytest.raises(httpcore.ConnectTimeout):
-        anyio.run(firsthandapi._async.wire._perform, handshake(), Stuck([]), 1.0)
-    with pytest.raises(httpcore.ConnectTimeout):
-        firsthandapi._sync.wire._perform(handshake(), StuckThread([]), 1.0)
-
-
-class Closes(httpcore.NetworkStream):
-    """A connection that counts how often it is closed."""
-
-    closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class AsyncCloses(httpcore.AsyncNetworkStream):
-    """The same, for the async half."""
-
-    closed = 0
-
-    async def aclose(self) -> None:
-        self.closed += 1
-
-
-def test_no_time_left_for_a_handshake_closes_the_connection() -> None:
-    """Nobody else knows the connection yet, so it would stay open."""
-    context = ssl.create_default_context()
-    over = firsthandapi._sync.wire.Budget()
-    plain = Closes()
-    stream = firsthandapi._sync.wire._Stream(plain, over, Received())  # pyright: ignore[reportPrivateUsage] # the seam
-    with pytest.raises(httpcore.ConnectTimeout):
-        stream.start_tls(context)
-    assert plain.closed == 1
-
-    async def same() -> int:
-        inner, late = AsyncCloses(), firsthandapi._async.wire.Budget()
-        stream = firsthandapi._async.wire._Stream(inner, late, Received())  # pyright: ignore[reportPrivateUsage] # as above
-        with pytest.raises(httpcore.ConnectTimeout):
-            await stream.start_tls(context)
-        return inner.closed
-
-    assert anyio.run(same) == 1
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(b"", "the server closed it without a response"), (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000, "")],
+)
+def test_no_head(answer: bytes, reason: str, connect: Connect) -> None:
+    """A server that hangs up, and one whose head does not end."""
+    with raw_server(answer) as (url, _), pytest.raises(FirstHandConnectionError, match=f"broke: {reason}"):
+        connect(base_url=url, max_retries=0).me()
 
 
 @pytest.mark.parametrize("half", [firsthandapi._async.wire, firsthandapi._sync.wire])
 def test_the_words_of_the_library_below_become_a_clause(half: Any) -> None:
     """What follows in a message, such as how to repeat the call, does not stand behind its full stop."""
-    error = half.connection_error(httpcore.RemoteProtocolError("Server disconnected."), "host")
+    error = half.connection_error(OSError("Server disconnected."), "host", sent=True)
     assert str(error) == "the connection to host broke: Server disconnected"

@@ -1,4 +1,4 @@
-"""TCP connections for httpcore, over anyio, on asyncio and trio.
+"""TCP connections over anyio, on asyncio and trio.
 
 The sync twin is also written by hand: it has blocking sockets instead of an event loop.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import socket
 import ssl
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import anyio
 import anyio.abc
-import httpcore
 from anyio.abc import SocketAttribute
 from anyio.lowlevel import current_token
 
@@ -24,67 +23,64 @@ from firsthandapi._network.tls import is_readable
 _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
-class SocketStream(httpcore.AsyncNetworkStream):
-    """A connection of anyio's, whose errors become httpcore's. httpcore's own class searches for the socket before each
-    request, which takes longer."""
+class Stream:
+    """A connection of anyio's, whose errors become the system's."""
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self._stream = stream
         self._socket: Any = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 # not Django's
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def within(self, seconds: float) -> AbstractContextManager[object]:
+        """Raise TimeoutError if the block takes longer."""
+        return anyio.fail_after(seconds)
+
+    async def read(self, most: int) -> bytes:
+        """The next bytes, `most` at most; none where the peer has closed. Raises OSError."""
         try:
-            with anyio.fail_after(timeout):
-                return await self._stream.receive(max_bytes)
+            return await self._stream.receive(most)
         except anyio.EndOfStream:
             return b""
-        except TimeoutError as error:
-            raise httpcore.ReadTimeout(str(error)) from error
         except _BROKEN as error:
-            raise httpcore.ReadError(str(error)) from error
+            raise ConnectionError(str(error)) from error
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        data = Secret(buffer)
-        del buffer  # it contains the API key, and tracebacks show local variables
+    async def write(self, data: Secret[bytes]) -> None:
+        """Send all of `data`. Raises OSError."""
         try:
-            with anyio.fail_after(timeout):
-                await self._stream.send(data.reveal())
-        except TimeoutError as error:
-            raise httpcore.WriteTimeout(str(error)) from error
+            await self._stream.send(data.reveal())
         except _BROKEN as error:
-            raise httpcore.WriteError(str(error)) from error
+            raise ConnectionError(str(error)) from error
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Speak TLS from now on. Raises OSError."""
+        from anyio.streams.tls import TLSStream  # only where TLS is spoken
+
+        try:
+            # Some servers end a connection without the end of TLS.
+            self._stream = await TLSStream.wrap(
+                self._stream, ssl_context=context, hostname=host, standard_compatible=False
+            )
+        except (*_BROKEN, anyio.EndOfStream, ValueError) as error:
+            raise ConnectionError(str(error)) from error
+
+    def is_readable(self) -> bool:
+        """Whether an idle connection has unexpected bytes, or was closed by the peer."""
+        return is_readable(self._socket)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        from anyio.streams.tls import TLSStream  # only where TLS is spoken
-
-        try:
-            with anyio.fail_after(timeout):
-                # Some servers end a connection without the end of TLS.
-                encrypted = await TLSStream.wrap(
-                    self._stream, ssl_context=ssl_context, hostname=server_hostname, standard_compatible=False
-                )
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout(str(error)) from error
-        except (*_BROKEN, anyio.EndOfStream, ssl.SSLError) as error:
-            raise httpcore.ConnectError(str(error)) from error
-        return SocketStream(encrypted)
-
-    def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":
-            return is_readable(self._socket)
-        return self._socket if info == "socket" else None
+    def abandon(self) -> None:
+        """Close it where its event loop is closed. An asyncio transport cannot do that: it needs the loop, and keeps
+        the socket until it is collected."""
+        sock = getattr(self._socket, "_sock", self._socket)  # asyncio's has no `close`
+        if isinstance(sock, socket.socket):  # pragma: no branch # that of another library stays open
+            sock.close()
 
 
-async def connect(host: str, port: int, timeout: float) -> httpcore.AsyncNetworkStream:
+async def connect(host: str, port: int, timeout: float) -> Stream:
     """A TCP connection to the first address of `host` that answers. After 250 ms without an answer, the next address is
     tried in parallel.
-    Raises httpcore.ConnectError: none could be reached.
-    Raises httpcore.ConnectTimeout: none answered in time.
+    Raises OSError: none could be reached; TimeoutError if none answered in time.
     """
     step = names.TOO_SLOW
     try:
@@ -93,11 +89,9 @@ async def connect(host: str, port: int, timeout: float) -> httpcore.AsyncNetwork
             step = NOT_ACCEPTED
             return await _connect_first(addresses, port)
     except TimeoutError:
-        raise httpcore.ConnectTimeout(step) from None
-    except OSError as error:
-        raise httpcore.ConnectError(str(error)) from error
+        raise TimeoutError(step) from None
     except UnicodeError:
-        raise httpcore.ConnectError("this name has no address") from None
+        raise OSError("this name has no address") from None
 
 
 async def _look_up(host: str, port: int) -> list[str]:
@@ -118,10 +112,10 @@ async def _look_up(host: str, port: int) -> list[str]:
     return [address[0] for *_, address in found.result()]
 
 
-async def _connect_first(addresses: list[str], port: int) -> httpcore.AsyncNetworkStream:
+async def _connect_first(addresses: list[str], port: int) -> Stream:
     if len(addresses) == 1:
         return await _reach(addresses[0], port)
-    reached: list[httpcore.AsyncNetworkStream] = []
+    reached: list[Stream] = []
     failures = [OSError("this name has no address")]
 
     async def attempt(address: str, over: anyio.Event) -> None:
@@ -142,33 +136,24 @@ async def _connect_first(addresses: list[str], port: int) -> httpcore.AsyncNetwo
                     await over.wait()
     except BaseException:
         for stream in reached:  # pragma: no cover # cancelled at the very moment that one was reached
-            await close(stream)
+            await _close(stream)
         raise
     for stream in reached[1:]:  # pragma: no cover # two reached in one turn of the loop
-        await close(stream)
+        await _close(stream)
     if reached:
         return reached[0]
     raise failures[-1]
 
 
-async def _reach(address: str, port: int) -> httpcore.AsyncNetworkStream:
+async def _reach(address: str, port: int) -> Stream:
     try:
-        return SocketStream(await anyio.connect_tcp(address, port))
+        return Stream(await anyio.connect_tcp(address, port))
     except OSError as error:
         # The reason is the cause of anyio's general error.
         raise OSError(*(error.__cause__ or error).args) from None
 
 
-async def close(stream: httpcore.AsyncNetworkStream) -> None:
-    """Close a connection, even if the task is cancelled."""
+async def _close(stream: Stream) -> None:
+    # Even if the task is cancelled.
     with anyio.CancelScope(shield=True):
         await stream.aclose()
-
-
-def abandon(stream: httpcore.AsyncNetworkStream) -> None:
-    """Close a connection whose event loop is closed. An asyncio transport cannot do that: it needs the loop, and keeps
-    the socket until it is collected."""
-    found = stream.get_extra_info("socket")
-    sock = getattr(found, "_sock", found)  # asyncio's has no `close`
-    if isinstance(sock, socket.socket):  # pragma: no branch # that of another library stays open
-        sock.close()

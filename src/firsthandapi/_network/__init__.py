@@ -9,6 +9,6 @@
 - `lending`: certificates and proxy of the caller's httpx client, for downloads.
 - `tls`: TLS over a connection, even over one that already speaks TLS.
 
-No module here knows httpx, httpcore or an event loop. `_download` connects with these alone; the async half of the
+No module here knows httpx, h11, or an event loop. `_download` connects with these alone; the async half of the
 client takes its TCP connections and its TLS from anyio, and shares the rest.
 """

@@ -1,4 +1,4 @@
-"""TCP connections for httpcore, over blocking sockets.
+"""TCP connections over blocking sockets.
 
 The async twin is also written by hand: it has an event loop instead of sockets.
 """
@@ -6,94 +6,69 @@ The async twin is also written by hand: it has an event loop instead of sockets.
 from __future__ import annotations
 
 import ssl
-from typing import Any
-
-import httpcore
+import time
+from contextlib import AbstractContextManager, nullcontext
 
 from firsthandapi._masking import Secret
 from firsthandapi._network import addresses
 from firsthandapi._network.tls import Link, encrypt, is_readable
 
 
-class SocketStream(httpcore.NetworkStream):
-    """A socket, whose errors become httpcore's."""
+class Stream:
+    """A socket, whose reads and writes share a time limit."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._ends = 0.0
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        try:
-            self._link.settimeout(timeout)
-            return self._link.recv(max_bytes)
-        except TimeoutError as error:
-            raise httpcore.ReadTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore.ReadError(str(error)) from error
+    def within(self, seconds: float) -> AbstractContextManager[object]:
+        """Raise TimeoutError if the block takes longer."""
+        self._ends = time.monotonic() + seconds
+        return nullcontext()
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
-        data = Secret(buffer)
-        del buffer  # it contains the API key, and tracebacks show local variables
+    def _hurry(self) -> None:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._link.settimeout(left)
+
+    def read(self, most: int) -> bytes:
+        """The next bytes, `most` at most; none where the peer has closed. Raises OSError."""
+        self._hurry()
+        return self._link.recv(most)
+
+    def write(self, data: Secret[bytes]) -> None:
+        """Send all of `data`. Raises OSError."""
+        self._hurry()
+        self._link.sendall(data.reveal())  # Python holds it to its timeout as a whole
+
+    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Speak TLS from now on. Raises OSError."""
+        self._hurry()
         try:
-            # Python holds `sendall` to its timeout as a whole.
-            self._link.settimeout(timeout)
-            self._link.sendall(data.reveal())
-        except TimeoutError as error:
-            raise httpcore.WriteTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore.WriteError(str(error)) from error
+            self._link = link = encrypt(self._link, context, host)
+        except ValueError as error:
+            raise OSError(str(error)) from error
+        link.do_handshake()
+
+    def is_readable(self) -> bool:
+        """Whether an idle connection has unexpected bytes, or was closed by the peer."""
+        return is_readable(self._link)
 
     def close(self) -> None:
         self._link.close()
 
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        try:
-            self._link.settimeout(timeout)
-            # A failure in here closes the connection it was given.
-            encrypted = encrypt(self._link, ssl_context, server_hostname or "")
-        except (OSError, ValueError) as error:
-            raise httpcore.ConnectError(str(error)) from error
-        try:
-            encrypted.do_handshake()
-        except TimeoutError as error:
-            encrypted.close()
-            raise httpcore.ConnectTimeout(str(error)) from error
-        except OSError as error:
-            encrypted.close()
-            raise httpcore.ConnectError(str(error)) from error
-        except BaseException:
-            encrypted.close()
-            raise
-        return SocketStream(encrypted)
-
-    def get_extra_info(self, info: str) -> Any:
-        return is_readable(self._link) if info == "is_readable" else None
+    abandon = close
 
 
-def connect(host: str, port: int, timeout: float) -> httpcore.NetworkStream:
+def connect(host: str, port: int, timeout: float) -> Stream:
     """A TCP connection to the first address of `host` that answers. After 250 ms without an answer, the next address is
     tried in parallel.
 
     Raises:
-        httpcore.ConnectError: none could be reached.
-        httpcore.ConnectTimeout: none answered in time.
+        OSError: none could be reached; TimeoutError if none answered in time.
     """
     try:
-        return SocketStream(addresses.connect(host, port, timeout=timeout))
+        return Stream(addresses.connect(host, port, timeout=timeout))
     except UnicodeError:
-        raise httpcore.ConnectError("this name has no address") from None
-    except TimeoutError as error:
-        raise httpcore.ConnectTimeout(str(error)) from error
-    except OSError as error:
-        raise httpcore.ConnectError(str(error)) from error
-
-
-def close(stream: httpcore.NetworkStream) -> None:
-    """Close a connection."""
-    stream.close()
-
-
-abandon = close
+        raise OSError("this name has no address") from None

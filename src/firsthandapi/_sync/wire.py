@@ -1,9 +1,9 @@
 # Made from _async/wire.py by `make generate`. Do not edit.
 """One exchange over the network: send a request, read the response, and turn every failure into our errors.
 
-It uses the public names of httpcore, the engine of httpx, without `httpx.Client`: that merges URLs, headers,
-cookies, and redirects that no API call needs, takes three times the CPU, and has no timeout for a whole attempt, so a
-server that sends one byte at a time could hold it forever.
+It uses h11, the engine of httpx, without `httpx.Client`: that merges URLs, headers, cookies, and redirects that no
+API call needs, takes locks, runs a state machine of its own, and has no timeout for a whole attempt, so a server that
+sends one byte at a time could hold it forever.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import ssl
 import time
 from typing import Any
 
-import httpcore
+import h11
 
-from firsthandapi._core.calls.body import BodyReader, Received, TruncatedBodyError
+from firsthandapi._core.calls.body import BodyReader, TruncatedBodyError
 from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.calls.headers import Headers, RequestHeaders
 from firsthandapi._core.calls.places import Place
@@ -25,49 +25,22 @@ from firsthandapi._network.failures import causes, distrust, errno_of, speaks_no
 from firsthandapi._network.handshakes import Handshake, ProxyError
 from firsthandapi._network.proxies import Route
 from firsthandapi._sync.pool import Pool
-from firsthandapi._sync.streams import abandon, close, connect
+from firsthandapi._sync.streams import Stream, connect
 from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError
 
 # Seconds to keep an idle connection. Before the next use, one that the server closed is noticed.
 _KEEP_ALIVE = 15.0
+_MOST_HEAD_BYTES = 100 * 1024
+_MOST_BYTES = 64 * 1024  # at once
+_TLS_TOO_SLOW = "the TLS handshake took too long"
 
-# Every exception of httpcore, and whether the request may have reached the service. A test fails if httpcore has one
-# that is not here.
-EXCEPTIONS: dict[type[Exception], tuple[type[FirstHandConnectionError], bool]] = {
-    httpcore.ConnectionNotAvailable: (FirstHandConnectionError, False),
-    httpcore.ProxyError: (FirstHandConnectionError, False),
-    httpcore.UnsupportedProtocol: (FirstHandConnectionError, False),
-    httpcore.ProtocolError: (FirstHandConnectionError, True),
-    httpcore.RemoteProtocolError: (FirstHandConnectionError, True),
-    httpcore.LocalProtocolError: (FirstHandConnectionError, False),
-    httpcore.TimeoutException: (FirstHandTimeoutError, True),
-    httpcore.PoolTimeout: (FirstHandTimeoutError, False),
-    httpcore.ConnectTimeout: (FirstHandTimeoutError, False),
-    httpcore.ReadTimeout: (FirstHandTimeoutError, True),
-    httpcore.WriteTimeout: (FirstHandTimeoutError, True),
-    httpcore.NetworkError: (FirstHandConnectionError, True),
-    httpcore.ConnectError: (FirstHandConnectionError, False),
-    httpcore.ReadError: (FirstHandConnectionError, True),
-    httpcore.WriteError: (FirstHandConnectionError, True),
-    TruncatedBodyError: (FirstHandConnectionError, True),
-    OSError: (FirstHandConnectionError, True),
-}
-_BELOW = tuple(EXCEPTIONS)
+# Whatever the network, a proxy, or a server that breaks the rules can raise.
+_FAILURES = (OSError, ProxyError, h11.ProtocolError, TruncatedBodyError)
 
 
-class _RefusedByProxyError(httpcore.ProxyError):
-    """The proxy refused, and will refuse again."""
-
-
-def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool]:
-    """The meaning of an error, by its nearest class in the table."""
-    return next(EXCEPTIONS[base] for base in type(error).__mro__ if base in EXCEPTIONS)
-
-
-def connection_error(error: Exception, authority: str) -> FirstHandConnectionError:
-    """Our error for an exception of httpcore, TLS, or the system."""
-    peer: str = getattr(error, "peer", authority)
-    kind, sent = look_up(error)
+def connection_error(error: Exception, peer: str, *, sent: bool) -> FirstHandConnectionError:
+    """Our error for one of `_FAILURES`. `sent`: whether the request may have reached the service."""
+    late = isinstance(error, TimeoutError)
     # A LookupError is a detail of a library.
     texts = (str(cause) for cause in causes(error) if not isinstance(cause, LookupError))
     # A clause of our message, so without a full stop.
@@ -75,171 +48,176 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
     untrusted = distrust(error, peer)
     if untrusted is not None:
         what = untrusted
-    elif isinstance(error, httpcore.ProxyError):
+    elif isinstance(error, ProxyError):
         what = reason
-    elif sent and issubclass(kind, FirstHandTimeoutError):
-        what = f"{peer} did not answer in time; increase timeout="
-    elif sent:
-        what = f"the connection to {peer} broke: {reason}"
-    else:
+    elif not sent:
         what = f"could not connect to {peer}: {reason}; check the network, base_url and the proxy settings"
-    result = kind(what, request_sent=sent)
+    elif late:
+        what = f"{peer} did not answer in time; increase timeout="
+    else:
+        what = f"the connection to {peer} broke: {reason}"
+    result = (FirstHandTimeoutError if late else FirstHandConnectionError)(what, request_sent=sent)
     result.untrusted = untrusted is not None
     result.no_tls = speaks_no_tls(error)
-    result.proxy_refused = isinstance(error, _RefusedByProxyError)
+    result.proxy_refused = isinstance(error, ProxyError) and not error.transient
     result.errno = errno_of(error)
     return result
 
 
-class Budget:
-    """The remaining time of one attempt. httpcore's own timeouts restart with every byte."""
+class Connection:
+    """An HTTP/1.1 connection to the service, which its first request opens.
 
-    __slots__ = ("_ends",)
+    Attributes:
+        peer: the name, for messages, of who was spoken to last: the service, or a proxy.
+        sent: whether the current request may have reached the service.
+        idle: whether the last exchange ran to its end, and nothing came after it.
+        place: taken while in use; None while idle.
+    """
 
-    def __init__(self) -> None:
-        self._ends = 0.0
+    __slots__ = (
+        *("_context", "_engine", "_expires", "_headers", "_route", "_stream"),
+        *("idle", "peer", "place", "sent"),
+    )
 
-    def start(self, seconds: float) -> None:
-        self._ends = time.monotonic() + seconds
+    def __init__(self, route: Route, context: ssl.SSLContext | None, headers: RequestHeaders) -> None:
+        self._route = route
+        self._context = context
+        self._headers = headers  # of every request
+        self._engine = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD_BYTES)
+        self._stream: Any = None
+        self._expires = 0.0
+        self.peer = route.peer
+        self.sent = self.idle = False
+        self.place: Place | None = None
 
-    def left(self, most: float | None, error: type[Exception]) -> float:
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise error("the attempt's time is up")
-        return left if most is None else min(left, most)
-
-
-class _Stream(httpcore.NetworkStream):
-    """A stream within the time of the current attempt, which passes received bytes to `received`."""
-
-    def __init__(self, stream: httpcore.NetworkStream, budget: Budget, received: Received) -> None:
-        self._stream = stream
-        self._budget = budget
-        self._received = received
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._stream.read(max_bytes, self._budget.left(timeout, httpcore.ReadTimeout))
-        self._received.feed(data)
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:  # httpcore's, after a request without a body
-            return
-        data = Secret(buffer)
-        del buffer  # it contains the API key, and tracebacks show local variables
+    def exchange(
+        self, request: Request, target: str, headers: RequestHeaders, seconds: float
+    ) -> tuple[int, Headers, Secret[bytes]]:
+        """Send the request, and read the whole response. Raises one of `_FAILURES`; TimeoutError after `seconds`."""
+        ends = time.monotonic() + seconds
+        self.sent = self.idle = False
+        stream = self._stream or self._open(min(CONNECT_TIMEOUT, seconds))
+        status, received, reader = 0, Headers(), None
         try:
-            self._stream.write(data.reveal(), self._budget.left(timeout, httpcore.WriteTimeout))
+            with stream.within(ends - time.monotonic()):
+                self._send(request, target, headers)
+                status, received = self._head()
+                reader = BodyReader(status, received)
+                self._receive(reader)
+            body = Secret(reader.finish())
+        except _FAILURES:
+            if reader is None or status < 400:
+                raise
+            # The status shows the error; an incomplete body must not hide it.
+            return status, received, Secret(reader.so_far())
+        # A server or a proxy may send bytes after its response, such as a body with a 204, or an error page: they would
+        # be read as the next response.
+        engine = self._engine
+        if engine.our_state is engine.their_state is h11.DONE and engine.trailing_data == (b"", False):
+            engine.start_next_cycle()
+            self.idle, self._expires = True, time.monotonic() + _KEEP_ALIVE
+        return status, received, body
+
+    def _send(self, request: Request, target: str, headers: RequestHeaders) -> None:
+        # No local variable holds the events: one contains the API key, and tracebacks show them.
+        data = Secret(
+            b"".join(
+                map(
+                    self._engine.send,  # type: ignore[arg-type] # it returns None for the end of a connection only
+                    (
+                        h11.Request(
+                            method=request.method,
+                            target=target,
+                            headers=[*self._headers, *_framing(request), *headers],
+                        ),
+                        h11.Data(data=request.body or b""),
+                        h11.EndOfMessage(),
+                    ),
+                )
+            )
+        )
+        self.sent = True
+        try:
+            self._write(data)
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # a server may respond before it has read everything, and close
+
+    def _write(self, data: Secret[bytes]) -> None:
+        try:
+            self._stream.write(data)
         except BaseException as error:
             raise error.with_traceback(None)  # noqa: B904 # the frames below contain the data
 
-    def close(self) -> None:
-        self._stream.close()
+    def _head(self) -> tuple[int, Headers]:
+        head = self._next()
+        # After 101, no other response comes.
+        while head.status_code < 200 and head.status_code != 101:
+            head = self._next()
+        return head.status_code, Headers(head.headers.raw_items())
 
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
+    def _receive(self, reader: BodyReader) -> None:
         try:
-            left = self._budget.left(timeout, httpcore.ConnectTimeout)
-            encrypted = self._stream.start_tls(ssl_context, server_hostname, left)
-        except BaseException as error:
-            # Nobody else could close this connection.
-            close(self._stream)
-            if isinstance(error, httpcore.ConnectTimeout):
-                raise httpcore.ConnectTimeout("the TLS handshake took too long") from None
-            raise
-        return _Stream(encrypted, self._budget, self._received)
+            while isinstance(event := self._next(), h11.Data):
+                reader.feed(bytes(event.data))
+        finally:
+            event = None  # a body may contain a secret, and tracebacks show local variables
 
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class Connection:
-    """An HTTP/1.1 connection to the service, which its first request opens, the time that its current attempt has left,
-    and what came in it.
-
-    httpcore's own connection opens behind a lock that every later request takes again, and knows no proxy of ours.
-    """
-
-    __slots__ = ("_budget", "_context", "_opened", "_origin", "_route", "http", "place", "received")
-
-    def __init__(self, origin: httpcore.Origin, route: Route, context: ssl.SSLContext | None) -> None:
-        self._origin = origin
-        self._route = route
-        self._context = context
-        self._budget = Budget()
-        self._opened: httpcore.NetworkStream | None = None
-        self.http: httpcore.HTTP11Connection | None = None
-        self.received = Received()
-        # Taken while in use; None while idle.
-        self.place: Place | None = None
-
-    def begin(self, request: httpcore.Request, seconds: float) -> httpcore.Response:
-        """Begin an attempt that may take so long: the head of its response."""
-        self._budget.start(seconds)
-        self.received.start()
-        if self.http is None:
-            stream = self._open()
-            self.http = httpcore.HTTP11Connection(self._origin, stream, _KEEP_ALIVE)
-        return self.http.handle_request(request)
-
-    def is_idle(self) -> bool:
-        """Whether its last exchange ran to the end."""
-        return self.http is not None and self.http.is_idle()
+    def _next(self) -> Any:
+        while (event := self._engine.next_event()) is h11.NEED_DATA:
+            data = Secret(self._stream.read(_MOST_BYTES))
+            if not data.reveal() and self._engine.their_state is h11.SEND_RESPONSE:
+                raise ConnectionError("the server closed it without a response")
+            self._engine.receive_data(data.reveal())
+        return event
 
     def usable(self) -> bool:
         """Whether the next request may go over it: it is idle, young enough, and the server still listens."""
-        return self.http is not None and self.http.is_idle() and not self.http.has_expired()
+        return time.monotonic() < self._expires and not self._stream.is_readable()
 
     def close(self) -> None:
-        if self.http is not None:
-            self.http.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def abandon(self) -> None:  # pragma: no cover # threads have no loop that could be closed
         """Close it where its event loop is closed."""
-        if self._opened is not None:
-            abandon(self._opened)
+        if self._stream is not None:
+            self._stream.abandon()
 
-    def _open(self) -> httpcore.NetworkStream:
-        timeout = CONNECT_TIMEOUT  # or less, if the attempt has less left
-        left = self._budget.left(timeout, httpcore.ConnectTimeout)
+    def _open(self, seconds: float) -> Stream:
+        ends = time.monotonic() + seconds
+        route, context = self._route, self._context
+        # Kept at once, so that whatever fails closes it.
+        self._stream = stream = connect(route.host, route.port, seconds)
+        step = _TLS_TOO_SLOW
         try:
-            self._opened = connect(self._route.host, self._route.port, left)
-            stream: httpcore.NetworkStream = _Stream(self._opened, self._budget, self.received)
-            # After the await, coverage misses the branch.
-            if self._route.proxy_tls and self._context is not None:  # pragma: no branch # see above
-                stream = stream.start_tls(self._context, self._route.host, timeout)
-            handshake = self._route.handshake()
-            if handshake is not None:
-                try:
-                    _perform(handshake, stream, timeout)
-                except BaseException:
-                    close(stream)
-                    raise
-                self.received.start()  # the response so far was the proxy's
-        except _BELOW as error:
-            vars(error)["peer"] = self._route.peer  # it may be a proxy
-            raise
-        if (
-            self._route.origin.scheme == "https" and self._context is not None
-        ):  # pragma: no branch # see above
-            self._context.set_alpn_protocols(["http/1.1"])
-            stream = stream.start_tls(self._context, self._route.origin.host, timeout)
+            with stream.within(ends - time.monotonic()):
+                # After the await, coverage misses the branch.
+                if route.proxy_tls and context is not None:  # pragma: no branch # see above
+                    stream.start_tls(context, route.host)
+                handshake = route.handshake()
+                if handshake is not None:
+                    step = "it did not answer in time"
+                    self._perform(handshake)
+                    step = _TLS_TOO_SLOW
+                self.peer = route.origin.authority
+                if route.origin.scheme == "https" and context is not None:  # pragma: no branch # see above
+                    context.set_alpn_protocols(["http/1.1"])
+                    stream.start_tls(context, route.origin.host)
+        except TimeoutError:
+            raise TimeoutError(step) from None
         return stream
 
-
-def _perform(handshake: Handshake, stream: httpcore.NetworkStream, timeout: float | None) -> None:
-    try:
-        request, size = next(handshake)
-        while True:
-            stream.write(request.reveal(), timeout)
-            request, size = handshake.send(stream.read(size, timeout))
-    except StopIteration:
-        pass
-    except (httpcore.ReadTimeout, httpcore.WriteTimeout):
-        raise httpcore.ConnectTimeout("it did not answer in time") from None
-    except ProxyError as error:
-        kind = httpcore.ProxyError if error.transient else _RefusedByProxyError
-        raise kind(str(error)) from None
+    def _perform(self, handshake: Handshake) -> None:
+        try:
+            request, size = next(handshake)
+            while True:
+                if request.reveal():
+                    self._write(request)
+                request, size = handshake.send(self._stream.read(size))
+        except StopIteration:
+            pass
 
 
 class Wire:
@@ -248,17 +226,13 @@ class Wire:
     def __init__(
         self, origin: Origin, *, proxy: Secret[str] | None, verify: bool | str | ssl.SSLContext
     ) -> None:
-        self._authority = origin.authority
-        self._origin = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
-        self._route = Route.to(origin, proxy)
-        tls = origin.scheme == "https" or self._route.proxy_tls
-        self._ssl_context = ssl_context(verify) if tls else None
-        self._prefix = (origin.url if self._route.forwarded else "") + origin.prefix
-        self._proxy_headers = RequestHeaders(self._route.proxy_headers() if self._route.forwarded else ())
-        self._pool = Pool(self._connect)
-
-    def _connect(self) -> Connection:
-        return Connection(self._origin, self._route, self._ssl_context)
+        route = Route.to(origin, proxy)
+        context = ssl_context(verify) if origin.scheme == "https" or route.proxy_tls else None
+        self._prefix = (origin.url if route.forwarded else "") + origin.prefix
+        headers = RequestHeaders(
+            [("Host", origin.authority), *(route.proxy_headers() if route.forwarded else ())]
+        )
+        self._pool = Pool(lambda: Connection(route, context, headers))
 
     def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
@@ -268,45 +242,17 @@ class Wire:
         Raises UnexpectedResponseError: the body is larger than 32 MiB.
         """
         target = self._prefix + request.path + (f"?{request.query}" if request.query else "")
-        scheme, host, port = self._origin.scheme, self._origin.host, self._origin.port
-        url = httpcore.URL(scheme=scheme, host=host, port=port, target=target.encode("ascii"))
-        outgoing = httpcore.Request(
-            request.method.encode(),
-            url,
-            headers=[(b"Host", self._authority.encode()), *_framing(request), *self._proxy_headers, *headers],
-            content=request.body,
-        )
-        started = time.monotonic()
+        ends = time.monotonic() + timeout
+        long_poll = request.wait is not None
+        connection = self._pool.acquire(timeout, long_poll=long_poll)
         try:
-            long_poll = request.wait is not None
-            connection = self._pool.acquire(timeout, long_poll=long_poll)
-            done = False
-            try:
-                response = connection.begin(outgoing, timeout - (time.monotonic() - started))
-                status, received_headers = response.status, Headers(response.headers)
-                reader = BodyReader(status, received_headers)
-                try:
-                    for chunk in response.iter_stream():
-                        reader.feed(chunk)
-                    response.close()
-                    body = Secret(reader.finish())
-                    # After HEAD, and with these statuses, announced chunks do not follow.
-                    bodiless = request.method == "HEAD" or status in (204, 304)
-                    chunked = not bodiless and "transfer-encoding" in received_headers
-                    done = connection.is_idle() and connection.received.is_all(reader.length, chunked=chunked)
-                except _BELOW:
-                    if status < 400:
-                        raise
-                    # The status shows the error; an incomplete body must not hide it.
-                    body = Secret(reader.so_far())
-            finally:
-                chunk = b""  # a body may contain a secret, and tracebacks show local variables
-                # After any exception, cancellation included, the response may be half read.
-                self._pool.release(connection, reusable=done, long_poll=long_poll)
-        except _BELOW as error:
+            return connection.exchange(request, target, headers, ends - time.monotonic())
+        except _FAILURES as error:
             # Not chained: their text may quote secrets that the service echoed.
-            raise connection_error(error, self._authority) from None
-        return status, received_headers, body
+            raise connection_error(error, connection.peer, sent=connection.sent) from None
+        finally:
+            # After any exception, cancellation included, the response may be half read.
+            self._pool.release(connection, reusable=connection.idle, long_poll=long_poll)
 
     def close(self) -> None:
         """Close every connection."""

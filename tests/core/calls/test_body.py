@@ -6,12 +6,11 @@ import gzip
 import tracemalloc
 import zlib
 
-import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._core.calls.body import BodyReader, Received, TruncatedBodyError
+from firsthandapi._core.calls.body import BodyReader, TruncatedBodyError
 from firsthandapi._core.calls.headers import Headers
 from firsthandapi._core.calls.response import MAX_BODY_BYTES
 from firsthandapi.errors import UnexpectedResponseError
@@ -169,143 +168,6 @@ def test_a_bomb_of_many_members() -> None:
     """Members that are small each count together."""
     with pytest.raises(UnexpectedResponseError, match="larger than 32 MiB"):
         reader("gzip").feed(bomb(1) * 40)
-
-
-def test_a_head_without_end_is_not_kept() -> None:
-    """What comes before a body is looked at up to a bound."""
-    received = Received()
-    received.start()
-    for _ in range(100):
-        received.feed(b"x" * 10_000)
-    assert received._start is None
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("data", "length", "complete"),
-    [
-        (HEAD + b"body", 4, True),
-        (HEAD + b"bod", 4, False),
-        (HEAD + b"body" + b"HTTP/1.1 400 ", 4, False),
-        (HEAD, 0, True),
-        (b"body", 4, False),
-        (b"\r\n\r\n", 0, True),
-        (b"", 0, False),
-    ],
-)
-@pytest.mark.parametrize("size", [1, 7, 1_000_000])
-def test_a_connection_is_kept_after_its_response_alone(
-    data: bytes, length: int, complete: bool, size: int
-) -> None:
-    """Not a byte more, not one less, however the bytes come; without a head nothing is certain."""
-    received = Received()
-    for start in range(0, len(data), size):
-        received.feed(data[start : start + size])
-    assert received.is_all(length, chunked=False) is complete
-
-
-@pytest.mark.parametrize(
-    ("end", "complete"),
-    [(b"4\r\nbody\r\n0\r\n\r\n", True), (b"4\r\nbody\r\n0\r\n", False), (b"4\r\nbody\r\n0\r\n\r\nH", False)],
-)
-@pytest.mark.parametrize("size", [1, 7, 1_000_000])
-def test_a_connection_is_kept_after_a_last_chunk_alone(end: bytes, complete: bool, size: int) -> None:
-    """However the bytes come."""
-    data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + end
-    received = Received()
-    for start in range(0, len(data), size):
-        received.feed(data[start : start + size])
-    assert received.is_all(4, chunked=True) is complete
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + b"4\r\nbody\r\n0\r\n\r\n",
-        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + HEAD + b"body",
-        CHUNKED + b"4\r\nbody\r\n0\r\nServer-Timing: a\r\nX-Checksum: b\r\n\r\n",
-        CHUNKED + b'2;a=b;c="d e"\r\nbo\r\n2 \t\r\ndy\r\n0;last\r\n\r\n',
-        CHUNKED + b"0004\r\nbody\r\n0000\r\n\r\n",
-    ],
-)
-@pytest.mark.parametrize("size", [1, 7, 1_000_000])
-def test_every_legal_form_of_a_response_keeps_its_connection(data: bytes, size: int) -> None:
-    """1xx before it, trailers, chunk extensions, a padded last chunk; and not with one byte more, or one less."""
-    chunked = CHUNKED in data
-    for came, complete in ((data, True), (data + b"H", False), (data[:-1], False)):
-        received = Received()
-        for start in range(0, len(came), size):
-            received.feed(came[start : start + size])
-        assert received.is_all(4, chunked=chunked) is complete
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        b"4\r\nbody\r\n0\r\nX: y\n\r\n",
-        b"4\r\nbody\r\n0\r\n\nX: y\r\n\r\n",
-        b"-4\r\nbody\r\n0\r\n\r\n",
-        b"4\r\nbody\r\n0\r\nX: " + b"y" * 5000 + b"\r\n\r\n",
-        b"4\r\nbody\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
-    ],
-)
-def test_a_doubtful_end_of_chunks(end: bytes) -> None:
-    """A bare line feed, a size that is none, a trailer of many kilobytes, another response: no connection is kept."""
-    received = Received()
-    received.feed(CHUNKED + end[:-4])
-    received.feed(end[-4:])
-    assert not received.is_all(4, chunked=True)
-
-
-PIECES = [
-    *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 204 No Content\r\n", b"HTTP/1.1 103 Hints\r\nLink: a\r\n\r\n"),
-    *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked\n", b"Content-Length: 4\r\n"),
-    *(b"\r\n", b"\r\n\r\n", b"\n", b"\n\n", b"body", b"X: y\r\n", b"X: y\n"),
-    *(b"4\r\nbody\r\n", b"4;a\r\nbody\r\n", b"4\r\n\r\n\r\n\r\n"),
-    *(b"0\r\n", b"0000\r\n", b"0;a \r\n", b"0\r\n\r\n"),
-]
-
-
-@given(
-    st.lists(st.sampled_from(PIECES), max_size=12), st.sampled_from([CHUNKED, HEAD, b""]), st.integers(1, 60)
-)
-def test_what_is_all_leaves_nothing_to_the_engine(pieces: list[bytes], head: bytes, size: int) -> None:
-    """Whatever comes, and in whatever pieces: a connection that is kept has no byte that the next call would read."""
-    data = head + b"".join(pieces)
-    engine = h11.Connection(h11.CLIENT)
-    engine.send(h11.Request(method="GET", target="/", headers=[("Host", "api.example")]))
-    engine.send(h11.EndOfMessage())
-    received, length, status, chunked = Received(), 0, 0, False
-    try:
-        for start in range(0, len(data), size):
-            received.feed(data[start : start + size])
-            engine.receive_data(data[start : start + size])
-            while (event := engine.next_event()) is not h11.NEED_DATA:
-                if isinstance(event, h11.Response):
-                    status = event.status_code
-                    chunked = any(name == b"transfer-encoding" for name, _ in event.headers)
-                elif isinstance(event, h11.Data):
-                    length += len(event.data)
-                elif isinstance(event, h11.EndOfMessage):
-                    if received.is_all(length, chunked=chunked and status != 204):
-                        assert engine.trailing_data == (b"", False)
-                    return
-    except h11.RemoteProtocolError:
-        pass
-
-
-def test_the_end_of_a_head_is_looked_for_in_128_kib() -> None:
-    """What has none by then is no head, whatever comes after it."""
-    for size, found in ((128 * 1024, True), (128 * 1024 + 1, False)):
-        received = Received()
-        received.feed(b"x" * size)
-        received.feed(b"\r\n\r\n")
-        assert received.is_all(0, chunked=False) is found
 
 
 def test_an_error_from_300_on_outlives_its_broken_body() -> None:
