@@ -78,6 +78,7 @@ Digits = BeforeValidator(_digits)
 Tier = Annotated[PurchaseTier, Whole]
 Stars = Annotated[int, Field(ge=1, le=5), Whole]
 Id = Annotated[str, Field(max_length=100)]
+MIN_PRICE, MAX_PRICE = 10, 50_000  # US cents per file
 
 
 class Body(BaseModel):
@@ -118,11 +119,11 @@ class JobBody(Body):
         Whole,
     ]
     accepted_formats: Annotated[list[Format], Field(min_length=1, examples=[["image/jpeg"]])]
-    # Its bounds are in the document but not checked here: outside them the error is a `pricing_violation`.
+    # Its bounds are in the document; the rules check them: outside them the error is a `pricing_violation`.
     price_per_file_cents: Annotated[
         int,
         Field(
-            json_schema_extra={"minimum": 10, "maximum": 50_000},
+            json_schema_extra={"minimum": MIN_PRICE, "maximum": MAX_PRICE},
             description="US cents per approved file. The job sets aside this times `files_needed`.",
             examples=[50],
         ),
@@ -171,12 +172,15 @@ class PurchaseBody(Body):
     amount_cents: Annotated[Tier, Field(examples=[1000, 2500])]
 
 
+# A new organization has the defaults.
 class SettingsPatch(Body):
     auto_top_up_enabled: bool = False
     auto_top_up_threshold_cents: Annotated[int, Field(ge=0, le=100_000_000), Whole] = 500
     auto_top_up_amount_cents: Tier = 2500
     default_type: JobType | None = None
-    default_price_per_file_cents: Annotated[int | None, Field(ge=10, le=50_000, examples=[50]), Whole] = None
+    default_price_per_file_cents: Annotated[
+        int | None, Field(ge=MIN_PRICE, le=MAX_PRICE, examples=[50]), Whole
+    ] = None
 
 
 class Query(BaseModel):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from firsthandapi.server.contract.bodies import SettingsPatch
 from firsthandapi.server.contract.errors import conflict
 from firsthandapi.server.contract.text import mask, new_id, new_secret
 from firsthandapi.server.state.model import SCOPES, Account, Key, Organization
@@ -18,13 +18,6 @@ from .events import Events
 FREE_TIER_JOBS = 1
 FREE_TIER_CENTS = 250
 OWN_CENTS = 100_000
-_SETTINGS: Mapping[str, Any] = {
-    "auto_top_up_enabled": False,
-    "auto_top_up_threshold_cents": 500,
-    "auto_top_up_amount_cents": 2500,
-    "default_type": None,
-    "default_price_per_file_cents": None,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +54,7 @@ class Accounts:
         """A new organization; returns its live key. Its sandbox account gets as much play money."""
         organization = Organization(new_id("org_", at), name, email, FREE_TIER_JOBS if free_tier else None)
         organization.accounts = {
-            environment: Account(organization, environment, settings=_SETTINGS)
+            environment: Account(organization, environment, settings=SettingsPatch().model_dump())
             for environment in ("live", "test")
         }
         self._state.organizations.append(organization)

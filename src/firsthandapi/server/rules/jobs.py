@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from firsthandapi._core.calls.counts import count_of
+from firsthandapi.server.contract.bodies import MAX_PRICE, MIN_PRICE
 from firsthandapi.server.contract.errors import ApiError, conflict, invalid
 from firsthandapi.server.contract.text import new_id, said
 from firsthandapi.server.state.model import Account, File, Job, Location, Submission
@@ -18,7 +19,6 @@ from . import show
 from .credits import Credits
 from .events import Events
 
-PRICE_BOUNDS = (10, 50_000)
 # A job is flagged, once, when this many of its submissions were rejected.
 FLAGGED_AT = 10
 _REASONS = {
@@ -93,10 +93,9 @@ class Jobs:
         url: str,
     ) -> Job:
         """Post a job and set its cost aside."""
-        low, high = PRICE_BOUNDS
         price = fields["price_per_file_cents"]
-        if not low <= price <= high:
-            message = f"must be {low} to {high} cents"
+        if not MIN_PRICE <= price <= MAX_PRICE:
+            message = f"must be {MIN_PRICE} to {MAX_PRICE} cents"
             details = [{"field": "price_per_file_cents", "message": message}]
             raise ApiError(400, "pricing_violation", f"price_per_file_cents {message}", details=details)
         if deadline is not None and deadline <= at:
