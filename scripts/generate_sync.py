@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,42 +59,44 @@ def convert(name: str, text: str, used: set[str]) -> str:
     return HEADER.format(name=name) + text
 
 
-def tidy(text: str) -> str:
+def tidy(made: dict[str, str]) -> dict[str, str]:
     """Sort imports and break lines anew: names got shorter."""
-    ruff = [sys.executable, "-m", "ruff"]
-    for command in (["check", "--fix-only", "--quiet", "--select", "I"], ["format", "--quiet"]):
-        run = subprocess.run(
-            [*ruff, *command, "--stdin-filename", str(TARGET / "file.py"), "-"],
-            input=text,
-            capture_output=True,
-            encoding="utf-8",
-            check=True,
-            cwd=ROOT,
-        )
-        text = run.stdout
-    return text
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in made.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+        for command in (["check", "--fix-only", "--select", "I"], ["format"]):
+            ruff = [
+                sys.executable,
+                "-m",
+                "ruff",
+                *command,
+                "--quiet",
+                "--no-cache",
+                "--config",
+                "pyproject.toml",
+            ]
+            subprocess.run([*ruff, folder], check=True, cwd=ROOT)
+        return {name: (Path(folder) / name).read_text(encoding="utf-8") for name in made}
 
 
 def main() -> int:
     check = "--check" in sys.argv[1:]
     used: set[str] = set()
     problems: list[str] = []
-    expected = {TARGET / name for name in BY_HAND}
-    for source in sorted(SOURCE.rglob("*.py")):
-        name = source.relative_to(SOURCE).as_posix()
-        if name in BY_HAND:
-            continue
+    sources = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rglob("*.py"))}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in sources.items() if name not in BY_HAND}
+    converted = {name: convert(name, text, used) if text.strip() else text for name, text in texts.items()}
+    for name, made in tidy(converted).items():
         target = TARGET / name
-        expected.add(target)
-        text = source.read_text(encoding="utf-8")
-        made = tidy(convert(name, text, used)) if text.strip() else text
         if check:
             if not target.exists() or target.read_text(encoding="utf-8") != made:
                 problems.append(f"{target.relative_to(ROOT)} is not what {name} makes: run `make generate`")
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(made, encoding="utf-8", newline="\n")
-    for left_over in sorted(set(TARGET.rglob("*.py")) - expected):
+    for left_over in sorted(set(TARGET.rglob("*.py")) - {TARGET / name for name in sources}):
         problems.append(f"{left_over.relative_to(ROOT)} has no source any more: delete it")
     every_rule = {
         pattern for pattern, _ in [*RULES, *(rule for rules in FILE_RULES.values() for rule in rules)]

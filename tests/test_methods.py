@@ -88,6 +88,7 @@ def test_every_argument_of_the_main_calls_shows(name: str, client: Any) -> None:
     assert set(entries(inspect.getdoc(getattr(client.jobs, name)) or "")) == set(shown)
 
 
+@pytest.mark.slow
 def test_an_editor_that_runs_nothing_sees_every_field(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_an_editor_that_runs_nothing_sees_every_field(
         assert set(entries(seen.docstring())) == set(shown)
 
 
+@pytest.mark.slow
 def test_an_editor_that_runs_nothing_sees_what_a_program_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -378,7 +378,9 @@ def test_dumped_file_reads_back(annotations: Any) -> None:
 
 annotation_fields = st.dictionaries(
     st.sampled_from(sorted({*IMAGE, *AUDIO, *VIDEO, "x"})),
-    STRICT_JSON | st.lists(st.dictionaries(st.sampled_from(["label", "start", "confidence"]), STRICT_JSON)),
+    STRICT_JSON
+    | st.lists(st.dictionaries(st.sampled_from(["label", "start", "confidence"]), STRICT_JSON), max_size=2),
+    max_size=4,
 )
 
 

@@ -828,6 +828,7 @@ print(sorted(row["image"].size[0] == row["width"] for row in rows))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason="datasets is not installed")
 def test_a_bucket_loads(dataset: Dataset, dest: str, tmp_path: Path) -> None:
     """Rows refer to objects by their URL, which decode with the environment's credentials."""

@@ -267,6 +267,7 @@ print(json.dumps({"loaded": train["label"][:], "own": own["label"][:], "names": 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("datasets") is None, reason="datasets is not installed (make test)"
 )

@@ -106,6 +106,7 @@ def test_images_load_with_all_their_columns(
         assert row["sha256"] == record.sha256
 
 
+@pytest.mark.slow
 def test_a_mixed_job_loads_a_kind_at_a_time(
     client: FirstHandClient, server: MockServer, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_mixed_job_loads_a_kind_at_a_time(
             assert next(media.decode(**{"audio" if kind == "audio" else "video": 0}), None) is not None
 
 
+@pytest.mark.slow
 def test_a_folder_loads_at_every_moment(client: FirstHandClient, server: MockServer, tmp_path: Path) -> None:
     """While it is written and after a crash: only what has a row comes, and nothing else disturbs."""
     job_id = client.jobs.create(**JOB, files_needed=6).id
@@ -153,6 +155,7 @@ def test_a_folder_loads_at_every_moment(client: FirstHandClient, server: MockSer
     assert len(load("imagefolder", dataset.path, tmp_path / "other", check_images=False)["paths"]) == 4
 
 
+@pytest.mark.slow
 def test_rows_of_many_blocks_make_one_table(client: FirstHandClient, tmp_path: Path) -> None:
     """Types are guessed from the rows: thousands of nulls and empty lists before the first value do no harm."""
     folder = tmp_path / "many"
@@ -202,6 +205,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_loaders_of_folders_obey_decisions(tmp_path: Path) -> None:
     """By the manifest and by the names of folders, of each kind: what is excluded is not there, and what was given
     another label has it; a label whose files are gone is no class."""

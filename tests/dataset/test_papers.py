@@ -134,6 +134,7 @@ print(json.dumps({"card": card, "read": read, "rows": len(loaded)}))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     None in (importlib.util.find_spec("mlcroissant"), importlib.util.find_spec("datasets")),
     reason="mlcroissant is not installed (make test)",

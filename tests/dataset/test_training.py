@@ -45,6 +45,7 @@ def run(section: str, dataset: Dataset) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn_trains_on_labels(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     """A split it has not seen is told apart by its colors."""

@@ -64,6 +64,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CHOSEN)
 def test_what_differs_on_windows_passes_under_its_rules(kind: str) -> None:
     """Files, locks, and databases; downloads and connections; campaigns, and so orders."""

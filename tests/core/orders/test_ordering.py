@@ -374,29 +374,26 @@ def search(runs: int, **options: Any) -> None:
         print(f"\nsearched: {worlds:,} worlds, {one.runs:,} different runs, {one.steps:,} steps")  # noqa: T201 # `pytest -s` shows how much was searched
 
 
-# The second run is the one that buys twice; `make soak` looks for what takes more, and `pytest -s` shows how much.
+# The second run is the one that buys twice; `make soak` looks for what takes more.
 @pytest.mark.parametrize("runs", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_nothing_is_bought_twice(runs: int) -> None:
     """Runs of one call: whatever is answered, lost or late, wherever each dies, whatever the clock does."""
     search(runs)
 
 
-@pytest.mark.parametrize(
-    ("runs", "jumps"),
-    [(2, (0.0, -30.0)), pytest.param(3, JUMPS, marks=pytest.mark.slow)],
-    ids=["2", "3"],
-)
-def test_nothing_is_bought_twice_by_a_machine_that_sleeps(runs: int, jumps: tuple[float, ...]) -> None:
+@pytest.mark.slow
+def test_nothing_is_bought_twice_by_a_machine_that_sleeps() -> None:
     """It may sleep for 25 hours during any request of a run."""
-    search(runs, sleeps=True, jumps=jumps)
+    search(3, sleeps=True)
 
 
-@pytest.mark.parametrize("runs", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_nothing_is_bought_twice_by_a_clock_that_was_set_back(runs: int) -> None:
     """By a day, so that an old key looks young: the `Date` of the service says how old it is."""
     search(runs, lags=(0.0, 48.0), jumps=(0.0, -24.0), disk_lasts=True, dates=True)
 
 
+@pytest.mark.slow
 def test_an_old_key_is_not_sent_though_no_list_shows_its_job() -> None:
     """A list that is two days late costs nothing twice either, where the folder and the clock can be trusted."""
     search(5, lags=(48.0,), jumps=(0.0,), disk_lasts=True)
