@@ -141,12 +141,6 @@ def test_each_public_name_loads(name: str) -> None:
     )
 
 
-def test_submodules_are_reached_by_attribute() -> None:
-    """`firsthandapi.errors.NotFoundError` works after `import firsthandapi` alone."""
-    code = "import firsthandapi as f; f.errors.NotFoundError; f.webhooks.unwrap; f.types.Job"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """A typo is told as Python tells it."""
     with pytest.raises(AttributeError, match="no attribute 'FirstHandCleint'"):

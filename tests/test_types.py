@@ -45,9 +45,12 @@ def event(type: str, data: Any) -> Any:
 
 
 def test_names_load_when_used() -> None:
-    """Importing the types loads no model and no pydantic; using one loads its module and no other resource's."""
+    """Submodules are attributes of the package; the types load no model and no pydantic, and one that is used loads its
+    module and no other resource's."""
     code = (
-        "import sys, firsthandapi.types as t\n"
+        "import sys, firsthandapi\n"
+        "t = firsthandapi.types\n"
+        "firsthandapi.errors.NotFoundError, firsthandapi.webhooks.unwrap\n"
         "assert 'pydantic' not in sys.modules\n"
         "t.Job\n"
         "assert 'firsthandapi.types.job' in sys.modules\n"

@@ -244,12 +244,11 @@ def test_firsthand_log(level: str, debug: int, info: int) -> None:
     assert "5ecret" not in done.stderr
 
 
-def test_a_bad_firsthand_log() -> None:
+def test_a_bad_firsthand_log(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another level is refused by the variable's name."""
-    assert (
-        "FIRSTHAND_LOG must be debug or info"
-        in run(CALL.replace("except FirstHandError", "except OSError"), FIRSTHAND_LOG="loud").stderr
-    )
+    monkeypatch.setenv("FIRSTHAND_LOG", "loud")
+    with pytest.raises(ConfigurationError, match="FIRSTHAND_LOG must be debug or info"):
+        connect.client_class(KEY)
 
 
 def test_off_is_free() -> None:

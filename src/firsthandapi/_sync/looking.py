@@ -82,7 +82,7 @@ class Looking:
 
     def whole(self, spec: Spec, ledger: Ledger) -> Ledger:
         """Add the orders that the ledger lacks because it is a copy. They are newer than its first order."""
-        left = {str(order.job["id"]) for order in ledger.orders if order.job is not None}
+        left = set(ledger.job_ids)
         return ledger.with_jobs(self._jobs(left or None, _MOST_PAGES_OF_ORDERS)).with_moved(spec.moved)
 
     def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
