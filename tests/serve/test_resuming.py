@@ -476,7 +476,8 @@ def test_a_killed_server(tmp_path: Path, point: str) -> None:
             else:
                 process.send_signal(signal.SIGKILL)
             process.wait(30)
-    with running(folder) as (phone.port, _, _):
+    with Service(folder) as again:
+        phone.port = again.port
         start = offset(phone, path)
         assert start == (len(JPEG) if point else len(JPEG) // 2)
         assert append(phone, path, JPEG[start:], start).status == 204

@@ -193,7 +193,7 @@ def test_kill_at_each_step(tmp_path: Path, point: str, is_kept: bool) -> None:
         worker.work(port, path, 1)
     assert worker.due is not None
     check(folder, int(is_kept))
-    with running(folder) as (port, path, _):
-        worker.work(port, path, 1)
+    with Service(folder) as again:
+        worker.work(again.port, path, 1)
     assert worker.due is None
     check(folder, 1)
