@@ -408,12 +408,11 @@ class KeptState(State):
     def adopt(self, item: Any) -> None:
         """Keep an object from now on, with everything that belongs to it."""
         self._lock.check()
-        kind = type(item)
-        table = self._tables[kind]
+        table = self._tables[type(item)]
         if table.is_fixed:
             self._fresh[item] = None
             return
-        if kind is not table.kind:
+        if type(item) is not table.kind:
             return
         item.__class__ = self._classes[table.kind]
         self._known[table.name][item.id] = item
