@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from benchmarks._measure import Row
 
 # Where they are installed, httpcore takes other paths.
-_OTHER_PATHS = "trio makes start-up slower, sniffio makes httpx's async client faster"
+_OTHER_PATHS = "trio makes the start-up of httpx slower, sniffio makes its async client faster"
 
 SUBJECTS = ("startup", "calls", "decoding", "webhooks", "filesystem", "uploads", "ray_workers")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Generator
@@ -82,6 +81,8 @@ class _Line:
             self._again["update"] = True
             return
         # A line that is wider than the terminal would not be redrawn, but repeated.
+        import shutil  # only where a line is drawn
+
         room = shutil.get_terminal_size().columns - 1
         text = text[-room:]
         self._write(f"\r{text:<{min(self._shown, room)}}")
