@@ -408,11 +408,12 @@ class KeptState(State):
     def adopt(self, item: Any) -> None:
         """Keep an object from now on, with everything that belongs to it."""
         self._lock.check()
-        table = self._tables[type(item)]
+        kind: type[Any] = type(item)
+        table = self._tables[kind]
         if table.is_fixed:
             self._fresh[item] = None
             return
-        if type(item) is not table.kind:
+        if kind is not table.kind:
             return
         item.__class__ = self._classes[table.kind]
         self._known[table.name][item.id] = item
