@@ -6,7 +6,9 @@ BIN = $(VENV)/Scripts
 else
 BIN = $(VENV)/bin
 endif
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# What is imported gets compiled when it is: most modules of large packages never are.
+INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
+PIP = $(BIN)/python $(INSTALL) --constraint constraints.txt
 # Twice the cores that CI has: tests wait for sockets and processes much of the time.
 WORKERS ?= 4
 PYTEST = pytest -q -n $(WORKERS) --dist worksteal
@@ -85,10 +87,10 @@ test: $(VENV)/.dev
 test-lowest: VENV := .venv-lowest
 test-lowest:
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python $(INSTALL) 'pip>=25.1'
 	mkdir -p build
 	$(BIN)/python scripts/lowest.py testing > build/lowest.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint build/lowest.txt --editable '.[testing]' --group client
+	$(BIN)/python $(INSTALL) --constraint build/lowest.txt --editable '.[testing]' --group client
 	$(BIN)/python -m $(PYTEST) -m "not slow" tests/client tests/core tests/download tests/network tests/test_webhooks.py tests/test_event_router.py tests/test_watching.py
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
@@ -141,8 +143,8 @@ pipelines: build/pipelines/airflow.done build/pipelines/prefect.done
 build/pipelines/%.done: tests/pipelines/%.txt
 	mkdir -p build/pipelines
 	$(PYTHON) -m venv build/pipelines/$*
-	build/pipelines/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
-	build/pipelines/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	build/pipelines/$*/bin/python $(INSTALL) --no-deps -r $<
+	build/pipelines/$*/bin/python $(INSTALL) --no-deps --editable .
 	touch $@
 
 # The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
@@ -150,7 +152,7 @@ generators: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
 	$(call twice,$(NPM) build/generators openapi-typescript@7 typescript@5)
 	test -d build/generators/venv || $(BIN)/python -m venv build/generators/venv
-	build/generators/venv/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==0.29.1
+	build/generators/venv/bin/python $(INSTALL) openapi-python-client==0.29.1
 	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py tests/server/test_control.py
 
 # Clients of tus send to a server of one's own, and go on after it was killed.
@@ -158,7 +160,7 @@ tus: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
 	$(call twice,$(NPM) build/tus tus-js-client@4)
 	test -d build/tus/venv || $(BIN)/python -m venv build/tus/venv
-	build/tus/venv/bin/python -m pip install --quiet --disable-pip-version-check tuspy==1.1.0
+	build/tus/venv/bin/python $(INSTALL) tuspy==1.1.0
 	FIRSTHAND_TUS=$(CURDIR)/build/tus $(BIN)/python -m pytest -q tests/serve/test_tus_clients.py
 
 # The official suite of the Model Context Protocol. It needs Node 22, which it brings: any npm will do.
@@ -197,7 +199,7 @@ release: dist
 	$(BIN)/python -m twine check --strict dist/*
 	rm -rf build/release
 	$(BIN)/python -m venv build/release
-	build/release/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	build/release/bin/python $(INSTALL) --constraint constraints.txt \
 	  "$$(echo dist/*.whl)[testing,cli]"
 	cd build && release/bin/firsthandapi demo
 
