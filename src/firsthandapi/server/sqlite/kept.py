@@ -408,7 +408,7 @@ class KeptState(State):
     def adopt(self, item: Any) -> None:
         """Keep an object from now on, with everything that belongs to it."""
         self._lock.check()
-        kind: type[Any] = type(item)
+        kind: type[Any] = item.__class__
         table = self._tables[kind]
         if table.is_fixed:
             self._fresh[item] = None
