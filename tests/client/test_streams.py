@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from firsthandapi._async import streams as async_streams
 from firsthandapi._masking import Secret
+from firsthandapi._network.certificates import ssl_context
 from firsthandapi._sync import streams
+from raw import CERTIFICATE
 
 MUCH = Secret(b"x" * 50_000_000)
 
@@ -66,6 +71,41 @@ def test_an_async_stream_says_how_it_broke() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         asyncio.run(run(server.getsockname()[1]))
+
+
+@pytest.mark.parametrize("rest", [b"", b"stray"])
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_async_stream_knows_what_came_with_the_bytes_it_gave(backend: str, tls: bool, rest: bytes) -> None:
+    """anyio took it from the socket, which shows it no more: it would be the next response."""
+    sent, seen = threading.Event(), threading.Event()
+    accepted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    accepted.load_cert_chain(CERTIFICATE)
+
+    def serve(server: socket.socket) -> None:
+        sock, _ = server.accept()
+        with accepted.wrap_socket(sock, server_side=True) if tls else sock as peer:
+            peer.sendall(b"response")
+            peer.sendall(rest)
+            sent.set()
+            seen.wait(10)
+
+    async def run(port: int) -> None:
+        stream = await async_streams.connect("127.0.0.1", port, timeout=10)
+        with stream.within(10):
+            if tls:
+                await stream.start_tls(ssl_context(False), "localhost")
+            await anyio.to_thread.run_sync(sent.wait)
+            assert await stream.read(8 if rest and not tls else 100) == b"response"
+        assert stream.is_readable() is bool(rest)
+        await stream.aclose()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        anyio.run(run, server.getsockname()[1], backend=backend)
+        seen.set()
+        thread.join()
 
 
 def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,8 @@ class Stream:
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self._stream = stream
         self._socket: Any = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 # not Django's
+        self._tls: ssl.SSLObject | None = None
+        self._full = False  # whether the last read got as much as it may, so that anyio may hold more
 
     def within(self, seconds: float) -> AbstractContextManager[object]:
         """Raise TimeoutError if the block takes longer."""
@@ -37,11 +39,13 @@ class Stream:
     async def read(self, most: int) -> bytes:
         """The next bytes, `most` at most; none where the peer has closed. Raises OSError."""
         try:
-            return await self._stream.receive(most)
+            data = await self._stream.receive(most)
         except anyio.EndOfStream:
             return b""
         except _BROKEN as error:
             raise ConnectionError(str(error)) from error
+        self._full = len(data) == most
+        return data
 
     async def write(self, data: Secret[bytes]) -> None:
         """Send all of `data`. Raises OSError."""
@@ -52,19 +56,32 @@ class Stream:
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Speak TLS from now on. Raises OSError."""
-        from anyio.streams.tls import TLSStream  # only where TLS is spoken
+        from anyio.streams.tls import TLSAttribute, TLSStream  # only where TLS is spoken
 
         try:
             # Some servers end a connection without the end of TLS.
             self._stream = await TLSStream.wrap(
                 self._stream, ssl_context=context, hostname=host, standard_compatible=False
             )
+            self._tls = self._stream.extra(TLSAttribute.ssl_object)  # noqa: S610 # not Django's
         except (*_BROKEN, anyio.EndOfStream, ValueError) as error:
             raise ConnectionError(str(error)) from error
 
     def is_readable(self) -> bool:
         """Whether an idle connection has unexpected bytes, or was closed by the peer."""
-        return is_readable(self._socket)
+        return self._full or is_readable(self._socket) or self._has_record()
+
+    def _has_record(self) -> bool:
+        # What came with the last record that was read is in the socket no more.
+        if self._tls is None:
+            return False
+        try:
+            self._tls.read(1)
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:
+            pass
+        return True
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -55,7 +55,7 @@ def test_deflate(data: bytes, size: int, window: int) -> None:
 def test_truncated_deflate(window: int, kept: int) -> None:
     """Either, without its end, is a broken connection."""
     pack = zlib.compressobj(wbits=window)
-    with pytest.raises(TruncatedBodyError):
+    with pytest.raises(TruncatedBodyError, match="the compressed body is incomplete"):
         read((pack.compress(b"abc") + pack.flush())[:kept], "deflate")
 
 

@@ -88,7 +88,7 @@ class BodyReader:
         Raises UnexpectedResponseError: as JSON it would fill the memory.
         """
         if self._start or (self._inflate is not None and self._came and not self._inflate.eof):
-            raise TruncatedBodyError
+            raise TruncatedBodyError("the compressed body is incomplete")
         return self.so_far()
 
     def so_far(self) -> bytes:
