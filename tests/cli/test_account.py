@@ -45,6 +45,7 @@ def test_transactions_and_audit_are_listed_and_filtered(cli: Cli, fresh_server: 
     assert len(json.loads(cli("transactions", "--type", "deduction", "--json").out)) == 2
     assert len(json.loads(cli("transactions", "--limit", "1", "--json").out)) == 1
     done = cli("audit", job.id)
+    assert done == cli("audit", "--job-id", job.id)  # as in 1.0.0
     assert done.out.count("job.created") == 1
     assert json.loads(cli("audit", "--event-type", "job.completed", "--json").out) == []
     # The set of types is open: a new one is the service's to know.

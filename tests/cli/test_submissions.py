@@ -22,6 +22,7 @@ def test_submissions_in_detail_and_in_figures(cli: Cli, fresh_server: MockServer
     assert "file_url" not in json.loads(cli("submissions", "get", work.submission_id, "--json").out)
     assert json.loads(cli("submissions", "get", work.submission_id, "--json", "--urls").out)["id"]
     figures = cli("submissions", "summary", job.id)
+    assert figures == cli("submissions", "summary", "--job-id", job.id)  # as in 1.0.0
     assert "50%" in figures.out
     assert json.loads(cli("submissions", "summary", "--json").out)["total"] == 2
     good = cli("submissions", "list", "--min-stars", "4", "--start-date", "2020-01-01T00:00:00Z", "--json")

@@ -10,7 +10,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.enums import JobType, PurchaseTier, TransactionType
 
 from .choices import complete_amounts, complete_audit_types, only, words
-from .options import Limit, OfJob, argument, cents, option
+from .options import Limit, OfJob, OfJobId, argument, cents, option
 from .output import (
     Output,
     client,
@@ -149,13 +149,14 @@ def audit(
         option("TYPE", "Only this type, such as job.created.", autocompletion=complete_audit_types),
     ] = None,
     limit: Limit = 20,
+    of_job: OfJobId = None,
 ) -> Output:
     """List who changed what, newest first.
 
     Example: firsthandapi audit --event-type api_key.created
     """
     return many(
-        api.audit_events.list(job_id=job_id, event_type=event_type, limit=min(limit, 100)),
+        api.audit_events.list(job_id=job_id or of_job, event_type=event_type, limit=min(limit, 100)),
         limit,
         ("id", "type", "date", "details"),
         lambda each: (

@@ -53,3 +53,5 @@ Dest = Annotated[str, option("DIR", "Folder, created if missing, or bucket URL, 
 Label = Annotated[str | None, option("LABEL", "Class of the files, which go to data/LABEL/.")]
 Spec = Annotated[Path, option("FILE", "YAML, JSON, or TOML file with the arguments of jobs.create.")]
 OfJob = Annotated[str | None, argument("JOB_ID", "Only this job, job_….")]
+# Its form in 1.0.0, for scripts.
+OfJobId = Annotated[str | None, typer.Option("--job-id", hidden=True)]

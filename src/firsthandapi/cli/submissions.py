@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from firsthandapi.types.enums import SubmissionStatus
 
 from .choices import only
-from .options import Limit, MinScore, OfJob, Since, Until, Urls, argument
+from .options import Limit, MinScore, OfJob, OfJobId, Since, Until, Urls, argument
 from .output import Output, command, many, moment, one, stars
 from .pages import group
 
@@ -82,12 +82,14 @@ def summary(
     job_id: OfJob = None,
     start_date: Since = None,
     end_date: Until = None,
+    of_job: OfJobId = None,
 ) -> Output:
     """Count submissions by status, with the average rating.
 
     Example: firsthandapi submissions summary job_01JD…
     """
-    return one(api.submissions.summary(job_id=job_id, start_date=start_date, end_date=end_date), _figures)
+    found = api.submissions.summary(job_id=job_id or of_job, start_date=start_date, end_date=end_date)
+    return one(found, _figures)
 
 
 def _figures(figures: SubmissionSummary) -> tuple[tuple[str, object], ...]:
