@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import queue
+import random
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def test_target_is_a_directory(bench: Bench) -> None:
 def test_long_name(bench: Bench) -> None:
     """A name as long as names can be gets a temporary one that is not longer."""
     bench.good(bench.wanted(target=bench.directory / ("ä" * 125 + ".jpg")))
+
+
+def test_a_file_that_is_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Also where the caller seeds `random`: a program that was killed runs again with the same numbers."""
+    names: set[str] = set()
+    for _ in range(2):
+        random.seed(0)
+        with Parts().open(tmp_path / "a.jpg") as part:
+            names.add(part.path)
+    assert len(names) == 2
 
 
 def test_directory_is_flushed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

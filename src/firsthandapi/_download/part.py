@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import random
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -41,9 +40,9 @@ class Part:
         # Strings, because the methods of Path take a twentieth of the time of a small file.
         self._target = os.fspath(target)
         self.directory, self._name = os.path.split(self._target)
-        # Cut, because the target's name may have the maximum length. The random part need not be secret: O_EXCL refuses
-        # an existing file.
-        name = f".{self._name[:50]}.{random.getrandbits(64):016x}.part"
+        # Cut, because the target's name may have the maximum length. Of the system, because `random` repeats itself
+        # where the caller seeds it: after a kill, the file that is left would be in the way.
+        name = f".{self._name[:50]}.{os.urandom(8).hex()}.part"
         self.path = os.path.join(self.directory, name)  # noqa: PTH118 # see above
         self._placed = False
         self._lock = threading.Lock()  # the descriptor is used or closed, not both
