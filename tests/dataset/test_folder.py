@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from firsthandapi import Dataset, FirstHandClient, Verification
+from firsthandapi import Campaign, Dataset, FirstHandClient, Verification
 from firsthandapi._core.orders.job_file import JOB_FILE
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import NAME
 from firsthandapi.datasets._manifest import Source
-from firsthandapi.errors import ConfigurationError, DownloadError
+from firsthandapi.errors import ConfigurationError, DownloadError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 
 from .support import (
@@ -257,16 +257,42 @@ def test_a_dest_that_is_a_file_is_refused(
 
 
 @posix_only
-def test_a_link_where_no_row_is_yet_is_refused(
+@pytest.mark.parametrize(
+    ("folder", "label"), [("data", None), ("data", "stop"), ("data/stop", "stop"), ("image/data", None)]
+)
+def test_a_link_where_the_files_would_go_is_refused(
+    client: FirstHandClient, server: MockServer, tmp_path: Path, folder: str, label: str | None
+) -> None:
+    """Before anything is sent: the folder could not be opened once it was paid for. Elsewhere links disturb nobody."""
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "mine.jpg").symlink_to(tmp_path)
+    since = len(server.requests)
+    is_beside = folder == "image/data"  # where a job of several kinds of media has its pictures
+    refused = (
+        pytest.raises(WaitTimeoutError) if is_beside else pytest.raises(ConfigurationError, match="is a link")
+    )
+    with refused:
+        client.jobs.collect(tmp_path, **JOB, files_needed=1, label=label, timeout=0)
+    assert bool(server.requests[since:]) == is_beside
+
+
+@posix_only
+def test_a_link_where_the_files_of_a_campaign_would_go_is_refused(
     client: FirstHandClient, server: MockServer, tmp_path: Path
 ) -> None:
-    """Before anything is sent: the folder could not be opened once it was paid for."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "mine.jpg").symlink_to(tmp_path)
+    """In the folder of any of its labels."""
+    (tmp_path / "data" / "stop").mkdir(parents=True)
+    (tmp_path / "data" / "stop" / "mine.jpg").symlink_to(tmp_path)
+    campaign = Campaign(
+        dest=tmp_path,
+        budget_cents=1000,
+        defaults=JOB,
+        jobs={"yield": {"files_needed": 1}, "stop": {"files_needed": 1}},
+    )
     since = len(server.requests)
     with pytest.raises(ConfigurationError, match="is a link"):
-        client.jobs.collect(tmp_path, **JOB, files_needed=1)
-    assert server.requests[since:] == []
+        client.campaigns.run(campaign, timeout=0)
+    assert not [request for request in server.requests[since:] if request.method == "POST"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")

@@ -235,8 +235,8 @@ class Campaigning(Collecting):
                 field="dest",
             )
         folder.refuse_links()
-        for request in self._spec.jobs.values():
-            folder.check(request["accepted_formats"], findable=True)
+        for label, request in self._spec.jobs.items():
+            folder.check(request["accepted_formats"], findable=True, label=label)
 
     def _check_orders(self, ledger: Ledger, plan: CampaignPlan | None) -> None:
         """Before the first order, refuse orders that exceed a limit or differ from `plan`."""

@@ -284,20 +284,26 @@ class Folder:
             for manifest in self._manifests_here()
         }
 
-    def check(self, formats: list[str], *, findable: bool) -> None:
+    def check(self, formats: list[str], *, findable: bool, label: str | None = None) -> None:
         """Find whatever would prevent the downloads of a job, before it is posted.
         `formats`: the content types of its files.
         `findable`: whether a job that was posted for this folder is found by something else than the folder.
-        Raises ConfigurationError: a manifest, or what has the name of its folder, is not one of ours, the list of
-        withdrawn files is damaged, or nothing says of which job the files here are.
+        `label`: of its files; None for that of the folder.
+        Raises ConfigurationError: a manifest, or what has the name of its folder, is not one of ours, a file where the
+        job's files go is a link, the list of withdrawn files is damaged, or nothing says of which job the files here
+        are.
         """
         self._withdrawn_ids()
         mixed = self.is_mixed(formats)
         for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
             manifest = self._read_once(name)
+            target = manifest.folder / data_folder(label or self.label)
+            for folder in (manifest.data, target):
+                # `Dataset.open` refuses them once a row is there.
+                self._store.refuse_links_in(folder)
             if not (manifest.records or findable or self._job_files.read(self._record)):
-                self._refuse_files(manifest.folder / data_folder(self.label))
-            for folder in (manifest.folder, manifest.data, manifest.folder / data_folder(self.label)):
+                self._refuse_files(target)
+            for folder in (manifest.folder, manifest.data, target):
                 if self._store.is_no_folder(folder):
                     raise ConfigurationError(
                         f"{folder} is not a folder, where the dataset needs one; move it away"
@@ -308,7 +314,7 @@ class Folder:
         Raises ConfigurationError: a file is a link, as the caches of other tools make them.
         """
         if isinstance(self._store, Local):  # a bucket has no links
-            for manifest in (*self._manifests_now(), *self._hidden(decided_in(self._store))):
+            for manifest in (*self._manifests_here(), *self._hidden(decided_in(self._store))):
                 manifest.refuse_links()
 
     def _refuse_files(self, folder: Path) -> None:
