@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import struct
+from typing import cast
 
 import pytest
 
 from client.support import Connect
+from firsthandapi._network.certificates import ssl_context
+from firsthandapi._network.tls import TlsInTls
 from firsthandapi.errors import FirstHandConnectionError
 from firsthandapi.testing import MockServer
 
@@ -60,7 +64,8 @@ def test_https_to_a_server_without_tls(connect: Connect, fresh_server: MockServe
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust: str) -> None:
     """A server that hangs up during the TLS handshake is no bad certificate: nothing was sent, a wait goes on."""
-    real, calls = tls.serve, []
+    real = tls.serve
+    calls: list[int] = []
 
     def cut(connection: socket.socket) -> None:
         calls.append(1)
@@ -85,3 +90,32 @@ def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust:
         assert caught.value.errno in (errno.ECONNRESET, None if connect.is_async else errno.ECONNRESET)
     assert client.with_options(max_retries=1).me().organization_id == "org_tls"
     client.close()
+
+
+def test_a_handshake_behind_a_proxy_that_comes_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS within TLS reads the outer connection many times for one record; all of them share the time of one call."""
+    now, received = [0.0], iter(b"\x16\x03\x03\x40\x00" + b"\0" * 0x4000)
+    limits: list[float] = []
+    monkeypatch.setattr("firsthandapi._network.tls.time.monotonic", lambda: now[0])
+
+    class Outer:
+        fileno = close = None
+
+        def gettimeout(self) -> float:
+            return 9
+
+        def settimeout(self, seconds: float) -> None:
+            limits.append(seconds)
+
+        def sendall(self, data: bytes) -> None:
+            pass
+
+        def recv(self, size: int) -> bytes:
+            now[0] += 1
+            return bytes([next(received)])
+
+    link = TlsInTls(cast("ssl.SSLSocket", Outer()), ssl_context(False), "localhost")
+    link.settimeout(3)
+    with pytest.raises(TimeoutError):
+        link.do_handshake()
+    assert limits == [3, 2, 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -19,11 +20,15 @@ class TlsInTls:
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> None:
         self.outer = outer
-        self.settimeout = outer.settimeout
+        self._timeout = outer.gettimeout()
         self.fileno = outer.fileno
         self.close = outer.close
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.inner = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Limit each call, however many reads and writes of the outer connection it takes."""
+        self._timeout = seconds
 
     def do_handshake(self) -> None:
         self._run(self.inner.do_handshake)
@@ -48,7 +53,13 @@ class TlsInTls:
         return self.inner.pending() + self._incoming.pending
 
     def _run(self, step: Callable[[], T]) -> T:
+        ends = None if self._timeout is None else time.monotonic() + self._timeout
         while True:
+            if ends is not None:
+                left = ends - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self.outer.settimeout(left)
             try:
                 result = step()
             except ssl.SSLWantReadError:
