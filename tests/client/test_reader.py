@@ -9,10 +9,13 @@ import anyio
 
 from firsthandapi import ApiResponse, errors
 from firsthandapi._async import reader as async_reader
+from firsthandapi._async import waiting as async_waiting
 from firsthandapi._masking import Secret
 from firsthandapi._sync import reader as sync_reader
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi.testing import MockServer
+
+from .support import JOB
 
 
 def test_a_list_that_cannot_be_read_ends_the_look() -> None:
@@ -40,6 +43,27 @@ def test_a_list_that_cannot_be_read_ends_the_look() -> None:
             assert len(calls) == asked
             assert reader._board.jobs == {}
             assert reader.has_turn
+
+
+def test_whose_turn_it_is_reads_the_job_itself(fresh_server: MockServer) -> None:
+    """No list shows it: the turn brings it all the same, and is over."""
+
+    async def take(job_id: str) -> tuple[bool, bool, Any]:
+        async with fresh_server.async_client() as client:
+            waiting = async_waiting.Waiting(client._transport, job_id)
+            reader = async_reader.SharedReader(client._transport, waiting)
+            reader.join()
+            async_reader.board_of(client._transport).show({})
+            return await reader.take(), reader.has_turn, waiting.job
+
+    with fresh_server.client() as client:
+        job = client.jobs.create(**JOB)
+        waiting = Waiting(client._transport, job.id)
+        reader = sync_reader.SharedReader(client._transport, waiting)
+        reader.join()
+        sync_reader.board_of(client._transport).show({})
+        assert (reader.take(), reader.has_turn, waiting.job) == (True, False, job)
+    assert anyio.run(take, job.id) == (True, False, job)
 
 
 def test_a_turn_that_nobody_takes_is_in_no_ones_way(fresh_server: MockServer) -> None:
