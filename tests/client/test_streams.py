@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
 
 import anyio
-import anyio.to_thread
 import pytest
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSStream
 
 from firsthandapi._async import streams as async_streams
 from firsthandapi._masking import Secret
@@ -74,38 +74,46 @@ def test_an_async_stream_says_how_it_broke() -> None:
 
 
 @pytest.mark.parametrize("rest", [b"", b"stray"])
-@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("layers", [0, 1, 2])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_an_async_stream_knows_what_came_with_the_bytes_it_gave(backend: str, tls: bool, rest: bytes) -> None:
-    """anyio took it from the socket, which shows it no more: it would be the next response."""
-    sent, seen = threading.Event(), threading.Event()
-    accepted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    accepted.load_cert_chain(CERTIFICATE)
+def test_an_async_stream_knows_what_came_with_the_bytes_it_gave(
+    backend: str, layers: int, rest: bytes
+) -> None:
+    """anyio took it from the socket, which shows it no more: it would be the next response. Without TLS, in TLS, and in
+    TLS within TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
 
-    def serve(server: socket.socket) -> None:
-        sock, _ = server.accept()
-        with accepted.wrap_socket(sock, server_side=True) if tls else sock as peer:
-            peer.sendall(b"response")
-            peer.sendall(rest)
-            sent.set()
-            seen.wait(10)
+    async def run() -> None:
+        sent = anyio.Event()
 
-    async def run(port: int) -> None:
-        stream = await async_streams.connect("127.0.0.1", port, timeout=10)
-        with stream.within(10):
-            if tls:
-                await stream.start_tls(ssl_context(False), "localhost")
-            await anyio.to_thread.run_sync(sent.wait)
-            assert await stream.read(8 if rest and not tls else 100) == b"response"
-        assert stream.is_readable() is bool(rest)
-        await stream.aclose()
+        async def serve(peer: ByteStream) -> None:
+            for _ in range(layers):
+                peer = await TLSStream.wrap(
+                    peer, server_side=True, ssl_context=context, standard_compatible=False
+                )
+            async with peer:
+                await peer.send(b"response")
+                if rest:
+                    await peer.send(rest)
+                sent.set()
+                await anyio.sleep_forever()
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve, args=(server,))
-        thread.start()
-        anyio.run(run, server.getsockname()[1], backend=backend)
-        seen.set()
-        thread.join()
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        async with listener, anyio.create_task_group() as group:
+            group.start_soon(listener.serve, serve)
+            port = listener.extra(SocketAttribute.local_port)
+            stream = await async_streams.connect("127.0.0.1", port, timeout=10)
+            with stream.within(10):
+                for _ in range(layers):
+                    await stream.start_tls(ssl_context(False), "localhost")
+                await sent.wait()
+                assert await stream.read(8 if rest and not layers else 100) == b"response"
+            assert stream.is_readable() is bool(rest)
+            await stream.aclose()
+            group.cancel_scope.cancel()
+
+    anyio.run(run, backend=backend)
 
 
 def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

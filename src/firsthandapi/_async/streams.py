@@ -29,7 +29,7 @@ class Stream:
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self._stream = stream
         self._socket: Any = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 # not Django's
-        self._tls: ssl.SSLObject | None = None
+        self._tls: list[ssl.SSLObject] = []  # two where an https proxy leads to an https origin
         self._full = False  # whether the last read got as much as it may, so that anyio may hold more
 
     def within(self, seconds: float) -> AbstractContextManager[object]:
@@ -63,25 +63,14 @@ class Stream:
             self._stream = await TLSStream.wrap(
                 self._stream, ssl_context=context, hostname=host, standard_compatible=False
             )
-            self._tls = self._stream.extra(TLSAttribute.ssl_object)  # noqa: S610 # not Django's
+            self._tls.append(self._stream.extra(TLSAttribute.ssl_object))  # noqa: S610 # not Django's
         except (*_BROKEN, anyio.EndOfStream, ValueError) as error:
             raise ConnectionError(str(error)) from error
 
     def is_readable(self) -> bool:
         """Whether an idle connection has unexpected bytes, or was closed by the peer."""
-        return self._full or is_readable(self._socket) or self._has_record()
-
-    def _has_record(self) -> bool:
         # What came with the last record that was read is in the socket no more.
-        if self._tls is None:
-            return False
-        try:
-            self._tls.read(1)
-        except ssl.SSLWantReadError:
-            return False
-        except ssl.SSLError:
-            pass
-        return True
+        return self._full or is_readable(self._socket) or any(map(_has_record, self._tls))
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -92,6 +81,16 @@ class Stream:
         sock = getattr(self._socket, "_sock", self._socket)  # asyncio's has no `close`
         if isinstance(sock, socket.socket):  # pragma: no branch # that of another library stays open
             sock.close()
+
+
+def _has_record(tls: ssl.SSLObject) -> bool:
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        pass
+    return True
 
 
 async def connect(host: str, port: int, timeout: float) -> Stream:
