@@ -9,7 +9,8 @@ import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
 from firsthandapi._core.orders.job_file import JOBS
-from firsthandapi.datasets import _withdrawing
+from firsthandapi._core.rows.manifest import MANIFEST
+from firsthandapi.datasets import _copying, _withdrawing
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.testing import MockServer
 
@@ -100,6 +101,22 @@ def test_a_damaged_source_is_refused(sources: list[Dataset], tmp_path: Path) -> 
         Dataset.merge(sources, tmp_path / "all")
     assert [*(tmp_path / "all").rglob("*.part")] == []
     assert len(Dataset.open(tmp_path / "all")) == 1
+
+
+def test_a_copy_has_its_name_on_the_disk_before_its_row(
+    sources: list[Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may take a rename, and would leave a row without its file."""
+    manifest, flushed = tmp_path / "all" / MANIFEST, list[tuple[int, int]]()
+
+    def flush(folder: Path) -> None:
+        rows = manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+        flushed.append((rows, len([*folder.glob("file_*")])))
+
+    monkeypatch.setattr(_copying, "sync_directory", flush)
+    count = len(Dataset.merge(sources[:1], tmp_path / "all"))
+    assert [files for _, files in flushed] == [*range(1, count + 1)]
+    assert all(rows < files for rows, files in flushed)
 
 
 def test_a_file_has_one_label(sources: list[Dataset], tmp_path: Path) -> None:
