@@ -396,6 +396,11 @@ def test_no_head(answer: bytes, reason: str, connect: Connect) -> None:
 
 @pytest.mark.parametrize("half", [firsthandapi._async.wire, firsthandapi._sync.wire])
 def test_the_words_of_the_library_below_become_a_clause(half: Any) -> None:
-    """What follows in a message, such as how to repeat the call, does not stand behind its full stop."""
-    error = half.connection_error(OSError("Server disconnected."), "host", sent=True)
-    assert str(error) == "the connection to host broke: Server disconnected"
+    """What follows in a message, such as how to repeat the call, does not stand behind its full stop. An error
+    of anyio's without words gets some."""
+    for error, reason in (
+        (OSError("Server disconnected."), "Server disconnected"),
+        (ConnectionError(""), "the peer closed it"),
+    ):
+        found = half.connection_error(error, "host", sent=True)
+        assert str(found) == f"the connection to host broke: {reason}"

@@ -42,8 +42,9 @@ def connection_error(error: Exception, peer: str, *, sent: bool) -> FirstHandCon
     late = isinstance(error, TimeoutError)
     # A LookupError is a detail of a library.
     texts = (str(cause) for cause in causes(error) if not isinstance(cause, LookupError))
+    unnamed = "the peer closed it" if isinstance(error, ConnectionError) else type(error).__name__  # anyio's
     # A clause of our message, so without a full stop.
-    reason = mask_secrets(next(filter(None, texts), type(error).__name__)).rstrip(".")
+    reason = mask_secrets(next(filter(None, texts), unnamed)).rstrip(".")
     untrusted = distrust(error, peer)
     if untrusted is not None:
         what = untrusted
