@@ -86,10 +86,8 @@ class Stream:
 def _has_record(tls: ssl.SSLObject) -> bool:
     try:
         tls.read(1)
-    except ssl.SSLWantReadError:
-        return False
-    except ssl.SSLError:
-        pass
+    except ssl.SSLError as error:  # SSLWantReadError: no; another one: its end
+        return not isinstance(error, ssl.SSLWantReadError)
     return True
 
 
