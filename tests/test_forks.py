@@ -53,7 +53,7 @@ if child == 0:
     [
         ("firsthandapi._sync.wire", "me"),
         ("firsthandapi._sync.streams", "me"),
-        ("urllib.request", "me"),
+        ("firsthandapi._network.tls", "me"),
         ("firsthandapi._sync.resources.account", "me"),
         ("firsthandapi._sync.resources.jobs", "jobs"),
         ("firsthandapi._sync.waiting", "wait"),

@@ -167,7 +167,7 @@ async def _reach(address: str, port: int) -> Stream:
         raise OSError(*(error.__cause__ or error).args) from None
 
 
-async def _close(stream: Stream) -> None:
+async def _close(stream: Stream) -> None:  # pragma: no cover # as rare as where it is called
     # Even if the task is cancelled.
     with anyio.CancelScope(shield=True):
         await stream.aclose()

@@ -90,6 +90,7 @@ def encrypt(link: Link, context: ssl.SSLContext, host: str) -> ssl.SSLSocket | T
         raise TypeError("TLS twice is enough")
     if isinstance(link, ssl.SSLSocket):
         return TlsInTls(link, context, host)
+    host.encode("idna")  # what `wrap_socket` refuses it leaves open
     return context.wrap_socket(link, server_hostname=host, do_handshake_on_connect=False)
 
 
