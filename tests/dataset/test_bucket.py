@@ -487,7 +487,11 @@ def test_a_manifest_that_cannot_be_written_in_the_end(
     fill: Fill, s3: S3, over: tuple[MockServer, str]
 ) -> None:
     """Is told; the files are there, and are taken in by the same call, not fetched."""
-    s3.fault(named(MANIFEST), status=500, times=None)
+
+    def is_last(asked: Asked) -> bool:
+        return named(MANIFEST)(asked) and sum(map(of_data(), s3.requests)) == FILES
+
+    s3.fault(is_last, status=500, times=None)
     with pytest.raises((ConfigurationError, DownloadError)):
         fill()
     s3.faults.clear()
