@@ -64,6 +64,9 @@ class Fault:
 class S3:
     """The server. Each test makes buckets of its own."""
 
+    # moto keeps what is stored for as long as the process, whichever server took it.
+    _names = itertools.count(1)
+
     def __init__(self) -> None:
         # A server of S3 alone: to find out which service a request is for takes longer than the rest.
         self._app = create_backend_app("s3")
@@ -77,7 +80,6 @@ class S3:
         self.environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": self.url}
         self.requests: list[Asked] = []
         self.faults: list[Fault] = []
-        self._names = itertools.count(1)
         self.client: Any = boto3.client(
             "s3",
             endpoint_url=self.url,
