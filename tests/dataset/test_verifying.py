@@ -135,7 +135,7 @@ def test_the_async_client_repairs_too(dataset: Dataset, server: MockServer) -> N
         async with server.async_client() as client:
             opened = Dataset.open(dataset.path)
             with pytest.raises(InvalidArgumentError, match=r"await dataset\.arepair\(client\)"):
-                opened.repair(client)  # type: ignore[arg-type]
+                opened.repair(client)  # type: ignore[arg-type] # the wrong client is what is tried
             assert not await anyio.to_thread.run_sync(opened.verify)
             return await opened.arepair(client)
 
