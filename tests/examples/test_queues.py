@@ -62,6 +62,11 @@ class Sqs:
         self._client.delete_queue(QueueUrl=self._url)
 
     def left(self) -> int:
+        # moto counts one kind after the other: a message that becomes visible in between is in neither count, but not
+        # twice in a row.
+        return max(self._counted(), self._counted())
+
+    def _counted(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
         return sum(map(int, found.values()))
