@@ -16,8 +16,9 @@ from firsthandapi.conformance._checks import page
 from firsthandapi.conformance._exchange import cause
 from firsthandapi.conformance._promises import PROMISES
 from firsthandapi.conformance._receiver import Delivery
+from firsthandapi.conformance._requests import MAX_HELD_CENTS
 from firsthandapi.conformance._run import JOB as NEW_JOB
-from firsthandapi.conformance._run import MAX_HELD_CENTS, Run
+from firsthandapi.conformance._run import Run
 from firsthandapi.conformance.promises.lists import LISTS
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.server.contract.operations import OPERATIONS

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from firsthandapi._core.calls.attempt import call_name
 from firsthandapi.conformance._checks import refused
-from firsthandapi.conformance._exchange import Exchange
+from firsthandapi.conformance._exchange import Credential, Exchange
 from firsthandapi.conformance._promises import add
-from firsthandapi.conformance._run import JOB, NO_KEY, Run
+from firsthandapi.conformance._requests import NO_KEY
+from firsthandapi.conformance._run import JOB, Run, Shared
 from firsthandapi.server.contract.operations import ANY_SCOPE, OPERATIONS, Operation
+from firsthandapi.types.enums import Scope
 
 _NOBODY = "0" * 26
+_spare_job = Shared(lambda run: run.new_job(), "posting a job to spoil")
 # By the start of a path, what the ids in it start with, and one that a promise may spoil.
 _IDS: dict[str, tuple[str, Callable[[Run], Any]]] = {
-    "jobs": ("job_", lambda run: run.spare_job["id"]),
+    "jobs": ("job_", lambda run: _spare_job(run)["id"]),
     "files": ("file_", lambda run: run.files.ids[0]),
     "submissions": ("sub_", lambda run: run.submission["id"]),
     "api_keys": ("key_", lambda run: run.spare_key["id"]),
@@ -76,12 +79,19 @@ class Endpoint:
 ENDPOINTS = tuple(Endpoint(each) for each in OPERATIONS if each.name != "signup")
 
 
+@Shared
+def _keys_without(run: Run) -> dict[str, Credential]:
+    """creating API keys with all scopes but one"""
+    scopes = {*get_args(Scope)}
+    return {scope: run.new_key(*sorted(scopes - {scope}))[0] for scope in sorted(scopes)}
+
+
 def _hold_key(endpoint: Endpoint, run: Run) -> None:
     endpoint.ask_for_nobody(run, key=NO_KEY).must(refused(401))
 
 
 def _hold_scope(endpoint: Endpoint, run: Run) -> None:
-    key = run.keys_without[endpoint.operation.scope]
+    key = _keys_without(run)[endpoint.operation.scope]
     endpoint.ask(run, key=key).must(refused(403, "authorization_error", "forbidden"))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 
 from firsthandapi.conformance._checks import (
     LEFT,
@@ -19,18 +20,28 @@ from firsthandapi.conformance._checks import (
 )
 from firsthandapi.conformance._exchange import Credential, Exchange, NotTriedError
 from firsthandapi.conformance._promises import EVERY, promise
-from firsthandapi.conformance._run import JOB, Run
+from firsthandapi.conformance._run import JOB, NO_LIMIT, Run
 from firsthandapi.conformance._shapes import DOWNLOAD, FILE
 
 _LIMITS = '§1 "Rate limits"'
 _MOST = 200
 
 
+@contextmanager
+def _limited(run: Run) -> Generator[None]:
+    """Let each key make three requests per minute, on a server that can be driven."""
+    run.control("PATCH", "/settings", {"rate_limit": 3})
+    try:
+        yield
+    finally:
+        run.control("PATCH", "/settings", {"rate_limit": NO_LIMIT})
+
+
 @promise("limits", EVERY, _LIMITS)
 def _limits(run: Run) -> None:
     """A request beyond the limit of a key is 429, with Retry-After; other keys still work."""
     key, _ = run.new_key("usage:read", name="SPENT_KEY")
-    with run.limited(3) if run.has_control else nullcontext():
+    with _limited(run) if run.has_control else nullcontext():
         _spend(run, key)
     run.get("/v1/me").must(has_headers(*RATE_HEADERS))
 
@@ -58,7 +69,7 @@ def _reset(run: Run) -> None:
     """When the window has ended, requests pass again, as many as the limit says."""
     run.needs_control("a new window")
     key, _ = run.new_key("usage:read", name="SPENT_KEY")
-    with run.limited(3):
+    with _limited(run):
         spent = _spend(run, key)
         run.advance(seconds=int(spent.headers["retry-after"]) + 1)
         it = run("GET", "/v1/me", key=key).must(status(200))

@@ -15,7 +15,7 @@ from firsthandapi.conformance._checks import listed, only, refused
 from firsthandapi.conformance._exchange import DiffersError, Exchange, NotTriedError
 from firsthandapi.conformance._promises import add, promise
 from firsthandapi.conformance._run import JOB as NEW_JOB
-from firsthandapi.conformance._run import Run
+from firsthandapi.conformance._run import Run, Shared
 from firsthandapi.conformance._shapes import (
     AUDIT,
     ENDPOINT,
@@ -92,8 +92,20 @@ def _takes(query: type[Query], name: str) -> bool:
     return True
 
 
+@Shared
 def _mixed(run: Run) -> None:
-    _ = run.mixed
+    """creating jobs with several statuses"""
+    # Items that fit a filter, and between them others that do not.
+    if run.writes:
+        run.cancel(run.new_job()["id"])
+        if run.has_control:
+            run.complete_job()
+            run.work(run.new_job()["id"], 1)
+            run.let_deliver()  # so that the times of jobs differ
+        run.new_job()
+        run.cancel(run.new_job()["id"])
+        if run.has_control:
+            run.complete_job()
 
 
 def _completed(run: Run) -> str:

@@ -20,7 +20,8 @@ from firsthandapi.conformance._checks import (
 )
 from firsthandapi.conformance._exchange import Credential, Exchange
 from firsthandapi.conformance._promises import EVERY, promise
-from firsthandapi.conformance._run import JOB, NO_KEY, Run
+from firsthandapi.conformance._requests import NO_KEY
+from firsthandapi.conformance._run import JOB, Run
 from firsthandapi.conformance._shapes import IDENTITY, SIGNUP
 from firsthandapi.conformance._witness import NOWHERE
 

@@ -26,7 +26,7 @@ def _posted(run: Run, client: FirstHandClient, folder: str, order: Json) -> Job 
             return None
         except WaitTimeoutError as error:
             if error.job is not None:
-                run.made_job(error.job.id, 0)
+                run.will_remove("jobs", error.job.id)
                 return error.job
     return None
 
