@@ -13,7 +13,6 @@ import os
 import random
 import stat
 import threading
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Generic, TypeVar
 from firsthandapi._core.orders import journal as rules
 from firsthandapi._core.orders.journal import Entry
 from firsthandapi._host.byte_locks import COUNT, try_lock, unlock
+from firsthandapi._host.locking import taken_within
 from firsthandapi._host.replacing import flush, sync_directory
 from firsthandapi._paths import check_path
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
@@ -32,7 +32,6 @@ IsLive = Callable[[Entry], bool]
 
 # A process holds the lock of the file for milliseconds.
 _LOCK_SECONDS = 10.0
-_LOCK_EVERY = 0.002
 _THE_FILE = 0
 _FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -202,13 +201,10 @@ class JournalFile:
 
     @contextlib.contextmanager
     def _alone(self, fd: int) -> Generator[None, None, None]:
-        ends = time.monotonic() + _LOCK_SECONDS
-        while not try_lock(fd, _THE_FILE):
-            if time.monotonic() > ends:
-                raise ConfigurationError(
-                    f"journal: {self.path} is locked by another process; nothing was sent; run the call again"
-                )
-            time.sleep(_LOCK_EVERY)
+        if not taken_within(_LOCK_SECONDS, lambda: try_lock(fd, _THE_FILE)):
+            raise ConfigurationError(
+                f"journal: {self.path} is locked by another process; nothing was sent; run the call again"
+            )
         try:
             yield
         finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from firsthandapi._host import locking
-from firsthandapi._host.locking import FileLock, NoLocksError
+from firsthandapi._host.locking import FileLock, NoLocksError, taken_within
 
 
 def test_one_has_it(tmp_path: Path) -> None:
@@ -23,6 +23,16 @@ def test_one_has_it(tmp_path: Path) -> None:
     first.release()
     assert second.acquire()
     second.release()
+
+
+def test_it_is_waited_for_within_bounds(tmp_path: Path) -> None:
+    """As long as told, and at least once."""
+    first, second = FileLock(tmp_path / "x"), FileLock(tmp_path / "x")
+    assert taken_within(0, first.acquire)
+    assert not taken_within(0.01, second.acquire)
+    tries = iter([False, False, True])
+    assert taken_within(60, lambda: next(tries))
+    first.release()
 
 
 def test_it_ends_with_its_process(tmp_path: Path) -> None:

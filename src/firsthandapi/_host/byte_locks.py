@@ -5,15 +5,15 @@ The bytes lie far beyond the end of the file, so that they keep nobody from read
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 import sys
 
+from .locking import BUSY
+
 # Windows counts in 31 bits.
 FIRST = 1 << 30
 COUNT = 1 << 29
-_BUSY = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
 def try_lock(fd: int, number: int) -> bool:
@@ -23,7 +23,7 @@ def try_lock(fd: int, number: int) -> bool:
     try:
         _lock(fd, FIRST + number)
     except OSError as error:
-        if error.errno in _BUSY:
+        if error.errno in BUSY:
             return False
         raise
     return True

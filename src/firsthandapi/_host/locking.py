@@ -5,10 +5,26 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 # The errors for a lock that another one holds, on each platform.
-_BUSY = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+BUSY = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+
+
+# A process that somebody waits for holds its lock for milliseconds.
+_EVERY = 0.002
+
+
+def taken_within(seconds: float, take: Callable[[], bool]) -> bool:
+    """Call `take`, which takes a lock if it is free, until it has; return whether it has within so many seconds."""
+    ends = time.monotonic() + seconds
+    while not take():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(_EVERY)
+    return True
 
 
 class NoLocksError(OSError):
@@ -38,7 +54,7 @@ class FileLock:
             _lock(fd)
         except OSError as error:
             os.close(fd)
-            if error.errno in _BUSY:
+            if error.errno in BUSY:
                 return False
             raise NoLocksError(*error.args) from None
         self._fd = fd

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from firsthandapi._core.rows.decisions import (
     parse_decisions,
 )
 from firsthandapi._core.rows.manifest import Record, data_folder, in_place_of, label_of
+from firsthandapi._host.locking import taken_within
 from firsthandapi.errors import ConfigurationError
 
 from ._lock import FolderLock
@@ -28,7 +28,7 @@ from ._store import Store
 
 # Locked during one write of decisions.
 _LOCK = ".firsthandapi.decisions.lock"
-_LOCK_SECONDS, _LOCK_EVERY = 30.0, 0.01
+_LOCK_SECONDS = 30.0
 
 
 def decided_in(store: Store) -> Decided:
@@ -190,14 +190,10 @@ def _alone(store: Store) -> Generator[None, None, None]:
         yield
         return
     lock = FolderLock(store.root, _LOCK)
-    ends = time.monotonic() + _LOCK_SECONDS
-    while not lock.acquire():
-        if time.monotonic() > ends:
-            raise ConfigurationError(
-                f"another process has kept {store.root / _LOCK} for {_LOCK_SECONDS:.0f} seconds; run the same call "
-                "again"
-            )
-        time.sleep(_LOCK_EVERY)
+    if not taken_within(_LOCK_SECONDS, lock.acquire):
+        raise ConfigurationError(
+            f"another process has kept {store.root / _LOCK} for {_LOCK_SECONDS:.0f} seconds; run the same call again"
+        )
     try:
         yield
     finally:

@@ -4,7 +4,6 @@ Annotations are evaluated here, since the tools' schemas are made from them.
 """
 
 import inspect
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -167,12 +166,11 @@ class Campaigns:
         lock = await answered(on_thread(self._ledger.turn, place))
 
         async def taken() -> bool:
-            ends = time.monotonic() + _TURN_SECONDS
-            while not lock.acquire():
-                if time.monotonic() > ends:
-                    return False
-                await anyio.sleep(_TURN_EVERY)
-            return True
+            with anyio.move_on_after(_TURN_SECONDS):
+                while not lock.acquire():
+                    await anyio.sleep(_TURN_EVERY)
+                return True
+            return False
 
         if not await answered(taken()):
             raise ToolError(

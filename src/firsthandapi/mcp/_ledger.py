@@ -20,7 +20,7 @@ from firsthandapi._core.calls.idempotency import idempotency_key
 from firsthandapi._core.orders.job_file import JobFile
 from firsthandapi._core.orders.request_hash import hash_to_send
 from firsthandapi._host import replacing
-from firsthandapi._host.locking import FileLock
+from firsthandapi._host.locking import FileLock, taken_within
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
@@ -28,7 +28,6 @@ _NAME = "ledger.json"
 _VERSION = 1
 # A process holds the lock for milliseconds.
 _LOCK_SECONDS = 5.0
-_LOCK_EVERY = 0.02
 # Of the 20 that the contract allows, one is the key.
 _MOST_METADATA = 20
 _CHANGED = "another session changed the budget at the same time: nothing was ordered; call again"
@@ -278,13 +277,10 @@ class Ledger:
                 "another folder with --ledger"
             ) from None
         lock = FolderLock(self._folder)
-        ends = time.monotonic() + _LOCK_SECONDS
-        while not lock.acquire():
-            if time.monotonic() > ends:
-                raise ConfigurationError(
-                    f"the ledger {self.path} is locked by another process: nothing was ordered; call again"
-                )
-            time.sleep(_LOCK_EVERY)
+        if not taken_within(_LOCK_SECONDS, lock.acquire):
+            raise ConfigurationError(
+                f"the ledger {self.path} is locked by another process: nothing was ordered; call again"
+            )
         try:
             orders = self._read()
             before = {key: dict(order) for key, order in orders.items()}
