@@ -199,13 +199,17 @@ class Connect:
         if handler is not None:
             transport = httpx.MockTransport(handler)
         if transport is not None:
-            http_client = (httpx.AsyncClient if self.is_async else httpx.Client)(transport=transport)
-            options["http_client"] = http_client
-            self._made.append(http_client)
+            options["http_client"] = self.http_client(transport=transport)
         client = self.adopt(self.client_class(**options))
         if frozen:
             self.clock(client)
         return client
+
+    def http_client(self, **options: Any) -> Any:
+        """An httpx client of the caller's."""
+        made = (httpx.AsyncClient if self.is_async else httpx.Client)(**options)
+        self._made.append(made)
+        return made
 
     def adopt(self, client: Any) -> Any:
         """Take care of a client."""

@@ -54,8 +54,7 @@ def test_an_http_client_of_httpx2(connect: Connect, fresh_server: MockServer) ->
 
 def test_an_http_client_is_used_and_not_closed(connect: Connect, fresh_server: Any) -> None:
     """Calls go over the caller's http client, with its timeout, headers and hooks, and it stays open."""
-    kind = httpx.AsyncClient if connect.is_async else httpx.Client
-    http_client = kind(headers={"X-Mine": "1", "User-Agent": "theirs"})
+    http_client = connect.http_client(headers={"X-Mine": "1", "User-Agent": "theirs"})
     client = connect(fresh_server, http_client=http_client)
     job = client.jobs.create(**JOB)
     assert client.jobs.get(job.id) == job
@@ -64,7 +63,6 @@ def test_an_http_client_is_used_and_not_closed(connect: Connect, fresh_server: A
     assert request.headers["user-agent"].startswith("firsthandapi-python/")
     client.close()
     assert not http_client.is_closed
-    connect.run(http_client.aclose() if connect.is_async else http_client.close())
 
 
 def test_an_http_client_s_auth_and_redirects_are_not_asked(connect: Connect) -> None:
@@ -75,9 +73,9 @@ def test_an_http_client_s_auth_and_redirects_are_not_asked(connect: Connect) -> 
         seen.append(request)
         return httpx.Response(302, headers={"Location": "https://evil.example"})
 
-    kind = httpx.AsyncClient if connect.is_async else httpx.Client
-    http_client = kind(transport=httpx.MockTransport(answer), auth=("user", "pw"), follow_redirects=True)
-    connect._made.append(http_client)
+    http_client = connect.http_client(
+        transport=httpx.MockTransport(answer), auth=("user", "pw"), follow_redirects=True
+    )
     with pytest.raises(FirstHandError, match="check base_url"):
         connect(http_client=http_client).me()
     assert [request.headers["authorization"].partition(" ")[0] for request in seen] == ["Bearer"]
@@ -127,8 +125,7 @@ def test_answers_that_were_read_already(streamed: bool, connect: Connect) -> Non
 
 def test_an_http_client_that_is_closed(connect: Connect) -> None:
     """A closed http client is told as what it is: the caller's to mend."""
-    kind = httpx.AsyncClient if connect.is_async else httpx.Client
-    http_client = kind()
+    http_client = connect.http_client()
     client = connect(http_client=http_client)
     connect.run(http_client.aclose() if connect.is_async else http_client.close())
     with pytest.raises(ConfigurationError, match="http_client is closed"):
@@ -156,12 +153,10 @@ def test_a_transport_that_blocks(connect: Connect) -> None:
 
 def test_the_timeout_holds_over_an_http_client(connect: Connect, fresh_server: Any) -> None:
     """An attempt over the caller's http client ends with its timeout, against a body a byte at a time."""
-    kind = httpx.AsyncClient if connect.is_async else httpx.Client
-    http_client = kind()
+    http_client = connect.http_client()
     fresh_server.faults.add(dribble=0.002, times=None, headers={"Content-Length": "100000"})
     client = connect(fresh_server, http_client=http_client, timeout=1.0, max_retries=0)
     started = time.monotonic()
     with pytest.raises(FirstHandTimeoutError):
         client.me()
     assert time.monotonic() - started < 5
-    connect.run(http_client.aclose() if connect.is_async else http_client.close())

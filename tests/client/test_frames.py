@@ -193,9 +193,7 @@ def test_broken_connections(borrowed: bool, connect: Connect, fresh_server: Mock
     """A connection that is refused, cut, or too slow shows no key; nor does a body that is cut."""
     options: dict[str, Any] = {"api_key": KEY, "max_retries": 1}
     if borrowed:
-        http_client: Any = (httpx.AsyncClient if connect.is_async else httpx.Client)()
-        connect._made.append(http_client)
-        options["http_client"] = http_client
+        options["http_client"] = connect.http_client()
     refused = connect(base_url="http://127.0.0.1:9", **options)
     connect.clock(refused)
     assert_hidden(caught(refused.me))

@@ -194,6 +194,13 @@ ANYTHING = {
 }
 
 
+def answer(seen: list[httpx.Request], request: httpx.Request) -> httpx.Response:
+    """What any method can read."""
+    seen.append(request)
+    data = {**ANYTHING, "data": {}} if "webhook_events/" in str(request.url) else ANYTHING
+    return httpx.Response(200, json=data)
+
+
 EXTRAS: dict[str, Any] = {
     "timeout": 7.5,
     "extra_headers": {"X-Extra": "1"},
@@ -207,13 +214,7 @@ EXTRAS: dict[str, Any] = {
 def test_each_method_passes_its_extras_on(case: Case, connect: Connect) -> None:
     """Each method takes `timeout`, the extras, and where it is a POST a key; all of them reach the wire."""
     seen: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        data = {**ANYTHING, "data": {}} if "webhook_events/" in str(request.url) else ANYTHING
-        return httpx.Response(200, json=data)
-
-    client = connect(handler=answer)
+    client = connect(handler=partial(answer, seen))
     method = case.request.partition(" ")[0]
     takes = {"timeout", "extra_headers", "extra_query"}
     if method == "POST":
@@ -405,22 +406,16 @@ def in_place_of_ids(objects: dict[str, Any]) -> SimpleNamespace:
 @pytest.mark.parametrize("case", [each for each in CASES if ":id" in each.values[0].request])
 def test_an_object_stands_for_its_id(case: Case, connect: Connect) -> None:
     """Every method that takes an id takes the object, and refuses one of another kind by its name."""
-    paths: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        paths.append(request.url.path)
-        data = {**ANYTHING, "data": {}} if "webhook_events/" in str(request.url) else ANYTHING
-        return httpx.Response(200, json=data)
-
-    client = connect(handler=answer)
+    seen: list[httpx.Request] = []
+    client = connect(handler=partial(answer, seen))
     case.call(client, NOWHERE)
     case.call(client, in_place_of_ids(OBJECTS))
-    assert paths[0] == paths[1]
+    assert seen[0].url == seen[1].url
     others = [*OBJECTS.values()]
     wrong = dict(zip(OBJECTS, [*others[1:], others[0]], strict=True))
     with pytest.raises(InvalidArgumentError, match=r"must be an? \w+ or its id, not a value of type \w+$"):
         case.call(client, in_place_of_ids(wrong))
-    assert len(paths) == 2
+    assert len(seen) == 2
 
 
 def test_a_job_filters_by_its_id(connect: Connect) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from firsthandapi import errors
@@ -74,10 +73,7 @@ def test_nothing_secret_is_logged(
     caplog.set_level(logging.DEBUG)
     for name in ("httpx", "httpcore", "firsthandapi", "asyncio", "urllib3"):
         caplog.set_level(logging.DEBUG, logger=name)
-    http_client: Any = None
-    if own == "borrowed":
-        http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
-        connect._made.append(http_client)
+    http_client = connect.http_client() if own == "borrowed" else None
     client = connect(fresh_server, http_client=http_client, frozen=True)
     secrets = session(client, fresh_server)
     found = failures(client, fresh_server)
@@ -95,10 +91,7 @@ def test_the_whole_main_job_shows_no_secret(
     own: str, connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the key to the folder, through every fault, every logger at DEBUG: nothing seen or kept has a secret."""
-    http_client: Any = None
-    if own == "borrowed":
-        http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
-        connect._made.append(http_client)
+    http_client = connect.http_client() if own == "borrowed" else None
     assert secrets_shown(connect, tmp_path, caplog, http_client) == []
     assert {"httpx" if own == "borrowed" else "firsthandapi"} <= {record.name for record in caplog.records}
 

@@ -348,7 +348,7 @@ def test_an_error_whose_body_is_cut(
     """The status says what went wrong; a body that was cut does not hide it, nor make it worth another attempt."""
     answer = b'HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"err' % status
     with raw_server(answer, answer) as (url, received):
-        http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)() if own else None
+        http_client = connect.http_client() if own else None
         client = connect(base_url=url, http_client=http_client, frozen=True)
         with pytest.raises(kind):
             client.jobs.create(**JOB)

@@ -34,18 +34,14 @@ def test_respx(connect: Connect) -> None:
     """respx mocks the calls of an `http_client`."""
     with respx.mock:
         route = respx.get(URL).respond(json=ME)
-        http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
-        connect._made.append(http_client)
-        assert connect(http_client=http_client).me().organization_id == "org_1"
+        assert connect(http_client=connect.http_client()).me().organization_id == "org_1"
         assert route.call_count == 1
 
 
 def test_pytest_httpx(connect: Connect, httpx_mock: Any) -> None:
     """pytest-httpx mocks the calls of an `http_client`."""
     httpx_mock.add_response(url=URL, json=ME)
-    http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
-    connect._made.append(http_client)
-    assert connect(http_client=http_client).me().organization_id == "org_1"
+    assert connect(http_client=connect.http_client()).me().organization_id == "org_1"
 
 
 def test_vcr(tmp_path: Path) -> None:

@@ -108,8 +108,7 @@ def test_a_transport_of_ones_own() -> None:
 def test_a_job_that_could_not_be_downloaded_is_not_posted(connect: Connect, tmp_path: Path) -> None:
     """Where the transport of an http_client shows nothing, collect sends no request, and says what to pass."""
     own = Own()
-    http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)(transport=own)
-    client = connect(http_client=http_client, base_url="https://api.example", max_retries=0)
+    client = connect(transport=own, base_url="https://api.example", max_retries=0)
     with pytest.raises(
         ConfigurationError, match=r"downloads cannot use http_client.* pass verify= or proxy="
     ):
