@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, AnyStr
 
@@ -56,14 +58,21 @@ def stopped(process: subprocess.Popen[AnyStr], how: int) -> tuple[AnyStr, AnyStr
     return end_of(process, within=_SOON)
 
 
+def free_port() -> int:
+    """A port for a program that is told one: below those that systems give away, so that nobody gets it meanwhile."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 class Redis:
     """A Redis of one's own, which can go away and return."""
 
     def __init__(self, folder: Path, server: str) -> None:
         self._server = server
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None

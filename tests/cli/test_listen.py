@@ -22,7 +22,7 @@ from cli.support import Cli, start
 from firsthandapi.cli import listen
 from firsthandapi.testing import MockServer
 from firsthandapi.webhooks import sign
-from processes import stopped
+from processes import free_port, stopped
 
 JOB_DONE = {"job_id": "job_01JD", "status": "completed", "files_needed": 3, "files_approved": 3}
 SECRET = "whsec_0123456789abcdef"
@@ -131,9 +131,7 @@ def test_listen_prints_json_lines_and_only_chosen_events(fresh_server: MockServe
 @needs_signals
 def test_a_retry_reaches_a_listener_that_was_away(fresh_server: MockServer) -> None:
     """A delivery that found nobody comes again after a minute, to a listener that knows the secret."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with fresh_server.client() as client:
         endpoint = client.webhooks.create(url=f"http://127.0.0.1:{port}/")
     event = happen(fresh_server, "job.completed", JOB_DONE)

@@ -21,6 +21,7 @@ import pytest
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
+from processes import free_port
 from raw import make_certificate
 from serve.conftest import JOB, browser, first_of, send
 
@@ -137,8 +138,7 @@ def public(
         return real("127.0.0.1" if here else host, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"https://{HOST}:{port}"
     with Service(tmp_path / "data") as first:
         keys = first_of(first)
@@ -172,7 +172,7 @@ def test_the_main_job_over_tls(public: Public, tmp_path: Path) -> None:
         assert send(worker, path, files={"file": ("a.jpg", large, "image/jpeg")}).status_code == 200
         assert send(reviewer, "/sign-in", token=reviewer_token).url.path == "/review"
         assert "It counts" in send(reviewer, "/review", **{"stars-0": "5"}).text
-        done = client.jobs.get(job.id, wait=30)
+        done = client.jobs.get(job.id, wait=60)
         assert done.status == "completed"
         (file,) = client.files.list(job.id)
         assert str(file.download_url).startswith(f"{public.url}/files/")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from dataset.support import wait_until
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
 from serve.conftest import first_of, pass_seconds
@@ -72,6 +73,6 @@ def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
             assert client.billing.credits().balance_cents == 100_000 - 50
         with service.world.lock:
             service.world.check_books()
-    kinds = {json.loads(body)["type"] for _, body in got}
-    assert {"submission.scored", "submission.approved", "job.completed"} <= kinds
+        told = {"submission.scored", "submission.approved", "job.completed"}
+        wait_until(lambda: told <= {json.loads(body)["type"] for _, body in got})
     assert all(signature for signature, _ in got)

@@ -27,6 +27,7 @@ from firsthandapi import FirstHandClient
 from firsthandapi.testing import MockServer, WebhookDelivery
 from firsthandapi.types import WebhookEndpoint
 from firsthandapi.webhooks import sign
+from processes import free_port
 
 WEBHOOKS = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
 PATH = "/webhooks/firsthand"
@@ -45,12 +46,6 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes] |
 def accepts(port: int) -> bool:
     with closing(socket.socket()) as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def commands(example: Path, port: int) -> list[list[str]]:

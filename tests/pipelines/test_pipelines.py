@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import pytest
 
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
+from processes import free_port
 
 PIPELINES = Path(__file__).resolve().parents[2] / "examples" / "pipelines"
 GUIDE = PIPELINES.parents[1] / "docs" / "guides" / "pipelines.md"
@@ -104,9 +104,7 @@ class Airflow:
     def __init__(self, server: MockServer, home: Path) -> None:
         self.home = home
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        url = f"http://127.0.0.1:{free_port()}"
         connection = {"conn_type": "generic", "password": server.api_key, "host": server.url}
         # Only the connection knows the key.
         self._environment = {name: value for name, value in os.environ.items() if "FIRSTHAND" not in name} | {
