@@ -13,17 +13,18 @@ import pytest
 
 from firsthandapi.conformance import Report, Result, check
 from firsthandapi.conformance._checks import page
-from firsthandapi.conformance._exchange import cause
+from firsthandapi.conformance._exchange import Asked, Exchange, cause
 from firsthandapi.conformance._promises import PROMISES
 from firsthandapi.conformance._receiver import Delivery
 from firsthandapi.conformance._requests import MAX_HELD_CENTS
 from firsthandapi.conformance._run import JOB as NEW_JOB
 from firsthandapi.conformance._run import Run
+from firsthandapi.conformance._wire import Wire
 from firsthandapi.conformance.promises.lists import LISTS
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.testing import MockServer
-from raw import Loopback, Reply, read_request, response
+from raw import Loopback, Reply, read_request, refused, response
 
 from .support import Deviating, Passing
 
@@ -43,6 +44,7 @@ def untried(report: Report) -> dict[str, str | None]:
 # --- the bundled server ---------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_bundled_server_keeps_every_promise() -> None:
     """Only what it cannot show is not tried: a sandbox without money, and time that stands still."""
     with MockServer(speed=0, workers=False) as server:
@@ -61,6 +63,7 @@ def test_the_bundled_server_keeps_every_promise() -> None:
         assert left_in(server) == []
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_account_with_many_jobs_is_no_difference() -> None:
     """What the check has posted is found on the first page, however many jobs there are."""
     with MockServer(speed=0, workers=False, rate_limit=None) as server:
@@ -73,6 +76,7 @@ def test_an_account_with_many_jobs_is_no_difference() -> None:
     assert [result for result in report if result.verdict != "holds"] == []
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_simulated_worker_of_the_sandbox_completes_a_job() -> None:
     """As §7 says, after about 15 seconds, which are virtual here."""
     with MockServer(speed=600) as server:
@@ -80,6 +84,7 @@ def test_the_simulated_worker_of_the_sandbox_completes_a_job() -> None:
     assert [result.verdict for result in report] == ["holds"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_timestamped_signatures_are_signatures_as_well() -> None:
     """§6 knows two forms."""
     with MockServer(speed=0, workers=False) as server:
@@ -184,6 +189,7 @@ def test_each_promise_names_a_section_of_the_contract() -> None:
 # --- a live key -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_live_key_only_reads() -> None:
     """Unless told otherwise; what would write is not tried, and says so."""
     with MockServer(speed=0, workers=False, rate_limit=1000) as server:
@@ -213,6 +219,7 @@ def test_a_live_key_only_reads() -> None:
     } <= held
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_live_key_that_may_write_holds_little_and_gets_it_back() -> None:
     """Never more than it says, and nothing in the end; no purchase is paid."""
     most = 0
@@ -444,9 +451,7 @@ def test_a_server_that_cannot_be_reached_is_one_error(reply: Reply) -> None:
 
 def test_a_port_where_nobody_listens_is_one_error() -> None:
     """The same."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(ConfigurationError, match="could not reach"):
+    with refused() as port, pytest.raises(ConfigurationError, match="could not reach"):
         check(f"http://127.0.0.1:{port}", api_key="fh_test_x")
 
 
@@ -477,16 +482,23 @@ def test_a_server_that_answers_everything_alike_keeps_few_promises() -> None:
     """Whatever it sends, each promise gets a verdict."""
     reply = response(IDENTITY, Content_Type="application/json")
     with Odd(reply) as odd:
-        report = check(odd.url, api_key="fh_test_x", timeout=60)
+        report = check(odd.url, api_key="fh_test_x", timeout=600)
     assert len([*report]) == len(PROMISES)
     # Some promises are about what is refused elsewhere, such as a price, and hold of a server that does nothing.
     assert len(report.of("holds")) < 10
     assert len(report.of("differs")) > 100
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_server_that_falls_silent_is_not_waited_for(server: Deviating) -> None:
+def test_a_server_that_falls_silent_is_not_waited_for(
+    server: Deviating, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After three promises without a response, the others are not tried."""
+    send = Wire.send
+
+    def impatient(wire: Wire, asked: Asked, seconds: float, *most: int) -> Exchange:
+        return send(wire, asked, 0.5 if "/v1/jobs" in asked.url else seconds, *most)
+
+    monkeypatch.setattr(Wire, "send", impatient)
     server.faults.add(path="/v1/jobs", times=None, delay=5)
     report = check(server.url, api_key=server.test_api_key, only=["jobs.list*"])
     server.faults.clear()

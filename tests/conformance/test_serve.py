@@ -14,6 +14,7 @@ from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._workers import SandboxWorkers
 
 SPEED = 20
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 class FastClock(RealClock):
