@@ -17,6 +17,7 @@ from dataset.support import folder_of, wait_until
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError, Record
 from firsthandapi.datasets import Decision
 from firsthandapi.review import app
+from firsthandapi.server.media.bounded import Bounded
 
 _EVIL = "<script>alert(1)</script>"
 
@@ -33,6 +34,13 @@ def dataset(tmp_path: Path) -> Dataset:
     return folder_of(tmp_path / "signs", contents)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Busy cores may take longer for a picture than a server waits."""
+    assert Bounded.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Bounded.__init__.__kwdefaults__, "seconds", 200)
+
+
 @contextmanager
 def reviewing(dataset: Dataset, ended: list[tuple[Decision, ...]] | None = None) -> Generator[httpx.Client]:
     """A review that runs beside the test, with a client whose address is the page's."""
@@ -46,12 +54,12 @@ def reviewing(dataset: Dataset, ended: list[tuple[Decision, ...]] | None = None)
     thread.start()
     try:
         wait_until(lambda: told)
-        with httpx.Client(base_url=told[0].rpartition(" ")[2]) as client:
+        with httpx.Client(base_url=told[0].rpartition(" ")[2], timeout=200) as client:
             yield client
             with contextlib.suppress(httpx.TransportError):  # it may have ended by itself
                 client.post("done")
     finally:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -139,6 +139,15 @@ class Team:
             self.world.jobs.score(found, self.service.clock.now(), Verdict(each, reason, **options))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient() -> Iterator[None]:
+    """Busy cores may take longer for a picture than a server waits."""
+    with pytest.MonkeyPatch.context() as patch:
+        for bounded in ("media.upright._decode", "state.thumbnails._draw"):
+            patch.setattr(f"firsthandapi.server.{bounded}._seconds", 200)
+        yield
+
+
 @contextmanager
 def running(folder: Path, **options: Any) -> Iterator[Team]:
     """A server over a folder, until the end of the block."""
@@ -166,6 +175,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with running(tmp_path_factory.mktemp("shared") / "data") as found:
         yield found
         found.world.check_books()
+
+
+def stand_still(service: Service) -> None:
+    """Let no time pass for a server by itself."""
+    now = service.clock.now() + 0.0005  # which is in milliseconds, rounded down
+    service.clock._time = lambda: now
 
 
 def pass_seconds(service: Service, seconds: float) -> None:

@@ -77,7 +77,7 @@ class Phone:
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             sent = {"cookie": self.cookie}
             sent |= {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, sent)
@@ -93,7 +93,7 @@ class Phone:
         sent = {"host": "127.0.0.1", "cookie": self.cookie, "content-length": str(length)}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
         return connection
 

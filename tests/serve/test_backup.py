@@ -48,7 +48,7 @@ def test_a_server_starts_from_its_backup(tmp_path: Path, is_running: bool) -> No
         restored.world.check_books()
         assert restored.access.holder(operator) is not None
         (file,) = restored.buyer.files.list(job_id=job.id)
-        assert httpx.get(str(file.download_url), trust_env=False).status_code == 200
+        assert httpx.get(str(file.download_url), trust_env=False, timeout=60).status_code == 200
         found = {each.status for each in restored.buyer.submissions.list()}
         assert found == {"approved", "rejected", "pending_score"}
 

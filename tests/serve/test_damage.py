@@ -132,7 +132,7 @@ def test_a_damaged_page_is_explained(
         try:
             with Service(tmp_path / name) as service, caplog.at_level(logging.ERROR):
                 answers = ask(service, *who)
-                health = httpx.get(f"{service.url}/healthz", trust_env=False)
+                health = httpx.get(f"{service.url}/healthz", trust_env=False, timeout=60)
         except ConfigurationError as error:
             words = str(error)
             assert f"{database} is damaged" in words

@@ -47,9 +47,9 @@ def parsed(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
 def test_a_server_that_works_is_healthy(team: Team) -> None:
     """By any name of the machine and without a sign-in; no part of the log of requests."""
     for headers in ({}, {"host": "10.0.0.5:8080"}, {"x-forwarded-for": "10.0.0.9"}):
-        answer = httpx.get(f"{team.service.url}/healthz", headers=headers, trust_env=False)
+        answer = httpx.get(f"{team.service.url}/healthz", headers=headers, trust_env=False, timeout=60)
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
-    assert httpx.head(f"{team.service.url}/healthz", trust_env=False).status_code == 200
+    assert httpx.head(f"{team.service.url}/healthz", trust_env=False, timeout=60).status_code == 200
     assert team.service.site.log.latest() == []
 
 
@@ -69,7 +69,7 @@ def test_a_server_that_cannot_work_says_why(
     else:
         held.enter_context(FullDisk(team.world, "BEGIN"))
     with held:
-        answer = httpx.get(f"{team.service.url}/healthz", trust_env=False)
+        answer = httpx.get(f"{team.service.url}/healthz", trust_env=False, timeout=60)
     assert answer.status_code == 503
     (problem,) = answer.json()["problems"]
     assert problem.endswith(".")
@@ -83,12 +83,12 @@ def test_metrics_are_for_operators(team: Team) -> None:
     team.access.revoke(gone.id, 1)
     url = f"{team.service.url}/metrics"
     for secret in ("wrong", worker, revoked, first_of(team.service).live):
-        refused = httpx.get(url, headers={"authorization": f"Bearer {secret}"}, trust_env=False)
+        refused = httpx.get(url, headers={"authorization": f"Bearer {secret}"}, trust_env=False, timeout=60)
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
-    assert httpx.get(url, trust_env=False).status_code == 401
+    assert httpx.get(url, trust_env=False, timeout=60).status_code == 401
     assert team.visit("reviewer").get("/metrics").status_code == 401
     headers = {"authorization": f"Bearer {first_of(team.service).operator}", "host": "10.0.0.5:8080"}
-    assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+    assert httpx.get(url, headers=headers, trust_env=False, timeout=60).status_code == 200
     assert team.visit("operator").get("/metrics").status_code == 200
 
 

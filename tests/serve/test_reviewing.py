@@ -14,7 +14,7 @@ from dataset.support import wait_until
 from firsthandapi import ConflictError, FirstHandClient
 from firsthandapi.testing import make
 
-from .conftest import EVIL, JOB, Team, fields_of, first_of, pass_seconds, submit
+from .conftest import EVIL, JOB, Team, fields_of, first_of, pass_seconds, stand_still, submit
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,7 @@ def test_each_file_has_its_own_stars(team: Team) -> None:
 
 def test_a_second_rating_changes_nothing(team: Team) -> None:
     """Of two reviewers, the first one counts, and the second one learns it, before it counts and after."""
+    stand_still(team.service)
     submission = team.sent()
     first, second = team.visit("reviewer"), team.visit("reviewer")
     assert first.rate(submission, 5, is_booked=False).status_code == 303
@@ -244,6 +245,7 @@ def shown(page: str) -> str:
 
 def test_three_reviewers_share_the_queue(team: Team) -> None:
     """Each gets another file though they sign in with one token, and all that they rate counts."""
+    stand_still(team.service)  # what is held stays so for two minutes
     job = team.job(files_needed=9)
     ids = {team.sent(job) for _ in range(6)}
     _, secret = team.access.create("reviewer", "Ana", 0)
@@ -263,6 +265,7 @@ def test_three_reviewers_share_the_queue(team: Team) -> None:
 
 def test_a_hold_ends_unless_the_page_stays_open(team: Team) -> None:
     """An open page asks again and holds on; after two minutes without it, another reviewer takes over."""
+    stand_still(team.service)
     submission = team.sent()
     one, two = team.visit("reviewer"), team.visit("reviewer")
     assert shown(one.get("/review").text) == submission
@@ -318,6 +321,7 @@ def test_whoever_works_without_a_token_is_known_by_the_browser(team: Team) -> No
 
 def test_undo(team: Team) -> None:
     """For ten seconds, by whoever rated, without scripts: the form comes back as it was; then it is too late."""
+    stand_still(team.service)
     submission = team.sent()
     visitor, other = team.visit("reviewer"), team.visit("reviewer")
     visitor.rate(submission, 1, reason="Blurred", is_booked=False)

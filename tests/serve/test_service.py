@@ -100,7 +100,7 @@ def served(folder: Path, *options: str) -> Iterator[Server]:
 
 def soon(look: Callable[[], T | None]) -> T:
     """What there is, as soon as there is something."""
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 200
     while not (found := look()):
         assert time.monotonic() < ends
         time.sleep(0.01)
@@ -149,13 +149,13 @@ def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
         with FirstHandClient(key, server.url) as client:
             hook = client.webhooks.create(url=hooks, events=["job.completed"])
             collected = pool.submit(
-                client.jobs.collect, tmp_path / "signs", timeout=60, **{**JOB, "files_needed": 1}
+                client.jobs.collect, tmp_path / "signs", timeout=200, **{**JOB, "files_needed": 1}
             )
             send(operator, "/sign-in", token=server.secret("operator"))
             link = soon(lambda: re.search(rf"{server.url}(/w/[\w-]+)", operator.get("/console").text))[1]
             send(person, link, files={"file": ("IMG_1.jpg", PICTURE, "image/jpeg")})
             send(operator, "/review", **{"stars-0": "5", "reason": "Sharp"})
-            dataset = collected.result(60)
+            dataset = collected.result(200)
             (record,) = dataset.records
             with (
                 Image.open(tmp_path / "signs" / record.file_name) as kept,
@@ -172,7 +172,7 @@ def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
             balance = client.billing.credits().balance_cents
         code = "from firsthandapi.cli import main; main()"
         command = [sys.executable, "-c", code, "serve", str(folder), "--port", "0"]
-        busy = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+        busy = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=200)
         assert busy.returncode == 2
         assert "is in use by another process" in busy.stderr
         assert server.end(signal.SIGINT) == 0
@@ -340,7 +340,7 @@ def test_a_local_network_needs_nothing_made_before(tmp_path: Path, address: str)
         assert service.url == f"http://{address}:{service.port}"
         for role, token in service.tokens.items():
             assert f"# Sign in as the {role}: {service.url}/sign-in#{token}\n" in keys.read_text()
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client(trust_env=False, timeout=60) as http:
             assert http.get(f"{service.url}/sign-in").status_code == 200
             assert http.get(f"{service.url}/console").headers["location"].startswith("/sign-in")
             assert http.get(f"{service.url}/", headers={"x-forwarded-for": "8.8.8.8"}).status_code == 403
@@ -377,7 +377,7 @@ def test_with_tokens_beyond_this_machine(tmp_path: Path) -> None:
         assert service.is_local
     with Service(tmp_path, host="::1") as service:
         assert service.url == f"http://[::1]:{service.port}"
-        assert httpx.get(f"{service.url}/sign-in", trust_env=False).status_code == 200
+        assert httpx.get(f"{service.url}/sign-in", trust_env=False, timeout=60).status_code == 200
 
 
 def test_the_sandbox_has_a_simulated_worker(tmp_path: Path) -> None:
@@ -497,7 +497,10 @@ def test_a_secret_is_shown_again_until_the_server_stops(tmp_path: Path) -> None:
             headers = {**keyed, "Authorization": f"Bearer {live}"}
             for _ in range(2):
                 seen.append(
-                    [httpx.post(service.url + path, json=body, headers=headers) for path, body in calls]
+                    [
+                        httpx.post(service.url + path, json=body, headers=headers, timeout=60)
+                        for path, body in calls
+                    ]
                 )
     assert [[each.status_code for each in replies] for replies in seen] == [[201, 201, 200]] * 2 + [
         [409] * 3
@@ -516,11 +519,11 @@ def test_an_upgrade_from_the_first_version_buys_nothing_twice(tmp_path: Path) ->
     with Service(folder) as service:
         assert service.first is not None
         headers["Authorization"] = f"Bearer {service.first.live}"
-        first = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers)
+        first = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers, timeout=60)
         assert first.status_code == 201
     with closing(sqlite3.connect(folder / "state.db")) as rows, rows:
         assert rows.execute("UPDATE replies SET body = 'sealed', kept = 'sealed'").rowcount == 1
     with Service(folder) as service:
-        again = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers)
+        again = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers, timeout=60)
         assert (again.status_code, again.json()["error"]["type"]) == (409, "idempotency_error")
         assert len(service.world.state.jobs) == 1

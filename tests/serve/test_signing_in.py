@@ -186,7 +186,7 @@ def test_a_link_from_elsewhere_arrives(shared: Team) -> None:
         "sec-fetch-dest": "document",
     }
     ours = {**followed, "sec-fetch-site": "same-origin"}
-    with httpx.Client(base_url=visitor.http.base_url) as stranger:
+    with httpx.Client(base_url=visitor.http.base_url, timeout=60) as stranger:
         reply = stranger.get("/console?done=booked", headers=followed)
         assert reply.status_code == 200
         assert 'content="0;url=/console?done=booked"' in reply.text

@@ -96,7 +96,7 @@ def test_no_path_leads_to_another_file(shared: Team, path: str) -> None:
     """There is nothing behind a path but pages."""
     visitor = shared.visit()
     # Past httpx, which would tidy the path.
-    with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
+    with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 60) as raw:
         raw.sendall(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: raw.recv(65536), b""))
     assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400", b"HTTP/1.1 403"))
@@ -133,7 +133,7 @@ def test_a_strangers_body_is_refused_at_its_head(
     shared: Team, request_line: str, header: str, status: int
 ) -> None:
     """Whoever has no good key is answered before the body comes, nothing of which is kept; the connection ends."""
-    with socket.create_connection(("127.0.0.1", shared.service.port), 5) as raw:
+    with socket.create_connection(("127.0.0.1", shared.service.port), 60) as raw:
         head = f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1\r\n{header}\r\ncontent-length: {8 << 20}\r\n\r\n"
         raw.sendall(head.encode())
         answer = b""
@@ -175,7 +175,7 @@ def test_an_upload_takes_as_long_as_it_takes(
 def test_headers_are_bounded(shared: Team) -> None:
     """A head that does not end is cut off."""
     visitor = shared.visit()
-    with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
+    with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 60) as raw:
         with contextlib.suppress(OSError):
             raw.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n" + b"x-a: " + b"a" * 200_000)
         with contextlib.suppress(ConnectionError):
@@ -284,7 +284,7 @@ def test_a_call_that_fails_says_so(
         raise RuntimeError("no")
 
     monkeypatch.setattr(shared.world.accounts, "authenticate", fail)
-    reply = httpx.get(f"{shared.service.url}/v1/me", headers={"authorization": "Bearer x"})
+    reply = httpx.get(f"{shared.service.url}/v1/me", headers={"authorization": "Bearer x"}, timeout=60)
     assert reply.status_code == 500
     assert reply.json()["error"]["type"] == "internal_error"
     # The response goes out first.
@@ -296,10 +296,10 @@ def test_a_call_that_cannot_be_kept_changes_nothing(team: Team) -> None:
     headers = {"authorization": f"Bearer {first_of(team.service).live}", "idempotency-key": "one"}
     body = {**JOB, "type": "data_collection"}
     with FullDisk(team.world, "COMMIT"):
-        reply = httpx.post(f"{team.service.url}/v1/jobs", json=body, headers=headers)
+        reply = httpx.post(f"{team.service.url}/v1/jobs", json=body, headers=headers, timeout=60)
     assert (reply.status_code, reply.json()["error"]["type"]) == (503, "service_unavailable")
     assert reply.headers["x-firsthandapi-credits-remaining"] == "100000"
-    reply = httpx.post(f"{team.service.url}/v1/jobs", json=body, headers=headers)
+    reply = httpx.post(f"{team.service.url}/v1/jobs", json=body, headers=headers, timeout=60)
     assert reply.headers["x-firsthandapi-credits-remaining"] == "99850"
 
 

@@ -27,7 +27,7 @@ def made() -> Iterator[list[Bounded]]:
 
 def test_thumbnails(made: list[Bounded]) -> None:
     """Threads call it at the same time; what is no picture has no thumbnail, and costs no process."""
-    made.append(Bounded("firsthandapi.server.media.thumbnails:thumbnail"))
+    made.append(Bounded("firsthandapi.server.media.thumbnails:thumbnail", seconds=200))
     content = BytesIO()
     Image.new("RGB", (640, 480), "red").save(content, "PNG")
     calls = [
