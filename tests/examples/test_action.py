@@ -212,12 +212,12 @@ def test_a_bucket_gets_the_files(server: MockServer, tmp_path: Path) -> None:
         ({"name": '"; touch pwned; "', "timeout": "$(touch pwned)"}, "timeout"),
     ],
 )
-def test_a_run_that_fails_says_why(
-    server: MockServer, tmp_path: Path, options: dict[str, str], said: str
-) -> None:
+def test_a_run_that_fails_says_why(tmp_path: Path, options: dict[str, str], said: str) -> None:
     """Nothing is uploaded, and an input is never run as a command."""
-    run = Run(tmp_path, server, {**inputs(artifact="signs"), **options})
-    assert not run.run()
+    # Only a gate needs files; a job that is done before it is looked at does not time out.
+    with MockServer(speed=120 if "gate" in options else 0) as server:
+        run = Run(tmp_path, server, {**inputs(artifact="signs"), **options})
+        assert not run.run()
     assert said in run.output
     assert run.artifacts == {}
     assert not (run.workspace / "pwned").exists()

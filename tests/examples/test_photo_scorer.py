@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFilter
 
+from dataset.support import wait_until
 from firsthandapi import FirstHandClient
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._workers import capture
@@ -70,8 +71,7 @@ def test_a_server_takes_it(scorer: ModuleType, tmp_path: Path) -> None:
                     kept, now = world.state.jobs[posted.id], world.clock.now()
                     file = capture(kept, "image/png", now, rating=4, given=photo(kind), annotations=None)
                     world.jobs.submit(kept, [file], now)
-            posted = client.jobs.get(posted.id, wait=30)
-            assert posted.files_approved == 1
+            wait_until(lambda: client.jobs.get(posted.id, wait=60).files_approved == 1, seconds=200)
             (found,) = client.files.list(posted.id)
             assert found.ai_star_rating == 4
             assert found.annotations is not None

@@ -322,7 +322,7 @@ def test_whoever_walks_a_job_meets_its_manifest(
 def test_a_signed_url_is_fresh(server: MockServer, files: FirstHandFileSystem, path: str) -> None:
     """Whoever has it has the file, for as long as the service says; rows and folders have none."""
     server.clock.advance(days=8)
-    assert httpx.get(files.sign(path)).content == files.cat_file(path)
+    assert httpx.get(files.sign(path), timeout=60).content == files.cat_file(path)
     with pytest.raises(InvalidArgumentError, match="ends at"):
         files.sign(path, expiration=10**8)
     with pytest.raises(NotImplementedError, match="cat_file"):

@@ -51,7 +51,7 @@ def send(
 ) -> Reply:
     """One request on a connection of its own."""
     host = url.removeprefix("http://")
-    with closing(http.client.HTTPConnection(host, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(host, timeout=45)) as connection:
         connection.request(method, path.removeprefix(url), body, headers or {})
         response = connection.getresponse()
         names = {name.lower(): value for name, value in response.getheaders()}

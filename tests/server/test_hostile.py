@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from contextlib import ExitStack, closing, suppress
 
 import pytest
 
+from dataset.support import wait_until
 from firsthandapi.server.http import reading, requests
 from firsthandapi.server.http import server as server_http
 from firsthandapi.server.http.deliveries import Sender
@@ -149,17 +149,9 @@ def test_localhost_must_lead_here(
     assert receiver.got == []
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server's patience, shortened."""
-    monkeypatch.setattr(reading, "_BODY_SECONDS", 0.2)
-    monkeypatch.setattr(server_http, "_HEAD_SECONDS", 0.2)
-
-
 HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("half", "answer"),
     [
@@ -170,23 +162,28 @@ HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
     ],
     ids=["nothing", "head", "body", "chunk"],
 )
-def test_half_sent(address: tuple[str, int], half: bytes, answer: bytes) -> None:
+def test_half_sent(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, half: bytes, answer: bytes
+) -> None:
     """Who stops in the middle is cut off, with a 408 where a request had begun."""
-    with closing(socket.create_connection(address, timeout=10)) as client:
+    # The server's patience, shortened; with the head of a request only where none is complete.
+    patience = (reading, "_BODY_SECONDS") if answer else (server_http, "_HEAD_SECONDS")
+    monkeypatch.setattr(*patience, 0.2)
+    got = b""
+    with closing(socket.create_connection(address, timeout=60)) as client, suppress(ConnectionError):
         client.sendall(half)
-        got = b""
         while part := client.recv(65536):
             got += part
     assert got.startswith(answer)
     assert bool(got) == bool(answer)
 
 
-@pytest.mark.usefixtures("impatient")
-def test_half_sent_after_a_whole_one(address: tuple[str, int]) -> None:
+def test_half_sent_after_a_whole_one(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that served a request is no excuse for half of the next."""
-    with closing(socket.create_connection(address, timeout=10)) as client:
+    with closing(socket.create_connection(address, timeout=60)) as client:
         client.sendall(b"HEAD /v1/me HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 401")
+        monkeypatch.setattr(server_http, "_HEAD_SECONDS", 0.2)
         client.sendall(b"GET /v1/me HT")
         assert client.recv(65536) == b""
 
@@ -195,7 +192,7 @@ def test_endless_body(address: tuple[str, int], server: MockServer) -> None:
     """A body without an end is cut off after some megabytes."""
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     sent = 0
-    with closing(socket.create_connection(address, timeout=10)) as client:
+    with closing(socket.create_connection(address, timeout=60)) as client:
         client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         with suppress(ConnectionError):
             while sent < 1 << 30:
@@ -208,7 +205,7 @@ def test_endless_body(address: tuple[str, int], server: MockServer) -> None:
 def test_endless_head(address: tuple[str, int], server: MockServer) -> None:
     """Headers without an end are a 400 in the envelope, or cut off."""
     line = b"X-Header: " + b"x" * 1000 + b"\r\n"
-    with closing(socket.create_connection(address, timeout=10)) as client:
+    with closing(socket.create_connection(address, timeout=60)) as client:
         client.sendall(HEAD)
         got = b""
         with suppress(OSError):
@@ -224,22 +221,21 @@ def test_too_many_connections(
 ) -> None:
     """Beyond so many connections the next is cut; when one is gone, there is room again."""
     monkeypatch.setattr(server_http, "_MAX_CONNECTIONS", 3)
-    idle = [socket.create_connection(address, timeout=10) for _ in range(3)]
+    idle = [socket.create_connection(address, timeout=60) for _ in range(3)]
     try:
-        with closing(socket.create_connection(address, timeout=10)) as extra, suppress(ConnectionResetError):
+        with closing(socket.create_connection(address, timeout=60)) as extra, suppress(ConnectionResetError):
             assert extra.recv(1) == b""
     finally:
         for client in idle:
             client.close()
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
+
+    def is_served() -> bool:
         try:
-            assert api("GET", "/v1/me").status == 200
-            break
+            return api("GET", "/v1/me").status == 200
         except OSError:
-            time.sleep(0.01)
-    else:
-        pytest.fail("there was no room again")
+            return False
+
+    wait_until(is_served)
 
 
 def test_too_many_idle_connections(
@@ -249,7 +245,7 @@ def test_too_many_idle_connections(
     monkeypatch.setattr(server_http, "_MAX_IDLE", 2)
     with ExitStack() as stack:
         first, *_ = (
-            stack.enter_context(closing(socket.create_connection(address, timeout=10))) for _ in range(5)
+            stack.enter_context(closing(socket.create_connection(address, timeout=60))) for _ in range(5)
         )
         assert api("GET", "/v1/me").status == 200
         assert first.recv(1) == b""

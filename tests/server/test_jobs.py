@@ -360,10 +360,10 @@ def test_long_poll_wakes(hand: MockServer, by_hand: Caller) -> None:
     job = by_hand.create_job(files_needed=3)["id"]
     scored(hand, job)
     answers: list[Any] = []
+    # Longer than the caller waits for an answer: one that comes at the end of the wait comes too late.
     poll = threading.Thread(
-        target=lambda: answers.append(by_hand("GET", f"/v1/jobs/{job}", Prefer="wait=20"))
+        target=lambda: answers.append(by_hand("GET", f"/v1/jobs/{job}", Prefer="wait=60"))
     )
-    start = time.monotonic()
     poll.start()
     while not any(request.headers.get("prefer") for request in hand.requests):
         time.sleep(0.001)
@@ -374,8 +374,7 @@ def test_long_poll_wakes(hand: MockServer, by_hand: Caller) -> None:
     scored(hand, job)
     poll.join()
     assert answers[0].json["status"] == "completed"
-    assert answers[0].headers["preference-applied"] == "wait=20"
-    assert time.monotonic() - start < 5
+    assert answers[0].headers["preference-applied"] == "wait=60"
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_headers(api: Caller, header: str) -> None:
 )
 def test_not_http(server: MockServer, raw: bytes) -> None:
     """What is not HTTP gets a 400 in the envelope, and the connection is closed."""
-    with socket.create_connection(idle_address(server.url.removeprefix("http://")), timeout=5) as client:
+    with socket.create_connection(idle_address(server.url.removeprefix("http://")), timeout=60) as client:
         answer = b""
         # A server that has read enough may cut the connection, unread answer and all.
         with contextlib.suppress(OSError):
@@ -172,7 +172,7 @@ def test_chunked_body(server: MockServer, api: Caller) -> None:
         "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {server.api_key}\r\nIdempotency-Key: k\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
-    with socket.create_connection(idle_address(server.url.removeprefix("http://")), timeout=5) as client:
+    with socket.create_connection(idle_address(server.url.removeprefix("http://")), timeout=60) as client:
         client.sendall(head.encode())
         for start in range(0, len(body), 50):
             part = body[start : start + 50]

@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from dataset.support import wait_until
 from firsthandapi import AsyncFirstHandClient, FirstHandClient
 from firsthandapi.server.http import server as listening
 from firsthandapi.testing import Clock, MockServer
@@ -25,11 +26,11 @@ from .conftest import JOB, Caller, Receiver
 
 def test_start_and_stop() -> None:
     """A server is there and gone again and again, and its threads with it."""
-    threads = threading.active_count()
+    before = {*threading.enumerate()}  # some may be of an earlier test, and about to end
     for _ in range(5):
         with MockServer() as server:
             assert Caller(server, server.api_key)("GET", "/v1/me").status == 200
-    assert threading.active_count() == threads
+    assert {*threading.enumerate()} <= before
 
 
 def test_many_at_once() -> None:
@@ -122,7 +123,7 @@ def test_stop_with_open_connections(receiver: Receiver) -> None:
             time.sleep(0.001)
         start = time.monotonic()
         server.stop()
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 45  # each of them would take a minute
         thread.join()
     release.set()
     assert isinstance(errors[0], (http.client.HTTPException, ConnectionError))
@@ -169,10 +170,7 @@ def test_client_hangs_up_during_a_long_poll(hand: MockServer, by_hand: Caller) -
         client.sendall(request.encode())
         while not job.listeners:
             time.sleep(0.001)
-    end = time.monotonic() + 5
-    while job.listeners and time.monotonic() < end:
-        time.sleep(0.001)
-    assert not job.listeners
+    wait_until(lambda: not job.listeners)  # the poll would take a minute
 
 
 def test_clock_runs_in_order() -> None:
