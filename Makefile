@@ -83,14 +83,18 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(RUN) $(PYTEST) -m "not slow"
 
-# The client's tests on the lowest versions that pyproject.toml declares.
-test-lowest: VENV := .venv-lowest
-test-lowest:
+# The lowest versions that pyproject.toml declares.
+.venv-lowest/.test: VENV := .venv-lowest
+.venv-lowest/.test: pyproject.toml scripts/lowest.py
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(INSTALL) 'pip>=25.1'
 	mkdir -p build
 	$(BIN)/python scripts/lowest.py testing > build/lowest.txt
 	$(BIN)/python $(INSTALL) --constraint build/lowest.txt --editable '.[testing]' --group client
+	touch $@
+
+test-lowest: VENV := .venv-lowest
+test-lowest: .venv-lowest/.test
 	$(BIN)/python -m $(PYTEST) -m "not slow" tests/client tests/core tests/download tests/network tests/test_webhooks.py tests/test_event_router.py tests/test_watching.py
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
