@@ -11,7 +11,7 @@ import pytest
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 # The end of a program: prints how its `child` ended, and waits for none that hangs.
 WAIT_FOR_CHILD = """
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 60
 while time.monotonic() < deadline:
     done, status = os.waitpid(child, os.WNOHANG)
     if done:
@@ -26,5 +26,5 @@ else:
 def check_output(program: str, *arguments: str, expected: str = "7\n") -> None:
     """Run `program`, which must print `expected`."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout == expected, done.stderr

@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
     with MockServer(speed=0, workers=False) as server:
         only = [word for each in ("jobs.get", "api_keys.*", "jobs.wait.*") for word in ("--only", each)]
         process = start("conformance", server.url, *only, FIRSTHAND_API_KEY=server.test_api_key)
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 120
         while not any("wait" in each.headers.get("prefer", "") for each in server.requests):
             assert time.monotonic() < ends
             time.sleep(0.02)

@@ -66,7 +66,7 @@ def post(url: str, body: bytes, **headers: str) -> int:
 def listening(*options: str, **environment: str) -> Iterator[Listener]:
     process = start("webhooks", "listen", "--port", "0", *options, **environment)
     # A test that waits for a line which never comes ends with an empty one.
-    watchdog = threading.Timer(45, process.kill)
+    watchdog = threading.Timer(120, process.kill)
     watchdog.start()
     try:
         yield Listener(process)

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import httpx
@@ -15,6 +15,7 @@ from firsthandapi import AsyncFirstHandClient, AsyncPage, FirstHandClient
 from firsthandapi._async.calls import Resource as AsyncResource
 from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
+from raw import RawServer, Reply, Request, response
 
 JOB: dict[str, Any] = {
     "description": "Photos of street signs in daylight",
@@ -58,6 +59,20 @@ class AsyncFakeClock(FakeClock):
 
     async def sleep(self, seconds: float) -> None:
         FakeClock.sleep(self, seconds)
+
+
+@contextmanager
+def held_jobs() -> Iterator[tuple[RawServer, threading.Event]]:
+    """A server that answers the list of jobs when the event is set, and everything else at once."""
+    go_on = threading.Event()
+
+    def answer(request: Request) -> Reply:
+        assert not request.target.startswith("/v1/jobs") or go_on.wait(60)
+        return response(b'{"organization_id": "org_1", "data": []}', Content_Type="application/json")
+
+    with RawServer(answer) as server:
+        yield server, go_on
+        go_on.set()
 
 
 class FakeStream:

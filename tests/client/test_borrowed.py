@@ -159,4 +159,4 @@ def test_the_timeout_holds_over_an_http_client(connect: Connect, fresh_server: A
     started = time.monotonic()
     with pytest.raises(FirstHandTimeoutError):
         client.me()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # the body takes 200 s

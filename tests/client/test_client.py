@@ -472,10 +472,10 @@ def test_long_polls_leave_connections_for_plain_calls(
     client = connect(fresh_server, max_retries=0)
     job = client.jobs.create(**JOB)
     with ThreadPoolExecutor(4) as threads:
-        polls = [threads.submit(client.jobs.get, job.id, wait=20) for _ in range(4)]
+        polls = [threads.submit(client.jobs.get, job.id, wait=60) for _ in range(4)]
         while sum(1 for request in fresh_server.requests if request.headers.get("prefer")) < 2:
             time.sleep(0.005)
-        assert client.jobs.get(job.id, timeout=5).id == job.id
+        assert client.jobs.get(job.id, timeout=20).id == job.id
         client.jobs.cancel(job.id)
         assert {poll.result().status for poll in polls} == {"cancelled"}
     connect.close()

@@ -278,7 +278,7 @@ def test_signup(connect: Connect, fresh_server: MockServer, monkeypatch: pytest.
 
 def test_downloads(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
     """A file that cannot be downloaded shows neither its signed URL nor the key, alone or among others."""
-    client = connect(fresh_server, max_retries=0, timeout=1, frozen=True)
+    client = connect(fresh_server, max_retries=0, frozen=True)
     job = client.jobs.create(**{**JOB, "files_needed": 1})
     fresh_server.submit(job.id)
     fresh_server.clock.advance(minutes=1)

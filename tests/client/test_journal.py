@@ -675,7 +675,7 @@ def test_two_processes_at_once_buy_two(path: str, fresh_server: MockServer) -> N
 
 def test_a_cancelled_task_leaves_an_unknown_call(fresh_server: MockServer, path: str) -> None:
     """`asyncio.timeout` around a call: the same call settles it."""
-    fresh_server.faults.add(path="/v1/jobs", method="POST", delay=1)
+    fresh_server.faults.add(path="/v1/jobs", method="POST", delay=60)
 
     async def main() -> None:
         options: Any = {"journal": path, "max_retries": 0}

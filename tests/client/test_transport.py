@@ -206,14 +206,14 @@ def test_a_get_that_finds_nothing_after_a_retry(client: Any, fresh_server: MockS
 
 def test_the_deadline_ends_the_retries(connect: Connect, fresh_server: MockServer) -> None:
     """When the next pause would end after the deadline, the call ends now, and says what stood in its way."""
-    client = connect(fresh_server, deadline=2.0)
+    client = connect(fresh_server, deadline=15.0, max_retries=9)
     clock = connect.clock(client)
     fresh_server.faults.add(status=503, times=None)
-    with pytest.raises(DeadlineExceededError, match=r"GET /v1/me .* deadline of 2 s") as caught:
+    with pytest.raises(DeadlineExceededError, match=r"GET /v1/me .* deadline of 15 s") as caught:
         client.me()
-    assert clock.sleeps == [0.5, 1.0]
-    assert caught.value.deadline == 2.0
-    assert caught.value.attempts == 3
+    assert clock.sleeps == [0.5, 1.0, 2.0, 4.0]
+    assert caught.value.deadline == 15.0
+    assert caught.value.attempts == 5
     assert isinstance(caught.value.__cause__, ServerError)
 
 

@@ -114,7 +114,7 @@ def our_threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("firsthandapi-download")]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Wait for something to become true."""
     ends = time.monotonic() + seconds
     while not condition():
@@ -136,7 +136,7 @@ def in_background(function: Any, *args: Any, **kwargs: Any) -> Iterator[list[Any
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield ended
-    thread.join(60)
+    thread.join(120)
     assert not thread.is_alive()
 
 

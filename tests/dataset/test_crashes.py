@@ -153,9 +153,9 @@ def test_ctrl_c_ends_it_soon(server: MockServer, tmp_path: Path) -> None:
     """No temporary file is left, and all that had come is in the manifest."""
     server.faults.add(path="/files/*", delay=600, times=None, after=5)
     process = start(server, tmp_path)
-    wait_until(lambda: len(downloads(server)) >= FILES, 30)
+    wait_until(lambda: len(downloads(server)) >= FILES)
     # What was sent may still be on its way to its place.
-    wait_until(lambda: len(list((tmp_path / "data").glob("file_*"))) == 5, 30)
+    wait_until(lambda: len(list((tmp_path / "data").glob("file_*"))) == 5)
     _, errors = stopped(process, signal.SIGINT)
     assert process.returncode == 130, errors
     assert len(Dataset.open(tmp_path)) == 5

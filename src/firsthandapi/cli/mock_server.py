@@ -61,6 +61,7 @@ def mock_server(
 
     if not 0 <= speed < 10**9:  # nan is neither
         raise ConfigurationError("--speed must be a number of virtual seconds per real second, 0 or more")
+    lines = Lines()
     try:
         started = MockServer(
             port=port,
@@ -70,7 +71,7 @@ def mock_server(
             idempotency_keys=idempotency_keys,
             api_key=api_key,
             public_url=public_url,
-            on_request=Lines().add if log else None,
+            on_request=lines.add if log else None,
         ).start()
     except OSError as error:
         raise ConfigurationError(
@@ -79,7 +80,7 @@ def mock_server(
     except ValueError as error:
         option = str(error).partition(" ")[0].replace("_", "-")  # it begins with the argument
         raise ConfigurationError(f"could not use --{option}: {error}") from None
-    with stoppable(), started as server:
+    with stoppable(), contextlib.closing(lines), started as server:
         typer.echo("The bundled FirstHandAPI server is running. In another terminal:\n")
         # `set` in cmd and `$env:` in PowerShell differ; the values are what matters.
         typer.echo(f"  export FIRSTHAND_BASE_URL={server.public_url}")
@@ -98,8 +99,9 @@ class Lines:
     """Prints requests from its own thread: a stderr that nobody reads must not stop the server."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[str] = queue.Queue(1000)
-        threading.Thread(target=self._print, name="firsthandapi-log", daemon=True).start()
+        self._queue: queue.Queue[str | None] = queue.Queue(1000)
+        self._thread = threading.Thread(target=self._print, name="firsthandapi-log", daemon=True)
+        self._thread.start()
 
     def add(self, request: ReceivedRequest) -> None:
         """Print a line soon. Lines are dropped where they are not read in time."""
@@ -111,9 +113,14 @@ class Lines:
                 f"{clock} {request.method} {request.target} {outcome} {seconds * 1000:.0f} ms"
             )
 
+    def close(self) -> None:
+        """Print the remaining lines. Where they are not read, wait a few seconds, no more."""
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)
+        self._thread.join(5)
+
     def _print(self) -> None:
-        while True:
-            line = self._queue.get()
+        while (line := self._queue.get()) is not None:
             try:
                 # Past Python's own buffer: whoever holds its lock at exit, blocked, aborts the interpreter.
                 os.write(sys.stderr.fileno(), f"{line}\n".encode())
