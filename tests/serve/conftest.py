@@ -34,9 +34,7 @@ class Visitor:
     """A browser without scripts."""
 
     def __init__(self, service: Service, **options: Any) -> None:
-        # To read certificates takes long.
-        options = {"timeout": 30, "trust_env": False, "verify": False, **options}
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{service.port}", **options)
+        self.http = browser(f"http://127.0.0.1:{service.port}", follow_redirects=False, **options)
         self._service = service
 
     def get(self, path: str, **options: Any) -> httpx.Response:
@@ -76,9 +74,10 @@ def fields_of(page: str) -> dict[str, str]:
 
 
 def browser(url: str, **options: Any) -> httpx.Client:
-    """A browser that follows where forms lead."""
-    options = {"timeout": 30, "trust_env": False, "verify": False, **options}
-    return httpx.Client(base_url=url, follow_redirects=True, **options)
+    """A browser that follows where forms lead, unless told otherwise."""
+    # To read certificates takes long.
+    given = {"timeout": 30, "trust_env": False, "verify": False, "follow_redirects": True, **options}
+    return httpx.Client(base_url=url, **given)
 
 
 def send(http: httpx.Client, page: str, files: Any = None, **fields: str) -> httpx.Response:

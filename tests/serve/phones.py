@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
+
 from firsthandapi.server.state.model import Job, Submission
 from firsthandapi.testing._media import make
 
-from .conftest import Team, fields_of
+from .conftest import Team, browser, fields_of
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 JPEG = make("image/jpeg", "a").content
@@ -43,50 +42,31 @@ class Server(Team):
         return phone
 
 
-@dataclass
-class Answer:
-    """A response."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-    @property
-    def words(self) -> str:
-        """What a script shows to the worker."""
-        return str(json.loads(self.body)["words"])
+def words_of(answer: httpx.Response) -> str:
+    """What a script shows to the worker."""
+    return str(answer.json()["words"])
 
 
-@dataclass
 class Phone:
-    """A browser without scripts: it keeps cookies, and sends the hidden fields of the page."""
+    """A browser of a worker, which keeps the hidden fields of the last page, and no connection."""
 
-    port: int
-    path: str
-    cookies: dict[str, str] = field(default_factory=dict[str, str])
-    hidden: dict[str, str] = field(default_factory=dict[str, str])
+    def __init__(self, port: int, path: str) -> None:
+        self.port = port
+        self.path = path
+        self.hidden: dict[str, str] = {}
+        self.http = browser(
+            "", timeout=60, follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
 
     @property
     def cookie(self) -> str:
         """The header."""
-        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        return "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
 
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """One request."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
-            sent = {"cookie": self.cookie}
-            sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, sent)
-            response = connection.getresponse()
-            for each in response.headers.get_all("set-cookie") or ():
-                name, _, value = each.partition(";")[0].partition("=")
-                self.cookies[name] = value
-            names = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, names, response.read())
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.request(method, f"http://127.0.0.1:{self.port}{path}", content=body, headers=sent)
 
     def stall(self, method: str, path: str, body: bytes, length: int, **headers: str) -> socket.socket:
         """A connection that announces so many bytes, sends these, and says nothing more."""
@@ -100,22 +80,22 @@ class Phone:
     def open(self, path: str | None = None) -> str:
         """The page, whose hidden fields are kept."""
         answer = self.send("GET", path or self.path)
-        assert answer.status == 200, answer.text
+        assert answer.status_code == 200, answer.text
         self.hidden = fields_of(answer.text)
         return answer.text
 
-    def post(self, path: str, **fields: str) -> Answer:
+    def post(self, path: str, **fields: str) -> httpx.Response:
         """Send a form without files."""
         body = urlencode({"form_token": self.hidden["form_token"], **fields})
         return self.send("POST", path, body, content_type="application/x-www-form-urlencoded")
 
-    def upload(self, *files: tuple[str, bytes], script: bool = True, **fields: str) -> Answer:
+    def upload(self, *files: tuple[str, bytes], script: bool = True, **fields: str) -> httpx.Response:
         """Send the form with files."""
         body, kind = form({**self.hidden, **fields}, files)
         accept = "application/json" if script else "text/html"
         return self.send("POST", self.path, body, content_type=kind, accept=accept, user_agent=ANDROID)
 
-    def shot(self, content: bytes = JPEG, **fields: str) -> Answer:
+    def shot(self, content: bytes = JPEG, **fields: str) -> httpx.Response:
         """Send one picture."""
         return self.upload(("shot.jpg", content), **fields)
 

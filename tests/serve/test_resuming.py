@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import httpx
 import pytest
 
 from firsthandapi.server.media import LargeError, MediaError, check_said
@@ -28,7 +29,7 @@ from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._media import make
 
 from .conftest import Visitor
-from .phones import ANDROID, JPEG, Answer, Phone, Server, served
+from .phones import ANDROID, JPEG, Phone, Server, served, words_of
 from .test_study import write
 from .test_upload_crashes import check, running
 
@@ -44,12 +45,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield made
 
 
-def tus(phone: Phone, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+def tus(phone: Phone, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
     """One request of the protocol."""
     return phone.send(method, path, body, **{"tus_resumable": "1.0.0", "user_agent": ANDROID, **headers})
 
 
-def create(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> Answer:
+def create(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> httpx.Response:
     """Begin an upload."""
     pairs = {"filename": "shot.jpg", "filetype": "image/jpeg", "job_id": job, **said}
     metadata = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs.items())
@@ -59,11 +60,11 @@ def create(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> Answ
 def begun(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> str:
     """Begin an upload that is welcome; its path."""
     answer = create(phone, job, length, **said)
-    assert answer.status == 201, answer.text
+    assert answer.status_code == 201, answer.text
     return answer.headers["location"]
 
 
-def append(phone: Phone, path: str, body: Any, offset: int = 0, **headers: str) -> Answer:
+def append(phone: Phone, path: str, body: Any, offset: int = 0, **headers: str) -> httpx.Response:
     """Send bytes."""
     return tus(phone, "PATCH", path, body, **{"upload_offset": str(offset), "content_type": BYTES, **headers})
 
@@ -71,7 +72,7 @@ def append(phone: Phone, path: str, body: Any, offset: int = 0, **headers: str) 
 def offset(phone: Phone, path: str) -> int:
     """Where an upload is."""
     answer = tus(phone, "HEAD", path)
-    assert (answer.status, answer.headers["cache-control"]) == (200, "no-store"), answer.status
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store"), answer.status_code
     return int(answer.headers["upload-offset"])
 
 
@@ -104,13 +105,13 @@ def test_in_pieces(server: Server) -> None:
     path = begun(phone, job.id, utc_offset="60")
     assert offset(phone, path) == 0
     first = append(phone, path, JPEG[:100])
-    assert (first.status, first.headers["upload-offset"], first.headers["tus-resumable"]) == (
+    assert (first.status_code, first.headers["upload-offset"], first.headers["tus-resumable"]) == (
         204,
         "100",
         "1.0.0",
     )
     assert not job.submissions
-    assert append(phone, path, JPEG[100:], 100).status == 204
+    assert append(phone, path, JPEG[100:], 100).status_code == 204
     (submission,) = job.submissions
     (file,) = submission.files
     assert file.original_filename == "shot.jpg"
@@ -121,7 +122,7 @@ def test_in_pieces(server: Server) -> None:
     }
     assert parts(server) == before
     assert offset(phone, path) == len(JPEG)
-    assert append(phone, path, b"", len(JPEG)).status == 204
+    assert append(phone, path, b"", len(JPEG)).status_code == 204
     assert len(job.submissions) == 1
     assert "Waiting for review" in phone.open()  # the person of the page and of the upload are one
 
@@ -130,14 +131,14 @@ def test_what_is_offered(server: Server) -> None:
     """OPTIONS says version and extension; another version is refused, and each response names this one."""
     phone = server.phone(server.job())
     asked = phone.send("OPTIONS", "/uploads")
-    assert (asked.status, asked.headers["tus-version"], asked.headers["tus-extension"]) == (
+    assert (asked.status_code, asked.headers["tus-version"], asked.headers["tus-extension"]) == (
         204,
         "1.0.0",
         "creation",
     )
     assert int(asked.headers["tus-max-size"]) == 500 << 20
     other = phone.send("POST", "/uploads", tus_resumable="0.2.2")
-    assert (other.status, other.headers["tus-version"], other.headers["tus-resumable"]) == (
+    assert (other.status_code, other.headers["tus-version"], other.headers["tus-resumable"]) == (
         412,
         "1.0.0",
         "1.0.0",
@@ -150,10 +151,10 @@ def test_a_post_in_place_of_patch_and_head(server: Server) -> None:
     phone = server.phone(job)
     path = begun(phone, job.id)
     sent = {"upload_offset": "0", "content_type": BYTES}
-    assert tus(phone, "POST", path, JPEG, x_http_method_override="PATCH", **sent).status == 204
+    assert tus(phone, "POST", path, JPEG, x_http_method_override="PATCH", **sent).status_code == 204
     asked = tus(phone, "POST", path, x_http_method_override="HEAD")
-    assert (asked.status, asked.headers["upload-length"]) == (200, str(len(JPEG)))
-    assert tus(phone, "POST", path).status == 405
+    assert (asked.status_code, asked.headers["upload-length"]) == (200, str(len(JPEG)))
+    assert tus(phone, "POST", path).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -172,10 +173,10 @@ def test_pieces_that_do_not_fit(server: Server, changed: dict[str, str], status:
     job = server.job()
     phone = server.phone(job)
     path = begun(phone, job.id)
-    assert append(phone, path, JPEG, 0, **changed).status == status
-    assert append(phone, path, JPEG + b"more").status == 413
+    assert append(phone, path, JPEG, 0, **changed).status_code == status
+    assert append(phone, path, JPEG + b"more").status_code == 413
     assert offset(phone, path) == 0
-    assert append(phone, path, JPEG).status == 204
+    assert append(phone, path, JPEG).status_code == 204
 
 
 def test_an_upload_is_its_owners(server: Server) -> None:
@@ -183,11 +184,11 @@ def test_an_upload_is_its_owners(server: Server) -> None:
     job = server.job()
     phone, stranger = server.phone(job), server.phone(job)
     path = begun(phone, job.id)
-    assert tus(stranger, "HEAD", path).status == 404
-    assert append(stranger, path, JPEG).status == 404
-    assert tus(phone, "HEAD", path + "0").status == 404
+    assert tus(stranger, "HEAD", path).status_code == 404
+    assert append(stranger, path, JPEG).status_code == 404
+    assert tus(phone, "HEAD", path + "0").status_code == 404
     fresh = Phone(phone.port, phone.path)  # without a cookie: the first response gives it one
-    assert append(fresh, begun(fresh, job.id), JPEG).status == 204
+    assert append(fresh, begun(fresh, job.id), JPEG).status_code == 204
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_what_is_refused_before_a_byte(
     phone = server.phone(job := server.job())
     before = parts(server)
     answer = create(phone, job.id, length, **said)
-    assert (answer.status, words in answer.words) == (status, True), answer.words
+    assert (answer.status_code, words in words_of(answer)) == (status, True), words_of(answer)
     assert parts(server) == before
 
 
@@ -242,23 +243,23 @@ def test_wrong_bytes_are_refused_early(server: Server) -> None:
     phone = server.phone(job := server.job())
     path = begun(phone, job.id, 20_000_000)
     answer = append(phone, path, b"%PDF-1.7" + bytes(92))
-    assert (answer.status, "PDF" in answer.words) == (415, True)
-    assert tus(phone, "HEAD", path).status == 404
+    assert (answer.status_code, "PDF" in words_of(answer)) == (415, True)
+    assert tus(phone, "HEAD", path).status_code == 404
     broken = begun(phone, job.id, 100)
-    assert append(phone, broken, JPEG[:100]).status == 422
-    assert (tus(phone, "HEAD", broken).status, len(job.submissions)) == (404, 0)
+    assert append(phone, broken, JPEG[:100]).status_code == 422
+    assert (tus(phone, "HEAD", broken).status_code, len(job.submissions)) == (404, 0)
 
 
 def test_the_same_file_twice(server: Server) -> None:
     """The same bytes of the same person are refused, and take no place; of somebody else they are welcome."""
     job = server.job(files_needed=3)
     phone, other = server.phone(job), server.phone(job)
-    assert append(phone, begun(phone, job.id), JPEG).status == 204
+    assert append(phone, begun(phone, job.id), JPEG).status_code == 204
     again = append(phone, begun(phone, job.id), JPEG)
-    assert (again.status, "before" in again.words, job.free_slots) == (409, True, 2)
+    assert (again.status_code, "before" in words_of(again), job.free_slots) == (409, True, 2)
     form = phone.shot()  # the same by a form
-    assert (form.status, "before" in form.words, job.free_slots) == (409, True, 2)
-    assert append(other, begun(other, job.id), JPEG).status == 204
+    assert (form.status_code, "before" in words_of(form), job.free_slots) == (409, True, 2)
+    assert append(other, begun(other, job.id), JPEG).status_code == 204
 
 
 def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,23 +268,23 @@ def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=1)) as server:
         job = server.job(files_needed=3)
         phone = Phone(server.service.port, server.path(job))
-        assert create(phone, job.id).status == 401  # before they have agreed
+        assert create(phone, job.id).status_code == 401  # before they have agreed
         visitor = Visitor(server.service)
         with visitor.http:
             boxes = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
             assert visitor.send("/join", "/join", **boxes).status_code == 303
-            phone.cookies.update(visitor.http.cookies)
+            phone.http.cookies.update(visitor.http.cookies)
         first, second = begun(phone, job.id), begun(phone, job.id)
-        assert append(phone, first, JPEG).status == 204
+        assert append(phone, first, JPEG).status_code == 204
         (file,) = job.submissions[0].files
         assert "consent_id" in file.source.details().more
-        assert create(phone, job.id).status == 403
+        assert create(phone, job.id).status_code == 403
         phone.open()
-        assert phone.shot(make("image/jpeg", "c").content).status == 403
-        assert append(phone, second, JPEG).status == 403
+        assert phone.shot(make("image/jpeg", "c").content).status_code == 403
+        assert append(phone, second, JPEG).status_code == 403
         server.score(job.submissions[0].id, 1)
         other = make("image/jpeg", "b").content
-        assert append(phone, begun(phone, job.id, len(other)), other).status == 204
+        assert append(phone, begun(phone, job.id, len(other)), other).status_code == 204
 
 
 def test_a_job_that_is_full(server: Server) -> None:
@@ -291,11 +292,11 @@ def test_a_job_that_is_full(server: Server) -> None:
     job = server.job(files_needed=1)
     phone, late = server.phone(job), server.phone(job)
     path = begun(late, job.id)
-    assert append(phone, begun(phone, job.id), JPEG).status == 204
-    assert create(late, job.id).status == 409
-    assert append(late, path, JPEG).status == 409
+    assert append(phone, begun(phone, job.id), JPEG).status_code == 204
+    assert create(late, job.id).status_code == 409
+    assert append(late, path, JPEG).status_code == 409
     server.buyer.jobs.cancel(job.id)
-    assert create(late, job.id).status == 410
+    assert create(late, job.id).status_code == 410
 
 
 def test_a_group_is_one_submission(server: Server) -> None:
@@ -305,9 +306,9 @@ def test_a_group_is_one_submission(server: Server) -> None:
     contents = [JPEG, make("image/jpeg", "b").content]
     group = {"group": "g", "group_size": "2"}
     paths = [begun(phone, job.id, len(each), filename=f"{n}.jpg", **group) for n, each in enumerate(contents)]
-    assert append(phone, paths[1], contents[1]).status == 204
+    assert append(phone, paths[1], contents[1]).status_code == 204
     assert (offset(phone, paths[1]), len(job.submissions)) == (len(contents[1]), 0)
-    assert append(phone, paths[0], contents[0]).status == 204
+    assert append(phone, paths[0], contents[0]).status_code == 204
     (submission,) = job.submissions
     assert [each.original_filename for each in submission.files] == ["0.jpg", "1.jpg"]
     assert [offset(phone, path) for path in paths] == [len(each) for each in contents]
@@ -326,7 +327,7 @@ def test_others_begin_meanwhile(server: Server, monkeypatch: pytest.MonkeyPatch)
     phone = server.phone(job)
     contents = [JPEG, make("image/jpeg", "b").content]
     paths = [begun(phone, job.id, len(each), group="g", group_size="2") for each in contents]
-    assert [append(phone, *each).status for each in zip(paths, contents, strict=True)] == [204, 204]
+    assert [append(phone, *each).status_code for each in zip(paths, contents, strict=True)] == [204, 204]
     assert len(job.submissions) == 1
 
 
@@ -344,9 +345,11 @@ def test_a_filled_job_takes_a_retry(server: Server, by_form: bool) -> None:
     assert 'id="send"' in phone.open(f"{phone.path}?retry={submission.id}")
     better = make("image/jpeg", "b").content
     if by_form:
-        assert phone.shot(better).status == 200
+        assert phone.shot(better).status_code == 200
     else:
-        assert append(phone, begun(phone, job.id, len(better), retry=submission.id), better).status == 204
+        assert (
+            append(phone, begun(phone, job.id, len(better), retry=submission.id), better).status_code == 204
+        )
     assert (len(job.submissions), submission.status) == (1, "pending_score")
 
 
@@ -355,9 +358,9 @@ def test_a_new_piece_ends_a_lost_connection(server: Server) -> None:
     phone = server.phone(job := server.job())
     path = begun(phone, job.id)
     with stalled(phone, path, JPEG) as lost:
-        assert append(phone, path, JPEG).status == 409  # not where it is: the other one stays
+        assert append(phone, path, JPEG).status_code == 409  # not where it is: the other one stays
         half = offset(phone, path)
-        assert append(phone, path, JPEG[half:], half).status == 204
+        assert append(phone, path, JPEG[half:], half).status_code == 204
         assert b" 408 " in lost.recv(1000)
     assert len(job.submissions) == 1
 
@@ -371,7 +374,7 @@ def test_silence_is_bounded_not_the_whole(server: Server, monkeypatch: pytest.Mo
         assert b" 408 " in silent.recv(1000)
     half = offset(phone, path)
     assert half == len(JPEG) // 2
-    assert append(phone, path, JPEG[half:], half).status == 204
+    assert append(phone, path, JPEG[half:], half).status_code == 204
 
 
 def test_a_trickle_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +398,7 @@ def test_two_pieces_at_once(server: Server) -> None:
     phone = server.phone(job := server.job())
     path = begun(phone, job.id)
     with ThreadPoolExecutor(4) as pool:
-        answers = sorted(each.status for each in pool.map(append, [phone] * 4, [path] * 4, [JPEG] * 4))
+        answers = sorted(each.status_code for each in pool.map(append, [phone] * 4, [path] * 4, [JPEG] * 4))
     assert answers[0] == 204
     assert {*answers} <= {204, 408, 409}
     assert (len(job.submissions), offset(phone, path)) == (1, len(JPEG))
@@ -407,7 +410,7 @@ def test_a_full_house_turns_nobody_away(server: Server) -> None:
     phones = [server.phone(job) for _ in range(60)]
     with ThreadPoolExecutor(60) as pool:
         paths = pool.map(begun, phones, [job.id] * 60)
-        answers = [each.status for each in pool.map(append, phones, paths, [JPEG] * 60)]
+        answers = [each.status_code for each in pool.map(append, phones, paths, [JPEG] * 60)]
     assert answers == [204] * 60
     assert len(job.submissions) == 60
 
@@ -418,16 +421,16 @@ def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -
     path = begun(phone, job.id)
     monkeypatch.setattr(BOUNDS, "spare_bytes", 1 << 60)
     form = phone.shot()
-    assert (form.status, "no space left" in form.words) == (507, True)
-    assert create(phone, job.id).status == 507
-    assert append(phone, path, JPEG).status == 507
+    assert (form.status_code, "no space left" in words_of(form)) == (507, True)
+    assert create(phone, job.id).status_code == 507
+    assert append(phone, path, JPEG).status_code == 507
 
 
 def test_signed_out(server: Server) -> None:
     """Without a session where one is needed, an upload is refused as a script understands it."""
     with mock.patch.object(server.service.site.reception, "is_guarded", return_value=True):
         answer = create(Phone(server.service.port, ""), "job_0")
-    assert (answer.status, "sign in" in answer.words) == (401, True)
+    assert (answer.status_code, "sign in" in words_of(answer)) == (401, True)
 
 
 def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +443,7 @@ def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with served(tmp_path) as server:
         phone = server.phone(job := server.job())
         paths = [begun(phone, job.id) for _ in range(3)]
-        assert [tus(phone, "HEAD", path).status for path in paths] == [404, 200, 200]
+        assert [tus(phone, "HEAD", path).status_code for path in paths] == [404, 200, 200]
         append(phone, paths[1], JPEG[:50])
         append(phone, paths[2], JPEG)
         folder = tmp_path / "uploading"
@@ -480,6 +483,6 @@ def test_a_killed_server(tmp_path: Path, point: str) -> None:
         phone.port = again.port
         start = offset(phone, path)
         assert start == (len(JPEG) if point else len(JPEG) // 2)
-        assert append(phone, path, JPEG[start:], start).status == 204
+        assert append(phone, path, JPEG[start:], start).status_code == 204
         assert offset(phone, path) == len(JPEG)
     check(folder, 1)

@@ -129,18 +129,18 @@ def test_whoever_may_see_a_file_sees_it_small(team: Team, tmp_path: Path) -> Non
     link = team.path(job)
     phone = Phone(team.service.port, link)
     phone.open()
-    assert phone.shot(noise(1800, 1200)).status == 200
+    assert phone.shot(noise(1800, 1200)).status_code == 200
     (submission,) = job.submissions
     place = f"{submission.id}/{submission.files[0].id}"
     mine = f"{link}/media/{place}?size=small"
     assert mine in phone.open()
     answer = phone.send("GET", mine)
-    assert size_of(answer.body) == (400, 267)
+    assert size_of(answer.content) == (400, 267)
     assert answer.headers["cache-control"].startswith("private")
     etag = answer.headers["etag"]
     again = phone.send("GET", mine, if_none_match=etag)
-    assert (again.status, again.body) == (304, b"")
-    assert phone.send("GET", mine.partition("?")[0], if_none_match=etag).status == 200
+    assert (again.status_code, again.content) == (304, b"")
+    assert phone.send("GET", mine.partition("?")[0], if_none_match=etag).status_code == 200
     reviewer = team.visit("reviewer")
     large = f"/review/media/{place}?size=large"
     assert large in reviewer.get("/review").text
@@ -150,12 +150,12 @@ def test_whoever_may_see_a_file_sees_it_small(team: Team, tmp_path: Path) -> Non
     assert len(left(drawn)) == 2
     team.score(submission.id, 2)
     phone.open(f"{link}?retry={submission.id}")
-    assert phone.shot(noise()).status == 200
+    assert phone.shot(noise()).status_code == 200
     assert left(drawn) == []
-    assert phone.send("GET", mine).status == 404
+    assert phone.send("GET", mine).status_code == 404
     mine = f"{link}/media/{submission.id}/{submission.files[0].id}?size=small"
     source = submission.files[0].source
     assert isinstance(source, Stored)
     team.world.state.storage.remove(source.name)
-    assert phone.send("GET", mine).status == 404
+    assert phone.send("GET", mine).status_code == 404
     assert team.visit("worker").get(mine).status_code == 404

@@ -48,7 +48,7 @@ def order(phone: Phone, job: str, paths: list[Path], **more: Any) -> dict[str, A
     return {
         "home": _HOME,
         "endpoint": f"http://127.0.0.1:{phone.port}/uploads",
-        "cookie": "; ".join(f"{name}={value}" for name, value in phone.cookies.items()),
+        "cookie": phone.cookie,
         "files": [{"path": str(path), "metadata": {"filename": path.name, **said}} for path in paths],
         **more,
     }

@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from firsthandapi.server.pages.serve.service import Service
@@ -109,7 +109,7 @@ class Worker:
                         make("image/jpeg", f"{self.name} {self.number}").content,
                     )
                 self._send(*self.due)
-        except (OSError, HTTPException):
+        except httpx.TransportError:
             return
 
     def _send(self, hidden: dict[str, str], content: bytes) -> None:
@@ -123,7 +123,7 @@ class Worker:
 
         sent = {"content_length": str(len(body)), "content_type": kind, "accept": "application/json"}
         answer = self.phone.send("POST", self.phone.path, slowly(), **sent)
-        assert answer.status == 200, answer.text
+        assert answer.status_code == 200, answer.text
         self.accepted.append(self.name)
         self.due = None
 

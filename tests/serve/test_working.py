@@ -35,7 +35,7 @@ from server.conftest import JOB
 from server.test_cleaning import SECRET, exif
 from signed import SOURCES, sign
 
-from .phones import ANDROID, EVIL, JPEG, Nobody, Phone, Server, form, served
+from .phones import ANDROID, EVIL, JPEG, Nobody, Phone, Server, form, served, words_of
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def test_a_link_opens_one_job(server: Server) -> None:
         f"/w/{job.id}",
         "/w/" + "%ff" * 40,
     ):
-        assert phone.send("GET", wrong).status == 404, wrong
-        assert phone.send("POST", wrong).status == 404, wrong
+        assert phone.send("GET", wrong).status_code == 404, wrong
+        assert phone.send("POST", wrong).status_code == 404, wrong
 
 
 def test_a_link_stays_the_same(tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_a_picture_is_submitted_without_its_secrets(server: Server, script: bool
         given, "JPEG", exif=b"Exif\0\0" + exif(6, taken="2026:01:02 12:00:00")
     )
     answer = phone.upload(("../../étage 1.jpg", given.getvalue()), script=script, utc_offset="60")
-    where = json.loads(answer.body)["next"] if script else answer.headers["location"]
-    assert (answer.status, where) == (200 if script else 303, f"{phone.path}?sent=1")
+    where = json.loads(answer.content)["next"] if script else answer.headers["location"]
+    assert (answer.status_code, where) == (200 if script else 303, f"{phone.path}?sent=1")
     page = phone.open(where)
     assert "Submitted. Its status is below." in page
     assert "Waiting for review" in page
@@ -179,9 +179,9 @@ def test_a_picture_is_submitted_without_its_secrets(server: Server, script: bool
     source = re.search(r'<img src="([^"]+)" alt="étage 1.jpg"', page)
     assert source is not None
     shown = phone.send("GET", source[1])
-    assert (shown.status, shown.body, shown.headers["content-type"]) == (200, content, "image/jpeg")
+    assert (shown.status_code, shown.content, shown.headers["content-type"]) == (200, content, "image/jpeg")
     assert "sandbox" in shown.headers["content-security-policy"]
-    assert server.phone(job).send("GET", source[1]).status == 404  # another phone
+    assert server.phone(job).send("GET", source[1]).status_code == 404  # another phone
     server.score(submission.id, 5)
     (bought,) = server.buyer.files.list(job.id).data
     assert bought.submission_id == submission.id
@@ -202,13 +202,13 @@ def test_what_became_of_it(server: Server) -> None:
     retried = phone.open(f"{phone.path}?retry={submission.id}")
     assert phone.hidden["retry"] == submission.id
     assert "Your first attempt got" in retried
-    assert stranger.shot(retry=submission.id).status == 404
+    assert stranger.shot(retry=submission.id).status_code == 404
     same = phone.shot()
-    assert (same.status, "sent this file to this job before" in same.words) == (409, True)
-    assert phone.shot(make("image/jpeg", "better").content).status == 200
+    assert (same.status_code, "sent this file to this job before" in words_of(same)) == (409, True)
+    assert phone.shot(make("image/jpeg", "better").content).status_code == 200
     assert (submission.attempt, submission.status, len(job.submissions)) == (2, "pending_score", 1)
     again = phone.shot(upload="0" * 32)
-    assert (again.status, "can no longer be tried again" in again.words) == (409, True)
+    assert (again.status_code, "can no longer be tried again" in words_of(again)) == (409, True)
     server.score(submission.id, 4, reason="Good now.")
     page = phone.open()
     assert "4 of 5 stars" in page
@@ -232,13 +232,13 @@ def test_a_worker_gives_up(server: Server) -> None:
     assert "You can try once more until:" in page
     assert re.search(rf'action="/me/give-up">.*value="{submission.id}"', page)
     sent = {"submission": submission.id}
-    assert stranger.post("/me/give-up", **sent).status == 404
+    assert stranger.post("/me/give-up", **sent).status_code == 404
     assert phone.post("/me/give-up", **sent).headers["location"] == phone.path
     seen = server.buyer.submissions.get(submission.id)
     assert (seen.status, seen.ai_reasoning) == ("rejected", "Two stars, and no second attempt.")
     assert server.buyer.jobs.get(job.id).status == "open"
     again = phone.post("/me/give-up", **sent, home="1")
-    assert (again.status, "can no longer be tried again" in again.text) == (409, True)
+    assert (again.status_code, "can no longer be tried again" in again.text) == (409, True)
 
 
 def test_the_same_upload_is_submitted_once(server: Server) -> None:
@@ -246,11 +246,11 @@ def test_the_same_upload_is_submitted_once(server: Server) -> None:
     job = server.job(files_needed=5)
     phone = server.phone(job)
     first = phone.shot()
-    assert [phone.shot().body for _ in range(2)] == [first.body] * 2
+    assert [phone.shot().content for _ in range(2)] == [first.content] * 2
     assert len(job.submissions) == 1
     other = make("image/jpeg", "b").content
     with ThreadPoolExecutor(4) as pool:
-        answers = [*pool.map(lambda _: phone.shot(other, upload="ab" * 16).status, range(4))]
+        answers = [*pool.map(lambda _: phone.shot(other, upload="ab" * 16).status_code, range(4))]
     assert answers == [200] * 4
     assert len(job.submissions) == 2
     assert stored(server) >= {file.source.name for each in job.submissions for file in each.files}  # type: ignore[attr-defined] # a Stored
@@ -278,9 +278,9 @@ def test_two_phones_and_one_place(server: Server) -> None:
         return found
 
     with mock.patch.object(working, "clean", together), ThreadPoolExecutor(2) as pool:
-        answers = sorted(pool.map(lambda phone: phone.shot(), phones), key=lambda answer: answer.status)
-    assert [answer.status for answer in answers] == [200, 409]
-    assert "Somebody else has just submitted the last file" in answers[1].words
+        answers = sorted(pool.map(lambda phone: phone.shot(), phones), key=lambda answer: answer.status_code)
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert "Somebody else has just submitted the last file" in words_of(answers[1])
     assert len(job.submissions) == 1
     assert len(stored(server) - before) == 1
 
@@ -292,13 +292,13 @@ def test_several_files_are_one_submission(server: Server) -> None:
     png = make("image/png", "a").content
     before = stored(server)
     refused = phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", b"<svg onload=alert(1)>"))
-    assert (refused.status, len(job.submissions)) == (422, 0)
-    assert refused.words.startswith("c.jpg: This is neither a picture")
+    assert (refused.status_code, len(job.submissions)) == (422, 0)
+    assert words_of(refused).startswith("c.jpg: This is neither a picture")
     assert stored(server) == before
     twice = phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", JPEG))
-    assert (twice.status, twice.words.partition(".")[0], stored(server)) == (409, "c", before)
+    assert (twice.status_code, words_of(twice).partition(".")[0], stored(server)) == (409, "c", before)
     third = make("image/jpeg", "c").content
-    assert phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", third)).status == 200
+    assert phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", third)).status_code == 200
     assert [file.content_type for file in job.submissions[0].files] == [
         "image/jpeg",
         "image/png",
@@ -306,9 +306,9 @@ def test_several_files_are_one_submission(server: Server) -> None:
     ]
     phone.open()
     few = phone.upload(("a.jpg", JPEG), ("b.jpg", JPEG))
-    assert (few.status, "send at most 1" in few.words) == (409, True)
+    assert (few.status_code, "send at most 1" in words_of(few)) == (409, True)
     many = phone.upload(*[("a.jpg", JPEG)] * 4)
-    assert (many.status, many.words) == (400, "Files at a time, at most: 3")
+    assert (many.status_code, words_of(many)) == (400, "Files at a time, at most: 3")
 
 
 def test_a_place_comes_with_consent(server: Server) -> None:
@@ -330,7 +330,7 @@ def test_a_place_comes_with_consent(server: Server) -> None:
         job = server.job()
         with server.world.lock:
             job.fields = {**job.fields, "location": place}
-        assert server.phone(job).shot(**sent).status == 200
+        assert server.phone(job).shot(**sent).status_code == 200
         assert job.submissions[0].location == kept, (place, sent)
 
 
@@ -345,7 +345,7 @@ def test_an_ended_job_is_closed(server: Server) -> None:
     assert 'id="send"' not in page
     assert "5 of 5 stars" in page
     answer = late.shot()
-    assert (answer.status, answer.words.startswith("This job has ended")) == (410, True)
+    assert (answer.status_code, words_of(answer).startswith("This job has ended")) == (410, True)
     page = late.upload(("a.jpg", JPEG), script=False).text
     assert "This job has ended, so nothing was submitted." in page
     assert len(job.submissions) == 1
@@ -355,18 +355,18 @@ def test_only_so_many_workers(server: Server) -> None:
     """A job for one worker tells the second one so."""
     job = server.job(max_workers=1)
     first, second = server.phone(job), server.phone(job)
-    assert first.shot().status == 200
+    assert first.shot().status_code == 200
     answer = second.shot()
-    assert (answer.status, "this job is 1, and" in answer.words) == (409, True)
+    assert (answer.status_code, "this job is 1, and" in words_of(answer)) == (409, True)
     first.open()
-    assert first.shot(make("image/jpeg", "b").content).status == 200
+    assert first.shot(make("image/jpeg", "b").content).status_code == 200
 
 
 def test_a_small_picture_is_rejected_with_the_reason(server: Server) -> None:
     """What the job's own bounds reject is a submission like any other, with its reason on the page."""
     job = server.job(min_width=5000)
     phone = server.phone(job)
-    assert phone.shot().status == 200
+    assert phone.shot().status_code == 200
     assert "640x480 is too small" in phone.open()
 
 
@@ -377,18 +377,18 @@ def test_a_token_names_the_worker(tmp_path: Path) -> None:
         job = server.job()
         phone = Phone(server.service.port, server.path(job))
         answer = phone.send("GET", phone.path)
-        assert (answer.status, answer.headers["location"]) == (303, f"/sign-in?next={phone.path}")
-        assert phone.send("POST", phone.path, accept="application/json").status == 401
-        assert phone.send("POST", phone.path).status == 303
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={phone.path}")
+        assert phone.send("POST", phone.path, accept="application/json").status_code == 401
+        assert phone.send("POST", phone.path).status_code == 303
         phone.open("/sign-in")
         signed_in = phone.post("/sign-in", token=secret, next=phone.path)
         assert signed_in.headers["location"] == phone.path
         phone.open()
-        assert phone.shot().status == 200
+        assert phone.shot().status_code == 200
         assert job.submissions[0].worker_id == token.id
         server.access.revoke(token.id, 2.0)
         phone_again = phone.send("GET", phone.path)
-        assert phone_again.status == 303
+        assert phone_again.status_code == 303
 
 
 # --- an attacker ----------------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ def test_only_the_page_itself_can_send(server: Server) -> None:
     phone, other = server.phone(job), server.phone(job)
     for wrong in ("", "0" * 64, other.hidden["form_token"], "é"):
         answer = phone.shot(form_token=wrong)
-        assert (answer.status, "does not come from a page" in answer.words) == (403, True)
+        assert (answer.status_code, "does not come from a page" in words_of(answer)) == (403, True)
     body, kind = form(phone.hidden, [("a.jpg", JPEG)])
     for header in (
         {"origin": "https://evil.example"},
@@ -408,10 +408,12 @@ def test_only_the_page_itself_can_send(server: Server) -> None:
         {"origin": "null"},
         {"sec_fetch_site": "same-site"},
     ):
-        assert phone.send("POST", phone.path, body, content_type=kind, **header).status == 403, header
+        assert phone.send("POST", phone.path, body, content_type=kind, **header).status_code == 403, header
     own = f"http://127.0.0.1:{phone.port}"
     assert (
-        phone.send("POST", phone.path, body, content_type=kind, origin=own, accept="application/json").status
+        phone.send(
+            "POST", phone.path, body, content_type=kind, origin=own, accept="application/json"
+        ).status_code
         == 200
     )
     assert len(job.submissions) == 1
@@ -438,11 +440,11 @@ def test_names_of_files_do_nothing(server: Server, given: str) -> None:
     phone = server.phone(job)
     answer = phone.upload((given, JPEG))
     if len(given) > 4000:  # more than a header may have
-        assert answer.status in (200, 400)
-    if answer.status == 400:
+        assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
         assert len(job.submissions) == 0
         return
-    assert answer.status == 200
+    assert answer.status_code == 200
     (file,) = job.submissions[0].files
     assert file.original_filename == NAMES[given]
     assert "<img src=x" not in phone.open()
@@ -460,13 +462,13 @@ def test_a_file_that_is_none_is_refused_in_words(server: Server) -> None:
         (b"", "empty"),
     ):
         answer = phone.shot(content)
-        assert (answer.status, words in answer.words) == (422, True), answer.words
+        assert (answer.status_code, words in words_of(answer)) == (422, True), words_of(answer)
         page = phone.upload(("<b>a.jpg", content), script=False)
-        assert page.status == 422
+        assert page.status_code == 422
         assert "&lt;b&gt;a.jpg" in page.text
-    assert phone.upload().words.startswith("No file was chosen")
+    assert words_of(phone.upload()).startswith("No file was chosen")
     body, kind = form(phone.hidden, [("", b"")])
-    assert phone.send("POST", phone.path, body, content_type=kind).status == 400
+    assert phone.send("POST", phone.path, body, content_type=kind).status_code == 400
     assert len(job.submissions) == 0
     assert stored(server) == before
 
@@ -479,7 +481,7 @@ def test_forms_that_are_none(server: Server) -> None:
     boundary = kind.partition("=")[2]
 
     def status(body: bytes, kind: str = kind) -> int:
-        return phone.send("POST", phone.path, body, content_type=kind, accept="application/json").status
+        return phone.send("POST", phone.path, body, content_type=kind, accept="application/json").status_code
 
     assert status(body, "application/json") == 415
     assert status(body, "multipart/form-data") == 415
@@ -506,7 +508,7 @@ def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
     body, kind = form(phone.hidden, [("a.jpg", JPEG)])
     with mock.patch.object(BOUNDS, "upload_bytes", 5000):
         answer = phone.send("POST", phone.path, body, content_type=kind, accept="application/json")
-        assert answer.status == 413
+        assert answer.status_code == 413
 
     def half(length: int) -> socket.socket:
         return phone.stall("POST", phone.path, body[: len(body) // 2], length, content_type=kind)
@@ -517,7 +519,7 @@ def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
         half(length).close()
     with half(len(body)) as reset:  # in the middle
         reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert phone.shot().status == 200  # and the server lives
+    assert phone.shot().status_code == 200  # and the server lives
     assert len(job.submissions) == 1
     assert len(stored(server) - before) == 1
 
@@ -532,14 +534,11 @@ def test_a_full_house_turns_nobody_away(tmp_path: Path, monkeypatch: pytest.Monk
         phones = [server.phone(job) for _ in range(8)]
         if bound == "_MOST_OF_ONE":
             for number, each in enumerate(phones):
-                each.cookies, each.hidden = (
-                    phones[0].cookies,
-                    {**phones[0].hidden, "upload": f"{number:032x}"},
-                )
+                each.http, each.hidden = phones[0].http, {**phones[0].hidden, "upload": f"{number:032x}"}
         with ThreadPoolExecutor(8) as pool:
             contents = [make("image/jpeg", str(number)).content for number in range(8)]
             answers = [*pool.map(Phone.shot, phones, contents)]
-    assert [answer.status for answer in answers] == [200] * 8
+    assert [answer.status_code for answer in answers] == [200] * 8
 
 
 def test_a_new_try_ends_a_lost_one(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -552,7 +551,7 @@ def test_a_new_try_ends_a_lost_one(server: Server, monkeypatch: pytest.MonkeyPat
             stack.enter_context(phone.stall("POST", phone.path, body[:-100], len(body), content_type=kind))
             for _ in range(4)
         ]
-        assert phone.shot().status == 200
+        assert phone.shot().status_code == 200
         assert [b" 408 " in each.recv(1000) for each in lost] == [True] * 4
     assert len(job.submissions) == 1
 
@@ -564,10 +563,10 @@ def test_a_failure_in_the_middle_leaves_nothing(server: Server) -> None:
     before = stored(server)
     with mock.patch.object(server.world.jobs, "submit", side_effect=RuntimeError("disk")):
         answer = phone.upload(("a.jpg", JPEG), script=False)
-    assert answer.status == 500
+    assert answer.status_code == 500
     assert stored(server) == before
     assert len(job.submissions) == 0
-    assert phone.shot().status == 200
+    assert phone.shot().status_code == 200
 
 
 # --- who sent it ----------------------------------------------------------------------------------------
@@ -633,8 +632,8 @@ def test_near_duplicates_are_marked(server: Server) -> None:
     small = scene.resize((450, 300)).transpose(Image.Transpose.ROTATE_90)  # which orientation 6 turns back
     for content in (shot(scene, 90), shot(small, 60, 6), shot(other, 90), shot(Image.new("L", (9, 9)), 90)):
         phone.open()
-        assert phone.shot(content).status == 200
-    assert stranger.shot(shot(scene, 80)).status == 200
+        assert phone.shot(content).status_code == 200
+    assert stranger.shot(shot(scene, 80)).status_code == 200
     first = job.submissions[0].id
     assert likes() == [None, first, None, None, None]
     page = Phone(phone.port, "").send("GET", f"/review?at={job.submissions[1].id}").text
@@ -642,7 +641,7 @@ def test_near_duplicates_are_marked(server: Server) -> None:
     assert f"/review/media/{first}/{job.submissions[0].files[0].id}" in page
     server.score(job.submissions[2].id, 2)
     phone.open(f"{phone.path}?retry={job.submissions[2].id}")
-    assert phone.shot(shot(other, 70)).status == 200
+    assert phone.shot(shot(other, 70)).status_code == 200
     assert likes()[2] is None
     server.score(job.submissions[1].id, 5)
     (shown,) = server.buyer.files.list(job.id)
@@ -654,7 +653,7 @@ def test_content_credentials_are_read_before_they_are_removed(server: Server) ->
     sees it, and nothing is refused."""
     signed = sign(JPEG, "image/jpeg", "trainedAlgorithmicMedia")
     job = server.job(files_needed=1)
-    assert server.phone(job).shot(signed).status == 200
+    assert server.phone(job).shot(signed).status_code == 200
     (submission,) = job.submissions
     (file,) = submission.files
     assert b"c2pa" in signed
