@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 import trio
 
 from firsthandapi import (
-    AsyncFirstHandClient,
     FirstHandClient,
     FirstHandConnectionError,
     InvalidArgumentError,
@@ -20,19 +18,7 @@ from firsthandapi import (
 )
 from firsthandapi.testing import MockServer
 
-KEY = "fh_live_5ecret5ecret"
-JOB = {
-    "description": "Photos of street signs",
-    "files_needed": 1,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 50,
-}
-
-
-@pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer() as running:
-        yield running
+from .support import JOB, KEY
 
 
 def answering(response: httpx.Response, **options: object) -> FirstHandClient:
@@ -59,9 +45,9 @@ def test_an_echoed_key_is_in_no_message(response: httpx.Response) -> None:
     assert "5ecret" not in shown
 
 
-def test_a_wait_does_not_sit_out_a_certificate(server: MockServer) -> None:
+def test_a_wait_does_not_sit_out_a_certificate(fresh_server: MockServer) -> None:
     """TLS that fails will fail again: the wait ends at once and says so."""
-    address = server.url.replace("http:", "https:")
+    address = fresh_server.url.replace("http:", "https:")
     started = time.monotonic()
     with (
         FirstHandClient(KEY, address) as client,
@@ -87,11 +73,11 @@ def test_copies_with_other_keys_are_forgotten() -> None:
         assert len(client._shared._key_states) == 1
 
 
-def test_a_walk_left_early_is_quiet_under_trio(server: MockServer) -> None:
+def test_a_walk_left_early_is_quiet_under_trio(fresh_server: MockServer) -> None:
     """`break` out of `async for` leaves no generator that the loop would have to close."""
 
     async def walk() -> None:
-        async with AsyncFirstHandClient(server.api_key, server.url) as client:
+        async with fresh_server.async_client() as client:
             for _ in range(2):
                 await client.jobs.create(**JOB)
             async for _job in client.jobs.list(limit=1):

@@ -202,7 +202,7 @@ def test_connections_that_stay_busy_are_a_timeout(half: str, monkeypatch: pytest
 
     async def main() -> None:
         held = await awaited(pool.acquire(0.0))
-        with pytest.raises(FirstHandTimeoutError, match="all 1 connections were busy") as caught:
+        with pytest.raises(FirstHandTimeoutError, match=r"all 1 connections were busy for 0\.01 s") as caught:
             await awaited(pool.acquire(0.01))
         assert caught.value.request_sent is False
         await awaited(pool.release(held, reusable=False))
