@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,6 +38,13 @@ def pytest_configure() -> None:
 
         # A worker that still writes what coverage has measured is not killed for that.
         NodeManager.EXIT_TIMEOUT = 120
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """For the slow tests alone no file is imported that has none: that takes each worker longer than the rest."""
+    if config.option.markexpr == "slow" and collection_path.name.startswith("test_"):
+        return "slow" not in collection_path.read_text(encoding="utf-8") or None
+    return None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_the_core_brings_what_four_packages_bring() -> None:
     assert distributions(PROJECT["dependencies"]) <= brought
 
 
-HOMES = packages_distributions()
+homes = functools.cache(packages_distributions)
 
 
 def imported(module: Path) -> set[str]:
@@ -76,7 +77,7 @@ def imported(module: Path) -> set[str]:
             case ast.ImportFrom(module=str(package), level=0):
                 names.add(package)
     top = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"firsthandapi"}
-    return distributions(HOMES.get(name, [name])[0] for name in top)
+    return distributions(homes().get(name, [name])[0] for name in top)
 
 
 EXTRAS = {

@@ -98,6 +98,16 @@ def test_each_promised_python_is_tested() -> None:
     assert f"in {' '.join(matrix['python'])};" in GATE
 
 
+def test_a_slow_test_says_so_in_its_file() -> None:
+    """By this word `make soak` finds the files that it imports."""
+    marked = [
+        path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        if "mark.slow" in path.read_text(encoding="utf-8")
+    ]
+    assert [name for name in marked if not name.startswith("test_")] == []
+
+
 def test_ruff_is_the_same_in_a_commit_and_in_the_gate() -> None:
     """Two versions format differently, and then neither is content."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))

@@ -162,7 +162,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, function: str, ending: str, code: i
 def folder_of(path: Path, contents: list[bytes], **columns: list[Any]) -> Dataset:
     """A folder of these files, as a run leaves it, each by a worker of its own unless `worker_id` says otherwise."""
     (path / "data").mkdir(parents=True)
-    rows = b""
+    rows: list[bytes] = []
     for n, content in enumerate(contents):
         (path / "data" / f"file_{n}.jpg").write_bytes(content)
         record = Record(
@@ -176,8 +176,8 @@ def folder_of(path: Path, contents: list[bytes], **columns: list[Any]) -> Datase
             worker_id=f"wkr_{n}",
             **dict.fromkeys(EMPTY),
         )
-        rows += manifest_line(replace(record, **{name: values[n] for name, values in columns.items()}))
-    (path / MANIFEST).write_bytes(rows)
+        rows.append(manifest_line(replace(record, **{name: values[n] for name, values in columns.items()})))
+    (path / MANIFEST).write_bytes(b"".join(rows))
     (path / "job.json").write_bytes(
         JobFile(None, None, None, {"id": "job_1", "status": "completed"}).encode()
     )
