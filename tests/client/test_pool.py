@@ -100,14 +100,6 @@ def test_what_belongs_to_another_loop_is_left_alone(monkeypatch: pytest.MonkeyPa
         assert resting.abandoned is closed
 
 
-def test_a_stack_that_was_let_go_is_not_opened_again() -> None:
-    """Its generator is gone: opening and closing do nothing."""
-    stack: Any = async_pool._Stack({})
-    stack.let_go()
-    anyio.run(stack.open)
-    anyio.run(stack.aclose)
-
-
 class Struck(BaseException):
     """What the handler of a signal raises."""
 

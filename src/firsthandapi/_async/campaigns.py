@@ -393,7 +393,7 @@ class Campaigning(Collecting):
         )
         source = Source(waiting.job_id, is_mixed((order.sent.request or {})["accepted_formats"]), order.label)
         each = Followed(self._transport, number, waiting, source)
-        each.following.again = self._failed
+        each.following.again = self._downloads.failed
         each.reader.join()
         self._followed[number] = each
         self._all.append(each)
@@ -467,7 +467,7 @@ class Campaigning(Collecting):
 
     async def _finish(self) -> bool:
         """Record the result of each job whose files have all arrived or failed. Returns whether a job is finished."""
-        failed = self._failed()
+        failed = self._downloads.failed()
         over = [
             each
             for each in self._followed.values()
@@ -518,9 +518,6 @@ class Campaigning(Collecting):
     async def _fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
         each = next(each for each in self._all if each.following.has_met({file_id}))
         return await each.following.fresh_url(file_id)
-
-    def _failed(self) -> frozenset[str]:
-        return self._downloads.failed()
 
     def _unusable(self) -> dict[str, FirstHandError]:
         """The files that the service described with unusable data, and the error of each."""

@@ -103,11 +103,10 @@ class _Stack:
         self.calls = Places(MAX_CONNECTIONS), Line()
         self.polls = Places(MAX_CONNECTIONS), Line()
         self.sweep_at = 0.0
-        self._life: AsyncGenerator[None, None] | None = self._live(stacks)
+        self._life = self._live(stacks)
 
     async def open(self) -> None:
-        if self._life is not None:
-            await anext(self._life)
+        await anext(self._life)
 
     async def _live(self, stacks: dict[object, _Stack]) -> AsyncGenerator[None, None]:
         # asyncio.run and trio.run close all async generators before they end, and loops close those that are collected.
@@ -134,12 +133,11 @@ class _Stack:
             self.idle.pop().abandon()
 
     def let_go(self) -> None:
-        # The loop closes the unreferenced generator; nothing can be awaited here.
-        self._life = None
+        # The loop closes the unreferenced generator; nothing can be awaited here, nor by anyone else: the pool is gone.
+        del self._life
 
     async def aclose(self) -> None:
-        if self._life is not None:
-            await self._life.aclose()
+        await self._life.aclose()
 
 
 def _let_go(stacks: dict[object, _Stack]) -> None:

@@ -45,7 +45,8 @@ class Resource(Led):
         """The time by the transport's clock at which a call with this `timeout` ends; None for no limit."""
         return None if timeout is None else self._transport.clock.monotonic() + timeout
 
-    # For the `**options` of a method, editors on Jedi offer the keyword parameters of these methods.
+    # For the `**options` of a method, editors on Jedi offer the keyword parameters of these methods: of the first one
+    # that it calls, so `_write` lists them too.
     def _get(
         self,
         model: type[M],
