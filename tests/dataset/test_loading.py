@@ -63,7 +63,7 @@ def run(script: str, *arguments: str) -> Any:
         [sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": arguments[-1]},
     )
     assert done.returncode == 0, done.stderr

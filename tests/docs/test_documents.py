@@ -46,7 +46,7 @@ def run(arguments: list[str], server: MockServer, cwd: Path) -> str:
         env={**environment, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

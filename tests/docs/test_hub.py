@@ -128,7 +128,7 @@ def test_a_dataset_is_pushed_to_the_hub(hub: ThreadingHTTPServer, tmp_path: Path
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     if block == 0:

@@ -99,7 +99,7 @@ class Run:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=120,
+            timeout=300,
         )
         self.output += done.stdout + done.stderr
         found = dict(line.split("=", 1) for line in outputs.read_text(encoding="utf-8").splitlines())

@@ -139,7 +139,7 @@ class Runner:
                 start_new_session=True,
             )
             self.sessions.append(process.pid)
-            code = process.wait(120)
+            code = process.wait(300)
         self.output += log.read_text(encoding="utf-8")
         return code == 0
 
@@ -356,7 +356,7 @@ def test_an_app_is_tested_as_its_author_does(tmp_path: Path) -> None:
         cwd=app,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
     )
     assert (done.returncode, "7 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 

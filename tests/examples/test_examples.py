@@ -53,7 +53,7 @@ def run_outside(server: MockServer, cwd: Path, *arguments: str, **variables: str
         env=environment(server, **variables),
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -100,7 +100,7 @@ def started(server: MockServer, cwd: Path, *arguments: str) -> Iterator[subproce
         encoding="utf-8",
     ) as program:
         try:
-            wait_until(lambda: posts(server), seconds=60)
+            wait_until(lambda: posts(server))
             yield program
         finally:
             # Left over by a test that fails, it would go on asking at a port that another test gets.

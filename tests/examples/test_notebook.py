@@ -26,7 +26,7 @@ from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
 for _ in range(2):
     NotebookClient(
-        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": sys.argv[2]}}
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": sys.argv[2]}}
     ).execute()
 nbformat.write(notebook, sys.argv[3])
 """
@@ -58,7 +58,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         env=environment,
         capture_output=True,
         encoding="utf-8",
-        timeout=180,
+        timeout=600,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     cells = json.loads(done.read_text(encoding="utf-8"))["cells"]

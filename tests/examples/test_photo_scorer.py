@@ -71,7 +71,7 @@ def test_a_server_takes_it(scorer: ModuleType, tmp_path: Path) -> None:
                     kept, now = world.state.jobs[posted.id], world.clock.now()
                     file = capture(kept, "image/png", now, rating=4, given=photo(kind), annotations=None)
                     world.jobs.submit(kept, [file], now)
-            wait_until(lambda: client.jobs.get(posted.id, wait=60).files_approved == 1, seconds=200)
+            wait_until(lambda: client.jobs.get(posted.id, wait=60).files_approved == 1)
             (found,) = client.files.list(posted.id)
             assert found.ai_star_rating == 4
             assert found.annotations is not None

@@ -36,7 +36,7 @@ JOB_COMPLETED = '{"id":"%s","object":"event","type":"job.completed","data":{"job
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
     """Nothing tells when another process is that far, so it is looked at."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not condition():
         assert process is None or process.poll() is None, "the process ended"
         assert time.monotonic() < end
@@ -77,7 +77,7 @@ class Receiver:
             *before, command = commands(self.example, self.port)
             for each in before:
                 subprocess.run(
-                    each, cwd=self.folder, env=environment, stdout=log, stderr=log, check=True, timeout=60
+                    each, cwd=self.folder, env=environment, stdout=log, stderr=log, check=True, timeout=180
                 )
             self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
         wait_until(lambda: accepts(self.port), self.process)

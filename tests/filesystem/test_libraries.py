@@ -226,7 +226,7 @@ def test_pytorch(server: MockServer, job: str, hashes: set[str], start: str) -> 
             num_workers=2,
             shuffle=True,
             multiprocessing_context=start,
-            timeout=120,
+            timeout=300,
         )
         read = [*loader]
     assert len(read) == FILES
