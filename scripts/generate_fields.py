@@ -1,7 +1,7 @@
 """Write into the source what types/ says once, so that every editor sees it:
 
-- the fields of `JobArguments` in types/job.py, wherever `jobs.create`, `jobs.create_and_wait`, and `jobs.collect` name
-  them; a place is found by its first and its last field, so a new one needs no line there;
+- the fields of `JobArguments` in types/job_arguments.py, wherever `jobs.create`, `jobs.create_and_wait`, and
+  `jobs.collect` name them; a place is found by its first and its last field, so a new one needs no line there;
 - the public names of types/, in its `__init__.py`, and what the reference lacks of them.
 
     python scripts/generate_fields.py           # write
@@ -16,7 +16,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from firsthandapi.types.job import JobArguments, JobCreateParams
+from firsthandapi.types.job_arguments import JobArguments, JobCreateParams
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "firsthandapi"
@@ -24,7 +24,7 @@ JOBS = SOURCE / "_async" / "resources" / "jobs.py"
 TYPES = SOURCE / "types" / "__init__.py"
 REFERENCE = ROOT / "docs" / "reference" / "types.md"
 SECTIONS = {"job": "Jobs", "file": "Files", "submission": "Submissions", "billing": "Money"}
-SECTIONS |= {"webhook": "Webhooks", "event": "Webhooks", "options": "Options"}
+SECTIONS |= {"job_arguments": "Jobs", "webhook": "Webhooks", "event": "Webhooks", "options": "Options"}
 # What modules of types/ share among themselves; constants are no types.
 SHARED = {
     "Items",
@@ -46,7 +46,7 @@ def attribute_docs(module: str) -> dict[str, str]:
 
 
 KEYS = {name: annotation.__forward_arg__ for name, annotation in JobArguments.__annotations__.items()}
-DOCS = attribute_docs("options") | attribute_docs("job")
+DOCS = attribute_docs("options") | attribute_docs("job_arguments")
 FIELDS = JobCreateParams.model_fields
 FIRST, *_, LAST = KEYS
 *_, LAST_FIELD = (name for name in KEYS if name in FIELDS)

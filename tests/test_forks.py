@@ -26,6 +26,7 @@ calls = {
     "me": lambda: client.me(),
     "jobs": lambda: client.jobs,
     "wait": lambda: client.jobs.wait("job_1", timeout=0),
+    "rate": lambda: client.jobs.rate("job_1", rating=5),
 }
 
 def first_call():
@@ -57,8 +58,9 @@ if child == 0:
         ("firsthandapi._sync.resources.account", "me"),
         ("firsthandapi._sync.resources.jobs", "jobs"),
         ("firsthandapi._sync.waiting", "wait"),
+        ("firsthandapi.types.job_arguments", "rate"),
     ],
-    ids=["just-begun", "half-done", "at-the-end", "of-a-method", "of-a-resource", "of-a-wait"],
+    ids=["just-begun", "half-done", "at-the-end", "of-a-method", "of-a-resource", "of-a-wait", "of-fields"],
 )
 def test_a_fork_in_the_middle_of_an_import(slow: str, call: str) -> None:
     """A child forked while another thread imports what a first call loads makes that call all the same."""

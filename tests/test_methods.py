@@ -134,7 +134,7 @@ def test_the_fields_of_a_job_are_explained_alike() -> None:
     """An editor shows below a key of `JobFields` what `help(client.jobs.create)` says of the argument."""
     with FirstHandClient("fh_test_x") as client:
         described = entries(inspect.getdoc(client.jobs.create) or "")
-    texts = attribute_docs("job")
+    texts = attribute_docs("job_arguments")
     assert list(texts) == list(JobFields.__annotations__)
     assert {name: " ".join(text.split()) for name, text in texts.items()} == {
         name: described[name] for name in texts
@@ -144,7 +144,7 @@ def test_the_fields_of_a_job_are_explained_alike() -> None:
 
 def test_the_fields_of_a_job_are_those_that_are_checked() -> None:
     """`JobCreateParams` checks each of `JobFields`, and the text of a field has the bounds that are checked."""
-    texts = attribute_docs("job")
+    texts = attribute_docs("job_arguments")
     checked = JobCreateParams.model_fields
     assert {*checked, "max_spend_cents"} == set(texts)
     assert set(checked) == set(JobBody.model_fields), "each field needs a line in server/contract/bodies.py"

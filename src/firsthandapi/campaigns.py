@@ -21,7 +21,7 @@ from firsthandapi._paths import bucket_url, is_url, local_path
 from firsthandapi._specs import read_spec, write_spec
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import MediaFormat
-from firsthandapi.types.job import JobOptions
+from firsthandapi.types.job_arguments import JobOptions
 
 _FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name", "moved", "replace_excluded")
 # A mark in a path: the part after it is as the user wrote it, and identifies the campaign.

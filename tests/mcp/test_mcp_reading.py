@@ -23,7 +23,7 @@ from firsthandapi.mcp import Options
 from firsthandapi.mcp._errors import told
 from firsthandapi.mcp._results import FileResult, JobResult, SubmissionResult, tamed
 from firsthandapi.testing import MockServer
-from firsthandapi.types.job import JobCreateParams
+from firsthandapi.types.job_arguments import JobCreateParams
 from mcp import Client, MCPError
 
 pytestmark = pytest.mark.anyio

@@ -51,7 +51,8 @@ from firsthandapi.errors import (
 )
 from firsthandapi.types._base import fitting
 from firsthandapi.types.file import File
-from firsthandapi.types.job import Job, JobCreateParams
+from firsthandapi.types.job import Job
+from firsthandapi.types.job_arguments import JobCreateParams
 from firsthandapi.types.options import RequestOptions
 
 if TYPE_CHECKING:

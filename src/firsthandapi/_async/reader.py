@@ -14,7 +14,8 @@ from firsthandapi._core.calls.longpoll import Pauses
 from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import build_request
 from firsthandapi.errors import FirstHandError
-from firsthandapi.types.job import Job, JobListParams
+from firsthandapi.types.job import Job
+from firsthandapi.types.job_arguments import JobListParams
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import KeyState, Transport

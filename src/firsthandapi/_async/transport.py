@@ -21,7 +21,7 @@ from firsthandapi._core.calls.lost_answers import advise, how_to_repeat, may_hav
 from firsthandapi._core.calls.ratelimit import RateLimit, fingerprint
 from firsthandapi._core.calls.request import Request, with_key
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._core.calls.retry import LONGEST_IN_LINE, BackInLine, NoRetry, asked_to_wait, decide
+from firsthandapi._core.calls.retry import LONGEST_IN_LINE, NoRetry, asked_to_wait, decide
 from firsthandapi._forks import importing
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, cut_frames, mask_secrets
@@ -341,7 +341,7 @@ class Transport:
             return False
         call.failure = error
         call.delay = decision.seconds
-        if isinstance(decision, BackInLine):
+        if decision.in_line:
             call.sent_back += 1
             if call.line_ends is None:
                 call.line_ends = self.clock.monotonic() + LONGEST_IN_LINE

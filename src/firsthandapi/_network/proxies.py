@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from base64 import b64encode
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from firsthandapi._core.calls.config import DEFAULT_PORTS, Origin, check_proxy
@@ -78,8 +78,7 @@ def _exempts(entry: str, host: str, port: int) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """The way to an origin, directly or through a proxy.
 
     Attributes:

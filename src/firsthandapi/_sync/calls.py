@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -148,6 +147,6 @@ class Resource(Led):
                 request = build_request("GET", where, query=query, **later)
             response, content = self._transport.send(request)
             page = decode_page(model, content, response)
-            return page if keep is None else replace(page, data=list(filter(keep, page.data))), response
+            return page if keep is None else page._replace(data=list(filter(keep, page.data))), response
 
         return Page(fetch, start)

@@ -15,7 +15,8 @@ from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._sync.calls import Resource
 from firsthandapi.errors import FirstHandError
-from firsthandapi.types.job import Job, JobListParams
+from firsthandapi.types.job import Job
+from firsthandapi.types.job_arguments import JobListParams
 
 if TYPE_CHECKING:
     from firsthandapi._sync.transport import KeyState, Transport

@@ -67,7 +67,7 @@ def _input() -> str:
 
 
 def _check_names(fields: dict[str, Any]) -> None:
-    from firsthandapi.types.job import JobArguments, JobCreateParams
+    from firsthandapi.types.job_arguments import JobArguments, JobCreateParams
 
     known = JobArguments.__required_keys__ | JobArguments.__optional_keys__
     for name in sorted(fields.keys() - known):

@@ -16,7 +16,8 @@ from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
 from firsthandapi._visible import visible
 from firsthandapi.types.enums import JobType, MediaFormat
-from firsthandapi.types.job import Job, JobCreateParams
+from firsthandapi.types.job import Job
+from firsthandapi.types.job_arguments import JobCreateParams
 
 _NULL = {"type": "null"}
 _VALUE = {"type": ["string", "number", "boolean", "null"]}

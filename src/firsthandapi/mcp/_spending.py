@@ -28,7 +28,7 @@ from firsthandapi.errors import (
     InvalidArgumentError,
     WaitTimeoutError,
 )
-from firsthandapi.types.job import JobCreateParams
+from firsthandapi.types.job_arguments import JobCreateParams
 
 from ._errors import answered, on_thread
 from ._ledger import Ledger, OrderRecord

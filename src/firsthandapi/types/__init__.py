@@ -68,12 +68,12 @@ if TYPE_CHECKING:
     from .file import VideoScene as VideoScene
     from .identity import Identity as Identity
     from .job import Job as Job
-    from .job import JobArguments as JobArguments
-    from .job import JobCreateParams as JobCreateParams
-    from .job import JobFields as JobFields
-    from .job import JobGetParams as JobGetParams
-    from .job import JobListParams as JobListParams
-    from .job import JobRateParams as JobRateParams
+    from .job_arguments import JobArguments as JobArguments
+    from .job_arguments import JobCreateParams as JobCreateParams
+    from .job_arguments import JobFields as JobFields
+    from .job_arguments import JobGetParams as JobGetParams
+    from .job_arguments import JobListParams as JobListParams
+    from .job_arguments import JobRateParams as JobRateParams
     from .options import BodyOptions as BodyOptions
     from .options import ExtraOptions as ExtraOptions
     from .options import PostExtras as PostExtras
@@ -109,7 +109,8 @@ file Annotations AudioAnnotations ContentCredentials DetectedObject DeviceInfo D
 file FileListParams ImageAnnotations Keyframe Scene TrackedObject TranscriptSegment UnknownAnnotations
 file VideoAnnotations VideoScene
 identity Identity
-job Job JobArguments JobCreateParams JobFields JobGetParams JobListParams JobRateParams
+job Job
+job_arguments JobArguments JobCreateParams JobFields JobGetParams JobListParams JobRateParams
 options BodyOptions ExtraOptions PostExtras PostOptions RequestOptions
 organization OrganizationSettings OrganizationUpdateParams
 page ListParams PageEnvelope

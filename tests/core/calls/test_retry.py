@@ -13,7 +13,6 @@ from firsthandapi._core.calls.dates import parse_http_date
 from firsthandapi._core.calls.headers import Headers
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.calls.retry import (
-    BackInLine,
     NoRetry,
     RetryIn,
     asked_to_wait,
@@ -40,7 +39,7 @@ def headers(**values: str) -> Headers:
     return Headers([(name.replace("_", "-").encode(), value.encode()) for name, value in values.items()])
 
 
-def choose(error: Any, **changes: Any) -> RetryIn | BackInLine | NoRetry:
+def choose(error: Any, **changes: Any) -> RetryIn | NoRetry:
     arguments: dict[str, Any] = {
         "attempts": 1,
         "max_retries": 3,
@@ -172,13 +171,13 @@ def test_what_the_service_asks_and_the_deadline_leaves(
 @pytest.mark.parametrize(
     ("retry_after", "left", "decision"),
     [
-        (7.0, {}, BackInLine(7.0)),
-        (0.2, {}, BackInLine(0.5)),
-        (60.0, {}, BackInLine(60.0)),
+        (7.0, {}, RetryIn(7.0, in_line=True)),
+        (0.2, {}, RetryIn(0.5, in_line=True)),
+        (60.0, {}, RetryIn(60.0, in_line=True)),
         (60.1, {}, NoRetry()),
-        (7.0, {"line_left": 7.1}, BackInLine(7.0)),
+        (7.0, {"line_left": 7.1}, RetryIn(7.0, in_line=True)),
         (7.0, {"line_left": 7.0}, NoRetry()),
-        (7.0, {"time_left": 7.1, "line_left": 1.0}, BackInLine(7.0)),
+        (7.0, {"time_left": 7.1, "line_left": 1.0}, RetryIn(7.0, in_line=True)),
         (7.0, {"time_left": 7.0}, NoRetry()),
         (7.0, {"line_left": None}, NoRetry()),
         (None, {}, NoRetry()),

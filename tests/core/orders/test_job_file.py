@@ -29,7 +29,7 @@ from firsthandapi._core.orders.job_file import (
 )
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.types.job import JobCreateParams
+from firsthandapi.types.job_arguments import JobCreateParams
 
 HOUR = 3600.0
 ORDERED = JobFile(

@@ -22,13 +22,7 @@ from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
-from firsthandapi.types.job import (
-    Job,
-    JobCreateParams,
-    JobGetParams,
-    JobListParams,
-    JobRateParams,
-)
+from firsthandapi.types.job import Job
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
@@ -36,6 +30,7 @@ if TYPE_CHECKING:
     from firsthandapi._core.orders.reports import Progress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.file import File
+    from firsthandapi.types.job_arguments import JobCreateParams
 
 
 # `make generate` writes the fields of `JobArguments` wherever they stand below: in signatures, in docstrings, and where
@@ -106,6 +101,8 @@ class Jobs(Resource):
 
         Contract: §2 "Jobs".
         """
+        with importing():
+            from firsthandapi.types.job_arguments import JobCreateParams
         params = check(
             JobCreateParams,
             {
@@ -161,7 +158,11 @@ class Jobs(Resource):
         Contract: §1 "Long-poll", §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}"
-        return await self._get(Job, path, None, check(JobGetParams, {"wait": wait}).wait, **options)
+        if wait is not None:
+            with importing():
+                from firsthandapi.types.job_arguments import JobGetParams
+            wait = check(JobGetParams, {"wait": wait}).wait
+        return await self._get(Job, path, None, wait, **options)
 
     async def cancel(self, job_id: Job | str, **options: Unpack[PostOptions]) -> Job:
         """Cancel an unfinished job. Unused escrow is refunded immediately; approved files stay yours.
@@ -206,6 +207,8 @@ class Jobs(Resource):
 
         Contract: §2 "Jobs".
         """
+        with importing():
+            from firsthandapi.types.job_arguments import JobRateParams
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/rate"
         params = check(JobRateParams, {"rating": rating, "feedback": feedback})
         return await self._write(Job, "POST", path, params, **options)
@@ -565,6 +568,7 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._async.collecting import Collecting
+            from firsthandapi.types.job_arguments import JobCreateParams
         timeout = check_whole_timeout(timeout)
         params = check(
             JobCreateParams,
@@ -649,6 +653,8 @@ class Jobs(Resource):
 
         Contract: §2 "Jobs".
         """
+        with importing():
+            from firsthandapi.types.job_arguments import JobListParams
         values = {
             "status": status,
             "type": type,

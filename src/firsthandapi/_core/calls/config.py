@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from firsthandapi._core.calls.integers import int_or_none
@@ -30,8 +30,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The server that `base_url` names, and the prefix that every path gets."""
 
     scheme: str

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from codecs import BOM_UTF8
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from firsthandapi._core.calls.arguments import validation_error
 from firsthandapi._core.calls.request import check_id
@@ -26,8 +25,7 @@ T = TypeVar("T")
 _MOST_DIGITS = 640
 
 
-@dataclass(frozen=True)
-class DecodedPage(Generic[T]):
+class DecodedPage(NamedTuple, Generic[T]):
     """One page of a list. Only `next_cursor` says whether there is another: an empty one may not be the last.
 
     Attributes:

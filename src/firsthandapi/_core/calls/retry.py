@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from firsthandapi.errors import (
     RETRYABLE_STATUSES,
@@ -25,26 +25,15 @@ LONGEST_RETRY_AFTER = 60.0
 LONGEST_IN_LINE = 300.0
 
 
-@dataclass(frozen=True)
-class RetryIn:
-    """Retry in `seconds`."""
+class RetryIn(NamedTuple):
+    """Retry in `seconds`. `in_line`: in the line of the limiter, at no cost of a retry; a limiter of the caller's waits
+    at least `seconds`."""
 
     seconds: float
+    in_line: bool = False
 
 
-@dataclass(frozen=True)
-class BackInLine:
-    """Wait in the line of the limiter, and send the request again. It costs no retry.
-
-    Attributes:
-        seconds: the shortest wait, for a limiter of the caller's.
-    """
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class NoRetry:
+class NoRetry(NamedTuple):
     """Do not retry. `out_of_time`: only the deadline prevents it."""
 
     out_of_time: bool = False
@@ -99,7 +88,7 @@ def decide(
     line_left: float | None,
     jitter: float,
     ask_again: bool = False,
-) -> RetryIn | BackInLine | NoRetry:
+) -> RetryIn | NoRetry:
     """What to do after a failed attempt.
 
     Args:
@@ -135,7 +124,7 @@ def decide(
     if isinstance(error, RateLimitError) and retry_after is not None and line_left is not None:
         seconds = max(backoff(1, jitter=jitter), retry_after)
         left = line_left if time_left is None else time_left
-        return BackInLine(seconds) if seconds < left else NoRetry()
+        return RetryIn(seconds, in_line=True) if seconds < left else NoRetry()
     if attempts > max_retries:
         return NoRetry()
     # A pause shorter than the backoff would make all clients return at once.

@@ -21,7 +21,7 @@ from firsthandapi._masking import mask_secrets
 from firsthandapi._nearest import nearest
 from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError
-from firsthandapi.types.job import JobCreateParams
+from firsthandapi.types.job_arguments import JobCreateParams
 
 # What a job of a campaign has in its metadata, beside its key: which campaign it is of, and for which label. With them
 # a campaign is found again whose folder is lost.

@@ -18,7 +18,7 @@ from firsthandapi._core.orders.request_hash import text_in_metadata
 from firsthandapi._core.rows.decisions import Decided
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
-from firsthandapi.types.job import JobCreateParams
+from firsthandapi.types.job_arguments import JobCreateParams
 
 from .campaign import (
     CAMPAIGN_METADATA,

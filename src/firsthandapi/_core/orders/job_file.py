@@ -252,7 +252,8 @@ def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     A service may leave fields out, add its defaults, and write values in another form.
     """
     from firsthandapi.types._base import fitting
-    from firsthandapi.types.job import Job, JobCreateParams
+    from firsthandapi.types.job import Job
+    from firsthandapi.types.job_arguments import JobCreateParams
 
     digest = request_hash_of(job)
     if digest is not None:
