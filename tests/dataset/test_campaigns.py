@@ -952,7 +952,7 @@ def test_a_path_is_no_campaign(world: World) -> None:
 def test_on_timeout_the_jobs_continue(world: World) -> None:
     """The message says how far all labels are; the ledger has the jobs as last seen."""
     with pytest.raises(WaitTimeoutError, match="0 of 4 files approved; its jobs continue") as timed_out:
-        world.run(world.campaign(stop=2, give_way=2), timeout=4)
+        world.run(world.campaign(stop=2, give_way=2), timeout=12)
     assert timed_out.value.job is not None
     world.server.clock.advance(minutes=5)
     with pytest.raises(WaitTimeoutError, match="4 of 4 files approved"):

@@ -660,6 +660,8 @@ def test_a_job_that_is_cancelled_gives_what_there_is(patient: Buyer) -> None:
 
 def test_a_wait_that_is_over_can_be_continued(patient: Buyer) -> None:
     """WaitTimeoutError has the job; the job goes on, and the same call continues it."""
+    with pytest.raises(WaitTimeoutError, match="it is open"):
+        patient.collect(1, timeout=0)
     started = time.monotonic()
     with pytest.raises(WaitTimeoutError, match="it is open") as caught:
         patient.collect(1, timeout=0.3)
@@ -856,7 +858,7 @@ def test_a_completed_job_costs_few_requests(
     assert len(api(fresh_server, since)) <= files // 100 + files // 500 + 10
     first = next(n for n, path in enumerate(paths) if path.startswith("/files/"))
     last_page = max(n for n, path in enumerate(paths) if path.endswith(f"/{job_id}/files"))
-    assert first < 5 < last_page
+    assert first < 6 < last_page
 
 
 def test_the_rate_limit_is_kept(connect: Connect, tmp_path: Path) -> None:
@@ -925,8 +927,12 @@ def test_whatever_stops_a_call_names_its_job(patient: Buyer) -> None:
     assert not hasattr(missing.value, "__notes__")
     two = {**JOB, "files_needed": 2}
     campaign = Campaign(dest=patient.dest / "two", budget_cents=1_000, jobs={"stop": two, "yield": two})
-    with pytest.raises(WaitTimeoutError) as timed_out:
-        patient.client.campaigns.run(campaign, timeout=0.5)
+    # A campaign orders one label after the other: a run that busy cores end early is continued by the next.
+    for _ in range(20):
+        with pytest.raises(WaitTimeoutError) as timed_out:
+            patient.client.campaigns.run(campaign, timeout=0.5)
+        if len([*patient.client.jobs.list()]) == 3:
+            break
     ordered = [each.id for each in patient.client.jobs.list() if each.id != job.id][::-1]
     assert timed_out.value.__notes__ == [
         f"The jobs {', '.join(ordered)} continue: run the same call again; it posts no job twice"

@@ -138,8 +138,11 @@ def test_whatever_ends_a_run_names_the_failed_files(patient: Buyer, ends: str) -
     kind: type[Exception] = {"completed": DownloadError, "cancelled": IncompleteJobError}.get(
         ends, WaitTimeoutError
     )
-    with pytest.raises(kind) as caught:
-        patient.collect(2, timeout=1 if ends == "timeout" else 60)
+    for timeout in (1, 20) if ends == "timeout" else (60,):
+        with pytest.raises(kind) as caught:
+            patient.collect(2, timeout=timeout)
+        if caught.value.failures:  # on busy cores no file has failed yet after a second
+            break
     assert {file_id for file_id, _ in caught.value.failures} == {
         one for each in work for one in each.file_ids
     }

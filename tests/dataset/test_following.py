@@ -428,8 +428,8 @@ def test_ten_follows_cost_the_requests_of_one(
         deliver_all(fresh_server, job_ids)
         wait_until(lambda: {job_id for job_id, _ in came} == {*job_ids})
         read_lists(4)  # by now all know of it
-        quiet = read_lists(6)
-        assert quiet.count("GET /v1/jobs") >= len(quiet) - 2
+        # On busy cores, one that wakes late may still be at it.
+        wait_until(lambda: (quiet := read_lists(6)).count("GET /v1/jobs") >= len(quiet) - 2)
         deliver_all(fresh_server, job_ids)
         wait_until(lambda: len(came) == 2 * len(job_ids))
 
@@ -518,8 +518,11 @@ def test_the_shared_list_passes_a_gateway() -> None:
     assert dict(request.url.params) == {"limit": "100"}
 
 
-def test_a_held_poll_wakes(connect: Connect, fresh_server: MockServer) -> None:
-    """Over a real socket: the file is there long before its ten seconds."""
+def test_a_held_poll_wakes(
+    connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a real socket: the file is there long before its time is over."""
+    monkeypatch.setattr(f"firsthandapi._{connect.kind}.following.HEAD_EVERY", 60.0)
     client = connect(fresh_server)
     job_id = client.jobs.create(**JOB, files_needed=1).id
     with in_background(lambda: [file.id for file in client.jobs.follow(job_id)]) as ended:
@@ -527,7 +530,7 @@ def test_a_held_poll_wakes(connect: Connect, fresh_server: MockServer) -> None:
         work = fresh_server.submit(job_id)
         started = time.monotonic()
         fresh_server.clock.advance(minutes=1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert ended[0] == list(work.file_ids)
 
 

@@ -376,8 +376,9 @@ def test_a_key_is_looked_for_on_every_page(
     with pytest.raises(WaitTimeoutError):
         client.jobs.collect(tmp_path / "one", **JOB, files_needed=1, idempotency_key="mine", timeout=0)
     assert len([*client.jobs.list()]) == 101
-    with pytest.raises(WaitTimeoutError):
-        client.jobs.collect(tmp_path / "two", **JOB, files_needed=1, idempotency_key="mine", timeout=1)
+    fresh_server.faults.add(path="/v1/jobs/*", method="GET", status=401)  # ends it once it has bought
+    with pytest.raises(AuthenticationError):
+        client.jobs.collect(tmp_path / "two", **JOB, files_needed=1, idempotency_key="mine", timeout=60)
     assert len([*client.jobs.list()]) == 102
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raw import Reply, Request, response
+from raw import Reply, Request, refused, response
 
 from .conftest import Bench
 from .storage import CHUNKED, chunked, full_listener
@@ -47,7 +47,7 @@ def test_junk(bench: Bench, junk: bytes) -> None:
 def test_other_protocol(bench: Bench) -> None:
     """A server that speaks first, and no HTTP, is left at once: it waits for us as we would for it."""
     bench.storage.script.append(Reply(b"SSH-2.0-OpenSSH_9.6\r\n", "hang"))
-    assert "is not HTTP" in bench.bad(timeout=2, max_retries=0)
+    assert "is not HTTP" in bench.bad(timeout=60, max_retries=0)
 
 
 def test_no_instrument_sees_the_url(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,9 +147,18 @@ def test_surplus(bench: Bench) -> None:
 
 def test_silence(bench: Bench) -> None:
     """A server that falls silent is left after `timeout`, and what it sent is kept."""
-    bench.storage.script += [bench.storage.cut(700, "hang"), Reply(b"", "hang")]
-    bench.good(timeout=0.1)
+    silent = [Reply(b"", "hang")]
+
+    def serve(request: Request) -> Reply:
+        if "range" not in request.headers:  # again, should busy cores make the first bytes late
+            return bench.storage.cut(700, "hang")(request)
+        return silent.pop() if silent else bench.storage.serve(request)
+
+    bench.storage.handler = serve
+    bench.good(timeout=0.1, max_retries=50)
     assert bench.storage.requests[-1].headers["range"] == "bytes=700-"
+    assert len(bench.clock.pauses) > 1
+    assert not silent
 
 
 def test_dribble(bench: Bench) -> None:
@@ -180,9 +189,8 @@ def test_dribbled_body(bench: Bench) -> None:
 
 def test_unreachable(bench: Bench) -> None:
     """A port where nobody listens is tried again, then reported without the URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    message = bench.bad(bench.wanted(url=f"http://127.0.0.1:{port}/?sig=verysecret"))
+    with refused() as port:
+        message = bench.bad(bench.wanted(url=f"http://127.0.0.1:{port}/?sig=verysecret"))
     assert "could not connect to 127.0.0.1" in message
     assert len(bench.clock.pauses) == 3
 
@@ -199,8 +207,9 @@ def test_no_such_host(bench: Bench, host: str, monkeypatch: pytest.MonkeyPatch) 
     assert f"could not connect to {host}" in bench.bad(bench.wanted(url=f"http://{host}/"))
 
 
-def test_connect_hangs(bench: Bench) -> None:
+def test_connect_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connecting takes `timeout` at most."""
+    monkeypatch.setattr("firsthandapi._download.network.CONNECT_TIMEOUT", 60.0)
     with full_listener() as listener:
         fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:
@@ -209,6 +218,6 @@ def test_connect_hangs(bench: Bench) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         started = time.monotonic()
         assert "in time" in bench.bad(bench.wanted(url=url), timeout=0.2, max_retries=0)
-        assert time.monotonic() - started < 4  # less than the time to connect
+        assert time.monotonic() - started < 30
         for filler in fillers:
             filler.close()

@@ -19,7 +19,7 @@ from firsthandapi._download.network import Network, StoppedError
 from firsthandapi._download.transfer import Outcome
 from firsthandapi._network import certificates
 from network.servers import Socks, silent_address
-from raw import CERTIFICATE, Reply, Request, response
+from raw import CERTIFICATE, Reply, Request, refused, response
 
 from .conftest import Bench
 from .storage import Proxy, Storage
@@ -87,9 +87,8 @@ def test_no_tls(bench: Bench) -> None:
 
 def test_proxy_that_is_not_there(bench: Bench) -> None:
     """A proxy that cannot be reached is named, without its password."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    message = bench.bad(proxy=f"http://anna:verysecret@127.0.0.1:{port}")
+    with refused() as port:
+        message = bench.bad(proxy=f"http://anna:verysecret@127.0.0.1:{port}")
     assert f"could not connect to the proxy http://127.0.0.1:{port}: " in message
 
 

@@ -114,6 +114,8 @@ async def test_a_person_is_asked_for_what_a_campaign_adds(
     async with in_memory(idle, options, elicitation_callback=asked.answer, mode=mode) as client:
         first = await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 2})
         assert first.is_error is not yes
+        if yes and not spent(idle):  # two seconds were not enough on busy cores
+            found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 20}))
         if yes:  # a little more is within the bound
             more = larger("stop", 3, budget_cents=600, max_wait_seconds=1)
             found(await client.call_tool("collect_campaign", more))

@@ -16,7 +16,7 @@ from firsthandapi._network import addresses
 from .servers import silent_address
 
 # Far above what is due, for machines under load.
-LATE = 5.0
+LATE = 30.0
 
 
 @pytest.fixture

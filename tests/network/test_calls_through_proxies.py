@@ -14,6 +14,7 @@ import pytest
 from client.support import Connect
 from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError, WaitTimeoutError
 from firsthandapi.testing import MockServer
+from raw import refused
 
 from .servers import HOST, Proxy, Socks, Tls, TlsProxy
 
@@ -116,12 +117,11 @@ def test_a_proxy_of_ones_own_client_that_refuses(text: str, lasting: bool, conne
 
 def test_a_proxy_that_is_not_there(connect: Connect, fresh_server: MockServer) -> None:
     """A proxy that nobody runs is a failed connection, whose error names the proxy without its password."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    client = connect(fresh_server, proxy=f"http://anna:5ecret@127.0.0.1:{port}", max_retries=0)
-    text = f"could not connect to the proxy http://127.0.0.1:{port}: .*proxy settings"
-    with pytest.raises(FirstHandConnectionError, match=text) as caught:
-        client.me()
+    with refused() as port:
+        client = connect(fresh_server, proxy=f"http://anna:5ecret@127.0.0.1:{port}", max_retries=0)
+        text = f"could not connect to the proxy http://127.0.0.1:{port}: .*proxy settings"
+        with pytest.raises(FirstHandConnectionError, match=text) as caught:
+            client.me()
     assert "5ecret" not in str(caught.value)
     assert fresh_server.requests == []
 
