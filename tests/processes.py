@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, AnyStr
 
 import pytest
@@ -35,6 +38,17 @@ def unmeasured(**variables: str) -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS_")
     }
     return {**inherited, **variables}
+
+
+def started(program: ModuleType, **options: Any) -> subprocess.Popen[str]:
+    """A program of the tests that is told its options as JSON."""
+    return subprocess.Popen(
+        [sys.executable, str(program.__file__), json.dumps(options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
 
 
 def end_of(process: subprocess.Popen[AnyStr], *, within: float = _LONGEST) -> tuple[AnyStr, AnyStr]:

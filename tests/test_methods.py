@@ -16,15 +16,13 @@ import jedi
 import pytest
 from generate_fields import attribute_docs
 
-from client.support import JOB
+from client.support import JOB, public_methods
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, FirstHandError
 from firsthandapi._methods import public
 from firsthandapi.errors import InvalidArgumentError, ServerError
 from firsthandapi.server.contract.answers import Job as JobAnswer
 from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.types import JobArguments, JobCreateParams, JobFields
-
-RESOURCES = "jobs files submissions billing webhooks webhooks.events api_keys organization audit_events"
 
 
 @pytest.fixture(params=[FirstHandClient, AsyncFirstHandClient])
@@ -36,15 +34,8 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def methods_of(client: Any) -> dict[str, Any]:
-    found = {name: getattr(client, name) for name in ("me", "request", "signup", "with_options")}
-    for resource in RESOURCES.split():
-        owner = client
-        for part in resource.split("."):
-            owner = getattr(owner, part)
-        for name, method in inspect.getmembers(owner, inspect.ismethod):
-            if not name.startswith("_"):
-                found[f"{resource}.{name}"] = method
-    return found
+    """Those that take arguments."""
+    return {name: method for name, method in public_methods(client).items() if name != "close"}
 
 
 def run(result: Any) -> Any:

@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from operator import attrgetter
 from typing import Any
 
 import httpx
@@ -250,3 +251,17 @@ class Connect:
             self.run(made.aclose() if isinstance(made, httpx.AsyncClient) else made.close())
         if self.loop is not None:
             self.loop.close()
+
+
+RESOURCES = "jobs files submissions billing webhooks webhooks.events api_keys organization audit_events"
+
+
+def public_methods(client: Any) -> dict[str, Any]:
+    """The methods of a client and its resources, by their names with dots."""
+    owners = {"": client, **{f"{name}.": attrgetter(name)(client) for name in RESOURCES.split()}}
+    return {
+        f"{start}{name}": method
+        for start, owner in owners.items()
+        for name, method in inspect.getmembers(owner, inspect.ismethod)
+        if not name.startswith("_")
+    }

@@ -21,19 +21,8 @@ from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.server.contract.operations import OPERATIONS, Operation
 from firsthandapi.testing import MockServer
 
-from .support import JOB, KEY, Connect
+from .support import JOB, KEY, Connect, public_methods
 
-RESOURCES = (
-    "jobs",
-    "files",
-    "submissions",
-    "billing",
-    "webhooks",
-    "webhooks.events",
-    "api_keys",
-    "organization",
-    "audit_events",
-)
 # Made of other methods or of downloads, and tested where they are.
 MADE_OF_OTHERS = {
     "jobs.wait",
@@ -234,21 +223,6 @@ def test_each_method_passes_its_extras_on(case: Case, connect: Connect) -> None:
         assert request.headers["idempotency-key"] == "mine"
     if "extra_body" in takes:
         assert json.loads(request.content)["yy"] == {"a": [None]}
-
-
-def public_methods(client: Any) -> dict[str, Any]:
-    found = {}
-    for resource in RESOURCES:
-        owner = client
-        for part in resource.split("."):
-            owner = getattr(owner, part)
-        for name, method in inspect.getmembers(owner, inspect.ismethod):
-            if not name.startswith("_"):
-                found[f"{resource}.{name}"] = method
-    for name, method in inspect.getmembers(client, inspect.ismethod):
-        if not name.startswith("_"):
-            found[name] = method
-    return found
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from firsthandapi import Campaign, Dataset, FirstHandClient
 from firsthandapi._sync.clock import Clock
 from firsthandapi.testing import MockServer
-from processes import end_of
+from processes import end_of, started
 
 from . import campaigner
 from .campaigner import Death, die, make_mortal
@@ -103,16 +103,8 @@ def test_whatever_step_it_dies_at_no_order_is_made_twice(deaths: list[int]) -> N
 
 
 def start(server: MockServer, dest: Path, wanted: dict[str, int], **options: Any) -> subprocess.Popen[str]:
-    options = {
-        "api_key": server.api_key, "base_url": server.url, "campaign": fields_of(dest, **wanted), **options,
-    }  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, campaigner.__file__, json.dumps(options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
+    campaign = fields_of(dest, **wanted)
+    return started(campaigner, api_key=server.api_key, base_url=server.url, campaign=campaign, **options)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")

@@ -496,7 +496,7 @@ def test_forms_that_are_none(server: Server) -> None:
         f'--{boundary}\r\nContent-Disposition: form-data; name="a"\r\nX: {"x" * 10_000}\r\n\r\n1\r\n'.encode()
     )
     assert status(long_head + body) == 400
-    assert status(b"".join(f"--{boundary}\r\n".encode() + b"a: b\r\n" * 50 for _ in range(1)) + body) == 400
+    assert status(f"--{boundary}\r\n".encode() + b"a: b\r\n" * 50 + body) == 400
     assert len(job.submissions) == 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import signal
 import subprocess
@@ -19,7 +17,7 @@ from dataset.test_campaign_crashes import fields_of
 from firsthandapi import Campaign, Dataset, FirstHandClient
 from firsthandapi.errors import FirstHandError
 from liar import Liar
-from processes import end_of
+from processes import end_of, started
 
 pytestmark = [
     pytest.mark.slow,
@@ -42,14 +40,8 @@ LIES: dict[str, dict[str, Any]] = {
 
 
 def start(liar: Liar, dest: Path) -> subprocess.Popen[str]:
-    options = {"api_key": liar.api_key, "base_url": liar.url, "campaign": fields_of(dest, **WANTED)}
-    return subprocess.Popen(
-        [sys.executable, campaigner.__file__, json.dumps(options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
+    campaign = fields_of(dest, **WANTED)
+    return started(campaigner, api_key=liar.api_key, base_url=liar.url, campaign=campaign)
 
 
 def run(liar: Liar, dest: Path) -> Dataset:

@@ -20,6 +20,7 @@ from dataset.support import JOB, whole
 from firsthandapi import Dataset
 from firsthandapi._core.orders.job_file import JOB_FILE
 from firsthandapi.testing import MockServer
+from processes import started
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,17 +35,8 @@ DAYS = 8
 
 def start(server: MockServer, dest: Path, **options: Any) -> subprocess.Popen[str]:
     """A process that collects."""
-    options = {
-        "api_key": server.api_key, "base_url": server.url, "dest": str(dest),
-        "job": {**JOB, "files_needed": FILES}, **options,
-    }  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, collector.__file__, json.dumps(options)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
+    job = {**JOB, "files_needed": FILES}
+    return started(collector, api_key=server.api_key, base_url=server.url, dest=str(dest), job=job, **options)
 
 
 def add_faults(server: MockServer, chance: random.Random) -> None:
