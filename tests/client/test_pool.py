@@ -7,6 +7,7 @@ import dis
 import gc
 import itertools
 import sys
+from inspect import isawaitable
 from types import FrameType
 from typing import Any
 
@@ -126,6 +127,11 @@ class Strike:
         return self
 
 
+async def awaited(result: Any) -> Any:
+    """The result of either half."""
+    return await result if isawaitable(result) else result
+
+
 class Blocking(Resting):
     """The same, of the sync half."""
 
@@ -147,9 +153,6 @@ def test_whatever_strikes_in_the_pool_leaves_every_connection_to_the_next_call(
         if half == "sync"
         else async_pool.Pool(lambda: Resting(True))  # type: ignore[arg-type, return-value] # nothing is connected
     )
-
-    async def awaited(result: Any) -> Any:
-        return result if half == "sync" else await result
 
     async def once(timeout: float = 0.0) -> None:
         connection = await awaited(pool.acquire(timeout))
@@ -188,9 +191,6 @@ def test_connections_that_stay_busy_are_a_timeout(half: str, monkeypatch: pytest
     module = sync_pool if half == "sync" else async_pool
     monkeypatch.setattr(module, "MAX_CONNECTIONS", 1)
     pool: Any = module.Pool(lambda: Blocking(True) if half == "sync" else Resting(True))  # type: ignore[arg-type, return-value] # nothing is connected
-
-    async def awaited(result: Any) -> Any:
-        return await result if half == "async" else result
 
     async def main() -> None:
         held = await awaited(pool.acquire(0.0))

@@ -190,13 +190,3 @@ def chain(error: BaseException | None) -> list[str]:
         texts += [str(error), repr(error), repr(error.args)]
         error = error.__cause__ or error.__context__
     return texts
-
-
-def test_the_key_goes_to_the_service_alone(connect: Connect, fresh_server: MockServer) -> None:
-    """A redirect to another host, an error, a proxy's refusal: the key is in no address and no message."""
-    client = connect(fresh_server)
-    fresh_server.faults.add(status=302, headers={"Location": "https://evil.example/?key=fh_live_5ecretPart"})
-    with pytest.raises(errors.FirstHandApiError) as caught:
-        client.me()
-    assert "5ecret" not in str(caught.value)
-    assert fresh_server.api_key not in repr(client) + repr(client.jobs) + repr(client._transport)
