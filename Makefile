@@ -128,10 +128,12 @@ ray: $(VENV)/.ray
 
 # The pages of the bundled server, of one of one's own, and of the docs, in a real browser. Needs Chromium, such as
 # `apt-get install chromium`. With nginx and Caddy, also what the guide says of proxies.
+# Each worker has a Chromium of its own.
+console: WORKERS = 2
 console: $(VENV)/.dev docs
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(PIP) --group console
-	FIRSTHAND_CONSOLE=$(CURDIR)/build/console $(BIN)/python -m pytest -q tests/console
+	FIRSTHAND_CONSOLE=$(CURDIR)/build/console $(BIN)/python -m $(PYTEST) tests/console
 
 # The pictures of the README and the docs, and the outputs of the example notebook.
 pictures: $(VENV)/.dev
