@@ -22,6 +22,12 @@ _OVER = "ms over bare Python"
 
 # What a hand-written client of the same kind would import.
 _YARDSTICK = "import httpx, pydantic, tenacity, typing_extensions\nclient = httpx.Client()"
+# And the model of a job that it would write: the fields of the sample, each optional.
+_MODEL = "import datetime\nclass Job(pydantic.BaseModel):\n" + "".join(
+    f"    {name}: {kind} | None = None\n"
+    for name, value in job().items()
+    for kind in ["datetime.datetime" if name.endswith("_at") else type(value or "").__name__]
+)
 
 _BARE_APP = """
 import typer
@@ -51,6 +57,7 @@ def rows(quick: bool) -> Iterator[Row]:
             "yardstick: import": _YARDSTICK.partition("\n")[0],
             "yardstick: import + client": _YARDSTICK,
             "yardstick: to the first response": f"{_YARDSTICK}\nclient.get({url!r}).json()",
+            "yardstick: the same, typed": f"{_YARDSTICK}\n{_MODEL}Job.model_validate_json(client.get({url!r}).content)",
         }
         if find_spec("starlette"):
             scripts["a bundled server"] = (
@@ -72,6 +79,8 @@ def rows(quick: bool) -> Iterator[Row]:
     for name in scripts:
         if name.startswith("yardstick") or name in targets:
             yield Row(name, difference(measured, name, "bare Python") * 1000, _OVER, targets.get(name))
+    typed = ratio(measured, "to the first typed response", "yardstick: the same, typed")
+    yield Row("to the first typed response", typed, "× the yardstick's process", 1.1)
     yield Row("one more client", _one_more_client(quick) * 1000, "ms", 0.3)
     if "--help" in scripts:
         yield Row(
