@@ -122,7 +122,7 @@ def test_four_processes_share_one_budget(server: MockServer, each_redis: Redis) 
     # On busy cores one process may use up the first window before the others ask.
     _, second, *_, last = ends_of(workers(server, each_redis))
     assert refused(server) == 0
-    assert last - second < 4
+    assert last - second < 15
 
 
 @pytest.mark.slow
@@ -135,7 +135,7 @@ def test_a_killed_process_holds_nobody_up(server: MockServer, each_redis: Redis)
     end_of(first)
     ends = ends_of(others)
     assert refused(server) == 0
-    assert ends[-1] - ends[0] < 4
+    assert ends[-1] - ends[0] < 15
 
 
 @pytest.mark.slow
