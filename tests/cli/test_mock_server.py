@@ -6,10 +6,13 @@ import http.client
 import os
 import re
 import signal
+import threading
 from contextlib import closing
+from unittest.mock import Mock
 
 import pytest
 
+from firsthandapi.cli.mock_server import Lines
 from firsthandapi.testing import MockServer
 from processes import stopped
 
@@ -41,6 +44,23 @@ def test_mock_server_serves_until_it_is_stopped(shell: Cli) -> None:
     assert "fh_test_fixed" in said
     url = variables["FIRSTHAND_BASE_URL"]
     assert f"{url}/console\n" in said
+
+
+def test_the_last_lines_are_printed_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that prints them is given the time for that."""
+    printed: list[bytes] = []
+
+    def write(_: int, line: bytes) -> None:
+        threading.Event().wait(0.01)
+        printed.append(line)
+
+    monkeypatch.setattr("firsthandapi.cli.mock_server.os.write", write)
+    lines, request = Lines(), Mock(time=0.0, method="GET", target="/v1/me", status=200)
+    monkeypatch.setattr("sys.stderr", Mock())
+    for _ in range(20):
+        lines.add(request)
+    lines.close()
+    assert len(printed) == 20
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
