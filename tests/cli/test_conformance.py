@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,20 @@ def test_what_is_left_is_a_note(cli: Cli, odd: Deviating) -> None:
     odd.deviation = Deviation(tell=lambda it: it.at("POST", "/v1/jobs/:id/cancel") and it.say({}, 500))
     ran = cli("conformance", odd.url, "--only", "jobs.create.cost")
     assert ran.code == 0
+    assert re.fullmatch(r"could not be removed: job_\w+: not cancelled \(500 {}\)\n", ran.err)
+
+
+def test_ctrl_c_notes_what_is_left(cli: Cli, odd: Deviating, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the end of a whole check: a server that stands still is a reason to stop one."""
+    from firsthandapi.cli import conformance
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conformance, "_progress", lambda: nullcontext(stop))
+    odd.deviation = Deviation(tell=lambda it: it.at("POST", "/v1/jobs/:id/cancel") and it.say({}, 500))
+    ran = cli("conformance", odd.url, "--only", "jobs.create.cost")
+    assert ran.code == 130
     assert re.fullmatch(r"could not be removed: job_\w+: not cancelled \(500 {}\)\n", ran.err)
 
 

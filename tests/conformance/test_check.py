@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -16,7 +17,7 @@ from firsthandapi.conformance._checks import page
 from firsthandapi.conformance._exchange import Asked, Exchange, cause
 from firsthandapi.conformance._promises import PROMISES
 from firsthandapi.conformance._receiver import Delivery
-from firsthandapi.conformance._requests import MAX_HELD_CENTS
+from firsthandapi.conformance._requests import MAX_HELD_CENTS, Requests
 from firsthandapi.conformance._run import JOB as NEW_JOB
 from firsthandapi.conformance._run import Run
 from firsthandapi.conformance._wire import Wire
@@ -298,6 +299,37 @@ def test_what_cannot_be_removed_is_reported(server: Deviating) -> None:
         report = check(server.url, api_key=server.test_api_key, only=["jobs.create.cost"])
     assert [re.sub("job_[0-9A-Z]+", "job_…", words) for words in report.left] == [
         'job_…: not cancelled (500 {"error": {}})'
+    ]
+
+
+def interrupt(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_says_what_cannot_be_removed(server: Deviating) -> None:
+    """A server that fails or stands still is a reason to stop a check."""
+    with (
+        server.telling(lambda it: it.at("POST", "/v1/jobs/:id/cancel") and it.say({"error": {}}, 500)),
+        pytest.raises(KeyboardInterrupt) as stopped,
+    ):
+        check(server.url, api_key=server.test_api_key, only=["jobs.create.cost"], on_result=interrupt)
+    assert [re.sub("job_[0-9A-Z]+", "job_…", words) for words in stopped.value.__notes__] == [
+        'could not be removed: job_…: not cancelled (500 {"error": {}})'
+    ]
+
+
+def test_ctrl_c_while_a_check_removes_what_it_created_says_what_is_left() -> None:
+    """The newest first."""
+    with (
+        MockServer(speed=0, workers=False) as server,
+        patch.object(Requests, "clean", interrupt),
+        pytest.raises(KeyboardInterrupt) as stopped,
+    ):
+        check(server.url, api_key=server.test_api_key, only=["jobs.get"])
+    assert [re.sub("job_[0-9A-Z]+", "job_…", words) for words in stopped.value.__notes__] == [
+        "could not be removed: job_…: not cancelled (its removal was stopped)",
+        "could not be removed: the window of the rate limit: not restored (its removal was stopped)",
+        "could not be removed: the rate limit: not restored (its removal was stopped)",
     ]
 
 

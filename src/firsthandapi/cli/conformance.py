@@ -57,7 +57,7 @@ def conformance(
     """
     from firsthandapi.conformance import check
 
-    with stoppable(), _progress() as show:
+    with stoppable(), _told_what_is_left(), _progress() as show:
         report = check(url, only=only or (), write=write, timeout=timeout, on_result=show)
     if json:
         typer.echo(json_text(report.as_dict()))
@@ -67,6 +67,16 @@ def conformance(
         note(f"could not be removed: {words}")
     if not report.ok:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _told_what_is_left() -> Generator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        for words in getattr(error, "__notes__", ()):
+            note(words)
+        raise
 
 
 @contextmanager

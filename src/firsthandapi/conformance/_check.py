@@ -60,6 +60,7 @@ def check(
     Raises:
         ConfigurationError: there is no key, the address is none, or the server cannot be reached or refuses the key.
         InvalidArgumentError: no promise matches `only`, or `timeout` is not above 0.
+        KeyboardInterrupt: Ctrl-C stopped the check; its notes (`__notes__`) say what could not be removed.
 
     Contract: §1
     """
@@ -75,15 +76,20 @@ def check(
         identity = _reach(run)
         results: list[Result] = []
         try:
-            for result in _tried(run, chosen, identity):
-                results.append(result)
-                if on_result is not None:
-                    on_result(result)
-        finally:
-            left = run.clean()
+            try:
+                for result in _tried(run, chosen, identity):
+                    results.append(result)
+                    if on_result is not None:
+                        on_result(result)
+            finally:
+                run.clean()
+        except BaseException as error:
+            for words in run.left:
+                error.add_note(f"could not be removed: {words}")
+            raise
         environment = {"fh_test_": "test", "fh_live_": "live"}.get(key.reveal()[:8])
         seconds = time.monotonic() - started
-        return Report(base, environment, run.writes, tuple(results), left, wire.sent, seconds)
+        return Report(base, environment, run.writes, tuple(results), run.left, wire.sent, seconds)
 
 
 def _chosen(only: Sequence[str]) -> list[Promise]:

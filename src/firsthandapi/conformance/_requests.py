@@ -69,8 +69,9 @@ class Requests:
         self.broken: dict[str, DiffersError] = {}
         self.shared: dict[object, Any] = {}
         self.own: set[str] = set()
-        # By id, what has to be removed again.
+        # By id, what has to be removed again, and why it could not be.
         self._made: dict[str, _Made] = {}
+        self._failed: dict[str, str] = {}
         self._is_cleaning = False
 
     def ask(
@@ -216,19 +217,25 @@ class Requests:
         it.hold(id not in self._made or it.ok or it.status in (404, 409), it.excerpt)
         self._made.pop(id, None)
 
-    def clean(self) -> tuple[str, ...]:
-        """Remove all that was created, the newest first; return what could not be removed, in words."""
+    def clean(self) -> None:
+        """Remove all that was created, the newest first; what could not be removed is `left`."""
         self._ends, self._is_cleaning = time.monotonic() + _CLEANING, True
-        left: dict[str, str] = {}
         # What was created by a request whose outcome was unknown comes up on the way.
-        while id := next((each for each in reversed(self._made) if each not in left), None):
+        while id := next((each for each in reversed(self._made) if each not in self._failed), None):
             try:
                 self._remove(id)
             except DiffersError as error:
-                left[id] = f"{self._made[id].words} ({error.came})"
+                self._failed[id] = error.came
             except OutOfTimeError:
-                left[id] = f"{self._made[id].words} (no time was left)"
-        return tuple(left.values())
+                self._failed[id] = "no time was left"
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What was created and is not removed, in words, the newest first."""
+        return tuple(
+            f"{made.words} ({self._failed.get(id, 'its removal was stopped')})"
+            for id, made in reversed(self._made.items())
+        )
 
 
 def _cost(body: Any) -> int:
