@@ -27,7 +27,7 @@ from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.testing import MockServer
 from raw import Loopback, Reply, read_request, refused, response
 
-from .support import Deviating, Passing
+from .support import Deviating, Deviation, Passing
 
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
 
@@ -291,6 +291,37 @@ def test_a_job_whose_response_was_lost_is_cancelled() -> None:
         assert (differs.came or "").startswith("no response: ")
         assert report.left == ()
         assert left_in(server) == []
+
+
+@pytest.mark.parametrize("read", ["later", "never"])
+@pytest.mark.parametrize("status", [500, 201])
+def test_a_job_in_a_response_that_cannot_be_read(read: str, status: int) -> None:
+    """The same request, sent again, finds it; if not, what is left is said once, and a live key holds no more."""
+
+    def hide(it: Passing) -> None:
+        if it.at("POST", "/v1/jobs") and it.status == 201:
+            it.say({}, status)
+
+    with Deviating() as server:
+        with server.telling(hide):
+            report = check(
+                server.url,
+                api_key=server.api_key,
+                write=True,
+                only=["jobs.*"],
+                on_result=lambda result: (
+                    setattr(server, "deviation", Deviation())
+                    if read == "later" and result.id == "jobs.create"
+                    else None
+                ),
+            )
+        jobs = [job for job in server._world.state.jobs.values() if job.account.environment == "live"]
+        held = sum(job.escrow.held for job in jobs)
+    assert jobs
+    assert report.left == (
+        () if read == "later" else (f"POST /v1/jobs: its outcome is unknown ({status} without an id)",)
+    )
+    assert held == 0 if read == "later" else 0 < held <= MAX_HELD_CENTS
 
 
 def test_what_cannot_be_removed_is_reported(server: Deviating) -> None:

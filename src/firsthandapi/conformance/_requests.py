@@ -29,6 +29,8 @@ _REMOVAL = {
     "api_keys": ("POST", "/revoke", "revoked"),
     "webhook_endpoints": ("DELETE", "", "deleted"),
 }
+# How the paths of what creates something end.
+_CREATING = (*_REMOVAL, "rotate")
 
 
 @dataclass(frozen=True)
@@ -143,12 +145,15 @@ class Requests:
             raise OutOfTimeError
         once = asked.headers.get("Idempotency-Key", "")
         if once and not self._is_cleaning:
-            # Until its response is read, also if Ctrl-C comes first: sent again, it tells what was created.
+            # Until a response tells, also if Ctrl-C comes first: sent again, it tells what was created.
             words = f"{asked.method} {urlsplit(asked.url).path}: its outcome is unknown"
-            self._made[once] = _Made(words, asked)
+            self._made[once] = _Made(words, asked, _cost(asked.body))
         it = self._wire.send(asked, self.patience + held)
         self.note(it)
-        self._made.pop(once, None)
+        # What a 500 hides, or a body that nobody can read, may have been created.
+        is_known = 400 <= it.status < 500 or (it.ok and isinstance(it.object.get("id"), str))
+        if is_known or not asked.url.endswith(_CREATING):
+            self._made.pop(once, None)
         return it
 
     def _sleep(self, seconds: float) -> None:
@@ -213,6 +218,10 @@ class Requests:
 
     def _remove(self, id: str) -> None:
         it = self.send(self._made[id].remove)
+        self.hold(
+            id != it.asked.headers.get("Idempotency-Key") or id not in self._made,
+            f"{it.status} without an id",
+        )
         # A finished job, or one that is not known any more, needs no removing; nor does what was refused just now.
         it.hold(id not in self._made or it.ok or it.status in (404, 409), it.excerpt)
         self._made.pop(id, None)
@@ -232,13 +241,14 @@ class Requests:
     @property
     def left(self) -> tuple[str, ...]:
         """What was created and is not removed, in words, the newest first."""
-        return tuple(
+        words = (
             f"{made.words} ({self._failed.get(id, 'its removal was stopped')})"
             for id, made in reversed(self._made.items())
         )
+        return tuple(dict.fromkeys(words))
 
 
 def _cost(body: Any) -> int:
     found = as_object(body)
     count, price = found.get("files_needed"), found.get("price_per_file_cents")
-    return count * price if isinstance(count, int) and isinstance(price, int) else 0
+    return max(count * price, 0) if isinstance(count, int) and isinstance(price, int) else 0
