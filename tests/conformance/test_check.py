@@ -293,6 +293,7 @@ def test_a_job_whose_response_was_lost_is_cancelled() -> None:
         assert left_in(server) == []
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("read", ["later", "never"])
 @pytest.mark.parametrize("status", [500, 201])
 def test_a_job_in_a_response_that_cannot_be_read(read: str, status: int) -> None:
@@ -337,6 +338,7 @@ def interrupt(_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("patient")
 def test_ctrl_c_says_what_cannot_be_removed(server: Deviating) -> None:
     """A server that fails or stands still is a reason to stop a check."""
     with (
@@ -349,6 +351,7 @@ def test_ctrl_c_says_what_cannot_be_removed(server: Deviating) -> None:
     ]
 
 
+@pytest.mark.usefixtures("patient")
 def test_ctrl_c_while_a_check_removes_what_it_created_says_what_is_left() -> None:
     """The newest first."""
     with (
