@@ -11,8 +11,6 @@ from pathlib import Path
 
 # The errors for a lock that another one holds, on each platform.
 BUSY = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
-
-
 # A process that somebody waits for holds its lock for milliseconds.
 _EVERY = 0.002
 
