@@ -143,8 +143,8 @@ pictures: $(VENV)/.dev
 
 # The examples for orchestrators, each with its own: they want different versions of what both need. 600 MB on disk.
 pipelines: build/pipelines/airflow.done build/pipelines/prefect.done
-	build/pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/pipelines -k airflow
-	build/pipelines/prefect/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/pipelines -k prefect
+	build/pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider --noconftest -o pythonpath=tests tests/pipelines -k airflow
+	build/pipelines/prefect/bin/python -m pytest -q -p no:cacheprovider --noconftest -o pythonpath=tests tests/pipelines -k prefect
 
 build/pipelines/%.done: tests/pipelines/%.txt
 	mkdir -p build/pipelines
