@@ -237,7 +237,7 @@ def calm(connect: Connect, client: Any) -> FakeClock:
             await asyncio.sleep(0.001)
         await sleep(seconds)
 
-    clock.sleep = wait_in_loop if connect.is_async else wait  # type: ignore[method-assign] # a fake of the fake
+    clock.sleep = wait_in_loop if connect.is_async else wait  # type: ignore[method-assign] # of this clock alone
     return clock
 
 
