@@ -81,9 +81,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for part in parts for item in part] + rest
 
 
+# They show what other tests test, in some hundred programs: to measure those too takes a minute.
+SHOWN = ("docs/", "examples/", "compat/", "notebook/", "pipelines/")
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No key, address or proxy of the machine reaches a test."""
+    if request.node.nodeid.removeprefix("tests/").startswith(SHOWN):
+        for name in (name for name in tuple(os.environ) if name.startswith("COVERAGE_PROCESS_")):
+            monkeypatch.delenv(name)
     for name in (
         *("FIRSTHAND_API_KEY", "FIRSTHAND_BASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
