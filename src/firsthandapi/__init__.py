@@ -17,9 +17,10 @@ Names load when first used, so that `import firsthandapi` costs a script next to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes longer than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._async.client import AsyncFirstHandClient as AsyncFirstHandClient
     from ._async.pages import AsyncPage as AsyncPage
     from ._async.pages import AsyncPageRequest as AsyncPageRequest
