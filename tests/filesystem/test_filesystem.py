@@ -13,6 +13,7 @@ import re
 import signal
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,7 @@ import fsspec
 import httpx
 import pytest
 
-from dataset.support import JOB, api, completed_job, downloads
+from dataset.support import JOB, api, completed_job, downloads, server_with_job
 from firsthandapi import ConfigurationError, DownloadError, IntegrityError, InvalidArgumentError
 from firsthandapi.filesystem import FirstHandFileSystem, _account
 from firsthandapi.testing import MockServer
@@ -35,6 +36,34 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockServer]:
         monkeypatch.setenv("FIRSTHAND_API_KEY", server.api_key)
         monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
         yield server
+
+
+@pytest.fixture(scope="module")
+def server_of_many() -> Iterator[tuple[MockServer, str]]:
+    """A server with a job of 120 files."""
+    yield from server_with_job(120)
+
+
+@pytest.fixture
+def many(
+    server_of_many: tuple[MockServer, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[MockServer, str, FirstHandFileSystem]]:
+    """That server, its job, and a file system that knows nothing yet; a test leaves no fault to the next."""
+    server, job_id = server_of_many
+    monkeypatch.setenv("FIRSTHAND_API_KEY", server.api_key)
+    monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
+    monkeypatch.setattr(_account, "_accounts", weakref.WeakValueDictionary())
+    yield server, job_id, FirstHandFileSystem(skip_instance_cache=True)
+    server.faults.clear()
+
+
+Many = tuple[MockServer, str, FirstHandFileSystem]
+
+
+def paths_of(server: MockServer, job_id: str) -> list[str]:
+    """Those of all files of a job, newest first, as a worker process gets them."""
+    with server.client() as client:
+        return [f"{job_id}/{file.id}.jpg" for file in client.files.list(job_id)]
 
 
 @pytest.fixture
@@ -72,11 +101,10 @@ def test_a_job_is_a_folder_of_its_files(server: MockServer, files: FirstHandFile
                 files.cat_file(missing, *part)
 
 
-def test_the_first_byte_costs_five_requests_at_most(server: MockServer, files: FirstHandFileSystem) -> None:
+def test_the_first_byte_costs_five_requests_at_most(many: Many) -> None:
     """However many files the job has; all of them cost a request per hundred and ten more."""
-    job_id = completed_job(server, 120)
-    with server.client() as client:
-        name = f"{job_id}/{client.files.list(job_id).data[-1].id}.jpg"
+    server, job_id, files = many
+    name = paths_of(server, job_id)[99]
     before = len(server.requests)
     with fsspec.open(f"firsthand://{name}") as file:
         file.read(1)
@@ -114,9 +142,9 @@ def test_an_expired_url_is_refreshed_in_mid_read(
     assert len(downloads(server)) >= 2
 
 
-def test_urls_that_expired_together_cost_another_list(server: MockServer, files: FirstHandFileSystem) -> None:
+def test_urls_that_expired_together_cost_another_list(many: Many) -> None:
     """A program that runs for weeks: a request per hundred files and ten more, not one for each file."""
-    job_id = completed_job(server, 120)
+    server, job_id, files = many
     paths = files.ls(job_id, detail=False)
     for _ in range(2):
         server.clock.advance(days=8)
@@ -145,9 +173,12 @@ def test_faults_of_the_storage_cost_time_alone(
         assert files.cat_file(path) == whole
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
+def test_nothing_can_be_written(
+    server: MockServer, files: FirstHandFileSystem, path: str, tmp_path: Path
+) -> None:
+    """Each way says that files can only be read, and what to do instead."""
+    (tmp_path / "x").write_text("x")
+    changes: list[Callable[[Any, str, str], Any]] = [
         lambda files, path, local: files.open(path, "wb"),
         lambda files, path, local: files.open(path, "ab"),
         lambda files, path, local: files.open(path, "xb"),
@@ -179,17 +210,11 @@ def test_faults_of_the_storage_cost_time_alone(
         lambda files, path, local: files.cp(path, "x/y"),
         lambda files, path, local: files.cp_file(path, "x/y"),
         lambda files, path, local: files.get_mapper("x").__setitem__("y", b"x"),
-    ],
-)
-def test_nothing_can_be_written(
-    server: MockServer, files: FirstHandFileSystem, path: str, tmp_path: Path, change: object
-) -> None:
-    """Each way says that files can only be read, and what to do instead."""
-    assert callable(change)
-    (tmp_path / "x").write_text("x")
+    ]
     before = len(server.requests)
-    with pytest.raises(io.UnsupportedOperation, match="download_all"):
-        change(files, path, str(tmp_path / "x"))
+    for change in changes:
+        with pytest.raises(io.UnsupportedOperation, match="download_all"):
+            change(files, path, str(tmp_path / "x"))
     assert {request.method for request in server.requests[before:]} <= {"GET"}
 
 
@@ -252,29 +277,25 @@ def test_a_forked_child_reads_over_connections_of_its_own(
         assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
 
 
-def test_many_files_without_a_list_cost_a_list(server: MockServer) -> None:
-    """A worker process knows paths only: from the ninth file on it lists the job, so 150 files cost ten requests."""
-    job_id = completed_job(server, 150)
-    with server.client() as client:
-        paths = [f"{job_id}/{file.id}.jpg" for file in client.files.list(job_id)]
-    files = FirstHandFileSystem(skip_instance_cache=True)
+def test_many_files_without_a_list_cost_a_list(many: Many) -> None:
+    """A worker process knows paths only: from the ninth file on it lists the job, so 120 files cost ten requests."""
+    server, job_id, files = many
+    paths = paths_of(server, job_id)
     before = len(server.requests)
     for path in paths:
         files.cat_file(path, 0, 1)
     assert len(api(server, before)) <= 2 + 10
 
 
-def test_a_large_job_costs_a_request_per_hundred_files(
-    server: MockServer, files: FirstHandFileSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_job_costs_a_request_per_hundred_files(many: Many) -> None:
     """Listing, globbing, and asking for each file costs no more than the list."""
-    job_id = completed_job(server, 450)
+    server, job_id, files = many
     before = len(server.requests)
-    assert len(files.glob(f"{job_id}/*.jpg")) == 450
-    assert len(files.find(job_id)) == 450 + 1
+    assert len(files.glob(f"{job_id}/*.jpg")) == 120
+    assert len(files.find(job_id)) == 120 + 1
     assert files.du(job_id) == sum(entry["size"] for entry in files.ls(job_id, manifest=True))
     assert all(files.isfile(path) for path in files.ls(job_id, detail=False))
-    assert len(api(server, before)) <= 5 + 10
+    assert len(api(server, before)) <= 2 + 10
 
 
 def test_a_job_has_a_manifest(server: MockServer, files: FirstHandFileSystem) -> None:
@@ -353,28 +374,20 @@ def test_a_file_whose_size_the_service_left_out_opens(
         assert file.read() == whole
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "..",
-        "../../v1/me",
-        "file_..%2f..%2fme.jpg",
-        "file_1\x00.jpg",
-        "file_1\r\nX: y.jpg",
-        "file_1?x=1.jpg",
-        "\u202efile_1.jpg",
-        "f" * 100_000,
-        "file_1/../file_2.jpg",
-        "{}",
-        "[",
-    ],
+HOSTILE = (
+    *("..", "../../v1/me", "file_..%2f..%2fme.jpg", "file_1\x00.jpg", "file_1\r\nX: y.jpg", "file_1?x=1.jpg"),
+    *("\u202efile_1.jpg", "f" * 100_000, "file_1/../file_2.jpg", "{}", "["),
 )
+
+
+@pytest.mark.parametrize("listed", [False, True])
 def test_a_hostile_path_is_a_file_that_does_not_exist(
-    server: MockServer, files: FirstHandFileSystem, name: str
+    server: MockServer, files: FirstHandFileSystem, listed: bool
 ) -> None:
     """Whatever stands in a path, it reaches no other endpoint."""
     job_id = completed_job(server, 1)
-    for listed in (False, True):
+    for name in HOSTILE:
+        files.invalidate_cache()
         if listed:
             files.ls(job_id)
         before = len(server.requests)
@@ -469,15 +482,20 @@ def test_the_listed_size_and_hash_bind_a_whole_read(
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("pages", [_account._MOST_LOOKED, 1], ids=["small", "large"])
+@pytest.fixture(params=[_account._MOST_LOOKED, 1], ids=["small", "large"])
+def two_pages(request: pytest.FixtureRequest, server: MockServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A job with pages of ten files, and two of them: more, or not more than are looked at for a file."""
+    monkeypatch.setattr(_account, "_MOST_LOOKED", request.param)
+    monkeypatch.setattr(_account, "_PAGE", 10)
+    monkeypatch.setattr("firsthandapi._sync.calls.LARGEST_PAGE", 10)
+    return completed_job(server, 11)
+
+
 def test_a_whole_read_of_a_path_that_nobody_listed_is_bound_too(
-    server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
+    server: MockServer, two_pages: str, tmp_path: Path
 ) -> None:
     """A worker process knows a path alone: a captive portal's page does not become the file, of whatever job."""
-    monkeypatch.setattr(_account, "_MOST_LOOKED", pages)
-    job_id = completed_job(server, 101)
-    with server.client() as client:
-        path = f"{job_id}/{client.files.list(job_id).data[-1].id}.jpg"
+    path = paths_of(server, two_pages)[9]
     local = tmp_path / "x"
     files = FirstHandFileSystem(skip_instance_cache=True)
     for read in (
@@ -507,16 +525,13 @@ def test_a_whole_read_of_a_path_that_nobody_listed_is_bound_too(
         local.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("pages", [_account._MOST_LOOKED, 1], ids=["small", "large"])
 def test_a_path_is_of_its_job_and_its_type(
-    server: MockServer, files: FirstHandFileSystem, monkeypatch: pytest.MonkeyPatch, pages: int
+    server: MockServer, files: FirstHandFileSystem, two_pages: str
 ) -> None:
     """The service finds a file by its id alone; a path of another job, or with another ending, has no file."""
-    monkeypatch.setattr(_account, "_MOST_LOOKED", pages)
-    job_id, other = completed_job(server, 101), completed_job(server, 101)
-    with server.client() as client:
-        file_id = client.files.list(job_id).data[-1].id
-    for path in (f"{other}/{file_id}.jpg", f"job_01JPNONE/{file_id}.jpg", f"{job_id}/{file_id}.png"):
+    job_id, other = two_pages, completed_job(server, 11)
+    name = paths_of(server, job_id)[9].partition("/")[2]
+    for path in (f"{other}/{name}", f"job_01JPNONE/{name}", f"{job_id}/{name[:-4]}.png"):
         for read in (files.info, files.cat_file, files.sign, lambda path: files.open(path).read()):
             files.invalidate_cache()
             with pytest.raises(FileNotFoundError):
@@ -556,14 +571,10 @@ BULK: dict[str, Bulk] = {
 
 
 @pytest.mark.parametrize("bulk", BULK.values(), ids=BULK)
-def test_many_files_at_once_cost_a_request_per_hundred(
-    server: MockServer, tmp_path: Path, bulk: Bulk
-) -> None:
+def test_many_files_at_once_cost_a_request_per_hundred(many: Many, tmp_path: Path, bulk: Bulk) -> None:
     """Whether the job was listed or not, and after its URLs have expired together."""
-    job_id = completed_job(server, 120)
-    with server.client() as client:
-        paths = [f"{job_id}/{file.id}.jpg" for file in client.files.list(job_id)]
-    files = FirstHandFileSystem(skip_instance_cache=True)
+    server, job_id, files = many
+    paths = paths_of(server, job_id)
     for _ in range(2):
         before = len(server.requests)
         bulk(files, paths, tmp_path / "x")
