@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,7 +30,7 @@ _REGIONS = ("US-CA", "US-TX", "GB-LND", "JP-13", "DE-BE", "IN-KA")
 
 @dataclass(slots=True)
 class Capture:
-    """A captured file: its bytes are made from a seed whenever they are needed, unless they were given."""
+    """A captured file: its bytes are made from a seed when they are needed, unless they were given."""
 
     content_type: str
     seed: str
@@ -71,10 +72,19 @@ class Capture:
 
     def _made(self) -> Media:
         width, height = max(640, self.min_width), max(480, self.min_height)
+        if (width, height) == (640, 480):
+            return _usual(self.content_type, self.seed, self.subject)
         try:
             return make_media(self.content_type, self.seed, width=width, height=height, subject=self.subject)
         except ValueError:  # the format cannot be as large as the job asks: the worker does its best
-            return make_media(self.content_type, self.seed, subject=self.subject)
+            return _usual(self.content_type, self.seed, self.subject)
+
+
+# A file is needed for its facts, by each of its readers, and by the next server of the same seed.
+@lru_cache(maxsize=256)
+def _usual(content_type: str, seed: str, subject: str | None) -> Media:
+    """A file of the usual size, at most some 20 KB."""
+    return make_media(content_type, seed, subject=subject)
 
 
 def _facts(content: bytes, width: int | None, height: int | None, duration: float | None) -> Facts:
