@@ -96,7 +96,7 @@ class _Between:
         return getattr(self._inner, name)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"].startswith("/_control") or scope["path"] == "/openapi.json":
+        if scope["path"].startswith("/_control"):
             await self._inner(scope, receive, send)
             return
         deviation = self._server.deviation

@@ -466,7 +466,14 @@ def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
-@pytest.mark.parametrize("point", ["", "clean before", "submit after", "answer after"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("clean before", "submit after")),
+        "answer after",
+    ],
+)
 def test_a_killed_server(tmp_path: Path, point: str) -> None:
     """Killed in the middle of a piece, or with all bytes and wherever, the server goes on: one file, submitted once."""
     folder = tmp_path / "data"

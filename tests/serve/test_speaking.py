@@ -103,14 +103,16 @@ def said() -> Iterator[str]:
     yield from in_code(SERVER / "pages/console/face.py")
 
 
-@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
-def test_a_catalogue_is_complete(catalogue: Path) -> None:
+def test_a_catalogue_is_complete(subtests: pytest.Subtests) -> None:
     """It has each text, none that nobody says, and the same values in braces; none is empty."""
-    words: dict[str, str] = json.loads(catalogue.read_text(encoding="utf-8"))
-    assert words.keys() == {*said()}
-    for english, text in words.items():
-        assert text
-        assert {*re.findall(r"\{\w+\}", text)} == {*re.findall(r"\{\w+\}", english)}, english
+    every = {*said()}
+    for catalogue in CATALOGUES:
+        with subtests.test(catalogue.stem):
+            words: dict[str, str] = json.loads(catalogue.read_text(encoding="utf-8"))
+            assert words.keys() == every
+            for english, text in words.items():
+                assert text
+                assert {*re.findall(r"\{\w+\}", text)} == {*re.findall(r"\{\w+\}", english)}, english
 
 
 def test_pages_for_workers_say_nothing_in_english_alone() -> None:

@@ -669,7 +669,7 @@ SEEDS["fragments"] = clip("mp4", fragmented=True)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@settings(max_examples=settings.default.max_examples * 2 // 5)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(data=st.data())
 def test_hostile_bytes_are_cleaned_or_refused(seed: str, data: st.DataObject) -> None:
     """Whatever bytes are changed, cut out, or repeated, the file is refused in words, or cleaned."""

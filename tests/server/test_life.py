@@ -229,7 +229,7 @@ def test_hammer() -> None:
             chance = random.Random(number)
             api = Caller(server, keys[number % 3])
             statuses: set[int] = set()
-            for _ in range(6):
+            for _ in range(3):
                 job = api.create_job(
                     files_needed=chance.randint(1, 8), files_per_submission=chance.randint(1, 3)
                 )

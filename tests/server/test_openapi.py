@@ -135,7 +135,7 @@ def test_schemathesis(busy: MockServer, schema: Any, operation: Any, mode: Any) 
     positive = mode is schemathesis.GenerationMode.POSITIVE
     also = [checks.positive_data_acceptance] if positive and operation.name not in BEYOND else []
 
-    @settings(max_examples=settings.default.max_examples // 10, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=settings.default.max_examples // 20, suppress_health_check=list(HealthCheck))
     @given(case=described.as_strategy(generation_mode=mode), real=st.booleans())
     def check(case: Any, real: bool) -> None:
         if real and existing:

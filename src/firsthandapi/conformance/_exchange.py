@@ -130,7 +130,7 @@ class Exchange:
         """The status, and the start of the body, on one line and without secrets."""
         return f"{self.status} {self.text}".rstrip()
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The start of the body."""
         return shortened(self.body[:4096].decode("utf-8", "replace"))

@@ -12,7 +12,7 @@ from firsthandapi._host.loopback import is_loopback
 from ._checks import succeeded
 from ._exchange import Credential, DiffersError, Exchange, NoResponseError, NotTriedError
 from ._receiver import Receiver, receiving
-from ._requests import NO_KEY, Requests
+from ._requests import Requests
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -32,6 +32,7 @@ JOB: Final[Json] = {
     # The sandbox gives 4 stars: it never completes this job, so that it can be cancelled at any time.
     "min_star_rating": 5,
 }
+_LIMITS = ("rate_limit", "organization_rate_limit")
 _STRANGER = "KEY_OF_ANOTHER_ORGANIZATION"
 
 
@@ -188,12 +189,16 @@ class Run(Requests):
     # --- a server that can be driven --------------------------------------------------------------------
 
     @Shared
-    def has_control(self) -> bool:
+    def controlled(self) -> Json:
         """looking for /_control"""
-        if not self.writes:
-            return False
-        paths = self("GET", "/openapi.json", key=NO_KEY).object.get("paths")
-        return isinstance(paths, dict) and "/_control/submit" in paths
+        # What it says of itself; of another server, nothing.
+        found = self.get("/_control").object if self.writes else {}
+        return found if {*_LIMITS, "workers", "speed"} <= found.keys() else {}
+
+    @property
+    def has_control(self) -> bool:
+        """Whether the server can be driven."""
+        return bool(self.controlled)
 
     @Shared
     def strangers(self) -> tuple[Credential, Credential]:
@@ -241,9 +246,7 @@ class Run(Requests):
     def lift_limits(self) -> None:
         """On a server that can be driven, no promise waits for the rate limit but those about it."""
         if self.has_control:
-            before = self.get("/_control").object
-            names = ("rate_limit", "organization_rate_limit")
-            kept = {name: before[name] for name in names if name in before}
+            kept = {name: self.controlled[name] for name in _LIMITS}
             self.undo("the rate limit", self.ask("PATCH", "/_control/settings", kept))
             # Before it, in a new window: the requests of the check would have spent the old one.
             self.undo("the window of the rate limit", self.ask("POST", "/_control/advance", {"seconds": 60}))

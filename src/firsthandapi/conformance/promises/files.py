@@ -202,11 +202,10 @@ def _completes(run: Run) -> None:
     """In the sandbox, a simulated worker completes a job after about 15 seconds."""
     if not run.is_sandbox:
         raise NotTriedError("it is about sandbox keys")
-    server = run.get("/_control").object if run.has_control else {}
-    speed = server.get("speed", 1.0)
+    speed = run.controlled.get("speed", 1.0)
     if not speed:
         raise NotTriedError("time stands still on this server")
-    if not server.get("workers", True):
+    if not run.controlled.get("workers", True):
         raise NotTriedError("the simulated workers of this server are switched off")
     # 45 of its own seconds, at least 3 of ours.
     seconds = max(3.0, 45.0 / speed)
