@@ -32,12 +32,8 @@ nbformat.write(notebook, sys.argv[3])
 """
 
 
-@pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outputs_of_a_run(folder: Path) -> dict[str, Any]:
     """The outputs of each cell that has any, by the cell's id."""
-    if importlib.util.find_spec("nbclient") is None or importlib.util.find_spec("ipykernel") is None:
-        pytest.skip("nbclient and ipykernel are not installed (make test)")
-    folder = tmp_path_factory.mktemp("notebook")
     done = folder / "done.ipynb"
     environment = {
         **{
@@ -62,9 +58,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     cells = json.loads(done.read_text(encoding="utf-8"))["cells"]
-    found = {cell["id"]: cell["outputs"] for cell in cells if cell.get("outputs")}
-    found["all"] = [output for each in found.values() for output in each]
-    return found
+    return {cell["id"]: cell["outputs"] for cell in cells if cell.get("outputs")}
 
 
 def html_of(outputs: list[Any]) -> str:
@@ -72,46 +66,45 @@ def html_of(outputs: list[Any]) -> str:
     return "".join(outputs[-1]["data"]["text/html"])
 
 
-def test_every_cell_runs_without_an_error(outputs: dict[str, Any]) -> None:
-    """No cell raises, prints to stderr or warns, the second time either."""
-    assert [output for output in outputs["all"] if output["output_type"] in ("error", "stream")] == []
-
-
-def test_the_dataset_is_shown_with_pictures_and_players(outputs: dict[str, Any]) -> None:
-    """A gallery of all its files, each with stars and labels."""
-    shown = html_of(outputs["dataset"])
-    assert shown.count("<figure") == 12
-    assert shown.count("stars") >= 12
-    assert shown.count('src="data:') == 12
-    assert '<img src="data:image/jpeg;base64,' in shown
-    assert '<audio controls preload="metadata" src="data:audio/mpeg;base64,' in shown
-    assert '<video controls preload="metadata" src="data:video/mp4;base64,' in shown
-
-
-def test_the_job_the_pages_and_the_table_are_shown(outputs: dict[str, Any]) -> None:
-    """Each as what it is: a card, a gallery without media, two tables."""
-    assert "12 of 12 files approved" in html_of(outputs["job"])
-    assert html_of(outputs["page"]).count("not downloaded") == 6
-    assert "there are more pages" in html_of(outputs["page"])
-    assert "Street corners" in html_of(outputs["jobs"])
-    assert "original_filename" in html_of(outputs["pandas"])
-
-
-def test_no_secret_and_no_path_is_left_in_it(outputs: dict[str, Any]) -> None:
-    """Whoever gets the saved notebook gets no signed URL, no key and no name of a folder of the machine."""
-    saved = json.dumps(outputs["all"])
-    for word in ("X-Amz", "/files/", "fh_live_", "fh_test_", str(ROOT), "notebook0"):
-        assert word not in saved
-
-
-def test_the_notebook_is_kept_with_its_outputs(outputs: dict[str, Any]) -> None:
-    """It shows its pictures on the web: the kinds of outputs that a run has, small, and without a secret."""
-    text = NOTEBOOK.read_text(encoding="utf-8")
-    kept = {cell["id"]: cell["outputs"] for cell in json.loads(text)["cells"] if cell.get("outputs")}
-    assert kept.keys() == outputs.keys() - {"all"}, "run: make pictures"
-    for name, saved in kept.items():
-        assert [sorted(each["data"]) for each in saved] == [sorted(each["data"]) for each in outputs[name]]
-    assert html_of(kept["dataset"]).count("<figure") == 12
-    assert len(text) < 600_000
-    for word in ("X-Amz", "/files/", "fh_live_", "fh_test_", "/home/", "/tmp/", str(ROOT)):
-        assert word not in text
+def test_the_notebook(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """It is run once, since that takes seconds, and looked at from each side."""
+    if importlib.util.find_spec("nbclient") is None or importlib.util.find_spec("ipykernel") is None:
+        pytest.skip("nbclient and ipykernel are not installed (make test)")
+    folder = tmp_path / "notebook"
+    folder.mkdir()
+    outputs = outputs_of_a_run(folder)
+    printed = [output for each in outputs.values() for output in each]
+    with subtests.test("no cell raises, prints to stderr or warns, the second time either"):
+        assert [output for output in printed if output["output_type"] in ("error", "stream")] == []
+    with subtests.test("a gallery shows all files of the dataset, each with stars and labels"):
+        shown = html_of(outputs["dataset"])
+        assert shown.count("<figure") == 12
+        assert shown.count("stars") >= 12
+        assert shown.count('src="data:') == 12
+        assert '<img src="data:image/jpeg;base64,' in shown
+        assert '<audio controls preload="metadata" src="data:audio/mpeg;base64,' in shown
+        assert '<video controls preload="metadata" src="data:video/mp4;base64,' in shown
+    with subtests.test("the job is a card, the page a gallery without media; and two tables"):
+        assert "12 of 12 files approved" in html_of(outputs["job"])
+        assert html_of(outputs["page"]).count("not downloaded") == 6
+        assert "there are more pages" in html_of(outputs["page"])
+        assert "Street corners" in html_of(outputs["jobs"])
+        assert "original_filename" in html_of(outputs["pandas"])
+    with subtests.test(
+        "who gets the saved notebook gets no signed URL, no key and no folder of this machine"
+    ):
+        saved = json.dumps(printed)
+        for word in ("X-Amz", "/files/", "fh_live_", "fh_test_", str(ROOT), str(folder)):
+            assert word not in saved
+    with subtests.test("it is kept with the kinds of outputs that a run has, small, and without a secret"):
+        text = NOTEBOOK.read_text(encoding="utf-8")
+        kept = {cell["id"]: cell["outputs"] for cell in json.loads(text)["cells"] if cell.get("outputs")}
+        assert kept.keys() == outputs.keys(), "run: make pictures"
+        for name, saved_outputs in kept.items():
+            assert [sorted(each["data"]) for each in saved_outputs] == [
+                sorted(each["data"]) for each in outputs[name]
+            ]
+        assert html_of(kept["dataset"]).count("<figure") == 12
+        assert len(text) < 600_000
+        for word in ("X-Amz", "/files/", "fh_live_", "fh_test_", "/home/", "/tmp/", str(ROOT)):
+            assert word not in text
