@@ -33,6 +33,8 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # One of them that does not end can say where it stands: processes.py.
     os.environ["PYTHONFAULTHANDLER"] = "1"
+    # The threads of numpy wait by running: on few cores, beside other tests, they cost more than they bring.
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with contextlib.suppress(ImportError):
         from xdist.workermanage import NodeManager
 

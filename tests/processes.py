@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import secrets
 import shutil
 import signal
@@ -11,10 +12,12 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+import warnings
+from contextlib import chdir, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, AnyStr
+from unittest.mock import patch
 
 import pytest
 
@@ -70,6 +73,22 @@ def stopped(process: subprocess.Popen[AnyStr], how: int) -> tuple[AnyStr, AnyStr
     )
     process.send_signal(how)
     return end_of(process, within=_SOON)
+
+
+def run_here(script: str, *arguments: str, cwd: Path, **variables: str) -> dict[str, Any]:
+    """Run a script as `python -W error` does, in this process: a new one takes longer than most scripts.
+
+    Returns:
+        Its names.
+    """
+    with (
+        chdir(cwd),
+        patch.dict(os.environ, variables),
+        patch.object(sys, "argv", [script, *arguments]),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("error")
+        return runpy.run_path(script, run_name="__main__")
 
 
 def free_port() -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import gc
+import json
 import os
 import re
 import shlex
@@ -10,9 +12,11 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.metadata import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,7 @@ import firsthandapi
 from cli.support import Cli
 from firsthandapi import FirstHandClient
 from firsthandapi.testing import MockServer
+from processes import run_here
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [page for page in read_pages() if page.programs or page.commands]
@@ -31,14 +36,43 @@ REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 # With the plugins that the pages use: to load all those of this environment takes seconds.
 PYTEST = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "anyio"]
 PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
-OTHERS = ["-W", "ignore::DeprecationWarning", "-W", "ignore::UserWarning", "-W", "ignore::FutureWarning"]
 PROGRAM = (ast.Import, ast.ImportFrom, ast.Call, ast.Assign)
 # They run until Ctrl-C, so only their options are looked at.
 ENDLESS = ("mock-server", "serve", "webhooks listen", "mcp")
 
 
+# Pages that load pandas and its like, or change their process: one process runs their programs, one after the other.
+# PyTorch forks, which is for a process without the threads of others.
+FORKING = {"guides_filesystem", "guides_training"} if find_spec("torch") else set[str]()
+LOADING = {"collect", "quickstart", "guides_buckets", "guides_curating", "guides_datasets"}
+LOADING |= {"guides_filesystem", "guides_training", "guides_watching"}
+WITH_TESTS = {"readme", "guides_ci", "guides_testing"}
+TOGETHER = [LOADING - FORKING, WITH_TESTS, *({name} for name in sorted(FORKING))]
+GROUPS = [[page for page in PAGES if page.name in names] for names in TOGETHER]
+GROUPS += [[page] for page in PAGES if not any(page.name in names for names in TOGETHER)]
+
+# As `python -W error` runs each. What other libraries use of each other is not our affair.
+ONE_AFTER_THE_OTHER = """
+import json, os, runpy, sys, warnings
+for folder, program, loads_others, variables in json.loads(sys.argv[1]):
+    print(program, file=sys.stderr)
+    warnings.resetwarnings()
+    warnings.simplefilter("error")
+    for category in (DeprecationWarning, UserWarning, FutureWarning) if loads_others else ():
+        warnings.simplefilter("ignore", category)
+    os.chdir(folder)
+    os.environ.update(variables)
+    runpy.run_path(program, run_name="__main__")
+"""
+
+
+def settings(server: MockServer) -> dict[str, str]:
+    """What a reader has in the environment."""
+    return {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+
+
 def run(arguments: list[str], server: MockServer, cwd: Path) -> str:
-    environment = {**os.environ, "FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+    environment = {**os.environ, **settings(server)}
     environment["HF_HOME"] = str(cwd / ".huggingface")  # not the cache of whoever runs the tests
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
@@ -46,7 +80,7 @@ def run(arguments: list[str], server: MockServer, cwd: Path) -> str:
         env={**environment, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -59,30 +93,50 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return Cli(monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_each_page_works_as_it_stands(page: Page, tmp_path: Path, cli: Cli) -> None:
+@pytest.mark.parametrize("pages", GROUPS, ids=lambda pages: "-".join(page.name for page in pages))
+def test_each_page_works_as_it_stands(
+    pages: list[Page], tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a reader copies from a page runs: its programs, then its commands, in an empty folder."""
-    for name, content in page.files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    tests: list[Path] = []
-    with MockServer(speed=60) as server:
-        for program in page.programs:
-            folder = tmp_path / program.name.removesuffix(".py") if page.name == "readme" else tmp_path
-            folder.mkdir(exist_ok=True)
-            (folder / program.name).write_text(program.source, encoding="utf-8")
-            if program.name.startswith("test_"):
-                tests.append(folder / program.name)
-            else:
-                # What other libraries use of each other is not our affair.
-                run([*OTHERS * page.loads_others, program.name], server, folder)
+    with ExitStack() as stack:
+        servers = {page.name: stack.enter_context(MockServer(speed=60)) for page in pages}
+        programs: list[tuple[str, str, bool, dict[str, str]]] = []
+        tests: list[Path] = []
+        for page in pages:
+            for name, content in page.files.items():
+                path = tmp_path / page.name / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(content, encoding="utf-8")
+            for program in page.programs:
+                folder = tmp_path / page.name
+                if page.name == "readme":  # each of its blocks stands alone
+                    folder /= program.name.removesuffix(".py")
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / program.name).write_text(program.source, encoding="utf-8")
+                if program.name.startswith("test_"):
+                    tests.append(folder / program.name)
+                else:
+                    variables = settings(servers[page.name])
+                    programs.append((str(folder), program.name, page.loads_others, variables))
+        if {page.name for page in pages} in TOGETHER:
+            run(["-c", ONE_AFTER_THE_OTHER, json.dumps(programs)], servers[pages[0].name], tmp_path)
+        else:
+            for program_folder, script, _, variables in programs:
+                left = run_here(script, cwd=Path(program_folder), **variables)
+                with warnings.catch_warnings():  # a client that is left open closes with a reader's process
+                    warnings.simplefilter("ignore", ResourceWarning)
+                    left.clear()
+                    gc.collect()
         if tests:
-            output = run([*PYTEST, *map(str, tests)], server, tmp_path)
+            output = run([*PYTEST, *map(str, tests)], servers[pages[0].name], tmp_path)
             assert all(re.search(rf"{test.name}::\S+ PASSED", output) for test in tests), output
-        for command in page.commands:
-            printed = run_command(command.line, server, cli)
-            if printed is not None:
-                assert_shows(printed, command.shown)
+        for page in pages:
+            (tmp_path / page.name).mkdir(exist_ok=True)
+            monkeypatch.chdir(tmp_path / page.name)
+            for command in page.commands:
+                printed = run_command(command.line, servers[page.name], cli)
+                if printed is not None:
+                    assert_shows(printed, command.shown)
 
 
 def assert_shows(printed: str, shown: str) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +18,7 @@ from dataset.support import wait_until
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
-from processes import end_of, stopped, unmeasured
+from processes import end_of, run_here, stopped, unmeasured
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -64,23 +62,15 @@ Edited = Callable[[str, str, str], str]
 
 
 @pytest.fixture
-def run(
-    server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Run:
-    """What an example prints, in this process: a new one takes longer than most of them."""
+def run(server: MockServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """What an example prints, in this process."""
 
     def called(script: str, *arguments: str, fails: bool = False, **variables: str) -> str:
         failed: object = None
-        with monkeypatch.context() as here, warnings.catch_warnings():
-            warnings.simplefilter("error")
-            here.chdir(tmp_path)
-            here.setattr(sys, "argv", [script, *arguments])
-            for name, value in {**settings(server), **variables}.items():
-                here.setenv(name, value)
-            try:
-                runpy.run_path(script, run_name="__main__")
-            except SystemExit as ended:
-                failed = ended.code
+        try:
+            run_here(script, *arguments, cwd=tmp_path, **{**settings(server), **variables})
+        except SystemExit as ended:
+            failed = ended.code
         assert bool(failed) == fails, failed
         out, err = capfd.readouterr()
         return f"{out}{err}{failed or ''}"
@@ -163,17 +153,21 @@ def test_collect_photos(server: MockServer, tmp_path: Path, run: Run) -> None:
     assert len(jobs(server)) == posts(server) == 1
 
 
-@pytest.mark.parametrize("example", ["collect_and_train", "campaign", "monitor"])
+@pytest.mark.parametrize("example", ["campaign", "monitor"])
 def test_without_a_key_an_example_says_what_to_do(example: str, tmp_path: Path, run: Run) -> None:
     """In one line; and nothing is left behind."""
-    output = run(str(EXAMPLES / f"{example}.py"), fails=True, FIRSTHAND_API_KEY="")
+    assert_asks_for_a_key(str(EXAMPLES / f"{example}.py"), tmp_path, run)
+
+
+def assert_asks_for_a_key(script: str, tmp_path: Path, run: Run) -> None:
+    output = run(script, fails=True, FIRSTHAND_API_KEY="")
     assert output.startswith("no API key: ")
     assert len(output.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
-@pytest.mark.parametrize("example", ["collect_and_train", "campaign"])
+@pytest.mark.parametrize("example", [pytest.param("collect_and_train", marks=pytest.mark.slow), "campaign"])
 def test_ctrl_c_ends_an_example_with_a_sentence(example: str, tmp_path: Path) -> None:
     """It says that the next run continues, and no traceback hides it."""
     script = str(EXAMPLES / f"{example}.py")
@@ -185,9 +179,10 @@ def test_ctrl_c_ends_an_example_with_a_sentence(example: str, tmp_path: Path) ->
     assert not output or example == "campaign"  # which has shown its plan
 
 
-def test_collect_and_train(server: MockServer, run: Run) -> None:
-    """What is learnt is better than a guess, and a re-run says the same and buys nothing."""
+def test_collect_and_train(server: MockServer, tmp_path: Path, run: Run) -> None:
+    """Without a key it says so. What is learnt is better than a guess, and a re-run says the same and buys nothing."""
     script = str(EXAMPLES / "collect_and_train.py")
+    assert_asks_for_a_key(script, tmp_path, run)
     output = run(script)
     assert "60 photos, job completed" in output
     indoor, outdoor, left_out = map(int, re.findall(r"(\d+) (?:indoor|outdoor|left)", output))
