@@ -17,7 +17,14 @@ from firsthandapi.testing import MockServer
 
 # The gate sees the same examples each time, and busy cores break no rule. `make fuzz` looks for new ones.
 BUSY = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("test", derandomize=True, database=None, deadline=None, suppress_health_check=BUSY)
+settings.register_profile(
+    "test",
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=BUSY,
+)
 settings.register_profile(
     "fuzz",
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "1000")),

@@ -70,12 +70,15 @@ homes = functools.cache(packages_distributions)
 def imported(module: Path) -> set[str]:
     """The distributions whose modules a file imports, at its top or where it needs them."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        match node:
+    due: list[ast.AST] = [ast.parse(module.read_text(encoding="utf-8"))]
+    while due:
+        match node := due.pop():
             case ast.Import(names=each):
                 names.update(alias.name for alias in each)
             case ast.ImportFrom(module=str(package), level=0):
                 names.add(package)
+        # No expression imports anything, and most of a file is expressions.
+        due += [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr)]
     top = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"firsthandapi"}
     return distributions(homes().get(name, [name])[0] for name in top)
 

@@ -3,11 +3,13 @@
 A row is a fault, as bytes on a socket; a column is a method of the table in test_methods.py. Each cell has the same
 rules: the call heals by one more attempt, or raises the one error that the fault deserves. All its attempts carry one
 key and one body. It ends in bounded time, and no leftover answers the next call. No message and no traceback shows the
-key, and no socket stays open. `make test` takes a method of each kind, `make soak` all of them.
+key, and no socket stays open. `make test` takes a method of each kind, and one with the async client; `make soak` takes
+all of them.
 """
 
 from __future__ import annotations
 
+import functools
 import gzip
 import itertools
 import json
@@ -76,6 +78,12 @@ class Fault:
 
 def head(text: str) -> bytes:
     return text.replace("\n", "\r\n").encode("latin-1")
+
+
+@functools.cache
+def bomb(byte: bytes, times: int, pack: Callable[[bytes, int], bytes] = gzip.compress) -> bytes:
+    """So many times one byte, packed: megabytes in some kilobytes."""
+    return pack(byte * times, 1)
 
 
 def cut(at: float, then: str, *, chunked: bool = False) -> Step:
@@ -152,8 +160,10 @@ FAULTS = [
     ),
     Fault("a gzip that is none", ok(b'{"id": "x_1"}', Content_Encoding="gzip"), ODD),
     Fault("an encoding nobody asked for", ok(b"\x8b\x01\x80{}\x03", Content_Encoding="br"), ODD, unread=True),
-    Fault("a gzip bomb", ok(gzip.compress(b" " * 40_000_000), Content_Encoding="gzip"), ODD),
-    Fault("a zlib bomb", ok(zlib.compress(b"[" * 40_000_000), Content_Encoding="deflate"), ODD),
+    Fault("a gzip bomb", lambda _: ok(bomb(b" ", 40_000_000), Content_Encoding="gzip"), ODD),
+    Fault(
+        "a zlib bomb", lambda _: ok(bomb(b"[", 40_000_000, zlib.compress), Content_Encoding="deflate"), ODD
+    ),
     *(
         Fault(name, reply, ODD, unread=True)
         for name, reply in {
@@ -238,10 +248,22 @@ FAULTS = [
 SAMPLE = {"jobs.get", "files.list", "jobs.create", "api_keys.revoke", "webhooks.update", "webhooks.delete"}
 METHODS: list[Case] = [param.values[0] for param in CASES]
 assert {case.name for case in METHODS} >= SAMPLE
-COLUMNS = [
-    pytest.param([case for case in METHODS if case.name in SAMPLE], id="sample"),
-    pytest.param([case for case in METHODS if case.name not in SAMPLE], id="others", marks=pytest.mark.slow),
-]
+# One half is made of the other: one method shows that it does the same.
+QUICK = {"sync": SAMPLE, "async": {"jobs.create"}}
+on_each_method = pytest.mark.parametrize(
+    ("connect", "methods"),
+    [
+        pytest.param(
+            kind,
+            [case for case in METHODS if (case.name in quick) is is_quick],
+            id=f"{kind}-{'sample' if is_quick else 'others'}",
+            marks=() if is_quick else pytest.mark.slow,
+        )
+        for kind, quick in QUICK.items()
+        for is_quick in (True, False)
+    ],
+    indirect=["connect"],
+)
 
 
 def shown(caught: BaseException) -> str:
@@ -288,7 +310,7 @@ def problem(case: Case, fault: Fault, client: Any, clock: FakeClock, server: Raw
     return ""
 
 
-@pytest.mark.parametrize("methods", COLUMNS)
+@on_each_method
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_each_method_under_each_fault(fault: Fault, methods: list[Case], connect: Connect) -> None:
     """One more attempt heals it, or the right error ends it; one key, no leftover, no secret, no socket."""
@@ -370,7 +392,7 @@ def test_the_matrix_finds_a_planted_bug(bug: str, monkeypatch: pytest.MonkeyPatc
         connect.close()
 
 
-@pytest.mark.parametrize("methods", COLUMNS)
+@on_each_method
 @pytest.mark.parametrize(
     ("fault", "kind", "timeout"), [("hang", LATE, 0.1), ("close", BROKEN, 20.0), ("reset", BROKEN, 20.0)]
 )
@@ -392,7 +414,7 @@ def test_what_does_not_heal(
             wait_until(lambda: server.open_connections == 0, seconds=60)
 
 
-@pytest.mark.parametrize("methods", COLUMNS)
+@on_each_method
 def test_a_port_that_nobody_listens_on(methods: list[Case], connect: Connect) -> None:
     """Nothing was sent, and the error says so."""
     with refused() as port:
@@ -425,7 +447,7 @@ def silent(sock: socket.socket) -> None:
         pass
 
 
-@pytest.mark.parametrize("methods", COLUMNS)
+@on_each_method
 @pytest.mark.parametrize("first", [closed, reset_at_once, plain, silent], ids=lambda first: first.__name__)
 def test_a_handshake_that_fails(
     first: Callable[[socket.socket], None], methods: list[Case], connect: Connect
@@ -453,7 +475,7 @@ def test_a_handshake_that_fails(
         wait_until(lambda: server.open_connections == 0, seconds=60)
 
 
-@pytest.mark.parametrize("methods", COLUMNS)
+@on_each_method
 def test_a_certificate_that_is_not_trusted(methods: list[Case], connect: Connect) -> None:
     """The key reaches nobody whom the certificate does not name."""
     with RawServer(answer, tls=True) as server:
@@ -469,7 +491,7 @@ def test_a_certificate_that_is_not_trusted(methods: list[Case], connect: Connect
 
 def test_a_flood_takes_bounded_memory(connect: Connect) -> None:
     """A body without end, in plain or packed, is given up at 32 MiB; what it takes stays near that."""
-    packed = ok(gzip.compress(b" " * 200_000_000, compresslevel=1), Content_Encoding="gzip")
+    packed = ok(bomb(b" ", 150_000_000), Content_Encoding="gzip")
     with RawServer(lambda _: packed) as server:
         client = connect(base_url=server.base_url, timeout=30.0)
         tracemalloc.start()
@@ -485,4 +507,4 @@ def test_the_size_of_the_matrix() -> None:
     cells = (len(FAULTS) + others) * len(METHODS) * 2
     page = Path(__file__).parents[2] / "docs" / "reliability.md"
     assert f"| {cells:,} cells |" in page.read_text(encoding="utf-8")
-    assert round(len(METHODS) / len(SAMPLE)) == 5  # "a fifth of them"
+    assert round(2 * len(METHODS) / sum(map(len, QUICK.values()))) == 9  # "a ninth of them"

@@ -41,10 +41,11 @@ def test_workers_that_cannot_be_read_cost_no_file(
 
 
 def test_workers_of_many_files_are_read_page_by_page(
-    connect: Connect, server: MockServer, tmp_path: Path
+    connect: Connect, server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One request per 100 submissions, and none once all are known."""
-    job_id = completed_job(server, 101)
+    """One request per page of submissions, and none once all are known."""
+    monkeypatch.setattr(f"firsthandapi._{connect.kind}.workers.LARGEST_PAGE", 10)
+    job_id = completed_job(server, 11)
     since = len(server.requests)
     client = connect(server)
     dataset = client.files.download_all(job_id, tmp_path, label="stop")
