@@ -65,9 +65,8 @@ def _job(world: World, account: Account) -> Job:
         "price_per_file_cents": 50,
     }
     fields = JobBody.model_validate(body).model_dump()
-    fields.pop("deadline")
     with world.lock:
-        return world.jobs.create(account, fields, None, "key", world.clock.now(), "")
+        return world.jobs.create(account, fields, "key", world.clock.now(), "")
 
 
 def _submit(world: World, job: Job) -> Submission:

@@ -73,8 +73,7 @@ def fill(service: Service, count: int) -> None:
         with world.lock:
             if done % MOST_OF_A_JOB == 0:
                 fields = JobBody.model_validate(body).model_dump()
-                fields.pop("deadline")
-                jobs.append(world.jobs.create(account, fields, None, "key", world.clock.now(), ""))
+                jobs.append(world.jobs.create(account, fields, "key", world.clock.now(), ""))
             for number in range(done, min(done + 500, count)):
                 worker = people[0] if number < BUSIEST else chance.choice(people)
                 submission = world.jobs.submit(jobs[-1], [picture(service)], world.clock.now(), worker=worker)

@@ -63,7 +63,7 @@ class Room:
                 "Lab", "a@example.com", free_tier=False, at=self.now, cents=10_000
             )
             account = made.key.account
-            self.job: Job = self.world.jobs.create(account, JOB, None, "x", self.now, "http://x")
+            self.job: Job = self.world.jobs.create(account, JOB, "x", self.now, "http://x")
 
     def open(self) -> None:
         """Start, or start again."""

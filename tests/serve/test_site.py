@@ -327,13 +327,12 @@ def test_the_console_loads_a_page_of_what_is_kept(team: Team, monkeypatch: pytes
     world = team.world
     monkeypatch.setattr(world.events, "send", lambda _delivery, _at: None)
     with world.lock:
-        account, now = world.state.organizations[0].accounts["live"], world.clock.now()
+        account, now = world.state.own, world.clock.now()
         fields = validate(JobBody, {**JOB, "type": "data_collection", "files_needed": 1}).model_dump()
-        fields.pop("deadline")
-        posted = [world.jobs.create(account, fields, None, "system", now, "").id for _ in range(600)]
+        posted = [world.jobs.create(account, fields, "system", now, "").id for _ in range(600)]
         for job_id in posted[300:]:
             world.jobs.cancel(world.state.jobs[job_id], "system", now)
-        wide = world.jobs.create(account, {**fields, "files_needed": 600}, None, "system", now, "")
+        wide = world.jobs.create(account, {**fields, "files_needed": 600}, "system", now, "")
         source = Stored(world.state.storage, new_id("blob_", now), Facts(1, "0" * 64, 9, 9, None), _DETAILS)
         for number in range(600):
             if number == 2:

@@ -601,9 +601,8 @@ def test_the_submissions_of_one_worker(tmp_path: Path, kept: bool) -> None:
         with world.lock:
             own = world.accounts.create_organization("A", "a@b.example", free_tier=False, at=1.0, cents=9_999)
             fields = validate(JobBody, {**JOB, "files_needed": 9}).model_dump()
-            del fields["deadline"]
             world.jobs.jury = Nobody()
-            job, other = (world.jobs.create(own.key.account, fields, None, "me", 1.0, "") for _ in range(2))
+            job, other = (world.jobs.create(own.key.account, fields, "me", 1.0, "") for _ in range(2))
         for of, worker in ((job, "wkr_a"), (job, "wkr_b"), (job, "wkr_a"), (other, "wkr_a"), (job, "wkr_a")):
             with world.lock:
                 file = capture(of, "image/jpeg", 1.0, rating=4, given=JPEG)

@@ -21,7 +21,7 @@ from firsthandapi.server.http.downloads import expired
 from firsthandapi.server.http.gate import refusal
 from firsthandapi.server.http.pagination import TOP
 from firsthandapi.server.http.reading import MAX_BODY, MAX_UPLOAD, read_body
-from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, replay
+from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, replay, until_gone
 from firsthandapi.server.http.responses import error_response, json_bytes
 from firsthandapi.server.http.signing import LIFETIME
 from firsthandapi.server.rules.faults import Fault, Faults
@@ -95,14 +95,14 @@ class Front:
         self.log.ended(entry, status, () if reply is None else reply.raw_headers, drop)
         if reply is None or drop:
             scope["state"]["transport"].abort()
-            await _until_gone(receive)
+            await until_gone(receive)
             return
         if fault and fault.dribble:
             await _dribble(scope, reply, receive, fault.dribble)
         elif fault and fault.cut is not None:
             await _send(reply, send, fault.cut)
             scope["state"]["transport"].close()
-            await _until_gone(receive)
+            await until_gone(receive)
         else:
             await _send(reply, send)
 
@@ -199,11 +199,6 @@ def _dated(reply: Response) -> Response:
     return reply
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 async def _send(reply: Response, send: Send, only: int | None = None) -> None:
     await send({"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers})
     body = reply.body if only is None else reply.body[:only]
@@ -222,7 +217,7 @@ async def _dribble(scope: Scope, reply: Response, receive: Receive, seconds: flo
         transport.write(bytes((byte,)))
         await asyncio.sleep(seconds)
     transport.close()
-    await _until_gone(receive)
+    await until_gone(receive)
 
 
 def _wire(reply: Response, *, is_head: bool) -> Iterable[int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.contract.text import iso, new_id
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import DATABASE, FILES, checkpoint, open_world
 from firsthandapi.server.sqlite.migrations import STEPS
@@ -62,8 +62,8 @@ def posted(world: World, **fields: object) -> Job:
     with world.lock:
         at = world.clock.now()
         made = world.accounts.create_organization("Name", "a@b.example", free_tier=False, at=at)
-        deadline = at + DAY
-        return world.jobs.create(made.key.account, fields_of(**fields), deadline, "key_1", at, "http://x")
+        body = {**fields_of(**fields), "deadline": iso(at + DAY)}
+        return world.jobs.create(made.key.account, body, "key_1", at, "http://x")
 
 
 def submitted(world: World, job: Job, content: bytes = b"picture") -> Submission:
@@ -187,7 +187,7 @@ def test_jobs_that_were_worked_on_leave_memory(folder: Path) -> None:
     with world.lock:
         fields, at = fields_of(files_needed=1), clock.now()
         account = live.organization.accounts["test"]
-        job = world.jobs.create(account, fields, None, "key_1", at, "http://x")
+        job = world.jobs.create(account, fields, "key_1", at, "http://x")
     clock.advance(60)
     assert job.status == "completed"
     gone = weakref.ref(job)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from firsthandapi.server.contract.errors import ApiError
-from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.contract.text import iso, new_id
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
@@ -98,9 +98,8 @@ class Player:
         if chance.random() < 0.3:
             more["metadata"] = {"note": "½", "nested": {"list": [1, 2.5, None, True]}}
         deadline = self.at + chance.choice((DAY, 40 * DAY)) if chance.random() < 0.4 else None
-        self.world.jobs.create(
-            self.account(chance), fields_of(**more), deadline, "key_x", self.at, "http://x"
-        )
+        body = {**fields_of(**more), "deadline": deadline and iso(deadline)}
+        self.world.jobs.create(self.account(chance), body, "key_x", self.at, "http://x")
 
     def submit(self, chance: random.Random) -> None:
         job = self.job(chance)

@@ -32,6 +32,7 @@ from .checkout import Checkout
 from .downloads import serve_file
 from .handlers import Call
 from .reading import parse_body, read_query, validate
+from .requests import until_gone
 from .responses import error_response, json_bytes, no_method, request_id
 from .signing import Signer
 
@@ -255,7 +256,7 @@ class App:
                 return
             job.listeners.append(wake)
         try:
-            await _first_of(seconds, changed.wait(), _until_gone(request))
+            await _first_of(seconds, changed.wait(), until_gone(request.receive))
         finally:
             with self.world.lock:
                 job.listeners.remove(wake)
@@ -282,11 +283,6 @@ class App:
         """The response to an internal error. Starlette raises the error again afterwards, so that it is logged."""
         failed = ApiError(500, "internal_error", "The server failed.")
         return error_response(failed)
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _first_of(seconds: float, *waits: Awaitable[Any]) -> None:

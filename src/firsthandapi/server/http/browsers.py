@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 # Only our own styles and scripts, nothing from other hosts, no frames, and no forms to other hosts.
 POLICY = (
@@ -34,6 +35,12 @@ MEDIA_HEADERS = {
     # The bytes of an id never change.
     "cache-control": "private, max-age=3600, immutable",
 }
+
+
+def attachment(name: str, pieces: Iterable[str | bytes], media_type: str) -> Response:
+    """A file to save, whose pieces are made as it is sent."""
+    headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces, 200, headers, media_type)
 
 
 def etag_of(content: bytes) -> str:

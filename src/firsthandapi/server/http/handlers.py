@@ -116,17 +116,8 @@ def me(call: Call) -> Json:
 
 
 def create_job(call: Call) -> Json:
-    fields = call.body.model_dump()
-    deadline = fields.pop("deadline")
-    job = call.world.jobs.create(
-        call.account,
-        fields,
-        None if deadline is None else parse_iso(deadline),
-        call.key.id,
-        call.at,
-        f"{call.base_url}/purchase/{call.account.organization.id}",
-    )
-    return show.job(job)
+    body = call.body.model_dump()
+    return show.job(call.world.jobs.create(call.account, body, call.key.id, call.at, call.base_url))
 
 
 def list_jobs(call: Call) -> Json:

@@ -173,6 +173,12 @@ def _received(scope: Scope, body: bytes) -> ReceivedRequest:
     return ReceivedRequest(scope["method"], scope["path"], parsed, query, headers, body, time.time())
 
 
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has disconnected."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def replay(body: bytes, receive: Receive) -> Receive:
     """A `receive` that first returns a body that was already read."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]

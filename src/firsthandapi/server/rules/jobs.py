@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi.server.contract.bodies import MAX_PRICE, MIN_PRICE
 from firsthandapi.server.contract.errors import ApiError, conflict, invalid
-from firsthandapi.server.contract.text import new_id, said
+from firsthandapi.server.contract.text import new_id, parse_iso, said
 from firsthandapi.server.state.model import Account, File, Job, Location, Submission
 from firsthandapi.server.state.state import State
 
@@ -83,16 +83,11 @@ class Jobs:
         # How long a worker may take for a second attempt; None: for ever.
         self.retry_seconds: float | None = None
 
-    def create(
-        self,
-        account: Account,
-        fields: dict[str, Any],
-        deadline: float | None,
-        actor: str,
-        at: float,
-        url: str,
-    ) -> Job:
-        """Post a job and set its cost aside."""
+    def create(self, account: Account, body: Mapping[str, Any], actor: str, at: float, address: str) -> Job:
+        """Post a job, as the body of a request describes it, and set its cost aside. `address` is the server's."""
+        fields = {name: value for name, value in body.items() if name != "deadline"}
+        deadline = None if body.get("deadline") is None else parse_iso(body["deadline"])
+        url = f"{address}/purchase/{account.organization.id}"
         price = fields["price_per_file_cents"]
         if not MIN_PRICE <= price <= MAX_PRICE:
             message = f"must be {MIN_PRICE} to {MAX_PRICE} cents"

@@ -59,12 +59,8 @@ def rejecters(state: KeptState, people: Query, submission: Submission) -> set[st
         "AND json_extract(data, '$.submission_id') = ?"
     )
     found = {actor for (actor,) in state.query(sql, submission.job.id, submission.id)}
-    if people("SELECT 1 FROM sqlite_master WHERE name = 'ratings'"):
-        rated = people(
-            "SELECT reviewer FROM ratings WHERE submission = ? AND undone_at IS NULL", submission.id
-        )
-        found.update(reviewer for (reviewer,) in rated)
-    return found
+    rated = people("SELECT reviewer FROM ratings WHERE submission = ? AND undone_at IS NULL", submission.id)
+    return found.union(reviewer for (reviewer,) in rated)
 
 
 def is_known(query: Query, subject: str) -> bool:

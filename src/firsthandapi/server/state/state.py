@@ -109,6 +109,11 @@ class State:
         self.replies: Replies = MemoryReplies()
         self.storage: Storage = MemoryStorage()
 
+    @property
+    def own(self) -> Account:
+        """The live account of the server's own organization, the first."""
+        return self.organizations[0].accounts["live"]
+
     def forget(self) -> None:
         """Forget everything. Held requests wake first."""
         for job in self.jobs.values():

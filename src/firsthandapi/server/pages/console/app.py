@@ -122,9 +122,6 @@ class Console:
             for account in organization.accounts.values()
         ]
 
-    def _own(self) -> Account:
-        return self._world.state.organizations[0].accounts["live"]
-
     def _jobs(self, request: Request) -> Response:
         status = request.query_params.get("status", "")
         state = self._world.state
@@ -135,7 +132,7 @@ class Console:
             "jobs.html",
             status_filter=status,
             total=len(state.jobs),
-            book=self._own().book,
+            book=state.own.book,
             **_part((job.id, job) for job in jobs),
         )
 

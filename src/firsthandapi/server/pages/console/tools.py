@@ -119,11 +119,8 @@ class Bench(Face):
     def _post_example(self, _request: Request, _fields: dict[str, str]) -> str:
         world = self.world
         with world.lock:
-            fields = validate(JobBody, _EXAMPLE).model_dump()
-            fields.pop("deadline")
-            account = world.state.organizations[0].accounts["live"]
-            address = f"{self.url}/purchase/{account.organization.id}"
-            job = world.jobs.create(account, fields, None, "console", world.clock.now(), address)
+            body = validate(JobBody, _EXAMPLE).model_dump()
+            job = world.jobs.create(world.state.own, body, "console", world.clock.now(), self.url)
         return f"{PREFIX}/jobs/{job.id}?done=posted"
 
     def _submit(self, request: Request, fields: dict[str, str]) -> str:

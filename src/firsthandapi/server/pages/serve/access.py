@@ -42,6 +42,38 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 -- What is to be erased: a worker, or a file.
 CREATE TABLE IF NOT EXISTS erasures (worker_id TEXT PRIMARY KEY, asked_at REAL NOT NULL, done_at REAL);
+CREATE TABLE IF NOT EXISTS consents (
+    consent_id TEXT PRIMARY KEY, worker_id TEXT NOT NULL, notice_id TEXT NOT NULL, notice_version INTEGER NOT NULL,
+    notice_sha256 TEXT NOT NULL, language TEXT NOT NULL, purposes TEXT NOT NULL, license TEXT NOT NULL,
+    assurances TEXT NOT NULL, controller TEXT NOT NULL, retention TEXT NOT NULL, given_at REAL NOT NULL,
+    mechanism TEXT NOT NULL, withdrawn_at REAL
+);
+CREATE INDEX IF NOT EXISTS consents_of ON consents (worker_id);
+CREATE TRIGGER IF NOT EXISTS consents_stay BEFORE DELETE ON consents
+BEGIN SELECT RAISE(ABORT, 'consents are kept'); END;
+CREATE TRIGGER IF NOT EXISTS consents_are_fixed BEFORE UPDATE OF consent_id, worker_id, notice_id, notice_version,
+    notice_sha256, language, purposes, license, assurances, controller, retention, given_at, mechanism ON consents
+BEGIN SELECT RAISE(ABORT, 'consents are kept as they were given'); END;
+CREATE TABLE IF NOT EXISTS notices (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL);
+-- `is_settled` says that a rating no longer waits to count; it is derived, and may lag behind.
+CREATE TABLE IF NOT EXISTS ratings (
+    id TEXT PRIMARY KEY, submission TEXT NOT NULL, attempt INTEGER NOT NULL, files TEXT NOT NULL,
+    reviewer TEXT NOT NULL, stars TEXT NOT NULL, reason TEXT, gold INTEGER, given_at REAL NOT NULL,
+    undone_at REAL, is_settled INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS open_ratings ON ratings (given_at)
+WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled;
+CREATE INDEX IF NOT EXISTS ratings_of ON ratings (reviewer, submission) WHERE undone_at IS NULL;
+CREATE TRIGGER IF NOT EXISTS ratings_stay BEFORE DELETE ON ratings
+BEGIN SELECT RAISE(ABORT, 'ratings are kept'); END;
+CREATE TRIGGER IF NOT EXISTS ratings_are_fixed
+BEFORE UPDATE OF id, submission, attempt, files, reviewer, stars, gold, given_at ON ratings
+BEGIN SELECT RAISE(ABORT, 'ratings are kept as they were given'); END;
+CREATE INDEX IF NOT EXISTS gold_ratings ON ratings (reviewer) WHERE gold IS NOT NULL AND undone_at IS NULL;
+CREATE TABLE IF NOT EXISTS gold (
+    file TEXT PRIMARY KEY, submission TEXT NOT NULL, stars INTEGER NOT NULL, marked_by TEXT NOT NULL,
+    marked_at REAL NOT NULL
+);
 """
 _COLUMNS = "id, role, name, created_at, used_at, revoked_at"
 
@@ -277,22 +309,15 @@ class Access:
                 (secrets.token_bytes(32), at, worker),
             )
             rows.execute("DELETE FROM sessions WHERE token = ?", (worker,))
-            if rows.execute("SELECT 1 FROM sqlite_master WHERE name = 'consents'").fetchone():
-                rows.execute(
-                    "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL",
-                    (at, worker),
-                )
+            withdraw(rows, worker, at)
 
     def forget_files(self, submissions: Iterable[str], files: Iterable[str]) -> None:
         """Forget what reviewers wrote of submissions; their stars stay. No erased file tests a reviewer any more."""
         with self.transaction() as rows:
-            if rows.execute("SELECT 1 FROM sqlite_master WHERE name = 'ratings'").fetchone():
-                given = "SELECT value FROM json_each(?)"
-                rows.execute(
-                    f"UPDATE ratings SET reason = NULL WHERE submission IN ({given})",  # noqa: S608 - no input
-                    (json.dumps([*submissions]),),
-                )
-                rows.execute(f"DELETE FROM gold WHERE file IN ({given})", (json.dumps([*files]),))  # noqa: S608 - no input
+            given = "SELECT value FROM json_each(?)"
+            sql = f"UPDATE ratings SET reason = NULL WHERE submission IN ({given})"  # noqa: S608 - no input
+            rows.execute(sql, (json.dumps([*submissions]),))
+            rows.execute(f"DELETE FROM gold WHERE file IN ({given})", (json.dumps([*files]),))  # noqa: S608 - no input
 
     # --- forms ------------------------------------------------------------------------------------------
 
@@ -337,6 +362,12 @@ def begin_session(rows: sqlite3.Connection, token: str, at: float, seconds: floa
     rows.execute("DELETE FROM sessions WHERE ends_at < ?", (at,))
     rows.execute("INSERT INTO sessions VALUES (?, ?, ?)", (_hash(session), token, at + seconds))
     return session
+
+
+def withdraw(rows: sqlite3.Connection, worker: str, at: float) -> None:
+    """A worker no longer agrees to anything."""
+    sql = "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL"
+    rows.execute(sql, (at, worker))
 
 
 def _hash(secret: str) -> bytes:

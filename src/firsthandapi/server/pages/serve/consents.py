@@ -11,27 +11,12 @@ import sqlite3
 from firsthandapi.server.contract.text import id_of, new_id
 from firsthandapi.server.pages.console.face import PageError
 
-from .access import Access, begin_session
+from .access import Access, begin_session, withdraw
 from .activity import note
 from .study import Study
 
 # As long as browsers keep a cookie: whoever joined by a link has no token to come back with.
 JOINED_SECONDS = 400 * 86400.0
-_TABLES = """
-CREATE TABLE IF NOT EXISTS consents (
-    consent_id TEXT PRIMARY KEY, worker_id TEXT NOT NULL, notice_id TEXT NOT NULL, notice_version INTEGER NOT NULL,
-    notice_sha256 TEXT NOT NULL, language TEXT NOT NULL, purposes TEXT NOT NULL, license TEXT NOT NULL,
-    assurances TEXT NOT NULL, controller TEXT NOT NULL, retention TEXT NOT NULL, given_at REAL NOT NULL,
-    mechanism TEXT NOT NULL, withdrawn_at REAL
-);
-CREATE INDEX IF NOT EXISTS consents_of ON consents (worker_id);
-CREATE TRIGGER IF NOT EXISTS consents_stay BEFORE DELETE ON consents
-BEGIN SELECT RAISE(ABORT, 'consents are kept'); END;
-CREATE TRIGGER IF NOT EXISTS consents_are_fixed BEFORE UPDATE OF consent_id, worker_id, notice_id, notice_version,
-    notice_sha256, language, purposes, license, assurances, controller, retention, given_at, mechanism ON consents
-BEGIN SELECT RAISE(ABORT, 'consents are kept as they were given'); END;
-CREATE TABLE IF NOT EXISTS notices (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL);
-"""
 _CURRENT = """
 SELECT consent_id, license FROM consents WHERE worker_id = ? AND notice_version = ? AND withdrawn_at IS NULL
 """
@@ -49,8 +34,6 @@ class Consents:
         self._access = access
         self._study = study
         self._notice = access.settled("notice", f"notice_{secrets.token_hex(8)}")
-        with access.transaction() as rows:
-            rows.executescript(_TABLES)
 
     def of(self, worker: str) -> dict[str, str] | None:
         """What the files of this person say of it, if they agreed to the notice of today and have not withdrawn."""
@@ -121,10 +104,7 @@ class Consents:
     def withdraw(self, worker: str, at: float) -> None:
         """Record that somebody withdraws all that they agreed to."""
         with self._access.transaction() as rows:
-            rows.execute(
-                "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL",
-                (at, worker),
-            )
+            withdraw(rows, worker, at)
             note(rows, "consent.withdrawn", at, worker)
 
     def _check_place(self, rows: sqlite3.Connection, worker: str | None) -> None:

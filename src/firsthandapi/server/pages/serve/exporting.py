@@ -123,8 +123,6 @@ class _Pipe(RawIOBase):
 
 
 def _consents(people: Query, worker: str) -> list[dict[str, Any]]:
-    if not people("SELECT 1 FROM sqlite_master WHERE name = 'consents'"):
-        return []
     sql = (
         f"SELECT {', '.join(_CONSENT)}, text FROM consents JOIN notices ON sha256 = notice_sha256 "  # noqa: S608 - no input
         "WHERE worker_id = ? ORDER BY given_at"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from firsthandapi.server.contract.text import said
-from firsthandapi.server.http.browsers import HEADERS, MEDIA_HEADERS
+from firsthandapi.server.http.browsers import MEDIA_HEADERS, attachment
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
@@ -26,7 +25,6 @@ from .reception import ME, Reception, SignInNeeded, local_path, worker_id
 from .speaking import direction, name_of
 from .study import LOGOS, Assurance, Study
 
-_MOST_JOBS = 200
 _SHOWN = 50
 _WITHDRAWN = said("The worker withdrew consent.")
 _ASSURED: dict[Assurance, str] = {
@@ -160,7 +158,6 @@ class Joining:
         worker = self._worker(request)
         with self._world.lock:
             state = self._eraser.state
-            jobs = islice(reversed(self._world.state.organizations[0].accounts["live"].jobs), _MOST_JOBS)
             before = request.query_params.get("before")
             own = latest_of(state, worker, before, _SHOWN + 1)
             return self._reception.page(
@@ -169,7 +166,7 @@ class Joining:
                 section=ME,
                 study=self._study,
                 link_of=self._reception.links.path,
-                open=[job for job in jobs if not job.is_terminal],
+                open=self._reception.open_jobs(),
                 sent=[(each, file) for each in own[:_SHOWN] for file in each.files],
                 older=own[_SHOWN - 1].id if len(own) > _SHOWN else None,
                 earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
@@ -184,9 +181,7 @@ class Joining:
         worker = self._worker(request)
         with self._world.lock:
             export = Export(self._eraser.state.query, self._reception.access.look, worker)
-        headers = {**HEADERS, "content-disposition": f'attachment; filename="{worker}.zip"'}
-        pieces = export.stream(self._world.state.storage)
-        return StreamingResponse(pieces, 200, headers, "application/zip")
+        return attachment(f"{worker}.zip", export.stream(self._world.state.storage), "application/zip")
 
     async def _appeal(self, request: Request) -> Response:
         worker = worker_id(self._reception.need(request, "worker"))

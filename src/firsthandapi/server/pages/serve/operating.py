@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from firsthandapi.server.http import browsers
+from firsthandapi.server.http.browsers import attachment
 from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, existing, no_page
 from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.state.model import SCOPES, Job, Organization, Submission
+from firsthandapi.server.state.model import SCOPES, Submission
 
-from .access import MAX_NAME, ROLES, Role, Visitor
+from .access import MAX_NAME, ROLES, Role
 from .activity import KINDS, Activity
 from .erasing import SUBJECT, Eraser
 from .links import qr_code
@@ -30,7 +29,6 @@ _ENTRIES = 100  # of the log on one page
 _TOKENS = 100  # of workers on one page
 _LOG_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 _REVOKED = "The access of whoever sent this was revoked before it was reviewed."
-_MOST_JOBS = 200
 _ROLES: dict[str, Role] = {role: role for role in ROLES}
 
 
@@ -73,15 +71,9 @@ class Operating:
             return reception.go("/review")
         if reception.study is not None:
             return reception.go(ME)
-        return reception.page(request, "home.html", jobs=self._open(reception.visitor(request)))
-
-    def _open(self, visitor: Visitor | None) -> list[tuple[Job, str]]:
-        """The open jobs and their paths, the latest first: who has a token may work on each."""
-        if visitor is None:
-            return []
-        with self._world.lock:
-            jobs = islice(reversed(self._own().accounts["live"].jobs), _MOST_JOBS)
-            return [(job, self._reception.links.path(job)) for job in jobs if not job.is_terminal]
+        # Who has a token may work on each.
+        jobs = [] if reception.visitor(request) is None else reception.open_jobs()
+        return reception.page(request, "home.html", jobs=jobs)
 
     def _show(self, request: Request, made: tuple[str, str, str] | None = None) -> Response:
         # A secret is shown only once, so the page must not reload itself.
@@ -103,7 +95,7 @@ class Operating:
                 section=f"{PREFIX}/people",
                 tokens=[*(token for token in tokens if token.role != "worker"), *shown],
                 older=shown[-1].id if len(workers) > start + _TOKENS else None,
-                keys=[key for key in self._own().keys if key.revoked_at is None],
+                keys=[key for key in self._world.state.own.organization.keys if key.revoked_at is None],
                 roles=ROLES,
                 most_name=MAX_NAME,
                 made=made,
@@ -120,9 +112,6 @@ class Operating:
         job = existing(self._world.state.jobs.get(request.path_params["id"]))
         qr = qr_code(self._reception.links.url(job))
         return self._reception.page(request, "link.html", section=PREFIX, job=job, qr=qr)
-
-    def _own(self) -> Organization:
-        return self._world.state.organizations[0]
 
     # --- the log ----------------------------------------------------------------------------------------
 
@@ -142,8 +131,7 @@ class Operating:
         media_type = existing(_LOG_TYPES.get(kind))
         query = request.query_params
         lines = self._activity.lines(query.get("kind", ""), query.get("who", ""), kind == "csv")
-        headers = {**browsers.HEADERS, "content-disposition": f'attachment; filename="log.{kind}"'}
-        return StreamingResponse(lines, 200, headers, media_type)
+        return attachment(f"log.{kind}", lines, media_type)
 
     # --- tokens and keys: shown in the response to the form, once --------------------------------------
 
@@ -187,7 +175,7 @@ class Operating:
         if environment not in ("live", "test") or not 1 <= len(name) <= MAX_NAME:
             raise PageError(400, f"Choose live or test, and a name of 1 to {MAX_NAME} characters.")
         with self._world.lock:
-            account = self._own().accounts[environment]
+            account = self._world.state.own.organization.accounts[environment]
             now = self._world.clock.now()
             key = self._world.accounts.create_key(account, name, SCOPES, self._reception.who(request), now)
             secret = key.secret
@@ -195,7 +183,9 @@ class Operating:
 
     def _revoke_key(self, request: Request, _fields: dict[str, str]) -> str:
         with self._world.lock:
-            found = (key for key in self._own().keys if key.id == request.path_params["id"])
+            found = (
+                key for key in self._world.state.own.organization.keys if key.id == request.path_params["id"]
+            )
             key = existing(next(found, None))
             self._world.accounts.revoke_key(key, self._reception.who(request), self._world.clock.now())
         return f"{PREFIX}/people?done=revoked#keys"
@@ -214,7 +204,7 @@ class Operating:
     def _add_credits(self, request: Request, fields: dict[str, str]) -> str:
         cents, now = _cents(fields.get("dollars", "")), self._world.clock.now()
         with self._world.lock:
-            purchase = self._world.credits.start_purchase(self._own().accounts["live"], cents, now)
+            purchase = self._world.credits.start_purchase(self._world.state.own, cents, now)
             self._world.credits.pay_checkout(purchase, now, self._reception.who(request))
         return f"{PREFIX}/ledger?done=booked#credits"
 

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from firsthandapi.server.contract.text import iso
-from firsthandapi.server.http.browsers import HEADERS
+from firsthandapi.server.http.browsers import attachment
 from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, no_page, whole
 from firsthandapi.server.rules.reviews import alpha, gold_score
 from firsthandapi.server.state.model import File
@@ -69,14 +69,13 @@ class Overseeing:
         return next((file for file in found.files if file.id == gold.file), None) if found else None
 
     def _export(self, _request: Request) -> Response:
-        headers = {**HEADERS, "content-disposition": 'attachment; filename="ratings.csv"'}
-        return StreamingResponse(_lines(self._panel.ratings.all()), 200, headers, "text/csv")
+        return attachment("ratings.csv", _lines(self._panel.ratings.all()), "text/csv")
 
     # --- files whose rating is known --------------------------------------------------------------------
 
     def _choose(self, request: Request) -> Response:
         """The files that were rated, the latest first."""
-        submissions = self._world.state.organizations[0].accounts["live"].submissions
+        submissions = self._world.state.own.submissions
         most = len(submissions)
         before = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)
         found: list[File] = []

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.server.contract.errors import ApiError
-from firsthandapi.server.contract.text import parse_iso
 from firsthandapi.server.http.reading import validate
 from firsthandapi.server.media.sniffing import NAMES
 from firsthandapi.server.pages.console.face import PREFIX, Form, Page
@@ -67,13 +66,9 @@ class Posting:
             done = world.state.replies.get(slot, at)  # the form was sent twice
             if done is not None:
                 return done.body.decode()
-            account = world.state.organizations[0].accounts["live"]
             try:
-                body = validate(JobBody, _body(fields)).model_dump()
-                deadline = body.pop("deadline")
-                until = None if deadline is None else parse_iso(deadline)
-                buy = f"{self._reception.url}/purchase/{account.organization.id}"
-                job = world.jobs.create(account, body, until, self._reception.who(request), at, buy)
+                body, who = validate(JobBody, _body(fields)).model_dump(), self._reception.who(request)
+                job = world.jobs.create(world.state.own, body, who, at, self._reception.url)
             except ApiError as error:
                 found: Any = error.details if isinstance(error.details, list) else []
                 faults = {str(each["field"]).partition(".")[0]: str(each["message"]) for each in found}

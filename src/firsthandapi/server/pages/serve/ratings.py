@@ -15,27 +15,6 @@ from .activity import note
 
 UNDO_SECONDS = 10.0
 _MOST_COMPARED = 10_000  # ratings, for the agreement
-# `is_settled` says that a rating no longer waits to count; it is derived, and may lag behind.
-_TABLES = """
-CREATE TABLE IF NOT EXISTS ratings (
-    id TEXT PRIMARY KEY, submission TEXT NOT NULL, attempt INTEGER NOT NULL, files TEXT NOT NULL,
-    reviewer TEXT NOT NULL, stars TEXT NOT NULL, reason TEXT, gold INTEGER, given_at REAL NOT NULL,
-    undone_at REAL, is_settled INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS open_ratings ON ratings (given_at)
-WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled;
-CREATE INDEX IF NOT EXISTS ratings_of ON ratings (reviewer, submission) WHERE undone_at IS NULL;
-CREATE TRIGGER IF NOT EXISTS ratings_stay BEFORE DELETE ON ratings
-BEGIN SELECT RAISE(ABORT, 'ratings are kept'); END;
-CREATE TRIGGER IF NOT EXISTS ratings_are_fixed
-BEFORE UPDATE OF id, submission, attempt, files, reviewer, stars, gold, given_at ON ratings
-BEGIN SELECT RAISE(ABORT, 'ratings are kept as they were given'); END;
-CREATE INDEX IF NOT EXISTS gold_ratings ON ratings (reviewer) WHERE gold IS NOT NULL AND undone_at IS NULL;
-CREATE TABLE IF NOT EXISTS gold (
-    file TEXT PRIMARY KEY, submission TEXT NOT NULL, stars INTEGER NOT NULL, marked_by TEXT NOT NULL,
-    marked_at REAL NOT NULL
-);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +63,6 @@ class Ratings:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        with access.transaction() as rows:
-            rows.executescript(_TABLES)
 
     def give(
         self,

@@ -19,6 +19,7 @@ from firsthandapi.server.http import browsers
 from firsthandapi.server.http.forms import is_own, read_fields
 from firsthandapi.server.pages.console.face import PREFIX, Face, PageError
 from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.model import Job
 
 from .access import Access, Role, Visitor
 from .consents import JOINED_SECONDS, Consents
@@ -43,6 +44,7 @@ _VIEWS = {
     f"{PREFIX}/deliveries": [("Webhooks", f"{PREFIX}/deliveries"), ("Requests", f"{PREFIX}/requests")],
 }
 _MOST_COUNTED = 50
+_MOST_JOBS = 200
 _STATUSES = {
     "pending_score": said("Waiting for review"),
     "approved": said("Approved"),
@@ -297,6 +299,12 @@ class Reception(Face):
         if language is not None:
             self.set_cookie(response, self._named("language"), language, JOINED_SECONDS)
         return response
+
+    def open_jobs(self) -> list[tuple[Job, str]]:
+        """The jobs that are not finished and their paths, the latest first."""
+        with self.world.lock:
+            jobs = islice(reversed(self.world.state.own.jobs), _MOST_JOBS)
+            return [(job, self.links.path(job)) for job in jobs if not job.is_terminal]
 
     def go(self, where: str) -> Response:
         """Redirect to another page after a form."""
