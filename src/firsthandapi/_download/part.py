@@ -14,10 +14,6 @@ from firsthandapi._masking import mask_secrets
 
 # A full disk is full for the next file as well.
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-# O_BINARY is Windows' alone, and there without it line feeds would grow.
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-
-
 # The system writes a file to the disk in portions while it arrives: small portions first, so that a file of a few
 # megabytes gains from it; larger ones later, since each portion has a cost.
 _FIRST_PORTION = 1024 * 1024
@@ -50,7 +46,7 @@ class Part:
         self._flushing = 0  # bytes that the system has started to write to the disk
         self._portion = _FIRST_PORTION
         try:
-            self._fd = os.open(self.path, _FLAGS, 0o666)
+            self._fd = os.open(self.path, replacing.NEW, 0o666)
         except OSError as error:
             raise DiskError(error, f"{self.directory or os.curdir} cannot be written to") from None
 

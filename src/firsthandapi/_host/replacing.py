@@ -21,7 +21,7 @@ AnyPath = str | os.PathLike[str]
 # replace, remove, or (while it is replaced) open it then.
 _PAUSES = tuple(0.004 * 2**n for n in range(9))
 # O_BINARY is Windows' alone, and there without it line feeds would grow.
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 if sys.platform != "win32":
     import fcntl
@@ -152,7 +152,7 @@ def part_of(path: AnyPath) -> str:
 
 def write(path: AnyPath, content: bytes, mode: int) -> None:
     """Write a file that must not exist, and flush it."""
-    fd = os.open(path, _NEW, mode)
+    fd = os.open(path, NEW, mode)
     try:
         view = memoryview(content)
         while view:

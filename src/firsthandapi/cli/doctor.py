@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -125,8 +125,8 @@ def _without_names(finding: Finding) -> Finding:
     except RuntimeError:  # no home at all, as in some containers
         home = ""
     user = os.environ.get("USER") or os.environ.get("USERNAME") or Path(home).name
-    fix = None if finding.fix is None else anonymous(finding.fix, home=home, user=user)
-    return Finding(finding.topic, finding.state, anonymous(finding.text, home=home, user=user), fix)
+    text, fix = (each and anonymous(each, home=home, user=user) for each in (finding.text, finding.fix))
+    return replace(finding, text=text or "", fix=fix)
 
 
 def examine(dest: Path) -> list[Finding]:

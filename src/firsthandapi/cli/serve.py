@@ -200,7 +200,7 @@ def _introduce(service: Service, folder: Path) -> None:
 
 def _compare_notice(service: Service) -> None:
     consents = service.site.reception.consents
-    if consents is None and service.access.look("SELECT 1 FROM consents LIMIT 1"):
+    if consents is None and service.access.is_settled("notice"):
         typer.echo(
             "A study was served from here: pass --study FILE, or its people cannot open /me.", err=True
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from ._exchange import Check, Exchange, as_object
+from firsthandapi._core.calls.loose_json import members
+
+from ._exchange import Check, Exchange
 from ._shapes import ERROR, Kind
 
 # Which `type` an error with this status may have: §5. An unknown one may be added at any time, but not here: each of
@@ -34,7 +36,7 @@ def succeeded(it: Exchange) -> str | None:
 
 
 def _instead(it: Exchange, wanted: str) -> str:
-    kind: Any = as_object(it.object.get("error")).get("type", "without an error type")
+    kind: Any = members(it.object.get("error")).get("type", "without an error type")
     return f"{it.status}{'' if it.status < 400 else f' {kind}'[:60]} instead of {wanted}: {it.text}"
 
 

@@ -8,8 +8,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
+from firsthandapi._core.calls.loose_json import load, members
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 
@@ -102,12 +103,12 @@ class Exchange:
     @cached_property
     def json(self) -> Any:
         """The body as JSON; None if it is no JSON."""
-        return parsed(self.body)
+        return load(self.body)
 
     @property
     def object(self) -> dict[str, Any]:
         """The body as a JSON object; an empty one if it is anything else."""
-        return as_object(self.json)
+        return members(self.json)
 
     @property
     def items(self) -> list[dict[str, Any]]:
@@ -146,19 +147,6 @@ class Exchange:
         """Raise a DiffersError with `came`, unless something holds."""
         if not holds:
             raise DiffersError(came, self)
-
-
-def as_object(value: Any) -> dict[str, Any]:
-    """A JSON object; an empty one if it is anything else."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def parsed(body: bytes) -> Any:
-    """JSON; None if it is none."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 # What is wrong with a response, in a few words, or None.

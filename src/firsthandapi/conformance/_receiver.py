@@ -14,7 +14,9 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ._exchange import as_object, parsed, shortened
+from firsthandapi._core.calls.loose_json import load, members
+
+from ._exchange import shortened
 
 _MAX_BODY = 1 << 20
 _MAX_KEPT = 1000
@@ -30,7 +32,7 @@ class Delivery:
     @cached_property
     def event(self) -> dict[str, Any]:
         """The body as a JSON object; an empty one if it is anything else."""
-        return as_object(parsed(self.body))
+        return members(load(self.body))
 
     def fault(self, secret: str) -> str | None:
         """What is wrong with its signature, in a few words, or None."""

@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from firsthandapi._core.calls.counts import dollars
+from firsthandapi._core.calls.loose_json import members
 from firsthandapi._masking import Secret
 
-from ._exchange import Asked, Credential, DiffersError, Exchange, NotTriedError, OutOfTimeError, as_object
+from ._exchange import Asked, Credential, DiffersError, Exchange, NotTriedError, OutOfTimeError
 from ._wire import MAX_DOWNLOAD, Wire
 from ._witness import rules
 
@@ -249,6 +250,6 @@ class Requests:
 
 
 def _cost(body: Any) -> int:
-    found = as_object(body)
+    found = members(body)
     count, price = found.get("files_needed"), found.get("price_per_file_cents")
     return max(count * price, 0) if isinstance(count, int) and isinstance(price, int) else 0

@@ -28,9 +28,9 @@ _MOST_PARTS: Final = 9_000
 _UPLOADS_AT_ONCE: Final = 8
 _STOPS_WITHIN: Final = 2.0
 _MOST_WORDS: Final = 300
-# The prefix of the temporary folders of runs, which nobody else uses.
 # What drivers tell of an object that changes with it.
 _STAMPS: Final = ("size", "ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
+# The prefix of the temporary folders of runs, which nobody else uses.
 _STAGE: Final = ".firsthandapi-stage-"
 # A younger temporary folder may not be locked yet.
 _YOUNG_SECONDS: Final = 60.0

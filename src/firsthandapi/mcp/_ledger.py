@@ -10,13 +10,14 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NotRequired, cast
+from typing import Any, Literal, NotRequired
 
 from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from firsthandapi._core.calls.counts import dollars
 from firsthandapi._core.calls.idempotency import idempotency_key
+from firsthandapi._core.calls.loose_json import load, members
 from firsthandapi._core.orders.job_file import JobFile
 from firsthandapi._core.orders.request_hash import hash_to_send
 from firsthandapi._host import replacing
@@ -297,16 +298,14 @@ class Ledger:
             return {}
         except OSError as error:
             raise ConfigurationError(f"could not read the ledger {self.path}: {error.strerror}") from None
-        try:
-            loaded: Any = json.loads(content)
-        except (ValueError, RecursionError):
-            loaded = None
+        loaded = load(content)
         try:
             return _ORDERS.validate_python(loaded, strict=True)["orders"]
         except ValidationError:
             # What was spent is unknown, so nothing more may be.
             pass
-        if _is_newer(loaded):
+        version = members(loaded).get("version")
+        if type(version) is int and version > _VERSION:
             raise ConfigurationError(
                 f"the ledger {self.path} was written by a newer version: nothing can be ordered; update firsthandapi"
             )
@@ -395,10 +394,3 @@ def _canonical(order: Mapping[str, Any]) -> str:
         "digits, or too many levels",
         field="metadata",
     )
-
-
-def _is_newer(loaded: Any) -> bool:
-    if not isinstance(loaded, dict):
-        return False
-    version: Any = cast("dict[str, Any]", loaded).get("version")
-    return type(version) is int and version > _VERSION

@@ -14,6 +14,12 @@ def load(content: bytes | str) -> Any:
         return None
 
 
+def strings(value: Any) -> list[str] | None:
+    """The items of a list of strings; None of any other value."""
+    items: list[Any] = value if isinstance(value, list) else [None]  # pyright: ignore[reportUnknownVariableType] # it is JSON
+    return items if all(isinstance(each, str) for each in items) else None
+
+
 def members(value: Any) -> dict[str, Any]:
     """The members of a JSON object; none of any other value."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

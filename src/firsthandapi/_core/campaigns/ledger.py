@@ -8,10 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.loose_json import load, members
+from firsthandapi._core.calls.loose_json import load, members, strings
 from firsthandapi._core.files.labels import is_label
 from firsthandapi._core.orders.job_file import JobFile, ShownJob, fits, job_file_in, key_of
 from firsthandapi._core.orders.request_hash import text_in_metadata
@@ -381,19 +381,15 @@ def read_ledger(content: bytes) -> Ledger | UnreadableLedger:
     """`campaign.json`, checked, or what can be read of it."""
     ledger = members(load(content))
     version, campaign, rows = ledger.get("version"), ledger.get("campaign"), ledger.get("orders")
-    forgotten = ledger.get("forgotten", [])
+    forgotten = strings(ledger.get("forgotten", []))
     if isinstance(version, int) and version > _VERSION:
         return UnreadableLedger(newer=True)
-    if version == _VERSION and isinstance(campaign, str) and isinstance(rows, list) and _are_keys(forgotten):
+    if version == _VERSION and isinstance(campaign, str) and isinstance(rows, list) and forgotten is not None:
         orders = [_order(row) for row in rows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # it is JSON
         if all(orders):
             return Ledger(campaign, tuple(order for order in orders if order is not None), tuple(forgotten))
     keys = [json.loads(key) for key in _KEY.findall(content)]
     return UnreadableLedger(tuple(dict.fromkeys(keys)))
-
-
-def _are_keys(values: Any) -> TypeGuard[list[str]]:
-    return isinstance(values, list) and all(isinstance(each, str) for each in values)  # pyright: ignore[reportUnknownVariableType] # it is JSON
 
 
 def _order(row: Any) -> Order | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from firsthandapi._core.calls.loose_json import load
+from firsthandapi._core.calls.loose_json import load, strings
 from firsthandapi.errors import ConfigurationError
 
 # In the same folder as job.json.
@@ -49,12 +49,12 @@ def withdrawn_of(rows: Collection[str], listed: Collection[str], approved: int |
 def parse_ids(content: bytes | None) -> frozenset[str]:
     """The ids in `withdrawn.json`. Raises ConfigurationError: the file is damaged."""
     loaded = _loaded(content)
-    ids = None if loaded is None else _ids(loaded.get("file_ids", []))
+    ids = None if loaded is None else strings(loaded.get("file_ids", []))
     if ids is None:
         raise ConfigurationError(
             f"{WITHDRAWN} is damaged: restore it from a backup, or withdrawn files could come back"
         )
-    return ids
+    return frozenset(ids)
 
 
 def encode_ids(ids: Iterable[str]) -> bytes:
@@ -64,21 +64,14 @@ def encode_ids(ids: Iterable[str]) -> bytes:
 def parse_exports(content: bytes | None) -> dict[str, frozenset[str]]:
     """The exports in `exports.json`: by path or URL, the ids of the files in each. A damaged file counts as empty, so
     that it does not prevent the removal of files."""
-    exports = {path: _ids(ids) for path, ids in (_loaded(content) or {}).items()}
-    return {path: ids for path, ids in exports.items() if ids is not None}
+    exports = {path: strings(ids) for path, ids in (_loaded(content) or {}).items()}
+    return {path: frozenset(ids) for path, ids in exports.items() if ids is not None}
 
 
 def encode_exports(exports: Mapping[str, Collection[str]]) -> bytes:
     return (
         json.dumps({path: sorted(ids) for path, ids in exports.items()}, ensure_ascii=True).encode() + b"\n"
     )
-
-
-def _ids(value: Any) -> frozenset[str] | None:
-    """The value as a set of ids; None if it is not a list of ids."""
-    items = cast("list[object]", value) if isinstance(value, list) else [None]
-    ids = frozenset(item for item in items if isinstance(item, str))
-    return ids if all(isinstance(item, str) for item in items) else None
 
 
 def _loaded(content: bytes | None) -> dict[str, Any] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from firsthandapi.conformance._exchange import DiffersError, NotTriedError, as_object, shortened
+from firsthandapi._core.calls.loose_json import members
+from firsthandapi.conformance._exchange import DiffersError, NotTriedError, shortened
 from firsthandapi.conformance._promises import promise
 from firsthandapi.conformance._run import JOB, Json, Run
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
@@ -57,6 +58,6 @@ def _collect(run: Run) -> None:
         run.hold(dataset.verify().ok, "the folder of `collect` is not complete")
         key = (job.metadata or {}).get("firsthandapi_key") if job else None
     it = run.get("/v1/jobs", limit=100)
-    paid = [each for each in it.items if key in as_object(each.get("metadata")).values()]
+    paid = [each for each in it.items if key in members(each.get("metadata")).values()]
     is_one = job is None or len(paid) == 1
     it.hold(is_one, f"the list does not show one job for one call of `collect`: {len(paid)}")

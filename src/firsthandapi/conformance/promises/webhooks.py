@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from firsthandapi._core.calls.loose_json import members
 from firsthandapi.conformance._checks import empty, refused, same, shaped, shows, status, succeeded
-from firsthandapi.conformance._exchange import DiffersError, as_object
+from firsthandapi.conformance._exchange import DiffersError
 from firsthandapi.conformance._promises import promise
 from firsthandapi.conformance._receiver import Delivery
 from firsthandapi.conformance._run import Json, Run
@@ -110,7 +111,7 @@ def _replay(run: Run) -> None:
 
 
 def _of(event: Json, job: str) -> bool:
-    data = as_object(event.get("data"))
+    data = members(event.get("data"))
     return job in (data.get("job_id"), data.get("id"))
 
 

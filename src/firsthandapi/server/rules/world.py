@@ -55,11 +55,10 @@ class World:
 
     def check_books(self) -> None:
         """Assert that every ledger adds up, and every job's escrow and slots with it."""
-        for organization in self.state.organizations:
-            for account in organization.accounts.values():
-                account.book.check(self.state.sums_of(account))
-                for job in account.jobs:
-                    _check_job(job)
+        for account in self.state.accounts():
+            account.book.check(self.state.sums_of(account))
+            for job in account.jobs:
+                _check_job(job)
 
 
 def _check_job(job: Job) -> None:

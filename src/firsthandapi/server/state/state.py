@@ -114,6 +114,11 @@ class State:
         """The live account of the server's own organization, the first."""
         return self.organizations[0].accounts["live"]
 
+    def accounts(self) -> Iterator[Account]:
+        """The accounts of all organizations, in both environments."""
+        for organization in self.organizations:
+            yield from organization.accounts.values()
+
     def forget(self) -> None:
         """Forget everything. Held requests wake first."""
         for job in self.jobs.values():
@@ -141,11 +146,7 @@ class State:
             len(self.deliveries),
             sum(len(delivery.attempts) for delivery in self.deliveries),
             sum(delivery.status == "pending" for delivery in self.deliveries),
-            sum(
-                account.book.updated_at
-                for organization in self.organizations
-                for account in organization.accounts.values()
-            ),
+            sum(account.book.updated_at for account in self.accounts()),
         )
 
     def upload(self, most: int) -> Upload:

@@ -115,13 +115,6 @@ class Console:
 
     # --- pages ------------------------------------------------------------------------------------------
 
-    def _accounts(self) -> list[Account]:
-        return [
-            account
-            for organization in self._world.state.organizations
-            for account in organization.accounts.values()
-        ]
-
     def _jobs(self, request: Request) -> Response:
         status = request.query_params.get("status", "")
         state = self._world.state
@@ -148,9 +141,8 @@ class Console:
     def _deliveries(self, request: Request) -> Response:
         status = request.query_params.get("status", "")
         deliveries = self._world.state.deliveries
-        endpoints = [
-            endpoint for account in self._accounts() for endpoint in account.endpoints if not endpoint.deleted
-        ]
+        accounts = self._world.state.accounts()
+        endpoints = [each for account in accounts for each in account.endpoints if not each.deleted]
         return self._face.page(
             request,
             "deliveries.html",
@@ -194,7 +186,7 @@ class Console:
         )
 
     def _ledger(self, request: Request) -> Response:
-        accounts = [account for account in self._accounts() if account.book.transactions][:20]
+        accounts = [account for account in self._world.state.accounts() if account.book.transactions][:20]
         name = request.query_params.get("account", "")
         chosen = next(
             (each for each in accounts if _account_name(each) == name), accounts[0] if accounts else None
