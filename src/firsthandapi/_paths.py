@@ -30,9 +30,7 @@ def is_url(text: str) -> bool:
 def local_path(text: str, field: str) -> Path | None:
     """The path that `text` is, or that it names as a `file://` URL; None for any other URL. `~` is the home
     directory, even where no shell has expanded it, as in `--dest=~/signs`.
-
-    Raises:
-        InvalidArgumentError: it is none of these.
+    Raises InvalidArgumentError: it is none of these.
     """
     if not text:  # as of `--dest "$OUT"` where OUT is not set
         raise InvalidArgumentError(f"{field} is empty; the current folder is ./", field=field)

@@ -30,8 +30,7 @@ def read_spec(path: Path, example: str, prefix: str = "") -> dict[str, Any]:
         example: a line of such a file, for errors.
         prefix: what errors begin with.
 
-    Raises:
-        ConfigurationError: it cannot be read, or is not a mapping of names to values.
+    Raises ConfigurationError: it cannot be read, or is not a mapping of names to values.
     """
     return parse_spec(_content(path, prefix), path, example, prefix)
 
@@ -61,10 +60,8 @@ def parse_spec(text: str, path: Path, example: str, prefix: str = "") -> dict[st
 
 def write_spec(path: Path, fields: dict[str, Any]) -> None:
     """Write names and values into a file, in one step: JSON or YAML, by its ending.
-
-    Raises:
-        InvalidArgumentError: it has neither ending.
-        ConfigurationError: it cannot be written.
+    Raises InvalidArgumentError: it has neither ending.
+    Raises ConfigurationError: it cannot be written.
     """
     ending = path.suffix.lower()
     if ending == ".json":

@@ -30,9 +30,8 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
         look: called when the wait becomes noticeable and every 100 ms from then on; an exception of its own
             ends the wait.
 
-    Raises:
-        OSError: no address could be reached; TimeoutError if none answered in time.
-        UnicodeError: `host` cannot be a name.
+    Raises OSError: no address could be reached; TimeoutError if none answered in time.
+    Raises UnicodeError: `host` cannot be a name.
     """
     ends = time.monotonic() + timeout
     addresses = deque(names.look_up(host, port, timeout=timeout, look=look))

@@ -112,9 +112,8 @@ def look_up(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
         look: called when the wait becomes noticeable and every 100 ms from then on; an exception of its own
             ends the wait.
 
-    Raises:
-        OSError: the name has no address; TimeoutError if it was not found in time.
-        UnicodeError: `host` cannot be a name.
+    Raises OSError: the name has no address; TimeoutError if it was not found in time.
+    Raises UnicodeError: `host` cannot be a name.
     """
     ends = time.monotonic() + timeout
     found = start(host, port)

@@ -224,11 +224,7 @@ def update(
 
 
 def check_changes(changes: dict[str, Any]) -> None:
-    """Refuse an update without a change.
-
-    Raises:
-        ConfigurationError: no option was given.
-    """
+    """Refuse an update without a change. Raises ConfigurationError: no option was given."""
     if all(value is None for value in changes.values()):
         raise ConfigurationError(
             "nothing to change: no option was given; pass at least one of those in --help"

@@ -54,8 +54,7 @@ def run_listener(*, port: int, url: str | None, events: Sequence[EventType] | No
     The secret of an existing endpoint comes from the environment, not from an option, because other users can see
     the arguments of a process.
 
-    Raises:
-        ConfigurationError: the port is in use, or the source of the events is unknown.
+    Raises ConfigurationError: the port is in use, or the source of the events is unknown.
     """
     ended = threading.Event()
     secret = os.environ.get(_VARIABLE)

@@ -19,9 +19,7 @@ _EXAMPLE = "port: 8080"
 
 def settle(context: typer.Context, config: Path | None) -> Path | None:
     """Make the values of a file and of the environment the defaults of a command; the callback of `--config`.
-
-    Raises:
-        ConfigurationError: a name is unknown, or a value is none for its option.
+    Raises ConfigurationError: a name is unknown, or a value is none for its option.
     """
     options: dict[str, Any] = {
         str(each.name): each for each in context.command.params if each.param_type_name == "option"

@@ -21,10 +21,8 @@ def job_fields(
     path: Path, *, idempotency_key: str | None, max_spend_cents: int | None, name: str | None = None
 ) -> dict[str, Any]:
     """Read the arguments of `jobs.create` from a file; an option of the command overrides the file.
-
-    Raises:
-        ConfigurationError: the file cannot be read, is not a mapping of names to values, contains an unknown
-            name, or lacks a required one; or `name` is one key too many.
+    Raises ConfigurationError: the file cannot be read, is not a mapping of names to values, contains an unknown name,
+    or lacks a required one; or `name` is one key too many.
     """
     fields = _read(path)
     _check_names(fields)

@@ -114,10 +114,8 @@ class Ledger:
 
     def look(self, order: Mapping[str, Any]) -> tuple[bool, int]:
         """Whether `order` is in the ledger, so that it costs nothing more; and what is left, in US cents.
-
-        Raises:
-            InvalidArgumentError: a value has no JSON form.
-            ConfigurationError: the ledger cannot be read.
+        Raises InvalidArgumentError: a value has no JSON form.
+        Raises ConfigurationError: the ledger cannot be read.
         """
         key = self._key(order)
         with self._locked() as orders:
@@ -136,10 +134,9 @@ class Ledger:
         Returns:
             The idempotency key to post it with, and whether the order is new.
 
-        Raises:
-            BudgetError: it would exceed the budget.
-            InvalidArgumentError: a value has no JSON form.
-            ConfigurationError: the ledger cannot be read or written. Nothing may be spent then.
+        Raises BudgetError: it would exceed the budget.
+        Raises InvalidArgumentError: a value has no JSON form.
+        Raises ConfigurationError: the ledger cannot be read or written. Nothing may be spent then.
         """
         key = self._key(order)
         with self._locked() as orders:
@@ -200,9 +197,8 @@ class Ledger:
             budget_cents: what all its orders may cost, in US cents.
             most_more: how much more may be set aside than was before, in US cents; None for no limit but the budget.
 
-        Raises:
-            BudgetError: it would exceed the budget.
-            ConfigurationError: the ledger cannot be read or written. Nothing may be spent then.
+        Raises BudgetError: it would exceed the budget.
+        Raises ConfigurationError: the ledger cannot be read or written. Nothing may be spent then.
         """
         key = self._campaign_key(campaign)
         with self._locked() as orders:
@@ -227,8 +223,7 @@ class Ledger:
 
         Without it, a session that finishes one could give back what another one is about to spend.
 
-        Raises:
-            ConfigurationError: the folder of the ledger cannot be written to.
+        Raises ConfigurationError: the folder of the ledger cannot be written to.
         """
         with self._locked():
             return FileLock(self._folder / f"{self._campaign_key(campaign)}.lock", 0o600)

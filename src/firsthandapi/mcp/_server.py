@@ -171,8 +171,7 @@ async def serve(
         http_port: the port, on 127.0.0.1; 0 for any free one; None serves stdin and stdout.
         on_listening: called with the URL when HTTP requests are accepted.
 
-    Raises:
-        ConfigurationError: the key, an option in the environment, or the port is bad.
+    Raises ConfigurationError: the key, an option in the environment, or the port is bad.
     """
     async with _client() as (client, key):
         server = make_server(client, key, options)

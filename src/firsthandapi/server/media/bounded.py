@@ -46,11 +46,7 @@ class Bounded:
         self._is_closed = False
 
     def __call__(self, *arguments: Any) -> bytes | None:
-        """The result of the function.
-
-        Raises:
-            BoundedError: it took too much memory or time, or raised.
-        """
+        """The result of the function. Raises BoundedError: it took too much memory or time, or raised."""
         with self._free:
             try:
                 process = self._idle.pop()

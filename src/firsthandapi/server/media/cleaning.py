@@ -34,8 +34,7 @@ def clean(
     Returns:
         The format and the facts of the file.
 
-    Raises:
-        MediaError: the file is of no accepted format, too large, damaged, or incomplete. Its text is for the worker.
+    Raises MediaError: the file is of no accepted format, too large, damaged, or incomplete. Its text is for the worker.
     """
     size = source.seek(0, os.SEEK_END)
     source.seek(0)

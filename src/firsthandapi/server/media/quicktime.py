@@ -33,9 +33,7 @@ def mp4_brand(ftyp: bytes) -> bytes:
 
 def mp4_index(moov: bytes) -> bytes:
     """The index of an MP4 in place of that of a MOV, as long.
-
-    Raises:
-        MediaError: a track is one that no MP4 contains.
+    Raises MediaError: a track is one that no MP4 contains.
     """
     data = bytearray(moov)
     kept: set[bytes] = set()

@@ -118,9 +118,8 @@ def check_said(kind: str, name: str, size: int, accepted: Collection[str]) -> No
         size: in bytes.
         accepted: the formats of the job.
 
-    Raises:
-        MediaError: it is none of them.
-        LargeError: it is larger than such files may be.
+    Raises MediaError: it is none of them.
+    Raises LargeError: it is larger than such files may be.
     """
     kind = kind.partition(";")[0].strip().lower()
     if kind in _UNSAID:

@@ -41,11 +41,7 @@ class Appeals:
         return (submission.scored_at or 0.0) + APPEAL_SECONDS
 
     def appeal(self, submission: Submission, words: str, at: float) -> Appeal:
-        """Take an appeal.
-
-        Raises:
-            ValueError: it comes too late, or there was one.
-        """
+        """Take an appeal. Raises ValueError: it comes too late, or there was one."""
         until = self.until(submission)
         if until is None or at >= until:
             raise ValueError(f"{submission.id} cannot be appealed")
@@ -60,8 +56,7 @@ class Appeals:
 
         A job that has none keeps its budget: the appeal is accepted, and nothing is paid.
 
-        Raises:
-            ValueError: it has an answer, or the stars approve nothing.
+        Raises ValueError: it has an answer, or the stars approve nothing.
         """
         submission, job = appeal.submission, appeal.submission.job
         good = sum(each >= job.fields["min_star_rating"] for each in stars or ())

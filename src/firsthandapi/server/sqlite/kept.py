@@ -152,11 +152,7 @@ class KeptState(State):
     # --- the state --------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Check that an act could be kept now.
-
-        Raises:
-            NotKeptError: it could not.
-        """
+        """Check that an act could be kept now. Raises NotKeptError: it could not."""
         with self.lock:
             for sql in ("BEGIN IMMEDIATE", "ROLLBACK"):
                 self._safely(partial(self._rows.execute, sql))

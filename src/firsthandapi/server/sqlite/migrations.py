@@ -173,9 +173,7 @@ STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:
     """Bring a database to the newest version, in one transaction.
-
-    Raises:
-        ConfigurationError: a newer version of firsthandapi has written it.
+    Raises ConfigurationError: a newer version of firsthandapi has written it.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     newest = len(STEPS)

@@ -48,9 +48,8 @@ def open_world(
     Returns:
         The service.
 
-    Raises:
-        ConfigurationError: another process has opened the folder, a newer version has written it, it is damaged, its
-            database was lost, or it cannot be written to.
+    Raises ConfigurationError: another process has opened the folder, a newer version has written it, it is damaged, its
+    database was lost, or it cannot be written to.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,8 +91,7 @@ def checkpoint(directory: Path, *more: str) -> None:
         directory: the folder.
         more: the names of other databases in it, if they exist.
 
-    Raises:
-        ConfigurationError: the folder is not that of a server, or a database is busy or damaged.
+    Raises ConfigurationError: the folder is not that of a server, or a database is busy or damaged.
     """
     _write_all(_database(directory))
     for name in more:
@@ -118,8 +116,7 @@ def reading(directory: Path) -> Generator[Callable[..., list[Any]]]:
     Args:
         directory: the folder.
 
-    Raises:
-        ConfigurationError: the folder is not that of a server, or the database is busy or damaged.
+    Raises ConfigurationError: the folder is not that of a server, or the database is busy or damaged.
     """
     path = _database(directory)
     try:
@@ -165,9 +162,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 def check_pages(path: Path, original: Path | None = None) -> None:
     """Read every page of a database, or of the copy of an `original`.
-
-    Raises:
-        ConfigurationError: one of them is damaged.
+    Raises ConfigurationError: one of them is damaged.
     """
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:

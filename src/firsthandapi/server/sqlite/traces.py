@@ -109,9 +109,7 @@ def forget_replies(state: KeptState, ids: Iterable[str]) -> None:
 
 def compact(query: Query) -> None:
     """Rewrite a database: pages still contain what was deleted or replaced, and so does the journal.
-
-    Raises:
-        NotKeptError: there is no room for it, or another program reads the database for too long.
+    Raises NotKeptError: there is no room for it, or another program reads the database for too long.
     """
     query("VACUUM")
     ((is_busy, _, _),) = query("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -79,10 +79,8 @@ class Thumbnails:
 
     def draw(self, file: File, size: str) -> bytes:
         """Draw a thumbnail and keep it. This takes up to seconds, in a process of its own.
-
-        Raises:
-            OSError: the file is gone.
-            NotKeptError: the storage of files failed.
+        Raises OSError: the file is gone.
+        Raises NotKeptError: the storage of files failed.
         """
         known = self.of(file, size)  # somebody else was faster
         if known is not None or not isinstance(file.source, Stored):

@@ -88,11 +88,7 @@ def no_page() -> PageError:
 
 
 def existing(found: T | None) -> T:
-    """What was found.
-
-    Raises:
-        PageError: nothing was.
-    """
+    """What was found. Raises PageError: nothing was."""
     if found is None:
         raise no_page()
     return found
@@ -189,8 +185,7 @@ class Face:
 
         The visitor may see it in any submission, or in the given one alone.
 
-        Raises:
-            PageError: the file does not exist.
+        Raises PageError: the file does not exist.
         """
         with self.world.lock:
             found = submission or self.world.state.submissions.get(request.path_params["submission"])
@@ -234,19 +229,14 @@ class Face:
         Pages on other ports of this machine are refused: `gate` lets them call the API, which needs an API key, but
         these pages need none.
 
-        Raises:
-            ApiError: another page sent the form, or the request is not a form.
+        Raises ApiError: another page sent the form, or the request is not a form.
         """
         if not is_own(request):
             raise ApiError(403, "forbidden", "The console takes forms from its own pages only.")
         return await read_fields(request)
 
     async def asset(self, request: Request) -> Response:
-        """A static file.
-
-        Raises:
-            PageError: no file has this name.
-        """
+        """A static file. Raises PageError: no file has this name."""
         name: str = request.path_params["name"]
         kind = _STATIC.get(Path(name).suffix)
         for folder in self._folders:
@@ -266,11 +256,7 @@ def _live(path: str) -> str | None:
 
 
 def whole(text: str | None, name: str, low: int, high: int, default: int) -> int:
-    """A whole number from a form or a query.
-
-    Raises:
-        ValueError: the text is not a whole number, or is out of bounds.
-    """
+    """A whole number from a form or a query. Raises ValueError: the text is not a whole number, or is out of bounds."""
     if text is None:
         return default
     if not (text.isascii() and text.lstrip("-").isdigit() and len(text) <= 12 and low <= int(text) <= high):

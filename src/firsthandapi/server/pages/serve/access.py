@@ -200,9 +200,7 @@ class Access:
 
     def create(self, role: Role, name: str, at: float, by: str = "server") -> tuple[Token, str]:
         """Create a token, and return it with its secret, which is shown only once. `by` creates it, for the log.
-
-        Raises:
-            ValueError: the name is empty or too long.
+        Raises ValueError: the name is empty or too long.
         """
         with self.transaction() as rows:
             return new_token(rows, role, name, at, by)

@@ -101,9 +101,7 @@ class Activity:
     ) -> tuple[list[Entry], str | None]:
         """The latest entries of a filter of `KINDS` by `who`, an id or a part of a name, or of all; and what to pass as
         `before` for older ones.
-
-        Raises:
-            ValueError: `kind` or `before` is none.
+        Raises ValueError: `kind` or `before` is none.
         """
         names = self._names()
         ids = [each for each, name in names.items() if who.casefold() in name.casefold()] if who else []

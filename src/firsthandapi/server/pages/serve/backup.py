@@ -54,8 +54,7 @@ def back_up(folder: Path, target: Path, on_file: Callable[[int, int], None]) -> 
     Nothing is at `target` until all of it is there, verified. `on_file` is called after each file with how many are
     done, and how many there are.
 
-    Raises:
-        ConfigurationError: one of the folders cannot be used, or a database is damaged.
+    Raises ConfigurationError: one of the folders cannot be used, or a database is damaged.
     """
     for name in (DATABASE, FILE):
         if not (folder / name).is_file():

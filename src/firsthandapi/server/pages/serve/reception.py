@@ -128,10 +128,8 @@ class Reception(Face):
 
     def need(self, request: Request, role: Role) -> Visitor:
         """The visitor, if they may see pages of this role.
-
-        Raises:
-            SignInNeeded: the visitor is not signed in.
-            PageError: the visitor's token has a lower role.
+        Raises SignInNeeded: the visitor is not signed in.
+        Raises PageError: the visitor's token has a lower role.
         """
         visitor = self.visitor(request)
         if self.study is not None and self.consents is not None and role == "worker":

@@ -47,9 +47,7 @@ def answer(scorer: Callable[..., object], request: Mapping[str, Any]) -> dict[st
 
 def score(given: object) -> dict[str, Any] | None:
     """Check a scorer's result: stars from 1 to 5, or a mapping with `stars`, `reason`, and `annotations`.
-
-    Raises:
-        ValueError: the result is neither.
+    Raises ValueError: the result is neither.
     """
     if given is None:
         return None

@@ -41,9 +41,7 @@ class ScorerError(Exception):
 
 def find_scorer(name: str) -> EntryPoint:
     """Find a scorer by the name of its entry point, or as `module:function`.
-
-    Raises:
-        ConfigurationError: the scorer is not installed.
+    Raises ConfigurationError: the scorer is not installed.
     """
     if ":" in name:
         return EntryPoint(name, name, GROUP)
@@ -169,9 +167,7 @@ class ScorerProcess:
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """Ask the scorer for stars, reason, and annotations of a file; None if it leaves the file to the reviewers.
-
-        Raises:
-            ScorerError: the scorer failed, or took too long.
+        Raises ScorerError: the scorer failed, or took too long.
         """
         score: dict[str, Any] | None
         score = self._exchange(self.start(), json.dumps(request).encode() + b"\n", self._seconds)["score"]
@@ -186,9 +182,7 @@ class ScorerProcess:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the process unless it runs, and return it once it has loaded the scorer.
-
-        Raises:
-            ScorerError: the scorer cannot be loaded.
+        Raises ScorerError: the scorer cannot be loaded.
         """
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603 - our own module

@@ -329,8 +329,7 @@ def erase(folder: Path, access: Access, subject: str) -> bool:
     Returns:
         Whether it is erased; otherwise a running server, which had a minute, still has to do it.
 
-    Raises:
-        ConfigurationError: there is no such worker or file, or the folder is damaged.
+    Raises ConfigurationError: there is no such worker or file, or the folder is damaged.
     """
     with reading(folder) as query:
         if not access.is_person(subject) and not is_known(query, subject):
