@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field
 
@@ -29,8 +28,6 @@ from ._front import Front
 from ._workers import SimulatedWorkers, capture
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi.server.pages.console import Console
 
@@ -229,9 +226,7 @@ class MockServer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:

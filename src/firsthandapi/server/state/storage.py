@@ -14,8 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, Self
 
 from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
@@ -23,9 +22,6 @@ from firsthandapi.server.contract.errors import ApiError
 
 from .keeping import NotKeptError
 from .model import Details, Facts
-
-if TYPE_CHECKING:
-    from typing import Self
 
 CHUNK = 256 << 10
 _BUCKET_CHUNK = 4 << 20  # a request each
@@ -126,9 +122,7 @@ class Upload:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._file is not None or error is not None:
             self.abort()
 

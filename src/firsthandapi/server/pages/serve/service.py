@@ -8,8 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Self
 from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
@@ -38,9 +37,6 @@ from .clock import RealClock
 from .erasing import Eraser
 from .scoring import Jury, find_scorer
 from .study import read_study
-
-if TYPE_CHECKING:
-    from typing import Self
 
 _STARTED = "started"
 # The folder for files that are being uploaded to a bucket.
@@ -309,9 +305,7 @@ class Service:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.stop()
 
     @property
