@@ -69,7 +69,7 @@ def read(path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         with _open(path) as file:
             size = os.fstat(file.fileno()).st_size
             # One more byte shows whether the file has grown.
-            content = file.read(min(size, most) + 1)
+            content = b"" if size > most else file.read(size + 1)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
