@@ -634,7 +634,8 @@ def run_dying(server: MockServer, path: str, step: int, call: str) -> tuple[int,
     return ran.returncode, ran.stdout.strip()
 
 
-@pytest.mark.parametrize("call", ["create", "create_and_wait"])
+# The first steps of `create_and_wait` are those of `create`.
+@pytest.mark.parametrize("call", [pytest.param("create", marks=pytest.mark.slow), "create_and_wait"])
 def test_a_process_that_is_killed_at_each_step_buys_once(path: str, call: str) -> None:
     """Whatever was written, and half of it: the same call in the next process is the same job."""
     with MockServer(speed=600) as server, server.client() as client:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,15 @@ def check_finished(server: MockServer, dest: Path) -> None:
     assert jobs_bought(server) == 1
 
 
-@pytest.mark.parametrize(
-    "step", ["job.json is written", "the job is posted", "the job is written down", "a row is written"]
+def steps(*quick: str, of: Iterable[str] = STEPS) -> Any:
+    """A step for each test; those that are not `quick` are left to `make soak`."""
+    marked = [step if step in quick else pytest.param(step, marks=pytest.mark.slow) for step in of]
+    return pytest.mark.parametrize("step", marked)
+
+
+@steps(
+    "the job is written down",
+    of=("job.json is written", "the job is posted", "the job is written down", "a row is written"),
 )
 def test_a_death_in_a_folder_with_labels_costs_nothing(server: MockServer, tmp_path: Path, step: str) -> None:
     """The same call continues the job of its label, and another label's call leaves it alone."""
@@ -85,7 +93,7 @@ def test_a_death_in_a_folder_with_labels_costs_nothing(server: MockServer, tmp_p
     assert jobs_bought(server) == 2
 
 
-@pytest.mark.parametrize("step", STEPS)
+@steps("the job is posted", "the job is written down", "a row is written")
 def test_a_death_at_any_step_costs_nothing(server: MockServer, tmp_path: Path, step: str) -> None:
     """Before job.json, before and after the POST, in a file, between a file and its row."""
     dest = tmp_path / "signs"
@@ -98,7 +106,7 @@ def test_a_death_at_any_step_costs_nothing(server: MockServer, tmp_path: Path, s
     check_finished(server, dest)
 
 
-@pytest.mark.parametrize("calls", [2, 7])
+@pytest.mark.parametrize("calls", [pytest.param(2, marks=pytest.mark.slow), 7])
 def test_a_file_without_its_row_is_taken_in(server: MockServer, tmp_path: Path, calls: int) -> None:
     """It is held against the hash that the service tells, not fetched again."""
     assert run(server, tmp_path, die_before="a row is written", calls=calls) == -signal.SIGKILL

@@ -98,9 +98,10 @@ _DAMAGES: list[tuple[bytes | dict[str, Any], str]] = [
 
 
 def test_a_damaged_line_is_named_and_the_advice_works(
-    dataset: Dataset, client: FirstHandClient, server: MockServer
+    client: FirstHandClient, server: MockServer, tmp_path: Path
 ) -> None:
     """The error names the line, what is wrong with it, and what to do. That restores the row, and downloads nothing."""
+    dataset = client.files.download_all(completed_job(server, 4), tmp_path)
     manifest = dataset.path / MANIFEST
     job = dataset.job
     assert job is not None

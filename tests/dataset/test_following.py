@@ -18,6 +18,7 @@ import pytest
 
 from client.support import Connect, FakeClock
 from firsthandapi import FirstHandClient
+from firsthandapi._download.part import Part
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi.errors import (
@@ -472,7 +473,7 @@ def test_threads_come_and_go_without_an_error(shared_server: MockServer) -> None
 
     def come_and_go(reader: SharedReader) -> None:
         try:
-            for _ in range(30_000):
+            for _ in range(10_000):
                 reader.join()
                 assert not reader.is_alone
                 reader.leave()
@@ -561,42 +562,59 @@ def test_a_few_urls_that_ended_are_asked_for_alone(patient: Buyer) -> None:
     assert len([line for line in api(patient.server) if line.endswith("/refresh_url")]) == 2
 
 
-def test_many_urls_that_ended_are_renewed_by_pages(patient: Buyer) -> None:
-    """Eight days pass in mid-run: a page of the list brings a hundred URLs for the price of one."""
-    job_id = completed_job(patient.server, 450)
-    patient.server.faults.add(path="/files/*", delay=1.5, times=32)
+@contextlib.contextmanager
+def held_in_mid_run(
+    monkeypatch: pytest.MonkeyPatch, buyer: Buyer, job_id: str, *, page: int, pages: int
+) -> Iterator[list[Any]]:
+    """Download a job whose lists are read in small pages. No thread has put its first file in place until the block is
+    over; what the run ends with is in the list afterwards."""
+    for module in ("following", "workers"):
+        monkeypatch.setattr(f"firsthandapi._{buyer.connect.kind}.{module}.LARGEST_PAGE", page)
+    go_on, put = threading.Event(), Part.put
+    monkeypatch.setattr(Part, "put", lambda part: go_on.wait(120) and put(part))
+    since = len(buyer.server.requests)
+    with in_background(buyer.client.files.download_all, job_id, buyer.dest) as ended:
+        try:
+            wait_until(
+                lambda: (
+                    len(downloads(buyer.server, since)) >= 8 and len(api(buyer.server, since)) >= 1 + pages
+                )
+            )
+            yield ended
+        finally:
+            go_on.set()
+
+
+def test_many_urls_that_ended_are_renewed_by_pages(patient: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight days pass in mid-run: a page of the list brings all its URLs for the price of one."""
+    job_id = completed_job(patient.server, 90)
     since = len(patient.server.requests)
-    with in_background(patient.client.files.download_all, job_id, patient.dest) as ended:
-        wait_until(
-            lambda: len(downloads(patient.server, since)) >= 8 and len(api(patient.server, since)) >= 6
-        )
+    with held_in_mid_run(monkeypatch, patient, job_id, page=20, pages=5) as ended:
         patient.server.clock.advance(days=8)
     assert ended[0].verify()
-    assert len(ended[0]) == 450
+    assert len(ended[0]) == 90
     asked = api(patient.server, since)
     assert len([line for line in asked if line.endswith("/refresh_url")]) == 3
     # The last five are of submissions.
     assert len(asked) <= 1 + 5 + 3 + 5 + 5
 
 
-def test_urls_are_renewed_where_the_list_has_moved_to(patient: Buyer) -> None:
-    """Files that stood at the head are behind hundreds of others by now; they are still found by pages."""
-    job_id = patient.client.jobs.create(**JOB, files_needed=300).id
-    for _ in range(50):
-        patient.deliver(job_id)
-    patient.server.faults.add(path="/files/*", delay=1.0, times=32)
+def test_urls_are_renewed_where_the_list_has_moved_to(
+    patient: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that stood at the head are pages behind others by now; they are still found by pages."""
+    job_id = patient.client.jobs.create(**JOB, files_needed=120).id
+    for number in range(40):
+        patient.server.submit(job_id, content=b"%d" % number)
+    patient.server.clock.advance(minutes=1)
     since = len(patient.server.requests)
-    with in_background(patient.client.files.download_all, job_id, patient.dest) as ended:
-        wait_until(
-            lambda: len(downloads(patient.server, since)) >= 8 and len(api(patient.server, since)) >= 2
-        )
-        for _ in range(250):
-            patient.server.submit(job_id)
+    with held_in_mid_run(monkeypatch, patient, job_id, page=40, pages=1) as ended:
+        for number in range(80):
+            patient.server.submit(job_id, content=b"new %d" % number)
         patient.server.clock.advance(days=8)
-    assert len(ended[0]) == 50
-    assert (
-        len([line for line in api(patient.server, since) if not line.endswith("/submissions")]) <= 2 + 3 + 3
-    )
+    assert len(ended[0]) == 40
+    asked = [line for line in api(patient.server, since) if not line.endswith("/submissions")]
+    assert len(asked) <= 2 + 3 + 3
 
 
 def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_path: Path) -> None:

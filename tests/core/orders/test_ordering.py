@@ -375,10 +375,12 @@ def search(runs: int, **options: Any) -> None:
 
 
 # The second run is the one that buys twice; `make soak` looks for what takes more.
-@pytest.mark.parametrize("runs", [2, pytest.param(5, marks=pytest.mark.slow)])
-def test_nothing_is_bought_twice(runs: int) -> None:
+@pytest.mark.parametrize(
+    ("runs", "jumps"), [(2, (0.0, 50.0, -50.0)), pytest.param(5, JUMPS, marks=pytest.mark.slow)]
+)
+def test_nothing_is_bought_twice(runs: int, jumps: tuple[float, ...]) -> None:
     """Runs of one call: whatever is answered, lost or late, wherever each dies, whatever the clock does."""
-    search(runs)
+    search(runs, jumps=jumps)
 
 
 @pytest.mark.slow
