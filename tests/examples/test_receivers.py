@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -71,10 +72,12 @@ class Receiver:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, *secrets: str) -> None:
-        """Start it as its first lines say, in a folder of its own."""
+        """Start it as its first lines say; what they do once for a folder is done once."""
         environment = {**os.environ, "FIRSTHAND_WEBHOOK_SECRET": " ".join(secrets)}
+        *before, command = commands(self.example, self.port)
+        if (self.folder / "receiver.log").exists():
+            before.clear()
         with (self.folder / "receiver.log").open("ab") as log:
-            *before, command = commands(self.example, self.port)
             for each in before:
                 subprocess.run(
                     each, cwd=self.folder, env=environment, stdout=log, stderr=log, check=True, timeout=180
@@ -155,33 +158,18 @@ def started(name: str, folder: Path) -> Iterator[Receiver]:
         server.check_books()
 
 
-@pytest.fixture(scope="module", params=["fastapi", "flask", "django"])
-def one_of_each(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Receiver]:
-    with started(request.param, tmp_path_factory.mktemp(request.param)) as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def receiver(one_of_each: Receiver) -> Receiver:
-    """The framework's one receiver of this module, with nothing written down yet."""
-    one_of_each.notes.unlink(missing_ok=True)
-    one_of_each.server.signature_style = "plain"
-    return one_of_each
-
-
-@pytest.mark.parametrize("style", ["plain", "timestamped"])
-def test_a_delivery_is_verified_and_dispatched(receiver: Receiver, style: str) -> None:
+def a_delivery_is_verified_and_dispatched(receiver: Receiver) -> None:
     """Every event is answered with 204, whichever way it is signed; the handler runs for the one it wants."""
-    receiver.server.signature_style = style  # type: ignore[assignment] # parametrized
-    before = len(receiver.server.webhook_deliveries)
-    job_id = receiver.finish_job()
-    assert [statuses(each) for each in receiver.server.webhook_deliveries[before:]] == [[204]] * 3
-    assert receiver.noted() == [job_id]
+    styles: tuple[Literal["timestamped", "plain"], ...] = ("timestamped", "plain")
+    jobs: list[str] = []
+    for receiver.server.signature_style in styles:
+        before = len(receiver.server.webhook_deliveries)
+        jobs.append(receiver.finish_job())
+        assert [statuses(each) for each in receiver.server.webhook_deliveries[before:]] == [[204]] * 3
+    assert receiver.noted() == jobs
 
 
-def test_a_failed_handler_gets_the_event_again(receiver: Receiver) -> None:
+def a_failed_handler_gets_the_event_again(receiver: Receiver) -> None:
     """500 while the handler fails; once it can, the service's next attempt goes through, and is the last."""
     receiver.notes.mkdir()  # where a file was to be written
     job_id = receiver.finish_job()
@@ -197,7 +185,7 @@ def test_a_failed_handler_gets_the_event_again(receiver: Receiver) -> None:
     assert receiver.noted() == [job_id]
 
 
-def test_a_replay_is_answered_and_not_handled_again(receiver: Receiver) -> None:
+def a_replay_is_answered_and_not_handled_again(receiver: Receiver) -> None:
     """What was handled counts as a duplicate, also when the buyer asks for it again."""
     job_id = receiver.finish_job()
     receiver.client.webhooks.events.replay(receiver.deliveries(job_id)[0].event_id)
@@ -206,7 +194,7 @@ def test_a_replay_is_answered_and_not_handled_again(receiver: Receiver) -> None:
     assert receiver.noted() == [job_id]
 
 
-def test_a_replay_makes_up_for_what_failed_for_good(receiver: Receiver) -> None:
+def a_replay_makes_up_for_what_failed_for_good(receiver: Receiver) -> None:
     """An event that all six attempts failed to bring is handled when it is replayed."""
     receiver.notes.mkdir()
     job_id = receiver.finish_job()
@@ -219,7 +207,7 @@ def test_a_replay_makes_up_for_what_failed_for_good(receiver: Receiver) -> None:
     assert receiver.noted() == [job_id]
 
 
-def test_duplicates_at_the_same_moment(receiver: Receiver) -> None:
+def duplicates_at_the_same_moment(receiver: Receiver) -> None:
     """Of eight deliveries at once one is handled; while it is, the service has to send the others again."""
     body = JOB_COMPLETED % ("evt_at_once", "at_once")
     with ThreadPoolExecutor(8) as pool:
@@ -230,7 +218,7 @@ def test_duplicates_at_the_same_moment(receiver: Receiver) -> None:
     assert receiver.noted() == ["job_at_once"]
 
 
-def test_what_the_service_did_not_sign_is_refused(receiver: Receiver) -> None:
+def what_the_service_did_not_sign_is_refused(receiver: Receiver) -> None:
     """Forged, unsigned, tampered with, stale or from the future: 400, no handler, and the genuine one counts."""
     body = JOB_COMPLETED % ("evt_forged", "forged")
     now = time.time()
@@ -247,7 +235,7 @@ def test_what_the_service_did_not_sign_is_refused(receiver: Receiver) -> None:
     assert receiver.noted() == ["job_forged"]
 
 
-def test_a_secret_never_reaches_an_answer_or_the_log(receiver: Receiver) -> None:
+def a_secret_never_reaches_an_answer_or_the_log(receiver: Receiver) -> None:
     """What is refused tells a stranger nothing."""
     body = JOB_COMPLETED % ("evt_curious", "curious")
     with closing(http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=30)) as connection:
@@ -258,44 +246,123 @@ def test_a_secret_never_reaches_an_answer_or_the_log(receiver: Receiver) -> None
     assert "whsec_" not in answer.replace("whsec_ included", "") + log
 
 
-@pytest.mark.parametrize("framing", ["content-length", "chunked"])
-def test_a_body_of_any_size_is_not_taken(receiver: Receiver, framing: str) -> None:
+def a_body_of_any_size_is_not_taken(receiver: Receiver) -> None:
     """Megabytes are refused, or the connection is cut, even if they are signed; then all is as before."""
-    event = JOB_COMPLETED % (f"evt_{framing}", framing)
-    body = event.encode() + b" " * 4_000_000
-    headers = {"X-FirstHandAPI-Signature": sign(body, receiver.secret)}
-    # A server that answers before it has read all may cut the connection while we still send.
-    with suppress(ConnectionError):
-        assert receiver.post(body if framing == "content-length" else iter([body]), headers) in (400, 413)
-    assert receiver.noted() == []
-    assert receiver.post_signed(event, receiver.secret) == 204
+    for framing in ("length", "chunked"):
+        event = JOB_COMPLETED % (f"evt_{framing}", framing)
+        body = event.encode() + b" " * 4_000_000
+        headers = {"X-FirstHandAPI-Signature": sign(body, receiver.secret)}
+        before = receiver.noted()
+        # A server that answers before it has read all may cut the connection while we still send.
+        with suppress(ConnectionError):
+            assert receiver.post(body if framing == "length" else iter([body]), headers) in (400, 413)
+        assert receiver.noted() == before
+        assert receiver.post_signed(event, receiver.secret) == 204
 
 
-def test_only_post_is_taken(receiver: Receiver) -> None:
+def only_post_is_taken(receiver: Receiver) -> None:
     """Any other method is a 405."""
     assert receiver.post(b"", {}, method="GET") == 405
     assert receiver.post(b"", {}, method="DELETE") == 405
 
 
-@pytest.mark.parametrize("name", ["fastapi", "flask", "django"])
-def test_rotating_the_secret_loses_nothing(name: str, tmp_path: Path) -> None:
+def rotating_the_secret_loses_nothing(receiver: Receiver) -> None:
     """What comes before the receiver has the new secret is refused, and comes again; the old one still counts."""
+    old = receiver.secret
+    receiver.endpoint = receiver.client.webhooks.rotate_secret(receiver.endpoint.id)
+    job_id = receiver.finish_job()
+    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[400]]
+    receiver.kill()
+    receiver.start(receiver.secret, old)
+    receiver.server.clock.advance(minutes=1)
+    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[400, 204]]
+    assert receiver.noted() == [job_id]
+    assert receiver.post_signed(JOB_COMPLETED % ("evt_old", "old"), old) == 204
+    assert receiver.post_signed(JOB_COMPLETED % ("evt_guess", "guess"), "whsec_guessed") == 400
+
+
+def processes_that_share_a_store_handle_an_event_once(first: Receiver) -> None:
+    """Two Django processes over one database: each event comes to both, one handles it, both answer 204."""
+    port = free_port()
+    endpoint = first.client.webhooks.create(url=f"http://127.0.0.1:{port}{PATH}")
+    second = replace(first, port=port, endpoint=endpoint, process=None)
+    try:
+        second.start(second.secret)
+        jobs = [first.finish_job() for _ in range(4)]
+        # One that came while the other process was handling the event was told to come again.
+        first.server.clock.advance(minutes=6)
+        for job_id in jobs:
+            assert [statuses(each)[-1] for each in first.deliveries(job_id)] == [204, 204]
+    finally:
+        second.kill()
+        first.client.webhooks.delete(endpoint.id)
+    assert first.noted() == jobs
+
+
+def an_event_outlives_the_process_that_was_handling_it(receiver: Receiver) -> None:
+    """What a dead process had claimed is not taken for a duplicate: the service comes again until it is handled."""
+    database = receiver.folder / "receiver.sqlite3"
+
+    def claims() -> int:
+        with closing(sqlite3.connect(database)) as connection:
+            found = connection.execute("SELECT count(*) FROM handled_events WHERE cache_key LIKE '%evt%'")
+            return int(found.fetchone()[0])
+
+    receiver.client.webhooks.update(receiver.endpoint.id, events=["job.completed"])
+    before = claims()
+    os.mkfifo(receiver.notes)  # opened for writing, it waits for a reader
+    finished: list[str] = []
+    delivering = threading.Thread(target=lambda: finished.append(receiver.finish_job()))
+    delivering.start()
+    wait_until(lambda: claims() == before + 1)
+    receiver.kill()
+    delivering.join()
+    receiver.notes.unlink()
+    (job_id,) = finished
+    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None]]
+    receiver.start(receiver.secret)
+    receiver.server.clock.advance(minutes=1)
+    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None, 500]]
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE handled_events SET expires = '2000-01-01 00:00:00'")
+    receiver.server.clock.advance(minutes=5)
+    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None, 500, 204]]
+    assert receiver.noted() == [job_id]
+
+
+FRAMEWORKS = pytest.mark.parametrize("name", ["fastapi", "flask", "django"])
+
+
+@FRAMEWORKS
+def test_a_receiver(name: str, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """Each is started once for all that is looked at: that takes longer than the rest."""
+    looks = [
+        a_delivery_is_verified_and_dispatched,
+        a_failed_handler_gets_the_event_again,
+        a_replay_is_answered_and_not_handled_again,
+        a_replay_makes_up_for_what_failed_for_good,
+        duplicates_at_the_same_moment,
+        what_the_service_did_not_sign_is_refused,
+        a_secret_never_reaches_an_answer_or_the_log,
+        a_body_of_any_size_is_not_taken,
+        only_post_is_taken,
+        rotating_the_secret_loses_nothing,
+    ]
+    if name == "django":  # whose events are handled by all processes of a database
+        looks.append(processes_that_share_a_store_handle_an_event_once)
+        if hasattr(os, "mkfifo"):  # which holds up the handler
+            looks.append(an_event_outlives_the_process_that_was_handling_it)
     with started(name, tmp_path) as receiver:
-        old = receiver.secret
-        receiver.endpoint = receiver.client.webhooks.rotate_secret(receiver.endpoint.id)
-        job_id = receiver.finish_job()
-        assert [statuses(each) for each in receiver.deliveries(job_id)] == [[400]]
-        receiver.kill()
-        receiver.start(receiver.secret, old)
-        receiver.server.clock.advance(minutes=1)
-        assert [statuses(each) for each in receiver.deliveries(job_id)] == [[400, 204]]
-        assert receiver.noted() == [job_id]
-        assert receiver.post_signed(JOB_COMPLETED % ("evt_old", "old"), old) == 204
-        assert receiver.post_signed(JOB_COMPLETED % ("evt_guess", "guess"), "whsec_guessed") == 400
+        for look in looks:
+            with subtests.test(look.__name__):
+                look(receiver)
+            if receiver.notes.is_dir():
+                receiver.notes.rmdir()
+            receiver.notes.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("secret", [None, "", " "], ids=["unset", "empty", "blank"])
-@pytest.mark.parametrize("name", ["fastapi", "flask", "django"])
+@FRAMEWORKS
 def test_without_a_secret_it_does_not_start(
     name: str, secret: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,53 +372,3 @@ def test_without_a_secret_it_does_not_start(
         monkeypatch.setenv("FIRSTHAND_WEBHOOK_SECRET", secret)
     with pytest.raises((KeyError, SystemExit), match="FIRSTHAND_WEBHOOK_SECRET"):
         runpy.run_path(str(WEBHOOKS / f"{name}_app.py"))
-
-
-def test_processes_that_share_a_store_handle_an_event_once(tmp_path: Path) -> None:
-    """Two Django processes over one database: each event comes to both, one handles it, both answer 204."""
-    with started("django", tmp_path) as first:
-        port = free_port()
-        endpoint = first.client.webhooks.create(url=f"http://127.0.0.1:{port}{PATH}")
-        second = replace(first, port=port, endpoint=endpoint, process=None)
-        try:
-            second.start(second.secret)
-            jobs = [first.finish_job() for _ in range(4)]
-            # One that came while the other process was handling the event was told to come again.
-            first.server.clock.advance(minutes=6)
-            for job_id in jobs:
-                assert [statuses(each)[-1] for each in first.deliveries(job_id)] == [204, 204]
-        finally:
-            second.kill()
-        assert first.noted() == jobs
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the handler is held up by a FIFO")
-def test_an_event_outlives_the_process_that_was_handling_it(tmp_path: Path) -> None:
-    """What a dead process had claimed is not taken for a duplicate: the service comes again until it is handled."""
-    database = tmp_path / "receiver.sqlite3"
-
-    def claims() -> int:
-        with closing(sqlite3.connect(database)) as connection:
-            found = connection.execute("SELECT count(*) FROM handled_events WHERE cache_key LIKE '%evt%'")
-            return int(found.fetchone()[0])
-
-    with started("django", tmp_path) as receiver:
-        receiver.client.webhooks.update(receiver.endpoint.id, events=["job.completed"])
-        os.mkfifo(receiver.notes)  # opened for writing, it waits for a reader
-        finished: list[str] = []
-        delivering = threading.Thread(target=lambda: finished.append(receiver.finish_job()))
-        delivering.start()
-        wait_until(lambda: claims() == 1)
-        receiver.kill()
-        delivering.join()
-        receiver.notes.unlink()
-        (job_id,) = finished
-        assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None]]
-        receiver.start(receiver.secret)
-        receiver.server.clock.advance(minutes=1)
-        assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None, 500]]
-        with closing(sqlite3.connect(database)) as connection, connection:
-            connection.execute("UPDATE handled_events SET expires = '2000-01-01 00:00:00'")
-        receiver.server.clock.advance(minutes=5)
-        assert [statuses(each) for each in receiver.deliveries(job_id)] == [[None, 500, 204]]
-        assert receiver.noted() == [job_id]
