@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,17 @@ from firsthandapi.testing import MockServer
 
 from .support import FILES, Again, Buyer, completed_job, folder_of
 from .world import World
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One client is generated from the other. With the async one, which takes longer, a module that is `async_slow`
+    runs the tests that together reach each line and branch; `make soak` runs the others."""
+    for item in items:
+        params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        is_slow = item.get_closest_marker("async_slow") and not item.get_closest_marker("both")
+        if is_slow and params.get("connect") == "async":
+            item.add_marker("slow")
 
 
 @pytest.fixture

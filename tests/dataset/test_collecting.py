@@ -57,6 +57,8 @@ from .support import (
     whole,
 )
 
+pytestmark = pytest.mark.async_slow
+
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
@@ -210,6 +212,7 @@ def test_a_callback_that_fails_ends_the_run(buyer: Buyer) -> None:
 # ── Before anything is bought ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -238,6 +241,7 @@ def test_bad_arguments_are_refused(
     assert len(shared_server.requests) == since
 
 
+@pytest.mark.both
 def test_the_spend_limit_holds(connect: Connect, shared_server: MockServer, tmp_path: Path) -> None:
     """Nothing is sent or written for a job that may not cost so much."""
     with pytest.raises(SpendLimitError):
@@ -344,6 +348,7 @@ def odd_service(*pages: Any) -> Callable[[httpx.Request], httpx.Response]:
     return answer
 
 
+@pytest.mark.both
 def test_follow_tells_of_a_file_that_nobody_can_use(connect: Connect) -> None:
     """After all the others have come."""
     rows = [{"id": "file_1"}, {"id": 2, "size_bytes": 7}, {"id": "file_3"}]
@@ -369,6 +374,7 @@ def test_an_answer_that_stays_wrong_is_told(connect: Connect) -> None:
     assert clock.now - started < 600
 
 
+@pytest.mark.both
 def test_every_request_of_a_call_carries_its_extras(buyer: Buyer) -> None:
     """`extra_headers` reach the polls, the lists and the POST; a bad one is told before a folder is made."""
     extras = {"extra_headers": {"X-Trace": "1"}}
@@ -545,6 +551,7 @@ def test_a_damaged_job_json_without_rows(buyer: Buyer, left: Any) -> None:
     assert buyer.jobs_bought() == 1
 
 
+@pytest.mark.both
 def test_a_job_json_of_a_later_version_stays(buyer: Buyer) -> None:
     """The error names the job and asks for an upgrade; the file is not written over."""
     job_id = buyer.collect(1).job.id
@@ -674,6 +681,7 @@ def test_a_wait_that_is_over_can_be_continued(patient: Buyer) -> None:
     assert patient.jobs_bought() == 1
 
 
+@pytest.mark.both
 def test_the_timeout_holds_for_the_downloads_too(
     connect: Connect, slow_files: MockServer, tmp_path: Path
 ) -> None:
@@ -765,6 +773,7 @@ def test_a_cancelled_task_ends_at_once(fresh_server: MockServer, tmp_path: Path,
     assert whole(tmp_path)
 
 
+@pytest.mark.both
 def test_what_cannot_heal_ends_it(patient: Buyer) -> None:
     """A job that is not there makes no folder's job; a key that was revoked is not waited with."""
     with pytest.raises(NotFoundError):
@@ -902,6 +911,7 @@ class Stop(Exception):  # it is no error
     """What stops a call: an error in a callback of the caller's."""
 
 
+@pytest.mark.both
 def test_whatever_stops_a_call_names_its_job(patient: Buyer) -> None:
     """`collect`, `wait`, `wait_all`, `follow`, and a campaign: the note says how to continue."""
 

@@ -17,6 +17,8 @@ from raw import Request
 
 from .support import JOB, whole
 
+pytestmark = pytest.mark.async_slow
+
 MINUTE, HOUR = 60.0, 3600.0
 
 
@@ -73,6 +75,7 @@ def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: 
         assert whole(tmp_path / "signs")
 
 
+@pytest.mark.both
 def test_a_job_that_is_posted_in_spite_of_a_refusal_is_found(connect: Connect, tmp_path: Path) -> None:
     """A 402 may be of the balance that the job itself has spent: it is looked for before its key is given up."""
     with Liar(refused=1.0) as liar:
@@ -81,6 +84,7 @@ def test_a_job_that_is_posted_in_spite_of_a_refusal_is_found(connect: Connect, t
         assert len(liar.jobs) == 1
 
 
+@pytest.mark.both
 def test_reads_that_do_not_show_the_job_yet(connect: Connect, tmp_path: Path) -> None:
     """`collect` and `follow` go on with a job that was just posted, though its reads are a 404 for a while."""
     with Liar(get_lag=3.0) as liar:

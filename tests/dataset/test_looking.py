@@ -32,6 +32,8 @@ from liar import Liar
 from .support import JOB, api
 from .world import DEFAULTS, LIST, World, internals, lag
 
+pytestmark = pytest.mark.async_slow
+
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "empty"])
 def test_a_lost_ledger_is_found_by_the_jobs(world: World, damage: str) -> None:
@@ -50,6 +52,7 @@ def test_a_lost_ledger_is_found_by_the_jobs(world: World, damage: str) -> None:
     assert world.ledger()["campaign"] == json.loads(content)["campaign"]
 
 
+@pytest.mark.both
 def test_a_lost_ledger_is_found_by_the_records_of_the_folder(world: World, monkeypatch: Any) -> None:
     """Where the list of jobs lags; a record of a job that the service does not have is left alone."""
     campaign = world.campaign(stop=3, give_way=2)
@@ -106,6 +109,7 @@ def test_a_restored_folder_learns_what_was_ordered_since(world: World, tmp_path:
     assert world.ledger()["spent_cents"] == world.spent() == 50
 
 
+@pytest.mark.both
 def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeypatch: Any) -> None:
     """After some pages of the list it is read by itself; and it must be the account's."""
     world.stop_after(3, world.campaign(stop=1))
@@ -125,6 +129,7 @@ def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeyp
         stranger.campaigns.plan(world.campaign(stop=1))
 
 
+@pytest.mark.both
 def test_a_list_without_end_ends_at_the_timeout(world: World, monkeypatch: Any) -> None:
     """Also while a lost ledger is looked for."""
     monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 1)
@@ -136,6 +141,7 @@ def test_a_list_without_end_ends_at_the_timeout(world: World, monkeypatch: Any) 
     assert len(world.run(world.campaign(stop=1))) == 1
 
 
+@pytest.mark.both
 def test_a_list_that_does_not_come_ends_at_the_timeout(world: World) -> None:
     """The campaign's time is over, not the client's own; and what is waited for in vain is said as that."""
     world.server.faults.add(path="/v1/jobs", method="GET", delay=60, times=9)
@@ -217,6 +223,7 @@ def test_machines_with_one_file_run_at_the_same_moment(connect: Connect, tmp_pat
         assert sorted(len(job.files) for job in liar.jobs) == [2, 3]
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("list_lag", [0.0, 60.0])
 def test_two_campaigns_of_one_dest_share_nothing(connect: Connect, tmp_path: Path, list_lag: float) -> None:
     """Whose labels differ; or whose words do, as far as the list is too late to ask which of them is meant."""
@@ -259,6 +266,7 @@ def test_words_may_change_where_the_folder_or_its_id_is_known(connect: Connect, 
         assert [len(job.files) for job in liar.jobs] == [3, 1, 2, 1]
 
 
+@pytest.mark.both
 def test_a_campaign_of_an_earlier_version_goes_on(connect: Connect, tmp_path: Path, monkeypatch: Any) -> None:
     """Which knew it by the whole path of its folder: from its ledger, and where that or the folder is lost."""
     with Liar() as liar:
@@ -293,6 +301,7 @@ def test_a_ledger_without_orders_keeps_its_campaign(connect: Connect, tmp_path: 
         assert json.loads(path.read_bytes())["campaign"] == key
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("excluded", [False, True])
 def test_a_folder_whose_files_are_links_is_refused_as_it_is_opened(
     world: World, tmp_path: Path, excluded: bool

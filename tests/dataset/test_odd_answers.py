@@ -33,6 +33,8 @@ from raw import RawServer, Reply, Request, response
 
 from .support import JOB
 
+pytestmark = pytest.mark.async_slow
+
 
 def in_json(value: Any, status: int = 200) -> Reply:
     """A response with a JSON body."""
@@ -147,6 +149,7 @@ def test_an_answer_that_names_no_job_is_looked_up(shop: Shop, body: bytes) -> No
     assert len(shop.jobs) == 1
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(("method", "ends"), [("POST", "/jobs"), ("GET", "/job_2")])
 def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str, ends: str) -> None:
     """An answer that was meant for somebody else gives the folder neither that job nor its files."""
@@ -210,6 +213,7 @@ def test_a_job_that_the_service_does_not_have(shop: Shop, key: str | None) -> No
     assert (service.posts, len(shop.jobs)) == (1, 1)
 
 
+@pytest.mark.both
 def test_a_job_under_a_made_up_id_is_found_by_its_key(shop: Shop) -> None:
     """Once the list shows the key of the order, the same call downloads the files of that job."""
     service = Forgetful(shop)
@@ -228,6 +232,7 @@ def test_a_job_under_a_made_up_id_is_found_by_its_key(shop: Shop) -> None:
     assert (service.posts, len(shop.jobs)) == (2, 2)
 
 
+@pytest.mark.both
 def test_a_job_that_only_the_list_shows(shop: Shop) -> None:
     """A replica does not have it yet: the error says to run the call again, and advises no other folder."""
     shop.says = lambda request, answer: (
@@ -266,6 +271,7 @@ def test_a_job_that_tells_no_numbers_is_held_to_the_order(shop: Shop, status: st
     assert "refund" not in str(caught.value)
 
 
+@pytest.mark.both
 def test_a_late_replica_does_not_start_a_job_again(shop: Shop) -> None:
     """While a late list is read again, an older state of the job ends neither the reading nor the run."""
     polls: list[Request] = []
@@ -338,6 +344,7 @@ def test_a_folder_that_is_moved_away_is_told_with_its_job(shop: Shop) -> None:
     assert len(shop.jobs) == 1
 
 
+@pytest.mark.both
 def test_a_download_that_fails_leaves_the_job_as_last_seen(shop: Shop) -> None:
     """A folder of which more is known to be approved than it has is not called whole."""
     shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
@@ -354,6 +361,7 @@ def test_a_download_that_fails_leaves_the_job_as_last_seen(shop: Shop) -> None:
     assert not Dataset.open(shop.folder).verify().ok
 
 
+@pytest.mark.both
 def test_download_all_tells_of_files_that_no_list_shows(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """It brings what there is, and a warning says that this is not everything; `verify` says so too."""
     shop.post({**JOB, "files_needed": 3, "files_approved": 3})
@@ -395,6 +403,7 @@ def test_rows_of_a_job_that_the_key_cannot_see(
     assert [*client.jobs.list()] == []
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("arguments", [("file_1", "x"), (File(id="file_1"), 5)])
 def test_what_is_no_file_or_no_path(
     connect: Connect, quick_server: MockServer, arguments: tuple[Any, Any]
@@ -443,6 +452,7 @@ ODD_FILE = {
 }  # fmt: skip
 
 
+@pytest.mark.both
 def test_values_of_other_types(shop: Shop) -> None:
     """A service whose optional fields are all of other types than documented: bought once, complete, and everything
     that reads the result works. The job keeps its values as received."""

@@ -18,6 +18,8 @@ from firsthandapi.testing import MockServer
 
 from .support import completed_job, reconcile
 
+pytestmark = pytest.mark.async_slow
+
 
 @pytest.mark.parametrize("at", ["folder", "bucket"])
 def test_a_withdrawn_file_goes_and_stays_away(
@@ -39,6 +41,7 @@ def test_a_withdrawn_file_goes_and_stays_away(
     assert Dataset.open(dest).verify()
 
 
+@pytest.mark.both
 def test_files_of_a_job_without_a_record_are_left_alone(
     connect: Connect, server: MockServer, client: FirstHandClient, tmp_path: Path
 ) -> None:
@@ -57,6 +60,7 @@ def test_files_of_a_job_without_a_record_are_left_alone(
     assert Dataset.open(tmp_path).verify().short == 1
 
 
+@pytest.mark.both
 def test_a_list_that_lags_removes_nothing(
     connect: Connect, server: MockServer, client: FirstHandClient, tmp_path: Path
 ) -> None:
