@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 pytest.importorskip("playwright", reason="Playwright is not installed: make console")
-from axe_playwright_python.sync_playwright import Axe
 from finish_docs import MOVED, publish
 
-from .harness import page_of, wait_for
+from .harness import found_by_axe, page_of, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -60,26 +59,17 @@ def scheme(page: Page) -> str:
     return str(page.evaluate("document.body.getAttribute('data-md-color-scheme')"))
 
 
-def found_by_axe(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{each['id']}: {node['html'][:160]}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
-
-
+@pytest.mark.parametrize("first", range(4))
 @pytest.mark.parametrize(("width", "color", "every"), [(390, "light", 1), (1280, "dark", 3)])
 def test_each_page_fits_and_can_be_read_by_everybody(
-    browser: Browser, address: str, width: int, color: str, every: int
+    browser: Browser, address: str, width: int, color: str, every: int, first: int
 ) -> None:
     """No page is wider than a phone or a desk, none complains or loads from elsewhere, and axe finds
     nothing: by day on each page, by night on every third, since all have the same colors."""
     wrong: list[str] = []
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": color, "reduced_motion": "reduce"}
     with page_of(browser, **options) as page:
-        for number, path in enumerate(PAGES):
+        for number, path in [*enumerate(PAGES)][first::4]:
             page.goto(f"{address}{path}/")
             assert scheme(page) == {"light": "default", "dark": "slate"}[color]
             if page.evaluate("document.documentElement.scrollWidth") > width:
