@@ -20,7 +20,7 @@ from firsthandapi.errors import ConfigurationError
 from ._job_files import JobFiles
 from ._local import Local
 from ._manifest import all_manifests
-from ._store import store_at
+from ._store import store_at, writing
 
 
 class LedgerFile:
@@ -108,18 +108,13 @@ def forget_order(dest: str | os.PathLike[str], key: str) -> Order:
     Raises ConfigurationError: another process runs the campaign, or its ledger cannot be read or written.
     Raises InvalidArgumentError: the order does not exist, or its job is known.
     """
-    writer = store_at(dest, "dest").writer()
     file = LedgerFile(dest)
     file.read()
     file.ledger.without(key)  # raises before a folder without the order is created
-    if not writer.lock():
-        raise ConfigurationError(f"another process is running the campaign in {file.path}; stop it first")
-    try:
+    with writing(store_at(dest, "dest")):
         file.read()
         ledger, order = file.ledger.without(key)
         file.write(ledger)
-    finally:
-        writer.release()
     return order
 
 

@@ -81,17 +81,13 @@ def hashes_of(content: bytes, np: Any, pil: Any) -> Any:
         side = (_PIXELS, _PIXELS)
         # `resize` takes a part without copying it.
         parts = np.array([np.asarray(small.resize(side, pil.Resampling.LANCZOS, box=box)) for box in boxes])
-        waves = _waves(np)
+        # The lowest frequencies of the discrete cosine transform (DCT-II), a row each.
+        waves = np.cos(np.pi * np.outer(np.arange(_FREQUENCIES), 2 * np.arange(_PIXELS) + 1) / (2 * _PIXELS))
         low = (waves @ parts @ waves.T).reshape(len(boxes), -1)
         bits = np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)
         return [int.from_bytes(each.tobytes()) for each in bits]
     except Exception:  # decoders raise anything
         return None
-
-
-def _waves(np: Any) -> Any:
-    """The lowest frequencies of the discrete cosine transform (DCT-II), a row each."""
-    return np.cos(np.pi * np.outer(np.arange(_FREQUENCIES), 2 * np.arange(_PIXELS) + 1) / (2 * _PIXELS))
 
 
 def close(table: Any, bits: int, np: Any) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from firsthandapi._core.files.names import file_name_on_disk
 from firsthandapi._download.single import download_file
 
-from ._store import store_at
+from ._store import store_at, writing
 
 if TYPE_CHECKING:
     from firsthandapi.types.file import File
@@ -23,13 +23,10 @@ def download_into_bucket(file: File, path: str | os.PathLike[str], **options: An
     Raises InvalidArgumentError: `path` is not the URL of a bucket.
     """
     store = store_at(path, "path")
-    target, writer = store.root, store.writer()
+    target = store.root
     if str(path).endswith("/") or store.names(target):
         target /= file_name_on_disk(file.id, file.content_type)
-    writer.lock()
-    try:
+    with writing(store) as writer:
         download_file(file, writer.fetch_to(target), **options)
         writer.put(target)
-    finally:
-        writer.release()
     return target

@@ -56,7 +56,7 @@ def verified(dataset: Dataset) -> Verification:
             dataset._name_of(folder / name)
             for folder in folders
             for name in dataset._store.names(folder)
-            if folder / name not in known and not _in_the_making(name)
+            if folder / name not in known and not (name.startswith(".") and name.endswith(".part"))
         ]
     short = sum(short_of(dataset).values())
     altered = altered_in(dataset)
@@ -99,7 +99,3 @@ def repairs(dataset: Dataset, client: Any, state: Verification, **options: Any) 
             yield client.files._refetch(job.id, dataset.path, frozenset(bad), **options)
         if short[job.id]:
             yield client.files.download_all(job.id, dataset.path, **options)
-
-
-def _in_the_making(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".part")

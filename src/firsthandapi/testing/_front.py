@@ -77,7 +77,9 @@ class Front:
         except ClientDisconnect:
             return  # the client hung up before the end of its request
         except ApiError as error:
-            await _send(_refused(error), send)
+            envelope = _dated(error_response(error))
+            envelope.headers["connection"] = "close"
+            await _send(envelope, send)
             return
         if is_control:
             await _send(await self._handle(self._control(), scope, body, receive), send)
@@ -184,14 +186,7 @@ class Front:
 
 
 def _failure(status: int, message: str) -> Response:
-    error = ApiError(status, _ERROR_TYPES.get(status, "internal_error"), message)
-    return error_response(error)
-
-
-def _refused(error: ApiError) -> Response:
-    reply = _dated(error_response(error))
-    reply.headers["connection"] = "close"
-    return reply
+    return error_response(ApiError(status, _ERROR_TYPES.get(status, "internal_error"), message))
 
 
 def _dated(reply: Response) -> Response:

@@ -78,10 +78,6 @@ def _english(text: str, **values: object) -> str:
     return text.format(**values) if values else text
 
 
-def _no_name(_worker: str) -> None:
-    """The name of a worker, who has none here."""
-
-
 def no_page() -> PageError:
     """The error for a page that does not exist."""
     return PageError(404, "This page does not exist, or no longer exists.", "Not found")
@@ -125,7 +121,7 @@ class Face:
         return {
             "form_token": "",
             "visitor": None,
-            "person": _no_name,
+            "person": lambda _worker: None,  # nobody has a name here
             "counts": {},
             "speed": None,
             "has_tools": False,
