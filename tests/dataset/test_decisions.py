@@ -47,7 +47,7 @@ def take_turn(dest: str | Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("at", ["folder", "bucket"])
+@pytest.mark.parametrize(("connect", "at"), [("sync", "bucket"), ("async", "folder")], indirect=["connect"])
 def test_no_run_brings_an_excluded_file_back_or_one_to_its_old_label(
     connect: Connect, server: MockServer, client: FirstHandClient, tmp_path: Path, at: str
 ) -> None:

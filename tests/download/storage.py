@@ -6,8 +6,14 @@ import hashlib
 import re
 import socket
 import threading
+from functools import lru_cache
 
 from raw import Loopback, RawServer, Reply, Request, Step, pump, read_request, response
+
+
+@lru_cache(maxsize=8)
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 class Storage(RawServer):
@@ -22,7 +28,7 @@ class Storage(RawServer):
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        return _sha256(self.content)
 
     @property
     def etag(self) -> str:
