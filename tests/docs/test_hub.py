@@ -106,16 +106,15 @@ def hub() -> Iterator[ThreadingHTTPServer]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("block", [0, 1])
-def test_a_dataset_is_pushed_to_the_hub(hub: ThreadingHTTPServer, tmp_path: Path, block: int) -> None:
+def test_a_dataset_is_pushed_to_the_hub(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     """As a folder with its card and a tag, and as Parquet with the media in it; nothing hidden goes along."""
     section = GUIDE.read_text(encoding="utf-8").partition("## With the Hugging Face Hub")[2]
-    code = re.findall(r"```text\n(.*?)```", section, re.DOTALL)[block]
+    folder, parquet = re.findall(r"```text\n(.*?)```", section, re.DOTALL)[:2]
     dataset = folder_of(
         tmp_path / "signs", [jpeg(image.new("RGB", (48, 36), color)) for color in ("red", "blue")]
     )
     dataset.write_card(license="MIT")
-    program = f"from firsthandapi import Dataset\ndataset = Dataset.open('signs')\n{code}"
+    program = f"from firsthandapi import Dataset\ndataset = Dataset.open('signs')\n{parquet}\n{folder}"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
@@ -131,11 +130,9 @@ def test_a_dataset_is_pushed_to_the_hub(hub: ThreadingHTTPServer, tmp_path: Path
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    if block == 0:
-        assert Hub.tags == ["v2.0.0"]
-        assert {"README.md", "croissant.json", "metadata.jsonl"} <= Hub.files.keys()
-        assert sum(name.endswith(".jpg") for name in Hub.files) == 2
-        assert not any(name.startswith(".") for name in Hub.files)
-    else:
-        (parquet,) = (content for name, content in Hub.files.items() if name.endswith(".parquet"))
-        assert parquet.startswith(b"PAR1")
+    assert Hub.tags == ["v2.0.0"]
+    assert {"README.md", "croissant.json", "metadata.jsonl"} <= Hub.files.keys()
+    assert sum(name.endswith(".jpg") for name in Hub.files) == 2
+    assert not any(name.startswith(".") for name in Hub.files)
+    (table,) = (content for name, content in Hub.files.items() if name.endswith(".parquet"))
+    assert table.startswith(b"PAR1")

@@ -67,6 +67,7 @@ class Runner:
     secrets: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    installs: bool = True
     output: str = ""
     succeeded: list[str] = field(default_factory=list)
     artifact: Path | None = None
@@ -93,6 +94,8 @@ class Runner:
         fine = True
         for step in job["steps"]:
             if not self.holds(step.get("if", "success()"), fine=fine):
+                continue
+            if step.get("run", "").startswith("pip install") and not self.installs:
                 continue
             set_by_steps = dict(line.split("=", 1) for line in github_env.read_text().splitlines())
             environment = {
@@ -333,7 +336,7 @@ def test_the_gate_names_what_keeps_a_dataset_out(tmp_path: Path) -> None:
     assert not run.run(load(EXAMPLES / "ci" / "gate.yml"))
     assert "\n--all-reviewed: 1 file without a decision: file_0" in run.output
     dataset.accept("file_0")
-    run.attempt += 1
+    run.attempt, run.installs = 2, False  # which takes longer than all else, and is the same again
     assert run.run(load(EXAMPLES / "ci" / "gate.yml")), run.output
 
 

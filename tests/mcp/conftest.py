@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+from mcp.server.mcpserver.tools import base
+from mcp.server.mcpserver.utilities.func_metadata import func_metadata
 from mcp_support import in_memory
 
 from firsthandapi.mcp import Options
@@ -16,6 +20,21 @@ from mcp import Client
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def schemas_are_made_once() -> Iterator[None]:
+    """Each test has a server of its own with the same tools: to make their schemas takes longer than most tests."""
+    made: dict[Any, Any] = {}
+
+    def once(function: Any, skip_names: list[str], structured_output: bool | None) -> Any:
+        key = (function.__module__, function.__qualname__, *skip_names, structured_output)
+        if key not in made:
+            made[key] = func_metadata(function, skip_names, structured_output)
+        return made[key]
+
+    with patch.object(base, "func_metadata", once):
+        yield
 
 
 @pytest.fixture
