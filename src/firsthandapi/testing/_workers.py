@@ -81,9 +81,9 @@ class Capture:
 
 
 # A file is needed for its facts, by each of its readers, and by the next server of the same seed.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)  # at most 20 MB
 def _usual(content_type: str, seed: str, subject: str | None) -> Media:
-    """A file of the usual size, at most some 20 KB."""
+    """A file of the usual size, at most 20 KB."""
     return make_media(content_type, seed, subject=subject)
 
 
