@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import runpy
 import secrets
@@ -13,7 +14,10 @@ import subprocess
 import sys
 import time
 import warnings
-from contextlib import chdir, suppress
+from collections.abc import Callable, Iterator
+from contextlib import chdir, closing, contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 from typing import Any, AnyStr
@@ -52,6 +56,28 @@ def started(program: ModuleType, **options: Any) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
+
+
+@contextmanager
+def forked(main: Callable[..., None], *given: Any) -> Iterator[tuple[BaseProcess, Connection]]:
+    """A function as a process, which is killed in the end, and what it says through its first argument.
+
+    It is a fork of a process that has imported all of a server: dozens of them start in the time that one takes.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["firsthandapi._sync.client", "firsthandapi.server.pages.serve.service"])
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=main, args=(theirs, *given))
+    with patch.dict(os.environ, unmeasured(), clear=True):
+        process.start()
+    theirs.close()
+    with closing(ours):
+        try:
+            yield process, ours
+        finally:
+            process.kill()
+            process.join(30)
+            process.close()
 
 
 def end_of(process: subprocess.Popen[AnyStr], *, within: float = _LONGEST) -> tuple[AnyStr, AnyStr]:

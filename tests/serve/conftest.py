@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def upload(
 ) -> httpx.Response:
     """One picture, or another file, by the form of a job."""
     once = secrets.token_hex(16)
-    content = content or make("image/jpeg", once).content  # the same twice is refused
+    content = content or make("image/jpeg", once, width=160, height=120).content  # the same twice is refused
     return send(visitor.http, link, {"file": (name, content, "image/jpeg")}, upload=once)
 
 
@@ -192,15 +193,19 @@ def pass_seconds(service: Service, seconds: float) -> None:
         service.site.panel.book(clock.now())
 
 
+@cache
+def numbered(number: int) -> bytes:
+    """A picture, which is drawn once."""
+    return make("image/jpeg", f"{number}").content
+
+
 def submit(service: Service, job_id: str, *, files: int = 1, name: str | None = None, **options: Any) -> str:
     """Submit pictures, as a worker's page does; the id of the submission."""
     world = service.world
     with world.lock:
         job, now = world.state.jobs[job_id], world.clock.now()
         made = [
-            capture(
-                job, "image/jpeg", now, rating=4, name=name, given=make("image/jpeg", f"{number}").content
-            )
+            capture(job, "image/jpeg", now, rating=4, name=name, given=numbered(number))
             for number in range(files)
         ]
         return world.jobs.submit(job, made, now, **options).id

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import signal
 import socket
 import stat
 import sys
@@ -484,8 +483,8 @@ def test_a_killed_server(tmp_path: Path, point: str) -> None:
             if point:
                 cut.sendall(JPEG[len(JPEG) // 2 :])
             else:
-                process.send_signal(signal.SIGKILL)
-            process.wait(30)
+                process.kill()
+            process.join(30)
     with Service(folder) as again:
         phone.port = again.port
         start = offset(phone, path)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import random
-import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +19,9 @@ import pytest
 
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._media import make
-from processes import unmeasured
+from processes import forked
 
+from . import dying
 from .phones import Phone, form
 
 pytestmark = [
@@ -32,56 +30,13 @@ pytestmark = [
 ]
 
 KILLS = 50
-# A server that may kill itself at a point that is named; it prints where it is.
-PROGRAM = """
-import json, os, signal, sys, threading
-from pathlib import Path
-from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve import working
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.state.storage import Upload
-
-folder, point, port = sys.argv[1:]
-
-def dies(where, real):
-    def run(*args, **options):
-        if point == where + " before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        done = real(*args, **options)
-        if point == where + " after":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return done
-    return run
-
-service = Service(Path(folder), port=int(port))
-working.clean = dies("clean", working.clean)
-Upload.write = dies("write", Upload.write)
-Upload.finish = dies("finish", Upload.finish)
-service.world.jobs.submit = dies("submit", service.world.jobs.submit)
-working.Working.submit = dies("answer", working.Working.submit)
-with service:
-    if service.first is not None:
-        with FirstHandClient(service.first.live, service.url) as client:
-            client.jobs.create(description="Photos of street signs", files_needed=10_000,
-                               accepted_formats=["image/jpeg"], price_per_file_cents=10)
-    (job,) = service.world.state.jobs.values()
-    print(json.dumps([service.port, service.site.links.path(job)]), flush=True)
-    threading.Event().wait()
-"""
 
 
 @contextmanager
-def running(folder: Path, point: str = "", port: int = 0) -> Iterator[tuple[int, str, subprocess.Popen[str]]]:
+def running(folder: Path, point: str = "", port: int = 0) -> Iterator[tuple[int, str, BaseProcess]]:
     """A server as a process, which is killed in the end: its port, and the path of its job."""
-    command = [sys.executable, "-c", PROGRAM, str(folder), point, str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=unmeasured()) as process:
-        try:
-            assert process.stdout is not None
-            port, path = json.loads(process.stdout.readline())
-            yield port, path, process
-        finally:
-            process.kill()
-            process.wait(30)
+    with forked(dying.main, str(folder), point, port) as (process, said):
+        yield *said.recv(), process
 
 
 @dataclass
@@ -163,7 +118,7 @@ def test_kill_at_random(tmp_path: Path) -> None:
             for thread in threads:
                 thread.start()
             time.sleep(chance.uniform(0.01, 0.25))
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             for thread in threads:
                 thread.join(30)
                 assert not thread.is_alive()

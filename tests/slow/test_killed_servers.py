@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import json
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -17,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.server.sqlite import FILES, open_world
+from processes import forked
 from server.conftest import JOB
+from server.sqlite import busy
 from server.sqlite.support import HandClock, kept
 
 pytestmark = [
@@ -27,7 +28,6 @@ pytestmark = [
 
 KEY = "fh_live_0123456789abcdef"
 KILLS = 50
-ROOT = Path(__file__).parents[2]
 
 
 class Buyer:
@@ -75,16 +75,14 @@ def test_killed_fifty_times(tmp_path: Path) -> None:
     buyer = Buyer()
     approved = 0
     for kill in range(KILLS):
-        command = [sys.executable, "-m", "tests.server.sqlite.busy", str(folder), KEY]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
+        with forked(busy.main, str(folder), KEY) as (process, said):
+            port = said.recv()
             threads = [threading.Thread(target=buyer.post, args=(port,))]
             for thread in threads:
                 thread.start()
             time.sleep(random.Random(kill).uniform(0.01, 0.6))
             process.kill()
-            process.wait()
+            process.join()
             for thread in threads:
                 thread.join()
         approved = check(folder, buyer)

@@ -1,17 +1,12 @@
-"""A server in a folder where everything happens at the same time, until it is killed: uploads, reviews, webhooks, jobs.
-
-    python -m tests.server.sqlite.busy FOLDER API_KEY
-
-It prints its port when it takes requests.
-"""
+"""A server in a folder where everything happens at once, until it is killed: uploads, reviews, webhooks, jobs."""
 
 from __future__ import annotations
 
 import queue
 import random
-import sys
 import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from firsthandapi.server.contract.text import new_id
@@ -87,17 +82,17 @@ def deliver(world: World, sent: queue.SimpleQueue[Delivery]) -> None:
         world.delivered(delivery, DeliveryAttempt(world.clock.now(), random.choice((200, 200, 500)), None))
 
 
-def main() -> None:
-    """Serve until killed."""
+def main(said: Connection, folder: str, key: str) -> None:
+    """Serve until killed; `said` gets the port."""
     clock = RealClock()
-    world = open_world(Path(sys.argv[1]), clock)
+    world = open_world(Path(folder), clock)
     sent: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
     world.events.send = lambda delivery, _at: sent.put(delivery)
     world.jobs.jury = Reviewer()
     with world.lock:
         if not world.state.organizations:
             made = world.accounts.create_organization(
-                "Name", "a@b.example", free_tier=False, at=clock.now(), cents=10**7, secret=sys.argv[2]
+                "Name", "a@b.example", free_tier=False, at=clock.now(), cents=10**7, secret=key
             )
             world.events.create_endpoint(made.key.account, "http://127.0.0.1:9/", None, None, clock.now())
     app = App(world, "http://127.0.0.1")
@@ -109,10 +104,5 @@ def main() -> None:
     for work in (upload, upload, review):
         threading.Thread(target=work, args=(world,), daemon=True).start()
     threading.Thread(target=deliver, args=(world, sent), daemon=True).start()
-    sys.stdout.write(f"{http.port}\n")
-    sys.stdout.flush()
+    said.send(http.port)
     threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()
