@@ -843,7 +843,7 @@ def test_every_way_out_leaves_the_job_as_last_seen(patient: Buyer) -> None:
 # ── URLs and requests ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("files", [600, pytest.param(9_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("files", [600, pytest.param(3_000, marks=pytest.mark.slow)])
 def test_a_completed_job_costs_few_requests(
     fresh_server: MockServer, tmp_path: Path, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

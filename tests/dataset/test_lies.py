@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 from pathlib import Path
@@ -20,6 +21,7 @@ from .support import JOB, whole
 pytestmark = pytest.mark.async_slow
 
 MINUTE, HOUR = 60.0, 3600.0
+KINDS = ("sync", "async")
 
 
 def lies(draw: random.Random) -> dict[str, Any]:
@@ -51,7 +53,13 @@ def run(connect: Connect, liar: Liar, dest: Path, **options: Any) -> Dataset | F
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(8), *(pytest.param(n, marks=pytest.mark.slow) for n in range(8, 100))]
+    ("connect", "seed"),
+    [
+        *itertools.product(KINDS, range(8)),
+        # Both clients are one source: of the others, each takes every second seed.
+        *(pytest.param(KINDS[n % 2], n, marks=pytest.mark.slow) for n in range(8, 100)),
+    ],
+    indirect=["connect"],
 )
 def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: Path, seed: int) -> None:
     """Five runs, hours apart, some on an empty disk; once the service is honest, the files of the one job are there."""

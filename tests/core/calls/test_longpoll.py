@@ -186,7 +186,7 @@ class Run:
         self.requests.append(self.now)
 
 
-@pytest.mark.parametrize("deepest", [3, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("deepest", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_no_wait_hammers(deepest: int) -> None:
     """Whatever is answered, there are at most 15 requests in the first 10 s, and the timeout holds to the moment."""
     most = count = 0

@@ -71,6 +71,13 @@ class Bought:
         metadata = {KEY_METADATA: self.key, REQUEST_METADATA: HASHES[self.request]}
         return {"id": "job_1", "status": "open", "metadata": metadata, **fields}
 
+    def later(self, hours: float) -> Bought:
+        """Once its key is forgotten, nothing depends on its age, nor on its lag, once a list shows it."""
+        if self.age is None:
+            return self
+        age = self.age + hours
+        return replace(self, age=min(age, max(24.0, self.lag)), lag=self.lag if age < self.lag else 0.0)
+
 
 @dataclass(frozen=True)
 class World:
@@ -92,8 +99,8 @@ class World:
         if not (hours or clock_jumps):
             return self
         jobs = self.committed().jobs if hours else self.jobs
+        jobs = tuple(job.later(hours) for job in jobs)
         # Beyond these, nothing depends on how old something is.
-        jobs = tuple(job if job.age is None else replace(job, age=min(job.age + hours, 60)) for job in jobs)
         ahead = max(min(self.ahead + clock_jumps, 90), -90)
         return World(jobs, _aged(self.disk, hours + clock_jumps), self.rows_of, ahead)
 
