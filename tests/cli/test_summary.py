@@ -101,7 +101,13 @@ def test_a_campaign_costs_what_its_ledger_says(cli: Cli, tmp_path: Path) -> None
         assert (about["labels"], about["cost_cents"]) == ({"give way": 1, "stop": 2}, 30)
         lines = cli("summary", str(tmp_path / "a")).out.splitlines()
         assert {"| Jobs | 2 |", "| Labels | give way 1 · stop 2 |", "| Cost | $0.30 |"} <= {*lines}
-        client.files.download_all(completed_job(server, 1), tmp_path / "a", label="stop")
+        job = client.jobs.create_and_wait(
+            description="Photos of street signs",
+            files_needed=1,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=10,
+        )
+        client.files.download_all(job.id, tmp_path / "a", label="stop")
         card = Dataset.open(tmp_path / "a").write_card().path.read_text("utf-8")
     assert "in 3 jobs of FirstHandAPI for $0.40." in card
     assert json.loads(cli("summary", str(tmp_path / "a"), "--json").out)["cost_cents"] == 40
