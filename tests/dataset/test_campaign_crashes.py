@@ -116,7 +116,7 @@ def test_killed_processes_cost_nothing(tmp_path: Path) -> None:
     killed = 0
     with MockServer(speed=300) as server:
         server.rate_limit = server.organization_rate_limit = None
-        while killed < 100:
+        while killed < 40:
             process = start(server, tmp_path, wanted, die_at=chance.randrange(1, 80))
             _, errors = end_of(process)
             assert process.returncode in (0, -signal.SIGKILL), errors

@@ -429,6 +429,6 @@ def test_nonsense_never_goes_over_the_budget(server: MockServer, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_thousand_hostile_sequences(server: MockServer, tmp_path: Path) -> None:
+def test_hundreds_of_hostile_sequences(server: MockServer, tmp_path: Path) -> None:
     """The same at length."""
-    assert run_hostile(server, tmp_path, 4, 250) > 2_000
+    assert run_hostile(server, tmp_path, 4, 75) > 600
