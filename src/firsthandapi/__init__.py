@@ -17,7 +17,8 @@ Names load when first used, so that `import firsthandapi` costs a script next to
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes longer than all else here
+# As type checkers know it; the module `typing` takes longer than all else here. Jedi needs the type to read on.
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from typing import Any
 
