@@ -134,7 +134,7 @@ class Loop:
         async def wait() -> Any:
             return await awaitable
 
-        return asyncio.run_coroutine_threadsafe(wait(), self.loop).result(timeout=60)
+        return asyncio.run_coroutine_threadsafe(wait(), self.loop).result(timeout=180)
 
     def close(self) -> None:
         self.run(self.loop.shutdown_asyncgens())
