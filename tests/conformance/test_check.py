@@ -14,7 +14,7 @@ import pytest
 
 from firsthandapi.conformance import Report, Result, check
 from firsthandapi.conformance._checks import page
-from firsthandapi.conformance._exchange import Asked, Exchange, cause
+from firsthandapi.conformance._exchange import Asked, Exchange, NoResponseError, cause
 from firsthandapi.conformance._promises import PROMISES
 from firsthandapi.conformance._receiver import Delivery
 from firsthandapi.conformance._requests import MAX_HELD_CENTS, Requests
@@ -553,6 +553,22 @@ def test_a_server_that_answers_everything_alike_keeps_few_promises() -> None:
     # Some promises are about what is refused elsewhere, such as a price, and hold of a server that does nothing.
     assert len(report.of("holds")) < 10
     assert len(report.of("differs")) > 100
+
+
+def test_a_front_may_drop_what_it_does_not_know(server: Deviating, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some proxies do: a server that does not respond at /_control cannot be driven, and is no silent one."""
+    send, dropped = Wire.send, list[str]()
+
+    def fronted(wire: Wire, asked: Asked, seconds: float, *most: int) -> Exchange:
+        if "/_control" in asked.url:
+            dropped.append(asked.url)
+            raise NoResponseError("no response: the connection was closed", asked)
+        return send(wire, asked, seconds, *most)
+
+    monkeypatch.setattr(Wire, "send", fronted)
+    report = check(server.url, api_key=server.test_api_key, only=["jobs.list*"])
+    assert len(dropped) == 1
+    assert report.ok, report.of("differs")
 
 
 def test_a_server_that_falls_silent_is_not_waited_for(

@@ -118,7 +118,7 @@ def test_a_killed_server(tmp_path: Path) -> None:
             for _ in range(2):
                 process.stdout.readline()
             server.kill()
-            server.wait(30)
+            server.join(30)
             process.stdin.write("\n")
             process.stdin.flush()
             with running(folder, port=port):

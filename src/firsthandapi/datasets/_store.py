@@ -135,7 +135,7 @@ def writing(store: Store) -> Generator[Writer, None, None]:
 
 def being_written(folder: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"another process is writing to {folder}; run the same call again when it has finished"
+        f"another process is writing to {folder}; run the same call again when it has finished, or stop it first"
     )
 
 
