@@ -107,8 +107,8 @@ soak: $(VENV)/.dev
 slow: soak filesystem fleet ray
 
 # Many processes on one API key, slow tests too, which `soak` leaves out. Needs Redis or Valkey, such as
-# `apt-get install redis-server`. Most of them wait for windows of the rate limit, two at a time; the
-# shares of twelve processes are measured alone.
+# `apt-get install redis-server`. Most wait for the rate limit, so two run at a time; the test that
+# measures the shares of twelve processes runs alone.
 fleet: WORKERS = 2
 fleet: $(VENV)/.dev
 	@command -v redis-server valkey-server >/dev/null || { echo "install Redis first: apt-get install redis-server"; exit 1; }

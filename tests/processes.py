@@ -62,7 +62,8 @@ def started(program: ModuleType, **options: Any) -> subprocess.Popen[str]:
 def forked(main: Callable[..., None], *given: Any) -> Iterator[tuple[BaseProcess, Connection]]:
     """A function as a process, which is killed in the end, and what it says through its first argument.
 
-    It is a fork of a process that has imported all of a server: dozens of them start in the time that one takes.
+    It is a fork of a process that has imported all of a server: dozens of them start in the time that one takes. Its
+    environment is that of the first call in this process.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["firsthandapi._sync.client", "firsthandapi.server.pages.serve.service"])

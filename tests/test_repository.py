@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 from packaging.version import Version
 
 import firsthandapi
@@ -234,6 +235,7 @@ def test_each_promise_has_its_test() -> None:
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
     assert len(named) > 20
+    assert f"| {settings.get_profile('test').max_examples} in `make test`" in page
     missing = [
         f"{path}::{name}"
         for path, name in named

@@ -241,7 +241,10 @@ def test_a_live_key_that_may_write_holds_little_and_gets_it_back() -> None:
 
     with Deviating() as server, server.telling(watch):
         report = check(
-            server.url, api_key=server.api_key, write=True, only=["jobs.create*", "escrow*", "*.list.walk"]
+            server.url,
+            api_key=server.api_key,
+            write=True,
+            only=["jobs.create*", "jobs.cancel*", "escrow*", "*.list.walk"],
         )
         assert report.of("differs") == []
         assert 0 < most <= MAX_HELD_CENTS

@@ -79,6 +79,16 @@ def test_each_page_fits_and_can_be_read_by_everybody(
     assert wrong == []
 
 
+def test_text_that_is_hard_to_read_is_found(browser: Browser) -> None:
+    """Each time, though like text that is easy to read is measured once only."""
+    with page_of(browser) as page:
+        for color, is_found in (("#000", False), ("#ccc", True), ("#000", False), ("#ccc", True)):
+            text = f"<p style='color:{color}'>text</p>"
+            page.set_content(f"<html lang=en><title>x</title><main><h1>x</h1>{text}</main>")
+            found = [each for each in found_by_axe(page) if each.startswith("color-contrast")]
+            assert bool(found) is is_found, color
+
+
 def test_one_click_chooses_the_async_client_everywhere(browser: Browser, address: str) -> None:
     """Tabs of the same name go together, on this page and on the next one."""
     labels = (

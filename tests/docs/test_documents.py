@@ -42,7 +42,7 @@ ENDLESS = ("mock-server", "serve", "webhooks listen", "mcp")
 
 
 # Pages that load pandas and its like, or change their process: one process runs their programs, one after the other.
-# PyTorch forks, which is for a process without the threads of others.
+# PyTorch forks, so each of its pages has a process without the threads of other libraries.
 FORKING = {"guides_filesystem", "guides_training"} if find_spec("torch") else set[str]()
 LOADING = {"collect", "quickstart", "guides_buckets", "guides_curating", "guides_datasets"}
 LOADING |= {"guides_filesystem", "guides_training", "guides_watching"}
@@ -50,6 +50,7 @@ WITH_TESTS = {"readme", "guides_ci", "guides_testing"}
 TOGETHER = [LOADING - FORKING, WITH_TESTS, *({name} for name in sorted(FORKING))]
 GROUPS = [[page for page in PAGES if page.name in names] for names in TOGETHER]
 GROUPS += [[page] for page in PAGES if not any(page.name in names for names in TOGETHER)]
+assert set[str]().union(*TOGETHER) <= {page.name for page in PAGES}
 
 # As `python -W error` runs each. What other libraries use of each other is not our affair.
 ONE_AFTER_THE_OTHER = """
@@ -63,6 +64,7 @@ for folder, program, loads_others, variables in json.loads(sys.argv[1]):
     os.chdir(folder)
     os.environ.update(variables)
     runpy.run_path(program, run_name="__main__")
+print("all ran")
 """
 
 
@@ -119,7 +121,8 @@ def test_each_page_works_as_it_stands(
                     variables = settings(servers[page.name])
                     programs.append((str(folder), program.name, page.loads_others, variables))
         if {page.name for page in pages} in TOGETHER:
-            run(["-c", ONE_AFTER_THE_OTHER, json.dumps(programs)], servers[pages[0].name], tmp_path)
+            printed = run(["-c", ONE_AFTER_THE_OTHER, json.dumps(programs)], servers[pages[0].name], tmp_path)
+            assert printed.endswith("all ran\n")
         else:
             for program_folder, script, _, variables in programs:
                 left = run_here(script, cwd=Path(program_folder), **variables)

@@ -131,6 +131,7 @@ def test_a_dataset_is_pushed_to_the_hub(hub: ThreadingHTTPServer, tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert Hub.tags == ["v2.0.0"]
+    assert Hub.files["README.md"] == (tmp_path / "signs" / "README.md").read_bytes()
     assert {"README.md", "croissant.json", "metadata.jsonl"} <= Hub.files.keys()
     assert sum(name.endswith(".jpg") for name in Hub.files) == 2
     assert not any(name.startswith(".") for name in Hub.files)

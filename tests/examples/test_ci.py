@@ -336,7 +336,7 @@ def test_the_gate_names_what_keeps_a_dataset_out(tmp_path: Path) -> None:
     assert not run.run(load(EXAMPLES / "ci" / "gate.yml"))
     assert "\n--all-reviewed: 1 file without a decision: file_0" in run.output
     dataset.accept("file_0")
-    run.attempt, run.installs = 2, False  # which takes longer than all else, and is the same again
+    run.attempt, run.installs = 2, False  # to install takes longer than all else, and shows nothing new
     assert run.run(load(EXAMPLES / "ci" / "gate.yml")), run.output
 
 

@@ -324,7 +324,8 @@ async def test_progress_grows_until_the_job_ends(
         assert "was created, and then:" in text_of(failed)
     numbers = [done for done, _, _ in told]
     assert numbers == sorted(set(numbers))
-    assert (2, 2) in [(done, total) for done, total, _ in told]  # on busy cores one more beat may follow
+    assert (2, 2) in [(done, total) for done, total, _ in told]
+    assert told[-1][0] < 2.1  # on busy cores beats may follow
     assert len([message for _, _, message in told if message and "open" in message]) >= 3
 
 

@@ -1,4 +1,4 @@
-"""A server that may kill itself at a point that is named, as a process that is told where its folder is."""
+"""A server in a process of its own that kills itself at a named point."""
 
 from __future__ import annotations
 

@@ -485,6 +485,7 @@ def test_a_killed_server(tmp_path: Path, point: str) -> None:
             else:
                 process.kill()
             process.join(30)
+            assert process.exitcode is not None
     with Service(folder) as again:
         phone.port = again.port
         start = offset(phone, path)

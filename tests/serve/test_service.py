@@ -24,6 +24,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from cli.support import Cli
 from firsthandapi import ConfigurationError, FirstHandClient, WebhookSignatureError
 from firsthandapi._host.lan import lan_addresses
 from firsthandapi.server.pages.serve.access import FILE, Access, Role
@@ -133,7 +134,9 @@ def receiver(*statuses: int) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
-def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
+def test_from_a_job_to_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An upload that a reviewer approves is in the buyer's folder, and a webhook told so; a restart keeps all."""
     folder = tmp_path / "data"
     with (
@@ -170,8 +173,9 @@ def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
             verify_signature(body, signature, hook.secret)
             assert json.loads(body)["data"]["id"] == dataset.job.id
             balance = client.billing.credits().balance_cents
-        with pytest.raises(ConfigurationError, match="is in use by another process"):
-            Service(folder)
+        busy = Cli(monkeypatch, capsys)("serve", str(folder), "--port", "0")
+        assert busy.code == 2
+        assert "is in use by another process" in busy.err
         assert server.end(signal.SIGINT) == 0
     with served(folder) as server:
         assert "fh_" not in server.said

@@ -138,7 +138,7 @@ def test_schemathesis(busy: MockServer, schema: Any, operation: Any, mode: Any) 
     @settings(max_examples=settings.default.max_examples // 20, suppress_health_check=list(HealthCheck))
     @given(case=described.as_strategy(generation_mode=mode), real=st.booleans())
     def check(case: Any, real: bool) -> None:
-        if real and existing:
+        if existing and (positive or real):
             case.path_parameters = {"id": existing}
         # Made up, an id can be the last word of another operation's path, as "summary" is.
         assume(operation.path.format(**case.path_parameters or {}) not in PATHS - {operation.path})

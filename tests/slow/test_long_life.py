@@ -37,7 +37,7 @@ def test_requests_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
             before = read(1_000)
             after = read(4_000)
             tracemalloc.stop()
-    assert after - before < 250_000  # 60 bytes per request
+    assert after - before < 125_000  # 30 bytes per request
 
 
 def test_work_is_linear_in_the_files_of_a_job() -> None:
