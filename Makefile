@@ -2,10 +2,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 ifeq ($(OS),Windows_NT)
-BIN = $(VENV)/Scripts
+SCRIPTS = Scripts
 else
-BIN = $(VENV)/bin
+SCRIPTS = bin
 endif
+BIN = $(VENV)/$(SCRIPTS)
+# $(call venv,python,folder) makes an environment, again if a failure left it without pip, or if an older Python made it.
+venv = $(2)/$(SCRIPTS)/python -c 'import pip, $(NEW)' 2>/dev/null || { \
+	  $(1) -c 'import $(NEW)' || { echo "Python 3.11 or later is needed: $(1) --version says $$($(1) --version 2>&1);" \
+	    "name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }; \
+	  $(1) -m venv $$(test ! -f $(2)/pyvenv.cfg || echo --clear) $(2); }
+NEW = sys; sys.exit(sys.version_info < (3, 11))
 # What is imported gets compiled when it is: most modules of large packages never are.
 INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 PIP = $(BIN)/python $(INSTALL) --constraint constraints.txt
@@ -52,7 +59,7 @@ help:
 
 # The pip of a new venv is as old as its Python; --group came with 25.1.
 $(VENV)/.demo: pyproject.toml constraints.txt
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(call venv,$(PYTHON),$(VENV))
 	$(PIP) 'pip>=25.1'
 	$(PIP) --editable '.[testing,cli]'
 	touch $@
@@ -86,7 +93,7 @@ test: $(VENV)/.dev
 # The lowest versions that pyproject.toml declares.
 .venv-lowest/.test: VENV := .venv-lowest
 .venv-lowest/.test: pyproject.toml scripts/lowest.py
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(call venv,$(PYTHON),$(VENV))
 	$(BIN)/python $(INSTALL) 'pip>=25.1'
 	mkdir -p build
 	$(BIN)/python scripts/lowest.py testing > build/lowest.txt
@@ -151,7 +158,7 @@ pipelines: build/pipelines/airflow.done build/pipelines/prefect.done
 
 build/pipelines/%.done: tests/pipelines/%.txt
 	mkdir -p build/pipelines
-	$(PYTHON) -m venv build/pipelines/$*
+	@$(call venv,$(PYTHON),build/pipelines/$*)
 	build/pipelines/$*/bin/python $(INSTALL) --no-deps -r $<
 	build/pipelines/$*/bin/python $(INSTALL) --no-deps --editable .
 	touch $@
@@ -160,7 +167,7 @@ build/pipelines/%.done: tests/pipelines/%.txt
 generators: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
 	$(call twice,$(NPM) build/generators openapi-typescript@7 typescript@5)
-	test -d build/generators/venv || $(BIN)/python -m venv build/generators/venv
+	@$(call venv,$(BIN)/python,build/generators/venv)
 	build/generators/venv/bin/python $(INSTALL) openapi-python-client==0.29.1
 	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py tests/server/test_control.py
 
@@ -168,7 +175,7 @@ generators: $(VENV)/.dev
 tus: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
 	$(call twice,$(NPM) build/tus tus-js-client@4)
-	test -d build/tus/venv || $(BIN)/python -m venv build/tus/venv
+	@$(call venv,$(BIN)/python,build/tus/venv)
 	build/tus/venv/bin/python $(INSTALL) tuspy==1.1.0
 	FIRSTHAND_TUS=$(CURDIR)/build/tus $(BIN)/python -m pytest -q tests/serve/test_tus_clients.py
 

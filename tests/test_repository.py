@@ -230,6 +230,60 @@ def test_each_target_that_is_named_exists() -> None:
     assert targets - {"help", "clean"} <= set(re.findall(r'echo "make ([a-z-]+)', makefile))
 
 
+# Stand-ins for a Python: one logs each environment that it makes, `old` is too old, and `bare` makes environments without
+# pip and fails, as Debian's does without python3-venv.
+PYTHON = """#!/bin/sh
+case "$1 $2" in
+"--version "*) echo "Python {version}" ;;
+"-c import pip"*) exit {no_pip} ;;
+"-c "*) exit {too_old} ;;
+"-m venv")
+  shift 2
+  echo "$@" >> made
+  test "$1" != --clear || {{ shift; rm -r "$1"; }}
+  mkdir -p "$1/bin" && touch "$1/pyvenv.cfg"
+  cp {made_by} "$1/bin/python"
+  printf '#!/bin/sh\necho demonstrated' > "$1/bin/firsthandapi" && chmod +x "$1/bin/firsthandapi"
+  exit {no_pip} ;;
+esac
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or shutil.which("make") is None, reason="the stand-ins are scripts of a shell"
+)
+def test_make_recovers_from_a_failure(tmp_path: Path) -> None:
+    """An old Python makes no environment, and one that is not whole is made again."""
+    for file in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / file, tmp_path)
+    for name, (version, no_pip, too_old) in {
+        "python3": ("3.12.1", 0, 0),
+        "bare": ("3.12.1", 1, 0),
+        "old": ("3.10.2", 0, 1),
+    }.items():
+        script = tmp_path / name
+        script.write_text(
+            PYTHON.format(version=version, no_pip=no_pip or too_old, too_old=too_old, made_by=script),
+            encoding="utf-8",
+        )
+        script.chmod(0o755)
+
+    def demo(python: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", "demo", f"PYTHON={tmp_path / python}"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    old = demo("old")
+    assert (old.returncode, (tmp_path / ".venv").exists()) == (2, False)
+    assert (
+        f"Python 3.11 or later is needed: {tmp_path / 'old'} --version says Python 3.10.2; "
+        "name one: make demo PYTHON=python3.12\n"
+    ) in old.stderr
+    assert demo("bare").returncode == 2
+    for _ in range(2):
+        assert demo("python3").stdout.endswith("demonstrated\n")
+    assert (tmp_path / "made").read_text().splitlines() == [".venv", "--clear .venv"]
+
+
 def test_each_promise_has_its_test() -> None:
     """docs/reliability.md names tests that exist."""
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+import pytest
+
+from firsthandapi.cli import demo
 
 from .support import Cli
 
@@ -34,3 +39,18 @@ def test_demo_needs_a_folder(cli: Cli, tmp_path: Path) -> None:
     taken = cli("demo", "--dest", str(tmp_path / "taken"))
     assert taken.code == 2
     assert "Traceback" not in taken.err
+
+
+@pytest.mark.parametrize("folder", ["bin", "my bin"])
+def test_the_next_command_runs_as_it_is_typed(
+    folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From an environment that is not on PATH, the demo shows the path by which it was called itself."""
+    program = tmp_path / folder / ("firsthandapi.exe" if sys.platform == "win32" else "firsthandapi")
+    program.parent.mkdir()
+    program.touch(0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert demo._program() == (f'"{program}"' if " " in folder else str(program))
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert demo._program() == "firsthandapi"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
@@ -102,8 +104,16 @@ def demo(
         say("The same code runs against the real service with a real key.")
         say(
             "\nTo watch jobs, requests, webhooks, and money in a browser, open the console of:\n\n"
-            "  [bold]firsthandapi mock-server --speed 10[/bold]"
+            f"  [bold]{escape(_program())} mock-server --speed 10[/bold]"
         )
+
+
+def _program() -> str:
+    """What a shell runs as this command: its name, or its path if the name on PATH is another one or none."""
+    called, named = Path(sys.argv[0]), shutil.which("firsthandapi")
+    if called.stem != "firsthandapi" or (named and Path(named).parent.resolve() == called.parent.resolve()):
+        return "firsthandapi"
+    return f'"{called}"' if " " in str(called) else str(called)
 
 
 def _summary(record: Record) -> str:
