@@ -230,8 +230,8 @@ def test_each_target_that_is_named_exists() -> None:
     assert targets - {"help", "clean"} <= set(re.findall(r'echo "make ([a-z-]+)', makefile))
 
 
-# Stand-ins for a Python: one logs each environment that it makes, `old` is too old, and `bare` makes environments without
-# pip and fails, as Debian's does without python3-venv.
+# Stand-ins for a Python, which log each environment that they make: `old` is too old, and `bare` makes environments
+# without pip and fails, as Debian's does without python3-venv.
 PYTHON = """#!/bin/sh
 case "$1 $2" in
 "--version "*) echo "Python {version}" ;;

@@ -237,7 +237,9 @@ def test_two_campaigns_of_one_dest_share_nothing(connect: Connect, tmp_path: Pat
             assert [len(job.files) for job in liar.jobs] == [3, 2, 4]
             assert len({(job.body["metadata"] or {})["firsthandapi_campaign"] for job in liar.jobs}) == 3
             return
-        with pytest.raises(InvalidArgumentError, match="'signs' with labels of this one, in other words"):
+        with pytest.raises(
+            InvalidArgumentError, match="dest 'signs' and the label 'stop', but with a different"
+        ):
             run(connect, liar, night)
         assert len(liar.jobs) == 2
         named = machine(tmp_path / "named", {**fields(4, "Photos of stop signs at night"), "name": "night"})

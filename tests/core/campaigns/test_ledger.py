@@ -361,10 +361,14 @@ def test_a_campaign_that_may_be_another_is_refused(words: str | None) -> None:
     own = str(spec_key(begun))
     jobs = [{**each, "description": words and f"Photos of {words}"} for each in orders_of(own, begun)]
     now = spec("signs", stop="stop signs", merge="merging lanes")
-    with pytest.raises(InvalidArgumentError, match="in other words") as refused:
+    with pytest.raises(InvalidArgumentError) as refused:
         campaign_in(now, None, "/a", jobs)
     assert refused.value.field == "name"
-    assert f"to continue it, pass its id as name, {own}; to begin another one" in refused.value.message
+    assert refused.value.message == (
+        "nothing was ordered: your account already has a campaign with dest 'signs' and the label 'stop', but with a "
+        f"different description, price, or other field; to continue it, add name: {own} to the file "
+        "(in Python: name=); to start a new one, add a name of your own, such as name: signs-2"
+    )
     assert campaign_in(now, own, "/a", jobs) == own
 
 
@@ -373,7 +377,8 @@ def test_of_two_campaigns_with_the_words_of_a_label_none_is_taken() -> None:
     one, other = (spec("signs", stop="stop signs", more=words) for words in ("cats", "dogs"))
     jobs = [job for each in (one, other) for job in orders_of(str(spec_key(each)), each)]
     with pytest.raises(
-        InvalidArgumentError, match=r"2 campaigns of dest 'signs'.* in the same words"
+        InvalidArgumentError,
+        match="2 campaigns with dest 'signs' and the label 'stop', and with the same description; to continue one, add",
     ) as refused:
         campaign_in(spec("signs", stop="stop signs"), None, "/a", jobs)
     assert " or ".join(sorted(map(str, map(spec_key, (one, other))))) in refused.value.message

@@ -452,36 +452,42 @@ def campaign_in(
         return derived
     # Its words may have changed since; and earlier versions knew it by its place.
     of_dest = sorted(each for each in ids if each == of_place or are_of_one_dest(derived, each))
-    alike = [each for each in of_dest if _asked(spec, each, jobs) == "the same"]
-    if len(alike) == 1:
-        return alike[0]
-    if doubtful := alike or [each for each in of_dest if _asked(spec, each, jobs) == "something else"]:
-        raise _ambiguous(spec, doubtful, alike=bool(alike))
+    shared = [(campaign, _shared(spec, campaign, jobs)) for campaign in of_dest]
+    for same in (True, False):
+        doubtful = {campaign: labels[same] for campaign, labels in shared if same in labels}
+        if same and len(doubtful) == 1:
+            return next(iter(doubtful))
+        if doubtful:
+            raise _ambiguous(spec, doubtful, same=same)
     return derived
 
 
-def _asked(spec: Spec, campaign: str, jobs: Sequence[ShownJob]) -> str | None:
-    """What a campaign has asked for any label of `spec`; None if it has none of them.
+def _shared(spec: Spec, campaign: str, jobs: Sequence[ShownJob]) -> dict[bool, set[str]]:
+    """The labels of `spec` for which a campaign has asked: by whether for the same.
 
     A job that does not show its description may be of anything.
     """
-    orders = Ledger(campaign).with_jobs(jobs).orders
-    asked = [(order, spec.jobs.get(spec.moved.get(order.label, order.label))) for order in orders]
-    shared = [
-        "description" in (order.sent.request or {}) and order.has_words_of(request)
-        for order, request in asked
-        if request is not None
-    ]
-    return None if not shared else "the same" if any(shared) else "something else"
+    labels: dict[bool, set[str]] = {}
+    for order in Ledger(campaign).with_jobs(jobs).orders:
+        label = spec.moved.get(order.label, order.label)
+        if (request := spec.jobs.get(label)) is not None:
+            same = "description" in (order.sent.request or {}) and order.has_words_of(request)
+            labels.setdefault(same, set()).add(label)
+    return labels
 
 
-def _ambiguous(spec: Spec, ids: Sequence[str], *, alike: bool) -> InvalidArgumentError:
-    one = len(ids) == 1
+def _ambiguous(spec: Spec, campaigns: Mapping[str, set[str]], *, same: bool) -> InvalidArgumentError:
+    one, labels = len(campaigns) == 1, sorted({label for shared in campaigns.values() for label in shared})
+    named = f"label{'s' if len(labels) > 1 else ''} {', '.join(map(repr, labels[:3]))}"
+    words = (
+        "and with the same description" if same else "but with a different description, price, or other field"
+    )
+    folder = re.split(r"[/\\]", (spec.dest or "").rstrip("/\\"))[-1]
     return InvalidArgumentError(
-        f"nothing was ordered: your account has {'a campaign' if one else f'{len(ids)} campaigns'} of dest "
-        f"{spec.dest!r} with labels of this one, {'in the same words' if alike else 'in other words'}, and the folder "
-        f"does not say whether it is {'that one' if one else 'one of them'}: to continue {'it' if one else 'one'}, "
-        f"pass its id as name, {' or '.join(ids[:3])}; to begin another one, pass a name of your own",
+        f"nothing was ordered: your account already has {'a campaign' if one else f'{len(campaigns)} campaigns'} with "
+        f"dest {spec.dest!r} and the {named}, {words}; to continue {'it' if one else 'one'}, add "
+        f"name: {' or '.join(list(campaigns)[:3])} to the file (in Python: name=); to start a new one, add a name of "
+        f"your own, such as name: {folder[:90]}-2",
         field="name",
     )
 
