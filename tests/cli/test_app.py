@@ -75,6 +75,11 @@ def test_an_error_speaks_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FIRSTHAND_BASE_URL", url)
         assert ("firsthandapi mock-server" in (_advice(dead) or "")) is advises
         assert _advice(FirstHandConnectionError("x")) is None
+    monkeypatch.setenv("FIRSTHAND_BASE_URL", "https://127.0.0.1:8080")
+    plain = FirstHandConnectionError("write http:// in base_url or the proxy settings", request_sent=False)
+    plain.no_tls = True
+    assert _in_the_shell(plain) == "write http:// in FIRSTHAND_BASE_URL or the proxy settings"
+    assert _advice(plain) is None
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "yaml"])

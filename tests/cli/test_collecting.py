@@ -47,6 +47,9 @@ def test_verify_exits_with_1_and_names_what_is_wrong(here: Cli, tmp_path: Path) 
     assert run.code == 1
     assert f"mismatched  data/{changed.name}" in run.out
     assert f"missing     data/{gone.name}" in run.out
+    assert (
+        run.err == "To repair the folder, run the call that filled it again, or Dataset.repair in Python.\n"
+    )
     as_json = json.loads(here("verify", "signs", "--json").out)
     assert as_json["ok"] is False
     assert as_json["missing"] == [f"data/{gone.name}"]

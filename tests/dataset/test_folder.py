@@ -252,7 +252,8 @@ def test_a_dest_that_is_a_file_is_refused(
     """Before anything is sent."""
     (tmp_path / "file").touch()
     since = len(server.requests)
-    with pytest.raises(ConfigurationError, match="cannot be created"):
+    words = re.escape(f"{tmp_path / 'file'} is a file, not a folder; choose a different folder")
+    with pytest.raises(ConfigurationError, match=words):
         client.jobs.collect(tmp_path / place, **JOB, files_needed=1)
     assert server.requests[since:] == []
 

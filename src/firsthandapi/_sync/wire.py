@@ -51,6 +51,11 @@ def connection_error(error: Exception, peer: str, *, sent: bool) -> FirstHandCon
         what = untrusted
     elif isinstance(error, ProxyError):
         what = reason
+    elif speaks_no_tls(error):
+        what = (
+            f"could not connect to {peer}: it answers, but not in TLS 1.2 or later; if it is a server of your own "
+            "without TLS, write http:// in base_url or the proxy settings, else check the network"
+        )
     elif not sent:
         what = f"could not connect to {peer}: {reason}; check the network, base_url and the proxy settings"
     elif late:

@@ -99,6 +99,8 @@ def verify(
             f"The job has {count_of(int_or_none(job.files_approved) or 0, 'approved file')}. "
             "Run the same call again to download the rest."
         )
+    if state.mismatched or state.missing:
+        note("To repair the folder, run the call that filled it again, or Dataset.repair in Python.")
     found = {name: getattr(state, name) for name in ("mismatched", "missing", "extra")}
     rest = {name: getattr(state, name) for name in ("short", "duplicates", "altered")}
     lines = [

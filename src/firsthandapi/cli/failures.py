@@ -37,6 +37,7 @@ _TIMED_OUT = (WaitTimeoutError, DeadlineExceededError, FirstHandTimeoutError)
 _VARIABLES = (
     ("pass api_key=… in code, or set", "set"),
     ("the network, base_url and the proxy", "the network, FIRSTHAND_BASE_URL, and the proxy"),
+    ("http:// in base_url or", "http:// in FIRSTHAND_BASE_URL or"),
 )
 # What Typer raises for an invalid command line; its module is private.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
@@ -94,7 +95,8 @@ def _in_the_shell(error: FirstHandError) -> str:
 
 def _advice(error: FirstHandError) -> str | None:
     host = urlsplit(os.environ.get(BASE_URL_VARIABLE, "")).hostname or ""
-    if isinstance(error, FirstHandConnectionError) and error.request_sent is False and is_loopback(host):
+    lost = isinstance(error, FirstHandConnectionError) and error.request_sent is False and not error.no_tls
+    if lost and is_loopback(host):
         return "Is the server running? To start one: firsthandapi mock-server"
     return None
 

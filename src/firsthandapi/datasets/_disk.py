@@ -22,7 +22,11 @@ _CHUNK = 1024 * 1024
 
 
 def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
-    """Our error for a failure of the disk, or for an impossible file name."""
+    """Our error for a failure of the disk, for an impossible file name, or for a file in place of a folder."""
+    in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+    files = [place for place in (path, *path.parents) if in_the_way and place.is_file()]
+    if files:
+        return ConfigurationError(f"{files[0]} is a file, not a folder; choose a different folder")
     why = getattr(error, "strerror", None)
     way = f"{error}; use a different name" if why is None else f"{why}; check its permissions and the disk"
     return ConfigurationError(f"{path} cannot be {what}: {way}")
