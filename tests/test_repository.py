@@ -284,6 +284,21 @@ def test_make_recovers_from_a_failure(tmp_path: Path) -> None:
     assert (tmp_path / "made").read_text().splitlines() == [".venv", "--clear .venv"]
 
 
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/index.md", "docs/quickstart.md", "zensical.toml", "src/firsthandapi/SKILL.md"]
+)
+def test_what_a_reader_meets_first_installs_this_version(page: str) -> None:
+    """`pip install firsthandapi` brings 0.1.0 until 1.0 is published; zensical.toml has the text of llms.txt."""
+    text = re.sub(r"[\s\\\\]+", " ", (ROOT / page).read_text(encoding="utf-8"))
+    rule = "Until 1.0 is published, install from a clone; the package index has only 0.1.0: "
+    _, _, steps = text.partition(rule)
+    assert re.match(
+        r"(```sh |`)git clone https://github\.com/firsthandapi/firsthandapi-python(`, then `| )"
+        r"pip install [\"']?\./firsthandapi-python",
+        steps,
+    )
+
+
 def test_each_promise_has_its_test() -> None:
     """docs/reliability.md names tests that exist."""
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
