@@ -145,7 +145,8 @@ SAFE = {
     "httpx": ("0.23", "CVE-2021-41945: URLs that are read in another way"),
     "jinja2": ("3.1.6", "CVE-2025-27516, CVE-2024-56326: ways out of the sandbox"),
     "mcp": ("2.2", "CVE-2026-116686: schemas that read files and URLs"),
-    "pillow": ("13", "CVE-2026-112403 and others: JPEGs that write over memory"),
+    # 13 has more: CVE-2026-112403 and others. `firsthandapi serve` needs it; near duplicates open no format that does.
+    "pillow": ("12.3", "CVE-2026-59197 and others: sizes that write over memory"),
     # Python does not reach what 23.0.1 repairs: CVE-2026-25087.
     "pyarrow": ("14.0.1", "CVE-2023-47248: files that run code"),
     "pydantic": ("2.4", "CVE-2024-3772: addresses that take too long"),

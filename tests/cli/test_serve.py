@@ -46,6 +46,17 @@ def test_what_serve_refuses(shell: Cli, tmp_path: Path, monkeypatch: pytest.Monk
     assert (taken.code, "could not use" in taken.err) == (2, True)
 
 
+def test_serve_takes_no_pillow_that_strangers_could_break(
+    shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extra allows older ones, beside packages that forbid newer ones: the server does not run on them."""
+    monkeypatch.setattr("PIL.__version__", "12.3.0")
+    run = shell("serve", str(tmp_path / "photos"))
+    assert (run.code, "Pillow 12.3.0 is not safe for pictures of strangers" in run.err) == (2, True)
+    assert "run pip install 'pillow>=13', in an environment of its own" in run.err
+    assert not (tmp_path / "photos").exists()
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_keys_go_to_a_terminal_or_into_a_file(
     shell: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_terminal: bool

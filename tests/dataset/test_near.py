@@ -72,6 +72,18 @@ def test_an_image_that_claims_to_be_huge_is_not_decoded(
     assert dataset.duplicates(near=True) == []
 
 
+def test_only_the_formats_of_jobs_are_decoded(tmp_path: Path) -> None:
+    """Whatever a file is called: the decoders of other formats have seen less."""
+    pytest.importorskip("numpy")
+    (picture,) = pictures(1)
+    out = io.BytesIO()
+    picture.save(out, "BMP")
+    dataset = folder_of(tmp_path, [jpeg(picture), jpeg(picture, 40), out.getvalue()])
+    assert [[record.file_id for record in group] for group in dataset.duplicates(near=True)] == [
+        ["file_0", "file_1"]
+    ]
+
+
 def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bytes are found without it."""
     monkeypatch.setitem(__import__("sys").modules, "numpy", None)

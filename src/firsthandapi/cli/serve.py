@@ -32,7 +32,9 @@ Folder = Annotated[
 ]
 _LIMITS = "Limits"
 # Of its extra.
-_NEEDED = ("starlette", "uvicorn", "h11", "jinja2", "python_multipart")
+_NEEDED = ("starlette", "uvicorn", "h11", "jinja2", "python_multipart", "PIL")
+# A crafted picture makes older ones write over memory. The extra takes them: packages beside it may allow no newer one.
+_SAFE_PILLOW = 13
 
 
 def _limit(metavar: str, most: int, help: str) -> Any:
@@ -116,6 +118,8 @@ def serve(
     Example: firsthandapi serve photos
     """
     try:
+        from PIL import __version__ as pillow
+
         from firsthandapi.server.media import LIMITS
         from firsthandapi.server.pages.serve.bounds import BOUNDS
         from firsthandapi.server.pages.serve.service import Service
@@ -126,6 +130,11 @@ def serve(
         message = 'a server of your own needs an extra: pip install "firsthandapi[serve]"'
         raise ConfigurationError(message) from None
 
+    if int(pillow.partition(".")[0]) < _SAFE_PILLOW:
+        raise ConfigurationError(
+            f"Pillow {pillow} is not safe for pictures of strangers: a crafted one can write over memory; run pip "
+            f"install 'pillow>={_SAFE_PILLOW}', in an environment of its own if another package forbids that version"
+        )
     for kind, most in (("image", max_picture_mb), ("audio", max_recording_mb), ("video", max_video_mb)):
         LIMITS[kind] = most << 20
     BOUNDS.upload_bytes, BOUNDS.spare_bytes = max_upload_mb << 20, spare_mb << 20

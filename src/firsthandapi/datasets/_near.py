@@ -26,6 +26,8 @@ PARTS = [
     for left in _STEPS
     for top in _STEPS
 ]
+# Those of jobs. Pillow before 13 writes over memory in rarer ones, such as FlashPix.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 # Of a decoded image, and of the side that hashes are made from. A stranger's image may claim any size.
 _MOST_PIXELS = 100_000_000
 _SIDE = 256
@@ -67,7 +69,7 @@ def hashes_of(content: bytes, np: Any, pil: Any) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with pil.open(io.BytesIO(content)) as image:
+            with pil.open(io.BytesIO(content), formats=_FORMATS) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     return None
                 image.draft("L", (_SIDE, _SIDE))
