@@ -47,5 +47,6 @@ def test_a_person_joins_works_and_leaves(browser: Browser, tmp_path: Path, schem
         (file,) = server.buyer.files.list(job_id=job.id)
         assert file.license == "CC-BY-4.0"
         page.get_by_role("button", name="سحب موافقتي").click()
+        page.get_by_role("button", name="نعم، اسحب موافقتي").click()
         page.get_by_text("لقد سحبت موافقتك.").wait_for()
         assert [*server.buyer.files.list(job_id=job.id)] == []

@@ -166,7 +166,7 @@ def test_an_appeal_has_its_time_and_its_owner(court: Open) -> None:
     assert here.appeal() == 303
     here.time += 9 * DAY + 1
     assert "The answer was due" in here.second.get("/review/appeals").text
-    here.person.send("/me/withdraw", "/me")
+    here.person.send("/me/withdraw", "/me", confirm="yes")
     assert "No open appeals" in here.second.get("/review/appeals").text
     assert here.answer(here.second).status_code == 409
 

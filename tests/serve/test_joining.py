@@ -16,7 +16,7 @@ from starlette.requests import Request
 from firsthandapi.server.pages.serve import limits
 from firsthandapi.server.pages.serve.access import FILE
 
-from .conftest import EVIL, Team, Visitor, upload
+from .conftest import EVIL, Team, Visitor, fields_of, upload
 from .phones import Nobody
 from .test_study import consent, write
 
@@ -199,7 +199,12 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
         assert upload(person, link).status_code == 303
         if stars:
             here.score(job.submissions[number].id, stars)
-    assert person.send("/me/withdraw", "/me").headers["location"] == "/me"
+    asked = person.send("/me/withdraw", "/me")
+    assert asked.status_code == 200, "one tap only asks"
+    assert "Withdraw your consent?" in asked.text
+    assert len([*here.buyer.files.list(job_id=job.id)]) == 1
+    answered = person.http.post("/me/withdraw", data=fields_of(asked.text))
+    assert answered.headers["location"] == "/me"
     assert [*here.folder.glob("uploading/*")] == [], "what was on its way"
     assert [(each.status, each.rating) for each in job.submissions] == [
         ("approved", 5),
@@ -268,8 +273,8 @@ def test_a_wish_of_an_older_server_is_fulfilled(lab: Open) -> None:
     assert here.access.erasures() == []
 
 
-def test_a_new_version_asks_again(lab: Open, tmp_path: Path) -> None:
-    """Whoever agreed to the last notice agrees to the new one before they go on, and keeps their place."""
+def test_a_new_version_asks_again(lab: Open) -> None:
+    """Whoever agreed to the last notice agrees to the new one before they send more, and keeps their place."""
     with ExitStack() as running:
         before = lab(running, max_workers=1)
         person = before.joined()
@@ -277,10 +282,53 @@ def test_a_new_version_asks_again(lab: Open, tmp_path: Path) -> None:
     here = lab(max_workers=1, **consent(version=3))
     person = here.visit()
     person.http.cookies.update(cookies)
-    assert person.get("/me").headers["location"] == "/join"
+    job = here.path(here.job())
+    assert person.get(job).headers["location"] == f"/join?next={job}"
+    page = person.get("/me").text
+    assert ("has changed" in page, job in page) == (True, False)
     assert person.send("/join", "/join", **BOXES).status_code == 303
+    assert "has changed" not in person.get("/me").text
     assert [each["notice_version"] for each in here.records()] == [2, 3]
     assert len({each["worker_id"] for each in here.records()}) == 1
+
+
+def test_whoever_does_not_agree_to_a_new_version_may_still_leave(lab: Open, tmp_path: Path) -> None:
+    """They see what has changed, and see, download, withdraw, and delete what they have sent."""
+    with ExitStack() as running:
+        before = lab(running)
+        job = before.job()
+        link = before.path(job)
+        person = before.joined()
+        assert upload(person, link).status_code == 303
+        before.score(job.submissions[0].id, 5)
+        cookies = dict(person.http.cookies)
+    texts = {"en": "You agree to more.", "fr": "Vous acceptez que vos photos servent à la recherche."}
+    new = consent(version=3, purposes=["research", "sale"], text=texts)
+    here = lab(license="CC0-1.0", retention_days={"rejected": 9}, **new)
+    person = here.visit()
+    person.http.cookies.update(cookies)
+    page = person.get("/join").text
+    for before_and_now in (
+        ("2", "3"),
+        ("research, publication", "research, sale"),
+        ("CC-BY-4.0", "CC0-1.0"),
+        ("–", "Days until rejected files are erased: 9."),
+    ):
+        assert before_and_now in re.findall(r"Before</span> <bdi>(.*?)</bdi>.*?<bdi>(.*?)</bdi></dd>", page)
+    assert page.count("<dt>Organizer</dt>") == 1
+    assert "You agree that your photos serve research." in page, "the text before"
+    for way in ('href="/me"', 'href="/me/data.zip"', 'action="/me/withdraw"', 'action="/me/delete"'):
+        assert way in page
+    thumbnail = re.search(r'<img class="thumb" src="([^"]+)"', person.get("/me").text)
+    assert thumbnail is not None
+    assert person.get(thumbnail[1]).headers["content-type"] == "image/jpeg"
+    assert person.get("/me/data.zip").headers["content-type"] == "application/zip"
+    assert upload(person, link).headers["location"].startswith("/join")
+    assert person.send("/me/withdraw", "/me", confirm="yes").headers["location"] == "/me"
+    assert [*here.buyer.files.list(job.id)] == []
+    page = person.get("/join").text
+    assert ("has changed." in page, "/me/delete" in page, "/me/withdraw" in page) == (True, True, False)
+    assert person.send("/me/delete", "/me").headers["location"].startswith("/me/deleted/")
 
 
 def test_other_words_under_the_same_version_are_counted(lab: Open) -> None:
@@ -289,7 +337,7 @@ def test_other_words_under_the_same_version_are_counted(lab: Open) -> None:
         before = lab(running)
         before.joined()
         gone = before.joined()
-        assert gone.send("/me/withdraw", "/me").status_code == 303
+        assert gone.send("/me/withdraw", "/me", confirm="yes").status_code == 303
     for text, people in (("You agree to more.", 1), ("consent.en.md", 0)):
         with ExitStack() as running:
             now = lab(running, **consent(text={"en": text, "ar": "More."}))

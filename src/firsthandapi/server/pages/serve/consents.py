@@ -7,6 +7,8 @@ import hmac
 import json
 import secrets
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from firsthandapi.server.contract.text import id_of, new_id
 from firsthandapi.server.pages.console.face import PageError
@@ -20,11 +22,40 @@ JOINED_SECONDS = 400 * 86400.0
 _CURRENT = """
 SELECT consent_id, license FROM consents WHERE worker_id = ? AND notice_version = ? AND withdrawn_at IS NULL
 """
+_LATEST = """
+SELECT notice_version, purposes, license, controller, retention, text, language, withdrawn_at IS NULL
+FROM consents JOIN notices ON sha256 = notice_sha256 WHERE worker_id = ? ORDER BY given_at DESC LIMIT 1
+"""
 _LEFT = "SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NOT NULL"
 _WORDS = """
 SELECT DISTINCT worker_id, notice_sha256 FROM consents WHERE notice_version = ? AND withdrawn_at IS NULL
 """
 _COUNT = "SELECT count(DISTINCT worker_id) FROM consents WHERE withdrawn_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What somebody has agreed to.
+
+    Attributes:
+        version: the number of the notice.
+        purposes: what the files were for.
+        license: what was granted.
+        controller: the organizer and the contact.
+        rejected_days: after how many days rejected files are erased; None for never.
+        text: the notice.
+        language: that of the text.
+        holds: whether they have not withdrawn it.
+    """
+
+    version: int
+    purposes: Sequence[str]
+    license: str
+    controller: str
+    rejected_days: int | None
+    text: str
+    language: str
+    holds: bool
 
 
 class Consents:
@@ -39,6 +70,15 @@ class Consents:
         """What the files of this person say of it, if they agreed to the notice of today and have not withdrawn."""
         found = self._access.look(_CURRENT, worker, self._study.consent.version)
         return dict(zip(("consent_id", "license"), found[0], strict=True)) if found else None
+
+    def latest(self, worker: str) -> Agreed | None:
+        """What this person agreed to last, be it an older notice, or withdrawn since."""
+        rows = self._access.look(_LATEST, worker)
+        if not rows:
+            return None
+        version, purposes, license, controller, retention, text, language, holds = rows[0]
+        days = json.loads(retention)["rejected"]
+        return Agreed(version, json.loads(purposes), license, controller, days, text, language, bool(holds))
 
     def has_withdrawn(self, worker: str) -> bool:
         """Whether this person agreed once, and has withdrawn all of it."""
@@ -136,7 +176,7 @@ class Consents:
                 json.dumps(study.consent.purposes, ensure_ascii=False),
                 study.license,
                 json.dumps(study.consent.assurances),
-                f"{study.organizer}, {study.contact}",
+                study.controller,
                 json.dumps({"rejected": days}),
                 at,
                 "web form",

@@ -17,12 +17,12 @@ from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
 
-from .consents import JOINED_SECONDS, Consents
+from .consents import JOINED_SECONDS, Agreed, Consents
 from .erasing import SUBJECT, Eraser
 from .exporting import Export
 from .limits import Limits
 from .reception import ME, Reception, SignInNeeded, local_path, worker_id
-from .speaking import direction, name_of
+from .speaking import Words, direction, name_of
 from .study import LOGOS, Assurance, Study
 
 _SHOWN = 50
@@ -81,7 +81,7 @@ class Joining:
         if onward is not None:
             return onward
         self._consents.check_place(worker)
-        return self._form(request, local_path(request.query_params.get("next")))
+        return self._form(request, worker, local_path(request.query_params.get("next")))
 
     async def _join(self, request: Request) -> Response:
         worker = self._who(request)
@@ -94,7 +94,7 @@ class Joining:
             self._consents.check_place(worker)
         given = [each for each in self._study.consent.assurances if each in fields]
         if len(given) < len(self._study.consent.assurances):
-            return self._form(request, target, given=given, status=422)
+            return self._form(request, worker, target, given=given, status=422)
         if worker is None and again is None and (wait := self._limits.join(request)):
             await asyncio.sleep(wait)
             again = self._consents.again(joining, self._world.clock.now()) if joining else None
@@ -108,9 +108,16 @@ class Joining:
         return response
 
     def _form(
-        self, request: Request, target: str, *, given: Iterable[str] | None = None, status: int = 200
+        self,
+        request: Request,
+        worker: str | None,
+        target: str,
+        *,
+        given: Iterable[str] | None = None,
+        status: int = 200,
     ) -> Response:
         words = self._reception.words(request)
+        agreed = None if worker is None else self._consents.latest(worker)
         return self._reception.page(
             request,
             "join.html",
@@ -118,9 +125,31 @@ class Joining:
             target=target,
             joining=secrets.token_hex(16),
             given=given,
+            agreed=agreed,
+            agreed_direction=agreed and direction(agreed.language),
+            changes=[] if agreed is None else self._changes(agreed, words),
             assured={each: words(sentence) for each, sentence in _ASSURED.items()},
             **self._about(request),
         )
+
+    def _changes(self, agreed: Agreed, words: Words) -> list[tuple[str, str, str]]:
+        """What has changed since somebody agreed: its name, what it was, and what it is."""
+        study = self._study
+
+        def listed(purposes: Iterable[str]) -> str:
+            return words(", ").join(words(purpose) for purpose in purposes)
+
+        def kept(days: int | None) -> str:
+            return "–" if days is None else words("Days until rejected files are erased: {days}.", days=days)
+
+        rows = [
+            (words("Version"), str(agreed.version), str(study.consent.version)),
+            (words("Purposes"), listed(agreed.purposes), listed(study.consent.purposes)),
+            (words("License of your files"), agreed.license, study.license),
+            (words("Organizer"), agreed.controller, study.controller),
+            (words("How long"), kept(agreed.rejected_days), kept(study.retention_days.rejected)),
+        ]
+        return [row for row in rows if row[1] != row[2]]
 
     def _about(self, request: Request) -> dict[str, Any]:
         """What pages say of the study, and the notice."""
@@ -147,15 +176,8 @@ class Joining:
 
     # --- one's own home ---------------------------------------------------------------------------------
 
-    def _worker(self, request: Request) -> str:
-        """The id of whoever has joined. Who has withdrawn may still see the status of their files."""
-        visitor = self._reception.visitor(request)
-        if visitor is not None and self._consents.has_withdrawn(worker := worker_id(visitor)):
-            return worker
-        return worker_id(self._reception.need(request, "worker"))
-
     async def _me(self, request: Request) -> Response:
-        worker = self._worker(request)
+        worker = self._reception.participant(request)
         with self._world.lock:
             state = self._eraser.state
             before = request.query_params.get("before")
@@ -171,6 +193,7 @@ class Joining:
                 older=own[_SHOWN - 1].id if len(own) > _SHOWN else None,
                 earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
                 consent=self._consents.of(worker),
+                agreed=self._consents.latest(worker),
                 appeals=self._appeals,
                 answer_seconds=ANSWER_SECONDS,
                 now=self._world.clock.now(),
@@ -178,7 +201,7 @@ class Joining:
 
     async def _export(self, request: Request) -> Response:
         """All that the server knows of whoever asks."""
-        worker = self._worker(request)
+        worker = self._reception.participant(request)
         with self._world.lock:
             export = Export(self._eraser.state.query, self._reception.access.look, worker)
         return attachment(f"{worker}.zip", export.stream(self._world.state.storage), "application/zip")
@@ -202,7 +225,7 @@ class Joining:
 
     async def _delete(self, request: Request) -> Response:
         """Erase everything that somebody has sent, and who they are."""
-        worker = self._worker(request)
+        worker = self._reception.participant(request)
         await self._reception.form(request)
         self._eraser.ask(worker, worker)
         await asyncio.to_thread(self._eraser.run)  # what fails is tried again without them
@@ -216,9 +239,11 @@ class Joining:
         return self._reception.page(request, "deleted.html", number=number, study=self._study)
 
     async def _withdraw(self, request: Request) -> Response:
-        """Withdraw what somebody agreed to: approved files are withdrawn, those that wait are rejected; pay stands."""
-        worker = self._worker(request)
-        await self._reception.form(request)
+        """Withdraw what somebody agreed to, once they have confirmed it: approved files are withdrawn, those that wait
+        are rejected; pay stands."""
+        worker = self._reception.participant(request)
+        if "confirm" not in await self._reception.form(request):
+            return self._reception.page(request, "withdraw.html")
         at = self._world.clock.now()
         # First the consent: were the rest lost, nothing new would be taken, and a second click repeats it.
         self._consents.withdraw(worker, at)

@@ -148,6 +148,18 @@ class Reception(Face):
         )
         raise PageError(403, words, "Not yours")
 
+    def participant(self, request: Request) -> str:
+        """The worker's id of whoever has agreed to a notice of the study, be it an older one, or withdrawn since: what
+        they have sent stays theirs to see, to download, to withdraw, and to delete.
+        Raises SignInNeeded: nobody who has agreed is signed in.
+        """
+        visitor = self.visitor(request)
+        if visitor is not None and self.consents is not None:
+            worker = worker_id(visitor)
+            if self.consents.latest(worker) is not None:
+                return worker
+        return worker_id(self.need(request, "worker"))
+
     def reviewer(self, request: Request) -> str:
         """The id of the token of whoever reviews, or `reviewer` for the person at the machine."""
         self.need(request, "reviewer")

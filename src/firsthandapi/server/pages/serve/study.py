@@ -110,6 +110,11 @@ class Study(_Part):
     retention_days: Retention = Retention()
     logo: Annotated[Path, Field(strict=False)] | None = None
 
+    @property
+    def controller(self) -> str:
+        """Who is responsible for the files, and where people may turn to."""
+        return f"{self.organizer}, {self.contact}"
+
     def notice(self, language: str) -> tuple[str, str]:
         """The text of the notice, and its language: the first of the study where this one has none."""
         texts = self.consent.text

@@ -148,7 +148,8 @@ class Working:
     async def _media(self, request: Request) -> Response:
         """A file of this worker."""
         with self._world.lock:
-            job, worker = self._job(request), self.worker(request)
+            job, reception = self._job(request), self._reception
+            worker = self.worker(request) if reception.study is None else reception.participant(request)
             submission = self._world.state.submissions.get(request.path_params["submission"])
             if submission is None or submission.job is not job or submission.worker_id != worker:
                 raise no_page()
