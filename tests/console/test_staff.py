@@ -215,6 +215,7 @@ def test_without_javascript(browser: Browser, service: Service) -> None:
         page.get_by_role("button", name="Create a token").click()
         page.get_by_text("Save it now").wait_for()
         page.get_by_role("button", name="Revoke the token of Ana").click()
+        page.get_by_role("button", name="Yes, revoke it").click()
         page.get_by_text("Revoked: it opens nothing any more.").wait_for()
         page.get_by_role("link", name="Money").click()
         page.get_by_label("Dollars").fill("25")

@@ -27,7 +27,7 @@ def test_the_log_says_who_did_what(team: Team) -> None:
     assert team.visit().send("/sign-in", token="fh_worker_0").status_code == 403
     olga.send("/console/tokens", name="Wes", role="worker")
     (wes,) = (each.id for each in team.access.tokens() if each.name == "Wes")
-    olga.send(f"/console/tokens/{wes}/revoke")
+    olga.send(f"/console/tokens/{wes}/revoke", confirm="yes")
     olga.send("/console/keys", name="ci", environment="live")
     olga.send("/console/credits", dollars="5")
     job = team.job()

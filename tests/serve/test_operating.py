@@ -9,7 +9,7 @@ import pytest
 from firsthandapi import AuthenticationError, FirstHandClient
 from firsthandapi.server.pages.serve.access import new_token
 
-from .conftest import Team
+from .conftest import Team, fields_of
 
 
 def test_a_token_is_created_shown_once_and_revoked(shared: Team) -> None:
@@ -22,7 +22,10 @@ def test_a_token_is_created_shown_once_and_revoked(shared: Team) -> None:
     ben = shared.visit()
     assert ben.send("/sign-in", token=secret).headers["location"] == "/review"
     (token,) = (each for each in shared.access.tokens() if each.name == "Ben")
-    assert visitor.send(f"/console/tokens/{token.id}/revoke").status_code == 303
+    asked = visitor.send(path := f"/console/tokens/{token.id}/revoke")
+    assert (asked.status_code, "<bdi>Ben</bdi>?" in asked.text) == (200, True)
+    assert ben.get("/review").status_code == 200, "one tap only asks"
+    assert visitor.http.post(path, data=fields_of(asked.text)).status_code == 303
     assert ben.get("/review").status_code == 303
     assert visitor.send("/console/tokens/tok_1/revoke").status_code == 404
     assert ben.send("/sign-in", token=secret).status_code == 403
@@ -36,7 +39,7 @@ def test_revoking_a_token_offers_to_reject_what_waits(team: Team) -> None:
     team.sent(job, worker="wkr_other")
     visitor = team.visit("operator")
     assert visitor.send(f"/console/tokens/{token.id}/reject").status_code == 303  # not revoked: nothing goes
-    where = visitor.send(f"/console/tokens/{token.id}/revoke").headers["location"]
+    where = visitor.send(f"/console/tokens/{token.id}/revoke", confirm="yes").headers["location"]
     assert [each.status for each in job.submissions] == ["pending_score"] * 2
     assert "1 submission of" in (page := visitor.get(where).text)
     assert f'action="/console/tokens/{token.id}/reject"' in page
@@ -52,7 +55,10 @@ def test_an_api_key_is_created_shown_once_and_revoked(shared: Team) -> None:
     (secret,) = set(re.findall(r"fh_live_own_\w{8,}", page))
     with FirstHandClient(secret, shared.service.url, max_retries=0) as client:
         (key,) = (each for each in client.api_keys.list() if each.name == "ci")
-        assert visitor.send(f"/console/keys/{key.id}/revoke").status_code == 303
+        asked = visitor.send(path := f"/console/keys/{key.id}/revoke")
+        assert (asked.status_code, "<bdi>ci</bdi>?" in asked.text) == (200, True)
+        assert client.me().environment == "live", "one tap only asks"
+        assert visitor.http.post(path, data=fields_of(asked.text)).status_code == 303
         with pytest.raises(AuthenticationError):
             client.me()
     assert visitor.send("/console/keys/key_1/revoke").status_code == 404

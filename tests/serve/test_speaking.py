@@ -27,6 +27,7 @@ STAFF_PAGES = {
     "link",
     "log",
     "people",
+    "revoke",
     "review",
     "review_around",
     "review_grid",

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from firsthandapi.server.http.browsers import attachment
-from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, existing, no_page
+from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, existing
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state.model import SCOPES, Submission
 
@@ -148,11 +148,18 @@ class Operating:
         link = f"{self._reception.url}/sign-in#{secret}"
         return self._show(request, (f"The token of {token.name} ({role})", secret, link))
 
-    def _revoke_token(self, request: Request, _fields: dict[str, str]) -> str:
-        now = self._world.clock.now()
-        if not self._reception.access.revoke(request.path_params["id"], now, self._reception.who(request)):
-            raise no_page()
-        return f"{PREFIX}/people?done=revoked&revoked={request.path_params['id']}#tokens"
+    def _revoke_token(self, request: Request, fields: dict[str, str]) -> Response | str:
+        id, access = request.path_params["id"], self._reception.access
+        token = existing(next((each for each in access.tokens() if each.id == id), None))
+        if "confirm" not in fields:
+            return self._ask_to_revoke(request, "the token of", token.name)
+        access.revoke(id, self._world.clock.now(), self._reception.who(request))
+        return f"{PREFIX}/people?done=revoked&revoked={id}#tokens"
+
+    def _ask_to_revoke(self, request: Request, what: str, name: str) -> Response:
+        """The question before a token or a key is revoked; its form comes back to the same address."""
+        where = f"{PREFIX}/people"
+        return self._reception.page(request, "revoke.html", section=where, live=None, what=what, name=name)
 
     def _waiting_of(self, token: str) -> list[Submission]:
         """What waits for a review of whoever has a token that was revoked; the lock is held."""
@@ -181,12 +188,14 @@ class Operating:
             secret = key.secret
         return self._show(request, (f"The API key {name}", secret, ""))
 
-    def _revoke_key(self, request: Request, _fields: dict[str, str]) -> str:
+    def _revoke_key(self, request: Request, fields: dict[str, str]) -> Response | str:
         with self._world.lock:
             found = (
                 key for key in self._world.state.own.organization.keys if key.id == request.path_params["id"]
             )
             key = existing(next(found, None))
+            if "confirm" not in fields:
+                return self._ask_to_revoke(request, "the API key", key.name)
             self._world.accounts.revoke_key(key, self._reception.who(request), self._world.clock.now())
         return f"{PREFIX}/people?done=revoked#keys"
 
