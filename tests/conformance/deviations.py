@@ -432,7 +432,7 @@ WRONG = [
     asked("downloads.key", deaf(FILE, header="authorization")),
     told("sandbox.completes", fields(JOB, status="open"), options=(("speed", 600), ("workers", True))),
     # submissions
-    told("submissions.scored", fields(OF_JOB, ai_reasoning=None)),
+    told("submissions.scored", fields(OF_JOB, scored_at=None)),
     told("submissions.scored", fields(OF_JOB, status="pending_score")),
     told("submissions.every_status", fields(OF_JOB, status="approved")),
     asked("submissions.of_job.status", deaf(OF_JOB, parameter="status")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from dataset.support import wait_until
 from firsthandapi import ConflictError, FirstHandClient
 from firsthandapi.testing import make
 
-from .conftest import EVIL, JOB, Team, fields_of, first_of, pass_seconds, stand_still, submit
+from .conftest import EVIL, JOB, Team, fields_of, first_of, pass_seconds, stand_still, submit, upload
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,22 @@ def test_stars_decide_as_the_contract_says(team: Team, stars: int, status: str) 
     ]
     assert all(str(entry.actor).startswith("tok_") for entry in entries)
     assert len(entries) == 1
+
+
+@pytest.mark.parametrize("stars", [5, 2, 1])
+def test_a_reason_that_nobody_wrote_is_none(team: Team, stars: int) -> None:
+    """Not for the buyer, in no event, and not on the worker's page."""
+    job, worker = team.job(), team.visit("worker")
+    assert upload(worker, team.path(job)).status_code == 303
+    (submission,) = job.submissions
+    team.visit("reviewer").rate(submission.id, stars)
+    assert team.buyer.submissions.get(submission.id).ai_star_rating == stars
+    assert team.buyer.submissions.get(submission.id).ai_reasoning is None
+    bodies = [json.loads(event.body) for event in team.world.state.events.values()]
+    data = [body["data"] for body in bodies if body["type"].startswith("submission.")]
+    assert {each["ai_reasoning"] for each in data} == {None}
+    verdict = worker.get(team.path(job)).text.partition('<p class="verdict">')[2]
+    assert '<p dir="auto">' not in verdict
 
 
 def test_nobody_scores_but_the_reviewers(team: Team) -> None:

@@ -25,7 +25,7 @@ from firsthandapi.server.state.model import SCOPES, Account, DeliveryAttempt, Fi
 
 from ._clock import Clock
 from ._front import Front
-from ._workers import SimulatedWorkers, capture
+from ._workers import REASONS, SimulatedWorkers, capture
 
 if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
@@ -172,6 +172,7 @@ class MockServer:
     def _set_up(self) -> None:
         for name, value in self._settings.items():
             setattr(self, name, value)
+        self._world.jobs.reasons = REASONS
         if self.workers:
             self._world.jobs.workforce = SimulatedWorkers(self._world)
         with self._world.lock:

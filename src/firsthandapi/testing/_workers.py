@@ -25,6 +25,14 @@ FIRST_ARRIVAL = 15.0
 _WITH_CONFIDENCE, _WITHOUT_ANNOTATIONS = 3, 20
 _STARS = ((5, 4, 3, 2, 1), (30, 40, 20, 7, 3))
 _DEVICES = (("iPhone 15", "iOS 18.1"), ("Pixel 8", "Android 15"), ("Galaxy S24", "Android 14"))
+# Why the simulated service gives so many stars.
+REASONS = {
+    1: "Off-topic or corrupted: the file does not show what the job asks for.",
+    2: "Below threshold: major deficiencies against the job description.",
+    3: "Acceptable: meets the basic requirements, with some gaps.",
+    4: "Good: minor issues only, well executed.",
+    5: "Excellent: fully addresses the job description.",
+}
 _REGIONS = ("US-CA", "US-TX", "GB-LND", "JP-13", "DE-BE", "IN-KA")
 
 

@@ -54,7 +54,7 @@ class SubmissionEventData(_EventData):
         job_id: the job that it was submitted to.
         status: its outcome.
         ai_star_rating: the score, 1 to 5.
-        ai_reasoning: why.
+        ai_reasoning: why; None if nobody wrote a reason.
         content_type: its MIME type.
     """
 

@@ -37,7 +37,7 @@ class Submission(Model):
         job_id: the job that it was submitted to.
         worker_id: `wkr_` and a ULID.
         ai_star_rating: the score, 1 to 5.
-        ai_reasoning: why.
+        ai_reasoning: why; None if nobody wrote a reason.
         dimensions: the parts of the score.
         file_url: a signed URL. Secret: whoever has it has the file.
         content_type: its MIME type.

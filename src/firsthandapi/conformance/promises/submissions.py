@@ -28,12 +28,12 @@ def _rejected_job(run: Run) -> Json:
 
 @promise("submissions.scored", "GET /v1/jobs/:id/submissions", "§3")
 def _scored(run: Run) -> None:
-    """An approved submission has its stars, its reasoning, and the time of its score."""
+    """An approved submission has its stars and the time of its score."""
     it = run.get(f"/v1/jobs/{run.completed_job['id']}/submissions").must(listed(SUBMISSION))
     approved = [item for item in it.items if item["status"] == "approved"]
     it.hold(approved, "a completed job without an approved submission")
     for item in approved:
-        for name in ("ai_star_rating", "ai_reasoning", "scored_at"):
+        for name in ("ai_star_rating", "scored_at"):
             it.hold(item.get(name) is not None, f"an approved submission without `{name}`")
 
 

@@ -21,13 +21,6 @@ from .events import Events
 
 # A job is flagged, once, when this many of its submissions were rejected.
 FLAGGED_AT = 10
-_REASONS = {
-    1: said("Off-topic or corrupted: the file does not show what the job asks for."),
-    2: said("Below threshold: major deficiencies against the job description."),
-    3: said("Acceptable: meets the basic requirements, with some gaps."),
-    4: said("Good: minor issues only, well executed."),
-    5: said("Excellent: fully addresses the job description."),
-}
 NO_RETRY = said("Two stars, and no second attempt.")
 
 
@@ -58,7 +51,7 @@ class Verdict:
 
     Attributes:
         stars: 1 to 5, for each of its files.
-        reasoning: why, in words; the rule's own words if left out.
+        reasoning: why, in words; None where nobody wrote a reason.
         dimensions: `relevance`, `quality`, and `completeness`, 1 to 5 each, where somebody rated them.
         annotations: for each of its files; None for none.
         actor: who scored it, for the audit trail.
@@ -80,6 +73,8 @@ class Jobs:
         self._credits = credits
         self.workforce = Workforce()
         self.jury: Jury | None = None
+        # What is said of stars where nobody wrote a reason: nothing, but by the simulated service for tests.
+        self.reasons: Mapping[int, str] = {}
         # How long a worker may take for a second attempt; None: for ever.
         self.retry_seconds: float | None = None
 
@@ -244,7 +239,7 @@ class Jobs:
             file.annotations = given
         good = [file for file in submission.files if (file.rating or 0) >= bar]
         submission.rating = max(file.rating or 0 for file in submission.files)
-        submission.reasoning = (verdict and verdict.reasoning) or _REASONS[submission.rating]
+        submission.reasoning = (verdict and verdict.reasoning) or self.reasons.get(submission.rating)
         submission.dimensions = _dimensions(job, submission.rating) if verdict is None else verdict.dimensions
         actor = "system" if verdict is None else verdict.actor
         submission.scored_at = at
@@ -335,7 +330,13 @@ class Jobs:
         self._have_scored(submission, at)
 
     def _reject(
-        self, submission: Submission, reason: str, at: float, actor: str = "system", *, scored: bool = False
+        self,
+        submission: Submission,
+        reason: str | None,
+        at: float,
+        actor: str = "system",
+        *,
+        scored: bool = False,
     ) -> None:
         submission.status = "rejected"
         submission.reasoning = reason
