@@ -81,6 +81,30 @@ def test_credits_are_booked_once(team: Team) -> None:
         assert method("/checkout/cs_1").status_code == 404
 
 
+def test_a_top_up_waits_for_an_operator(team: Team) -> None:
+    """A buyer's key raises no budget: one top-up waits, however often the balance asks for it, and is booked once."""
+    buyer, visitor = team.buyer, team.visit("operator")
+    settings = {"auto_top_up_threshold_cents": 10**7, "auto_top_up_amount_cents": 25_000}
+    buyer.organization.update_settings(auto_top_up_enabled=True, **settings)
+    for _ in range(3):
+        buyer.jobs.cancel(team.job(files_needed=1).id)
+    buyer.organization.update_settings(auto_top_up_amount_cents=10_000)
+    assert buyer.billing.credits().balance_cents == 100_000
+    assert len([*team.world.state.checkouts.values()]) == 1
+    (path,) = re.findall(r'"(/checkout/\w+)"', visitor.get("/console/ledger").text)
+    assert team.visit().get(path).status_code == 303
+    for _ in range(2):
+        assert visitor.send(path).headers["location"] == path
+        assert buyer.billing.credits().balance_cents == 110_000
+    assert "/checkout/" not in visitor.get("/console/ledger").text
+    (operator,) = (token.id for token in team.access.tokens() if token.name == "Ana")
+    (event,) = buyer.audit_events.list(event_type="credits.auto_topped_up").data
+    assert event.actor == operator
+    buyer.jobs.cancel(team.job(files_needed=1).id)
+    assert path in visitor.get("/console/ledger").text, "the next one waits as well"
+    assert buyer.billing.credits().balance_cents == 110_000
+
+
 @pytest.mark.parametrize("dollars", ["", "0", "-5", "1.234", "1e3", "ten", "9" * 12, "٥", "."])
 def test_amounts_are_dollars(shared: Team, dollars: str) -> None:
     """What is no amount books nothing."""

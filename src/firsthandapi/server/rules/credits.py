@@ -15,6 +15,10 @@ from .events import Events
 
 PURCHASE_TIERS: tuple[int, ...] = get_args(PurchaseTier)
 
+# What a transaction says, and the event.
+_PURCHASE = "Credit purchase", "credits.purchased"
+_TOP_UP = "Automatic top-up", "credits.auto_topped_up"
+
 
 class Credits:
     """Moves money between the books of accounts and the escrows of jobs."""
@@ -22,6 +26,8 @@ class Credits:
     def __init__(self, state: State, events: Events) -> None:
         self._state = state
         self._events = events
+        # Whether an automatic top-up waits for an operator, as a purchase does, so that no API key raises a budget.
+        self.needs_operator = False
 
     def grant(self, account: Account, cents: int, at: float, kind: str = "bonus") -> None:
         """Grant credit that expires after a year."""
@@ -52,7 +58,8 @@ class Credits:
             return None
         if not found.is_paid:
             found.is_paid = True
-            self._purchase(found.account, found.cents, at, "Credit purchase", "credits.purchased", actor)
+            kind = _TOP_UP if found.id == _top_up_id(found.account) else _PURCHASE
+            self._purchase(found.account, found.cents, at, *kind, actor)
         return found.cents
 
     def auto_top_up(self, account: Account, at: float) -> None:
@@ -63,7 +70,21 @@ class Credits:
             and account.book.available < settings["auto_top_up_threshold_cents"]
         ):
             amount = settings["auto_top_up_amount_cents"]
-            self._purchase(account, amount, at, "Automatic top-up", "credits.auto_topped_up")
+            if not self.needs_operator:
+                self._purchase(account, amount, at, *_TOP_UP)
+                return
+            # One for each account, however often it is asked for.
+            checkout = _top_up_id(account)
+            found = self._state.checkouts.get(checkout)
+            if found is None:
+                self._state.checkouts[checkout] = Checkout(checkout, account, amount)
+            else:
+                found.cents, found.is_paid = amount, False
+
+    def waiting_top_up(self, account: Account) -> Checkout | None:
+        """The automatic top-up that waits for an operator, if one does."""
+        found = self._state.checkouts.get(_top_up_id(account))
+        return None if found is None or found.is_paid else found
 
     def escrow(self, account: Account, total: int, job_id: str, at: float, url: str) -> Escrow:
         """Set the cost of a job aside; `url` is where credits can be bought."""
@@ -132,3 +153,7 @@ class Credits:
             data = {"balance_cents": account.book.available, "threshold_cents": threshold}
             self._events.emit(account, "credits.low_balance", data, at)
         self.auto_top_up(account, at)
+
+
+def _top_up_id(account: Account) -> str:
+    return f"cs_{account.environment}_{account.organization.id}"

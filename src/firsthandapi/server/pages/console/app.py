@@ -204,6 +204,7 @@ class Console:
             accounts=[(_account_name(each), each) for each in accounts],
             account=chosen,
             fault=fault,
+            top_up=None if chosen is None else self._world.credits.waiting_top_up(chosen),
             # Newest first; sandbox jobs cost nothing.
             jobs=[]
             if chosen is None or chosen.is_sandbox

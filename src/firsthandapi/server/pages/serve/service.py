@@ -149,6 +149,7 @@ class Service:
             self.access.settled(_STARTED, "yes")
             self.jury = Jury(self.world, scorer, scorer_seconds)
             self.world.jobs.jury = self.jury
+            self.world.credits.needs_operator = True
             days = None if self.study is None else self.study.retention_days.rejected
             self.eraser = Eraser(self.world, self.access, folder / UPLOADING, days)
             self.site = Site(
