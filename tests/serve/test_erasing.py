@@ -226,6 +226,49 @@ def test_one_file_is_erased(house: Open) -> None:
     assert back_up(here.folder, here.folder.parent / "copy", lambda _done, _all: None).lost == []
 
 
+def test_an_upload_keeps_no_name_of_an_erased_file(house: Open) -> None:
+    """What it remembers for a day is that it was submitted, so that a lost answer makes nothing twice."""
+    here = house()
+    person, worker = here.joins(NAME)
+    job = here.job()
+    content = make("image/jpeg", "one").content
+    said = {
+        "filename": f"{FILENAME}.jpg",
+        "filetype": "image/jpeg",
+        "job_id": job.id,
+        "latitude": "6.5243793",
+    }
+    metadata = ",".join(f"{key} {_base64(value)}" for key, value in said.items())
+    tus = {"tus-resumable": "1.0.0", "origin": here.service.url}
+    length = str(len(content))
+    begun = person.http.post(
+        "/uploads", headers={**tus, "upload-length": length, "upload-metadata": metadata}
+    )
+    path = begun.headers["location"]
+    piece = {**tus, "upload-offset": "0", "content-type": "application/offset+octet-stream"}
+    assert person.http.patch(path, content=content, headers=piece).status_code == 204
+    assert serving.erase(here.folder, here.access, here.file_ids(worker)[0])
+    assert here.found(FILENAME, said["latitude"]) == []
+    assert person.http.head(path, headers=tus).headers["upload-offset"] == length
+    assert len(job.submissions) == 1
+
+
+def test_what_was_said_of_a_first_attempt_goes_with_the_second(house: Open) -> None:
+    """The payload of its event names the file of the first attempt alone, which is gone already."""
+    here = house()
+    person, worker = here.joins(NAME)
+    here.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
+    job = here.job()
+    link = here.path(job)
+    assert upload(person, link).status_code == 303
+    (submission,) = job.submissions
+    here.score(submission.id, 2, reason=REASON)
+    assert upload(person, f"{link}?retry={submission.id}").status_code == 303
+    assert submission.attempt == 2
+    assert serving.erase(here.folder, here.access, here.file_ids(worker)[0])
+    assert here.found(REASON) == []
+
+
 def test_what_is_unknown_is_refused(house: Open) -> None:
     """An id that nobody has is an error, and no wish."""
     here = house()

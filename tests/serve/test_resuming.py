@@ -454,6 +454,7 @@ def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         path.write_text(json.dumps({**json.loads(path.read_text()), "at": 1.0, "is_done": False}))
     for name, junk in (("junk", "{"), ("nothing", "{}"), ("list", "[]")):
         (folder / f"upload_{name}.json").write_text(junk)
+    (folder / ".upload_killed.json.00.part").write_text('{"name": "shot.jpg"}')
     with Service(tmp_path) as again:
         phone.port = again.port
         assert [offset(phone, path) for path in paths[1:]] == [50, len(JPEG)]

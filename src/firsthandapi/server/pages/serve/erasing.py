@@ -140,7 +140,9 @@ class Eraser:
                 sent = [each.submission for each in files]
             for each in sent:
                 self._let_go(each, files, at)
-            for event in [*traces.events_about(self.state, subject)]:
+            # Of a file, what was said of an attempt before it as well.
+            named = subject if is_person or not sent else sent[0].id
+            for event in [*traces.events_about(self.state, named)]:
                 event.body = _without_words(event.body)
             traces.forget_replies(self.state, [subject, *(file.id for file in files)])
         self._access.forget_files([each.id for each in sent], [file.id for file in files])

@@ -2,7 +2,7 @@
 creation (https://tus.io/protocols/resumable-upload).
 
 An upload is two files: what is known of it, and the bytes so far, whose number is the offset. Once it is submitted, the
-bytes are gone, and the first file says for a day that it was.
+bytes are gone, and the first file says for a day that it was, without the name of what was sent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import secrets
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
@@ -267,8 +267,7 @@ class Resuming:
                     self._remove(each)
             raise
         for each in parts:
-            self._known(each).touch()  # for a day from now on
-            replacing.remove(self._bytes(each))
+            self._settle(each)
 
     # --- files ------------------------------------------------------------------------------------------
 
@@ -301,9 +300,17 @@ class Resuming:
 
     def _keep(self, part: Part) -> None:
         create_for_owner(self._bytes(part))
+        self._write(part)
+
+    def _write(self, part: Part) -> None:
         known = json.dumps(asdict(part), sort_keys=True).encode()
         replacing.replace(self._known(part), known, 0o600)
         self._parts[part.id] = part
+
+    def _settle(self, part: Part) -> None:
+        """Keep for a day that a part was submitted. Its name is the submission's: it must go when that is erased."""
+        self._write(replace(part, name="", fields={}))
+        replacing.remove(self._bytes(part))
 
     def _remove(self, part: Part) -> None:
         self._parts.pop(part.id, None)
@@ -326,7 +333,8 @@ class Resuming:
                 part = Part(**{each.name: known[each.name] for each in fields(Part)})
                 if part.id == path.stem:
                     self._parts[part.id] = part
-        for path in self._folder.glob("upload_*"):
+        # A kill while a file was written leaves its part, which begins with a dot.
+        for path in [*self._folder.glob("upload_*"), *self._folder.glob(".upload_*")]:
             if path.name.partition(".")[0] not in self._parts:
                 replacing.remove(path)
 
