@@ -387,6 +387,25 @@ def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
         assert [file.is_erased for each in sent for file in each.files] == [False, True, False, False]
 
 
+def test_failed_sign_ins_are_forgotten(house: Open) -> None:
+    """Their addresses are nowhere in the folder after thirty days; nothing else of the log goes."""
+    here = house()
+    here.visit("operator")
+    stranger = here.visit()
+    assert stranger.send("/sign-in", token="fh_worker_0").status_code == 403
+    here.time = 20 * DAY
+    assert stranger.send("/sign-in", token="fh_worker_0").status_code == 403
+
+    def logged(what: str) -> int:
+        return len(here.access.look("SELECT 1 FROM activity WHERE what = ?", what))
+
+    for day, failures in ((29, 2), (31, 1), (51, 0)):
+        here.time = day * DAY
+        assert here.service.eraser.run()
+        assert (logged("sign_in.failed"), logged("sign_in")) == (failures, 1)
+    assert here.found('{"address": "127.0.0.1"}') == []
+
+
 def test_a_file_that_was_refused_beside_an_approved_one_is_rejected(house: Open) -> None:
     """On the person's own page, in what they take along, and when the time of rejected files is over."""
     here = house()

@@ -1,6 +1,7 @@
 """The log of who did what: rows that are only ever added, here and in the audit trail that buyers see, read as one.
 
 A row names people by ids alone, and their names are looked up when it is shown: an erased name is nowhere in the log.
+A failed sign-in has the address that it came from, and goes after a while.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS activity (
     position INTEGER PRIMARY KEY, at REAL NOT NULL, what TEXT NOT NULL, who TEXT, subject TEXT, data TEXT NOT NULL
 );
-CREATE TRIGGER IF NOT EXISTS activity_stays BEFORE DELETE ON activity
+DROP TRIGGER IF EXISTS activity_stays;
+CREATE TRIGGER IF NOT EXISTS activity_is_kept BEFORE DELETE ON activity WHEN old.what <> 'sign_in.failed'
 BEGIN SELECT RAISE(ABORT, 'the log is kept'); END;
 CREATE TRIGGER IF NOT EXISTS activity_is_fixed BEFORE UPDATE ON activity
 BEGIN SELECT RAISE(ABORT, 'the log is kept as it was written'); END;
 """
+FAILURE_DAYS = 30  # how long a failed sign-in stays
 # What a filter of the page shows: how the words of its rows begin.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "sign-ins": ("sign_",),
@@ -71,6 +74,12 @@ def note(
     """
     sql = "INSERT INTO activity (at, what, who, subject, data) VALUES (?, ?, ?, ?, ?)"
     rows.execute(sql, (at, what, who, subject, json.dumps(data)))
+
+
+def forget_failures(rows: sqlite3.Connection, until: float) -> bool:
+    """Remove the failed sign-ins before a time. Returns whether there were any."""
+    sql = "DELETE FROM activity WHERE what = 'sign_in.failed' AND at < ?"
+    return rows.execute(sql, (until,)).rowcount > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Erasing: a file, or everything that a person has sent, bytes and words alike. Pay and charges stand.
+"""Erasing: a file, or everything that a person has sent, bytes and words alike. Pay and charges stand. And what goes by
+itself after some days.
 
 A wish is a row in the database of people, which stays until it is fulfilled: after a crash, at the next start. A page,
 and a command beside a running server, write the same row. Every step may be done twice.
@@ -26,6 +27,7 @@ from firsthandapi.server.state.state import DAY
 from firsthandapi.server.state.storage import Stored
 
 from .access import Access
+from .activity import FAILURE_DAYS, forget_failures
 
 SUBJECT = re.compile(r"(wkr|file)_[0-9A-Z]{26}")
 ERASED = said("The files were erased at the request of the person who sent them.")
@@ -35,7 +37,8 @@ _log = logging.getLogger("firsthandapi.serve")
 
 
 class Eraser:
-    """Fulfills wishes to erase, and erases rejected files after some days, unless `rejected_days` is None.
+    """Fulfills wishes to erase, and erases rejected files after some days, unless `rejected_days` is None, and failed
+    sign-ins.
 
     `uploading` is the folder of uploads in pieces.
     """
@@ -108,16 +111,20 @@ class Eraser:
     def _run(self) -> None:
         now, wishes = self._world.clock.now(), self._access.erasures()
         rejected: list[File] = []
-        if self._rejected_days is not None and now >= self._next_sweep:
-            with self._world.lock:
-                rejected = traces.rejected_by(self.state, now - self._rejected_days * DAY)
+        has_forgotten = False
+        if now >= self._next_sweep:
+            with self._access.transaction() as rows:
+                has_forgotten = forget_failures(rows, now - FAILURE_DAYS * DAY)
+            if self._rejected_days is not None:
+                with self._world.lock:
+                    rejected = traces.rejected_by(self.state, now - self._rejected_days * DAY)
         # Whoever has sent nothing is only in the small database: to join and leave costs the server little.
         found = [self._erase(subject, now) for subject, _ in wishes]
         self._empty(rejected)
         if rejected or any(found):
             with self._world.lock:
                 traces.compact(self.state.query)
-        if wishes:
+        if wishes or has_forgotten:
             traces.compact(self._access.look)
         for subject, asked_at in wishes:
             self._access.fulfill(subject, asked_at, now)

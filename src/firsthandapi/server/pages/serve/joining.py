@@ -17,6 +17,7 @@ from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi.server.sqlite.traces import earned, latest_of, sent_by
 
+from .activity import FAILURE_DAYS
 from .consents import JOINED_SECONDS, Agreed, Consents
 from .erasing import SUBJECT, Eraser
 from .exporting import Export
@@ -163,7 +164,9 @@ class Joining:
         }
 
     async def _privacy(self, request: Request) -> Response:
-        return self._reception.page(request, "privacy.html", **self._about(request))
+        return self._reception.page(
+            request, "privacy.html", failure_days=FAILURE_DAYS, **self._about(request)
+        )
 
     async def _logo(self, _request: Request) -> Response:
         if self._study.logo is None:

@@ -16,7 +16,7 @@ from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state.model import SCOPES, Submission
 
 from .access import MAX_NAME, ROLES, Role
-from .activity import KINDS, Activity
+from .activity import FAILURE_DAYS, KINDS, Activity
 from .erasing import SUBJECT, Eraser
 from .links import qr_code
 from .reception import JOIN, ME, Reception
@@ -124,6 +124,7 @@ class Operating:
         kind, who = query.get("kind", ""), query.get("who", "")
         entries, older = self._activity.page(_ENTRIES, kind, who, query.get("before"))
         filters: dict[str, Any] = {"kind": kind, "who": who, "kinds": KINDS, "most_name": MAX_NAME}
+        filters["failure_days"] = FAILURE_DAYS
         return self._reception.page(request, "log.html", items=entries, older=older, **filters)
 
     def _log_lines(self, request: Request) -> Response:
