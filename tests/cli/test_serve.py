@@ -105,3 +105,18 @@ def test_a_link_for_each_role_in_the_local_network(
     assert "firsthandapi server tokens create data --role reviewer" in again.out
     assert "pass --study FILE, or its people" not in again.err
     assert "pass --study FILE, or its people" in shell("serve", "data", "--lan", "--port", "0").err
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="127.0.0.2 is no address there")
+def test_no_code_in_the_local_network_is_one_persons_token(
+    shell: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a study, the terminal says how each worker gets a token; there is none that all would share."""
+    monkeypatch.setattr("firsthandapi.cli.serve.wait_for_stop", lambda: None)
+    monkeypatch.setattr(lan, "lan_addresses", lambda: ["127.0.0.2"])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.chdir(tmp_path)
+    shown = shell("serve", "data", "--lan", "--port", "0").out
+    assert re.search(r"Worker +http://127.0.0.2:\d+/sign-in\n", shown)
+    assert ("fh_worker_" in shown, "▄▄▄▄▄" in shown, "/sign-in#fh_operator_" in shown) == (False, False, True)
+    assert "firsthandapi server tokens create data --role worker --name NAME" in shown

@@ -18,6 +18,7 @@ def test_a_token_is_created_shown_once_and_revoked(shared: Team) -> None:
     page = visitor.send("/console/tokens", name="Ben", role="reviewer").text
     (secret,) = set(re.findall(r"fh_reviewer_\w+", page))
     assert f"{shared.service.url}/sign-in#{secret}" in page
+    assert 'class="qr"' in page
     assert secret not in visitor.get("/console/people").text
     ben = shared.visit()
     assert ben.send("/sign-in", token=secret).headers["location"] == "/review"

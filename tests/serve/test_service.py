@@ -334,10 +334,11 @@ def address() -> str:
 
 
 def test_a_local_network_needs_nothing_made_before(tmp_path: Path, address: str) -> None:
-    """Each role gets a token, once; people reach the address, programs on this machine 127.0.0.1."""
+    """Operators and reviewers get a token, once, and workers none that all would share; people reach the address,
+    programs on this machine 127.0.0.1."""
     folder, keys = tmp_path / "data", tmp_path / "keys"
     with Service(folder, host=address, lan=True, keys_file=keys) as service:
-        assert {*service.tokens} == {"worker", "reviewer", "operator"}
+        assert {*service.tokens} == {"reviewer", "operator"}
         assert service.url == f"http://{address}:{service.port}"
         for role, token in service.tokens.items():
             assert f"# Sign in as the {role}: {service.url}/sign-in#{token}\n" in keys.read_text()

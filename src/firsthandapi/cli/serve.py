@@ -109,7 +109,7 @@ def serve(
     a terminal, such as in a log, it writes the key to first-keys.txt.
 
     For phones in the same network, add --lan: it prints a link for each role, and
-    a QR code for workers. On the internet, people need tokens, and a proxy adds
+    for an open study the QR code to join. On the internet, people need tokens, and a proxy adds
     TLS. See: firsthandapi server tokens --help
 
     You can also set an option by a variable, such as FIRSTHAND_SERVE_PORT, or in
@@ -257,7 +257,7 @@ def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> 
         if is_shown and role in service.tokens:
             link += f"#{service.tokens[role]}"
         say(f"  {role.capitalize():9} {link}")
-        if role == "worker" and is_shown:
+        if role == "worker" and is_open and is_shown:
             _draw(link)
     if service.tokens and is_shown:
         say("\nSave the links that contain a token (after #) now: they are not shown again.")
@@ -266,9 +266,13 @@ def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> 
     if service.first is not None and is_shown:
         variables = _variables(f"http://127.0.0.1:{service.port}", service.first)
         say(f"\nTo post jobs by a program on this machine:\n\n  {variables}\n")
-    say("\nA token is for one person. For another person, or to replace a lost one:\n")
-    role = "reviewer" if is_open else "worker"
-    say(f"  firsthandapi server tokens create {folder} --role {role}\n")
+    if is_open:
+        say("\nA token is for one person. For another person, or to replace a lost one:\n")
+        say(f"  firsthandapi server tokens create {folder} --role reviewer\n")
+    else:
+        say(f"\nEach worker needs a token of their own. Create it on {url}/console/people, which shows")
+        say("a QR code for that person's phone, or run:\n")
+        say(f"  firsthandapi server tokens create {folder} --role worker --name NAME\n")
     say(f"Post a job in a browser: {url}/console/jobs/new")
     say(f"{_CONSOLE}: {url}/console")
     say(

@@ -99,6 +99,7 @@ class Operating:
                 roles=ROLES,
                 most_name=MAX_NAME,
                 made=made,
+                made_qr=qr_code(made[2]) if made and made[2] else None,
                 study=self._reception.study,
                 join_url=where,
                 join_qr=None if consents is None else qr_code(where),

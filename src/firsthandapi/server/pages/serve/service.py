@@ -75,8 +75,8 @@ class Service:
             without it, the server stores them in the folder.
         keys_file: the file into which the first start writes its keys and the operator's link before they work; None
             writes no file.
-        lan: whether `host` is an address in a local network that people reach without a proxy. Roles without a token
-            then get one, and this machine also reaches the server as 127.0.0.1.
+        lan: whether `host` is an address in a local network that people reach without a proxy. Operators and reviewers
+            without a token then get one, and this machine also reaches the server as 127.0.0.1.
         sandbox: creates the simulated workers of the sandbox; None for none.
         study: a file that describes the study that people join; None for none.
         on_request: called in the server's thread with each request of the API after its response.
@@ -239,9 +239,12 @@ class Service:
         return " and ".join(found) or None
 
     def _first_start(self, credit_cents: int, keys_file: Path | None) -> FirstKeys | None:
-        """Create what is missing: at the first start keys and an operator, and in a local network each role's token."""
+        """Create what is missing: at the first start keys and an operator, and in a local network a reviewer as well.
+
+        No worker: a token that everybody uses would make one person of all.
+        """
         at, first = self.clock.now(), None
-        roles: tuple[Role, ...] = ("operator", "reviewer", *self._needed) if self.is_lan else ()
+        roles: tuple[Role, ...] = ("operator", "reviewer") if self.is_lan else ()
         lacking: list[Role] = [
             role for role in ROLES if role in roles and not self.access.has_token(role, good=True)
         ]
