@@ -465,6 +465,29 @@ def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert not [*folder.iterdir()]
 
 
+def test_a_start_settles_what_was_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was killed between a submission and its marker has left the bytes and the names of a group."""
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
+    folder = tmp_path / "uploading"
+    contents = [make("image/jpeg", name).content for name in "pq"]
+    with served(tmp_path) as server:
+        phone = server.phone(job := server.job(files_per_submission=2))
+        said = {"group": "g", "group_size": "2"}
+        paths = [begun(phone, job.id, len(each), **said) for each in contents]
+        kept = {path: path.read_bytes() for path in folder.glob("*.json")}
+        for path, content in zip(paths, contents, strict=True):
+            assert append(phone, path, content).status_code == 204
+        assert len(job.submissions) == 1
+    for path, content in zip(paths, contents, strict=True):
+        (folder / f"{path.rpartition('/')[2]}.bytes").write_bytes(content)
+    for path, known in kept.items():
+        path.write_bytes(known)
+    with Service(tmp_path) as again:
+        assert [json.loads(path.read_bytes())["name"] for path in folder.iterdir()] == ["", ""]
+        phone.port = again.port
+        assert [offset(phone, path) for path in paths] == [len(each) for each in contents]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
 @pytest.mark.parametrize(
     "point",

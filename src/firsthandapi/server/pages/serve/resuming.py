@@ -86,6 +86,7 @@ class Resuming:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._load()
         with self._world.lock:
+            self._settle_submitted()
             self._tidy(self._world.clock.now())
 
     def routes(self) -> Iterable[Route]:
@@ -235,12 +236,9 @@ class Resuming:
         if self._is_done(part):
             return
         self._find(request)  # whoever sends may have been erased meanwhile
-        parts = [part]
-        if part.group is not None:
-            group = _group(part)
-            parts = [each for each in self._all() if _group(each) == group and self._is_whole(each)]
-            if len(parts) < part.group_size:
-                return
+        parts = self._together(part)
+        if not parts:
+            return
         key = parts[0].id
         running = self._ends.get(key)
         if running is None:
@@ -250,11 +248,18 @@ class Resuming:
             running.add_done_callback(lambda _: self._ends.pop(key, None))
         await asyncio.shield(running)
 
+    def _together(self, part: Part) -> Sequence[Part]:
+        """What is submitted with a part that is complete; nothing, while others of its group are not."""
+        if part.group is None:
+            return [part]
+        group = _group(part)
+        parts = [each for each in self._all() if _group(each) == group and self._is_whole(each)]
+        return [] if len(parts) < part.group_size else parts
+
     def _submit(self, parts: Sequence[Part], device: dict[str, str]) -> None:
         with self._world.lock:
             job = self._world.state.jobs[parts[0].job]
-        names = "\n".join(sorted(each.id for each in parts))
-        fields = {**parts[0].fields, "upload": hashlib.sha256(names.encode()).hexdigest()}
+        fields = {**parts[0].fields, "upload": _upload(parts)}
         sent: list[SentFile] = []
         try:
             with ExitStack() as stack:
@@ -338,6 +343,16 @@ class Resuming:
             if path.name.partition(".")[0] not in self._parts:
                 replacing.remove(path)
 
+    def _settle_submitted(self) -> None:
+        """Settle what an earlier start has submitted, and was killed before it said so: its bytes and its name must go
+        when the file is erased."""
+        for part in self._all():
+            parts = self._together(part) if self._is_whole(part) else ()
+            job = self._world.state.jobs.get(part.job)
+            if parts and job is not None and self._working.is_done(job, part.worker, _upload(parts)):
+                for each in parts:
+                    self._settle(each)
+
     def _tidy(self, at: float) -> None:
         """What has not moved for a day goes, now and each hour."""
         for part in self._all():
@@ -354,6 +369,11 @@ def _offered() -> dict[str, str]:
 
 def _group(part: Part) -> tuple[object, ...]:
     return part.worker, part.job, part.group, part.group_size
+
+
+def _upload(parts: Iterable[Part]) -> str:
+    """A name for the act of submitting these."""
+    return hashlib.sha256("\n".join(sorted(each.id for each in parts)).encode()).hexdigest()
 
 
 def _moved(path: Path) -> float:

@@ -202,7 +202,7 @@ class Working:
         if not _UPLOAD_ID.fullmatch(upload):
             raise PageError(400, BROKEN)
         with self._world.lock:
-            if not self._is_done(job, worker, upload):
+            if not self.is_done(job, worker, upload):
                 self.check(job, worker, sent.fields.get("retry"), 1)
         self.check_disk()
         async with self._turns.take((job.id, worker, upload)):
@@ -224,7 +224,7 @@ class Working:
         Raises PageError: they are not taken; an `UnwelcomeError` says which of them is the reason.
         """
         with self._world.lock:
-            if self._is_done(job, worker, fields["upload"]):
+            if self.is_done(job, worker, fields["upload"]):
                 return
         with ExitStack() as stack:
             uploads = [
@@ -236,7 +236,7 @@ class Working:
             ]
             with self._world.lock:
                 self._reception.granted(worker)  # which they may have withdrawn meanwhile
-                if self._is_done(job, worker, fields["upload"]):
+                if self.is_done(job, worker, fields["upload"]):
                     for upload in uploads:  # the same arrived twice, and the other was faster
                         upload.abort()
                     return
@@ -306,7 +306,7 @@ class Working:
 
     # --- what may be submitted --------------------------------------------------------------------------
 
-    def _is_done(self, job: Job, worker: str, upload: str) -> bool:
+    def is_done(self, job: Job, worker: str, upload: str) -> bool:
         """Whether an upload with this id was submitted."""
         slot = _slot(job, worker, upload)
         return self._world.state.replies.get(slot, self._world.clock.now()) is not None
