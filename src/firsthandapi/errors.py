@@ -305,7 +305,7 @@ class UnexpectedResponseError(FirstHandError):
 
 
 class PaginationError(FirstHandError):
-    """The service repeated a cursor: the list would never end."""
+    """The list would never end because the service repeated a cursor, or a search for a job ended after 1,000 pages."""
 
 
 class WaitTimeoutError(FirstHandError):

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +323,21 @@ def test_an_old_call_is_found_by_the_metadata_of_its_job(
     assert jobs(client) == [job.id]
     assert len(posts(fresh_server)) == 1
     assert client.journal.pending() == ()
+
+
+def test_an_old_call_is_looked_for_since_its_key_was_used(
+    client: Any, fresh_server: MockServer, path: str
+) -> None:
+    """Where the caller says so, and the entry at least; older jobs are not read."""
+    lose(client, fresh_server)
+    age(path, 24)
+    (entry,) = read(Path(path).read_bytes(), path).values()
+    now = datetime.now(UTC)
+    job = client.jobs.create(**JOB, key_since=now + timedelta(hours=3))
+    assert jobs(client) == [job.id]
+    search = next(r for r in fresh_server.requests if (r.method, r.path) == ("GET", "/v1/jobs"))
+    expected = datetime.fromtimestamp(int(entry.at - 24 * 3600), UTC)
+    assert search.query == {"limit": "100", "created_after": f"{expected:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def test_an_old_call_that_is_not_found_is_refused(client: Any, fresh_server: MockServer, path: str) -> None:

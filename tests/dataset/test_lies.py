@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Dataset
-from firsthandapi.errors import FirstHandError, UnexpectedResponseError
+from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
 from liar import Liar, Lies
 from raw import Request
 
@@ -133,3 +134,33 @@ def test_another_job_in_the_answer_is_not_taken(
             assert isinstance(ended, Dataset)
             assert {record.file_id for record in ended} == {*liar.jobs[1].files}
         assert len(liar.jobs) == 2
+
+
+@pytest.mark.both
+@pytest.mark.parametrize(("dated", "searches"), [(True, 1), (False, 4)])
+def test_a_search_ends_among_older_jobs_if_these_say_so(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dated: bool, searches: int
+) -> None:
+    """On a service that ignores `created_after`; if a job does not say when it was created, everything is read."""
+    monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 2)
+    with Liar(pace=HOUR) as liar:
+        for _ in range(7):
+            liar.post({**JOB, "files_needed": 1})
+        liar.pass_(72 * HOUR)
+
+        def undated(_request: Request, status: int, body: Any) -> tuple[int, Any]:
+            for row in body["data"] if isinstance(body, dict) and "data" in body else []:
+                row.pop("created_at", None)
+            return status, body
+
+        if not dated:
+            liar.says = undated
+        since = datetime.fromtimestamp(liar.time(), UTC)
+        arguments: dict[str, Any] = {"idempotency_key": "mine", "key_since": since, "timeout": 0}
+        assert isinstance(run(connect, liar, tmp_path / "one", **arguments), WaitTimeoutError)
+        assert liar.calls["GET /v1/jobs"] == searches
+        for _ in range(5):
+            liar.post({**JOB, "files_needed": 1})
+        liar.pass_(30 * HOUR)  # its key is too old
+        run(connect, liar, tmp_path / "two", **arguments)
+        assert len(liar.jobs) == 13

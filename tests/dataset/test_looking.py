@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,11 @@ from firsthandapi.errors import (
     FirstHandError,
     InvalidArgumentError,
     NotFoundError,
+    PaginationError,
     WaitTimeoutError,
 )
 from liar import Liar
+from raw import Request
 
 from .support import JOB, api
 from .world import DEFAULTS, LIST, World, internals, lag
@@ -130,27 +134,84 @@ def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeyp
 
 
 @pytest.mark.both
-def test_a_list_without_end_ends_at_the_timeout(world: World, monkeypatch: Any) -> None:
-    """Also while a lost ledger is looked for."""
-    monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 1)
-    with world.server.client() as client:
-        for _ in range(3):
+def test_a_campaign_without_time_to_wait_is_ordered_once(by_hand: World) -> None:
+    """In an account with more jobs than a page shows; also if its folder is lost."""
+    by_hand.server.rate_limit = by_hand.server.organization_rate_limit = None
+    campaign = by_hand.campaign(stop=2, give_way=1)
+    with by_hand.server.client() as client:
+        for _ in range(101):
             client.jobs.create(**JOB, files_needed=1)
-    world.stop_after(0, world.campaign(stop=1))
-    assert api(world.server).count(LIST) == 1
-    assert len(world.run(world.campaign(stop=1))) == 1
+    for _ in range(2):
+        for _ in range(2):
+            by_hand.stop_after(0, campaign)
+            assert len(by_hand.jobs()) == 103
+        by_hand.server.clock.advance(days=2)
+        shutil.rmtree(by_hand.dest)
 
 
 @pytest.mark.both
-def test_a_list_that_does_not_come_ends_at_the_timeout(world: World) -> None:
-    """The campaign's time is over, not the client's own; and what is waited for in vain is said as that."""
-    world.server.faults.add(path="/v1/jobs", method="GET", delay=60, times=9)
-    with pytest.raises(WaitTimeoutError) as late:
-        world.run(world.campaign(stop=1), timeout=0.3)
-    assert isinstance(late.value.__cause__, DeadlineExceededError)
+def test_a_campaign_of_today_reads_jobs_of_today(by_hand: World, monkeypatch: Any) -> None:
+    """However many are older. Its ledger knows better than the caller since when it runs."""
+    monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 2)
+    campaign = by_hand.campaign(stop=1, give_way=1)
+    with by_hand.server.client() as client:
+        for _ in range(5):
+            client.jobs.create(**JOB, files_needed=1)
+    by_hand.server.clock.advance(days=3)
+    by_hand.clock.wall = by_hand.server.clock.now()
+    today = datetime.fromtimestamp(by_hand.clock.wall, UTC)
+    for _ in range(2):
+        since = len(by_hand.server.requests)
+        with pytest.raises(WaitTimeoutError):
+            by_hand.run(campaign, timeout=0, key_since=today)
+        assert api(by_hand.server, since).count(LIST) == 1
+        assert len(by_hand.jobs()) == 7
+        ledger = (by_hand.dest / LEDGER_FILE).read_bytes()
+        shutil.rmtree(by_hand.dest)
+    too_late = today + timedelta(days=2)
+    assert len(by_hand.client.campaigns.plan(campaign, key_since=too_late).orders) == 2
+    by_hand.dest.mkdir()
+    (by_hand.dest / LEDGER_FILE).write_bytes(ledger)
+    assert by_hand.client.campaigns.plan(campaign, key_since=too_late).orders == ()
+
+
+@pytest.mark.both
+@pytest.mark.parametrize(
+    ("deadline", "error"), [(None, PaginationError), (5.0, DeadlineExceededError)], ids=["pages", "deadline"]
+)
+def test_a_list_without_end_ends(
+    connect: Connect, tmp_path: Path, monkeypatch: Any, deadline: float | None, error: type[FirstHandError]
+) -> None:
+    """After many pages, or at the client's `deadline`, though each page has a new cursor."""
+    monkeypatch.setattr("firsthandapi._core.orders.order_requests.MOST_PAGES", 9)
+    pages = itertools.count(1)
+    with Liar() as liar:
+        client = connect(base_url=liar.url, api_key=liar.api_key, deadline=deadline)
+        liar.follow(clock := connect.clock(client))
+
+        def endless(_request: Request, status: int, body: Any) -> tuple[int, Any]:
+            clock.pass_(1.0 if deadline else 0.0)
+            return status, {**body, "data": [], "next_cursor": str(next(pages))}
+
+        liar.says = endless
+        campaign = machine(tmp_path / "signs", fields())
+        for call in (client.campaigns.plan, client.campaigns.run):
+            with pytest.raises(error, match="pass key_since="):
+                call(campaign)
+        order = {**JOB, "files_needed": 1, "idempotency_key": "mine"}
+        with pytest.raises(error, match=r"job of idempotency key mine .* pass key_since="):
+            client.jobs.collect(tmp_path / "one", **order)
+        assert not list(tmp_path.rglob("job.json"))
+        assert liar.jobs == []
+
+
+@pytest.mark.both
+def test_a_list_that_does_not_come_ends_at_the_deadline(world: World) -> None:
+    """The client's own, because a campaign that cannot look must not order."""
+    world.server.faults.add(path="/v1/jobs", method="GET", delay=60, times=1)
     world.client = world.new_client(deadline=0.3)
     with pytest.raises(DeadlineExceededError):
-        world.run(world.campaign(stop=1))
+        world.run(world.campaign(stop=1), timeout=0)
 
 
 # ── Machines with one file ───────────────────────────────────────────────────────────────────────────────

@@ -7,13 +7,14 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client.support import Connect
-from firsthandapi import Dataset
+from firsthandapi import Campaign, Dataset
 from firsthandapi._core.orders.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._notebook import html_of
 from firsthandapi.errors import (
@@ -375,19 +376,72 @@ def test_download_all_tells_of_files_that_no_list_shows(shop: Shop, caplog: pyte
 def test_a_key_is_looked_for_on_every_page(
     connect: Connect, fresh_server: MockServer, tmp_path: Path
 ) -> None:
-    """A caller's key may have bought a job long ago; a call without time ends, and buys nothing."""
+    """A caller's key may have bought a job long ago. A call without time to wait finds it, and posts a new order."""
     fresh_server.rate_limit = fresh_server.organization_rate_limit = None
     client = connect(fresh_server)
     connect.clock(client).wall = time.time()
+
+    def order(folder: str, key: str) -> str:
+        with pytest.raises(WaitTimeoutError, match="it is open") as caught:
+            client.jobs.collect(tmp_path / folder, **JOB, files_needed=1, idempotency_key=key, timeout=0)
+        return str(caught.value.job.id)
+
+    first = order("one", "mine")
     for _ in range(101):
         client.jobs.create(**JOB, files_needed=1)
-    with pytest.raises(WaitTimeoutError):
-        client.jobs.collect(tmp_path / "one", **JOB, files_needed=1, idempotency_key="mine", timeout=0)
-    assert len([*client.jobs.list()]) == 101
-    fresh_server.faults.add(path="/v1/jobs/*", method="GET", status=401)  # ends it once it has bought
-    with pytest.raises(AuthenticationError):
-        client.jobs.collect(tmp_path / "two", **JOB, files_needed=1, idempotency_key="mine", timeout=60)
-    assert len([*client.jobs.list()]) == 102
+    fresh_server.clock.advance(days=2)
+    assert order("elsewhere", "mine") == first
+    second = order("two", "another")
+    assert order("two", "another") == order("elsewhere still", "another") == second != first
+    assert len([*client.jobs.list()]) == 103
+
+
+@pytest.mark.both
+def test_a_key_of_today_is_looked_for_by_one_request(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """However many older jobs the account has."""
+    fresh_server.rate_limit = fresh_server.organization_rate_limit = None
+    client = connect(fresh_server)
+    for _ in range(101):
+        client.jobs.create(**JOB, files_needed=1)
+    fresh_server.clock.advance(days=3)
+    connect.clock(client).wall = fresh_server.clock.now()
+    key_since = datetime.fromtimestamp(fresh_server.clock.now(), UTC)
+    since = len(fresh_server.requests)
+    for key in ("one", "two"):
+        with pytest.raises(WaitTimeoutError, match="it is open"):
+            client.jobs.collect(
+                tmp_path / key,
+                **JOB,
+                files_needed=1,
+                idempotency_key=key,
+                key_since=key_since,
+                timeout=0,
+            )
+    searches = [r for r in fresh_server.requests[since:] if (r.method, r.path) == ("GET", "/v1/jobs")]
+    assert len(searches) == 2
+    assert all("created_after" in search.query for search in searches)
+
+
+def test_a_time_without_a_timezone_is_refused(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """By every method, before anything is sent."""
+    client = connect(fresh_server)
+    job = {**JOB, "files_needed": 1, "key_since": datetime(2026, 11, 1)}
+    campaign = Campaign(dest=tmp_path, budget_cents=100, jobs={"stop": {**JOB, "files_needed": 1}})
+    for call in (
+        lambda: client.jobs.create(**job),
+        lambda: client.jobs.create_and_wait(**job),
+        lambda: client.jobs.collect(tmp_path, **job),
+        lambda: client.campaigns.run(campaign, key_since=job["key_since"]),
+        lambda: client.campaigns.plan(campaign, key_since=job["key_since"]),
+    ):
+        with pytest.raises(InvalidArgumentError, match="key_since has no timezone"):
+            call()
+    assert fresh_server.requests == []
+    assert client.jobs.create(**{**job, "key_since": datetime.now(UTC)}).status == "open"
 
 
 def test_rows_of_a_job_that_the_key_cannot_see(

@@ -156,6 +156,7 @@ class Collecting(Resource):
         concurrency: int,
         on_progress: Callback[Progress] | None,
         idempotency_key: str | None,
+        key_since: float | None,
         extra_body: Any,
         label: str | None = None,
         too_costly: SpendLimitError | None = None,
@@ -185,6 +186,7 @@ class Collecting(Resource):
                     request,
                     idempotency_key,
                     ends=ends,
+                    key_since=key_since,
                     **self._options,
                 )
                 job_file, job = await order()

@@ -301,8 +301,9 @@ class _Posting(Generic[T]):
             return None
         with importing():
             from firsthandapi._async.ordering import ask
-            from firsthandapi._core.orders.ordering import LookFor
-        question: LookFor | None = LookFor(entry.key)
+            from firsthandapi._core.orders.ordering import LookFor, search_start
+        since = search_start(self._request.key_since, [entry.at])
+        question: LookFor | None = LookFor(entry.key, since=since)
         while question is not None:
             shown, job = await ask(self._transport, question, self._ends)
             if job is not None:

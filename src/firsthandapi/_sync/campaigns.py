@@ -111,8 +111,16 @@ class Followed:
 class Campaigning(Collecting):
     """One run of a campaign."""
 
-    def __init__(self, transport: Transport, campaign: Campaign, **options: Unpack[RequestOptions]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        campaign: Campaign,
+        *,
+        key_since: float | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> None:
         super().__init__(transport, **options)
+        self._key_since = key_since
         self._campaign = campaign
         self._spec = campaign._spec  # pyright: ignore[reportPrivateUsage] # of one house
         self._file = LedgerFile(campaign.dest)
@@ -132,7 +140,7 @@ class Campaigning(Collecting):
 
     def plan(self) -> CampaignPlan:
         """The orders that `run` would make now."""
-        looking = Looking(self._transport, self._file, ends=None, **self._options)
+        looking = Looking(self._transport, self._file, key_since=self._key_since, **self._options)
         ledger = self._look(looking, Folder(self._campaign.dest))
         return replace(make_plan(self._spec, ledger), campaign=self._campaign)
 
@@ -148,7 +156,9 @@ class Campaigning(Collecting):
         self._until = self._ends(timeout)
         self._on_progress = on_progress
         self._in = folder = self._folder(self._campaign.dest, concurrency, on_progress, None)
-        self._looking = looking = Looking(self._transport, self._file, ends=self._until, **self._options)
+        self._looking = looking = Looking(
+            self._transport, self._file, key_since=self._key_since, **self._options
+        )
         try:
             with ending_with(folder.close):
                 # Find problems that would prevent downloads before money moves.
@@ -178,7 +188,7 @@ class Campaigning(Collecting):
     def cancel(self, label: str) -> tuple[Job, ...]:
         """Cancel the unfinished jobs of a label, and record the refunds."""
         folder = Folder(self._campaign.dest)
-        looking = Looking(self._transport, self._file, ends=None, **self._options)
+        looking = Looking(self._transport, self._file, **self._options)
         with ending_with(folder.close):
             # A run that has locked the folder sees the jobs end, and records it.
             is_ours = run_blocking(folder.lock)
@@ -373,6 +383,7 @@ class Campaigning(Collecting):
                     way_out=forgetting(key),
                     derived=key,
                     taken=ledger.job_ids,
+                    key_since=self._key_since,
                     **self._options,
                 )
                 break

@@ -301,9 +301,10 @@ class _Posting(Generic[T]):
         if entry.path != rules.JOBS:
             return None
         with importing():
-            from firsthandapi._core.orders.ordering import LookFor
+            from firsthandapi._core.orders.ordering import LookFor, search_start
             from firsthandapi._sync.ordering import ask
-        question: LookFor | None = LookFor(entry.key)
+        since = search_start(self._request.key_since, [entry.at])
+        question: LookFor | None = LookFor(entry.key, since=since)
         while question is not None:
             shown, job = ask(self._transport, question, self._ends)
             if job is not None:

@@ -13,9 +13,9 @@ from firsthandapi._core.campaigns.campaign import Spec, campaign_key
 from firsthandapi._core.campaigns.ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
 from firsthandapi._core.campaigns.plan import make_plan
 from firsthandapi._core.orders.job_file import ShownJob
-from firsthandapi._core.orders.ordering import LookFor, Read, Shown
+from firsthandapi._core.orders.ordering import LookFor, Read, Shown, search_start
 from firsthandapi._sync.bridge import run_blocking
-from firsthandapi._sync.ordering import ask
+from firsthandapi._sync.ordering import ask, end_of_search
 from firsthandapi.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -37,12 +37,17 @@ class Looking:
     """
 
     def __init__(
-        self, transport: Transport, file: LedgerFile, *, ends: float | None, **options: Unpack[RequestOptions]
+        self,
+        transport: Transport,
+        file: LedgerFile,
+        *,
+        key_since: float | None = None,
+        **options: Unpack[RequestOptions],
     ) -> None:
         self.may_read = False
         self._transport = transport
         self._file = file
-        self._ends = ends
+        self._key_since = key_since
         self._options = options
 
     def ledger(self, spec: Spec, name: str | None, counting: Callable[[Ledger], Ledger]) -> Ledger:
@@ -69,7 +74,7 @@ class Looking:
             if found.newer:
                 raise newer_ledger()
             keys = found.keys
-        jobs = self._jobs()
+        jobs = self._jobs(search_start(self._key_since, ()))
         listed = {str(job["id"]) for job in jobs}
         recorded = run_blocking(self._file.recorded)
         for job_id in sorted(recorded - listed):
@@ -83,7 +88,11 @@ class Looking:
     def whole(self, spec: Spec, ledger: Ledger) -> Ledger:
         """Add the orders that the ledger lacks because it is a copy. They are newer than its first order."""
         left = set(ledger.job_ids)
-        return ledger.with_jobs(self._jobs(left or None, _MOST_PAGES_OF_ORDERS)).with_moved(spec.moved)
+        jobs = self._jobs(self._start(ledger), left or None, _MOST_PAGES_OF_ORDERS)
+        return ledger.with_jobs(jobs).with_moved(spec.moved)
+
+    def _start(self, ledger: Ledger) -> float | None:
+        return search_start(self._key_since, (order.sent.first_sent_at for order in ledger.orders))
 
     def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
         """The current jobs of the orders that are not closed."""
@@ -97,7 +106,7 @@ class Looking:
             for order in unfinished
             if 0 <= now - (order.sent.first_sent_at or 0) < LIST_LAGS
         }
-        jobs = self._jobs(left, _MOST_PAGES)
+        jobs = self._jobs(self._start(ledger), left, _MOST_PAGES)
         for job_id in sorted(left):
             try:
                 shown = self._ask(Read(job_id))
@@ -113,14 +122,16 @@ class Looking:
             jobs += shown.jobs
         return jobs
 
-    def _jobs(self, left: set[str] | None = None, most_pages: float = inf) -> list[ShownJob]:
-        """The jobs of the account that have an idempotency key. With `left`, read until all of these are found; each
-        one found is removed from `left`."""
+    def _jobs(
+        self, since: float | None, left: set[str] | None = None, most_pages: float = inf
+    ) -> list[ShownJob]:
+        """The jobs of the account that have an idempotency key, created at `since` or later. With `left`, read until
+        all of these are found; each one found is removed from `left`."""
         jobs: list[ShownJob] = []
-        question: LookFor | None = LookFor(None)
-        pages = 0
+        question: LookFor | None = LookFor(None, since=since)
+        pages, ends = 0, end_of_search(self._transport)
         while question is not None and pages < most_pages and (left is None or left or not pages):
-            shown = self._ask(question)
+            shown = self._ask(question, ends)
             question = shown.unread
             jobs += shown.jobs
             pages += 1
@@ -128,7 +139,7 @@ class Looking:
                 left.difference_update(str(job["id"]) for job in shown.jobs)
         return jobs
 
-    def _ask(self, question: LookFor | Read) -> Shown:
-        shown, _ = ask(self._transport, question, self._ends, **self._options)
+    def _ask(self, question: LookFor | Read, ends: float | None = None) -> Shown:
+        shown, _ = ask(self._transport, question, ends, **self._options)
         self.may_read = True
         return shown

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
 
+# Seconds that a POST has at least, even if the `timeout` of its call has passed: a service far away takes that long.
+_LEAST = 5.0
+
 
 class Record(Protocol):
     """The record of an order: in a folder, or an entry of a ledger."""
@@ -64,13 +67,15 @@ def order_once(
     taken: frozenset[str] = frozenset(),
     unaffordable: FirstHandError | None = None,
     gone: NotFoundError | None = None,
+    key_since: float | None = None,
     **options: Unpack[RequestOptions],
 ) -> tuple[JobFile, Job | None]:
     """Record the job of `request` in `record`; post the job if it does not exist.
 
     `gone` is the service's error if it does not have the job in `record`. A new order without a `key` uses the
     `derived` key, which other machines may have sent, or a random key. `taken` are jobs of other orders. With
-    `unaffordable`, an existing job is found, but none is posted: that error is raised instead.
+    `unaffordable`, an existing job is found, but none is posted: that error is raised instead. The POST ends at
+    `ends`, but no search for a job does: without its outcome the job could be neither continued nor posted.
     Returns the recorded order with its job, and the job itself if this call has read it.
     Raises FirstHandError: no job was bought, or the folder belongs to another job.
     """
@@ -92,7 +97,9 @@ def order_once(
         derived=derived is not None,
         taken=taken,
         unaffordable=unaffordable,
+        key_since=key_since,
     )
+    search_ends: float | None = None
     while True:
         answer: Shown | FirstHandError = Shown()
         match command := next_command(known):
@@ -109,28 +116,45 @@ def order_once(
                     error.job = None if job_file.job is None else job
                     raise
             case _:
+                if isinstance(command, LookFor) and command.cursor is None:
+                    search_ends = end_of_search(transport)
+                limit = search_ends if isinstance(command, LookFor) else ends
                 try:
-                    answer, shown = ask(transport, command, ends, **options)
+                    answer, shown = ask(transport, command, limit, **options)
                     job = shown or job
                 except FirstHandError as error:
                     answer = error
         known = replace(learn(known, command, answer), now=transport.clock.time())
 
 
+def end_of_search(transport: Transport) -> float | None:
+    """When a search that begins now must end: its pages share the client's `deadline`."""
+    deadline = transport.config.deadline
+    return None if deadline is None else transport.clock.monotonic() + deadline
+
+
 def ask(
     transport: Transport, question: Question, ends: float | None, **options: Unpack[RequestOptions]
 ) -> tuple[Shown, Job | None]:
     """Ask the service a question, and return what it shows and the first job among it.
-    Raises WaitTimeoutError: the time `ends` has passed.
+
+    `ends` is when the `timeout` of the call ends; for a page of a search, when the client's `deadline` does.
+    Raises WaitTimeoutError: the `timeout` has passed.
+    Raises DeadlineExceededError: the client's `deadline` has passed.
     Raises FirstHandError: the request failed.
     """
-    left = None if ends is None else ends - transport.clock.monotonic()
-    if left is not None and left <= 0 and isinstance(question, LookFor) and question.cursor:
-        raise refusals.timed_out()  # a faulty list may never end; a first request gets a moment
+    clock, deadline = transport.clock, transport.config.deadline or 0.0
+    left = None if ends is None else ends - clock.monotonic()
+    if not isinstance(question, LookFor):
+        left = None if left is None else max(left, _LEAST)
+    elif left is not None and left <= 0:
+        raise refusals.search_took_too_long(question.key, len(question.seen), deadline)
     try:
-        request = request_for(question, time_limit=None if left is None else max(left, 1.0), **options)
+        request = request_for(question, time_limit=left, **options)
         return transport.read(request, partial(read_jobs, question))
     except DeadlineExceededError as error:
-        if ends is not None and transport.clock.monotonic() >= ends:
+        if isinstance(question, LookFor):
+            raise refusals.search_took_too_long(question.key, len(question.seen), deadline) from error
+        if ends is not None and clock.monotonic() >= ends:
             raise refusals.timed_out(error) from error
         raise  # the client's own deadline

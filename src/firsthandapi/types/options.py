@@ -6,6 +6,7 @@ The text below each key is what editors, the reference, and `help()` show.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypedDict
 
 
@@ -47,3 +48,7 @@ class PostOptions(_Timeout, ExtraOptions, _Body, _Key, total=False):
 
 class PostExtras(ExtraOptions, _Body, _Key, total=False):
     """The options of a method that sends a POST and has a `timeout` of its own, such as `jobs.create_and_wait`."""
+
+    key_since: datetime | None
+    """an aware datetime before which the idempotency key was not used: the search for its job reads only jobs that are
+    younger, or older by less than a day. `create` and `create_and_wait` search only with the client's `journal`."""

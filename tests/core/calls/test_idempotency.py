@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import sys
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import firsthandapi
-from firsthandapi._core.calls.idempotency import check_key, is_known
+from firsthandapi._core.calls.idempotency import check_key, check_since, is_known
 from firsthandapi.errors import InvalidArgumentError
 
 HOUR = 3600.0
@@ -127,6 +128,28 @@ def test_bad_keys(key: Any) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         check_key(key)
     assert caught.value.field == "idempotency_key"
+
+
+def test_a_time_since_which_a_key_is_used() -> None:
+    """In any timezone; None is none."""
+    since = datetime(2026, 11, 1, tzinfo=timezone(timedelta(hours=9)))
+    assert check_since(since) == datetime(2026, 10, 31, 15, tzinfo=UTC).timestamp()
+    assert check_since(None) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "reason"),
+    [
+        (datetime(2026, 11, 1), "has no timezone"),
+        (date(2026, 11, 1), "is a date"),
+        ("2026-11-01", "is a str"),
+    ],
+)
+def test_a_time_that_names_no_moment_is_refused(since: Any, reason: str) -> None:
+    """The message says what to pass."""
+    with pytest.raises(InvalidArgumentError, match=f"^key_since {reason}: pass an aware datetime") as caught:
+        check_since(since)
+    assert caught.value.field == "key_since"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,7 +12,7 @@ import pytest
 
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.orders.job_file import KEY_METADATA, JobFile
-from firsthandapi._core.orders.order_requests import read_jobs, request_for
+from firsthandapi._core.orders.order_requests import MOST_PAGES, read_jobs, request_for
 from firsthandapi._core.orders.ordering import LookFor, Post, Question, Read, Shown, TryReading
 from firsthandapi._masking import Secret
 from firsthandapi.errors import PaginationError, UnexpectedResponseError
@@ -20,6 +22,7 @@ OPTIONS: RequestOptions = {"extra_headers": {"X-Team": "signs"}, "extra_query": 
 MINE = {"id": "job_1", "status": "open", "metadata": {KEY_METADATA: "mine"}}
 OTHERS = {"id": "job_2", "status": "open", "metadata": {KEY_METADATA: "others"}}
 PLAIN = {"id": "job_3", "status": "open"}
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
 
 def read(question: Question, value: Any) -> Shown:
@@ -38,6 +41,11 @@ def page(*items: Any, cursor: str | None = None) -> dict[str, Any]:
         (TryReading(), {"limit": "1"}),
         (LookFor("k"), {"limit": "100"}),
         (LookFor(None, "c"), {"limit": "100", "cursor": "c"}),
+        (LookFor("k", since=NOVEMBER), {"limit": "100", "created_after": "2026-11-01T00:00:00Z"}),
+        (
+            LookFor("k", "c", since=NOVEMBER + 0.5),
+            {"limit": "100", "created_after": "2026-11-01T00:00:00Z", "cursor": "c"},
+        ),
     ],
 )
 def test_the_callers_query_hides_no_job(question: Question, query: dict[str, str]) -> None:
@@ -89,6 +97,40 @@ def test_a_search_reads_on_until_it_has_found() -> None:
     assert read(LookFor(None), page(MINE, cursor="2")).unread == LookFor(None, "2", frozenset({"2"}))
     with pytest.raises(PaginationError):
         read(second, page(cursor="2"))
+
+
+def test_a_search_ends_after_a_thousand_pages() -> None:
+    """A faulty list never ends; a long one is searched in part."""
+    late = LookFor("mine", "1", frozenset(map(str, range(MOST_PAGES - 1))))
+    assert read(late, page(MINE, cursor="x")).jobs == (MINE,)
+    assert read(late, page(OTHERS)).unread is None
+    for question in (late, replace(late, key=None)):
+        with pytest.raises(PaginationError, match=r"ended after 1,000 pages .* pass key_since="):
+            read(question, page(OTHERS, cursor="x"))
+
+
+@pytest.mark.parametrize(
+    ("created", "ends"),
+    [
+        (["2026-10-31T23:59:59Z", "2026-10-01T00:00:00Z"], True),
+        (["2026-10-31T23:59:59Z", "2026-11-01T00:00:00Z"], False),
+        (["2026-10-31T23:59:59Z", None], False),
+        (["2026-10-31T23:59:59Z", "yesterday"], False),
+        ([], False),
+    ],
+)
+def test_a_search_ends_where_every_job_is_older(created: list[str | None], ends: bool) -> None:
+    """On a service that ignores `created_after`. A page that does not say so of every job does not end it."""
+    jobs = [{**OTHERS, **({} if moment is None else {"created_at": moment})} for moment in created]
+    assert (read(LookFor("mine", since=NOVEMBER), page(*jobs, cursor="2")).unread is None) == ends
+    assert read(LookFor("mine"), page(*jobs, cursor="2")).unread is not None
+
+
+def test_a_job_that_nobody_can_read_ends_no_search() -> None:
+    """Nobody knows how old it is."""
+    old = {**OTHERS, "created_at": "2026-10-01T00:00:00Z"}
+    bad = {"id": 5, "created_at": "2026-10-01T00:00:00Z"}
+    assert read(LookFor("mine", since=NOVEMBER), page(old, bad, cursor="2")).unread is not None
 
 
 def test_a_wanted_job_that_nobody_can_use_is_an_error() -> None:

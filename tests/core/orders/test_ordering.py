@@ -691,6 +691,33 @@ def test_a_damaged_folder_is_searched_for_by_its_key(
     assert next_command(known) == LookFor(wanted)
 
 
+@pytest.mark.parametrize(
+    ("key_since", "sent_at", "server_sent_at", "since"),
+    [
+        (None, NOW, None, None),
+        (NOW, NOW, None, NOW - 24 * HOUR),
+        (NOW - HOUR, NOW, None, NOW - 25 * HOUR),
+        (NOW, NOW - HOUR, None, NOW - 25 * HOUR),
+        (NOW, NOW, NOW - HOUR, NOW - 25 * HOUR),
+        (NOW, 0.0, None, NOW - 24 * HOUR),
+        (HOUR, NOW, None, 0.0),
+    ],
+)
+def test_a_search_begins_a_day_before_the_key_was_used(
+    key_since: float | None, sent_at: float, server_sent_at: float | None, since: float | None
+) -> None:
+    """As the caller says, or earlier if the folder knows better."""
+    folder = JobFile(REQUESTS[0], "key", sent_at, None, server_sent_at=server_sent_at)
+    known = Known(REQUESTS[0], "key", "spare", NOW, NOW, folder, key_since=key_since)
+    assert next_command(known) == LookFor("key", since=since)
+    own = replace(folder, first_sent_at=0.0)
+    assert next_command(replace(known, fresh=True)) == next_command(replace(known, folder=own))
+    damaged = replace(known, folder=UnreadableJobFile("key"))
+    assert next_command(damaged) == LookFor(
+        "key", since=None if key_since is None else max(key_since - 24 * HOUR, 0)
+    )
+
+
 def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
     """Other jobs of the account are none of it."""
     assert is_wanted(LookFor(None), {"metadata": {KEY_METADATA: "any"}})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.bridge import Callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import board_of
 from firsthandapi._core.calls.config import DEFAULT_WAIT
+from firsthandapi._core.calls.idempotency import check_since
 from firsthandapi._core.calls.request import check_whole_timeout
 from firsthandapi._forks import importing
 from firsthandapi._progress import progress_line
@@ -25,13 +27,17 @@ if TYPE_CHECKING:
 class Campaigns(Resource):
     """Campaigns; planning needs the scope `jobs:read`, running and cancelling also `jobs:write`."""
 
-    async def plan(self, campaign: Campaign, **options: Unpack[RequestOptions]) -> CampaignPlan:
+    async def plan(
+        self, campaign: Campaign, *, key_since: datetime | None = None, **options: Unpack[RequestOptions]
+    ) -> CampaignPlan:
         """Show what `run` would order now. Nothing is written or ordered.
 
         A campaign that has all of its files costs no request; otherwise the list of jobs is read.
 
         Args:
             campaign: the campaign.
+            key_since: an aware datetime before which the campaign never ran: the search for its jobs reads only jobs
+                that are younger, or older by less than a day.
             **options: `timeout` (seconds for one attempt, above 0), `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
@@ -43,7 +49,8 @@ class Campaigns(Resource):
         """
         with importing():
             from firsthandapi._async.campaigns import Campaigning
-        return await Campaigning(self._transport, _checked(campaign), **options).plan()
+        since = check_since(key_since)
+        return await Campaigning(self._transport, _checked(campaign), key_since=since, **options).plan()
 
     async def run(
         self,
@@ -53,6 +60,7 @@ class Campaigns(Resource):
         concurrency: int = 32,
         on_progress: Callback[CampaignProgress] | None = None,
         progress: bool = True,
+        key_since: datetime | None = None,
         **options: Unpack[ExtraOptions],
     ) -> Dataset:
         """Order what the campaign lacks, wait for all of its jobs, and download their files into `data/<label>/`.
@@ -73,6 +81,8 @@ class Campaigns(Resource):
             on_progress: called with a `CampaignProgress`, in your thread or loop, in place of the line of `progress`.
             progress: whether to redraw one line on standard error, on a terminal and in a notebook. With
                 `FIRSTHAND_PROGRESS=0` in the environment, none is shown.
+            key_since: an aware datetime before which the campaign never ran: the search for its jobs reads only jobs
+                that are younger, or older by less than a day.
             **options: `extra_headers`, `extra_query`; see `jobs.create`.
 
         Returns:
@@ -98,11 +108,11 @@ class Campaigns(Resource):
         """
         with importing():
             from firsthandapi._async.campaigns import Campaigning
-        timeout = check_whole_timeout(timeout)
+        timeout, since = check_whole_timeout(timeout), check_since(key_since)
         plan = campaign if isinstance(campaign, CampaignPlan) else None
         checked = _checked(campaign if plan is None else plan.campaign)
         with progress_line(on_progress, progress, checked.dest) as shown:
-            return await Campaigning(self._transport, checked, **options).run(
+            return await Campaigning(self._transport, checked, key_since=since, **options).run(
                 plan=plan, timeout=timeout, concurrency=concurrency, on_progress=shown
             )
 

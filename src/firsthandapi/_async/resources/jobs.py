@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import Callback, call_back, check_callback
@@ -13,6 +14,7 @@ from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._async.transport import Held
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.config import DEFAULT_WAIT
+from firsthandapi._core.calls.idempotency import check_since
 from firsthandapi._core.calls.lost_answers import naming, several
 from firsthandapi._core.calls.request import check_id, check_mapping, check_whole_timeout
 from firsthandapi._core.calls.spend import check_limit, check_spend
@@ -62,6 +64,7 @@ class Jobs(Resource):
         extra_query: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        key_since: datetime | None = None,
         timeout: float | None = None,
     ) -> Job:
         """Post a job. Its cost, `files_needed` × `price_per_file_cents`, is held in escrow immediately.
@@ -88,6 +91,9 @@ class Jobs(Resource):
             extra_query: query parameters to add, for what this version does not know yet.
             extra_body: fields to add to the body, or to replace in it, unchecked.
             idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            key_since: an aware datetime before which the idempotency key was not used: the search for its job reads
+                only jobs that are younger, or older by less than a day. `create` and `create_and_wait` search only with
+                the client's `journal`.
             timeout: seconds for one attempt, above 0; None uses the client's.
 
         Returns:
@@ -125,8 +131,7 @@ class Jobs(Resource):
             },
         )
         self._check_spend(params, extra_body, max_spend_cents)
-        return await self._write(
-            Job,
+        request = self._request(
             "POST",
             "/v1/jobs",
             params,
@@ -136,6 +141,7 @@ class Jobs(Resource):
             extra_query=extra_query,
             extra_body=extra_body,
         )
+        return await self._read(Job, replace(request, key_since=check_since(key_since)))
 
     async def get(
         self, job_id: Job | str, *, wait: int | None = None, **options: Unpack[RequestOptions]
@@ -325,6 +331,7 @@ class Jobs(Resource):
         extra_query: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        key_since: datetime | None = None,
         timeout: float | None = DEFAULT_WAIT,
         on_update: Callback[Job] | None = None,
     ) -> Job:
@@ -355,6 +362,9 @@ class Jobs(Resource):
             extra_query: query parameters to add, for what this version does not know yet.
             extra_body: fields to add to the body, or to replace in it, unchecked.
             idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            key_since: an aware datetime before which the idempotency key was not used: the search for its job reads
+                only jobs that are younger, or older by less than a day. `create` and `create_and_wait` search only with
+                the client's `journal`.
             timeout: seconds for the wait, 0 or more; None waits without limit. The client's `timeout` applies to
                 each request.
             on_update: called with the job when posted, after each change of `status` or `files_approved`, and when
@@ -401,6 +411,7 @@ class Jobs(Resource):
                     extra_query=extra_query,
                     extra_body=extra_body,
                     idempotency_key=idempotency_key,
+                    key_since=key_since,
                 )
                 check_id(job.id, "id")  # it becomes part of a path
                 again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
@@ -498,6 +509,7 @@ class Jobs(Resource):
         extra_query: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        key_since: datetime | None = None,
         timeout: float | None = DEFAULT_WAIT,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
@@ -536,6 +548,9 @@ class Jobs(Resource):
             extra_query: query parameters to add, for what this version does not know yet.
             extra_body: fields to add to the body, or to replace in it, unchecked.
             idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            key_since: an aware datetime before which the idempotency key was not used: the search for its job reads
+                only jobs that are younger, or older by less than a day. `create` and `create_and_wait` search only with
+                the client's `journal`.
             timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
                 to each request.
             concurrency: connections at once, 1 to 64.
@@ -570,6 +585,7 @@ class Jobs(Resource):
             from firsthandapi._async.collecting import Collecting
             from firsthandapi.types.job_arguments import JobCreateParams
         timeout = check_whole_timeout(timeout)
+        since = check_since(key_since)
         params = check(
             JobCreateParams,
             {
@@ -605,6 +621,7 @@ class Jobs(Resource):
                 concurrency=concurrency,
                 on_progress=shown,
                 idempotency_key=idempotency_key,
+                key_since=since,
                 extra_body=extra_body,
                 label=label,
                 too_costly=too_costly,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from operator import index
 from typing import Any
 
@@ -98,6 +99,19 @@ def _check_parts(value: Any, path: str, *, depth: int) -> None:
         raise InvalidArgumentError(
             f"{path} is of type {type(value).__name__}; use str, int, bool, None, list or dict", field="parts"
         )
+
+
+def check_since(key_since: datetime | None) -> float | None:
+    """`key_since` in Unix seconds. Raises InvalidArgumentError: it is no datetime, or has no timezone."""
+    if key_since is None:
+        return None
+    if not isinstance(key_since, datetime) or key_since.utcoffset() is None:
+        reason = "has no timezone" if isinstance(key_since, datetime) else f"is a {type(key_since).__name__}"
+        raise InvalidArgumentError(
+            f"key_since {reason}: pass an aware datetime, such as datetime(2026, 11, 1, tzinfo=UTC)",
+            field="key_since",
+        )
+    return key_since.timestamp()
 
 
 def check_key(key: str) -> str:

@@ -73,6 +73,8 @@ class Request:
     retry: bool = True
     # Whether the same call finds the key again, in a folder or a ledger.
     recorded: bool = False
+    # Unix seconds before which nobody has used the key, as the caller says.
+    key_since: float | None = None
 
     @property
     def repeatable(self) -> bool:

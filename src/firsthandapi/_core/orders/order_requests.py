@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.calls import arguments
@@ -11,6 +13,7 @@ from firsthandapi._core.calls.decode import decode, decode_items, raw_items
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import Request, build_request
 
+from . import refusals
 from .job_file import dump
 from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from firsthandapi.types.options import RequestOptions
 
 _JOBS = "/v1/jobs"
+# The pages that a search reads, at most: a faulty list may never end.
+MOST_PAGES = 1000
 
 
 def request_for(
@@ -39,8 +44,14 @@ def request_for(
             return build_request("GET", f"{_JOBS}/{job_id}", time_limit=time_limit, **options)
         case TryReading():
             query = [("limit", "1")]
-        case LookFor(_, cursor):  # pragma: no branch # there is no other question
-            query = [("limit", str(LARGEST_PAGE))] + ([] if cursor is None else [("cursor", cursor)])
+        case LookFor(_, cursor, _, since):  # pragma: no branch # there is no other question
+            query = [("limit", str(LARGEST_PAGE))]
+            if since is not None:
+                query.append(
+                    ("created_after", f"{datetime.fromtimestamp(int(since), UTC):%Y-%m-%dT%H:%M:%SZ}")
+                )
+            if cursor is not None:
+                query.append(("cursor", cursor))
     # The caller's query is for the order: here it could hide the job.
     headers = options.get("extra_headers")
     return build_request("GET", _JOBS, query=query, time_limit=time_limit, extra_headers=headers)
@@ -50,7 +61,7 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
     """The answer of a response to `question`, and the first of its jobs.
     Raises UnexpectedResponseError: the response is not what the contract says, or describes a job that is wanted so
     that nobody can use it.
-    Raises PaginationError: the list would never end.
+    Raises PaginationError: the list would never end, or has more pages than a search reads.
     """
     from firsthandapi.types.job import Job
 
@@ -70,9 +81,21 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
             if unusable and any(is_wanted(question, item) for item in raw_items(content)):
                 raise next(iter(unusable.values()))
             unread = None
-            if page.next_cursor is not None:
+            if page.next_cursor is not None and (unusable or not _is_older(page.data, question.since)):
                 seen = follow_cursor(question.seen, page.next_cursor)
+                if len(seen) >= MOST_PAGES:
+                    raise refusals.too_many_pages(key)
                 unread = replace(question, cursor=page.next_cursor, seen=seen)
             unmarked = tuple(dump(job) for job in page.data if not job.metadata) if key else ()
             shown = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data), moment)
             return shown, next(iter(jobs), None)
+
+
+def _is_older(jobs: Iterable[Job], since: float | None) -> bool:
+    """Whether every job of a page was created before `since`, on a service that ignores `created_after`."""
+    from firsthandapi.types._base import fitting
+
+    if since is None:
+        return False
+    created = [fitting(job).created_at for job in jobs]
+    return bool(created) and all(moment is not None and moment.timestamp() < since for moment in created)

@@ -13,7 +13,7 @@ itself clearly refused its first and only attempt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,8 @@ from .job_file import (
 )
 from .request_hash import hash_to_send
 
+_DAY = 24 * 3600.0
+
 
 @dataclass(frozen=True)
 class Known:
@@ -70,6 +72,7 @@ class Known:
         failure: how the last command failed.
         hidden_repeats: whether the caller's `http_client` sends the requests: it may repeat them by itself.
         way_out: how to give up an order whose key is too old to be sent again.
+        key_since: Unix seconds before which nobody has used the key, as the caller says; None: they do not say.
         derived: whether others derive the same `spare_key`, as the machines that run one campaign do: it may be used.
         taken: the ids of jobs that other orders of the folder have bought.
         unaffordable: why nothing may be posted now, not even again; None if posting is allowed.
@@ -97,6 +100,7 @@ class Known:
     way_out: str = f"remove {JOB_FILE}"
     unaffordable: FirstHandError | None = None
     server_now: float | None = None
+    key_since: float | None = None
     derived: bool = False
     taken: frozenset[str] = frozenset()
 
@@ -121,12 +125,14 @@ class TryReading:
 class LookFor:
     """Read one page of all jobs, for the one that was bought with `key`; without a key, for all of `collect`.
 
-    Every page is read: no clock knows when a job was posted.
+    Every page is read, because no clock knows when a job was posted; or every page with jobs created at `since` or
+    later, if the caller knows since when the key has been in use.
     """
 
     key: str | None
     cursor: str | None = None
     seen: frozenset[str] = frozenset()
+    since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,26 @@ def _order(known: Known, key: str, sent_at: float) -> JobFile:
     return JobFile(known.request, key, sent_at, None, request_hash=digest, server_sent_at=known.server_now)
 
 
+def _search(known: Known, key: str | None) -> LookFor:
+    folder = known.folder
+    sent_at: tuple[float | None, ...] = ()
+    if isinstance(folder, JobFile):
+        # This call's own time says nothing of earlier ones, and the service's clock may be ahead of it.
+        sent_at = (None if known.fresh else folder.first_sent_at, folder.server_sent_at)
+    return LookFor(key, since=search_start(known.key_since, sent_at))
+
+
+def search_start(key_since: float | None, sent_at: Iterable[float | None]) -> float | None:
+    """The earliest creation time, in Unix seconds, of a job that a search must read; None reads all jobs.
+
+    That is a day before `key_since`, because clocks differ and people round, or before the earliest time in `sent_at`,
+    which the record of an order knows better.
+    """
+    if key_since is None:
+        return None
+    return max(min([key_since, *filter(None, sent_at)]) - _DAY, 0.0)
+
+
 def _with_a_job(known: Known, folder: JobFile, job: ShownJob) -> Command:
     """The folder has a job: that of this call, or another."""
     if folder.request is None:
@@ -219,7 +245,7 @@ def _with_a_job(known: Known, folder: JobFile, job: ShownJob) -> Command:
         return Continue(folder)
     # The response to the POST may have made up the id; the list shows the job with the key, if there is one.
     if not known.looked:
-        return LookFor(folder.idempotency_key)
+        return _search(known, folder.idempotency_key)
     if known.found and not fits(known.found[0], folder.request):
         return Refuse(refusals.key_of_another(known.found[0], folder.idempotency_key or ""))
     if known.found and job_id_of(known.found[0]) != job_id_of(job):
@@ -246,7 +272,7 @@ def _of_the_rows(known: Known, job_id: str) -> Command:
 def _without_a_record(known: Known, folder: UnreadableJobFile) -> Command:
     """`job.json` is damaged, and the folder has no files: if a job was bought, its metadata contain a key."""
     if not known.looked:
-        return LookFor(folder.idempotency_key or known.key)
+        return _search(known, folder.idempotency_key or known.key)
     key = folder.idempotency_key or known.key
     if known.found and key is not None:
         job = known.found[0]
@@ -267,7 +293,7 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
     if never_sent and not known.may_read:
         return TryReading()
     if not never_sent and not known.looked:
-        return LookFor(key)
+        return _search(known, key)
     corrected = folder
     if differing(folder.request or {}, known.request):
         corrected = replace(folder, request=known.request, request_hash=hash_to_send(known.request))
@@ -310,7 +336,7 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     )
     if known.sent and may_be_there and not known.looked and key is not None:
         # This key was sent before, or the response says nothing: the job may exist by now.
-        return LookFor(key)
+        return _search(known, key)
     if used and isinstance(folder, JobFile) and key is not None:
         # Its sender and its time are unknown: the service may forget it at any time, so it is never sent again.
         if folder.first_sent_at:

@@ -15,11 +15,16 @@ from firsthandapi.errors import (
     FirstHandError,
     InvalidArgumentError,
     NotFoundError,
+    PaginationError,
     UnexpectedResponseError,
     WaitTimeoutError,
 )
 
 from .job_file import JOB_FILE, JobFile, ShownJob, fits, job_id_of, key_of
+
+_SEARCH_LESS = (
+    "pass key_since=, an aware datetime before the first call, to search only the jobs posted since"
+)
 
 _Error = TypeVar("_Error", bound=FirstHandError)
 
@@ -172,13 +177,32 @@ def _with(error: _Error, more: str) -> _Error:
     return longer
 
 
-def timed_out(late: DeadlineExceededError | None = None) -> WaitTimeoutError:
+def timed_out(late: DeadlineExceededError) -> WaitTimeoutError:
     """`late`: how the last request ended."""
-    key = None if late is None else late.idempotency_key
+    key = late.idempotency_key
     of = "" if key is None else f" of idempotency key {key}"
     error = WaitTimeoutError(
         f"timed out before the service confirmed the job{of}; run the same call again: it cannot post a second job"
     )
-    if late is not None:
-        error.idempotency_key, error.request_sent = key, late.request_sent
+    error.idempotency_key, error.request_sent = key, late.request_sent
     return error
+
+
+def too_many_pages(key: str | None) -> PaginationError:
+    """The error of a search that has read as many pages as it may."""
+    return PaginationError(
+        f"the search for {_sought(key)} ended after 1,000 pages of the list of jobs: {_SEARCH_LESS}"
+    )
+
+
+def search_took_too_long(key: str | None, pages: int, deadline: float) -> DeadlineExceededError:
+    """The error of a search whose pages together have taken longer than the client's `deadline`."""
+    return DeadlineExceededError(
+        f"the search for {_sought(key)} did not finish within the deadline of {deadline:g} s: it read "
+        f"{count_of(pages, 'page')} of the list of jobs; increase deadline=, or {_SEARCH_LESS}",
+        deadline=deadline,
+    )
+
+
+def _sought(key: str | None) -> str:
+    return "the jobs of this folder" if key is None else f"the job of idempotency key {key}"
