@@ -9,6 +9,7 @@ While people work, the task is deferred and takes no worker slot.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from inspect import signature
 from typing import Any, TypeVar
 
@@ -57,6 +58,7 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
         dest: the folder, or the URL of one in a bucket (extra `remote`); a template. All workers must reach it.
         job: the arguments of `jobs.collect`, such as `description`, `files_needed`, and `max_spend_cents`; a template.
             Not `dest`, `timeout`, `idempotency_key`, `on_progress`, and `progress`, which are the task's own.
+            `key_since` is the earlier one of the run's dates, unless there is a `name` or you pass it.
         name: what the job is known by; a template. Runs that share a name share one job and its files; by default,
             each run posts a job of its own.
         conn_id: the connection whose password is the API key, and whose host, if any, is the address of the service;
@@ -107,13 +109,14 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
         with self._client() as client:
             try:
                 _check_names(self.job)
+                job: dict[str, Any] = {"key_since": self._key_since(context), **self.job}
                 return str(
                     client.jobs.collect(
                         self.dest,
                         timeout=0,
                         idempotency_key=key,
                         on_progress=lambda now: note(now.job),
-                        **self.job,
+                        **job,
                     ).path
                 )
             except (IncompleteJobError, InvalidArgumentError) as error:
@@ -139,6 +142,14 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
                 "which posts another job"
             )
         return str(dataset.path)
+
+    def _key_since(self, context: Any) -> datetime | None:
+        """A time before the first attempt of this run; None if another run may have posted the job."""
+        if self.name is not None:
+            return None
+        run, names = context.get("dag_run"), ("logical_date", "run_after")
+        times = [*map(context.get, names), *(getattr(run, name, None) for name in names)]
+        return min((time for time in times if isinstance(time, datetime)), default=None)
 
     def _client(self) -> FirstHandClient:
         return _client(FirstHandClient, self.conn_id and Connection.get(self.conn_id))

@@ -211,6 +211,8 @@ def test_a_dag_of_airflow_buys_once_whoever_dies(tmp_path: Path) -> None:
             True,
         )
         assert posts(server) == 1
+        search = next(r for r in server.requests if (r.method, r.path) == ("GET", "/v1/jobs"))
+        assert "created_after" in search.query  # a day before the run
         assert server.api_key not in airflow.text()
         server.check_books()
 
@@ -272,8 +274,10 @@ def test_a_task_of_airflow_knows_its_job(tmp_path: Path) -> None:
         assert server.api_key not in output
 
 
-_WITHOUT_AIRFLOW = """
+_STAND_IN = """
+import shutil
 import sys
+from datetime import UTC, datetime
 from types import ModuleType, SimpleNamespace
 
 
@@ -305,24 +309,27 @@ from firsthandapi.airflow import CollectOperator, JobTrigger
 
 JobTrigger.__init__ = lambda *args, **options: None
 job = {"description": "Photos of street signs in daylight", "files_needed": 1, "price_per_file_cents": 50}
-for wrong in ({"timeout": 3}, {"files_neded": 3}, {}):
+ti = SimpleNamespace(map_index=-1, xcom_push=lambda key, value: print(key, value))
+"""
+
+_WITHOUT_AIRFLOW = f"""{_STAND_IN}
+for wrong in ({{"timeout": 3}}, {{"files_neded": 3}}, {{}}):
     try:
         CollectOperator(task_id="a", dest="signs", job=job | wrong)
     except InvalidArgumentError as error:
         print(error)
 job["accepted_formats"] = ["image/jpeg"]
-ti = SimpleNamespace(map_index=-1, xcom_push=lambda key, value: print(key, value))
 task = CollectOperator(task_id="a", dest="signs", job=job)
-task.execute({"run_id": "manual__1", "ti": ti})
+task.execute({{"run_id": "manual__1", "ti": ti}})
 with FirstHandClient() as client:
     (posted,) = client.jobs.list()
     client.jobs.wait(posted.id)
-print("result", task.execute({"run_id": "manual__1", "ti": ti}), posted.id)
+print("result", task.execute({{"run_id": "manual__1", "ti": ti}}), posted.id)
 late = CollectOperator(task_id="b", dest="other", job=None)
-for wrong in ({"timeout": 3}, {"files_needed": 0}):
+for wrong in ({{"timeout": 3}}, {{"files_needed": 0}}):
     late.job = job | wrong  # of another task, or of a template
     try:
-        late.execute({"run_id": "manual__1", "ti": ti})
+        late.execute({{"run_id": "manual__1", "ti": ti}})
     except AirflowFailException as error:
         print("no retry:", error)
 """
@@ -340,6 +347,45 @@ def test_a_task_refuses_wrong_arguments_and_always_says_which_job(server: MockSe
     assert deferred == "deferred"
     assert [line.partition(" ")[0] for line in late] == ["no", "no"], late
     assert posts(server) == 1
+
+
+_BEHIND_OTHERS = f"""{_STAND_IN}
+job["accepted_formats"] = ["image/jpeg"]
+november, december = (datetime(2020, month, 1, tzinfo=UTC) for month in (11, 12))
+dated = {{"logical_date": december, "dag_run": SimpleNamespace(logical_date=december, run_after=november)}}
+undated = {{"logical_date": None, "dag_run": SimpleNamespace(logical_date=None, run_after=None)}}
+for context, name, more in (
+    ({{}}, None, {{}}),
+    (undated, None, {{}}),
+    (dated, None, {{}}),
+    ({{"dag_run": dated["dag_run"]}}, None, {{}}),
+    (dated, "shared", {{}}),
+    (dated, "shared since", {{"key_since": december}}),
+):
+    task = CollectOperator(task_id="a", dest="signs", job=job | more, name=name)
+    task.execute({{"run_id": "manual__1", "ti": ti, **context}})
+    shutil.rmtree("signs")
+"""
+
+
+def test_a_task_finds_its_job_behind_many_others(tmp_path: Path) -> None:
+    """Its run's dates bound the search; a name may be older than the run, so that only `key_since` in `job` does."""
+    with MockServer(speed=0, workers=False, rate_limit=None) as server:
+        with server.client() as client:
+            for _ in range(101):
+                client.jobs.create(
+                    description="Photos of street signs in daylight",
+                    files_needed=1,
+                    accepted_formats=["image/jpeg"],
+                    price_per_file_cents=50,
+                )
+        output = run(server, tmp_path, sys.executable, "-c", _BEHIND_OTHERS).split("\n")
+        known = [line for line in output if line.startswith("job_id")]
+        assert (len(known), len(set(known))) == (6, 3), output
+        searches = [r.query for r in server.requests if (r.method, r.path) == ("GET", "/v1/jobs")]
+        firsts = [search.get("created_after", "all") for search in searches if "cursor" not in search]
+        assert firsts == ["all", "all", *["2020-10-31T00:00:00Z"] * 2, "all", "2020-11-30T00:00:00Z"]
+        assert posts(server) == 101 + 3
 
 
 def test_without_airflow_the_message_says_where_to_install() -> None:
