@@ -19,7 +19,7 @@ from typing import Any
 
 from celery import Celery
 
-from firsthandapi import FirstHandClient, FirstHandError, idempotency_key
+from firsthandapi import FirstHandApiError, FirstHandClient, FirstHandError, idempotency_key
 
 app = Celery("orders", broker=os.environ.get("CELERY_BROKER_URL", "memory://"))
 app.conf.task_acks_late = True  # a task whose worker was lost runs again
@@ -40,8 +40,8 @@ def order(self: Any, number: str) -> str:
         try:
             job = client.jobs.create(**JOB, idempotency_key=idempotency_key("order", number))
         except FirstHandError as error:
-            if not error.may_be_done:
-                raise  # refused, and nothing was bought: a person must look at it
+            if isinstance(error, FirstHandApiError) and not error.retryable:
+                raise  # refused: a person must look at it, and may run the task again, which sends the same key
             raise self.retry(exc=error) from error
     # Keep the id where your program keeps the order, before anything else can fail.
     with open("orders.txt", "a", encoding="utf-8") as file:  # noqa: PTH123 # in place of your database

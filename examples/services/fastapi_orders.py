@@ -17,7 +17,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException
 
-from firsthandapi import AsyncFirstHandClient, FirstHandError, NotFoundError, idempotency_key
+from firsthandapi import (
+    AsyncFirstHandClient,
+    FirstHandApiError,
+    FirstHandError,
+    NotFoundError,
+    idempotency_key,
+)
 
 JOURNAL = os.environ.get("ORDERS_JOURNAL", "orders.journal")
 # In place of your database: the job of each order.
@@ -51,9 +57,9 @@ async def put(number: str) -> dict[str, str]:
                 idempotency_key=idempotency_key("order", number),
             )
         except FirstHandError as error:
-            if error.may_be_done:
-                raise HTTPException(503, "try again", headers={"Retry-After": "10"}) from error
-            raise HTTPException(502, "refused: nothing was bought") from error
+            if isinstance(error, FirstHandApiError) and not error.retryable:
+                raise HTTPException(502, "refused; the same PUT sends the same key") from error
+            raise HTTPException(503, "try again", headers={"Retry-After": "10"}) from error
         ORDERS[number] = job.id
     return await get(number)
 

@@ -57,17 +57,16 @@ class FirstHandError(Exception, Led):
         failures: the id of each file that could not be downloaded so far, and why, if the error ended a download;
             empty otherwise.
         idempotency_key: the idempotency key of the call, if it sent a POST; None otherwise. The same call with this
-            `idempotency_key=` does nothing twice within 23 hours.
+            `idempotency_key=` does nothing twice within 23 hours, whatever the error says: the service may have
+            executed what it refused.
         request_sent: whether the service may have received the request; False if no attempt established a
             connection; None if that is unknown, or if no request failed.
-        may_be_done: whether the service may have executed the POST of the call despite the error.
     """
 
     job: Job | None = None
     failures: tuple[tuple[str, Exception], ...] = ()
     idempotency_key: str | None = None
     request_sent: bool | None = None
-    may_be_done: bool = False
 
     def __init__(self, message: str) -> None:
         # One printable line: text from the service must not forge a log line or control a terminal.

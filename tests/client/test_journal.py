@@ -28,9 +28,10 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     FirstHandError,
     IdempotencyError,
-    InsufficientCreditsError,
     InvalidArgumentError,
+    InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     RateLimitError,
     ServerError,
     WaitTimeoutError,
@@ -128,16 +129,8 @@ def test_no_secret_is_in_the_file(client: Any, fresh_server: MockServer, path: s
         assert secret not in text
 
 
-def test_what_is_refused_is_not_pending(
-    client: Any, connect: Connect, fresh_server: MockServer, path: str
-) -> None:
-    """A clear refusal, and a connection that was never made, have done nothing."""
-    with pytest.raises(InsufficientCreditsError):
-        client.jobs.create(**{**JOB, "files_needed": 10_000})
-    fresh_server.faults.add(path="/v1/jobs", status=429, times=4, method="POST")
-    connect.clock(client)
-    with pytest.raises(FirstHandError):
-        client.jobs.create(**JOB)
+def test_what_never_left_is_not_pending(client: Any, connect: Connect, path: str) -> None:
+    """No connection was made, so nothing was done."""
     with refused() as port:
         nowhere = client.with_options(base_url=f"http://127.0.0.1:{port}", max_retries=0)
         with pytest.raises(FirstHandConnectionError):
@@ -146,16 +139,84 @@ def test_what_is_refused_is_not_pending(
     assert len(Path(path).read_text()) > 100
 
 
+@pytest.mark.parametrize("status", [402, 403, 422, 503])
+def test_a_refusal_drops_no_key(client: Any, fresh_server: MockServer, status: int) -> None:
+    """The service may have bought first: the same call sends the same key again, also with less to pay for."""
+    error = lose(client, fresh_server, status=status)
+    assert [each.key for each in client.journal.pending()] == [error.idempotency_key]
+    job = client.jobs.create(**JOB)
+    assert jobs(client) == [job.id]
+    assert posts(fresh_server) == [error.idempotency_key] * 2
+    assert client.journal.pending() == ()
+
+
+def test_a_refused_deadline_can_be_corrected(client: Any, fresh_server: MockServer) -> None:
+    """It makes no other call, so the same key goes out with the new one."""
+    past, future = (f"{year}-01-01T00:00:00Z" for year in (2001, 2999))
+    with pytest.raises(InvalidRequestError):
+        client.jobs.create(**JOB, extra_body={"deadline": past})
+    job = client.jobs.create(**JOB, extra_body={"deadline": future})
+    assert jobs(client) == [job.id]
+    assert len(set(posts(fresh_server))) == 1
+    fresh_server.faults.add(path="/v1/jobs", method="POST", status=422, times=2)
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError):
+            client.jobs.create(**JOB)
+
+
+@pytest.mark.parametrize("status", [402, 422, 500])
+def test_a_job_that_was_bought_despite_its_refusal_is_found(connect: Connect, path: str, status: int) -> None:
+    """By its metadata, in the same call."""
+    row: dict[str, Any] = {"object": "job", "id": "job_1", "status": "open"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            row["metadata"] = json.loads(request.content)["metadata"]
+            return httpx.Response(status, json={"error": {"type": "refused", "message": "no"}})
+        rows = {"object": "list", "data": [row], "has_more": False, "next_cursor": None}
+        return httpx.Response(200, json=rows if request.url.path == "/v1/jobs" else row)
+
+    client = connect(handler=answer, journal=path, max_retries=0)
+    assert client.jobs.create(**JOB).id == "job_1"
+    assert client.journal.pending() == ()
+
+
+def test_the_job_is_looked_for_before_its_key_is_sent_again(client: Any, fresh_server: MockServer) -> None:
+    """A service may lose its table of keys."""
+    lose(client, fresh_server)
+    fresh_server.clock.advance(days=2)
+    job = client.jobs.create(**JOB)
+    assert jobs(client) == [job.id]
+    assert len(posts(fresh_server)) == 1
+
+
+def test_a_key_that_may_not_read_jobs_sends_the_same_key_again(fresh_server: MockServer, path: str) -> None:
+    """As long as the service certainly knows it; later it is not sent."""
+    with fresh_server.client() as owner:
+        writer = owner.api_keys.create(name="writer", scopes=["jobs:write"])
+    with FirstHandClient(writer.secret, fresh_server.url, journal=path, max_retries=0) as client:
+        lose(client, fresh_server, drop="before")
+        age(path, 24)
+        with pytest.raises(PermissionDeniedError):
+            client.jobs.create(**JOB)
+        age(path, -24)
+        client.jobs.create(**JOB)
+        assert len(set(posts(fresh_server))) == 1
+        assert (
+            lose(client, fresh_server, status=422).idempotency_key is not None
+        )  # not the error of the search
+
+
 # ── What is unknown ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("fault", [{"drop": "after"}, {"drop": "before"}, {"garbage": True}, {"status": 503}])
+@pytest.mark.parametrize("fault", [{"drop": "after"}, {"drop": "before"}, {"status": 503}])
 def test_a_lost_answer_is_settled_by_the_same_call(
     client: Any, fresh_server: MockServer, fault: dict[str, Any]
 ) -> None:
     """By its key and its bytes; the call after that is a new one."""
     error = lose(client, fresh_server, **fault)
-    assert "run the same call again, which does nothing twice" in str(error)
+    assert "run the same call again: it sends the same key" in str(error)
     (pending,) = client.journal.pending()
     assert isinstance(pending, Pending)
     assert (pending.key, pending.path, pending.job_id) == (error.idempotency_key, "/v1/jobs", None)
@@ -164,6 +225,14 @@ def test_a_lost_answer_is_settled_by_the_same_call(
     assert set(posts(fresh_server)) == {error.idempotency_key}
     assert client.journal.pending() == ()
     assert client.jobs.create(**JOB).id != job.id
+
+
+def test_an_answer_that_cannot_be_read_leads_to_the_job(client: Any, fresh_server: MockServer) -> None:
+    """It is no answer, and the list shows what the POST has bought."""
+    fresh_server.faults.add(path="/v1/jobs", method="POST", garbage=True, times=2)
+    job = client.jobs.create(**JOB)
+    assert jobs(client) == [job.id]
+    assert client.journal.pending() == ()
 
 
 def test_another_call_beside_an_unknown_one(client: Any, fresh_server: MockServer) -> None:
@@ -191,7 +260,7 @@ def test_a_key_of_the_callers(client: Any, fresh_server: MockServer) -> None:
 def test_a_key_of_the_callers_with_other_arguments(
     client: Any, fresh_server: MockServer, path: str, drop: Any
 ) -> None:
-    """What is asked for now is sent, and the service says whether the key has bought something else before."""
+    """What is asked for now is sent, unless the key has bought something else before."""
     fresh_server.faults.add(path="/v1/jobs", method="POST", drop=drop)
     with pytest.raises(FirstHandConnectionError):
         client.jobs.create(**JOB, idempotency_key="mine")
@@ -199,9 +268,6 @@ def test_a_key_of_the_callers_with_other_arguments(
     if drop == "before":
         assert client.jobs.create(**other, idempotency_key="mine").files_needed == 1
     else:
-        with pytest.raises(IdempotencyError):
-            client.jobs.create(**other, idempotency_key="mine")
-        age(path, 24)
         with pytest.raises(
             InvalidArgumentError, match=r"idempotency_key mine has already bought job_.* with other arguments"
         ):
@@ -244,7 +310,7 @@ def test_a_post_of_the_callers_own(client: Any, fresh_server: MockServer) -> Non
 
 def test_an_unknown_outcome_may_stay_unknown(client: Any, fresh_server: MockServer) -> None:
     """Whatever happens when it is settled, the entry stays until its outcome is known."""
-    error = lose(client, fresh_server)
+    error = lose(client, fresh_server, drop="before")
     fresh_server.faults.add(path="/v1/me", drop="before")
     with pytest.raises(FirstHandConnectionError):
         client.jobs.create(**JOB)
@@ -340,20 +406,61 @@ def test_an_old_call_is_looked_for_since_its_key_was_used(
     assert search.query == {"limit": "100", "created_after": f"{expected:%Y-%m-%dT%H:%M:%SZ}"}
 
 
-def test_an_old_call_that_is_not_found_is_refused(client: Any, fresh_server: MockServer, path: str) -> None:
-    """The error names the key and how to forget it; then the call is a new one."""
+@pytest.mark.parametrize("hours", [-24, 24, 1000])
+def test_an_old_call_that_is_not_found_is_sent_with_the_same_key(
+    client: Any, fresh_server: MockServer, path: str, hours: float
+) -> None:
+    """Whatever the clock says: a job that is young is bought by its key, and an old one would have been found."""
     error = lose(client, fresh_server, drop="before")
-    age(path, 24)
-    with pytest.raises(ConfigurationError) as caught:
+    age(path, hours)
+    job = client.jobs.create(**JOB)
+    assert jobs(client) == [job.id]
+    assert posts(fresh_server)[-1] == error.idempotency_key
+    assert client.journal.pending() == ()
+
+
+def test_an_old_call_that_no_search_can_find_is_refused(
+    client: Any, fresh_server: MockServer, path: str
+) -> None:
+    """The caller's own metadata leave no room for the key."""
+    full = {**JOB, "metadata": {str(n): n for n in range(20)}}
+    fresh_server.faults.add(path="/v1/jobs", method="POST", drop="before")
+    for hours in (0, 24):
+        age(path, hours) if hours else None
+        with pytest.raises(FirstHandError) as caught:
+            client.jobs.create(**full)
+    assert isinstance(caught.value, ConfigurationError)
+    assert len(posts(fresh_server)) == 1
+
+
+def test_an_old_call_on_a_service_that_keeps_no_metadata(connect: Connect, path: str) -> None:
+    """An old job that fits may be what it has bought."""
+    row: dict[str, Any] = {
+        "object": "job",
+        "id": "job_1",
+        "status": "open",
+        "files_needed": JOB["files_needed"],
+    }
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            sent.append(request.headers["idempotency-key"])
+            return httpx.Response(503)
+        rows = {"object": "list", "data": [row], "has_more": False, "next_cursor": None}
+        return httpx.Response(200, json=rows)
+
+    client = connect(handler=answer, journal=path, max_retries=0)
+    with pytest.raises(ServerError):
         client.jobs.create(**JOB)
-    assert caught.value.idempotency_key == error.idempotency_key
-    assert f"client.journal.forget('{error.idempotency_key}')" in str(caught.value)
-    assert f"firsthandapi journal forget {path} {error.idempotency_key}" in str(caught.value)
-    client.journal.forget(error.idempotency_key)
-    with pytest.raises(InvalidArgumentError, match="is not pending"):
-        client.journal.forget(error.idempotency_key)
-    client.jobs.create(**JOB)
-    assert len(set(posts(fresh_server))) == 2
+    age(path, 24)
+    with pytest.raises(ConfigurationError, match="the same key is too old"):
+        client.jobs.create(**JOB)
+    row["metadata"] = {"another": "of somebody's"}
+    with pytest.raises(ServerError):
+        client.jobs.create(**JOB)
+    assert len(sent) == 2
+    assert len(set(sent)) == 1
 
 
 @pytest.mark.parametrize(("local", "service"), [(-24, 0), (24, 0), (0, 24)])
@@ -361,16 +468,25 @@ def test_one_clock_is_not_believed_alone(
     client: Any, connect: Connect, fresh_server: MockServer, path: str, local: float, service: float
 ) -> None:
     """The local clock may have been set back, or the service's may say that a day has passed."""
-    lose(client, fresh_server, drop="before")
+    fresh_server.faults.add(path="/v1/api_keys", method="POST", drop="before")
+    with pytest.raises(FirstHandConnectionError) as lost:
+        client.api_keys.create(name="ci")
     clock = connect.clock(client)
     entries = list(read(Path(path).read_bytes(), path).values())
     clock.wall = entries[0].at + 3600 * local
     if service:
         age(path, service)  # and the local clock with it
         clock.wall -= 3600 * service
-    with pytest.raises(ConfigurationError, match="the key is too old"):
-        client.jobs.create(**JOB)
-    assert len(posts(fresh_server)) == 1
+    with pytest.raises(ConfigurationError, match="the same key is too old") as caught:
+        client.api_keys.create(name="ci")
+    key = lost.value.idempotency_key
+    assert caught.value.idempotency_key == key
+    assert f"client.journal.forget('{key}')" in str(caught.value)
+    assert f"firsthandapi journal forget {path} {key}" in str(caught.value)
+    client.journal.forget(key)
+    with pytest.raises(InvalidArgumentError, match="is not pending"):
+        client.journal.forget(key)
+    assert posts(fresh_server, "/v1/api_keys") == [key]
 
 
 def test_what_does_no_harm_twice_is_not_refused(client: Any, fresh_server: MockServer, path: str) -> None:
@@ -466,6 +582,8 @@ def test_a_call_that_is_stopped_while_its_end_is_written(
             key = request.headers["idempotency-key"]
             made.extend([key] if key not in made else [])
             name = f"job_{made.index(key)}"
+        elif request.url.path == "/v1/jobs":
+            return httpx.Response(200, json={"object": "list", "data": [], "has_more": False})
         return httpx.Response(201, json={"object": "job", "id": name, "status": "completed"})
 
     class Stop(BaseException):
@@ -609,7 +727,7 @@ def test_threads_and_one_unknown_call(fresh_server: MockServer, path: str) -> No
             thread.join(60)
         assert len(set(made)) == 10
         assert sorted(jobs(client)) == sorted(made)
-        assert posts(fresh_server).count(str(error.idempotency_key)) == 2
+        assert posts(fresh_server).count(str(error.idempotency_key)) == 1
         assert client.journal.pending() == ()
 
 

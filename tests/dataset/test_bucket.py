@@ -610,15 +610,16 @@ def test_a_store_without_exclusive_create_will_do(
 
 
 @pytest.mark.parametrize("connect", ["async"], indirect=True)
-def test_a_refused_job_frees_the_bucket(
-    connect: Connect, quick_server: MockServer, s3: S3, bucket: str, dest: str
+def test_a_refused_job_may_be_corrected_in_a_bucket(
+    connect: Connect, quick_server: MockServer, dest: str
 ) -> None:
-    """Nothing was bought, so other arguments may follow."""
+    """Other arguments may follow, with the same key."""
     client = connect(quick_server)
     with pytest.raises(FirstHandError):
         client.jobs.collect(dest, **{**JOB, "price_per_file_cents": 50_000}, files_needed=10_000)
-    assert s3.objects(bucket) == {}
     assert client.jobs.collect(dest, **JOB, files_needed=2).verify()
+    posts = [r.headers["idempotency-key"] for r in quick_server.requests if r.method == "POST"]
+    assert len(posts) > len(set(posts)) == 1
 
 
 def test_a_bucket_whose_job_file_is_lost_is_restored(

@@ -766,13 +766,13 @@ def test_an_order_that_never_arrived_is_not_made_over_a_limit(world: World, limi
 
 
 @pytest.mark.both
-def test_a_key_that_is_too_old_is_not_sent_again(world: World) -> None:
-    """The message says how to give the order up."""
+def test_an_old_order_that_never_arrived_is_made_with_its_key(world: World) -> None:
+    """Once the list of jobs has not shown its job: a young one is bought by the key, and an old one is in the list."""
     world.lose_order(world.campaign(stop=2))
     world.clock.wall += 100_000
-    with pytest.raises(ConfigurationError, match=r"run firsthandapi campaign forget FILE fh-"):
-        world.run(world.campaign(stop=2))
-    assert world.ordered() == []
+    world.run(world.campaign(stop=2))
+    assert world.ordered() == [2]
+    assert len({r.headers["idempotency-key"] for r in world.server.requests if r.method == "POST"}) == 1
 
 
 def test_out_of_credits_the_run_ends_and_the_next_continues(world: World) -> None:

@@ -30,9 +30,11 @@ from firsthandapi.errors import (
     ConfigurationError,
     FirstHandApiError,
     FirstHandError,
-    IdempotencyError,
     InvalidArgumentError,
+    InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
+    UnexpectedResponseError,
 )
 from firsthandapi.types.identity import Identity
 
@@ -146,6 +148,8 @@ class _Posting(Generic[T]):
         self._replayed = False
         # Whether the caller passed the same idempotency key with different arguments.
         self._differs = False
+        # Whether a job without metadata may be the one that was searched for.
+        self._doubt = False
 
     async def result(self) -> T:
         """Return the result of this POST, or of the POST that it repeats."""
@@ -155,14 +159,13 @@ class _Posting(Generic[T]):
             entry, known = await self._begin()
         assert entry is not None  # noqa: S101 # the service was asked
         try:
-            result = await (self._settled(entry) if known else self._posted(entry))
+            result = await (self._settled(entry) if known else self._posted(entry, entry.at))
             await self._finish(entry)
         except _OfAnotherError:
             await _leave(self._file, entry, rules.ended(entry))
             return await self.result()
         except BaseException as error:
-            hidden = self._transport.shared.http_client is not None
-            nothing = not known and rules.surely_not_done(error, hidden_repeats=hidden)
+            nothing = not known and rules.never_left(error)
             # After a response, the journal may already contain the end, but the caller does not get the result.
             left = rules.lost(entry) if self._answer is None else rules.opened(entry)
             await _leave(self._file, entry, rules.ended(entry) if nothing else left)
@@ -227,13 +230,14 @@ class _Posting(Generic[T]):
         body = rules.marked(request, entry.key)
         return replace(entry, query=request.query, body=None if body is None else body.decode())
 
-    async def _posted(self, entry: Entry) -> T:
+    async def _posted(self, entry: Entry, key_sent_at: float) -> T:
+        """Send the POST of an entry; a job that it has bought despite its response is found."""
         headers = tuple(pair for pair in self._request.headers if pair[0] != KEY_HEADER)
         request = replace(
             with_key(replace(self._request, headers=headers), entry.key),
             query=entry.query,
             body=None if entry.body is None else entry.body.encode(),
-            key_sent_at=entry.at,
+            key_sent_at=key_sent_at,
             recorded=True,
         )
 
@@ -242,23 +246,44 @@ class _Posting(Generic[T]):
             self._answer, self._replayed = rules.id_in(content.reveal()), response.idempotent_replay
             return result
 
-        return await self._transport.exchange(self._in_time(request), decoded)
+        try:
+            return await self._transport.exchange(self._in_time(request), decoded)
+        except (FirstHandApiError, UnexpectedResponseError) as error:
+            if error.request_sent is False or self._differs:
+                raise
+            try:
+                job_id = await self._find(entry)
+            except FirstHandError:
+                job_id = None  # the response to the POST counts
+            if job_id is None:
+                raise
+            return await self._job(entry, job_id)
 
     async def _settled(self, entry: Entry) -> T:
-        """Find the result of a POST whose outcome is unknown."""
+        """Find the result of a POST whose outcome is unknown, or send it again with its key."""
         if entry.job_id is not None:
             return await self._job(entry, entry.job_id)
-        if self._is_young(entry):
-            try:
-                return await self._posted(entry)
-            except IdempotencyError:
-                # The service has executed a request with this key; its job shows which one.
-                if self._differs or (job_id := await self._find(entry)) is None:
-                    raise
-                return await self._job(entry, job_id)
-        job_id = await self._find(entry)
-        if job_id is None:
+        looked_at, is_young = self._transport.clock.time(), self._is_young(entry)
+        try:
+            job_id = await self._find(entry)
+        except PermissionDeniedError:
+            if not is_young:
+                raise
+            job_id = None  # an API key may post jobs without being allowed to read them
+        if job_id is None and not is_young and (self._doubt or not rules.shows_key(entry)):
             raise rules.refusal(entry, self._file.path)
+        if job_id is None:
+            # Safe at any age: the service still knows the key of a young job, and its list has shown an old one.
+            sent_at = entry.at if is_young else looked_at
+            try:
+                return await self._posted(entry, sent_at)
+            except InvalidRequestError:
+                # Sent as it was written down: the caller may have corrected what makes no other call, such as a
+                # deadline that has passed.
+                corrected = self._with_body(entry, self._request)
+                if corrected == entry:
+                    raise
+                return await self._posted(corrected, sent_at)
         if self._differs:
             raise InvalidArgumentError(
                 f"idempotency_key {entry.key} has already bought {job_id} with other arguments; for another job, "
@@ -304,11 +329,15 @@ class _Posting(Generic[T]):
             from firsthandapi._core.orders.ordering import LookFor, search_start
         since = search_start(self._request.key_since, [entry.at])
         question: LookFor | None = LookFor(entry.key, since=since)
+        keeps_metadata = False
         while question is not None:
             shown, job = await ask(self._transport, question, self._ends)
             if job is not None:
                 return check_id(job.id, "id")
+            keeps_metadata |= shown.keeps_metadata
+            self._doubt |= any(rules.may_have_bought(entry, job) for job in shown.unmarked)
             question = shown.unread
+        self._doubt &= not keeps_metadata
         return None
 
     async def _ask_who(self) -> None:

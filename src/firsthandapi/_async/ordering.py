@@ -91,7 +91,6 @@ async def order_once(
         rows_of,
         may_read=may_read,
         gone=gone,
-        hidden_repeats=transport.shared.http_client is not None,
         way_out=way_out,
         derived=derived is not None,
         taken=taken,

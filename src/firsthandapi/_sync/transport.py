@@ -273,9 +273,9 @@ class Transport:
         error.request_sent = call.maybe_received or call.response is not None
         if not error.request_sent and call.attempts and self.shared.http_client is not None:
             error.request_sent = None  # the caller's client may have repeated the request by itself
-        error.may_be_done = call.maybe_received or error.request_sent is None
-        if error.may_be_done:
-            advise(error, how_to_repeat(key, recorded=request.recorded))
+        if error.request_sent is not False:
+            may_be_done = call.maybe_received or error.request_sent is None
+            advise(error, how_to_repeat(key, recorded=request.recorded, may_be_done=may_be_done))
 
     def _try_again(self, call: Call, failure: FirstHandError) -> Any:
         try:

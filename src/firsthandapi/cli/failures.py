@@ -13,7 +13,7 @@ import typer
 
 from firsthandapi._core.calls.config import BASE_URL_VARIABLE
 from firsthandapi._core.calls.counts import dollars
-from firsthandapi._core.calls.lost_answers import how_to_repeat
+from firsthandapi._core.calls.lost_answers import with_other_advice
 from firsthandapi._host.loopback import is_loopback
 from firsthandapi.errors import (
     ConfigurationError,
@@ -90,7 +90,7 @@ def _in_the_shell(error: FirstHandError) -> str:
     repeat = (
         f"repeat it with --idempotency-key {shlex.quote(key)}" if takes_key else "look before you repeat it"
     )
-    return message.replace(how_to_repeat(key, recorded=False), f"; it may have been done: {repeat}")
+    return with_other_advice(message, key, lost=repeat, refused=repeat if takes_key else "")
 
 
 def _advice(error: FirstHandError) -> str | None:

@@ -12,7 +12,7 @@ import mcp_types
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from pydantic import ValidationError
 
-from firsthandapi._core.calls.lost_answers import how_to_repeat
+from firsthandapi._core.calls.lost_answers import with_other_advice
 from firsthandapi._masking import mask_secrets
 from firsthandapi._nearest import nearest
 from firsthandapi._visible import visible
@@ -63,8 +63,7 @@ def told(error: FirstHandError) -> ToolError:
     """An error of ours, for a model: what happened, and what to do next."""
     text = str(error)
     if error.idempotency_key is not None:  # no tool takes it: the ledger has it
-        for recorded in (True, False):
-            text = text.replace(how_to_repeat(error.idempotency_key, recorded=recorded), "")
+        text = with_other_advice(text, error.idempotency_key)
     return ToolError(f"{text}. {_advice(error)}".rstrip())
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from firsthandapi._core.calls.lost_answers import continues, how_to_repeat, may_have_arrived, naming, several
+from firsthandapi._core.calls.lost_answers import (
+    continues,
+    how_to_repeat,
+    may_have_arrived,
+    naming,
+    several,
+    with_other_advice,
+)
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandApiError,
@@ -35,7 +42,8 @@ def test_which_failures_leave_it_open(error: FirstHandError, expected: bool) -> 
 def test_the_key_is_shown_as_python_writes_it() -> None:
     """The words can be copied into the call, and no API key is shown in them."""
     assert how_to_repeat('a "b"', recorded=False) == (
-        '; it may have been done: to repeat this call safely, pass idempotency_key="a \\"b\\"" within 23 hours'
+        "; it may have been done: to repeat this call safely, send the same key within 23 hours: "
+        'idempotency_key="a \\"b\\""'
     )
     assert "S3CRET" not in how_to_repeat("fh_live_S3CRET", recorded=False)
 
@@ -43,8 +51,26 @@ def test_the_key_is_shown_as_python_writes_it() -> None:
 def test_who_has_a_record_runs_the_same_call_again() -> None:
     """`collect`, campaigns, and the journal find the key by themselves."""
     assert how_to_repeat("k", recorded=True) == (
-        '; it may have been done (idempotency_key="k"): run the same call again, which does nothing twice'
+        '; it may have been done: run the same call again: it sends the same key (idempotency_key="k"), which does '
+        "nothing twice"
     )
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_refusal_is_repeated_with_the_same_key(recorded: bool) -> None:
+    """The service may have done what it refuses; only the suspicion is not said."""
+    lost, refused = (how_to_repeat("k", recorded=recorded, may_be_done=each) for each in (True, False))
+    assert "the same key" in refused
+    assert refused == lost.replace("it may have been done: ", "")
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_other_advice_takes_its_place(recorded: bool) -> None:
+    """In a shell, or for a model, where no argument takes a key."""
+    for may_be_done, expected in ((True, "no; it may have been done: look"), (False, "no; fix it")):
+        text = "no" + how_to_repeat("k", recorded=recorded, may_be_done=may_be_done)
+        assert with_other_advice(text, "k", lost="look", refused="fix it") == expected
+        assert with_other_advice(text, "k") == "no"
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def posted(
     if not works:
         yield world, lost  # it never arrived
         yield world, api_error(InsufficientCreditsError, 402, 1)
+        yield world, api_error(InvalidRequestError, 400, 1)
         yield world, api_error(ServerError, 503, 4)
     for lag in lags:
         bought = Bought(key, request, 0.0, lag)
@@ -198,7 +199,8 @@ def posted(
         yield after, Shown(({**REQUESTS[0], "id": "job_2", "status": "open", "files_needed": 3},))
         yield after, Shown(({"id": "job_made_up", "status": "open"},))
         yield after, api_error(PermissionDeniedError, 403, 2)
-        # A gateway keeps the answer back.
+        # The service refuses what it has just done; and a gateway keeps the answer back.
+        yield after, api_error(InsufficientCreditsError, 402, 1)
         yield after, api_error(PermissionDeniedError, 403, 1, "unknown")
         in_flight = replace(world, jobs=(*world.jobs, replace(bought, age=None)))
         yield in_flight, lost
@@ -344,7 +346,8 @@ def _slept(known: Known, hours: float) -> Known:
     """What a run knows that has slept, by a clock that is always at NOW."""
     began = known.began - hours * HOUR
     folder, bought = (_aged(disk, hours) for disk in (known.folder, known.bought))
-    return replace(known, began=began, folder=folder, bought=bought)
+    looked_at = known.looked_at - hours * HOUR
+    return replace(known, began=began, folder=folder, bought=bought, looked_at=looked_at)
 
 
 class _Hashed:
@@ -399,13 +402,13 @@ def test_nothing_is_bought_twice_by_a_machine_that_sleeps() -> None:
 @pytest.mark.parametrize("runs", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_nothing_is_bought_twice_by_a_clock_that_was_set_back(runs: int) -> None:
     """By a day, so that an old key looks young: the `Date` of the service says how old it is."""
-    search(runs, lags=(0.0, 48.0), jumps=(0.0, -24.0), disk_lasts=True, dates=True)
+    search(runs, lags=(0.0, 20.0), jumps=(0.0, -24.0), disk_lasts=True, dates=True)
 
 
 @pytest.mark.slow
-def test_an_old_key_is_not_sent_though_no_list_shows_its_job() -> None:
-    """A list that is two days late costs nothing twice either, where the folder and the clock can be trusted."""
-    search(5, lags=(48.0,), jumps=(0.0,), disk_lasts=True)
+def test_nothing_is_bought_twice_though_the_list_is_most_of_a_day_late() -> None:
+    """Before the service forgets a key, its list shows the job."""
+    search(5, lags=(20.0,), jumps=(0.0, 50.0, -50.0), disk_lasts=True)
 
 
 # ── Single rules ─────────────────────────────────────────────────────────────────────────────────────────
@@ -456,11 +459,35 @@ def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, wo
         raise error
 
 
-def test_an_old_key_without_a_job_is_named() -> None:
-    """So that a person can look for it; it is not sent."""
-    old = JobFile(REQUESTS[0], "lost-key", NOW - 24 * HOUR, None)
-    with pytest.raises(ConfigurationError, match="lost-key"):
-        raise refusal(folder=old, looked=True)
+@pytest.mark.parametrize("age", [1 * HOUR, 24 * HOUR, 1000 * HOUR, -1000 * HOUR])
+def test_a_key_is_sent_again_at_any_age_once_a_search_has_not_found_its_job(age: float) -> None:
+    """While the service knows it, it buys nothing twice; and a job that is older than that is in the list."""
+    folder = JobFile(REQUESTS[0], "k", NOW - age, None)
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder)
+    assert next_command(known) == LookFor("k")
+    known = learn(known, LookFor("k"), Shown())
+    assert post_of(known).order == folder
+
+
+def test_a_search_before_a_long_sleep_does_not_count() -> None:
+    """The list may not have shown the job then, and the service may have forgotten its key since."""
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, JobFile(REQUESTS[0], "k", NOW, None))
+    known = learn(known, LookFor("k"), Shown())
+    assert next_command(replace(known, now=NOW + 2 * HOUR)) == LookFor("k")
+    assert next_command(replace(known, now=NOW - 2 * HOUR)) == LookFor("k")
+    slept = replace(known, now=NOW + 2 * HOUR, searches=3)
+    assert "took more than an hour" in str(refused(slept).error)
+
+
+def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key() -> None:
+    """It is named, and nothing is sent."""
+    row = {**REQUESTS[0], "id": "job_1", "status": "completed"}
+    young, old = (JobFile(REQUESTS[0], "k", NOW - hours * HOUR, None) for hours in (1, 24))
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, old)
+    known = learn(known, LookFor("k"), Shown(unmarked=(row,)))
+    assert "may have bought job_1" in str(refused(known).error)
+    assert isinstance(next_command(replace(known, folder=young)), Post)
+    assert isinstance(next_command(replace(known, keeps_metadata=True)), Post)
 
 
 def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
@@ -498,7 +525,7 @@ def test_a_pending_order_is_sent_as_it_was_written() -> None:
     request = {"description": "Photos of street signs", "files_needed": 2, "metadata": {"mine": 1}}
     folder = JobFile(request, "k", NOW, None)
     known = Known({**request, "description": "Photos of street signs\n"}, None, "spare", NOW, NOW, folder)
-    assert next_command(replace(known, looked=True)) == Post(folder, NOW)
+    assert next_command(replace(known, looked=True, looked_at=NOW)) == Post(folder, NOW)
 
 
 def test_the_corrected_request_is_written_down_with_its_job() -> None:
@@ -740,7 +767,7 @@ def test_the_same_order_is_sent_again_in_the_same_words() -> None:
     sent = {"accepted_formats": ["image/png", "image/jpeg"], "files_needed": 2}
     folder = JobFile(sent, "k", NOW, None)
     said = {"accepted_formats": ["image/jpeg", "image/png"], "files_needed": 2}
-    command = next_command(Known(said, None, "spare", NOW, NOW, folder, looked=True))
+    command = next_command(Known(said, None, "spare", NOW, NOW, folder, looked=True, looked_at=NOW))
     assert isinstance(command, Post)
     assert command.order.request == sent
     assert command.key_sent_at == NOW
@@ -765,26 +792,57 @@ def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "attempts", "hidden_repeats", "forgotten"),
+    ("kind", "status", "attempts"),
     [
-        (InvalidRequestError, 400, 1, False, True),
-        (InvalidRequestError, 422, 1, False, True),
-        (InvalidRequestError, 400, 2, False, False),
-        (InvalidRequestError, 400, 1, True, False),
-        (RateLimitError, 429, 1, False, False),
-        (ServerError, 500, 1, False, False),
-        (ServerError, 501, 1, False, False),  # which is not retried
+        (InvalidRequestError, 400, 1),
+        (InsufficientCreditsError, 402, 1),
+        (InvalidRequestError, 422, 2),
+        (RateLimitError, 429, 1),
+        (ServerError, 501, 1),  # which is not retried
     ],
 )
-def test_a_key_is_forgotten_after_a_clear_refusal_alone(
-    kind: Any, status: int, attempts: int, hidden_repeats: bool, forgotten: bool
-) -> None:
-    """One that may work later, or that may follow another attempt, does not say that nothing was bought."""
+def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: int) -> None:
+    """The service may have bought first: its job is looked for, and then the refusal is raised."""
     order = JobFile({}, "k", 0.0, None)
-    known = Known(
-        {}, None, "spare", 0.0, 0.0, order, fresh=True, may_read=True, hidden_repeats=hidden_repeats
-    )
+    known = Known({}, None, "spare", 0.0, 0.0, order, fresh=True, may_read=True)
     post = next_command(known)
     assert post == Post(order)
-    command = refused(learn(known, post, api_error(kind, status, attempts)))
-    assert command.forget is forgotten
+    known = learn(known, post, api_error(kind, status, attempts))
+    assert next_command(known) == LookFor("k")
+    command = refused(learn(known, LookFor("k"), Shown()))
+    assert isinstance(command.error, kind)
+    assert not command.forget
+    bought = {"id": "job_1", "status": "open", "metadata": {KEY_METADATA: "k"}}
+    assert next_command(learn(known, LookFor("k"), Shown((bought,)))) == WriteDown(order.with_job(bought))
+
+
+def test_a_deadline_is_corrected_once_the_service_has_refused_the_former_one() -> None:
+    """It makes no other request, so what was written down is sent first."""
+    past, future = ({"files_needed": 2, "deadline": f"{year}-01-01T00:00:00Z"} for year in (2001, 2999))
+    order = JobFile(past, "k", NOW, None)
+    known = learn(Known(future, None, "spare", NOW, NOW, order), LookFor("k"), Shown())
+    post = post_of(known)
+    assert post.order.request == past
+    known = learn(known, post, api_error(InvalidRequestError, 400, 1))
+    known = learn(known, LookFor("k"), Shown())
+    command = next_command(known)
+    assert isinstance(command, WriteDown)
+    known = learn(known, command, Shown())
+    again = post_of(known)
+    assert again.order.request == future
+    known = learn(known, again, api_error(InvalidRequestError, 400, 1))
+    assert isinstance(refused(learn(known, LookFor("k"), Shown())).error, InvalidRequestError)
+
+
+def test_a_derived_key_that_was_refused_need_not_be_written_down() -> None:
+    """The next call derives it again, and sends it."""
+    order = JobFile({}, "k", NOW, None)
+    known = Known({}, None, "k", NOW, NOW, order, fresh=True, may_read=True, derived=True)
+    known = learn(known, post_of(known), api_error(InsufficientCreditsError, 402, 1))
+    assert refused(learn(known, LookFor("k"), Shown())).forget
+
+
+def test_what_never_left_is_forgotten() -> None:
+    """The API key may not read jobs, so nothing was posted."""
+    known = Known({}, None, "spare", 0.0, 0.0, JobFile({}, "k", 0.0, None), fresh=True)
+    assert refused(learn(known, TryReading(), api_error(PermissionDeniedError, 403, 1))).forget

@@ -41,7 +41,7 @@ def test_a_response_without_a_usable_job_is_called_so() -> None:
 
 def test_an_old_key_is_given_up_after_another_look() -> None:
     """A clock that was set back makes a key look old whose job the list does not show yet: no advice buys at once."""
-    text = str(refusals.key_too_old("k", "remove job.json"))
+    text = str(refusals.key_used("k", "remove job.json"))
     assert text.index("again in a minute") < text.index("if there is still none, remove job.json")
 
 

@@ -29,15 +29,30 @@ def may_have_arrived(error: FirstHandError) -> bool:
     return isinstance(error, UnexpectedResponseError)
 
 
-def how_to_repeat(key: str, *, recorded: bool) -> str:
-    """The end of a message: how to repeat a POST that may have arrived.
+def how_to_repeat(key: str, *, recorded: bool, may_be_done: bool = True) -> str:
+    """The end of a message: how to repeat a POST that was sent.
 
     `recorded`: the same call finds its key in a folder, a ledger, or a journal.
+    `may_be_done`: whether the service has not refused it. What is refused may have been done as well, so the advice is
+    the same.
     """
     shown = f"idempotency_key={mask_secrets(json.dumps(key))}"
+    start = "; it may have been done: " if may_be_done else "; "
     if recorded:
-        return f"; it may have been done ({shown}): run the same call again, which does nothing twice"
-    return f"; it may have been done: to repeat this call safely, pass {shown} within 23 hours"
+        return f"{start}run the same call again: it sends the same key ({shown}), which does nothing twice"
+    return f"{start}to repeat this call safely, send the same key within 23 hours: {shown}"
+
+
+def with_other_advice(text: str, key: str, *, lost: str = "", refused: str = "") -> str:
+    """A message with other advice than on the key, or with none: not everybody can pass one.
+
+    `lost`, `refused`: what to do if the POST may have been done, and if the service has refused it.
+    """
+    for recorded in (True, False):
+        for may_be_done, advice in ((True, lost and f"it may have been done: {lost}"), (False, refused)):
+            old = how_to_repeat(key, recorded=recorded, may_be_done=may_be_done)
+            text = text.replace(old, advice and f"; {advice}")
+    return text
 
 
 def advise(error: FirstHandError, advice: str) -> None:

@@ -99,6 +99,11 @@ class JobFile:
         return {**request, "metadata": own | {name: mark for name, mark in marks.items() if mark is not None}}
 
     @property
+    def shows_key(self) -> bool:
+        """Whether its job will carry the key, so that a search finds it."""
+        return key_of(self.body()) == self.idempotency_key
+
+    @property
     def job_id(self) -> str | None:
         """The job's id; None until the service has responded."""
         return job_id_of(self.job)

@@ -18,9 +18,9 @@ from firsthandapi._core.calls.loose_json import load, members
 from firsthandapi._core.calls.request import Request
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._visible import visible
-from firsthandapi.errors import ConfigurationError, FirstHandApiError, FirstHandError
+from firsthandapi.errors import ConfigurationError, FirstHandError
 
-from .job_file import KEY_METADATA, job_id_of
+from .job_file import KEY_METADATA, ShownJob, fits, job_id_of, key_of
 from .request_hash import REQUEST_METADATA, canonical, hash_to_send, plain, plain_value
 
 HEADER = b'{"firsthandapi_journal": 1}\n'
@@ -314,30 +314,28 @@ def is_repeatable(path: str) -> bool:
     return _REPEATABLE.fullmatch(path) is not None
 
 
-def surely_not_done(error: BaseException, *, hidden_repeats: bool) -> bool:
-    """Whether the POST that ended in `error`, sent for the first time, has done nothing.
+def never_left(error: BaseException) -> bool:
+    """Whether the POST that ended in `error` was never sent. Whatever the service responds, it may have done it."""
+    return isinstance(error, FirstHandError) and error.request_sent is False
 
-    `hidden_repeats`: an `http_client` of the caller's sends the requests, and may repeat them by itself.
-    """
-    if not isinstance(error, FirstHandError) or hidden_repeats or error.may_be_done:
-        return False
-    # A refusal in another form than the service's may come from a gateway that has let the request through. A 409 says
-    # that the service knows the key.
-    return error.request_sent is False or (
-        isinstance(error, FirstHandApiError) and error.type != "unknown" and error.status != 409
-    )
+
+def shows_key(entry: Entry) -> bool:
+    """Whether a search finds what an entry has done: the metadata of a job name the key."""
+    return entry.path == JOBS and key_of(members(load(entry.body or ""))) == entry.key
+
+
+def may_have_bought(entry: Entry, job: ShownJob) -> bool:
+    """Whether an entry may have bought `job`, of which the service shows no metadata."""
+    return fits(job, members(load(entry.body or "")))
 
 
 def refusal(entry: Entry, path: str) -> ConfigurationError:
     """The error for a POST that cannot be settled."""
-    what, look = "what it did cannot be looked up", ""
-    if entry.path == JOBS:
-        what = "no job has it in its metadata so far"
-        look = "Run the same call again in a minute, which looks for a job that was just posted. "
     error = ConfigurationError(
-        f"the journal has this call with the idempotency key {entry.key}: its outcome is unknown, the key is too old "
-        f"to be sent again safely, and {what}. {look}If nothing came of it, client.journal.forget({entry.key!r}) or "
-        f"`firsthandapi journal forget {path} {entry.key}` lets the call go out again; nothing was sent"
+        f"the journal has this call with the idempotency key {entry.key}: its outcome is unknown, the same key is too "
+        "old to be sent again safely, and what it did cannot be looked up. If nothing came of it, "
+        f"client.journal.forget({entry.key!r}) or `firsthandapi journal forget {path} {entry.key}` lets the call go "
+        "out again; nothing was sent"
     )
     error.idempotency_key = entry.key
     return error

@@ -6,9 +6,10 @@
         known = learn(known, command, …)
 
 Three rules hold it together. Nothing is posted before the folder has written down its key, and the API key has shown
-that it may read jobs. Before a key that may have arrived is sent again, the metadata of the jobs are searched for it,
-and no other key is sent: one key buys one job. And a key is forgotten only if it was never sent, or if the service
-itself clearly refused its first and only attempt.
+that it may read jobs. Only a readable success, or a job that carries the key, says that the order is done: whatever
+else comes back, a key that was sent is kept, since a refusal may follow a purchase. And before a kept key is sent
+again, the metadata of the jobs are searched for it. That is safe at any age: the service still knows the key of a young
+job, and its list shows an old one.
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ from typing import Any
 
 from firsthandapi._core.calls.dates import served_at
 from firsthandapi.errors import (
-    ConflictError,
     FirstHandApiError,
     FirstHandError,
-    InsufficientCreditsError,
     InvalidArgumentError,
+    InvalidRequestError,
     NotFoundError,
     UnexpectedResponseError,
 )
@@ -44,6 +44,9 @@ from .job_file import (
 from .request_hash import hash_to_send
 
 _DAY = 24 * 3600.0
+# A search holds for so many seconds: later, the service may have forgotten the key of a job that it could not show yet.
+_SEARCH_LASTS = 3600.0
+_MOST_SEARCHES = 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Known:
         fresh: whether this call created `job.json`, with a key of which the folder knew nothing before.
         may_read: whether the API key has shown that it may read jobs.
         looked: whether the jobs were searched for the one of this folder.
+        looked_at: the time at which that search began.
+        searches: how many have begun.
         unread: the next page of a search that has not ended.
         found: the jobs that this search has found.
         alike: jobs that the search met without metadata, and that are what this call asks for.
@@ -70,7 +75,6 @@ class Known:
         bought: the folder's `job.json` with the job that the POST returned.
         gone: the service's error, if it has no job with the id in `job.json`.
         failure: how the last command failed.
-        hidden_repeats: whether the caller's `http_client` sends the requests: it may repeat them by itself.
         way_out: how to give up an order whose key is too old to be sent again.
         key_since: Unix seconds before which nobody has used the key, as the caller says; None: they do not say.
         derived: whether others derive the same `spare_key`, as the machines that run one campaign do: it may be used.
@@ -88,6 +92,8 @@ class Known:
     fresh: bool = False
     may_read: bool = False
     looked: bool = False
+    looked_at: float = 0.0
+    searches: int = 0
     unread: LookFor | None = None
     found: tuple[ShownJob, ...] = ()
     alike: tuple[ShownJob, ...] = ()
@@ -96,7 +102,6 @@ class Known:
     bought: JobFile | None = None
     gone: NotFoundError | None = None
     failure: FirstHandError | None = None
-    hidden_repeats: bool = False
     way_out: str = f"remove {JOB_FILE}"
     unaffordable: FirstHandError | None = None
     server_now: float | None = None
@@ -296,7 +301,7 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         return _search(known, key)
     corrected = folder
     if differing(folder.request or {}, known.request):
-        corrected = replace(folder, request=known.request, request_hash=hash_to_send(known.request))
+        corrected = _corrected(folder, known.request)
     if known.found:
         job = known.found[0]
         if fits(job, known.request):
@@ -306,44 +311,68 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         return Refuse(refusals.key_of_another(job, key), forget=known.fresh and known.key is not None)
     if known.key not in (None, key):
         return Refuse(refusals.other_key(None, key))
-    # Also when this run began, whose search found nothing: a clock set back and then a long sleep look young.
-    is_young = folder.is_young(known.began) and folder.is_young(known.now, known.server_now)
-    if not never_sent and not is_young:
-        used = known.derived and not folder.first_sent_at
-        return Refuse(refusals.key_too_old(key, known.way_out, used=used), forget=known.fresh)
-    if known.fresh and known.key is not None and (alike := _may_have_bought(known)):
-        return Refuse(refusals.may_have_bought(alike, known.key), forget=True)
+    if known.derived and not folder.first_sent_at:
+        return Refuse(refusals.key_used(key, known.way_out))
+    if not never_sent and not 0 <= known.now - known.looked_at <= _SEARCH_LASTS:
+        # The machine has slept since.
+        return _search(known, key) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
+    is_young = known.fresh is False and _is_young(known, folder)
+    if not never_sent and not is_young and (alike := _may_have_bought(known)):
+        return Refuse(refusals.may_have_bought(alike, key), forget=known.fresh)
+    if not never_sent and not known.fresh and not is_young and not folder.shows_key:
+        return Refuse(refusals.key_too_old(key, known.way_out))
     if known.unaffordable is not None:
         return Refuse(known.unaffordable, forget=known.fresh)
     if known.fresh and folder.server_sent_at is None and known.server_now is not None:
         return WriteDown(replace(folder, server_sent_at=known.server_now))
     # The same bytes again; or corrected ones with the same key: if the first ones bought, the service refuses these.
-    return Post(corrected, None if never_sent else folder.first_sent_at)
+    if never_sent:
+        return Post(corrected)
+    return Post(corrected, folder.first_sent_at if is_young else known.looked_at)
+
+
+def _is_young(known: Known, folder: JobFile) -> bool:
+    """Whether the service surely still knows the key.
+
+    Also when this run began: a clock set back and then a long sleep look young.
+    """
+    return folder.is_young(known.began) and folder.is_young(known.now, known.server_now)
 
 
 def _may_have_bought(known: Known) -> ShownJob | None:
-    """A job that the caller's key may have bought, on a service that keeps no metadata and has forgotten the key."""
+    """A job that the key may have bought, on a service that keeps no metadata and has forgotten the key."""
     old = [job for job in known.alike if not is_young(job, known.now)]
     return old[0] if old and not known.keeps_metadata else None
 
 
 def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     folder, key = known.folder, known.folder.idempotency_key if known.folder is not None else None
-    used = known.sent and known.derived and _may_be_used(failure)
-    # The job itself may have spent the balance: then a 402 follows its success.
-    may_be_there = used or isinstance(
-        failure, ConflictError | UnexpectedResponseError | InsufficientCreditsError
-    )
-    if known.sent and may_be_there and not known.looked and key is not None:
-        # This key was sent before, or the response says nothing: the job may exist by now.
+    if known.sent and not known.looked and key is not None and _is_an_answer(failure):
+        # Whatever it says, the job may exist: a purchase itself may have spent the balance.
         return _search(known, key)
+    used = known.sent and known.derived and _may_be_used(failure)
     if used and isinstance(folder, JobFile) and key is not None:
         # Its sender and its time are unknown: the service may forget it at any time, so it is never sent again.
         if folder.first_sent_at:
             return WriteDown(replace(folder, first_sent_at=0.0))
         return Refuse(refusals.key_in_use(failure, key, known.way_out))
-    never_bought = not known.sent or (is_clear_refusal(failure) and not known.hidden_repeats)
-    return Refuse(failure, forget=known.fresh and never_bought)
+    if known.sent and isinstance(failure, InvalidRequestError) and isinstance(folder, JobFile):
+        request = folder.request or {}
+        if request != known.request and not differing(request, known.request):
+            # Sent as it was written down, and refused: the caller may have corrected what is no difference elsewhere,
+            # such as a deadline that has passed.
+            return WriteDown(_corrected(folder, known.request))
+    return Refuse(failure, forget=known.fresh and (not known.sent or _others_keep(known, failure)))
+
+
+def _corrected(folder: JobFile, request: dict[str, Any]) -> JobFile:
+    return replace(folder, request=request, request_hash=hash_to_send(request))
+
+
+def _is_an_answer(failure: FirstHandError) -> bool:
+    return (
+        isinstance(failure, FirstHandApiError | UnexpectedResponseError) and failure.request_sent is not False
+    )
 
 
 def _may_be_used(error: FirstHandError) -> bool:
@@ -351,10 +380,16 @@ def _may_be_used(error: FirstHandError) -> bool:
     return isinstance(error, FirstHandApiError) and error.status in (409, 422)
 
 
-def is_clear_refusal(error: FirstHandError) -> bool:
-    """Whether the service refused a key that it cannot have seen before. A 409 says that it may have.
+def _others_keep(known: Known, failure: FirstHandError) -> bool:
+    """Whether a refused key need not be written down: the next call derives the same one."""
+    return known.derived and is_clear_refusal(failure)
 
-    A refusal in another form than the service's may come from a gateway that has let the request through.
+
+def is_clear_refusal(error: FirstHandError) -> bool:
+    """Whether the service refused a request, as far as it says: what was refused costs a budget nothing.
+
+    A refusal in another form than the service's may come from a gateway that has let the request through. A 409 says
+    that the service may have seen the key.
     """
     return (
         isinstance(error, FirstHandApiError)
@@ -381,6 +416,8 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
             not _can_be_of(answer.jobs[0], command.order) or job_id_of(answer.jobs[0]) in known.taken
         ):
             answer = refusals.of_another(answer.jobs[0], key)
+    if isinstance(command, LookFor) and command.cursor is None:
+        known = replace(known, looked_at=known.now, searches=known.searches + 1)
     if isinstance(command, LookFor | Read):
         known = replace(known, looked=True, may_read=True, unread=None)
     if (served_at := _served_at(answer)) is not None:
@@ -390,7 +427,9 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
         return known if known.failure is not None else replace(known, failure=answer)
     match command:
         case WriteDown(job_file, create):
-            return replace(known, folder=job_file, fresh=known.fresh or create, gone=None)
+            is_corrected = isinstance(known.folder, JobFile) and job_file.request != known.folder.request
+            failure = None if is_corrected else known.failure
+            return replace(known, folder=job_file, fresh=known.fresh or create, gone=None, failure=failure)
         case TryReading():
             return replace(known, may_read=True)
         case Post(order, _):

@@ -124,17 +124,26 @@ def damaged(key: str | None, found: tuple[ShownJob, ...], request: dict[str, Any
     )
 
 
-def key_too_old(key: str, way_out: str, *, used: bool = False) -> ConfigurationError:
-    why = (
-        f"the service has refused idempotency key {key} because it was used before"
-        if used
-        else f"the order was sent with idempotency key {key} more than 23 hours ago, or the clock was set "
-        "back since"
-    )
+def key_used(key: str, way_out: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{why}, and no job in your account has that key in its metadata so far. To send it again could buy a second "
-        "job: run the same call again in a minute, which looks for a job that was just posted; if there is still none, "
-        f"{way_out} and try again"
+        f"the service has refused idempotency key {key} because it was used before, and no job in your account has "
+        "that key in its metadata so far. To send it again could buy a second job: run the same call again in a "
+        f"minute, which looks for a job that was just posted; if there is still none, {way_out} and try again"
+    )
+
+
+def slow_search(key: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the search for the job of idempotency key {key} took more than an hour, so it says too little: nothing was "
+        "posted; run the same call again"
+    )
+
+
+def key_too_old(key: str, way_out: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the order was sent with idempotency key {key} more than 23 hours ago, or the clock was set back since, and "
+        "its metadata leave no room to name the key, so no search finds its job. To send it again could buy a second "
+        f"job: look for the job in your account; if there is none, {way_out} and try again"
     )
 
 
