@@ -28,6 +28,7 @@ CLASSES: dict[int, type[errors.FirstHandApiError]] = {
     422: errors.InvalidRequestError,
     429: errors.RateLimitError,
 }
+LATER = "wait a minute and try again; if it fails again, ask the service's support"
 FIELDS = ["type", "message", "request_id", "details", "current_balance_cents", "purchase_url", "field"]
 ENVELOPE = st.fixed_dictionaries(
     {},
@@ -94,7 +95,7 @@ def test_bodies_of_no_known_shape(content: bytes) -> None:
     """A body that is empty, HTML, null or of another shape still gives a typed error with a message."""
     error = make(503, content)
     assert type(error) is errors.ServerError
-    assert error.message == "the service gave no message"
+    assert error.message == f"the service gave no message; {LATER}"
     assert error.type == "unknown"
     assert error.request_id is None
     assert error.details == []
@@ -104,7 +105,7 @@ def test_a_detail_that_is_the_message_is_told_once() -> None:
     """A service whose message is its first detail does not make ours say it twice."""
     details = [{"field": "a", "message": "is bad"}, {"field": "b", "message": "is worse"}]
     error = make(400, {"error": {"message": "a: is bad", "details": details}})
-    assert error.message == "a: is bad; b: is worse"
+    assert error.message.startswith("a: is bad; b: is worse; ")
 
 
 def test_ten_whole_details_are_told() -> None:
@@ -112,7 +113,7 @@ def test_ten_whole_details_are_told() -> None:
     details = [{"field": f"f{n}", "message": "is bad"} for n in range(8)]
     halves = [{"field": "a"}, {"message": "b"}]
     error = make(400, {"error": {"message": "Bad", "details": [*halves, *details, *details]}})
-    assert error.message == "; ".join(["Bad", *(f"f{n}: is bad" for n in range(8))])
+    assert error.message.split("; ")[:-1] == ["Bad", *(f"f{n}: is bad" for n in range(8))]
 
 
 def test_the_documented_envelope() -> None:
@@ -128,7 +129,8 @@ def test_the_documented_envelope() -> None:
     assert error.details == [details[0], details[1]]
     assert error.attempts == 3
     assert str(error) == (
-        "Bad; files_needed: must be at least 1 (HTTP 400 validation_error, req_1, after 3 attempts)"
+        "Bad; files_needed: must be at least 1; correct the arguments "
+        "(HTTP 400 validation_error, req_1, after 3 attempts)"
     )
 
 
@@ -143,7 +145,7 @@ def test_the_documented_envelope() -> None:
 )
 def test_messages_of_gateways(content: Any, message: str) -> None:
     """`{"error": "text"}` and `{"message": "text"}` are read too."""
-    assert make(500, content).message == message
+    assert make(500, content).message == f"{message}; {LATER}"
 
 
 def test_request_id_from_the_header() -> None:
@@ -226,19 +228,30 @@ def test_a_409(kind: str | None, error_class: Any) -> None:
 @pytest.mark.parametrize(("status", "redirect"), [(300, True), (399, True), (400, False)])
 def test_a_redirect_says_so(status: int, redirect: bool) -> None:
     """A redirect is an error that points at base_url."""
-    assert ("check base_url" in make(status).message) is redirect
+    assert ("redirect" in make(status).message) is redirect
+    assert "base_url" in make(status).message  # a 400 without the service's form comes from elsewhere, too
 
 
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
+        (400, "base_url"),
         (401, "FIRSTHAND_API_KEY"),
         (402, r"client\.billing\.purchase\(\) or `firsthandapi purchase`"),
         (403, r"client\.me\(\) or `firsthandapi whoami`"),
         (404, "environment"),
+        (405, "base_url"),
         (407, "check proxy="),
+        (409, "its state does not allow this"),
         (410, "upgrade"),
+        (413, "send less"),
+        (418, "check the arguments"),
+        (422, "base_url"),
+        (425, "wait a few seconds"),
         (429, "wait"),
+        (451, "support"),
+        (500, "wait a minute"),
+        (520, "wait a minute"),
     ],
 )
 def test_what_to_do_next(status: int, advice: str) -> None:
@@ -298,9 +311,9 @@ def test_long_messages_are_cut() -> None:
 def test_a_thousand_characters_of_a_message_are_shown() -> None:
     """And a hundred of a name. A host at their end may be the start of a password, if more follows."""
     error = make(400, {"error": {"type": "t" * 101, "message": "m" * 1001}})
-    assert (error.type, error.message) == ("t" * 100, "m" * 1000)
+    assert (error.type, error.message) == ("t" * 100, "m" * 1000 + "; correct the arguments")
     message = "https://hunter2".rjust(1000)
-    assert make(400, {"error": {"message": message}}).message.endswith("https://hunter2")
+    assert "https://hunter2;" in make(400, {"error": {"message": message}}).message
     assert "hunter2" not in make(400, {"error": {"message": message + "@"}}).message
 
 

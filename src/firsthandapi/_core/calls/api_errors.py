@@ -44,16 +44,33 @@ _BY_STATUS: dict[int, type[FirstHandApiError]] = {
 
 # What to do next, by status: the service's message may not say it.
 _ADVICE: dict[int, str] = {
+    400: "correct the arguments",
     401: "check the API key (api_key= or FIRSTHAND_API_KEY)",
     402: "client.billing.purchase() or `firsthandapi purchase` gives a page to buy credits on",
     403: "client.me() or `firsthandapi whoami` shows the scopes of this key",
     404: "a key sees its own organization and environment (live or test) only: check the id and the key",
+    405: "check base_url, and upgrade firsthandapi",
     407: "a proxy on the way needs a user name and a password: check proxy= and HTTP_PROXY",
+    409: "read it again: its state does not allow this",
     410: "upgrade firsthandapi",
+    413: "send less, such as a shorter description or fewer metadata",
+    422: "correct the arguments",
+    425: "wait a few seconds and try again",
     429: "send fewer requests, or wait",
+    451: "ask the service's support",
 }
+# Of other statuses, by their first digit.
+_ADVICE_FOR_CLASS = {
+    4: "check the arguments and base_url, and upgrade firsthandapi",
+    5: "wait a minute and try again; if it fails again, ask the service's support",
+}
+_USED = (
+    "the same key was used before, for another request or for one that is still under way: see what it did"
+)
 # Types for which the advice for the status would be wrong.
 _ADVICE_FOR_TYPE = {"free_tier_job_limit": _ADVICE[402]}
+# Of a response in another form than the service's, such as a gateway's page.
+_NOT_OF_THE_SERVICE = "check base_url, and the proxy if there is one"
 
 _MAX_MESSAGE = 1000
 _MAX_WORD = 100
@@ -137,7 +154,11 @@ def _message(
         # Often the message repeats the first detail.
         if name and text and f"{name}: {text}" not in message:
             parts.append(_shown(f"{name}: {text}"))
-    advice = _ADVICE_FOR_TYPE.get(kind) or _ADVICE.get(status)
+    advice = _ADVICE_FOR_TYPE.get(kind) or _ADVICE.get(status) or _ADVICE_FOR_CLASS.get(status // 100)
+    if kind == "unknown" and status in (400, 422):
+        advice = _NOT_OF_THE_SERVICE
+    if kind.startswith("idempotency"):
+        advice = _USED
     if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
         parts.append(spent(response.rate_limit, retry_after, now=now))
     elif advice is not None:
