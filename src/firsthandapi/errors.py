@@ -264,9 +264,11 @@ class RateLimitError(FirstHandApiError):
     Attributes:
         retry_after: seconds until the service accepts requests again, or None if the service did not say.
         rate_limit: the limit, or None.
+        believed_for: seconds during which no call asks the service again, at least, and at most `retry_after`.
     """
 
     retry_after: float | None = None
+    believed_for: float | None = None
     rate_limit: RateLimit | None = None
 
 

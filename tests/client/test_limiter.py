@@ -22,6 +22,7 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     FirstHandError,
     RateLimitError,
+    WaitTimeoutError,
 )
 from firsthandapi.testing import MockServer
 from forks import WAIT_FOR_CHILD, check_output, needs_fork
@@ -104,23 +105,25 @@ def test_holding_back(connect: Connect) -> None:
 
 @pytest.mark.parametrize("deadline", [None, 20])
 @pytest.mark.parametrize(
-    ("said", "calls"),
+    "said",
     [
-        (limited(0, 1800), 1),
-        (limited(0, 1800, status="429", **{"Retry-After": "1800"}), 0),
-        (limited(0, 1800, status="429"), 0),
-        ({"status": "429", "Retry-After": "1800"}, 0),
+        [limited(2, 1800), limited(1, 1800), limited(0, 1800)],
+        [limited(2, 1800), limited(1, 1800), limited(0, 1800, status="429")],
+        [limited(0, 1800, status="429", **{"Retry-After": "1800"})],
+        [{"status": "429", "Retry-After": "1800"}],
     ],
 )
 def test_an_hourly_limit_is_believed(
-    said: dict[str, str], calls: int, deadline: float | None, connect: Connect
+    said: list[dict[str, str]], deadline: float | None, connect: Connect
 ) -> None:
-    """A limit that is spent for longer than a minute raises at once, and sends nothing until its reset."""
-    service = Answers(said, limited(99))
+    """A limit that is spent for longer than a minute raises at once, and sends nothing until its reset, if two
+    responses have shown its period, or `Retry-After` asks for it."""
+    service = Answers(*said, limited(99))
     client = connect(handler=service, deadline=deadline)
     clock = connect.clock(client)
-    for _ in range(calls):
-        client.me()
+    for answer in said:
+        if "status" not in answer:
+            client.me()
     for call, seconds in [(client.me, 1800), (client.me, 1800), (client.billing.credits, 800)]:
         clock.pass_(1800 - seconds)
         with pytest.raises(
@@ -129,10 +132,48 @@ def test_an_hourly_limit_is_believed(
             call()
         assert caught.value.retry_after == seconds
     assert clock.sleeps == []
-    assert len(service.seen) == 1
+    assert len(service.seen) == len(said)
     clock.pass_(800)
     client.me()
-    assert len(service.seen) == 2
+    assert len(service.seen) == len(said) + 1
+
+
+@pytest.mark.parametrize("seen", [[], [limited(2), limited(1)], [limited(2, 4_000_000_000)]])
+@pytest.mark.parametrize("status", ["200", "429"])
+def test_one_wrong_reset_silences_nobody_for_more_than_a_minute(
+    seen: list[dict[str, str]], status: str, connect: Connect
+) -> None:
+    """Nothing is sent for a minute, and then one request finds out; a wait for a job sits that out."""
+    service = Answers(*seen, limited(0, 4_000_000_000, status=status), limited(99))
+    client = connect(handler=service)
+    clock = connect.clock(client)
+    for _ in seen:
+        client.me()
+    if status == "200":
+        client.me()
+    for call in (client.me, client.billing.credits):
+        with pytest.raises(RateLimitError, match="is spent until 21") as caught:
+            call()
+        assert (caught.value.retry_after, caught.value.believed_for) == (4_000_000_000, 60)
+    assert "a call after 60 s asks the service again" in str(caught.value)
+    assert len(service.seen) == len(seen) + 1
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.wait("job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE", timeout=60.5)
+    assert clock.sleeps[0] == 60
+    client.me()
+
+
+def test_a_reset_that_stays_wrong_is_looked_at_each_minute(connect: Connect) -> None:
+    """One request a minute, and no other."""
+    service = Answers(limited(0, 1800))
+    client = connect(handler=service)
+    clock = connect.clock(client)
+    for minute in range(1, 4):
+        client.me()
+        with pytest.raises(RateLimitError):
+            client.me()
+        assert len(service.seen) == minute
+        clock.pass_(60)
 
 
 def test_the_deadline_is_shorter_than_the_hold(connect: Connect) -> None:

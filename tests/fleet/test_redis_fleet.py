@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -384,6 +385,31 @@ def test_an_hourly_limit_is_believed(redis: Redis) -> None:
     with pytest.raises(RateLimitError, match="the limit of 1,000 requests per hour of this API key is spent"):
         limiter.acquire("a-key", timeout=1)
     assert limiter.acquire("another-key", timeout=1)
+
+
+def test_one_wrong_reset_stops_a_process_for_a_minute(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a minute one request finds out; its response decides for all of the process."""
+    limiter, now = RedisRateLimiter(redis.url), [1_000.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], time=time.time)
+    monkeypatch.setattr("firsthandapi.fleet._budget.time", clock)
+
+    def answer(permit: object, remaining: int, reset: int) -> None:
+        limit = ((b"x-ratelimit-limit", b"100"), (b"x-ratelimit-remaining", b"%d" % remaining))
+        response = ApiResponse(200, (*limit, (b"x-ratelimit-reset", b"%d" % reset)))
+        limiter.observe("a-key", permit, response, sent=True)
+
+    answer(limiter.acquire("a-key", timeout=1), 0, 4_102_444_800)
+    for _ in range(2):
+        with pytest.raises(RateLimitError, match="a call after 60 s asks the service again") as caught:
+            limiter.acquire("a-key", timeout=1)
+        assert caught.value.believed_for == 60
+    now[0] += 60
+    redis.admin().flushall()  # as the window that has passed there
+    probe = limiter.acquire("a-key", timeout=1)
+    with pytest.raises(RateLimitError):
+        limiter.acquire("a-key", timeout=1)
+    answer(probe, 99, int(time.time()) + 60)
+    assert limiter.acquire("a-key", timeout=1)
 
 
 def test_two_receivers_handle_an_event_once(each_redis: Redis) -> None:

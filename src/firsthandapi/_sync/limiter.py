@@ -83,8 +83,11 @@ class ClientLimiter:
                     found = self._take(endpoint, arrival, woken)
                     if isinstance(found, Turn):
                         return found
-                    if found.seconds > LONGEST_WINDOW:
-                        raise spent_error(budget.rate_limit, found.seconds, now=clock.time())
+                    seconds = max(found.seconds, found.reported)
+                    if seconds > LONGEST_WINDOW:
+                        raise spent_error(
+                            budget.rate_limit, seconds, believed=found.seconds, now=clock.time()
+                        )
                     left = _left(ends, clock)
                     if left is not None and found.seconds >= left and found.for_reset:
                         raise NoTurnError

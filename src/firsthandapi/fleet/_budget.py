@@ -18,6 +18,7 @@ from firsthandapi._core.calls.ratelimit import (
     RequestBudget,
     Wait,
     asked_to_hold,
+    believed_hold,
     seconds_to_reset,
     spent_error,
 )
@@ -163,8 +164,9 @@ class SharedBudget:
         self._alone: dict[str, RequestBudget] = {}
         # What the latest response said: how many are left, and when the window ends, in monotonic seconds.
         self._last: dict[str, tuple[int, float]] = {}
-        # A limit that is spent for longer than a minute, and until when, in monotonic seconds.
-        self._spent: dict[str, tuple[RateLimit | None, float]] = {}
+        # A limit that is spent for longer than a minute, until when, and when one request finds out whether that is so:
+        # in monotonic seconds.
+        self._spent: dict[str, tuple[RateLimit | None, float, float]] = {}
         self._member = ""
         self._pid = 0
 
@@ -172,10 +174,12 @@ class SharedBudget:
         """A permit, or the seconds after which to ask again.
         Raises RateLimitError: the service would refuse the request for longer than a minute.
         """
-        rate_limit, until = self._spent.get(key, (None, -math.inf))
-        seconds = until - time.monotonic()
-        if seconds > LONGEST_WINDOW:
-            raise spent_error(rate_limit, seconds, now=time.time())
+        now = time.monotonic()
+        rate_limit, until, believed = self._spent.get(key, (None, -math.inf, -math.inf))
+        if until - now > LONGEST_WINDOW:
+            if now < believed:
+                raise spent_error(rate_limit, until - now, believed=believed - now, now=time.time())
+            self._spent[key] = rate_limit, until, now + LONGEST_WINDOW  # one request of this process
         if time.monotonic() >= self._gone_until:
             arguments = [
                 self._me(),
@@ -222,7 +226,10 @@ class SharedBudget:
         values = None if response is None else _described(response, time.time())
         asked = None if response is None else asked_to_hold(response, now=time.time())
         if response is not None and asked is not None and asked > LONGEST_WINDOW:
-            self._spent[key] = response.rate_limit, time.monotonic() + asked
+            now, believed = time.monotonic(), believed_hold(response, asked, now=time.time())
+            self._spent[key] = response.rate_limit, now + asked, now + believed
+        elif values is not None and values.remaining > 0:
+            self._spent.pop(key, None)
         if values is not None:
             self._last[key] = values.unsure, time.monotonic() + values.milliseconds / 1000
         if permit.alone is not None:

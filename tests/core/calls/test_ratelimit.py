@@ -311,6 +311,22 @@ def test_a_429_holds_a_window_that_has_some_left(key: Key) -> None:
     assert key.take() == Wait(60, for_reset=True)
 
 
+def test_the_period_of_a_limit_is_what_two_responses_agree_on(key: Key) -> None:
+    """A reset is believed for as long; one that a single response shows, or that is days away, for a minute."""
+    key.ask(2, reset=900)
+    key.ask(0, reset=90_000_000)
+    assert key.take() == Wait(60, for_reset=True, reported=90_000_000)
+    key.now += 60
+    key.ask(3, reset=960)
+    key.ask(2, reset=960)
+    key.ask(0, reset=90_000_000)
+    assert key.take() == Wait(900, for_reset=True, reported=90_000_000 - 60)
+    key.now += 900
+    key.ask(5, reset=90_000_000)
+    key.ask(0, reset=90_000_000)
+    assert key.take() == Wait(900, for_reset=True, reported=90_000_000 - 960)
+
+
 def test_a_long_pause_after_the_window_is_for_one_request(key: Key) -> None:
     """Where the reset has passed, a `Retry-After` of more than a minute says nothing of the key."""
     first, second = key.permits(2)
@@ -403,8 +419,9 @@ def test_how_long_a_response_holds(
 )
 def test_what_is_spent_until_when(said: RateLimit | None, seconds: float, text: str) -> None:
     """The error of a request that is not sent names the limit, the time, and the seconds."""
-    error = spent_error(said, seconds, now=NOW)
+    error = spent_error(said, seconds, believed=seconds, now=NOW)
     assert text in str(error)
+    assert "asks the service again" not in str(error)
     assert (error.retry_after, error.rate_limit, error.attempts) == (seconds, said, 0)
 
 
@@ -484,8 +501,8 @@ def test_a_refusal_holds_what_was_not_heard_of(endpoints: Endpoints, status: int
     )
     endpoints.answer("GET /v1/me", one, 100, 0, status=status, **far)
     found = endpoints.budgets.take("GET /v1/jobs", NOW)
-    assert found == Wait(20 if status == 429 else 1800, for_reset=True)
-    endpoints.now += 1800
+    assert found == (Wait(20, for_reset=True) if status == 429 else Wait(60, for_reset=True, reported=1800))
+    endpoints.now += 60
     assert len(endpoints.permits("GET /v1/jobs", 1)) == 1
 
 
@@ -494,8 +511,8 @@ def test_a_limit_that_changes(endpoints: Endpoints) -> None:
     endpoints.ask("GET /v1/me", 100, 50)
     endpoints.ask("GET /v1/jobs", 100, 49)
     endpoints.ask("GET /v1/me", 1000, 0, x_ratelimit_reset=str(NOW + 1800))
-    assert endpoints.budgets.take("GET /v1/jobs", NOW) == Wait(1800, for_reset=True)
-    endpoints.now += 1800
+    assert endpoints.budgets.take("GET /v1/jobs", NOW) == Wait(60, for_reset=True, reported=1800)
+    endpoints.now += 60
     endpoints.ask("GET /v1/jobs", 100, 30, x_ratelimit_reset=str(NOW + 1860))
     assert len(endpoints.permits("GET /v1/me")) == 30
 

@@ -24,7 +24,7 @@ from firsthandapi.errors import (
 
 from .integers import int_or_none
 from .loose_json import load, members
-from .ratelimit import asked_to_hold, spent
+from .ratelimit import asked_to_hold, believed_hold, spent
 from .response import ApiResponse, without_halves
 from .retry import LONGEST_RETRY_AFTER
 
@@ -107,6 +107,8 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
         result.purchase_url = _first(_text, "purchase_url", error, body)
     if isinstance(result, RateLimitError):
         result.retry_after = retry_after
+        if retry_after is not None:
+            result.believed_for = believed_hold(response, retry_after, now=now)
         result.rate_limit = response.rate_limit
     return result
 

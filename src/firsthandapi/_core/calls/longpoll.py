@@ -12,6 +12,7 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     FirstHandError,
     NotFoundError,
+    RateLimitError,
     UnexpectedResponseError,
 )
 
@@ -89,6 +90,8 @@ class Pauses:
             if self._garbled > _MOST_GARBLED:
                 raise error
         asked = asked_to_wait(error, now=wall) or 0.0
+        if isinstance(error, RateLimitError):
+            asked = min(asked, asked if error.believed_for is None else error.believed_for)
         if left is not None and asked > left:
             raise error
         return min(max(asked, self.longer()), _LONGEST_RETRY_AFTER)

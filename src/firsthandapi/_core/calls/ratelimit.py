@@ -24,6 +24,8 @@ LONGEST_WINDOW = 60.0
 # Services round the reset up, and `Date` down, to whole seconds.
 _ROUNDING = 2.0
 _HOUR = 3_600.0 + _ROUNDING
+# A reset that is further away shows no period: it comes from a wrong clock.
+_LONGEST_PERIOD = 24 * 3_600.0 + _ROUNDING
 # The limit of an API key (contract §1, "Rate limits"), until a response reports another.
 USUAL_LIMIT = 100
 # While the window is unknown, this many requests are sent, and the others wait for a response, but no longer than
@@ -148,6 +150,13 @@ def asked_to_hold(response: ApiResponse, *, now: float) -> float | None:
     return asked
 
 
+def believed_hold(response: ApiResponse, seconds: float, *, now: float, period: float = 0.0) -> float:
+    """For how many of the `seconds` of `asked_to_hold` no request is sent: for those that `Retry-After` asks for. A
+    reset, which one wrong clock moves by years, is believed for the limit's `period`, if that is known, or a minute."""
+    asked = parse_retry_after(response.headers, now=now) if response.status_code == 429 else None
+    return min(seconds, max(asked or 0.0, period, LONGEST_WINDOW))
+
+
 def spent(rate_limit: RateLimit | None, seconds: float, *, now: float) -> str:
     """The message that a limit is spent for another `seconds`; `now` is in Unix seconds."""
     what = "the rate limit"
@@ -162,11 +171,16 @@ def spent(rate_limit: RateLimit | None, seconds: float, *, now: float) -> str:
     return f"{what} of this API key is spent until {until}: wait {math.ceil(seconds):,} s, or use another API key"
 
 
-def spent_error(rate_limit: RateLimit | None, seconds: float, *, now: float) -> RateLimitError:
-    """The error for a request that is not sent, because the service would refuse it for the next `seconds`."""
+def spent_error(
+    rate_limit: RateLimit | None, seconds: float, *, believed: float, now: float
+) -> RateLimitError:
+    """The error for a request that is not sent, because the service would refuse it for the next `seconds`, of which
+    `believed` pass before a request finds out."""
     message = f"the request was not sent: {spent(rate_limit, seconds, now=now)}"
+    if believed < seconds:
+        message += f"; a call after {math.ceil(believed):,} s asks the service again"
     error = RateLimitError(message, status=429, type="rate_limit_exceeded", attempts=0)
-    error.retry_after, error.rate_limit = seconds, rate_limit
+    error.retry_after, error.rate_limit, error.believed_for = seconds, rate_limit, believed
     return error
 
 
@@ -185,10 +199,12 @@ class Permit(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """No request may be sent for `seconds`. `for_reset`: only time changes that."""
+    """No request may be sent for `seconds`. `for_reset`: only time changes that. `reported`: the seconds that the
+    service reports, if these are more."""
 
     seconds: float
     for_reset: bool
+    reported: float = 0.0
 
 
 class _Said(NamedTuple):
@@ -222,8 +238,12 @@ class RequestBudget:
         # Whether the service has described the current window. `_unlimited`: it reports no limit.
         self._known = self._unlimited = False
         self._reset = self._begun = -math.inf  # the reset in Unix seconds, as reported; monotonic seconds
-        self._ends = math.inf
+        # The end of the window as far as it is believed, and as the service describes it.
+        self._ends = self._reported_ends = math.inf
         self._refused_until = -math.inf  # by a 429
+        # The seconds that were left of the current window when it was first described, with requests left; and the most
+        # such seconds on which two responses agreed, so that one wrong clock shows no period.
+        self._length = self._period = 0.0
         self._said: _Said | None = None
         self._probes: set[Permit] = set()
         self._probing_since = 0.0
@@ -231,10 +251,10 @@ class RequestBudget:
     def take(self, now: float) -> Permit | Wait:
         """Count one request, sent at `now` (monotonic seconds), or return how long to wait before the next try."""
         if self._known and self._left <= 0:
-            ends = max(self._end_of_window(), self._refused_until)
-            if now < ends:
-                return Wait(ends - now, for_reset=True)
-            self._known, self._begun, self._left = False, ends, self._most()
+            wait = self._until_reset(now)
+            if wait.seconds > 0:
+                return wait
+            self._known, self._begun, self._left = False, now + wait.seconds, self._most()
             self._probes.clear()
         if self.is_shared and self._many_unanswered(now):
             # Each of the processes that share the window might have as many requests in flight.
@@ -257,12 +277,18 @@ class RequestBudget:
         """Extra seconds for a wait; `jitter` is 0 to 1."""
         return min(seconds * _SPREAD, 1.0) * (1 - jitter) if self.is_shared else 0.0
 
-    def refused_for(self, now: float) -> float:
-        """Seconds until the service accepts requests again, after a 429 or at a long limit; else 0."""
+    def refused_for(self, now: float) -> Wait | None:
+        """The wait until the service accepts requests again, after a 429 or at a long limit; else None."""
         if not self._known or self._left > 0:
-            return 0.0
-        ends = self._end_of_window()
-        return max(self._refused_until, ends if ends - now > LONGEST_WINDOW else now) - now
+            return None
+        wait = self._until_reset(now)
+        is_refused = self._refused_until > now or max(wait.seconds, wait.reported) > LONGEST_WINDOW
+        return wait if is_refused and wait.seconds > 0 else None
+
+    def _until_reset(self, now: float) -> Wait:
+        ends = max(self._end_of_window(), self._refused_until)
+        reported = self._reported_ends - now if self._reported_ends > ends else 0.0
+        return Wait(ends - now, for_reset=True, reported=reported)
 
     def release(self, permit: Permit) -> None:
         """Uncount a request that another budget counts."""
@@ -322,8 +348,11 @@ class RequestBudget:
             if said.remaining <= 0:
                 seconds = max(seconds, to_reset)
         self._known, self._unlimited, self._left = True, False, 0
-        self._said, self._ends = None, math.inf  # the 429 alone decides when the window ends
-        self._refused_until = max(self._refused_until, now + max(seconds, FIRST_DELAY))
+        self._said = None  # the 429 alone decides when the window ends
+        seconds = max(seconds, FIRST_DELAY)
+        believed = believed_hold(response, seconds, now=time, period=self._period)
+        self._refused_until = max(self._refused_until, now + believed)
+        self._reported_ends = max(self._refused_until, now + seconds)
 
     def _learn(self, permit: Permit, said: _Said) -> None:
         reset, before = said.rate_limit.reset.timestamp(), self._said
@@ -342,11 +371,14 @@ class RequestBudget:
             self._known, self.limit, self._reset = True, said.rate_limit.limit, reset
             on_their_way = sum(said.monotonic - sent < _ARRIVED for sent in self._in_flight.values())
             self._left = said.rate_limit.remaining - on_their_way
-            self._said, self._ends = said, math.inf
+            self._said, self._ends, self._reported_ends = said, math.inf, math.inf
+            seconds = seconds_to_reset(said.rate_limit, said.headers, now=said.time)
+            self._length = seconds if said.rate_limit.remaining > 0 and seconds <= _LONGEST_PERIOD else 0.0
             self._probes.clear()
         elif self._known and reset >= self._reset - _SAME_RESET:
             # Responses arrive in any order, so the count never rises within a window.
             self._left = min(self._left, said.rate_limit.remaining)
+            self._period = max(self._period, self._length)
             self._end_of_window()
             self._said = said
 
@@ -356,7 +388,8 @@ class RequestBudget:
             said = self._said
             seconds = seconds_to_reset(said.rate_limit, said.headers, now=said.time)
             # Each response rounds the end up differently; the earliest is the closest.
-            self._ends = min(self._ends, said.monotonic + seconds)
+            self._reported_ends = min(self._reported_ends, said.monotonic + seconds)
+            self._ends = min(self._ends, said.monotonic + min(seconds, max(self._period, LONGEST_WINDOW)))
         return -math.inf if self._said is None else self._ends
 
     def _most(self) -> int:
@@ -389,9 +422,9 @@ class RequestBudgets:
         budget = self.of(endpoint)
         if not self._is_learned(budget):
             # This endpoint probably shares the limit for which another one was refused.
-            seconds = max((each.refused_for(now) for each in self._by_limit.values()), default=0.0)
-            if seconds > 0:
-                return Wait(seconds, for_reset=True)
+            waits = [wait for each in self._by_limit.values() if (wait := each.refused_for(now)) is not None]
+            if waits:
+                return max(waits)
         return budget.take(now)
 
     def observe(
