@@ -63,6 +63,7 @@ class Service:
         self.failures: list[Any] = []
         self.late: dict[float, str] = {}
         self.counted = 0
+        self.needed: int | None = None
 
     @property
     def now(self) -> float:
@@ -99,9 +100,8 @@ class Service:
             before = self.status(self.now)
             changes = [when for when in self.statuses if when > self.now and self.status(when) != before]
             self.clock.pass_(min([self.now + hold, *changes]) - self.now)
-        return httpx.Response(
-            200, json={"id": JOB_ID, "status": self.status(self.now), "files_approved": self.counted}
-        )
+        job = {"id": JOB_ID, "status": self.status(self.now), "files_approved": self.counted}
+        return httpx.Response(200, json={**job, "files_needed": self.needed})
 
     def fail(self) -> httpx.Response:
         failure = self.failures.pop(0)
@@ -170,6 +170,16 @@ def test_many_new_files_are_read_to_the_first_known(connect: Connect) -> None:
     came = timed(connect, service)
     assert len(came) == len({file_id for _, file_id in came}) == 255
     assert max(at for at, _ in came) <= 21
+
+
+def test_a_count_that_lags_slows_no_burst(connect: Connect) -> None:
+    """As many files as the job needs are read as fast as pages come, though the job does not count them yet."""
+    service = Service(files={12.0: 3_000}, status={12.0: "in_progress", 27.0: "completed"})
+    service.needed = 3_000
+    times = timed(connect, service)
+    assert len(times) == 3_000
+    assert max(at for at, _ in times) == min(at for at, _ in times) == 12
+    assert service.now == 27
 
 
 def test_nothing_is_missed_at_the_end(connect: Connect) -> None:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 # Seconds between two reads of the head of the list. An approved file does not change the status of its job, so a poll
 # does not report it.
 HEAD_EVERY = 10.0
-# The walk reads this many files beyond the job's count without a pause: they may have been approved since.
+# The walk reads this many files beyond those that the job needs or counts without a pause: more may be approved than a
+# job needs, and since its count was read.
 _MOST_UNCOUNTED = 5 * LARGEST_PAGE
 # The first expired URLs are refreshed one by one; after these, a page of the list renews a hundred with one request.
 _SINGLE_REFRESHES = 3
@@ -125,13 +126,13 @@ class Following(Resource):
 
     @property
     def _is_beyond_count(self) -> bool:
-        """Whether the list has shown more files than could have been approved since the last read of the job."""
+        """Whether the list has shown more files than the job can have. Its count may be late, so what it needs counts
+        as well."""
         job = self._waiting.job
-        return (
-            job is not None
-            and int_or_none(job.files_approved) is not None
-            and len(self._seen) > self._counted + _MOST_UNCOUNTED
-        )
+        if job is None or int_or_none(job.files_approved) is None:
+            return False
+        most = max(self._counted, int_or_none(job.files_needed) or 0)
+        return len(self._seen) > most + _MOST_UNCOUNTED
 
     @property
     def _counted(self) -> int:
