@@ -17,7 +17,7 @@ import pytest
 from firsthandapi import _journal
 from firsthandapi._core.orders import journal as rules
 from firsthandapi._core.orders.journal import HEADER, Account, Entry
-from firsthandapi._journal import JournalFile, Step, check_journal, journal_at
+from firsthandapi._journal import JournalFile, LockedError, Step, check_journal, journal_at
 from firsthandapi.errors import ConfigurationError
 from processes import unmeasured
 
@@ -286,16 +286,14 @@ def test_a_file_that_is_removed_is_begun_again(file: JournalFile, path: Path) ->
     assert keys(file) == ["k2"]
 
 
-def test_a_lock_that_nobody_gives_back(
-    file: JournalFile, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_nobody_gives_back(file: JournalFile, path: Path) -> None:
     """Such as that of a process which is stopped: the call ends before it sends anything."""
     file.check()
     fd = os.open(path, os.O_RDWR)
     assert _journal.try_lock(fd, 0)
-    monkeypatch.setattr(_journal, "_LOCK_SECONDS", 0.01)
-    with pytest.raises(ConfigurationError, match="is locked by another process; nothing was sent"):
-        begin(file)
+    with pytest.raises(LockedError, match="is locked by another process; nothing was sent"):
+        file.step(lambda _, __: Step(None), seconds=0.01)
+    assert not file._lock.locked()
     os.close(fd)
     begin(file)
 

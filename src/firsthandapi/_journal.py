@@ -31,7 +31,7 @@ Entries = dict[str, Entry]
 IsLive = Callable[[Entry], bool]
 
 # A process holds the lock of the file for milliseconds.
-_LOCK_SECONDS = 10.0
+LOCK_SECONDS = 10.0
 _THE_FILE = 0
 _FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -71,6 +71,10 @@ class Step(Generic[T]):
     begins: Entry | None = None
 
 
+class LockedError(ConfigurationError):
+    """Another process has held the lock of the journal all the time."""
+
+
 class JournalFile:
     """The journal of this process at one path. Its methods block."""
 
@@ -89,11 +93,11 @@ class JournalFile:
     def _new_writer(self) -> None:
         self.writer = random.randrange(1, COUNT)  # noqa: S311 # it hides nothing
 
-    def check(self) -> None:
-        """Create the file if it does not exist.
+    def check(self, *, seconds: float = LOCK_SECONDS) -> None:
+        """Create the file if it does not exist, and write the lines that are owed. `seconds`: as for `step`.
         Raises ConfigurationError: it cannot be written to, or is no journal.
         """
-        self.step(lambda _, __: Step(None))
+        self.step(lambda _, __: Step(None), seconds=seconds)
 
     def unknown(self) -> list[Entry]:
         """The entries whose outcome is unknown."""
@@ -108,38 +112,52 @@ class JournalFile:
 
         return self.step(decide)
 
-    def step(self, decide: Callable[[Entries, IsLive], Step[T]]) -> T:
+    def step(self, decide: Callable[[Entries, IsLive], Step[T]], *, seconds: float = LOCK_SECONDS) -> T:
         """Read the journal, decide, and have the lines of the decision on the disk.
-        `decide`: gets the entries, and says whether the call of one is still being made.
+        `decide`: gets the entries, and says whether the call of one is still being made. `seconds`: the most to wait
+        for another process.
+        Raises LockedError: another process has the journal for longer.
         Raises ConfigurationError: the file cannot be read or written, or is no journal. Nothing was written.
         """
-        with self._lock:
-            try:
-                with self._open() as fd, self._alone(fd):
-                    return self._step(fd, decide)
-            except OSError as error:
-                raise ConfigurationError(
-                    f"journal: {self.path} cannot be written to: {error.strerror or error}; nothing was sent; free "
-                    "disk space, or choose another path"
-                ) from None
-            finally:
-                self._close_if_idle()
+        results: list[T] = []
 
-    def leave(self, entry: Entry, line: bytes) -> None:
+        # The lock of this process is not held meanwhile: it would make other calls wait that may have less time.
+        def attempt() -> bool:
+            with self._lock:
+                try:
+                    with self._open() as fd, self._alone(fd) as is_locked:
+                        if is_locked:
+                            results.append(self._step(fd, decide))
+                        return is_locked
+                except OSError as error:
+                    raise ConfigurationError(
+                        f"journal: {self.path} cannot be written to: {error.strerror or error}; nothing was sent; "
+                        "free disk space, or choose another path"
+                    ) from None
+                finally:
+                    self._close_if_idle()
+
+        if not taken_within(seconds, attempt):
+            raise LockedError(
+                f"journal: {self.path} is locked by another process; nothing was sent; run the call again"
+            )
+        return results[0]
+
+    def leave(self, entry: Entry, line: bytes, *, seconds: float = LOCK_SECONDS) -> None:
         """Write down how a call has ended. A disk that refuses this loses nothing: the line is written later, or the
-        call is settled by its key.
+        call is settled by its key. `seconds`: as for `step`.
         Raises ConfigurationError: it could not be written.
         """
         with self._lock:
             self._live.discard(entry.id)
             self._owed.append(line)
-        self.check()
+        self.check(seconds=seconds)
 
-    def note(self, line: bytes) -> None:
+    def note(self, line: bytes, *, seconds: float = LOCK_SECONDS) -> None:
         """Write down what a call that continues has learned."""
         with self._lock:
             self._owed.append(line)
-        self.check()
+        self.check(seconds=seconds)
 
     def _step(self, fd: int, decide: Callable[[Entries, IsLive], Step[T]]) -> T:
         content = _read(fd)
@@ -200,13 +218,12 @@ class JournalFile:
             os.close(fd)  # it gives back the lock of the writer
 
     @contextlib.contextmanager
-    def _alone(self, fd: int) -> Generator[None, None, None]:
-        if not taken_within(_LOCK_SECONDS, lambda: try_lock(fd, _THE_FILE)):
-            raise ConfigurationError(
-                f"journal: {self.path} is locked by another process; nothing was sent; run the call again"
-            )
+    def _alone(self, fd: int) -> Generator[bool, None, None]:
+        if not try_lock(fd, _THE_FILE):
+            yield False
+            return
         try:
-            yield
+            yield True
         finally:
             unlock(fd, _THE_FILE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pickle
@@ -21,10 +22,12 @@ import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, Pending
 from firsthandapi._core.orders.journal import read, snapshot
+from firsthandapi._host.byte_locks import try_lock
 from firsthandapi._journal import JournalFile, journal_at
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
+    DeadlineExceededError,
     FirstHandConnectionError,
     FirstHandError,
     IdempotencyError,
@@ -73,6 +76,51 @@ def lose(client: Any, server: MockServer, **fault: Any) -> FirstHandError:
     with pytest.raises(FirstHandError) as caught:
         client.jobs.create(**JOB)
     return caught.value
+
+
+@contextlib.contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Somebody has the journal all the time, such as a process that is stopped."""
+    fd = os.open(path, os.O_RDWR)
+    assert try_lock(fd, 0)
+    yield
+    os.close(fd)
+
+
+def test_the_deadline_bounds_the_wait_for_another_process(connect: Connect, path: str) -> None:
+    """Before the POST the call ends, and sends nothing. After it the caller gets the result, and a line is owed."""
+    sent: list[httpx.Request] = []
+    stopped = contextlib.ExitStack()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        stopped.enter_context(locked(path))
+        clock.pass_(0.99)
+        return httpx.Response(201, json={"id": "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE", "status": "open"})
+
+    client = connect(handler=answer, journal=path, deadline=1)
+    clock = connect.clock(client)
+    hurried = client.with_options(deadline=0.01)
+    with (
+        locked(path),
+        pytest.raises(
+            DeadlineExceededError, match=r"its deadline of 0.01 s: journal: .* is locked by another"
+        ),
+    ):
+        hurried.jobs.create(**JOB)
+    assert sent == []
+    with stopped:
+        assert client.jobs.create(**JOB).status == "open"
+    assert client.journal.pending() == ()
+
+
+def test_without_a_deadline_the_journal_is_waited_for(
+    client: Any, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For ten seconds; what another process may have had for so long is not the deadline's."""
+    monkeypatch.setattr("firsthandapi._journal.taken_within", lambda *_: False)
+    with pytest.raises(ConfigurationError, match="is locked by another process; nothing was sent"):
+        client.jobs.create(**JOB)
 
 
 def age(path: str, hours: float) -> None:
@@ -837,9 +885,9 @@ def test_a_call_that_is_stopped_around_its_first_line(
     """Before it, nothing is left. A thread may have written it all the same: the same call settles it."""
     step = JournalFile.step
 
-    def torn(self: JournalFile, decide: Any) -> Any:
+    def torn(self: JournalFile, decide: Any, **options: Any) -> Any:
         if written:
-            step(self, decide)
+            step(self, decide, **options)
         raise _TornError
 
     with monkeypatch.context() as patch:

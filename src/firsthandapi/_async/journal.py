@@ -21,13 +21,14 @@ from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.orders import journal as rules
 from firsthandapi._core.orders.journal import Account, Entry, Pending, environment_of
 from firsthandapi._forks import importing
-from firsthandapi._journal import Entries, IsLive, JournalFile, Step, journal_at
+from firsthandapi._journal import LOCK_SECONDS, Entries, IsLive, JournalFile, LockedError, Step, journal_at
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret
 from firsthandapi._watching import logger
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
+    DeadlineExceededError,
     FirstHandApiError,
     FirstHandError,
     InvalidArgumentError,
@@ -87,9 +88,9 @@ class Journal(Resource):
         return journal_at(path)
 
 
-async def _leave(file: JournalFile, entry: Entry, line: bytes) -> None:
+async def _leave(file: JournalFile, entry: Entry, line: bytes, seconds: float = LOCK_SECONDS) -> None:
     try:
-        await finish_blocking(file.leave, entry, line)
+        await finish_blocking(file.leave, entry, line, seconds=seconds)
     except ConfigurationError as error:
         # Not raised: the caller may have paid for this result. The next step writes the line.
         logger().warning("%s", error)
@@ -162,37 +163,56 @@ class _Posting(Generic[T]):
             result = await (self._settled(entry) if known else self._posted(entry, entry.at))
             await self._finish(entry)
         except _OfAnotherError:
-            await _leave(self._file, entry, rules.ended(entry))
+            await self._leave(entry, rules.ended(entry))
             return await self.result()
         except BaseException as error:
             nothing = not known and rules.never_left(error)
             # After a response, the journal may already contain the end, but the caller does not get the result.
             left = rules.lost(entry) if self._answer is None else rules.opened(entry)
-            await _leave(self._file, entry, rules.ended(entry) if nothing else left)
+            await self._leave(entry, rules.ended(entry) if nothing else left)
             raise
         return result
+
+    @property
+    def _lock_seconds(self) -> float:
+        """The most seconds to wait for another process that has the journal."""
+        left = inf if self._ends is None else self._ends - self._transport.clock.monotonic()
+        return min(max(left, 0.0), LOCK_SECONDS)
+
+    async def _leave(self, entry: Entry, line: bytes) -> None:
+        await _leave(self._file, entry, line, self._lock_seconds)
 
     async def _finish(self, entry: Entry) -> None:
         """Record the response."""
         if self._source is not None and self._replayed:
-            await _leave(self._file, self._source, rules.ended(self._source))
+            await self._leave(self._source, rules.ended(self._source))
         job_id = entry.job_id or self._answer
         if self._held is None or job_id is None:
-            await _leave(self._file, entry, rules.ended(entry, self._answer))
+            await self._leave(entry, rules.ended(entry, self._answer))
             return
         self._held.leave = partial(_end, self._file, replace(entry, job_id=job_id))
         with contextlib.suppress(ConfigurationError):  # the end of the call writes it, or the key settles it
-            await finish_blocking(self._file.note, rules.answered(entry, job_id))
+            await finish_blocking(self._file.note, rules.answered(entry, job_id), seconds=self._lock_seconds)
 
     async def _begin(self) -> tuple[Entry | None, bool]:
         """The entry of this call, and whether it existed; no entry if the service must be asked first."""
+        seconds = self._lock_seconds
         try:
-            return await run_blocking(self._file.step, self._step)
+            return await run_blocking(self._file.step, self._step, seconds=seconds)
+        except LockedError as error:
+            if seconds < LOCK_SECONDS:
+                deadline = self._transport.config.deadline or 0.0
+                raise DeadlineExceededError(
+                    f"{self._request.endpoint} did not finish within its deadline of {deadline:g} s: {error}",
+                    deadline=deadline,
+                    attempts=0,
+                ) from error
+            raise
         except ConfigurationError:
             raise
         except BaseException:
             if self._begun is not None:  # a thread has written the entry nevertheless
-                await _leave(self._file, self._begun, rules.lost(self._begun))
+                await self._leave(self._begun, rules.lost(self._begun))
             raise
 
     def _step(self, entries: Entries, is_live: IsLive) -> Step[tuple[Entry | None, bool]]:

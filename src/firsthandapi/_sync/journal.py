@@ -20,7 +20,7 @@ from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.orders import journal as rules
 from firsthandapi._core.orders.journal import Account, Entry, Pending, environment_of
 from firsthandapi._forks import importing
-from firsthandapi._journal import Entries, IsLive, JournalFile, Step, journal_at
+from firsthandapi._journal import LOCK_SECONDS, Entries, IsLive, JournalFile, LockedError, Step, journal_at
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret
 from firsthandapi._sync.bridge import finish_blocking, run_blocking
@@ -29,6 +29,7 @@ from firsthandapi._watching import logger
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
+    DeadlineExceededError,
     FirstHandApiError,
     FirstHandError,
     InvalidArgumentError,
@@ -88,9 +89,9 @@ class Journal(Resource):
         return journal_at(path)
 
 
-def _leave(file: JournalFile, entry: Entry, line: bytes) -> None:
+def _leave(file: JournalFile, entry: Entry, line: bytes, seconds: float = LOCK_SECONDS) -> None:
     try:
-        finish_blocking(file.leave, entry, line)
+        finish_blocking(file.leave, entry, line, seconds=seconds)
     except ConfigurationError as error:
         # Not raised: the caller may have paid for this result. The next step writes the line.
         logger().warning("%s", error)
@@ -163,37 +164,56 @@ class _Posting(Generic[T]):
             result = self._settled(entry) if known else self._posted(entry, entry.at)
             self._finish(entry)
         except _OfAnotherError:
-            _leave(self._file, entry, rules.ended(entry))
+            self._leave(entry, rules.ended(entry))
             return self.result()
         except BaseException as error:
             nothing = not known and rules.never_left(error)
             # After a response, the journal may already contain the end, but the caller does not get the result.
             left = rules.lost(entry) if self._answer is None else rules.opened(entry)
-            _leave(self._file, entry, rules.ended(entry) if nothing else left)
+            self._leave(entry, rules.ended(entry) if nothing else left)
             raise
         return result
+
+    @property
+    def _lock_seconds(self) -> float:
+        """The most seconds to wait for another process that has the journal."""
+        left = inf if self._ends is None else self._ends - self._transport.clock.monotonic()
+        return min(max(left, 0.0), LOCK_SECONDS)
+
+    def _leave(self, entry: Entry, line: bytes) -> None:
+        _leave(self._file, entry, line, self._lock_seconds)
 
     def _finish(self, entry: Entry) -> None:
         """Record the response."""
         if self._source is not None and self._replayed:
-            _leave(self._file, self._source, rules.ended(self._source))
+            self._leave(self._source, rules.ended(self._source))
         job_id = entry.job_id or self._answer
         if self._held is None or job_id is None:
-            _leave(self._file, entry, rules.ended(entry, self._answer))
+            self._leave(entry, rules.ended(entry, self._answer))
             return
         self._held.leave = partial(_end, self._file, replace(entry, job_id=job_id))
         with contextlib.suppress(ConfigurationError):  # the end of the call writes it, or the key settles it
-            finish_blocking(self._file.note, rules.answered(entry, job_id))
+            finish_blocking(self._file.note, rules.answered(entry, job_id), seconds=self._lock_seconds)
 
     def _begin(self) -> tuple[Entry | None, bool]:
         """The entry of this call, and whether it existed; no entry if the service must be asked first."""
+        seconds = self._lock_seconds
         try:
-            return run_blocking(self._file.step, self._step)
+            return run_blocking(self._file.step, self._step, seconds=seconds)
+        except LockedError as error:
+            if seconds < LOCK_SECONDS:
+                deadline = self._transport.config.deadline or 0.0
+                raise DeadlineExceededError(
+                    f"{self._request.endpoint} did not finish within its deadline of {deadline:g} s: {error}",
+                    deadline=deadline,
+                    attempts=0,
+                ) from error
+            raise
         except ConfigurationError:
             raise
         except BaseException:
             if self._begun is not None:  # a thread has written the entry nevertheless
-                _leave(self._file, self._begun, rules.lost(self._begun))
+                self._leave(self._begun, rules.lost(self._begun))
             raise
 
     def _step(self, entries: Entries, is_live: IsLive) -> Step[tuple[Entry | None, bool]]:
