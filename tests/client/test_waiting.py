@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from core.strategies import Int64
 from firsthandapi.errors import (
     AuthenticationError,
+    DeadlineExceededError,
     FirstHandConnectionError,
     FirstHandError,
     InvalidArgumentError,
@@ -330,6 +332,44 @@ def test_against_the_server(connect: Connect, fresh_server: MockServer) -> None:
     assert (seen[-1].status, seen[-1].files_approved) == ("completed", 2)
     polls = [request for request in fresh_server.requests if request.headers.get("prefer")]
     assert 1 <= len(polls) <= 10
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_the_timeout_bounds_the_post_too(journal: bool, connect: Connect, tmp_path: Path) -> None:
+    """With its attempts and pauses. The error names the key, and the call continues by it: one key is sent."""
+    keys: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":  # the journal asks whose key it is
+            return httpx.Response(200, json={"organization_id": "org_1"})
+        keys.append(request.headers["idempotency-key"])
+        if len(keys) < 4:
+            clock.pass_(min(3, request.extensions["timeout"]["read"]))
+            raise httpx.ReadTimeout("slow")
+        return httpx.Response(201, json={"id": JOB_ID, "status": "completed"})
+
+    client = connect(handler=answer, **({"journal": tmp_path / "journal"} if journal else {}))
+    clock = connect.clock(client)
+    began = clock.now
+    with pytest.raises(
+        WaitTimeoutError, match=r"passed before the service confirmed the job; it may"
+    ) as caught:
+        client.jobs.create_and_wait(**JOB, timeout=9)
+    assert clock.now - began <= 9
+    error = caught.value
+    assert (error.job, error.request_sent, set(keys)) == (None, True, {error.idempotency_key})
+    assert error.idempotency_key in str(error)
+    key = {} if journal else {"idempotency_key": error.idempotency_key}
+    assert client.jobs.create_and_wait(**JOB, **key).id == JOB_ID
+    assert set(keys) == {error.idempotency_key}
+
+
+def test_the_clients_own_deadline_stays_its_own(connect: Connect) -> None:
+    """It is shorter than the timeout, and raises its own error."""
+    client = connect(handler=Script(httpx.ReadTimeout("slow")), deadline=0.3)
+    connect.clock(client)
+    with pytest.raises(DeadlineExceededError):
+        client.jobs.create_and_wait(**JOB)
 
 
 def test_create_and_wait_buys_once(connect: Connect, fresh_server: MockServer) -> None:

@@ -131,7 +131,8 @@ class _Posting(Generic[T]):
         self._request = request
         self._decoder = decoder
         self._held = held
-        self._ends = None if config.deadline is None else clock.monotonic() + config.deadline
+        self._limit = transport.time_limit(request)
+        self._ends = None if self._limit is None else clock.monotonic() + self._limit
         self._account = Account(
             config.base_url,
             fingerprint(config.api_key),
@@ -201,7 +202,7 @@ class _Posting(Generic[T]):
             return await run_blocking(self._file.step, self._step, seconds=seconds)
         except LockedError as error:
             if seconds < LOCK_SECONDS:
-                deadline = self._transport.config.deadline or 0.0
+                deadline = self._limit or 0.0
                 raise DeadlineExceededError(
                     f"{self._request.endpoint} did not finish within its deadline of {deadline:g} s: {error}",
                     deadline=deadline,

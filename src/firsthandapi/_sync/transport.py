@@ -184,6 +184,7 @@ class Transport:
         self.shared = shared
         self.key_state = shared.key_state(config.api_key)
         self._held: Held | None = None
+        self._seconds: float | None = None
         self._fingerprint = "" if config.rate_limiter is None else fingerprint(config.api_key)
         headers = [("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", USER_AGENT)]
         if config.api_key is not None:
@@ -195,10 +196,11 @@ class Transport:
     def clock(self) -> Clock:
         return self.shared.clock
 
-    def holding(self, held: Held) -> Self:
-        """A copy for a call that is not finished by the response to its POST."""
+    def holding(self, held: Held, seconds: float | None) -> Self:
+        """A copy for a call that is not finished by the response to its POST, each of whose requests may take so many
+        seconds, with all attempts."""
         twin = copy(self)
-        twin._held = held
+        twin._held, twin._seconds = held, seconds
         return twin
 
     def check_open(self) -> None:
@@ -232,7 +234,7 @@ class Transport:
         if request.method == "POST" and request.idempotency_key is None:
             request = with_key(request, new_key())
         started = self.clock.monotonic()
-        limit = self._time_limit(request)
+        limit = self.time_limit(request)
         call = Call(request, decoder, started, None if limit is None else started + limit)
         call.tracer = tracer()
         if call.tracer is None:
@@ -522,15 +524,16 @@ class Transport:
         """Whether the service certainly still has the key of a POST, or never got it."""
         return call.key_sent_at is None or is_known(call.key_sent_at, self.clock.time())
 
-    def _time_limit(self, request: Request) -> float | None:
-        limits = (self.config.deadline, request.time_limit)
+    def time_limit(self, request: Request) -> float | None:
+        """The seconds that a request may take with all attempts; None for no limit."""
+        limits = (self.config.deadline, request.time_limit, self._seconds)
         return min((each for each in limits if each is not None), default=None)
 
     def _time_left(self, call: Call) -> float | None:
         return None if call.ends is None else call.ends - self.clock.monotonic()
 
     def _deadline_exceeded(self, call: Call, what: str | None = None) -> DeadlineExceededError:
-        deadline = self._time_limit(call.request) or 0.0
+        deadline = self.time_limit(call.request) or 0.0
         attempts = count_of(call.attempts, "attempt")
         reason = f"it {what} after {attempts}" if what else f"it made {attempts}"
         return DeadlineExceededError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from firsthandapi._core.calls.lost_answers import (
+    confirming,
     continues,
     how_to_repeat,
     may_have_arrived,
@@ -14,11 +15,13 @@ from firsthandapi._core.calls.lost_answers import (
 )
 from firsthandapi.errors import (
     ConfigurationError,
+    DeadlineExceededError,
     FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
     NotFoundError,
     UnexpectedResponseError,
+    WaitTimeoutError,
 )
 
 
@@ -71,6 +74,26 @@ def test_other_advice_takes_its_place(recorded: bool) -> None:
         text = "no" + how_to_repeat("k", recorded=recorded, may_be_done=may_be_done)
         assert with_other_advice(text, "k", lost="look", refused="fix it") == expected
         assert with_other_advice(text, "k") == "no"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (None, "confirmed the job; nothing was sent: run the same call again"),
+        ("k", 'confirmed the job; nothing was sent (idempotency_key="k"): run the same call again'),
+    ],
+)
+def test_a_timeout_before_anything_was_sent_says_so(key: str | None, text: str) -> None:
+    """It is the error of the wait, and another deadline stays its own."""
+    error = DeadlineExceededError("late", deadline=4.99)
+    error.idempotency_key, error.request_sent = key, False
+    with pytest.raises(WaitTimeoutError) as caught, confirming(5, deadline=None, recorded=False):
+        raise error
+    assert str(caught.value).endswith(text)
+    assert (caught.value.idempotency_key, caught.value.request_sent) == (key, False)
+    for seconds in (6, None):
+        with pytest.raises(DeadlineExceededError), confirming(seconds, deadline=5, recorded=False):
+            raise error
 
 
 @pytest.mark.parametrize(

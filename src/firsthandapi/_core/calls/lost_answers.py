@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
+    DeadlineExceededError,
     FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
     NotFoundError,
     UnexpectedResponseError,
+    WaitTimeoutError,
 )
 
 
@@ -36,7 +38,7 @@ def how_to_repeat(key: str, *, recorded: bool, may_be_done: bool = True) -> str:
     `may_be_done`: whether the service has not refused it. What is refused may have been done as well, so the advice is
     the same.
     """
-    shown = f"idempotency_key={mask_secrets(json.dumps(key))}"
+    shown = _shown(key)
     start = "; it may have been done: " if may_be_done else "; "
     if recorded:
         return f"{start}run the same call again: it sends the same key ({shown}), which does nothing twice"
@@ -53,6 +55,41 @@ def with_other_advice(text: str, key: str, *, lost: str = "", refused: str = "")
             old = how_to_repeat(key, recorded=recorded, may_be_done=may_be_done)
             text = text.replace(old, advice and f"; {advice}")
     return text
+
+
+def _shown(key: str) -> str:
+    return f"idempotency_key={mask_secrets(json.dumps(key))}"
+
+
+@contextmanager
+def confirming(
+    seconds: float | None, *, deadline: float | None, recorded: bool
+) -> Generator[None, None, None]:
+    """Post the job of a wait, whose `timeout` leaves so many seconds, with the client's `deadline`; `recorded` as for
+    `how_to_repeat`.
+    Raises WaitTimeoutError: the service did not confirm the job in time.
+    """
+    try:
+        yield
+    except DeadlineExceededError as error:
+        if seconds is None or (deadline is not None and deadline < seconds):
+            raise
+        raise _not_confirmed(error, recorded=recorded) from error
+
+
+def _not_confirmed(error: DeadlineExceededError, *, recorded: bool) -> WaitTimeoutError:
+    key = error.idempotency_key
+    if key is None:
+        advice = (
+            "; nothing was sent: run the same call again"  # another process has had the journal all the time
+        )
+    elif error.request_sent is not False:
+        advice = how_to_repeat(key, recorded=recorded)
+    else:
+        advice = f"; nothing was sent ({_shown(key)}): run the same call again"
+    result = WaitTimeoutError(f"timeout= passed before the service confirmed the job{advice}")
+    result.idempotency_key, result.request_sent = key, error.request_sent
+    return result
 
 
 def advise(error: FirstHandError, advice: str) -> None:

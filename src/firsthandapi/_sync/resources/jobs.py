@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.config import DEFAULT_WAIT
 from firsthandapi._core.calls.idempotency import check_since
-from firsthandapi._core.calls.lost_answers import naming, several
+from firsthandapi._core.calls.lost_answers import confirming, naming, several
 from firsthandapi._core.calls.request import check_id, check_mapping, check_whole_timeout
 from firsthandapi._core.calls.spend import check_limit, check_spend
 from firsthandapi._forks import importing
@@ -364,8 +364,8 @@ class Jobs(Resource):
             key_since: an aware datetime before which the idempotency key was not used: the search for its job reads
                 only jobs that are younger, or older by less than a day. `create` and `create_and_wait` search only with
                 the client's `journal`.
-            timeout: seconds for the wait, 0 or more; None waits without limit. The client's `timeout` applies to
-                each request.
+            timeout: seconds for posting the job and the wait, 0 or more; None waits without limit. The client's
+                `timeout` applies to each request.
             on_update: called with the job when posted, after each change of `status` or `files_approved`, and when
                 finished.
 
@@ -373,7 +373,8 @@ class Jobs(Resource):
             The job, `completed` or `cancelled`.
 
         Raises:
-            WaitTimeoutError: the job did not finish in time; `.job` is its last state seen. The job continues.
+            WaitTimeoutError: the job did not finish in time; `.job` is its last state seen. The job continues. Without
+                a `.job`, the service did not confirm it in time, and the message says how to repeat the call safely.
             SpendLimitError: the job would cost more than allowed. Nothing was sent.
             InsufficientCreditsError: the balance does not cover the job.
             IdempotencyError: the idempotency key was used with other arguments.
@@ -385,40 +386,44 @@ class Jobs(Resource):
             from firsthandapi._sync.waiting import Waiting
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
+        ends = self._ends(timeout)
+        # Even without a wait, the POST gets a moment.
+        seconds = None if timeout is None else max(timeout, 1.0)
         with Held() as held:
-            transport = self._transport.holding(held)
+            transport = self._transport.holding(held, seconds)
+            config = transport.config
+            recorded = config.journal is not None
             with call_span("jobs.create_and_wait"):
-                job = Jobs(transport).create(
-                    description=description,
-                    files_needed=files_needed,
-                    accepted_formats=accepted_formats,
-                    price_per_file_cents=price_per_file_cents,
-                    type=type,
-                    title=title,
-                    min_star_rating=min_star_rating,
-                    files_per_submission=files_per_submission,
-                    scoring_criteria=scoring_criteria,
-                    min_width=min_width,
-                    min_height=min_height,
-                    worker_guidelines=worker_guidelines,
-                    location=location,
-                    deadline=deadline,
-                    max_workers=max_workers,
-                    metadata=metadata,
-                    max_spend_cents=max_spend_cents,
-                    extra_headers=extra_headers,
-                    extra_query=extra_query,
-                    extra_body=extra_body,
-                    idempotency_key=idempotency_key,
-                    key_since=key_since,
-                )
+                with confirming(seconds, deadline=config.deadline, recorded=recorded):
+                    job = Jobs(transport).create(
+                        description=description,
+                        files_needed=files_needed,
+                        accepted_formats=accepted_formats,
+                        price_per_file_cents=price_per_file_cents,
+                        type=type,
+                        title=title,
+                        min_star_rating=min_star_rating,
+                        files_per_submission=files_per_submission,
+                        scoring_criteria=scoring_criteria,
+                        min_width=min_width,
+                        min_height=min_height,
+                        worker_guidelines=worker_guidelines,
+                        location=location,
+                        deadline=deadline,
+                        max_workers=max_workers,
+                        metadata=metadata,
+                        max_spend_cents=max_spend_cents,
+                        extra_headers=extra_headers,
+                        extra_query=extra_query,
+                        extra_body=extra_body,
+                        idempotency_key=idempotency_key,
+                        key_since=key_since,
+                    )
                 check_id(job.id, "id")  # it becomes part of a path
                 again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
-                if transport.config.journal is not None:
+                if recorded:
                     again = "run the same call again, which posts no other job"
-                waiting = Waiting(
-                    transport, job.id, ends=self._ends(timeout), job=job, is_new=True, again=again
-                )
+                waiting = Waiting(transport, job.id, ends=ends, job=job, is_new=True, again=again)
                 with naming(job.id, again):
                     return self._wait(waiting, on_update)
 
