@@ -23,6 +23,7 @@ from firsthandapi import AsyncFirstHandClient, FirstHandClient
 from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, NotFoundError, SpendLimitError
 from firsthandapi.testing import MockServer
+from raw import RawServer, Reply, Request, response
 
 from .support import JOB, KEY, Connect
 
@@ -459,6 +460,26 @@ def test_idle_connections_that_the_server_closed(
     (kept,) = idle()
     assert kept not in before
     assert not any(connection.usable() for connection in before)
+
+
+def test_dead_connections_cost_one_attempt(connect: Connect) -> None:
+    """The next attempt takes a new connection, not another idle one, which is probably dead as well."""
+    opened = threading.Barrier(4)
+
+    def answer(request: Request) -> Reply:
+        if sum(each.connection == request.connection for each in server.requests) > 1:
+            return Reply(b"", then="close")  # as what has forgotten the connection
+        if len(server.requests) <= 4:
+            opened.wait(60)
+        return response(b'{"organization_id": "org_1"}', Content_Type="application/json")
+
+    with RawServer(answer) as server:
+        client = connect(base_url=server.base_url)
+        connect.clock(client)
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda _: client.me(), range(4)))
+        assert client.me().response.attempts == 2
+        assert len(server.requests) == 6
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

@@ -90,6 +90,11 @@ class Pool:
             stack.sweep_at = now + SWEEP
             await stack.sweep()
 
+    async def close_idle(self) -> None:
+        """Close the idle connections of this loop, which may be dead; the next requests open new ones."""
+        stack = self.stack()
+        await _close_all([] if stack is None else stack.idle)  # None: the client was closed meanwhile
+
     async def aclose(self) -> None:
         """Close the idle connections of this loop; busy ones close after their exchange."""
         stack = self.stack()

@@ -75,13 +75,14 @@ class Connection:
     Attributes:
         peer: the name, for messages, of who was spoken to last: the service, or a proxy.
         sent: whether the current request may have reached the service.
+        used: whether an earlier request went over it.
         idle: whether the last exchange ran to its end, and nothing came after it.
         place: taken while in use; None while idle.
     """
 
     __slots__ = (
         *("_context", "_engine", "_expires", "_headers", "_route", "_stream"),
-        *("idle", "peer", "place", "sent"),
+        *("idle", "peer", "place", "sent", "used"),
     )
 
     def __init__(self, route: Route, context: ssl.SSLContext | None, headers: RequestHeaders) -> None:
@@ -92,7 +93,7 @@ class Connection:
         self._stream: Any = None
         self._expires = 0.0
         self.peer = route.peer
-        self.sent = self.idle = False
+        self.sent = self.idle = self.used = False
         self.place: Place | None = None
 
     async def exchange(
@@ -101,6 +102,7 @@ class Connection:
         """Send the request, and read the whole response. Raises one of `_FAILURES`; TimeoutError after `seconds`."""
         ends = time.monotonic() + seconds
         self.sent = self.idle = False
+        self.used = self._stream is not None
         stream = self._stream or await self._open(min(CONNECT_TIMEOUT, seconds))
         status, received, reader = 0, Headers(), None
         try:
@@ -253,6 +255,10 @@ class Wire:
         try:
             return await connection.exchange(request, target, headers, ends - time.monotonic())
         except _FAILURES as error:
+            if connection.used:
+                # After a suspend, or a restart of what is in between, the others are probably dead as well, and none of
+                # them may cost the next attempt.
+                await self._pool.close_idle()
             # Not chained: their text may quote secrets that the service echoed.
             raise connection_error(error, connection.peer, sent=connection.sent) from None
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -99,11 +100,16 @@ class Pool:
             else:
                 connection.close()
 
+    def close_idle(self) -> None:
+        """Close the idle connections, which may be dead; the next requests open new ones."""
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                self._idle.pop().close()
+
     def close(self) -> None:
         """Close the idle connections; busy ones close when their exchange is over."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        self.close_idle()
 
 
 def _wait(places: Places, line: Line, timeout: float) -> Place:
