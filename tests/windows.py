@@ -135,6 +135,7 @@ def _clock_rules() -> None:
         return lambda: real() // _TICK * _TICK
 
     time.monotonic, time.time = in_ticks(time.monotonic), in_ticks(time.time)
+    del time.clock_gettime
 
 
 def _locking_rules() -> None:

@@ -117,8 +117,6 @@ def test_the_servers_take_few_things_from_the_sdk() -> None:
 ELSEWHERE = {
     "_core/calls/signatures": "test_webhooks.py",  # the public module is made of these rules
     "_async/calls": "client/test_methods.py",
-    "_async/clock": "client/test_transport.py",
-    "_host/clock": "download/test_engine.py",
     "_download/watching": "test_watching.py",
     "datasets/_copying": "dataset/test_merging.py",
     "datasets/_manifest": "dataset/test_folder.py",

@@ -7,10 +7,16 @@ import time
 
 from firsthandapi._host.clock import HostClock
 
+# No sleep counts a suspend, so a longer one looks at the clock again after so many seconds.
+_LONGEST_SLEEP = 60.0
+
 
 class Clock(HostClock):
     """The transport's clock, which tests replace."""
 
     def sleep(self, seconds: float) -> None:
         """Pause."""
-        time.sleep(seconds)
+        ends = self.monotonic() + seconds
+        while (rest := ends - self.monotonic()) > _LONGEST_SLEEP:
+            time.sleep(_LONGEST_SLEEP)
+        time.sleep(max(rest, 0.0))

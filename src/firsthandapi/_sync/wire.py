@@ -19,6 +19,7 @@ from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.calls.headers import Headers, RequestHeaders
 from firsthandapi._core.calls.places import Place
 from firsthandapi._core.calls.request import Request
+from firsthandapi._host.clock import ticks
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.failures import causes, distrust, errno_of, speaks_no_tls
@@ -28,7 +29,8 @@ from firsthandapi._sync.pool import Pool
 from firsthandapi._sync.streams import Stream, connect
 from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError
 
-# Seconds to keep an idle connection. Before the next use, one that the server closed is noticed.
+# Seconds to keep an idle connection, which seldom survives a suspend, so that counts. Before the next use, one that the
+# server closed is noticed.
 _KEEP_ALIVE = 15.0
 _MOST_HEAD_BYTES = 100 * 1024
 _MOST_BYTES = 64 * 1024  # at once
@@ -123,7 +125,7 @@ class Connection:
         engine = self._engine
         if engine.our_state is engine.their_state is h11.DONE and engine.trailing_data == (b"", False):
             engine.start_next_cycle()
-            self.idle, self._expires = True, time.monotonic() + _KEEP_ALIVE
+            self.idle, self._expires = True, ticks() + _KEEP_ALIVE
         return status, received, body
 
     def _send(self, request: Request, target: str, headers: RequestHeaders) -> None:
@@ -182,7 +184,7 @@ class Connection:
 
     def usable(self) -> bool:
         """Whether the next request may go over it: it is idle, young enough, and the server still listens."""
-        return time.monotonic() < self._expires and not self._stream.is_readable()
+        return ticks() < self._expires and not self._stream.is_readable()
 
     def close(self) -> None:
         if self._stream is not None:
