@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,13 +17,17 @@ import av.logging
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
-from firsthandapi.server.media import LIMITS, Cleaned, MediaError, boxes, clean, name_of, sniff
+from firsthandapi.server.media import LIMITS, Cleaned, MediaError, boxes, clean, name_of, sniff, units
 from firsthandapi.server.media.bounded import Bounded
+from firsthandapi.server.media.entries import clean_entries
 from firsthandapi.server.media.exif import Exif, printable, read_exif
+from firsthandapi.server.media.parts import Box
 from firsthandapi.server.media.pictures import MOST_PIXELS
+from firsthandapi.server.media.profiles import neutral
 from firsthandapi.server.media.sniffing import NAMES
+from firsthandapi.server.media.units import Units, configured
 from firsthandapi.testing._media import make
 
 NOW = 1_800_000_000.0
@@ -267,13 +272,84 @@ def test_other_colors_are_turned(mode: str) -> None:
     assert Image.open(io.BytesIO(kept)).size == (32, 48)
 
 
-def test_the_color_profile_stays() -> None:
-    """Colors are right only with their profile, which stays, turned or not."""
-    profile = b"profile" * 20
+def icc(*tags: tuple[bytes, bytes], version: int = 4, form: bytes = b"mntr", space: bytes = b"RGB ") -> bytes:
+    """A color profile with these tags, and a name in its header and behind its end."""
+    at = 132 + 12 * len(tags)
+    table, contents = struct.pack(">I", len(tags)), b""
+    for tag, content in tags:
+        table += struct.pack(">4sII", tag, at + len(contents), len(content))
+        contents += content
+    end = contents + SECRET
+    head = struct.pack(
+        ">I4x4s4s4s4s12s4s", at + len(end), bytes((version, 0, 0, 0)), form, space, b"XYZ ", b"", b"acsp"
+    )
+    return head.ljust(84, b"\0") + SECRET.ljust(44, b"\0") + table + end
+
+
+WHITE = b"wtpt", b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+NAMED = (b"desc", b"text\0\0\0\0" + SECRET), (b"mmod", SECRET)
+
+
+def srgb(version: int) -> bytes:
+    """The profile of most screens, with a name where monitors and cameras write theirs."""
+    profile: Any = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    count = struct.unpack_from(">I", profile, 128)[0]
+    tags = [struct.unpack_from(">4sII", profile, at) for at in range(132, 132 + 12 * count, 12)]
+    numbers = [
+        (tag, profile[at : at + size]) for tag, at, size in tags if tag not in (b"desc", b"cprt", b"chrm")
+    ]
+    return icc(*numbers, *NAMED, version=version)
+
+
+def seen_with(profile: bytes) -> bytes:
+    """The colors of a picture with a profile, on a screen."""
+    source, screen = ImageCms.getOpenProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    return ImageCms.profileToProfile(picture(), source, screen, outputMode="RGB").tobytes()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("version", [2, 4])
+def test_the_color_profile_stays(format: str, version: int) -> None:
+    """Colors are right only with their profile, which stays, turned or not; the names in it go."""
+    profile = srgb(version)
+    assert profile.count(SECRET) == 4
     for orientation in (1, 6):
-        given = saved(picture(), "JPEG", exif=b"Exif\0\0" + exif(orientation), icc_profile=profile)
+        given = saved(picture(), format, exif=b"Exif\0\0" + exif(orientation), icc_profile=profile)
         kept, _ = cleaned(given)
-        assert Image.open(io.BytesIO(kept)).info["icc_profile"] == profile
+        with Image.open(io.BytesIO(kept)) as image:
+            own = image.info["icc_profile"]
+        assert SECRET not in own
+        assert seen_with(own) == seen_with(profile)
+        assert (
+            ImageCms.getProfileDescription(ImageCms.getOpenProfile(io.BytesIO(own))).strip()
+            == "Color profile"
+        )
+        assert cleaned(kept)[0] == kept
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_profile_of_any_size(format: str) -> None:
+    """That of a printer has many segments in a JPEG. What is no profile, or too large for one, goes."""
+    curve = b"curv\0\0\0\0" + struct.pack(">I", 80_000) + bytes(range(250)) * 640
+    large = icc(WHITE, (b"kTRC", curve + SECRET), space=b"GRAY")
+    others = icc(WHITE, form=b"abst"), icc(*NAMED), icc(*[WHITE] * 101), icc(WHITE)[:140], bytes(5 << 20)
+    for profile in (large, *others):
+        kept, _ = cleaned(saved(picture(), format, icc_profile=profile))
+        with Image.open(io.BytesIO(kept)) as image:
+            own = image.info.get("icc_profile")
+        if profile is not large:
+            assert own is None
+        else:
+            assert curve in own
+            assert SECRET not in own
+        assert pixels(kept) == pixels(saved(picture(), format))
+
+
+def test_a_png_whose_profile_is_no_zlib() -> None:
+    """It goes like one that is no profile."""
+    given = saved(picture(), "PNG")
+    kept, _ = cleaned(given[:33] + png_chunk(b"iCCP", SECRET + b"\0\0junk") + given[33:])
+    assert kept == given
 
 
 def test_a_progressive_jpeg_keeps_every_scan() -> None:
@@ -474,6 +550,300 @@ def test_a_mov_that_cannot_become_an_mp4(sound: str, old: bytes, new: bytes) -> 
     assert old in given
     with pytest.raises(MediaError, match="cannot become an MP4"):
         cleaned(given.replace(old, new, 1) if old else given, ["video/mp4"])
+
+
+@pytest.mark.parametrize("flags", ["", "+frag_keyframe+empty_moov+default_base_moof"])
+@pytest.mark.parametrize(("codec", "words"), [("libx264", b"videolan.org"), ("libx265", b"x265.org")])
+@pytest.mark.parametrize("format", ["mp4", "mov"])
+def test_messages_in_pictures_go(format: str, codec: str, words: bytes, flags: str) -> None:
+    """Encoders, and dash cameras, write texts between the parts of a picture, where players do not show them. They go,
+    sizes stay, and so does every picture."""
+    given = encoded(format, codec, "aac", flags=flags)
+    assert words in given
+    kept, found = cleaned(given)
+    assert words not in kept
+    assert b"options:" not in kept
+    assert len(kept) == len(given)
+    assert found.duration == pytest.approx(1.0, abs=0.2)
+    for kind in ("video", "audio"):
+        assert frames(kept, kind) == frames(given, kind)
+    assert cleaned(kept)[0] == kept
+
+
+def unit(is_hevc: bool, *messages: tuple[int, bytes]) -> bytes:
+    """A unit of messages, and its length before it."""
+    content = b"\x4e\1" if is_hevc else b"\6"
+    for kind, payload in messages:
+        for value in (kind, len(payload)):
+            content += b"\xff" * (value // 255) + bytes((value % 255,))
+        content += payload
+    content = re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", content + b"\x80")
+    return struct.pack(">I", len(content)) + content
+
+
+def messages_of(content: bytes, is_hevc: bool) -> list[tuple[int, bytes]]:
+    """The messages of such a unit, without those that say nothing."""
+    body = content[6 if is_hevc else 5 :].replace(b"\0\0\3", b"\0\0")
+    messages, at = list[tuple[int, bytes]](), 0
+    while body[at:].rstrip(b"\0") != b"\x80":
+        values: list[int] = []
+        for _ in range(2):
+            value = 0
+            while body[at] == 0xFF:
+                value, at = value + 255, at + 1
+            values.append(value + body[at])
+            at += 1
+        messages.append((values[0], body[at : at + values[1]]))
+        at += values[1]
+    return [(kind, payload) for kind, payload in messages if kind not in (3, 5) or payload.strip(b"\xff")]
+
+
+@given(
+    messages=st.lists(
+        st.tuples(
+            st.sampled_from((0, 1, 4, 5, 6, 136, 137, 300)),
+            st.binary(max_size=40)
+            | st.integers(0, 800).map(bytes)
+            | st.sampled_from((SECRET, b"\0\0", b"\0\0\1", b"\0\0\3\0", bytes((3,)) * 513)),
+        ),
+        max_size=5,
+    ),
+    is_hevc=st.booleans(),
+)
+def test_messages_of_numbers_stay(messages: list[tuple[int, bytes]], is_hevc: bool) -> None:
+    """Those on timing and colors stay, in their order; the others become ones that say nothing, in as many bytes."""
+    given = unit(is_hevc, *messages)
+    kept = Units(b"hvcC" if is_hevc else b"avcC", 4).sample(given)
+    numbers = [each for each in messages if each[0] in (0, 1, 6, 137) and len(each[1]) <= 255]
+    assert len(kept) == len(given)
+    assert (SECRET in kept) <= any(SECRET in payload for _, payload in numbers)
+    assert (kept == given) >= (numbers == messages)
+    removed = sum(2 + len(payload) for kind, payload in messages if (kind, payload) not in numbers)
+    assert messages_of(kept, is_hevc) == numbers or removed < 6  # no room for an escape
+
+
+@pytest.mark.parametrize(
+    ("is_hevc", "slice", "private"), [(False, b"\x65", b"\x18"), (True, b"\x26\1", b"\x60\1")]
+)
+def test_units_that_are_no_picture(is_hevc: bool, slice: bytes, private: bytes) -> None:
+    """Units of kinds that players skip are filled up, also one that is cut off; slices stay."""
+    kind = b"hvcC" if is_hevc else b"avcC"
+    kept = Units(kind, 2).sample(
+        b"".join(struct.pack(">H", len(part)) + part for part in (slice + SECRET, b"", private + SECRET))
+        + b"\xff\xff"
+        + unit(is_hevc, (5, SECRET))[4:-4]
+    )
+    assert kept.count(SECRET) == 1
+    assert slice + SECRET in kept
+    assert Units(kind, 4).sample(b"\0\0\0\1" + slice[:1] + SECRET[:3]) == b"\0\0\0\1" + slice[:1] + bytes(3)
+
+
+@pytest.mark.parametrize("is_hevc", [False, True])
+def test_messages_of_every_size(is_hevc: bool) -> None:
+    """Whatever size a text has, what takes its place has the same, and can be read; a damaged message goes too."""
+    cleaner = Units(b"hvcC" if is_hevc else b"avcC", 4)
+    for size in range(800):
+        for content in (
+            unit(is_hevc, (5, b"a" * size)),
+            unit(is_hevc, (1, b"time\0"), (4, bytes(size)), (6, b"at")),
+        ):
+            kept = cleaner.sample(content)
+            assert len(kept) == len(content)
+            assert (
+                messages_of(kept, is_hevc)
+                == messages_of(content, is_hevc)[:-1:2] + messages_of(content, is_hevc)[2:]
+            )
+    for body in (b"\4", b"\4\2", b"\4\xff", b"\4\2a", SECRET, b"\xff" * 9):
+        content = unit(is_hevc)[:-1] + body
+        content = struct.pack(">I", len(content) - 4) + content[4:]
+        kept = cleaner.sample(content)
+        assert len(kept) == len(content)
+        assert messages_of(kept, is_hevc) == []
+
+
+def test_units_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of nothing but short units, or messages, keeps nobody busy for hours; large ones are not read at all."""
+    large = unit(False, (1, bytes(10)), *[(137, b"12")] * 20_000)
+    assert messages_of(Units(b"avcC", 4).sample(large), False) == []
+    monkeypatch.setattr(units, "_MOST", 9)
+    for sample in (b"\1\x65" * 10, unit(False, *[(1, b"")] * 9)[3:]):
+        with pytest.raises(MediaError, match="incomplete"):
+            Units(b"avcC", 1).sample(sample)
+
+
+def test_the_configuration_of_a_decoder() -> None:
+    """Texts beside its parameter sets go, and so does what follows them."""
+    sps, words = b"\x67" + bytes(9), unit(False, (5, SECRET * 2))[4:]
+    listed = [struct.pack(">H", len(part)) + part for part in (sps, words)]
+    body = bytearray(
+        b"\1\x64\0\x1f\xff\xe2" + b"".join(listed) + b"\1" + listed[0] + b"\xfd\xf8\xf8\0" + SECRET
+    )
+    assert configured(b"avcC", body).form == (b"avcC", 4)
+    assert SECRET not in body
+    assert body.count(listed[0]) == 2
+    short = bytearray(b"\1\x42\0\x1f\xfe\xe0\0" + SECRET[:3])
+    assert configured(b"avcC", short).form == (b"avcC", 3)
+    assert short.endswith(bytes(3))
+    for broken in (b"\0", b"\1\x64\0\x1f\xff\xe1\0\x09\x67"):
+        with pytest.raises(MediaError, match="incomplete"):
+            configured(b"avcC", bytearray(broken))
+
+
+def described(handler: bytes, *entries: bytes, version: int = 0) -> tuple[bytes, Units | None]:
+    """Descriptions of samples, cleaned, and what cleans the samples."""
+    table = bytearray(box(b"stsd", struct.pack(">B3xI", version, len(entries)) + b"".join(entries)))
+    cleaner = clean_entries(table, Box(b"stsd", 0, 8, len(table)), handler)
+    return bytes(table), cleaner
+
+
+AVC = box(b"avcC", b"\1\x42\0\x1f\xff\xe0\0")
+ENTRY = bytes(42) + SECRET.ljust(32, b"\0") + bytes(4)  # of pictures, with the name of the encoder
+
+
+def test_descriptions_of_pictures() -> None:
+    """Of the parts of an entry those stay that a decoder needs; the name of an encoder and all others go."""
+    profile = icc(WHITE, *NAMED) + SECRET * 9
+    colors = box(b"colr", b"nclx" + bytes(7)), box(b"colr", b"prof" + profile), box(b"colr", b"prof" + SECRET)
+    entry = box(b"avc1", ENTRY + AVC + b"".join(colors) + box(b"prvt", SECRET) + bytes(8) + SECRET)
+    kept, cleaner = described(b"vide", entry, entry)
+    assert SECRET not in kept
+    assert (
+        AVC + colors[0] + box(b"colr", b"prof" + (neutral(profile) or b"").ljust(len(profile), b"\0")) in kept
+    )
+    assert cleaner is not None
+    # Some cameras fill an entry up with what is no part.
+    kept, _ = described(b"vide", box(b"avc1", ENTRY + AVC + b"\0\0\0\1" + SECRET))
+    assert kept.endswith(AVC + bytes(4 + len(SECRET)))
+    for wrong in ((box(b"avc1", ENTRY),), (entry, box(b"mp4v", ENTRY)), (box(b"avc1", ENTRY[:40]),)):
+        with pytest.raises(MediaError):
+            described(b"vide", *wrong)
+
+
+def test_descriptions_of_sounds() -> None:
+    """The fields of QuickTime are skipped; FLAC keeps its format, without comments."""
+    heard = box(b"esds", b"decoder")
+    wave = box(
+        b"wave", box(b"frma", b"mp4a") + heard + box(b"wave", SECRET) + box(b"prvt", SECRET) + bytes(8)
+    )
+    for version, more in ((0, 0), (1, 16), (2, 36)):
+        entry = box(
+            b"mp4a", bytes(8) + struct.pack(">H", version) + bytes(18 + more) + wave + box(b"xml ", SECRET)
+        )
+        kept, _ = described(b"soun", entry)
+        assert heard in kept
+        assert SECRET not in kept
+    flac = b"\0\0\0\0" + b"\0\0\0\x22" + bytes(34)
+    kept, _ = described(b"soun", box(b"fLaC", bytes(28) + box(b"dfLa", flac + b"\x84" + SECRET)), version=1)
+    assert flac[:4] + b"\x80" + flac[5:] in kept
+    assert SECRET not in kept
+    with pytest.raises(MediaError, match="incomplete"):
+        described(b"soun", box(b"mp4a", bytes(8) + b"\0\1" + bytes(18)))
+
+
+PLACE = b"\xee" * 8  # what becomes the place of the first sample, in the file
+
+
+def film(
+    *samples: bytes,
+    size: int = 0,
+    chunks: tuple[int, ...] = (),
+    fragment: tuple[int, bytes, int, bytes] | None = None,
+) -> bytes:
+    """An MP4 of H.264 whose samples lie behind each other, in one chunk or in one fragment.
+
+    Args:
+        samples: their bytes.
+        size: of each, where the index says it once.
+        chunks: where each starts, counted from the first sample.
+        fragment: instead of chunks, the flags of its `tfhd` and of its `trun`, each with what follows them.
+    """
+    zeros, count = bytes(100), len(samples)
+    head, data = box(b"ftyp", b"isom\0\0\0\0"), box(b"mdat", b"".join(samples) + SECRET)
+    table = box(b"stsd", struct.pack(">II", 0, 1) + box(b"avc1", ENTRY + AVC))
+    if fragment is None:
+        rows = () if size else [len(each) for each in samples]
+        starts = [len(head) + 8 + each for each in chunks or (0,)]
+        table += box(b"stsc", struct.pack(">IIIII", 0, 1, 1, count // len(starts), 1))
+        table += box(b"stsz", struct.pack(f">III{len(rows)}I", 0, size, count, *rows))
+        table += box(b"stco", struct.pack(f">II{len(starts)}I", 0, len(starts), *starts))
+    times = bytes(12) + struct.pack(">II", 1000, 2500)
+    here = box(b"dref", bytes(7) + b"\1" + box(b"alis", b"\0\0\0\1" + SECRET))
+    info = box(b"minf", box(b"vmhd", zeros[:12]) + box(b"dinf", here) + box(b"stbl", table))
+    media = box(b"mdhd", times + zeros[:4]) + box(b"hdlr", zeros[:8] + b"vide" + zeros[:12] + SECRET) + info
+    track = box(b"tkhd", bytes(12) + b"\0\0\0\1" + zeros[:68]) + box(b"mdia", media)
+    movie = box(b"mvhd", times + zeros[:80]) + box(b"trak", track)
+    if fragment is None:
+        return head + data + box(b"moov", movie)
+    flags, more, run, rows = fragment
+    head += box(b"moov", movie + box(b"mvex", box(b"trex", struct.pack(">6I", 0, 1, 1, 500, size, 0))))
+    length = 8 + 8 + (16 + len(more)) + (16 + 4 * (run & 1) + len(rows)) + 2 * (8 + len(SECRET))
+    place = struct.pack(">Q", len(head) + length + 8)
+    offset = struct.pack(">I", length + 8) if run & 1 else b""
+    part = box(b"tfhd", struct.pack(">II", flags, 1) + more.replace(PLACE, place))
+    part += box(b"trun", struct.pack(">II", run, count) + offset + rows) + box(b"prvt", SECRET)
+    return head + box(b"moof", box(b"traf", part) + box(b"prvt", SECRET)) + data
+
+
+def number_row(*values: int) -> bytes:
+    """Numbers as a fragment has them."""
+    return struct.pack(f">{len(values)}I", *values)
+
+
+SAID = unit(False, (5, SECRET * 3))
+PLAIN = b"\0\0\0" + bytes((len(SAID) - 4,)) + b"\x65" + SECRET * 3
+PLAIN = PLAIN.ljust(len(SAID), b"-")
+SIZE = len(SAID)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        film(PLAIN, SAID),
+        film(PLAIN, SAID, size=SIZE),
+        film(PLAIN, SAID, size=SIZE, chunks=(0, SIZE)),
+        film(PLAIN, SAID, PLAIN, SAID, size=SIZE, chunks=(0, 0)),  # which are there twice
+        film(PLAIN, SAID, size=SIZE, fragment=(0x20000, b"", 1, b"")),
+        film(PLAIN, SAID, fragment=(0x20018, number_row(40, SIZE), 1, b"")),
+        film(PLAIN, SAID, fragment=(0, b"", 0x301, number_row(40, SIZE, 40, SIZE))),
+        film(PLAIN, SAID, fragment=(0, b"", 0x205, number_row(0, SIZE, SIZE))),
+        film(PLAIN, SAID, size=SIZE, fragment=(3, PLACE + bytes(4), 0, b"")),
+    ],
+)
+def test_samples_wherever_they_are(given: bytes) -> None:
+    """Samples are cleaned one by one, however an index, or that of a fragment, says where they are, and how large."""
+    kept, found = cleaned(given)
+    assert len(kept) == len(given)
+    assert kept.count(PLAIN) == 1
+    assert kept.replace(PLAIN, b"").count(SECRET) == 0
+    assert found.content_type == "video/mp4"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        film(PLAIN, SAID, size=SIZE, chunks=(0, 9)),  # half of one in another
+        film(PLAIN, SAID, chunks=(20,)),  # cut off
+        film(PLAIN, SAID, chunks=(-4,)),  # before the first
+        film(PLAIN, SAID, size=SIZE, fragment=(0x20000, b"", 1, b""))[:-8],
+        film(PLAIN, SAID, fragment=(0x20010, number_row(1 << 30), 1, b"")),
+        film(PLAIN, fragment=(0x20010, number_row(0), 1, b"")),  # of no bytes
+    ],
+)
+def test_samples_that_are_nowhere(given: bytes) -> None:
+    """Samples that lie within others, or not where samples lie, are refused."""
+    with pytest.raises(MediaError, match="incomplete"):
+        cleaned(given)
+
+
+def test_samples_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sample, and no number of them, takes more memory than the bounds."""
+    many = film(PLAIN, SAID, size=SIZE), film(PLAIN, SAID, fragment=(0x20010, number_row(SIZE), 1, b""))
+    for bound in ("_MOST_SAMPLE", "_MOST_SAMPLES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(boxes, bound, 2)
+            for given in many:
+                with pytest.raises(MediaError, match="incomplete"):
+                    cleaned(given)
 
 
 @pytest.mark.parametrize("format", ["mp4", "mov"])
@@ -735,6 +1105,34 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert found.duration == pytest.approx(size / 96_000)
     assert peak < 1 << 20
+
+
+def test_fragments_take_no_memory(tmp_path: Path) -> None:
+    """However many fragments a recording has, there is one in memory; a large one is refused."""
+    import tracemalloc
+
+    given = clip("mp4", fragmented=True)
+    path = tmp_path / "fragments.mp4"
+    for count, size in ((9, 3 << 20), (1, 5 << 20)):
+        with path.open("wb") as out:
+            out.write(given)
+            for _ in range(count):
+                out.write(struct.pack(">I4sI4s", size, b"moof", size - 8, b"free"))
+                out.truncate(out.seek(size - 16, io.SEEK_CUR))
+        tracemalloc.start()
+        with path.open("rb") as source, contextlib.suppress(MediaError):
+            clean(source, Nothing(), ALL, now=NOW)
+            assert count == 9
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 16 << 20
+
+
+class Nothing:
+    """Keeps nothing of what is written."""
+
+    def write(self, part: bytes, /) -> None:
+        """Take it."""
 
 
 def test_a_picture_that_takes_too_much(monkeypatch: pytest.MonkeyPatch) -> None:

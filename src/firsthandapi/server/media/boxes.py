@@ -1,31 +1,54 @@
-"""MP4, M4A, and MOV: every part that is not known to be harmless is overwritten with zeros in place.
+"""MP4, M4A, and MOV: every part that is not known to be harmless is overwritten in place.
 
 Sizes and offsets do not change, so no index must be rewritten. Only the samples of audio and video are kept:
-phones and action cameras keep places in tracks of their own, whose bytes lie between the others.
+phones and action cameras keep places in tracks of their own, whose bytes lie between the others. Dash cameras keep
+them within the samples of H.264 and HEVC, which are cleaned one by one.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import BinaryIO
+from typing import BinaryIO, Literal, NamedTuple
 
-from .parts import CHUNK, Cleaned, MediaError, Target, copy, damaged, number, read_exactly, take
+from .entries import clean_entries
+from .parts import (
+    CHUNK,
+    Box,
+    Cleaned,
+    MediaError,
+    Target,
+    blank,
+    box_at,
+    copy,
+    damaged,
+    inside,
+    number,
+    read_exactly,
+    take,
+)
+from .units import Units
 
 _MOST_BOXES = 100_000
 _MOST_INDEX = 32 << 20
+_MOST_FRAGMENT = 4 << 20  # bytes of the index of one fragment: browsers write some thousand
 _MOST_SAMPLES = 1_000_000  # samples and chunks, which an index lists one by one
+_MOST_SAMPLE = 16 << 20  # bytes of a picture: those of H.264 and HEVC are in memory whole
 _EPOCH = 2_082_844_800  # seconds from 1904 to 1970
 
 # What stays, by the box around it. Everything else becomes a `free` box of zeros.
 _TOP = frozenset((b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"sidx"))
 _KEPT = {
-    b"moov": frozenset((b"mvhd", b"trak", b"mvex", b"iods")),
+    b"moov": frozenset((b"mvhd", b"trak", b"mvex")),
     b"trak": frozenset((b"tkhd", b"edts", b"mdia", b"tapt")),
     b"edts": frozenset((b"elst",)),
-    b"mdia": frozenset((b"mdhd", b"hdlr", b"minf", b"elng")),
+    b"tapt": frozenset((b"clef", b"prof", b"enof")),
+    b"mdia": frozenset((b"mdhd", b"hdlr", b"minf")),
     b"minf": frozenset((b"vmhd", b"smhd", b"hdlr", b"dinf", b"stbl")),
     b"dinf": frozenset((b"dref",)),
     b"stbl": frozenset(
@@ -37,20 +60,11 @@ _KEPT = {
     b"mfra": frozenset((b"tfra", b"mfro")),
 }
 _SEEN, _HEARD = b"vide", b"soun"
+_NONE = array("I")
 
 
 # What is written in place of the first box, and of the index.
 Rewriting = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A box, and its position."""
-
-    kind: bytes
-    start: int
-    body: int
-    end: int
 
 
 @dataclass(slots=True)
@@ -60,15 +74,25 @@ class _Track:
     size: tuple[int, int] = (0, 0)
     timescale: int = 0
     sample_size: int = 0
-    sizes: list[int] = field(default_factory=list[int])
-    chunks: list[int] = field(default_factory=list[int])
+    sizes: array[int] = field(default_factory=lambda: array("I"))
+    chunks: array[int] = field(default_factory=lambda: array("I"))
     per_chunk: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    default_lasts: int = 0
+    entries: Box | None = None
+    units: Units | None = None
 
     @property
     def is_kept(self) -> bool:
         """Whether it has audio or video."""
         return self.handler in (_SEEN, _HEARD)
+
+
+class _Run(NamedTuple):
+    """Where samples of one track lie behind each other; with what cleans them, and then the bytes of each."""
+
+    start: int
+    stop: int
+    sizes: array[int]
+    units: Units | None
 
 
 def clean_boxes(source: BinaryIO, size: int, target: Target, *, as_mp4: Rewriting | None = None) -> Cleaned:
@@ -91,27 +115,24 @@ def clean_boxes(source: BinaryIO, size: int, target: Target, *, as_mp4: Rewritin
         source.seek(0)
         target.write(as_mp4[0](read_exactly(source, min(top[0].end, CHUNK))))
         top = top[1:]
-    fragments: dict[int, bytes] = {}
-    for box in top:
-        if box.kind == b"moof":
-            if box.end - box.start > _MOST_INDEX:
-                raise damaged()
-            source.seek(box.start)
-            fragments[box.start] = movie.fragment(read_exactly(source, box.end - box.start))
+    # Twice, rather than kept: there may be any number of them.
+    fragments = [box for box in top if box.kind == b"moof"]
+    for box in fragments:
+        movie.read_fragment(_fragment(source, box), box.start, size)
     if fragments and not all(track.is_kept for track in movie.tracks):
         raise MediaError(
             "The recording contains a track that is neither picture nor sound. Record it again with this page."
         )
-    kept = None if fragments else movie.samples(size)
+    runs = movie.runs(size)
     for box in top:
         source.seek(box.start)
         if box.kind == b"moov":
             target.write(movie.content())
         elif box.kind == b"moof":
-            target.write(fragments[box.start])
-        elif box.kind == b"mdat" and kept is not None:
+            target.write(_clean_fragment(_fragment(source, box)))
+        elif box.kind == b"mdat":
             copy(source, target, box.body - box.start)
-            _copy_parts(source, target, box.body, box.end, kept)
+            _copy_samples(source, target, box.body, box.end, runs)
         elif box.kind in _TOP:
             copy(source, target, box.end - box.start)
         else:
@@ -134,42 +155,41 @@ def _file_boxes(source: BinaryIO, size: int) -> Iterator[Box]:
     raise damaged()
 
 
-def box_at(data: bytes, at: int, left: int) -> Box:
-    """The box whose head is at `at`, `left` bytes before the one around it ends."""
-    length, kind, body = number(data, at, ">I"), take(data, at + 4, 4), at + 8
-    if length == 1:
-        length, body = number(data, at + 8, ">Q"), at + 16
-    elif length == 0:
-        length = left
-    if not body - at <= length <= left:
-        raise damaged()
-    return Box(kind, at, body, at + length)
-
-
-def inside(data: bytes | bytearray, box: Box, start: int | None = None) -> Iterator[Box]:
-    """The boxes in a box. QuickTime may end one with four zeros."""
-    at = box.body if start is None else start
-    while box.end - at >= 8:
-        inner = box_at(bytes(data[at : at + 16]), 0, box.end - at)
-        yield Box(inner.kind, at, at + inner.body, at + inner.end)
-        at += inner.end
-
-
 def _zeros(target: Target, size: int) -> None:
     for start in range(0, size, CHUNK):
         target.write(bytes(min(CHUNK, size - start)))
 
 
-def _copy_parts(source: BinaryIO, target: Target, at: int, end: int, kept: Iterable[tuple[int, int]]) -> None:
-    """Copy the bytes of `at` to `end` that lie in `kept`, ranges in order, and write zeros for the others."""
-    for first, last in kept:
-        start, stop = max(first, at), min(last, end)
-        if start >= stop:
-            continue
-        _zeros(target, start - at)
-        source.seek(start)
-        copy(source, target, stop - start)
-        at = stop
+def _fragment(source: BinaryIO, box: Box) -> bytes:
+    """The index of a fragment."""
+    if box.end - box.start > _MOST_FRAGMENT:
+        raise damaged()
+    source.seek(box.start)
+    return read_exactly(source, box.end - box.start)
+
+
+def _copy_samples(source: BinaryIO, target: Target, at: int, end: int, runs: deque[_Run]) -> None:
+    """Copy the samples between `at` and `end`, and write zeros for all other bytes. Takes its runs from `runs`."""
+    previous = None
+    while runs and runs[0].start < end:
+        run = runs.popleft()
+        if run.units is None:
+            start, stop = max(run.start, at), min(run.stop, end)
+            if start < stop:
+                _zeros(target, start - at)
+                source.seek(start)
+                copy(source, target, stop - start)
+                at = stop
+        elif run[:2] != previous:  # an index may name a run twice
+            if run.start < at or run.stop > end:
+                raise damaged()
+            _zeros(target, run.start - at)
+            source.seek(run.start)
+            for size in run.sizes:
+                if size > _MOST_SAMPLE:
+                    raise damaged()
+                target.write(run.units.sample(read_exactly(source, size)))
+            at, previous = run.stop, run[:2]
     _zeros(target, end - at)
 
 
@@ -181,7 +201,11 @@ class _Movie:
         self.tracks: list[_Track] = []
         self._timescale = self._duration = self._created = 0
         self._lasts: dict[int, int] = {}  # of fragments, in the time of each track
-        self._boxes = 0
+        self._defaults: dict[
+            int, tuple[int, int]
+        ] = {}  # of fragments: how long a sample lasts, and its bytes
+        self._runs: list[_Run] = []  # of fragments
+        self._boxes = self._samples = 0
         self._walk(self._data, box_at(data, 0, len(data)), None)
         if not self._timescale or not any(track.is_kept for track in self.tracks):
             raise damaged()
@@ -202,67 +226,104 @@ class _Movie:
                 self.tracks.append(found)
                 if not found.is_kept:
                     blank(data, inner)
+                elif found.entries is not None:
+                    found.units = clean_entries(data, found.entries, found.handler)
             elif inner.kind in _KEPT:
                 self._walk(data, inner, track)
+            elif inner.kind == b"stsd" and track is not None:
+                track.entries = inner
             else:
                 self._read(inner.kind, bytes(data[inner.body : inner.end]), track)
+                _clear(data, inner)
 
     def _read(self, kind: bytes, body: bytes, track: _Track | None) -> None:
         if kind == b"mvhd":
             self._created, self._timescale, self._duration = _times(body)
         elif kind == b"trex":
-            for each in self.tracks:
-                if each.number == number(body, 4, ">I"):
-                    each.default_lasts = number(body, 12, ">I")
+            self._defaults[number(body, 4, ">I")] = number(body, 12, ">I"), number(body, 16, ">I")
         elif track is not None:
             _read_track(kind, body, track)
-            if sum(len(each.sizes) + len(each.chunks) for each in (*self.tracks, track)) > _MOST_SAMPLES:
-                raise damaged()
+            if kind in (b"stsz", b"stco", b"co64"):
+                self._count(len(track.sizes if kind == b"stsz" else track.chunks))
 
-    def samples(self, size: int) -> list[tuple[int, int]]:
-        """Where the samples of the kept tracks lie in the file, in order."""
-        ranges = sorted(each for track in self.tracks if track.is_kept for each in _chunk_ranges(track, size))
-        joined: list[tuple[int, int]] = []
-        for start, stop in ranges:
-            if joined and start <= joined[-1][1]:
-                joined[-1] = joined[-1][0], max(stop, joined[-1][1])
-            else:
-                joined.append((start, stop))
-        if not joined:
+    def _count(self, samples: int) -> None:
+        self._samples += samples
+        if self._samples > _MOST_SAMPLES:
             raise damaged()
-        return joined
 
-    def fragment(self, data: bytes) -> bytes:
-        """A cleaned fragment; its seconds are counted."""
-        cleaned = bytearray(data)
-        outer = box_at(data, 0, len(data))
-        for inner in inside(cleaned, outer):
-            if inner.kind not in _KEPT[b"moof"]:
-                blank(cleaned, inner)
-            elif inner.kind == b"traf":
-                self._fragment_of_track(cleaned, inner)
-        return bytes(cleaned)
+    def runs(self, size: int) -> deque[_Run]:
+        """Where the samples of the kept tracks lie in the file, in order."""
+        runs = [run for track in self.tracks if track.is_kept for run in self._runs_of(track, size)]
+        runs = sorted(
+            (run for run in (*runs, *self._runs) if run.stop > run.start), key=lambda run: run.start
+        )
+        if not runs:
+            raise damaged()
+        return deque(runs)
 
-    def _fragment_of_track(self, data: bytearray, box: Box) -> None:
-        track, default = _Track(), 0
-        for inner in inside(data, box):
-            body = bytes(data[inner.body : inner.end])
-            if inner.kind not in _KEPT[b"traf"]:
-                blank(data, inner)
-            elif inner.kind == b"tfhd":
+    def _runs_of(self, track: _Track, size: int) -> Iterator[_Run]:
+        sample = 0
+        rows = [*track.per_chunk, (len(track.chunks) + 1, 0)]
+        for (first, count), (following, _) in pairwise(rows):
+            if not 1 <= first < following:
+                raise damaged()
+            for chunk in track.chunks[first - 1 : following - 1]:
+                if track.sample_size:
+                    yield self._run(track, chunk, count, track.sample_size, size)
+                else:
+                    yield self._run(track, chunk, count, track.sizes[sample : sample + count], size)
+                    sample += count
+
+    def _run(self, track: _Track, start: int, count: int, sizes: int | array[int], most: int) -> _Run:
+        """A run of samples that are all of one size, or each of its own."""
+        stop = start + (count * sizes if isinstance(sizes, int) else sum(sizes))
+        if not 0 <= start <= stop <= most:
+            raise damaged()
+        if track.units is None:
+            sizes = _NONE
+        elif isinstance(sizes, int):
+            self._count(count)
+            sizes = array("I", (sizes,)) * count
+        return _Run(start, stop, sizes, track.units)
+
+    def read_fragment(self, data: bytes, at: int, size: int) -> None:
+        """Read where the samples of a fragment lie that starts at `at`, and how long they last."""
+        tracks = {track.number: track for track in self.tracks}
+        end = at
+        for box in inside(data, box_at(data, 0, len(data))):
+            if box.kind == b"traf":
+                end = self._read_part(data, box, tracks, at, end, size)
+
+    def _read_part(
+        self, data: bytes, box: Box, tracks: dict[int, _Track], at: int, end: int, size: int
+    ) -> int:
+        """Read the part of one track. Samples that do not say where they are start at `end`; returns the next one."""
+        track, base, lasts, length = _Track(), end, 0, 0
+        for part in inside(data, box):
+            body = data[part.body : part.end]
+            if part.kind == b"tfhd":
                 flags, name = number(body, 0, ">I"), number(body, 4, ">I")
-                track = next((each for each in self.tracks if each.number == name), track)
-                at = 8 + 8 * (flags & 1) + 4 * (flags >> 1 & 1)
-                default = number(body, at, ">I") if flags & 8 else track.default_lasts
-            elif inner.kind == b"trun":
+                track = tracks.get(name, track)
+                lasts, length = self._defaults.get(name, (0, 0))
+                base = end = number(body, 8, ">Q") if flags & 1 else at if flags & 0x20000 else end
+                place = 8 + 8 * (flags & 1) + 4 * (flags >> 1 & 1)
+                if flags & 8:
+                    lasts = number(body, place, ">I")
+                if flags & 0x10:
+                    length = number(body, place + 4 * (flags >> 3 & 1), ">I")
+            elif part.kind == b"trun":
                 flags, count = number(body, 0, ">I"), number(body, 4, ">I")
-                lasts = count * default
-                if flags & 0x100:
-                    each = 4 * (flags >> 8 & 0xF).bit_count()
-                    at = 8 + 4 * (flags & 1) + 4 * (flags >> 2 & 1)
-                    rows = take(body, at, count * each)
-                    lasts = sum(number(rows, row, ">I") for row in range(0, len(rows), each))
-                self._lasts[track.number] = self._lasts.get(track.number, 0) + lasts
+                start = base + number(body, 8, ">i") if flags & 1 else end
+                fields = (flags >> 8 & 0xF).bit_count()
+                rows = _numbers("I", body, 8 + 4 * (flags & 1) + 4 * (flags >> 2 & 1), count * fields)
+                duration = sum(rows[::fields]) if flags & 0x100 else count * lasts
+                self._lasts[track.number] = self._lasts.get(track.number, 0) + duration
+                self._count(1 if track.units is None or not flags & 0x200 else 1 + count)
+                sizes = rows[flags >> 8 & 1 :: fields] if flags & 0x200 else length
+                run = self._run(track, start, count, sizes, size)
+                self._runs.append(run)
+                end = run.stop
+        return end
 
     def facts(self) -> Cleaned:
         """What the container says; every video is an MP4 here."""
@@ -278,10 +339,35 @@ class _Movie:
         return Cleaned("video/mp4", width or None, height or None, duration or None, created)
 
 
-def blank(data: bytearray, box: Box) -> None:
-    """Make a box one of zeros that players skip."""
-    data[box.start + 4 : box.start + 8] = b"free"
-    data[box.body : box.end] = bytes(box.end - box.body)
+def _clean_fragment(data: bytes) -> bytes:
+    """The index of a fragment, as long, with only the parts that may be kept."""
+    cleaned = bytearray(data)
+    for box in inside(data, box_at(data, 0, len(data))):
+        if box.kind not in _KEPT[b"moof"]:
+            blank(cleaned, box)
+        elif box.kind == b"traf":
+            for part in inside(data, box):
+                if part.kind not in _KEPT[b"traf"]:
+                    blank(cleaned, part)
+    return bytes(cleaned)
+
+
+def _clear(data: bytearray, box: Box) -> None:
+    """Overwrite names: of a handler, and of the file in which samples lie, which is this one."""
+    if box.kind == b"hdlr":
+        data[box.body + 12 : box.end] = bytes(max(0, box.end - box.body - 12))
+    elif box.kind == b"dref":
+        for entry in inside(data, box, box.body + 8):
+            data[entry.body + 4 : entry.end] = bytes(max(0, entry.end - entry.body - 4))
+
+
+def _numbers(kind: Literal["I", "Q"], data: bytes, at: int, count: int) -> array[int]:
+    """So many integers from `at` on, in the memory that they take there."""
+    row: array[int] = array(kind)
+    row.frombytes(take(data, at, count * row.itemsize))
+    if sys.byteorder == "little":
+        row.byteswap()
+    return row
 
 
 def _times(body: bytes) -> tuple[int, int, int]:
@@ -312,12 +398,11 @@ def _read_track(kind: bytes, body: bytes, track: _Track) -> None:
         rows = take(body, 8, 12 * count)
         track.per_chunk = [struct.unpack_from(">II", rows, at) for at in range(0, len(rows), 12)]
     elif kind == b"stsz":
-        track.sample_size, count = number(body, 4, ">I"), number(body, 8, ">I")
+        track.sample_size = number(body, 4, ">I")
         if track.sample_size == 0:
-            track.sizes = [*struct.unpack(f">{count}I", take(body, 12, 4 * count))]
+            track.sizes = _numbers("I", body, 12, number(body, 8, ">I"))
     elif kind in (b"stco", b"co64"):
-        count, letter, width = number(body, 4, ">I"), *(("I", 4) if kind == b"stco" else ("Q", 8))
-        track.chunks = [*struct.unpack(f">{count}{letter}", take(body, 8, width * count))]
+        track.chunks = _numbers("I" if kind == b"stco" else "Q", body, 8, number(body, 4, ">I"))
     elif kind == b"stz2":
         raise MediaError("This kind of recording cannot be taken here. Record it again with this page.")
 
@@ -327,20 +412,3 @@ def _check_references(body: bytes) -> None:
     for each in inside(body, Box(b"dref", 0, 8, len(body))):
         if not number(body, each.body, ">I") & 1:
             raise MediaError("The file only points to another file. Export it as a self-contained one.")
-
-
-def _chunk_ranges(track: _Track, size: int) -> Iterator[tuple[int, int]]:
-    sample = 0
-    rows = [*track.per_chunk, (len(track.chunks) + 1, 0)]
-    for (first, count), (following, _) in pairwise(rows):
-        if not 1 <= first < following:
-            raise damaged()
-        for chunk in track.chunks[first - 1 : following - 1]:
-            if track.sample_size:
-                length = count * track.sample_size
-            else:
-                length = sum(track.sizes[sample : sample + count])
-                sample += count
-            if chunk + length > size:
-                raise damaged()
-            yield chunk, chunk + length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -34,6 +35,16 @@ class Cleaned:
     captured_at: float | None = None
     device: str | None = None
     look: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box, and its position."""
+
+    kind: bytes
+    start: int
+    body: int
+    end: int
 
 
 class Target(Protocol):
@@ -77,3 +88,30 @@ def copy(source: BinaryIO, target: Target, size: int) -> None:
         part = read_exactly(source, min(size, CHUNK))
         target.write(part)
         size -= len(part)
+
+
+def box_at(data: bytes, at: int, left: int) -> Box:
+    """The box whose head is at `at`, `left` bytes before the one around it ends."""
+    length, kind, body = number(data, at, ">I"), take(data, at + 4, 4), at + 8
+    if length == 1:
+        length, body = number(data, at + 8, ">Q"), at + 16
+    elif length == 0:
+        length = left
+    if not body - at <= length <= left:
+        raise damaged()
+    return Box(kind, at, body, at + length)
+
+
+def inside(data: bytes | bytearray, box: Box, start: int | None = None) -> Iterator[Box]:
+    """The boxes in a box. QuickTime may end one with four zeros."""
+    at = box.body if start is None else start
+    while box.end - at >= 8:
+        inner = box_at(bytes(data[at : at + 16]), 0, box.end - at)
+        yield Box(inner.kind, at, at + inner.body, at + inner.end)
+        at += inner.end
+
+
+def blank(data: bytearray, box: Box) -> None:
+    """Make a box one of zeros that players skip."""
+    data[box.start + 4 : box.start + 8] = b"free"
+    data[box.body : box.end] = bytes(box.end - box.body)

@@ -12,6 +12,7 @@ from firsthandapi.server.contract.text import said
 
 from .exif import Exif, only_turned, read_exif
 from .parts import MediaError, damaged, number, take
+from .profiles import neutral
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,15 @@ _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD, *_FRAMES})
 # Each scan passes over the whole picture, however few bytes it has. Encoders write about ten.
 _MOST_SCANS = 64
+_PROFILE, _PROFILE_SIZE = b"ICC_PROFILE\0", 65_519  # the most bytes of a profile in one segment
 
 
 def read_jpeg(data: bytes, utc_offset: float) -> Picture:
     """A JPEG with tables, scans, color profile, and nothing else."""
     out: list[bytes | memoryview] = [b"\xff\xd8"]
     exif, size, scans, at, view = Exif(), None, 0, 2, memoryview(data)
+    profile: dict[int, bytes] = {}
+    profile_at = 0
     while True:
         marker, at = _next_marker(data, at)
         if marker == 0xD9:
@@ -59,7 +63,10 @@ def read_jpeg(data: bytes, utc_offset: float) -> Picture:
             out.append(_segment(marker, body[:12] + b"\0\0"))  # without its thumbnail
         elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
             out.append(_segment(marker, body[:12]))
-        elif (marker == 0xE2 and body.startswith(b"ICC_PROFILE\0")) or marker in _TABLES:
+        elif marker == 0xE2 and body.startswith(_PROFILE):
+            profile_at = profile_at or len(out)
+            profile[number(body, len(_PROFILE), "B")] = body[len(_PROFILE) + 2 :]
+        elif marker in _TABLES:
             out.append(_segment(marker, body))
             if marker in _FRAMES:
                 size = number(body, 3, ">H"), number(body, 1, ">H")
@@ -72,7 +79,17 @@ def read_jpeg(data: bytes, utc_offset: float) -> Picture:
             at = found.start()
     if size is None or not scans:
         raise damaged()
+    out[profile_at:profile_at] = _profile_segments(b"".join(profile[place] for place in sorted(profile)))
     return Picture(b"".join((*out, b"\xff\xd9")), *size, exif)
+
+
+def _profile_segments(profile: bytes) -> list[bytes]:
+    """The segments of a color profile, without its texts."""
+    content = neutral(profile) or b""
+    parts = [content[at : at + _PROFILE_SIZE] for at in range(0, len(content), _PROFILE_SIZE)]
+    return [
+        _segment(0xE2, _PROFILE + bytes((place, len(parts))) + part) for place, part in enumerate(parts, 1)
+    ]
 
 
 def _next_marker(data: bytes, at: int) -> tuple[int, int]:
@@ -90,9 +107,10 @@ def _segment(marker: int, body: bytes) -> bytes:
 
 # --- PNG ------------------------------------------------------------------------------------------------
 
+_MOST_PNG_PROFILE = 1 << 20  # bytes; Pillow reads no larger one
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_PARTS = frozenset(
-    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs acTL fcTL fdAT".split()
+    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs acTL fcTL fdAT".split()
 )
 
 
@@ -114,9 +132,10 @@ def read_png(data: bytes, utc_offset: float) -> Picture:
         if kind == b"eXIf":
             exif = read_exif(body, utc_offset)
             if exif.orientation != 1:
-                kept = kind + only_turned(exif.orientation)
-                out.append(struct.pack(">I", len(kept) - 4) + kept + struct.pack(">I", zlib.crc32(kept)))
-        if kind in _PNG_PARTS:
+                out.append(_png_chunk(kind, only_turned(exif.orientation)))
+        if kind == b"iCCP":
+            out += _png_profile(body)
+        elif kind in _PNG_PARTS:
             out.append(data[at : at + 12 + length])
         at += 12 + length
     if size is None:
@@ -124,10 +143,24 @@ def read_png(data: bytes, utc_offset: float) -> Picture:
     return Picture(b"".join(out), *size, exif)
 
 
+def _png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+
+
+def _png_profile(body: bytes) -> list[bytes]:
+    """The chunk of a color profile, without its texts."""
+    _, _, rest = body.partition(b"\0")
+    try:
+        profile = neutral(zlib.decompressobj().decompress(rest[1:], _MOST_PNG_PROFILE))
+    except zlib.error:
+        return []
+    return [_png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile))] if profile else []
+
+
 # --- WebP -----------------------------------------------------------------------------------------------
 
 _WEBP_PARTS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
-_HAS_EXIF, _HAS_XMP = 0b1000, 0b0100
+_HAS_PROFILE, _HAS_EXIF, _HAS_XMP = 0b10_0000, 0b1000, 0b0100
 
 
 def read_webp(data: bytes, utc_offset: float) -> Picture:
@@ -157,6 +190,11 @@ def read_webp(data: bytes, utc_offset: float) -> Picture:
                 riff_chunk(*each) for each in riff_chunks(body, 16) if each[0] in (b"ALPH", b"VP8 ", b"VP8L")
             )
             body = b"".join((take(body, 0, 16), *frame))
+        elif kind == b"ICCP":
+            body = neutral(body) or b""
+            if not body:
+                flags &= ~_HAS_PROFILE
+                continue
         if kind in _WEBP_PARTS:
             out.append(riff_chunk(kind, body))
     if size is None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from .boxes import Box, blank, box_at, inside
-from .parts import MediaError, damaged, number
+from .parts import Box, MediaError, blank, box_at, damaged, inside, number
 
 # Codecs that an MP4 may contain, and the parts of their entries that say how to decode them.
 _CODECS = {b"vide": frozenset((b"avc1", b"avc3", b"hvc1", b"hev1", b"mp4v")), b"soun": frozenset((b"mp4a",))}
