@@ -50,3 +50,44 @@ def test_a_person_joins_works_and_leaves(browser: Browser, tmp_path: Path, schem
         page.get_by_role("button", name="نعم، اسحب موافقتي").click()
         page.get_by_text("لقد سحبت موافقتك.").wait_for()
         assert [*server.buyer.files.list(job_id=job.id)] == []
+
+
+def test_my_page_shows_and_sends_what_waits(browser: Browser, tmp_path: Path) -> None:
+    """Pictures that were taken without a network are sent from the page that people open when they are back, in their
+    language; until then it does not say that they have sent nothing."""
+    with (
+        served(tmp_path / "data", study=write(tmp_path)) as server,
+        page_of(
+            browser, viewport={"width": 360, "height": 740}, locale="ar", expected="Failed to load"
+        ) as page,
+    ):
+        job = server.job(title="Street signs", files_needed=9)
+        page.goto(f"{server.service.url}/join")
+        for box in page.get_by_role("checkbox").all():
+            box.check()
+        page.get_by_role("button", name="أوافق وأنضم").click()
+        page.get_by_role("link", name="Street signs").click()
+        page.context.set_offline(True)
+        for name in ("a.jpg", "b.jpg"):
+            chosen: Any = {"name": name, "mimeType": "image/jpeg", "buffer": JPEG + name.encode()}
+            page.locator("input[type=file]").last.set_input_files(chosen)
+            page.get_by_role("button", name="إرسال", exact=True).click()
+            page.locator("#waiting").get_by_text(name).wait_for()
+        home = page.context.new_page()
+        page.close()
+        home.context.route("**/uploads", lambda route: route.abort())
+        home.context.set_offline(False)
+        home.goto(f"{server.service.url}/me")
+        for words in ("a.jpg", "b.jpg", "Street signs"):
+            home.locator("#waiting").get_by_text(words).first.wait_for()
+        assert home.locator("#count").inner_text() == "2"
+        assert home.get_by_text("لم ترسل شيئًا بعد").count() == 1
+        assert home.get_by_text("لم ترسل شيئًا بعد").is_hidden()
+        look_at(home, "me-waiting-ar", 360, "light")
+        home.context.unroute("**/uploads")
+        home.get_by_role("button", name="إزالة b.jpg").click()
+        home.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        home.get_by_text("تم الإرسال").wait_for()
+        home.locator("#files").get_by_text("a.jpg").wait_for()
+        home.locator("#queue").wait_for(state="hidden")
+    assert len(job.submissions) == 1

@@ -250,7 +250,7 @@ def test_pictures_without_a_network_wait(browser: Browser, server: Server) -> No
 
 def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
     """An open page sends what waits as soon as there is a network; what the server refuses meanwhile is said there."""
-    job, ended = server.job(files_needed=9), server.job(files_needed=9)
+    job, ended = server.job(files_needed=9), server.job(files_needed=9, title="Signs of another job")
     with page_of(browser, expected="Failed to load", **PHONE) as page:
         for each in (job, ended):
             page.goto(server.service.url + server.path(each))
@@ -264,12 +264,35 @@ def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
                 page.get_by_text("Submitted. Its status is below").wait_for()
         words = page.locator("#waiting").get_by_text("This job has ended, so nothing was submitted.")
         words.wait_for()
-        page.reload()
+        page.goto(server.service.url + server.path(job))
+        page.locator("#waiting").get_by_text(
+            "Signs of another job"
+        ).wait_for()  # where it is not the page's own
+        page.goto(server.service.url + server.path(ended))
         words.wait_for()
         look_at(page, "work-refused-later", 390, "light")
         page.get_by_role("button", name="Remove a.jpg").click()
         page.locator("#queue").wait_for(state="hidden")
     assert (len(job.submissions), len(ended.submissions)) == (1, 0)
+
+
+def test_a_network_that_drops_after_the_last_response(browser: Browser, server: Server) -> None:
+    """The page stays as it is, and takes the next picture, which waits; both are shown once there is a network."""
+    job = server.job(files_needed=9)
+    with at_work(browser, server, job, expected="Failed to load") as page:
+        page.route("**/w/*", lambda route: route.abort("internetdisconnected"))
+        send(page, "a.jpg")
+        page.get_by_text("Submitted. Its status is below").wait_for()
+        page.context.set_offline(True)
+        send(page, "b.jpg")
+        page.locator("#waiting").get_by_text("b.jpg").wait_for()
+        assert page.get_by_text("Submitted. Its status is below").is_hidden()
+        page.unroute("**/w/*")
+        page.context.set_offline(False)
+        page.get_by_text("Submitted. Its status is below").wait_for()
+        page.locator("#mine li").nth(1).wait_for()
+        page.locator("#queue").wait_for(state="hidden")
+    assert len(job.submissions) == 2
 
 
 def test_nobody_sends_what_somebody_else_has_taken(browser: Browser, server: Server) -> None:

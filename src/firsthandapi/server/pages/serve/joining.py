@@ -190,6 +190,7 @@ class Joining:
                 "me.html",
                 section=ME,
                 study=self._study,
+                worker_id=worker,
                 link_of=self._reception.links.path,
                 open=self._reception.open_jobs(),
                 sent=[(each, file) for each in own[:_SHOWN] for file in each.files],

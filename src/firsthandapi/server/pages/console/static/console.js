@@ -21,8 +21,8 @@ function asker(address, etag, take) {
 }
 
 // Replace the parts of the page that changed, but never what someone is using.
-async function renew(response) {
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+async function renew(response) { return renewFrom(new DOMParser().parseFromString(await response.text(), "text/html")); }
+function renewFrom(fresh) {
   const parts = [...document.querySelectorAll("[data-part]")].map((part) => [part, fresh.getElementById(part.id)]);
   return parts.map(([part, other]) => !other || update(part, other)).every(Boolean);
 }

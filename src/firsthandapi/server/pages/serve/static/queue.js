@@ -47,3 +47,11 @@ const queue = (() => {
     isKept() { return memory.size === 0; },
   };
 })();
+
+// A page that takes no files sends them too. It loads what does so only when some wait.
+{
+  const { script, person } = document.getElementById("queue").dataset;
+  if (script) queue.of(person).then((all) => {
+    if (all.some((each) => !each.isDraft)) document.head.append(Object.assign(document.createElement("script"), { src: script }));
+  });
+}

@@ -1,7 +1,7 @@
 // Previews, recordings, and uploads that survive a bad connection. Without it, the form works all the same.
 "use strict";
 
-const form = document.getElementById("send");
+let form = document.getElementById("send"); // null where no files are taken
 const mine = document.getElementById("mine");
 const PAUSES = [1000, 3000, 8000, 20000];
 
@@ -304,7 +304,33 @@ async function flush(asked) {
   progress(null);
   await list();
   if (done === null) later = setTimeout(() => flush(), PAUSES[1]);
-  if (done && !files.length && !recorder && queue.isKept()) location.assign(`${waiting.dataset.link}?sent=1`);
+  if (done) arrived();
+}
+
+// Show what the server has now. The page stays: the network may be gone again.
+async function arrived() {
+  show("sent", say("Submitted. Its status is below."));
+  try {
+    const response = await fetch(waiting.dataset.link);
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (!response.ok || response.redirected) return;
+    renewFrom(fresh); // of console.js
+    renewForm(fresh.getElementById("send"));
+    await list();
+  } catch { /* offline: it is shown later */ }
+}
+
+// Another form, if it is for something else now: a retry is sent, or fewer files are wanted, or none.
+function renewForm(fresh) {
+  if (!form || files.length || recorder) return;
+  const purpose = (one) => JSON.stringify([{ ...one.dataset }, one.elements.retry?.value]);
+  if (fresh && purpose(fresh) === purpose(form)) return;
+  const section = form.closest("section");
+  if (form.elements.retry) history.replaceState(null, "", waiting.dataset.link);
+  form = fresh;
+  if (!fresh) { section.remove(); return; }
+  section.replaceWith(fresh.closest("section"));
+  prepare();
 }
 
 async function send(event) {
@@ -314,8 +340,10 @@ async function send(event) {
     return;
   }
   show("fault", "");
+  show("sent", "");
   const fields = Object.fromEntries(["retry", "utc_offset", "latitude", "longitude"].map((name) => [name, form.elements[name]?.value]));
-  const item = { id: draft, person, job: form.dataset.job, retry: fields.retry, files, fields, at: Date.now() };
+  const title = document.querySelector("h1").textContent;
+  const item = { id: draft, person, job: form.dataset.job, title, retry: fields.retry, files, fields, at: Date.now() };
   files = [];
   draft = newId();
   draw();
@@ -324,14 +352,17 @@ async function send(event) {
   flush(item.id);
 }
 
-// What waits of this job: people see it, and can remove it.
+// What waits, of other jobs too: people see it, and can remove it.
 async function list() {
-  const items = (await queue.of(person)).filter((each) => !each.isDraft && each.job === waiting.dataset.job);
+  const items = (await queue.of(person)).filter((each) => !each.isDraft);
   waiting.hidden = !items.length;
+  document.getElementById("count").textContent = items.length;
+  document.getElementById("nothing")?.toggleAttribute("hidden", items.length > 0);
   document.getElementById("waiting").replaceChildren(...items.map((item) => {
     const entry = document.createElement("li");
     const names = item.files.map((file) => file.name).join(", ");
     entry.append(made("span", `${names}, ${size(bytesOf(item.files))}`));
+    if (item.job !== waiting.dataset.job) entry.append(made("bdi", item.title, { className: "meta" }));
     if (item.fault) {
       entry.append(made("p", item.fault, { className: "fault" }), made("button", say("Try again"), {
         type: "button",
@@ -458,7 +489,7 @@ function locate(box) {
 
 // --- what became of it -----------------------------------------------------------------------------------
 
-if (form) {
+function prepare() {
   form.classList.add("is-scripted");
   form.elements.utc_offset.value = String(-new Date().getTimezoneOffset());
   form.addEventListener("submit", send);
@@ -480,6 +511,10 @@ if (form) {
     here.closest("label").hidden = false;
     here.addEventListener("change", () => locate(here));
   }
+}
+
+if (form) {
+  prepare();
   addEventListener("beforeunload", (event) => { if (recorder || !queue.isKept()) event.preventDefault(); });
   queue.of(person).then((all) => {
     const kept = all.findLast((each) => each.isDraft && each.job === form.dataset.job && each.retry === form.elements.retry?.value);
