@@ -14,7 +14,13 @@ import pytest
 import respx
 
 from client.support import Connect
-from firsthandapi import AsyncFirstHandClient, FirstHandClient
+from firsthandapi import (
+    AsyncFirstHandClient,
+    ConfigurationError,
+    FirstHandClient,
+    FirstHandConnectionError,
+    FirstHandTimeoutError,
+)
 from firsthandapi.testing import MockServer
 
 ME = {"organization_id": "org_1"}
@@ -44,6 +50,31 @@ def test_pytest_httpx(connect: Connect, httpx_mock: Any) -> None:
     assert connect(http_client=connect.http_client()).me().organization_id == "org_1"
 
 
+@pytest.mark.httpx_mock(assert_all_requests_were_expected=False)
+def test_pytest_httpx_and_the_default_client(
+    connect: Connect,
+    fresh_server: MockServer,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It mocks the calls of every client, even of one created before, and says which response it lacks."""
+    client = connect(fresh_server, max_retries=0)
+    client.me()
+    httpx_mock = request.getfixturevalue("httpx_mock")
+    httpx_mock.add_response(url=f"{fresh_server.url}/v1/me", json=ME)
+    assert client.me().organization_id == "org_1"
+    with pytest.raises(
+        FirstHandTimeoutError, match=r"No response can be found for GET request on .*/credits"
+    ):
+        client.billing.credits()
+    with pytest.raises(ConfigurationError, match="while pytest-httpx mocks httpx"):
+        client.files.download_all("job_1", "dest")
+    assert len(fresh_server.requests) == 1
+    monkeypatch.undo()  # as the fixture does at its end
+    client.me()
+    assert len(fresh_server.requests) == 2
+
+
 def test_vcr(tmp_path: Path) -> None:
     """vcrpy records the calls of an `http_client`, and plays them without the server."""
     import vcr
@@ -63,6 +94,27 @@ def test_vcr(tmp_path: Path) -> None:
         FirstHandClient(key, url, http_client=http) as client,
     ):
         assert client.me() == first
+
+
+def test_vcr_and_the_default_client(connect: Connect, tmp_path: Path) -> None:
+    """It records and plays the calls of every client, even of one created before."""
+    import vcr
+
+    cassette = str(tmp_path / "tape.yaml")
+    with MockServer(speed=0) as server:
+        client = connect(server, max_retries=0)
+        client.me()
+        with vcr.use_cassette(cassette, filter_headers=["authorization"]):
+            identity = client.me()
+            with pytest.raises(ConfigurationError, match="while vcrpy mocks httpx"):
+                client.files.download_all("job_1", tmp_path / "dest")
+        assert server.api_key not in Path(cassette).read_text(encoding="utf-8")
+    with vcr.use_cassette(cassette, record_mode="none"):
+        assert client.me() == identity
+        with pytest.raises(vcr.errors.CannotOverwriteExistingCassetteException):
+            client.billing.credits()
+    with pytest.raises(FirstHandConnectionError):
+        client.me()
 
 
 BLOCKED = """

@@ -1,4 +1,4 @@
-"""The same exchange over the caller's httpx or httpx2 client; neither library is imported."""
+"""The same exchange over an httpx client: the caller's, of httpx or httpx2, or our own, which a tool of tests sees."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.calls.headers import Headers, RequestHeaders
 from firsthandapi._core.calls.request import Request
 from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.failures import distrust, errno_of
 from firsthandapi.errors import (
     ConfigurationError,
@@ -21,6 +22,8 @@ from firsthandapi.errors import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 # Every exception of httpx, by its name, since httpx2 has the same names and classes of its own; and whether the request
@@ -75,9 +78,16 @@ def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool] | N
 class BorrowedWire:
     """Exchanges over `http_client=`, which the caller closes."""
 
-    def __init__(self, origin: Origin, http_client: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        http_client: httpx.AsyncClient,
+        *,
+        check: str = "the certificates of http_client, and the clock",
+    ) -> None:
         self._origin = origin
         self._client = http_client
+        self._check = check
 
     async def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
@@ -136,10 +146,11 @@ class BorrowedWire:
 
     def _mapped(self, error: Exception, kind: type[FirstHandConnectionError], sent: bool) -> Exception:
         reason = mask_secrets(str(error)) or type(error).__name__
-        if issubclass(kind, FirstHandTimeoutError):
+        # httpx itself raises only its subclasses; pytest-httpx says by this one which response it lacks.
+        if issubclass(kind, FirstHandTimeoutError) and type(error).__name__ != "TimeoutException":
             reason = "it did not answer in time; increase timeout="
         authority = self._origin.authority
-        untrusted = distrust(error, authority, check="the certificates of http_client, and the clock")
+        untrusted = distrust(error, authority, check=self._check)
         result = kind(untrusted or f"the request to {authority} failed: {reason}", request_sent=sent)
         result.untrusted = untrusted is not None
         # httpx has only these words for it.
@@ -149,3 +160,43 @@ class BorrowedWire:
 
     async def aclose(self) -> None:
         """Do nothing: the caller closes the client."""
+
+
+class InterceptedWire:
+    """Exchanges while a tool of tests answers in place of httpx: each over a new httpx client, which keeps nothing when
+    the tool is done."""
+
+    def __init__(
+        self, origin: Origin, *, proxy: Secret[str] | None, verify: bool | str | ssl.SSLContext
+    ) -> None:
+        self._origin = origin
+        self._proxy = proxy
+        self._context = ssl_context(verify)
+
+    async def exchange(
+        self, request: Request, headers: RequestHeaders, *, timeout: float
+    ) -> tuple[int, Headers, Secret[bytes]]:
+        """As of `BorrowedWire`."""
+        async with self._http_client() as http_client:
+            wire = BorrowedWire(self._origin, http_client, check="verify=, SSL_CERT_FILE, and the clock")
+            return await wire.exchange(request, headers, timeout=timeout)
+
+    def _http_client(self) -> httpx.AsyncClient:
+        import httpx
+
+        proxy = None
+        if self._proxy is not None:
+            # Of the two names for SOCKS, older versions know only one; both leave it to the proxy to look up hosts.
+            proxy = httpx.Proxy(
+                self._proxy.reveal().replace("socks5h://", "socks5://", 1),
+                ssl_context=self._context if self._proxy.reveal().startswith("https:") else None,
+            )
+        try:
+            return httpx.AsyncClient(verify=self._context, proxy=proxy, trust_env=False)
+        except ImportError:
+            raise ConfigurationError(
+                "a SOCKS proxy needs socksio while a tool of tests mocks httpx: pip install 'httpx[socks]'"
+            ) from None
+
+    async def aclose(self) -> None:
+        """Do nothing: no client outlives its exchange."""

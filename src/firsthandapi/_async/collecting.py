@@ -35,6 +35,7 @@ from firsthandapi._core.orders.job_file import KEY_METADATA, JobFile, dump, key_
 from firsthandapi._core.orders.ordering import check_download_into
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA
+from firsthandapi._network.interception import refuse_downloads
 from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
@@ -231,6 +232,7 @@ class Collecting(Resource):
             raise InvalidArgumentError(
                 f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
             )
+        refuse_downloads()
         return Folder(dest, label)
 
     async def _enter(self, folder: Folder, ends: float | None) -> None:

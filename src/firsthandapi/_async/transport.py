@@ -25,6 +25,7 @@ from firsthandapi._core.calls.retry import LONGEST_IN_LINE, NoRetry, asked_to_wa
 from firsthandapi._forks import importing
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, cut_frames, mask_secrets
+from firsthandapi._network.interception import interceptor
 from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
 from firsthandapi._version import __version__
 from firsthandapi._visible import visible
@@ -41,11 +42,11 @@ from firsthandapi.errors import (
 )
 
 if TYPE_CHECKING:
-    from firsthandapi._async.borrowed import BorrowedWire
+    from firsthandapi._async.borrowed import BorrowedWire, InterceptedWire
     from firsthandapi._async.wire import Wire
 
-    # What carries a request over the network: connections of our own, or the caller's httpx client.
-    Exchange = Wire | BorrowedWire
+    # What carries a request over the network: connections of our own, or an httpx client.
+    Exchange = Wire | BorrowedWire | InterceptedWire
 
 T = TypeVar("T")
 # What a call makes of a successful response.
@@ -79,23 +80,30 @@ class Shared:
         self._key_states: WeakValueDictionary[Secret[str] | None, KeyState] = WeakValueDictionary()
 
     def wire(self, config: Config) -> Exchange:
-        """The connections for these options, created when first used."""
-        key = (config.base_url, config.proxy, config.verify)
+        """The connections for these options, created when first used; other ones while a tool of tests mocks httpx."""
+        intercepted = interceptor() is not None
+        key = (config.base_url, config.proxy, config.verify, intercepted)
         wire = self._wires.get(key)
         if wire is None:
             with importing():
-                wire = self._wires.setdefault(key, self._connect(config))
+                wire = self._wires.setdefault(key, self._connect(config, intercepted))
         return wire
 
-    def _connect(self, config: Config) -> Exchange:
+    def _connect(self, config: Config, intercepted: bool) -> Exchange:
         if self.http_client is not None:
             from firsthandapi._async.borrowed import BorrowedWire
 
             return BorrowedWire(config.origin, self.http_client)
-        from firsthandapi._async.wire import Wire
         from firsthandapi._network.proxies import choose_proxy
 
-        return Wire(config.origin, proxy=choose_proxy(config.origin, config.proxy), verify=config.verify)
+        proxy = choose_proxy(config.origin, config.proxy)
+        if intercepted:
+            from firsthandapi._async.borrowed import InterceptedWire
+
+            return InterceptedWire(config.origin, proxy=proxy, verify=config.verify)
+        from firsthandapi._async.wire import Wire
+
+        return Wire(config.origin, proxy=proxy, verify=config.verify)
 
     def key_state(self, api_key: Secret[str] | None) -> KeyState:
         """What is counted for an API key; copies with another key do not share it."""

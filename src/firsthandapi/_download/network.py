@@ -13,6 +13,7 @@ from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network import addresses
 from firsthandapi._network.handshakes import Handshake, ProxyError
+from firsthandapi._network.interception import refuse_downloads
 from firsthandapi._network.proxies import Route, choose_proxy
 from firsthandapi.errors import FirstHandError
 
@@ -53,7 +54,7 @@ def as_broken(error: Exception, what: str) -> BrokenError:
 
 class Network:
     """Opens connections, for all threads of a run, until `stop` is set. `timeout` is that for a response's head, and
-    between two bytes."""
+    between two bytes. Raises ConfigurationError: a tool of tests answers in place of httpx."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Network:
         timeout: float,
         stop: threading.Event,
     ) -> None:
+        refuse_downloads()
         self.timeout = timeout
         self.stop = stop
         self._proxy = proxy

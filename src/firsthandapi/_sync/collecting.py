@@ -21,6 +21,7 @@ from firsthandapi._core.orders.job_file import KEY_METADATA, JobFile, dump, key_
 from firsthandapi._core.orders.ordering import check_download_into
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA
+from firsthandapi._network.interception import refuse_downloads
 from firsthandapi._sync.bridge import (
     Callback,
     call_back,
@@ -228,6 +229,7 @@ class Collecting(Resource):
             raise InvalidArgumentError(
                 f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
             )
+        refuse_downloads()
         return Folder(dest, label)
 
     def _enter(self, folder: Folder, ends: float | None) -> None:
