@@ -14,6 +14,7 @@ In a project of yours the settings, the store, the view and the URL go to where 
 
 import os
 import sys
+import uuid
 from pathlib import Path
 
 from django.conf import settings
@@ -69,23 +70,33 @@ settings.configure(
 class CacheStore:
     """Which events were handled, known to all processes: a `DeduplicationStore` over Django's cache."""
 
+    def __init__(self) -> None:
+        self._tokens: dict[str, str] = {}  # event id → the token of our claim
+
     def claim(self, event_id: str) -> bool:
         """Make the event this process's own, for 5 minutes at most: a process may die."""
-        if cache.add(key(event_id), "running", timeout=300):
-            return True
-        if cache.get(key(event_id)) == "done":
+        token = uuid.uuid4().hex
+        cache.add(key(event_id), token, timeout=300)
+        holder = cache.get(key(event_id))
+        if holder == "done":
             return False
-        # Answered with 2xx, it would not come again, and be lost should that other process have died. `add`
-        # says False as well when the database was busy or is out of reach.
-        raise RuntimeError(f"{event_id} is being handled elsewhere, or the cache is out of reach: come again")
+        if holder != token:
+            # Answered with 2xx, it would not come again, and be lost should that other process have died. `get`
+            # finds nothing when the database was busy or is out of reach.
+            raise RuntimeError(
+                f"{event_id} is being handled elsewhere, or the cache is out of reach: come again"
+            )
+        self._tokens[event_id] = token
+        return True
 
     def commit(self, event_id: str) -> None:
         """Remember it for 7 days."""
-        cache.set(key(event_id), "done", timeout=7 * 86_400)
+        if cache.get(key(event_id)) in (None, self._tokens.pop(event_id, None)):
+            cache.set(key(event_id), "done", timeout=7 * 86_400)
 
     def release(self, event_id: str) -> None:
-        """Let the next delivery have it."""
-        if cache.get(key(event_id)) == "running":
+        """Let the next delivery have it, unless our claim has ended and another process has it."""
+        if cache.get(key(event_id)) == self._tokens.pop(event_id, None):
             cache.delete(key(event_id))
 
 

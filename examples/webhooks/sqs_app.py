@@ -13,6 +13,7 @@ The table is one of DynamoDB: its key is `id`, a string, and `until` is its time
 import logging
 import os
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -53,33 +54,44 @@ class DynamoStore:
 
     def __init__(self, table: str) -> None:
         self._table: Any = boto3.resource("dynamodb").Table(table)
+        self._tokens: dict[str, str] = {}  # event id → the token of our claim
 
     def claim(self, event_id: str) -> bool:
         """Make the event this worker's own, for 5 minutes at most: a worker may die."""
+        token = uuid.uuid4().hex
+        holder = self._put(event_id, token, seconds=300)
+        if holder == "done":
+            return False
+        # boto3 repeats a request whose response was lost, so it may be our own.
+        if holder != token:
+            raise RuntimeError(f"another worker is handling {event_id}")
+        self._tokens[event_id] = token
+        return True
+
+    def commit(self, event_id: str) -> None:
+        """Remember it for 7 days, unless our claim has ended and another worker has it."""
+        self._put(event_id, "done", seconds=7 * 86_400, over=self._tokens.pop(event_id, ""))
+
+    def release(self, event_id: str) -> None:
+        """Let the next worker have it, unless our claim has ended and another worker has it."""
+        self._put(event_id, "failed", seconds=-1, over=self._tokens.pop(event_id, ""))
+
+    def _put(self, event_id: str, holder: str, *, seconds: int, over: str = "") -> str:
+        """Make `holder` that of the event, unless it has another than `over`. Returns who is then."""
         now = int(time.time())
         try:
             self._table.put_item(
-                Item={"id": event_id, "state": "running", "until": now + 300},
-                ConditionExpression="attribute_not_exists(id) OR #until < :now",
+                Item={"id": event_id, "holder": holder, "until": now + seconds},
+                ConditionExpression="attribute_not_exists(id) OR #until < :now OR holder = :over",
                 ExpressionAttributeNames={"#until": "until"},
-                ExpressionAttributeValues={":now": now},
+                ExpressionAttributeValues={":now": now, ":over": over},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            if error.response["Item"]["state"]["S"] == "done":
-                return False
-            raise RuntimeError(f"another worker is handling {event_id}") from None
-        return True
-
-    def commit(self, event_id: str) -> None:
-        """Remember it for 7 days."""
-        self._table.put_item(Item={"id": event_id, "state": "done", "until": int(time.time()) + 7 * 86_400})
-
-    def release(self, event_id: str) -> None:
-        """Let the next worker have it."""
-        self._table.delete_item(Key={"id": event_id})
+            return str(error.response["Item"]["holder"]["S"])
+        return holder
 
 
 router = EventRouter(DynamoStore(os.environ["EVENTS_TABLE"]))

@@ -197,20 +197,35 @@ class DeduplicationStore(Protocol):
 
     With Redis, for example:
 
+        # Atomic, so that nobody can claim the event between the comparison and what follows.
+        OURS = "local holder = redis.call('GET', KEYS[1]) if not holder or holder == ARGV[1] then redis.call(%s) end"
+
         class RedisStore:
+            def __init__(self):
+                self.tokens = {}  # event id → the token of our claim
+
             def claim(self, event_id):
-                if redis.set(f"firsthand:{event_id}", "claimed", nx=True, ex=300):
-                    return True
-                if redis.get(f"firsthand:{event_id}") == b"done":
+                token = uuid.uuid4().hex
+                redis.set(f"firsthand:{event_id}", token, nx=True, ex=300)
+                holder = redis.get(f"firsthand:{event_id}")
+                if holder == b"done":
                     return False
-                raise EventClaimedError.of(event_id)
+                if holder != token.encode():
+                    raise EventClaimedError.of(event_id)
+                self.tokens[event_id] = token
+                return True
 
             def commit(self, event_id):
-                redis.set(f"firsthand:{event_id}", "done", ex=7 * 86_400)
+                self.finish(event_id, "'SET', KEYS[1], 'done', 'EX', 604800")
 
             def release(self, event_id):
-                if redis.get(f"firsthand:{event_id}") == b"claimed":
-                    redis.delete(f"firsthand:{event_id}")
+                self.finish(event_id, "'DEL', KEYS[1]")
+
+            def finish(self, event_id, command):
+                redis.eval(OURS % command, 1, f"firsthand:{event_id}", self.tokens.pop(event_id, ""))
+
+    Give each claim a token of its own. A client may repeat a command whose response was lost: it must recognize its own
+    claim. And a claim that expired may belong to another process now: `commit` and `release` must not touch that.
 
     The methods are plain functions, and `adispatch` calls them as well; several threads may call them at the same time.
     If your store has only an async client, run its loop in its own thread and wait with
@@ -228,11 +243,13 @@ class DeduplicationStore(Protocol):
         ...
 
     def commit(self, event_id: str) -> None:
-        """Remember that the event was handled: for 7 days, `claim` must return False for `event_id`."""
+        """Remember that the event was handled: for 7 days, `claim` must return False for `event_id`. The claim of
+        another process must stay."""
         ...
 
     def release(self, event_id: str) -> None:
-        """Drop the claim after a failure: the next claim of `event_id` must succeed, unless it was just committed."""
+        """Drop the claim after a failure: the next claim of `event_id` must succeed, unless it was just committed. The
+        claim of another process must stay."""
         ...
 
 

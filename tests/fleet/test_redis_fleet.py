@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import logging
 import os
@@ -11,12 +12,15 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import pytest
@@ -40,7 +44,7 @@ from firsthandapi.fleet import (
     _budget,
 )
 from firsthandapi.testing import MockServer
-from firsthandapi.webhooks import EventRouter, sign, unwrap
+from firsthandapi.webhooks import DeduplicationStore, EventRouter, sign, unwrap
 from processes import REDIS_SERVERS, Redis, end_of
 
 EVENT = json.dumps({"id": "evt_2", "type": "job.completed", "data": {}, "created_at": "2026-11-26T00:00:00Z"})
@@ -446,6 +450,85 @@ def test_two_receivers_handle_an_event_once(each_redis: Redis) -> None:
     assert not second.dispatch(event)
     assert not first.dispatch(event)
     assert handled == ["first"]
+
+
+@pytest.fixture(params=["ours", "docstring"])
+def new_store(
+    request: pytest.FixtureRequest, each_redis: Redis
+) -> Iterator[Callable[[], DeduplicationStore]]:
+    """Makes stores: `RedisStore`, or the example of `DeduplicationStore` on a client that repeats a command once."""
+    if request.param == "ours":
+        yield lambda: RedisStore(each_redis.url)
+        return
+    from redis import Redis as Client
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    text = inspect.getdoc(DeduplicationStore) or ""
+    code = text.partition("for example:\n")[2].partition("\nGive each claim")[0]
+    with Client.from_url(each_redis.url, retry=Retry(NoBackoff(), 1)) as client:
+        names: dict[str, Any] = {"redis": client, "uuid": uuid, "EventClaimedError": EventClaimedError}
+        exec(textwrap.dedent(code), names)
+        yield names["RedisStore"]
+
+
+def test_a_claim_whose_response_was_lost_is_recognized(
+    new_store: Callable[[], DeduplicationStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client of Redis repeats the claim, which is not another's: the event is handled now, not 36 minutes later."""
+    from redis.connection import AbstractConnection
+    from redis.exceptions import ConnectionError as NoConnectionError
+
+    store = new_store()
+    assert store.claim("evt_0")  # so that it is connected
+    read = AbstractConnection.read_response
+    lost: list[object] = []
+
+    def read_response(*args: Any, **options: Any) -> Any:
+        response = read(*args, **options)
+        if not lost:
+            lost.append(response)
+            raise NoConnectionError("the response was lost")
+        return response
+
+    monkeypatch.setattr(AbstractConnection, "read_response", read_response)
+    assert store.claim("evt_1")
+    assert lost in ([1], [b"OK"])
+    with pytest.raises(EventClaimedError):
+        store.claim("evt_1")
+    store.release("evt_1")
+    assert store.claim("evt_1")
+
+
+@pytest.mark.parametrize("end", ["release", "commit"])
+def test_a_claim_that_expired_leaves_the_next_one_alone(
+    new_store: Callable[[], DeduplicationStore], end: str, each_redis: Redis
+) -> None:
+    """Another process has claimed the event since, and still handles it."""
+    slow, second, third = (new_store() for _ in range(3))
+    assert slow.claim("evt_1")
+    each_redis.admin().flushall()
+    assert second.claim("evt_1")
+    getattr(slow, end)("evt_1")
+    with pytest.raises(EventClaimedError):
+        third.claim("evt_1")
+    second.commit("evt_1")
+    getattr(slow, end)("evt_1")
+    assert not third.claim("evt_1")
+
+
+def test_a_handled_event_is_remembered_for_7_days(
+    new_store: Callable[[], DeduplicationStore], each_redis: Redis
+) -> None:
+    """Even if its claim expired while the handler was at work."""
+    store = new_store()
+    assert store.claim("evt_1")
+    admin = each_redis.admin()
+    admin.flushall()
+    store.commit("evt_1")
+    (key,) = admin.keys()
+    assert 604_700 < admin.ttl(key) <= 604_800
+    assert not new_store().claim("evt_1")
 
 
 class Fleet:

@@ -17,12 +17,21 @@ _DONE_SECONDS = 7 * 86_400
 # Far over the 10 s in which the service wants its response, so no working handler loses its claim.
 _CLAIM_SECONDS = 600
 
-# KEYS: the event. ARGV: whose claim, seconds of a claim. Returns 1 claimed, 0 done, -1 claimed by another.
+# KEYS: the event. ARGV: the token of the claim, seconds of a claim. Returns 1 claimed, 0 done, -1 claimed by another.
+# redis-py repeats a script whose response was lost: it then finds its own claim.
 _CLAIM = """
 local holder = redis.call('GET', KEYS[1])
-if not holder then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) return 1 end
 if holder == 'done' then return 0 end
-return -1
+if holder and holder ~= ARGV[1] then return -1 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
+# The claim may have expired, and another process may have claimed the event since.
+# ARGV: the token of the claim, and for a commit the seconds to remember it.
+_COMMIT = """
+local holder = redis.call('GET', KEYS[1])
+if not holder or holder == ARGV[1] then redis.call('SET', KEYS[1], 'done', 'EX', ARGV[2]) end
+return 1
 """
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1"
 
@@ -50,10 +59,12 @@ class RedisStore:
     def __init__(self, url: str, *, prefix: str = "firsthandapi", **options: Any) -> None:
         self._redis = connect(url, options)
         self._claim = self._redis.register_script(_CLAIM)
+        self._commit = self._redis.register_script(_COMMIT)
         self._release = self._redis.register_script(_RELEASE)
         self._failures = failures()
         self._prefix = prefix
-        self._me = uuid.uuid4().hex
+        # Event id → the token of the claim, until it is committed or released.
+        self._tokens: dict[str, str] = {}
 
     def claim(self, event_id: str) -> bool:
         """True if the event `event_id` is neither claimed nor handled, and claim it; False if it was handled.
@@ -62,28 +73,35 @@ class RedisStore:
             EventClaimedError: another process, or this one, is still handling it.
             StoreError: Redis is gone, or its response is wrong.
         """
+        token = uuid.uuid4().hex
         answer = self._asked(
-            lambda key: _checked(self._claim(keys=[key], args=[self._me, _CLAIM_SECONDS])), event_id
+            lambda key: _checked(self._claim(keys=[key], args=[token, _CLAIM_SECONDS])), event_id
         )
         if answer < 0:
             raise EventClaimedError.of(event_id)
+        if answer:
+            self._tokens[event_id] = token
         return bool(answer)
 
     def commit(self, event_id: str) -> None:
-        """The event `event_id` was handled.
+        """The event `event_id` was handled. A claim of another process stays.
 
         Raises:
             StoreError: Redis is gone, or its response is wrong.
         """
-        self._asked(lambda key: self._redis.set(key, "done", ex=_DONE_SECONDS), event_id)
+        token = self._tokens.get(event_id, "")
+        self._asked(lambda key: self._commit(keys=[key], args=[token, _DONE_SECONDS]), event_id)
+        self._tokens.pop(event_id, None)
 
     def release(self, event_id: str) -> None:
-        """Handling failed: let the next claim of `event_id` succeed.
+        """Handling failed: let the next claim of `event_id` succeed. A claim of another process stays.
 
         Raises:
             StoreError: Redis is gone, or its response is wrong.
         """
-        self._asked(lambda key: self._release(keys=[key], args=[self._me]), event_id)
+        token = self._tokens.get(event_id, "")
+        self._asked(lambda key: self._release(keys=[key], args=[token]), event_id)
+        self._tokens.pop(event_id, None)
 
     def _asked(self, ask: Callable[[str], T], event_id: str) -> T:
         try:
