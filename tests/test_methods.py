@@ -209,7 +209,10 @@ def test_an_argument_that_is_lacking_is_named(method: str, client: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="price_per_file_cents is required: call") as caught:
         run(getattr(client.jobs, method)(**given))
     assert isinstance(caught.value, TypeError)
-    assert pickle.loads(pickle.dumps(caught.value)).field == "price_per_file_cents"
+    text = "".join(traceback.format_exception_only(caught.value))
+    assert text == f"firsthandapi.errors.InvalidArgumentError: {caught.value}\n"
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (type(copy), copy.field) == (type(caught.value), "price_per_file_cents")
 
 
 def test_a_traceback_keeps_every_frame() -> None:

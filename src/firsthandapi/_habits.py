@@ -238,6 +238,7 @@ arguments
   page, offset, after, starting_after, next_cursor: cursor
   per_page, page_size: limit
   token: api_key
+  url, api_url, api_base, endpoint, host: base_url
   instructions, prompt: description
   n, count: files_needed
 firsthandapi.webhooks

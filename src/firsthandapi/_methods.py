@@ -87,7 +87,19 @@ def _with_keys(signature: inspect.Signature, keys: Any) -> inspect.Signature:
 
 
 class _CallError(InvalidArgumentError, TypeError):
-    """As Python's own, for callers who expect that one."""
+    """As Python's own, for callers who expect that one. Tracebacks show it by its documented name."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By that name, pickle would find the other class.
+        return _call_error, (self.args[0], self.field)
+
+
+_CallError.__module__ = InvalidArgumentError.__module__
+_CallError.__name__ = _CallError.__qualname__ = InvalidArgumentError.__name__
+
+
+def _call_error(message: str, field: str) -> _CallError:
+    return _CallError(message, field=field)
 
 
 def _refused(

@@ -87,7 +87,9 @@ class JobCreateParams(Params):
     min_height: int | None = Field(default=None, ge=1, description="an int of at least 1 (pixels)")
     worker_guidelines: str | None = Field(default=None, description="a str")
     location: dict[str, Any] | None = Field(
-        default=None, description="a dict such as {'latitude': 35.68, 'longitude': 139.69, 'radius_km': 20}"
+        default=None,
+        description="a dict such as {'city': 'Austin', 'state': 'Texas'} or "
+        "{'latitude': 35.68, 'longitude': 139.69, 'radius_km': 20}",
     )
     deadline: WireTime | None = Field(default=None, description="an aware datetime or an ISO 8601 str")
     max_workers: int | None = Field(default=None, ge=1, description="an int of at least 1")
