@@ -279,6 +279,36 @@ def test_a_request_counts_in_the_window_in_which_it_arrives(redis: Redis) -> Non
         assert redis.admin().hget(budget, "left") == left
 
 
+def described(limit: int, remaining: int) -> ApiResponse:
+    """A response that describes a window which ends in 50 seconds."""
+    pairs = {"limit": limit, "remaining": remaining, "reset": int(time.time()) + 50}
+    return ApiResponse(
+        200, tuple((f"x-ratelimit-{name}".encode(), b"%d" % value) for name, value in pairs.items())
+    )
+
+
+def test_a_limit_above_the_usual_one_holds_from_the_first_response(redis: Redis) -> None:
+    """The first window need not end before call 101 is made."""
+    limiter = RedisRateLimiter(redis.url)
+    permit = limiter.acquire("a-key", timeout=1)
+    limiter.observe("a-key", permit, described(1000, 999), sent=True)
+    for _ in range(150):
+        limiter.acquire("a-key", timeout=0)
+
+
+def test_the_first_response_counts_requests_under_way(redis: Redis) -> None:
+    """Its remainder may not count them; and only the first one raises a limit: those of two endpoints may differ."""
+    limiter = RedisRateLimiter(redis.url)
+    first, second, *_ = (limiter.acquire("a-key", timeout=1) for _ in range(30))
+    (budget,) = redis.admin().keys()
+    admin = redis.admin()
+    limiter.observe("a-key", first, described(1000, 500), sent=True)  # another program has sent 499
+    assert admin.hget(budget, "left") == "471"
+    limiter.observe("a-key", second, described(60, 59), sent=True)
+    limiter.observe("a-key", second, described(1000, 498), sent=True)
+    assert admin.hget(budget, "left") == "59"
+
+
 @pytest.mark.parametrize(
     "said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*2\r\n$1\r\nx\r\n$-1\r\n", b":5\r\n", b"+OK\r\n"]
 )

@@ -68,6 +68,7 @@ if not (left and ends and window) or now >= ends or ends - now > 2 * tonumber(AR
   left, ends, window = limit, now + tonumber(ARGV[3]), (window or 0) + 1
   if not known and ARGV[5] ~= '' then
     left, ends = tonumber(ARGV[5]), now + tonumber(ARGV[6])
+    redis.call('HSET', budget, 'described', window)
   end
   redis.call('HSET', budget, 'left', left, 'ends', ends, 'limit', limit, 'window', window)
 end
@@ -104,7 +105,8 @@ return {0, ends - now}
 _LEARN = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local left, ends, window, described = unpack(redis.call('HMGET', KEYS[1], 'left', 'ends', 'window', 'described'))
+local left, ends, window, described, limit = unpack(
+  redis.call('HMGET', KEYS[1], 'left', 'ends', 'window', 'described', 'limit'))
 if not window then return 0 end
 if tonumber(window) ~= tonumber(ARGV[1]) then
   -- Sent at the end of one window, it has arrived in the next, and counts there.
@@ -113,7 +115,16 @@ if tonumber(window) ~= tonumber(ARGV[1]) then
   end
   return 0
 end
-if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'limit', ARGV[2]) end
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[1], 'limit', ARGV[2])
+  -- The window may have begun with a smaller limit, such as the usual one. Of the requests that were granted in it, the
+  -- remainder may count only this one.
+  if described ~= window and tonumber(ARGV[2]) > (tonumber(limit) or math.huge) then
+    local others = tonumber(limit) - tonumber(left) - 1
+    left = math.max(left, math.min(left + ARGV[2] - limit, ARGV[3] - others))
+    redis.call('HSET', KEYS[1], 'left', left)
+  end
+end
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'left', math.min(tonumber(left), tonumber(ARGV[3]))) end
 if ARGV[4] ~= '' then
   local reset = now + tonumber(ARGV[4])
