@@ -296,6 +296,18 @@ def test_a_limit_above_the_usual_one_holds_from_the_first_response(redis: Redis)
         limiter.acquire("a-key", timeout=0)
 
 
+def test_a_limit_that_stands_still_is_refused_at_once(redis: Redis) -> None:
+    """By the bundled server, until the test acts; the limiter does not make anybody wait for a minute."""
+    limiter = RedisRateLimiter(redis.url)
+    with MockServer(speed=0, rate_limit=2) as server, server.client(rate_limiter=limiter) as client:
+        for _ in range(3):
+            client.me()
+            client.me()
+            with pytest.raises(RateLimitError, match="time stands still"):
+                client.me()
+            server.clock.advance(minutes=1)
+
+
 def test_the_first_response_counts_requests_under_way(redis: Redis) -> None:
     """Its remainder may not count them; and only the first one raises a limit: those of two endpoints may differ."""
     limiter = RedisRateLimiter(redis.url)

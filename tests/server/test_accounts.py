@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from client.support import Connect
 from firsthandapi import RateLimitError
 from firsthandapi.server.rules.jobs import Workforce
 from firsthandapi.testing import MockServer
@@ -235,6 +236,21 @@ def test_standstill_hangs_nobody() -> None:
         server.rate_limit = None
         for _ in range(3):
             client.me()
+
+
+def test_standstill_ends_a_wait(connect: Connect) -> None:
+    """Nothing waits for a time that never comes; and the error does not name a period that the limit does not have."""
+    with MockServer(speed=0, workers=False) as server:
+        client = connect(server, frozen=True)
+        job = client.jobs.create(**JOB)
+        server.rate_limit = 1
+        with pytest.raises(RateLimitError) as caught:
+            client.jobs.wait(job.id)
+    assert re.fullmatch(
+        r"Too many requests, and time stands still: advance the clock, or set rate_limit to None\. "
+        r"\(HTTP 429 rate_limit_exceeded, req_\w+\)",
+        str(caught.value),
+    )
 
 
 def test_rate_limit_times_are_real() -> None:

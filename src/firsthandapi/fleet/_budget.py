@@ -23,7 +23,7 @@ from firsthandapi._core.calls.ratelimit import (
     spent_error,
 )
 from firsthandapi._core.calls.ratelimit import Permit as AlonePermit
-from firsthandapi._core.calls.retry import parse_retry_after
+from firsthandapi._core.calls.retry import parse_retry_after, stands_still
 
 from ._redis import connect, failures, said
 
@@ -234,6 +234,8 @@ class SharedBudget:
 
     def learn(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
         """The outcome of a request."""
+        if stands_still(response):
+            return
         values = None if response is None else _described(response, time.time())
         asked = None if response is None else asked_to_hold(response, now=time.time())
         if response is not None and asked is not None and asked > LONGEST_WINDOW:

@@ -26,7 +26,7 @@ from .integers import int_or_none
 from .loose_json import load, members
 from .ratelimit import asked_to_hold, believed_hold, spent
 from .response import ApiResponse, without_halves
-from .retry import LONGEST_RETRY_AFTER
+from .retry import LONGEST_RETRY_AFTER, stands_still
 
 T = TypeVar("T")
 
@@ -161,7 +161,9 @@ def _message(
         advice = _NOT_OF_THE_SERVICE
     if kind.startswith("idempotency"):
         advice = _USED
-    if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
+    if stands_still(response):
+        pass  # its message says what ends that, and nothing else does
+    elif retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
         parts.append(spent(response.rate_limit, retry_after, now=now))
     elif advice is not None:
         parts.append(advice + (f" {math.ceil(retry_after):,} s" if retry_after is not None else ""))

@@ -16,7 +16,7 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
 )
 
-from .retry import asked_to_wait, is_lasting
+from .retry import asked_to_wait, is_lasting, stands_still
 
 LONGEST_POLL = 60
 # For this many seconds, a list or another read may show an old state.
@@ -83,6 +83,8 @@ class Pauses:
         Raises FirstHandError: `error` itself.
         """
         if not is_transient(error) and not (is_new and isinstance(error, NotFoundError)):
+            raise error
+        if isinstance(error, FirstHandApiError) and stands_still(error.response):
             raise error
         if isinstance(error, UnexpectedResponseError):
             # A gateway's page may be gone next time; a response that stays malformed is a bug.

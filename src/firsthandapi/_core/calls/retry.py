@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from firsthandapi.errors import (
     RETRYABLE_STATUSES,
@@ -16,6 +16,9 @@ from firsthandapi.errors import (
 )
 
 from .dates import parse_http_date
+
+if TYPE_CHECKING:
+    from .response import ApiResponse
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
@@ -63,6 +66,11 @@ def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
         return error.retry_after
     response = error.response if isinstance(error, FirstHandApiError) else None
     return None if response is None else parse_retry_after(response.headers, now=now)
+
+
+def stands_still(response: ApiResponse | None) -> bool:
+    """Whether a 429 is one of the bundled server whose time stands still: its limit stays spent until a test acts."""
+    return response is not None and response.headers.get("x-firsthandapi-clock") == "stopped"
 
 
 def is_lasting(error: FirstHandConnectionError) -> bool:

@@ -222,6 +222,8 @@ class App:
             )
         if not allowed:
             headers["retry-after"] = str(retry_after)
+            if not self.world.clock.speed:
+                headers["x-firsthandapi-clock"] = "stopped"  # clients then wait for nothing
             raise ApiError(429, "rate_limit_exceeded", message)
 
     def _idempotency_key(self, operation: Operation, request: Request) -> str | None:
