@@ -262,6 +262,27 @@ async def test_an_unreachable_service_costs_nothing_of_the_budget(server: MockSe
     assert Ledger(tmp_path, 2500).left_cents() == 2500
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_program_without_forms_is_told_what_to_do(
+    server: MockServer, tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that can only open a URL is sent no form, and no name of our code: the refusal names the option."""
+    monkeypatch.setattr("mcp.client.session.types.FormElicitationCapability", lambda: None)
+    asked = Person("accept")
+    options = Options(ledger=tmp_path, confirm_cents=50)
+    with server.client() as person:
+        theirs = person.jobs.create(**JOB)
+    async with in_memory(server, options, elicitation_callback=asked.answer, mode=mode) as client:
+        refused = text_of(await client.call_tool("create_job", JOB))
+        assert "with a form, which this program does not support: nothing was ordered; " in refused
+        assert "--confirm-cents" in refused
+        refused = text_of(await client.call_tool("cancel_job", {"job_id": theirs.id}))
+        assert "nothing was cancelled; ask the person to cancel it" in refused
+        cheap = {**JOB, "files_needed": 1}
+        found(await client.call_tool("create_job", cheap))
+    assert asked == []
+
+
 @pytest.mark.parametrize("mode", ["auto", "legacy"])  # the two ways of the protocol to ask
 @pytest.mark.parametrize(("answer", "jobs"), [("accept", 1), ("refuse", 0), ("decline", 0), ("cancel", 0)])
 async def test_above_the_bound_the_person_is_asked(

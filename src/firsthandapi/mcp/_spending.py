@@ -147,9 +147,9 @@ def add_cancelling(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledg
             not_ordered = "this server cannot read in its ledger whether it ordered"
         if not can_ask(ctx):
             raise ToolError(
-                f"{not_ordered} {visible(job_id)}, so it cancels it only after asking the person, which "
-                "this program does not support: nothing was cancelled; ask the person to cancel it with `firsthandapi "
-                "jobs cancel`"
+                f"{not_ordered} {visible(job_id)}, so it cancels it only after asking the person with a form, "
+                "which this program does not support: nothing was cancelled; ask the person to cancel it with "
+                "`firsthandapi jobs cancel`"
             )
         job = await answered(client.jobs.get(job_id))
         if job.is_terminal:
@@ -175,18 +175,19 @@ def add_cancelling(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledg
 
 
 def can_ask(ctx: Context) -> bool:
-    """Whether the program of the agent can ask the person."""
+    """Whether the program of the agent can ask the person, by a form: one that says nothing of modes can."""
     capabilities = ctx.client_capabilities
-    return capabilities is not None and capabilities.elicitation is not None
+    asks = None if capabilities is None else capabilities.elicitation
+    return asks is not None and (asks.form is not None or asks.url is None)
 
 
 def check_can_ask(ctx: Context, cost_cents: int, confirm_cents: int) -> None:
     """Refuse what a person must approve where no person can be asked. Raises ToolError: the program cannot ask."""
     if not can_ask(ctx):
         raise ToolError(
-            f"this costs {cost_cents} cents, and above {confirm_cents} cents this server asks the person, "
-            "which this program does not support: nothing was ordered; ask for fewer files, or ask the person "
-            "to restart the server with a larger --confirm-cents"
+            f"this costs {cost_cents} cents, and above {confirm_cents} cents this server asks the person "
+            "with a form, which this program does not support: nothing was ordered; ask for fewer files, or ask the "
+            "person to restart the server with a larger --confirm-cents"
         )
 
 
