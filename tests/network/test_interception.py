@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import respx
 from respx.models import AllMockedAssertionError
@@ -54,6 +55,19 @@ def test_a_mock_answers_in_place_of_the_service(
     assert len(fresh_server.requests) == 1
     client.me()
     assert len(fresh_server.requests) == 2
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_is_no_tool_of_tests_changes_nothing(
+    loaded: bool, connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a library that measures httpx, whose wrapper stays for good, whether or not a tool is loaded."""
+    if not loaded:
+        for package in ("respx", "vcr", "pytest_httpx"):
+            monkeypatch.delitem(sys.modules, package, raising=False)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", None)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", lambda *_: None)
+    assert connect(fresh_server).me()
 
 
 def test_time_limits_hold(connect: Connect, fresh_server: MockServer, respx_passes: respx.MockRouter) -> None:
