@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
 from dataset.support import folder_of, wait_until
 from firsthandapi import Dataset
+from firsthandapi.review.app import ReviewPage
 from review.test_app import reviewing
 
 from .harness import EVIL, look_at, page_of, wait_for
@@ -81,6 +83,36 @@ def test_a_review_by_keyboard(browser: Browser, tmp_path: Path, width: int) -> N
     assert len(decided.decisions) == 6  # what was undone in time is not among them
     assert {row.file_id for row in decided.excluded} == {ids[1], ids[2]}
     assert decided.labels == ["stop", "yield"]
+
+
+def test_closing_the_tab_loses_no_decision(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the page has not sent yet goes with it. Until the server has written a decision, the page does not show
+    it."""
+    dataset = labeled(tmp_path)
+    ids = sorted(row.file_id for row in dataset)
+    write_down, ready = ReviewPage._write_down, threading.Event()
+
+    def late(page: ReviewPage, decisions: list[Any]) -> None:
+        assert ready.wait(60)
+        write_down(page, decisions)
+
+    monkeypatch.setattr(ReviewPage, "_write_down", late)
+    with reviewing(dataset) as review, page_of(browser) as page:
+        page.goto(str(review.base_url))
+        wait_for(page, "document.querySelectorAll('button.tile').length > 10")
+        page.locator(f"button[data-id='{ids[0]}']").focus()
+        for key in "xxxa":
+            page.keyboard.press(key)
+        assert page.locator(".tile .mark").all_inner_texts() == ["Saving…"] * 4
+        assert "0 kept, 0 excluded" in page.locator("#count").inner_text()
+        assert actions(dataset.path) == []
+        page.close(run_before_unload=True)
+        ready.set()
+        wait_until(lambda: len(actions(dataset.path)) == 4)
+    assert actions(dataset.path) == [*((each, "exclude") for each in ids[:3]), (ids[3], "accept")]
+    assert len(Dataset.open(dataset.path).excluded) == 3
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

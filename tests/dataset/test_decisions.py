@@ -22,6 +22,7 @@ from firsthandapi.datasets import _decisions
 from firsthandapi.datasets._bucket import Bucket
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._local import LocalWriter
+from firsthandapi.datasets._manifest import Manifest
 from firsthandapi.testing import MockServer
 
 from .support import JOB, completed_job, downloads, folder_of, posix_only
@@ -200,6 +201,24 @@ def test_what_was_opened_before_obeys_where_it_writes_or_checks(
         assert [row.file_id for row in old.excluded] == ["file_stop0"]
         assert {row.file_id: row.label for row in old}["file_stop1"] == ("yield" if before % 2 else "halt")
         Dataset.open(dest).include("file_stop0")
+
+
+def test_an_accept_reads_no_rows(four_signs: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many the folder has; unless somebody has decided otherwise meanwhile."""
+    four_signs.relabel("file_stop0", "halt", by="ana")
+    other = Dataset.open(four_signs.path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "read", lambda _: pytest.fail("a row was read"))
+        for n in range(2):
+            four_signs.accept("file_stop1", by=f"ana{n}")
+        other.accept("file_stop1", by="bob")
+    assert [each.by for each in other.decisions] == ["ana", "ana0", "ana1", "bob"]
+    assert other.decisions == Dataset.open(four_signs.path).decisions
+    assert other.labels == ["halt", "stop", "yield"]
+    other.exclude("file_stop2")
+    four_signs.accept("file_stop1", by="ana")
+    assert [row.file_id for row in four_signs.excluded] == ["file_stop2"]
+    assert four_signs.decisions == Dataset.open(four_signs.path).decisions
 
 
 def test_two_decide_at_the_same_time(four_signs: Dataset) -> None:

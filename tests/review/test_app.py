@@ -97,10 +97,69 @@ def test_a_review(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_several_decisions_in_one_request(dataset: Dataset) -> None:
+    """They are written in their order, and one that cannot be is refused alone."""
+    ids = [row.file_id for row in dataset]
+    asked = [("accept", ids[0]), ("exclude", "file_of_another"), ("exclude", ids[1]), ("include", ids[1])]
+    ended: list[tuple[Decision, ...]] = []
+    with reviewing(dataset, ended) as client:
+        body = {"decisions": [{"action": action, "ids": [each]} for action, each in asked]}
+        refused = client.post("decisions", json=body)
+        assert (refused.status_code, "file_of_another" in refused.text) == (409, True)
+        # Twice is once.
+        assert client.post("decisions", json={"action": "accept", "ids": ids[:1]}).status_code == 204
+    assert [(each.action, each.file_id) for each in ended[0]] == [asked[0], *asked[2:]]
+    assert Dataset.open(dataset.path).decisions == dataset.decisions == ended[0]
+
+
+def test_a_decision_does_not_wait_for_files_to_move(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on the disk with the response, and the page shows the file wherever it is; files move when nobody has
+    decided for a while, or at the end."""
+    monkeypatch.setattr(app, "_IDLE_SECONDS", 3600)
+    ids = [row.file_id for row in dataset]
+    place, hidden = dataset.path / "data", dataset.path / ".excluded" / "data"
+    with reviewing(dataset) as client:
+        client.post("decisions", json={"action": "exclude", "ids": ids[:2]})
+        assert [each.file_id for each in Dataset.open(dataset.path).excluded] == ids[:2]
+        assert not hidden.exists()
+        monkeypatch.setattr(app, "_IDLE_SECONDS", 0)
+        wait_until(lambda: hidden.exists() and len([*place.iterdir()]) == 2)
+        assert client.get(f"files/{ids[0]}").content == picture("red")
+        monkeypatch.setattr(app, "_IDLE_SECONDS", 3600)
+        client.post("decisions", json={"action": "include", "ids": ids[:1]})
+        assert client.get(f"files/{ids[0]}").content == picture("red")
+    assert (len([*place.iterdir()]), len([*hidden.iterdir()])) == (3, 1)
+    assert [row.file_id for row in dataset.excluded] == ids[1:2]
+
+
+def test_files_that_cannot_be_moved_are_tried_again_at_the_end(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision is kept, and the end says why its file has not moved."""
+    monkeypatch.setattr(app, "_IDLE_SECONDS", 0)
+    page, tries, told = app.ReviewPage(dataset), list[int](), list[str]()
+
+    def refuse(_: Dataset) -> None:
+        tries.append(1)
+        page._done.set()
+        raise ConfigurationError("another program has it open")
+
+    monkeypatch.setattr(Dataset, "_settle", refuse)
+    monkeypatch.setattr(app, "ReviewPage", lambda *_, **__: page)
+    page._write_down([app._Decision(action="exclude", ids=[dataset.records[0].file_id])])
+    with pytest.raises(ConfigurationError, match="has it open"):
+        app.review(dataset, open_browser=False, tell=told.append)
+    assert (len(tries), told[-1]) == (2, "Decided about 1 file: 1 excluded.")
+
+
 @pytest.mark.parametrize(
     "body",
     [
         {"action": "exclude", "ids": ["file_of_another"]},
+        {"decisions": []},
+        {"decisions": [{"action": "accept"}]},
         {"action": "relabel", "ids": [], "label": "x"},
         {"action": "destroy", "ids": ["file_1"]},
         {"action": "exclude", "ids": ["file_1"], "path": "/etc"},

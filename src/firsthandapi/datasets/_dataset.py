@@ -70,7 +70,7 @@ class Dataset(Rows):
     ) -> None:
         self.path = store.root
         self._store = store
-        self._decided = decided_in(store) if decided is None else decided
+        self._as_written = self._decided = decided_in(store) if decided is None else decided
         self._job_files = job_files
         jobs = (_job(each.job) for each in job_files if each.job is not None)
         self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
@@ -340,12 +340,7 @@ class Dataset(Rows):
                 was changed.
             ConfigurationError: the folder cannot be read or written to.
         """
-        if not self._labels_here(JobFiles(self._store).all(), self._manifests):
-            raise InvalidArgumentError(
-                "label: this dataset has no labels; collect, download_all, or merge into a folder with labels first",
-                field="label",
-            )
-        self._decide("relabel", which, label=check_label(label), reason=reason, by=by)
+        self._decide("relabel", which, label=label, reason=reason, by=by)
 
     def _labels_here(self, job_files: list[JobFile], manifests: Iterable[Manifest]) -> frozenset[str]:
         """The labels of the folder's jobs and rows."""
@@ -361,6 +356,79 @@ class Dataset(Rows):
         reason: str | None = None,
         by: str | None = None,
     ) -> None:
+        decisions = self._checked(action, which, label, reason, by)
+        if action == "accept":
+            written = write_down(self._store, decisions, known=self._as_written)
+            if self._only_accepts(written):
+                return
+        here = {each.folder: each for each in (*self._places(), *self._manifests)}
+        decided = labels = None
+        try:
+            if label is not None:  # a run may have brought labels meanwhile
+                for each in here.values():
+                    each.read()
+                labels = self._labels_here(JobFiles(self._store).all(), here.values())
+            decided = write_down(self._store, decisions, labels, self._as_written)
+            if action != "accept":  # which moves nothing
+                decided = settle_rest(self._store, [*here.values()], Decided())
+        finally:
+            manifests = [each for each in here.values() if each.records]
+            Dataset.__init__(self, self._store, self._job_files, manifests, decided)
+
+    def _only_accepts(self, decided: Decided) -> bool:
+        """Take over what was written if it leaves all rows as they are, as `accept` does: nothing is read again."""
+        before = self._as_written.decisions
+        new = decided.decisions[len(before) :]
+        if decided.decisions[: len(before)] != before or any(each.action != "accept" for each in new):
+            return False
+        for each in new:
+            self._decided.add(each)
+        self.decisions = (*self.decisions, *new)
+        self._as_written, self._stamps = decided, {**self._stamps, self._store.root / DECISIONS: ""}
+        return True
+
+    def _note(
+        self,
+        action: Action,
+        which: object,
+        known: Decided,
+        *,
+        label: str | None = None,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> tuple[Decided, list[Decision]]:
+        """Write decisions down, for `_settle` to carry out. Returns all of the folder, and those that are new.
+        `known`: those of the folder as last read.
+        """
+        decisions = self._checked(action, which, label, reason, by)
+        labels = None if label is None else self._labels_here(JobFiles(self._store).all(), self._manifests)
+        decided = write_down(self._store, decisions, labels, known)
+        return decided, [each for each in decided.decisions[-len(decisions) :] if each.at == decisions[0].at]
+
+    def _settle(self) -> None:
+        """Carry out what was written down, unless a run has the folder: it does when it ends."""
+        settle_rest(self._store, self._places(), Decided())
+
+    def _path_now(self, record: Record, decided: Decided) -> Path | None:
+        """Where the file of a row is, even while these decisions are carried out; None if it is missing."""
+        manifest = self._manifest_of[key_of(record)]
+        folder = f"{manifest.subfolder.removeprefix(EXCLUDED).strip('/')}/".lstrip("/")
+        names = dict.fromkeys((record.file_name, relabeled(record, decided).file_name))
+        paths = [self.path / f"{place}{folder}{name}" for place in ("", f"{EXCLUDED}/") for name in names]
+        return next((each for each in (manifest.file(record), *paths) if self._store.exists(each)), None)
+
+    def _checked(
+        self, action: Action, which: object, label: str | None, reason: str | None, by: str | None
+    ) -> list[Decision]:
+        """The decisions that a caller asks for. An unknown id is refused before anything changes."""
+        if action == "relabel":
+            if not self._labels_here(JobFiles(self._store).all(), self._manifests):
+                raise InvalidArgumentError(
+                    "label: this dataset has no labels; collect, download_all, or merge into a folder with labels "
+                    "first",
+                    field="label",
+                )
+            label = check_label(label)
         ids = ids_of(which)
         reason, by = check_words(reason, by)
         if self._unknown(ids, action):
@@ -371,20 +439,7 @@ class Dataset(Rows):
                 field="which",
             )
         now = datetime.now(UTC)
-        decisions = [Decision(each, action, label, reason, by, now) for each in ids]
-        here = {each.folder: each for each in (*self._places(), *self._manifests)}
-        decided = labels = None
-        try:
-            if label is not None:  # a run may have brought labels meanwhile
-                for each in here.values():
-                    each.read()
-                labels = self._labels_here(JobFiles(self._store).all(), here.values())
-            decided = write_down(self._store, decisions, labels)
-            if action != "accept":  # which moves nothing
-                decided = settle_rest(self._store, [*here.values()], Decided())
-        finally:
-            manifests = [each for each in here.values() if each.records]
-            Dataset.__init__(self, self._store, self._job_files, manifests, decided)
+        return [Decision(each, action, label, reason, by, now) for each in ids]
 
     def _unknown(self, ids: list[str], action: Action) -> list[str]:
         known = {row.file_id for row in (*self.records, *self.excluded)}
@@ -746,10 +801,13 @@ class Dataset(Rows):
     def _catch_up(self) -> None:
         """Read the folder again if its rows or decisions have changed: exports and checks obey what others decided
         since."""
+        if self._has_changed():
+            self._open_again()
+
+    def _has_changed(self) -> bool:
         now = {path: self._store.stamp(path) for path in self._stamps}
         # What was emptied is no dataset any more: its rows are missing.
-        if now != self._stamps and any(now.values()):
-            self._open_again()
+        return now != self._stamps and any(now.values())
 
     def _name_of(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()

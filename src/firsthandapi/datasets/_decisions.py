@@ -17,6 +17,7 @@ from firsthandapi._core.rows.decisions import (
     Decision,
     decision_line,
     parse_decisions,
+    source_of,
 )
 from firsthandapi._core.rows.manifest import Record, data_folder, in_place_of, label_of
 from firsthandapi._host.locking import taken_within
@@ -31,9 +32,10 @@ _LOCK = ".firsthandapi.decisions.lock"
 _LOCK_SECONDS = 30.0
 
 
-def decided_in(store: Store) -> Decided:
+def decided_in(store: Store, known: Decided | None = None) -> Decided:
+    """The decisions of a folder. `known`: as last read; only what was appended since is parsed."""
     path = store.root / DECISIONS
-    return parse_decisions(store.read(path, LARGEST_DECISIONS), str(path))
+    return parse_decisions(store.read(path, LARGEST_DECISIONS), str(path), known)
 
 
 def spelled(store: Store, decided: Decided, manifests: Iterable[Manifest]) -> Decided:
@@ -45,21 +47,33 @@ def spelled(store: Store, decided: Decided, manifests: Iterable[Manifest]) -> De
     return decided.spelled(label_of(row) for each in (*manifests, *hidden) for row in each.records.values())
 
 
-def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | None = None) -> Decided:
+def write_down(
+    store: Store,
+    decisions: list[Decision],
+    labels: Iterable[str] | None = None,
+    known: Decided | None = None,
+) -> Decided:
     """Append the decisions that change anything to those of the folder, and flush them to the disk; returns them all.
     `labels`: the labels of the folder, if new ones may not differ from them, or from those of earlier decisions, only
     in the case of letters.
+    `known`: the decisions of the folder as last read.
     Raises InvalidArgumentError: a label is spelled differently.
     """
     path = store.root / DECISIONS
     store.refuse_link(store.root / EXCLUDED)
-    decided = decided_in(store)
-    if not _added(decisions, decided, labels):
+    decided = decided_in(store, known)
+    _check_labels(decisions, decided, labels)
+    if not any(map(decided.changes, decisions)):
         return decided
     with _alone(store):
         content = store.read(path, LARGEST_DECISIONS)
-        decided = parse_decisions(content, str(path))
-        lines = _added(decisions, decided, labels)
+        decided = parse_decisions(content, str(path), decided)
+        _check_labels(decisions, decided, labels)
+        lines = b""
+        for each in decisions:
+            if decided.changes(each):
+                decided.add(each)
+                lines += decision_line(each)
         # A line that a crash has cut off must not spoil the next line.
         lines = b"\n" + lines if content and not content.endswith(b"\n") else lines
         if len(content or b"") + len(lines) > LARGEST_DECISIONS:
@@ -75,21 +89,15 @@ def write_down(store: Store, decisions: list[Decision], labels: Iterable[str] | 
                 end.add(lines)
             finally:
                 end.close()
+        decided.source = source_of((content or b"") + lines)
     return decided
 
 
-def _added(decisions: list[Decision], decided: Decided, labels: Iterable[str] | None) -> bytes:
-    """Add the decisions that change anything to `decided`, and return their lines."""
+def _check_labels(decisions: list[Decision], decided: Decided, labels: Iterable[str] | None) -> None:
     if labels is not None:
         known = decided.spelled(labels).spellings.values()
         for label in {each.label for each in decisions if each.label is not None}:
             check_spelling(label, known)
-    lines = b""
-    for each in decisions:
-        if decided.changes(each):
-            decided.add(each)
-            lines += decision_line(each)
-    return lines
 
 
 def hidden_in(store: Store, manifests: Iterable[Manifest], decided: Decided) -> list[Manifest]:

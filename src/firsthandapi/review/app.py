@@ -1,7 +1,11 @@
 """The page, its pictures, and its decisions: for one folder, at one address that only its user knows."""
+# A part of Dataset:
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import secrets
 import threading
@@ -28,7 +32,7 @@ from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
 from firsthandapi._visible import visible
 from firsthandapi.datasets import Dataset
-from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, FirstHandError
 from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.http import browsers
 from firsthandapi.server.http.gate import refusal
@@ -56,6 +60,8 @@ _MOST_THUMBNAILS = 4000
 _LARGEST_PICTURE = 64 << 20
 # A page that is loaded again leaves, and comes back.
 _GONE_SECONDS = 5.0
+# After so long without a decision, those so far are carried out: that takes a while in a large folder.
+_IDLE_SECONDS = 2.0
 _MEDIA_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]+")
 
 
@@ -94,7 +100,11 @@ def review(
         server.stop()
         page.close()
     decided = page.decided()
-    tell(in_words(decided))
+    try:
+        page.carry_out()
+    finally:
+        tell(in_words(decided))
+        dataset._catch_up()
     return decided
 
 
@@ -114,16 +124,23 @@ class _Decision(BaseModel, extra="forbid"):
     reason: Annotated[str | None, Field(max_length=2000)] = None
 
 
+class _Decisions(BaseModel, extra="forbid"):
+    decisions: Annotated[list[_Decision], Field(min_length=1, max_length=1000)]
+
+
 class ReviewPage:
-    """An ASGI application over one dataset, which its decisions change."""
+    """An ASGI application over one dataset. A decision is written down at once; files move when there is time."""
 
     def __init__(self, dataset: Dataset, *, by: str | None = None) -> None:
-        self._dataset = dataset
+        # The rows as last read, by id: replaced together, so that nobody waits for a reading.
+        self._read = dataset, _by_id(dataset)
         self._by = by
         self._decided: list[Decision] = []
-        self._rows_by_id = _by_id(dataset)
-        # Deciding takes a while in a large folder; pictures do not wait for it.
-        self._deciding, self._lock = threading.Lock(), threading.Lock()
+        self._known = dataset._as_written
+        self._decided_at = self._carried_out_at = 0.0
+        # Decisions are written in the order in which they arrived.
+        self._in_turn = asyncio.Lock()
+        self._deciding, self._reading, self._lock = threading.Lock(), threading.Lock(), threading.Lock()
         self._done = threading.Event()
         self._left_at: float | None = None
         self._thumbnail = Bounded("firsthandapi.server.media.thumbnails:thumbnail")
@@ -157,10 +174,25 @@ class ReviewPage:
 
     def wait(self) -> None:
         """Return when the page is done, or was closed."""
+        tried_at = 0.0
         while not self._done.wait(0.2):
-            left_at = self._left_at
-            if left_at is not None and time.monotonic() - left_at > _GONE_SECONDS:
+            now, left_at = time.monotonic(), self._left_at
+            if left_at is not None and now - max(left_at, self._decided_at) > _GONE_SECONDS:
                 return
+            if tried_at < self._decided_at < now - _IDLE_SECONDS:
+                tried_at = now
+                with contextlib.suppress(FirstHandError):  # the end tries again
+                    self.carry_out()
+
+    def carry_out(self) -> None:
+        """Move the files that were decided about.
+        Raises ConfigurationError: a file cannot be moved.
+        """
+        decided_at = self._decided_at
+        if decided_at > self._carried_out_at:
+            self._read[0]._settle()
+            self._carried_out_at = decided_at
+            self._read_again()
 
     def close(self) -> None:
         """End the processes that make thumbnails."""
@@ -175,43 +207,47 @@ class ReviewPage:
 
     def _row(self, file_id: str) -> tuple[Record, Path]:
         """A row and where its file is. One that became a link since the folder was opened may lead anywhere."""
-        with self._deciding:  # a decision moves files
-            try:
-                row = self._rows_by_id[file_id]
-                path = self._dataset.path_of(row)
-            except (KeyError, InvalidArgumentError):
-                raise ApiError(404, "not_found", "No such file is in this folder.") from None
-            if not path.is_file() or (_is_local(path) and path.is_symlink()):
-                raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
-            return row, path
+        dataset, rows = self._read
+        try:
+            row = rows[file_id]
+            path = dataset._path_now(row, self._known)
+        except KeyError:
+            raise ApiError(404, "not_found", "No such file is in this folder.") from None
+        if path is None or not path.is_file() or (_is_local(path) and path.is_symlink()):
+            raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
+        return row, path
 
-    def _read_again(self) -> list[Record]:
+    def _read_again(self) -> tuple[Dataset, list[Record]]:
         """All rows, with those that a run has brought, and what others have decided."""
-        # The page is there again. Pictures that it asked for before it left say nothing of that.
-        self._left_at = None
-        with self._deciding:
-            self._dataset._open_again()  # pyright: ignore[reportPrivateUsage] # of one house
-            self._rows_by_id = _by_id(self._dataset)
-            return list(self._rows_by_id.values())
+        with self._reading:
+            dataset, rows = self._read
+            if dataset._has_changed():
+                dataset = Dataset._read(dataset._store)
+                rows = _by_id(dataset)
+                self._read = dataset, rows
+            return dataset, list(rows.values())
 
     def _page(self, _: Request) -> Response:
-        rows = self._read_again()
+        # The page is there again. Pictures that it asked for before it left say nothing of that.
+        self._left_at = None
+        dataset, rows = self._read_again()
         page = self._templates.get_template("review.html").render(
-            name=visible(self._dataset.path.name),
+            name=visible(dataset.path.name),
             total=len(rows),
             first=[(row.file_id, kind_of(row.content_type), _name(row)) for row in rows[:_FIRST]],
         )
         return Response(page, headers=browsers.HEADERS, media_type="text/html")
 
     def _rows(self, _: Request) -> Response:
-        rows = self._read_again()
-        newest = {each.file_id: each for each in self._dataset.decisions}
-        excluded = {row.file_id for row in self._dataset.excluded}
+        self._left_at = None
+        dataset, rows = self._read_again()
+        newest = {each.file_id: each for each in dataset.decisions}
+        excluded = {row.file_id for row in dataset.excluded}
         shown = [_shown(row, newest.get(row.file_id), row.file_id in excluded) for row in rows]
-        return _json({"rows": shown, "labels": self._dataset.labels})
+        return _json({"rows": shown, "labels": dataset.labels})
 
     def _duplicates(self, _: Request) -> Response:
-        return _json([[row.file_id for row in group] for group in self._dataset.duplicates()])
+        return _json([[row.file_id for row in group] for group in self._read[0].duplicates()])
 
     def _picture(self, request: Request) -> Response:
         row, path = self._row(request.path_params["file_id"])
@@ -261,35 +297,30 @@ class ReviewPage:
     async def _decide(self, request: Request) -> Response:
         body = await read_body(request.receive, MAX_BODY + 1)
         parsed = parse_body(body, request.headers.get("content-type"))
-        await run_in_threadpool(self._carry_out, validate(_Decision, parsed))
+        several = parsed if "decisions" in parsed else {"decisions": [parsed]}
+        decisions: list[_Decision] = validate(_Decisions, several).decisions
+        async with self._in_turn:
+            await run_in_threadpool(self._write_down, decisions)
         return Response(status_code=204)
 
-    def _carry_out(self, decision: _Decision) -> None:
+    def _write_down(self, decisions: list[_Decision]) -> None:
+        """Write each one down. One that cannot be is refused alone."""
+        refused: FirstHandError | None = None
         with self._deciding:
-            dataset = self._dataset
-            before = {(each.file_id, each.at) for each in dataset.decisions}
-            ids, reason, by = decision.ids, decision.reason or None, self._by
-            try:
-                match decision.action:
-                    case "accept":
-                        dataset.accept(ids, by=by)
-                    case "include":
-                        dataset.include(ids, by=by)
-                    case "exclude":
-                        dataset.exclude(ids, reason=reason, by=by)
-                    case "relabel":
-                        dataset.relabel(ids, decision.label or "", reason=reason, by=by)
-            except FirstHandError as error:
-                raise ApiError(409, "conflict", str(error)) from None
-            finally:
-                self._rows_by_id = _by_id(dataset)
-                mine = {decision.action, *decision.ids}
-                self._decided += [
-                    each
-                    for each in dataset.decisions
-                    if (each.file_id, each.at) not in before
-                    and (each.by, {each.action, each.file_id} - mine) == (self._by, set())
-                ]
+            for each in decisions:
+                reason = each.reason or None if each.action in ("exclude", "relabel") else None
+                label = each.label or "" if each.action == "relabel" else None
+                try:
+                    self._known, new = self._read[0]._note(
+                        each.action, each.ids, self._known, label=label, reason=reason, by=self._by
+                    )
+                except FirstHandError as error:
+                    refused = refused or error
+                else:
+                    self._decided += new
+            self._decided_at = time.monotonic()
+        if refused is not None:
+            raise ApiError(409, "conflict", str(refused))
 
     def _end(self, _: Request) -> Response:
         self._done.set()

@@ -77,6 +77,21 @@ def test_half_a_line_loses_itself_alone() -> None:
     assert parse_decisions(None).decisions == []
 
 
+def test_what_was_parsed_before_is_not_parsed_again() -> None:
+    """Only what was appended since; all, if the file was replaced or half a line may have become another one."""
+    first, second, third = (decided("exclude", f"file_{n}") for n in "123")
+    known = parse_decisions(lines(first, second))
+    assert parse_decisions(lines(first, second, third), known=known).decisions == [first, second, third]
+    assert known.decisions == [first, second]
+    forgetful = replace(known, decisions=[])
+    assert parse_decisions(lines(first, second, third), known=forgetful).decisions == [third]
+    with pytest.raises(ConfigurationError, match="line 3: not a decision"):
+        parse_decisions(lines(first, second) + b"{}", known=known)
+    assert parse_decisions(lines(second, third), known=known).decisions == [second, third]
+    half = parse_decisions(lines(first, second)[:-1])
+    assert parse_decisions(lines(first, second, third), known=half).decisions == [first, second, third]
+
+
 @pytest.mark.parametrize(
     "change",
     [

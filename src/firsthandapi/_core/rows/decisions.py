@@ -6,6 +6,7 @@ action of a later version only marks the file as reviewed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,7 @@ class Decided:
         labels: by file, its new label.
         newest: by file, the newest decision.
         spellings: each label as it was first spelled, by what a disk that ignores the case of letters knows it by.
+        source: the length and the hash of the file that these are exactly the decisions of; (0, b"") if of none.
     """
 
     decisions: list[Decision] = field(default_factory=list[Decision])
@@ -72,6 +74,7 @@ class Decided:
     labels: dict[str, str] = field(default_factory=dict[str, str])
     newest: dict[str, Decision] = field(default_factory=dict[str, Decision])
     spellings: dict[str, str] = field(default_factory=dict[str, str])
+    source: tuple[int, bytes] = (0, b"")
 
     def add(self, decision: Decision) -> None:
         if decision.action == "relabel" and decision.label is not None:
@@ -93,18 +96,32 @@ class Decided:
         is carried out: a file has no folder to move to."""
         known = sorted({*labels} - {None}, key=str)
         if not known:
-            return replace(self, labels={})
+            return replace(self, labels={}, source=(0, b""))
         spelled = Decided(spellings={disk_key(str(label)): str(label) for label in reversed(known)})
         if not self.labels:
-            return replace(self, spellings=spelled.spellings)
+            return replace(self, spellings=spelled.spellings, source=(0, b""))
         for decision in self.decisions:
             spelled.add(decision)
         return spelled
 
     def with_moved(self, moved: Mapping[str, str]) -> Decided:
         """The same decisions, with each former label replaced by its new name."""
-        return replace(
-            self, labels={file_id: moved.get(label, label) for file_id, label in self.labels.items()}
+        labels = {file_id: moved.get(label, label) for file_id, label in self.labels.items()}
+        return replace(self, labels=labels, source=(0, b""))
+
+    def at_start_of(self, content: bytes) -> Decided:
+        """A copy of these decisions if `content` begins with their file, else none: what remains is to be parsed."""
+        size, digest = self.source
+        if size == 0 or hashlib.sha256(memoryview(content)[:size]).digest() != digest:
+            return Decided()
+        return Decided(
+            [*self.decisions],
+            {**self.excluded},
+            {*self.included},
+            {**self.labels},
+            {**self.newest},
+            {**self.spellings},
+            self.source,
         )
 
     def changes(self, decision: Decision) -> bool:
@@ -154,12 +171,15 @@ def decision_line(decision: Decision) -> bytes:
     return text.encode("utf-8", "replace") + b"\n"
 
 
-def parse_decisions(content: bytes | None, path: str = DECISIONS) -> Decided:
+def parse_decisions(content: bytes | None, path: str = DECISIONS, known: Decided | None = None) -> Decided:
     """Parse a file that may come from a stranger. A crash may leave half a line at its end, which is ignored.
+    `known`: the decisions as last parsed; only the lines that were appended since are parsed.
     Raises ConfigurationError: a complete line is not a decision.
     """
-    decided = Decided()
-    for number, line in enumerate((content or b"").split(b"\n"), 1):
+    content = content or b""
+    decided = (known or Decided()).at_start_of(content)
+    start = decided.source[0]
+    for number, line in enumerate(content[start:].split(b"\n"), content.count(b"\n", 0, start) + 1):
         try:
             row: object = json.loads(line)
         except (ValueError, RecursionError):
@@ -171,7 +191,14 @@ def parse_decisions(content: bytes | None, path: str = DECISIONS) -> Decided:
                 "the line if the folder is yours, else do not use it"
             )
         decided.add(decision)
+    decided.source = source_of(content)
     return decided
+
+
+def source_of(content: bytes) -> tuple[int, bytes]:
+    """What `Decided.source` is of a file. Half a line may still become another one."""
+    is_whole = content.endswith(b"\n")
+    return (len(content), hashlib.sha256(content).digest()) if is_whole else (0, b"")
 
 
 def _decision(row: dict[str, Any]) -> Decision | None:

@@ -3,38 +3,56 @@
 
 const $ = (id) => document.getElementById(id);
 const grid = $("grid"), GAP = 8, LEAST = 144;
-const WORDS = { accepted: "Kept", excluded: "Excluded", undecided: "" };
+const WORDS = { accepted: "Kept", excluded: "Excluded", undecided: "", coming: "Saving…" };
 let rows = [], byId = new Map(), labels = [], groupOf = new Map();
 let shown = [], current = 0, single = false;
 
 // --- asking the server -------------------------------------------------------------------------------------
 
-// Decisions go one after the other, each as soon as the one before is written. An accept cannot be taken back once it
-// is written, so it waits for the next key.
-const undoable = [];
-let waiting = null, timer = 0, sending = Promise.resolve();
+// Decisions wait here, in order, until the server has written them down; only then are they shown. An accept cannot be
+// taken back once it is written, so it is held for the next key. The first `sent` are on their way.
+const queue = [], MOST_SENT = 200;
+let undoable = [], held = null, timer = 0, sent = 0, sending = null;
 
 async function post(path, body) {
-  const response = await fetch(path, { method: "POST", keepalive: true, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const text = JSON.stringify(body);
+  // A browser keeps only small requests alive when the page is closed, and refuses others.
+  const response = await fetch(path, { method: "POST", keepalive: text.length < 20_000, headers: { "content-type": "application/json" }, body: text });
   if (response.ok) return;
   const { error } = await response.json();
   throw new Error(error.message);
 }
 
-function send(decision) {
-  sending = sending.then(() => post("decisions", decision)).catch(async (error) => {
-    say(`Not saved: ${error.message}`);
-    await load().catch(() => say("The server has ended. Start firsthandapi review again."));
-  });
-  return sending;
+const asked = (steps) => ({ decisions: steps.map(({ decision }) => decision) });
+
+async function send() {
+  for (let steps; (steps = queue.filter((step) => step !== held).slice(0, MOST_SENT)).length;) {
+    sent = steps.length;
+    try {
+      await post("decisions", asked(steps));
+      for (const { id, after } of steps) if (byId.has(id)) Object.assign(byId.get(id), after);
+    } catch (error) {
+      undoable = undoable.filter((step) => !steps.includes(step));
+      say(`Not saved: ${error.message}`);
+      await load().catch(() => say("Not saved: the server has ended. Start firsthandapi review again."));
+    }
+    queue.splice(0, sent);
+    sent = 0;
+    refresh();
+  }
+  sending = null;
 }
 
 function flush() {
   clearTimeout(timer);
-  const decision = waiting;
-  waiting = null;
-  return decision ? send(decision) : sending;
+  held = null;
+  if (!sending && queue.length) sending = send();
+  return sending;
 }
+
+// A row as it is once the server has written what is decided about it.
+function ahead(row) { return queue.findLast((step) => step.id === row.id)?.after ?? { state: row.state, label: row.label, reason: row.reason }; }
+function isComing(row) { return queue.some((step) => step.id === row.id); }
 
 function say(words) {
   $("trouble").textContent = words;
@@ -51,35 +69,40 @@ function stateAfter(row, action) {
 function decide(row, action, more = {}) {
   if (!row) return;
   say("");
+  const before = ahead(row), after = { state: stateAfter(before, action), label: more.label ?? before.label, reason: more.reason };
+  const step = { id: row.id, decision: { action, ids: [row.id], ...more }, before, after };
+  undoable.push(step);
+  add(step);
+}
+
+function add(step) {
   flush();
-  const decision = { action, ids: [row.id], ...more };
-  undoable.push({ row, decision, before: { state: row.state, label: row.label, reason: row.reason } });
-  Object.assign(row, { state: stateAfter(row, action), label: more.label ?? row.label, reason: more.reason });
-  if (action === "accept") {
-    waiting = decision;
+  queue.push(step);
+  if (step.decision.action === "accept") {
+    held = step;
     timer = setTimeout(flush, 3000);
-  } else send(decision);
+  } else flush();
   refresh();
 }
 
 function undo() {
   const last = undoable.pop();
   if (!last) return say("Nothing to undo.");
-  const { row, decision, before } = last, ids = [row.id];
+  const { id, decision, before } = last, ids = [id];
   const inverse = { exclude: { action: "include", ids }, include: { action: "exclude", ids, reason: before.reason }, relabel: { action: "relabel", ids, label: before.label } }[decision.action];
-  if (waiting === decision) {
+  if (held === last) {
     clearTimeout(timer);
-    waiting = null;
-    Object.assign(row, before);
+    held = null;
+    queue.pop();
   } else if (inverse) {
-    send(inverse);
-    Object.assign(row, before, { state: before.state === "undecided" ? "accepted" : before.state });
+    add({ id, decision: inverse, before, after: { ...before, state: before.state === "undecided" ? "accepted" : before.state } });
   } else say("That file is recorded as reviewed. Exclude it if it should go.");
-  current = Math.max(0, shown.indexOf(row));
+  current = Math.max(0, shown.indexOf(byId.get(id)));
   refresh();
 }
 
-function toggle(row, more) { decide(row, row?.state === "excluded" ? "include" : "exclude", more); }
+function isOut(row) { return Boolean(row) && ahead(row).state === "excluded"; }
+function toggle(row, more) { decide(row, isOut(row) ? "include" : "exclude", more); }
 
 function ask(title, name, value, list) {
   $("ask-title").textContent = title;
@@ -97,8 +120,8 @@ function ask(title, name, value, list) {
 
 async function relabel(row) {
   if (!row || !labels.length) return;
-  const label = await ask("Give another label", "Label", row.label ?? "", true);
-  if (label && label !== row.label) {
+  const label = await ask("Give another label", "Label", ahead(row).label ?? "", true);
+  if (label && label !== ahead(row).label) {
     if (!labels.includes(label)) { labels.push(label); fillLabels(); }
     decide(row, "relabel", { label });
     if (single) go(1);
@@ -106,7 +129,7 @@ async function relabel(row) {
 }
 
 async function excludeWithReason(row) {
-  if (!row || row.state === "excluded") return toggle(row);
+  if (!row || isOut(row)) return toggle(row);
   const reason = await ask("Exclude this file", "Reason", "", false);
   if (reason !== null) { toggle(row, reason ? { reason } : {}); if (single) go(1); }
 }
@@ -114,7 +137,7 @@ async function excludeWithReason(row) {
 // What buttons and keys do with the current row.
 const acts = {
   accept: (row) => { decide(row, "accept"); go(1); },
-  exclude: (row) => { const goes = row?.state !== "excluded"; toggle(row); if (goes) go(1); },
+  exclude: (row) => { const goes = !isOut(row); toggle(row); if (goes) go(1); },
   excludeWithReason,
   relabel,
   undo,
@@ -199,10 +222,11 @@ function text(name, words, kind) {
 
 function dress(item, row, at) {
   const button = item.firstElementChild;
+  const state = isComing(row) ? "coming" : row.state;
   button.className = `tile ${row.state}`;
   button.tabIndex = at === current ? 0 : -1;
   for (const each of button.querySelectorAll(".mark, .name")) each.remove();
-  if (WORDS[row.state]) button.append(text("span", WORDS[row.state], "mark"));
+  if (WORDS[state]) button.append(text("span", WORDS[state], "mark"));
   if (row.label) button.append(text("span", row.label, "name"));
 }
 
@@ -268,8 +292,8 @@ function showOne() {
     $("stage").replaceChildren(media(row));
     for (const by of [1, -1]) if (shown[current + by]?.kind === "image") new Image().src = `files/${encodeURIComponent(shown[current + by].id)}`;
   }
-  $("state").textContent = `${current + 1} of ${shown.length}: ${{ accepted: "reviewed and kept", excluded: "excluded", undecided: "not reviewed" }[row.state]}`;
-  document.querySelector("[data-act=exclude]").firstChild.data = row.state === "excluded" ? "Include " : "Exclude ";
+  $("state").textContent = `${current + 1} of ${shown.length}: ${{ accepted: "reviewed and kept", excluded: "excluded", undecided: "not reviewed" }[row.state]}${isComing(row) ? ", saving…" : ""}`;
+  document.querySelector("[data-act=exclude]").firstChild.data = isOut(row) ? "Include " : "Exclude ";
   const facts = [["File", row.name], ["Label", row.label], ["Stars", row.stars && `${row.stars} of 5`], ["Type", row.type],
     ["Size", row.width ? `${row.width} × ${row.height} px, ${size(row.bytes)}` : size(row.bytes)], ["Length", row.seconds && `${row.seconds.toFixed(1)} s`],
     ["Captured", row.captured], ["Job", row.job], ["Reason", row.reason], ["Decided by", row.by]];
@@ -358,5 +382,12 @@ let frame = 0;
 const later = () => { cancelAnimationFrame(frame); frame = requestAnimationFrame(draw); };
 addEventListener("scroll", later, { passive: true });
 addEventListener("resize", later);
-addEventListener("pagehide", () => { flush(); if ($("grid")) navigator.sendBeacon("left"); });
+addEventListener("pagehide", () => {
+  if (!$("grid")) return;
+  const rest = queue.splice(sent);
+  held = null;
+  if (rest.length) navigator.sendBeacon("decisions", new Blob([JSON.stringify(asked(rest))], { type: "application/json" }));
+  navigator.sendBeacon("left");
+});
+addEventListener("pageshow", (event) => { if (event.persisted) load().catch(() => {}); });
 load().catch(() => say("The files could not be listed: reload the page."));
