@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import wave
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,42 @@ def test_closing_the_tab_loses_no_decision(
         wait_until(lambda: len(actions(dataset.path)) == 4)
     assert actions(dataset.path) == [*((each, "exclude") for each in ids[:3]), (ids[3], "accept")]
     assert len(Dataset.open(dataset.path).excluded) == 3
+
+
+def test_keys_work_after_a_click_on_play(browser: Browser, tmp_path: Path) -> None:
+    """Space plays and pauses, and what is said is shown."""
+    sound = BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(8000)
+        file.writeframes(b"\x80" * 8000 * 60)
+    words = {"transcript_segments": [{"start": 0, "end": 1, "text": "good morning", "speaker": "A"}]}
+    dataset = folder_of(
+        tmp_path / "talk",
+        [sound.getvalue(), sound.getvalue() + b"\0"],
+        content_type=["audio/wav"] * 2,
+        annotations=[words] * 2,
+    )
+    with reviewing(dataset) as review, page_of(browser) as page:
+        page.goto(str(review.base_url))
+        wait_for(page, "document.querySelectorAll('button.tile').length === 2")
+        page.locator("button.tile").first.click()
+        wait_for(page, "document.querySelector('#words').textContent === 'good morning'")
+        wait_for(page, "document.querySelector('audio').readyState > 2")
+        for paused in ("false", "true"):
+            page.keyboard.press("Space")
+            wait_for(page, f"document.querySelector('audio').paused === {paused}")
+        box = page.locator("audio").bounding_box()
+        assert box
+        page.mouse.click(box["x"] + 25, box["y"] + box["height"] / 2)
+        wait_for(page, "document.querySelector('audio').paused === false")
+        page.keyboard.press("x")
+        wait_for(page, "document.querySelector('#state').textContent.startsWith('2 of 2')")
+        page.keyboard.press("Tab")  # a player that is tabbed to keeps its keys
+        page.locator("audio").focus()
+        page.keyboard.press("Escape")
+        wait_until(lambda: actions(dataset.path) == [("file_0", "exclude")])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -154,6 +154,19 @@ def test_files_that_cannot_be_moved_are_tried_again_at_the_end(
     assert (len(tries), told[-1]) == (2, "Decided about 1 file: 1 excluded.")
 
 
+def test_what_is_said_is_shown(tmp_path: Path) -> None:
+    """A transcript of a stranger is text, and hides nothing."""
+    words = {
+        "transcript_segments": [{"start": 0, "end": 1, "text": f"good\nmorning\u202e{_EVIL}", "speaker": "A"}]
+    }
+    dataset = folder_of(
+        tmp_path / "talk", [b"1", b"2"], content_type=["audio/wav"] * 2, annotations=[words, None]
+    )
+    with reviewing(dataset) as client:
+        said = [client.get(f"transcripts/{each}").json()["text"] for each in ("file_0", "file_1", "file_x")]
+    assert said == [f"good morning\\u202e{_EVIL}", None, None]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -154,6 +154,7 @@ class ReviewPage:
             Route("/duplicates", self._duplicates),
             Route("/thumbnails/{file_id}", self._picture),
             Route("/files/{file_id}", self._file),
+            Route("/transcripts/{file_id}", self._transcript),
             Route("/static/{name}", self._asset),
             Route("/decisions", self._decide, methods=["POST"]),
             Route("/done", self._end, methods=["POST"]),
@@ -284,6 +285,11 @@ class ReviewPage:
         if _is_local(path):
             return FileResponse(path, headers=browsers.MEDIA_HEADERS, media_type=media_type)
         return StreamingResponse(_pieces(path), headers=browsers.MEDIA_HEADERS, media_type=media_type)
+
+    def _transcript(self, request: Request) -> Response:
+        row = self._read[1].get(request.path_params["file_id"])
+        text = None if row is None else row.text
+        return _json({"text": None if text is None else visible(" ".join(text.split()))})
 
     def _asset(self, request: Request) -> Response:
         try:

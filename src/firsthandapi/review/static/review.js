@@ -148,11 +148,12 @@ const acts = {
   first: () => go(-current),
   last: () => go(shown.length - 1 - current),
   grid: () => close(),
+  play: () => { const player = $("stage").firstElementChild; if (player.paused) player.play().catch(() => {}); else player.pause(); },
   keys: () => $("keys").showModal(),
 };
 const KEYS = {
   a: "accept", x: "exclude", X: "excludeWithReason", l: "relabel", u: "undo", z: "undo", ArrowLeft: "previous", k: "previous",
-  ArrowRight: "next", j: "next", ArrowUp: "up", ArrowDown: "down", Home: "first", End: "last", Escape: "grid", "?": "keys",
+  ArrowRight: "next", j: "next", ArrowUp: "up", ArrowDown: "down", Home: "first", End: "last", Escape: "grid", "?": "keys", " ": "play",
 };
 
 // --- the grid: only what is seen is in the page --------------------------------------------------------------
@@ -290,6 +291,7 @@ function showOne() {
   if (open !== row) {
     open = row;
     $("stage").replaceChildren(media(row));
+    showTranscript(row);
     for (const by of [1, -1]) if (shown[current + by]?.kind === "image") new Image().src = `files/${encodeURIComponent(shown[current + by].id)}`;
   }
   $("state").textContent = `${current + 1} of ${shown.length}: ${{ accepted: "reviewed and kept", excluded: "excluded", undecided: "not reviewed" }[row.state]}${isComing(row) ? ", saving…" : ""}`;
@@ -301,6 +303,14 @@ function showOne() {
   const twins = (groupOf.get(row.id) ?? []).filter((id) => id !== row.id).map((id) => byId.get(id));
   $("twins").hidden = !twins.length;
   $("twin-list").replaceChildren(...twins.map((twin) => { const item = tile(twin); dress(item, twin, -1); item.firstElementChild.tabIndex = 0; return item.firstElementChild; }));
+}
+
+async function showTranscript(row) {
+  const has = row.kind === "audio" || row.kind === "video";
+  const known = has ? await fetch(`transcripts/${encodeURIComponent(row.id)}`).then((response) => response.json()).catch(() => ({})) : {};
+  if (open !== row) return;
+  $("transcript").hidden = !known.text;
+  $("words").textContent = known.text ?? "";
 }
 
 function size(bytes) { return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`; }
@@ -347,9 +357,13 @@ async function load() {
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
-  if (event.target.closest("input, select, textarea, video, audio")) return;
+  if (event.target.closest("input, select, textarea, audio:focus-visible, video:focus-visible")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const act = acts[KEYS[key === "x" && event.shiftKey ? "X" : key]];
+  const name = KEYS[key === "x" && event.shiftKey ? "X" : key];
+  // A button takes its own space; without sound, it scrolls, as the arrows do with one file.
+  if (name === "play" && (!single || event.target.closest("button, a") || !$("stage").querySelector("audio, video"))) return;
+  if (single && (name === "up" || name === "down")) return;
+  const act = acts[name];
   if (act) act(shown[current]);
   else if (key === "Enter" && !single && !event.target.closest("button:not(.tile), a")) look(current);
   else return;
@@ -367,6 +381,10 @@ document.addEventListener("click", (event) => {
 grid.addEventListener("focusin", (event) => {
   const at = shown.indexOf(byId.get(event.target.closest(".tile")?.dataset.id));
   if (at >= 0 && at !== current) { current = at; refresh(); }
+});
+// A player with the focus keeps all keys to itself: one that was clicked gives it back, one that was tabbed to does not.
+$("stage").addEventListener("focusin", (event) => {
+  if (event.target.matches("audio, video") && !event.target.matches(":focus-visible")) $("main").focus({ preventScroll: true });
 });
 $("filter").addEventListener("change", choose);
 $("label").addEventListener("change", choose);
