@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ from firsthandapi import (
 )
 from firsthandapi._core.orders.job_file import JOB_FILE
 from firsthandapi.datasets import DatasetView
+from firsthandapi.datasets._folder import Folder
 
 from .support import (
     FILES,
@@ -43,6 +45,32 @@ def test_an_opened_folder_is_the_one_that_was_written(dataset: Dataset) -> None:
     assert opened.job is None
     assert "no job" in repr(opened)
     assert opened.verify()
+
+
+def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may go to another folder: what was opened, copied, or locked is the same folder as before."""
+    folder_of(tmp_path / "signs", [b"x", b"y"])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    opened = Dataset.open("elsewhere/../signs")
+    both = opened, Dataset.merge(["signs"], "merged"), opened.filter(bool).copy_to("copied")
+    run = Folder("signs")
+    assert repr(both[1]).startswith("<Dataset ['merged'")
+    monkeypatch.chdir("elsewhere")
+    for each in both:
+        assert each.path.is_absolute()
+        assert each.verify()
+        each.exclude("file_0")
+        assert [each.path_of(row).read_bytes() for row in (*each, *each.excluded)] == [b"y", b"x"]
+    assert run.lock()
+    run.close()
+    assert [path.name for path in tmp_path.glob("elsewhere/*")] == []
+    assert repr(both[1]).startswith(f"<Dataset [{str(tmp_path / 'merged')!r}")
+    monkeypatch.setattr(os, "getcwd", (tmp_path / "gone").stat)
+    with pytest.raises(
+        ConfigurationError, match="path is relative, and the current folder cannot be read: No such"
+    ):
+        Dataset.open("signs")
 
 
 @pytest.mark.parametrize("name", ["empty", "missing", "nul\0byte"])

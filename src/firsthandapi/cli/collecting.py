@@ -8,6 +8,7 @@ import typer
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._paths import shown
 
 from .options import Concurrency, Dest, Folder, Label, MaxSpend, Spec, Timeout, option
 from .output import AsJson, Output, client, command, joined, note, printable
@@ -117,7 +118,7 @@ def verify(
 
 def collected(dataset: Dataset) -> Output:
     """The output of a run."""
-    done = f"{count_of(len(dataset))} in {dataset.path}, all verified"
+    done = f"{count_of(len(dataset))} in {shown(dataset.path)}, all verified"
     data = {
         "path": str(dataset.path),
         "job_id": dataset.job.id if dataset.job else None,

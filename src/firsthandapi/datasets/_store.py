@@ -165,7 +165,13 @@ def store_at(folder: str | os.PathLike[str], field: str) -> Store:
         return Bucket(scheme, url, options, field)
     from ._local import Local
 
-    return Local(path)
+    try:
+        # From here on, `os.chdir` changes nothing. Links and `..` stay as they were written.
+        return Local(path.absolute())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{field} is relative, and the current folder cannot be read: {error.strerror}; use an absolute path"
+        ) from None
 
 
 def _text_of(folder: Any) -> tuple[object, dict[str, Any]]:
