@@ -22,14 +22,6 @@ _PORT = re.compile(r"[^:@]+(?::[0-9]{1,5})?")
 _ARN = "arn:"
 
 
-def shown(path: Path) -> str:
-    """A path as people write it here: relative, if it is in the current folder."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (OSError, TypeError, ValueError):  # elsewhere, in a bucket, or the current folder is gone
-        return str(path)
-
-
 def is_url(text: str) -> bool:
     """Whether `text` is a URL, and not a path."""
     return _URL.match(text) is not None

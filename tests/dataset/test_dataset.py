@@ -55,7 +55,6 @@ def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.
     opened = Dataset.open("elsewhere/../signs")
     both = opened, Dataset.merge(["signs"], "merged"), opened.filter(bool).copy_to("copied")
     run = Folder("signs")
-    assert repr(both[1]).startswith("<Dataset ['merged'")
     monkeypatch.chdir("elsewhere")
     for each in both:
         assert each.path.is_absolute()

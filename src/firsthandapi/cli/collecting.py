@@ -8,7 +8,6 @@ import typer
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._paths import shown
 
 from .options import Concurrency, Dest, Folder, Label, MaxSpend, Spec, Timeout, option
 from .output import AsJson, Output, client, command, joined, note, printable
@@ -51,7 +50,8 @@ def collect(
         return collected(
             api.jobs.collect(
                 dest, timeout=timeout, concurrency=concurrency, on_progress=report, label=label, **fields
-            )
+            ),
+            dest,
         )
 
 
@@ -116,9 +116,9 @@ def verify(
     return Output(data, "\n".join(lines), code=0 if state.ok and not failed else 1)
 
 
-def collected(dataset: Dataset) -> Output:
-    """The output of a run."""
-    done = f"{count_of(len(dataset))} in {shown(dataset.path)}, all verified"
+def collected(dataset: Dataset, dest: str | None = None) -> Output:
+    """The output of a run. `dest`: the folder, if it was written in the command."""
+    done = f"{count_of(len(dataset))} in {dest or dataset.path}, all verified"
     data = {
         "path": str(dataset.path),
         "job_id": dataset.job.id if dataset.job else None,

@@ -45,4 +45,4 @@ def download(
     Example: firsthandapi files download job_01JD… --dest signs
     """
     with progress(dest, quiet=as_json) as on_progress:
-        return collected(api.files.download_all(job_id, dest, on_progress=on_progress, label=label))
+        return collected(api.files.download_all(job_id, dest, on_progress=on_progress, label=label), dest)

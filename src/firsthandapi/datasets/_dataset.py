@@ -28,7 +28,6 @@ from firsthandapi._core.rows.versions import Diff, Version
 from firsthandapi._core.rows.withdrawal import Reconciliation
 from firsthandapi._display import reviewed
 from firsthandapi._masking import mask_secrets
-from firsthandapi._paths import shown
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
 from firsthandapi.types._base import fitting
@@ -98,9 +97,9 @@ class Dataset(Rows):
             if (labeled := relabeled(row, self._decided)).file_name != row.file_name:
                 self._moving.setdefault(key, []).append(manifest.file(labeled))
         self._manifest_of = {key: manifest for key, (_, manifest) in rows.items()}
-        labeled_rows = [self._decided.applied_to(row) for row, _ in rows.values()]
-        self.records: list[Record] = [row for row in labeled_rows if row.file_id not in out]
-        self.excluded: tuple[Record, ...] = tuple(row for row in labeled_rows if row.file_id in out)
+        shown = [self._decided.applied_to(row) for row, _ in rows.values()]
+        self.records: list[Record] = [row for row in shown if row.file_id not in out]
+        self.excluded: tuple[Record, ...] = tuple(row for row in shown if row.file_id in out)
         self.decisions: tuple[Decision, ...] = tuple(self._decided.decisions)
         # The files that were read, each with its stamp, or with "" if it may have changed since.
         self._stamps = stamps or dict.fromkeys((store.root / DECISIONS, *(m.path for m in manifests)), "")
@@ -606,7 +605,7 @@ class Dataset(Rows):
         return diff(one, other)
 
     def __repr__(self) -> str:
-        return self._described(shown(self.path))
+        return self._described(str(self.path))
 
     def _described(self, name: str) -> str:
         state = "no job" if self.job is None else f"{self.job.id} {mask_secrets(self.job.status)}"
