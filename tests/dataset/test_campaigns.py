@@ -18,6 +18,7 @@ from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.campaigns.campaign import order_key
 from firsthandapi._core.campaigns.ledger import LEDGER_FILE
 from firsthandapi._core.orders.job_file import KEY_METADATA
+from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._job_files import JobFiles
@@ -89,6 +90,21 @@ def test_a_campaign_becomes_a_labeled_folder(world: World) -> None:
     assert (after.orders, after.spent_cents) == ((), 50)
 
 
+def test_no_order_is_made_whose_rows_could_not_be_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All labels together fill one manifest; a plan says so as well."""
+    monkeypatch.setattr(manifest, "LARGEST_MANIFEST", 4 * manifest.USUAL_ROW)
+    for refused in (world.client.campaigns.plan, world.run):
+        with pytest.raises(ConfigurationError, match="would have 5 rows"):
+            refused(world.campaign(stop=3, give_way=2))
+    assert world.jobs() == []
+    world.run(world.campaign(stop=2, give_way=2))
+    monkeypatch.setattr(manifest, "LARGEST_MANIFEST", (world.dest / MANIFEST).stat().st_size)
+    assert len(world.run(world.campaign(stop=2, give_way=2))) == 4
+
+
+@pytest.mark.both
 def test_a_campaign_obeys_what_was_decided(world: World) -> None:
     """The plan says why, and the run buys what is lacking and nothing else, once; no file comes back."""
     campaign = world.campaign(stop=3, give_way=2)

@@ -15,6 +15,7 @@ import pytest
 
 from firsthandapi import Campaign, Dataset, FirstHandClient, Verification
 from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
@@ -47,6 +48,30 @@ def test_a_folder_that_leads_outside_is_refused(dataset: Dataset, again: Again, 
         Dataset.open(dataset.path)
     with pytest.raises(ConfigurationError, match="line 1"):
         again()
+
+
+def test_no_file_is_bought_whose_row_could_not_be_read_again(
+    quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manifest has a largest size. A job that is posted is continued; a row beyond the size is not written, so that
+    the folder opens."""
+    with quick_server.client() as client:
+        monkeypatch.setattr(manifest, "LARGEST_MANIFEST", 2 * manifest.USUAL_ROW)
+        with pytest.raises(ConfigurationError, match=r"would have 3 rows .* use a different folder"):
+            client.jobs.collect(tmp_path / "signs", **JOB, files_needed=3)
+        assert jobs_bought(quick_server) == 0
+        assert len(client.jobs.collect(tmp_path / "signs", **JOB, files_needed=2)) == 2
+        row = (tmp_path / "signs" / MANIFEST).stat().st_size // 2
+        monkeypatch.setattr(manifest, "LARGEST_MANIFEST", 2 * row + row // 2)
+        assert len(client.jobs.collect(tmp_path / "signs", **JOB, files_needed=2)) == 2
+        with pytest.raises(DownloadError, match=r"2 of 4 files could not be .* would have 3 rows"):
+            client.files.download_all(completed_job(quick_server, 4), tmp_path / "more")
+    opened = Dataset.open(tmp_path / "more")
+    assert (len(opened), opened.verify().mismatched) == (2, ())
+    monkeypatch.setattr(manifest, "LARGEST_MANIFEST", row)
+    with Folder(opened.path).writing() as _, pytest.raises(ConfigurationError, match="would have 2 rows"):
+        opened._manifests[0].rewrite()
+    assert len(Dataset.open(opened.path)) == 2
 
 
 @posix_only

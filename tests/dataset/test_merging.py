@@ -9,6 +9,7 @@ import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
 from firsthandapi._core.orders.job_file import JOBS
+from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import _copying, _withdrawing
 from firsthandapi.datasets._lock import FolderLock
@@ -47,6 +48,25 @@ def test_a_dict_gives_labels(
         merged.path_of(merged.records[0]).unlink()
         with shared_server.client() as client:
             assert merged.repair(client)
+
+
+def test_a_manifest_that_could_not_be_read_again_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`merge` and `copy_to` refuse it before they copy a file; what is there already counts once."""
+    one = folder_of(tmp_path / "one", [b"x", b"y"])
+    other = folder_of(tmp_path / "other", [b"0", b"1", b"2"], file_id=["a", "b", "c"])
+    merged = Dataset.merge([one, other], tmp_path / "all")
+    size = (merged.path / MANIFEST).stat().st_size
+    monkeypatch.setattr(manifest, "LARGEST_MANIFEST", size)
+    assert len(Dataset.merge([one, other, one], tmp_path / "again")) == 5
+    assert len(Dataset.merge([one, other], tmp_path / "again")) == 5
+    monkeypatch.setattr(manifest, "LARGEST_MANIFEST", size - 1)
+    with pytest.raises(ConfigurationError, match=r"would have 5 rows and 1 MiB.* use a different folder"):
+        Dataset.merge([one, other], tmp_path / "refused")
+    with pytest.raises(ConfigurationError, match="would have 5 rows"):
+        merged.filter(bool).copy_to(tmp_path / "refused")
+    assert not list((tmp_path / "refused").rglob("*.jpg"))
 
 
 def test_a_list_keeps_what_each_has(

@@ -178,7 +178,10 @@ class Collecting(Resource):
                 await self._enter(folder, ends)
                 await run_blocking(folder.refuse_links)
                 await run_blocking(
-                    folder.check, request["accepted_formats"], findable=idempotency_key is not None
+                    folder.check,
+                    request["accepted_formats"],
+                    findable=idempotency_key is not None,
+                    files=request["files_needed"],
                 )
                 order = partial(
                     order_once,

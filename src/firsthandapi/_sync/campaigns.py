@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import inf
@@ -235,7 +236,13 @@ class Campaigning(Collecting):
             raise ConfigurationError(
                 f"{problem}: loaders could not read them together; use a different folder"
             )
-        check_deadlines(spec, (order.label for order in make_plan(spec, ledger).orders), now)
+        plan = make_plan(spec, ledger)
+        check_deadlines(spec, (order.label for order in plan.orders), now)
+        if plan.orders:
+            coming = Counter({each.label: each.coming for each in plan.labels if each.label in spec.jobs})
+            coming.update({order.label: order.files for order in plan.orders})
+            formats = [(spec.jobs[label]["accepted_formats"], files) for label, files in coming.items()]
+            run_blocking(folder.check_room, formats)
         return ledger
 
     def _check_folder(self, folder: Folder) -> None:

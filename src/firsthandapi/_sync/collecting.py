@@ -176,7 +176,12 @@ class Collecting(Resource):
                 Downloads.check_network(self._transport.config, self._transport.shared.http_client)
                 self._enter(folder, ends)
                 run_blocking(folder.refuse_links)
-                run_blocking(folder.check, request["accepted_formats"], findable=idempotency_key is not None)
+                run_blocking(
+                    folder.check,
+                    request["accepted_formats"],
+                    findable=idempotency_key is not None,
+                    files=request["files_needed"],
+                )
                 order = partial(
                     order_once,
                     self._transport,

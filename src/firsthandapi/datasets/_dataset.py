@@ -152,8 +152,8 @@ class Dataset(Rows):
 
         Raises:
             ConfigurationError: a source is not a dataset, a file of it is missing or mismatched, their media cannot be
-                loaded together, another process is writing to `dest`, or `dest` cannot be written to. Files copied so
-                far are good, and the same call copies the rest.
+                loaded together, the manifest would be too large to be read again, another process is writing to
+                `dest`, or `dest` cannot be written to. Files copied so far are good, and the same call copies the rest.
             InvalidArgumentError: `dest` is the folder of a job, a label is not allowed, or a file would have two
                 labels.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,10 +16,17 @@ from typing import TYPE_CHECKING, Any
 from firsthandapi._core.files.download import Wanted
 from firsthandapi._core.files.kinds import Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
-from firsthandapi._core.files.names import is_name_of_ours
+from firsthandapi._core.files.names import file_name_on_disk, is_name_of_ours
 from firsthandapi._core.orders.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
 from firsthandapi._core.rows.decisions import EXCLUDED, Decided, Decision, carried
-from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, in_place_of, label_of
+from firsthandapi._core.rows.manifest import (
+    MANIFEST,
+    Record,
+    data_folder,
+    in_place_of,
+    label_of,
+    manifest_line,
+)
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied
@@ -284,16 +292,31 @@ class Folder:
             for manifest in self._manifests_here()
         }
 
-    def check(self, formats: list[str], *, findable: bool, label: str | None = None) -> None:
+    def check_room(self, coming: Iterable[tuple[list[str], int]]) -> None:
+        """Find out before anything is bought whether manifests with these files, by their formats, can be read again.
+        Raises ConfigurationError: a manifest would be too large.
+        """
+        files = Counter[str]()
+        for formats, number in coming:
+            mixed = self.is_mixed(formats)
+            for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
+                files[name] += number
+        for name, number in files.items():
+            self._read_once(name).check_room(number)
+
+    def check(self, formats: list[str], *, findable: bool, label: str | None = None, files: int = 0) -> None:
         """Find whatever would prevent the downloads of a job, before it is posted.
         `formats`: the content types of its files.
         `findable`: whether a job that was posted for this folder is found by something else than the folder.
         `label`: of its files; None for that of the folder.
+        `files`: how many it will bring, unless it is posted already.
         Raises ConfigurationError: a manifest, or what has the name of its folder, is not one of ours, a file where the
-        job's files go is a link, the list of withdrawn files is damaged, or nothing says of which job the files here
-        are.
+        job's files go is a link, the list of withdrawn files is damaged, nothing says of which job the files here are,
+        or a manifest would be too large to be read again.
         """
         self._withdrawn_ids()
+        if not self._job_files.read(self._record):
+            self.check_room([(formats, files)])
         mixed = self.is_mixed(formats)
         for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
             manifest = self._read_once(name)
@@ -340,6 +363,22 @@ class Folder:
                 field="dest",
             )
         return is_mixed_with(formats, self._kinds_here(), str(self.path))
+
+    def check_taking(self, rows: Iterable[tuple[Record, str | None]], *, mixed: bool) -> None:
+        """Check that manifests with these rows, each with its label, can be read again, before any is written.
+        Raises ConfigurationError: one would be too large.
+        """
+        number, size, known = Counter[str](), Counter[str](), set[str]()
+        for record, label in rows:
+            name = folder_of(record.content_type, mixed=mixed)
+            if record.file_id not in known and record.file_id not in self._read_once(name).records:
+                known.add(record.file_id)
+                file_name = f"{data_folder(label)}/{file_name_on_disk(record.file_id, record.content_type)}"
+                row = replace(record, file_name=file_name, label=label or record.label)
+                number[name] += 1
+                size[name] += len(manifest_line(in_place_of(row, record)))
+        for name in number:
+            self._read_once(name).check_room(number[name], size[name])
 
     def take(self, store: Store, path: Path, record: Record, label: str | None, *, mixed: bool) -> None:
         """Copy a verified file of another dataset, and write its row; skip a file that is here, withdrawn, or excluded.

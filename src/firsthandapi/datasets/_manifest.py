@@ -16,7 +16,9 @@ from firsthandapi._core.rows.manifest import (
     DATA,
     LARGEST_MANIFEST,
     MANIFEST,
+    USUAL_ROW,
     Record,
+    check_room,
     columns_of_file,
     completed,
     data_folder,
@@ -78,6 +80,8 @@ class Manifest:
         self._partial: set[str] = set()
         # The hash of the file as last read or written: an unchanged file is not parsed again.
         self._digest = b""
+        # Its length.
+        self._size = 0
         # The folders that are ready for writing.
         self._ready: set[Path] = set()
 
@@ -90,12 +94,12 @@ class Manifest:
             self._store.refuse_link(folder)
         content = self._store.read(self.path, LARGEST_MANIFEST)
         if content is None:
-            self.records = {}
+            self.records, self._size = {}, 0
             return False
         digest = hashlib.sha256(content).digest()
         if digest == self._digest:
             return True
-        self._digest = digest
+        self._digest, self._size = digest, len(content)
         self.records = {record.file_id: record for record in parse_manifest(content, str(self.path))}
         self._partial = {record.file_id for record in self.records.values() if lacks_columns(record)}
         for folder in self.folders()[1:]:
@@ -192,7 +196,10 @@ class Manifest:
                     # Loaders refuse an empty manifest, so create it with a row.
                     self.rewrite()
                 else:
-                    self._end.add(manifest_line(record))
+                    line = manifest_line(record)
+                    self.check_room(0, len(line))
+                    self._end.add(line)
+                    self._size += len(line)
             except BaseException:
                 # A row that is not on disk must not stay known, or a retry of its file would skip it.
                 del self.records[record.file_id]
@@ -200,6 +207,15 @@ class Manifest:
         elif former != record:
             self._waiting += 1
             self.catch_up()
+
+    def check_room(self, rows: int, size: int | None = None) -> None:
+        """Check that the manifest can still be read with more rows, of `size` bytes; by default of the usual size.
+        Raises ConfigurationError: it would be too large.
+        """
+        here = len(self.records)
+        if size is None:
+            size = rows * max(USUAL_ROW, self._size // max(1, here))
+        check_room(str(self.path), here + rows, self._size + size)
 
     def keep(self, record: Record) -> None:
         """Let `close` write a row with all others."""
@@ -265,10 +281,12 @@ class Manifest:
             self._end.close()
         if self.records:
             content = b"".join(map(manifest_line, self.records.values()))
+            check_room(str(self.path), len(self.records), len(content))
             self._store.replace(self.path, content)
-            self._digest = hashlib.sha256(content).digest()
+            self._digest, self._size = hashlib.sha256(content).digest(), len(content)
         else:
             self._store.remove(self.path)
+            self._size = 0
         self._waiting, self._written_at = 0, time.monotonic()
 
     def remove_empty(self) -> None:

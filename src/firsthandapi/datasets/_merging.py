@@ -35,7 +35,8 @@ def sources_of(datasets: object) -> list[tuple[object, str | None]]:
 def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, str | None]]) -> None:
     """Copy the files of datasets or views, each verified, with their rows and jobs, and what was decided about them.
     The folder is locked.
-    Raises ConfigurationError: a file is missing or mismatched, or the folder cannot be written to.
+    Raises ConfigurationError: a file is missing or mismatched, a manifest would be too large to be read again, or the
+    folder cannot be written to.
     Raises InvalidArgumentError: the folder is that of a job, a file would have two labels, or two labels would be one
     folder.
     """
@@ -46,6 +47,10 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, st
         for name in rows.labels if label is None else [label]:
             check_spelling(name, known)
             known.add(name)
+    folder.check_taking(
+        ((row, label_of(row) if label is None else label) for rows, label in sources for row in rows),
+        mixed=mixed,
+    )
     for rows, label in sources:
         dataset = rows._whole
         folder.take_decisions(dataset._decided, (row.file_id for row in rows), labels=label is None)

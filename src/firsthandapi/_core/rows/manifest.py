@@ -28,6 +28,8 @@ DATA = "data"
 LARGEST_MANIFEST = 512 * 1024 * 1024
 LARGEST_ROW = 4 * 1024 * 1024
 MOST_ROWS = 1_000_000
+# The length of a row that is not known yet, for a guess at how long a manifest will be.
+USUAL_ROW = 2048
 # Maximum number of names in a folder of files: twice the maximum number of rows.
 MOST_NAMES = 2 * MOST_ROWS
 
@@ -270,6 +272,17 @@ def _struct(value: Any, column: str) -> dict[str, Any] | None:
 
 def _iso(value: datetime | None) -> str | None:
     return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+def check_room(path: str, rows: int, size: int) -> None:
+    """Check that a manifest of so many rows and bytes can be read again; nothing may be paid or written for others.
+    Raises ConfigurationError: it is too large.
+    """
+    if rows > MOST_ROWS or size > LARGEST_MANIFEST:
+        raise ConfigurationError(
+            f"{path} would have {rows:,} rows and {-(-size >> 20):,} MiB, and at most {MOST_ROWS:,} rows and "
+            f"{LARGEST_MANIFEST >> 20} MiB can be read again; use a different folder for some of the files"
+        )
 
 
 def manifest_line(record: Record) -> bytes:
