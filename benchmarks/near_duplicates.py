@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from firsthandapi._core.rows.duplicates import NEAR
-from firsthandapi.datasets._near import close, hashes_of, libraries
+from firsthandapi.datasets._near import SecondLook, hashes_of, least_distances, libraries
 
 PHOTOGRAPHS = {
     "skimage": [
@@ -82,20 +82,27 @@ def measure(bits: int = NEAR) -> tuple[float, float, dict[str, float], int]:
     np, pil = libraries()
     random = Random(0)
     originals = photographs(pil)
-    table: list[Any] = [hashes_of(encoded(image, 95), np, pil) for image in originals]
+    looks: list[Any] = [hashes_of(encoded(image, 95), np, pil) for image in originals]
     source = list(range(len(originals)))
     kinds: list[str] = [""] * len(originals)
     for number, image in enumerate(originals):
         for name, copies in COPIES.items():
             for kind, value in copies:
-                table.append(hashes_of(copy_of(image, kind, value, random), np, pil))
+                looks.append(hashes_of(copy_of(image, kind, value, random), np, pil))
                 source.append(number)
                 kinds.append(name)
     first = len(originals)
     # Each original with each copy.
-    found = {(one, other) for one, other in close(np.array(table), bits, np) if one < first <= other}
+    table, pixels = (np.array(each) for each in zip(*looks, strict=True))
+    ways, alike = table.astype(np.uint64).T, SecondLook(pixels, np).is_alike
+    near = least_distances(ways[:, first:], ways[:, :first], np) <= bits
+    found = {
+        (int(one), int(first + other))
+        for other, one in np.argwhere(near)
+        if alike(int(one), np.array([first + other]))
+    }
     true = [pair for pair in found if source[pair[1]] == pair[0]]
-    total = len(table) - first
+    total = len(looks) - first
     recall = {name: sum(kinds[other] == name for _, other in true) / kinds.count(name) for name in COPIES}
     return len(true) / total, len(true) / len(found), recall, first
 

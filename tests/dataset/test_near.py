@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError
+from firsthandapi._core.rows.duplicates import NEAR
+from firsthandapi.datasets import _near
 
 from .support import differ, folder_of
 
@@ -49,6 +51,32 @@ def test_near_duplicates_are_found(tmp_path: Path) -> None:
     assert found == [["file_0", "file_3", "file_4", "file_5"], ["file_1", "file_6"], ["file_7", "file_8"]]
     assert len(dataset.duplicates(near=0)) < len(found) + 1
     assert [[record.file_id for record in group] for group in dataset.duplicates()] == [["file_7", "file_8"]]
+
+
+def test_pictures_whose_hashes_are_near_by_chance_are_not_duplicates(tmp_path: Path) -> None:
+    """The finer pattern differs, or the shade of plain ones; plain ones of one shade are alike."""
+    np, image = pytest.importorskip("numpy"), pytest.importorskip("PIL.Image")
+    (faint,) = (np.asarray(each.convert("L"), float) * 0.5 for each in pictures(1))
+    fine = 60 + 60 * np.cos(np.pi * 10 * (np.arange(PIXELS) + 0.5) / PIXELS)
+    contents = [
+        jpeg(image.fromarray(each.astype(np.uint8))) for each in (faint + fine, faint + fine[:, None])
+    ]
+    ways = np.array([_near.hashes_of(each, np, image)[0] for each in contents], np.uint64).T
+    assert _near.least_distances(ways[:, :1], ways[:, 1:], np) <= NEAR
+    assert folder_of(tmp_path, contents).duplicates(near=True) == []
+    plain = np.array([np.full((32, 32), shade, np.uint8) for shade in (10, 12, 200)])
+    look = _near.SecondLook(plain, np)
+    assert [look.is_alike(0, np.array([other])) for other in (1, 2)] == [True, False]
+
+
+def test_many_alike_pictures_are_few_pairs() -> None:
+    """Each is paired with the first that it is near to, or with the first of each group that it joins."""
+    np = pytest.importorskip("numpy")
+    a, b, between, like_b = 0, 0xFFF, 0x3F, 0xFFF ^ 0x3F000000
+    hashes = [[each] * 28 for each in (a, b, between, like_b, *[a] * 20)]
+    pixels = np.array([np.arange(1024).reshape(32, 32)] * len(hashes))
+    pairs = _near.close(np.array(hashes), pixels, 6, np)
+    assert pairs == [(0, 2), (1, 2), (1, 3), *((0, number) for number in range(4, 24))]
 
 
 def test_a_folder_without_images_has_no_near_duplicates(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
         Args:
             near: None for files of the same bytes, by their SHA-256; no file is read. True also finds images that are
                 crops, other sizes, or recompressions of each other (extra `images`), by a perceptual hash of 64 bits
-                of which 10 may differ. Or the number of bits, 0 to 20.
+                of which 10 may differ, and a second look at their pixels. Or the number of bits, 0 to 20.
 
         Returns:
             The groups of duplicates, each with two rows or more, in the order of `records`. In a group of near
