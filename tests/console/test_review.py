@@ -112,7 +112,8 @@ def test_closing_the_tab_loses_no_decision(
         page.close(run_before_unload=True)
         ready.set()
         wait_until(lambda: len(actions(dataset.path)) == 4)
-    assert actions(dataset.path) == [*((each, "exclude") for each in ids[:3]), (ids[3], "accept")]
+    # What leaves with the page has a connection of its own, and may arrive before what was on its way.
+    assert sorted(actions(dataset.path)) == [*((each, "exclude") for each in ids[:3]), (ids[3], "accept")]
     assert len(Dataset.open(dataset.path).excluded) == 3
 
 
