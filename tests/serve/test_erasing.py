@@ -470,6 +470,20 @@ def test_a_person_takes_their_data_along(house: Open, cli: Cli, tmp_path: Path) 
     assert person.get("/me/data.zip").status_code == 303
 
 
+def test_a_person_takes_along_a_file_of_any_size(house: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file beyond the limit of a plain ZIP file, 2 GiB, has an entry that allows it."""
+    here = house()
+    person, _ = here.joins(NAME)
+    assert upload(person, here.path(here.job())).status_code == 303
+    with monkeypatch.context() as patch:
+        patch.setattr("zipfile.ZIP64_LIMIT", 100)
+        taken = person.get("/me/data.zip").content
+    archive = ZipFile(io.BytesIO(taken))
+    assert archive.testzip() is None
+    (file,) = json.loads(archive.read("data.json"))["files"]
+    assert hashlib.sha256(archive.read(file["file"])).hexdigest() == file["sha256"]
+
+
 # An erasure that kills itself at a step.
 DYING = """
 import os, signal, sys

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import RawIOBase
 from itertools import chain
 from typing import IO, Any, cast
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 from firsthandapi._core.files.names import file_name_on_disk
 from firsthandapi.server.contract.text import iso
@@ -98,7 +98,9 @@ class Export:
                     first = next(pieces, b"")
                 except FileNotFoundError:
                     continue  # it was erased meanwhile
-                with archive.open(name, "w") as entry:
+                entry_info = ZipInfo(name)
+                entry_info.file_size = size  # one over 2 GiB has another header, which comes first
+                with archive.open(entry_info, "w") as entry:
                     for piece in chain((first,), pieces):
                         entry.write(piece)
                         yield pipe.take()
