@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cli.support import Cli
+from firsthandapi._host import descriptors
 from firsthandapi.server.media import LIMITS
 from firsthandapi.server.pages.serve import service
 from firsthandapi.server.pages.serve.bounds import BOUNDS, Bounds
@@ -118,3 +119,14 @@ def test_a_wrong_variable_is_refused_by_name(
         (tmp_path / name).write_text("")
     assert "remove one of the two" in shell("serve", str(tmp_path)).err
     assert given == {}
+
+
+def test_a_server_may_have_many_connections(
+    shell: Cli, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The limit of this process is raised before the server decides how many it takes."""
+    calls: list[bool] = []
+    monkeypatch.setattr(descriptors, "raise_limit", lambda: calls.append(not given))
+    shell("serve", str(tmp_path / "data"))
+    assert given
+    assert calls == [True]

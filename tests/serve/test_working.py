@@ -541,6 +541,24 @@ def test_a_full_house_turns_nobody_away(tmp_path: Path, monkeypatch: pytest.Monk
     assert [answer.status_code for answer in answers] == [200] * 8
 
 
+def test_one_address_leaves_places_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halves of forms from one address, of many people, hold half of the places at most."""
+    for name, value in (("spare_bytes", 0), ("uploads", 2), ("upload_seconds", 3600)):
+        monkeypatch.setattr(BOUNDS, name, value)
+    with served(tmp_path) as server, contextlib.ExitStack() as stack:
+        limits = server.service.site.limits
+        monkeypatch.setattr(limits, "address", lambda request: request.headers["user-agent"])
+        job = server.job()
+        for phone in [server.phone(job) for _ in range(4)]:
+            body, kind = form(phone.hidden, [("a.jpg", JPEG)])
+            stack.enter_context(
+                phone.stall(
+                    "POST", phone.path, body[:-100], len(body), content_type=kind, user_agent="a crowd"
+                )
+            )
+        assert server.phone(job).shot().status_code == 200
+
+
 def test_a_new_try_ends_a_lost_one(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A form whose connection was lost without a word holds no place against the same upload, sent again."""
     monkeypatch.setattr(working, "_MOST_OF_ONE", 2)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack, closing, suppress
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from dataset.support import wait_until
 from firsthandapi.server.http import reading, requests
 from firsthandapi.server.http import server as server_http
 from firsthandapi.server.http.deliveries import Sender
@@ -16,6 +18,7 @@ from firsthandapi.server.http.gate import refusal
 from firsthandapi.server.state.limits import MAX_STORED, MemoryReplies, Stored
 from firsthandapi.server.state.model import Delivery, DeliveryAttempt
 from firsthandapi.testing import MockServer
+from processes import end_of
 
 from .conftest import Caller, Receiver
 
@@ -216,36 +219,97 @@ def test_endless_head(address: tuple[str, int], server: MockServer) -> None:
     assert server.requests == []
 
 
-def test_too_many_connections(
-    server: MockServer, address: tuple[str, int], api: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beyond so many connections the next is cut; when one is gone, there is room again."""
+def test_too_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond so many connections, those silent longest make room, and others are served."""
     monkeypatch.setattr(server_http, "_MAX_CONNECTIONS", 3)
-    idle = [socket.create_connection(address, timeout=60) for _ in range(3)]
-    try:
-        with closing(socket.create_connection(address, timeout=60)) as extra, suppress(ConnectionResetError):
-            assert extra.recv(1) == b""
-    finally:
-        for client in idle:
-            client.close()
-
-    def is_served() -> bool:
-        try:
-            return api("GET", "/v1/me").status == 200
-        except OSError:
-            return False
-
-    wait_until(is_served)
-
-
-def test_too_many_idle_connections(
-    address: tuple[str, int], api: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beyond so many connections without a request, those silent longest make room, and others are served."""
-    monkeypatch.setattr(server_http, "_MAX_IDLE", 2)
-    with ExitStack() as stack:
+    with MockServer() as server, ExitStack() as stack:
+        address = "127.0.0.1", int(server.url.rpartition(":")[2])
         first, *_ = (
             stack.enter_context(closing(socket.create_connection(address, timeout=60))) for _ in range(5)
         )
-        assert api("GET", "/v1/me").status == 200
-        assert first.recv(1) == b""
+        with server.client() as client:
+            assert client.me()
+        assert not received(first)
+
+
+def received(client: socket.socket) -> bytes:
+    """What comes next; nothing if the connection was cut."""
+    with suppress(ConnectionResetError):
+        return client.recv(65536)
+    return b""
+
+
+async def patient(_scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that answers when a request has come as a whole."""
+    while (message := await receive()).get("more_body"):
+        pass
+    if message["type"] == "http.request":
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+
+def test_a_crowd_of_one_address_makes_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halves of requests of one address, as its proxy names it, go first, although others' have been silent longer."""
+    monkeypatch.setattr(server_http, "_MAX_CONNECTIONS", 10)
+    server = server_http.HttpServer(patient, 0, is_behind_proxy=True)
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+
+        def half(number: int) -> socket.socket:
+            client = stack.enter_context(
+                closing(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+            )
+            head = f"{HEAD.decode()}X-Forwarded-For: 1.1.1.1, 10.0.0.{number}\r\nExpect: 100-continue\r\n"
+            client.sendall(f"{head}Content-Length: 2\r\n\r\n".encode())
+            assert b" 100 " in received(client)  # it waits for the body
+            client.sendall(b"{")
+            return client
+
+        others = [half(number) for number in range(4)]
+        crowd = [half(9) for _ in range(20)]
+        for client in (*others, crowd[-1]):
+            client.sendall(b"}")
+            assert b" 204 " in received(client)
+        assert not received(crowd[0])
+
+
+# A server in a process that may open few files, until its input ends.
+CRAMPED = """
+import asyncio.constants, resource, sys
+from firsthandapi.server.http import server as server_http
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+asyncio.constants.ACCEPT_RETRY_DELAY = 0.01
+resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+server = server_http.HttpServer(app, 0)
+server.start()
+print(server.port, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_system_without_descriptors() -> None:
+    """Whoever comes then waits for a moment, and the log has a line of it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CRAMPED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    port = int(process.stdout.readline())
+    with ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=60)))
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 204 " in received(client)
+    _, said = end_of(process)
+    (line,) = said.splitlines()
+    assert "LimitNOFILE" in line

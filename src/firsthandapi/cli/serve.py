@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firsthandapi._host import descriptors
 from firsthandapi._version import __version__
 from firsthandapi.errors import ConfigurationError
 
@@ -139,6 +140,7 @@ def serve(
         LIMITS[kind] = most << 20
     BOUNDS.upload_bytes, BOUNDS.spare_bytes = max_upload_mb << 20, spare_mb << 20
     BOUNDS.uploads, BOUNDS.upload_seconds = max_uploads, upload_seconds
+    descriptors.raise_limit()
     others: list[str] = []
     if lan:
         host, *others = _in_the_network(host, public_url)

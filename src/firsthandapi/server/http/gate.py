@@ -7,7 +7,9 @@ names the page), or its own host name changes to resolve to 127.0.0.1 (`Host` na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from firsthandapi._host.loopback import is_loopback
@@ -60,6 +62,32 @@ def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
             )
             return ApiError(403, "forbidden", message)
     return None
+
+
+def visitor_address(scope: Mapping[str, Any], *, is_behind_proxy: bool) -> str:
+    """Whoever sent a request, by address; of IPv6 the network, because each visitor has 2^64 addresses.
+
+    Args:
+        scope: the request's.
+        is_behind_proxy: whether the last address in `X-Forwarded-For` is the visitor's.
+    """
+    if is_behind_proxy:
+        # The proxy adds the last address; visitors can forge the ones before it.
+        lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        last = ",".join(lines).rpartition(",")[2].strip()
+        if last:
+            return _counted(last)
+    return _counted(scope["client"][0]) if scope["client"] else "unknown"
+
+
+def _counted(text: str) -> str:
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return text[:100]
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+    return str(address)
 
 
 def host_address(url: str) -> str:

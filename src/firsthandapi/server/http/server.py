@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -15,20 +17,35 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from firsthandapi._host import descriptors
 from firsthandapi.server.contract.errors import ApiError
 
+from .gate import visitor_address
 from .responses import error_response
 
 _MAX_CONNECTIONS = 2000
-_MAX_IDLE = 1000
+_OWN_FILES = 200  # of databases, uploads, and programs
+# Connections that are accepted in one turn of the loop, and those that wait for it in the system.
+_ACCEPTED, _WAITING = 100, 2048
 _HEAD_SECONDS = 30.0
+_EXHAUSTED = errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM
+_SAY_EVERY = 60.0  # seconds
+_UNFINISHED = h11.IDLE, h11.SEND_BODY
 
 _log = logging.getLogger("firsthandapi.testing.http")
 _log.setLevel(logging.CRITICAL + 1)  # tests send junk on purpose
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's protocol without logging. Faults can reach its transport."""
+    """uvicorn's protocol without logging. Faults can reach its transport.
+
+    Attributes:
+        most: how many connections the server has.
+        is_behind_proxy: whether the last address in `X-Forwarded-For` is the visitor's.
+    """
+
+    most = _MAX_CONNECTIONS
+    is_behind_proxy = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn gives this one
         self.logger = _log
@@ -37,11 +54,8 @@ class _Protocol(H11Protocol):
         super().connection_made(transport)
         self._head_timer: asyncio.TimerHandle | None = None
         self.heard = self.loop.time()
-        if len(self.connections) > _MAX_CONNECTIONS:
-            transport.abort()
-            return
         self._expect_head()
-        if len(self.connections) > _MAX_IDLE:
+        if len(self.connections) > self.most:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
@@ -50,17 +64,33 @@ class _Protocol(H11Protocol):
         super().data_received(data)
         self._expect_head()
 
+    @property
+    def address(self) -> str:
+        """Whose connection this is; what a proxy says of it is in a request."""
+        return visitor_address(
+            self.scope or {"client": self.client, "headers": ()}, is_behind_proxy=self.is_behind_proxy
+        )
+
     def _make_room(self) -> None:
-        """With too many connections without a request, close those silent longest, several at once: looking is slow."""
-        idle = [
+        """With too many connections, close some: of whoever has many, first those without a whole request, and of
+        these those silent longest. Several at once, because looking is slow."""
+        others = [
             each
             for each in cast("set[_Protocol]", self.connections)
-            if each.conn.their_state is h11.IDLE and not each.transport.is_closing()
+            if each is not self and not each.transport.is_closing()
         ]
-        if len(idle) > _MAX_IDLE:
-            idle.sort(key=lambda each: each.heard)
-            for each in idle[: len(idle) - _MAX_IDLE + _MAX_IDLE // 10]:
-                each.transport.close()
+        if len(others) >= self.most:
+            tenth = max(1, self.most // 10)
+            crowds = Counter(each.address for each in others)
+            others.sort(
+                key=lambda each: (
+                    -(crowds[each.address] // tenth),
+                    each.conn.their_state not in _UNFINISHED,
+                    each.heard,
+                )
+            )
+            for each in others[: len(others) - self.most + tenth]:
+                each.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -96,9 +126,15 @@ class HttpServer:
 
     uvicorn's own `Server` checks every 0.1 s whether to stop, and waits for clients to disconnect. Tests start and stop
     hundreds of servers, which must stop immediately. So this class uses only uvicorn's protocol, and cuts connections.
+
+    Args:
+        app: the application.
+        port: the port; 0 for any that is free.
+        hosts: the addresses to listen on.
+        is_behind_proxy: whether the last address in `X-Forwarded-For` is the visitor's.
     """
 
-    def __init__(self, app: Any, port: int, *hosts: str) -> None:
+    def __init__(self, app: Any, port: int, *hosts: str, is_behind_proxy: bool = False) -> None:
         self._config = Config(
             app,
             interface="asgi3",
@@ -109,6 +145,10 @@ class HttpServer:
             proxy_headers=False,
             timeout_keep_alive=75,
         )
+        self._is_behind_proxy = is_behind_proxy
+        allowed = descriptors.most()
+        self._most = min(_MAX_CONNECTIONS, max(allowed - _OWN_FILES, allowed // 2))
+        self._silent_until = 0.0
         self._sockets = _bind_all(hosts or ("127.0.0.1",), port)
         self.port: int = self._sockets[0].getsockname()[1]
         self._loop = asyncio.new_event_loop()
@@ -144,16 +184,34 @@ class HttpServer:
             asyncio.set_event_loop(None)
             self._loop.close()
 
+    def _say(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what the loop reports, and a system without descriptors by one line in a minute: asyncio tries again by
+        itself, and reports each try with its traceback."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in _EXHAUSTED):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._silent_until:
+            self._silent_until = loop.time() + _SAY_EVERY
+            logging.getLogger("firsthandapi.serve").warning(
+                "new connections wait: %s; increase the number of open files that the server may have "
+                "(LimitNOFILE= of systemd, ulimit -n of a shell)",
+                error.strerror,
+            )
+
     async def _serve(self) -> None:
         state = ServerState()
+
+        def protocol() -> _Protocol:
+            connection = _Protocol(config=self._config, server_state=state, app_state={})
+            connection.most, connection.is_behind_proxy = self._most, self._is_behind_proxy
+            return connection
+
+        self._loop.set_exception_handler(self._say)
         servers = [
-            await self._loop.create_server(
-                lambda: _Protocol(config=self._config, server_state=state, app_state={}),
-                sock=each,
-                backlog=2048,
-            )
-            for each in self._sockets
+            await self._loop.create_server(protocol, sock=each, backlog=_ACCEPTED) for each in self._sockets
         ]
+        for each in self._sockets:
+            each.listen(_WAITING)
         self._started.set()
         await self._stopping.wait()
         for server in servers:
@@ -192,7 +250,7 @@ def _bind(host: str, port: int) -> socket.socket:
         if os.name != "nt":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        bound.listen(2048)  # here, so that the caller gets the error if the port is in use
+        bound.listen(_WAITING)  # here, so that the caller gets the error if the port is in use
         bound.setblocking(False)
     except OSError:
         bound.close()

@@ -105,7 +105,7 @@ class Site:
             pages={**posting.pages, **operating.pages, **overseeing.pages},
             forms={**posting.forms, **operating.forms, **overseeing.forms},
         )
-        working = Working(self.reception, folder)
+        working = Working(self.reception, folder, self.limits)
         routes = [
             *SigningIn(self.reception, self.limits).routes(),
             *Reviewing(self.reception, self.panel, working.own).routes(),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, IPv6Network, ip_address
-
 from starlette.requests import Request
 
+from firsthandapi.server.http.gate import visitor_address
 from firsthandapi.server.state.limits import RateLimiter
 
 from .reception import Reception
@@ -39,14 +38,8 @@ class Limits:
         self._joined: dict[str, float] = {}  # when the next person of an address may join
 
     def address(self, request: Request) -> str:
-        """The visitor's address; for IPv6 the network, because each visitor has 2^64 addresses."""
-        if self._is_behind_proxy:
-            # The proxy adds the last address; visitors can forge the ones before it.
-            lines = request.headers.getlist("x-forwarded-for")
-            last = ",".join(lines).rpartition(",")[2].strip()
-            if last:
-                return _counted(last)
-        return _counted(request.client.host) if request.client else "unknown"
+        """The visitor's address."""
+        return visitor_address(request.scope, is_behind_proxy=self._is_behind_proxy)
 
     def wrong_token(self, request: Request) -> float:
         """Count a wrong token of this address. Returns the seconds to delay the response: more each time."""
@@ -67,13 +60,3 @@ class Limits:
         """Count a signup of this address. Returns whether it is allowed."""
         allowed, _, _ = self._signups.take(self.address(request), SIGNUPS, self._reception.world.clock.now())
         return allowed
-
-
-def _counted(text: str) -> str:
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return text[:100]
-    if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
-    return str(address)

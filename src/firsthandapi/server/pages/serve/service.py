@@ -129,7 +129,9 @@ class Service:
         # Undo the steps in reverse order, even if the next step fails.
         self._undo = ExitStack()
         # The port first: if it is in use, nobody would see the keys of a first start.
-        self._http: HttpServer | None = HttpServer(self._serve, port, host, *(["127.0.0.1"] if lan else ()))
+        self._http: HttpServer | None = HttpServer(
+            self._serve, port, host, *(["127.0.0.1"] if lan else ()), is_behind_proxy=needs_tokens
+        )
         self._undo.callback(self._http.stop)
         is_new, is_open, was_there, is_ours = not (folder / FILE).exists(), False, folder.exists(), False
         try:

@@ -31,6 +31,7 @@ from firsthandapi.server.state.state import DAY
 from firsthandapi.server.state.storage import Upload
 
 from .bounds import BOUNDS
+from .limits import Limits
 from .links import PREFIX, qr_code
 from .reception import ME, REFUSALS, Reception, worker_id
 from .speaking import Words
@@ -64,10 +65,11 @@ class UnwelcomeError(PageError):
 
 
 class Working:
-    """The pages under `/w`. Files in progress are in `folder`."""
+    """The pages under `/w`. Files in progress are in `folder`; `limits` tells addresses apart."""
 
-    def __init__(self, reception: Reception, folder: Path) -> None:
+    def __init__(self, reception: Reception, folder: Path, limits: Limits) -> None:
         self._reception = reception
+        self._limits = limits
         self._links = reception.links
         self._folder = folder
         self._world = reception.world
@@ -181,8 +183,11 @@ class Working:
             job = self._job(request)
         worker = self.worker(request)
         own = self._places_of.setdefault(worker, asyncio.Semaphore(_MOST_OF_ONE))
+        # Whoever sends halves of forms from one address leaves places for the others.
+        half = asyncio.Semaphore(max(1, BOUNDS.uploads // 2))
+        near = self._places_of.setdefault(self._limits.address(request), half)
         most = job.fields["files_per_submission"]
-        async with own, self._places:
+        async with own, near, self._places:
             with closing(SentForm(request, self._folder, most)) as sent:
                 await sent.read(to_files=True)
                 self._reception.check_form(request, sent.fields.get("form_token"))
