@@ -9,6 +9,7 @@ import secrets
 import socket
 import stat
 import sys
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,8 @@ from unittest import mock
 import httpx
 import pytest
 
-from firsthandapi.server.media import LargeError, MediaError, check_said
+from dataset.support import wait_until
+from firsthandapi.server.media import Cleaned, LargeError, MediaError, check_said, clean
 from firsthandapi.server.pages.serve import resuming
 from firsthandapi.server.pages.serve.bounds import BOUNDS
 from firsthandapi.server.pages.serve.resuming import Part, Resuming
@@ -412,6 +414,43 @@ def test_a_full_house_turns_nobody_away(server: Server) -> None:
         answers = [each.status_code for each in pool.map(append, phones, paths, [JPEG] * 60)]
     assert answers == [204] * 60
     assert len(job.submissions) == 60
+
+
+def test_busy_decoders_hold_up_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the files of twelve people are decoded, a monitor gets its answer, and the file of somebody else is taken.
+    Of one person, one upload is cleaned at a time."""
+    cleaning: list[None] = []
+    release = threading.Event()
+
+    def cleaned(source: Any, *rest: Any, **options: Any) -> Cleaned:
+        if source.seek(0, os.SEEK_END) > len(JPEG):
+            cleaning.append(None)
+            assert release.wait(60)
+        return clean(source, *rest, **options)
+
+    monkeypatch.setattr("firsthandapi.server.pages.serve.working.clean", cleaned)
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
+    with served(tmp_path) as server, ThreadPoolExecutor(13) as pool:
+        threads = ThreadPoolExecutor(1)  # however many the machine's cores would get
+        server.service._http._loop.set_default_executor(threads)  # type: ignore[union-attr]
+        phones = [server.phone(job := server.job(files_needed=20)) for _ in range(12)]
+        contents = [JPEG + bytes(number + 1) for number in range(13)]  # without the end, they are the same
+        paths = [
+            begun(phone, job.id, len(content))
+            for phone, content in zip((*phones, phones[0]), contents, strict=True)
+        ]
+        sent = [
+            pool.submit(append, *each) for each in zip((*phones, phones[0]), paths, contents, strict=True)
+        ]
+        wait_until(lambda: len(cleaning) == 12)
+        try:
+            health = httpx.get(f"{server.service.url}/healthz", trust_env=False, timeout=60)
+            other = server.phone(job)
+            assert (health.status_code, append(other, begun(other, job.id), JPEG).status_code) == (200, 204)
+            assert len(cleaning) == 12
+        finally:
+            release.set()
+        assert sorted(each.result().status_code for each in sent) == [204] * 12 + [409]
 
 
 def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

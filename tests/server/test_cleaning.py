@@ -7,8 +7,10 @@ import io
 import logging
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-from firsthandapi.server.media import LIMITS, Cleaned, MediaError, boxes, clean, name_of, sniff, units
+from dataset.support import wait_until
+from firsthandapi.server.media import (
+    LIMITS,
+    Cleaned,
+    MediaError,
+    boxes,
+    clean,
+    name_of,
+    pictures,
+    sniff,
+    units,
+    upright,
+)
 from firsthandapi.server.media.bounded import Bounded
 from firsthandapi.server.media.entries import clean_entries
 from firsthandapi.server.media.exif import Exif, printable, read_exif
@@ -1142,3 +1156,25 @@ def test_a_picture_that_takes_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MediaError, match="too much memory or time to check"):
         cleaned(saved(picture(), "PNG"))
     starved.close()
+
+
+def test_large_pictures_leave_a_decoder_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many large pictures come at the same time, a small one is decoded meanwhile."""
+    processes, release = upright._decode._free, threading.Event()
+
+    def decode(_type: str, _content: bytes, size: tuple[int, int], _turn: int) -> bytes:
+        with processes:
+            assert size == (48, 32) or release.wait(60)
+            return bytes(8)
+
+    monkeypatch.setattr(upright, "_decode", decode)
+    large, small = (pictures.Picture(b"", *size, Exif()) for size in ((8000, 8000), (48, 32)))
+    crowd = processes._value + 3
+    with ThreadPoolExecutor(crowd + 1) as pool:
+        others = [pool.submit(upright.upright, "image/png", large) for _ in range(crowd)]
+        wait_until(lambda: not upright._large._value)
+        try:
+            assert pool.submit(upright.upright, "image/png", small).result(30)[1:3] == (48, 32)
+        finally:
+            release.set()
+    assert [each.result()[1] for each in others] == [8000] * crowd

@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import io
 import os
+import threading
+from contextlib import nullcontext
 from typing import Any
 
 from .bounded import Bounded, BoundedError
@@ -30,9 +32,12 @@ _TURNS = {
 # many such parts a picture needs to be told from others, and in how many two may differ that look the same.
 _POINTS, _LOOK, _DARKER, _PLAIN, _MOST_DIFFERENT = 72, 8, 2, 6, 8
 # A photo of 64 megapixels takes 520 MB and three seconds to turn, and its bytes, before and after, up to 100 MB.
+# However many such photos come, one process is there for the others.
+_LARGE_AT_ONCE = max(2, os.cpu_count() or 2)
+_large = threading.Semaphore(_LARGE_AT_ONCE)
 _decode = Bounded(
     "firsthandapi.server.media.upright:decoded",
-    processes=max(2, os.cpu_count() or 2),
+    processes=_LARGE_AT_ONCE + 1,
     megabytes=700,
     seconds=20,
 )
@@ -48,13 +53,15 @@ def upright(content_type: str, picture: Picture) -> tuple[bytes, int, int, str |
     check_pixels(picture)
     orientation = picture.exif.orientation
     turn = orientation if content_type == "image/jpeg" else 1
+    is_large = picture.width * picture.height > _LARGE
     try:
-        found = _decode(content_type, picture.content, (picture.width, picture.height), turn)
+        with _large if is_large else nullcontext():
+            found = _decode(content_type, picture.content, (picture.width, picture.height), turn)
     except BoundedError:
         raise _too_much() from None
     if not found:
         # Some decoders do not say that it was memory they lacked.
-        raise _too_much() if picture.width * picture.height > _LARGE else damaged()
+        raise _too_much() if is_large else damaged()
     look, content = found[:_LOOK], found[_LOOK:] or picture.content
     width, height = picture.width, picture.height
     if orientation in _SIDEWAYS:

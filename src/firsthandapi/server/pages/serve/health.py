@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -43,6 +44,7 @@ class Health:
         self._reception = reception
         self._folder = folder
         self._requests = requests
+        self._thread = ThreadPoolExecutor(1, "firsthandapi-health")  # of its own: others' threads may be busy
 
     # --- health -----------------------------------------------------------------------------------------
 
@@ -50,7 +52,8 @@ class Health:
         """200 if the state can be written and the disk has room, else 503 with the reasons; no secret, no path."""
         try:
             async with asyncio.timeout(_SECONDS):
-                problems = await asyncio.to_thread(lambda: [*self.problems()])
+                loop = asyncio.get_running_loop()
+                problems = await loop.run_in_executor(self._thread, lambda: [*self.problems()])
         except TimeoutError:
             problems = [f"The server has been busy for {_SECONDS:.0f} seconds."]
         if problems:

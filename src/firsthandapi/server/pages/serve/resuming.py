@@ -15,6 +15,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
@@ -243,7 +244,8 @@ class Resuming:
         running = self._ends.get(key)
         if running is None:
             device = device_of(request.headers.get("user-agent", ""))
-            running = asyncio.ensure_future(asyncio.to_thread(self._submit, parts, device))
+            size, act = sum(each.length for each in parts), partial(self._submit, parts, device)
+            running = asyncio.ensure_future(self._working.in_turn(part.worker, size, act))
             self._ends[key] = running
             running.add_done_callback(lambda _: self._ends.pop(key, None))
         await asyncio.shield(running)

@@ -105,6 +105,11 @@ class SentForm:
         for each in self.files:
             each.file.close()
 
+    @property
+    def size(self) -> int:
+        """How many bytes of files have come."""
+        return sum(each.file.tell() for each in self.files)
+
     async def read(self, *, to_files: bool = False) -> None:
         """Read the form to its end, or up to its files: of them, some of the first ones' bytes may have come.
 

@@ -9,12 +9,14 @@ import math
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from weakref import WeakValueDictionary
 
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -40,6 +42,9 @@ from .uploads import BROKEN, SentFile, SentForm, Turns
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 # Forms of one worker that are read at the same time. The others wait.
 _MOST_OF_ONE = 4
+# Uploads that are cleaned at the same time, each in a thread that waits for the decoder of pictures. Of those with more
+# bytes than that, few: a picture is in memory meanwhile.
+_CLEANED, _LARGE_CLEANED, _LARGE = 32, 4, 8 << 20
 _MOST_READ = 128 * 1024 * 1024  # maximum size of a file to read Content Credentials from
 _SHOWN = 30
 _ALL = 1_000_000
@@ -77,6 +82,8 @@ class Working:
         self._places = asyncio.Semaphore(BOUNDS.uploads)
         self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._turns = Turns()
+        self._cleaned_of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._small, self._large = CapacityLimiter(_CLEANED), CapacityLimiter(_LARGE_CLEANED)
 
     def routes(self) -> Iterable[Route]:
         """The routes of the pages."""
@@ -198,7 +205,8 @@ class Working:
                         await sent.drain()
                     raise
                 device = device_of(request.headers.get("user-agent", ""))
-                await asyncio.to_thread(self.submit, job, worker, sent.files, sent.fields, device)
+                act = partial(self.submit, job, worker, sent.files, sent.fields, device)
+                await self.in_turn(worker, sent.size, act)
         return f"{self._links.path(job)}?sent=1"
 
     async def _receive(self, sent: SentForm, job: Job, worker: str) -> None:
@@ -214,6 +222,12 @@ class Working:
             await sent.read()
         if not sent.files:
             raise PageError(400, "No file was chosen: take a picture or choose a file first.")
+
+    async def in_turn(self, worker: str, size: int, act: Callable[[], None]) -> None:
+        """Do in a thread what cleans so many bytes of somebody: of each person one upload at a time, so that whoever
+        sends many holds up only themselves."""
+        async with self._cleaned_of.setdefault(worker, asyncio.Lock()):
+            await to_thread.run_sync(act, limiter=self._large if size > _LARGE else self._small)
 
     def submit(
         self,
