@@ -12,8 +12,10 @@ import pytest
 
 from cli.support import Cli
 from firsthandapi._host import lan
+from firsthandapi.server.pages.serve.access import Access
 from firsthandapi.server.pages.serve.consents import Consents
 from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.state.keeping import NotKeptError
 from serve.test_study import write
 
 
@@ -78,6 +80,21 @@ def test_keys_go_to_a_terminal_or_into_a_file(
         query = "SELECT what, who FROM activity WHERE what GLOB 'server.*'"
         assert rows.execute(query).fetchall() == [("server.started", "command line")] * 2
     assert (again.code, "first start" in again.out, "fh_" in again.out) == (0, False, False)
+
+
+def test_a_full_disk_ends_in_a_sentence(shell: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server that cannot write down that it started runs, and says where to read why."""
+    monkeypatch.setattr("firsthandapi.cli.serve.wait_for_stop", lambda: None)
+
+    def note(*_: object, **__: object) -> None:
+        raise NotKeptError("database or disk is full")
+
+    monkeypatch.setattr(Access, "note", note)
+    shown = shell("serve", str(tmp_path / "data"), "--port", "0")
+    assert (shown.code, "Review files: " in shown.out) == (0, True)
+    (line,) = shown.err.splitlines()
+    assert "database or disk is full" in line
+    assert line.endswith("/healthz.")
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="127.0.0.2 is no address there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -23,10 +25,11 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi.server.media import Cleaned, LargeError, MediaError, check_said, clean
-from firsthandapi.server.pages.serve import resuming
+from firsthandapi.server.pages.serve import resuming, room
 from firsthandapi.server.pages.serve.bounds import BOUNDS
 from firsthandapi.server.pages.serve.resuming import Part, Resuming
 from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.state.model import Job
 from firsthandapi.testing._media import make
 
 from .conftest import Visitor
@@ -263,28 +266,56 @@ def test_the_same_file_twice(server: Server) -> None:
     assert append(other, begun(other, job.id), JPEG).status_code == 204
 
 
+def joined(server: Server, job: Job) -> Phone:
+    """The phone of somebody who has joined the study."""
+    phone, visitor = Phone(server.service.port, server.path(job)), Visitor(server.service)
+    with visitor.http:
+        boxes = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
+        assert visitor.send("/join", "/join", **boxes).status_code == 303
+        phone.http.cookies.update(visitor.http.cookies)
+    return phone
+
+
+def test_what_a_person_has_begun_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads that are not finished count as sent. One that has not moved for ten minutes makes room for another, and
+    so does the same one, begun again after its response was lost."""
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
+    with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=2)) as server:
+        job = server.job(files_needed=9, files_per_submission=2)
+        phone, other = joined(server, job), joined(server, job)
+        first, second = begun(phone, job.id), begun(phone, job.id, once="lost")
+        assert append(phone, first, JPEG[:50]).status_code == 204
+        assert create(phone, job.id).status_code == 403
+        again = begun(phone, job.id, once="lost")
+        assert [tus(phone, "HEAD", path).status_code for path in (first, second, again)] == [200, 404, 200]
+        assert create(phone, job.id).status_code == 403
+        os.utime(tmp_path / "data" / "uploading" / f"{first.rpartition('/')[2]}.bytes", (1, 1))
+        begun(phone, job.id)
+        assert [tus(phone, "HEAD", path).status_code for path in (first, again)] == [404, 200]
+        group = {"group": "g", "group_size": "2"}
+        for _ in range(2):
+            begun(other, job.id, **group)
+        assert create(other, job.id).status_code == 403
+
+
 def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has sent as many files as a study takes of one is told so before the next; a rejected one does not count."""
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=1)) as server:
         job = server.job(files_needed=3)
-        phone = Phone(server.service.port, server.path(job))
-        assert create(phone, job.id).status_code == 401  # before they have agreed
-        visitor = Visitor(server.service)
-        with visitor.http:
-            boxes = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
-            assert visitor.send("/join", "/join", **boxes).status_code == 303
-            phone.http.cookies.update(visitor.http.cookies)
-        first, second = begun(phone, job.id), begun(phone, job.id)
-        assert append(phone, first, JPEG).status_code == 204
+        assert create(Phone(server.service.port, ""), job.id).status_code == 401  # before they have agreed
+        phone = joined(server, job)
+        other = make("image/jpeg", "b").content
+        late = begun(phone, job.id, len(other))
+        phone.open()
+        assert phone.shot(JPEG).status_code == 200
         (file,) = job.submissions[0].files
         assert "consent_id" in file.source.details().more
         assert create(phone, job.id).status_code == 403
         phone.open()
         assert phone.shot(make("image/jpeg", "c").content).status_code == 403
-        assert append(phone, second, JPEG).status_code == 403
+        assert append(phone, late, other).status_code == 403
         server.score(job.submissions[0].id, 1)
-        other = make("image/jpeg", "b").content
         assert append(phone, begun(phone, job.id, len(other)), other).status_code == 204
 
 
@@ -462,6 +493,70 @@ def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -
     assert (form.status_code, "no space left" in words_of(form)) == (507, True)
     assert create(phone, job.id).status_code == 507
     assert append(phone, path, JPEG).status_code == 507
+
+
+class Disk:
+    """A disk with so many bytes for files, all of which uploads may take."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, size: int) -> None:
+        self._folder, self._size = folder, size
+        monkeypatch.setattr(room, "shutil", self)
+        monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
+
+    def disk_usage(self, _: Path) -> SimpleNamespace:
+        """What is left of it."""
+        sizes = (path.stat().st_size for path in self._folder.rglob("*") if path.name.startswith(_ON_DISK))
+        return SimpleNamespace(free=self._size - sum(sizes))
+
+
+_ON_DISK = "upload_", "blob_"
+
+
+def test_an_upload_has_its_space_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its announcement, for itself and for its clean copy, over a restart: whoever finds too little is refused
+    before a byte comes, and whoever was let in is not refused later, nor does one person take all."""
+    with served(tmp_path) as server:
+        server.service.site.api.rate_limit = None
+        disk = Disk(monkeypatch, tmp_path, 5 * len(JPEG))
+        job = server.job(files_needed=9)
+        phones = [server.phone(job) for _ in range(4)]
+        paths = [begun(phone, job.id) for phone in phones[:2]]
+        refused = create(phones[2], job.id)
+        assert (refused.status_code, "no space left" in words_of(refused)) == (507, True)
+        assert phones[2].shot().status_code == 507  # a form likewise
+        assert append(phones[0], paths[0], JPEG[:50]).status_code == 204
+    with Service(tmp_path) as again:
+        for phone in phones:
+            phone.port = again.port
+        assert create(phones[2], job.id).status_code == 507
+        assert append(phones[0], paths[0], JPEG[50:], 50).status_code == 204
+        assert append(phones[1], paths[1], JPEG).status_code == 204
+        assert disk.disk_usage(tmp_path).free > 2 * len(JPEG)
+        begun(phones[2], job.id)  # which the clean copies have left
+        disk._size += 4 * len(JPEG)
+        assert [create(phones[3], job.id).status_code for _ in range(3)] == [201, 507, 507]
+        begun(phones[1], job.id)
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EMFILE, 503), (errno.EIO, 500)])
+def test_a_machine_without_means_is_no_bug(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+    status: int,
+) -> None:
+    """A full disk and too many open files are said to people, and fill no log with tracebacks."""
+
+    def keep(*_: object) -> None:
+        raise OSError(number, "cannot")
+
+    phone = server.phone(job := server.job())
+    monkeypatch.setattr(Resuming, "_keep", keep)
+    before = parts(server)
+    assert create(phone, job.id).status_code == status
+    assert parts(server) == before
+    assert bool(caplog.records) == (status == 500)
 
 
 def test_signed_out(server: Server) -> None:

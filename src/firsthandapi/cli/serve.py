@@ -124,6 +124,7 @@ def serve(
         from firsthandapi.server.media import LIMITS
         from firsthandapi.server.pages.serve.bounds import BOUNDS
         from firsthandapi.server.pages.serve.service import Service
+        from firsthandapi.server.state.keeping import NotKeptError
         from firsthandapi.testing._workers import SandboxWorkers
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _NEEDED:
@@ -170,7 +171,10 @@ def serve(
             where, advice = f"--host {host}", "pass an address of this machine"
         raise ConfigurationError(f"could not use {where}: {error.strerror or error}; {advice}") from None
     with stoppable(), started as service:
-        service.access.note("server.started", service.clock.now(), "command line", version=__version__)
+        try:
+            service.access.note("server.started", service.clock.now(), "command line", version=__version__)
+        except NotKeptError as error:  # such as on a full disk, where people still see their pages
+            typer.echo(f"{error.message} See {service.url}/healthz.", err=True)
         if config is not None:
             typer.echo(f"Settings: {config}")
         if lan:

@@ -46,6 +46,7 @@ from .posting import Posting
 from .reception import Reception, SignInNeeded
 from .resuming import Resuming
 from .reviewing import Reviewing
+from .room import exhausted
 from .scoring import Jury
 from .signing_in import SigningIn
 from .study import Reviews, Study
@@ -221,12 +222,15 @@ class Site:
             response = self._unkept(request, error)
         except (ClientDisconnect, ApiError):
             raise
-        except Exception:
-            # The log must not contain the link of a job.
-            _log.exception("a page failed on %s %s", scope["method"], "/".join(scope["path"].split("/")[:2]))
+        except Exception as error:
+            failed = exhausted(error)
+            if failed is None:
+                # The log must not contain the link of a job.
+                page = "/".join(scope["path"].split("/")[:2])
+                _log.exception("a page failed on %s %s", scope["method"], page)
+                failed = PageError(500, "The server failed and logged the reason. Try again.")
             if start:
                 raise
-            failed = PageError(500, "The server failed and logged the reason. Try again.")
             response = self.reception.refused(request, failed)
         await response(scope, receive, send)
 

@@ -39,13 +39,14 @@ from .working import UnwelcomeError, Working, device_of
 VERSION = "1.0.0"
 _MOST_OF_ONE = 200  # uploads of one person that are not finished
 _MOST_TEXT = 500
-_FIELDS = ("retry", "utc_offset", "latitude", "longitude")
+_FIELDS = ("retry", "utc_offset", "latitude", "longitude", "once")
 _SOMEBODY_ELSE = (
     "Somebody else is signed in with this browser now, so nothing was sent. Reload the page, "
     "or sign in again."
 )
 _HEAD = 16  # bytes that tell the format
 _TIDY_SECONDS = 3600.0
+_IDLE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Resuming:
         self._turns = Turns()
         self._ends: dict[str, asyncio.Future[None]] = {}  # what is being submitted
         self._parts: dict[str, Part] = {}
+        self._open: dict[str, Part] = {}  # those that are not submitted
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._load()
         with self._world.lock:
@@ -134,10 +136,15 @@ class Resuming:
             if said.get("worker_id", worker) != worker:  # a page that somebody else has left open
                 raise PageError(403, _SOMEBODY_ELSE)
             part = self._new(job, worker, length, said)
-            self._working.check(job, worker, said.get("retry"), part.group_size)
-        self._working.check_disk(length)
-        self._make_room(worker)
-        await asyncio.to_thread(self._keep, part)
+            self._check_count(job, part)
+        self._working.room.claim(part.id, worker, length, partial(self._arrived, part))
+        try:
+            self._open[part.id] = part
+            create_for_owner(self._bytes(part))  # counted before anybody else begins one
+            await asyncio.to_thread(self._keep, part)
+        except BaseException:
+            self._remove(part)
+            raise
         response = Response(None, 201, {**HEADERS, "location": f"{PATH}/{part.id}"})
         self._reception.keep_browser(request, response)
         return response
@@ -182,7 +189,7 @@ class Resuming:
         if offset < part.length:
             if int(request.headers.get("content-length", "0")) > part.length - offset:
                 raise _too_much(part)
-            self._working.check_disk(part.length - offset)
+            self._working.room.check(part.length - offset)
             offset = await self._receive(request, part, offset)
         if offset == part.length:
             await self._finish(part, request)
@@ -204,6 +211,7 @@ class Resuming:
                             raise _too_much(part)
                         if turn.when() is not None:
                             raise TimeoutError
+                        self._working.room.check(len(chunk))  # whatever else fills the disk
                         file.write(chunk)
                         file.flush()
                         offset, start = offset + len(chunk), offset
@@ -212,7 +220,7 @@ class Resuming:
                         if not message.get("more_body", False):
                             return offset
         except OSError:
-            self._working.check_disk(part.length)
+            self._working.room.check(part.length)
             raise
         except PageError as error:
             if error.status == 415:
@@ -270,7 +278,8 @@ class Resuming:
                 self._working.submit(job, parts[0].worker, sent, fields, device)
         except PageError as error:
             for each, file in zip(parts, sent, strict=True):
-                if not isinstance(error, UnwelcomeError) or error.sent is file:
+                is_reason = not isinstance(error, UnwelcomeError) or error.sent is file
+                if is_reason and error.status != 507:
                     self._remove(each)
             raise
         for each in parts:
@@ -302,11 +311,19 @@ class Resuming:
     def _offset(self, part: Part) -> int:
         return part.length if self._is_done(part) else self._bytes(part).stat().st_size
 
+    def _arrived(self, part: Part) -> int | None:
+        """How many of its bytes are there, while it is not submitted: its owner may be erased meanwhile."""
+        try:
+            return self._bytes(part).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def _is_whole(self, part: Part) -> bool:
         return not self._is_done(part) and self._offset(part) == part.length
 
     def _keep(self, part: Part) -> None:
         create_for_owner(self._bytes(part))
+        self._open[part.id] = part
         self._write(part)
 
     def _write(self, part: Part) -> None:
@@ -314,22 +331,60 @@ class Resuming:
         replacing.replace(self._known(part), known, 0o600)
         self._parts[part.id] = part
 
+    def _forget(self, part: Part) -> None:
+        """Let the place of an upload go that is submitted or removed."""
+        self._open.pop(part.id, None)
+        self._working.room.release(part.id)
+
     def _settle(self, part: Part) -> None:
         """Keep for a day that a part was submitted. Its name is the submission's: it must go when that is erased."""
         self._write(replace(part, name="", fields={}))
         replacing.remove(self._bytes(part))
+        self._forget(part)
 
     def _remove(self, part: Part) -> None:
         self._parts.pop(part.id, None)
+        self._forget(part)
         # In this order: bytes of which nothing is known are removed by the next start.
         replacing.remove(self._known(part))
         replacing.remove(self._bytes(part))
 
-    def _make_room(self, worker: str) -> None:
-        """The oldest uploads of one person go, where they begin too many."""
-        own = [each for each in self._all() if each.worker == worker and not self._is_done(each)]
-        for part in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:
-            self._remove(part)
+    def _check_count(self, job: Job, part: Part) -> None:
+        """Check that somebody may begin one more upload; the lock is held. What they have begun counts as sent, but
+        the oldest that have not moved make room.
+
+        Raises PageError: they may not.
+        """
+        check = partial(self._working.check, job, part.worker, part.fields.get("retry"), part.group_size)
+        check()
+        everybodys = [*self._open.values()]  # a copy, since other threads end uploads
+        own = [each for each in everybodys if each.worker == part.worker and self._arrived(each) is not None]
+        for each in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:
+            self._remove(each)
+        own, once = own[-_MOST_OF_ONE + 1 :], part.fields.get("once")
+        for each in own:
+            if once and each.fields.get("once") == once:  # begun again, since the response was lost
+                self._remove(each)
+        # Its own group counts with it.
+        begun = [
+            each
+            for each in own
+            if each.id in self._open
+            and each.job == part.job
+            and (part.group is None or _group(each) != _group(part))
+        ]
+        idle_since = self._world.clock.now() - _IDLE_SECONDS
+        idle = [
+            each for each in begun if each.id not in self._ends and _moved(self._bytes(each)) < idle_since
+        ]
+        for gone, stalled in enumerate((*idle, None)):
+            try:
+                check(len(begun) - gone)
+                return
+            except PageError:
+                if stalled is None:
+                    raise
+                self._remove(stalled)
 
     def _load(self) -> None:
         """What an earlier start has left."""
@@ -340,6 +395,11 @@ class Resuming:
                 part = Part(**{each.name: known[each.name] for each in fields(Part)})
                 if part.id == path.stem:
                     self._parts[part.id] = part
+                    if not self._is_done(part):
+                        self._open[part.id] = part
+                        self._working.room.keep(
+                            part.id, part.worker, part.length, partial(self._arrived, part)
+                        )
         # A kill while a file was written leaves its part, which begins with a dot.
         for path in [*self._folder.glob("upload_*"), *self._folder.glob(".upload_*")]:
             if path.name.partition(".")[0] not in self._parts:

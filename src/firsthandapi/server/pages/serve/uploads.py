@@ -65,12 +65,18 @@ class Turns:
 class SentForm:
     """The content of a form with files, at most so many, in `folder`. Nothing of it is left when it is closed.
 
+    Attributes:
+        fields: what came beside the files.
+        files: those that came.
+        size: their bytes so far.
+
     Raises PageError: the request is not such a form.
     """
 
     def __init__(self, request: Request, folder: Path, most: int) -> None:
         self.fields: dict[str, str] = {}
         self.files: list[SentFile] = []
+        self.size = 0
         self._folder = folder
         self._most = most
         self._count = 0  # of files
@@ -104,11 +110,6 @@ class SentForm:
         """Let the files go: they have no names."""
         for each in self.files:
             each.file.close()
-
-    @property
-    def size(self) -> int:
-        """How many bytes of files have come."""
-        return sum(each.file.tell() for each in self.files)
 
     async def read(self, *, to_files: bool = False) -> None:
         """Read the form to its end, or up to its files: of them, some of the first ones' bytes may have come.
@@ -161,6 +162,7 @@ class SentForm:
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
             self._file.write(data[start:end])
+            self.size += end - start
         elif self._name is not None:
             self._data += data[start:end]
             if len(self._data) > _MOST_FIELD:

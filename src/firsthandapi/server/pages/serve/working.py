@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import hmac
 import math
+import os
 import re
 import secrets
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -36,6 +36,7 @@ from .bounds import BOUNDS
 from .limits import Limits
 from .links import PREFIX, qr_code
 from .reception import ME, REFUSALS, Reception, worker_id
+from .room import Room
 from .speaking import Words
 from .uploads import BROKEN, SentFile, SentForm, Turns
 
@@ -83,6 +84,7 @@ class Working:
         self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._turns = Turns()
         self._cleaned_of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.room = Room(folder)
         self._small, self._large = CapacityLimiter(_CLEANED), CapacityLimiter(_LARGE_CLEANED)
 
     def routes(self) -> Iterable[Route]:
@@ -199,17 +201,19 @@ class Working:
                 await sent.read(to_files=True)
                 self._reception.check_form(request, sent.fields.get("form_token"))
                 try:
-                    await self._receive(sent, job, worker)
+                    await self._receive(sent, job, worker, _announced(request))
+                    device = device_of(request.headers.get("user-agent", ""))
+                    act = partial(self.submit, job, worker, sent.files, sent.fields, device)
+                    await self.in_turn(worker, sent.size, act)
                 except PageError as error:
                     if error.status not in (408, 413):
                         await sent.drain()
                     raise
-                device = device_of(request.headers.get("user-agent", ""))
-                act = partial(self.submit, job, worker, sent.files, sent.fields, device)
-                await self.in_turn(worker, sent.size, act)
+                finally:
+                    self.room.release(sent)
         return f"{self._links.path(job)}?sent=1"
 
-    async def _receive(self, sent: SentForm, job: Job, worker: str) -> None:
+    async def _receive(self, sent: SentForm, job: Job, worker: str, size: int) -> None:
         """Check what the fields of a form say, and read its files."""
         upload = sent.fields.get("upload", "")
         if not _UPLOAD_ID.fullmatch(upload):
@@ -217,7 +221,7 @@ class Working:
         with self._world.lock:
             if not self.is_done(job, worker, upload):
                 self.check(job, worker, sent.fields.get("retry"), 1)
-        self.check_disk()
+        self.room.claim(sent, worker, size, lambda: sent.size)
         async with self._turns.take((job.id, worker, upload)):
             await sent.read()
         if not sent.files:
@@ -245,6 +249,7 @@ class Working:
         with self._world.lock:
             if self.is_done(job, worker, fields["upload"]):
                 return
+        self.room.check(sum(each.file.seek(0, os.SEEK_END) for each in sent))
         with ExitStack() as stack:
             uploads = [
                 stack.enter_context(self._world.state.upload(max(LIMITS.values()) + 4096)) for _ in sent
@@ -338,8 +343,11 @@ class Working:
             raise PageError(409, "This submission can no longer be tried again: reload the page.")
         return found
 
-    def check(self, job: Job, worker: str, retry: str | None, count: int) -> Submission | None:
-        """Check that somebody may submit so many files to a job; the lock is held. What they try again, if they do.
+    def check(
+        self, job: Job, worker: str, retry: str | None, count: int, begun: int = 0
+    ) -> Submission | None:
+        """Check that somebody may submit so many files to a job, beside those that they have `begun` to send; the lock
+        is held. What they try again, if they do.
 
         Raises PageError: they may not.
         """
@@ -370,7 +378,7 @@ class Working:
         if most is not None:
             own = self._world.state.submissions_of(job, worker, _ALL)
             held = sum(len(each.files) for each in own if each.status != "rejected" and each is not retried)
-            if held + count > most:
+            if held + begun + count > most:
                 words = said(
                     "The limit of files per person for this job is {count}, and you have reached it.",
                     count=most,
@@ -395,14 +403,15 @@ class Working:
                 )
             known.add(file.facts().sha256)
 
-    def check_disk(self, more: int = 0) -> None:
-        """Check that the disk has space for so many bytes more. Raises PageError: it has not."""
-        if shutil.disk_usage(self._folder).free - more < BOUNDS.spare_bytes:
-            raise PageError(507, "The server has no space left for files: tell whoever gave you the link.")
-
 
 def _slot(job: Job, worker: str, upload: str) -> Slot:
     return f"{job.id} {worker}", "POST", PREFIX, upload
+
+
+def _announced(request: Request) -> int:
+    """How many bytes of files a form may have."""
+    text = request.headers.get("content-length", "")
+    return min(int(text), BOUNDS.upload_bytes) if text.isascii() and text.isdigit() else BOUNDS.upload_bytes
 
 
 def _name(text: str) -> str:

@@ -194,7 +194,7 @@ async function attempt(item, index, known, sent, total) {
     if ([404, 410].includes(answer.status)) {
       if (refused) return refused; // the server has removed it, and said why
       const group = item.files.length > 1 ? { group: item.id, group_size: item.files.length } : {};
-      const said = { filename: file.name.slice(-200), filetype: file.type, job_id: item.job, worker_id: person, ...item.fields, ...group };
+      const said = { filename: file.name.slice(-200), filetype: file.type, job_id: item.job, worker_id: person, once: `${item.id} ${index}`, ...item.fields, ...group };
       answer = await ask("POST", "/uploads", { "upload-length": file.size, "upload-metadata": metadata(said) });
       if (answer.status !== 201) return answer;
       known[index] = answer.path;
