@@ -13,6 +13,7 @@ import av
 import pytest
 from PIL import Image
 
+from firsthandapi.server.pages.serve.bounds import BOUNDS
 from serve.phones import Server, served
 from server.test_cleaning import SECRET, exif, picture
 
@@ -293,6 +294,19 @@ def test_a_network_that_drops_after_the_last_response(browser: Browser, server: 
         page.locator("#mine li").nth(1).wait_for()
         page.locator("#queue").wait_for(state="hidden")
     assert len(job.submissions) == 2
+
+
+def test_a_picture_waits_for_space(browser: Browser, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server has no space, the page says so, and sends the picture by itself when there is some."""
+    job = server.job()
+    with at_work(browser, server, job, expected="status of 507") as page:
+        with monkeypatch.context() as patch:
+            patch.setattr(BOUNDS, "spare_bytes", 1 << 60)
+            send(page, "a.jpg")
+            page.get_by_text("The server has no space left").wait_for()
+        page.reload()
+        page.get_by_text("Submitted. Its status is below").wait_for()
+    assert len(job.submissions) == 1
 
 
 def test_nobody_sends_what_somebody_else_has_taken(browser: Browser, server: Server) -> None:

@@ -272,6 +272,10 @@ async function sendAll(asked) {
     } else if (status === 401) {
       show("queue-said", why);
       break;
+    } else if (status === 507) { // no space now: what others have on their way may leave some
+      show("queue-said", why ?? say("The server failed. Try again."));
+      later = setTimeout(() => flush(), LATER);
+      break;
     } else if ((await queue.of(person)).every((each) => each.id !== item.id)) {
       continue; // another tab has sent it
     } else {
