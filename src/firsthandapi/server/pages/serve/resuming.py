@@ -351,7 +351,7 @@ class Resuming:
 
     def _check_count(self, job: Job, part: Part) -> None:
         """Check that somebody may begin one more upload; the lock is held. What they have begun counts as sent, but
-        the oldest that have not moved make room.
+        what has not moved for a while makes room, the oldest first.
 
         Raises PageError: they may not.
         """
@@ -363,7 +363,8 @@ class Resuming:
             self._remove(each)
         own, once = own[-_MOST_OF_ONE + 1 :], part.fields.get("once")
         for each in own:
-            if once and each.fields.get("once") == once:  # begun again, since the response was lost
+            # Begun again, since the response was lost.
+            if once and each.fields.get("once") == once and not self._arrived(each):
                 self._remove(each)
         # Its own group counts with it.
         begun = [

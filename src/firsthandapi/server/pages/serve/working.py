@@ -231,7 +231,8 @@ class Working:
         """Do in a thread what cleans so many bytes of somebody: of each person one upload at a time, so that whoever
         sends many holds up only themselves."""
         async with self._cleaned_of.setdefault(worker, asyncio.Lock()):
-            await to_thread.run_sync(act, limiter=self._large if size > _LARGE else self._small)
+            limiter = self._large if size > _LARGE else self._small
+            await to_thread.run_sync(act, limiter=limiter, abandon_on_cancel=True)  # a stop does not wait
 
     def submit(
         self,
