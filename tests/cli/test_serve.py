@@ -52,7 +52,7 @@ def test_serve_takes_no_pillow_that_strangers_could_break(
     shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The extra allows older ones, beside packages that forbid newer ones: the server does not run on them."""
-    monkeypatch.setattr("PIL.__version__", "12.3.0")
+    monkeypatch.setattr("firsthandapi.cli.serve.version", {"pillow": "12.3.0"}.get)
     run = shell("serve", str(tmp_path / "photos"))
     assert (run.code, "Pillow 12.3.0 is not safe for pictures of strangers" in run.err) == (2, True)
     assert "run pip install 'pillow>=13', in an environment of its own" in run.err

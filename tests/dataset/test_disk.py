@@ -73,7 +73,7 @@ def test_every_failure_of_the_disk_is_ours(tmp_path: Path, monkeypatch: pytest.M
     path.write_bytes(b"one\n")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         sha256_of(Local(tmp_path), tmp_path / "missing", 0)
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="x is a file, not a folder"):
         _disk.read(path / "below", 9)
     with pytest.raises(ConfigurationError, match=r"cannot be read: .*; use a different name$"):
         _disk.read(tmp_path / "a\0b", 9)

@@ -57,6 +57,6 @@ def test_parquet_that_cannot_be_written(dataset: Dataset, tmp_path: Path, place:
     """Is an error of ours, and leaves nothing behind."""
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigurationError, match="cannot be written"):
+    with pytest.raises(ConfigurationError, match=r"cannot be written|file is a file, not a folder"):
         dataset.to_parquet(tmp_path / place)
     assert not [*tmp_path.rglob("*.part")]

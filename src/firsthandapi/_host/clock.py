@@ -12,7 +12,7 @@ from typing import Any
 
 
 def counting_suspends(clocks: Any, platform: str) -> Callable[[], float]:
-    """The clock of the module `clocks` (that is, `time`) that never jumps, and goes on while the machine is suspended.
+    """The clock of the module `clocks` (that is, `time`) that never jumps, and counts the time of a suspend.
 
     `time.monotonic` is one on Windows only. Linux has another clock for that, and so has macOS, by a name that means
     something else on Linux.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,8 +120,6 @@ def serve(
     Example: firsthandapi serve photos
     """
     try:
-        from PIL import __version__ as pillow
-
         from firsthandapi.server.media import LIMITS
         from firsthandapi.server.pages.serve.bounds import BOUNDS
         from firsthandapi.server.pages.serve.service import Service
@@ -132,7 +131,7 @@ def serve(
         message = 'a server of your own needs an extra: pip install "firsthandapi[serve]"'
         raise ConfigurationError(message) from None
 
-    if int(pillow.partition(".")[0]) < _SAFE_PILLOW:
+    if int((pillow := version("pillow")).partition(".")[0]) < _SAFE_PILLOW:
         raise ConfigurationError(
             f"Pillow {pillow} is not safe for pictures of strangers: a crafted one can write over memory; run pip "
             f"install 'pillow>={_SAFE_PILLOW}', in an environment of its own if another package forbids that version"
