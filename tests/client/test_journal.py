@@ -238,21 +238,23 @@ def test_the_job_is_looked_for_before_its_key_is_sent_again(client: Any, fresh_s
     assert len(posts(fresh_server)) == 1
 
 
-def test_a_key_that_may_not_read_jobs_sends_the_same_key_again(fresh_server: MockServer, path: str) -> None:
+def test_a_key_that_may_not_read_jobs_sends_the_same_key_again(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
     """As long as the service certainly knows it; later it is not sent."""
     with fresh_server.client() as owner:
         writer = owner.api_keys.create(name="writer", scopes=["jobs:write"])
-    with FirstHandClient(writer.secret, fresh_server.url, journal=path, max_retries=0) as client:
-        lose(client, fresh_server, drop="before")
-        age(path, 24)
-        with pytest.raises(PermissionDeniedError):
-            client.jobs.create(**JOB)
-        age(path, -24)
+    client = connect(api_key=writer.secret, base_url=fresh_server.url, journal=path, max_retries=0)
+    lose(client, fresh_server, drop="before")
+    age(path, 24)
+    with pytest.raises(PermissionDeniedError):
         client.jobs.create(**JOB)
-        assert len(set(posts(fresh_server))) == 1
-        assert (
-            lose(client, fresh_server, status=422).idempotency_key is not None
-        )  # not the error of the search
+    age(path, -24)
+    client.jobs.create(**JOB)
+    assert len(set(posts(fresh_server))) == 1
+    assert isinstance(
+        lose(client, fresh_server, status=422), InvalidRequestError
+    )  # not the error of the search
 
 
 # ── What is unknown ──────────────────────────────────────────────────────────────────────────────────────
@@ -915,5 +917,7 @@ def test_a_limit_that_is_spent_stops_before_anything_is_settled(
     sent = len(fresh_server.requests)
     with pytest.raises(RateLimitError):
         client.jobs.create(**JOB)
+    with pytest.raises(RateLimitError):
+        client.jobs.create(**{**JOB, "files_needed": 1})  # another call, which has never left
     assert len(fresh_server.requests) == sent
     assert len(client.journal.pending()) == 1

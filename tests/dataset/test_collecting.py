@@ -697,6 +697,7 @@ def test_the_timeout_holds_for_the_downloads_too(
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.both
 def test_the_timeout_holds_for_the_post_too(patient: Buyer, monkeypatch: Any) -> None:
     """A service that does not answer is not waited for beyond it; the client's own deadline stays its own."""
     monkeypatch.setattr(f"firsthandapi._{patient.connect.kind}.ordering._LEAST", 0.5)
