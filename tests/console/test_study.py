@@ -67,6 +67,7 @@ def test_my_page_shows_and_sends_what_waits(browser: Browser, tmp_path: Path) ->
             box.check()
         page.get_by_role("button", name="أوافق وأنضم").click()
         page.get_by_role("link", name="Street signs").click()
+        page.wait_for_url("**/w/*", wait_until="load")  # its scripts come over the network, too
         page.context.set_offline(True)
         for name in ("a.jpg", "b.jpg"):
             chosen: Any = {"name": name, "mimeType": "image/jpeg", "buffer": JPEG + name.encode()}
