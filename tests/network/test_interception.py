@@ -3,6 +3,7 @@ pytest-httpx are noticed is tested in compat/test_tools.py."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,6 +112,9 @@ def test_certificates_are_verified(
     connect: Connect, certificate: Path, tls: Tls, trust: str, respx_passes: respx.MockRouter
 ) -> None:
     """Those of the service, and those of a proxy that itself speaks TLS; the error names our own settings."""
+    engine = httpx.AsyncHTTPTransport if connect.is_async else httpx.HTTPTransport
+    if "proxy_ssl_context" not in inspect.getsource(engine.__init__):
+        pytest.skip("this version of httpx gives its async connections to a proxy no certificates")
     tunnel = TlsProxy(certificate, tls.port)
     options = {
         "base_url": f"https://{HOST}",
