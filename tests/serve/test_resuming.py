@@ -538,6 +538,22 @@ def test_an_upload_has_its_space_reserved(tmp_path: Path, monkeypatch: pytest.Mo
         begun(phones[1], job.id)
 
 
+def test_what_does_not_move_reserves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever announces much and sends nothing takes no space from others for longer than ten minutes, but still leaves
+    as much to others as it has announced."""
+    with served(tmp_path) as server:
+        Disk(monkeypatch, tmp_path, 5 * len(JPEG))
+        job = server.job(files_needed=9)
+        idle, other, third = (server.phone(job) for _ in range(3))
+        path = begun(idle, job.id, 2 * len(JPEG))
+        assert create(other, job.id).status_code == 507
+        os.utime(tmp_path / "uploading" / f"{path.rpartition('/')[2]}.bytes", (1, 1))
+        begun(other, job.id)
+        assert create(idle, job.id).status_code == 507
+        assert append(idle, path, JPEG).status_code == 204
+        assert create(third, job.id).status_code == 507
+
+
 @pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EMFILE, 503), (errno.EIO, 500)])
 def test_a_machine_without_means_is_no_bug(
     server: Server,

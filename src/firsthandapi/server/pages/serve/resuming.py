@@ -137,7 +137,7 @@ class Resuming:
                 raise PageError(403, _SOMEBODY_ELSE)
             part = self._new(job, worker, length, said)
             self._check_count(job, part)
-        self._working.room.claim(part.id, worker, length, partial(self._arrived, part))
+        self._working.room.claim(part.id, worker, length, partial(self._open_bytes, part))
         try:
             self._open[part.id] = part
             create_for_owner(self._bytes(part))  # counted before anybody else begins one
@@ -318,6 +318,15 @@ class Resuming:
         except FileNotFoundError:
             return None
 
+    def _open_bytes(self, part: Part) -> int | None:
+        """How many bytes it is still to write, with its clean copy; None if it is gone. What has not moved for a while
+        is not waited for: else, whoever announced much and sent nothing would hold the disk for a day."""
+        arrived = self._arrived(part)
+        if arrived is None:
+            return None
+        is_idle = _moved(self._bytes(part)) < self._world.clock.now() - _IDLE_SECONDS
+        return 0 if is_idle else 2 * part.length - arrived
+
     def _is_whole(self, part: Part) -> bool:
         return not self._is_done(part) and self._offset(part) == part.length
 
@@ -399,7 +408,7 @@ class Resuming:
                     if not self._is_done(part):
                         self._open[part.id] = part
                         self._working.room.keep(
-                            part.id, part.worker, part.length, partial(self._arrived, part)
+                            part.id, part.worker, part.length, partial(self._open_bytes, part)
                         )
         # A kill while a file was written leaves its part, which begins with a dot.
         for path in [*self._folder.glob("upload_*"), *self._folder.glob(".upload_*")]:

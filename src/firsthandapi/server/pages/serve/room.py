@@ -19,12 +19,7 @@ _FULL = "The server has no space left for files: tell whoever gave you the link.
 class _Claim:
     worker: str
     bytes: int
-    arrived: Callable[[], int | None]
-
-    def open(self) -> int:
-        """The bytes that are still to be written; none once the upload is gone."""
-        arrived = self.arrived()
-        return 0 if arrived is None else max(0, self.bytes - arrived)
+    open: Callable[[], int | None]
 
 
 class Room:
@@ -39,27 +34,27 @@ class Room:
         if self._free() < more:
             raise PageError(507, _FULL)
 
-    def claim(self, key: Hashable, worker: str, size: int, arrived: Callable[[], int | None]) -> None:
+    def claim(self, key: Hashable, worker: str, size: int, open_bytes: Callable[[], int | None]) -> None:
         """Reserve the space of an upload and of its clean copy, until `release`.
 
         Args:
             key: the upload.
             worker: whose it is. Whoever has others on their way leaves as much space to everybody else as they take.
             size: its bytes in all.
-            arrived: how many of them are on the disk; None if it is gone.
+            open_bytes: how many it is still to write, with its clean copy; None if it is gone.
 
         Raises PageError: the space is not there.
         """
         claims = [*self._claims.values()]  # a copy, since other threads end uploads
-        own = sum(each.bytes for each in claims if each.worker == worker and each.arrived() is not None)
-        room, needed = self._free() - sum(each.open() for each in claims), 2 * size
+        own = sum(each.bytes for each in claims if each.worker == worker and each.open() is not None)
+        room, needed = self._free() - sum(each.open() or 0 for each in claims), 2 * size
         if needed > (room - own) / 2 if own else needed > room:
             raise PageError(507, _FULL)
-        self.keep(key, worker, size, arrived)
+        self.keep(key, worker, size, open_bytes)
 
-    def keep(self, key: Hashable, worker: str, size: int, arrived: Callable[[], int | None]) -> None:
+    def keep(self, key: Hashable, worker: str, size: int, open_bytes: Callable[[], int | None]) -> None:
         """Reserve the space of an upload that an earlier start has let in."""
-        self._claims[key] = _Claim(worker, 2 * size, arrived)
+        self._claims[key] = _Claim(worker, 2 * size, open_bytes)
 
     def release(self, key: Hashable) -> None:
         """Let the space of an upload go, whether or not it had any."""

@@ -221,7 +221,7 @@ class Working:
         with self._world.lock:
             if not self.is_done(job, worker, upload):
                 self.check(job, worker, sent.fields.get("retry"), 1)
-        self.room.claim(sent, worker, size, lambda: sent.size)
+        self.room.claim(sent, worker, size, lambda: max(0, 2 * size - sent.size))
         async with self._turns.take((job.id, worker, upload)):
             await sent.read()
         if not sent.files:
