@@ -298,6 +298,24 @@ def test_what_a_person_has_begun_counts(tmp_path: Path, monkeypatch: pytest.Monk
         assert create(other, job.id).status_code == 403
 
 
+def test_a_refused_group_counts_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One damaged file refuses a group. Whoever then sends the others with a sound one has not reached their limit."""
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
+    with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=2)) as server:
+        job = server.job(files_needed=9, files_per_submission=2)
+        phone = joined(server, job)
+        sound = make("image/jpeg", "b").content
+        answers: list[int] = []
+        for name, other in (("bad", JPEG[:-100]), ("good", sound)):
+            said = {"group": name, "group_size": "2"}
+            paths = [begun(phone, job.id, len(each), **said) for each in (JPEG, other)]
+            answers += [
+                append(phone, path, each).status_code for path, each in zip(paths, (JPEG, other), strict=True)
+            ]
+        assert answers == [204, 422, 204, 204]
+        assert len(job.submissions) == 1
+
+
 def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has sent as many files as a study takes of one is told so before the next; a rejected one does not count."""
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)

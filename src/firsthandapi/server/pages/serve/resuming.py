@@ -34,7 +34,7 @@ from firsthandapi.server.state.state import DAY
 from .reception import FOREIGN, REFUSALS, Reception
 from .reception import UPLOADS as PATH
 from .uploads import SentFile, Turns
-from .working import UnwelcomeError, Working, device_of
+from .working import Working, device_of
 
 VERSION = "1.0.0"
 _MOST_OF_ONE = 200  # uploads of one person that are not finished
@@ -270,16 +270,16 @@ class Resuming:
         with self._world.lock:
             job = self._world.state.jobs[parts[0].job]
         fields = {**parts[0].fields, "upload": _upload(parts)}
-        sent: list[SentFile] = []
         try:
             with ExitStack() as stack:
-                for each in parts:
-                    sent.append(SentFile(each.name, stack.enter_context(self._bytes(each).open("rb"))))
+                sent = [
+                    SentFile(each.name, stack.enter_context(self._bytes(each).open("rb"))) for each in parts
+                ]
                 self._working.submit(job, parts[0].worker, sent, fields, device)
         except PageError as error:
-            for each, file in zip(parts, sent, strict=True):
-                is_reason = not isinstance(error, UnwelcomeError) or error.sent is file
-                if is_reason and error.status != 507:
+            if error.status != 507:
+                # The others too: they would count towards the limit of whoever sends them again.
+                for each in parts:
                     self._remove(each)
             raise
         for each in parts:

@@ -67,7 +67,6 @@ class UnwelcomeError(PageError):
     def __init__(self, sent: SentFile, status: int, words: str) -> None:
         named = Said("{name}: {words}", {"name": _name(sent.name), "words": words})
         super().__init__(status, named, said("This file was not submitted"))
-        self.sent = sent
 
 
 class Working:
@@ -245,7 +244,7 @@ class Working:
         """Clean the files, and submit them as one act, once: after a crash there is all of it, or nothing.
 
         Of the fields, `upload` names this act.
-        Raises PageError: they are not taken; an `UnwelcomeError` says which of them is the reason.
+        Raises PageError: they are not taken.
         """
         with self._world.lock:
             if self.is_done(job, worker, fields["upload"]):
