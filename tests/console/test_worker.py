@@ -249,6 +249,24 @@ def test_pictures_without_a_network_wait(browser: Browser, server: Server) -> No
     assert names == ["a.jpg", "c.jpg", "draft.jpg"]
 
 
+def test_an_upload_that_is_removed_on_its_way(browser: Browser, server: Server) -> None:
+    """Nothing of it is left on the server."""
+    job = server.job()
+    storage: Any = server.world.state.storage._storage  # of the thumbnails
+    folder = storage._folder.parent / "uploading"
+    before = {*folder.iterdir()}
+    with at_work(browser, server, job, expected="Failed to load") as page:
+        page.route("**/uploads/*", lambda route: route.request.method == "PATCH" or route.continue_())
+        with page.expect_request(lambda request: request.method == "PATCH"):
+            send(page, "a.jpg")
+        assert {*folder.iterdir()} > before
+        with page.expect_response(lambda response: response.request.method == "DELETE"):
+            page.get_by_role("button", name="Remove a.jpg").click()
+        page.locator("#queue").wait_for(state="hidden")
+    assert {*folder.iterdir()} == before
+    assert not job.submissions
+
+
 def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
     """An open page sends what waits as soon as there is a network; what the server refuses meanwhile is said there."""
     job, ended = server.job(files_needed=9), server.job(files_needed=9, title="Signs of another job")

@@ -138,7 +138,7 @@ def test_what_is_offered(server: Server) -> None:
     assert (asked.status_code, asked.headers["tus-version"], asked.headers["tus-extension"]) == (
         204,
         "1.0.0",
-        "creation",
+        "creation,termination",
     )
     assert int(asked.headers["tus-max-size"]) == 500 << 20
     other = phone.send("POST", "/uploads", tus_resumable="0.2.2")
@@ -296,6 +296,25 @@ def test_what_a_person_has_begun_counts(tmp_path: Path, monkeypatch: pytest.Monk
         for _ in range(2):
             begun(other, job.id, **group)
         assert create(other, job.id).status_code == 403
+
+
+def test_what_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left of an upload that its owner gives up, and it no longer counts; what was submitted stays."""
+    monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
+    with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=1)) as server:
+        phone, other = (joined(server, server.job()) for _ in range(2))
+        (job, _) = server.world.state.own.jobs
+        path = begun(phone, job.id)
+        append(phone, path, JPEG[:50])
+        assert tus(other, "DELETE", path).status_code == 404
+        assert tus(phone, "DELETE", path, origin="https://evil.example").status_code == 403
+        assert (offset(phone, path), create(phone, job.id).status_code) == (50, 403)
+        assert [tus(phone, method, path).status_code for method in ("DELETE", "HEAD")] == [204, 404]
+        assert not [*(tmp_path / "data" / "uploading").iterdir()]
+        again = begun(phone, job.id)
+        assert append(phone, again, JPEG).status_code == 204
+        assert [tus(phone, method, again).status_code for method in ("DELETE", "HEAD")] == [409, 200]
+        assert len(job.submissions) == 1
 
 
 def test_a_refused_group_counts_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
-"""Uploads in pieces, which continue from the last byte after a lost connection or a killed server: tus 1.0.0, core and
-creation (https://tus.io/protocols/resumable-upload).
+"""Uploads in pieces, which continue from the last byte after a lost connection or a killed server: tus 1.0.0, core,
+creation, and termination (https://tus.io/protocols/resumable-upload).
 
 An upload is two files: what is known of it, and the bytes so far, whose number is the offset. Once it is submitted, the
 bytes are gone, and the first file says for a day that it was, without the name of what was sent.
@@ -95,7 +95,7 @@ class Resuming:
     def routes(self) -> Iterable[Route]:
         """Where uploads are."""
         yield Route(PATH, self._take, methods=["OPTIONS", "POST"])
-        yield Route(f"{PATH}/{{upload}}", self._take, methods=["OPTIONS", "HEAD", "PATCH", "POST"])
+        yield Route(f"{PATH}/{{upload}}", self._take, methods=["OPTIONS", "HEAD", "PATCH", "POST", "DELETE"])
 
     async def _take(self, request: Request) -> Response:
         try:
@@ -119,7 +119,9 @@ class Resuming:
             return await self._append(request)
         if method == "HEAD":
             return await self._look(request)
-        raise _wrong(405, "An upload takes HEAD and PATCH.")
+        if method == "DELETE":
+            return self._end(request)
+        raise _wrong(405, "An upload takes HEAD, PATCH, and DELETE.")
 
     # --- what is asked ----------------------------------------------------------------------------------
 
@@ -194,6 +196,16 @@ class Resuming:
         if offset == part.length:
             await self._finish(part, request)
         return _at(offset, 204)
+
+    def _end(self, request: Request) -> Response:
+        """Forget an upload that its sender has given up."""
+        part = self._find(request)
+        if not is_own(request):
+            raise PageError(403, FOREIGN)
+        if self._is_done(part) or any(each.id in self._ends for each in self._together(part)):
+            raise _wrong(409, "The upload is submitted, or about to be.")
+        self._remove(part)
+        return Response(None, 204, HEADERS)
 
     # --- bytes ------------------------------------------------------------------------------------------
 
@@ -436,7 +448,7 @@ class Resuming:
 
 def _offered() -> dict[str, str]:
     most = str(max(LIMITS.values()))
-    return {**HEADERS, "tus-version": VERSION, "tus-extension": "creation", "tus-max-size": most}
+    return {**HEADERS, "tus-version": VERSION, "tus-extension": "creation,termination", "tus-max-size": most}
 
 
 def _group(part: Part) -> tuple[object, ...]:

@@ -381,6 +381,7 @@ async function list() {
         sending.isRemoved = true;
         sending.request?.abort();
       }
+      for (const path of paths(item.id)) if (path) fetch(path, { method: "DELETE", headers: { "tus-resumable": "1.0.0" } }).catch(() => {}); // else it goes by itself
       paths(item.id, null);
       await queue.remove(item.id);
       list();
