@@ -652,8 +652,12 @@ def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert not [*folder.iterdir()]
 
 
-def test_a_start_settles_what_was_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that was killed between a submission and its marker has left the bytes and the names of a group."""
+@pytest.mark.parametrize("settled", [0, 1])
+def test_a_start_settles_what_was_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settled: int
+) -> None:
+    """A server that was killed between a submission and its marker has left the bytes and the names of a group, or of
+    those files of it that were not settled yet."""
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     folder = tmp_path / "uploading"
     contents = [make("image/jpeg", name).content for name in "pq"]
@@ -665,10 +669,10 @@ def test_a_start_settles_what_was_submitted(tmp_path: Path, monkeypatch: pytest.
         for path, content in zip(paths, contents, strict=True):
             assert append(phone, path, content).status_code == 204
         assert len(job.submissions) == 1
-    for path, content in zip(paths, contents, strict=True):
-        (folder / f"{path.rpartition('/')[2]}.bytes").write_bytes(content)
-    for path, known in kept.items():
-        path.write_bytes(known)
+    for path, content in [*zip(paths, contents, strict=True)][settled:]:
+        known = folder / f"{path.rpartition('/')[2]}.json"
+        known.write_bytes(kept[known])
+        known.with_suffix(".bytes").write_bytes(content)
     with Service(tmp_path) as again:
         assert [json.loads(path.read_bytes())["name"] for path in folder.iterdir()] == ["", ""]
         phone.port = again.port

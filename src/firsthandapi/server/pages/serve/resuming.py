@@ -431,11 +431,17 @@ class Resuming:
         """Settle what an earlier start has submitted, and was killed before it said so: its bytes and its name must go
         when the file is erased."""
         for part in self._all():
-            parts = self._together(part) if self._is_whole(part) else ()
+            if not self._is_whole(part):
+                continue
+            # Of its group, some may be settled.
+            parts = self._together(part) or [
+                each
+                for each in self._all()
+                if _group(each) == _group(part) and self._offset(each) == each.length
+            ]
             job = self._world.state.jobs.get(part.job)
-            if parts and job is not None and self._working.is_done(job, part.worker, _upload(parts)):
-                for each in parts:
-                    self._settle(each)
+            if job is not None and self._working.is_done(job, part.worker, _upload(parts)):
+                self._settle(part)
 
     def _tidy(self, at: float) -> None:
         """What has not moved for a day goes, now and each hour."""
