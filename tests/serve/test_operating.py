@@ -106,6 +106,23 @@ def test_a_top_up_waits_for_an_operator(team: Team) -> None:
     assert buyer.billing.credits().balance_cents == 110_000
 
 
+def test_an_operator_books_what_they_have_read(team: Team) -> None:
+    """A buyer who changes the amount of a top-up meanwhile books nothing: the operator is asked again."""
+    buyer, visitor = team.buyer, team.visit("operator")
+    settings = {"auto_top_up_threshold_cents": 10**7, "auto_top_up_amount_cents": 2_500}
+    buyer.organization.update_settings(auto_top_up_enabled=True, **settings)
+    (path,) = re.findall(r'"(/checkout/\w+)"', visitor.get("/console/ledger").text)
+    page = visitor.get(path).text
+    buyer.organization.update_settings(auto_top_up_amount_cents=25_000)
+    assert "Book $25.00" in page
+    assert visitor.http.post(path, data=fields_of(page)).headers["location"] == path
+    assert buyer.billing.credits().balance_cents == 100_000
+    page = visitor.get(path).text
+    assert "Book $250.00" in page
+    visitor.http.post(path, data=fields_of(page))
+    assert buyer.billing.credits().balance_cents == 125_000
+
+
 @pytest.mark.parametrize("dollars", ["", "0", "-5", "1.234", "1e3", "ten", "9" * 12, "٥", "."])
 def test_amounts_are_dollars(shared: Team, dollars: str) -> None:
     """What is no amount books nothing."""

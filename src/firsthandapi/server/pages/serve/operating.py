@@ -230,11 +230,14 @@ class Operating:
 
     async def _pay(self, request: Request) -> Response:
         self._reception.need(request, "operator")
-        await self._reception.form(request)
+        fields = await self._reception.form(request)
         with self._world.lock:
             now, paid_by = self._world.clock.now(), self._reception.who(request)
-            existing(self._world.credits.pay_checkout(request.path_params["id"], now, paid_by))
-        return self._reception.go(f"/checkout/{request.path_params['id']}")
+            checkout = existing(self._world.state.checkouts.get(request.path_params["id"]))
+            # A buyer may have changed the amount of a top-up since: then the page says the new one.
+            if fields.get("cents", str(checkout.cents)) == str(checkout.cents):
+                self._world.credits.pay_checkout(checkout.id, now, paid_by)
+        return self._reception.go(f"/checkout/{checkout.id}")
 
     async def _purchase(self, request: Request) -> Response:
         """The target of an `insufficient_credits` error."""
