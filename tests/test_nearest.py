@@ -45,17 +45,24 @@ def test_a_name_is_known_by_its_letters_or_by_its_words(written: str, meant: str
             (name, "price_per_file_cents or max_spend_cents")
             for name in ("max_price", "cost", "spend_per_file")
         ),
-        ("cents", None),
+        *((name, None) for name in ("cents", "ceiling_cents", "allowance_usd", "top_up", "amount")),
         ("total_files", "files_needed"),
     ],
 )
 def test_money_is_suggested_for_the_same_use_only(written: str, meant: str | None) -> None:
     """Followed, "did you mean price_per_file_cents?" would turn a budget of $30 into $30 per file."""
     assert nearest(written, (*FIELDS, "max_workers", "max_spend_cents")) == meant
-    assert nearest(written, FIELDS[3:4]) == (FIELDS[3] if meant and FIELDS[3] in meant else None)
+    assert nearest(written, (*FIELDS[3:4], "timeout")) == (FIELDS[3] if meant == FIELDS[3] else None)
     assert nearest(written, ("max_spend_cents",)) == (
         "max_spend_cents" if meant and "spend" in meant else None
     )
+
+
+def test_no_other_automatism_means_the_top_up() -> None:
+    """`auto_approve=True` would charge the card."""
+    settings = ("timezone", "auto_top_up_enabled", "auto_top_up_amount_cents")
+    assert nearest("auto_approve", settings) is None
+    assert nearest("auto_topup", settings) == " or ".join(settings[1:])
 
 
 def test_a_word_comes_before_similar_letters() -> None:

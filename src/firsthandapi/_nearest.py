@@ -9,13 +9,14 @@ from difflib import get_close_matches
 # What people type may have any length.
 _LONGEST = 100
 # How alike letters must be to count before words, and after them: "url" is a word of `base_url`, and has three letters
-# of `journal`.
-_ALIKE, _SIMILAR = 0.75, 0.6
-# What an amount of money is for: one file, or all that is spent. A bound of any other amount is one of all.
+# of `journal`; "amount" has four of `timeout`.
+_ALIKE, _SIMILAR = 0.75, 0.65
+# What an amount of money is for: one file, all that is spent, or the account. A bound of another amount is one of all.
 _FILE, _ALL = "one file", "all"
 _MONEY = {
     _FILE: {"price", "cost", "pay", "payment", "reward", "wage", "bounty"},
     _ALL: {"budget", "cost", "spend", "spending"},
+    "account": {"top", "topup", "recharge"},
 }
 _UNITS = frozenset({"cent", "dollar", "usd"})
 _BOUNDS = frozenset({"max", "maximum", "most", "limit", "cap", "total"})
@@ -26,13 +27,16 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     like it: `files_neded` and `files` mean `files_needed`, and `price` means `price_per_file_cents`.
 
     A name of money means only one for the same use of money: `budget_cents` never means `price_per_file_cents`. Where
-    it may mean two, as `max_price` does, the result is "price_per_file_cents or max_spend_cents".
+    it may mean two, as `max_price` does, the result is "price_per_file_cents or max_spend_cents"; without a bound among
+    the known names it is None, since the price would cost more.
     """
     names, written = list(known), name[:_LONGEST].lower()
     words = _words(written)
     uses = _uses(words)
     if uses:
         names = [each for each in names if uses & _uses(_words(each.lower()))]
+        if _ALL in uses and not any(_ALL in _uses(_words(each.lower())) for each in names):
+            return None
         return " or ".join(get_close_matches(written, names, n=1, cutoff=_ALIKE) or names) or None
     if words & _UNITS:
         names = [each for each in names if _words(each.lower()) & _UNITS]
@@ -44,6 +48,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     best = max(plain, key=lambda each: len(words & _words(each.lower()) - _UNITS), default="")
     if words & _words(best.lower()) - _UNITS:
         return best
+    # An amount whose use no word states, such as `ceiling_cents`, may be any: similar letters do not decide that.
+    if words & _UNITS:
+        return None
     return next(iter(get_close_matches(written, names, n=1, cutoff=_SIMILAR)), None)
 
 
