@@ -57,8 +57,11 @@ help:
 	@echo "make coverage  run the tests and measure what they reach"
 	@echo "make bench     measure against bare httpx, json and hmac"
 
+# After its Python was removed or replaced, or the clone moved, an environment works no more, whatever was installed into it.
+WHOLE = 'import pip, importlib.util as util; assert util.find_spec("firsthandapi")'
+$(VENV)/.broken:
 # The pip of a new venv is as old as its Python; --group came with 25.1.
-$(VENV)/.demo: pyproject.toml constraints.txt
+$(VENV)/.demo: pyproject.toml constraints.txt $(shell $(BIN)/python -c $(WHOLE) 2>/dev/null || echo $(VENV)/.broken)
 	@$(call venv,$(PYTHON),$(VENV))
 	$(PIP) 'pip>=25.1'
 	$(PIP) --editable '.[testing,cli]'

@@ -280,7 +280,7 @@ esac
     sys.platform == "win32" or shutil.which("make") is None, reason="the stand-ins are scripts of a shell"
 )
 def test_make_recovers_from_a_failure(tmp_path: Path) -> None:
-    """An old Python makes no environment, and one that is not whole is made again."""
+    """An old Python makes no environment, and one that is not whole, or whose Python is gone, is made again."""
     for file in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / file, tmp_path)
     for name, (version, no_pip, too_old) in {
@@ -312,7 +312,11 @@ def test_make_recovers_from_a_failure(tmp_path: Path) -> None:
     assert demo("bare").returncode == 2
     for _ in range(2):
         assert demo("python3").stdout.endswith("demonstrated\n")
-    assert (tmp_path / "made").read_text().splitlines() == [".venv", "--clear .venv"]
+    made = [".venv", "--clear .venv"]
+    assert (tmp_path / "made").read_text().splitlines() == made
+    (tmp_path / ".venv" / "bin" / "python").unlink()
+    assert demo("python3").stdout.endswith("demonstrated\n")
+    assert (tmp_path / "made").read_text().splitlines() == [*made, "--clear .venv"]
 
 
 @pytest.mark.parametrize(
