@@ -542,6 +542,43 @@ def test_a_claim_whose_response_was_lost_is_recognized(
     assert store.claim("evt_1")
 
 
+@pytest.mark.parametrize("command", ["claim", "release"])
+def test_an_outage_leaves_no_claim_behind(
+    command: str, each_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No response to a claim arrives, or no release: the next delivery to this process is handled, once. Another
+    process still waits for the claim to end."""
+    from redis.connection import AbstractConnection
+    from redis.exceptions import ConnectionError as NoConnectionError
+
+    from firsthandapi.fleet import _store
+
+    monkeypatch.setattr(_store, "_MOST_ABANDONED", 0)
+    store = RedisStore(each_redis.url)
+    assert store.claim("evt_1" if command == "release" else "evt_0")  # so that it is connected
+    read = AbstractConnection.read_response
+
+    def read_response(*args: Any, **options: Any) -> Any:
+        read(*args, **options)
+        raise NoConnectionError("the response was lost")
+
+    def send(*_: Any, **__: Any) -> None:
+        raise NoConnectionError("the command was lost")
+
+    with monkeypatch.context() as outage:
+        if command == "claim":
+            outage.setattr(AbstractConnection, "read_response", read_response)
+        else:
+            outage.setattr(AbstractConnection, "send_packed_command", send)
+        with pytest.raises(StoreError):
+            getattr(store, command)("evt_1")
+    with pytest.raises(EventClaimedError):
+        RedisStore(each_redis.url).claim("evt_1")
+    assert store.claim("evt_1")
+    with pytest.raises(EventClaimedError):
+        store.claim("evt_1")
+
+
 @pytest.mark.parametrize("end", ["release", "commit"])
 def test_a_claim_that_expired_leaves_the_next_one_alone(
     new_store: Callable[[], DeduplicationStore], end: str, each_redis: Redis

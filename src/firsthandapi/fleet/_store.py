@@ -16,6 +16,8 @@ T = TypeVar("T")
 _DONE_SECONDS = 7 * 86_400
 # Far over the 10 s in which the service wants its response, so no working handler loses its claim.
 _CLAIM_SECONDS = 600
+# While Redis is gone, each event that comes leaves one; without it, that event waits for its claim to end.
+_MOST_ABANDONED = 10_000
 
 # KEYS: the event. ARGV: the token of the claim, seconds of a claim. Returns 1 claimed, 0 done, -1 claimed by another.
 # redis-py repeats a script whose response was lost: it then finds its own claim.
@@ -65,6 +67,8 @@ class RedisStore:
         self._prefix = prefix
         # Event id → the token of the claim, until it is committed or released.
         self._tokens: dict[str, str] = {}
+        # Event id → the token of a claim that Redis may have though no handler runs: its next claim takes it over.
+        self._abandoned: dict[str, str] = {}
 
     def claim(self, event_id: str) -> bool:
         """True if the event `event_id` is neither claimed nor handled, and claim it; False if it was handled.
@@ -73,10 +77,14 @@ class RedisStore:
             EventClaimedError: another process, or this one, is still handling it.
             StoreError: Redis is gone, or its response is wrong.
         """
-        token = uuid.uuid4().hex
-        answer = self._asked(
-            lambda key: _checked(self._claim(keys=[key], args=[token, _CLAIM_SECONDS])), event_id
-        )
+        token = self._abandoned.pop(event_id, None) or uuid.uuid4().hex
+        try:
+            answer = self._asked(
+                lambda key: _checked(self._claim(keys=[key], args=[token, _CLAIM_SECONDS])), event_id
+            )
+        except StoreError:
+            self._abandon(event_id, token)
+            raise
         if answer < 0:
             raise EventClaimedError.of(event_id)
         if answer:
@@ -99,9 +107,17 @@ class RedisStore:
         Raises:
             StoreError: Redis is gone, or its response is wrong.
         """
-        token = self._tokens.get(event_id, "")
-        self._asked(lambda key: self._release(keys=[key], args=[token]), event_id)
-        self._tokens.pop(event_id, None)
+        token = self._tokens.pop(event_id, "")
+        try:
+            self._asked(lambda key: self._release(keys=[key], args=[token]), event_id)
+        except StoreError:
+            self._abandon(event_id, token)
+            raise
+
+    def _abandon(self, event_id: str, token: str) -> None:
+        if len(self._abandoned) >= _MOST_ABANDONED:
+            self._abandoned.clear()
+        self._abandoned[event_id] = token
 
     def _asked(self, ask: Callable[[str], T], event_id: str) -> T:
         try:
