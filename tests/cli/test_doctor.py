@@ -18,6 +18,7 @@ import pytest
 
 from cli.support import Cli, Ran
 from firsthandapi._core.calls.response import ApiResponse
+from firsthandapi._version import __version__
 from firsthandapi.cli.doctor import (
     Answer,
     Finding,
@@ -201,6 +202,8 @@ def test_missing_extras_are_named(
     assert found["Extras"]["state"] == "ok"
     assert found["Packages"]["state"] == "fail"
     assert "tenacity missing" in found["Packages"]["text"]
+    # Of this version: the package index may have only an older one.
+    assert found["Packages"]["fix"] == f"pip install firsthandapi=={__version__}"
 
 
 def test_versions_that_will_not_do_are_named(

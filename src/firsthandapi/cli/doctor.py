@@ -219,7 +219,7 @@ def _packages() -> list[Finding]:
     installed = ", ".join(sorted(name for name, lacks in extras.items() if not lacks))
     lacking = [f"{name} lacks {' and '.join(lacks)}" for name, lacks in sorted(extras.items()) if lacks]
     return [
-        _fail("Packages", "; ".join([text, *wrong]), "pip install --force-reinstall firsthandapi")
+        _fail("Packages", "; ".join([text, *wrong]), f"pip install firsthandapi=={__version__}")
         if wrong
         else _ok("Packages", text),
         # Nobody needs all of them.
