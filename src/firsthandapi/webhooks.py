@@ -493,7 +493,7 @@ class EventRouter:
             import logging
 
             logging.getLogger(__name__).warning(
-                "The claim of %s was not released: deliveries of it count as duplicates until it expires",
+                "The claim of %s was not released: deliveries of it may be refused or skipped until it expires",
                 visible(event_id),
                 exc_info=True,
             )
