@@ -235,7 +235,8 @@ class SharedBudget:
     def learn(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
         """The outcome of a request."""
         if stands_still(response):
-            return
+            # As if it had not been sent: otherwise, the refused ones would use up a window, which then ends by itself.
+            response, sent = None, False
         values = None if response is None else _described(response, time.time())
         asked = None if response is None else asked_to_hold(response, now=time.time())
         if response is not None and asked is not None and asked > LONGEST_WINDOW:
