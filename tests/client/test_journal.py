@@ -229,6 +229,30 @@ def test_a_job_that_was_bought_despite_its_refusal_is_found(connect: Connect, pa
     assert client.journal.pending() == ()
 
 
+@pytest.mark.parametrize(
+    ("key", "date", "is_bounded"), [(None, True, True), (None, False, False), ("k", True, False)]
+)
+def test_the_search_behind_the_refusal_of_a_new_key_reads_one_page(
+    connect: Connect, path: str, key: str | None, date: bool, is_bounded: bool
+) -> None:
+    """A large account has thousands of jobs, and a 400 is common. Others may have used a key of the caller's."""
+    searches: list[httpx.QueryParams] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            headers = {"Date": "Sun, 01 Nov 2026 10:00:00 GMT"} if date else {}
+            return httpx.Response(400, headers=headers, json={"error": {"type": "refused", "message": "no"}})
+        searches.append(request.url.params)
+        return httpx.Response(
+            200, json={"object": "list", "data": [], "has_more": False, "next_cursor": None}
+        )
+
+    client = connect(handler=answer, journal=path, max_retries=0)
+    with pytest.raises(InvalidRequestError):
+        client.jobs.create(**JOB, idempotency_key=key)
+    assert ["created_after" in params for params in searches] == [is_bounded]
+
+
 def test_the_job_is_looked_for_before_its_key_is_sent_again(client: Any, fresh_server: MockServer) -> None:
     """A service may lose its table of keys."""
     lose(client, fresh_server)

@@ -272,8 +272,11 @@ class _Posting(Generic[T]):
         except (FirstHandApiError, UnexpectedResponseError) as error:
             if error.request_sent is False or self._differs:
                 raise
+            # Nobody had a new key before this call, so a refusal costs one page, however many jobs the account has.
+            is_new = not entry.own and not self._asked
+            response = error.response if is_new and isinstance(error, FirstHandApiError) else None
             try:
-                job_id = await self._find(entry)
+                job_id = await self._find(entry, None if response is None else served_at(response.headers))
             except FirstHandError:
                 job_id = None  # the response to the POST counts
             if job_id is None:
@@ -341,14 +344,15 @@ class _Posting(Generic[T]):
                     raise
                 await clock.sleep(pause)
 
-    async def _find(self, entry: Entry) -> str | None:
-        """The id of the job whose metadata contain the idempotency key, or None."""
+    async def _find(self, entry: Entry, key_since: float | None = None) -> str | None:
+        """The id of the job whose metadata contain the idempotency key, or None. `key_since`: as the caller's, if there
+        is none."""
         if entry.path != rules.JOBS:
             return None
         with importing():
             from firsthandapi._async.ordering import ask
             from firsthandapi._core.orders.ordering import LookFor, search_start
-        since = search_start(self._request.key_since, [entry.at])
+        since = search_start(self._request.key_since or key_since, [entry.at])
         question: LookFor | None = LookFor(entry.key, since=since)
         keeps_metadata = False
         while question is not None:

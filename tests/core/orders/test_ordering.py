@@ -816,6 +816,26 @@ def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: 
     assert next_command(learn(known, LookFor("k"), Shown((bought,)))) == WriteDown(order.with_job(bought))
 
 
+@pytest.mark.parametrize(
+    ("known", "since"),
+    [
+        ({}, NOW - 24 * HOUR),
+        ({"key_since": NOW - HOUR}, NOW - 25 * HOUR),
+        ({"key": "k"}, None),
+        ({"derived": True}, None),
+        ({"fresh": False}, None),
+    ],
+)
+def test_a_refusal_of_a_new_key_costs_one_page(known: dict[str, Any], since: float | None) -> None:
+    """Only of a key that nobody can have had before: others may have bought at any time."""
+    order = JobFile({}, "k", 0.0, None, server_sent_at=NOW)
+    facts: dict[str, Any] = {"key": None, "fresh": True, "may_read": True, **known}
+    key = facts.pop("key")
+    refused_post = Known({}, key, "k", NOW, NOW, order, sent=True, **facts)
+    error = api_error(InsufficientCreditsError, 402, 1)
+    assert next_command(replace(refused_post, failure=error)) == LookFor("k", since=since)
+
+
 def test_a_deadline_is_corrected_once_the_service_has_refused_the_former_one() -> None:
     """It makes no other request, so what was written down is sent first."""
     past, future = ({"files_needed": 2, "deadline": f"{year}-01-01T00:00:00Z"} for year in (2001, 2999))

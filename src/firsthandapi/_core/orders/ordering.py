@@ -222,7 +222,11 @@ def _search(known: Known, key: str | None) -> LookFor:
     if isinstance(folder, JobFile):
         # This call's own time says nothing of earlier ones, and the service's clock may be ahead of it.
         sent_at = (None if known.fresh else folder.first_sent_at, folder.server_sent_at)
-    return LookFor(key, since=search_start(known.key_since, sent_at))
+    key_since = known.key_since
+    if key_since is None and known.fresh and known.key is None and not known.derived:
+        # Nobody had this key before this call, so a refusal costs one page, however many jobs the account has.
+        key_since = next(filter(None, sent_at), None)
+    return LookFor(key, since=search_start(key_since, sent_at))
 
 
 def search_start(key_since: float | None, sent_at: Iterable[float | None]) -> float | None:
