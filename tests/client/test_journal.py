@@ -507,6 +507,21 @@ def test_an_old_call_that_no_search_can_find_is_refused(
     assert len(posts(fresh_server)) == 1
 
 
+def test_an_old_key_that_no_search_can_find_is_not_sent_with_other_arguments(
+    client: Any, fresh_server: MockServer, path: str
+) -> None:
+    """What was written down says whether a search would find its job, not what the caller passes now."""
+    full = {**JOB, "metadata": {str(n): n for n in range(20)}}
+    fresh_server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    with pytest.raises(FirstHandConnectionError):
+        client.jobs.create(**full, idempotency_key="k")
+    age(path, 24)
+    fresh_server.clock.advance(days=2)
+    with pytest.raises(ConfigurationError, match="too old to be sent again safely"):
+        client.jobs.create(**JOB, idempotency_key="k")
+    assert len(jobs(client)) == 1
+
+
 def test_an_old_call_on_a_service_that_keeps_no_metadata(connect: Connect, path: str) -> None:
     """An old job that fits may be what it has bought."""
     row: dict[str, Any] = {

@@ -142,9 +142,10 @@ class _Posting(Generic[T]):
         # Whether the service was asked whose API key this is; and the time there.
         self._asked = False
         self._service: float | None = None
-        # The entry of this POST, and the entry of another API key that it repeats.
+        # The entry of this POST, that of another API key which it repeats, and what an earlier call has written down.
         self._begun: Entry | None = None
         self._source: Entry | None = None
+        self._recorded: Entry | None = None
         # The id in the response, and whether the response is a replay.
         self._answer: str | None = None
         self._replayed = False
@@ -244,7 +245,7 @@ class _Posting(Generic[T]):
             self._source = known
             begun = replace(known, id=token_hex(8), writer=writer, account=account, lost=False, others=())
             lines += [rules.of_another(known, account), rules.began(begun)]
-        self._begun = begun
+        self._begun, self._recorded = begun, known
         return Step((begun, known is not None), tuple(lines), begins=begun)
 
     def _with_body(self, entry: Entry, request: Request) -> Entry:
@@ -294,7 +295,7 @@ class _Posting(Generic[T]):
             if not is_young:
                 raise
             job_id = None  # an API key may post jobs without being allowed to read them
-        if job_id is None and not is_young and (self._doubt or not rules.shows_key(entry)):
+        if job_id is None and not is_young and (self._doubt or not rules.shows_key(self._recorded or entry)):
             raise rules.refusal(entry, self._file.path)
         if job_id is None:
             # Safe at any age: the service still knows the key of a young job, and its list has shown an old one.
@@ -360,7 +361,9 @@ class _Posting(Generic[T]):
             if job is not None:
                 return check_id(job.id, "id")
             keeps_metadata |= shown.keeps_metadata
-            self._doubt |= any(rules.may_have_bought(entry, job) for job in shown.unmarked)
+            # With the caller's own key, either may have bought: what was written down, and what is sent now.
+            bodies = (entry, self._recorded or entry)
+            self._doubt |= any(rules.may_have_bought(body, job) for body in bodies for job in shown.unmarked)
             question = shown.unread
         self._doubt &= not keeps_metadata
         return None

@@ -479,13 +479,16 @@ def test_a_search_before_a_long_sleep_does_not_count() -> None:
     assert "took more than an hour" in str(refused(slept).error)
 
 
-def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key() -> None:
-    """It is named, and nothing is sent."""
+@pytest.mark.parametrize("asked", [0, 1])
+def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key(asked: int) -> None:
+    """It is named, and nothing is sent, whatever is asked for now."""
     row = {**REQUESTS[0], "id": "job_1", "status": "completed"}
     young, old = (JobFile(REQUESTS[0], "k", NOW - hours * HOUR, None) for hours in (1, 24))
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, old)
+    known = Known(REQUESTS[asked], None, "spare", NOW, NOW, old)
     known = learn(known, LookFor("k"), Shown(unmarked=(row,)))
-    assert "may have bought job_1" in str(refused(known).error)
+    error = str(refused(known).error)
+    assert "may have bought job_1" in error
+    assert "For a further job, remove job.json" in error
     assert isinstance(next_command(replace(known, folder=young)), Post)
     assert isinstance(next_command(replace(known, keeps_metadata=True)), Post)
 

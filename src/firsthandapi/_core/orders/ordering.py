@@ -69,7 +69,7 @@ class Known:
         searches: how many have begun.
         unread: the next page of a search that has not ended.
         found: the jobs that this search has found.
-        alike: jobs that the search met without metadata, and that are what this call asks for.
+        alike: jobs that the search met without metadata, and that are what this call or the folder asks for.
         keeps_metadata: whether any job that the search met has metadata, as what `collect` buys has.
         sent: whether this call has sent the POST.
         bought: the folder's `job.json` with the job that the POST returned.
@@ -322,7 +322,8 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         return _search(known, key) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
     is_young = known.fresh is False and _is_young(known, folder)
     if not never_sent and not is_young and (alike := _may_have_bought(known)):
-        return Refuse(refusals.may_have_bought(alike, key), forget=known.fresh)
+        way_out = None if known.fresh else known.way_out
+        return Refuse(refusals.may_have_bought(alike, key, way_out), forget=known.fresh)
     if not never_sent and not known.fresh and not is_young and not folder.shows_key:
         return Refuse(refusals.key_too_old(key, known.way_out))
     if known.unaffordable is not None:
@@ -446,9 +447,15 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
                 found=found,
                 unread=answer.unread,
                 failure=None if has_it else known.failure,
-                alike=known.alike + tuple(job for job in answer.unmarked if fits(job, known.request)),
+                alike=known.alike + tuple(job for job in answer.unmarked if _is_alike(known, job)),
                 keeps_metadata=known.keeps_metadata or answer.keeps_metadata,
             )
+
+
+def _is_alike(known: Known, job: ShownJob) -> bool:
+    """Whether `job` is what this call asks for, or what an earlier one has sent with the key of the folder."""
+    recorded = known.folder.request if isinstance(known.folder, JobFile) else None
+    return fits(job, known.request) or (recorded is not None and fits(job, recorded))
 
 
 def _served_at(answer: Shown | FirstHandError) -> float | None:

@@ -156,11 +156,14 @@ def key_in_use(error: FirstHandError, key: str, way_out: str) -> FirstHandError:
     )
 
 
-def may_have_bought(job: ShownJob, key: str | None) -> InvalidArgumentError:
+def may_have_bought(job: ShownJob, key: str | None, way_out: str | None = None) -> InvalidArgumentError:
+    """`way_out`: how to give up the order that has this key; None for an order that is new."""
+    whose = "the same arguments" if way_out is None else "the arguments of this order"
+    further = "pass a title= of its own" if way_out is None else f"{way_out} and try again"
     return InvalidArgumentError(
-        f"idempotency_key {key} may have bought {described(job)} already: that job has the same arguments and is over "
-        "23 hours old, and the service returns no metadata that could identify it. To send the key again could buy a "
-        f"second job: {_way_to(job['id'])}. For a further job, pass a title= of its own",
+        f"idempotency_key {key} may have bought {described(job)} already: that job has {whose} and is over 23 hours "
+        "old, and the service returns no metadata that could identify it. To send the key again could buy a second "
+        f"job: {_way_to(job['id'])}. For a further job, {further}",
         field="idempotency_key",
     )
 
