@@ -19,7 +19,7 @@ from review.test_app import reviewing
 from .harness import EVIL, look_at, page_of, wait_for
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 
 def pictures(count: int) -> list[bytes]:
@@ -117,6 +117,31 @@ def test_closing_the_tab_loses_no_decision(
     assert len(Dataset.open(dataset.path).excluded) == 3
 
 
+def test_a_tab_whose_decisions_would_be_lost_asks_whether_to_stay(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser sends only so much for a page that is closed."""
+    dataset = labeled(tmp_path)
+    ready, asked = threading.Event(), list[str]()
+    monkeypatch.setattr(ReviewPage, "_write_down", lambda *_: ready.wait(60))
+    with reviewing(dataset) as review, page_of(browser, expected="dialog: ") as page:
+        page.goto(str(review.base_url))
+        wait_for(page, "document.querySelectorAll('button.tile').length > 10")
+        page.locator("button.tile").first.focus()
+        page.keyboard.press("x")  # a page that nobody has used may not ask
+
+        def leave(dialog: Dialog) -> None:
+            asked.append(dialog.type)
+            ready.set()
+            dialog.accept()
+
+        page.on("dialog", leave)
+        page.evaluate("for (let i = 0; i < 2000; i += 1) decide(shown[0], i % 2 ? 'exclude' : 'include')")
+        with page.expect_event("close"):
+            page.close(run_before_unload=True)
+    assert asked == ["beforeunload"]
+
+
 def test_keys_work_after_a_click_on_play(browser: Browser, tmp_path: Path) -> None:
     """Space plays and pauses, and what is said is shown."""
     sound = BytesIO()
@@ -147,10 +172,19 @@ def test_keys_work_after_a_click_on_play(browser: Browser, tmp_path: Path) -> No
         wait_for(page, "document.querySelector('audio').paused === false")
         page.keyboard.press("x")
         wait_for(page, "document.querySelector('#state').textContent.startsWith('2 of 2')")
+        for _ in range(2):
+            page.locator("[data-act=exclude]").click()
+        page.keyboard.press("Space")  # plays, rather than pressing the button that was clicked
+        wait_for(page, "document.querySelector('audio').paused === false")
         page.keyboard.press("Tab")  # a player that is tabbed to keeps its keys
         page.locator("audio").focus()
         page.keyboard.press("Escape")
-        wait_until(lambda: actions(dataset.path) == [("file_0", "exclude")])
+        wait_until(lambda: len(actions(dataset.path)) == 3)
+    assert actions(dataset.path) == [
+        ("file_0", "exclude"),
+        ("file_1", "exclude"),
+        ("file_1", "include"),
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

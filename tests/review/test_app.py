@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from dataset.support import folder_of, wait_until
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError, Record
@@ -245,6 +246,61 @@ def test_a_closed_tab_ends_it(dataset: Dataset, monkeypatch: pytest.MonkeyPatch)
             client.get("thumbnails/file_0")  # asked for before it was left
         wait_until(lambda: ended)
     assert ended == [()]
+
+
+def test_it_goes_on_while_a_tab_is_open(dataset: Dataset) -> None:
+    """Only the last one ends it; a tab that is loaded again is a new one."""
+    page = app.ReviewPage(dataset)
+    client = TestClient(page, base_url=f"http://127.0.0.1{page.path}", client=("127.0.0.1", 1))
+    for tab in "ab":
+        client.get(f"rows?tab={tab}")
+    client.post("left?tab=a")
+    assert page._left_at is None
+    client.post("left?tab=b")
+    assert page._left_at is not None
+
+
+def test_a_closed_tab_ends_it_once_its_decisions_are_written(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may keep the file, while several requests wait."""
+    monkeypatch.setattr(app, "_GONE_SECONDS", -1)
+    write_down, seen, ready = app.ReviewPage._write_down, threading.Event(), threading.Event()
+
+    def late(page: app.ReviewPage, decisions: list[app._Decision]) -> None:
+        seen.set()
+        assert ready.wait(60)
+        write_down(page, decisions)
+
+    monkeypatch.setattr(app.ReviewPage, "_write_down", late)
+    page = app.ReviewPage(dataset)
+    client = TestClient(page, base_url=f"http://127.0.0.1{page.path}", client=("127.0.0.1", 1))
+    body = {"action": "accept", "ids": [dataset.records[0].file_id]}
+    sender = threading.Thread(target=client.post, args=("decisions",), kwargs={"json": body})
+    sender.start()
+    assert seen.wait(60)
+    client.post("left")
+    waits: list[bool] = []
+
+    def waited(_: float) -> bool:
+        waits.append(True)
+        if len(waits) == 3:
+            ready.set()
+            sender.join()
+        return False
+
+    monkeypatch.setattr(page._done, "wait", waited)
+    page.wait()
+    assert len(waits) == 3
+    assert len(page.decided()) == 1
+
+
+def test_what_a_killed_review_has_decided_is_carried_out_by_the_next(dataset: Dataset) -> None:
+    """Even by one that decides nothing."""
+    dataset._note("exclude", dataset.records[0].file_id, dataset._as_written)
+    with reviewing(dataset):
+        pass
+    assert len([*(dataset.path / "data").iterdir()]) == 3
 
 
 def test_a_port_in_use(dataset: Dataset) -> None:

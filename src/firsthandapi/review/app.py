@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
@@ -79,6 +80,8 @@ def review(
         ConfigurationError: the port is in use.
     """
     tell = tell or partial(print, flush=True)
+    with contextlib.suppress(FirstHandError):  # of one that was killed; this one may only want to look
+        dataset._settle()
     page = ReviewPage(dataset, by=by)
     try:
         server = HttpServer(page, port)
@@ -142,7 +145,10 @@ class ReviewPage:
         self._in_turn = asyncio.Lock()
         self._deciding, self._reading, self._lock = threading.Lock(), threading.Lock(), threading.Lock()
         self._done = threading.Event()
+        # The tabs that show it, and since when there is none. Requests with decisions that are not written down yet.
+        self._tabs: set[str] = set()
         self._left_at: float | None = None
+        self._coming = 0
         self._thumbnail = Bounded("firsthandapi.server.media.thumbnails:thumbnail")
         self._thumbnails: OrderedDict[str, bytes | None] = OrderedDict()
         self._templates = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True)
@@ -178,7 +184,8 @@ class ReviewPage:
         tried_at = 0.0
         while not self._done.wait(0.2):
             now, left_at = time.monotonic(), self._left_at
-            if left_at is not None and now - max(left_at, self._decided_at) > _GONE_SECONDS:
+            is_gone = left_at is not None and now - max(left_at, self._decided_at) > _GONE_SECONDS
+            if is_gone and not self._coming:
                 return
             if tried_at < self._decided_at < now - _IDLE_SECONDS:
                 tried_at = now
@@ -239,7 +246,8 @@ class ReviewPage:
         )
         return Response(page, headers=browsers.HEADERS, media_type="text/html")
 
-    def _rows(self, _: Request) -> Response:
+    def _rows(self, request: Request) -> Response:
+        self._tabs.update(request.query_params.getlist("tab"))
         self._left_at = None
         dataset, rows = self._read_again()
         newest = {each.file_id: each for each in dataset.decisions}
@@ -301,12 +309,16 @@ class ReviewPage:
     # --- what it does -----------------------------------------------------------------------------------
 
     async def _decide(self, request: Request) -> Response:
-        body = await read_body(request.receive, MAX_BODY + 1)
-        parsed = parse_body(body, request.headers.get("content-type"))
-        several = parsed if "decisions" in parsed else {"decisions": [parsed]}
-        decisions: list[_Decision] = validate(_Decisions, several).decisions
-        async with self._in_turn:
-            await run_in_threadpool(self._write_down, decisions)
+        self._coming += 1
+        try:
+            body = await read_body(request.receive, MAX_BODY + 1)
+            parsed = parse_body(body, request.headers.get("content-type"))
+            several = parsed if "decisions" in parsed else {"decisions": [parsed]}
+            decisions: list[_Decision] = validate(_Decisions, several).decisions
+            async with self._in_turn:
+                await run_in_threadpool(self._write_down, decisions)
+        finally:
+            self._coming -= 1
         return Response(status_code=204)
 
     def _write_down(self, decisions: list[_Decision]) -> None:
@@ -329,11 +341,12 @@ class ReviewPage:
             raise ApiError(409, "conflict", str(refused))
 
     def _end(self, _: Request) -> Response:
-        self._done.set()
-        return Response(status_code=204)
+        # Once the response is sent: the server then cuts every connection.
+        return Response(status_code=204, background=BackgroundTask(self._done.set))
 
-    def _leave(self, _: Request) -> Response:
-        self._left_at = time.monotonic()
+    def _leave(self, request: Request) -> Response:
+        self._tabs.difference_update(request.query_params.getlist("tab"))
+        self._left_at = None if self._tabs else time.monotonic()
         return Response(status_code=204)
 
 

@@ -13,6 +13,8 @@ let shown = [], current = 0, single = false;
 // taken back once it is written, so it is held for the next key. The first `sent` are on their way.
 const queue = [], MOST_SENT = 200;
 let undoable = [], held = null, timer = 0, sent = 0, sending = null;
+// The server ends when the last tab is closed.
+const tab = Math.random().toString(36).slice(2);
 
 async function post(path, body) {
   const text = JSON.stringify(body);
@@ -342,7 +344,7 @@ function fillLabels() {
 }
 
 async function load() {
-  const [known, groups] = await Promise.all([fetch("rows"), fetch("duplicates")].map((each) => each.then((response) => response.json())));
+  const [known, groups] = await Promise.all([fetch(`rows?tab=${tab}`), fetch("duplicates")].map((each) => each.then((response) => response.json())));
   rows = known.rows.map((row) => ({ label: null, ...row }));
   byId = new Map(rows.map((row) => [row.id, row]));
   groupOf = new Map(groups.flatMap((group) => group.map((id) => [id, group])));
@@ -371,8 +373,11 @@ addEventListener("keydown", (event) => {
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest(".tile"), name = event.target.closest("[data-act]")?.dataset.act;
-  if (name) acts[name](shown[current]);
-  else if (button && byId.has(button.dataset.id)) {
+  if (name) {
+    // A button that a mouse has clicked gives the focus back, or the next space would press it again.
+    if (event.detail) $("main").focus({ preventScroll: true });
+    acts[name](shown[current]);
+  } else if (button && byId.has(button.dataset.id)) {
     event.preventDefault();
     const at = shown.indexOf(byId.get(button.dataset.id));
     if (at >= 0) look(at);
@@ -404,8 +409,10 @@ addEventListener("pagehide", () => {
   if (!$("grid")) return;
   const rest = queue.splice(sent);
   held = null;
-  if (rest.length) navigator.sendBeacon("decisions", new Blob([JSON.stringify(asked(rest))], { type: "application/json" }));
-  navigator.sendBeacon("left");
+  while (rest.length) navigator.sendBeacon("decisions", new Blob([JSON.stringify(asked(rest.splice(0, MOST_SENT)))], { type: "application/json" }));
+  navigator.sendBeacon(`left?tab=${tab}`);
 });
+// A browser sends about 64 kB for a page that is closed. With more than that, it asks whether to stay.
+addEventListener("beforeunload", (event) => { if (JSON.stringify(asked(queue)).length > 40_000) event.preventDefault(); });
 addEventListener("pageshow", (event) => { if (event.persisted) load().catch(() => {}); });
 load().catch(() => say("The files could not be listed: reload the page."));
