@@ -11,7 +11,7 @@ from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
 from firsthandapi._core.orders.job_file import JOBS
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
-from firsthandapi.datasets import _copying, _withdrawing
+from firsthandapi.datasets import _copying, _job_files, _withdrawing
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.testing import MockServer
 
@@ -48,6 +48,22 @@ def test_a_dict_gives_labels(
         merged.path_of(merged.records[0]).unlink()
         with shared_server.client() as client:
             assert merged.repair(client)
+
+
+@pytest.mark.parametrize("limit", ["MOST_JOBS", "LARGEST_JOBS"])
+def test_records_of_jobs_that_could_not_be_read_again_are_not_written(
+    sources: list[Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """`merge` refuses them before it writes; those that are there already count once."""
+    merged = Dataset.merge(sources, tmp_path / "all")
+    size = sum(path.stat().st_size for path in (merged.path / JOBS).iterdir())
+    most = {"MOST_JOBS": 2, "LARGEST_JOBS": size}[limit]
+    monkeypatch.setattr(_job_files, limit, most)
+    assert len(Dataset.merge([*sources, sources[0]], tmp_path / "all").jobs) == 2
+    monkeypatch.setattr(_job_files, limit, most - 1)
+    with pytest.raises(ConfigurationError, match=r"would have 2 records of jobs .* use a different folder"):
+        Dataset.merge(sources, tmp_path / "refused")
+    assert not (tmp_path / "refused" / JOBS).exists()
 
 
 def test_a_manifest_that_could_not_be_read_again_is_not_written(

@@ -263,20 +263,22 @@ class Folder:
             write_down(self._store, decisions)
             self.decided = self.decided_now()
 
-    def note_job(
-        self,
-        job_id: str,
-        job: ShownJob,
-        label: str | None,
-        repeated: int = 0,
-        *,
-        selected: bool = False,
-    ) -> None:
+    def note_job(self, job_id: str, job: ShownJob, label: str | None, repeated: int = 0) -> None:
         """Record a job as last seen beside others, so that `Dataset` knows it. `repeated` of its files have no row of
-        their own; if `selected`, any may have none.
+        their own.
         """
-        record = JobFile(None, None, None, job, label, repeated=repeated or None, selected=selected or None)
-        self._job_files.write(self._job_files.path_of(job_id), record, self._writer)
+        self.note_jobs({job_id: JobFile(None, None, None, job, label, repeated=repeated or None)})
+
+    def note_jobs(self, records: Mapping[str, JobFile]) -> None:
+        """Record several, by their ids."""
+        for job_id, record in records.items():
+            self._job_files.write(self._job_files.path_of(job_id), record, self._writer)
+
+    def check_jobs(self, records: Mapping[str, JobFile]) -> None:
+        """Check that the records of these jobs can be read again, before any is written.
+        Raises ConfigurationError: they would be too many, or too large.
+        """
+        self._job_files.check_room(records)
 
     def is_mixed(self, formats: list[str] | None) -> bool:
         """Whether the files of a job that takes these formats go to a folder for each kind of media.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from firsthandapi._core.orders.job_file import (
     read_job_file,
 )
 from firsthandapi._core.rows.manifest import Record, label_of
-from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._disk import too_many
 from ._store import Store, Writer
@@ -64,6 +64,19 @@ class JobFiles:
         content = self._store.read(self._main)
         contents = {**({} if content is None else {self._main: content}), **self._contents()}
         return [parse_job_file(each, str(path)) for path, each in contents.items()]
+
+    def check_room(self, coming: Mapping[str, JobFile]) -> None:
+        """Check that the records can be read again with those of these jobs, before any is written.
+        Raises ConfigurationError: they would be too many or too large.
+        """
+        sizes = {path: len(content) for path, content in self._contents().items()}
+        sizes.update((self.path_of(name), len(each.encode())) for name, each in coming.items())
+        if len(sizes) > MOST_JOBS or sum(sizes.values()) > LARGEST_JOBS:
+            raise ConfigurationError(
+                f"{self._folder} would have {len(sizes):,} records of jobs and {-(-sum(sizes.values()) >> 20):,} MiB, "
+                f"and at most {MOST_JOBS:,} and {LARGEST_JOBS >> 20} MiB can be read again; use a different folder for "
+                "some of the files"
+            )
 
     def _contents(self) -> dict[Path, bytes]:
         self._store.refuse_link(self._folder)

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.files.labels import check_label, check_spelling
-from firsthandapi._core.orders.job_file import dump
+from firsthandapi._core.orders.job_file import JobFile, dump
 from firsthandapi._core.rows.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
 
@@ -35,7 +36,7 @@ def sources_of(datasets: object) -> list[tuple[object, str | None]]:
 def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, str | None]]) -> None:
     """Copy the files of datasets or views, each verified, with their rows and jobs, and what was decided about them.
     The folder is locked.
-    Raises ConfigurationError: a file is missing or mismatched, a manifest would be too large to be read again, or the
+    Raises ConfigurationError: a file is missing or mismatched, a manifest or the jobs could not be read again, or the
     folder cannot be written to.
     Raises InvalidArgumentError: the folder is that of a job, a file would have two labels, or two labels would be one
     folder.
@@ -51,19 +52,32 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, st
         ((row, label_of(row) if label is None else label) for rows, label in sources for row in rows),
         mixed=mixed,
     )
-    for rows, label in sources:
+    records = [_records_of(rows, label) for rows, label in sources]
+    folder.check_jobs({job_id: each for known in records for job_id, each in known.items()})
+    for (rows, label), jobs in zip(sources, records, strict=True):
         dataset = rows._whole
         folder.take_decisions(dataset._decided, (row.file_id for row in rows), labels=label is None)
-        files = {each.job_id: each for each in dataset._job_files}
-        for job in dataset.jobs:
-            file = files[job.id]
-            folder.note_job(
-                job.id,
-                dump(job),
-                file.label if label is None else label,
-                (file.repeated or 0) + sum(row.job_id == job.id for row in dataset.excluded),
-                selected=file.selected or rows is not dataset,
-            )
+        folder.note_jobs(jobs)
         for record in rows:
             own = label_of(record) if label is None else label
             folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)
+
+
+def _records_of(rows: Dataset | DatasetView, label: str | None) -> dict[str, JobFile]:
+    """The records of the jobs of a source, by their ids. Files that are excluded there have no row in a copy; of those
+    that a view has left out, any may be missing."""
+    dataset = rows._whole
+    files = {each.job_id: each for each in dataset._job_files}
+    repeated = Counter(row.job_id for row in dataset.excluded)
+    return {
+        job.id: JobFile(
+            None,
+            None,
+            None,
+            dump(job),
+            files[job.id].label if label is None else label,
+            repeated=(files[job.id].repeated or 0) + repeated[job.id] or None,
+            selected=files[job.id].selected or rows is not dataset or None,
+        )
+        for job in dataset.jobs
+    }
