@@ -397,9 +397,10 @@ $("keys-button").addEventListener("click", acts.keys);
 $("done").addEventListener("click", async () => {
   await flush();
   if (!$("trouble").hidden) return;
-  await post("done", {}).catch(() => {});
+  // First what asks the server for pictures goes: it ends when it has answered.
   document.body.replaceChildren(Object.assign(text("main", "", "wrap"), { id: "main" }));
   $("main").append(text("h1", "Done"), text("p", "Every decision is saved in decisions.jsonl. You can close this tab."));
+  await post("done", {}).catch(() => {});
 });
 let frame = 0;
 const later = () => { cancelAnimationFrame(frame); frame = requestAnimationFrame(draw); };
