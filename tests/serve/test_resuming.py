@@ -500,7 +500,7 @@ def test_busy_decoders_hold_up_nobody_else(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     with served(tmp_path) as server, ThreadPoolExecutor(13) as pool:
         threads = ThreadPoolExecutor(1)  # however many the machine's cores would get
-        server.service._http._loop.set_default_executor(threads)  # type: ignore[union-attr]
+        server.service._http._loop.set_default_executor(threads)  # type: ignore[union-attr] # it has one while it runs
         phones = [server.phone(job := server.job(files_needed=20)) for _ in range(12)]
         contents = [JPEG + bytes(number + 1) for number in range(13)]  # without the end, they are the same
         paths = [
