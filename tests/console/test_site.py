@@ -55,6 +55,11 @@ class serving:
         self.server.server_close()
 
 
+# A frame after a page has come, a script lets the keyboard scroll what is wider than its box.
+REACHABLE = """[...document.querySelectorAll('.md-typeset__scrollwrap')].every(
+    each => each.scrollWidth <= each.clientWidth || each.tabIndex == 0)"""
+
+
 def scheme(page: Page) -> str:
     return str(page.evaluate("document.body.getAttribute('data-md-color-scheme')"))
 
@@ -71,6 +76,7 @@ def test_each_page_fits_and_can_be_read_by_everybody(
     with page_of(browser, **options) as page:
         for number, path in [*enumerate(PAGES)][first::4]:
             page.goto(f"{address}{path}/")
+            wait_for(page, REACHABLE)
             assert scheme(page) == {"light": "default", "dark": "slate"}[color]
             if page.evaluate("document.documentElement.scrollWidth") > width:
                 wrong.append(f"{path} is wider than {width} pixels")
