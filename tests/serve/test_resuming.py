@@ -11,6 +11,7 @@ import socket
 import stat
 import sys
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -292,6 +293,12 @@ def test_what_a_person_has_begun_counts(tmp_path: Path, monkeypatch: pytest.Monk
         os.utime(tmp_path / "data" / "uploading" / f"{first.rpartition('/')[2]}.bytes", (1, 1))
         begun(phone, job.id)
         assert [tus(phone, "HEAD", path).status_code for path in (first, again)] == [404, 200]
+        # Without a byte half a minute will do: of a client that sends no `once`, the response may have been lost.
+        begun_at = time.time() - 40
+        os.utime(tmp_path / "data" / "uploading" / f"{again.rpartition('/')[2]}.bytes", (begun_at, begun_at))
+        begun(phone, job.id)
+        assert tus(phone, "HEAD", again).status_code == 404
+        assert create(phone, job.id).status_code == 403
         group = {"group": "g", "group_size": "2"}
         for _ in range(2):
             begun(other, job.id, **group)

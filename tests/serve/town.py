@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import httpx
@@ -201,7 +202,8 @@ class Person:
     async def _in_pieces(self, link: str) -> None:
         job = re.search(r'data-job="(\w+)"', await self.page(link))
         assert job is not None
-        pairs = {"filename": "shot.jpg", "filetype": "image/jpeg", "job_id": job[1]}
+        # With `once`, who has lost the response begins the same upload again.
+        pairs = {"filename": "shot.jpg", "filetype": "image/jpeg", "job_id": job[1], "once": token_hex(8)}
         said = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs.items())
         tus = {"tus-resumable": "1.0.0"}
         begin = {**tus, "upload-length": str(len(self.content)), "upload-metadata": said}

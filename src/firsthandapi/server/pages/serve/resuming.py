@@ -47,6 +47,7 @@ _SOMEBODY_ELSE = (
 _HEAD = 16  # bytes that tell the format
 _TIDY_SECONDS = 3600.0
 _IDLE_SECONDS = 600.0
+_BEGUN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +337,7 @@ class Resuming:
         arrived = self._arrived(part)
         if arrived is None:
             return None
-        is_idle = _moved(self._bytes(part)) < self._world.clock.now() - _IDLE_SECONDS
-        return 0 if is_idle else 2 * part.length - arrived
+        return 0 if self._is_idle(part) else 2 * part.length - arrived
 
     def _is_whole(self, part: Part) -> bool:
         return not self._is_done(part) and self._offset(part) == part.length
@@ -395,10 +395,7 @@ class Resuming:
             and each.job == part.job
             and (part.group is None or _group(each) != _group(part))
         ]
-        idle_since = self._world.clock.now() - _IDLE_SECONDS
-        idle = [
-            each for each in begun if each.id not in self._ends and _moved(self._bytes(each)) < idle_since
-        ]
+        idle = [each for each in begun if each.id not in self._ends and self._is_idle(each)]
         for gone, stalled in enumerate((*idle, None)):
             try:
                 check(len(begun) - gone)
@@ -407,6 +404,11 @@ class Resuming:
                 if stalled is None:
                     raise
                 self._remove(stalled)
+
+    def _is_idle(self, part: Part) -> bool:
+        """Whether nothing comes any more. Of one without a byte, the response may have been lost."""
+        seconds = _IDLE_SECONDS if self._arrived(part) else _BEGUN_SECONDS
+        return _moved(self._bytes(part)) < self._world.clock.now() - seconds
 
     def _load(self) -> None:
         """What an earlier start has left."""
