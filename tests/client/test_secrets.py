@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import errors
-from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.record import OrderRecord
 from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
 
@@ -154,9 +154,9 @@ def name_the_url_in_errors(patch: pytest.MonkeyPatch) -> None:
 
 
 def keep_the_url_in_the_folder(patch: pytest.MonkeyPatch) -> None:
-    encode = JobFile.encode
+    encode = OrderRecord.encode
     more = b', "url": "https://files.example/x.jpg?X-Amz-Signature=1"}\n'
-    patch.setattr(JobFile, "encode", lambda self: encode(self).rstrip(b"}\n") + b"}" + more)
+    patch.setattr(OrderRecord, "encode", lambda self: encode(self).rstrip(b"}\n") + b"}" + more)
 
 
 LEAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {

@@ -20,7 +20,7 @@ from client.support import Connect
 from firsthandapi import (
     Dataset,
 )
-from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.record import OrderRecord
 from firsthandapi._core.rows.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.testing import MockServer
@@ -179,7 +179,7 @@ def folder_of(path: Path, contents: list[bytes], **columns: list[Any]) -> Datase
         rows.append(manifest_line(replace(record, **{name: values[n] for name, values in columns.items()})))
     (path / MANIFEST).write_bytes(b"".join(rows))
     (path / "job.json").write_bytes(
-        JobFile(None, None, None, {"id": "job_1", "status": "completed"}).encode()
+        OrderRecord(None, None, None, {"id": "job_1", "status": "completed"}).encode()
     )
     return Dataset.open(path)
 

@@ -28,7 +28,7 @@ from upath import UPath
 from cli.support import Cli
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi._notebook import gallery
 from firsthandapi.datasets import _bucket, _manifest

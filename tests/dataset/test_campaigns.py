@@ -17,7 +17,7 @@ from firsthandapi import Campaign, CampaignProgress, Dataset, FirstHandClient, I
 from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.campaigns.campaign import order_key
 from firsthandapi._core.campaigns.ledger import LEDGER_FILE
-from firsthandapi._core.orders.job_file import KEY_METADATA
+from firsthandapi._core.orders.record import KEY_METADATA
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets._folder import Folder

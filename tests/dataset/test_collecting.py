@@ -20,7 +20,7 @@ import trio
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset, FirstHandClient
-from firsthandapi._core.orders.job_file import JOB_FILE, KEY_METADATA, parse_job_file
+from firsthandapi._core.orders.record import JOB_FILE, KEY_METADATA, parse_record
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.errors import (
@@ -269,9 +269,7 @@ def test_a_refused_job_may_be_corrected(buyer: Buyer, fields: dict[str, Any], er
     """Another request may have the folder, with the same key: a refusal does not say that nothing was bought."""
     with pytest.raises(error) as caught:
         buyer.client.jobs.collect(buyer.dest, **{**JOB, "files_needed": 2, **fields})
-    assert (
-        caught.value.idempotency_key == parse_job_file((buyer.dest / JOB_FILE).read_bytes()).idempotency_key
-    )
+    assert caught.value.idempotency_key == parse_record((buyer.dest / JOB_FILE).read_bytes()).idempotency_key
     assert "it sends the same key" in str(caught.value)
     assert len(buyer.collect(2)) == 2
     assert buyer.jobs_bought() == 1
@@ -308,7 +306,7 @@ def test_a_post_whose_answer_is_lost_is_found(buyer: Buyer, clock_is_off_by: tim
     buyer.client = buyer.connect(buyer.server, max_retries=1)
     with pytest.raises(FirstHandConnectionError):
         buyer.collect(2)
-    found = parse_job_file((buyer.dest / "job.json").read_bytes())
+    found = parse_record((buyer.dest / "job.json").read_bytes())
     sent = (found.first_sent_at or 0.0) + clock_is_off_by.total_seconds()
     (buyer.dest / "job.json").write_bytes(replace(found, first_sent_at=sent).encode())
     buyer.server.clock.advance(hours=30)  # the service has forgotten the key; our clock says it is young
@@ -335,7 +333,7 @@ def test_a_key_in_use_is_never_forgotten(buyer: Buyer) -> None:
     buyer.server.faults.add(path="/v1/jobs", method="POST", status=409, times=1)
     with pytest.raises(ConflictError):
         buyer.collect(2, idempotency_key="mine")
-    assert parse_job_file((buyer.dest / JOB_FILE).read_bytes()).idempotency_key == "mine"
+    assert parse_record((buyer.dest / JOB_FILE).read_bytes()).idempotency_key == "mine"
 
 
 def odd_service(*pages: Any) -> Callable[[httpx.Request], httpx.Response]:
@@ -539,7 +537,7 @@ def test_a_damaged_job_json_without_rows(buyer: Buyer, left: Any) -> None:
     with pytest.raises(FirstHandConnectionError):
         buyer.collect(1)
     content = (buyer.dest / JOB_FILE).read_bytes()
-    key = parse_job_file(content).idempotency_key
+    key = parse_record(content).idempotency_key
     (buyer.dest / JOB_FILE).write_bytes(left(content))
     options = {}
     if key.encode() not in left(content):
@@ -812,7 +810,7 @@ def test_a_folder_of_another_service_is_told_so(
 
 def last_seen(dest: Path) -> dict[str, Any]:
     """The job in `job.json`."""
-    job = parse_job_file((dest / JOB_FILE).read_bytes()).job
+    job = parse_record((dest / JOB_FILE).read_bytes()).job
     assert job is not None
     return job
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import Dataset
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.testing import MockServer
 from processes import end_of, stopped, unmeasured

@@ -15,7 +15,7 @@ from firsthandapi import (
     Dataset,
     InvalidArgumentError,
 )
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi.datasets import DatasetView
 from firsthandapi.datasets._folder import Folder
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import Campaign, Dataset, FirstHandClient, Verification
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firsthandapi import Dataset
-from firsthandapi._core.orders.job_file import JOB_FILE, JOBS
+from firsthandapi._core.orders.record import JOB_FILE, JOBS
 from firsthandapi.errors import (
     ConfigurationError,
 )

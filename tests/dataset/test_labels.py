@@ -11,7 +11,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.orders.job_file import JOB_FILE, JOBS
+from firsthandapi._core.orders.record import JOB_FILE, JOBS
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
 from firsthandapi.testing import MockServer

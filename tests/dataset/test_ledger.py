@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from firsthandapi._core.campaigns.ledger import LEDGER_FILE
-from firsthandapi._core.orders.job_file import JobFile
-from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
+from firsthandapi._core.orders.record import OrderRecord
+from firsthandapi.datasets._ledger import EntryOfLedger, LedgerFile
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandConnectionError,
@@ -53,8 +53,8 @@ def test_a_ledger_that_would_not_be_read_again_is_not_written(world: World, monk
 def test_the_refund_of_an_order_that_is_first_seen_cancelled_is_booked(tmp_path: Path) -> None:
     """Its response was lost, and its job cancelled, before the service confirmed it."""
     file = LedgerFile(tmp_path)
-    record = OrderRecord(file, 0, "stop")
-    sent = JobFile({"files_needed": 10, "price_per_file_cents": 50}, "key-1", 1.0, None)
+    record = EntryOfLedger(file, 0, "stop")
+    sent = OrderRecord({"files_needed": 10, "price_per_file_cents": 50}, "key-1", 1.0, None)
     record.create_job(sent)
     assert file.ledger.spent_cents == 500
     record.write_job(sent.with_job({"id": "job_1", "status": "cancelled", "files_approved": 2}))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
-from firsthandapi._core.orders.job_file import JOBS
+from firsthandapi._core.orders.record import JOBS
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import _copying, _job_files, _withdrawing

@@ -15,7 +15,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset
-from firsthandapi._core.orders.job_file import JOB_FILE, KEY_METADATA, parse_job_file
+from firsthandapi._core.orders.record import JOB_FILE, KEY_METADATA, parse_record
 from firsthandapi._notebook import html_of
 from firsthandapi.errors import (
     AuthenticationError,
@@ -157,7 +157,7 @@ def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str, ends: 
     dataset = shop.collect()
     assert dataset.job.id == "job_2"
     assert {record.file_id for record in dataset} == {"file_2_0", "file_2_1"}
-    assert (parse_job_file((shop.folder / "signs" / JOB_FILE).read_bytes()).job or {})["id"] == "job_2"
+    assert (parse_record((shop.folder / "signs" / JOB_FILE).read_bytes()).job or {})["id"] == "job_2"
     assert len(shop.jobs) == 2
 
 
@@ -203,7 +203,7 @@ def test_a_job_that_the_service_does_not_have(shop: Shop, key: str | None) -> No
     for _ in range(3):
         with pytest.raises(NotFoundError) as caught:
             shop.collect(idempotency_key=key)
-        job_file = parse_job_file((shop.folder / "signs" / JOB_FILE).read_bytes())
+        job_file = parse_record((shop.folder / "signs" / JOB_FILE).read_bytes())
         assert f"{shop.folder / 'signs'} is the folder of job_made_up: use the API key" in str(caught.value)
         assert "job_made_up (open, 2 of 2 files approved) may not show yet" in str(caught.value)
         assert f"a job with idempotency key {job_file.idempotency_key}, and found none" in str(caught.value)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from firsthandapi import FirstHandClient, FirstHandError
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import DATA, MANIFEST, parse_manifest
 from firsthandapi._sync.clock import Clock
 from firsthandapi._sync.transport import Transport

@@ -15,7 +15,7 @@ from firsthandapi import (
     Progress,
     Verification,
 )
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.errors import DownloadError, FirstHandError
 from firsthandapi.testing import MockServer

@@ -15,11 +15,11 @@ import pytest
 
 import firsthandapi.mcp._ledger as ledger_module
 from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError
-from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.record import OrderRecord
 from firsthandapi._core.orders.request_hash import request_hash
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.mcp import BudgetError, Ledger
-from firsthandapi.mcp._ledger import OrderRecord
+from firsthandapi.mcp._ledger import EntryOfLedger
 from processes import end_of
 
 
@@ -50,11 +50,11 @@ def test_an_order_is_known_by_its_job(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, 250, lambda: 1_800_000_000.0)
     key, _ = ledger.reserve({"n": 1}, 100)
     request = {"files_needed": 1}
-    record = OrderRecord(ledger, key, request, fresh=True)
+    record = EntryOfLedger(ledger, key, request, fresh=True)
     assert record.known_jobs() == (None, ())
-    sent = JobFile(request, key, 1_800_000_000.0, None, request_hash=request_hash(request))
+    sent = OrderRecord(request, key, 1_800_000_000.0, None, request_hash=request_hash(request))
     record.create_job(sent)
-    again = OrderRecord(Ledger(tmp_path, 250), key, request, fresh=False)
+    again = EntryOfLedger(Ledger(tmp_path, 250), key, request, fresh=False)
     assert again.known_jobs() == (sent, ())
     record.write_job(replace(sent, server_sent_at=1_700_000_000.0))
     assert again.known_jobs() == (replace(sent, server_sent_at=1_700_000_000.0), ())
@@ -64,7 +64,7 @@ def test_an_order_is_known_by_its_job(tmp_path: Path) -> None:
     assert (known.job, known.server_sent_at) == ({"id": "job_1"}, 1_700_000_000.0)
     full = {"metadata": {str(n): n for n in range(20)}}
     key, _ = ledger.reserve(full, 100)
-    pending, _ = OrderRecord(ledger, key, full, fresh=True).known_jobs()
+    pending, _ = EntryOfLedger(ledger, key, full, fresh=True).known_jobs()
     assert pending is not None
     assert pending.body() == full
 
@@ -73,13 +73,13 @@ def test_a_job_that_cannot_be_noted_is_not_lost(tmp_path: Path, monkeypatch: pyt
     """A full disk after the POST: the next call finds the job by its key. Before it, nothing is sent."""
     ledger = Ledger(tmp_path, 250)
     key, _ = ledger.reserve({}, 100)
-    record = OrderRecord(ledger, key, {}, fresh=True)
+    record = EntryOfLedger(ledger, key, {}, fresh=True)
 
     def full(*_: object) -> None:
         raise ConfigurationError("No space left on device")
 
     monkeypatch.setattr(ledger, "_write", full)
-    sent = JobFile({}, key, 1_800_000_000.0, None, server_sent_at=1_800_000_000.0)
+    sent = OrderRecord({}, key, 1_800_000_000.0, None, server_sent_at=1_800_000_000.0)
     with pytest.raises(ConfigurationError, match="No space"):
         record.write_job(sent)
     record.write_job(sent.with_job({"id": "job_1"}))

@@ -18,7 +18,7 @@ import pytest
 from dataset import collector
 from dataset.support import JOB, whole
 from firsthandapi import Dataset
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi.testing import MockServer
 from processes import started
 

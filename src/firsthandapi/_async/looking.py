@@ -13,8 +13,8 @@ from firsthandapi._core.calls.longpoll import LIST_LAGS
 from firsthandapi._core.campaigns.campaign import Spec, campaign_key
 from firsthandapi._core.campaigns.ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
 from firsthandapi._core.campaigns.plan import make_plan
-from firsthandapi._core.orders.job_file import ShownJob
 from firsthandapi._core.orders.ordering import LookFor, Read, Shown, search_start
+from firsthandapi._core.orders.record import ShownJob
 from firsthandapi.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from firsthandapi._core.campaigns.plan import (
     to_send,
 )
 from firsthandapi._core.files.kinds import is_mixed
-from firsthandapi._core.orders.job_file import dump, load
+from firsthandapi._core.orders.record import dump, load
 from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._sync.bridge import (
     Callback,
@@ -58,7 +58,7 @@ from firsthandapi._sync.workers import Workers
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Folder
-from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
+from firsthandapi.datasets._ledger import EntryOfLedger, LedgerFile
 from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import (
     ConfigurationError,
@@ -382,7 +382,7 @@ class Campaigning(Collecting):
             try:
                 _, job = order_once(
                     self._transport,
-                    OrderRecord(self._file, number, label),
+                    EntryOfLedger(self._file, number, label),
                     request,
                     None,
                     ends=self._until,

@@ -17,8 +17,8 @@ from firsthandapi._core.calls.idempotency import check_key
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.lost_answers import continues
 from firsthandapi._core.calls.request import build_request
-from firsthandapi._core.orders.job_file import KEY_METADATA, JobFile, dump, key_of
 from firsthandapi._core.orders.ordering import check_download_into
+from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, dump, key_of
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA
 from firsthandapi._network.interception import refuse_downloads
@@ -121,9 +121,9 @@ class Collecting(Resource):
             found, rows_of = run_blocking(folder.known_jobs, job_id)
             check_download_into(folder.path, found, rows_of, job_id)
             job = self._job_of(folder, waiting, known=found is not None)
-            if not isinstance(found, JobFile):
+            if not isinstance(found, OrderRecord):
                 write = folder.create_job if found is None else folder.write_job
-                found = JobFile(None, None, None, dump(job))
+                found = OrderRecord(None, None, None, dump(job))
                 run_blocking(write, found)
             try:
                 following = Following(self._transport, waiting)
@@ -166,7 +166,7 @@ class Collecting(Resource):
             check_key(idempotency_key)
         ends = self._ends(timeout)
         folder = self._folder(dest, concurrency, on_progress, label)
-        job_file: JobFile | None = None
+        job_file: OrderRecord | None = None
         waiting: Waiting | None = None
         if too_costly is not None and not run_blocking(folder.has_job_for, request):
             raise too_costly
@@ -249,7 +249,7 @@ class Collecting(Resource):
             clock.sleep(_LOCK_EVERY)
 
     def _waiting_for(
-        self, job_file: JobFile, job: Job | None, ends: float | None, *, is_new: bool = False
+        self, job_file: OrderRecord, job: Job | None, ends: float | None, *, is_new: bool = False
     ) -> Waiting:
         job_id = (job_file.job or {})["id"]
         return Waiting(self._transport, job_id, ends=ends, job=job, is_new=is_new, **self._options)
@@ -274,7 +274,7 @@ class Collecting(Resource):
                 )
             raise
 
-    def _write_last_seen(self, folder: Folder, job_file: JobFile, job: Job | None) -> None:
+    def _write_last_seen(self, folder: Folder, job_file: OrderRecord, job: Job | None) -> None:
         if job is not None and dump(job) != job_file.job:
             # On a full disk job.json stays unchanged; the error that follows explains it.
             with contextlib.suppress(FirstHandError):

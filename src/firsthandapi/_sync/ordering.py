@@ -25,7 +25,7 @@ from firsthandapi._sync.bridge import finish_blocking, run_blocking
 from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError
 
 if TYPE_CHECKING:
-    from firsthandapi._core.orders.job_file import JobFile, UnreadableJobFile
+    from firsthandapi._core.orders.record import OrderRecord, UnreadableRecord
     from firsthandapi._sync.transport import Transport
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
@@ -37,15 +37,15 @@ _LEAST = 5.0
 class Record(Protocol):
     """The record of an order: in a folder, or an entry of a ledger."""
 
-    def known_jobs(self) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
+    def known_jobs(self) -> tuple[OrderRecord | UnreadableRecord | None, tuple[str, ...]]:
         """The recorded job, if any; without one, also the jobs that the rows of the folder name."""
         ...
 
-    def create_job(self, job_file: JobFile) -> None:
+    def create_job(self, job_file: OrderRecord) -> None:
         """Record the order for the first time."""
         ...
 
-    def write_job(self, job_file: JobFile) -> None:
+    def write_job(self, job_file: OrderRecord) -> None:
         """Update the recorded order."""
         ...
 
@@ -69,7 +69,7 @@ def order_once(
     gone: NotFoundError | None = None,
     key_since: float | None = None,
     **options: Unpack[RequestOptions],
-) -> tuple[JobFile, Job | None]:
+) -> tuple[OrderRecord, Job | None]:
     """Record the job of `request` in `record`; post the job if it does not exist.
 
     `gone` is the service's error if it does not have the job in `record`. A new order without a `key` uses the

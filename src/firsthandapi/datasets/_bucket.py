@@ -14,7 +14,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, Final, cast
 
-from firsthandapi._core.orders.job_file import LARGEST_JOB_FILE
+from firsthandapi._core.orders.record import LARGEST_RECORD
 from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 
@@ -100,7 +100,7 @@ class Bucket:
             return None
         return tuple(str(about.get(name)) for name in _STAMPS)
 
-    def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
+    def read(self, path: Path, most: int = LARGEST_RECORD) -> bytes | None:
         with self._telling(path, "read"):
             try:
                 # One more byte shows whether the object is larger. Never request all of it: it may have any size.

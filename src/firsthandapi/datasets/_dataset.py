@@ -12,7 +12,7 @@ from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import Kind, is_mixed, kind_of
 from firsthandapi._core.files.labels import check_label
-from firsthandapi._core.orders.job_file import JobFile, ShownJob, load
+from firsthandapi._core.orders.record import OrderRecord, ShownJob, load
 from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import (
     DECISIONS,
@@ -63,7 +63,7 @@ class Dataset(Rows):
     def __init__(
         self,
         store: Store,
-        job_files: list[JobFile],
+        job_files: list[OrderRecord],
         manifests: list[Manifest],
         decided: Decided | None = None,
         stamps: dict[Path, object] | None = None,
@@ -342,7 +342,7 @@ class Dataset(Rows):
         """
         self._decide("relabel", which, label=label, reason=reason, by=by)
 
-    def _labels_here(self, job_files: list[JobFile], manifests: Iterable[Manifest]) -> frozenset[str]:
+    def _labels_here(self, job_files: list[OrderRecord], manifests: Iterable[Manifest]) -> frozenset[str]:
         """The labels of the folder's jobs and rows."""
         rows = (row for each in (*manifests, *self._hidden) for row in each.records.values())
         return labels_of(job_files, rows)
@@ -876,7 +876,7 @@ class DatasetView(Rows):
         return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"
 
 
-def _manifests_in(store: Store, job_files: list[JobFile]) -> list[Manifest]:
+def _manifests_in(store: Store, job_files: list[OrderRecord]) -> list[Manifest]:
     only = job_files[0].job if len(job_files) == 1 and job_files[0].label is None else None
     formats = None if only is None else fitting(_job(only)).accepted_formats
     return all_manifests(store) if formats is None or is_mixed(formats) else [Manifest(store, "")]

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from firsthandapi._core.orders.job_file import LARGEST_JOB_FILE
+from firsthandapi._core.orders.record import LARGEST_RECORD
 from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
 
@@ -59,7 +59,7 @@ def size_of(path: Path) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def read(path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
+def read(path: Path, most: int = LARGEST_RECORD) -> bytes | None:
     """A plain file's content, or None if there is nothing of that name.
     Raises ConfigurationError: it is a link, which may lead anywhere, or a device, or has more than `most` bytes, or
     cannot be read.

@@ -17,7 +17,7 @@ from firsthandapi._core.files.download import Wanted
 from firsthandapi._core.files.kinds import Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.files.names import file_name_on_disk, is_name_of_ours
-from firsthandapi._core.orders.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
+from firsthandapi._core.orders.record import JOB_FILE, OrderRecord, ShownJob, UnreadableRecord, differing
 from firsthandapi._core.rows.decisions import EXCLUDED, Decided, Decision, carried
 from firsthandapi._core.rows.manifest import (
     MANIFEST,
@@ -127,7 +127,7 @@ class Folder:
 
     def known_jobs(
         self, job_id: str | None = None
-    ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
+    ) -> tuple[OrderRecord | UnreadableRecord | None, tuple[str, ...]]:
         """The recorded job; without a record, also the jobs that the rows name.
         `job_id`: the job, where it is known; else the one of the folder, or of the label.
         Raises ConfigurationError: it contains files whose job is unknown.
@@ -136,7 +136,7 @@ class Folder:
         if self.label is not None:
             return self._known_of_label(self.label, job_id)
         job_file = self._job_files.read(self._record)
-        if isinstance(job_file, JobFile):
+        if isinstance(job_file, OrderRecord):
             return job_file, ()
         if recorded := self._labeled():
             merged = None if job_id is None else recorded.get(self._job_files.path_of(job_id))
@@ -159,12 +159,12 @@ class Folder:
 
     def _known_of_label(
         self, label: str, job_id: str | None
-    ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
+    ) -> tuple[OrderRecord | UnreadableRecord | None, tuple[str, ...]]:
         recorded = self._labeled()
         rows = [*self._rows_here(), *self._rows_excluded(self.decided)]
         check_spelling(label, labels_of(recorded.values(), rows))
         main = self._job_files.read(self._job_files.path_of(None))
-        if isinstance(main, JobFile) and main.job_id is not None:
+        if isinstance(main, OrderRecord) and main.job_id is not None:
             self._others[main.job_id] = None
         own = self._job_files.read(self._record)
         self._others.update(
@@ -172,25 +172,27 @@ class Folder:
             for path, each in recorded.items()
             if path != self._record and each.job_id is not None
         )
-        if isinstance(own, JobFile) and own.job_id is not None:
+        if isinstance(own, OrderRecord) and own.job_id is not None:
             # Another record of its job, such as a copy, must not take it from the label.
             self._others.pop(own.job_id, None)
         if job_id is None:
             named = {row.job_id: None for row in rows if label_of(row) == label and row.job_id is not None}
-            return own, () if isinstance(own, JobFile) else tuple(named.keys() - self._others.keys())
-        if isinstance(own, JobFile) and own.job_id == job_id:
+            return own, () if isinstance(own, OrderRecord) else tuple(named.keys() - self._others.keys())
+        if isinstance(own, OrderRecord) and own.job_id == job_id:
             return own, ()
         self._record = self._job_files.path_of(job_id)
         self._check_label_of(job_id)
         self._others.pop(job_id, None)
         own = recorded.get(self._record)
-        return own if isinstance(own, JobFile) else None, ()
+        return own if isinstance(own, OrderRecord) else None, ()
 
     def labels(self) -> frozenset[str]:
         return labels_of(self._labeled().values(), self._rows_here())
 
-    def _labeled(self) -> dict[Path, JobFile]:
-        return {path: each for path, each in self._job_files.labeled().items() if isinstance(each, JobFile)}
+    def _labeled(self) -> dict[Path, OrderRecord]:
+        return {
+            path: each for path, each in self._job_files.labeled().items() if isinstance(each, OrderRecord)
+        }
 
     def _read_once(self, name: str) -> Manifest:
         """A manifest. The lock is held: until this run writes, nobody does."""
@@ -225,20 +227,20 @@ class Folder:
         """Whether the job that `request` asks for was bought for this folder. The lock need not be held."""
         found = self._job_files.read(self._record)
         return (
-            isinstance(found, JobFile)
+            isinstance(found, OrderRecord)
             and found.request is not None
             and found.job is not None
             and not differing(found.request, request)
         )
 
-    def create_job(self, job_file: JobFile) -> None:
+    def create_job(self, job_file: OrderRecord) -> None:
         """Record a job, of which there must be no record yet, and have it on the disk before anything is bought.
         Raises ConfigurationError: there is one, or it cannot be written.
         Raises InvalidArgumentError: it would be too large to be read again.
         """
         self._job_files.create(self._record, with_label(job_file, self.label), self._writer)
 
-    def write_job(self, job_file: JobFile) -> None:
+    def write_job(self, job_file: OrderRecord) -> None:
         """Replace the record of the job.
         Raises InvalidArgumentError: the job is here with another label.
         """
@@ -248,7 +250,7 @@ class Folder:
             self._check_label_of(job_file.job_id)
         self._job_files.write(self._record, with_label(job_file, self.label), self._writer)
 
-    def restore_job(self, job_file: JobFile) -> None:
+    def restore_job(self, job_file: OrderRecord) -> None:
         """Write the record of the job again if somebody has removed it: without it the same call would post another."""
         if not self._store.exists(self._record):
             self.create_job(job_file)
@@ -267,14 +269,14 @@ class Folder:
         """Record a job as last seen beside others, so that `Dataset` knows it. `repeated` of its files have no row of
         their own.
         """
-        self.note_jobs({job_id: JobFile(None, None, None, job, label, repeated=repeated or None)})
+        self.note_jobs({job_id: OrderRecord(None, None, None, job, label, repeated=repeated or None)})
 
-    def note_jobs(self, records: Mapping[str, JobFile]) -> None:
+    def note_jobs(self, records: Mapping[str, OrderRecord]) -> None:
         """Record several, by their ids."""
         for job_id, record in records.items():
             self._job_files.write(self._job_files.path_of(job_id), record, self._writer)
 
-    def check_jobs(self, records: Mapping[str, JobFile]) -> None:
+    def check_jobs(self, records: Mapping[str, OrderRecord]) -> None:
         """Check that the records of these jobs can be read again, before any is written.
         Raises ConfigurationError: they would be too many, or too large.
         """

@@ -14,7 +14,7 @@ from firsthandapi._core.campaigns.ledger import (
     campaign_of,
     read_ledger,
 )
-from firsthandapi._core.orders.job_file import JOB_FILE, JobFile, ShownJob
+from firsthandapi._core.orders.record import JOB_FILE, OrderRecord, ShownJob
 from firsthandapi.errors import ConfigurationError
 
 from ._job_files import JobFiles
@@ -63,7 +63,7 @@ class LedgerFile:
     def recorded(self) -> frozenset[str]:
         """The ids of the campaigns' jobs that the folder has records of."""
         records = JobFiles(self._store).labeled().values()
-        shown = [each.job for each in records if isinstance(each, JobFile) and each.job is not None]
+        shown = [each.job for each in records if isinstance(each, OrderRecord) and each.job is not None]
         return frozenset(str(job["id"]) for job in shown if campaign_of(job) is not None)
 
     def is_of_one_job(self) -> bool:
@@ -118,7 +118,7 @@ def forget_order(dest: str | os.PathLike[str], key: str) -> Order:
     return order
 
 
-class OrderRecord:
+class EntryOfLedger:
     """The record of one order in the ledger, like `job.json` in a folder of one job."""
 
     def __init__(self, file: LedgerFile, number: int, label: str) -> None:
@@ -126,16 +126,16 @@ class OrderRecord:
         self._number = number
         self._label = label
 
-    def known_jobs(self) -> tuple[JobFile | None, tuple[str, ...]]:
+    def known_jobs(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
         """The order as it was written down, if it was."""
         orders = self._file.ledger.orders
         return (orders[self._number].sent if self._number < len(orders) else None), ()
 
-    def create_job(self, job_file: JobFile) -> None:
+    def create_job(self, job_file: OrderRecord) -> None:
         """Write down a new order."""
         self._put(Order(self._label, job_file))
 
-    def write_job(self, job_file: JobFile) -> None:
+    def write_job(self, job_file: OrderRecord) -> None:
         """Write down its outcome."""
         order = Order(self._label, replace(job_file, job=None))
         self._put(order if job_file.job is None else order.bought(job_file.job))

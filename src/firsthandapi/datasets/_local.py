@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import MANIFEST, MOST_NAMES
 
 from . import _disk

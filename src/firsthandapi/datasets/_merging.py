@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.files.labels import check_label, check_spelling
-from firsthandapi._core.orders.job_file import JobFile, dump
+from firsthandapi._core.orders.record import OrderRecord, dump
 from firsthandapi._core.rows.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
 
@@ -63,14 +63,14 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, st
             folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)
 
 
-def _records_of(rows: Dataset | DatasetView, label: str | None) -> dict[str, JobFile]:
+def _records_of(rows: Dataset | DatasetView, label: str | None) -> dict[str, OrderRecord]:
     """The records of the jobs of a source, by their ids. Files that are excluded there have no row in a copy; of those
     that a view has left out, any may be missing."""
     dataset = rows._whole
     files = {each.job_id: each for each in dataset._job_files}
     repeated = Counter(row.job_id for row in dataset.excluded)
     return {
-        job.id: JobFile(
+        job.id: OrderRecord(
             None,
             None,
             None,

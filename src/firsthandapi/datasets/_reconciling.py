@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.orders.job_file import dump
+from firsthandapi._core.orders.record import dump
 from firsthandapi._core.rows.withdrawal import Reconciliation, withdrawn_of
 
 from ._job_files import JobFiles

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.orders.job_file import JOB_FILE, JOBS
+from firsthandapi._core.orders.record import JOB_FILE, JOBS
 from firsthandapi._core.rows.manifest import MANIFEST, Record, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 

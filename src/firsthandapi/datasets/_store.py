@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from firsthandapi._core.orders.job_file import LARGEST_JOB_FILE
+from firsthandapi._core.orders.record import LARGEST_RECORD
 from firsthandapi._paths import bucket_url, local_path
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -87,7 +87,7 @@ class Store(Protocol):
     def stamp(self, path: Path) -> object:
         """A value that changes when a file does, or None if it cannot be looked at."""
 
-    def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
+    def read(self, path: Path, most: int = LARGEST_RECORD) -> bytes | None:
         """A file's content, or None if there is nothing of that name.
         Raises ConfigurationError: it has more than `most` bytes, or cannot be read.
         """

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from firsthandapi._core.calls.counts import dollars
 from firsthandapi._core.calls.idempotency import idempotency_key
 from firsthandapi._core.calls.loose_json import load, members
-from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.record import OrderRecord
 from firsthandapi._core.orders.request_hash import hash_to_send
 from firsthandapi._host import replacing
 from firsthandapi._host.locking import FileLock, taken_within
@@ -160,7 +160,7 @@ class Ledger:
         with self._locked() as orders:
             return orders.get(key)
 
-    def note(self, key: str, sent: JobFile) -> None:
+    def note(self, key: str, sent: OrderRecord) -> None:
         """Write down the outcome of an order: from then on it is known by its job."""
         with self._locked() as orders:
             if (order := orders.get(key)) is not None:
@@ -320,7 +320,7 @@ class Ledger:
             ) from None
 
 
-class OrderRecord:
+class EntryOfLedger:
     """An order of the ledger, as what `job.json` is to a folder.
 
     Args:
@@ -336,13 +336,13 @@ class OrderRecord:
         self._request = request
         self._fresh = fresh
 
-    def known_jobs(self) -> tuple[JobFile | None, tuple[str, ...]]:
+    def known_jobs(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
         """The order as it was sent before, if it was."""
         order = self._ledger.order(self._key)
         is_marked = order is not None and order.get("marked", False)
         if order is None or (self._fresh and is_marked):
             return None, ()
-        made = JobFile if is_marked else _Unmarked
+        made = OrderRecord if is_marked else _Unmarked
         job_id = order.get("job_id")
         sent = made(
             self._request,
@@ -354,10 +354,10 @@ class OrderRecord:
         )
         return sent, ()
 
-    def create_job(self, job_file: JobFile) -> None:
+    def create_job(self, job_file: OrderRecord) -> None:
         """The order is written down before: its cost counts."""
 
-    def write_job(self, job_file: JobFile) -> None:
+    def write_job(self, job_file: OrderRecord) -> None:
         """Write down its outcome."""
         try:
             self._ledger.note(self._key, job_file)
@@ -371,7 +371,7 @@ class OrderRecord:
 
 
 @dataclass(frozen=True)
-class _Unmarked(JobFile):
+class _Unmarked(OrderRecord):
     """An order whose metadata are full: its body names no key."""
 
     def body(self) -> dict[str, Any]:

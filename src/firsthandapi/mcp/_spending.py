@@ -31,7 +31,7 @@ from firsthandapi.errors import (
 from firsthandapi.types.job_arguments import JobCreateParams
 
 from ._errors import answered, on_thread
-from ._ledger import Ledger, OrderRecord
+from ._ledger import EntryOfLedger, Ledger
 from ._progress import JobSteps
 from ._reading import JobId
 from ._results import CreatedJob, JobResult, WaitedJob
@@ -214,7 +214,7 @@ async def _job_of(
         request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
         sent, job = await order_once(
             client._transport,  # pyright: ignore[reportPrivateUsage] # of one house
-            OrderRecord(ledger, key, request, fresh=fresh),
+            EntryOfLedger(ledger, key, request, fresh=fresh),
             request,
             key,
             ends=None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._manifest import Manifest

@@ -20,7 +20,7 @@ from firsthandapi._core.campaigns.ledger import (
     read_ledger,
     recovered,
 )
-from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.record import OrderRecord
 from firsthandapi._core.rows.decisions import Decided, Decision
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -45,7 +45,7 @@ def job(number: int = 1, status: str = "open", approved: int | None = 0, **field
 
 def order(number: int = 1, label: str = "stop", shown: dict[str, Any] | None = None, **changed: Any) -> Order:
     """An order of 10 files for 50 cents each."""
-    made = Order(label, JobFile({**REQUEST, **changed}, f"key-{number}", 1_800_000_000.0, None))
+    made = Order(label, OrderRecord({**REQUEST, **changed}, f"key-{number}", 1_800_000_000.0, None))
     return made if shown is None else made.seen(shown)
 
 

@@ -19,7 +19,7 @@ from firsthandapi._core.campaigns.plan import (
     request_of,
     to_send,
 )
-from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.record import OrderRecord
 from firsthandapi.errors import SpendLimitError
 
 PRICE = 50
@@ -42,7 +42,7 @@ def bought(
 ) -> Order:
     """An order of a label, and what became of it; with status None its response was lost."""
     request = {**next(iter(of.jobs.values())), "files_needed": files}
-    order = Order(label, JobFile(request, f"key-{label}-{files}", 1.0, None))
+    order = Order(label, OrderRecord(request, f"key-{label}-{files}", 1.0, None))
     if status is None:
         return order
     seen = order.seen({"id": "job_1", "status": status, "files_approved": approved})

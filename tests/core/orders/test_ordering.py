@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.orders.job_file import KEY_METADATA, JobFile, UnreadableJobFile
 from firsthandapi._core.orders.ordering import (
     Continue,
     Known,
@@ -27,6 +26,7 @@ from firsthandapi._core.orders.ordering import (
     learn,
     next_command,
 )
+from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, UnreadableRecord
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi.errors import (
     ConfigurationError,
@@ -84,7 +84,7 @@ class World:
     """All that there is between two steps. Hours of the local clock since a file's key was sent are its `sent`."""
 
     jobs: tuple[Bought, ...] = ()
-    disk: JobFile | UnreadableJobFile | None = None
+    disk: OrderRecord | UnreadableRecord | None = None
     rows_of: tuple[str, ...] = ()
     # How many hours the local clock is ahead of the service's.
     ahead: float = 0.0
@@ -107,7 +107,7 @@ class World:
 
 def _aged(disk: Any, hours: float) -> Any:
     """A file as it reads `hours` of the local clock later, if it is one."""
-    if not isinstance(disk, JobFile):
+    if not isinstance(disk, OrderRecord):
         return disk
     sent, server_sent = (_earlier(each, hours) for each in (disk.first_sent_at, disk.server_sent_at))
     return replace(disk, first_sent_at=sent, server_sent_at=server_sent)
@@ -164,7 +164,7 @@ def answers(world: World, command: Any, lags: tuple[float, ...]) -> Iterator[tup
 
 
 def posted(
-    world: World, order: JobFile, lags: tuple[float, ...] = (0.0,), *, works: bool = False
+    world: World, order: OrderRecord, lags: tuple[float, ...] = (0.0,), *, works: bool = False
 ) -> Iterator[tuple[World, Any]]:
     request, key = REQUESTS.index(order.request or {}), order.idempotency_key or ""
     known_keys = [job for job in world.jobs if job.key == key and (job.age is None or job.age < 24)]
@@ -332,10 +332,10 @@ class Search:
             yield later
             if self.disk_lasts:
                 continue
-            if isinstance(later.disk, JobFile):
+            if isinstance(later.disk, OrderRecord):
                 # A crash of the machine or a bad disk: with the key still to be read, or not.
-                yield replace(later, disk=UnreadableJobFile())
-                yield replace(later, disk=UnreadableJobFile(idempotency_key=later.disk.idempotency_key))
+                yield replace(later, disk=UnreadableRecord())
+                yield replace(later, disk=UnreadableRecord(idempotency_key=later.disk.idempotency_key))
             if self.key is not None:
                 yield replace(later, disk=None, rows_of=())  # a runner whose disk does not last
             elif later.rows_of:
@@ -368,7 +368,7 @@ class _Hashed:
 
 def _frozen(world: World) -> Any:
     disk = world.disk
-    if isinstance(disk, JobFile):
+    if isinstance(disk, OrderRecord):
         job = disk.job and disk.job["id"]
         described = disk.request and disk.request["description"]
         sent = disk.first_sent_at, disk.server_sent_at
@@ -414,7 +414,7 @@ def test_nothing_is_bought_twice_though_the_list_is_most_of_a_day_late() -> None
 # ── Single rules ─────────────────────────────────────────────────────────────────────────────────────────
 
 JOB = {"id": "job_1", "status": "open", "files_approved": 1, "files_needed": 2}
-BOUGHT = JobFile(REQUESTS[0], "key", NOW, JOB)
+BOUGHT = OrderRecord(REQUESTS[0], "key", NOW, JOB)
 
 
 def refused(known: Known) -> Refuse:
@@ -443,11 +443,11 @@ def refusal(request: int = 0, key: str | None = None, **known: Any) -> FirstHand
     [
         ({"request": 1, "folder": BOUGHT}, InvalidArgumentError, "description differ"),
         ({"key": "other", "folder": BOUGHT}, InvalidArgumentError, r"another idempotency_key \(key\)"),
-        ({"folder": JobFile(None, None, None, JOB)}, InvalidArgumentError, "downloaded by download_all"),
+        ({"folder": OrderRecord(None, None, None, JOB)}, InvalidArgumentError, "downloaded by download_all"),
         ({"rows_of": ("job_1", "job_2")}, ConfigurationError, "job_1, job_2"),
         ({"rows_of": ("job_1",), "looked": True}, ConfigurationError, "cannot see"),
         ({"rows_of": ("job_1",), "looked": True, "found": (JOB,)}, ConfigurationError, "other arguments"),
-        ({"folder": UnreadableJobFile(None, "job_1", newer=True)}, ConfigurationError, "upgrade"),
+        ({"folder": UnreadableRecord(None, "job_1", newer=True)}, ConfigurationError, "upgrade"),
     ],
 )
 def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, words: str) -> None:
@@ -462,7 +462,7 @@ def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, wo
 @pytest.mark.parametrize("age", [1 * HOUR, 24 * HOUR, 1000 * HOUR, -1000 * HOUR])
 def test_a_key_is_sent_again_at_any_age_once_a_search_has_not_found_its_job(age: float) -> None:
     """While the service knows it, it buys nothing twice; and a job that is older than that is in the list."""
-    folder = JobFile(REQUESTS[0], "k", NOW - age, None)
+    folder = OrderRecord(REQUESTS[0], "k", NOW - age, None)
     known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder)
     assert next_command(known) == LookFor("k")
     known = learn(known, LookFor("k"), Shown())
@@ -471,7 +471,7 @@ def test_a_key_is_sent_again_at_any_age_once_a_search_has_not_found_its_job(age:
 
 def test_a_search_before_a_long_sleep_does_not_count() -> None:
     """The list may not have shown the job then, and the service may have forgotten its key since."""
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, JobFile(REQUESTS[0], "k", NOW, None))
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, OrderRecord(REQUESTS[0], "k", NOW, None))
     known = learn(known, LookFor("k"), Shown())
     assert next_command(replace(known, now=NOW + 2 * HOUR)) == LookFor("k")
     assert next_command(replace(known, now=NOW - 2 * HOUR)) == LookFor("k")
@@ -483,7 +483,7 @@ def test_a_search_before_a_long_sleep_does_not_count() -> None:
 def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key(asked: int) -> None:
     """It is named, and nothing is sent, whatever is asked for now."""
     row = {**REQUESTS[0], "id": "job_1", "status": "completed"}
-    young, old = (JobFile(REQUESTS[0], "k", NOW - hours * HOUR, None) for hours in (1, 24))
+    young, old = (OrderRecord(REQUESTS[0], "k", NOW - hours * HOUR, None) for hours in (1, 24))
     known = Known(REQUESTS[asked], None, "spare", NOW, NOW, old)
     known = learn(known, LookFor("k"), Shown(unmarked=(row,)))
     error = str(refused(known).error)
@@ -496,8 +496,8 @@ def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key(asked: int)
 def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
     """`download_all` of a job that collect has bought, after its job.json was lost, leads back to collect."""
     job = {**JOB, "metadata": {KEY_METADATA: "key"}}
-    command = next_command(Known(REQUESTS[0], None, "spare", NOW, NOW, JobFile(None, None, None, job)))
-    assert command == WriteDown(JobFile(REQUESTS[0], "key", NOW, job))
+    command = next_command(Known(REQUESTS[0], None, "spare", NOW, NOW, OrderRecord(None, None, None, job)))
+    assert command == WriteDown(OrderRecord(REQUESTS[0], "key", NOW, job))
 
 
 @pytest.mark.parametrize(
@@ -508,9 +508,9 @@ def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
         (None, ("job_2",), "the folder of job_2; choose"),
         (None, ("job_1", "job_2"), "the folder of job_2; choose"),
         (None, tuple(f"job_{number}" for number in range(1, 6)), "the folder of job_2, job_3, job_4; choose"),
-        (UnreadableJobFile(), ("job_1",), None),
-        (UnreadableJobFile(), ("job_2",), "the folder of job_2; choose"),
-        (UnreadableJobFile(newer=True), (), "upgrade"),
+        (UnreadableRecord(), ("job_1",), None),
+        (UnreadableRecord(), ("job_2",), "the folder of job_2; choose"),
+        (UnreadableRecord(newer=True), (), "upgrade"),
         (BOUGHT, (), None),
         (replace(BOUGHT, job={"id": "job_2"}), (), "the folder of job_2; choose"),
         (replace(BOUGHT, job=None), (), "run that collect call again"),
@@ -526,7 +526,7 @@ def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], 
 def test_a_pending_order_is_sent_as_it_was_written() -> None:
     """An earlier version wrote it, without a hash: with any other byte, the service would refuse its key."""
     request = {"description": "Photos of street signs", "files_needed": 2, "metadata": {"mine": 1}}
-    folder = JobFile(request, "k", NOW, None)
+    folder = OrderRecord(request, "k", NOW, None)
     known = Known({**request, "description": "Photos of street signs\n"}, None, "spare", NOW, NOW, folder)
     assert next_command(replace(known, looked=True, looked_at=NOW)) == Post(folder, NOW)
 
@@ -534,7 +534,7 @@ def test_a_pending_order_is_sent_as_it_was_written() -> None:
 def test_the_corrected_request_is_written_down_with_its_job() -> None:
     """The first one was refused, the corrected one bought, and only its answer was lost."""
     first, corrected = {"files_needed": 1}, {"files_needed": 2}
-    folder = JobFile(first, "k", 0.0, None)
+    folder = OrderRecord(first, "k", 0.0, None)
     job = {"id": "job_1", "status": "open", "files_needed": 2, "metadata": {KEY_METADATA: "k"}}
     known = Known(corrected, None, "spare", 0.0, 0.0, folder, looked=True, found=(job,))
     command = next_command(known)
@@ -545,14 +545,14 @@ def test_the_corrected_request_is_written_down_with_its_job() -> None:
 
 def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:
     """The folder's own key may still buy, so no second one is sent."""
-    known = Known({}, "another", "spare", 0.0, 0.0, JobFile({}, "k", 0.0, None), looked=True)
+    known = Known({}, "another", "spare", 0.0, 0.0, OrderRecord({}, "k", 0.0, None), looked=True)
     command = refused(known)
     assert "(k)" in str(command.error)
 
 
 def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
     """The refusal of a search is no refusal of the order, whatever its first page has shown."""
-    known = Known({}, None, "spare", 0.0, 0.0, JobFile({}, "k", 0.0, None), fresh=True, may_read=True)
+    known = Known({}, None, "spare", 0.0, 0.0, OrderRecord({}, "k", 0.0, None), fresh=True, may_read=True)
     post = post_of(known)
     known = learn(known, post, api_error(ConflictError, 409, 1))
     search = next_command(known)
@@ -579,7 +579,7 @@ def test_a_derived_key_that_was_used_is_looked_for_and_never_sent_again(kind: An
     assert not command.forget
     assert "idempotency key fh-1 was used before" in str(command.error)
     assert "forget it and try again" in str(command.error)
-    assert isinstance(known.folder, JobFile)
+    assert isinstance(known.folder, OrderRecord)
     assert known.folder.first_sent_at == 0
     again = replace(began, folder=known.folder)
     assert next_command(again) == LookFor("fh-1")
@@ -620,9 +620,9 @@ def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
     ],
     ids=["old", "of-unknown-age", "of-any-age", "young", "another-job", "with-metadata"],
 )
-@pytest.mark.parametrize("folder", [None, UnreadableJobFile("k")], ids=["fresh", "damaged"])
+@pytest.mark.parametrize("folder", [None, UnreadableRecord("k")], ids=["fresh", "damaged"])
 def test_a_service_that_keeps_no_metadata(
-    created: str | None, others: dict[str, Any], is_refused: bool, folder: UnreadableJobFile | None
+    created: str | None, others: dict[str, Any], is_refused: bool, folder: UnreadableRecord | None
 ) -> None:
     """Where no key shows, and an old job has the same arguments, the caller's key is not sent again in silence."""
     request = {"title": "signs", "files_needed": 2}
@@ -645,7 +645,7 @@ def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
     """Somebody else has used the key; it stays in a folder that may have sent it."""
     job = {**JOB, "description": "Photos of cats", "metadata": {KEY_METADATA: "mine"}}
     for fresh, request in ((False, 0), (False, 1), (True, 0)):
-        folder = JobFile(REQUESTS[0], "mine", NOW, None)
+        folder = OrderRecord(REQUESTS[0], "mine", NOW, None)
         known = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
         command = refused(replace(known, fresh=fresh))
         assert "mine has already bought job_1" in str(command.error)
@@ -655,7 +655,7 @@ def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
 def test_the_job_of_the_first_request_is_taken_though_it_was_corrected_since() -> None:
     """The folder says what was sent, and the next step names what differs."""
     job = {**REQUESTS[0], **JOB, "metadata": {KEY_METADATA: "mine"}}
-    folder = JobFile(REQUESTS[0], "mine", NOW, None)
+    folder = OrderRecord(REQUESTS[0], "mine", NOW, None)
     known = Known(REQUESTS[1], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
     assert next_command(known) == WriteDown(folder.with_job(job))
 
@@ -680,7 +680,7 @@ def test_a_job_of_the_key_that_differs_does_not_replace_one_that_is_gone() -> No
 )
 def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
     """The key is looked for; if no job has it, the error names both, nothing more is posted, and the key stays."""
-    folder = JobFile(REQUESTS[0], "key", NOW, None, request_hash=request_hash(REQUESTS[0]))
+    folder = OrderRecord(REQUESTS[0], "key", NOW, None, request_hash=request_hash(REQUESTS[0]))
     known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True)
     post = post_of(known)
     known = learn(known, post, Shown((job,)))
@@ -696,16 +696,16 @@ def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
 def test_the_callers_key_restores_a_damaged_folder() -> None:
     """Where the damage has taken the folder's own key."""
     job = {**JOB, "metadata": {KEY_METADATA: "mine"}}
-    known = Known(REQUESTS[0], "mine", "spare", NOW, NOW, UnreadableJobFile(), looked=True, found=(job,))
-    assert next_command(known) == WriteDown(JobFile(REQUESTS[0], "mine", NOW, job))
+    known = Known(REQUESTS[0], "mine", "spare", NOW, NOW, UnreadableRecord(), looked=True, found=(job,))
+    assert next_command(known) == WriteDown(OrderRecord(REQUESTS[0], "mine", NOW, job))
 
 
-@pytest.mark.parametrize("folder", [None, UnreadableJobFile()], ids=["lost", "damaged"])
-def test_the_rows_of_a_folder_restore_its_job_file(folder: UnreadableJobFile | None) -> None:
+@pytest.mark.parametrize("folder", [None, UnreadableRecord()], ids=["lost", "damaged"])
+def test_the_rows_of_a_folder_restore_its_job_file(folder: UnreadableRecord | None) -> None:
     """A lost one is created, so that no other program's is overwritten; a damaged one is replaced."""
     job = {**JOB, "metadata": {KEY_METADATA: "key"}}
     known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, rows_of=("job_1",), looked=True, found=(job,))
-    restored = JobFile(REQUESTS[0], "key", NOW, job)
+    restored = OrderRecord(REQUESTS[0], "key", NOW, job)
     assert next_command(known) == WriteDown(restored, create=folder is None)
 
 
@@ -717,7 +717,7 @@ def test_a_damaged_folder_is_searched_for_by_its_key(
     own: str | None, callers: str | None, wanted: str
 ) -> None:
     """By the caller's where its own is lost."""
-    known = Known({}, callers, "spare", NOW, NOW, UnreadableJobFile(own))
+    known = Known({}, callers, "spare", NOW, NOW, UnreadableRecord(own))
     assert next_command(known) == LookFor(wanted)
 
 
@@ -737,12 +737,12 @@ def test_a_search_begins_a_day_before_the_key_was_used(
     key_since: float | None, sent_at: float, server_sent_at: float | None, since: float | None
 ) -> None:
     """As the caller says, or earlier if the folder knows better."""
-    folder = JobFile(REQUESTS[0], "key", sent_at, None, server_sent_at=server_sent_at)
+    folder = OrderRecord(REQUESTS[0], "key", sent_at, None, server_sent_at=server_sent_at)
     known = Known(REQUESTS[0], "key", "spare", NOW, NOW, folder, key_since=key_since)
     assert next_command(known) == LookFor("key", since=since)
     own = replace(folder, first_sent_at=0.0)
     assert next_command(replace(known, fresh=True)) == next_command(replace(known, folder=own))
-    damaged = replace(known, folder=UnreadableJobFile("key"))
+    damaged = replace(known, folder=UnreadableRecord("key"))
     assert next_command(damaged) == LookFor(
         "key", since=None if key_since is None else max(key_since - 24 * HOUR, 0)
     )
@@ -757,7 +757,7 @@ def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
 
 def test_metadata_on_any_page_says_that_the_service_keeps_them() -> None:
     """Whichever page it is."""
-    known = Known({}, "k", "spare", NOW, NOW, JobFile({}, "k", NOW, None))
+    known = Known({}, "k", "spare", NOW, NOW, OrderRecord({}, "k", NOW, None))
     for pages in ((True, False), (False, True)):
         seen = known
         for keeps_metadata in pages:
@@ -768,7 +768,7 @@ def test_metadata_on_any_page_says_that_the_service_keeps_them() -> None:
 def test_the_same_order_is_sent_again_in_the_same_words() -> None:
     """The service compares bytes, and another order of formats is no other order."""
     sent = {"accepted_formats": ["image/png", "image/jpeg"], "files_needed": 2}
-    folder = JobFile(sent, "k", NOW, None)
+    folder = OrderRecord(sent, "k", NOW, None)
     said = {"accepted_formats": ["image/jpeg", "image/png"], "files_needed": 2}
     command = next_command(Known(said, None, "spare", NOW, NOW, folder, looked=True, looked_at=NOW))
     assert isinstance(command, Post)
@@ -806,7 +806,7 @@ def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None
 )
 def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: int) -> None:
     """The service may have bought first: its job is looked for, and then the refusal is raised."""
-    order = JobFile({}, "k", 0.0, None)
+    order = OrderRecord({}, "k", 0.0, None)
     known = Known({}, None, "spare", 0.0, 0.0, order, fresh=True, may_read=True)
     post = next_command(known)
     assert post == Post(order)
@@ -831,7 +831,7 @@ def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: 
 )
 def test_a_refusal_of_a_new_key_costs_one_page(known: dict[str, Any], since: float | None) -> None:
     """Only of a key that nobody can have had before: others may have bought at any time."""
-    order = JobFile({}, "k", 0.0, None, server_sent_at=NOW)
+    order = OrderRecord({}, "k", 0.0, None, server_sent_at=NOW)
     facts: dict[str, Any] = {"key": None, "fresh": True, "may_read": True, **known}
     key = facts.pop("key")
     refused_post = Known({}, key, "k", NOW, NOW, order, sent=True, **facts)
@@ -842,7 +842,7 @@ def test_a_refusal_of_a_new_key_costs_one_page(known: dict[str, Any], since: flo
 def test_a_deadline_is_corrected_once_the_service_has_refused_the_former_one() -> None:
     """It makes no other request, so what was written down is sent first."""
     past, future = ({"files_needed": 2, "deadline": f"{year}-01-01T00:00:00Z"} for year in (2001, 2999))
-    order = JobFile(past, "k", NOW, None)
+    order = OrderRecord(past, "k", NOW, None)
     known = learn(Known(future, None, "spare", NOW, NOW, order), LookFor("k"), Shown())
     post = post_of(known)
     assert post.order.request == past
@@ -859,7 +859,7 @@ def test_a_deadline_is_corrected_once_the_service_has_refused_the_former_one() -
 
 def test_a_derived_key_that_was_refused_need_not_be_written_down() -> None:
     """The next call derives it again, and sends it."""
-    order = JobFile({}, "k", NOW, None)
+    order = OrderRecord({}, "k", NOW, None)
     known = Known({}, None, "k", NOW, NOW, order, fresh=True, may_read=True, derived=True)
     known = learn(known, post_of(known), api_error(InsufficientCreditsError, 402, 1))
     assert refused(learn(known, LookFor("k"), Shown())).forget
@@ -867,5 +867,5 @@ def test_a_derived_key_that_was_refused_need_not_be_written_down() -> None:
 
 def test_what_never_left_is_forgotten() -> None:
     """The API key may not read jobs, so nothing was posted."""
-    known = Known({}, None, "spare", 0.0, 0.0, JobFile({}, "k", 0.0, None), fresh=True)
+    known = Known({}, None, "spare", 0.0, 0.0, OrderRecord({}, "k", 0.0, None), fresh=True)
     assert refused(learn(known, TryReading(), api_error(PermissionDeniedError, 403, 1))).forget

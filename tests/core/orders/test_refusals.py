@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from firsthandapi._core.orders import refusals
-from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.record import OrderRecord
 from firsthandapi.errors import NotFoundError
 
 JOB = {"id": "job_1", "status": "open", "files_approved": 1, "files_needed": 2}
@@ -62,7 +62,7 @@ def test_a_damaged_folder_names_the_jobs_that_could_be_its() -> None:
 def test_a_job_that_is_gone_is_described() -> None:
     """Whether the list still shows it or not."""
     error = NotFoundError("no such job", status=404, type="not_found")
-    folder = JobFile({}, "k", 0.0, JOB)
+    folder = OrderRecord({}, "k", 0.0, JOB)
     words = "job_1 (open, 1 of 2 files approved)"
     assert f"shows {words}: run" in str(refusals.listed_only(error, folder))
     assert f"{words} may not show yet" in str(refusals.gone(error, folder, own_key=False))

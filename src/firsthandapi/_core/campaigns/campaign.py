@@ -15,7 +15,7 @@ from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.files.names import disk_key
-from firsthandapi._core.orders.job_file import KEY_METADATA
+from firsthandapi._core.orders.record import KEY_METADATA
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, canonical, plain
 from firsthandapi._masking import mask_secrets
 from firsthandapi._nearest import nearest

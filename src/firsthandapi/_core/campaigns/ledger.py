@@ -13,7 +13,7 @@ from typing import Any, cast
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.loose_json import load, members, strings
 from firsthandapi._core.files.labels import is_label
-from firsthandapi._core.orders.job_file import JobFile, ShownJob, fits, job_file_in, key_of
+from firsthandapi._core.orders.record import OrderRecord, ShownJob, fits, key_of, record_in
 from firsthandapi._core.orders.request_hash import text_in_metadata
 from firsthandapi._core.rows.decisions import Decided
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
@@ -56,7 +56,7 @@ class Order:
     """
 
     label: str
-    sent: JobFile
+    sent: OrderRecord
     approved: int = 0
     duplicates: int = 0
     refund_cents: int = 0
@@ -397,7 +397,7 @@ def _order(row: Any) -> Order | None:
     if not isinstance(row, dict):
         return None
     values = cast("dict[str, Any]", row)
-    sent = job_file_in(values)
+    sent = record_in(values)
     counts = [values.get(name) for name in ("approved", "duplicates", "refund_cents")]
     counts.append(values.get("repeated", 0))
     if (
@@ -513,7 +513,7 @@ def _found(job: ShownJob) -> Order | None:
     request = _request_in(job)
     if not is_label(label) or key is None or not _is_order(request):
         return None
-    return Order(str(label), JobFile(request, key, 0.0, None)).seen(job)
+    return Order(str(label), OrderRecord(request, key, 0.0, None)).seen(job)
 
 
 def _request_in(job: ShownJob) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 from unicodedata import combining, east_asian_width
 
 from firsthandapi._core.calls.counts import count_of, dollars
-from firsthandapi._core.orders.job_file import differing
+from firsthandapi._core.orders.record import differing
 from firsthandapi._display import Displayed
 from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError

@@ -20,7 +20,7 @@ from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
-from .job_file import KEY_METADATA, ShownJob, fits, job_id_of, key_of
+from .record import KEY_METADATA, ShownJob, fits, job_id_of, key_of
 from .request_hash import REQUEST_METADATA, canonical, hash_to_send, plain, plain_value
 
 HEADER = b'{"firsthandapi_journal": 1}\n'

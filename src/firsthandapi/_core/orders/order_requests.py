@@ -14,8 +14,8 @@ from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import Request, build_request
 
 from . import refusals
-from .job_file import dump
 from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
+from .record import dump
 
 if TYPE_CHECKING:
     from firsthandapi._core.calls.response import ApiResponse

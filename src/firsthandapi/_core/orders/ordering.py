@@ -29,11 +29,11 @@ from firsthandapi.errors import (
 )
 
 from . import refusals
-from .job_file import (
+from .record import (
     JOB_FILE,
-    JobFile,
+    OrderRecord,
     ShownJob,
-    UnreadableJobFile,
+    UnreadableRecord,
     differing,
     fits,
     is_young,
@@ -87,7 +87,7 @@ class Known:
     spare_key: str
     began: float
     now: float
-    folder: JobFile | UnreadableJobFile | None = None
+    folder: OrderRecord | UnreadableRecord | None = None
     rows_of: tuple[str, ...] = ()
     fresh: bool = False
     may_read: bool = False
@@ -99,7 +99,7 @@ class Known:
     alike: tuple[ShownJob, ...] = ()
     keeps_metadata: bool = False
     sent: bool = False
-    bought: JobFile | None = None
+    bought: OrderRecord | None = None
     gone: NotFoundError | None = None
     failure: FirstHandError | None = None
     way_out: str = f"remove {JOB_FILE}"
@@ -117,7 +117,7 @@ class Known:
 class WriteDown:
     """Write `job.json`; `create`: it must not exist yet."""
 
-    job_file: JobFile
+    job_file: OrderRecord
     create: bool = False
 
 
@@ -151,7 +151,7 @@ class Read:
 class Post:
     """Post the job with the request and the key of `order`, which may have been sent since `key_sent_at`."""
 
-    order: JobFile
+    order: OrderRecord
     key_sent_at: float | None = None
 
 
@@ -159,7 +159,7 @@ class Post:
 class Continue:
     """The folder has its job."""
 
-    job_file: JobFile
+    job_file: OrderRecord
 
 
 @dataclass(frozen=True)
@@ -198,28 +198,30 @@ def next_command(known: Known) -> Command:
         return _after_a_failure(known, known.failure)
     if known.bought is not None and folder != known.bought:
         return WriteDown(known.bought)
-    if isinstance(folder, UnreadableJobFile) and folder.newer:
+    if isinstance(folder, UnreadableRecord) and folder.newer:
         return Refuse(unreadable(folder))
-    if isinstance(folder, JobFile) and folder.job is not None:
+    if isinstance(folder, OrderRecord) and folder.job is not None:
         return _with_a_job(known, folder, folder.job)
     if known.rows_of:
         return _of_the_rows(known, known.rows_of[0])
-    if isinstance(folder, UnreadableJobFile):
+    if isinstance(folder, UnreadableRecord):
         return _without_a_record(known, folder)
     if folder is None:
         return WriteDown(_order(known, known.key or known.spare_key, known.now), create=True)
     return _with_a_key(known, folder, folder.idempotency_key or "")
 
 
-def _order(known: Known, key: str, sent_at: float) -> JobFile:
+def _order(known: Known, key: str, sent_at: float) -> OrderRecord:
     digest = hash_to_send(known.request)
-    return JobFile(known.request, key, sent_at, None, request_hash=digest, server_sent_at=known.server_now)
+    return OrderRecord(
+        known.request, key, sent_at, None, request_hash=digest, server_sent_at=known.server_now
+    )
 
 
 def _search(known: Known, key: str | None) -> LookFor:
     folder = known.folder
     sent_at: tuple[float | None, ...] = ()
-    if isinstance(folder, JobFile):
+    if isinstance(folder, OrderRecord):
         # This call's own time says nothing of earlier ones, and the service's clock may be ahead of it.
         sent_at = (None if known.fresh else folder.first_sent_at, folder.server_sent_at)
     key_since = known.key_since
@@ -240,7 +242,7 @@ def search_start(key_since: float | None, sent_at: Iterable[float | None]) -> fl
     return max(min([key_since, *filter(None, sent_at)]) - _DAY, 0.0)
 
 
-def _with_a_job(known: Known, folder: JobFile, job: ShownJob) -> Command:
+def _with_a_job(known: Known, folder: OrderRecord, job: ShownJob) -> Command:
     """The folder has a job: that of this call, or another."""
     if folder.request is None:
         if _is_this_order(known, job):
@@ -278,7 +280,7 @@ def _of_the_rows(known: Known, job_id: str) -> Command:
     return Refuse(refusals.rows_of_another(job))
 
 
-def _without_a_record(known: Known, folder: UnreadableJobFile) -> Command:
+def _without_a_record(known: Known, folder: UnreadableRecord) -> Command:
     """`job.json` is damaged, and the folder has no files: if a job was bought, its metadata contain a key."""
     if not known.looked:
         return _search(known, folder.idempotency_key or known.key)
@@ -296,7 +298,7 @@ def _without_a_record(known: Known, folder: UnreadableJobFile) -> Command:
     return WriteDown(_order(known, known.key, known.began))
 
 
-def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
+def _with_a_key(known: Known, folder: OrderRecord, key: str) -> Command:
     """The folder has a key, and no job so far."""
     never_sent = known.fresh and known.key is None
     if never_sent and not known.may_read:
@@ -336,7 +338,7 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
     return Post(corrected, folder.first_sent_at if is_young else known.looked_at)
 
 
-def _is_young(known: Known, folder: JobFile) -> bool:
+def _is_young(known: Known, folder: OrderRecord) -> bool:
     """Whether the service surely still knows the key.
 
     Also when this run began: a clock set back and then a long sleep look young.
@@ -356,12 +358,12 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
         # Whatever it says, the job may exist: a purchase itself may have spent the balance.
         return _search(known, key)
     used = known.sent and known.derived and _may_be_used(failure)
-    if used and isinstance(folder, JobFile) and key is not None:
+    if used and isinstance(folder, OrderRecord) and key is not None:
         # Its sender and its time are unknown: the service may forget it at any time, so it is never sent again.
         if folder.first_sent_at:
             return WriteDown(replace(folder, first_sent_at=0.0))
         return Refuse(refusals.key_in_use(failure, key, known.way_out))
-    if known.sent and isinstance(failure, InvalidRequestError) and isinstance(folder, JobFile):
+    if known.sent and isinstance(failure, InvalidRequestError) and isinstance(folder, OrderRecord):
         request = folder.request or {}
         if request != known.request and not differing(request, known.request):
             # Sent as it was written down, and refused: the caller may have corrected what is no difference elsewhere,
@@ -370,7 +372,7 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     return Refuse(failure, forget=known.fresh and (not known.sent or _others_keep(known, failure)))
 
 
-def _corrected(folder: JobFile, request: dict[str, Any]) -> JobFile:
+def _corrected(folder: OrderRecord, request: dict[str, Any]) -> OrderRecord:
     return replace(folder, request=request, request_hash=hash_to_send(request))
 
 
@@ -432,7 +434,7 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
         return known if known.failure is not None else replace(known, failure=answer)
     match command:
         case WriteDown(job_file, create):
-            is_corrected = isinstance(known.folder, JobFile) and job_file.request != known.folder.request
+            is_corrected = isinstance(known.folder, OrderRecord) and job_file.request != known.folder.request
             failure = None if is_corrected else known.failure
             return replace(known, folder=job_file, fresh=known.fresh or create, gone=None, failure=failure)
         case TryReading():
@@ -454,7 +456,7 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
 
 def _is_alike(known: Known, job: ShownJob) -> bool:
     """Whether `job` is what this call asks for, or what an earlier one has sent with the key of the folder."""
-    recorded = known.folder.request if isinstance(known.folder, JobFile) else None
+    recorded = known.folder.request if isinstance(known.folder, OrderRecord) else None
     return fits(job, known.request) or (recorded is not None and fits(job, recorded))
 
 
@@ -471,7 +473,7 @@ def is_wanted(command: LookFor, job: Mapping[str, Any]) -> bool:
     return key is not None and command.key in (None, key)
 
 
-def _can_be_of(job: ShownJob, order: JobFile) -> bool:
+def _can_be_of(job: ShownJob, order: OrderRecord) -> bool:
     """Whether `order` may have bought `job`: the service need not show the key or a hash, but it shows no other."""
     is_its_key = key_of(job) in (None, order.idempotency_key)
     return job_id_of(job) is not None and is_its_key and fits(job, order.request or {})
@@ -483,23 +485,23 @@ def _is_this_order(known: Known, job: ShownJob) -> bool:
     return key is not None and known.key in (None, key) and fits(job, known.request)
 
 
-def _restored(known: Known, job: ShownJob) -> JobFile:
-    return JobFile(known.request, key_of(job), known.now, job)
+def _restored(known: Known, job: ShownJob) -> OrderRecord:
+    return OrderRecord(known.request, key_of(job), known.now, job)
 
 
 # ── download_all ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def check_download_into(
-    path: object, found: JobFile | UnreadableJobFile | None, rows_of: tuple[str, ...], job_id: str
+    path: object, found: OrderRecord | UnreadableRecord | None, rows_of: tuple[str, ...], job_id: str
 ) -> None:
     """Refuse to download the files of a job into the folder of another.
     Raises InvalidArgumentError: it is another's.
     Raises ConfigurationError: a later version of this package has written its `job.json`.
     """
-    if isinstance(found, UnreadableJobFile) and found.newer:
+    if isinstance(found, UnreadableRecord) and found.newer:
         raise unreadable(found)
-    if isinstance(found, JobFile):
+    if isinstance(found, OrderRecord):
         if found.job is None:
             raise InvalidArgumentError(
                 f"dest belongs to another request: {path} was started by collect, and the response to its POST was lost"

@@ -20,7 +20,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from .job_file import JOB_FILE, JobFile, ShownJob, fits, job_id_of, key_of
+from .record import JOB_FILE, OrderRecord, ShownJob, fits, job_id_of, key_of
 
 _SEARCH_LESS = (
     "pass key_since=, an aware datetime before the first call, to search only the jobs posted since"
@@ -168,12 +168,12 @@ def may_have_bought(job: ShownJob, key: str | None, way_out: str | None = None) 
     )
 
 
-def listed_only(error: NotFoundError, job_file: JobFile) -> NotFoundError:
+def listed_only(error: NotFoundError, job_file: OrderRecord) -> NotFoundError:
     job = described(job_file.job or {})
     return _with(error, f". The list of jobs shows {job}: run the same call again later")
 
 
-def gone(error: NotFoundError, job_file: JobFile, *, own_key: bool) -> NotFoundError:
+def gone(error: NotFoundError, job_file: OrderRecord, *, own_key: bool) -> NotFoundError:
     different = "a different folder and a different idempotency_key" if own_key else "a different folder"
     return _with(
         error,

@@ -13,30 +13,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.strategies import JSON
-from firsthandapi._core.orders.job_file import (
+from firsthandapi._core.orders.record import (
     KEY_METADATA,
-    LARGEST_JOB_FILE,
     LARGEST_JOBS,
+    LARGEST_RECORD,
     MOST_JOBS,
-    JobFile,
-    UnreadableJobFile,
+    OrderRecord,
+    UnreadableRecord,
     differing,
     fits,
     is_young,
     key_of,
-    parse_job_file,
-    read_job_file,
+    parse_record,
+    read_record,
 )
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.job_arguments import JobCreateParams
 
 HOUR = 3600.0
-ORDERED = JobFile(
+ORDERED = OrderRecord(
     {"files_needed": 2, "metadata": {"idempotency_key": "not it"}}, 'a "key" \\ of mine', 1_000.0, None
 )
 BOUGHT = replace(ORDERED, job={"object": "job", "id": "job_1", "status": "open", "location": {"id": "no"}})
-FETCHED = JobFile(None, None, None, {"id": "job_1"})
+FETCHED = OrderRecord(None, None, None, {"id": "job_1"})
 LABELED = replace(BOUGHT, label="stop", request_hash="abc")
 
 
@@ -47,9 +47,9 @@ LABELED = replace(BOUGHT, label="stop", request_hash="abc")
         *(replace(ORDERED, first_sent_at=bound) for bound in (0.0, 253_402_300_799.0)),
     ],
 )
-def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
+def test_job_json_is_read_as_it_was_written(job_file: OrderRecord) -> None:
     """Before the POST, after it, and of a folder that was only downloaded."""
-    assert read_job_file(job_file.encode()) == parse_job_file(job_file.encode()) == job_file
+    assert read_record(job_file.encode()) == parse_record(job_file.encode()) == job_file
 
 
 @pytest.mark.parametrize(
@@ -69,35 +69,35 @@ def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
 def test_a_job_json_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
     """A request without its key would be bought again; a job without an id cannot be continued."""
     content = json.dumps({"version": 1, **vars(ORDERED), **changes}).encode()
-    assert isinstance(read_job_file(content), UnreadableJobFile)
+    assert isinstance(read_record(content), UnreadableRecord)
     with pytest.raises(ConfigurationError, match=r"job\.json"):
-        parse_job_file(content)
+        parse_record(content)
 
 
 def test_a_damaged_job_json_names_its_job_as_far_as_it_is_known() -> None:
     """With its id comes the way to its files; without, there is none."""
     with pytest.raises(ConfigurationError, match=r"^job\.json is empty or damaged: [^;]*$"):
-        parse_job_file(b"")
+        parse_record(b"")
     with pytest.raises(
         ConfigurationError, match=r"^job\.json of job_1 is .*; files\.download_all\('job_1', …\)"
     ):
-        parse_job_file(BOUGHT.encode()[:-3])
+        parse_record(BOUGHT.encode()[:-3])
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_junk_in_job_json_is_refused(content: bytes) -> None:
     """Any bytes that are not ours are a ConfigurationError."""
     with pytest.raises(ConfigurationError):
-        parse_job_file(content)
+        parse_record(content)
 
 
 def test_what_a_damaged_job_json_still_shows() -> None:
     """Cut anywhere, it shows the key and the job once they are whole, and never another's."""
     content = BOUGHT.encode()
     shown = {(read.idempotency_key, read.job_id) for n in range(len(content) - 1)
-             if isinstance(read := read_job_file(content[:n]), UnreadableJobFile)}  # fmt: skip
+             if isinstance(read := read_record(content[:n]), UnreadableRecord)}  # fmt: skip
     assert shown == {(None, None), (BOUGHT.idempotency_key, None), (BOUGHT.idempotency_key, "job_1")}
-    assert read_job_file(b"\0" * 500) == UnreadableJobFile()
+    assert read_record(b"\0" * 500) == UnreadableRecord()
 
 
 def test_the_body_that_is_sent() -> None:
@@ -113,15 +113,15 @@ def test_the_body_that_is_sent() -> None:
 def test_a_later_version_is_told_from_damage() -> None:
     """It names its job, and an upgrade reads it."""
     content = json.dumps({"version": 2, **vars(BOUGHT)}).encode()
-    assert read_job_file(content) == UnreadableJobFile(BOUGHT.idempotency_key, "job_1", newer=True)
+    assert read_record(content) == UnreadableRecord(BOUGHT.idempotency_key, "job_1", newer=True)
     for job, words in (
         (BOUGHT.job, r"job_1 was .*: upgrade firsthandapi; files\.download_all\('job_1', …\) fills"),
         (None, r"job\.json was .*: upgrade firsthandapi$"),
     ):
         with pytest.raises(ConfigurationError, match=words):
-            parse_job_file(json.dumps({"version": 2, **vars(BOUGHT), "job": job}).encode())
+            parse_record(json.dumps({"version": 2, **vars(BOUGHT), "job": job}).encode())
     with pytest.raises(ConfigurationError, match="damaged"):
-        parse_job_file(json.dumps({"version": True, **vars(BOUGHT)}).encode()[:-20])
+        parse_record(json.dumps({"version": True, **vars(BOUGHT)}).encode()[:-20])
 
 
 @pytest.mark.parametrize(
@@ -253,8 +253,8 @@ def test_the_key_of_a_job(metadata: Any, key: str | None) -> None:
 
 def test_a_key_that_is_torn_is_no_key() -> None:
     """What is left of a damaged file is read as JSON, or not at all."""
-    found = read_job_file(b'{\n  "idempotency_key": "a\\q",\n  "job')
-    assert isinstance(found, UnreadableJobFile)
+    found = read_record(b'{\n  "idempotency_key": "a\\q",\n  "job')
+    assert isinstance(found, UnreadableRecord)
     assert found.idempotency_key is None
 
 
@@ -262,7 +262,7 @@ def test_the_bounds_are_those_of_the_guide() -> None:
     """A stranger's folder is opened within these."""
     guide = (Path(__file__).parents[3] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
     mib = 1024 * 1024
-    assert (16 * mib, 10_000, 64 * mib) == (LARGEST_JOB_FILE, MOST_JOBS, LARGEST_JOBS)
+    assert (16 * mib, 10_000, 64 * mib) == (LARGEST_RECORD, MOST_JOBS, LARGEST_JOBS)
     for said in ("a `job.json` over 16 MiB", "in `jobs/`, at most 10,000 records and 64 MiB are read"):
         assert said in " ".join(guide.split())
 
@@ -271,4 +271,4 @@ def test_a_label_that_names_no_folder_is_refused() -> None:
     """A record may come from a stranger; one without a label does not mention it."""
     assert b"label" not in BOUGHT.encode()
     odd = LABELED.encode().replace(b'"stop"', b'"../stop"')
-    assert read_job_file(odd) == UnreadableJobFile(LABELED.idempotency_key, "job_1")
+    assert read_record(odd) == UnreadableRecord(LABELED.idempotency_key, "job_1")

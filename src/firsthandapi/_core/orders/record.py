@@ -40,7 +40,7 @@ MOST_JOBS = 10_000
 LARGEST_JOBS = 64 * 1024 * 1024
 # The most that is read of an untrusted file. A job is a few kilobytes, of which only the metadata have no bound; in
 # memory, JSON takes up to 25 times its length.
-LARGEST_JOB_FILE = 16 * 1024 * 1024
+LARGEST_RECORD = 16 * 1024 * 1024
 KEY_METADATA = "firsthandapi_key"
 
 # The end of the year 9999, in Unix seconds.
@@ -58,7 +58,7 @@ _NOT_SHOWN: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True)
-class JobFile:
+class OrderRecord:
     """What `job.json` contains: enough to continue after a crash at any point, and to buy nothing twice.
 
     Attributes:
@@ -108,7 +108,7 @@ class JobFile:
         """The job's id; None until the service has responded."""
         return job_id_of(self.job)
 
-    def with_job(self, job: ShownJob) -> JobFile:
+    def with_job(self, job: ShownJob) -> OrderRecord:
         """The same with the job as last seen."""
         return replace(self, job=job)
 
@@ -119,7 +119,7 @@ class JobFile:
 
 
 @dataclass(frozen=True)
-class UnreadableJobFile:
+class UnreadableRecord:
     """A `job.json` that a crash, a disk or a later version of this package has left, and what can still be read of it.
 
     Attributes:
@@ -133,24 +133,24 @@ class UnreadableJobFile:
     newer: bool = False
 
 
-def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
+def read_record(content: bytes) -> OrderRecord | UnreadableRecord:
     """`job.json`, checked, or what can be read of it."""
     row = loose_json.members(loose_json.load(content))
     version = row.get("version")
-    job_file = job_file_in(row) if version == _VERSION else None
+    job_file = record_in(row) if version == _VERSION else None
     if job_file is not None:
         return job_file
     key, job = row.get("idempotency_key"), row.get("job")
     if not row:
         key, job = _salvaged(_KEY, content), {"id": _salvaged(_JOB_ID, content)}
     newer = isinstance(version, int) and version > _VERSION
-    return UnreadableJobFile(key if _is_key(key) else None, job_id_of(job), newer)
+    return UnreadableRecord(key if _is_key(key) else None, job_id_of(job), newer)
 
 
-def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
+def record_in(row: Mapping[str, Any]) -> OrderRecord | None:
     """The order that a JSON object describes; None if it is not a valid one."""
     request, key, sent, job, label, digest, served, repeated, selected = (
-        row.get(member.name) for member in fields(JobFile)
+        row.get(member.name) for member in fields(OrderRecord)
     )
     is_whole = (
         _is_ordered(request, key, sent)
@@ -162,18 +162,20 @@ def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
         and (repeated is None or type(repeated) is int)
         and isinstance(selected, bool | None)
     )
-    return JobFile(request, key, sent, job, label, digest, served, repeated, selected) if is_whole else None
+    return (
+        OrderRecord(request, key, sent, job, label, digest, served, repeated, selected) if is_whole else None
+    )
 
 
-def parse_job_file(content: bytes, path: str = JOB_FILE) -> JobFile:
+def parse_record(content: bytes, path: str = JOB_FILE) -> OrderRecord:
     """`job.json`, checked. `path` is what errors call it. Raises ConfigurationError: it cannot be read."""
-    job_file = read_job_file(content)
-    if isinstance(job_file, UnreadableJobFile):
+    job_file = read_record(content)
+    if isinstance(job_file, UnreadableRecord):
         raise unreadable(job_file, path)
     return job_file
 
 
-def unreadable(job_file: UnreadableJobFile, path: str = JOB_FILE) -> ConfigurationError:
+def unreadable(job_file: UnreadableRecord, path: str = JOB_FILE) -> ConfigurationError:
     """The error for a `job.json` that cannot be read."""
     job_id = job_file.job_id
     of = "" if job_id is None else f" of {job_id}"
