@@ -31,7 +31,6 @@ from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
 from firsthandapi._core.calls.lost_answers import continues, several
 from firsthandapi._core.calls.spend import check_spend
 from firsthandapi._core.campaigns.campaign import (
-    LABEL_METADATA,
     check_deadlines,
     check_known,
     check_labels,
@@ -40,12 +39,13 @@ from firsthandapi._core.campaigns.campaign import (
 from firsthandapi._core.campaigns.ledger import Ledger
 from firsthandapi._core.campaigns.plan import (
     CampaignPlan,
+    PlannedOrder,
+    Planner,
     check_kinds,
     check_unconfirmed,
-    forgetting,
     in_vain,
     make_plan,
-    next_order,
+    next_orders,
     outdated,
     over_budget,
     request_of,
@@ -57,11 +57,12 @@ from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, T
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Folder
-from firsthandapi.datasets._ledger import EntryOfLedger, LedgerFile
+from firsthandapi.datasets._ledger import LedgerFolder, OrderBook
 from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import (
     ConfigurationError,
     ConflictError,
+    FirstHandApiError,
     FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
@@ -123,12 +124,15 @@ class Campaigning(Collecting):
         self._key_since = key_since
         self._campaign = campaign
         self._spec = campaign._spec  # pyright: ignore[reportPrivateUsage] # of one house
-        self._file = LedgerFile(campaign.dest)
+        self._file = LedgerFolder(campaign.dest)
+        self._planner = Planner(self._spec)
         self._pauses = Pauses()
         self._followed: dict[int, Followed] = {}
         # Every job that this run has followed, including those that are done.
         self._all: list[Followed] = []
         self._done: set[int] = set()
+        # The keys of orders that the latest look at the account has not found, and that were not sent since.
+        self._missing: set[str] = set()
         # The number of unfinished jobs at which the service refused another one.
         self._room = inf
         # By job, the SHA-256 of each file, by file id.
@@ -167,14 +171,12 @@ class Campaigning(Collecting):
                 self._looked_at = self._transport.clock.time()
                 ledger = await self._look(looking, folder)
                 self._may_read = looking.may_read
+                self._missing = _without_job(ledger)
                 self._check_orders(ledger, plan)
-                if ledger != self._file.ledger:
-                    await finish_blocking(self._file.write, ledger)
-                self._file.ledger = ledger  # with counts that the file does not store
+                await finish_blocking(self._file.write, ledger)
                 for old, new in self._spec.moved.items():
                     await finish_blocking(folder.move_label, old, new)
                 await run_blocking(self._note_rows, folder)
-                await self._complete_rows(folder)
                 downloads = await self._follow_all(folder, concurrency)
         except WaitTimeoutError as error:
             raise self._noted(self._timed_out(error)) from error.__cause__
@@ -202,7 +204,6 @@ class Campaigning(Collecting):
                 ledger = ledger.with_jobs([dump(job)])
                 if is_ours:
                     await finish_blocking(self._file.write, ledger)
-                    await finish_blocking(folder.note_job, job.id, dump(job), label)
         return tuple(jobs)
 
     async def _cancelled(self, job_id: str) -> Job:
@@ -220,7 +221,7 @@ class Campaigning(Collecting):
         await run_blocking(self._check_folder, folder)
         labels = await run_blocking(folder.labels)
         files, decided = await run_blocking(folder.files_decided)
-        if not await run_blocking(self._file.exists):
+        if not await run_blocking(self._file.read):
             check_deadlines(spec, spec.jobs, now)
 
         def counting(ledger: Ledger) -> Ledger:
@@ -263,7 +264,7 @@ class Campaigning(Collecting):
         for order in now.orders:
             if not order.unconfirmed:
                 check_spend(order.files, order.price_per_file_cents, self._transport.config.max_spend_cents)
-        next_order(spec, ledger)
+        next_orders(spec, ledger)
 
     def _note_rows(self, folder: Folder) -> None:
         """Note which rows the folder has of each order. A closed order with all of its files need not be followed."""
@@ -283,13 +284,6 @@ class Campaigning(Collecting):
                     label = row.label or order.label
                     self._bytes_before += row.size_bytes
                     self._before[label] = self._before.get(label, Tally()).plus(row.ai_star_rating)
-
-    async def _complete_rows(self, folder: Folder) -> None:
-        """Add the missing columns, once, to rows of finished jobs that an earlier version wrote."""
-        for number in sorted(self._done):
-            job_id = (self._file.ledger.orders[number].job or {})["id"]
-            waiting = Waiting(self._transport, job_id, ends=self._until, patient=False, **self._options)
-            await Workers(self._transport, waiting).note(folder, old=True)
 
     # ── Until the folder has all files ───────────────────────────────────────────────────────────────────
 
@@ -345,21 +339,30 @@ class Campaigning(Collecting):
                 self._follow(number, None)
 
     async def _buy_all(self) -> None:
-        file, again = self._file, to_send(self._spec, self._file.ledger)
-        for number, order in enumerate(file.ledger.orders):
-            if order.job is None and order.sent.idempotency_key in again:  # its response was lost
-                await self._buy(number, order.label, order.sent.request or {})
+        lost = to_send(self._spec, self._file.ledger)
+        for number, order in enumerate(self._file.ledger.orders):
+            if order.key in lost:
+                await self._buy(number, order.label, order.request)
         # If a job finished before this run, only its list shows for sure how many files to replace.
-        while not any(order.is_over and not order.closed for order in file.ledger.orders) and (
-            planned := next_order(self._spec, file.ledger)
-        ):
-            if await self._look_again():
-                self._follow_known()
-                continue
-            request = request_of(self._spec, planned)
-            first = file.ledger.first_label(planned.label)
-            request["metadata"] = metadata_of(request, file.ledger.campaign, first)
-            await self._buy(len(file.ledger.orders), planned.label, request)
+        while not any(order.is_over and not order.closed for order in self._file.ledger.orders):
+            orders = next_orders(self._spec, self._file.ledger)
+            if not orders:
+                return
+            for planned in orders:
+                if await self._look_again():
+                    self._follow_known()
+                    break
+                if not await self._buy_planned(planned):
+                    break
+
+    async def _buy_planned(self, planned: PlannedOrder) -> bool:
+        """Make an order. Returns whether the rest of the plan holds: another machine may have made a different one."""
+        ledger = self._file.ledger
+        request = request_of(self._spec, planned)
+        request["metadata"] = metadata_of(request, ledger.campaign, ledger.first_label(planned.label))
+        number = ledger.keys.get(ledger.next_key(planned.label), len(ledger.orders))
+        await self._buy(number, planned.label, request)
+        return self._file.ledger.orders[number].files == planned.files
 
     async def _look_again(self) -> bool:
         """If the last look was long ago, look for orders of other machines. Returns whether it found new ones."""
@@ -367,6 +370,7 @@ class Campaigning(Collecting):
         if 0 <= now - self._looked_at < _LOOK_AGAIN:
             return False
         self._looked_at, ledger = now, await self._looking.whole(self._spec, file.ledger)
+        self._missing = _without_job(ledger)
         news = ledger != file.ledger
         if news:
             await finish_blocking(file.write, ledger)
@@ -375,33 +379,37 @@ class Campaigning(Collecting):
     async def _buy(self, number: int, label: str, request: dict[str, Any]) -> None:
         clock, pauses, ledger = self._transport.clock, Pauses(), self._file.ledger
         ends = min(clock.monotonic() + LIST_LAGS, inf if self._until is None else self._until)
-        key = ledger.key_at(number) or ledger.next_key(str(request["metadata"][LABEL_METADATA]))
+        is_known = number < len(ledger.orders)
         refused: FirstHandError | None = None
+        key = ledger.orders[number].key if is_known else ledger.next_key(label)
+        walk = self._looking.walk if key in self._missing else None
+        self._missing.discard(key)
         while True:
             try:
                 _, job = await order_once(
                     self._transport,
-                    EntryOfLedger(self._file, number, label),
+                    OrderBook(self._file, number, label),
                     request,
                     None,
                     ends=self._until,
                     may_read=self._may_read,
-                    way_out=forgetting(key),
+                    label=label,
                     derived=key,
                     taken=ledger.job_ids,
                     key_since=self._key_since,
+                    walk=walk,
                     **self._options,
                 )
                 break
             except FirstHandError as error:
                 refused = refused or error
-                if clock.monotonic() >= ends or not self._file.ledger.is_used(number):
+                if clock.monotonic() >= ends or not _may_be_used(error):
                     raise refused from refused.__cause__
-            # Another machine has posted this order, and the list of jobs does not show its job yet.
+            walk = None
+            # Another machine may have posted this order, and the list of jobs does not show its job yet.
             await clock.sleep(min(pauses.longer(), ends - clock.monotonic()))
         self._may_read = True
         self._follow(number, job)
-        await self._note_job(number)
         await self._report()
 
     def _follow(self, number: int, job: Job | None) -> None:
@@ -409,7 +417,7 @@ class Campaigning(Collecting):
         waiting = Waiting(
             self._transport, (order.job or {})["id"], ends=self._until, job=job, is_new=True, **self._options
         )
-        source = Source(waiting.job_id, is_mixed((order.sent.request or {})["accepted_formats"]), order.label)
+        source = Source(waiting.job_id, is_mixed(order.request["accepted_formats"]), order.label)
         each = Followed(self._transport, number, waiting, source)
         each.following.again = self._downloads.failed
         each.reader.join()
@@ -509,21 +517,14 @@ class Campaigning(Collecting):
         others = {row.file_id for row in rows if row.job_id != job_id}
         others |= self._downloads.pending_of_others(job_id)
         repeated = each.following.repeats + len(each.following.ids & others)
-        order = replace(ledger.orders[each.number].seen(job, each.most), repeated=repeated)
+        order = ledger.orders[each.number].seen(job, each.most).with_(repeated=repeated, closed=True)
         decided = (await run_blocking(self._in.decided_now)).with_moved(self._spec.moved)
-        ledger = ledger.with_order(each.number, replace(order, closed=True)).with_files(
-            self._hashes, decided, unique=self._spec.unique
-        )
+        ledger = ledger.with_order(each.number, order)
+        ledger = ledger.with_files(self._hashes, decided, unique=self._spec.unique)
         await finish_blocking(self._file.write, ledger)
-        await self._note_job(each.number)
         each.reader.leave()
         del self._followed[each.number]
         self._done.add(each.number)
-
-    async def _note_job(self, number: int) -> None:
-        order = self._file.ledger.orders[number]
-        job = order.job or {}
-        await finish_blocking(self._in.note_job, job["id"], job, order.label, order.repeated)
 
     async def _write_last_seen_of_all(self) -> None:
         seen = [dump(each.waiting.job) for each in self._followed.values() if each.waiting.job is not None]
@@ -550,11 +551,12 @@ class Campaigning(Collecting):
             await call_back(self._on_progress, progress)
 
     def _progress(self) -> CampaignProgress:
-        now, plan = self._downloads.progress(), make_plan(self._spec, self._file.ledger)
+        now, ledger = self._downloads.progress(), self._file.ledger
+        plans = self._planner.labels(ledger)
         tallies = self._downloads.tallies()
         counted = {
             each.label: Tally.of(filter(None, (self._before.get(each.label), tallies.get(each.label))))
-            for each in plan.labels
+            for each in plans
         }
         labels = [
             LabelProgress(
@@ -564,7 +566,7 @@ class Campaigning(Collecting):
                 counted[each.label].average_stars,
                 each.spent_cents,
             )
-            for each in plan.labels
+            for each in plans
         ]
         return CampaignProgress(
             files_done=now.files_done + sum(tally.files for tally in self._before.values()),
@@ -574,8 +576,8 @@ class Campaigning(Collecting):
             average_stars=Tally.of(counted.values()).average_stars,
             files_failed=now.files_failed,
             labels=tuple(labels),
-            spent_cents=plan.spent_cents,
-            budget_cents=plan.budget_cents,
+            spent_cents=ledger.spent_cents,
+            budget_cents=self._spec.budget_cents,
         )
 
     def _last_job(self) -> Job | None:
@@ -627,3 +629,12 @@ class Campaigning(Collecting):
             error.job = error.job or job
             raise
         return dataset
+
+
+def _without_job(ledger: Ledger) -> set[str]:
+    return {order.key for order in ledger.orders if order.job is None}
+
+
+def _may_be_used(error: FirstHandError) -> bool:
+    """Whether the service may have refused a key because another machine has sent it."""
+    return isinstance(error, FirstHandApiError) and error.status in (409, 422)

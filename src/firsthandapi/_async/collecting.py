@@ -119,13 +119,12 @@ class Collecting(Resource):
         waiting = Waiting(self._transport, job_id, patient=False, **self._options)
         async with ending_with(folder.close):
             await self._enter(folder, None)
-            found, rows_of = await run_blocking(folder.known_jobs, job_id)
-            check_download_into(folder.path, found, rows_of, job_id)
-            job = await self._job_of(folder, waiting, known=found is not None)
-            if not isinstance(found, OrderRecord):
-                write = folder.create_job if found is None else folder.write_job
-                found = OrderRecord(None, None, None, dump(job))
-                await run_blocking(write, found)
+            record, rows_of = await run_blocking(folder.known_order, job_id)
+            check_download_into(folder.path, record, rows_of, job_id)
+            job = await self._job_of(folder, waiting, known=record is not None)
+            if record is None:
+                record = OrderRecord("job", job=dump(job), label=label)
+                await run_blocking(folder.create, record)
             try:
                 following = Following(self._transport, waiting)
                 downloads = await self._download(
@@ -140,7 +139,7 @@ class Collecting(Resource):
                 if only is None:
                     await Workers(self._transport, waiting).note(folder)
             finally:
-                await self._write_last_seen(folder, found, waiting.job)
+                await self._write_last_seen(folder, record, waiting.job)
         downloads.check(following.failures)
         if only is None and following.unlisted:
             logger(DOWNLOADS).warning(
@@ -167,7 +166,7 @@ class Collecting(Resource):
             check_key(idempotency_key)
         ends = self._ends(timeout)
         folder = self._folder(dest, concurrency, on_progress, label)
-        job_file: OrderRecord | None = None
+        record: OrderRecord | None = None
         waiting: Waiting | None = None
         if too_costly is not None and not await run_blocking(folder.has_job_for, request):
             raise too_costly
@@ -191,28 +190,29 @@ class Collecting(Resource):
                     idempotency_key,
                     ends=ends,
                     key_since=key_since,
+                    label=label,
                     **self._options,
                 )
-                job_file, job = await order()
+                record, job = await order()
                 # From here on, the folder and every error name the job.
-                shown = key_of(job_file.job or {}) is not None
-                waiting = self._waiting_for(job_file, job, ends, is_new=shown and job is not None)
+                shown = key_of(record.job or {}) is not None
+                waiting = self._waiting_for(record, job, ends, is_new=shown and job is not None)
                 try:
                     try:
                         await self._job_of(folder, waiting, known=True, shown=shown)
                     except NotFoundError as gone:
-                        job_file, job = await order(gone=gone)
-                        waiting = self._waiting_for(job_file, job, ends)
+                        record, job = await order(gone=gone)
+                        waiting = self._waiting_for(record, job, ends)
                     following = Following(self._transport, waiting)
                     downloads = await self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
                     await Workers(self._transport, waiting).note(folder)
                 finally:
-                    await self._write_last_seen(folder, job_file, waiting.job)
+                    await self._write_last_seen(folder, record, waiting.job)
             return await self._dataset(folder, await waiting.first(), request, downloads, following)
         except BaseException as error:
-            if job_file is None or waiting is None:
+            if record is None or waiting is None:
                 raise
             if waiting.job is None or not waiting.job.is_terminal:
                 error.add_note(continues(waiting.job_id, "run the same call again, which posts no other job"))
@@ -220,7 +220,7 @@ class Collecting(Resource):
                 error.job = error.job or waiting.job
                 # Errors advise to run the same call again, which must not pay again.
                 with contextlib.suppress(FirstHandError):
-                    await finish_blocking(folder.restore_job, job_file.with_job(dump(waiting.job)))
+                    await finish_blocking(folder.restore, record.with_job(dump(waiting.job)))
             raise
 
     def _folder(
@@ -250,9 +250,9 @@ class Collecting(Resource):
             await clock.sleep(_LOCK_EVERY)
 
     def _waiting_for(
-        self, job_file: OrderRecord, job: Job | None, ends: float | None, *, is_new: bool = False
+        self, record: OrderRecord, job: Job | None, ends: float | None, *, is_new: bool = False
     ) -> Waiting:
-        job_id = (job_file.job or {})["id"]
+        job_id = (record.job or {})["id"]
         return Waiting(self._transport, job_id, ends=ends, job=job, is_new=is_new, **self._options)
 
     async def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool, shown: bool = True) -> Job:
@@ -275,11 +275,11 @@ class Collecting(Resource):
                 )
             raise
 
-    async def _write_last_seen(self, folder: Folder, job_file: OrderRecord, job: Job | None) -> None:
-        if job is not None and dump(job) != job_file.job:
-            # On a full disk job.json stays unchanged; the error that follows explains it.
+    async def _write_last_seen(self, folder: Folder, record: OrderRecord, job: Job | None) -> None:
+        if job is not None and dump(job) != record.job:
+            # On a full disk the record stays unchanged; the error that follows explains it.
             with contextlib.suppress(FirstHandError):
-                await finish_blocking(folder.write_job, job_file.with_job(dump(job)))
+                await finish_blocking(folder.write, record.with_job(dump(job)))
 
     async def _download(
         self,

@@ -16,16 +16,19 @@ from firsthandapi._core.orders.ordering import (
     Question,
     Refuse,
     Shown,
+    Walk,
     WriteDown,
     learn,
     next_command,
+    with_walk,
 )
+from firsthandapi._core.orders.record import account_of
 from firsthandapi._keys import new_key
 from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi._core.orders.record import OrderRecord, UnreadableRecord
+    from firsthandapi._core.orders.record import OrderRecord
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
 
@@ -33,53 +36,60 @@ if TYPE_CHECKING:
 _LEAST = 5.0
 
 
-class Record(Protocol):
-    """The record of an order: in a folder, or an entry of a ledger."""
+class Book(Protocol):
+    """Where an order is recorded: in a folder, or in a ledger."""
 
-    def known_jobs(self) -> tuple[OrderRecord | UnreadableRecord | None, tuple[str, ...]]:
-        """The recorded job, if any; without one, also the jobs that the rows of the folder name."""
+    @property
+    def path(self) -> object:
+        """The path, for messages."""
+
+    def known_order(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
+        """The record of the order, if any; without one, also the jobs that the rows of the folder name."""
         ...
 
-    def create_job(self, job_file: OrderRecord) -> None:
+    def create(self, record: OrderRecord) -> None:
         """Record the order for the first time."""
         ...
 
-    def write_job(self, job_file: OrderRecord) -> None:
-        """Update the recorded order."""
+    def write(self, record: OrderRecord) -> None:
+        """Update its record."""
         ...
 
-    def forget_job(self) -> None:
-        """Remove the order, which bought nothing."""
+    def remove(self) -> None:
+        """Remove its record: its key was never sent."""
         ...
 
 
 async def order_once(
     transport: Transport,
-    record: Record,
+    book: Book,
     request: dict[str, Any],
     key: str | None,
     *,
     ends: float | None,
     may_read: bool = False,
-    way_out: str = Known.way_out,
+    way_out: str | None = None,
+    label: str | None = None,
     derived: str | None = None,
     taken: frozenset[str] = frozenset(),
     unaffordable: FirstHandError | None = None,
     gone: NotFoundError | None = None,
     key_since: float | None = None,
+    walk: Walk | None = None,
     **options: Unpack[RequestOptions],
 ) -> tuple[OrderRecord, Job | None]:
-    """Record the job of `request` in `record`; post the job if it does not exist.
+    """Record the job of `request` in `book`; post the job if it does not exist.
 
-    `gone` is the service's error if it does not have the job in `record`. A new order without a `key` uses the
+    `gone` is the service's error if it does not have the job in the record. A new order without a `key` uses the
     `derived` key, which other machines may have sent, or a random key. `taken` are jobs of other orders. With
-    `unaffordable`, an existing job is found, but none is posted: that error is raised instead. The POST ends at
+    `unaffordable`, an existing job is found, but none is posted: that error is raised instead. `walk` is a search
+    that was made for several orders since this one was last sent. The POST ends at
     `ends`, but no search for a job does: without its outcome the job could be neither continued nor posted.
     Returns the recorded order with its job, and the job itself if this call has read it.
     Raises FirstHandError: no job was bought, or the folder belongs to another job.
     """
     job: Job | None = None
-    job_file, rows_of = await run_blocking(record.known_jobs)
+    record, rows_of = await run_blocking(book.known_order)
     began = transport.clock.time()
     known = Known(
         request,
@@ -87,7 +97,7 @@ async def order_once(
         new_key() if derived is None else derived,
         began,
         began,
-        job_file,
+        record,
         rows_of,
         may_read=may_read,
         gone=gone,
@@ -96,22 +106,29 @@ async def order_once(
         taken=taken,
         unaffordable=unaffordable,
         key_since=key_since,
+        account=account_of(transport.config, transport.key_state.organization),
+        label=label,
+        book=book.path,
     )
+    if walk is not None:
+        known = with_walk(known, walk)
     search_ends: float | None = None
     while True:
         answer: Shown | FirstHandError = Shown()
         match command := next_command(known):
-            case Continue(job_file):
-                return job_file, job
+            case Continue(record):
+                return record, job
             case Refuse(error, forget):
                 if forget:
-                    await finish_blocking(record.forget_job)
+                    await finish_blocking(book.remove)
                 raise error
-            case WriteDown(job_file, create):
+            case WriteDown(record, create):
                 try:
-                    await finish_blocking(record.create_job if create else record.write_job, job_file)
+                    await finish_blocking(book.create if create else book.write, record)
                 except FirstHandError as error:
-                    error.job = None if job_file.job is None else job
+                    if known.failure is not None:
+                        raise known.failure from error
+                    error.job = None if record.job is None else job
                     raise
             case _:
                 if isinstance(command, LookFor) and command.cursor is None:

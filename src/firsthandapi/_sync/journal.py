@@ -14,11 +14,11 @@ from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import check_key, is_known
 from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
-from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import KEY_HEADER, Request, build_request, check_id, with_key
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.orders import journal as rules
-from firsthandapi._core.orders.journal import Account, Entry, Pending, environment_of
+from firsthandapi._core.orders.journal import Entry, Pending
+from firsthandapi._core.orders.record import account_of
 from firsthandapi._forks import importing
 from firsthandapi._journal import LOCK_SECONDS, Entries, IsLive, JournalFile, LockedError, Step, journal_at
 from firsthandapi._keys import new_key
@@ -134,12 +134,7 @@ class _Posting(Generic[T]):
         self._held = held
         self._limit = transport.time_limit(request)
         self._ends = None if self._limit is None else clock.monotonic() + self._limit
-        self._account = Account(
-            config.base_url,
-            fingerprint(config.api_key),
-            "" if config.api_key is None else environment_of(config.api_key),
-            transport.key_state.organization,
-        )
+        self._account = account_of(config, transport.key_state.organization)
         # Whether the service was asked whose API key this is; and the time there.
         self._asked = False
         self._service: float | None = None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.calls.longpoll import LIST_LAGS
 from firsthandapi._core.campaigns.campaign import Spec, campaign_key
-from firsthandapi._core.campaigns.ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
+from firsthandapi._core.campaigns.ledger import Ledger, campaign_in
 from firsthandapi._core.campaigns.plan import make_plan
-from firsthandapi._core.orders.ordering import LookFor, Read, Shown, search_start
+from firsthandapi._core.orders.ordering import LookFor, Read, Shown, Walk, search_start
 from firsthandapi._core.orders.record import ShownJob
 from firsthandapi._sync.bridge import run_blocking
 from firsthandapi._sync.ordering import ask, end_of_search
@@ -20,7 +20,7 @@ from firsthandapi.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from firsthandapi._sync.transport import Transport
-    from firsthandapi.datasets._ledger import LedgerFile
+    from firsthandapi.datasets._ledger import LedgerFolder
     from firsthandapi.types.options import RequestOptions
 
 # Pages of the account's jobs to read for unfinished ones; older jobs are read one by one.
@@ -34,17 +34,19 @@ class Looking:
 
     Attributes:
         may_read: whether the API key has shown that it may read jobs.
+        walk: the latest search that has read every page; None before the first.
     """
 
     def __init__(
         self,
         transport: Transport,
-        file: LedgerFile,
+        file: LedgerFolder,
         *,
         key_since: float | None = None,
         **options: Unpack[RequestOptions],
     ) -> None:
         self.may_read = False
+        self.walk: Walk | None = None
         self._transport = transport
         self._file = file
         self._key_since = key_since
@@ -56,43 +58,43 @@ class Looking:
         Raises InvalidArgumentError: the campaign has another name.
         Raises FirstHandError: the ledger or the jobs cannot be read.
         """
-        found = run_blocking(self._file.read)
-        if isinstance(found, Ledger) and (found.orders or found.forgotten):
-            if name is not None and found.campaign != campaign_key(name, ""):
+        recorded = run_blocking(self._file.read)
+        if recorded is not None:
+            if name is not None and recorded.campaign != campaign_key(name, ""):
                 raise InvalidArgumentError(
                     f"the campaign in {self._file.path} was started under a different name; pass that name, or leave "
                     "it out",
                     field="name",
                 )
-            ledger = counting(found.with_jobs(self._unfinished(found)).with_moved(spec.moved))
+            ledger = recorded.with_jobs(self._unfinished(recorded)).with_moved(spec.moved)
+            ledger = counting(ledger)
             is_at_rest = ledger.is_confirmed and not make_plan(spec, ledger).orders
             return ledger if is_at_rest else self.whole(spec, ledger)
-        keys: tuple[str, ...] = ()
-        if isinstance(found, Ledger):
-            name = name or found.campaign or None
-        if isinstance(found, UnreadableLedger):
-            if found.newer:
-                raise newer_ledger()
-            keys = found.keys
         jobs = self._jobs(search_start(self._key_since, ()))
         listed = {str(job["id"]) for job in jobs}
-        recorded = run_blocking(self._file.recorded)
-        for job_id in sorted(recorded - listed):
+        job_ids = run_blocking(self._file.recorded)
+        for job_id in sorted(job_ids - listed):
             # The list may lag behind the folder. A job of another account is not found.
             with suppress(NotFoundError):
                 jobs += (self._ask(Read(job_id))).jobs
         rows_of, location = run_blocking(self._file.rows_of), run_blocking(self._file.location)
-        campaign = campaign_in(spec, name, location, jobs, rows_of | recorded, keys)
-        return counting(recovered(campaign, jobs, keys).with_moved(spec.moved))
+        campaign = campaign_in(spec, name, location, jobs, rows_of | job_ids)
+        return counting(Ledger(campaign).with_jobs(jobs).with_moved(spec.moved))
 
     def whole(self, spec: Spec, ledger: Ledger) -> Ledger:
-        """Add the orders that the ledger lacks because it is a copy. They are newer than its first order."""
-        left = set(ledger.job_ids)
-        jobs = self._jobs(self._start(ledger), left or None, _MOST_PAGES_OF_ORDERS)
-        return ledger.with_jobs(jobs).with_moved(spec.moved)
+        """Add the orders that the ledger lacks because it is a copy. They are newer than its first order. One walk
+        looks for the jobs of all orders that have none."""
+        if ledger.is_confirmed:
+            left = set(ledger.job_ids) or None
+            jobs = self._jobs(self._start(ledger), left, _MOST_PAGES_OF_ORDERS)
+            return ledger.with_jobs(jobs).with_moved(spec.moved)
+        self.walk = None
+        jobs = self._jobs(self._start(ledger))
+        ledger = ledger.with_jobs(jobs).with_moved(spec.moved)
+        return ledger if self.walk is None else ledger.without_found(self.walk.began, self.walk.served_at)
 
     def _start(self, ledger: Ledger) -> float | None:
-        return search_start(self._key_since, (order.sent.first_sent_at for order in ledger.orders))
+        return search_start(self._key_since, (order.record.first_sent_at for order in ledger.orders))
 
     def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
         """The current jobs of the orders that are not closed."""
@@ -102,9 +104,9 @@ class Looking:
         left = {str(order.job["id"]) for order in unfinished if order.job is not None}
         now = self._transport.clock.time()
         young = {
-            order.sent.job_id
+            order.record.job_id
             for order in unfinished
-            if 0 <= now - (order.sent.first_sent_at or 0) < LIST_LAGS
+            if 0 <= now - (order.record.first_sent_at or 0) < LIST_LAGS
         }
         jobs = self._jobs(self._start(ledger), left, _MOST_PAGES)
         for job_id in sorted(left):
@@ -116,7 +118,7 @@ class Looking:
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
                     "was started with; if these are right, and billing.transactions() shows no charge for the job, "
-                    "remove its order from campaign.json"
+                    "remove its record in .firsthandapi/orders"
                 )
                 raise
             jobs += shown.jobs
@@ -130,13 +132,16 @@ class Looking:
         jobs: list[ShownJob] = []
         question: LookFor | None = LookFor(None, since=since)
         pages, ends = 0, end_of_search(self._transport)
+        walk = Walk(self._transport.clock.time())
         while question is not None and pages < most_pages and (left is None or left or not pages):
             shown = self._ask(question, ends)
             question = shown.unread
             jobs += shown.jobs
             pages += 1
+            walk = walk.after(shown)
             if left is not None:
                 left.difference_update(str(job["id"]) for job in shown.jobs)
+        self.walk = walk if question is None else self.walk
         return jobs
 
     def _ask(self, question: LookFor | Read, ends: float | None = None) -> Shown:

@@ -12,7 +12,7 @@ from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import Kind, is_mixed, kind_of
 from firsthandapi._core.files.labels import check_label
-from firsthandapi._core.orders.record import OrderRecord, ShownJob, load
+from firsthandapi._core.orders.record import ORDERS, OrderRecord, ShownJob, load
 from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import (
     DECISIONS,
@@ -34,8 +34,8 @@ from firsthandapi.types._base import fitting
 
 from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_down
 from ._folder import Folder
-from ._job_files import JobFiles, labels_of
 from ._manifest import Manifest, all_manifests, key_of
+from ._orders import Orders, labels_of
 from ._reconciling import reconciling
 from ._rows import Rows
 from ._store import Store, store_at
@@ -63,7 +63,7 @@ class Dataset(Rows):
     def __init__(
         self,
         store: Store,
-        job_files: list[OrderRecord],
+        orders: list[OrderRecord],
         manifests: list[Manifest],
         decided: Decided | None = None,
         stamps: dict[Path, object] | None = None,
@@ -71,8 +71,8 @@ class Dataset(Rows):
         self.path = store.root
         self._store = store
         self._as_written = self._decided = decided_in(store) if decided is None else decided
-        self._job_files = job_files
-        jobs = (_job(each.job) for each in job_files if each.job is not None)
+        self._orders = orders
+        jobs = (_job(each.job) for each in orders if each.job is not None)
         self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
         self.job = self.jobs[0] if len(self.jobs) == 1 else None
         self._manifests = manifests
@@ -189,18 +189,18 @@ class Dataset(Rows):
 
     @classmethod
     def _read(cls, store: Store) -> Dataset:
-        job_files = JobFiles(store).all()
-        manifests = _manifests_in(store, job_files)
+        orders = [*Orders(store).all().values()]
+        manifests = _manifests_in(store, orders)
         # Before they are read.
         stamps = {path: store.stamp(path) for path in (store.root / DECISIONS, *(m.path for m in manifests))}
         manifests = [manifest for manifest in manifests if manifest.read()]
         decided = decided_in(store)
-        if not (job_files or manifests or decided.decisions):
+        if not (orders or manifests or decided.decisions):
             raise ConfigurationError(
-                f"{store.root} is not a dataset: it contains neither metadata.jsonl nor job.json; pass a folder that "
+                f"{store.root} is not a dataset: it contains neither metadata.jsonl nor {ORDERS}; pass a folder that "
                 "collect or files.download_all has filled"
             )
-        return cls(store, job_files, manifests, decided, stamps)
+        return cls(store, orders, manifests, decided, stamps)
 
     @classmethod
     def _of(cls, folder: Folder) -> Dataset:
@@ -208,9 +208,7 @@ class Dataset(Rows):
         again."""
         dataset = cls._read(store_at(folder.path, "path"))
         if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
-            return cls(
-                dataset._store, dataset._job_files, folder.manifests, dataset._decided, dataset._stamps
-            )
+            return cls(dataset._store, dataset._orders, folder.manifests, dataset._decided, dataset._stamps)
         return dataset
 
     def path_of(self, record: Record) -> Path:
@@ -227,7 +225,7 @@ class Dataset(Rows):
 
     def _places(self) -> list[Manifest]:
         """The manifests that the folder may have, unread."""
-        return _manifests_in(self._store, self._job_files)
+        return _manifests_in(self._store, self._orders)
 
     @property
     def _whole(self) -> Dataset:
@@ -342,10 +340,10 @@ class Dataset(Rows):
         """
         self._decide("relabel", which, label=label, reason=reason, by=by)
 
-    def _labels_here(self, job_files: list[OrderRecord], manifests: Iterable[Manifest]) -> frozenset[str]:
+    def _labels_here(self, orders: Iterable[OrderRecord], manifests: Iterable[Manifest]) -> frozenset[str]:
         """The labels of the folder's jobs and rows."""
         rows = (row for each in (*manifests, *self._hidden) for row in each.records.values())
-        return labels_of(job_files, rows)
+        return labels_of(orders, rows)
 
     def _decide(
         self,
@@ -367,13 +365,13 @@ class Dataset(Rows):
             if label is not None:  # a run may have brought labels meanwhile
                 for each in here.values():
                     each.read()
-                labels = self._labels_here(JobFiles(self._store).all(), here.values())
+                labels = self._labels_here(Orders(self._store).all().values(), here.values())
             decided = write_down(self._store, decisions, labels, self._as_written)
             if action != "accept":  # which moves nothing
                 decided = settle_rest(self._store, [*here.values()], Decided())
         finally:
             manifests = [each for each in here.values() if each.records]
-            Dataset.__init__(self, self._store, self._job_files, manifests, decided)
+            Dataset.__init__(self, self._store, self._orders, manifests, decided)
 
     def _only_accepts(self, decided: Decided) -> bool:
         """Take over what was written if it leaves all rows as they are, as `accept` does: nothing is read again."""
@@ -401,7 +399,9 @@ class Dataset(Rows):
         `known`: those of the folder as last read.
         """
         decisions = self._checked(action, which, label, reason, by)
-        labels = None if label is None else self._labels_here(JobFiles(self._store).all(), self._manifests)
+        labels = (
+            None if label is None else self._labels_here(Orders(self._store).all().values(), self._manifests)
+        )
         decided = write_down(self._store, decisions, labels, known)
         return decided, [each for each in decided.decisions[-len(decisions) :] if each.at == decisions[0].at]
 
@@ -422,7 +422,7 @@ class Dataset(Rows):
     ) -> list[Decision]:
         """The decisions that a caller asks for. An unknown id is refused before anything changes."""
         if action == "relabel":
-            if not self._labels_here(JobFiles(self._store).all(), self._manifests):
+            if not self._labels_here(Orders(self._store).all().values(), self._manifests):
                 raise InvalidArgumentError(
                     "label: this dataset has no labels; collect, download_all, or merge into a folder with labels "
                     "first",
@@ -876,8 +876,8 @@ class DatasetView(Rows):
         return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"
 
 
-def _manifests_in(store: Store, job_files: list[OrderRecord]) -> list[Manifest]:
-    only = job_files[0].job if len(job_files) == 1 and job_files[0].label is None else None
+def _manifests_in(store: Store, orders: list[OrderRecord]) -> list[Manifest]:
+    only = orders[0].job if len(orders) == 1 and orders[0].label is None else None
     formats = None if only is None else fitting(_job(only)).accepted_formats
     return all_manifests(store) if formats is None or is_mixed(formats) else [Manifest(store, "")]
 
@@ -887,6 +887,6 @@ def _job(shown: ShownJob) -> Job:
         return load(shown)
     except UnexpectedResponseError:
         raise ConfigurationError(
-            f"job.json of {shown['id']}: the job is not a valid FirstHandAPI job; run the call that made the folder "
+            f"the record of {shown['id']}: the job is not a valid FirstHandAPI job; run the call that made the folder "
             "again to restore it"
         ) from None

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._core.campaigns.ledger import campaign_of
 from firsthandapi._core.files.download import Wanted
 from firsthandapi._core.files.kinds import Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.files.names import file_name_on_disk, is_name_of_ours
-from firsthandapi._core.orders.record import JOB_FILE, OrderRecord, ShownJob, UnreadableRecord, differing
+from firsthandapi._core.orders.record import ORDERS, OrderRecord, differing
 from firsthandapi._core.rows.decisions import EXCLUDED, Decided, Decision, carried
 from firsthandapi._core.rows.manifest import (
     MANIFEST,
@@ -31,9 +32,9 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied
 from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
-from ._job_files import JobFiles, labels_of, with_label
 from ._local import Local
 from ._manifest import PLACES, Manifest, Source, all_manifests
+from ._orders import Orders, labels_of
 from ._store import Store, being_written, store_at
 from ._withdrawing import withdrawn_ids
 
@@ -50,8 +51,8 @@ class Folder:
         self._writer = self._store.writer()
         self.path = self._store.root
         self.label = None if label is None else check_label(label)
-        self._job_files = JobFiles(self._store)
-        self._record = self._job_files.path_of(self.label)
+        self._orders = Orders(self._store)
+        self._record = self._orders.main if self.label is None else self._orders.path_of_label(self.label)
         # The labels of the other jobs here.
         self._others: dict[str, str | None] = {}
         self._manifests: dict[str, Manifest] = {}
@@ -123,76 +124,64 @@ class Folder:
         """Those that this run has written to, in the order in which they are read."""
         return [self._manifests[name] for name in PLACES if name in self._manifests]
 
-    # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── The record of the order ──────────────────────────────────────────────────────────────────────────
 
-    def known_jobs(
-        self, job_id: str | None = None
-    ) -> tuple[OrderRecord | UnreadableRecord | None, tuple[str, ...]]:
-        """The recorded job; without a record, also the jobs that the rows name.
+    def known_order(self, job_id: str | None = None) -> tuple[OrderRecord | None, tuple[str, ...]]:
+        """The record of the order; without one, also the jobs that the rows name.
         `job_id`: the job, where it is known; else the one of the folder, or of the label.
-        Raises ConfigurationError: it contains files whose job is unknown.
+        Raises ConfigurationError: a record is damaged, or the folder contains files whose job is unknown.
         Raises InvalidArgumentError: the label is another's of this folder, or the job has another label.
         """
+        records = self._orders.all()
         if self.label is not None:
-            return self._known_of_label(self.label, job_id)
-        job_file = self._job_files.read(self._record)
-        if isinstance(job_file, OrderRecord):
-            return job_file, ()
-        if recorded := self._labeled():
-            merged = None if job_id is None else recorded.get(self._job_files.path_of(job_id))
+            return self._known_of_label(self.label, job_id, records)
+        if (record := records.get(self._record)) is not None:
+            return record, ()
+        if records:
+            merged = None if job_id is None else records.get(self._orders.path_of_job(job_id))
             if merged is None or merged.label is not None:
                 raise InvalidArgumentError(
                     "dest is a folder of several jobs, with labels; pass label=, or use a different folder",
                     field="label",
                 )
-            self._record = self._job_files.path_of(job_id)
+            self._record = self._orders.path_of_job(str(job_id))
             return merged, ()
-        named = [] if job_file is None or job_file.job_id is None else [job_file.job_id]
-        for record in (*self._rows_here(), *self._rows_excluded(self.decided)):
-            if record.job_id is None:
+        job_ids: list[str] = []
+        for row in (*self._rows_here(), *self._rows_excluded(self.decided)):
+            if row.job_id is None:
                 raise ConfigurationError(
-                    f"{self.path} contains {MANIFEST} but no {JOB_FILE}, so its job is unknown; restore "
-                    f"{JOB_FILE}, or use a different folder"
+                    f"{self.path} contains {MANIFEST} but no record of its order in {ORDERS}, so its job is unknown; "
+                    f"restore {ORDERS}, or use a different folder"
                 )
-            named.append(record.job_id)
-        return job_file, tuple(dict.fromkeys(named))
+            job_ids.append(row.job_id)
+        return None, tuple(dict.fromkeys(job_ids))
 
     def _known_of_label(
-        self, label: str, job_id: str | None
-    ) -> tuple[OrderRecord | UnreadableRecord | None, tuple[str, ...]]:
-        recorded = self._labeled()
+        self, label: str, job_id: str | None, records: dict[Path, OrderRecord]
+    ) -> tuple[OrderRecord | None, tuple[str, ...]]:
         rows = [*self._rows_here(), *self._rows_excluded(self.decided)]
-        check_spelling(label, labels_of(recorded.values(), rows))
-        main = self._job_files.read(self._job_files.path_of(None))
-        if isinstance(main, OrderRecord) and main.job_id is not None:
-            self._others[main.job_id] = None
-        own = self._job_files.read(self._record)
+        check_spelling(label, labels_of(records.values(), rows))
+        own = records.get(self._record)
         self._others.update(
             (each.job_id, each.label)
-            for path, each in recorded.items()
+            for path, each in records.items()
             if path != self._record and each.job_id is not None
         )
-        if isinstance(own, OrderRecord) and own.job_id is not None:
+        if own is not None and own.job_id is not None:
             # Another record of its job, such as a copy, must not take it from the label.
             self._others.pop(own.job_id, None)
         if job_id is None:
             named = {row.job_id: None for row in rows if label_of(row) == label and row.job_id is not None}
-            return own, () if isinstance(own, OrderRecord) else tuple(named.keys() - self._others.keys())
-        if isinstance(own, OrderRecord) and own.job_id == job_id:
+            return own, () if own is not None else tuple(named.keys() - self._others.keys())
+        if own is not None and own.job_id == job_id:
             return own, ()
-        self._record = self._job_files.path_of(job_id)
+        self._record = self._orders.path_of_job(job_id)
         self._check_label_of(job_id)
         self._others.pop(job_id, None)
-        own = recorded.get(self._record)
-        return own if isinstance(own, OrderRecord) else None, ()
+        return records.get(self._record), ()
 
     def labels(self) -> frozenset[str]:
-        return labels_of(self._labeled().values(), self._rows_here())
-
-    def _labeled(self) -> dict[Path, OrderRecord]:
-        return {
-            path: each for path, each in self._job_files.labeled().items() if isinstance(each, OrderRecord)
-        }
+        return labels_of(self._orders.all().values(), self._rows_here())
 
     def _read_once(self, name: str) -> Manifest:
         """A manifest. The lock is held: until this run writes, nobody does."""
@@ -225,39 +214,39 @@ class Folder:
 
     def has_job_for(self, request: Mapping[str, Any]) -> bool:
         """Whether the job that `request` asks for was bought for this folder. The lock need not be held."""
-        found = self._job_files.read(self._record)
+        record = self._orders.read(self._record)
         return (
-            isinstance(found, OrderRecord)
-            and found.request is not None
-            and found.job is not None
-            and not differing(found.request, request)
+            record is not None
+            and record.request is not None
+            and record.job is not None
+            and not differing(record.request, request)
         )
 
-    def create_job(self, job_file: OrderRecord) -> None:
+    def create(self, record: OrderRecord) -> None:
         """Record a job, of which there must be no record yet, and have it on the disk before anything is bought.
         Raises ConfigurationError: there is one, or it cannot be written.
         Raises InvalidArgumentError: it would be too large to be read again.
         """
-        self._job_files.create(self._record, with_label(job_file, self.label), self._writer)
+        self._orders.create(self._record, record, self._writer)
 
-    def write_job(self, job_file: OrderRecord) -> None:
+    def write(self, record: OrderRecord) -> None:
         """Replace the record of the job.
         Raises InvalidArgumentError: the job is here with another label.
         """
-        if job_file.job_id in self._others:
+        if record.job_id in self._others:
             # Found by the caller's idempotency key: nothing was bought.
-            self.forget_job()
-            self._check_label_of(job_file.job_id)
-        self._job_files.write(self._record, with_label(job_file, self.label), self._writer)
+            self.remove()
+            self._check_label_of(record.job_id)
+        self._orders.write(self._record, record, self._writer)
 
-    def restore_job(self, job_file: OrderRecord) -> None:
+    def restore(self, record: OrderRecord) -> None:
         """Write the record of the job again if somebody has removed it: without it the same call would post another."""
         if not self._store.exists(self._record):
-            self.create_job(job_file)
+            self.create(record)
 
-    def forget_job(self) -> None:
-        """Remove the record of a job that bought nothing."""
-        self._job_files.remove(self._record)
+    def remove(self) -> None:
+        """Remove the record of an order whose key was never sent."""
+        self._orders.remove(self._record)
 
     def take_decisions(self, decided: Decided, ids: Iterable[str], *, labels: bool) -> None:
         """Write down what was decided about files of another dataset; their labels only if they keep them."""
@@ -265,28 +254,22 @@ class Folder:
             write_down(self._store, decisions)
             self.decided = self.decided_now()
 
-    def note_job(self, job_id: str, job: ShownJob, label: str | None, repeated: int = 0) -> None:
-        """Record a job as last seen beside others, so that `Dataset` knows it. `repeated` of its files have no row of
-        their own.
-        """
-        self.note_jobs({job_id: OrderRecord(None, None, None, job, label, repeated=repeated or None)})
-
     def note_jobs(self, records: Mapping[str, OrderRecord]) -> None:
-        """Record several, by their ids."""
+        """Record jobs of another dataset beside those that are here, by their ids."""
         for job_id, record in records.items():
-            self._job_files.write(self._job_files.path_of(job_id), record, self._writer)
+            self._orders.write(self._orders.path_of_job(job_id), record, self._writer)
 
     def check_jobs(self, records: Mapping[str, OrderRecord]) -> None:
         """Check that the records of these jobs can be read again, before any is written.
         Raises ConfigurationError: they would be too many, or too large.
         """
-        self._job_files.check_room(records)
+        self._orders.check_room({self._orders.path_of_job(job_id): each for job_id, each in records.items()})
 
     def is_mixed(self, formats: list[str] | None) -> bool:
         """Whether the files of a job that takes these formats go to a folder for each kind of media.
         Raises ConfigurationError: loaders could not read these formats beside what is in the folder already.
         """
-        if self._record == self._job_files.path_of(None):
+        if self._record == self._orders.main:
             return is_mixed(formats)
         return is_mixed_with(formats, self._kinds_here(), str(self.path))
 
@@ -319,7 +302,7 @@ class Folder:
         or a manifest would be too large to be read again.
         """
         self._withdrawn_ids()
-        if not self._job_files.read(self._record):
+        if not self._orders.read(self._record):
             self.check_room([(formats, files)])
         mixed = self.is_mixed(formats)
         for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
@@ -328,7 +311,7 @@ class Folder:
             for folder in (manifest.data, target):
                 # `Dataset.open` refuses them once a row is there.
                 self._store.refuse_links_in(folder)
-            if not (manifest.records or findable or self._job_files.read(self._record)):
+            if not (manifest.records or findable or self._orders.read(self._record)):
                 self._refuse_files(target)
             for folder in (manifest.folder, manifest.data, target):
                 if self._store.is_no_folder(folder):
@@ -349,7 +332,7 @@ class Folder:
         name = next(filter(is_name_of_ours, self._store.names(folder)), None)
         if name is not None:
             raise ConfigurationError(
-                f"{folder} contains {name}, but neither {MANIFEST} nor {JOB_FILE} says of which job; "
+                f"{folder} contains {name}, but neither {MANIFEST} nor a record says of which job; "
                 "files.download_all(job_id, …) into this folder restores both and downloads no file again; for another "
                 "job use a different folder"
             )
@@ -361,9 +344,9 @@ class Folder:
         Raises ConfigurationError: loaders could not read them beside what is in the folder already.
         Raises InvalidArgumentError: it is the folder of a job, which its own call would no longer continue.
         """
-        if self._job_files.read(self._job_files.path_of(None)) is not None:
+        if self._orders.read(self._orders.main) is not None:
             raise InvalidArgumentError(
-                f"dest is the folder of a job: {self.path} contains {JOB_FILE}; merge into a different folder",
+                f"dest is the folder of a job: {self.path} contains its record; merge into a different folder",
                 field="dest",
             )
         return is_mixed_with(formats, self._kinds_here(), str(self.path))
@@ -495,16 +478,16 @@ class Folder:
             self.decided = decided_in(self._store)
         for manifest in (*self._manifests_here(), *self._hidden(self.decided)):
             manifest.move_label(old, new)
-        for path, record in self._labeled().items():
-            if record.label != old:
+        for path, record in self._orders.all().items():
+            if (
+                record.label != old or campaign_of(record.request or {}) is not None
+            ):  # the ledger writes these
                 continue
-            target, moved = path, replace(record, label=new)
-            named = self._job_files.path_of(new)
-            if path == self._job_files.path_of(old) and self._job_files.read(named) in (None, moved):
-                target = named
-            self._job_files.write(target, moved, self._writer)
-            if target != path:
-                self._job_files.remove(path)
+            renamed, place = replace(record, label=new), self._orders.path_of_label(new)
+            is_free = path == self._orders.path_of_label(old) and self._orders.read(place) in (None, renamed)
+            self._orders.write(place if is_free else path, renamed, self._writer)
+            if is_free:
+                self._orders.remove(path)
 
     def rows_written(self) -> list[Record]:
         """The rows of the manifests that this run has written to."""

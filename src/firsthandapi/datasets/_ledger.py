@@ -1,30 +1,21 @@
-"""`campaign.json` in the folder of a campaign, and the records of its orders there."""
+"""The records of a campaign's orders in its folder."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from pathlib import Path
 
-from firsthandapi._core.campaigns.ledger import (
-    LARGEST_LEDGER,
-    LEDGER_FILE,
-    Ledger,
-    Order,
-    UnreadableLedger,
-    campaign_of,
-    read_ledger,
-)
-from firsthandapi._core.orders.record import JOB_FILE, OrderRecord, ShownJob
-from firsthandapi.errors import ConfigurationError
+from firsthandapi._core.campaigns.ledger import Ledger, Order, campaign_of, ledger_of
+from firsthandapi._core.orders.record import OrderRecord, ShownJob
 
-from ._job_files import JobFiles
 from ._local import Local
 from ._manifest import all_manifests
+from ._orders import Orders
 from ._store import store_at, writing
 
 
-class LedgerFile:
-    """The ledger of a campaign. The caller locks the folder before writing.
+class LedgerFolder:
+    """The ledger of a campaign, a record for each order. The caller locks the folder before writing.
 
     Attributes:
         path: the folder.
@@ -33,23 +24,18 @@ class LedgerFile:
 
     def __init__(self, dest: str | os.PathLike[str]) -> None:
         self._store = store_at(dest, "dest")
+        self._writer = self._store.writer()
+        self._orders = Orders(self._store)
         self.path = self._store.root
         self.ledger = Ledger("")
-        self._exists = False
 
-    def read(self) -> Ledger | UnreadableLedger | None:
-        """The ledger, or its readable part; None if the file does not exist.
-        Raises ConfigurationError: it is too large, or no plain file.
+    def read(self) -> Ledger | None:
+        """The ledger; None if the folder has no order of a campaign.
+        Raises ConfigurationError: a record is damaged, or the folder is of an earlier version.
         """
-        content = self._store.read(self.path / LEDGER_FILE, LARGEST_LEDGER)
-        self._exists = content is not None
-        found = None if content is None else read_ledger(content)
-        self.ledger = found if isinstance(found, Ledger) else Ledger("")
-        return found
-
-    def exists(self) -> bool:
-        """Whether the ledger exists, with any content."""
-        return self._store.exists(self.path / LEDGER_FILE)
+        ledger = ledger_of(self._orders.all().values())
+        self.ledger = ledger or Ledger("")
+        return ledger
 
     def location(self) -> str:
         """The absolute path or URL of the folder, which identifies a campaign without a name."""
@@ -61,88 +47,103 @@ class LedgerFile:
         return frozenset(str(record.job_id) for each in manifests for record in each.records.values())
 
     def recorded(self) -> frozenset[str]:
-        """The ids of the campaigns' jobs that the folder has records of."""
-        records = JobFiles(self._store).labeled().values()
-        shown = [each.job for each in records if isinstance(each, OrderRecord) and each.job is not None]
-        return frozenset(str(job["id"]) for job in shown if campaign_of(job) is not None)
+        """The ids of the campaigns' jobs that the folder has records of, but not of their orders, as after a merge."""
+        jobs = [record.job for record in self._orders.all().values() if record.job is not None]
+        return frozenset(str(job["id"]) for job in jobs if campaign_of(job) is not None)
 
     def is_of_one_job(self) -> bool:
         """Whether the folder is that of one job, without labels."""
-        return self._store.exists(self.path / JOB_FILE)
+        return self._store.exists(self._orders.main)
 
     def write(self, ledger: Ledger) -> None:
-        """Write the ledger in one step, and flush it to the disk before anything is bought.
+        """Write the orders that have changed, each in one step.
+        Raises ConfigurationError: one cannot be written.
+        """
+        before = [order.record for order in self.ledger.orders]
+        for number, order in enumerate(ledger.orders):
+            if number >= len(before) or (
+                order.record is not before[number] and order.record != before[number]
+            ):
+                self._orders.write(self._path_of(ledger, number), order.record, self._writer)
+        self.ledger = ledger
+
+    def _path_of(self, ledger: Ledger, number: int) -> Path:
+        """The record of an order; of a second job with one key, by its job's id."""
+        order = ledger.orders[number]
+        is_twin = ledger.keys[order.key] != number and order.record.job_id is not None
+        return (
+            self._orders.path_of_job(str(order.record.job_id))
+            if is_twin
+            else self._orders.path_of_key(order.key)
+        )
+
+    def put(self, number: int, order: Order, *, is_new: bool = False) -> None:
+        """Write one order, a new one before anything is bought.
         Raises ConfigurationError: it cannot be written, or another program has created it.
         """
-        content = ledger.encode()
-        if len(content) > LARGEST_LEDGER:
-            raise ConfigurationError(
-                f"{LEDGER_FILE} is full: it would be larger than {LARGEST_LEDGER >> 20} MiB; continue in another folder"
-            )
-        path = self.path / LEDGER_FILE
-        (self._store.replace if self._exists else self._store.create)(path, content)
-        self._exists, self.ledger = True, ledger
+        ledger = self.ledger.with_order(number, order)
+        write = self._orders.create if is_new else self._orders.write
+        write(self._path_of(ledger, number), order.record, self._writer)
+        self.ledger = ledger
+
+    def take_out(self, number: int) -> None:
+        """Remove an order whose key was never sent."""
+        self._orders.remove(self._path_of(self.ledger, number))
+        self.ledger = self.ledger.with_order(number, None)
 
 
 def spent_in(path: str | os.PathLike[str]) -> tuple[int, frozenset[str]]:
     """The US cents that the campaign of a folder has spent, minus refunds, and the jobs; 0 without a campaign.
-    Raises ConfigurationError: the ledger is too large, or no plain file.
+    Raises ConfigurationError: a record is damaged.
     """
-    file = LedgerFile(path)
-    file.read()
-    return file.ledger.spent_cents, frozenset(
-        str(order.job["id"]) for order in file.ledger.orders if order.job is not None
-    )
+    ledger = LedgerFolder(path).read() or Ledger("")
+    return ledger.spent_cents, ledger.job_ids
 
 
 def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
     """Record a job as last seen, if the folder is that of a campaign. The caller holds the lock."""
-    file = LedgerFile(path)
-    file.read()
-    if file.ledger.orders and (ledger := file.ledger.with_jobs([job])) != file.ledger:
-        file.write(ledger)
+    folder = LedgerFolder(path)
+    if (ledger := folder.read()) is not None:
+        folder.write(ledger.with_jobs([job]))
 
 
 def forget_order(dest: str | os.PathLike[str], key: str) -> Order:
-    """Remove an order whose job is unknown, and return it.
-    Raises ConfigurationError: another process runs the campaign, or its ledger cannot be read or written.
+    """Give up an order whose job is unknown, and return it. Its record stays, so that no other order gets its key.
+    Raises ConfigurationError: another process runs the campaign, or a record cannot be read or written.
     Raises InvalidArgumentError: the order does not exist, or its job is known.
     """
-    file = LedgerFile(dest)
-    file.read()
-    file.ledger.without(key)  # raises before a folder without the order is created
+    folder = LedgerFolder(dest)
+    (folder.read() or Ledger("")).without(key)  # raises before a folder without the order is created
     with writing(store_at(dest, "dest")):
-        file.read()
-        ledger, order = file.ledger.without(key)
-        file.write(ledger)
+        ledger = folder.read() or Ledger("")
+        order = ledger.without(key)
+        folder.put(ledger.keys[key], order)
     return order
 
 
-class EntryOfLedger:
-    """The record of one order in the ledger, like `job.json` in a folder of one job."""
+class OrderBook:
+    """One order of a campaign, as `order_once` records it."""
 
-    def __init__(self, file: LedgerFile, number: int, label: str) -> None:
-        self._file = file
+    def __init__(self, folder: LedgerFolder, number: int, label: str) -> None:
+        self.path = folder.path
+        self._folder = folder
         self._number = number
         self._label = label
 
-    def known_jobs(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
+    def known_order(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
         """The order as it was written down, if it was."""
-        orders = self._file.ledger.orders
-        return (orders[self._number].sent if self._number < len(orders) else None), ()
+        orders = self._folder.ledger.orders
+        return (orders[self._number].record if self._number < len(orders) else None), ()
 
-    def create_job(self, job_file: OrderRecord) -> None:
+    def create(self, record: OrderRecord) -> None:
         """Write down a new order."""
-        self._put(Order(self._label, job_file))
+        self._folder.put(self._number, Order(record), is_new=True)
 
-    def write_job(self, job_file: OrderRecord) -> None:
+    def write(self, record: OrderRecord) -> None:
         """Write down its outcome."""
-        order = Order(self._label, replace(job_file, job=None))
-        self._put(order if job_file.job is None else order.bought(job_file.job))
+        order = Order(record)
+        self._folder.put(self._number, order if record.job is None else order.bought(record.job))
 
-    def forget_job(self) -> None:
-        """Take out an order that bought nothing."""
-        self._put(None)
-
-    def _put(self, order: Order | None) -> None:
-        self._file.write(self._file.ledger.with_order(self._number, order))
+    def remove(self) -> None:
+        """Take out an order that was never sent."""
+        self._folder.take_out(self._number)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import MANIFEST, MOST_NAMES
 
 from . import _disk
@@ -71,9 +70,8 @@ class LocalWriter:
         _disk.make_directory(self._root)
         if not self._lock.acquire():
             return False
-        for name in (JOB_FILE, MANIFEST):  # others are written without the lock
-            for left_over in self._root.glob(f".{name}.*.part"):
-                _disk.remove(left_over)
+        for left_over in self._root.glob(f".{MANIFEST}.*.part"):  # others are written without the lock
+            _disk.remove(left_over)
         return True
 
     def prepare(self, folder: Path, data: Path) -> None:

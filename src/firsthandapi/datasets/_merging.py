@@ -67,17 +67,15 @@ def _records_of(rows: Dataset | DatasetView, label: str | None) -> dict[str, Ord
     """The records of the jobs of a source, by their ids. Files that are excluded there have no row in a copy; of those
     that a view has left out, any may be missing."""
     dataset = rows._whole
-    files = {each.job_id: each for each in dataset._job_files}
+    records = {each.job_id: each for each in dataset._orders}
     repeated = Counter(row.job_id for row in dataset.excluded)
     return {
         job.id: OrderRecord(
-            None,
-            None,
-            None,
-            dump(job),
-            files[job.id].label if label is None else label,
-            repeated=(files[job.id].repeated or 0) + repeated[job.id] or None,
-            selected=files[job.id].selected or rows is not dataset or None,
+            "job",
+            job=dump(job),
+            label=records[job.id].label if label is None else label,
+            repeated=records[job.id].repeated + repeated[job.id],
+            selected=records[job.id].selected or rows is not dataset,
         )
         for job in dataset.jobs
     }

@@ -84,7 +84,7 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
         _check_ours(store, card, croissant)
     if said != known:
         store.replace(statements, encode_statements(said))
-    labels = {each.job_id: each.label for each in dataset._job_files}
+    labels = {each.job_id: each.label for each in dataset._orders}
     spent_cents, ordered = spent_in(dataset.path)
     rows = dataset._by_folder()
     own = any("split" in record.extra for record in dataset.records)

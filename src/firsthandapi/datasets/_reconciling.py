@@ -12,8 +12,8 @@ from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.orders.record import dump
 from firsthandapi._core.rows.withdrawal import Reconciliation, withdrawn_of
 
-from ._job_files import JobFiles
 from ._ledger import note_in_ledger
+from ._orders import Orders
 from ._store import Writer, writing
 from ._withdrawing import exports_of, remove, withdrawn_ids
 
@@ -56,7 +56,7 @@ class Reconciling:
             self._unsure.append(job.id)
         else:
             seen = dump(job)
-            JobFiles(dataset._store).note(job.id, seen, self._writer)
+            Orders(dataset._store).note(job.id, seen, self._writer)
             note_in_ledger(dataset.path, seen)
 
     def done(self) -> Reconciliation:

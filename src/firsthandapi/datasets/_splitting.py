@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.orders.record import JOB_FILE, JOBS
+from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import MANIFEST, Record, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -56,7 +56,7 @@ def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
     """Copy the files of each split into the folder of its name, with a subfolder for each label."""
     store = store_at(dest, "dest")
     root = store.root
-    if any(store.exists(root / name) for name in (MANIFEST, JOB_FILE, JOBS)):
+    if any(store.exists(root / name) for name in (MANIFEST, ORDERS)):
         raise InvalidArgumentError(f"dest is a dataset: {root}; use a different folder", field="dest")
     for dataset in _datasets_of(splits):
         if dataset.path.resolve() in root.resolve().parents:

@@ -71,11 +71,11 @@ def short_of(dataset: Dataset) -> dict[str, int]:
     rows = {row.file_id for row in (*dataset.records, *dataset.excluded)}
     out = len(dataset._decided.excluded.keys() - rows - withdrawn_ids(dataset._store))
     # A merge counts the excluded files of its sources as repeated.
-    out = max(out - sum(each.repeated or 0 for each in dataset._job_files), 0)
+    out = max(out - sum(each.repeated for each in dataset._orders), 0)
     short: dict[str, int] = {}
     for job in dataset.jobs:
-        files = [each for each in dataset._job_files if each.job_id == job.id]
-        repeated = sum(each.repeated or 0 for each in files)
+        files = [each for each in dataset._orders if each.job_id == job.id]
+        repeated = sum(each.repeated for each in files)
         lacks = (int_or_none(job.files_approved) or 0) - len(dataset._rows_of(job)) - repeated
         lacks = 0 if any(each.selected for each in files) else max(lacks, 0)
         # Decisions do not name the job.
@@ -88,7 +88,7 @@ def repairs(dataset: Dataset, client: Any, state: Verification, **options: Any) 
     """The downloads of the files that are mismatched, missing, or without a row. Each is made when the iterator
     gets to it; one of the async client is to be awaited."""
     names = {*state.mismatched, *state.missing}
-    labels = {each.job_id: each.label for each in dataset._job_files}
+    labels = {each.job_id: each.label for each in dataset._orders}
     short = short_of(dataset)
     for job in dataset.jobs:
         bad = {

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
@@ -18,8 +17,7 @@ from typing_extensions import TypedDict
 from firsthandapi._core.calls.counts import dollars
 from firsthandapi._core.calls.idempotency import idempotency_key
 from firsthandapi._core.calls.loose_json import load, members
-from firsthandapi._core.orders.record import OrderRecord
-from firsthandapi._core.orders.request_hash import hash_to_send
+from firsthandapi._core.orders.record import OrderRecord, marked
 from firsthandapi._host import replacing
 from firsthandapi._host.locking import FileLock, taken_within
 from firsthandapi.datasets._lock import FolderLock
@@ -321,7 +319,7 @@ class Ledger:
 
 
 class EntryOfLedger:
-    """An order of the ledger, as what `job.json` is to a folder.
+    """An order of the ledger, as `order_once` records it.
 
     Args:
         ledger: where it is written down.
@@ -331,51 +329,43 @@ class EntryOfLedger:
     """
 
     def __init__(self, ledger: Ledger, key: str, request: dict[str, Any], *, fresh: bool) -> None:
+        self.path = ledger.path
         self._ledger = ledger
         self._key = key
         self._request = request
         self._fresh = fresh
 
-    def known_jobs(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
+    def known_order(self) -> tuple[OrderRecord | None, tuple[str, ...]]:
         """The order as it was sent before, if it was."""
         order = self._ledger.order(self._key)
         is_marked = order is not None and order.get("marked", False)
         if order is None or (self._fresh and is_marked):
             return None, ()
-        made = OrderRecord if is_marked else _Unmarked
         job_id = order.get("job_id")
-        sent = made(
-            self._request,
+        record = OrderRecord(
+            "order",
             self._key,
+            marked(self._request, self._key),
             order["at"],
             None if job_id is None else {"id": job_id},
-            request_hash=hash_to_send(self._request),
             server_sent_at=order.get("server_at"),
         )
-        return sent, ()
+        return record, ()
 
-    def create_job(self, job_file: OrderRecord) -> None:
+    def create(self, record: OrderRecord) -> None:
         """The order is written down before: its cost counts."""
 
-    def write_job(self, job_file: OrderRecord) -> None:
+    def write(self, record: OrderRecord) -> None:
         """Write down its outcome."""
         try:
-            self._ledger.note(self._key, job_file)
+            self._ledger.note(self._key, record)
         except ConfigurationError:
-            if job_file.job is None:
+            if record.job is None:
                 raise
             # The job is there, and its metadata name the key: the next call finds it.
 
-    def forget_job(self) -> None:
+    def remove(self) -> None:
         """What counts is taken back by whoever knows how all calls of the order ended."""
-
-
-@dataclass(frozen=True)
-class _Unmarked(OrderRecord):
-    """An order whose metadata are full: its body names no key."""
-
-    def body(self) -> dict[str, Any]:
-        return dict(self.request or {})
 
 
 def _canonical(order: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from firsthandapi._async.ordering import order_once
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.orders.ordering import is_clear_refusal
+from firsthandapi._core.orders.ordering import is_refusal
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
     ConfigurationError,
@@ -235,4 +235,4 @@ def _bought_nothing(error: FirstHandError) -> bool:
         return True
     if isinstance(error, FirstHandConnectionError):
         return not error.request_sent and error.attempts == 1
-    return is_clear_refusal(error)
+    return is_refusal(error)

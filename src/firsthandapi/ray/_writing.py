@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.orders.record import JOB_FILE
+from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._manifest import Manifest
@@ -60,7 +60,7 @@ def write_dataset(ds: ray.data.Dataset, dest: str | os.PathLike[str]) -> Dataset
     store = _store_for_workers(dest)
     from ._sources import FolderDatasink
 
-    if store.exists(store.root / JOB_FILE):
+    if store.exists(store.root / ORDERS):
         raise ConfigurationError(f"{store.root} is the folder of a job; write into a different folder")
     with writing(store) as writer:
         sink = FolderDatasink(str(store.root))

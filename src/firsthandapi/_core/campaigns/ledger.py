@@ -1,22 +1,22 @@
-"""`campaign.json`: every order of a campaign, written before it is sent. What is spent is read from here alone."""
+"""The orders of a campaign, each a record that is written before it is sent. What is spent is read from these alone."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from datetime import datetime
+from functools import cached_property
+from typing import Any
 
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.loose_json import load, members, strings
 from firsthandapi._core.files.labels import is_label
-from firsthandapi._core.orders.record import OrderRecord, ShownJob, fits, key_of, record_in
+from firsthandapi._core.orders.record import OrderRecord, ShownJob, fits, key_of
 from firsthandapi._core.orders.request_hash import text_in_metadata
 from firsthandapi._core.rows.decisions import Decided
-from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
 from firsthandapi.types.job_arguments import JobCreateParams
 
@@ -31,49 +31,62 @@ from .campaign import (
     spec_key,
 )
 
-LEDGER_FILE = "campaign.json"
-# The most that is read of an untrusted file: an order is a few kilobytes.
-LARGEST_LEDGER = 64 * 1024 * 1024
-_VERSION = 1
-_KEY = re.compile(rb'"idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
-
 
 @dataclass(frozen=True)
 class Order:
-    """One order: the request, its key, and its outcome.
+    """One order of a campaign: its record, and what the buyer has decided about its files.
 
     Attributes:
-        label: the label that it is for.
-        sent: the request, its key, when it was first sent, and the job as last seen.
-        approved: how many of its files were approved.
-        duplicates: how many of these have the bytes of a file that the campaign had before.
-        repeated: how many are no file of their own: its list shows them twice, or another order has brought them.
-        refund_cents: what was refunded.
-        closed: whether all of its files were brought or given up once its job was finished.
+        record: the request, its key, the job as last seen, and what came of it.
         excluded: how many files the buyer has excluded, each with the reason, or None. This is not written: it is
             counted by the decisions of the folder, as the following.
         moved: how many files the buyer has given another label, by that label.
     """
 
-    label: str
-    sent: OrderRecord
-    approved: int = 0
-    duplicates: int = 0
-    refund_cents: int = 0
-    closed: bool = False
-    repeated: int = 0
+    record: OrderRecord
     excluded: tuple[str | None, ...] = field(default=(), compare=False)
     moved: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
 
     @property
+    def label(self) -> str:
+        """The label that it is for."""
+        return self.record.label or ""
+
+    @property
+    def key(self) -> str:
+        """Its idempotency key."""
+        return self.record.key or ""
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The body of its POST."""
+        request: dict[str, Any] = self.record.request
+        return request
+
+    @property
     def job(self) -> ShownJob | None:
         """The job as last seen; None until the service has confirmed it."""
-        return self.sent.job
+        return self.record.job
+
+    @property
+    def approved(self) -> int:
+        """How many of its files were approved."""
+        return self.record.approved
+
+    @property
+    def repeated(self) -> int:
+        """How many of these are no file of their own: its list shows them twice, or another order has brought them."""
+        return self.record.repeated
+
+    @property
+    def closed(self) -> bool:
+        """Whether all of its files were brought or given up once its job was finished."""
+        return self.record.closed
 
     @property
     def first_label(self) -> str:
         """The label that it was ordered for: its job's metadata keep it when the label is moved."""
-        return text_in_metadata(self.sent.request or {}, LABEL_METADATA) or self.label
+        return text_in_metadata(self.request, LABEL_METADATA) or self.label
 
     @property
     def is_over(self) -> bool:
@@ -81,9 +94,14 @@ class Order:
         return self.job is not None and self.job.get("status") in TERMINAL_JOB_STATUSES
 
     @property
-    def is_used(self) -> bool:
-        """Whether the service has refused its key because it was used before, and does not show the job."""
-        return self.job is None and self.sent.first_sent_at == 0
+    def is_refused(self) -> bool:
+        """Whether the service has refused it, and no job shows it: its key is sent again with the next order."""
+        return self.job is None and self.record.refused_at is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was sent, and there was no response: it may have bought a job."""
+        return self.job is None and not self.is_refused and not self.record.is_free
 
     @property
     def state(self) -> str:
@@ -93,17 +111,17 @@ class Order:
     @property
     def files(self) -> int:
         """How many files it orders."""
-        return int((self.sent.request or {})["files_needed"])
+        return self.record.files
 
     @property
     def price_cents(self) -> int:
         """The price of one of them."""
-        return int((self.sent.request or {})["price_per_file_cents"])
+        return self.record.price_cents
 
     @property
     def spent_cents(self) -> int:
-        """Its cost minus refunds. An order whose response was lost counts: it may have been posted."""
-        return self.files * self.price_cents - self.refund_cents
+        """Its cost minus refunds. An order counts until it is sure that it bought nothing."""
+        return self.record.cost_cents - self.record.refund_cents
 
     @property
     def refundable_cents(self) -> int:
@@ -113,7 +131,7 @@ class Order:
 
     def brought(self, *, unique: bool) -> int:
         """How many files it has brought that count unless the buyer says no to them."""
-        return max(self.approved - self.repeated - (self.duplicates if unique else 0), 0)
+        return max(self.approved - self.repeated - (self.record.duplicates if unique else 0), 0)
 
     def counted(self, *, unique: bool) -> int:
         """How many of its files count for its label."""
@@ -135,14 +153,18 @@ class Order:
 
     def has_words_of(self, request: Mapping[str, Any]) -> bool:
         """Whether it asks for what `request` asks for, whatever the number of files."""
-        own = {name: value for name, value in (self.sent.request or {}).items() if name not in NOT_WORDS}
+        own = {name: value for name, value in self.request.items() if name not in NOT_WORDS}
         return fits(own, request)
+
+    def with_(self, **changes: Any) -> Order:
+        """The same with these fields of its record."""
+        return replace(self, record=replace(self.record, **changes))
 
     def bought(self, job: ShownJob) -> Order:
         """The same with the job that its key has bought: another machine may have sent it for more or fewer files."""
-        own, shown = self.sent.request or {}, _request_in(job)
-        request = {**own, **shown} if not fits(job, own) and _is_order({**own, **shown}) else own
-        return replace(self, sent=replace(self.sent, request=request)).seen(job)
+        request = {**self.request, **_request_in(job)}
+        is_another = not fits(job, self.request) and _is_order(request)
+        return (self.with_(request=request) if is_another else self).seen(job)
 
     def seen(self, job: ShownJob, listed: int = 0) -> Order:
         """The same with its job as the service shows it now, and the most files that its list has shown.
@@ -153,19 +175,20 @@ class Order:
         """
         count, before = int_or_none(job.get("files_approved")), self.job or {}
         approved = max(self.approved if count is None else count, listed)
-        after = replace(
-            self,
-            sent=self.sent.with_job(job),
+        refund = 0
+        if job.get("status") == "cancelled" and count is not None:
+            refund = max(self.files - approved, 0) * self.price_cents
+        if self.is_over and int_or_none(before.get("files_approved")) is not None:
+            refund = min(self.record.refund_cents, refund)
+        record = replace(
+            self.record.with_job(job),
             approved=approved,
-            duplicates=min(self.duplicates, approved),
+            duplicates=min(self.record.duplicates, approved),
             repeated=min(self.repeated, approved),
             closed=self.closed and job.get("status") in TERMINAL_JOB_STATUSES,
+            refund_cents=refund,
         )
-        refund = 0
-        if after.state == "cancelled" and count is not None:
-            refund = max(self.files - approved, 0) * self.price_cents
-        is_known = self.is_over and int_or_none(before.get("files_approved")) is not None
-        return replace(after, refund_cents=min(self.refund_cents, refund) if is_known else refund)
+        return replace(self, record=record)
 
 
 @dataclass(frozen=True)
@@ -175,12 +198,20 @@ class Ledger:
     Attributes:
         campaign: the id that every job of the campaign carries in its metadata.
         orders: the orders.
-        forgotten: the keys of orders that were given up: no other order is sent with one of them.
+        forgotten: the orders that were given up: no other order is sent with the key of one.
     """
 
     campaign: str
     orders: tuple[Order, ...] = ()
-    forgotten: tuple[str, ...] = ()
+    forgotten: tuple[Order, ...] = ()
+
+    @cached_property
+    def by_label(self) -> dict[str, tuple[Order, ...]]:
+        """The orders of each label."""
+        labels: dict[str, list[Order]] = {}
+        for order in self.orders:
+            labels.setdefault(order.label, []).append(order)
+        return {label: tuple(orders) for label, orders in labels.items()}
 
     @property
     def spent_cents(self) -> int:
@@ -197,28 +228,28 @@ class Ledger:
         """The ids of all jobs that the orders have bought."""
         return frozenset(str(order.job["id"]) for order in self.orders if order.job is not None)
 
+    @cached_property
+    def keys(self) -> dict[str, int]:
+        """The number of the first order of each key; -1 for one that was given up."""
+        numbers = {order.key: -1 for order in self.forgotten}
+        for number, order in enumerate(self.orders):
+            numbers.setdefault(order.key, number)
+        return numbers
+
     def next_key(self, label: str) -> str:
-        """The key of the next order of a label: the first one of the label's keys that this ledger does not know.
+        """The key of the next order for a label: that of an order that was refused, or the first one of the label's
+        keys that this ledger does not know.
 
         Who knows all orders of the label derives the key after theirs; who does not know the latest one derives its
         key, and gets its job.
         """
-        known = {*self.forgotten, *(order.sent.idempotency_key for order in self.orders)}
-        return next(
-            key for n in itertools.count() if (key := order_key(self.campaign, label, n)) not in known
-        )
+        refused = (order.key for order in self.of(label) if order.is_refused)
+        keys = (order_key(self.campaign, self.first_label(label), n) for n in itertools.count())
+        return next(refused, None) or next(key for key in keys if key not in self.keys)
 
-    def key_at(self, number: int) -> str | None:
-        """The key of an order; None if there is none yet."""
-        return self.orders[number].sent.idempotency_key if number < len(self.orders) else None
-
-    def is_used(self, number: int) -> bool:
-        """Whether the service has refused the key of an order because it was used before: it is not sent again."""
-        return number < len(self.orders) and self.orders[number].is_used
-
-    def of(self, label: str) -> list[Order]:
+    def of(self, label: str) -> tuple[Order, ...]:
         """The orders of a label."""
-        return [order for order in self.orders if order.label == label]
+        return self.by_label.get(label, ())
 
     def with_jobs(self, jobs: Sequence[ShownJob]) -> Ledger:
         """The same with the jobs that the service shows now, newest first, each at the order that bought it.
@@ -233,7 +264,7 @@ class Ledger:
                 job = by_id.get(str(order.job["id"]))
                 orders.append(order if job is None else order.seen(job))
                 continue
-            job = by_key.get(order.sent.idempotency_key)
+            job = by_key.get(order.key)
             if job is None or str(job["id"]) in known:  # no job is of two orders
                 orders.append(order)
             else:
@@ -247,6 +278,16 @@ class Ledger:
             and (found := _found(job)) is not None
         ]
         return replace(self, orders=(*orders, *unknown))
+
+    def without_found(self, began: float, server_began: float | None) -> Ledger:
+        """The same after a search of all jobs, begun then, that has found none for the orders without one."""
+        orders = [
+            order
+            if order.job is not None
+            else replace(order, record=order.record.not_found(began, server_began))
+            for order in self.orders
+        ]
+        return replace(self, orders=tuple(orders))
 
     def with_moved(self, moved: Mapping[str, str]) -> Ledger:
         """The same with each former label become the one that it has moved to.
@@ -263,12 +304,12 @@ class Ledger:
                     f"labels into {label!r}; move to a label without orders, or keep both labels in jobs",
                     field="moved",
                 )
-            orders.append(replace(order, label=label))
+            orders.append(order if label == order.label else order.with_(label=label))
         return replace(self, orders=tuple(orders))
 
     def first_label(self, label: str) -> str:
         """What the jobs of a label have in their metadata: the label that it had at its first order."""
-        return next((order.first_label for order in self.orders if order.label == label), label)
+        return next((order.first_label for order in self.of(label)), label)
 
     def with_files(
         self, files: Mapping[str, Mapping[str, str]], decided: Decided | None = None, *, unique: bool = True
@@ -298,7 +339,7 @@ class Ledger:
             excluded = excluded[max(len(here) - order.approved, 0) :]
             lacks = order.lacks(here) if lost else 0
             excluded, lost = excluded + lost[:lacks], lost[lacks:]
-            orders.append(replace(order, duplicates=again, excluded=tuple(excluded), moved=moved))
+            orders.append(replace(order.with_(duplicates=again), excluded=tuple(excluded), moved=moved))
         return replace(self, orders=tuple(orders))
 
     def _lost(self, files: Mapping[str, Mapping[str, str]], decided: Decided) -> list[str | None]:
@@ -311,23 +352,27 @@ class Ledger:
         lacks = sum(order.lacks(files.get(str((order.job or {}).get("id")), {})) for order in self.orders)
         return lost if lacks == len(lost) else []
 
-    def moved_to(self, label: str) -> int:
-        """How many files of other labels the buyer has given this one."""
-        return sum(order.moved.get(label, 0) for order in self.orders)
+    @cached_property
+    def moved(self) -> Counter[str]:
+        """How many files of other labels the buyer has given each label."""
+        counts = Counter[str]()
+        for order in self.orders:
+            counts.update(order.moved)
+        return counts
 
     def with_order(self, number: int, order: Order | None) -> Ledger:
         """The same with an order in its place, at the end, or without the one that was there."""
         new = () if order is None else (order,)
         return replace(self, orders=(*self.orders[:number], *new, *self.orders[number + 1 :]))
 
-    def without(self, key: str) -> tuple[Ledger, Order]:
-        """The same without an order that no job is known of, and that order. No order is sent with its key again.
+    def without(self, key: str) -> Order:
+        """An order that no job is known of, as it is once it is given up: no order is sent with its key again.
         Raises InvalidArgumentError: there is no such order, or its job is known.
         """
-        number = next((n for n in range(len(self.orders)) if self.key_at(n) == key), None)
-        if number is None:
+        number = self.keys.get(key, -1)
+        if number < 0:
             raise InvalidArgumentError(
-                f"key is of no order in {LEDGER_FILE}; copy it from the message that named it", field="key"
+                "key is of no order of this campaign; copy it from the message that named it", field="key"
             )
         order = self.orders[number]
         if order.job is not None:
@@ -335,88 +380,34 @@ class Ledger:
                 f"key has bought {order.job['id']} ({order.state}), so its order stays; to stop that job, cancel it",
                 field="key",
             )
-        return replace(self.with_order(number, None), forgotten=(*self.forgotten, key)), order
-
-    def encode(self) -> bytes:
-        """The file, indented for people."""
-        orders = [
-            {
-                **order.sent.members(),
-                "label": order.label,
-                "state": order.state,
-                "files": order.files,
-                "price_per_file_cents": order.price_cents,
-                "approved": order.approved,
-                "duplicates": order.duplicates,
-                "refund_cents": order.refund_cents,
-                "closed": order.closed,
-                **({"repeated": order.repeated} if order.repeated else {}),
-            }
-            for order in self.orders
-        ]
-        content = {
-            "version": _VERSION,
-            "campaign": self.campaign,
-            "spent_cents": self.spent_cents,
-            "orders": orders,
-            **({"forgotten": self.forgotten} if self.forgotten else {}),
-        }
-        return json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
+        return order.with_(forgotten=True)
 
 
-@dataclass(frozen=True)
-class UnreadableLedger:
-    """A `campaign.json` that a disk or a later version has left.
-
-    Attributes:
-        keys: the idempotency keys that can still be read of it: each may have bought a job.
-        newer: whether a later version wrote it.
-    """
-
-    keys: tuple[str, ...] = ()
-    newer: bool = False
-
-
-def read_ledger(content: bytes) -> Ledger | UnreadableLedger:
-    """`campaign.json`, checked, or what can be read of it."""
-    ledger = members(load(content))
-    version, campaign, rows = ledger.get("version"), ledger.get("campaign"), ledger.get("orders")
-    forgotten = strings(ledger.get("forgotten", []))
-    if isinstance(version, int) and version > _VERSION:
-        return UnreadableLedger(newer=True)
-    if version == _VERSION and isinstance(campaign, str) and isinstance(rows, list) and forgotten is not None:
-        orders = [_order(row) for row in rows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # it is JSON
-        if all(orders):
-            return Ledger(campaign, tuple(order for order in orders if order is not None), tuple(forgotten))
-    keys = [json.loads(key) for key in _KEY.findall(content)]
-    return UnreadableLedger(tuple(dict.fromkeys(keys)))
-
-
-def _order(row: Any) -> Order | None:
-    """An order, or None if it is not one."""
-    if not isinstance(row, dict):
+def ledger_of(records: Iterable[OrderRecord]) -> Ledger | None:
+    """The ledger of a campaign's records; None if there are none. They are in the order in which they were sent."""
+    orders = [Order(record) for record in records if _is_of_a_campaign(record)]
+    if not orders:
         return None
-    values = cast("dict[str, Any]", row)
-    sent = record_in(values)
-    counts = [values.get(name) for name in ("approved", "duplicates", "refund_cents")]
-    counts.append(values.get("repeated", 0))
-    if (
-        not is_label(values.get("label"))
-        or sent is None
-        or not _is_order(sent.request)
-        or not all(type(count) is int and count >= 0 for count in counts)
-    ):
-        return None
-    approved, duplicates, refund, repeated = cast("list[int]", counts)
-    closed = values.get("closed") is True
-    order = Order(values["label"], sent, approved, duplicates, refund, closed, repeated)
-    # A refund never exceeds the payment.
-    return order if duplicates <= approved and order.spent_cents >= 0 else None
+    orders.sort(key=lambda order: (order.record.first_sent_at or 0.0, order.key))
+    return Ledger(
+        str(campaign_of(orders[0].request)),
+        tuple(order for order in orders if not order.record.forgotten),
+        tuple(order for order in orders if order.record.forgotten),
+    )
 
 
-def _is_order(request: Mapping[str, Any] | None) -> bool:
+def _is_of_a_campaign(record: OrderRecord) -> bool:
+    return (
+        record.kind == "order"
+        and record.label is not None
+        and campaign_of(record.request) is not None
+        and _is_order(record.request)
+    )
+
+
+def _is_order(request: Mapping[str, Any]) -> bool:
     names = ("files_needed", "price_per_file_cents")
-    return request is not None and all(type(request.get(name)) is int and request[name] > 0 for name in names)
+    return all(type(request.get(name)) is int and request[name] > 0 for name in names)
 
 
 # ── Recovering a lost ledger ───────────────────────────────────────────────────────────────────────────
@@ -433,18 +424,17 @@ def campaign_in(
     location: str,
     jobs: Sequence[ShownJob],
     of_folder: Collection[str] = (),
-    keys: Collection[str] = (),
 ) -> str:
-    """The campaign of a folder whose ledger is lost: that of the jobs that the folder names, else that of the spec.
+    """The campaign of a folder whose records are lost: that of the jobs that the folder names, else that of the spec.
     `location`: the whole path or URL of the folder.
     `jobs`: the jobs of the account, newest first.
-    `of_folder`, `keys`: the ids of jobs that the folder names, and the keys that the damaged ledger names.
+    `of_folder`: the ids of jobs that the folder names.
     Raises InvalidArgumentError: there are campaigns that this one may be, or may not be.
     """
     of_place = campaign_key(name, location)
     derived = (None if name is not None else spec_key(spec)) or of_place
     campaigns = [(each, job) for job in jobs if (each := campaign_of(job)) is not None]
-    named = {each for each, job in campaigns if job["id"] in of_folder or key_of(job) in keys}
+    named = {each for each, job in campaigns if job["id"] in of_folder}
     if named:
         return derived if derived in named else min(named)
     ids = {each for each, _ in campaigns}
@@ -471,7 +461,7 @@ def _shared(spec: Spec, campaign: str, jobs: Sequence[ShownJob]) -> dict[bool, s
     for order in Ledger(campaign).with_jobs(jobs).orders:
         label = spec.moved.get(order.label, order.label)
         if (request := spec.jobs.get(label)) is not None:
-            same = "description" in (order.sent.request or {}) and order.has_words_of(request)
+            same = "description" in order.request and order.has_words_of(request)
             labels.setdefault(same, set()).add(label)
     return labels
 
@@ -492,37 +482,22 @@ def _ambiguous(spec: Spec, campaigns: Mapping[str, set[str]], *, same: bool) -> 
     )
 
 
-def recovered(campaign: str, jobs: Iterable[ShownJob], keys: Iterable[str] = ()) -> Ledger:
-    """The ledger of a campaign, from the jobs of the account, newest first; `keys` are those of the damaged ledger.
-    Raises ConfigurationError: no job shows one of these keys: it may have bought one that does not show yet.
-    """
-    ledger = Ledger(campaign).with_jobs(list(jobs))
-    missing = set(keys) - {order.sent.idempotency_key for order in ledger.orders}
-    if missing:
-        raise ConfigurationError(
-            f"{LEDGER_FILE} of dest is damaged, and no job with its idempotency key {min(missing)} is in your account "
-            "so far: wait a minute, so that a job that was just posted can show, then run the same call again; if "
-            f"there is still none, remove {LEDGER_FILE} to continue without that order"
-        )
-    return ledger
-
-
 def _found(job: ShownJob) -> Order | None:
     """The order that bought a job; None if the job does not say."""
     label, key = text_in_metadata(job, LABEL_METADATA), key_of(job)
     request = _request_in(job)
     if not is_label(label) or key is None or not _is_order(request):
         return None
-    return Order(str(label), OrderRecord(request, key, 0.0, None)).seen(job)
+    return Order(OrderRecord("order", key, request, _created(job), label=label)).seen(job)
+
+
+def _created(job: ShownJob) -> float:
+    try:
+        return datetime.fromisoformat(str(job.get("created_at"))).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _request_in(job: ShownJob) -> dict[str, Any]:
     """What a job was ordered with, as far as it shows that."""
     return {name: job[name] for name in JobCreateParams.model_fields if job.get(name) is not None}
-
-
-def newer_ledger() -> ConfigurationError:
-    """The error for a ledger of a later version."""
-    return ConfigurationError(
-        f"{LEDGER_FILE} of dest was written by a later version of firsthandapi: upgrade firsthandapi"
-    )

@@ -12,13 +12,15 @@ orders brought nothing is not ordered again until its words change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import Any
 from unicodedata import combining, east_asian_width
 
 from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.orders.record import differing
+from firsthandapi._core.orders.refusals import forgetting
 from firsthandapi._display import Displayed
 from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
@@ -131,71 +133,98 @@ class CampaignPlan(Displayed):
         printer.text(str(self))
 
 
+class Planner:
+    """Makes the plans of a campaign. The state of a label is computed again only once its orders have changed."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._known: dict[str, tuple[tuple[Order, ...], int, LabelPlan]] = {}
+
+    def labels(self, ledger: Ledger) -> list[LabelPlan]:
+        """How far each label is."""
+        return [self._label(label, ledger) for label in dict.fromkeys((*self.spec.jobs, *ledger.by_label))]
+
+    def plan(self, ledger: Ledger) -> CampaignPlan:
+        """The plan of a campaign."""
+        spec, labels = self.spec, self.labels(ledger)
+        orders: list[PlannedOrder] = []
+        spent = ledger.spent_cents
+        for each in labels:
+            lost = _to_send(each, ledger.of(each.label))
+            orders += [
+                PlannedOrder(
+                    order.label,
+                    order.files,
+                    order.spent_cents,
+                    _changed(order.request, spec.jobs[order.label]),
+                    unconfirmed=True,
+                )
+                for order in lost
+            ]
+            spent -= sum(order.spent_cents for order in lost)
+            missing = each.missing - sum(order.files for order in lost)
+            if missing > 0 and not each.in_vain:
+                orders.append(_planned(spec, each.label, missing, ledger.of(each.label)))
+                refused = next((order for order in ledger.of(each.label) if order.is_refused), None)
+                if refused is not None:  # this one has its key
+                    spent -= refused.spent_cents
+        return CampaignPlan(tuple(orders), tuple(labels), spent, spec.budget_cents)
+
+    def _label(self, label: str, ledger: Ledger) -> LabelPlan:
+        orders, moved = ledger.of(label), ledger.moved.get(label, 0)
+        before, moved_before, plan = self._known.get(label, ((), -1, None))
+        is_same = len(orders) == len(before) and all(map(is_, orders, before))
+        if plan is None or not is_same or moved != moved_before:
+            plan = _label(label, self.spec, orders, moved)
+            self._known[label] = orders, moved, plan
+        return plan
+
+
 def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
     """The plan of a campaign."""
-    ordered: dict[str, list[Order]] = {label: [] for label in spec.jobs}
-    for order in ledger.orders:
-        ordered.setdefault(order.label, []).append(order)
-    labels = [_label(label, spec, ledger) for label in ordered]
-    orders: list[PlannedOrder] = []
-    spent = ledger.spent_cents
-    for each in labels:
-        again = _to_send(each, ordered[each.label])
-        orders += [
-            PlannedOrder(
-                order.label,
-                order.files,
-                order.spent_cents,
-                _changed(order.sent.request or {}, spec.jobs[order.label]),
-                unconfirmed=True,
-            )
-            for order in again
-        ]
-        spent -= sum(order.spent_cents for order in again)
-        left = each.missing - sum(order.files for order in again)
-        if left > 0 and not each.in_vain:
-            orders.append(_planned(spec, each.label, left, ordered[each.label]))
-    return CampaignPlan(tuple(orders), tuple(labels), spent, spec.budget_cents)
+    return Planner(spec).plan(ledger)
 
 
-def to_send(spec: Spec, ledger: Ledger) -> frozenset[str | None]:
+def to_send(spec: Spec, ledger: Ledger) -> frozenset[str]:
     """The keys of the unconfirmed orders that are sent again."""
-    again = [
-        order for label in spec.jobs for order in _to_send(_label(label, spec, ledger), ledger.of(label))
-    ]
-    return frozenset(order.sent.idempotency_key for order in again)
+    labels = (each for each in Planner(spec).labels(ledger) if each.label in spec.jobs)
+    return frozenset(order.key for each in labels for order in _to_send(each, ledger.of(each.label)))
 
 
-def _to_send(label: LabelPlan, orders: list[Order]) -> list[Order]:
+def _to_send(label: LabelPlan, orders: Iterable[Order]) -> list[Order]:
     """The unconfirmed orders of a label that it still needs."""
-    again: list[Order] = []
+    lost: list[Order] = []
     for order in orders:
-        if order.job is None and sum(each.files for each in again) < label.missing:
-            again.append(order)
-    return again
+        if order.is_lost and sum(each.files for each in lost) < label.missing:
+            lost.append(order)
+    return lost
 
 
-def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
-    """The next order; None if nothing more is needed or fits into the budget.
+def next_orders(spec: Spec, ledger: Ledger) -> list[PlannedOrder]:
+    """The next orders; none if nothing more is needed or fits into the budget. Once they are made, ask again.
     Raises SpendLimitError: files that were never ordered do not fit into the budget. Nothing may be ordered.
     """
     plan = make_plan(spec, ledger)
     orders = [order for order in plan.orders if not order.unconfirmed]
     if plan.fits:
-        return orders[0] if orders else None
+        return orders
     left_cents = plan.left_cents - sum(order.cost_cents for order in plan.orders if order.unconfirmed)
     new = {order.label: _never_ordered(spec, ledger, order) for order in orders}
     new_cents = sum(files * _price(spec, label) for label, files in new.items())
     if new_cents > left_cents:
         raise over_budget(plan)
+    if new_cents:
+        return [_of_files(order, new[order.label]) for order in orders if new[order.label]]
+    replacements: list[PlannedOrder] = []
     for order in orders:
-        if files := new[order.label]:
-            return replace(order, files=files, cost_cents=files * order.price_per_file_cents)
-    for order in orders:
-        price = order.price_per_file_cents
-        if files := min(order.files, left_cents // price):
-            return replace(order, files=files, cost_cents=files * price)
-    return None
+        if files := min(order.files, left_cents // order.price_per_file_cents):
+            replacements.append(_of_files(order, files))
+            left_cents -= replacements[-1].cost_cents
+    return replacements
+
+
+def _of_files(order: PlannedOrder, files: int) -> PlannedOrder:
+    return replace(order, files=files, cost_cents=files * order.price_per_file_cents)
 
 
 def request_of(spec: Spec, order: PlannedOrder) -> dict[str, Any]:
@@ -210,7 +239,7 @@ def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -
     keys = to_send(spec, ledger)
     for order in ledger.orders:
         cost = order.files * order.price_cents
-        if order.job is not None or order.sent.idempotency_key not in keys:
+        if order.key not in keys:
             continue
         if ledger.spent_cents > spec.budget_cents:
             raise _unconfirmed(order, "budget_cents", ledger.spent_cents, spec.budget_cents)
@@ -218,17 +247,11 @@ def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -
             raise _unconfirmed(order, "max_spend_cents", cost, max_spend_cents)
 
 
-def forgetting(key: str | None) -> str:
-    """How to give up an order."""
-    return f"run firsthandapi campaign forget FILE {key}"
-
-
 def _unconfirmed(order: Order, name: str, cost_cents: int, limit_cents: int) -> SpendLimitError:
-    key = order.sent.idempotency_key
     return SpendLimitError(
-        f"nothing was ordered: an order of {count_of(order.files)} for {order.label}, idempotency key {key}, had no "
-        f"response, and with it {dollars(cost_cents)} would be spent, but {name} is {dollars(limit_cents)}: increase "
-        f"{name}; or, if no job in your account has that key, {forgetting(key)}",
+        f"nothing was ordered: an order of {count_of(order.files)} for {order.label}, idempotency key {order.key}, "
+        f"had no response, and with it {dollars(cost_cents)} would be spent, but {name} is {dollars(limit_cents)}: "
+        f"increase {name}; or, if no job in your account has that key, {forgetting('BOOK', order.key)}",
         cost_cents=cost_cents,
         limit_cents=limit_cents,
     )
@@ -236,7 +259,7 @@ def _unconfirmed(order: Order, name: str, cost_cents: int, limit_cents: int) -> 
 
 def check_kinds(spec: Spec, ledger: Ledger) -> str | None:
     """What is wrong if the media of the spec are not those that the campaign has ordered; None if they are."""
-    ordered = {order.label: order.sent.request or {} for order in ledger.orders}
+    ordered = {order.label: order.request for order in ledger.orders}
     known = {label: each for label, each in ordered.items() if each.get("accepted_formats")}
     if not known:
         return None
@@ -308,8 +331,8 @@ def in_vain(plan: CampaignPlan) -> str | None:
     )
 
 
-def _planned(spec: Spec, label: str, files: int, orders: list[Order]) -> PlannedOrder:
-    changed = _changed(orders[-1].sent.request or {}, spec.jobs[label]) if orders else ()
+def _planned(spec: Spec, label: str, files: int, orders: Sequence[Order]) -> PlannedOrder:
+    changed = _changed(orders[-1].request, spec.jobs[label]) if orders else ()
     return PlannedOrder(label, files, files * _price(spec, label), changed)
 
 
@@ -320,10 +343,9 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ..
     return tuple(name for name in names if name != "files_needed")
 
 
-def _label(label: str, spec: Spec, ledger: Ledger) -> LabelPlan:
-    request, orders = spec.jobs.get(label), ledger.of(label)
+def _label(label: str, spec: Spec, orders: Sequence[Order], moved: int) -> LabelPlan:
+    request = spec.jobs.get(label)
     wanted = 0 if request is None else int(request["files_needed"])
-    moved = ledger.moved_to(label)
     counted = sum(order.counted(unique=spec.unique) for order in orders) + moved
     held = sum(order.held(unique=spec.unique) for order in orders if order.job is not None) + moved
     excluded = [reason for order in orders for reason in order.excluded]
@@ -349,7 +371,9 @@ def _label(label: str, spec: Spec, ledger: Ledger) -> LabelPlan:
 
 def _never_ordered(spec: Spec, ledger: Ledger, order: PlannedOrder) -> int:
     """How many files of a planned order replace nothing."""
-    ordered = sum(each.files for each in ledger.of(order.label))
+    ordered = sum(
+        each.files for each in ledger.of(order.label) if not each.is_refused and not each.record.is_free
+    )
     return min(max(int(spec.jobs[order.label]["files_needed"]) - ordered, 0), order.files)
 
 

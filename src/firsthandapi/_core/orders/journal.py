@@ -16,11 +16,11 @@ from typing import Any, cast
 from firsthandapi._core.calls.arguments import json_bytes
 from firsthandapi._core.calls.loose_json import load, members
 from firsthandapi._core.calls.request import Request
-from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
-from .record import KEY_METADATA, ShownJob, fits, job_id_of, key_of
+from .record import KEY_METADATA, Account, ShownJob, fits, job_id_of, key_of
 from .request_hash import REQUEST_METADATA, canonical, hash_to_send, plain, plain_value
 
 HEADER = b'{"firsthandapi_journal": 1}\n'
@@ -58,25 +58,6 @@ class Pending:
     at: datetime
     job_id: str | None
     summary: str
-
-
-@dataclass(frozen=True)
-class Account:
-    """The account of a call. An API key is stored as a digest, and its environment comes from its prefix.
-
-    `organization` is None until the service has named it: a call with another API key is then taken for the same one,
-    which the metadata of the job or a replayed answer confirms.
-    """
-
-    base_url: str
-    fingerprint: str
-    environment: str = ""
-    organization: str | None = None
-
-
-def environment_of(api_key: Secret[str]) -> str:
-    """`live` or `test`, as the prefix of a key says."""
-    return next((name for name in ("live", "test") if api_key.reveal().startswith(f"fh_{name}_")), "")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The requests of `collect` until its folder has a job, and the jobs in their responses."""
+"""The requests of an order until it has a job, and the jobs in their responses."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ def request_for(
     """The request that asks `question`."""
     match question:
         case Post(order, sent_at):
-            body = arguments.body(None, order.body())
-            key = order.idempotency_key
+            body = arguments.body(None, order.request)
             request = build_request(
-                "POST", _JOBS, body=body, idempotency_key=key, time_limit=time_limit, **options
+                "POST", _JOBS, body=body, idempotency_key=order.key, time_limit=time_limit, **options
             )
             return replace(request, key_sent_at=sent_at, recorded=True)
         case Read(job_id):
@@ -86,7 +85,7 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
                 if len(seen) >= MOST_PAGES:
                     raise refusals.too_many_pages(key)
                 unread = replace(question, cursor=page.next_cursor, seen=seen)
-            unmarked = tuple(dump(job) for job in page.data if not job.metadata) if key else ()
+            unmarked = tuple(dump(job) for job in page.data if not job.metadata)
             shown = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data), moment)
             return shown, next(iter(jobs), None)
 

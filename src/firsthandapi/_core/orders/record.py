@@ -1,17 +1,25 @@
-"""`job.json`: the request of a folder, and the job that it bought."""
+"""Guards money: the record of an order or of another POST, written before its first byte leaves.
+
+A record is a file of its own: in a folder under `.firsthandapi/orders/`, in an agents' ledger, or in a client's
+journal. It has what a later call needs in order to find what this one has bought, and never a secret or the body of a
+response; in a folder also the job as last seen.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from firsthandapi._core.calls import loose_json
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import KEY_LIFETIME, check_key, is_known
+from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
 from firsthandapi._masking import Secret
@@ -20,6 +28,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from .request_hash import (
     REQUEST_METADATA,
     canonical,
+    hash_to_send,
     plain,
     request_hash,
     request_hash_of,
@@ -27,90 +36,201 @@ from .request_hash import (
 )
 
 if TYPE_CHECKING:
+    from firsthandapi._core.calls.config import Config
     from firsthandapi.types.job import Job
 
-# A job as the service shows it, and as `job.json` contains it.
+# A job as the service shows it, and as a record contains it.
 ShownJob = dict[str, Any]
 
-JOB_FILE = "job.json"
-# In a folder with labels: one file per job, like job.json, named by the label or the job's id.
-JOBS = "jobs"
-# The most that is read from an untrusted folder: files in `jobs/`, and their bytes in total.
-MOST_JOBS = 10_000
-LARGEST_JOBS = 64 * 1024 * 1024
+# In a dataset's folder, what no loader needs; and in it the records of its orders.
+ROOM = ".firsthandapi"
+ORDERS = f"{ROOM}/orders"
+# The most that is read from an untrusted folder: records, and their bytes in total.
+MOST_RECORDS = 10_000
+LARGEST_RECORDS = 64 * 1024 * 1024
 # The most that is read of an untrusted file. A job is a few kilobytes, of which only the metadata have no bound; in
 # memory, JSON takes up to 25 times its length.
 LARGEST_RECORD = 16 * 1024 * 1024
 KEY_METADATA = "firsthandapi_key"
+JOBS_PATH = "/v1/jobs"
 
 # The end of the year 9999, in Unix seconds.
 _END_OF_TIME = 253_402_300_800.0
 _VERSION = 1
-_ALWAYS = ("request", "idempotency_key", "first_sent_at", "job")
-# What can be read of a damaged file: members of the outermost object, as `encode` indents them.
-_KEY = re.compile(rb'\n  "idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
-_JOB_ID = re.compile(rb'\n  "job": \{\n(?:    [^\n]*\n)*?    "id": ("[A-Za-z0-9_\-]{1,128}")')
+# The contract allows so many; the idempotency key is one of them.
+_MOST_METADATA = 20
+# A search that begins so many seconds after a refusal would show a job that was bought despite it.
+_SHOWS_WITHIN = 60.0
 # Older pages of the service name coordinates so; a service may show the other name.
 _COORDINATES = {"lat": "latitude", "lng": "longitude", "lon": "longitude"}
 # A meter in degrees: a service may round by that.
 _CLOSE = 1e-5
 _NOT_SHOWN: tuple[Any, ...] = (None, "", [], {})
 
+# An order of somebody who asks for the same at any age; any other POST, of which only an unfinished one is the same; a
+# job that was only downloaded; and what agents set aside for a campaign.
+Kind = Literal["order", "call", "job", "allotment"]
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of a record. An API key is stored as a digest, and its environment comes from its prefix.
+
+    `organization` is None until the service has named it: a call with another API key is then taken for the same one,
+    which the metadata of the job or a replayed answer confirms.
+    """
+
+    base_url: str
+    fingerprint: str
+    environment: str = ""
+    organization: str | None = None
+
+
+def account_of(config: Config, organization: str | None) -> Account:
+    """The account of a client."""
+    key = config.api_key
+    prefix = "" if key is None else key.reveal()[:8]
+    environment = {"fh_live_": "live", "fh_test_": "test"}.get(prefix, "")
+    return Account(config.base_url, fingerprint(key), environment, organization)
+
+
+def _whole_time(value: float) -> float:
+    if not 0 <= value < _END_OF_TIME:  # nor is it what is no number
+        raise ValueError
+    return value
+
+
+def _job_with_id(job: ShownJob) -> ShownJob:
+    if job_id_of(job) is None:
+        raise ValueError
+    return job
+
+
+def _label(text: str) -> str:
+    if not is_label(text):
+        raise ValueError
+    return text
+
+
+_Time = Annotated[float, AfterValidator(_whole_time)]
+_Count = Annotated[int, Field(ge=0)]
+
 
 @dataclass(frozen=True)
 class OrderRecord:
-    """What `job.json` contains: enough to continue after a crash at any point, and to buy nothing twice.
+    """One order or other POST: enough to continue after a crash at any point, and to buy nothing twice.
 
     Attributes:
-        request: the body of the POST, without the key; None for a folder made by `download_all`.
-        idempotency_key: the key it is sent with; None likewise.
-        first_sent_at: Unix seconds of the moment before the first POST.
-        job: the job as last seen; None until the service has responded.
+        kind: whose it is.
+        key: its idempotency key; None for a job that was only downloaded.
+        request: the body of the POST as it is sent, with what marks it; None where there is none.
+        first_sent_at: Unix seconds of the moment before the first POST, by the clock of the machine that sent it.
+        job: the job as last seen, or only its id; None until the service has responded.
+        server_sent_at: the service's time at the first POST, in Unix seconds; None if it is not known.
+        account: whose it is; None if only the folder says so.
+        method, path, query: the rest of the request.
         label: the label of its files; None for a folder without labels.
-        request_hash: the hash that is sent with the request; None if it is sent without one.
-        repeated: how many of its files have no row, because its list shows them twice, or another job has brought them.
-        server_sent_at: the service's time at that moment, in Unix seconds; None if it is not known.
+        refused_at: Unix seconds of the service's latest refusal, by the clock of this machine.
+        server_refused_at: the same by the service's clock; None if it is not known.
+        unbought: whether a search that began long enough after the refusal has found no job.
+        forgotten: whether its user has given it up: its key is not sent again.
+        cents: what an allotment sets aside, in US cents.
+        approved: of an order of a campaign, how many of its files were approved.
+        duplicates: how many of these have the bytes of a file that the campaign had before.
+        repeated: how many of its files have no row of their own: its list shows them twice, or another job has brought
+            them.
+        refund_cents: what was refunded, in US cents.
+        closed: whether all of its files were brought or given up once its job was finished.
         selected: whether the folder is to have some of its files only, as those of a view.
+        own: of a call, whether the caller chose the key: then only a call with this key is the same one.
+        slot: of a call, the number of the lock that is held while it is made.
+        others: of a call, fingerprints of API keys that have sent its key since, and got an answer of their own.
     """
 
-    request: dict[str, Any] | None
-    idempotency_key: str | None
-    first_sent_at: float | None
-    job: ShownJob | None
-    label: str | None = None
-    request_hash: str | None = None
-    server_sent_at: float | None = None
-    repeated: int | None = None
-    selected: bool | None = None
-
-    def members(self) -> dict[str, Any]:
-        """The members to write: optional ones only where they are set."""
-        return {name: value for name, value in vars(self).items() if value is not None or name in _ALWAYS}
+    kind: Kind = "order"
+    key: Annotated[str, AfterValidator(check_key)] | None = None
+    request: Any = None
+    first_sent_at: _Time | None = None
+    job: Annotated[ShownJob, AfterValidator(_job_with_id)] | None = None
+    server_sent_at: _Time | None = None
+    account: Account | None = None
+    method: str = "POST"
+    path: str = JOBS_PATH
+    query: str = ""
+    label: Annotated[str, AfterValidator(_label)] | None = None
+    refused_at: _Time | None = None
+    server_refused_at: _Time | None = None
+    unbought: bool = False
+    forgotten: bool = False
+    cents: _Count | None = None
+    approved: _Count = 0
+    duplicates: _Count = 0
+    repeated: _Count = 0
+    refund_cents: _Count = 0
+    closed: bool = False
+    selected: bool = False
+    own: bool = False
+    slot: int | None = None
+    others: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
-        members = {"version": _VERSION, **self.members()}
+        """The file, indented for people: members only where they say something."""
+        values = asdict(self)
+        said = {each.name: values[each.name] for each in fields(self) if values[each.name] != each.default}
+        members = {"version": _VERSION, "kind": self.kind, **said}
         return json.dumps(members, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
-
-    def body(self) -> dict[str, Any]:
-        """The body of the POST, the same every time."""
-        request = self.request or {}
-        marks = {REQUEST_METADATA: self.request_hash, KEY_METADATA: self.idempotency_key}
-        own: dict[str, Any] = request.get("metadata") or {}
-        return {**request, "metadata": own | {name: mark for name, mark in marks.items() if mark is not None}}
 
     @property
     def shows_key(self) -> bool:
         """Whether its job will carry the key, so that a search finds it."""
-        return key_of(self.body()) == self.idempotency_key
+        return self.path == JOBS_PATH and key_of(loose_json.members(self.request)) == self.key
 
     @property
     def job_id(self) -> str | None:
         """The job's id; None until the service has responded."""
         return job_id_of(self.job)
 
+    @property
+    def files(self) -> int:
+        """How many files it orders."""
+        return _number(self.request, "files_needed")
+
+    @property
+    def price_cents(self) -> int:
+        """The price of one of them, in US cents."""
+        return _number(self.request, "price_per_file_cents")
+
+    @property
+    def cost_cents(self) -> int:
+        """What counts against a budget: what it costs, until it is sure that it bought nothing."""
+        if self.cents is not None:
+            return self.cents
+        return 0 if self.is_free else self.files * self.price_cents
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it surely bought nothing. Its key is kept all the same."""
+        return self.job is None and (self.forgotten or self.unbought)
+
     def with_job(self, job: ShownJob) -> OrderRecord:
         """The same with the job as last seen."""
-        return replace(self, job=job)
+        return replace(self, job=job, refused_at=None, server_refused_at=None, unbought=False)
+
+    def refused(self, now: float, server_now: float | None) -> OrderRecord:
+        """The same after a refusal of the service."""
+        return replace(self, refused_at=now, server_refused_at=server_now, unbought=False)
+
+    def sent_again(self) -> OrderRecord:
+        """The same before its key is sent again: from then on it may cost."""
+        return replace(self, refused_at=None, server_refused_at=None, unbought=False)
+
+    def not_found(self, began: float, server_began: float | None) -> OrderRecord:
+        """The same after a whole search, begun then, that has not found its job. Both clocks must say that it began
+        long enough after the refusal, because either may have jumped."""
+        times = [(self.refused_at, began), (self.server_refused_at, server_began)]
+        waits = [then - since for since, then in times if since is not None and then is not None]
+        is_late = self.refused_at is not None and all(wait >= _SHOWS_WITHIN for wait in waits)
+        return replace(self, unbought=True) if is_late and self.job is None and self.shows_key else self
 
     def is_young(self, now: float, server_now: float | None = None) -> bool:
         """Whether the service certainly still knows the key. A clock that was set back makes its age unknown."""
@@ -118,100 +238,58 @@ class OrderRecord:
         return is_known(sent_at, now, server_sent_at=server_sent_at, server_now=server_now)
 
 
-@dataclass(frozen=True)
-class UnreadableRecord:
-    """A `job.json` that a crash, a disk or a later version of this package has left, and what can still be read of it.
+def _number(request: Any, name: str) -> int:
+    value = loose_json.members(request).get(name)
+    return value if type(value) is int else 0
 
-    Attributes:
-        idempotency_key: the key, or None if it cannot be read.
-        job_id: the job's id, or None likewise.
-        newer: whether a later version wrote it.
+
+def marked(request: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The body of a job's POST as it is sent: with the key and the hash of the request in its metadata, as far as the
+    caller's own leave room for them."""
+    given: Any = request.get("metadata") or {}
+    own = loose_json.members(given)
+    if not isinstance(given, dict) or KEY_METADATA in own or len(own) >= _MOST_METADATA:
+        return dict(request)
+    hashed = hash_to_send({**request, "metadata": own})
+    marks = {KEY_METADATA: key} if hashed is None else {REQUEST_METADATA: hashed, KEY_METADATA: key}
+    return {**request, "metadata": own | marks}
+
+
+@cache
+def _reader() -> TypeAdapter[OrderRecord]:
+    return TypeAdapter(OrderRecord)  # it takes a while to build, and not every program needs it
+
+
+def read_record(content: bytes, path: object) -> OrderRecord:
+    """A record, checked. `path` is what errors call it.
+    Raises ConfigurationError: it is empty, damaged, or of a later version. Nothing may be ordered then.
     """
-
-    idempotency_key: str | None = None
-    job_id: str | None = None
-    newer: bool = False
-
-
-def read_record(content: bytes) -> OrderRecord | UnreadableRecord:
-    """`job.json`, checked, or what can be read of it."""
-    row = loose_json.members(loose_json.load(content))
-    version = row.get("version")
-    job_file = record_in(row) if version == _VERSION else None
-    if job_file is not None:
-        return job_file
-    key, job = row.get("idempotency_key"), row.get("job")
-    if not row:
-        key, job = _salvaged(_KEY, content), {"id": _salvaged(_JOB_ID, content)}
-    newer = isinstance(version, int) and version > _VERSION
-    return UnreadableRecord(key if _is_key(key) else None, job_id_of(job), newer)
-
-
-def record_in(row: Mapping[str, Any]) -> OrderRecord | None:
-    """The order that a JSON object describes; None if it is not a valid one."""
-    request, key, sent, job, label, digest, served, repeated, selected = (
-        row.get(member.name) for member in fields(OrderRecord)
-    )
-    is_whole = (
-        _is_ordered(request, key, sent)
-        and (job is None or job_id_of(job))
-        and (request is not None or job is not None)
-        and (label is None or is_label(label))
-        and (digest is None or isinstance(digest, str))
-        and (served is None or _is_time(served))
-        and (repeated is None or type(repeated) is int)
-        and isinstance(selected, bool | None)
-    )
-    return (
-        OrderRecord(request, key, sent, job, label, digest, served, repeated, selected) if is_whole else None
-    )
-
-
-def parse_record(content: bytes, path: str = JOB_FILE) -> OrderRecord:
-    """`job.json`, checked. `path` is what errors call it. Raises ConfigurationError: it cannot be read."""
-    job_file = read_record(content)
-    if isinstance(job_file, UnreadableRecord):
-        raise unreadable(job_file, path)
-    return job_file
-
-
-def unreadable(job_file: UnreadableRecord, path: str = JOB_FILE) -> ConfigurationError:
-    """The error for a `job.json` that cannot be read."""
-    job_id = job_file.job_id
-    of = "" if job_id is None else f" of {job_id}"
-    if job_file.newer:
-        # This version does not touch the folder: it could lose the later version's data.
-        way = "" if job_id is None else f"; files.download_all({job_id!r}, …) fills a different folder"
-        return ConfigurationError(
-            f"{path}{of} was written by a later version of firsthandapi: upgrade firsthandapi{way}"
+    version = loose_json.members(loose_json.load(content)).get("version")
+    if type(version) is int and version > _VERSION:
+        raise ConfigurationError(
+            f"{path} was written by a later version of firsthandapi: upgrade firsthandapi"
         )
-    way = "" if job_id is None else f"; files.download_all({job_id!r}, …) downloads its files"
-    return ConfigurationError(
-        f"{path}{of} is empty or damaged: run the call that started the folder again to restore it{way}"
-    )
-
-
-def _salvaged(pattern: re.Pattern[bytes], content: bytes) -> str | None:
-    found = pattern.findall(content)
-    return loose_json.load(found[-1]) if found else None
-
-
-def _is_key(key: Any) -> bool:
     try:
-        return bool(check_key(key))
-    except InvalidArgumentError:
+        record = _reader().validate_json(content, strict=True)
+    except ValidationError:
+        record = None
+    if record is None or version != _VERSION or not _is_whole(record):
+        raise ConfigurationError(
+            f"{path} is empty or damaged, and it records what was ordered, so nothing was ordered now: restore it from "
+            "a copy; if there is none, look for its job in your account, and remove the file if no job is missing"
+        )
+    return record
+
+
+def _is_whole(record: OrderRecord) -> bool:
+    """Whether it has what its kind needs: a request without its key would be bought again."""
+    if record.kind == "job":
+        return record.job is not None and record.key is None and record.request is None
+    if record.key is None or record.first_sent_at is None:
         return False
-
-
-def _is_ordered(request: Any, key: Any, sent: Any) -> bool:
-    """Whether these are a request with its key and time, or nothing of it."""
-    if request is None:
-        return key is None and sent is None
-    return isinstance(request, dict) and _is_time(sent) and _is_key(key)
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _END_OF_TIME
+    return record.kind == "call" or (
+        record.cents is not None if record.kind == "allotment" else isinstance(record.request, dict)
+    )
 
 
 def job_id_of(job: Any) -> str | None:
@@ -232,7 +310,7 @@ def is_young(job: Mapping[str, Any], now: float) -> bool:
 
 
 def dump(job: Job) -> ShownJob:
-    """A job as `job.json` contains it."""
+    """A job as a record contains it."""
     return job.model_dump(mode="json", exclude_none=True)
 
 
@@ -280,7 +358,10 @@ def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
 def key_of(job: Mapping[str, Any]) -> str | None:
     """The key that `collect` bought a job with; None for any other job."""
     key = text_in_metadata(job, KEY_METADATA)
-    return key if _is_key(key) else None
+    try:
+        return None if key is None else check_key(key)
+    except InvalidArgumentError:
+        return None
 
 
 def _same(name: str, shown: Any, asked: Any) -> bool:

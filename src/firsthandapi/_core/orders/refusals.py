@@ -20,7 +20,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from .record import JOB_FILE, OrderRecord, ShownJob, fits, job_id_of, key_of
+from .record import OrderRecord, ShownJob, job_id_of
 
 _SEARCH_LESS = (
     "pass key_since=, an aware datetime before the first call, to search only the jobs posted since"
@@ -40,10 +40,15 @@ def _way_to(job_id: str) -> str:
     return f"files.download_all({job_id!r}, …) downloads its files"
 
 
+def forgetting(book: object, key: str | None) -> str:
+    """How to give up an order."""
+    return f"run firsthandapi orders forget {book} {key}"
+
+
 def other_request(job: ShownJob, names: list[str]) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"dest is the folder of {described(job)}, and belongs to another request: {', '.join(names)} "
-        f"{'differs' if len(names) == 1 else 'differ'} from its {JOB_FILE}. To continue that job, pass its arguments; "
+        f"{'differs' if len(names) == 1 else 'differ'} from its record. To continue that job, pass its arguments; "
         f"{_way_to(job['id'])}. For another job, use a different folder",
         field="dest",
     )
@@ -85,50 +90,23 @@ def downloaded_by_download_all(job: ShownJob) -> InvalidArgumentError:
 
 def rows_of_several(job_ids: tuple[str, ...]) -> ConfigurationError:
     return ConfigurationError(
-        f"dest has no {JOB_FILE}, and its rows name several jobs: {', '.join(job_ids[:3])}; "
+        f"dest has no record of its order, and its rows name several jobs: {', '.join(job_ids[:3])}; "
         "files.download_all(job_id, …) downloads the files of each into a folder of its own"
     )
 
 
 def rows_of_a_stranger(job_id: str) -> ConfigurationError:
     return ConfigurationError(
-        f"dest has no {JOB_FILE} that can be read, and its rows name {job_id}, which this API key cannot see; "
+        f"dest has no record of its order, and its rows name {job_id}, which this API key cannot see; "
         "use the API key and base_url that the folder was started with"
     )
 
 
 def rows_of_another(job: ShownJob) -> ConfigurationError:
     return ConfigurationError(
-        f"dest has no {JOB_FILE} that can be read, and it is the folder of {described(job)}, which was posted with "
+        f"dest has no record of its order, and it is the folder of {described(job)}, which was posted with "
         f"other arguments. To continue that job, pass its arguments; {_way_to(job['id'])} here. For a further job, "
         "use a different folder"
-    )
-
-
-def damaged(key: str | None, found: tuple[ShownJob, ...], request: dict[str, Any]) -> ConfigurationError:
-    alike = [job for job in found if fits(job, request)]
-    shown = "; ".join(
-        f"{described(job)} with idempotency_key={key_of(job)!r}" for job in (alike or found)[:3]
-    )
-    if alike:
-        return ConfigurationError(
-            f"{JOB_FILE} of dest is empty or damaged, and these jobs were posted with the same arguments: {shown}. "
-            f"To continue one of them here, pass its idempotency_key; {_way_to(alike[0]['id'])}"
-        )
-    with_what = "with these arguments" if key is None else f"with its idempotency key {key}"
-    others = f" The latest jobs that collect has posted are: {shown}." if shown else ""
-    return ConfigurationError(
-        f"{JOB_FILE} of dest is empty or damaged, and no job {with_what} is in your account so far.{others} If none is "
-        "this folder's, wait a minute, so that a job that was just posted can show; then pass "
-        f"idempotency_key={key or 'a name for this purchase'!r}, which buys one job at most"
-    )
-
-
-def key_used(key: str, way_out: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"the service has refused idempotency key {key} because it was used before, and no job in your account has "
-        "that key in its metadata so far. To send it again could buy a second job: run the same call again in a "
-        f"minute, which looks for a job that was just posted; if there is still none, {way_out} and try again"
     )
 
 
@@ -147,15 +125,6 @@ def key_too_old(key: str, way_out: str) -> ConfigurationError:
     )
 
 
-def key_in_use(error: FirstHandError, key: str, way_out: str) -> FirstHandError:
-    return _with(
-        error,
-        f". Nothing was ordered: idempotency key {key} was used before, and no job in your account has it in its "
-        "metadata so far: run the same call again in a minute, which looks for that job; if there is no such job, "
-        f"{way_out} and try again",
-    )
-
-
 def may_have_bought(job: ShownJob, key: str | None, way_out: str | None = None) -> InvalidArgumentError:
     """`way_out`: how to give up the order that has this key; None for an order that is new."""
     whose = "the same arguments" if way_out is None else "the arguments of this order"
@@ -168,17 +137,17 @@ def may_have_bought(job: ShownJob, key: str | None, way_out: str | None = None) 
     )
 
 
-def listed_only(error: NotFoundError, job_file: OrderRecord) -> NotFoundError:
-    job = described(job_file.job or {})
+def listed_only(error: NotFoundError, record: OrderRecord) -> NotFoundError:
+    job = described(record.job or {})
     return _with(error, f". The list of jobs shows {job}: run the same call again later")
 
 
-def gone(error: NotFoundError, job_file: OrderRecord, *, own_key: bool) -> NotFoundError:
+def gone(error: NotFoundError, record: OrderRecord, *, own_key: bool) -> NotFoundError:
     different = "a different folder and a different idempotency_key" if own_key else "a different folder"
     return _with(
         error,
-        f". If these are right, {described(job_file.job or {})} may not show yet: wait a minute and run the same call "
-        f"again, which looks for a job with idempotency key {job_file.idempotency_key}, and found none so far. If "
+        f". If these are right, {described(record.job or {})} may not show yet: wait a minute and run the same call "
+        f"again, which looks for a job with idempotency key {record.key}, and found none so far. If "
         f"there is still none, and billing.transactions() shows no charge for it, post it again with {different}",
     )
 
