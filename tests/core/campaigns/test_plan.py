@@ -14,7 +14,7 @@ from firsthandapi._core.campaigns.plan import (
     PlannedOrder,
     in_vain,
     make_plan,
-    next_order,
+    next_orders,
     outdated,
     request_of,
     to_send,
@@ -42,11 +42,16 @@ def bought(
 ) -> Order:
     """An order of a label, and what became of it; with status None its response was lost."""
     request = {**next(iter(of.jobs.values())), "files_needed": files}
-    order = Order(label, OrderRecord(request, f"key-{label}-{files}", 1.0, None))
+    order = Order(OrderRecord("order", f"key-{label}-{files}", request, 1.0, label=label))
     if status is None:
         return order
     seen = order.seen({"id": "job_1", "status": status, "files_approved": approved})
-    return Order(seen.label, seen.sent, seen.approved, duplicates, seen.refund_cents)
+    return seen.with_(duplicates=duplicates)
+
+
+def next_order(of: Spec, ledger: Ledger) -> PlannedOrder | None:
+    """The first of the next orders."""
+    return next(iter(next_orders(of, ledger)), None)
 
 
 def planned(of: Spec, *orders: Order) -> list[tuple[str, int, int]]:
@@ -88,6 +93,20 @@ def test_an_order_without_a_response_is_planned_as_it_was_sent() -> None:
     row = ["stop", "15", "0", "0", "15", "$0.50,", "$0.10", "$5.50", "price_per_file_cents"]
     assert text.splitlines()[1].split() == row
     assert text.endswith("; had no response, and is sent again as it was: stop (10 files)")
+
+
+def test_a_refused_order_is_planned_anew() -> None:
+    """In the words and for the number of files that are wanted now: its key buys one of them. Its cost counts once."""
+    of = spec(stop=10, price=100)
+    refused = bought(spec(stop=10), "stop", 10, None).with_(refused_at=1.0)
+    plan = make_plan(of, Ledger("fh-1", (refused,)))
+    assert plan.orders == (PlannedOrder("stop", 10, 1_000, ("price_per_file_cents",)),)
+    assert (plan.spent_cents, plan.cost_cents) == (0, 1_000)
+    gone = make_plan(spec(give_way=1), Ledger("fh-1", (refused,)))
+    assert (gone.spent_cents, gone.cost_cents) == (500, 50)  # nobody sends it again, and it may have been posted
+    assert next_order(spec(1_000, price=100, stop=10), Ledger("fh-1", (refused,))) is not None
+    exact = spec(500, stop=10)
+    assert next_order(exact, Ledger("fh-1", (refused,))) == PlannedOrder("stop", 10, 500)
 
 
 def test_an_order_without_a_response_that_nobody_wants_is_not_sent() -> None:
@@ -236,7 +255,7 @@ def test_a_plan_shows_what_changed_since_the_last_order_of_a_label() -> None:
 
 
 OUTCOMES = st.tuples(
-    st.sampled_from(["open", "completed", "cancelled", None]), st.integers(0, 6), st.integers(0, 3)
+    st.sampled_from(["open", "completed", "cancelled", "refused", None]), st.integers(0, 6), st.integers(0, 3)
 )
 
 
@@ -248,7 +267,7 @@ OUTCOMES = st.tuples(
 def test_orders_never_cost_more_than_the_budget_and_come_to_an_end(
     budget: int, wanted: list[int], outcomes: list[tuple[str | None, int, int]]
 ) -> None:
-    """Whatever becomes of each order: cancelled, completed with duplicates, or its response lost."""
+    """Whatever becomes of each order: cancelled, completed with duplicates, refused, or its response lost."""
     of = spec(budget, **{f"label{n}": count for n, count in enumerate(wanted)})
     ledger = Ledger("fh-1")
     left = iter(outcomes)
@@ -262,7 +281,11 @@ def test_orders_never_cost_more_than_the_budget_and_come_to_an_end(
             return
         status, approved, duplicates = next(left, ("completed", order.files, 0))
         approved = order.files if status == "completed" else min(approved, order.files)
-        made = bought(of, order.label, order.files, status, approved, min(duplicates, approved))
-        ledger = ledger.with_order(len(ledger.orders), made)
+        key = ledger.next_key(order.label)
+        sent_as = None if status == "refused" else status
+        made = bought(of, order.label, order.files, sent_as, approved, min(duplicates, approved)).with_(key=key)
+        made = made.with_(refused_at=1.0) if status == "refused" else made
+        ledger = ledger.with_order(ledger.keys.get(key, len(ledger.orders)), made)
+        assert len(ledger.keys) == len(ledger.orders)
         assert ledger.spent_cents <= budget
     raise AssertionError("it never ends")

@@ -20,13 +20,15 @@ from firsthandapi._core.orders.ordering import (
     Refuse,
     Shown,
     TryReading,
+    Walk,
     WriteDown,
     check_download_into,
     is_wanted,
     learn,
     next_command,
+    with_walk,
 )
-from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, UnreadableRecord
+from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, ShownJob, marked
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi.errors import (
     ConfigurationError,
@@ -84,7 +86,7 @@ class World:
     """All that there is between two steps. Hours of the local clock since a file's key was sent are its `sent`."""
 
     jobs: tuple[Bought, ...] = ()
-    disk: OrderRecord | UnreadableRecord | None = None
+    disk: OrderRecord | None = None
     rows_of: tuple[str, ...] = ()
     # How many hours the local clock is ahead of the service's.
     ahead: float = 0.0
@@ -107,8 +109,8 @@ class World:
 
 def _aged(disk: Any, hours: float) -> Any:
     """A file as it reads `hours` of the local clock later, if it is one."""
-    if not isinstance(disk, OrderRecord):
-        return disk
+    if disk is None:
+        return None
     sent, server_sent = (_earlier(each, hours) for each in (disk.first_sent_at, disk.server_sent_at))
     return replace(disk, first_sent_at=sent, server_sent_at=server_sent)
 
@@ -166,7 +168,7 @@ def answers(world: World, command: Any, lags: tuple[float, ...]) -> Iterator[tup
 def posted(
     world: World, order: OrderRecord, lags: tuple[float, ...] = (0.0,), *, works: bool = False
 ) -> Iterator[tuple[World, Any]]:
-    request, key = REQUESTS.index(order.request or {}), order.idempotency_key or ""
+    request, key = HASHES.index(request_hash(order.request)), order.key or ""
     known_keys = [job for job in world.jobs if job.key == key and (job.age is None or job.age < 24)]
     lost = FirstHandConnectionError("cut", attempts=2)
     if known_keys:
@@ -257,24 +259,24 @@ class Search:
         ends.add(_Hashed(world))  # it may die here, before the next command
         command = next_command(known)
         match command:
-            case Continue(job_file) if job_file.job_id == "job_made_up":
+            case Continue(record) if record.job_id == "job_made_up":
                 # The service has no such job, so what to do is asked again.
                 gone = api_error(NotFoundError, 404, 1)
                 again = Known(
                     known.request, self.key, "spare", NOW, NOW, world.disk, world.rows_of, gone=gone
                 )
                 self._walk(world, again, ends, depth + 1)
-            case Continue(job_file):
-                assert job_file.job_id == "job_1"
+            case Continue(record):
+                assert record.job_id == "job_1"
                 # Some files came, too.
-                ends.add(_Hashed(replace(world, rows_of=(job_file.job["id"],))))
+                ends.add(_Hashed(replace(world, rows_of=("job_1",))))
             case Refuse(error, forget):
                 assert isinstance(error, FirstHandError)
                 if forget:
                     ends.add(_Hashed(replace(world, disk=None)))
-            case WriteDown(job_file, create):
+            case WriteDown(record, create):
                 assert not create or world.disk is None, "an exclusive create over another file"
-                after = replace(world, disk=job_file)
+                after = replace(world, disk=record)
                 self._walk(after, learn(known, command, Shown()), ends, depth + 1, slept=slept)
             case _:
                 for after, answer in answers(world, command, self.lags):
@@ -306,18 +308,18 @@ class Search:
         for _ in range(12):
             command = next_command(known)
             match command:
-                case Continue(job_file) if job_file.job_id == "job_made_up":
+                case Continue(record) if record.job_id == "job_made_up":
                     known = replace(known, gone=api_error(NotFoundError, 404, 1), looked=False)
                     continue
                 case Continue():
                     return
                 case Refuse(error):
-                    keys = [job.key for job in world.jobs] or [getattr(world.disk, "idempotency_key", None)]
+                    keys = [job.key for job in world.jobs] or [getattr(world.disk, "key", None)]
                     told = [name for name in ("job_1", "job_made_up", *keys) if name]
                     assert any(name in str(error) for name in told) or not world.jobs, str(error)
                     return
-                case WriteDown(job_file):
-                    world, answer = replace(world, disk=job_file), Shown()
+                case WriteDown(record):
+                    world, answer = replace(world, disk=record), Shown()
                 case _:
                     world, answer = right_answer(world, command)
             known = learn(known, command, answer)
@@ -332,22 +334,18 @@ class Search:
             yield later
             if self.disk_lasts:
                 continue
-            if isinstance(later.disk, OrderRecord):
-                # A crash of the machine or a bad disk: with the key still to be read, or not.
-                yield replace(later, disk=UnreadableRecord())
-                yield replace(later, disk=UnreadableRecord(idempotency_key=later.disk.idempotency_key))
             if self.key is not None:
                 yield replace(later, disk=None, rows_of=())  # a runner whose disk does not last
             elif later.rows_of:
-                yield replace(later, disk=None)  # job.json is lost, the files are not
+                yield replace(later, disk=None)  # the record is lost, the files are not
 
 
 def _slept(known: Known, hours: float) -> Known:
     """What a run knows that has slept, by a clock that is always at NOW."""
     began = known.began - hours * HOUR
-    folder, bought = (_aged(disk, hours) for disk in (known.folder, known.bought))
+    record, bought = (_aged(disk, hours) for disk in (known.record, known.bought))
     looked_at = known.looked_at - hours * HOUR
-    return replace(known, began=began, folder=folder, bought=bought, looked_at=looked_at)
+    return replace(known, began=began, record=record, bought=bought, looked_at=looked_at)
 
 
 class _Hashed:
@@ -368,11 +366,11 @@ class _Hashed:
 
 def _frozen(world: World) -> Any:
     disk = world.disk
-    if isinstance(disk, OrderRecord):
-        job = disk.job and disk.job["id"]
-        described = disk.request and disk.request["description"]
+    if disk is not None:
         sent = disk.first_sent_at, disk.server_sent_at
-        return world.jobs, (described, disk.idempotency_key, sent, job), world.rows_of, world.ahead
+        costs = disk.refused_at, disk.server_refused_at, disk.unbought
+        described = disk.request["description"], disk.key, sent, disk.job_id, costs
+        return world.jobs, described, world.rows_of, world.ahead
     return world.jobs, disk, world.rows_of, world.ahead
 
 
@@ -414,7 +412,17 @@ def test_nothing_is_bought_twice_though_the_list_is_most_of_a_day_late() -> None
 # ── Single rules ─────────────────────────────────────────────────────────────────────────────────────────
 
 JOB = {"id": "job_1", "status": "open", "files_approved": 1, "files_needed": 2}
-BOUGHT = OrderRecord(REQUESTS[0], "key", NOW, JOB)
+
+
+def order_of(
+    request: dict[str, Any], key: str, sent_at: float, job: ShownJob | None = None, **rest: Any
+) -> OrderRecord:
+    """The record of an order as it was sent."""
+    return OrderRecord("order", key, marked(request, key), sent_at, job, **rest)
+
+
+BOUGHT = order_of(REQUESTS[0], "key", NOW, JOB)
+FETCHED = OrderRecord("job", job=JOB)
 
 
 def refused(known: Known) -> Refuse:
@@ -441,13 +449,12 @@ def refusal(request: int = 0, key: str | None = None, **known: Any) -> FirstHand
 @pytest.mark.parametrize(
     ("known", "kind", "words"),
     [
-        ({"request": 1, "folder": BOUGHT}, InvalidArgumentError, "description differ"),
-        ({"key": "other", "folder": BOUGHT}, InvalidArgumentError, r"another idempotency_key \(key\)"),
-        ({"folder": OrderRecord(None, None, None, JOB)}, InvalidArgumentError, "downloaded by download_all"),
+        ({"request": 1, "record": BOUGHT}, InvalidArgumentError, "description differ"),
+        ({"key": "other", "record": BOUGHT}, InvalidArgumentError, r"another idempotency_key \(key\)"),
+        ({"record": FETCHED}, InvalidArgumentError, "downloaded by download_all"),
         ({"rows_of": ("job_1", "job_2")}, ConfigurationError, "job_1, job_2"),
         ({"rows_of": ("job_1",), "looked": True}, ConfigurationError, "cannot see"),
         ({"rows_of": ("job_1",), "looked": True, "found": (JOB,)}, ConfigurationError, "other arguments"),
-        ({"folder": UnreadableRecord(None, "job_1", newer=True)}, ConfigurationError, "upgrade"),
     ],
 )
 def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, words: str) -> None:
@@ -462,7 +469,7 @@ def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, wo
 @pytest.mark.parametrize("age", [1 * HOUR, 24 * HOUR, 1000 * HOUR, -1000 * HOUR])
 def test_a_key_is_sent_again_at_any_age_once_a_search_has_not_found_its_job(age: float) -> None:
     """While the service knows it, it buys nothing twice; and a job that is older than that is in the list."""
-    folder = OrderRecord(REQUESTS[0], "k", NOW - age, None)
+    folder = order_of(REQUESTS[0], "k", NOW - age, None)
     known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder)
     assert next_command(known) == LookFor("k")
     known = learn(known, LookFor("k"), Shown())
@@ -471,7 +478,7 @@ def test_a_key_is_sent_again_at_any_age_once_a_search_has_not_found_its_job(age:
 
 def test_a_search_before_a_long_sleep_does_not_count() -> None:
     """The list may not have shown the job then, and the service may have forgotten its key since."""
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, OrderRecord(REQUESTS[0], "k", NOW, None))
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, order_of(REQUESTS[0], "k", NOW, None))
     known = learn(known, LookFor("k"), Shown())
     assert next_command(replace(known, now=NOW + 2 * HOUR)) == LookFor("k")
     assert next_command(replace(known, now=NOW - 2 * HOUR)) == LookFor("k")
@@ -483,21 +490,22 @@ def test_a_search_before_a_long_sleep_does_not_count() -> None:
 def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key(asked: int) -> None:
     """It is named, and nothing is sent, whatever is asked for now."""
     row = {**REQUESTS[0], "id": "job_1", "status": "completed"}
-    young, old = (OrderRecord(REQUESTS[0], "k", NOW - hours * HOUR, None) for hours in (1, 24))
+    young, old = (order_of(REQUESTS[0], "k", NOW - hours * HOUR, None) for hours in (1, 24))
     known = Known(REQUESTS[asked], None, "spare", NOW, NOW, old)
     known = learn(known, LookFor("k"), Shown(unmarked=(row,)))
     error = str(refused(known).error)
     assert "may have bought job_1" in error
-    assert "For a further job, remove job.json" in error
-    assert isinstance(next_command(replace(known, folder=young)), Post)
-    assert isinstance(next_command(replace(known, keeps_metadata=True)), Post)
+    assert "For a further job, run firsthandapi orders forget BOOK k" in error
+    for safe in (replace(known, record=young), replace(known, keeps_metadata=True)):
+        # What was corrected is written down first.
+        assert isinstance(next_command(safe), WriteDown if asked else Post)
 
 
 def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
-    """`download_all` of a job that collect has bought, after its job.json was lost, leads back to collect."""
+    """`download_all` of a job that collect has bought, after its record was lost, leads back to collect."""
     job = {**JOB, "metadata": {KEY_METADATA: "key"}}
-    command = next_command(Known(REQUESTS[0], None, "spare", NOW, NOW, OrderRecord(None, None, None, job)))
-    assert command == WriteDown(OrderRecord(REQUESTS[0], "key", NOW, job))
+    command = next_command(Known(REQUESTS[0], None, "spare", NOW, NOW, OrderRecord("job", job=job)))
+    assert command == WriteDown(order_of(REQUESTS[0], "key", NOW, job))
 
 
 @pytest.mark.parametrize(
@@ -508,25 +516,22 @@ def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
         (None, ("job_2",), "the folder of job_2; choose"),
         (None, ("job_1", "job_2"), "the folder of job_2; choose"),
         (None, tuple(f"job_{number}" for number in range(1, 6)), "the folder of job_2, job_3, job_4; choose"),
-        (UnreadableRecord(), ("job_1",), None),
-        (UnreadableRecord(), ("job_2",), "the folder of job_2; choose"),
-        (UnreadableRecord(newer=True), (), "upgrade"),
         (BOUGHT, (), None),
         (replace(BOUGHT, job={"id": "job_2"}), (), "the folder of job_2; choose"),
         (replace(BOUGHT, job=None), (), "run that collect call again"),
     ],
 )
 def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], words: str | None) -> None:
-    """Into a folder of its own, whatever has become of its job.json; another one is named, or how it continues."""
+    """Into a folder of its own, whatever has become of its record; another one is named, or how it continues."""
     errors = (InvalidArgumentError, ConfigurationError)
     with nullcontext() if words is None else pytest.raises(errors, match=words):
         check_download_into("signs", found, rows_of, "job_1")
 
 
 def test_a_pending_order_is_sent_as_it_was_written() -> None:
-    """An earlier version wrote it, without a hash: with any other byte, the service would refuse its key."""
+    """With any other byte, the service would refuse its key."""
     request = {"description": "Photos of street signs", "files_needed": 2, "metadata": {"mine": 1}}
-    folder = OrderRecord(request, "k", NOW, None)
+    folder = order_of(request, "k", NOW, None)
     known = Known({**request, "description": "Photos of street signs\n"}, None, "spare", NOW, NOW, folder)
     assert next_command(replace(known, looked=True, looked_at=NOW)) == Post(folder, NOW)
 
@@ -534,25 +539,24 @@ def test_a_pending_order_is_sent_as_it_was_written() -> None:
 def test_the_corrected_request_is_written_down_with_its_job() -> None:
     """The first one was refused, the corrected one bought, and only its answer was lost."""
     first, corrected = {"files_needed": 1}, {"files_needed": 2}
-    folder = OrderRecord(first, "k", 0.0, None)
+    folder = order_of(first, "k", 0.0, None)
     job = {"id": "job_1", "status": "open", "files_needed": 2, "metadata": {KEY_METADATA: "k"}}
     known = Known(corrected, None, "spare", 0.0, 0.0, folder, looked=True, found=(job,))
     command = next_command(known)
     assert isinstance(command, WriteDown)
-    assert command.job_file.request == corrected
-    assert command.job_file.request_hash == request_hash(corrected)
+    assert command.record.request == marked(corrected, "k")
 
 
 def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:
     """The folder's own key may still buy, so no second one is sent."""
-    known = Known({}, "another", "spare", 0.0, 0.0, OrderRecord({}, "k", 0.0, None), looked=True)
+    known = Known({}, "another", "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), looked=True)
     command = refused(known)
     assert "(k)" in str(command.error)
 
 
 def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
     """The refusal of a search is no refusal of the order, whatever its first page has shown."""
-    known = Known({}, None, "spare", 0.0, 0.0, OrderRecord({}, "k", 0.0, None), fresh=True, may_read=True)
+    known = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), fresh=True, may_read=True)
     post = post_of(known)
     known = learn(known, post, api_error(ConflictError, 409, 1))
     search = next_command(known)
@@ -566,26 +570,32 @@ def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
         assert not command.forget
 
 
-@pytest.mark.parametrize(("kind", "status"), [(ConflictError, 409), (InvalidRequestError, 422)])
-def test_a_derived_key_that_was_used_is_looked_for_and_never_sent_again(kind: Any, status: int) -> None:
-    """Somebody has sent it, nobody knows when. It is in nobody's way once the list shows its job."""
+@pytest.mark.parametrize(
+    ("kind", "status", "is_refused"),
+    [(ConflictError, 409, False), (InvalidRequestError, 422, True), (ServerError, 503, False)],
+)
+def test_a_refused_order_is_kept_and_sent_again(kind: Any, status: int, is_refused: bool) -> None:
+    """What the service says that it has not done may cost nothing later; its key is the same then."""
     request = {"files_needed": 2}
-    began = Known(request, None, "fh-1", NOW, NOW, may_read=True, derived=True, way_out="forget it")
+    began = Known(request, None, "fh-1", NOW, NOW, may_read=True, derived=True)
     known = began
     answers = {Post: api_error(kind, status, 1), LookFor: Shown()}
     while not isinstance(command := next_command(known), Refuse):
         known = learn(known, command, answers.get(type(command), Shown()))
     assert isinstance(command.error, kind)
     assert not command.forget
-    assert "idempotency key fh-1 was used before" in str(command.error)
-    assert "forget it and try again" in str(command.error)
-    assert isinstance(known.folder, OrderRecord)
-    assert known.folder.first_sent_at == 0
-    again = replace(began, folder=known.folder)
-    assert next_command(again) == LookFor("fh-1")
-    assert next_command(learn(again, LookFor("fh-1"), Shown((JOB,)))) == WriteDown(known.folder.with_job(JOB))
-    given_up = refused(learn(again, LookFor("fh-1"), Shown()))
-    assert "has refused idempotency key fh-1 because it was used before" in str(given_up.error)
+    assert known.record is not None
+    assert (known.record.refused_at is not None) is is_refused
+    found = replace(began, record=known.record)
+    assert next_command(found) == LookFor("fh-1")
+    assert next_command(learn(found, LookFor("fh-1"), Shown((JOB,)))) == WriteDown(known.record.with_job(JOB))
+    again = learn(found, LookFor("fh-1"), Shown())
+    if is_refused:  # before it is sent, it may cost again
+        command = next_command(again)
+        assert isinstance(command, WriteDown)
+        assert command.record.refused_at is None
+        again = learn(again, command, Shown())
+    assert post_of(again).order.key == "fh-1"
 
 
 def test_a_job_of_another_order_is_not_bought_twice() -> None:
@@ -620,23 +630,22 @@ def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
     ],
     ids=["old", "of-unknown-age", "of-any-age", "young", "another-job", "with-metadata"],
 )
-@pytest.mark.parametrize("folder", [None, UnreadableRecord("k")], ids=["fresh", "damaged"])
 def test_a_service_that_keeps_no_metadata(
-    created: str | None, others: dict[str, Any], is_refused: bool, folder: UnreadableRecord | None
+    created: str | None, others: dict[str, Any], is_refused: bool
 ) -> None:
     """Where no key shows, and an old job has the same arguments, the caller's key is not sent again in silence."""
     request = {"title": "signs", "files_needed": 2}
     job = {"id": "job_1", "status": "open", "created_at": created, **request, **others}
-    known = Known(request, "k", "spare", NOW, NOW, folder)
+    known = Known(request, "k", "spare", NOW, NOW)
     while not isinstance(command := next_command(known), Post | Refuse):
         answer = Shown()
         if isinstance(command, LookFor):
-            marked = "metadata" in job
-            answer = Shown(unmarked=() if marked else (job,), keeps_metadata=marked)
+            is_marked = "metadata" in job
+            answer = Shown(unmarked=() if is_marked else (job,), keeps_metadata=is_marked)
         known = learn(known, command, answer)
     assert isinstance(command, Refuse) is is_refused
     if isinstance(command, Refuse):
-        assert command.forget is (folder is None)
+        assert command.forget
         assert "may have bought job_1 (open) already" in str(command.error)
         assert "files.download_all('job_1', …)" in str(command.error)
 
@@ -645,7 +654,7 @@ def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
     """Somebody else has used the key; it stays in a folder that may have sent it."""
     job = {**JOB, "description": "Photos of cats", "metadata": {KEY_METADATA: "mine"}}
     for fresh, request in ((False, 0), (False, 1), (True, 0)):
-        folder = OrderRecord(REQUESTS[0], "mine", NOW, None)
+        folder = order_of(REQUESTS[0], "mine", NOW, None)
         known = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
         command = refused(replace(known, fresh=fresh))
         assert "mine has already bought job_1" in str(command.error)
@@ -655,7 +664,7 @@ def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
 def test_the_job_of_the_first_request_is_taken_though_it_was_corrected_since() -> None:
     """The folder says what was sent, and the next step names what differs."""
     job = {**REQUESTS[0], **JOB, "metadata": {KEY_METADATA: "mine"}}
-    folder = OrderRecord(REQUESTS[0], "mine", NOW, None)
+    folder = order_of(REQUESTS[0], "mine", NOW, None)
     known = Known(REQUESTS[1], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
     assert next_command(known) == WriteDown(folder.with_job(job))
 
@@ -663,7 +672,7 @@ def test_the_job_of_the_first_request_is_taken_though_it_was_corrected_since() -
 def test_a_job_of_the_key_that_differs_does_not_replace_one_that_is_gone() -> None:
     """The service has no job of the id that it gave; what it shows instead is another's."""
     other = {**JOB, "id": "job_2", "description": "Photos of cats", "metadata": {KEY_METADATA: "key"}}
-    error = refusal(folder=BOUGHT, gone=NOT_FOUND, looked=True, found=(other,))
+    error = refusal(record=BOUGHT, gone=NOT_FOUND, looked=True, found=(other,))
     assert "key has already bought job_2" in str(error)
 
 
@@ -680,7 +689,7 @@ def test_a_job_of_the_key_that_differs_does_not_replace_one_that_is_gone() -> No
 )
 def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
     """The key is looked for; if no job has it, the error names both, nothing more is posted, and the key stays."""
-    folder = OrderRecord(REQUESTS[0], "key", NOW, None, request_hash=request_hash(REQUESTS[0]))
+    folder = order_of(REQUESTS[0], "key", NOW, None)
     known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True)
     post = post_of(known)
     known = learn(known, post, Shown((job,)))
@@ -693,32 +702,12 @@ def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
     assert next_command(learn(known, look, Shown((own,)))) == WriteDown(folder.with_job(own))
 
 
-def test_the_callers_key_restores_a_damaged_folder() -> None:
-    """Where the damage has taken the folder's own key."""
-    job = {**JOB, "metadata": {KEY_METADATA: "mine"}}
-    known = Known(REQUESTS[0], "mine", "spare", NOW, NOW, UnreadableRecord(), looked=True, found=(job,))
-    assert next_command(known) == WriteDown(OrderRecord(REQUESTS[0], "mine", NOW, job))
-
-
-@pytest.mark.parametrize("folder", [None, UnreadableRecord()], ids=["lost", "damaged"])
-def test_the_rows_of_a_folder_restore_its_job_file(folder: UnreadableRecord | None) -> None:
-    """A lost one is created, so that no other program's is overwritten; a damaged one is replaced."""
+def test_the_rows_of_a_folder_restore_its_record() -> None:
+    """It is created, so that no other program's is overwritten."""
     job = {**JOB, "metadata": {KEY_METADATA: "key"}}
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, rows_of=("job_1",), looked=True, found=(job,))
-    restored = OrderRecord(REQUESTS[0], "key", NOW, job)
-    assert next_command(known) == WriteDown(restored, create=folder is None)
-
-
-@pytest.mark.parametrize(
-    ("own", "callers", "wanted"),
-    [("mine", None, "mine"), (None, "yours", "yours"), ("mine", "yours", "mine")],
-)
-def test_a_damaged_folder_is_searched_for_by_its_key(
-    own: str | None, callers: str | None, wanted: str
-) -> None:
-    """By the caller's where its own is lost."""
-    known = Known({}, callers, "spare", NOW, NOW, UnreadableRecord(own))
-    assert next_command(known) == LookFor(wanted)
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, rows_of=("job_1",), looked=True, found=(job,))
+    restored = order_of(REQUESTS[0], "key", NOW, job)
+    assert next_command(known) == WriteDown(restored, create=True)
 
 
 @pytest.mark.parametrize(
@@ -737,15 +726,11 @@ def test_a_search_begins_a_day_before_the_key_was_used(
     key_since: float | None, sent_at: float, server_sent_at: float | None, since: float | None
 ) -> None:
     """As the caller says, or earlier if the folder knows better."""
-    folder = OrderRecord(REQUESTS[0], "key", sent_at, None, server_sent_at=server_sent_at)
+    folder = order_of(REQUESTS[0], "key", sent_at, None, server_sent_at=server_sent_at)
     known = Known(REQUESTS[0], "key", "spare", NOW, NOW, folder, key_since=key_since)
     assert next_command(known) == LookFor("key", since=since)
     own = replace(folder, first_sent_at=0.0)
-    assert next_command(replace(known, fresh=True)) == next_command(replace(known, folder=own))
-    damaged = replace(known, folder=UnreadableRecord("key"))
-    assert next_command(damaged) == LookFor(
-        "key", since=None if key_since is None else max(key_since - 24 * HOUR, 0)
-    )
+    assert next_command(replace(known, fresh=True)) == next_command(replace(known, record=own))
 
 
 def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
@@ -757,7 +742,7 @@ def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
 
 def test_metadata_on_any_page_says_that_the_service_keeps_them() -> None:
     """Whichever page it is."""
-    known = Known({}, "k", "spare", NOW, NOW, OrderRecord({}, "k", NOW, None))
+    known = Known({}, "k", "spare", NOW, NOW, order_of({}, "k", NOW, None))
     for pages in ((True, False), (False, True)):
         seen = known
         for keeps_metadata in pages:
@@ -768,11 +753,11 @@ def test_metadata_on_any_page_says_that_the_service_keeps_them() -> None:
 def test_the_same_order_is_sent_again_in_the_same_words() -> None:
     """The service compares bytes, and another order of formats is no other order."""
     sent = {"accepted_formats": ["image/png", "image/jpeg"], "files_needed": 2}
-    folder = OrderRecord(sent, "k", NOW, None)
+    folder = order_of(sent, "k", NOW, None)
     said = {"accepted_formats": ["image/jpeg", "image/png"], "files_needed": 2}
     command = next_command(Known(said, None, "spare", NOW, NOW, folder, looked=True, looked_at=NOW))
     assert isinstance(command, Post)
-    assert command.order.request == sent
+    assert command.order.request == marked(sent, "k")
     assert command.key_sent_at == NOW
 
 
@@ -806,13 +791,18 @@ def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None
 )
 def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: int) -> None:
     """The service may have bought first: its job is looked for, and then the refusal is raised."""
-    order = OrderRecord({}, "k", 0.0, None)
+    order = order_of({}, "k", 0.0, None)
     known = Known({}, None, "spare", 0.0, 0.0, order, fresh=True, may_read=True)
     post = next_command(known)
     assert post == Post(order)
     known = learn(known, post, api_error(kind, status, attempts))
     assert next_command(known) == LookFor("k")
-    command = refused(learn(known, LookFor("k"), Shown()))
+    missing = learn(known, LookFor("k"), Shown())
+    if status < 500:
+        noted = next_command(missing)
+        assert noted == WriteDown(order.refused(0.0, None))
+        missing = learn(missing, noted, Shown())
+    command = refused(missing)
     assert isinstance(command.error, kind)
     assert not command.forget
     bought = {"id": "job_1", "status": "open", "metadata": {KEY_METADATA: "k"}}
@@ -831,7 +821,7 @@ def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: 
 )
 def test_a_refusal_of_a_new_key_costs_one_page(known: dict[str, Any], since: float | None) -> None:
     """Only of a key that nobody can have had before: others may have bought at any time."""
-    order = OrderRecord({}, "k", 0.0, None, server_sent_at=NOW)
+    order = order_of({}, "k", 0.0, None, server_sent_at=NOW)
     facts: dict[str, Any] = {"key": None, "fresh": True, "may_read": True, **known}
     key = facts.pop("key")
     refused_post = Known({}, key, "k", NOW, NOW, order, sent=True, **facts)
@@ -842,30 +832,45 @@ def test_a_refusal_of_a_new_key_costs_one_page(known: dict[str, Any], since: flo
 def test_a_deadline_is_corrected_once_the_service_has_refused_the_former_one() -> None:
     """It makes no other request, so what was written down is sent first."""
     past, future = ({"files_needed": 2, "deadline": f"{year}-01-01T00:00:00Z"} for year in (2001, 2999))
-    order = OrderRecord(past, "k", NOW, None)
+    order = order_of(past, "k", NOW, None)
     known = learn(Known(future, None, "spare", NOW, NOW, order), LookFor("k"), Shown())
     post = post_of(known)
-    assert post.order.request == past
+    assert post.order.request == marked(past, "k")
     known = learn(known, post, api_error(InvalidRequestError, 400, 1))
     known = learn(known, LookFor("k"), Shown())
     command = next_command(known)
     assert isinstance(command, WriteDown)
     known = learn(known, command, Shown())
     again = post_of(known)
-    assert again.order.request == future
+    assert again.order.request == marked(future, "k")
     known = learn(known, again, api_error(InvalidRequestError, 400, 1))
-    assert isinstance(refused(learn(known, LookFor("k"), Shown())).error, InvalidRequestError)
-
-
-def test_a_derived_key_that_was_refused_need_not_be_written_down() -> None:
-    """The next call derives it again, and sends it."""
-    order = OrderRecord({}, "k", NOW, None)
-    known = Known({}, None, "k", NOW, NOW, order, fresh=True, may_read=True, derived=True)
-    known = learn(known, post_of(known), api_error(InsufficientCreditsError, 402, 1))
-    assert refused(learn(known, LookFor("k"), Shown())).forget
+    known = learn(known, LookFor("k"), Shown())
+    known = learn(known, next_command(known), Shown())
+    assert isinstance(refused(known).error, InvalidRequestError)
 
 
 def test_what_never_left_is_forgotten() -> None:
     """The API key may not read jobs, so nothing was posted."""
-    known = Known({}, None, "spare", 0.0, 0.0, OrderRecord({}, "k", 0.0, None), fresh=True)
+    known = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), fresh=True)
     assert refused(learn(known, TryReading(), api_error(PermissionDeniedError, 403, 1))).forget
+
+
+def test_what_never_left_by_the_network_is_forgotten() -> None:
+    """The connection was refused at every attempt, so nobody has the key."""
+    known = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0), fresh=True, may_read=True)
+    for sent, is_forgotten in ((False, True), (None, False), (True, False)):
+        error = FirstHandConnectionError("down", request_sent=sent)
+        assert refused(learn(known, post_of(known), error)).forget is is_forgotten
+
+
+def test_a_search_for_many_orders_is_one_of_each() -> None:
+    """Each is sent at once after it, unless a job without metadata may be its own."""
+    old = order_of(REQUESTS[0], "k", NOW - 30 * HOUR)
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, old, derived=True)
+    walk = Walk(NOW).after(Shown(served_at=NOW)).after(Shown(keeps_metadata=True, served_at=NOW + 1))
+    assert walk.served_at == NOW
+    assert post_of(with_walk(known, walk)).order == old
+    row = {**REQUESTS[0], "id": "job_1", "status": "completed"}
+    assert "may have bought job_1" in str(
+        refused(with_walk(known, Walk(NOW).after(Shown(unmarked=(row,))))).error
+    )

@@ -1,4 +1,4 @@
-"""`job.json`: what is read of it, whole or damaged, and what counts as the same request."""
+"""The record of an order: what is read of it, what it costs, and what counts as the same request."""
 
 from __future__ import annotations
 
@@ -13,115 +13,139 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.strategies import JSON
+from firsthandapi._core.calls.config import Config
 from firsthandapi._core.orders.record import (
     KEY_METADATA,
-    LARGEST_JOBS,
     LARGEST_RECORD,
-    MOST_JOBS,
+    LARGEST_RECORDS,
+    MOST_RECORDS,
+    Account,
     OrderRecord,
-    UnreadableRecord,
+    account_of,
     differing,
     fits,
     is_young,
     key_of,
-    parse_record,
+    marked,
     read_record,
 )
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
+from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.job_arguments import JobCreateParams
 
 HOUR = 3600.0
-ORDERED = OrderRecord(
-    {"files_needed": 2, "metadata": {"idempotency_key": "not it"}}, 'a "key" \\ of mine', 1_000.0, None
-)
+REQUEST = {"files_needed": 2, "price_per_file_cents": 50}
+ORDERED = OrderRecord("order", "k", marked(REQUEST, "k"), 1_000.0)
 BOUGHT = replace(ORDERED, job={"object": "job", "id": "job_1", "status": "open", "location": {"id": "no"}})
-FETCHED = OrderRecord(None, None, None, {"id": "job_1"})
-LABELED = replace(BOUGHT, label="stop", request_hash="abc")
+FETCHED = OrderRecord("job", job={"id": "job_1"})
+LABELED = replace(BOUGHT, label="stop", account=Account("http://127.0.0.1:1", "abc", "test", "org_1"))
+CALL = OrderRecord(
+    "call", 'a "key" \\ of mine', None, 1.5, path="/v1/jobs/job_1/cancel", slot=7, others=("abc",)
+)
+ALLOTMENT = OrderRecord("allotment", "fh-1", None, 2.0, cents=500)
 
 
 @pytest.mark.parametrize(
-    "job_file",
+    "record",
     [
-        *(ORDERED, BOUGHT, FETCHED, LABELED),
+        *(ORDERED, BOUGHT, FETCHED, LABELED, CALL, ALLOTMENT),
+        replace(LABELED, approved=2, duplicates=1, repeated=1, refund_cents=50, closed=True, selected=True),
+        ORDERED.refused(5.0, 6.0).not_found(100.0, 100.0),
         *(replace(ORDERED, first_sent_at=bound) for bound in (0.0, 253_402_300_799.0)),
     ],
 )
-def test_job_json_is_read_as_it_was_written(job_file: OrderRecord) -> None:
-    """Before the POST, after it, and of a folder that was only downloaded."""
-    assert read_record(job_file.encode()) == parse_record(job_file.encode()) == job_file
+def test_a_record_is_read_as_it_was_written(record: OrderRecord) -> None:
+    """Of every kind, before the POST and after it."""
+    assert read_record(record.encode(), "x.json") == record
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("record", "changes"),
     [
-        {"version": 2}, {"version": None}, {"request": []}, {"idempotency_key": None}, {"idempotency_key": "ä"},
-        {"idempotency_key": 5}, {"first_sent_at": None}, {"first_sent_at": "now"}, {"first_sent_at": True},
-        {"first_sent_at": math.nan}, {"first_sent_at": math.inf}, {"first_sent_at": -1}, {"first_sent_at": 1e15},
-        {"first_sent_at": 253_402_300_800.0},
-        {"job": []}, {"job": {}}, {"job": {"id": 5}}, {"job": {"id": "../me"}}, {"job": "job_1"},
-        {"request": None, "job": {"id": "job_1"}},
-        {"request": None, "job": {"id": "job_1"}, "idempotency_key": None},
-        {"request": None, "job": {"id": "job_1"}, "first_sent_at": None},
-        {"request": None, "idempotency_key": None, "first_sent_at": None}, {"request_hash": 5},
+        *((ORDERED, changes) for changes in (
+            {"version": None}, {"version": 0}, {"version": True}, {"kind": "sale"}, {"request": []}, {"request": None},
+            {"key": None}, {"key": "ä"}, {"key": 5}, {"key": ""},
+            {"first_sent_at": None}, {"first_sent_at": "now"}, {"first_sent_at": True}, {"first_sent_at": math.nan},
+            {"first_sent_at": math.inf}, {"first_sent_at": -1}, {"first_sent_at": 253_402_300_800.0},
+            {"job": []}, {"job": {}}, {"job": {"id": 5}}, {"job": {"id": "../me"}}, {"job": "job_1"},
+            {"label": "../stop"}, {"approved": -1}, {"refund_cents": 101}, {"duplicates": 1},
+            {"approved": 1.5}, {"closed": "yes"}, {"account": {}},
+        )),
+        *((FETCHED, changes) for changes in ({"job": None}, {"request": {}, "job": None}, {"key": "k"})),
+        (CALL, {"key": None}), (ALLOTMENT, {"cents": None}), (ALLOTMENT, {"cents": -1}),
     ],
 )  # fmt: skip
-def test_a_job_json_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
+def test_a_record_that_is_not_ours_is_refused(record: OrderRecord, changes: dict[str, Any]) -> None:
     """A request without its key would be bought again; a job without an id cannot be continued."""
-    content = json.dumps({"version": 1, **vars(ORDERED), **changes}).encode()
-    assert isinstance(read_record(content), UnreadableRecord)
-    with pytest.raises(ConfigurationError, match=r"job\.json"):
-        parse_record(content)
-
-
-def test_a_damaged_job_json_names_its_job_as_far_as_it_is_known() -> None:
-    """With its id comes the way to its files; without, there is none."""
-    with pytest.raises(ConfigurationError, match=r"^job\.json is empty or damaged: [^;]*$"):
-        parse_record(b"")
-    with pytest.raises(
-        ConfigurationError, match=r"^job\.json of job_1 is .*; files\.download_all\('job_1', …\)"
-    ):
-        parse_record(BOUGHT.encode()[:-3])
+    content = json.dumps({**json.loads(record.encode()), **changes}).encode()
+    with pytest.raises(ConfigurationError, match=r"^x\.json is empty or damaged"):
+        read_record(content, "x.json")
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_junk_in_job_json_is_refused(content: bytes) -> None:
-    """Any bytes that are not ours are a ConfigurationError."""
-    with pytest.raises(ConfigurationError):
-        parse_record(content)
-
-
-def test_what_a_damaged_job_json_still_shows() -> None:
-    """Cut anywhere, it shows the key and the job once they are whole, and never another's."""
-    content = BOUGHT.encode()
-    shown = {(read.idempotency_key, read.job_id) for n in range(len(content) - 1)
-             if isinstance(read := read_record(content[:n]), UnreadableRecord)}  # fmt: skip
-    assert shown == {(None, None), (BOUGHT.idempotency_key, None), (BOUGHT.idempotency_key, "job_1")}
-    assert read_record(b"\0" * 500) == UnreadableRecord()
-
-
-def test_the_body_that_is_sent() -> None:
-    """With what was written down of it: the hash, if there is one, and the key."""
-    metadata = {"idempotency_key": "not it", KEY_METADATA: BOUGHT.idempotency_key}
-    assert BOUGHT.body() == {"files_needed": 2, "metadata": metadata}
-    assert replace(BOUGHT, request={"files_needed": 2}, request_hash="abc").body() == {
-        "files_needed": 2,
-        "metadata": {REQUEST_METADATA: "abc", KEY_METADATA: BOUGHT.idempotency_key},
-    }
+def test_junk_in_a_record_is_refused(content: bytes) -> None:
+    """Any bytes that are not ours are a ConfigurationError, which names the file; so is a record that is cut."""
+    with pytest.raises(ConfigurationError, match=r"^x\.json"):
+        read_record(content, "x.json")
+    with pytest.raises(ConfigurationError, match=r"^x\.json"):
+        read_record(BOUGHT.encode()[: len(content)], "x.json")
 
 
 def test_a_later_version_is_told_from_damage() -> None:
-    """It names its job, and an upgrade reads it."""
-    content = json.dumps({"version": 2, **vars(BOUGHT)}).encode()
-    assert read_record(content) == UnreadableRecord(BOUGHT.idempotency_key, "job_1", newer=True)
-    for job, words in (
-        (BOUGHT.job, r"job_1 was .*: upgrade firsthandapi; files\.download_all\('job_1', …\) fills"),
-        (None, r"job\.json was .*: upgrade firsthandapi$"),
-    ):
-        with pytest.raises(ConfigurationError, match=words):
-            parse_record(json.dumps({"version": 2, **vars(BOUGHT), "job": job}).encode())
-    with pytest.raises(ConfigurationError, match="damaged"):
-        parse_record(json.dumps({"version": True, **vars(BOUGHT)}).encode()[:-20])
+    """An upgrade reads it."""
+    content = json.dumps({**json.loads(BOUGHT.encode()), "version": 2}).encode()
+    with pytest.raises(ConfigurationError, match=r"x\.json was .*: upgrade firsthandapi$"):
+        read_record(content, "x.json")
+
+
+def test_the_body_that_is_sent() -> None:
+    """With the key and the hash of the request, as far as the caller's own metadata leave room for them."""
+    assert ORDERED.request == {
+        **REQUEST,
+        "metadata": {REQUEST_METADATA: request_hash(REQUEST), KEY_METADATA: "k"},
+    }
+    assert ORDERED.shows_key
+    for own, names in ((18, 20), (19, 20), (20, 20)):
+        request = {**REQUEST, "metadata": {f"n{n}": n for n in range(own)}}
+        record = replace(ORDERED, request=marked(request, "k"))
+        assert len(record.request["metadata"]) == names
+        assert record.shows_key is (own < 20)
+    assert marked(ORDERED.request, "another") == ORDERED.request
+    assert marked({"metadata": "mine"}, "k") == {"metadata": "mine"}
+    assert not CALL.shows_key
+
+
+def test_what_an_order_costs() -> None:
+    """All of it, until a search that began long enough after its refusal, by both clocks, has not found it; and all of
+    it again once its key is sent again, or its job is found after all."""
+    assert ORDERED.cost_cents == BOUGHT.cost_cents == 100
+    assert ALLOTMENT.cost_cents == 500
+    assert CALL.cost_cents == 0
+    assert ORDERED.not_found(1e6, 1e6).cost_cents == 100  # nobody has refused it
+    refused = ORDERED.refused(10.0, 20.0)
+    for began, server_began, cost in (
+        (69.9, 80.0, 100), (70.0, 79.9, 100), (70.0, 80.0, 0), (70.0, None, 0), (5.0, 80.0, 100),
+    ):  # fmt: skip
+        record = refused.not_found(began, server_began)
+        assert record.cost_cents == cost
+        assert record.sent_again().cost_cents == record.with_job({"id": "job_1"}).cost_cents == 100
+        assert record.refused(0.0, None).cost_cents == 100
+    assert replace(ORDERED, forgotten=True).is_free
+    hidden = replace(refused, request=REQUEST)
+    assert hidden.not_found(70.0, 80.0).cost_cents == 100  # no search would find its job
+    assert replace(ORDERED, request={"files_needed": "many"}).cost_cents == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "environment"), [("fh_live_abc", "live"), ("fh_test_abc", "test"), ("other", ""), (None, "")]
+)
+def test_an_account_shows_no_api_key(key: str | None, environment: str) -> None:
+    """A digest tells it apart from others."""
+    config = Config(base_url="http://127.0.0.1:1", api_key=None if key is None else Secret(key))
+    account = account_of(config, "org_1")
+    assert account.environment == environment
+    assert key is None or key not in repr(account)
 
 
 @pytest.mark.parametrize(
@@ -251,24 +275,10 @@ def test_the_key_of_a_job(metadata: Any, key: str | None) -> None:
     assert key_of({"id": "job_1", "metadata": metadata}) == key
 
 
-def test_a_key_that_is_torn_is_no_key() -> None:
-    """What is left of a damaged file is read as JSON, or not at all."""
-    found = read_record(b'{\n  "idempotency_key": "a\\q",\n  "job')
-    assert isinstance(found, UnreadableRecord)
-    assert found.idempotency_key is None
-
-
 def test_the_bounds_are_those_of_the_guide() -> None:
     """A stranger's folder is opened within these."""
     guide = (Path(__file__).parents[3] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
     mib = 1024 * 1024
-    assert (16 * mib, 10_000, 64 * mib) == (LARGEST_RECORD, MOST_JOBS, LARGEST_JOBS)
-    for said in ("a `job.json` over 16 MiB", "in `jobs/`, at most 10,000 records and 64 MiB are read"):
+    assert (16 * mib, 10_000, 64 * mib) == (LARGEST_RECORD, MOST_RECORDS, LARGEST_RECORDS)
+    for said in ("a record of an order over 16 MiB", "at most 10,000 records and 64 MiB are read"):
         assert said in " ".join(guide.split())
-
-
-def test_a_label_that_names_no_folder_is_refused() -> None:
-    """A record may come from a stranger; one without a label does not mention it."""
-    assert b"label" not in BOUGHT.encode()
-    odd = LABELED.encode().replace(b'"stop"', b'"../stop"')
-    assert read_record(odd) == UnreadableRecord(LABELED.idempotency_key, "job_1")

@@ -39,33 +39,13 @@ def test_a_response_without_a_usable_job_is_called_so() -> None:
     assert "with job_1," in str(refusals.of_another(JOB, "k"))
 
 
-def test_an_old_key_is_given_up_after_another_look() -> None:
-    """A clock that was set back makes a key look old whose job the list does not show yet: no advice buys at once."""
-    text = str(refusals.key_used("k", "remove job.json"))
-    assert text.index("again in a minute") < text.index("if there is still none, remove job.json")
-
-
-def test_a_damaged_folder_names_the_jobs_that_could_be_its() -> None:
-    """Those posted with the same arguments first; otherwise the latest three, and how to make sure of one purchase."""
-    found = tuple({**JOB, "id": f"job_{n}", "title": f"{n}"} for n in range(5))
-    alike = str(refusals.damaged(None, found, {"title": "3", "files_needed": JOB["files_needed"]}))
-    assert "job_3" in alike
-    assert "job_0" not in alike
-    others = str(refusals.damaged("k", found, {"title": "9"}))
-    assert "no job with its idempotency key k" in others
-    assert "job_2" in others
-    assert "job_3" not in others
-    assert "idempotency_key='k'" in others
-    assert "latest jobs" not in str(refusals.damaged(None, (), {}))
-
-
 def test_a_job_that_is_gone_is_described() -> None:
     """Whether the list still shows it or not."""
     error = NotFoundError("no such job", status=404, type="not_found")
-    folder = OrderRecord({}, "k", 0.0, JOB)
+    record = OrderRecord("order", "k", {}, 0.0, JOB)
     words = "job_1 (open, 1 of 2 files approved)"
-    assert f"shows {words}: run" in str(refusals.listed_only(error, folder))
-    assert f"{words} may not show yet" in str(refusals.gone(error, folder, own_key=False))
+    assert f"shows {words}: run" in str(refusals.listed_only(error, record))
+    assert f"{words} may not show yet" in str(refusals.gone(error, record, own_key=False))
 
 
 def test_another_key_is_told_what_the_folder_waits_for() -> None:

@@ -273,7 +273,7 @@ def read_record(content: bytes, path: object) -> OrderRecord:
         record = _reader().validate_json(content, strict=True)
     except ValidationError:
         record = None
-    if record is None or version != _VERSION or not _is_whole(record):
+    if record is None or type(version) is not int or version < _VERSION or not _is_whole(record):
         raise ConfigurationError(
             f"{path} is empty or damaged, and it records what was ordered, so nothing was ordered now: restore it from "
             "a copy; if there is none, look for its job in your account, and remove the file if no job is missing"
@@ -287,9 +287,11 @@ def _is_whole(record: OrderRecord) -> bool:
         return record.job is not None and record.key is None and record.request is None
     if record.key is None or record.first_sent_at is None:
         return False
-    return record.kind == "call" or (
-        record.cents is not None if record.kind == "allotment" else isinstance(record.request, dict)
-    )
+    if record.kind == "allotment":
+        return record.cents is not None
+    # A refund never exceeds the payment.
+    is_counted = record.duplicates <= record.approved and record.refund_cents <= record.files * record.price_cents
+    return is_counted and (record.kind == "call" or isinstance(record.request, dict))
 
 
 def job_id_of(job: Any) -> str | None:
