@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 
-from firsthandapi._async.bridge import call_back, finish_blocking, run_blocking
+from firsthandapi._async.bridge import at_once, call_back, finish_blocking, run_blocking
+from firsthandapi._sync import bridge as sync
 from firsthandapi._sync.bridge import Line, Waiter
 
 
@@ -92,3 +95,56 @@ def test_threads_leave_a_line_while_others_are_woken(monkeypatch: pytest.MonkeyP
         line.wake(everyone=True)
         assert (len(woken), line.empty) == (3, True)
         assert woken[1:] == [second, third]
+
+
+def test_calls_at_once_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits for the others of its slice; the first error is raised once all of the slice have ended."""
+    monkeypatch.setattr(sync, "AT_ONCE", 3)
+    met = threading.Barrier(3)
+    ended: list[int] = []
+
+    def call(number: int) -> None:
+        met.wait(60)
+        ended.append(number)
+        if number == 4:
+            raise ValueError(number)
+
+    with pytest.raises(ValueError, match="4"):
+        sync.at_once([partial(call, number) for number in range(9)])
+    assert sorted(ended) == [0, 1, 2, 3, 4, 5]
+    sync.at_once([])
+
+
+def test_calls_at_once_on_a_system_that_refuses_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are made one after another."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    made: list[int] = []
+    sync.at_once([partial(made.append, number) for number in range(3)])
+    assert sorted(made) == [0, 1, 2]
+
+
+def test_calls_at_once_in_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same."""
+    monkeypatch.setattr("firsthandapi._async.bridge.AT_ONCE", 3)
+    ended: list[int] = []
+
+    async def main() -> None:
+        arrived: list[int] = []
+
+        async def call(number: int) -> None:
+            arrived.append(number)
+            while len(arrived) < number // 3 * 3 + 3:
+                await anyio.sleep(0)
+            ended.append(number)
+            if number == 4:
+                raise ValueError(number)
+
+        with pytest.raises(ValueError, match="4"):
+            await at_once([partial(call, number) for number in range(9)])
+
+    asyncio.run(main())
+    assert sorted(ended) == [0, 1, 2, 3, 4, 5]

@@ -157,6 +157,20 @@ def test_jobs_that_no_list_shows_are_read_in_turn(connect: Connect) -> None:
     assert service.clock.now - service.began < 130
 
 
+@pytest.mark.parametrize("timeout", [0, 100])
+def test_finished_jobs_that_no_list_shows_are_read_at_once(timeout: float, connect: Connect) -> None:
+    """Without a pause, as long as some of them are finished: each costs a request in any case."""
+    service = Service([0.0] * 30, newer=500)
+    client = service.connect(connect)
+    if timeout == 0:
+        with pytest.raises(WaitTimeoutError, match="25 of 30 jobs finished"):
+            client.jobs.wait_all(service.ids, timeout=0)
+    else:
+        assert len(client.jobs.wait_all(service.ids, timeout=100)) == 30
+    assert service.clock.sleeps == []
+    assert len(service.seen) == (27 if timeout == 0 else 32)
+
+
 @pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (503, None)])
 def test_a_list_that_fails(status: int, error: Any, connect: Connect) -> None:
     """What heals is borne; what does not ends the wait."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from inspect import isawaitable, iscoroutinefunction
@@ -19,6 +19,7 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+from firsthandapi._core.calls.places import AT_ONCE
 from firsthandapi._core.calls.ratelimit import AsyncRateLimiter as RateLimiter
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
@@ -124,6 +125,27 @@ async def run_until_cancelled(
 async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking function that must run to its end, even if the task is cancelled."""
     return await _run(_Once(lambda: function(*args, **kwargs)), must=True)
+
+
+async def at_once(calls: Sequence[Callable[[], Awaitable[object]]]) -> None:
+    """Make these calls, some at the same time, and wait for their ends. Raises the first error then."""
+    errors: list[Exception] = []
+
+    async def make(call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await call()
+        except Exception as error:  # the task group would wrap it in a group
+            errors.append(error)
+
+    try:
+        for start in range(0, len(calls), AT_ONCE):
+            async with anyio.create_task_group() as group:
+                for call in calls[start : start + AT_ONCE]:
+                    group.start_soon(make, call)
+            for error in errors[:1]:
+                raise error
+    finally:
+        errors.clear()  # an error that holds this frame would hold itself
 
 
 @asynccontextmanager

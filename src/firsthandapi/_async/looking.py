@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._async.bridge import run_blocking
+from firsthandapi._async.bridge import at_once, run_blocking
 from firsthandapi._async.ordering import ask, end_of_search
 from firsthandapi._core.calls.longpoll import LIST_LAGS
 from firsthandapi._core.campaigns.campaign import Spec, campaign_key
@@ -108,19 +109,21 @@ class Looking:
             if 0 <= now - (order.record.first_sent_at or 0) < LIST_LAGS
         }
         jobs = await self._jobs(self._start(ledger), left, _MOST_PAGES)
-        for job_id in sorted(left):
+
+        async def read(job_id: str) -> None:
             try:
-                shown = await self._ask(Read(job_id))
+                jobs.extend((await self._ask(Read(job_id))).jobs)
             except NotFoundError as error:
                 if job_id in young:
-                    continue  # just posted; the ledger has it from the response to its POST
+                    return  # just posted; the ledger has it from the response to its POST
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
                     "was started with; if these are right, and billing.transactions() shows no charge for the job, "
                     "remove its record in .firsthandapi/orders"
                 )
                 raise
-            jobs += shown.jobs
+
+        await at_once([partial(read, job_id) for job_id in sorted(left)])
         return jobs
 
     async def _jobs(

@@ -116,9 +116,14 @@ class SharedReader(Resource):
         return len(self._board.followed) < 2
 
     @property
+    def is_listed(self) -> bool:
+        """Whether the last read of the list shows the job."""
+        return self.waiting.job_id in self._board.jobs
+
+    @property
     def has_turn(self) -> bool:
         """Whether `take` has something to do: the list shows the job, or it is this follower's turn to read it."""
-        return self.waiting.job_id in self._board.jobs or self in self._board.turns
+        return self.is_listed or self in self._board.turns
 
     @property
     def failure(self) -> FirstHandError | None:
@@ -139,13 +144,14 @@ class SharedReader(Resource):
 
     async def take(self) -> bool:
         """Take the job from the list, or read it if it is this follower's turn. Returns whether it has changed."""
-        board = self._board
-        job = board.jobs.get(self.waiting.job_id)
-        if job is None:
-            if self not in board.turns:
-                return False
-            board.turns.discard(self)
-        return await self.waiting.change_to(job)
+        if (job := self._board.jobs.get(self.waiting.job_id)) is not None:
+            return await self.waiting.change_to(job)
+        return self in self._board.turns and await self.read()
+
+    async def read(self) -> bool:
+        """Read the job by itself. Returns whether it has changed."""
+        self._board.turns.discard(self)
+        return await self.waiting.change_to(None)
 
     async def read_now(self, every: float) -> None:
         """Read the list now, unless another follower does. Raises WaitTimeoutError: the timeout has passed."""

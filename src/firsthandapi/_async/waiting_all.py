@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._async.bridge import Callback, call_back
+from firsthandapi._async.bridge import Callback, at_once, call_back
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.longpoll import Pauses
 from firsthandapi._core.calls.lost_answers import advise
+from firsthandapi._core.calls.places import AT_ONCE
 from firsthandapi.errors import FirstHandApiError, WaitTimeoutError
 from firsthandapi.types.job import Job
 from firsthandapi.types.options import ExtraOptions
@@ -72,6 +74,7 @@ class WaitingAll(Resource):
         try:
             if len(self._left) > 1:
                 await self._left[0].read_now(LOOK_EVERY)
+                await self._read_finished()
                 await self._take()
             while self._left:
                 await self._next()
@@ -81,6 +84,23 @@ class WaitingAll(Resource):
             for each in self._left:
                 each.leave()
         return [self._finished[job_id] for job_id in self._order]
+
+    async def _read_finished(self) -> None:
+        """Read jobs that the list does not show at the same time, as long as some are finished: most old ones are."""
+        unlisted = [] if self._left[0].failure else [each for each in self._left if not each.is_listed]
+        while unlisted:
+            some, unlisted = unlisted[:AT_ONCE], unlisted[AT_ONCE:]
+            await at_once([partial(self._read_one, each) for each in some])
+            for each in some:
+                await self._look(each, changed=True)
+            if all(each in self._left for each in some):
+                return
+            for each in self._left[:1]:
+                each.waiting.check_time()
+
+    async def _read_one(self, each: SharedReader) -> None:
+        with _naming(each.waiting.job_id):
+            await each.read()
 
     async def _next(self) -> None:
         first = self._left[0]

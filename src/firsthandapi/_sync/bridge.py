@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
 
+from firsthandapi._core.calls.places import AT_ONCE
 from firsthandapi._core.calls.ratelimit import RateLimiter as RateLimiter
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
@@ -72,6 +74,37 @@ def run_until_cancelled(
 
 
 finish_blocking = run_blocking
+
+
+def at_once(calls: Sequence[Callable[[], object]]) -> None:
+    """Make these calls, some at the same time in threads, and wait for their ends. Raises the first error then."""
+    errors: list[Exception] = []
+
+    def make(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as error:  # it is raised in the caller's thread
+            errors.append(error)
+
+    try:
+        for start in range(0, len(calls), AT_ONCE):
+            threads: list[threading.Thread] = []
+            own, *others = calls[start : start + AT_ONCE]
+            for call in others:
+                thread = threading.Thread(target=copy_context().run, args=(make, call), daemon=True)
+                try:
+                    thread.start()
+                    threads.append(thread)
+                except RuntimeError:  # the system refused a new thread
+                    make(call)
+            make(own)
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_LONGEST_WAIT)
+            for error in errors[:1]:
+                raise error
+    finally:
+        errors.clear()  # an error that holds this frame would hold itself
 
 
 @contextmanager

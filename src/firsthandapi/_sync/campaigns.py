@@ -7,6 +7,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -14,6 +15,7 @@ from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
 from firsthandapi._core.calls.lost_answers import continues, several
+from firsthandapi._core.calls.places import AT_ONCE
 from firsthandapi._core.calls.spend import check_spend
 from firsthandapi._core.campaigns.campaign import (
     check_deadlines,
@@ -41,6 +43,7 @@ from firsthandapi._core.orders.record import dump, load
 from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._sync.bridge import (
     Callback,
+    at_once,
     call_back,
     calls_from_threads,
     ended,
@@ -96,6 +99,7 @@ class Followed:
         over_at: the time since which every look has shown it finished; None while it is not.
         most: the highest number of approved files that the job has counted or listed since `over_at`.
         is_read: whether the run has read its whole list since then.
+        is_stale: whether only the response to an earlier POST has shown the job, which may have finished since.
         retried: whether the run has tried its failed files again.
     """
 
@@ -108,6 +112,18 @@ class Followed:
         self.over_at: float | None = None
         self.most = 0
         self.is_read = self.retried = False
+        job = waiting.job
+        self.is_stale = job is not None and not job.is_terminal and job.response.idempotent_replay
+
+    def read(self) -> None:
+        """Read the job by itself, once."""
+        self.is_stale = False
+        self.reader.read()
+
+    @property
+    def is_new_end(self) -> bool:
+        """Whether the job has finished, and its list was not read since."""
+        return self.over_at is None and self.waiting.job is not None and self.waiting.job.is_terminal
 
 
 class Campaigning(Collecting):
@@ -337,18 +353,16 @@ class Campaigning(Collecting):
     def _follow_known(self) -> None:
         for number, order in enumerate(self._file.ledger.orders):
             if order.job is not None and number not in self._followed and number not in self._done:
-                self._follow(number, None)
+                # What is finished was just looked at.
+                is_known = order.is_over and not order.closed
+                self._follow(number, load(order.job) if is_known else None)
 
     def _buy_all(self) -> None:
         lost = to_send(self._spec, self._file.ledger)
         for number, order in enumerate(self._file.ledger.orders):
             if order.key in lost:
                 self._buy(number, order.label, order.request)
-        # If a job finished before this run, only its list shows for sure how many files to replace.
-        while not any(order.is_over and not order.closed for order in self._file.ledger.orders):
-            orders = next_orders(self._spec, self._file.ledger)
-            if not orders:
-                return
+        while orders := next_orders(self._spec, self._file.ledger):
             for planned in orders:
                 if self._look_again():
                     self._follow_known()
@@ -426,19 +440,30 @@ class Campaigning(Collecting):
         self._all.append(each)
 
     def _beat(self) -> None:
-        """Read the list of jobs when it is due, then the new files of each job that has more files."""
+        """Read the list of jobs when it is due, unless a job is known to be finished; then the new files of each job
+        that has more files."""
         pacer = next(iter(self._followed.values()))
         self._settle(0, lambda: pacer.reader.due)
         if self._finish():
             return
-        pacer.reader.next_read(self._until_next())
-        if (failure := pacer.reader.failure) is not None:
-            pacer.waiting.bear(failure, self._pauses)
-            return
-        self._pauses.reset()
-        for each in list(self._followed.values()):
-            if each.reader.has_turn:
+        followed = self._followed.values()
+        shown = [each for each in followed if each.is_new_end]
+        if not shown:
+            pacer.reader.next_read(self._until_next())
+            if (failure := pacer.reader.failure) is not None:
+                pacer.waiting.bear(failure, self._pauses)
+                return
+            self._pauses.reset()
+            stale = [each for each in followed if each.is_stale and not each.reader.is_listed]
+            at_once([each.read for each in stale])
+            shown = [each for each in followed if each.reader.has_turn]
+            for each in shown:
                 each.reader.take()
+            shown += stale
+        for start in range(0, len(shown), AT_ONCE):
+            some = shown[start : start + AT_ONCE]
+            at_once([each.following.read_ahead for each in some if each.is_new_end])
+            for each in some:
                 self._read_files(each)
 
     def _read_files(self, each: Followed) -> None:
@@ -504,12 +529,13 @@ class Campaigning(Collecting):
             if not each.retried and each.following.has_met(failed):
                 # Try each file twice.
                 each.retried, each.is_read = True, False
-            else:
-                self._close(each)
-        return any(each.is_read for each in over)
+        closing = [each for each in over if each.is_read]
+        at_once([partial(Workers(self._transport, each.waiting).note, self._in) for each in closing])
+        for each in closing:
+            self._close(each)
+        return bool(closing)
 
     def _close(self, each: Followed) -> None:
-        Workers(self._transport, each.waiting).note(self._in)
         finish_blocking(self._in.write_rows)
         job_id, ledger = each.source.job_id, self._file.ledger
         rows = run_blocking(self._in.rows_written)

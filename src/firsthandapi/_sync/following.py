@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ class Following(Resource):
         self._waiting = waiting
         # By file: the first and the last walk that met it, and the cursor of the page where it was last seen.
         self._walks = 0
+        self._ahead: DecodedPage[File] | None = None
         self._seen: dict[str, int] = {}
         self._seen_last: dict[str, int] = {}
         self._cursors: dict[str, str | None] = {}
@@ -165,7 +167,7 @@ class Following(Resource):
         walk, pauses, items = self._walks, Pauses(), 0
         self._waiting.count()
         while True:
-            page = self._page_patiently(cursor)
+            page, self._ahead = self._ahead or self._page_patiently(cursor), None
             items += len(page.data)
             unseen: list[File] = []
             met = moved = False
@@ -194,6 +196,11 @@ class Following(Resource):
                 self._waiting.count()
             cursors = follow_cursor(cursors, page.next_cursor)
             cursor = page.next_cursor
+
+    def read_ahead(self) -> None:
+        """Read the first page for the next walk, which meets the failure of this by itself."""
+        with suppress(FirstHandError):
+            self._ahead = self._page(None, retry=self._waiting.retry)
 
     def _page_patiently(self, cursor: str | None) -> DecodedPage[File]:
         pauses = Pauses()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Unpack
 
@@ -14,7 +15,7 @@ from firsthandapi._core.campaigns.ledger import Ledger, campaign_in
 from firsthandapi._core.campaigns.plan import make_plan
 from firsthandapi._core.orders.ordering import LookFor, Read, Shown, Walk, search_start
 from firsthandapi._core.orders.record import ShownJob
-from firsthandapi._sync.bridge import run_blocking
+from firsthandapi._sync.bridge import at_once, run_blocking
 from firsthandapi._sync.ordering import ask, end_of_search
 from firsthandapi.errors import InvalidArgumentError, NotFoundError
 
@@ -109,19 +110,21 @@ class Looking:
             if 0 <= now - (order.record.first_sent_at or 0) < LIST_LAGS
         }
         jobs = self._jobs(self._start(ledger), left, _MOST_PAGES)
-        for job_id in sorted(left):
+
+        def read(job_id: str) -> None:
             try:
-                shown = self._ask(Read(job_id))
+                jobs.extend((self._ask(Read(job_id))).jobs)
             except NotFoundError as error:
                 if job_id in young:
-                    continue  # just posted; the ledger has it from the response to its POST
+                    return  # just posted; the ledger has it from the response to its POST
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
                     "was started with; if these are right, and billing.transactions() shows no charge for the job, "
                     "remove its record in .firsthandapi/orders"
                 )
                 raise
-            jobs += shown.jobs
+
+        at_once([partial(read, job_id) for job_id in sorted(left)])
         return jobs
 
     def _jobs(

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.longpoll import Pauses
 from firsthandapi._core.calls.lost_answers import advise
-from firsthandapi._sync.bridge import Callback, call_back
+from firsthandapi._core.calls.places import AT_ONCE
+from firsthandapi._sync.bridge import Callback, at_once, call_back
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi._sync.waiting import Waiting
@@ -73,6 +75,7 @@ class WaitingAll(Resource):
         try:
             if len(self._left) > 1:
                 self._left[0].read_now(LOOK_EVERY)
+                self._read_finished()
                 self._take()
             while self._left:
                 self._next()
@@ -82,6 +85,23 @@ class WaitingAll(Resource):
             for each in self._left:
                 each.leave()
         return [self._finished[job_id] for job_id in self._order]
+
+    def _read_finished(self) -> None:
+        """Read jobs that the list does not show at the same time, as long as some are finished: most old ones are."""
+        unlisted = [] if self._left[0].failure else [each for each in self._left if not each.is_listed]
+        while unlisted:
+            some, unlisted = unlisted[:AT_ONCE], unlisted[AT_ONCE:]
+            at_once([partial(self._read_one, each) for each in some])
+            for each in some:
+                self._look(each, changed=True)
+            if all(each in self._left for each in some):
+                return
+            for each in self._left[:1]:
+                each.waiting.check_time()
+
+    def _read_one(self, each: SharedReader) -> None:
+        with _naming(each.waiting.job_id):
+            each.read()
 
     def _next(self) -> None:
         first = self._left[0]

@@ -40,13 +40,13 @@ def spec(budget_cents: int = 10_000, unique: bool = True, price: int = PRICE, **
 def bought(
     of: Spec, label: str, files: int, status: str | None = "open", approved: int = 0, duplicates: int = 0
 ) -> Order:
-    """An order of a label, and what became of it; with status None its response was lost."""
+    """An order of a label, and what became of it, its list read; with status None its response was lost."""
     request = {**next(iter(of.jobs.values())), "files_needed": files}
     order = Order(OrderRecord("order", f"key-{label}-{files}", request, 1.0, label=label))
     if status is None:
         return order
     seen = order.seen({"id": "job_1", "status": status, "files_approved": approved})
-    return seen.with_(duplicates=duplicates)
+    return seen.with_(duplicates=duplicates, closed=seen.is_over)
 
 
 def next_order(of: Spec, ledger: Ledger) -> PlannedOrder | None:
@@ -160,6 +160,21 @@ def test_replacements_are_ordered_as_far_as_the_budget_goes() -> None:
     ledger = ledger.with_order(1, bought(of, "give_way", 4))
     assert next_order(of, ledger) == PlannedOrder("stop", 6, 300)
     assert next_order(of, ledger.with_order(2, bought(of, "stop", 6))) is None
+
+
+@pytest.mark.parametrize("budget_cents", [10_000, 700])
+def test_a_finished_job_is_replaced_once_its_list_was_read(budget_cents: int) -> None:
+    """Other labels do not wait for that, unless the replacement could take what theirs would cost."""
+    of = spec(budget_cents, stop=10, give_way=4)
+    unread = replace(bought(of, "stop", 10, "completed", 1), closed=False)
+    ledger = Ledger("fh-1", (unread,))
+    assert next_orders(of, ledger) == [PlannedOrder("give_way", 4, 200)]
+    ledger = ledger.with_order(1, bought(of, "give_way", 4, "completed", 3))
+    assert next_orders(of, ledger) == ([PlannedOrder("give_way", 1, 50)] if budget_cents == 10_000 else [])
+    ledger = ledger.with_order(1, bought(of, "give_way", 4))
+    assert next_orders(of, ledger) == []
+    ledger = ledger.with_order(0, replace(unread, approved=9, closed=True))
+    assert next_orders(of, ledger) == ([PlannedOrder("stop", 1, 50)] if budget_cents == 10_000 else [])
 
 
 def test_new_files_come_before_replacements_of_the_same_label() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from weakref import ref
 
+# Requests that one call sends at the same time.
+AT_ONCE = 25
+
 
 class Place:
     """A place. It is taken as long as this object lives."""

@@ -206,15 +206,20 @@ def next_orders(spec: Spec, ledger: Ledger) -> list[PlannedOrder]:
     """
     plan = make_plan(spec, ledger)
     orders = [order for order in plan.orders if not order.unconfirmed]
+    # If a job has finished, only its list shows for sure how many of its files to replace.
+    unread = {order.label for order in ledger.orders if order.is_over and not order.closed}
+    ready = [order for order in orders if order.label not in unread]
     if plan.fits:
-        return orders
+        return ready
     left_cents = plan.left_cents - sum(order.cost_cents for order in plan.orders if order.unconfirmed)
     new = {order.label: _never_ordered(spec, ledger, order) for order in orders}
     new_cents = sum(files * _price(spec, label) for label, files in new.items())
     if new_cents > left_cents:
         raise over_budget(plan)
     if new_cents:
-        return [_of_files(order, new[order.label]) for order in orders if new[order.label]]
+        return [_of_files(order, new[order.label]) for order in ready if new[order.label]]
+    if unread:
+        return []  # their replacements could take what these have room for
     replacements: list[PlannedOrder] = []
     for order in orders:
         if files := min(order.files, left_cents // order.price_per_file_cents):
