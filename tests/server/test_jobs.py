@@ -253,8 +253,9 @@ def test_escrow(hand: MockServer, by_hand: Caller) -> None:
     assert cancelled.headers["x-firsthandapi-credits-remaining"] == "99900"
     credits = by_hand.get("/v1/billing/credits")
     assert (credits["balance_cents"], credits["held_cents"], credits["total_cents"]) == (99_900, 0, 99_900)
-    kinds = [(item["type"], item["amount_cents"]) for item in by_hand.get("/v1/billing/transactions")["data"]]
-    assert kinds == [("refund", 300), ("deduction", -400), ("purchase", 100_000)]
+    names = ("type", "amount_cents", "job_id")
+    moves = [tuple(map(item.get, names)) for item in by_hand.get("/v1/billing/transactions")["data"]]
+    assert moves == [("refund", 300, job), ("deduction", -400, job), ("purchase", 100_000, None)]
     assert statuses(by_hand, job) == ["approved", "rejected"]
     hand.clock.advance(seconds=15)
     assert len(by_hand.files(job)) == 1

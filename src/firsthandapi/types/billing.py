@@ -48,6 +48,8 @@ class CreditTransaction(Model):
         type: `purchase`, `deduction`, `free_tier`, `bonus`, `expiration` or `refund`.
         amount_cents: US cents; deductions are negative.
         description: what for.
+        job_id: the job whose escrow it moved, as servers of this package say; None for other credits, and from a service
+            that does not say.
         expires_at: when free-tier and bonus credits end; None for purchases, which do not.
         created_at: when it was booked.
     """
@@ -57,6 +59,7 @@ class CreditTransaction(Model):
     type: OpenTransactionType | None = None
     amount_cents: int | None = None
     description: str | None = None
+    job_id: str | None = None
     expires_at: UtcDatetime | None = None
     created_at: UtcDatetime | None = None
 

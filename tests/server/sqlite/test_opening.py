@@ -307,6 +307,8 @@ def test_a_database_of_the_first_version(folder: Path) -> None:
     assert {job.status for job in state.jobs.values()} == {"cancelled", "completed", "in_progress"}
     account = state.organizations[0].accounts["live"]
     assert (account.book.available, account.book.held, account.book.spent) == (99_800, 50, 150)
+    moves = [(each.type, each.job_id in state.jobs) for each in account.book.transactions]
+    assert moves == [("purchase", False), *[("deduction", True)] * 3, ("refund", True)]
     assert [each.status for each in state.deliveries] == ["delivered", "pending"]
     assert picture(state)
     world.close()

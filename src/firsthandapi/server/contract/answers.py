@@ -249,6 +249,7 @@ class CreditTransaction(Answer):
     type: TransactionType
     amount_cents: int
     description: str
+    job_id: JobId | None
     expires_at: Moment | None
     created_at: Moment
 

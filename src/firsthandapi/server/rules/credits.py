@@ -103,14 +103,14 @@ class Credits:
                     "purchase_url": url,
                 },
             )
-        escrow = account.book.hold(total, at, f"Escrow for {job_id}")
+        escrow = account.book.hold(total, at, job_id)
         self._spent_down(account, before, at)
         return escrow
 
     def release(self, job: Job, at: float) -> int:
         """Refund the rest of a job's escrow, and return how much that is."""
         refunded = job.escrow.held
-        job.escrow, expired = job.account.book.refund(job.escrow, at, f"Refund of {job.id}")
+        job.escrow, expired = job.account.book.refund(job.escrow, at, job.id)
         if expired:
             self._expired(job.account, expired, at)
         return refunded

@@ -168,7 +168,14 @@ _SIXTH = """
 DROP TABLE workers;
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+# A transaction names the job whose escrow it moved. The text of each has named it from the first version on.
+_SEVENTH = """
+ALTER TABLE transactions ADD COLUMN job_id TEXT;
+UPDATE transactions SET job_id = substr(description, instr(description, 'job_'))
+WHERE type IN ('deduction', 'refund') AND instr(description, 'job_');
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:

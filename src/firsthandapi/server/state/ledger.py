@@ -33,6 +33,7 @@ class Transaction:
     description: str
     expires_at: float | None
     created_at: float
+    job_id: str | None = None  # whose escrow it moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,8 @@ class Book:
         self._move(kind, amount, at, description, expires)
         return lot
 
-    def hold(self, amount: int, at: float, description: str) -> Escrow:
-        """Set `amount` aside; the caller has checked that the balance covers it."""
+    def hold(self, amount: int, at: float, job_id: str) -> Escrow:
+        """Set `amount` aside for a job; the caller has checked that the balance covers it."""
         pieces: list[tuple[Lot, int]] = []
         rest = amount
         for lot in self.lots:
@@ -108,7 +109,7 @@ class Book:
                 pieces.append((lot, piece))
         self._keep_lots()
         self.held += amount
-        self._move("deduction", -amount, at, description)
+        self._move("deduction", -amount, at, f"Escrow for {job_id}", job_id=job_id)
         return Escrow(amount, tuple(pieces))
 
     def pay(self, escrow: Escrow, amount: int, at: float) -> Escrow:
@@ -118,8 +119,8 @@ class Book:
         self.updated_at = at
         return replace(escrow, paid=escrow.paid + amount)
 
-    def refund(self, escrow: Escrow, at: float, description: str) -> tuple[Escrow, int]:
-        """Return the rest of an escrow to the lots it came from; a lot past its date expires on arrival.
+    def refund(self, escrow: Escrow, at: float, job_id: str) -> tuple[Escrow, int]:
+        """Return the rest of a job's escrow to the lots it came from; a lot past its date expires on arrival.
 
         Returns the new escrow, and how much of the refund expired.
         """
@@ -128,7 +129,7 @@ class Book:
         if not amount:
             return escrow, 0
         self.held -= amount
-        self._move("refund", amount, at, description)
+        self._move("refund", amount, at, f"Refund of {job_id}", job_id=job_id)
         for lot, piece in reversed(escrow.pieces):
             back = min(piece, rest)
             rest -= back
@@ -170,8 +171,16 @@ class Book:
         self.lots = tuple(sorted({lot for lot in (*self.lots, *more) if lot.remaining}, key=_order))
 
     def _move(
-        self, type: str, amount: int, at: float, description: str, expires: float | None = None
+        self,
+        type: str,
+        amount: int,
+        at: float,
+        description: str,
+        expires: float | None = None,
+        job_id: str | None = None,
     ) -> None:
         self.available += amount
         self.updated_at = at
-        self.transactions.append(Transaction(new_id("crtx_", at), type, amount, description, expires, at))
+        self.transactions.append(
+            Transaction(new_id("crtx_", at), type, amount, description, expires, at, job_id)
+        )
