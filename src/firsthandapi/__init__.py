@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ._core.calls.ratelimit import RateLimit as RateLimit
     from ._core.calls.ratelimit import RateLimiter as RateLimiter
     from ._core.calls.response import ApiResponse as ApiResponse
+    from ._core.orders.account import Order as Order
+    from ._core.orders.account import OrderCheck as OrderCheck
     from ._core.orders.journal import Pending as Pending
     from ._sync.bridge import Callback as Callback
     from ._sync.client import FirstHandClient as FirstHandClient
@@ -86,6 +88,7 @@ _core.calls.config NotGiven
 _core.calls.idempotency idempotency_key
 _core.calls.ratelimit AsyncRateLimiter Permit RateLimit RateLimiter
 _core.calls.response ApiResponse
+_core.orders.account Order OrderCheck
 _core.orders.journal Pending
 datasets Dataset Progress Record Verification
 errors AuthenticationError ConfigurationError ConflictError DeadlineExceededError DownloadError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -25,7 +26,8 @@ def public(method: F) -> F:
     own = inspect.signature(function)
     keys = _keys(function, own)
     signature = own if keys is None else _with_keys(own, keys)
-    takes = frozenset(signature.parameters)
+    rest = _rest(own)
+    takes = signature.parameters.keys() - rest
     needs = [
         name
         for name, each in own.parameters.items()
@@ -33,7 +35,7 @@ def public(method: F) -> F:
     ]
     needed = frozenset(needs)
     places = [each for each in own.parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
-    most = len(places)
+    most = sys.maxsize if rest else len(places)
 
     # `del`: while an error leaves this frame, nothing that was passed, such as a key, is in it.
     @wraps(function)
@@ -63,6 +65,11 @@ def public(method: F) -> F:
     made: Any = call_awaited if inspect.iscoroutinefunction(function) else call
     made.__signature__ = signature
     return cast("F", made)
+
+
+def _rest(signature: inspect.Signature) -> set[str]:
+    """The name of what takes any number of arguments by position, as in `*books`."""
+    return {each.name for each in signature.parameters.values() if each.kind is each.VAR_POSITIONAL}
 
 
 def _keys(function: Any, signature: inspect.Signature) -> Any:
@@ -122,7 +129,7 @@ def _refused(
     if len(args) > most:
         advice = f"pass the rest by name, such as {field}=…" if names else "pass no more"
         return _CallError(f"{method}() takes at most {most - 1} arguments by position: {advice}", field=field)
-    if not signature.parameters.keys() >= given.keys():
+    if not signature.parameters.keys() - _rest(signature) >= given.keys():
         return _unknown(function, given, signature)
     return _CallError(f"{field} is required: call {method}({field}=…)", field=field)
 
@@ -132,10 +139,12 @@ def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature)
     from firsthandapi._nearest import nearest
 
     takes = [name for name in signature.parameters if name not in ("self", "cls")]
-    name = next(name for name in given if name not in takes)
+    rest = _rest(signature)
+    name = next(name for name in given if name not in takes or name in rest)
     habit = habits()["arguments"].get(name)
     meant = habit if habit in takes else nearest(name, takes)
     advice = f"it takes {', '.join(takes)}" if meant is None else f"did you mean {meant}?"
+    advice = f"pass {meant} by position, without a name" if meant in rest else advice
     owner, _, method = function.__qualname__.rpartition(".")
     shown = mask_secrets(name)[:60]
     return InvalidArgumentError(

@@ -10,6 +10,7 @@ from ._async.resources.billing import Billing as AsyncBilling
 from ._async.resources.campaigns import Campaigns as AsyncCampaigns
 from ._async.resources.files import Files as AsyncFiles
 from ._async.resources.jobs import Jobs as AsyncJobs
+from ._async.resources.orders import Orders as AsyncOrders
 from ._async.resources.organization import Organization as AsyncOrganization
 from ._async.resources.submissions import Submissions as AsyncSubmissions
 from ._async.resources.webhooks import WebhookEvents as AsyncWebhookEvents
@@ -21,6 +22,7 @@ from ._sync.resources.billing import Billing
 from ._sync.resources.campaigns import Campaigns
 from ._sync.resources.files import Files
 from ._sync.resources.jobs import Jobs
+from ._sync.resources.orders import Orders
 from ._sync.resources.organization import Organization
 from ._sync.resources.submissions import Submissions
 from ._sync.resources.webhooks import WebhookEvents, Webhooks
@@ -35,6 +37,7 @@ __all__ = [
     "AsyncFiles",
     "AsyncJobs",
     "AsyncJournal",
+    "AsyncOrders",
     "AsyncOrganization",
     "AsyncSubmissions",
     "AsyncWebhookEvents",
@@ -45,6 +48,7 @@ __all__ = [
     "Files",
     "Jobs",
     "Journal",
+    "Orders",
     "Organization",
     "Submissions",
     "WebhookEvents",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from firsthandapi._async.resources.campaigns import Campaigns
     from firsthandapi._async.resources.files import Files
     from firsthandapi._async.resources.jobs import Jobs
+    from firsthandapi._async.resources.orders import Orders
     from firsthandapi._async.resources.organization import Organization
     from firsthandapi._async.resources.submissions import Submissions
     from firsthandapi._async.resources.webhooks import Webhooks
@@ -259,6 +260,13 @@ class AsyncFirstHandClient:
         with importing():
             from firsthandapi._async.resources.billing import Billing
         return Billing(self._transport)
+
+    @cached_property
+    def orders(self) -> Orders:
+        """What was ordered, by the records of folders and journals, and what the account was charged for it."""
+        with importing():
+            from firsthandapi._async.resources.orders import Orders
+        return Orders(self._transport)
 
     @cached_property
     def webhooks(self) -> Webhooks:

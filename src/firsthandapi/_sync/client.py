@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from firsthandapi._sync.resources.campaigns import Campaigns
     from firsthandapi._sync.resources.files import Files
     from firsthandapi._sync.resources.jobs import Jobs
+    from firsthandapi._sync.resources.orders import Orders
     from firsthandapi._sync.resources.organization import Organization
     from firsthandapi._sync.resources.submissions import Submissions
     from firsthandapi._sync.resources.webhooks import Webhooks
@@ -260,6 +261,13 @@ class FirstHandClient:
         with importing():
             from firsthandapi._sync.resources.billing import Billing
         return Billing(self._transport)
+
+    @cached_property
+    def orders(self) -> Orders:
+        """What was ordered, by the records of folders and journals, and what the account was charged for it."""
+        with importing():
+            from firsthandapi._sync.resources.orders import Orders
+        return Orders(self._transport)
 
     @cached_property
     def webhooks(self) -> Webhooks:

@@ -143,29 +143,6 @@ def _of(plan: CampaignPlan, label: str) -> LabelPlan | None:
     return next((each for each in plan.labels if each.label == label), None)
 
 
-@command(app)
-def forget(
-    file: File,
-    key: Annotated[str, argument("KEY", "Idempotency key of the order, as in the error message.")],
-) -> None:
-    """Give up an order whose job cannot be found.
-
-    First check that your account has no job for it: the next run posts one, with
-    another idempotency key. If the first job appears later, the next run counts it.
-    An order whose job is known is refused.
-
-    Example: firsthandapi campaign forget signs.yaml fh-…
-    """
-    from firsthandapi.datasets._ledger import forget_order
-
-    order = forget_order(_campaign(file).dest, key)
-    typer.echo(
-        f"Forgot an order of {count_of(order.files)} for {printable(order.label)}, {dollars(order.spent_cents)}, whose "
-        "response was lost. The next run orders its files again with another key. If the job of the first order "
-        "appears later, a run counts it."
-    )
-
-
 def _campaign(file: Path) -> Campaign:
     from firsthandapi import Campaign
 

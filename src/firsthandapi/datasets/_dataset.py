@@ -189,7 +189,7 @@ class Dataset(Rows):
 
     @classmethod
     def _read(cls, store: Store) -> Dataset:
-        orders = [*Orders(store).all().values()]
+        orders = [order for order in Orders(store).all().values() if not order.forgotten]
         manifests = _manifests_in(store, orders)
         # Before they are read.
         stamps = {path: store.stamp(path) for path in (store.root / DECISIONS, *(m.path for m in manifests))}

@@ -132,7 +132,7 @@ class Folder:
         Raises ConfigurationError: a record is damaged, or the folder contains files whose job is unknown.
         Raises InvalidArgumentError: the label is another's of this folder, or the job has another label.
         """
-        records = self._orders.all()
+        records = {path: record for path, record in self._orders.all().items() if not record.forgotten}
         if self.label is not None:
             return self._known_of_label(self.label, job_id, records)
         if (record := records.get(self._record)) is not None:

@@ -48,7 +48,7 @@ class CreditTransaction(Model):
         type: `purchase`, `deduction`, `free_tier`, `bonus`, `expiration` or `refund`.
         amount_cents: US cents; deductions are negative.
         description: what for.
-        job_id: the job whose escrow it moved, as servers of this package say; None for other credits, and from a service
+        job_id: the job whose money it moved, as servers of this package say; None for other credits, and from a service
             that does not say.
         expires_at: when free-tier and bonus credits end; None for purchases, which do not.
         created_at: when it was booked.

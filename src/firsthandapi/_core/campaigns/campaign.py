@@ -15,6 +15,7 @@ from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.files.names import disk_key
+from firsthandapi._core.orders.account import CAMPAIGN_METADATA as CAMPAIGN_METADATA
 from firsthandapi._core.orders.record import KEY_METADATA
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, canonical, plain
 from firsthandapi._masking import mask_secrets
@@ -23,9 +24,8 @@ from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.job_arguments import JobCreateParams
 
-# What a job of a campaign has in its metadata, beside its key: which campaign it is of, and for which label. With them
-# a campaign is found again whose folder is lost.
-CAMPAIGN_METADATA = "firsthandapi_campaign"
+# What a job of a campaign has in its metadata, beside its key and the campaign that it is of: its label. With them a
+# campaign is found again whose folder is lost.
 LABEL_METADATA = "firsthandapi_label"
 _OURS = (KEY_METADATA, CAMPAIGN_METADATA, LABEL_METADATA)
 _MOST_METADATA = 20 - len(_OURS)

@@ -1,0 +1,111 @@
+"""Read the account, page by page, for what books of orders are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, Unpack
+
+from firsthandapi._async.ordering import end_of_search
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.decode import decode_page
+from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.request import build_request
+from firsthandapi._core.orders.order_requests import MOST_PAGES
+from firsthandapi.errors import DeadlineExceededError, PaginationError, PermissionDeniedError
+from firsthandapi.types._base import fitting
+from firsthandapi.types.billing import CreditTransaction
+from firsthandapi.types.job import Job
+
+if TYPE_CHECKING:
+    from firsthandapi._async.transport import Transport
+    from firsthandapi.types.options import RequestOptions
+
+M = TypeVar("M", Job, CreditTransaction)
+
+_TRANSACTIONS = "/v1/billing/transactions"
+
+
+class AccountReader:
+    """Reads the jobs and transactions of an account, the newest first, until a time."""
+
+    def __init__(self, transport: Transport, **options: Unpack[RequestOptions]) -> None:
+        self._transport = transport
+        self._options = options
+
+    async def jobs(self, since: float | None) -> list[Job]:
+        """The jobs that were created at `since`, in Unix seconds, or later; None reads all.
+        Raises PermissionDeniedError: the API key lacks `jobs:read`.
+        Raises DeadlineExceededError: the client's `deadline` has passed.
+        Raises PaginationError: the list has more pages than are read.
+        """
+        created: list[tuple[str, str]] = []
+        if since is not None:
+            created.append(("created_after", f"{datetime.fromtimestamp(int(since), UTC):%Y-%m-%dT%H:%M:%SZ}"))
+        return await self._all(Job, "/v1/jobs", since, "jobs", "jobs:read", created)
+
+    async def transactions(self, since: float | None) -> list[CreditTransaction]:
+        """The transactions that were booked at `since` or later; None reads all.
+        Raises PermissionDeniedError: the API key lacks `usage:read`.
+        Raises DeadlineExceededError, PaginationError: as for `jobs`.
+        """
+        return await self._all(CreditTransaction, _TRANSACTIONS, since, "transactions", "usage:read")
+
+    async def _all(
+        self,
+        model: type[M],
+        path: str,
+        since: float | None,
+        what: str,
+        scope: str,
+        filters: Sequence[tuple[str, str]] = (),
+    ) -> list[M]:
+        ends = end_of_search(self._transport)
+        query: list[tuple[str, str]] = [("limit", str(LARGEST_PAGE)), *filters]
+        items: list[M] = []
+        cursor: tuple[tuple[str, str], ...] = ()
+        seen: frozenset[str] = frozenset()
+        while True:
+            left = None if ends is None else ends - self._transport.clock.monotonic()
+            if left is not None and left <= 0:
+                raise self._too_slow(what, len(seen))
+            request = build_request("GET", path, query=[*query, *cursor], time_limit=left, **self._options)
+            try:
+                page = await self._transport.read(request, partial(decode_page, model))
+            except PermissionDeniedError as error:
+                if error.type != "unknown":  # a gateway knows no scopes
+                    error.message += (
+                        f". To read the {what} of the account, the API key needs the scope {scope}"
+                    )
+                raise
+            except DeadlineExceededError as error:
+                raise self._too_slow(what, len(seen)) from error
+            items += page.data
+            if page.next_cursor is None or _are_older(page.data, since):
+                return items
+            seen = follow_cursor(seen, page.next_cursor)
+            cursor = (("cursor", page.next_cursor),)
+            if len(seen) >= MOST_PAGES:
+                raise PaginationError(
+                    f"the check ended after {MOST_PAGES:,} pages of the list of {what}: check books with newer orders "
+                    "only"
+                )
+
+    def _too_slow(self, what: str, pages: int) -> DeadlineExceededError:
+        deadline = self._transport.config.deadline or 0.0
+        return DeadlineExceededError(
+            f"the check did not finish within the deadline of {deadline:g} s: it read {count_of(pages, 'page')} of the "
+            f"list of {what}; increase deadline=, or check books with newer orders only",
+            deadline=deadline,
+        )
+
+
+def _are_older(items: Sequence[M], since: float | None) -> bool:
+    """Whether all items of a page are older than `since`; one without a time may not be."""
+    moments = [fitting(item).created_at for item in items]
+    return (
+        since is not None
+        and bool(moments)
+        and all(each is not None and each.timestamp() < since for each in moments)
+    )
