@@ -52,9 +52,9 @@ def test_what_was_said_is_remembered(dataset: Dataset) -> None:
     croissant = json.loads(card.croissant.read_bytes())
     assert croissant["license"] == "https://spdx.org/licenses/MIT"
     assert croissant["rai:dataLimitations"] == ["One city."]
-    rows = [json.loads(line) for line in (dataset.path / "splits.jsonl").read_text("utf-8").splitlines()]
-    parts = dataset.split(train=0.5, test=0, odd=0.5)
-    assert {row["file_id"] for row in rows if row["split"] == "odd"} == {row.file_id for row in parts["odd"]}
+    (rows,) = (each["data"] for each in croissant["recordSet"] if each["@id"] == "split_rows")
+    odd = {row["split_rows/file_id"] for row in rows if row["split_rows/split"] == "odd"}
+    assert odd == {row.file_id for row in dataset.split(train=0.5, test=0, odd=0.5)["odd"]}
     with pytest.raises(InvalidArgumentError, match=r"^url must be"):
         dataset.write_card(license="CC0-1.0", url="example.org")
     (dataset.path / "README.md").write_text("mine", "utf-8")

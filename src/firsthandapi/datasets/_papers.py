@@ -5,7 +5,6 @@ folder."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from firsthandapi._core.rows.card import (
     is_unchanged,
     read_marker,
 )
-from firsthandapi._core.rows.croissant import CROISSANT, SPLITS_FILE, croissant_of, missing_of, splits_of
+from firsthandapi._core.rows.croissant import CROISSANT, croissant_of, missing_of
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._core.rows.splits import split_rows
 from firsthandapi._core.rows.statements import (
@@ -103,10 +102,7 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
         splits={} if own else split_rows(dataset.records, said.get("splits", _SPLITS), 0),
         version=number_of(dataset),
     )
-    splits = splits_of(facts)
-    if splits:
-        store.replace(dataset.path / SPLITS_FILE, splits)
-    metadata = croissant_of(facts, hashlib.sha256(splits).hexdigest() if splits else None)
+    metadata = croissant_of(facts)
     # The card last, because it contains the hash of the metadata.
     store.replace(croissant, metadata)
     store.replace(card, card_of(facts, metadata))

@@ -11,8 +11,8 @@ import pytest
 from core.rows.test_card import JOB, ROWS, card, facts
 from core.rows.test_manifest import row_of
 from firsthandapi._core.rows.card import summary_of
-from firsthandapi._core.rows.croissant import croissant_of, license_url, missing_of, splits_of
-from firsthandapi._core.rows.manifest import Record, parse_manifest
+from firsthandapi._core.rows.croissant import croissant_of, license_url, missing_of
+from firsthandapi._core.rows.manifest import MANIFEST, Record, parse_manifest
 
 ALL = {
     "license": "CC-BY-4.0",
@@ -36,8 +36,8 @@ NEURIPS = (
 )
 
 
-def made(splits: str | None = None, /, **changes: Any) -> Any:
-    return json.loads(croissant_of(facts(**changes), splits))
+def made(**changes: Any) -> Any:
+    return json.loads(croissant_of(facts(**changes)))
 
 
 def sets(document: Any) -> dict[str, dict[str, Any]]:
@@ -152,7 +152,7 @@ def test_what_is_no_time_is_no_date(text: str) -> None:
     assert (odd["dateCreated"], odd["datePublished"]) == ("2026-01-04", "2026-01-05")
     assert " from 2026-01-04 to 2026-01-05 in" in odd["description"]
     bare = facts(said=ALL, subfolders={"": rows[:1]})
-    assert "datePublished" not in json.loads(croissant_of(bare, None))
+    assert "datePublished" not in json.loads(croissant_of(bare))
     assert missing_of(bare) == missing_of(facts(said=ALL, subfolders={})) == ("datePublished",)
 
 
@@ -186,14 +186,15 @@ def test_every_manifest_is_named() -> None:
 
 
 def test_splits_are_a_table_of_their_own() -> None:
-    """Unless the rows have a column for them."""
+    """In the metadata, which need no further file for it; unless the rows have a column for them."""
     parts = {"train": ROWS[:1], "validation": [], "odd": ROWS[1:2]}
-    assert splits_of(facts(splits=parts)) == (
-        b'{"file_id":"file_0","split":"train"}\n{"file_id":"file_1","split":"odd"}\n'
-    )
-    document = made("3" * 64, splits=parts)
-    assert document["distribution"][-1]["contentUrl"] == "splits.jsonl"
-    (splits,) = (each for each in document["recordSet"] if each["@id"] == "splits")
+    document = made(splits=parts)
+    assert {each["contentUrl"] for each in document["distribution"] if "contentUrl" in each} == {MANIFEST}
+    splits, rows = (each for each in document["recordSet"] if each["@id"] in ("splits", "split_rows"))
+    assert rows["data"] == [
+        {"split_rows/file_id": "file_0", "split_rows/split": "train"},
+        {"split_rows/file_id": "file_1", "split_rows/split": "odd"},
+    ]
     assert splits["dataType"] == "cr:Split"
     types = [each["splits/url"] for each in splits["data"]]
     assert types == ["cr:TrainingSplit", "cr:ValidationSplit", "cr:Split"]

@@ -19,7 +19,6 @@ from .manifest import COLUMNS, MANIFEST, Record, column_types
 from .statements import MORE, NEEDED
 
 CROISSANT = "croissant.json"
-SPLITS_FILE = "splits.jsonl"
 
 # From Appendix 1 of the specification. mlcroissant accepts schema.org only with https, and warns without the last line.
 _TERMS = (
@@ -77,18 +76,8 @@ def missing_of(facts: Facts) -> tuple[str, ...]:
     return (*terms, *(() if days_of(facts.records) else ("datePublished",)))
 
 
-def splits_of(facts: Facts) -> bytes:
-    """`splits.jsonl`: the split of each row that is in one; empty if the rows contain their split."""
-    lines = [
-        json.dumps({"file_id": record.file_id, "split": name}, separators=(",", ":"))
-        for name, records in facts.splits.items()
-        for record in records
-    ]
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def croissant_of(facts: Facts, splits_sha256: str | None) -> bytes:
-    """The Croissant metadata; `splits_sha256` is the hash of `splits.jsonl`, or None if there is none."""
+def croissant_of(facts: Facts) -> bytes:
+    """The Croissant metadata."""
     days = days_of(facts.records)
     license_ = facts.license
     kinds = {kind_of(record.content_type) for record in facts.records}
@@ -109,8 +98,8 @@ def croissant_of(facts: Facts, splits_sha256: str | None) -> bytes:
         **({"datePublished": days[-1], "dateCreated": days[0], "dateModified": days[-1]} if days else {}),
         **_responsible(facts),
         **_provenance(facts),
-        "distribution": [*_distribution(facts, splits_sha256)],
-        "recordSet": [*_record_sets(facts, splits_sha256)],
+        "distribution": [*_distribution(facts)],
+        "recordSet": [*_record_sets(facts)],
     }
     return json.dumps(document, ensure_ascii=True, indent=1).encode() + b"\n"
 
@@ -218,7 +207,7 @@ def _models_of(records: Iterable[Record]) -> list[str]:
 # ── Files and rows ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _distribution(facts: Facts, splits_sha256: str | None) -> Iterator[dict[str, Any]]:
+def _distribution(facts: Facts) -> Iterator[dict[str, Any]]:
     for subfolder, sha256 in facts.manifests.items():
         yield _file_object(_within(subfolder, MANIFEST), sha256)
         by_ending: defaultdict[str, list[Record]] = defaultdict(list)
@@ -228,8 +217,6 @@ def _distribution(facts: Facts, splits_sha256: str | None) -> Iterator[dict[str,
             by_ending["" if ending in pictures else ending].append(record)
         for ending, records in sorted(by_ending.items()):
             yield _file_set(subfolder, ending, records)
-    if splits_sha256 is not None:
-        yield _file_object(SPLITS_FILE, splits_sha256)
 
 
 def _file_object(path: str, sha256: str) -> dict[str, Any]:
@@ -261,7 +248,7 @@ def _file_set(subfolder: str, ending: str, records: Sequence[Record]) -> dict[st
     }
 
 
-def _record_sets(facts: Facts, splits_sha256: str | None) -> Iterator[dict[str, Any]]:
+def _record_sets(facts: Facts) -> Iterator[dict[str, Any]]:
     labels = sorted({record.label for record in facts.records if record.label is not None})
     if labels:
         yield {
@@ -269,7 +256,12 @@ def _record_sets(facts: Facts, splits_sha256: str | None) -> Iterator[dict[str, 
             "dataType": "sc:Enumeration",
             "data": [{"labels/name": label} for label in labels],
         }
-    splits = [*facts.splits] if splits_sha256 is not None else _own_splits(facts.records)
+    split_rows = [
+        {"split_rows/file_id": record.file_id, "split_rows/split": name}
+        for name, records in facts.splits.items()
+        for record in records
+    ]
+    splits = [*facts.splits] if split_rows else _own_splits(facts.records)
     if splits:
         url = {**_field("splits", "url", "sc:URL"), "dataType": ["sc:URL", "cr:Split"]}
         yield {
@@ -283,10 +275,10 @@ def _record_sets(facts: Facts, splits_sha256: str | None) -> Iterator[dict[str, 
     for subfolder in facts.manifests:
         name = f"{subfolder}_rows" if subfolder else "rows"
         yield _record_set(name, _fields(name, subfolder, facts.subfolders[subfolder], splits), key="file_id")
-    if splits_sha256 is not None:
-        of = _column("split_rows", SPLITS_FILE, "split", "sc:Text")
-        fields = [_column("split_rows", SPLITS_FILE, "file_id", "sc:Text"), {**of, **_REFERENCES["split"]}]
-        yield _record_set("split_rows", fields, key="file_id")
+    if split_rows:
+        of = _field("split_rows", "split", "sc:Text")
+        fields = [_field("split_rows", "file_id", "sc:Text"), {**of, **_REFERENCES["split"]}]
+        yield {**_record_set("split_rows", fields, key="file_id"), "data": split_rows}
 
 
 def _fields(
