@@ -19,7 +19,9 @@ from firsthandapi._core.campaigns.campaign import order_key
 from firsthandapi._core.campaigns.ledger import LEDGER_FILE
 from firsthandapi._core.orders.record import KEY_METADATA
 from firsthandapi._core.rows import manifest
+from firsthandapi._core.rows.decisions import EXCLUDED
 from firsthandapi._core.rows.manifest import MANIFEST
+from firsthandapi._core.rows.withdrawal import WITHDRAWN
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._job_files import JobFiles
 from firsthandapi.datasets._ledger import LedgerFile, forget_order
@@ -138,7 +140,7 @@ def test_a_copy_without_hidden_files_counts_what_is_excluded(world: World) -> No
     dataset = world.run(campaign)
     out = next(row for row in dataset.records if row.label == "give_way")
     dataset.exclude(out, reason="dark")
-    shutil.rmtree(dataset.path / ".excluded")
+    shutil.rmtree(dataset.path / EXCLUDED)
     manifest = dataset.path / MANIFEST
     rows = manifest.read_bytes()
     manifest.write_bytes(b"".join(rows.splitlines(keepends=True)[1:]))
@@ -976,7 +978,7 @@ def test_a_withdrawn_file_is_replaced(world: World) -> None:
 def test_a_folder_that_takes_no_files_is_found_out_before_an_order(world: World) -> None:
     """As one that no longer knows which files were withdrawn."""
     world.run(world.campaign(stop=1))
-    (world.dest / "withdrawn.json").write_text("{")
+    (world.dest / WITHDRAWN).write_text("{")
     with pytest.raises(ConfigurationError, match=r"withdrawn\.json is damaged"):
         world.run(world.campaign(stop=2))
     assert world.ordered() == [1]

@@ -16,7 +16,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.rows.decisions import DECISIONS, Decision, decision_line
+from firsthandapi._core.rows.decisions import DECISIONS, EXCLUDED, Decision, decision_line
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi.datasets import _decisions
 from firsthandapi.datasets._bucket import Bucket
@@ -62,14 +62,14 @@ def test_no_run_brings_an_excluded_file_back_or_one_to_its_old_label(
     dataset.accept(dataset.records[0])
     assert [each.action for each in dataset.decisions] == ["exclude", "relabel", "accept"]
     assert (len(dataset), dataset.excluded, dataset.labels) == (3, (out,), ["stop", "yield"])
-    assert dataset.path_of(out) == dataset.path / ".excluded" / out.file_name
+    assert dataset.path_of(out) == dataset.path / EXCLUDED / out.file_name
     assert dataset.verify()
     since = len(server.requests)
     again = connect(server).files.download_all(job_id, dest, label="stop")
     assert downloads(server, since) == []
     assert {row.file_id: row.label for row in again} == {row.file_id: row.label for row in dataset}
     again.path_of(out).write_bytes(b"")
-    assert again.verify().mismatched == (f".excluded/{out.file_name}",)
+    assert again.verify().mismatched == (f"{EXCLUDED}/{out.file_name}",)
     assert again.repair(client)
     assert downloads(server, since) == [out.file_id]
     copy = Dataset.merge([again], f"{dest}-merged")
@@ -299,15 +299,15 @@ def test_collect_goes_on_without_what_was_excluded(quick_server: MockServer, tmp
         assert len(list(client.jobs.list())) == 1
 
 
-def test_a_copy_without_hidden_files_is_whole(
+def test_a_copy_without_the_excluded_files_is_whole(
     server: MockServer, client: FirstHandClient, tmp_path: Path
 ) -> None:
-    """As `cp -r signs/*` makes it: what was excluded is not missing, and comes back with `include` and `repair`."""
+    """What was excluded is not missing, and comes back with `include` and `repair`."""
     job_id = completed_job(server, 3)
     dataset = client.files.download_all(job_id, tmp_path / "signs")
     out, other = dataset.records[:2]
     dataset.exclude([out, other])
-    shutil.copytree(dataset.path, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
+    shutil.copytree(dataset.path, tmp_path / "copy", ignore=shutil.ignore_patterns("excluded"))
     copy = Dataset.open(tmp_path / "copy")
     assert (len(copy), copy.excluded, copy.verify().ok, copy.repair(client).ok) == (1, (), True, True)
     with pytest.raises(InvalidArgumentError, match="not a file of this dataset"):
@@ -425,7 +425,8 @@ def _counted(function: Callable[..., Any], left: list[int]) -> Callable[..., Any
 @posix_only
 def test_a_link_in_the_place_of_what_was_excluded_is_refused(four_signs: Dataset, tmp_path: Path) -> None:
     """Else files would leave the folder. No decision is written."""
-    link = four_signs.path / ".excluded"
+    link = four_signs.path / EXCLUDED
+    link.parent.mkdir(exist_ok=True)
     link.symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(ConfigurationError, match="is a link"):
         four_signs.exclude("file_stop0")
@@ -459,7 +460,7 @@ def test_a_kill_at_any_step_loses_no_file_of_a_bucket(four_signs: Dataset, tmp_p
 def test_excluded_files_of_several_kinds_can_be_withdrawn(
     server: MockServer, client: FirstHandClient, tmp_path: Path
 ) -> None:
-    """Each kind has its own rows in `.excluded/`; what the service takes back goes from there too, and only that."""
+    """Each kind has its own rows in `excluded/`; what the service takes back goes from there too, and only that."""
     formats = ["image/png", "audio/wav"]
     job_id = client.jobs.create(**{**JOB, "accepted_formats": formats}, files_needed=4).id
     for content_type in formats * 2:
@@ -467,11 +468,11 @@ def test_excluded_files_of_several_kinds_can_be_withdrawn(
     server.clock.advance(minutes=1)
     dataset = client.files.download_all(job_id, tmp_path)
     dataset.exclude([row for row in dataset if row.content_type == "image/png"])
-    assert [path.name for path in (tmp_path / ".excluded").iterdir()] == ["image"]
+    assert [path.name for path in (tmp_path / EXCLUDED).iterdir()] == ["image"]
     again = client.files.download_all(job_id, tmp_path)
     assert (len(again), len(again.excluded), again.verify().ok) == (2, 2, True)
     gone, kept = again.excluded
     server.withdraw(gone.file_id)
-    assert again.reconcile(client).removed == (f".excluded/image/{gone.file_name}",)
+    assert again.reconcile(client).removed == (f"{EXCLUDED}/image/{gone.file_name}",)
     again.include(kept)
     assert (len(again), again.excluded, again.verify().ok) == (3, (), True)

@@ -19,7 +19,7 @@ from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
-from firsthandapi.datasets._lock import NAME
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import ConfigurationError, DownloadError, WaitTimeoutError
 from firsthandapi.testing import MockServer
@@ -339,7 +339,7 @@ def test_a_disk_that_is_full_before_the_post_buys_nothing(
     with pytest.raises(ConfigurationError, match=r"job\.json cannot be written"):
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert server.requests[since:] == []
-    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / WRITER]
 
 
 def test_a_row_that_cannot_be_written_is_its_files_failure(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi.datasets._lock import NAME
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.errors import (
     ConfigurationError,
 )
@@ -23,7 +23,8 @@ from .support import (
 @posix_only
 def test_a_lock_that_is_a_link_is_refused(client: FirstHandClient, tmp_path: Path) -> None:
     """Taking it would make a file wherever it leads."""
-    (tmp_path / NAME).symlink_to(tmp_path / "outside")
+    (tmp_path / WRITER).parent.mkdir()
+    (tmp_path / WRITER).symlink_to(tmp_path / "outside")
     with pytest.raises(ConfigurationError):
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert not (tmp_path / "outside").exists()

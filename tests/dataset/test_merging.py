@@ -12,7 +12,8 @@ from firsthandapi._core.orders.record import JOBS
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import _copying, _job_files, _withdrawing
-from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.datasets._disk import make_room
+from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.testing import MockServer
 
 from .support import completed_job, folder_of
@@ -181,7 +182,8 @@ def test_a_folder_of_a_job_takes_no_other(sources: list[Dataset], tmp_path: Path
     with pytest.raises(InvalidArgumentError, match="dest is the folder of a job"):
         Dataset.merge(sources[:1], sources[1].path)
     (tmp_path / "all").mkdir()
-    lock = FolderLock(tmp_path / "all")
+    make_room(tmp_path / "all")
+    lock = FolderLock(tmp_path / "all", WRITER)
     assert lock.acquire()
     with pytest.raises(ConfigurationError, match="another process is writing"):
         Dataset.merge(sources, tmp_path / "all")

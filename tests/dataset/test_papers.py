@@ -13,6 +13,7 @@ import pytest
 
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
 from firsthandapi._core.rows.manifest import MANIFEST, old_line
+from firsthandapi._core.rows.statements import STATEMENTS_FILE
 from firsthandapi.testing import MockServer
 
 from .support import JOB, folder_of, forge
@@ -41,11 +42,11 @@ def test_the_papers_are_made_from_the_folder(dataset: Dataset) -> None:
 
 
 def test_what_was_said_is_remembered(dataset: Dataset) -> None:
-    """Beside the folder, until something else is said; what was refused is not, and a folder that says nothing has no
-    card.json."""
+    """In its room, until something else is said; what was refused is not, and a folder that says nothing has no
+    statements."""
     missing = dataset.write_card().missing
     assert {"license", "creator", "url", "rai:dataLimitations", "rai:hasSyntheticData"} <= {*missing}
-    assert not (dataset.path / "card.json").exists()
+    assert not (dataset.path / STATEMENTS_FILE).exists()
     dataset.write_card(license="cc-by-4.0", data_limitations="One city.", splits={"train": 0.5, "odd": 0.5})
     card = Dataset.open(dataset.path).write_card(license="MIT", has_synthetic_data=False)
     assert {*missing} - {*card.missing} == {"license", "rai:dataLimitations", "rai:hasSyntheticData"}
@@ -60,7 +61,7 @@ def test_what_was_said_is_remembered(dataset: Dataset) -> None:
     (dataset.path / "README.md").write_text("mine", "utf-8")
     with pytest.raises(ConfigurationError):
         dataset.write_card(license="CC0-1.0")
-    assert json.loads((dataset.path / "card.json").read_bytes())["license"] == "MIT"
+    assert json.loads((dataset.path / STATEMENTS_FILE).read_bytes())["license"] == "MIT"
 
 
 @pytest.mark.parametrize("name", ["README.md", "croissant.json"])

@@ -13,7 +13,7 @@ from client.support import Connect
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError, NotFoundError
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import Reconciliation
-from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.testing import MockServer
 
 from .support import completed_job, reconcile
@@ -144,7 +144,7 @@ def test_a_folder_that_is_written_to_is_left_alone(
 ) -> None:
     """Until the other process has finished."""
     dataset = client.files.download_all(completed_job(server, 1), tmp_path)
-    lock = FolderLock(tmp_path)
+    lock = FolderLock(tmp_path, WRITER)
     assert lock.acquire()
     with pytest.raises(ConfigurationError, match="another process is writing"):
         dataset.reconcile(client)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
-from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.datasets._withdrawing import exports_of
 
 
@@ -27,7 +27,7 @@ def test_splits_become_folders_for_loaders(four_signs: Dataset, tmp_path: Path) 
     others = {"train": parts["test"], "test": parts["train"]}
     with pytest.raises(ConfigurationError, match="would leak"):
         type(parts)(others).copy_to(root)
-    lock = FolderLock(root)
+    lock = FolderLock(root, WRITER)
     assert lock.acquire()
     with pytest.raises(ConfigurationError, match="another process"):
         parts.copy_to(root)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
+from firsthandapi._core.rows.withdrawal import WITHDRAWN
 from firsthandapi.datasets import Version
 from firsthandapi.datasets._folder import Folder
 
@@ -105,7 +106,7 @@ def test_what_is_gone_has_a_reason(dataset: Dataset) -> None:
     """Excluded, withdrawn, or removed; an excluded file that comes back was added."""
     first = dataset.write_lock()
     dataset.exclude("file_0", reason="blurred")
-    (dataset.path / "withdrawn.json").write_text('{"file_ids": ["file_1"]}', "utf-8")
+    (dataset.path / WITHDRAWN).write_text('{"file_ids": ["file_1"]}', "utf-8")
     manifest = dataset.path / "metadata.jsonl"
     manifest.write_bytes(manifest.read_bytes().splitlines(keepends=True)[-1])
     second = Dataset.open(dataset.path).write_lock()

@@ -18,6 +18,7 @@ import pytest
 
 from firsthandapi import Dataset, FirstHandClient, errors
 from firsthandapi._core.files.annotations import SHAPES
+from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.rows.manifest import COLUMNS
 from firsthandapi.cli.app import COMMANDS
 from firsthandapi.testing import Faults, MockServer
@@ -93,10 +94,11 @@ def test_what_git_and_dvc_keep_is_whole(tmp_path: Path, quick_client: FirstHandC
             case other:
                 pytest.fail(f"the recipe has a line that this test does not know: {other}")
     git("clone", "-q", str(tmp_path), str(clone))
-    assert not [*clone.rglob("*.jpg"), *clone.rglob(".firsthandapi*")]
+    assert not [*clone.rglob("*.jpg"), *clone.glob("signs/.firsthandapi/*lock")]
     shutil.copytree(kept, clone, dirs_exist_ok=True)
     assert Dataset.open(clone / "signs", version=version).verify()
-    assert [path.name for path in dataset.path.glob("[!.]*") if path.stem not in guide] == []
+    paths = [*dataset.path.iterdir(), *(dataset.path / ROOM).glob("*[!k]")]
+    assert [path.name for path in paths if path.stem not in guide] == []
     jobs = len(list(client.jobs.list()))
     again = collect(clone / "signs")
     assert ([row.file_id for row in again.excluded], len(again)) == ([out.file_id], 1)

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from dataset.support import folder_of, wait_until
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError, Record
+from firsthandapi._core.rows.decisions import EXCLUDED
 from firsthandapi.datasets import Decision
 from firsthandapi.review import app
 from firsthandapi.server.media.bounded import Bounded
@@ -120,7 +121,7 @@ def test_a_decision_does_not_wait_for_files_to_move(
     decided for a while, or at the end."""
     monkeypatch.setattr(app, "_IDLE_SECONDS", 3600)
     ids = [row.file_id for row in dataset]
-    place, hidden = dataset.path / "data", dataset.path / ".excluded" / "data"
+    place, hidden = dataset.path / "data", dataset.path / EXCLUDED / "data"
     with reviewing(dataset) as client:
         client.post("decisions", json={"action": "exclude", "ids": ids[:2]})
         assert [each.file_id for each in Dataset.open(dataset.path).excluded] == ids[:2]

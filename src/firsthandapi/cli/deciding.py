@@ -21,7 +21,7 @@ By = Annotated[str | None, option("NAME", "Who decides.")]
 def exclude(folder: Folder, ids: Ids, reason: Reason = None, by: By = None) -> Output:
     """Exclude files: loaders no longer see them, and no run downloads them again.
 
-    The files move to .excluded/. To undo it, use include.
+    The files move to .firsthandapi/excluded/. To undo it, use include.
 
     Example: firsthandapi exclude signs file_01JP… --reason blurred
     """

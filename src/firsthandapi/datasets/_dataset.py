@@ -270,14 +270,14 @@ class Dataset(Rows):
         reason: str | None = None,
         by: str | None = None,
     ) -> None:
-        """Exclude files: move their rows out of the manifest and their bytes to `.excluded/`, so that no loader sees
-        them and no run downloads them again. `include` restores them.
+        """Exclude files: move their rows out of the manifest and their bytes to `.firsthandapi/excluded/`, so that no
+        loader sees them and no run downloads them again. `include` restores them.
 
             dataset.exclude(record, reason="blurred", by="ana")
 
-        Decisions are appended to `decisions.jsonl`. Any number of processes may decide at the same time, even while a
-        run is writing to the folder: the run then moves the files when it ends. In a bucket, where nothing can be
-        locked, decide in one process at a time.
+        Decisions are appended to `.firsthandapi/decisions.jsonl`. Any number of processes may decide at the same time,
+        even while a run is writing to the folder: the run then moves the files when it ends. In a bucket, where nothing
+        can be locked, decide in one process at a time.
 
         Args:
             which: a row, a file's id, or an iterable of either.
@@ -292,7 +292,7 @@ class Dataset(Rows):
 
     def include(self, which: Record | str | Iterable[Record | str], *, by: str | None = None) -> None:
         """Include excluded files again: restore their rows and bytes. Files that are not excluded stay unchanged. In a
-        copy without `.excluded/`, `repair` then downloads the files again.
+        copy without `.firsthandapi/excluded/`, `repair` then downloads the files again.
 
         Args:
             which: a row, a file's id, or an iterable of either.
@@ -443,7 +443,7 @@ class Dataset(Rows):
 
     def _unknown(self, ids: list[str], action: Action) -> list[str]:
         known = {row.file_id for row in (*self.records, *self.excluded)}
-        if action == "include":  # a copy may lack `.excluded/`: then `repair` downloads them again
+        if action == "include":  # a copy may lack `excluded/`: then `repair` downloads them again
             known.update(self._decided.excluded)
         return [each for each in ids if each not in known]
 
@@ -506,7 +506,7 @@ class Dataset(Rows):
 
         Both contain the same facts from the folder: the jobs with their dates and prices, the ratings, the counts, the
         labels, and the number of workers. `missing` names the facts that only a person can state, until you state them.
-        The folder remembers your statements in `card.json`, so you can leave them out in the next call.
+        The folder remembers your statements in `.firsthandapi/card.json`, so you can leave them out in the next call.
 
         The card contains a hash of all rows and prices, so `verify` finds any change of them. After a run that adds
         files, write the card again.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +19,11 @@ from firsthandapi._core.rows.decisions import (
     source_of,
 )
 from firsthandapi._core.rows.manifest import Record, data_folder, in_place_of, label_of
-from firsthandapi._host.locking import taken_within
 from firsthandapi.errors import ConfigurationError
 
-from ._lock import FolderLock
+from ._lock import taking_notes
 from ._manifest import Manifest
 from ._store import Store
-
-# Locked during one write of decisions.
-_LOCK = ".firsthandapi.decisions.lock"
-_LOCK_SECONDS = 30.0
 
 
 def decided_in(store: Store, known: Decided | None = None) -> Decided:
@@ -65,7 +59,7 @@ def write_down(
     _check_labels(decisions, decided, labels)
     if not any(map(decided.changes, decisions)):
         return decided
-    with _alone(store):
+    with taking_notes(store):
         content = store.read(path, LARGEST_DECISIONS)
         decided = parse_decisions(content, str(path), decided)
         _check_labels(decisions, decided, labels)
@@ -101,7 +95,7 @@ def _check_labels(decisions: list[Decision], decided: Decided, labels: Iterable[
 
 
 def hidden_in(store: Store, manifests: Iterable[Manifest], decided: Decided) -> list[Manifest]:
-    """Read the manifests of the files excluded from these manifests; both are in `.excluded/`.
+    """Read the manifests of the files excluded from these manifests; both are in `excluded/`.
     Raises ConfigurationError: a manifest cannot be read, or is not one of ours.
     """
     hidden = [_hidden_of(store, each) for each in manifests if decided.decisions]
@@ -189,20 +183,3 @@ def _move(store: Store, source: Manifest, target: Manifest, rows: list[tuple[Rec
         else:
             del source.records[row.file_id]
     source.rewrite()
-
-
-@contextmanager
-def _alone(store: Store) -> Generator[None, None, None]:
-    """Allow one writer of decisions at a time. In a bucket, nothing can be locked."""
-    if store.appender(store.root) is None:
-        yield
-        return
-    lock = FolderLock(store.root, _LOCK)
-    if not taken_within(_LOCK_SECONDS, lock.acquire):
-        raise ConfigurationError(
-            f"another process has kept {store.root / _LOCK} for {_LOCK_SECONDS:.0f} seconds; run the same call again"
-        )
-    try:
-        yield
-    finally:
-        lock.release()

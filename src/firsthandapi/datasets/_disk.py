@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import LARGEST_RECORD
 from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
@@ -163,6 +164,18 @@ def make_directory(path: Path) -> None:
             replacing.sync_directory(path.parent)
     except (OSError, ValueError) as error:
         raise cannot(path, "created", error) from None
+
+
+def make_room(folder: Path) -> None:
+    """Create the room in a dataset's folder, which exists. Raises ConfigurationError: it cannot be created."""
+    room = folder / ROOM
+    refuse_link(room)
+    try:
+        if not room.is_dir():
+            room.mkdir(exist_ok=True)
+            replacing.sync_directory(folder)
+    except OSError as error:
+        raise cannot(room, "written to", error) from None
 
 
 def create(path: Path, content: bytes) -> None:

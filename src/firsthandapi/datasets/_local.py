@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.rows.manifest import MANIFEST, MOST_NAMES
 
 from . import _disk
-from ._lock import FolderLock
+from ._lock import WRITER, FolderLock
 
 if TYPE_CHECKING:
     from ._store import Writer
@@ -64,10 +64,11 @@ class LocalWriter:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = FolderLock(root)
+        self._lock = FolderLock(root, WRITER)
 
     def lock(self) -> bool:
         _disk.make_directory(self._root)
+        _disk.make_room(self._root)
         if not self._lock.acquire():
             return False
         for left_over in self._root.glob(f".{MANIFEST}.*.part"):  # others are written without the lock

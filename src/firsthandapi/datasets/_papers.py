@@ -36,6 +36,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting
 
 from ._ledger import spent_in
+from ._lock import taking_notes
 from ._store import sha256_of
 from ._versions import number_of
 
@@ -69,7 +70,7 @@ class Card:
 
 
 def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bool) -> Card:
-    """Write both files, and the statements of `given` to `card.json`.
+    """Write both files, and the statements of `given`.
     Raises ConfigurationError: a file is not ours, was edited, or cannot be written.
     Raises InvalidArgumentError: a value of `given` is not allowed.
     """
@@ -82,7 +83,8 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
     if not overwrite:
         _check_ours(store, card, croissant)
     if said != known:
-        store.replace(statements, encode_statements(said))
+        with taking_notes(store):
+            store.replace(statements, encode_statements(said))
     labels = {each.job_id: each.label for each in dataset._orders}
     spent_cents, ordered = spent_in(dataset.path)
     rows = dataset._by_folder()
@@ -104,8 +106,9 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
     )
     metadata = croissant_of(facts)
     # The card last, because it contains the hash of the metadata.
-    store.replace(croissant, metadata)
-    store.replace(card, card_of(facts, metadata))
+    with taking_notes(store):
+        store.replace(croissant, metadata)
+        store.replace(card, card_of(facts, metadata))
     return Card(card, croissant, missing_of(facts))
 
 

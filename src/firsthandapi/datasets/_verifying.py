@@ -67,7 +67,7 @@ def verified(dataset: Dataset) -> Verification:
 
 
 def short_of(dataset: Dataset) -> dict[str, int]:
-    """How many approved files of each job have no row, except excluded ones: a copy may lack `.excluded/`."""
+    """How many approved files of each job have no row, except excluded ones: a copy may lack `excluded/`."""
     rows = {row.file_id for row in (*dataset.records, *dataset.excluded)}
     out = len(dataset._decided.excluded.keys() - rows - withdrawn_ids(dataset._store))
     # A merge counts the excluded files of its sources as repeated.

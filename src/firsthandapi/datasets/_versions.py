@@ -24,6 +24,7 @@ from firsthandapi._core.rows.versions import (
 )
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
+from ._lock import taking_notes
 from ._rows import Rows
 from ._store import store_at
 from ._withdrawing import withdrawn_ids
@@ -40,7 +41,8 @@ def write_lock(dataset: Dataset) -> Version:
     before = _locked(dataset._store, path)
     version, table = _version(dataset, before)
     if version != before:
-        dataset._store.replace(path, encode_lock(version, table))
+        with taking_notes(dataset._store):
+            dataset._store.replace(path, encode_lock(version, table))
     return version
 
 

@@ -17,6 +17,8 @@ from firsthandapi._core.rows.withdrawal import (
 )
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
+from ._lock import taking_notes
+
 if TYPE_CHECKING:
     from firsthandapi._core.rows.manifest import Record
 
@@ -37,7 +39,8 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
     ids = {row.file_id for row in rows}
     if not ids:
         return
-    store.replace(store.root / WITHDRAWN, encode_ids(withdrawn_ids(store) | ids))
+    with taking_notes(store):
+        store.replace(store.root / WITHDRAWN, encode_ids(withdrawn_ids(store) | ids))
     for manifest in manifests:
         gone = [row for row in manifest.records.values() if row.file_id in ids]
         for row in gone:
@@ -53,7 +56,7 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
 
 def note_export(store: Store, path: str, rows: Collection[Record]) -> None:
     """Remember what was exported, as far as the folder can be written to."""
-    with contextlib.suppress(FirstHandError):
+    with contextlib.suppress(FirstHandError), taking_notes(store):
         exported = store.root / EXPORTS
         exports = {**parse_exports(store.read(exported, LARGEST)), path: [row.file_id for row in rows]}
         content = encode_exports(exports)

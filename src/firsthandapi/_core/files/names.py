@@ -7,6 +7,9 @@ import re
 
 from firsthandapi._core.calls.request import check_id
 
+# In a dataset's folder, the folder for all that is not the dataset itself: no loader sees it, and no copy needs it.
+ROOM = ".firsthandapi"
+
 EXTENSIONS = {
     "image/jpeg": "jpg",
     "image/png": "png",

@@ -22,6 +22,7 @@ from firsthandapi._core.calls.idempotency import KEY_LIFETIME, check_key, is_kno
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
+from firsthandapi._core.files.names import ROOM
 from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
 # A job as the service shows it, and as a record contains it.
 ShownJob = dict[str, Any]
 
-# In a dataset's folder, what no loader needs; and in it the records of its orders.
-ROOM = ".firsthandapi"
+# In a dataset's folder, the records of its orders.
 ORDERS = f"{ROOM}/orders"
 # The most that is read from an untrusted folder: records, and their bytes in total.
 MOST_RECORDS = 10_000

@@ -15,15 +15,15 @@ from typing import Any, Final, Literal, cast
 
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
-from firsthandapi._core.files.names import disk_key
+from firsthandapi._core.files.names import ROOM, disk_key
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .manifest import Record, in_place_of
 
-# At the root of the folder, next to the excluded rows and files, which are arranged as in the folder itself. The
-# excluded rows have their own file name, because patterns such as `**/metadata.jsonl` also match in hidden folders.
-DECISIONS: Final = "decisions.jsonl"
-EXCLUDED: Final = ".excluded"
+# Next to the excluded rows and files, which are arranged as in the dataset's folder. The excluded rows have their own
+# file name, because patterns such as `**/metadata.jsonl` also match in hidden folders.
+DECISIONS: Final = f"{ROOM}/decisions.jsonl"
+EXCLUDED: Final = f"{ROOM}/excluded"
 EXCLUDED_ROWS: Final = "excluded.jsonl"
 MOST_WORDS: Final = 2000
 # Maximum bytes, because the folder may come from a stranger.

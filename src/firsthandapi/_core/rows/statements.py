@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from firsthandapi._core.files.names import ROOM
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .splits import check_parts
 
-STATEMENTS_FILE = "card.json"
+STATEMENTS_FILE = f"{ROOM}/card.json"
 LARGEST_STATEMENTS = 1024 * 1024
 
 # By argument of `Dataset.write_card`, the name in the Croissant metadata; `Card.missing` lists those that are missing.

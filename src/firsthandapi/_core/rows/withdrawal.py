@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from firsthandapi._core.calls.loose_json import load, strings
+from firsthandapi._core.files.names import ROOM
 from firsthandapi.errors import ConfigurationError
 
-# In the same folder as job.json.
-WITHDRAWN = "withdrawn.json"
-EXPORTS = "exports.json"
+WITHDRAWN = f"{ROOM}/withdrawn.json"
+EXPORTS = f"{ROOM}/exports.json"
 LARGEST = 64 * 1024 * 1024
 
 

@@ -1,0 +1,74 @@
+"""The room of a folder, `.firsthandapi/`: all that is not the dataset itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firsthandapi import ConfigurationError, Dataset, FirstHandClient
+from firsthandapi._core.files.names import ROOM
+from firsthandapi._core.rows.manifest import DATA, MANIFEST
+from firsthandapi.testing import MockServer
+
+from .support import JOB, completed_job, posix_only
+
+SHOWN = {DATA, MANIFEST, ROOM}
+PAPERS = {"README.md", "croissant.json", "dataset.lock"}
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_folder_shows_what_the_dataset_is(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """Whatever was done with it: all else is in the room, of which no copy has more than its own."""
+    job_id = completed_job(server, 4)
+    dataset = client.files.download_all(job_id, tmp_path / "signs", label="stop")
+    dataset.exclude(dataset.records[0], reason="blurred")
+    dataset.relabel(dataset.records[0], "yield")
+    assert names(dataset.path) == SHOWN
+    server.withdraw(dataset.records[0].file_id)
+    dataset.reconcile(client)
+    dataset.write_card(license="MIT")
+    dataset.write_lock()
+    assert names(dataset.path) == SHOWN | PAPERS
+    copy = dataset.filter(lambda _: True).copy_to(tmp_path / "copy")
+    merged = Dataset.merge([dataset], tmp_path / "merged")
+    splits = dataset.split(train=0.5, test=0.5).copy_to(tmp_path / "splits")
+    assert names(dataset.path / ROOM) == {
+        *("orders", "decisions.jsonl", "excluded", "withdrawn.json", "exports.json", "card.json"),
+        *("lock", "notes.lock"),
+    }
+    assert (names(copy.path), names(merged.path), names(splits)) == (SHOWN, SHOWN, {"train", "test", ROOM})
+    assert names(merged.path / ROOM) == {"orders", "decisions.jsonl", "lock", "notes.lock"}
+    assert names(splits / ROOM) == {"lock"}
+    assert dataset.verify()
+    assert merged.verify()
+
+
+@posix_only
+def test_a_room_that_is_a_link_is_refused(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """By whoever reads or writes, for it may lead anywhere; nothing is ordered, and nothing is written there."""
+    dataset = client.files.download_all(completed_job(server, 1), tmp_path / "signs")
+    copy = dataset.filter(lambda _: True).copy_to(tmp_path / "copy")
+    elsewhere = (dataset.path / ROOM).rename(tmp_path / "elsewhere")
+    before = names(elsewhere)
+    (dataset.path / ROOM).symlink_to(elsewhere, target_is_directory=True)
+    jobs = len(list(client.jobs.list()))
+    for act in (
+        lambda: Dataset.open(dataset.path),
+        lambda: client.jobs.collect(dataset.path, **JOB, files_needed=1),
+        lambda: Dataset.merge([copy], dataset.path),
+        lambda: dataset.exclude(dataset.records),
+        lambda: dataset.reconcile(client),
+        dataset.write_card,
+        dataset.write_lock,
+    ):
+        with pytest.raises(ConfigurationError, match=rf"\{ROOM} is a link"):
+            act()
+    assert (names(elsewhere), len(list(client.jobs.list()))) == (before, jobs)
