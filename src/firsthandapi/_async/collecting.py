@@ -24,7 +24,7 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._async.following import HEAD_EVERY, Following
 from firsthandapi._async.ordering import order_once
 from firsthandapi._async.waiting import Waiting
-from firsthandapi._async.workers import Workers
+from firsthandapi._async.workers import note_workers
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.idempotency import check_key
@@ -137,7 +137,7 @@ class Collecting(Resource):
                     again=only is not None,
                 )
                 if only is None:
-                    await Workers(self._transport, waiting).note(folder)
+                    await note_workers(self._transport, [waiting], folder)
             finally:
                 await self._write_last_seen(folder, record, waiting.job)
         downloads.check(following.failures)
@@ -207,7 +207,7 @@ class Collecting(Resource):
                     downloads = await self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
-                    await Workers(self._transport, waiting).note(folder)
+                    await note_workers(self._transport, [waiting], folder)
                 finally:
                     await self._write_last_seen(folder, record, waiting.job)
             return await self._dataset(folder, await waiting.first(), request, downloads, following)

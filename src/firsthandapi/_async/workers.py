@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._async.bridge import run_blocking
+from firsthandapi._async.bridge import at_once, run_blocking
 from firsthandapi._async.calls import Resource
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
@@ -25,20 +25,15 @@ if TYPE_CHECKING:
 
 
 class Workers(Resource):
-    """Completes the rows of a job from its submissions, with one request per 100 submissions."""
+    """Reads the workers and the ratings of a job's files, with one request per 100 submissions."""
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
         super().__init__(transport)
         self._waiting = waiting
 
-    async def note(self, folder: Folder, *, old: bool = False) -> None:
-        """Complete the rows without a worker, and those that lack columns; `old`: only the latter. A failure of the
-        service does not end the run; the next run tries again."""
-        job_id = self._waiting.job_id
-        submissions = await run_blocking(partial(folder.unknown_submissions, job_id, old=old))
-        if not submissions:
-            return
-        known: dict[str, Mapping[str, Any]] = {}
+    async def read(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:
+        """Add the columns of these submissions to `known`. A failure of the service does not end the run; the next run
+        tries again."""
         try:
             await self._walk(submissions, known)
             # Unlisted submissions never appear later, so they are not requested again.
@@ -46,9 +41,9 @@ class Workers(Resource):
         except FirstHandError as error:
             logger(DOWNLOADS).warning(
                 "%s",
-                f"the workers and ratings of {job_id} are unknown so far: {error}; run the same call again",
+                f"the workers and ratings of {self._waiting.job_id} are unknown so far: {error}; run the same call "
+                "again",
             )
-        await run_blocking(folder.note_submissions, known)
 
     async def _walk(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:
         left = set(submissions)
@@ -72,3 +67,13 @@ class Workers(Resource):
                 return
             cursors = follow_cursor(cursors, page.next_cursor)
             cursor = page.next_cursor
+
+
+async def note_workers(transport: Transport, waiting: Sequence[Waiting], folder: Folder) -> None:
+    """Complete the rows of these jobs that have no worker."""
+    submissions = await run_blocking(folder.unknown_submissions, {each.job_id for each in waiting})
+    known: dict[str, Mapping[str, Any]] = {}
+    jobs = [each for each in waiting if each.job_id in submissions]
+    await at_once([partial(Workers(transport, each).read, submissions[each.job_id], known) for each in jobs])
+    if known:
+        await run_blocking(folder.note_submissions, known)

@@ -7,7 +7,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -57,7 +56,7 @@ from firsthandapi._sync.looking import Looking
 from firsthandapi._sync.ordering import order_once
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi._sync.waiting import Waiting
-from firsthandapi._sync.workers import Workers
+from firsthandapi._sync.workers import note_workers
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Folder
@@ -158,6 +157,7 @@ class Campaigning(Collecting):
         self._before: dict[str | None, Tally] = {}
         self._bytes_before = 0
         self._reported: CampaignProgress | None = None
+        self._reports_at = 0.0
 
     def plan(self) -> CampaignPlan:
         """The orders that `run` would make now."""
@@ -388,6 +388,7 @@ class Campaigning(Collecting):
         self._missing = _without_job(ledger)
         news = ledger != file.ledger
         if news:
+            finish_blocking(self._in.write_rows)
             finish_blocking(file.write, ledger)
         return news
 
@@ -425,7 +426,8 @@ class Campaigning(Collecting):
             clock.sleep(min(pauses.longer(), ends - clock.monotonic()))
         self._may_read = True
         self._follow(number, job)
-        self._report()
+        if clock.monotonic() >= self._reports_at:
+            self._report()
 
     def _follow(self, number: int, job: Job | None) -> None:
         order = self._file.ledger.orders[number]
@@ -530,36 +532,44 @@ class Campaigning(Collecting):
                 # Try each file twice.
                 each.retried, each.is_read = True, False
         closing = [each for each in over if each.is_read]
-        at_once([partial(Workers(self._transport, each.waiting).note, self._in) for each in closing])
-        for each in closing:
-            self._close(each)
+        if closing:
+            note_workers(self._transport, [each.waiting for each in closing], self._in)
+            self._close(closing)
         return bool(closing)
 
-    def _close(self, each: Followed) -> None:
-        finish_blocking(self._in.write_rows)
-        job_id, ledger = each.source.job_id, self._file.ledger
-        rows = run_blocking(self._in.rows_written)
-        self._hashes[job_id] = {row.file_id: row.sha256 for row in rows if row.job_id == job_id}
-        job = dump(each.waiting.first())
-        others = {row.file_id for row in rows if row.job_id != job_id}
-        others |= self._downloads.pending_of_others(job_id)
-        repeated = each.following.repeats + len(each.following.ids & others)
-        order = ledger.orders[each.number].seen(job, each.most).with_(repeated=repeated, closed=True)
+    def _close(self, closing: list[Followed]) -> None:
+        ledger, jobs_of = self._file.ledger, dict[str, str | None]()
+        for each in closing:
+            self._hashes[each.source.job_id] = {}
+        for row in run_blocking(self._in.rows_written):
+            jobs_of[row.file_id] = row.job_id
+            if row.job_id in self._hashes:
+                self._hashes[row.job_id][row.file_id] = row.sha256
+        for each in closing:
+            job = dump(each.waiting.first())
+            others = {
+                file_id for file_id in each.following.ids if jobs_of.get(file_id, job["id"]) != job["id"]
+            }
+            others |= each.following.ids & self._downloads.pending_of_others(job["id"])
+            order = ledger.orders[each.number].seen(job, each.most)
+            order = order.with_(repeated=each.following.repeats + len(others), closed=True)
+            ledger = ledger.with_order(each.number, order)
         decided = (run_blocking(self._in.decided_now)).with_moved(self._spec.moved)
-        ledger = ledger.with_order(each.number, order)
-        ledger = ledger.with_files(self._hashes, decided, unique=self._spec.unique)
-        finish_blocking(self._file.write, ledger)
-        each.reader.leave()
-        del self._followed[each.number]
-        self._done.add(each.number)
+        self._file.ledger = ledger = ledger.with_files(self._hashes, decided, unique=self._spec.unique)
+        # An order is closed on the disk once its rows are there.
+        if finish_blocking(self._in.write_many_rows):
+            finish_blocking(self._file.write, ledger)
+        for each in closing:
+            each.reader.leave()
+            del self._followed[each.number]
+            self._done.add(each.number)
 
     def _write_last_seen_of_all(self) -> None:
         seen = [dump(each.waiting.job) for each in self._followed.values() if each.waiting.job is not None]
-        ledger = self._file.ledger.with_jobs(seen)
-        if ledger != self._file.ledger:
-            # On a full disk the ledger stays unchanged; the error that follows explains it.
-            with contextlib.suppress(FirstHandError):
-                finish_blocking(self._file.write, ledger)
+        # On a full disk the records stay unchanged; the error that follows explains it.
+        with contextlib.suppress(FirstHandError):
+            finish_blocking(self._in.write_rows)
+            finish_blocking(self._file.write, self._file.ledger.with_jobs(seen))
 
     def _fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
         each = next(each for each in self._all if each.following.has_met({file_id}))
@@ -572,6 +582,7 @@ class Campaigning(Collecting):
     # ── Progress, result, and errors ─────────────────────────────────────────────────────────────────────
 
     def _report(self) -> None:
+        self._reports_at = self._transport.clock.monotonic() + REPORT_EVERY
         progress = self._progress()
         if progress != self._reported:
             self._reported = progress

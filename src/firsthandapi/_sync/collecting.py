@@ -36,7 +36,7 @@ from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.ordering import order_once
 from firsthandapi._sync.waiting import Waiting
-from firsthandapi._sync.workers import Workers
+from firsthandapi._sync.workers import note_workers
 from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
@@ -136,7 +136,7 @@ class Collecting(Resource):
                     again=only is not None,
                 )
                 if only is None:
-                    Workers(self._transport, waiting).note(folder)
+                    note_workers(self._transport, [waiting], folder)
             finally:
                 self._write_last_seen(folder, record, waiting.job)
         downloads.check(following.failures)
@@ -206,7 +206,7 @@ class Collecting(Resource):
                     downloads = self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
-                    Workers(self._transport, waiting).note(folder)
+                    note_workers(self._transport, [waiting], folder)
                 finally:
                     self._write_last_seen(folder, record, waiting.job)
             return self._dataset(folder, waiting.first(), request, downloads, following)

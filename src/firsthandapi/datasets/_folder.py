@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -494,15 +494,14 @@ class Folder:
         with self._rows:
             return [row for manifest in self._manifests.values() for row in manifest.records.values()]
 
-    def unknown_submissions(self, job_id: str, *, old: bool = False) -> frozenset[str]:
-        """The submissions of a job whose rows lack columns; with `old`, only those of rows of an earlier version."""
+    def unknown_submissions(self, job_ids: Collection[str]) -> dict[str, frozenset[str]]:
+        """By job, of these, the submissions whose rows lack columns."""
+        unknown: dict[str, frozenset[str]] = {}
         with self._rows:
-            for name in set(PLACES).difference(self._manifests) if old else ():
-                if self._read_once(name).unknown_submissions(job_id, old=True):
-                    self._manifest_named(name, None)
-            return frozenset[str]().union(
-                *(each.unknown_submissions(job_id, old=old) for each in self._manifests.values())
-            )
+            for manifest in self._manifests.values():
+                for job_id, submissions in manifest.unknown_submissions(job_ids).items():
+                    unknown[job_id] = unknown.get(job_id, frozenset()) | submissions
+        return unknown
 
     def note_submissions(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         with self._rows:
@@ -519,6 +518,14 @@ class Folder:
         with self._rows:
             for manifest in self._manifests.values():
                 manifest.close()
+
+    def write_many_rows(self) -> bool:
+        """Write the waiting rows if there are many or they have waited for a long time: to write each as it comes would
+        cost the square of their number. Returns whether none is waiting."""
+        with self._rows:
+            for manifest in self._manifests.values():
+                manifest.catch_up()
+            return all(manifest.is_written for manifest in self._manifests.values())
 
     def catch_up(self) -> None:
         """Write the rows that have waited for a long time.

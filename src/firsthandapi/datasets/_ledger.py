@@ -19,7 +19,7 @@ class LedgerFolder:
 
     Attributes:
         path: the folder.
-        ledger: the ledger as last read or written.
+        ledger: the ledger as it is known now.
     """
 
     def __init__(self, dest: str | os.PathLike[str]) -> None:
@@ -28,12 +28,15 @@ class LedgerFolder:
         self._orders = Orders(self._store)
         self.path = self._store.root
         self.ledger = Ledger("")
+        # The records as they were last read or written.
+        self._written: dict[Path, OrderRecord] = {}
 
     def read(self) -> Ledger | None:
         """The ledger; None if the folder has no order of a campaign.
         Raises ConfigurationError: a record is damaged, or the folder is of an earlier version.
         """
-        ledger = ledger_of(self._orders.all().values())
+        self._written = self._orders.all()
+        ledger = ledger_of(self._written.values())
         self.ledger = ledger or Ledger("")
         return ledger
 
@@ -56,16 +59,18 @@ class LedgerFolder:
         return self._store.exists(self._orders.main)
 
     def write(self, ledger: Ledger) -> None:
-        """Write the orders that have changed, each in one step.
+        """Write the orders that have changed since they were last read or written, each in one step.
         Raises ConfigurationError: one cannot be written.
         """
-        before = [order.record for order in self.ledger.orders]
-        for number, order in enumerate(ledger.orders):
-            if number >= len(before) or (
-                order.record is not before[number] and order.record != before[number]
-            ):
-                self._orders.write(self._path_of(ledger, number), order.record, self._writer)
         self.ledger = ledger
+        for number, order in enumerate(ledger.orders):
+            path = self._path_of(ledger, number)
+            if (record := self._written.get(path)) is not order.record and record != order.record:
+                self._write(path, order.record)
+
+    def _write(self, path: Path, record: OrderRecord, *, is_new: bool = False) -> None:
+        (self._orders.create if is_new else self._orders.write)(path, record, self._writer)
+        self._written[path] = record
 
     def _path_of(self, ledger: Ledger, number: int) -> Path:
         """The record of an order; of a second job with one key, by its job's id."""
@@ -82,13 +87,14 @@ class LedgerFolder:
         Raises ConfigurationError: it cannot be written, or another program has created it.
         """
         ledger = self.ledger.with_order(number, order)
-        write = self._orders.create if is_new else self._orders.write
-        write(self._path_of(ledger, number), order.record, self._writer)
+        self._write(self._path_of(ledger, number), order.record, is_new=is_new)
         self.ledger = ledger
 
     def take_out(self, number: int) -> None:
         """Remove an order whose key was never sent."""
-        self._orders.remove(self._path_of(self.ledger, number))
+        path = self._path_of(self.ledger, number)
+        self._orders.remove(path)
+        self._written.pop(path, None)
         self.ledger = self.ledger.with_order(number, None)
 
 

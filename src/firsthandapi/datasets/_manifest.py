@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,15 +222,15 @@ class Manifest:
         self.records[record.file_id] = in_place_of(record, self.records.get(record.file_id))
         self._waiting += 1
 
-    def unknown_submissions(self, job_id: str, *, old: bool) -> set[str]:
-        """The submissions of a job whose rows lack columns; with `old`, only those of rows of an earlier version."""
-        return {
-            row.submission_id
-            for row in self.records.values()
-            if row.job_id == job_id
-            and row.submission_id is not None
-            and (row.file_id in self._partial or (row.worker_id is None and not old))
-        }
+    def unknown_submissions(self, job_ids: Collection[str]) -> dict[str, set[str]]:
+        """By job, of these, the submissions whose rows lack columns."""
+        unknown: dict[str, set[str]] = {}
+        for row in self.records.values():
+            is_partial = row.worker_id is None or row.file_id in self._partial
+            job_id = row.job_id or ""
+            if is_partial and row.submission_id is not None and job_id in job_ids:
+                unknown.setdefault(job_id, set()).add(row.submission_id)
+        return unknown
 
     def note_submissions(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         """Complete the rows of these submissions; `close` writes them."""
@@ -293,6 +293,11 @@ class Manifest:
         """Remove the empty folders of labels, because loaders would treat each as a class."""
         for folder in self._ready - {self.data}:
             self._store.remove_all(folder, ())
+
+    @property
+    def is_written(self) -> bool:
+        """Whether no row waits to be written."""
+        return not self._waiting
 
     def close(self) -> None:
         """Write the waiting rows, and flush them to the disk."""

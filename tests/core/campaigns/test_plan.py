@@ -166,14 +166,14 @@ def test_replacements_are_ordered_as_far_as_the_budget_goes() -> None:
 def test_a_finished_job_is_replaced_once_its_list_was_read(budget_cents: int) -> None:
     """Other labels do not wait for that, unless the replacement could take what theirs would cost."""
     of = spec(budget_cents, stop=10, give_way=4)
-    unread = replace(bought(of, "stop", 10, "completed", 1), closed=False)
+    unread = bought(of, "stop", 10, "completed", 1).with_(closed=False)
     ledger = Ledger("fh-1", (unread,))
     assert next_orders(of, ledger) == [PlannedOrder("give_way", 4, 200)]
     ledger = ledger.with_order(1, bought(of, "give_way", 4, "completed", 3))
     assert next_orders(of, ledger) == ([PlannedOrder("give_way", 1, 50)] if budget_cents == 10_000 else [])
     ledger = ledger.with_order(1, bought(of, "give_way", 4))
     assert next_orders(of, ledger) == []
-    ledger = ledger.with_order(0, replace(unread, approved=9, closed=True))
+    ledger = ledger.with_order(0, unread.with_(approved=9, closed=True))
     assert next_orders(of, ledger) == ([PlannedOrder("stop", 1, 50)] if budget_cents == 10_000 else [])
 
 

@@ -290,7 +290,9 @@ def _is_whole(record: OrderRecord) -> bool:
     if record.kind == "allotment":
         return record.cents is not None
     # A refund never exceeds the payment.
-    is_counted = record.duplicates <= record.approved and record.refund_cents <= record.files * record.price_cents
+    is_counted = (
+        record.duplicates <= record.approved and record.refund_cents <= record.files * record.price_cents
+    )
     return is_counted and (record.kind == "call" or isinstance(record.request, dict))
 
 
