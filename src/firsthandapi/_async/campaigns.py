@@ -313,12 +313,13 @@ class Campaigning(Collecting):
                 refresh=lambda file_id: call(self._fresh_url, file_id),
             )
             try:
-                await self._report()
                 while True:
+                    await self._report(at_once=True)
                     await self._order()
                     if not self._followed:
                         break
                     await self._beat()
+                await self._report(at_once=True)
             except FirstHandError as error:
                 error.failures = downloads.failures(self._unusable())
                 raise
@@ -425,8 +426,7 @@ class Campaigning(Collecting):
             await clock.sleep(min(pauses.longer(), ends - clock.monotonic()))
         self._may_read = True
         self._follow(number, job)
-        if clock.monotonic() >= self._reports_at:
-            await self._report()
+        await self._report()
 
     def _follow(self, number: int, job: Job | None) -> None:
         order = self._file.ledger.orders[number]
@@ -580,8 +580,12 @@ class Campaigning(Collecting):
 
     # ── Progress, result, and errors ─────────────────────────────────────────────────────────────────────
 
-    async def _report(self) -> None:
-        self._reports_at = self._transport.clock.monotonic() + REPORT_EVERY
+    async def _report(self, *, at_once: bool = False) -> None:
+        """Report the progress, but not for each file: it counts all labels."""
+        now = self._transport.clock.monotonic()
+        if now < self._reports_at and not at_once:
+            return
+        self._reports_at = now + REPORT_EVERY * max(1.0, len(self._spec.jobs) / 200)
         progress = self._progress()
         if progress != self._reported:
             self._reported = progress

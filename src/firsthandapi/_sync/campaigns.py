@@ -314,12 +314,13 @@ class Campaigning(Collecting):
                 refresh=lambda file_id: call(self._fresh_url, file_id),
             )
             try:
-                self._report()
                 while True:
+                    self._report(at_once=True)
                     self._order()
                     if not self._followed:
                         break
                     self._beat()
+                self._report(at_once=True)
             except FirstHandError as error:
                 error.failures = downloads.failures(self._unusable())
                 raise
@@ -426,8 +427,7 @@ class Campaigning(Collecting):
             clock.sleep(min(pauses.longer(), ends - clock.monotonic()))
         self._may_read = True
         self._follow(number, job)
-        if clock.monotonic() >= self._reports_at:
-            self._report()
+        self._report()
 
     def _follow(self, number: int, job: Job | None) -> None:
         order = self._file.ledger.orders[number]
@@ -581,8 +581,12 @@ class Campaigning(Collecting):
 
     # ── Progress, result, and errors ─────────────────────────────────────────────────────────────────────
 
-    def _report(self) -> None:
-        self._reports_at = self._transport.clock.monotonic() + REPORT_EVERY
+    def _report(self, *, at_once: bool = False) -> None:
+        """Report the progress, but not for each file: it counts all labels."""
+        now = self._transport.clock.monotonic()
+        if now < self._reports_at and not at_once:
+            return
+        self._reports_at = now + REPORT_EVERY * max(1.0, len(self._spec.jobs) / 200)
         progress = self._progress()
         if progress != self._reported:
             self._reported = progress

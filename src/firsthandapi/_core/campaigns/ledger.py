@@ -213,7 +213,7 @@ class Ledger:
             labels.setdefault(order.label, []).append(order)
         return {label: tuple(orders) for label, orders in labels.items()}
 
-    @property
+    @cached_property
     def spent_cents(self) -> int:
         """The cost of all orders, minus refunds."""
         return sum(order.spent_cents for order in self.orders)
