@@ -17,8 +17,10 @@ from typing import Any
 from mcp_types import CallToolResult, ElicitResult
 
 from firsthandapi import AsyncFirstHandClient
+from firsthandapi._core.calls.ratelimit import fingerprint
+from firsthandapi._core.orders.record import Account
+from firsthandapi._masking import Secret
 from firsthandapi.mcp import Ledger, Options, make_server
-from firsthandapi.mcp._ledger import account_of
 from firsthandapi.testing import MockServer
 from mcp import Client, StdioServerParameters, stdio_client
 from processes import stopped, unmeasured
@@ -98,7 +100,8 @@ class Person(list[str]):
 
 def ledger_of(server: MockServer, folder: Path, budget_cents: int = 2500) -> Ledger:
     """The ledger that the servers of a key share."""
-    return Ledger(folder, budget_cents, account=account_of(server.api_key, server.url))
+    account = Account(server.url, fingerprint(Secret(server.api_key)), "test")
+    return Ledger(folder, budget_cents, account=account)
 
 
 def found(result: CallToolResult) -> dict[str, Any]:

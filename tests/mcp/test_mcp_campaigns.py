@@ -156,11 +156,12 @@ async def test_two_sessions_take_turns_in_a_campaign(
     server: MockServer, agent: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that ends could otherwise give back what the other one is about to spend."""
-    import firsthandapi.mcp._campaigns as campaigns_module
+    import firsthandapi.mcp._spending as spending_module
 
-    monkeypatch.setattr(campaigns_module, "_TURN_SECONDS", 0.0)
+    monkeypatch.setattr(spending_module, "_TURN_SECONDS", 0.0)
 
-    lock = ledger_of(server, tmp_path).turn(str(tmp_path / "campaigns" / "signs"))
+    ledger = ledger_of(server, tmp_path)
+    lock = ledger.turn(ledger.campaign_key(str(tmp_path / "campaigns" / "signs")))
     assert lock.acquire()
     refused = await agent.call_tool("collect_campaign", CAMPAIGN)
     assert "another session runs this campaign: this call ordered nothing" in text_of(refused)
@@ -211,7 +212,7 @@ async def test_a_job_is_downloaded_as_collect_does_it(server: MockServer, agent:
     assert (got["files_in_folder"], got["timed_out_waiting"]) == (2, False)
     assert got["status"] == "completed"
     dataset = Dataset.open(got["folder"])
-    assert {"job.json", "metadata.jsonl", "data"} <= {each.name for each in dataset.path.iterdir()}
+    assert {".firsthandapi", "metadata.jsonl", "data"} <= {each.name for each in dataset.path.iterdir()}
     next(dataset.path.glob("data/*")).unlink()
     again = found(await agent.call_tool("download_job", {"job_id": job["id"]}))
     assert (again["folder"], again["files_in_folder"]) == (got["folder"], 2)
@@ -238,18 +239,24 @@ async def test_a_download_waits_no_longer_than_told(idle: MockServer, tmp_path: 
 def test_what_is_set_aside_only_grows_until_it_is_given_back(tmp_path: Path) -> None:
     """A smaller budget gives nothing back: what was spent of the larger one is not known then."""
     ledger = Ledger(tmp_path, 1000)
+
+    def allotted(campaign: str) -> tuple[int, int]:
+        more, left = ledger.room(ledger.campaign_key(campaign), 0)
+        return -more, left
+
     ledger.allot("a", 300)
     ledger.allot("a", 200)
-    assert ledger.allotted("a") == (300, 700)
+    assert allotted("a") == (300, 700)
     ledger.allot("a", 400, most_more=100)
     with pytest.raises(FirstHandError, match="call again"):
         ledger.allot("a", 501, most_more=100)
     ledger.give_back("a", 500)
-    assert ledger.allotted("a") == (400, 600)
+    assert allotted("a") == (400, 600)
     with pytest.raises(BudgetError):
         ledger.allot("b", 601)
-    assert ledger.allotted("b") == (0, 600)
+    assert allotted("b") == (0, 600)
     ledger.give_back("a", 150)
     ledger.give_back("b", 0)
-    assert ledger.allotted("a") == (150, 850)
-    assert Ledger(tmp_path, 1000, account="other").allotted("a") == (0, 850)
+    assert allotted("a") == (150, 850)
+    (path,) = tmp_path.glob("*.json")
+    assert '"kind": "allotment"' in path.read_text()

@@ -1,9 +1,8 @@
-"""What agents may spend: a file that holds whatever happens to it."""
+"""What agents may spend: a folder of records that holds whatever happens to it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -15,192 +14,191 @@ import pytest
 
 import firsthandapi.mcp._ledger as ledger_module
 from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError
-from firsthandapi._core.orders.record import OrderRecord
-from firsthandapi._core.orders.request_hash import request_hash
+from firsthandapi._core.orders.record import Account, OrderRecord, marked
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.mcp import BudgetError, Ledger
-from firsthandapi.mcp._ledger import EntryOfLedger
+from firsthandapi.mcp._ledger import OrderInLedger
 from processes import end_of
 
+NOW = 1_800_000_000.0
+MINE = Account("https://api.example.com", "fingerprint", "test")
 
-def test_an_order_counts_once_at_any_age(tmp_path: Path) -> None:
-    """The same fields are one order, days later and when the clock went back; others count besides."""
-    now = 1_800_000_000.0
-    ledger = Ledger(tmp_path, 250, lambda: now)
-    key, fresh = ledger.reserve({"n": 1}, 100)
-    assert fresh
-    for hours in (22, 2, 24 * 30, -24 * 60):
-        now += hours * 3600
-        assert ledger.reserve({"n": 1}, 100) == (key, False)
-        assert ledger.look({"n": 1}) == (True, 150)
-    ledger.reserve({"n": 2}, 100)
-    with pytest.raises(BudgetError) as caught:
-        ledger.reserve({"n": 3}, 100)
+
+def record_of(ledger: Ledger, number: int, cents: int = 100) -> OrderRecord:
+    """An order as it is before its first POST."""
+    key = ledger.key({"n": number})
+    request = {"files_needed": 1, "price_per_file_cents": cents, "metadata": {"n": number}}
+    return OrderRecord("order", key, marked(request, key), NOW, account=MINE)
+
+
+def test_the_records_are_what_was_spent(tmp_path: Path) -> None:
+    """Whatever was sent counts, in each session; what would cost more than is left is refused, and not written."""
+    ledger = Ledger(tmp_path, 250, account=MINE)
+    first = record_of(ledger, 1)
+    ledger.write(first)
+    assert Ledger(tmp_path, 250).left_cents() == 150
+    assert (ledger.room(first.key or "", 100), ledger.room("other", 100)) == ((0, 150), (100, 150))
+    ledger.write(record_of(ledger, 2))
+    with pytest.raises(BudgetError, match="--budget-cents") as caught:
+        ledger.write(record_of(ledger, 3))
     assert (caught.value.cost_cents, caught.value.left_cents) == (100, 50)
+    assert ledger.left_cents() == 50
+    ledger.remove(first.key or "")
+    assert ledger.left_cents() == 150
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".lock"]
 
 
 def test_the_key_of_an_order_never_changes(tmp_path: Path) -> None:
     """A ledger outlives the version that wrote it: another key for the same order would buy it again."""
-    key, _ = Ledger(tmp_path, 250).reserve({"n": 1}, 100)
-    assert key == "fh-245d0a93dd7ff0c0f9d7c19891735d257a3fdee037b6e73e6c568de9c9df7a7c"
-
-
-def test_an_order_is_known_by_its_job(tmp_path: Path) -> None:
-    """Once the service has shown it; until then by its key, which its metadata name where they have room."""
-    ledger = Ledger(tmp_path, 250, lambda: 1_800_000_000.0)
-    key, _ = ledger.reserve({"n": 1}, 100)
-    request = {"files_needed": 1}
-    record = EntryOfLedger(ledger, key, request, fresh=True)
-    assert record.known_jobs() == (None, ())
-    sent = OrderRecord(request, key, 1_800_000_000.0, None, request_hash=request_hash(request))
-    record.create_job(sent)
-    again = EntryOfLedger(Ledger(tmp_path, 250), key, request, fresh=False)
-    assert again.known_jobs() == (sent, ())
-    record.write_job(replace(sent, server_sent_at=1_700_000_000.0))
-    assert again.known_jobs() == (replace(sent, server_sent_at=1_700_000_000.0), ())
-    record.write_job(sent.with_job({"id": "job_1", "status": "open"}))
-    known, _ = again.known_jobs()
-    assert known is not None
-    assert (known.job, known.server_sent_at) == ({"id": "job_1"}, 1_700_000_000.0)
-    full = {"metadata": {str(n): n for n in range(20)}}
-    key, _ = ledger.reserve(full, 100)
-    pending, _ = EntryOfLedger(ledger, key, full, fresh=True).known_jobs()
-    assert pending is not None
-    assert pending.body() == full
-
-
-def test_a_job_that_cannot_be_noted_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk after the POST: the next call finds the job by its key. Before it, nothing is sent."""
-    ledger = Ledger(tmp_path, 250)
-    key, _ = ledger.reserve({}, 100)
-    record = EntryOfLedger(ledger, key, {}, fresh=True)
-
-    def full(*_: object) -> None:
-        raise ConfigurationError("No space left on device")
-
-    monkeypatch.setattr(ledger, "_write", full)
-    sent = OrderRecord({}, key, 1_800_000_000.0, None, server_sent_at=1_800_000_000.0)
-    with pytest.raises(ConfigurationError, match="No space"):
-        record.write_job(sent)
-    record.write_job(sent.with_job({"id": "job_1"}))
-
-
-def test_an_order_over_a_smaller_budget_is_not_sent_again(tmp_path: Path) -> None:
-    """Whatever it was when the order was made."""
-    key, _ = Ledger(tmp_path, 250).reserve({"n": 1}, 150)
-    assert Ledger(tmp_path, 150).unaffordable(key) is None
-    error = Ledger(tmp_path, 149).unaffordable(key)
-    assert error is not None
-    assert (error.cost_cents, error.left_cents) == (150, 0)
-    assert "--budget-cents" in str(error)
+    ledger = Ledger(tmp_path, 250, account=MINE)
+    assert ledger.key({"n": 1}) == "fh-3e2a13895d5e8821997d0d6daf1307a43c42dc70ab68438db0c4c37b8a1fba46"
+    assert (
+        ledger.campaign_key("/signs") == "fh-8fdc28239cad1081d3483c2bf42e6cab497804af72cdc4a8f4bd1141f6247049"
+    )
 
 
 def test_two_accounts_in_one_ledger_do_not_share_orders(tmp_path: Path) -> None:
     """The service of the second knows nothing of the first one's key: the same order is paid, and counts, twice."""
-    one, two = Ledger(tmp_path, 250, account="a"), Ledger(tmp_path, 250, account="b")
-    assert one.reserve({"n": 1}, 100)[0] != two.reserve({"n": 1}, 100)[0]
-    assert one.left_cents() == two.left_cents() == 50
+    one = Ledger(tmp_path, 250, account=MINE)
+    other = Ledger(tmp_path, 250, account=replace(MINE, base_url="https://other.example.com"))
+    assert one.key({"n": 1}) != other.key({"n": 1})
+    one.write(record_of(one, 1))
+    other.write(record_of(other, 1))
+    assert one.left_cents() == other.left_cents() == 50
 
 
-def test_a_call_that_was_refused_leaves_another_counted(tmp_path: Path) -> None:
-    """Two calls sent one order: the refusal of one says nothing of the other."""
-    ledger = Ledger(tmp_path, 250)
-    key, _ = ledger.reserve({}, 100)
-    ledger.reserve({}, 100)
-    ledger.refused(key)
-    assert ledger.left_cents() == 150
-    ledger.refused(key)
+def test_a_refused_order_counts_until_a_late_search_has_not_found_it(tmp_path: Path) -> None:
+    """For a minute nobody can know: the message says what is held. One that was bought, or of another account, stays
+    counted; so does one whose job would show no key."""
+    now = NOW
+    ledger = Ledger(tmp_path, 400, lambda: now, account=MINE)
+    other = Ledger(tmp_path, 400, lambda: now)
+    free, bought = record_of(ledger, 1).refused(NOW, NOW), record_of(ledger, 2).refused(NOW, None)
+    theirs = replace(record_of(other, 3), account=None).refused(NOW, None)
+    full = replace(record_of(ledger, 4), request={"files_needed": 1, "price_per_file_cents": 100})
+    for record in (free, bought, theirs, full.refused(NOW, None)):
+        ledger.write(record)
+    held = (
+        "0 of 400 cents left, and 200 more are held for a minute by orders that the service refused: nothing"
+    )
+    with pytest.raises(BudgetError, match=f"{held} was ordered; call again in a minute, ask"):
+        ledger.write(record_of(ledger, 5))
+    jobs = [{"id": "job_2", "metadata": {"firsthandapi_key": bought.key}}, {"id": "job_9", "metadata": None}]
+    now += 59
+    assert ledger.refused() == []
+    ledger.looked(jobs[1:], now, now)
+    assert ledger.left_cents() == 0
+    now += 1
+    assert {record.key for record in ledger.refused()} == {free.key, bought.key}
+    ledger.looked(jobs, now, now - 1)  # by the service's clock it is too early
+    assert ledger.left_cents() == 0
+    assert ledger.has_job("job_2")
+    ledger.looked(jobs, now, now)
+    assert (ledger.left_cents(), ledger.refused()) == (100, [])
+    assert [record.key for record in other.refused()] == [theirs.key]
+
+
+def test_an_order_that_costs_nothing_costs_again_before_it_is_sent_again(tmp_path: Path) -> None:
+    """As far as the budget goes, and as the person was asked; a job that was found after all counts in any case."""
+    ledger = Ledger(tmp_path, 150, account=MINE)
+    free = record_of(ledger, 1).refused(NOW, None).not_found(NOW + 60, None)
+    ledger.write(free)
+    assert (ledger.left_cents(), ledger.obstacle(free.key or "")) == (150, None)
+    with pytest.raises(FirstHandError, match="another session changed the budget"):
+        ledger.write(free.sent_again(), most_more=99)
+    ledger.write(record_of(ledger, 2))
+    with pytest.raises(BudgetError, match="50 of 150 cents left: nothing was ordered; ask for fewer"):
+        ledger.write(free.sent_again())
+    assert ledger.record(free.key or "") == free
+    ledger.write(free.with_job({"id": "job_1"}))
+    assert (ledger.left_cents(), ledger.room("k", 0)) == (0, (0, -50))
+
+
+def test_an_order_over_a_smaller_budget_is_not_sent_again(tmp_path: Path) -> None:
+    """Whatever it was when the order was made; nor is one that the person has given up."""
+    ledger = Ledger(tmp_path, 250, account=MINE)
+    record = record_of(ledger, 1)
+    key = record.key or ""
+    assert ledger.obstacle(key) is None
+    ledger.write(record)
+    assert Ledger(tmp_path, 100).obstacle(key) is None
+    error = Ledger(tmp_path, 99).obstacle(key)
+    assert isinstance(error, BudgetError)
+    assert (error.cost_cents, error.left_cents) == (100, 0)
+    assert "--budget-cents" in str(error)
+    ledger.write(replace(record, forgotten=True))
     assert ledger.left_cents() == 250
-    ledger.refused(key)
-    assert ledger.left_cents() == 250
+    assert "a value of your own into metadata" in str(ledger.obstacle(key))
 
 
-def test_an_order_that_nobody_approved_must_be_known(tmp_path: Path) -> None:
-    """Whoever was not asked because the order existed, or cost too much, gets no new one when that has changed."""
-    ledger = Ledger(tmp_path, 250)
-    with pytest.raises(FirstHandError, match="call again"):
-        ledger.reserve({"n": 1}, 100, new=False)
-    key, _ = ledger.reserve({"n": 1}, 100)
-    assert ledger.reserve({"n": 1}, 100, new=False) == (key, False)
+def test_a_job_that_cannot_be_recorded_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk after the POST: the next call finds the job by its key. Before it, nothing is sent."""
+    ledger = Ledger(tmp_path, 250, account=MINE)
+    record = record_of(ledger, 1)
+    order = OrderInLedger(ledger, record.key or "", None)
+    order.create(record)
+    assert (order.is_new, order.known_order()) == (True, (record, ()))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigurationError, match="No space left on device; nothing was ordered"):
+        order.write(replace(record, server_sent_at=NOW))
+    order.write(record.with_job({"id": "job_1"}))
+    with pytest.raises(ConfigurationError, match="No space"):
+        ledger.write(record_of(ledger, 2))
+    assert order.known_order() == (record, ())
+    order.remove()
+    assert order.known_order() == (None, ())
+    assert [path.name for path in tmp_path.iterdir()] == [".firsthandapi.lock"]
 
 
 def test_coordinates_are_fields_like_any_other(tmp_path: Path) -> None:
     """The order of keys changes nothing; a value without a JSON form is named."""
     ledger = Ledger(tmp_path, 250)
-    key, _ = ledger.reserve({"location": {"latitude": 48.1, "longitude": 11.5}}, 100)
-    assert ledger.reserve({"location": {"longitude": 11.5, "latitude": 48.1}}, 100) == (key, False)
+    key = ledger.key({"location": {"latitude": 48.1, "longitude": 11.5}})
+    assert ledger.key({"location": {"longitude": 11.5, "latitude": 48.1}}) == key
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
     for odd in (float("nan"), float("inf"), deep, 10**5000):
         with pytest.raises(InvalidArgumentError, match="metadata"):
-            ledger.reserve({"metadata": {"n": odd}}, 1)
-    assert ledger.left_cents() == 150
+            ledger.key({"metadata": {"n": odd}})
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b'{"version": 1, "orders": {"k": 5}}',
-        b'{"version": 1, "orders": {"k": {"cost_cents": -5, "at": 1.0, "calls": 1}}}',
-        b'{"version": 1, "orders": {"k": {"cost_cents": 5',
-        b"\xff",
-        b"[" * 100_000,
-    ],
-)
-def test_a_damaged_ledger_spends_nothing(tmp_path: Path, content: bytes) -> None:
-    """What was spent is unknown then; the file stays as it is, for a person to look at."""
-    (tmp_path / "ledger.json").write_bytes(content)
-    with pytest.raises(ConfigurationError, match="damaged"):
-        Ledger(tmp_path, 250).reserve({}, 1)
-    assert (tmp_path / "ledger.json").read_bytes() == content
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+def test_a_damaged_record_spends_nothing(tmp_path: Path, content: bytes) -> None:
+    """What was spent is unknown then; the file is named, and stays as it is for a person to look at."""
+    ledger = Ledger(tmp_path, 250, account=MINE)
+    ledger.write(record_of(ledger, 1))
+    (path,) = tmp_path.glob("*.json")
+    path.write_bytes(content)
+    for spend in (lambda: ledger.write(record_of(ledger, 2)), lambda: ledger.allot("a", 1)):
+        with pytest.raises(ConfigurationError, match=f"{path.name} is empty or damaged"):
+            spend()
+    assert path.read_bytes() == content
 
 
-def test_a_ledger_of_a_newer_version_spends_nothing(tmp_path: Path) -> None:
-    """It may count what this version does not understand."""
-    (tmp_path / "ledger.json").write_text('{"version": 2, "orders": []}')
-    with pytest.raises(ConfigurationError, match="update firsthandapi"):
-        Ledger(tmp_path, 250).reserve({}, 1)
+def test_a_ledger_of_another_version_spends_nothing(tmp_path: Path) -> None:
+    """A later one may count what this version does not understand; of an earlier one, nothing is continued."""
+    ledger = Ledger(tmp_path, 250)
+    (tmp_path / "k.json").write_text('{"version": 2}')
+    with pytest.raises(ConfigurationError, match="upgrade firsthandapi"):
+        ledger.write(record_of(ledger, 1))
+    (tmp_path / "k.json").rename(tmp_path / "ledger.json")
+    with pytest.raises(ConfigurationError, match=r"a ledger of an earlier version .*: nothing was ordered"):
+        ledger.write(record_of(ledger, 1))
 
 
-def test_a_ledger_that_cannot_be_kept_spends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that is a file, a ledger that is a folder, a full disk: each is named, and leaves nothing behind."""
+def test_a_ledger_that_cannot_be_kept_spends_nothing(tmp_path: Path) -> None:
+    """A folder that is a file, or a record that is a folder: each is named."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="--ledger"):
-        Ledger(tmp_path / "file", 250).reserve({}, 1)
-    (tmp_path / "a" / "ledger.json").mkdir(parents=True)
-    with pytest.raises(ConfigurationError, match="could not read"):
-        Ledger(tmp_path / "a", 250).reserve({}, 1)
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    ledger = Ledger(tmp_path / "b", 250)
-    ledger.reserve({"n": 1}, 100)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(ConfigurationError, match="No space left on device; nothing was ordered"):
-            ledger.reserve({"n": 2}, 100)
-    assert ledger.left_cents() == 150
-    assert {path.name for path in (tmp_path / "b").iterdir()} == {"ledger.json", ".firsthandapi.lock"}
-
-
-def test_a_ledger_behind_a_link_is_one_ledger(tmp_path: Path) -> None:
-    """The link stays a link, and whoever comes by another way counts the same orders."""
-    here, there = Ledger(tmp_path / "here", 250), tmp_path / "there"
-    here.reserve({"n": 1}, 100)
-    there.mkdir()
-    try:
-        (there / "ledger.json").symlink_to(here.path)
-    except OSError:
-        pytest.skip("this system makes no links")
-    linked = Ledger(there, 250)
-    linked.reserve({"n": 2}, 100)
-    assert (there / "ledger.json").is_symlink()
-    assert here.left_cents() == linked.left_cents() == 50
+        Ledger(tmp_path / "file", 250).left_cents()
+    (tmp_path / "a" / "k.json").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"could not read .*k\.json"):
+        Ledger(tmp_path / "a", 250).left_cents()
 
 
 def test_without_a_home_directory_the_ledger_needs_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,32 +219,35 @@ def test_a_ledger_that_stays_locked_spends_nothing(tmp_path: Path, monkeypatch: 
     lock = FolderLock(tmp_path)
     assert lock.acquire()
     with pytest.raises(ConfigurationError, match="locked by another process: nothing was ordered"):
-        ledger.reserve({}, 1)
+        ledger.left_cents()
     lock.release()
-    ledger.reserve({}, 1)
+    ledger.left_cents()
 
 
 def test_orders_of_many_threads_and_processes_add_up(tmp_path: Path) -> None:
     """Not one is lost, and not one is sold over the budget."""
     code = (
-        "import sys; from pathlib import Path; from firsthandapi.mcp import BudgetError, Ledger\n"
+        "import sys; from pathlib import Path; from firsthandapi._core.orders.record import OrderRecord\n"
+        "from firsthandapi.mcp import BudgetError, Ledger\n"
         "ledger = Ledger(Path(sys.argv[1]), 300)\n"
         "for number in range(12):\n"
-        "    try: print(ledger.reserve({'n': number, 'by': sys.argv[2]}, 10)[0])\n"
+        "    key = ledger.key({'n': number, 'by': 'process'})\n"
+        "    try: ledger.write(OrderRecord('order', key, {'files_needed': 1, 'price_per_file_cents': 10}, 1.0))\n"
         "    except BudgetError: pass\n"
+        "    else: print(key)\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path), "process"], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     keys: list[str] = []
 
-    def reserve(name: str) -> None:
+    def order(by: int) -> None:
         ledger = Ledger(tmp_path, 300)
         for number in range(12):
+            record = record_of(ledger, 100 * by + number, 10)
             with contextlib.suppress(BudgetError):
-                keys.append(ledger.reserve({"n": number, "by": name}, 10)[0])
+                ledger.write(record)
+                keys.append(record.key or "")
 
-    threads = [threading.Thread(target=reserve, args=(str(each),)) for each in range(3)]
+    threads = [threading.Thread(target=order, args=(by,)) for by in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -254,4 +255,4 @@ def test_orders_of_many_threads_and_processes_add_up(tmp_path: Path) -> None:
     out, _ = end_of(process)
     keys += out.split()
     assert len(set(keys)) == len(keys) == 30
-    assert set(json.loads((tmp_path / "ledger.json").read_text())["orders"]) == set(keys)
+    assert {path.stem for path in tmp_path.glob("*.json")} == set(keys)

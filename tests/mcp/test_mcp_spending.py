@@ -14,6 +14,7 @@ import mcp_types
 import pytest
 from mcp_support import JOB, Person, environment, found, in_memory, ledger_of, over_pipe, spent, text_of
 
+import firsthandapi.mcp._spending as spending_module
 from firsthandapi import AsyncFirstHandClient
 from firsthandapi.mcp import Ledger, Options, make_server
 from firsthandapi.testing import MockServer
@@ -38,19 +39,29 @@ async def test_the_same_call_again_orders_nothing(server: MockServer, tmp_path: 
     assert len(ids) == 1
 
 
-async def order(server: MockServer, folder: Path, budget_cents: int) -> mcp_types.CallToolResult:
-    """What a session of its own is told that orders a job."""
+async def order(
+    server: MockServer, folder: Path, budget_cents: int, number: int | None = None
+) -> mcp_types.CallToolResult:
+    """What a session of its own is told that orders a job; another one with each number."""
+    job = JOB if number is None else {**JOB, "metadata": {"n": number}}
     async with in_memory(server, Options(ledger=folder, budget_cents=budget_cents)) as client:
-        return await client.call_tool("create_job", JOB)
+        return await client.call_tool("create_job", job)
 
 
 def age(folder: Path, hours: float) -> None:
     """Let the orders of a ledger be older by this."""
-    path = folder / "ledger.json"
-    ledger = json.loads(path.read_text())
-    for order in ledger["orders"].values():
-        order["at"] -= hours * 3600
-    path.write_text(json.dumps(ledger))
+    for path in folder.glob("*.json"):
+        record = json.loads(path.read_text())
+        for name in {"first_sent_at", "refused_at", "server_refused_at"} & record.keys():
+            record[name] -= hours * 3600
+        path.write_text(json.dumps(record))
+
+
+def posts(server: MockServer) -> list[str]:
+    """The keys that jobs were posted with."""
+    return [
+        r.headers["idempotency-key"] for r in server.requests if (r.method, r.path) == ("POST", "/v1/jobs")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +91,7 @@ async def test_an_order_whose_job_is_not_known_is_found_by_its_key(
     await order(idle, tmp_path, 100)
     idle.clock.advance(hours=24.5)
     if lost == "the ledger":
-        (tmp_path / "ledger.json").unlink()
+        next(tmp_path.glob("*.json")).unlink()
     else:
         age(tmp_path, 24.5)
     assert found(await order(idle, tmp_path, 100))["created_before"]
@@ -201,7 +212,7 @@ async def test_a_damaged_ledger_lets_the_person_cancel(idle: MockServer, tmp_pat
     asked = Person(*contents)
     with idle.client() as person:
         job = person.jobs.create(**JOB)
-        ledger_of(idle, tmp_path).path.write_text("damaged")
+        (tmp_path / "k.json").write_text("damaged")
         async with in_memory(
             idle, Options(ledger=tmp_path), elicitation_callback=asked.answer, mode="legacy"
         ) as client:
@@ -214,15 +225,11 @@ async def test_a_damaged_ledger_lets_the_person_cancel(idle: MockServer, tmp_pat
         assert "cannot read in its ledger" in asked[-1]
 
 
-async def test_a_refused_order_costs_nothing_of_the_budget(
+async def test_a_lost_order_counts_and_is_bought_once(
     server: MockServer, agent: Client, tmp_path: Path
 ) -> None:
-    """After a 402 the whole budget is there; after a lost response the cost stays counted."""
+    """It may have been paid; the same call finds it."""
     left = ledger_of(server, tmp_path).left_cents
-    server.faults.add(path="/v1/jobs", method="POST", status=402, times=1)
-    refused = await agent.call_tool("create_job", JOB)
-    assert refused.is_error
-    assert left() == 2500
     server.faults.add(path="/v1/jobs", method="POST", drop="after", times=9)
     assert (await agent.call_tool("create_job", JOB)).is_error
     assert left() == 2400
@@ -232,8 +239,130 @@ async def test_a_refused_order_costs_nothing_of_the_budget(
     assert spent(server) == 100
 
 
+async def test_refused_orders_hold_the_budget_for_a_minute(idle: MockServer, tmp_path: Path) -> None:
+    """Then one walk over the list for all shows that they bought nothing. Their keys are kept: to send one again costs
+    again."""
+    idle.faults.add(path="/v1/jobs", method="POST", status=402, times=2)
+    for number in range(2):
+        assert (await order(idle, tmp_path, 200, number)).is_error
+    looks = len(idle.requests)
+    for held in (200, 200):
+        young = text_of(await order(idle, tmp_path, 200, 2))
+        assert f"and {held} more are held for a minute by orders that the service refused" in young
+        assert "call again in a minute" in young
+    assert len(idle.requests) == looks
+    age(tmp_path, 2 / 60)
+    assert found(await order(idle, tmp_path, 200, 2))["budget_left_cents"] == 100
+    assert (
+        sum(r.method == "GET" for r in idle.requests[looks:]) == 2
+    )  # the walk, and the search for the new key
+    assert found(await order(idle, tmp_path, 200, 1))["budget_left_cents"] == 0
+    keys = posts(idle)
+    assert (len(keys), keys[-1]) == (4, keys[1])
+    assert "--budget-cents" in text_of(await order(idle, tmp_path, 200, 0))
+    assert len(posts(idle)) == 4
+    assert spent(idle) == 200
+
+
+async def test_an_order_that_was_bought_despite_its_refusal_stays_counted(
+    idle: MockServer, tmp_path: Path
+) -> None:
+    """Its job carries the key: the search for it finds what a 402 denied, and the budget is used."""
+    idle.faults.add(path="/v1/jobs", method="POST", status=402)
+    assert (await order(idle, tmp_path, 100)).is_error
+    with idle.client() as late:
+        job = late.jobs.create(**JOB, metadata={"firsthandapi_key": posts(idle)[0]})
+    age(tmp_path, 2 / 60)
+    refused = text_of(await order(idle, tmp_path, 100, 1))
+    assert "--budget-cents" in refused
+    assert "held" not in refused
+    assert found(await order(idle, tmp_path, 100))["id"] == job.id
+    assert spent(idle) == 100
+
+
+@pytest.mark.parametrize("tool", ["create_job", "collect_campaign"])
+async def test_refused_orders_are_looked_for_before_the_person_is_asked(
+    idle: MockServer, tmp_path: Path, tool: str
+) -> None:
+    """They make room for another order, and for a campaign."""
+    idle.faults.add(path="/v1/jobs", method="POST", status=422)
+    assert (await order(idle, tmp_path, 100)).is_error
+    age(tmp_path, 2 / 60)
+    asked = Person("accept")
+    options = Options(ledger=tmp_path, budget_cents=100, confirm_cents=10)
+    campaign = {"name": "a", "budget_cents": 100, "jobs": {"stop": JOB}, "max_wait_seconds": 1}
+    arguments = campaign if tool == "collect_campaign" else {**JOB, "metadata": {"n": 1}}
+    async with in_memory(idle, options, elicitation_callback=asked.answer) as client:
+        found(await client.call_tool(tool, arguments))
+        assert len(asked) == 1
+        assert "--budget-cents" in text_of(await client.call_tool("create_job", JOB))
+    assert spent(idle) == 100
+
+
+async def test_an_order_that_nobody_approved_is_not_sent_when_the_budget_has_grown(
+    idle: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was asked, because it cost too much; then another session gave something back."""
+
+    async def nothing_left(*_: object) -> tuple[int, int]:
+        return 100, 0
+
+    monkeypatch.setattr(spending_module, "room_for", nothing_left)
+    asked = Person("accept")
+    options = Options(ledger=tmp_path, confirm_cents=10)
+    async with in_memory(idle, options, elicitation_callback=asked.answer) as client:
+        refused = text_of(await client.call_tool("create_job", JOB))
+    assert "another session changed the budget at the same time: nothing was ordered; call again" in refused
+    assert (asked, posts(idle)) == ([], [])
+
+
+async def test_two_sessions_that_order_the_same_buy_once(
+    idle: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sends it, the other one waits and reads the job; one that waits too long is told."""
+    made: list[dict[str, Any]] = []
+
+    async def session() -> None:
+        made.append(found(await order(idle, tmp_path, 100)))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(session)
+    assert sorted(job["created_before"] for job in made) == [False, True, True]
+    assert len({job["id"] for job in made}) == len(posts(idle)) == 1
+    monkeypatch.setattr(spending_module, "_TURN_SECONDS", 0.0)
+    ledger = ledger_of(idle, tmp_path)
+    (path,) = tmp_path.glob("*.json")
+    lock = ledger.turn(path.stem)
+    assert lock.acquire()
+    assert "another session sends this order: this call ordered nothing" in text_of(
+        await order(idle, tmp_path, 100)
+    )
+    lock.release()
+
+
+async def test_an_order_that_was_never_sent_leaves_no_record(idle: MockServer, tmp_path: Path) -> None:
+    """As when the search for its key fails; one that was given up is not sent, unless it was bought."""
+    idle.faults.add(path="/v1/jobs", method="GET", status=403)
+    assert (await order(idle, tmp_path, 100)).is_error
+    assert ledger_of(idle, tmp_path, 100).left_cents() == 100
+    idle.faults.add(path="/v1/jobs", method="POST", status=400)
+    assert (await order(idle, tmp_path, 100)).is_error
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"forgotten": True}))
+    assert "a value of your own into metadata" in text_of(await order(idle, tmp_path, 100))
+    assert len(posts(idle)) == 1
+
+
+async def test_a_ledger_of_an_earlier_version_orders_nothing(idle: MockServer, tmp_path: Path) -> None:
+    """What it counts is not continued; a person decides."""
+    (tmp_path / "ledger.json").write_text('{"version": 1, "orders": {}}')
+    assert "a ledger of an earlier version" in text_of(await order(idle, tmp_path, 100))
+    assert idle.requests == []
+
+
 def test_a_refusal_that_is_not_the_services_stays_counted(tmp_path: Path) -> None:
-    """A gateway may block the answer to an order that went through: only the service takes it back."""
+    """A gateway may block the answer to an order that went through."""
 
     async def main(server: RawServer) -> None:
         async with (
@@ -242,7 +371,9 @@ def test_a_refusal_that_is_not_the_services_stays_counted(tmp_path: Path) -> Non
         ):
             assert (await client.call_tool("create_job", JOB)).is_error
 
-    blocked = RawServer(lambda _: response(b"<html>blocked by policy</html>", 403))
+    page = response(b"<html>blocked by policy</html>", 403)
+    empty = response(b'{"data": [], "has_more": false}')
+    blocked = RawServer(lambda request: page if request.method == "POST" else empty)
     try:
         anyio.run(main, blocked)
     finally:
@@ -251,7 +382,7 @@ def test_a_refusal_that_is_not_the_services_stays_counted(tmp_path: Path) -> Non
 
 
 async def test_an_unreachable_service_costs_nothing_of_the_budget(server: MockServer, tmp_path: Path) -> None:
-    """What was surely never sent is removed from the ledger."""
+    """The record of what was surely never sent is removed."""
     nowhere = "http://127.0.0.1:9"
     async with (
         AsyncFirstHandClient(server.api_key, nowhere, max_retries=0) as api,

@@ -4,16 +4,12 @@ Annotations are evaluated here, since the tools' schemas are made from them.
 """
 
 import inspect
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
 from mcp.server import MCPServer
 from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
-from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from firsthandapi import AsyncFirstHandClient, Campaign
@@ -28,11 +24,16 @@ from ._progress import Steps
 from ._reading import READS
 from ._results import CampaignResult, CollectedCampaign
 from ._schemas import DEFAULTS, LABELS, by_label, fields_of, taking
-from ._spending import SPENDS, Approval, MaxWait, NotAsked, check_approved, check_can_ask
-
-# How long a call waits for another session that runs the same campaign, and how often it looks.
-_TURN_SECONDS = 30.0
-_TURN_EVERY = 0.1
+from ._spending import (
+    SPENDS,
+    Approval,
+    MaxWait,
+    NotAsked,
+    check_approved,
+    check_can_ask,
+    room_for,
+    turn_of,
+)
 
 _Name = Annotated[
     str,
@@ -103,6 +104,10 @@ class Campaigns:
         """Whether every file is approved, so that a run only downloads."""
         return _has_all(await self.plan(fields))
 
+    async def room(self, place: str, budget_cents: int) -> tuple[int, int]:
+        """How much more would be set aside for the campaign in a folder, and what is left, in US cents."""
+        return await room_for(self._client, self._ledger, self._ledger.campaign_key(place), budget_cents)
+
     async def run(
         self, context: Context, most_more: int | None, max_wait_seconds: int, fields: dict[str, Any]
     ) -> CollectedCampaign:
@@ -112,7 +117,7 @@ class Campaigns:
         except FirstHandError as error:
             raise told(error) from None
         place = str(campaign.dest)
-        async with self._turn(place):
+        async with turn_of(self._ledger, self._ledger.campaign_key(place), "runs this campaign"):
             allowed, plan = await answered(self._allot(campaign, most_more))
             late = await self._run(context, allowed, plan, max_wait_seconds)
             plan = await answered(self._client.campaigns.plan(campaign))
@@ -130,8 +135,8 @@ class Campaigns:
         """Set the budget aside, unless it does not even suffice for what the campaign needs now."""
         plan = await self._client.campaigns.plan(campaign)
         place = str(campaign.dest)
-        allotted, _ = await on_thread(self._ledger.allotted, place)
-        if allotted < campaign.budget_cents:
+        more, _ = await self.room(place, campaign.budget_cents)
+        if more > 0:
             if _has_all(plan):  # for what it has spent, it orders nothing more
                 fields: dict[str, Any] = {**campaign.to_dict(), "budget_cents": max(plan.spent_cents, 1)}
                 return Campaign(**fields), plan
@@ -160,28 +165,6 @@ class Campaigns:
                 raise told(error) from None
         return False
 
-    @asynccontextmanager
-    async def _turn(self, place: str) -> AsyncGenerator[None, None]:
-        """Wait until no other session runs the campaign. Raises ToolError: one still does."""
-        lock = await answered(on_thread(self._ledger.turn, place))
-
-        async def taken() -> bool:
-            with anyio.move_on_after(_TURN_SECONDS):
-                while not lock.acquire():
-                    await anyio.sleep(_TURN_EVERY)
-                return True
-            return False
-
-        if not await answered(taken()):
-            raise ToolError(
-                "another session runs this campaign: this call ordered nothing. Call again in a minute, with the same "
-                "arguments."
-            )
-        try:
-            yield
-        finally:
-            lock.release()
-
 
 def _has_all(plan: CampaignPlan) -> bool:
     return not plan.orders and all(each.approved >= each.wanted for each in plan.labels)
@@ -198,7 +181,7 @@ def add_planning(server: MCPServer, campaigns: Campaigns, ledger: Ledger) -> Non
         return CampaignResult.of(plan, budget_left_cents=await answered(on_thread(ledger.left_cents)))
 
 
-def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confirm_cents: int | None) -> None:
+def add_campaigns(server: MCPServer, campaigns: Campaigns, confirm_cents: int | None) -> None:
     """Add the tools that run a campaign."""
 
     @taking(_SPEC)
@@ -206,8 +189,7 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
         name, budget_cents = fields["name"], fields["budget_cents"]
         if confirm_cents is None:
             return NotAsked()
-        allotted, left = await answered(on_thread(ledger.allotted, str(campaigns.dest(name))))
-        more = budget_cents - allotted
+        more, left = await answered(campaigns.room(str(campaigns.dest(name)), budget_cents))
         if more <= confirm_cents or more > left:
             return NotAsked()  # what costs too much is refused below, without a question
         if await answered(campaigns.has_all(fields)):

@@ -18,13 +18,14 @@ from mcp.shared.message import SessionMessage
 from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient
+from firsthandapi._core.orders.record import account_of
 from firsthandapi._version import __version__
 from firsthandapi.errors import ConfigurationError
 
 from ._campaigns import Campaigns, add_campaigns, add_planning
 from ._downloading import add_downloading
 from ._errors import CALL_SECONDS, answered, check_names, for_model, message_in
-from ._ledger import Ledger, account_of, default_folder
+from ._ledger import Ledger, default_folder
 from ._reading import add_reading, add_resources
 from ._results import SignedUp
 from ._schemas import shorter
@@ -107,9 +108,9 @@ def make_server(client: AsyncFirstHandClient | None, api_key: str | None, option
 
 
 def _add_tools(server: MCPServer, client: AsyncFirstHandClient, api_key: str, options: Options) -> None:
-    account = account_of(api_key, client._config.base_url)  # pyright: ignore[reportPrivateUsage] # of one house
+    account = account_of(client._config, None)  # pyright: ignore[reportPrivateUsage] # of one house
     ledger = Ledger(options.ledger or default_folder(api_key), options.budget_cents, account=account)
-    folder = options.campaigns or ledger.path.parent / "campaigns"
+    folder = options.campaigns or ledger.folder / "campaigns"
     campaigns = Campaigns(client, ledger, folder)
     add_reading(server, client, ledger)
     add_planning(server, campaigns, ledger)
@@ -117,7 +118,7 @@ def _add_tools(server: MCPServer, client: AsyncFirstHandClient, api_key: str, op
         add_spending(server, client, ledger, options.confirm_cents)
         add_cancelling(server, client, ledger)
         add_downloading(server, client, folder)
-        add_campaigns(server, campaigns, ledger, options.confirm_cents)
+        add_campaigns(server, campaigns, options.confirm_cents)
     add_resources(server, client)
 
 

@@ -4,6 +4,8 @@ Annotations are evaluated here, since the tools' schemas are made from them.
 """
 
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import anyio
@@ -15,23 +17,18 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 
 from firsthandapi import AsyncFirstHandClient, types
-from firsthandapi._async.ordering import order_once
+from firsthandapi._async.ordering import ask, end_of_search, order_once
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.orders.ordering import is_refusal
+from firsthandapi._core.orders.ordering import LookFor, Walk, search_start
+from firsthandapi._core.orders.record import OrderRecord, ShownJob
 from firsthandapi._visible import visible
-from firsthandapi.errors import (
-    ConfigurationError,
-    FirstHandConnectionError,
-    FirstHandError,
-    InvalidArgumentError,
-    WaitTimeoutError,
-)
+from firsthandapi.errors import ConfigurationError, FirstHandError, WaitTimeoutError
 from firsthandapi.types.job_arguments import JobCreateParams
 
 from ._errors import answered, on_thread
-from ._ledger import EntryOfLedger, Ledger
+from ._ledger import Ledger, OrderInLedger
 from ._progress import JobSteps
 from ._reading import JobId
 from ._results import CreatedJob, JobResult, WaitedJob
@@ -39,6 +36,9 @@ from ._schemas import job_parameters, taking
 
 # A call may wait for 5 minutes.
 MaxWait = Annotated[int, Field(ge=1, le=300)]
+# How long a call waits for another session that sends the same order or runs the same campaign, and how often it looks.
+_TURN_SECONDS = 30.0
+_TURN_EVERY = 0.1
 # How a model gives up an order whose key is too old to be sent again.
 _WAY_OUT = "put a value of your own into metadata, which makes it another order,"
 
@@ -74,8 +74,9 @@ def add_spending(
         cost = _cost(fields)
         if confirm_cents is None or cost <= confirm_cents:
             return NotAsked()
-        known, left = await answered(on_thread(ledger.look, fields))
-        if known or cost > left:
+        key = await answered(on_thread(ledger.key, fields))
+        more, left = await answered(room_for(client, ledger, key, cost))
+        if more <= 0 or more > left:
             return NotAsked()  # an order that costs too much is refused below, without a question
         check_can_ask(ctx, cost, confirm_cents)
         return Elicit(
@@ -85,16 +86,25 @@ def add_spending(
             Approval,
         )
 
-    async def order(answer: ElicitationResult[Approval], fields: dict[str, Any]) -> tuple[types.Job, bool]:
-        asked = check_approved(answer)
-        cost = _cost(fields)
-        new = asked or confirm_cents is None or cost <= confirm_cents
-        key, fresh = await on_thread(ledger.reserve, fields, cost, new=new)
-        job_id, job = await _job_of(client, ledger, key, fields, fresh=fresh)
-        if fresh and job is not None and job.response.idempotency_key is not None:
+    async def ordered(answer: ElicitationResult[Approval], fields: dict[str, Any]) -> tuple[types.Job, bool]:
+        key = await on_thread(ledger.key, fields)
+        order = OrderInLedger(ledger, key, None if check_approved(answer) else confirm_cents)
+        request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
+        async with turn_of(ledger, key, "sends this order"):
+            await room_for(client, ledger, key, _cost(fields))
+            record, job = await order_once(
+                client._transport,  # pyright: ignore[reportPrivateUsage] # of one house
+                order,
+                request,
+                key,
+                ends=None,
+                way_out=_WAY_OUT,
+                unaffordable=await on_thread(ledger.obstacle, key),
+            )
+        if order.is_new and job is not None and job.response.idempotency_key is not None:
             return job, False
         # Known, or found again: nothing was posted, or the response to a repeated POST shows the job's first state.
-        return await client.jobs.get(job_id), True
+        return await client.jobs.get(str(record.job_id)), True
 
     @server.tool(annotations=SPENDS)
     @taking(job_parameters(explained=True))
@@ -106,7 +116,7 @@ def add_spending(
         Tell the person the cost first. Repeating the same call returns the same job, at any time, and costs nothing.
         To order the same again, put a value of your own into metadata.
         """
-        job, before = await answered(order(approved, fields))
+        job, before = await answered(ordered(approved, fields))
         left = await answered(on_thread(ledger.left_cents))
         return CreatedJob.of(job, created_before=before, budget_left_cents=left)
 
@@ -122,7 +132,7 @@ def add_spending(
 
         If it takes longer, timed_out_waiting is true and the job continues: read it later with get_job.
         """
-        job, before = await answered(order(approved, fields))
+        job, before = await answered(ordered(approved, fields))
         late = False
         try:
             async with JobSteps(ctx, int_or_none(job.files_needed)) as steps:
@@ -206,33 +216,55 @@ def _cost(fields: dict[str, Any]) -> int:
     return int(fields["files_needed"] * fields["price_per_file_cents"])
 
 
-async def _job_of(
-    client: AsyncFirstHandClient, ledger: Ledger, key: str, fields: dict[str, Any], *, fresh: bool
-) -> tuple[str, types.Job | None]:
-    """The id of the job of an order, in the ledger from then on; and the job, if it was posted or searched for."""
-    try:
-        request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
-        sent, job = await order_once(
-            client._transport,  # pyright: ignore[reportPrivateUsage] # of one house
-            EntryOfLedger(ledger, key, request, fresh=fresh),
-            request,
-            key,
-            ends=None,
-            way_out=_WAY_OUT,
-            unaffordable=None if fresh else await on_thread(ledger.unaffordable, key),
+@asynccontextmanager
+async def turn_of(ledger: Ledger, key: str, doing: str) -> AsyncGenerator[None, None]:
+    """Wait until no other session does this. Raises ToolError: one still does."""
+    lock = await answered(on_thread(ledger.turn, key))
+
+    async def taken() -> bool:
+        with anyio.move_on_after(_TURN_SECONDS):
+            while not lock.acquire():
+                await anyio.sleep(_TURN_EVERY)
+            return True
+        return False
+
+    if not await answered(taken()):
+        raise ToolError(
+            f"another session {doing}: this call ordered nothing. Call again in a minute, with the same arguments."
         )
-    except FirstHandError as error:
-        # What may have been paid stays in the ledger.
-        if _bought_nothing(error):
-            with anyio.CancelScope(shield=True):
-                await on_thread(ledger.refused, key)
-        raise
-    return str(sent.job_id), job
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _bought_nothing(error: FirstHandError) -> bool:
-    if isinstance(error, InvalidArgumentError):
-        return True
-    if isinstance(error, FirstHandConnectionError):
-        return not error.request_sent and error.attempts == 1
-    return is_refusal(error)
+async def room_for(
+    client: AsyncFirstHandClient, ledger: Ledger, key: str, cost_cents: int
+) -> tuple[int, int]:
+    """How much more would count if what has this key cost so much, and what the budget has left, in US cents: if that
+    is too little, after a search for refused orders that would leave enough."""
+    more, left = await on_thread(ledger.room, key, cost_cents)
+    if more > left:
+        refused = await on_thread(ledger.refused)
+        if sum(record.cost_cents for record in refused) >= more - left:
+            await _look_for(client, ledger, refused)
+            more, left = await on_thread(ledger.room, key, cost_cents)
+    return more, left
+
+
+async def _look_for(client: AsyncFirstHandClient, ledger: Ledger, refused: list[OrderRecord]) -> None:
+    """Look for the jobs of refused orders: one walk over the list for all."""
+    transport = client._transport  # pyright: ignore[reportPrivateUsage] # of one house
+    walk, ends = Walk(transport.clock.time()), end_of_search(transport)
+    # A search just before the first POST has found nothing. When that was, the service's clock knows better than ours.
+    sent_at = [record.server_sent_at for record in refused]
+    key_since = None if None in sent_at else min(filter(None, sent_at))
+    since = search_start(key_since, (record.first_sent_at for record in refused))
+    jobs: list[ShownJob] = []
+    question: LookFor | None = LookFor(None, since=since)
+    while question is not None:
+        shown, _ = await ask(transport, question, ends)
+        walk = walk.after(shown)
+        jobs += shown.jobs
+        question = shown.unread
+    await on_thread(ledger.looked, jobs, walk.began, walk.served_at)
