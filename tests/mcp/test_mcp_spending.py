@@ -79,6 +79,8 @@ async def test_an_agent_that_comes_back_gets_the_job_that_it_bought(
     assert (again["id"], again["created_before"]) == (made["id"], True)
     assert [f"{r.method} {r.path}" for r in idle.requests[since:]] == [f"GET /v1/jobs/{made['id']}"]
     assert spent(idle) == 100
+    idle.faults.add(path="/v1/jobs/job_*", method="GET", status=404)
+    assert "Check the id with list_jobs" in text_of(await order(idle, tmp_path, 100))
 
 
 @pytest.mark.parametrize("lost", ["the response", "the ledger"])
@@ -90,6 +92,7 @@ async def test_an_order_whose_job_is_not_known_is_found_by_its_key(
         idle.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
     await order(idle, tmp_path, 100)
     idle.clock.advance(hours=24.5)
+    idle.faults.add(path="/v1/jobs/job_*", method="GET", status=404)  # a replica lags behind
     if lost == "the ledger":
         next(tmp_path.glob("*.json")).unlink()
     else:

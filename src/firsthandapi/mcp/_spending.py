@@ -24,7 +24,7 @@ from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.orders.ordering import LookFor, Walk, search_start
 from firsthandapi._core.orders.record import OrderRecord, ShownJob
 from firsthandapi._visible import visible
-from firsthandapi.errors import ConfigurationError, FirstHandError, WaitTimeoutError
+from firsthandapi.errors import ConfigurationError, FirstHandError, NotFoundError, WaitTimeoutError
 from firsthandapi.types.job_arguments import JobCreateParams
 
 from ._errors import answered, on_thread
@@ -104,7 +104,12 @@ def add_spending(
         if order.is_new and job is not None and job.response.idempotency_key is not None:
             return job, False
         # Known, or found again: nothing was posted, or the response to a repeated POST shows the job's first state.
-        return await client.jobs.get(str(record.job_id)), True
+        try:
+            return await client.jobs.get(str(record.job_id)), True
+        except NotFoundError:
+            if job is None:
+                raise
+            return job, True  # this call has just seen it: a replica lags behind
 
     @server.tool(annotations=SPENDS)
     @taking(job_parameters(explained=True))
