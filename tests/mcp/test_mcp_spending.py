@@ -345,16 +345,18 @@ async def test_two_sessions_that_order_the_same_buy_once(
 
 
 async def test_an_order_that_was_never_sent_leaves_no_record(idle: MockServer, tmp_path: Path) -> None:
-    """As when the search for its key fails; one that was given up is not sent, unless it was bought."""
+    """As when the search for its key fails; the key of one that was given up is not sent again."""
     idle.faults.add(path="/v1/jobs", method="GET", status=403)
     assert (await order(idle, tmp_path, 100)).is_error
     assert ledger_of(idle, tmp_path, 100).left_cents() == 100
     idle.faults.add(path="/v1/jobs", method="POST", status=400)
     assert (await order(idle, tmp_path, 100)).is_error
     (path,) = tmp_path.glob("*.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"forgotten": True}))
-    assert "a value of your own into metadata" in text_of(await order(idle, tmp_path, 100))
-    assert len(posts(idle)) == 1
+    with idle.client() as person:
+        person.orders.forget(tmp_path, path.stem)
+        assert found(await order(idle, tmp_path, 100))["budget_left_cents"] == 0
+        assert len(set(posts(idle))) == len(posts(idle)) == 2
+        assert {order.status for order in person.orders.list(tmp_path)} == {"forgotten", "open"}
 
 
 async def test_a_ledger_of_an_earlier_version_orders_nothing(idle: MockServer, tmp_path: Path) -> None:

@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from firsthandapi._core.calls.counts import dollars
 from firsthandapi._core.calls.idempotency import idempotency_key
+from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import Account, OrderRecord, ShownJob, key_of, read_record
 from firsthandapi._host import replacing
 from firsthandapi._host.locking import FileLock, taken_within
-from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 # The whole ledger of earlier versions.
@@ -88,10 +90,13 @@ class Ledger:
         self._owner = _owner(account)
 
     def key(self, order: Mapping[str, Any]) -> str:
-        """The idempotency key of an order: the same order is one at any age.
+        """The idempotency key of an order: the same order is one at any age, until the person gives it up.
         Raises InvalidArgumentError: a value has no JSON form.
         """
-        return idempotency_key("mcp", self._owner, _canonical(order))
+        text = _canonical(order)
+        with self._locked() as records:
+            keys = (idempotency_key("mcp", self._owner, number, text) for number in count())
+            return next(key for key in keys if key not in records or not records[key].forgotten)
 
     def campaign_key(self, campaign: str) -> str:
         """The key of what is set aside for the campaign in a folder."""
@@ -135,16 +140,10 @@ class Ledger:
         with self._locked(), self._writing():
             replacing.remove(self._path(key))
 
-    def obstacle(self, key: str) -> FirstHandError | None:
+    def obstacle(self, key: str) -> BudgetError | None:
         """Why an order that was sent before may not be sent again."""
         with self._locked() as records:
             record, left = records.get(key), self._left(records)
-        if record is not None and record.forgotten:
-            return InvalidArgumentError(
-                "the person has given up this order: nothing was ordered; put a value of your own into metadata, which "
-                "makes it another order",
-                field="metadata",
-            )
         if record is None or record.is_free or left >= 0:
             return None
         return BudgetError(
@@ -202,7 +201,7 @@ class Ledger:
         campaign could give back what another one is about to spend.
         """
         with self._locked():
-            return FileLock(self.folder / f"{key}.lock", 0o600)
+            return FileLock(self.folder / ROOM / f"{key}.lock", 0o600)
 
     def _held(self, records: _Records) -> list[OrderRecord]:
         return [
@@ -257,12 +256,13 @@ class Ledger:
         """The records by key, which nobody else changes meanwhile."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (self.folder / ROOM).mkdir(exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
                 f"could not create the ledger folder {self.folder}: {error.strerror}; nothing was ordered; choose "
                 "another folder with --ledger"
             ) from None
-        lock = FolderLock(self.folder)
+        lock = FolderLock(self.folder, WRITER)
         if not taken_within(_LOCK_SECONDS, lock.acquire):
             raise ConfigurationError(
                 f"the ledger {self.folder} is locked by another process: nothing was ordered; call again"
