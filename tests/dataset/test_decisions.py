@@ -16,12 +16,16 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.rows.decisions import DECISIONS, EXCLUDED, Decision, decision_line
+from firsthandapi._core.orders.record import ORDERS
+from firsthandapi._core.rows.decisions import DECISIONS, EXCLUDED, EXCLUDED_ROWS, Decision, decision_line
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
+from firsthandapi._core.rows.withdrawal import EXPORTS
+from firsthandapi._host.replacing import part_of
 from firsthandapi.datasets import _decisions
 from firsthandapi.datasets._bucket import Bucket
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._local import LocalWriter
+from firsthandapi.datasets._lock import NOTES, FolderLock
 from firsthandapi.datasets._manifest import Manifest
 from firsthandapi.testing import MockServer
 
@@ -346,12 +350,32 @@ def test_what_could_not_be_read_again_is_not_written(
 
 
 def test_the_next_one_who_has_the_folder_tidies_up(four_signs: Dataset) -> None:
-    """A killed writer of rows leaves half a file; half a file of decisions may be one that is being written."""
-    left = [four_signs.path / f".{name}.0123456789abcdef.part" for name in (MANIFEST, DECISIONS)]
+    """Whatever a killed writer has left; but half a note may be one that is being written."""
+    four_signs.exclude("file_stop1")
+    notes = ["README.md", "dataset.lock", DECISIONS, EXPORTS]
+    files = [MANIFEST, f"{EXCLUDED}/{EXCLUDED_ROWS}", f"{ORDERS}/x.json", *notes]
+    left = [Path(part_of(four_signs.path / name)) for name in files]
     for path in left:
         path.touch()
-    four_signs.exclude("file_stop0")
-    assert [path.exists() for path in left] == [False, True]
+    lock = FolderLock(four_signs.path, NOTES)
+    assert lock.acquire()
+    take_turn(four_signs.path)
+    assert [name for name, path in zip(files, left, strict=True) if path.exists()] == notes
+    lock.release()
+    take_turn(four_signs.path)
+    assert not [path for path in left if path.exists()]
+
+
+@posix_only
+def test_nothing_is_tidied_behind_a_link(four_signs: Dataset, tmp_path: Path) -> None:
+    """It may lead to the unfinished downloads of another program. A folder that the user names may be one."""
+    inside, outside = (Path(part_of(folder / MANIFEST)) for folder in (four_signs.path, tmp_path))
+    inside.touch()
+    outside.touch()
+    (four_signs.path / "audio").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "link").symlink_to(four_signs.path, target_is_directory=True)
+    take_turn(tmp_path / "link")
+    assert (inside.exists(), outside.exists()) == (False, True)
 
 
 class Crash(BaseException):
@@ -400,6 +424,7 @@ def test_a_kill_at_any_step_loses_no_file(four_signs: Dataset, tmp_path: Path, a
         assert {row.file_id: row.label for row in settled} == states[-1]
         names, files = on_disk(folder)
         assert names == files == {row.file_name for row in settled}
+        assert not [*folder.rglob("*.part")], step
         assert settled.verify() == replace(settled.verify(), ok=True, extra=())
         if not is_killed:
             break

@@ -23,6 +23,9 @@ _PAUSES = tuple(0.004 * 2**n for n in range(9))
 # O_BINARY is Windows' alone, and there without it line feeds would grow.
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
+# What `part_of` names, as a pattern for `glob`.
+PARTS = f".*.{'[0-9a-f]' * 16}.part"
+
 if sys.platform != "win32":
     import fcntl
 
@@ -145,7 +148,7 @@ def link(source: AnyPath, target: AnyPath) -> None:
 
 
 def part_of(path: AnyPath) -> str:
-    """A name for what will be `path`, beside it."""
+    """A name for what will be `path`, beside it; `PARTS` matches it."""
     folder, name = os.path.split(str(os.fspath(path)))
     return os.path.join(folder, f".{name}.{token_hex(8)}.part")  # noqa: PTH118 # see above
 

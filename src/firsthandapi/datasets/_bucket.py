@@ -214,9 +214,9 @@ class BucketWriter:
             _clear_beside(self._stage)
         return True
 
-    def prepare(self, folder: Path, data: Path) -> None:  # noqa: ARG002 # a bucket has no folders to make
+    def prepare(self, folder: Path) -> None:
         # One listing for all files, because a request per file may take longer than its download.
-        self._sizes[data] = self._store.sizes_in(data)
+        self._sizes[folder] = self._store.sizes_in(folder)
 
     def size_of(self, path: Path) -> int | None:
         return self._sizes[path.parent].get(path)

@@ -201,13 +201,19 @@ def remove(path: Path) -> None:
         replacing.remove(path)
 
 
+def remove_parts(folder: Path, pattern: str = ".*.part") -> None:
+    """Remove files that dead processes have left half written. Nobody else may write such files now."""
+    if not folder.is_symlink():  # which may lead anywhere
+        for left_over in folder.glob(pattern):
+            remove(left_over)
+
+
 def copy_into(folder: Path, names: Iterable[str], target: Path) -> None:
     """Give files of a folder the same names in another folder as well. Skips missing files, and removes incomplete
     copies that a crash has left.
     """
     make_directory(target)
-    for left_over in target.glob(".*.part"):
-        remove(left_over)
+    remove_parts(target)
     for name in names:
         try:
             if size_of(folder / name) is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.campaigns.ledger import campaign_of
 from firsthandapi._core.files.download import Wanted
-from firsthandapi._core.files.kinds import Kind, folder_of, is_mixed, is_mixed_with, kind_of
+from firsthandapi._core.files.kinds import PLACES, Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.files.names import file_name_on_disk, is_name_of_ours
 from firsthandapi._core.orders.record import ORDERS, OrderRecord, differing
@@ -33,7 +33,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from ._copying import copied
 from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
 from ._local import Local
-from ._manifest import PLACES, Manifest, Source, all_manifests
+from ._manifest import Manifest, Source, all_manifests
 from ._orders import Orders, labels_of
 from ._store import Store, being_written, store_at
 from ._withdrawing import withdrawn_ids

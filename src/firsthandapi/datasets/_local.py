@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firsthandapi._core.files.kinds import PLACES
+from firsthandapi._core.files.names import ROOM
+from firsthandapi._core.orders.record import ORDERS
+from firsthandapi._core.rows.decisions import EXCLUDED, EXCLUDED_ROWS
 from firsthandapi._core.rows.manifest import MANIFEST, MOST_NAMES
+from firsthandapi._host.replacing import PARTS
 
 from . import _disk
-from ._lock import WRITER, FolderLock
+from ._lock import NOTES, WRITER, FolderLock
 
 if TYPE_CHECKING:
     from ._store import Writer
@@ -71,14 +76,31 @@ class LocalWriter:
         _disk.make_room(self._root)
         if not self._lock.acquire():
             return False
-        for left_over in self._root.glob(f".{MANIFEST}.*.part"):  # others are written without the lock
-            _disk.remove(left_over)
+        try:
+            self._tidy()
+        except BaseException:
+            self._lock.release()
+            raise
         return True
 
-    def prepare(self, folder: Path, data: Path) -> None:
-        _disk.make_directory(data)
-        for left_over in [*data.glob(".*.part"), *folder.glob(f".{MANIFEST}.*.part")]:
-            _disk.remove(left_over)
+    def _tidy(self) -> None:
+        """Remove what dead processes have left half written; `prepare` does where there may be many files."""
+        root = self._root.resolve()  # the user may have passed a link
+        _disk.refuse_link(root / EXCLUDED)
+        for place in PLACES:
+            _disk.remove_parts(root / place, f".{MANIFEST}.*.part")
+            _disk.remove_parts(root / EXCLUDED / place, f".{EXCLUDED_ROWS}.*.part")
+        _disk.remove_parts(root / ORDERS)
+        notes = [*root.glob(PARTS), *(root / ROOM).glob(PARTS)]
+        lock = FolderLock(root, NOTES)
+        if notes and lock.acquire():  # else they may be of whoever has it
+            for left_over in notes:
+                _disk.remove(left_over)
+            lock.release()
+
+    def prepare(self, folder: Path) -> None:
+        _disk.make_directory(folder)
+        _disk.remove_parts(folder)
 
     def size_of(self, path: Path) -> int | None:
         return _disk.size_of(path)

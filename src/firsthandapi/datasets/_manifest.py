@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.files.kinds import KINDS
+from firsthandapi._core.files.kinds import PLACES
 from firsthandapi._core.files.names import disk_key, file_name_on_disk
 from firsthandapi._core.rows.decisions import EXCLUDED, EXCLUDED_ROWS
 from firsthandapi._core.rows.manifest import (
@@ -36,8 +36,6 @@ from ._store import Store, Writer, sha256_of
 if TYPE_CHECKING:
     from firsthandapi.types.file import File
 
-# The folders that may contain a manifest: that of job.json, or one for each kind of media.
-PLACES = ("", *KINDS, "other")
 # If the manifest can only be rewritten: when it lacks a tenth of the files, or after this time.
 _REWRITE_SHARE = 10
 _REWRITE_SECONDS = 300.0
@@ -135,7 +133,7 @@ class Manifest:
         """
         if data not in self._ready:
             self._store.refuse_link(data)
-            writer.prepare(self.folder, data)
+            writer.prepare(data)
             self._ready.add(data)
 
     def has(self, file: File, writer: Writer) -> bool:

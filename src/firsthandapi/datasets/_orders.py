@@ -145,7 +145,7 @@ class Orders:
             return
         self._store.refuse_link(self.folder.parent)
         self._store.refuse_link(self.folder)
-        writer.prepare(self._store.root, self.folder)
+        writer.prepare(self.folder)
         self._is_ready = True
 
 

@@ -71,7 +71,7 @@ def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
                 label = label_of(record)
                 rows.setdefault(root / name / label if label else root / name, []).append(record)
             for folder, records in rows.items():
-                writer.prepare(folder, folder)
+                writer.prepare(folder)
                 targets = {folder / record.file_name.rpartition("/")[2]: record for record in records}
                 _refuse_others(set(store.names(folder)), {*targets, *rows}, folder)
                 for path, record in targets.items():

@@ -25,8 +25,8 @@ class Writer(Protocol):
     def lock(self) -> bool:
         """Lock the folder if no other writer has it; create it if necessary."""
 
-    def prepare(self, folder: Path, data: Path) -> None:
-        """Create the folders of a manifest, and remove incomplete files of dead processes there."""
+    def prepare(self, folder: Path) -> None:
+        """Create a folder for files, and remove incomplete files of dead processes there."""
 
     def size_of(self, path: Path) -> int | None:
         """The size of a file, as `Store.size_of` returns it; fast enough to call for each file."""

@@ -9,6 +9,8 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 Kind = Literal["image", "audio", "video"]
 KINDS: tuple[Kind, ...] = ("image", "audio", "video")
+# The folders that may contain a manifest: the dataset's own, or one for each kind of media.
+PLACES = ("", *KINDS, "other")
 
 
 def kind_of(content_type: str | None) -> Kind | None:
