@@ -35,7 +35,7 @@ from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, wri
 from ._local import Local
 from ._manifest import Manifest, Source, all_manifests
 from ._orders import Orders, labels_of
-from ._store import Store, being_written, store_at
+from ._store import Store, being_written, refuse_earlier, store_at
 from ._withdrawing import withdrawn_ids
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ class Folder:
     def lock(self) -> bool:
         """Lock the folder if no other writer has it; create it if necessary. Carries out the remaining decisions about
         its files.
+        Raises ConfigurationError: it is of an earlier version, or cannot be written to.
         """
+        refuse_earlier(self._store)
         if not self._writer.lock():
             return False
         try:

@@ -20,11 +20,9 @@ from firsthandapi._core.rows.manifest import Record, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._disk import too_many
-from ._store import Store, Writer
+from ._store import Store, Writer, refuse_earlier
 
 _ENDING = ".json"
-# What the folder of a version before 1.0 has at its root.
-_EARLIER = ("job.json", "campaign.json", "jobs")
 _KEY = re.compile(r"fh-[0-9a-f]{64}")
 
 
@@ -57,10 +55,8 @@ class Orders:
 
     def read(self, path: Path) -> OrderRecord | None:
         """One record; None if it does not exist.
-        Raises ConfigurationError: the folder is that of an earlier version, or the record is damaged, too large, or no
-        plain file.
+        Raises ConfigurationError: the record is damaged, too large, or no plain file.
         """
-        self.refuse_earlier()
         content = self._store.read(path, LARGEST_RECORD)
         return None if content is None else read_record(content, path)
 
@@ -90,18 +86,8 @@ class Orders:
                 "folder for some of the files"
             )
 
-    def refuse_earlier(self) -> None:
-        """Refuse a folder of an earlier version. Raises ConfigurationError: it is one."""
-        for name in _EARLIER:
-            if self._store.exists(self._store.root / name):
-                raise ConfigurationError(
-                    f"{self._store.root / name} is of an earlier version of firsthandapi, whose folders this one does "
-                    "not continue: nothing was ordered; use a different folder, and files.download_all for the files "
-                    "of the jobs there"
-                )
-
     def _contents(self) -> dict[Path, bytes]:
-        self.refuse_earlier()
+        refuse_earlier(self._store)
         self._store.refuse_link(self.folder.parent)
         self._store.refuse_link(self.folder)
         names = [name for name in self._store.names(self.folder) if is_record(name)]

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from . import _disk
 
 
+# What the folder of a version before 1.0 has at its root.
+_EARLIER = frozenset(("job.json", "campaign.json", "jobs", "decisions.jsonl", ".excluded", "withdrawn.json"))
+
+
 class Writer(Protocol):
     """Writes the files of one run. Call `lock` first, and `release` last."""
 
@@ -121,9 +125,22 @@ class Store(Protocol):
         """Remove files of a folder, and the folder unless it contains others."""
 
 
+def refuse_earlier(store: Store) -> None:
+    """Refuse a folder of an earlier version. Raises ConfigurationError: it is one."""
+    for name in store.names(store.root):
+        if name in _EARLIER:
+            raise ConfigurationError(
+                f"{store.root / name} is of an earlier version of firsthandapi: this version does not continue its "
+                "folders; use a different folder, and files.download_all for the files of its jobs"
+            )
+
+
 @contextmanager
 def writing(store: Store) -> Generator[Writer, None, None]:
-    """Lock a folder for this block. Raises ConfigurationError: another process is writing to it."""
+    """Lock a folder for this block.
+    Raises ConfigurationError: another process is writing to it, or it is of an earlier version.
+    """
+    refuse_earlier(store)
     writer = store.writer()
     if not writer.lock():
         raise being_written(store.root)
