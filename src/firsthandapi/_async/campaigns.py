@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from firsthandapi._async.accounts import Charges
 from firsthandapi._async.bridge import (
     Callback,
     at_once,
@@ -69,6 +70,7 @@ from firsthandapi.errors import (
     IncompleteJobError,
     InvalidArgumentError,
     PermissionDeniedError,
+    SpendLimitError,
     WaitTimeoutError,
 )
 from firsthandapi.types.job import Job
@@ -141,6 +143,7 @@ class Campaigning(Collecting):
         self._spec = campaign._spec  # pyright: ignore[reportPrivateUsage] # of one house
         self._file = LedgerFolder(campaign.dest)
         self._planner = Planner(self._spec)
+        self._charges = Charges(transport, self._file.path, **self._options)
         self._pauses = Pauses()
         self._followed: dict[int, Followed] = {}
         # Every job that this run has followed, including those that are done.
@@ -194,6 +197,7 @@ class Campaigning(Collecting):
                     await finish_blocking(folder.move_label, old, new)
                 await run_blocking(self._note_rows, folder)
                 downloads = await self._follow_all(folder, concurrency)
+                await self._note_fees()
         except WaitTimeoutError as error:
             raise self._noted(self._timed_out(error)) from error.__cause__
         except BaseException as error:
@@ -358,26 +362,51 @@ class Campaigning(Collecting):
                 self._follow(number, load(order.job) if is_known else None)
 
     async def _buy_all(self) -> None:
+        self._charges.begin(self._file.ledger.spent_cents)
         lost = to_send(self._spec, self._file.ledger)
         for number, order in enumerate(self._file.ledger.orders):
             if order.key in lost:
                 await self._buy(number, order.label, order.request)
-        while orders := next_orders(self._spec, self._file.ledger):
+        while orders := await self._next_orders():
             for planned in orders:
                 if await self._look_again():
                     self._follow_known()
                     break
-                if not await self._buy_planned(planned):
+                if not await self._buy_planned(planned) or await self._note_fees():
                     break
 
+    async def _next_orders(self) -> list[PlannedOrder]:
+        await self._note_fees()
+        try:
+            return next_orders(self._spec, self._file.ledger)
+        except SpendLimitError:
+            if not self._all:
+                raise
+            # A fee has taken what was planned for them: what was ordered is downloaded first.
+            return []
+
     async def _buy_planned(self, planned: PlannedOrder) -> bool:
-        """Make an order. Returns whether the rest of the plan holds: another machine may have made a different one."""
+        """Make an order. Returns whether the rest of the plan holds: another machine may have made a different one, and
+        the service may charge more."""
         ledger = self._file.ledger
         request = request_of(self._spec, planned)
         request["metadata"] = metadata_of(request, ledger.campaign, ledger.first_label(planned.label))
         number = ledger.keys.get(ledger.next_key(planned.label), len(ledger.orders))
         await self._buy(number, planned.label, request)
-        return self._file.ledger.orders[number].files == planned.files
+        order = self._file.ledger.orders[number]
+        self._charges.note(order.record)
+        return order.files == planned.files and order.spent_cents <= planned.cost_cents
+
+    async def _note_fees(self) -> bool:
+        """Count what the account was charged beyond the orders. Returns whether that is more than before."""
+        ledger = self._file.ledger
+        charged = await self._charges.look(ledger.spent_cents, (order.record for order in ledger.orders))
+        fees = {record.job_id: record.fee_cents for record in charged}
+        for number, order in enumerate(ledger.orders if fees else ()):
+            if order.record.job_id in fees:
+                dearer = order.with_(fee_cents=fees[order.record.job_id])
+                await finish_blocking(self._file.put, number, dearer)
+        return bool(fees)
 
     async def _look_again(self) -> bool:
         """If the last look was long ago, look for orders of other machines. Returns whether it found new ones."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._async.accounts import Charges
 from firsthandapi._async.bridge import (
     Callback,
     call_back,
@@ -182,6 +183,7 @@ class Collecting(Resource):
                     findable=idempotency_key is not None,
                     files=request["files_needed"],
                 )
+                charges = Charges(self._transport, folder.path, **self._options)
                 order = partial(
                     order_once,
                     self._transport,
@@ -191,9 +193,12 @@ class Collecting(Resource):
                     ends=ends,
                     key_since=key_since,
                     label=label,
+                    charges=charges,
                     **self._options,
                 )
                 record, job = await order()
+                charges.note(record)
+                await charges.look(record.cost_cents, [record])
                 # From here on, the folder and every error name the job.
                 shown = key_of(record.job or {}) is not None
                 waiting = self._waiting_for(record, job, ends, is_new=shown and job is not None)

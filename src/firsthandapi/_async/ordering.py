@@ -13,6 +13,7 @@ from firsthandapi._core.orders.ordering import (
     Continue,
     Known,
     LookFor,
+    Post,
     Question,
     Refuse,
     Shown,
@@ -27,6 +28,7 @@ from firsthandapi._keys import new_key
 from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError
 
 if TYPE_CHECKING:
+    from firsthandapi._async.accounts import Charges
     from firsthandapi._async.transport import Transport
     from firsthandapi._core.orders.record import OrderRecord
     from firsthandapi.types.job import Job
@@ -76,6 +78,7 @@ async def order_once(
     gone: NotFoundError | None = None,
     key_since: float | None = None,
     walk: Walk | None = None,
+    charges: Charges | None = None,
     **options: Unpack[RequestOptions],
 ) -> tuple[OrderRecord, Job | None]:
     """Record the job of `request` in `book`; post the job if it does not exist.
@@ -83,8 +86,8 @@ async def order_once(
     `gone` is the service's error if it does not have the job in the record. A new order without a `key` uses the
     `derived` key, which other machines may have sent, or a random key. `taken` are jobs of other orders. With
     `unaffordable`, an existing job is found, but none is posted: that error is raised instead. `walk` is a search
-    that was made for several orders since this one was last sent. The POST ends at
-    `ends`, but no search for a job does: without its outcome the job could be neither continued nor posted.
+    that was made for several orders since this one was last sent. `charges` notes the balance before the POST. The POST
+    ends at `ends`, but no search for a job does: without its outcome the job could be neither continued nor posted.
     Returns the recorded order with its job, and the job itself if this call has read it.
     Raises FirstHandError: no job was bought, or the folder belongs to another job.
     """
@@ -133,6 +136,8 @@ async def order_once(
             case _:
                 if isinstance(command, LookFor) and command.cursor is None:
                     search_ends = end_of_search(transport)
+                if isinstance(command, Post) and charges is not None:
+                    charges.begin(0)
                 limit = search_ends if isinstance(command, LookFor) else ends
                 try:
                     answer, shown = await ask(transport, command, limit, **options)

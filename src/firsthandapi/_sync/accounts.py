@@ -1,9 +1,10 @@
 # Made from _async/accounts.py by `make generate`. Do not edit.
-"""Read the account, page by page, for what books of orders are compared with."""
+"""Read the account: page by page for a check, and once where a run was charged what its orders do not explain."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, Unpack
@@ -12,20 +13,25 @@ from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.decode import decode_page
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
+from firsthandapi._core.orders.account import fee_warning, with_fees
 from firsthandapi._core.orders.order_requests import MOST_PAGES
 from firsthandapi._sync.ordering import end_of_search
-from firsthandapi.errors import DeadlineExceededError, PaginationError, PermissionDeniedError
+from firsthandapi._watching import logger
+from firsthandapi.errors import DeadlineExceededError, FirstHandError, PaginationError, PermissionDeniedError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.billing import CreditTransaction
 from firsthandapi.types.job import Job
 
 if TYPE_CHECKING:
+    from firsthandapi._core.orders.record import OrderRecord
     from firsthandapi._sync.transport import Transport
     from firsthandapi.types.options import RequestOptions
 
 M = TypeVar("M", Job, CreditTransaction)
 
 _TRANSACTIONS = "/v1/billing/transactions"
+# Seconds for the one look of a run.
+_LOOK_SECONDS = 10.0
 
 
 class AccountReader:
@@ -100,6 +106,72 @@ class AccountReader:
             f"list of {what}; increase deadline=, or check books with newer orders only",
             deadline=deadline,
         )
+
+
+class Charges:
+    """Notices, while a run orders, what the account is charged beyond its orders.
+
+    Each response shows the balance. Only where it has not moved by what the orders cost, or is not shown, the latest
+    page of transactions is read. The run goes on without it.
+
+    Args:
+        book: the path of the folder, for messages.
+    """
+
+    def __init__(self, transport: Transport, book: object, **options: Unpack[RequestOptions]) -> None:
+        self._transport = transport
+        self._book = book
+        self._options = options
+        # What was spent, and the balance, when both were last compared.
+        self._spent: int | None = None
+        self._balance: int | None = None
+        self._may_read = True
+
+    def begin(self, spent_cents: int) -> None:
+        """Note the balance before the first order of this run; `spent_cents` is what earlier ones cost."""
+        if self._spent is None:
+            self._spent, self._balance = spent_cents, self._transport.key_state.credits_remaining_cents
+
+    def note(self, record: OrderRecord) -> None:
+        """Warn if the job of an order costs more than was asked for."""
+        if (warning := fee_warning(record, self._book)) is not None:
+            logger().warning("%s", warning)
+
+    def look(self, spent_cents: int, records: Iterable[OrderRecord]) -> list[OrderRecord]:
+        """Look at the account if a figure has moved that `spent_cents`, the cost of all orders, does not explain.
+
+        Returns those of `records` whose jobs were charged more than they say, with their fee; each was warned of.
+        """
+        if self._spent is None or not self._may_read:
+            return []
+        due, balance = spent_cents - self._spent, self._transport.key_state.credits_remaining_cents
+        is_shown = balance is not None and self._balance is not None
+        # The sandbox charges nothing.
+        if (self._balance or 0) - (balance or 0) in (due, 0) if is_shown else due == 0:
+            return []
+        self._spent, self._balance = spent_cents, balance
+        charged = with_fees(records, self._latest())
+        for record in charged:
+            self._spent += record.cost_cents - replace(record, fee_cents=0).cost_cents
+            self.note(record)
+        return charged
+
+    def _latest(self) -> list[CreditTransaction]:
+        query = [("limit", str(LARGEST_PAGE))]
+        try:
+            request = build_request(
+                "GET", _TRANSACTIONS, query=query, retry=False, time_limit=_LOOK_SECONDS, **self._options
+            )
+            return (self._transport.read(request, partial(decode_page, CreditTransaction))).data
+        except FirstHandError as error:
+            self._may_read = False
+            scope = " (scope usage:read)" if isinstance(error, PermissionDeniedError) else ""
+            logger().warning(
+                "%s",
+                f"the transactions of the account could not be read{scope}, so a fee on an order would not be noticed: "
+                f"{error}",
+            )
+            return []
 
 
 def _are_older(items: Sequence[M], since: float | None) -> bool:

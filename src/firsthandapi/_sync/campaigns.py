@@ -40,6 +40,7 @@ from firsthandapi._core.campaigns.plan import (
 from firsthandapi._core.files.kinds import is_mixed
 from firsthandapi._core.orders.record import dump, load
 from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, Tally
+from firsthandapi._sync.accounts import Charges
 from firsthandapi._sync.bridge import (
     Callback,
     at_once,
@@ -70,6 +71,7 @@ from firsthandapi.errors import (
     IncompleteJobError,
     InvalidArgumentError,
     PermissionDeniedError,
+    SpendLimitError,
     WaitTimeoutError,
 )
 from firsthandapi.types.job import Job
@@ -142,6 +144,7 @@ class Campaigning(Collecting):
         self._spec = campaign._spec  # pyright: ignore[reportPrivateUsage] # of one house
         self._file = LedgerFolder(campaign.dest)
         self._planner = Planner(self._spec)
+        self._charges = Charges(transport, self._file.path, **self._options)
         self._pauses = Pauses()
         self._followed: dict[int, Followed] = {}
         # Every job that this run has followed, including those that are done.
@@ -195,6 +198,7 @@ class Campaigning(Collecting):
                     finish_blocking(folder.move_label, old, new)
                 run_blocking(self._note_rows, folder)
                 downloads = self._follow_all(folder, concurrency)
+                self._note_fees()
         except WaitTimeoutError as error:
             raise self._noted(self._timed_out(error)) from error.__cause__
         except BaseException as error:
@@ -359,26 +363,51 @@ class Campaigning(Collecting):
                 self._follow(number, load(order.job) if is_known else None)
 
     def _buy_all(self) -> None:
+        self._charges.begin(self._file.ledger.spent_cents)
         lost = to_send(self._spec, self._file.ledger)
         for number, order in enumerate(self._file.ledger.orders):
             if order.key in lost:
                 self._buy(number, order.label, order.request)
-        while orders := next_orders(self._spec, self._file.ledger):
+        while orders := self._next_orders():
             for planned in orders:
                 if self._look_again():
                     self._follow_known()
                     break
-                if not self._buy_planned(planned):
+                if not self._buy_planned(planned) or self._note_fees():
                     break
 
+    def _next_orders(self) -> list[PlannedOrder]:
+        self._note_fees()
+        try:
+            return next_orders(self._spec, self._file.ledger)
+        except SpendLimitError:
+            if not self._all:
+                raise
+            # A fee has taken what was planned for them: what was ordered is downloaded first.
+            return []
+
     def _buy_planned(self, planned: PlannedOrder) -> bool:
-        """Make an order. Returns whether the rest of the plan holds: another machine may have made a different one."""
+        """Make an order. Returns whether the rest of the plan holds: another machine may have made a different one, and
+        the service may charge more."""
         ledger = self._file.ledger
         request = request_of(self._spec, planned)
         request["metadata"] = metadata_of(request, ledger.campaign, ledger.first_label(planned.label))
         number = ledger.keys.get(ledger.next_key(planned.label), len(ledger.orders))
         self._buy(number, planned.label, request)
-        return self._file.ledger.orders[number].files == planned.files
+        order = self._file.ledger.orders[number]
+        self._charges.note(order.record)
+        return order.files == planned.files and order.spent_cents <= planned.cost_cents
+
+    def _note_fees(self) -> bool:
+        """Count what the account was charged beyond the orders. Returns whether that is more than before."""
+        ledger = self._file.ledger
+        charged = self._charges.look(ledger.spent_cents, (order.record for order in ledger.orders))
+        fees = {record.job_id: record.fee_cents for record in charged}
+        for number, order in enumerate(ledger.orders if fees else ()):
+            if order.record.job_id in fees:
+                dearer = order.with_(fee_cents=fees[order.record.job_id])
+                finish_blocking(self._file.put, number, dearer)
+        return bool(fees)
 
     def _look_again(self) -> bool:
         """If the last look was long ago, look for orders of other machines. Returns whether it found new ones."""

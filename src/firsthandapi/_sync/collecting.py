@@ -22,6 +22,7 @@ from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, dump, ke
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA
 from firsthandapi._network.interception import refuse_downloads
+from firsthandapi._sync.accounts import Charges
 from firsthandapi._sync.bridge import (
     Callback,
     call_back,
@@ -181,6 +182,7 @@ class Collecting(Resource):
                     findable=idempotency_key is not None,
                     files=request["files_needed"],
                 )
+                charges = Charges(self._transport, folder.path, **self._options)
                 order = partial(
                     order_once,
                     self._transport,
@@ -190,9 +192,12 @@ class Collecting(Resource):
                     ends=ends,
                     key_since=key_since,
                     label=label,
+                    charges=charges,
                     **self._options,
                 )
                 record, job = order()
+                charges.note(record)
+                charges.look(record.cost_cents, [record])
                 # From here on, the folder and every error name the job.
                 shown = key_of(record.job or {}) is not None
                 waiting = self._waiting_for(record, job, ends, is_new=shown and job is not None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -193,11 +193,7 @@ def check_account(
     campaigns = {campaign for order in orders if (campaign := _campaign(order.record.request))}
     strangers = {job.id for job in jobs if _campaign({"metadata": job.metadata}) in campaigns}
     known = shown.keys() | {job_id for order in orders for job_id in order.job_ids}
-    charges: dict[str, list[CreditTransaction]] = {}
-    for transaction in reversed(list(transactions)):
-        if (job_id := job_of(transaction, known)) is not None and transaction.type not in _NOT_OF_JOBS:
-            charges.setdefault(job_id, []).append(transaction)
-
+    charges = _by_job(transactions, known)
     expected = charged = 0
     duplicates: list[Job] = []
     unexplained: list[CreditTransaction] = []
@@ -270,6 +266,40 @@ def _cost_now(job: ShownJob, most: int) -> int:
     return approved * price
 
 
+def with_fees(records: Iterable[OrderRecord], transactions: Iterable[CreditTransaction]) -> list[OrderRecord]:
+    """The records whose jobs were charged more than they say, as far as these transactions show that, with that fee."""
+    by_job = {record.job_id or "": record for record in records}
+    charged: list[OrderRecord] = []
+    for job_id, moves in _by_job(transactions, by_job.keys()).items():
+        record, job = by_job[job_id], by_job[job_id].job or {}
+        fee = _excess(moves, record.asked_cents, min(record.asked_cents, _cost_now(job, record.asked_cents)))
+        if record.asked_cents and fee > record.fee_cents:
+            charged.append(replace(record, fee_cents=fee))
+    return charged
+
+
+def fee_warning(record: OrderRecord, book: object) -> str | None:
+    """What to say of an order whose job costs more than was asked for; None if it does not."""
+    fee = record.cost_cents - record.asked_cents
+    if not record.asked_cents or fee <= 0:
+        return None
+    return (
+        f"{record.job_id} costs {dollars(fee)} more than the {dollars(record.asked_cents)} of its order: run "
+        f"firsthandapi orders check {book}, which compares it with the account"
+    )
+
+
+def _by_job(
+    transactions: Iterable[CreditTransaction], known: Collection[str]
+) -> dict[str, list[CreditTransaction]]:
+    """The transactions of each of the known jobs, the oldest first. `transactions`: the newest first."""
+    charges: dict[str, list[CreditTransaction]] = {}
+    for transaction in reversed(list(transactions)):
+        if (job_id := job_of(transaction, known)) is not None and transaction.type not in _NOT_OF_JOBS:
+            charges.setdefault(job_id, []).append(transaction)
+    return charges
+
+
 def job_of(transaction: CreditTransaction, known: Collection[str]) -> str | None:
     """The job whose money a transaction moved; None if it names none of the known ones."""
     job_id, description = transaction.job_id, transaction.description
@@ -295,15 +325,20 @@ def _net(moves: Iterable[CreditTransaction]) -> int:
     return sum(map(cents_of, moves))
 
 
+def _excess(moves: Sequence[CreditTransaction], most: int, cost: int) -> int:
+    """By how much the charges of a job exceed what it may cost; a refund of more than is due takes back a charge."""
+    cents = [cents_of(move) for move in moves]
+    refunded = -sum(each for each in cents if each < 0)
+    return sum(each for each in cents if each > 0) - max(refunded - (most - cost), 0) - most
+
+
 def beyond(moves: Sequence[CreditTransaction], most: int, cost: int) -> list[CreditTransaction]:
     """The charges of a job beyond what it may cost, of all that were made, the oldest first.
 
-    `most`: what it costs with all of its files. `cost`: what it costs now; the rest is refunded. A refund of more than
-    that rest takes back a charge.
+    `most`: what it costs with all of its files. `cost`: what it costs now; the rest is refunded.
     """
-    taken = sorted((move for move in moves if cents_of(move) > 0), key=lambda move: cents_of(move) != most)
-    refunded = -sum(cents_of(move) for move in moves if cents_of(move) < 0)
-    if _net(taken) - max(refunded - (most - cost), 0) <= most:
+    if _excess(moves, most, cost) <= 0:
         return []
+    taken = sorted((move for move in moves if cents_of(move) > 0), key=lambda move: cents_of(move) != most)
     totals = accumulate(map(cents_of, taken))
     return [move for move, total in zip(taken, totals, strict=True) if total > most]

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from firsthandapi._core.calls import loose_json
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import KEY_LIFETIME, check_key, is_known
+from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
@@ -140,6 +141,7 @@ class OrderRecord:
         repeated: how many of its files have no row of their own: its list shows them twice, or another job has brought
             them.
         refund_cents: what was refunded, in US cents.
+        fee_cents: what the account was charged beyond its price, in US cents, as a run has found in the transactions.
         closed: whether all of its files were brought or given up once its job was finished.
         selected: whether the folder is to have some of its files only, as those of a view.
         own: of a call, whether the caller chose the key: then only a call with this key is the same one.
@@ -167,6 +169,7 @@ class OrderRecord:
     duplicates: _Count = 0
     repeated: _Count = 0
     refund_cents: _Count = 0
+    fee_cents: _Count = 0
     closed: bool = False
     selected: bool = False
     own: bool = False
@@ -201,11 +204,23 @@ class OrderRecord:
         return _number(self.request, "price_per_file_cents")
 
     @property
+    def asked_cents(self) -> int:
+        """What it asks for costs."""
+        return self.files * self.price_cents
+
+    @property
     def cost_cents(self) -> int:
-        """What counts against a budget: what it costs, until it is sure that it bought nothing."""
+        """What counts against a budget: what it costs, until it is sure that it bought nothing.
+
+        A service may charge more than was asked for, and show that as the cost of the job.
+        """
         if self.cents is not None:
             return self.cents
-        return 0 if self.is_free else self.files * self.price_cents
+        if self.is_free:
+            return 0
+        return max(
+            self.asked_cents + self.fee_cents, int_or_none((self.job or {}).get("total_cost_cents")) or 0
+        )
 
     @property
     def is_free(self) -> bool:
