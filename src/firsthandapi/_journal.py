@@ -1,49 +1,47 @@
-"""The file of a client's journal: one file, for many processes and threads. `_core/orders/journal.py` has its rules.
+"""The folder of a client's journal, for many processes and threads. `_core/orders/journal.py` has its rules.
 
-Whoever reads or writes holds the lock of the file for that moment. A process that has a POST under way also holds the
-lock of its writer's number: an entry whose writer holds no lock is that of a process that has died. The file is never
-replaced, since the locks are its own; it is compacted in place.
+It has a record of each unfinished POST: a file whose name is a digest of the call and the number of a lock. Whoever
+makes the call holds this lock: a record whose lock is free is that of a call that was stopped, or whose process has
+died. All locks are bytes of one file. Its first byte is for whoever looks which are free, since that takes them for a
+moment.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import random
-import stat
+import re
 import threading
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Generator
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from firsthandapi._core.orders import journal as rules
-from firsthandapi._core.orders.journal import Entry
+from firsthandapi._core.orders.journal import Entry, Pending
+from firsthandapi._core.orders.record import OrderRecord, read_record
+from firsthandapi._host import replacing
 from firsthandapi._host.byte_locks import COUNT, try_lock, unlock
 from firsthandapi._host.locking import taken_within
-from firsthandapi._host.replacing import flush, sync_directory
 from firsthandapi._paths import check_path
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-T = TypeVar("T")
-Entries = dict[str, Entry]
-IsLive = Callable[[Entry], bool]
-
-# A process holds the lock of the file for milliseconds.
+LOCK_FILE = "journal.lock"
+# A process looks for milliseconds.
 LOCK_SECONDS = 10.0
-_THE_FILE = 0
-_FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_LOOKING = 0
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+# A record; with a dot before it, the beginning of one whose writer may have died.
+_NAME = re.compile(r"\.?[0-9a-f]{32}-([0-9a-f]{8})\.json(?:\.[0-9a-f]{16}\.part)?")
 
-_files: dict[str, JournalFile] = {}
-_files_lock = threading.Lock()
+_journals: dict[str, JournalFolder] = {}
+_journals_lock = threading.Lock()
 
 
-def journal_at(path: str) -> JournalFile:
+def journal_at(path: str) -> JournalFolder:
     """The journal at a path: one object in a process, however many clients have it."""
     path = os.path.realpath(path)
-    with _files_lock:
-        return _files.setdefault(path, JournalFile(path))
+    with _journals_lock:
+        return _journals.setdefault(path, JournalFolder(path))
 
 
 def check_journal(path: str | os.PathLike[str]) -> str:
@@ -54,230 +52,247 @@ def check_journal(path: str | os.PathLike[str]) -> str:
         text = os.fsdecode(os.fspath(path))
         check_path(text, "journal")
     except (TypeError, InvalidArgumentError):
-        raise ConfigurationError("journal must be the path of a file, or None") from None
+        raise ConfigurationError("journal must be the path of a folder, or None") from None
     if not text:
-        raise ConfigurationError("journal must be the path of a file, not an empty one")
+        raise ConfigurationError("journal must be the path of a folder, not an empty one")
     text = str(Path(os.path.expanduser(text)).absolute())  # noqa: PTH111 # that of pathlib raises where there is no home
     journal_at(text).check()
     return text
 
 
-@dataclass(frozen=True)
-class Step(Generic[T]):
-    """What is decided: the lines to write, the result, and the entry whose call is made from now on."""
-
-    result: T
-    lines: tuple[bytes, ...] = ()
-    begins: Entry | None = None
-
-
 class LockedError(ConfigurationError):
-    """Another process has held the lock of the journal all the time."""
+    """Another process has looked into the journal all the time."""
 
 
-class JournalFile:
-    """The journal of this process at one path. Its methods block."""
+class JournalFolder:
+    """The journal of this process at one path. Its methods block.
+
+    They raise ConfigurationError: the folder cannot be read or written, or is no journal.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._lock = threading.Lock()
         self._start()
 
     def _start(self) -> None:
+        self._lock = threading.Lock()
         self._fd = -1
-        self._live: set[str] = set()
-        # Lines that the disk refused: they are written with the next ones.
-        self._owed: list[bytes] = []
-        self._new_writer()
+        # The locks of this process.
+        self._held: set[int] = set()
 
-    def _new_writer(self) -> None:
-        self.writer = random.randrange(1, COUNT)  # noqa: S311 # it hides nothing
+    def check(self) -> None:
+        """Create the folder if it does not exist."""
+        if self._take(_LOOKING):
+            self._give_back(_LOOKING)
 
-    def check(self, *, seconds: float = LOCK_SECONDS) -> None:
-        """Create the file if it does not exist, and write the lines that are owed. `seconds`: as for `step`.
-        Raises ConfigurationError: it cannot be written to, or is no journal.
-        """
-        self.step(lambda _, __: Step(None), seconds=seconds)
-
-    def unknown(self) -> list[Entry]:
-        """The entries whose outcome is unknown."""
-        return self.step(lambda entries, is_live: Step(rules.unknown(entries, is_live)))
+    def pending(self) -> list[Pending]:
+        """The calls whose outcome is unknown, oldest first."""
+        self.check()
+        with self.unresolved() as entries:
+            return [rules.pending(entry.record) for entry in entries]
 
     def forget(self, key: str) -> bool:
-        """Take out the unknown entries of a key; False if there is none."""
+        """Remove the records of a key whose outcome is unknown; False if there is none."""
+        self.check()
+        with self.unresolved() as entries:
+            forgotten = [entry for entry in entries if entry.record.key == key]
+            for entry in forgotten:
+                self.end(entry)
+        return bool(forgotten)
 
-        def decide(entries: Entries, is_live: IsLive) -> Step[bool]:
-            found = [entry for entry in rules.unknown(entries, is_live) if entry.key == key]
-            return Step(bool(found), tuple(map(rules.ended, found)))
-
-        return self.step(decide)
-
-    def step(self, decide: Callable[[Entries, IsLive], Step[T]], *, seconds: float = LOCK_SECONDS) -> T:
-        """Read the journal, decide, and have the lines of the decision on the disk.
-        `decide`: gets the entries, and says whether the call of one is still being made. `seconds`: the most to wait
-        for another process.
-        Raises LockedError: another process has the journal for longer.
-        Raises ConfigurationError: the file cannot be read or written, or is no journal. Nothing was written.
+    @contextlib.contextmanager
+    def unresolved(
+        self, digest: str = "", *, seconds: float = LOCK_SECONDS
+    ) -> Generator[list[Entry], None, None]:
+        """Lock the records of a digest whose calls nobody makes, oldest first. Those that the block takes out of the
+        list stay locked. `seconds`: the most to wait for another process that looks.
+        Raises LockedError: it looks for longer.
         """
-        results: list[T] = []
-
-        # The lock of this process is not held meanwhile: it would make other calls wait that may have less time.
-        def attempt() -> bool:
-            with self._lock:
-                try:
-                    with self._open() as fd, self._alone(fd) as is_locked:
-                        if is_locked:
-                            results.append(self._step(fd, decide))
-                        return is_locked
-                except OSError as error:
-                    raise ConfigurationError(
-                        f"journal: {self.path} cannot be written to: {error.strerror or error}; nothing was sent; "
-                        "free disk space, or choose another path"
-                    ) from None
-                finally:
-                    self._close_if_idle()
-
-        if not taken_within(seconds, attempt):
+        entries: list[Entry] = []
+        slots = self._slots(digest)
+        if not slots:
+            yield entries
+            return
+        if not taken_within(seconds, lambda: self._take(_LOOKING)):
             raise LockedError(
                 f"journal: {self.path} is locked by another process; nothing was sent; run the call again"
             )
-        return results[0]
+        try:
+            for name, slot in slots:
+                if self._take(slot):
+                    entries.append(Entry(name, slot, OrderRecord()))  # so that it is given back
+                    entries[-1:] = self._read(name, slot)
+            entries.sort(key=lambda entry: entry.record.first_sent_at or 0.0)
+            yield entries
+        finally:
+            for entry in entries:
+                self._give_back(entry.slot)
+            self._give_back(_LOOKING)
 
-    def leave(self, entry: Entry, line: bytes, *, seconds: float = LOCK_SECONDS) -> None:
-        """Write down how a call has ended. A disk that refuses this loses nothing: the line is written later, or the
-        call is settled by its key. `seconds`: as for `step`.
-        Raises ConfigurationError: it could not be written.
+    def begin(self, digest: str, record: OrderRecord) -> Entry:
+        """Have the record of a new call on the disk, locked."""
+        while not self._take(slot := random.randrange(1, COUNT)):  # noqa: S311 # it hides nothing
+            pass
+        entry = Entry(f"{digest}-{slot:08x}.json", slot, record)
+        try:
+            with self._writing():
+                replacing.create(self._at(entry.name), record.encode(), 0o600)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                replacing.remove(self._at(entry.name))
+            self._give_back(slot)
+            raise
+        return entry
+
+    def write(self, entry: Entry) -> None:
+        """Update a record, which this process has locked, or put it back."""
+        with self._writing():
+            replacing.replace(self._at(entry.name), entry.record.encode(), 0o600)
+
+    def end(self, entry: Entry) -> None:
+        """Remove the record of a finished call, or of one that was never made.
+        Raises ConfigurationError: it could not be removed. For this process the call has ended nevertheless.
         """
+        path = self._at(entry.name)
+        try:
+            replacing.remove(path)
+        except OSError as error:
+            # Its lock stays: to nobody it is a call that was stopped, as long as this process lives.
+            raise ConfigurationError(
+                f"journal: {path} cannot be removed: {error.strerror or error}; its call has ended; remove the file "
+                "before this program ends, or the next equal call returns the same result"
+            ) from None
+        replacing.sync_directory(self.path)
+        self.release(entry)
+
+    def release(self, entry: Entry) -> None:
+        """Let others continue a call that was stopped."""
+        self._give_back(entry.slot)
+
+    def _slots(self, digest: str) -> list[tuple[str, int]]:
+        """The names that begin with a digest, and the numbers of their locks, but those of this process."""
+        try:
+            names = os.listdir(self.path)  # noqa: PTH208 # with thousands of names it is faster
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._unusable(error, "read") from None
+        matches = map(_NAME.fullmatch, sorted(name for name in names if digest in name))
+        slots = [(match[0], int(match[1], 16)) for match in matches if match is not None]
+        return [(name, slot) for name, slot in slots if slot not in self._held]
+
+    def _read(self, name: str, slot: int) -> list[Entry]:
+        path = self._at(name)
+        try:
+            if not name.startswith("."):
+                return [Entry(name, slot, read_record(path.read_bytes(), path))]
+            replacing.remove(path)
+        except FileNotFoundError:  # its call has ended since
+            pass
+        except OSError as error:
+            raise self._unusable(error, "read") from None
+        self._give_back(slot)
+        return []
+
+    def _take(self, slot: int) -> bool:
+        """Take a lock if it is free."""
         with self._lock:
-            self._live.discard(entry.id)
-            self._owed.append(line)
-        self.check(seconds=seconds)
+            try:
+                fd = self._opened()
+                if slot in self._held or not try_lock(fd, slot):
+                    return False
+                self._held.add(slot)
+            except OSError as error:
+                raise self._unusable(error) from None
+            finally:
+                self._close_if_idle()
+        return True
 
-    def note(self, line: bytes, *, seconds: float = LOCK_SECONDS) -> None:
-        """Write down what a call that continues has learned."""
+    def _give_back(self, slot: int) -> None:
         with self._lock:
-            self._owed.append(line)
-        self.check(seconds=seconds)
+            if slot in self._held:
+                self._held.discard(slot)
+                with contextlib.suppress(OSError):
+                    unlock(self._fd, slot)
+                self._close_if_idle()
 
-    def _step(self, fd: int, decide: Callable[[Entries, IsLive], Step[T]]) -> T:
-        content = _read(fd)
-        if not content or rules.is_torn_header(content):
-            _write(fd, 0, rules.HEADER)
-            content = rules.HEADER
-            sync_directory(Path(self.path).parent)
-        entries = rules.read(b"\n".join([content, *self._owed]), self.path)
-        step = decide(entries, lambda entry: self._is_live(fd, entry))
-        if step.begins is not None and not self._live and not try_lock(fd, self.writer):
-            raise OSError(errno.EDEADLK, "another process has the number of this one")  # one in a billion
-        size, whole = self._compacted(fd, content, entries)
-        if self._owed or step.lines:
-            _write(fd, size, (b"" if whole else b"\n") + b"".join([*self._owed, *step.lines]))
-            self._owed.clear()
-        if step.begins is not None:
-            self._live.add(step.begins.id)
-        return step.result
-
-    def _is_live(self, fd: int, entry: Entry) -> bool:
-        if entry.id in self._live or entry.writer == self.writer:
-            return entry.id in self._live
-        if not try_lock(fd, entry.writer):
-            return True
-        unlock(fd, entry.writer)
-        return False
-
-    def _compacted(self, fd: int, content: bytes, entries: Entries) -> tuple[int, bool]:
-        """The size of the file, made small if that is worth it, and whether its last line is complete."""
-        size = len(content)
-        short = rules.snapshot(entries.values()) if size > rules.COMPACTED_OVER else content
-        if 2 * len(short) > size:
-            return size, content.endswith(b"\n")
-        # First a copy at the end, then the same at the start: whatever a crash leaves has all entries, and their events
-        # in order.
-        _write(fd, size, b"\n" + short)
-        _write(fd, 0, short)
-        os.ftruncate(fd, len(short))
-        flush(fd)
-        return len(short), True
-
-    @contextlib.contextmanager
-    def _open(self) -> Generator[int, None, None]:
-        if self._fd >= 0 and not _is_at(self._fd, self.path):
-            # Somebody has removed the file: what is under way is in none.
-            fd = self._fd
-            self._start()
-            os.close(fd)
+    def _opened(self) -> int:
+        path = self._at(LOCK_FILE)
+        if self._fd >= 0 and not _is_at(self._fd, path):
+            self._close()  # somebody has removed it
         if self._fd < 0:
-            self._fd = _opened(self.path)
-        yield self._fd
+            self._fd = self._open(path)
+            for slot in self._held:
+                try_lock(self._fd, slot)
+        return self._fd
+
+    def _open(self, path: Path) -> int:
+        try:
+            fd = os.open(path, _FLAGS)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                Path(self.path).mkdir(0o700)  # on Windows the folder of the user decides who may read it
+                replacing.sync_directory(Path(self.path).parent)
+            others = {child.name for child in path.parent.iterdir()} - {LOCK_FILE}
+            if not all(map(_NAME.fullmatch, others)):
+                raise ConfigurationError(
+                    f"journal: {self.path} is not a journal of firsthandapi: it contains other files; choose another "
+                    "path"
+                ) from None
+            fd = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+        with contextlib.suppress(OSError):  # somebody else's
+            if hasattr(os, "fchmod") and path.parent.stat().st_mode & 0o077:
+                path.parent.chmod(0o700)
+        return fd
 
     def _close_if_idle(self) -> None:
-        if not self._live and self._fd >= 0:
-            # Wherever Ctrl-C stops this, no number of a closed file stays here, nor a writer whose lock is still held.
-            self._new_writer()
-            fd, self._fd = self._fd, -1
-            os.close(fd)  # it gives back the lock of the writer
+        if not self._held and self._fd >= 0:
+            self._close()
+
+    def _close(self) -> None:
+        # Wherever Ctrl-C stops this, no number of a closed file stays here.
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+
+    def _at(self, name: str) -> Path:
+        return Path(self.path, name)
 
     @contextlib.contextmanager
-    def _alone(self, fd: int) -> Generator[bool, None, None]:
-        if not try_lock(fd, _THE_FILE):
-            yield False
-            return
+    def _writing(self) -> Generator[None, None, None]:
         try:
-            yield True
-        finally:
-            unlock(fd, _THE_FILE)
+            yield
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: OSError, action: str = "written to") -> ConfigurationError:
+        if isinstance(error, NotADirectoryError) and Path(self.path).exists():
+            return ConfigurationError(
+                f"journal: {self.path} is a file: a journal of an earlier version, or another file; it stays as it is, "
+                "and nothing was sent; choose another path"
+            )
+        return ConfigurationError(
+            f"journal: {self.path} cannot be {action}: {error.strerror or error}; nothing was sent; free disk space, "
+            "or choose another path"
+        )
 
     def after_fork(self) -> None:  # pragma: no cover # it runs in a forked child, which is not measured
         """Let go of what belongs to the parent: its calls are not this process's."""
         if self._fd >= 0:
             os.close(self._fd)
-        self._lock = threading.Lock()
         self._start()
 
 
-def _opened(path: str) -> int:
+def _is_at(fd: int, path: Path) -> bool:
     try:
-        fd = os.open(path, _FLAGS)
-    except FileNotFoundError:
-        # On Windows the folder of the user decides who may read it.
-        fd = os.open(path, _FLAGS | os.O_CREAT, 0o600)
-    mode = os.fstat(fd).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "it is no file")
-    if hasattr(os, "fchmod") and mode & 0o077:
-        with contextlib.suppress(OSError):  # somebody else's
-            os.fchmod(fd, 0o600)
-    return fd
-
-
-def _is_at(fd: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), Path(path).stat())
+        return os.path.samestat(os.fstat(fd), path.stat())
     except OSError:
         return False
 
 
-def _read(fd: int) -> bytes:
-    os.lseek(fd, 0, os.SEEK_SET)
-    chunks: list[bytes] = []
-    while chunk := os.read(fd, 1 << 20):
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _write(fd: int, at: int, content: bytes) -> None:
-    os.lseek(fd, at, os.SEEK_SET)
-    view = memoryview(content)
-    while view:
-        view = view[os.write(fd, view) :]
-    flush(fd)
-
-
 def _after_fork() -> None:  # pragma: no cover # see above
-    global _files_lock  # noqa: PLW0603 # another thread of the parent may have held it
-    _files_lock = threading.Lock()
-    for each in _files.values():
+    global _journals_lock  # noqa: PLW0603 # another thread of the parent may have held it
+    _journals_lock = threading.Lock()
+    for each in _journals.values():
         each.after_fork()
 
 

@@ -7,13 +7,14 @@ import contextlib
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ import httpx
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, Pending
-from firsthandapi._core.orders.journal import read, snapshot
+from firsthandapi._core.orders.record import OrderRecord, read_record
+from firsthandapi._host import replacing
 from firsthandapi._host.byte_locks import try_lock
-from firsthandapi._journal import JournalFile, journal_at
+from firsthandapi._journal import LOCK_FILE, journal_at
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -61,7 +63,7 @@ def client(connect: Connect, fresh_server: MockServer, path: str) -> Any:
 def nothing_stays_open(path: str) -> Iterator[None]:
     """Whatever a test does, at its end no call of this process is under way."""
     yield
-    assert not journal_at(path)._live
+    assert not journal_at(path)._held
     assert journal_at(path)._fd == -1
 
 
@@ -80,53 +82,63 @@ def lose(client: Any, server: MockServer, **fault: Any) -> FirstHandError:
 
 @contextlib.contextmanager
 def locked(path: str) -> Iterator[None]:
-    """Somebody has the journal all the time, such as a process that is stopped."""
-    fd = os.open(path, os.O_RDWR)
+    """Somebody looks into the journal all the time, such as a process that is stopped."""
+    fd = os.open(Path(path, LOCK_FILE), os.O_RDWR)
     assert try_lock(fd, 0)
     yield
     os.close(fd)
 
 
-def test_the_deadline_bounds_the_wait_for_another_process(connect: Connect, path: str) -> None:
-    """Before the POST the call ends, and sends nothing. After it the caller gets the result, and a line is owed."""
-    sent: list[httpx.Request] = []
-    stopped = contextlib.ExitStack()
+def record_files(path: str) -> list[Path]:
+    return sorted(Path(path).glob("[!.]*.json"))
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        sent.append(request)
-        stopped.enter_context(locked(path))
-        clock.pass_(0.99)
-        return httpx.Response(201, json={"id": "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE", "status": "open"})
 
-    client = connect(handler=answer, journal=path, deadline=1)
-    clock = connect.clock(client)
+def records(path: str) -> list[OrderRecord]:
+    """What the journal contains."""
+    return [read_record(file.read_bytes(), file) for file in record_files(path)]
+
+
+def change(path: str, **changes: Any) -> None:
+    """Have its one record say something else."""
+    (file,) = record_files(path)
+    file.write_bytes(replace(read_record(file.read_bytes(), file), **changes).encode())
+
+
+def age(path: str, hours: float) -> None:
+    """Make every record so much older."""
+    for file in record_files(path):
+        record = read_record(file.read_bytes(), file)
+        first_sent_at = (record.first_sent_at or 0.0) - 3600 * hours
+        file.write_bytes(replace(record, first_sent_at=first_sent_at).encode())
+
+
+def test_the_deadline_bounds_the_wait_for_another_process(
+    client: Any, fresh_server: MockServer, path: str
+) -> None:
+    """The call ends, and sends nothing. One that repeats no other call has nobody to wait for."""
+    lose(client, fresh_server)
     hurried = client.with_options(deadline=0.01)
-    with (
-        locked(path),
-        pytest.raises(
+    sent = len(fresh_server.requests)
+    with locked(path):
+        with pytest.raises(
             DeadlineExceededError, match=r"its deadline of 0.01 s: journal: .* is locked by another"
-        ),
-    ):
-        hurried.jobs.create(**JOB)
-    assert sent == []
-    with stopped:
-        assert client.jobs.create(**JOB).status == "open"
+        ):
+            hurried.jobs.create(**JOB)
+        assert len(fresh_server.requests) == sent
+        other = client.with_options(deadline=60).jobs.create(**{**JOB, "files_needed": 1})
+    job = client.jobs.create(**JOB)
+    assert sorted(jobs(client)) == sorted([job.id, other.id])
     assert client.journal.pending() == ()
 
 
 def test_without_a_deadline_the_journal_is_waited_for(
-    client: Any, path: str, monkeypatch: pytest.MonkeyPatch
+    client: Any, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For ten seconds; what another process may have had for so long is not the deadline's."""
+    lose(client, fresh_server)
     monkeypatch.setattr("firsthandapi._journal.taken_within", lambda *_: False)
     with pytest.raises(ConfigurationError, match="is locked by another process; nothing was sent"):
         client.jobs.create(**JOB)
-
-
-def age(path: str, hours: float) -> None:
-    """Make every entry so much older."""
-    entries = read(Path(path).read_bytes(), path).values()
-    Path(path).write_bytes(snapshot(replace(entry, at=entry.at - 3600 * hours) for entry in entries))
 
 
 def jobs(client: Any) -> list[str]:
@@ -137,29 +149,25 @@ def jobs(client: Any) -> list[str]:
 
 
 def test_a_finished_call_is_finished(client: Any, fresh_server: MockServer, path: str) -> None:
-    """The next equal call is a new one, and costs no request more; the journal has the job's id, and no answer."""
+    """The next equal call is a new one, and costs no request more; the journal has nothing of it any more."""
     first, second = client.jobs.create(**JOB), client.jobs.create(**JOB)
     assert first.id != second.id
     assert [request.method for request in fresh_server.requests] == ["POST", "POST"]
     assert client.journal.pending() == ()
-    text = Path(path).read_text()
-    assert first.id in text
-    assert second.id in text
-    assert "files_approved" not in text
+    assert records(path) == []
     assert first.metadata["firsthandapi_key"] == posts(fresh_server)[0] == first.response.idempotency_key
 
 
 def test_the_key_is_on_the_disk_before_the_first_byte(connect: Connect, path: str) -> None:
     """And the request with it, flushed; under way, it is not unknown."""
-    seen: list[bytes] = []
+    seen: list[OrderRecord] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        content = Path(path).read_bytes()
-        assert request.headers["idempotency-key"].encode() in content
-        (entry,) = read(content, path).values()
-        assert (entry.body or "").encode() == request.content
-        assert journal_at(path).unknown() == []
-        seen.append(content)
+        (record,) = records(path)
+        assert request.headers["idempotency-key"] == record.key
+        assert record.request == json.loads(request.content)
+        assert journal_at(path).pending() == []
+        seen.append(record)
         return httpx.Response(201, json={"object": "job", "id": "job_1", "status": "open"})
 
     client = connect(handler=answer, journal=path)
@@ -168,13 +176,22 @@ def test_the_key_is_on_the_disk_before_the_first_byte(connect: Connect, path: st
 
 
 def test_no_secret_is_in_the_file(client: Any, fresh_server: MockServer, path: str) -> None:
-    """Neither the API key, nor one that an answer has shown once."""
-    made = client.api_keys.create(name="ci")
-    hook = client.webhooks.create(url="https://example.com/hook")
-    text = Path(path).read_text()
-    assert made.id in text
-    for secret in (fresh_server.api_key, made.secret, hook.secret):
+    """Neither the API key, nor anything of an answer but the id of a job that is waited for."""
+    for where in ("/v1/jobs", "/v1/api_keys"):
+        fresh_server.faults.add(path=where, method="POST", drop="after")
+    with pytest.raises(FirstHandConnectionError):
+        client.api_keys.create(name="ci")
+    with pytest.raises(FirstHandConnectionError):
+        client.jobs.create(**JOB)
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.create_and_wait(**JOB, timeout=0)
+    text = "".join(file.read_text() for file in record_files(path))
+    assert '"name": "ci"' in text
+    assert jobs(client)[0] in text
+    for secret in (fresh_server.api_key, "fh_live", "files_approved"):
         assert secret not in text
+    for pending in client.journal.pending():
+        client.journal.forget(pending.key)
 
 
 def test_what_never_left_is_not_pending(client: Any, connect: Connect, path: str) -> None:
@@ -184,18 +201,31 @@ def test_what_never_left_is_not_pending(client: Any, connect: Connect, path: str
         with pytest.raises(FirstHandConnectionError):
             nowhere.jobs.create(**JOB)
     assert client.journal.pending() == ()
-    assert len(Path(path).read_text()) > 100
+    assert records(path) == []
 
 
 @pytest.mark.parametrize("status", [402, 403, 422, 503])
 def test_a_refusal_drops_no_key(client: Any, fresh_server: MockServer, status: int) -> None:
     """The service may have bought first: the same call sends the same key again, also with less to pay for."""
     error = lose(client, fresh_server, status=status)
-    assert [each.key for each in client.journal.pending()] == [error.idempotency_key]
+    assert [(each.key, each.refused) for each in client.journal.pending()] == [
+        (error.idempotency_key, status < 500)
+    ]
     job = client.jobs.create(**JOB)
     assert jobs(client) == [job.id]
     assert posts(fresh_server) == [error.idempotency_key] * 2
     assert client.journal.pending() == ()
+
+
+def test_a_refused_key_that_is_sent_again_is_unknown(client: Any, fresh_server: MockServer) -> None:
+    """From before it is sent, whatever it costs then. A search that failed says nothing of a refusal."""
+    lose(client, fresh_server, status=402)
+    lose(client, fresh_server, drop="before")
+    assert [each.refused for each in client.journal.pending()] == [False]
+    fresh_server.faults.add(path="/v1/jobs", method="GET", status=500, after=1)
+    lose(client, fresh_server, status=402)
+    assert [each.refused for each in client.journal.pending()] == [False]
+    assert [client.jobs.create(**JOB).id] == jobs(client)
 
 
 def test_a_refused_deadline_can_be_corrected(client: Any, fresh_server: MockServer) -> None:
@@ -471,12 +501,12 @@ def test_an_old_call_is_looked_for_since_its_key_was_used(
     """Where the caller says so, and the entry at least; older jobs are not read."""
     lose(client, fresh_server)
     age(path, 24)
-    (entry,) = read(Path(path).read_bytes(), path).values()
+    (record,) = records(path)
     now = datetime.now(UTC)
     job = client.jobs.create(**JOB, key_since=now + timedelta(hours=3))
     assert jobs(client) == [job.id]
     search = next(r for r in fresh_server.requests if (r.method, r.path) == ("GET", "/v1/jobs"))
-    expected = datetime.fromtimestamp(int(entry.at - 24 * 3600), UTC)
+    expected = datetime.fromtimestamp(int((record.first_sent_at or 0.0) - 24 * 3600), UTC)
     assert search.query == {"limit": "100", "created_after": f"{expected:%Y-%m-%dT%H:%M:%SZ}"}
 
 
@@ -561,8 +591,7 @@ def test_one_clock_is_not_believed_alone(
     with pytest.raises(FirstHandConnectionError) as lost:
         client.api_keys.create(name="ci")
     clock = connect.clock(client)
-    entries = list(read(Path(path).read_bytes(), path).values())
-    clock.wall = entries[0].at + 3600 * local
+    clock.wall = (records(path)[0].first_sent_at or 0.0) + 3600 * local
     if service:
         age(path, service)  # and the local clock with it
         clock.wall -= 3600 * service
@@ -599,17 +628,14 @@ def test_a_key_that_the_service_holds_for_another_body(
 ) -> None:
     """The job that it has bought is looked for by it."""
     lose(client, fresh_server)
-    (entry,) = read(Path(path).read_bytes(), path).values()
-    other = json.loads(entry.body or "")
-    other["description"] += " "
-    Path(path).write_bytes(snapshot([replace(entry, body=json.dumps(other))]))
+    (record,) = records(path)
+    change(path, request={**record.request, "description": f"{record.request['description']} "})
     job = client.jobs.create(**JOB)
     assert jobs(client) == [job.id]
     fresh_server.faults.add(path="/v1/api_keys", drop="after")
     with pytest.raises(FirstHandConnectionError):
         client.api_keys.create(name="a")
-    (entry,) = read(Path(path).read_bytes(), path).values()
-    Path(path).write_bytes(snapshot([replace(entry, body='{"name": "a "}')]))
+    change(path, request={"name": "a "})
     with pytest.raises(IdempotencyError):
         client.api_keys.create(name="a")
     assert len(client.journal.pending()) == 1
@@ -678,17 +704,21 @@ def test_a_call_that_is_stopped_while_its_end_is_written(
     class Stop(BaseException):
         pass
 
-    def flushed(fd: int) -> None:
-        if b'"op":"end"' in Path(path).read_bytes().splitlines()[-1]:
+    remove = replacing.remove
+
+    def removed(file: Any) -> None:
+        remove(file)
+        if not Path(file).name.startswith("."):
             monkeypatch.undo()
             raise Stop
 
     client = connect(handler=answer, journal=path)
     call = getattr(client.jobs, method)
-    monkeypatch.setattr("firsthandapi._journal.flush", flushed)
+    monkeypatch.setattr(replacing, "remove", removed)
     with pytest.raises(Stop):
         call(**JOB)
     assert [each.key for each in client.journal.pending()] == made
+    assert len(made) == 1
     assert call(**JOB).id == "job_0"
     assert client.journal.pending() == ()
     assert call(**JOB).id == "job_1"
@@ -716,11 +746,11 @@ def test_a_job_that_is_gone(client: Any, path: str) -> None:
     """The error says how to have another one."""
     with pytest.raises(WaitTimeoutError):
         client.jobs.create_and_wait(**JOB, timeout=0)
-    (entry,) = read(Path(path).read_bytes(), path).values()
-    Path(path).write_bytes(snapshot([replace(entry, job_id="job_01JPGONE", at=entry.at - 3600)]))
+    (record,) = records(path)
+    change(path, job={"id": "job_01JPGONE"}, first_sent_at=(record.first_sent_at or 0.0) - 3600)
     with pytest.raises(NotFoundError) as caught:
         client.jobs.create_and_wait(**JOB, timeout=0)
-    assert f"client.journal.forget({entry.key!r})" in caught.value.__notes__[0]
+    assert f"client.journal.forget({record.key!r})" in caught.value.__notes__[0]
     other = client.api_keys.create(name="new")
     with pytest.raises(WaitTimeoutError):  # of another organization, perhaps, so it is no job of this one
         client.with_options(api_key=other.secret).jobs.create_and_wait(**JOB, timeout=0)
@@ -744,8 +774,9 @@ def test_without_a_journal_the_note_says_how_to_wait(connect: Connect, fresh_ser
 
 def test_a_path_that_cannot_be_written_sends_nothing(connect: Connect, tmp_path: Path) -> None:
     """It is refused when the client is made, or a copy."""
-    with pytest.raises(ConfigurationError, match="journal"):
-        connect(journal=tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="is a file: a journal of an earlier version"):
+        connect(journal=tmp_path / "file")
     with pytest.raises(ConfigurationError, match="journal"):
         connect().with_options(journal=tmp_path / "no" / "file")
 
@@ -765,29 +796,32 @@ def test_a_copy_shares_it_or_has_none(connect: Connect, fresh_server: MockServer
 
 
 def test_a_full_disk_sends_nothing(
-    connect: Connect, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch
+    connect: Connect,
+    fresh_server: MockServer,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """And what the disk refuses after the answer costs no answer."""
-    from firsthandapi import _journal
-
     client = connect(fresh_server, journal=path)
-    write, room = _journal._write, [0]
 
-    def full(fd: int, at: int, content: bytes) -> None:
-        room[0] -= 1
-        if room[0] < 0:
-            raise OSError(28, "No space left on device")
-        write(fd, at, content)
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_journal, "_write", full)
-    with pytest.raises(ConfigurationError, match="nothing was sent"):
-        client.jobs.create(**JOB)
+    with monkeypatch.context() as patch:
+        patch.setattr(replacing, "flush", full)
+        with pytest.raises(ConfigurationError, match="nothing was sent"):
+            client.jobs.create(**JOB)
     assert fresh_server.requests == []
-    room[0] = 1
-    job = client.jobs.create(**JOB)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(replacing, "remove", full)
+        job = client.jobs.create(**JOB)
+    assert "cannot be removed: No space left on device; its call has ended" in caplog.text
     assert client.journal.pending() == ()
     assert client.jobs.create(**JOB).id != job.id
+    (file,) = record_files(path)
+    file.unlink()
+    journal_at(path)._give_back(int(file.stem.split("-")[1], 16))
 
 
 def test_collect_has_its_own_record(client: Any, fresh_server: MockServer, path: str, tmp_path: Path) -> None:
@@ -796,7 +830,7 @@ def test_collect_has_its_own_record(client: Any, fresh_server: MockServer, path:
         client.jobs.collect(tmp_path / "signs", **JOB, timeout=0)
     assert client.journal.pending() == ()
     assert len(posts(fresh_server)) == 1
-    assert "post" not in Path(path).read_text()
+    assert records(path) == []
 
 
 # ── Many at once ─────────────────────────────────────────────────────────────────────────────────────────
@@ -820,67 +854,74 @@ def test_threads_and_one_unknown_call(fresh_server: MockServer, path: str) -> No
         assert client.journal.pending() == ()
 
 
-# A call in a process of its own, which kills itself with SIGKILL at a step: before or after the file's n-th write, or
-# when the request is on its way.
+# For each step, a call in a process that kills itself with SIGKILL at that step: before the n-th change on the disk, or
+# in the middle of it; and the same call in another process, which lives. Each step has a journal of its own.
 DYING = """if True:
-    import json, os, signal, sys
-    from firsthandapi import FirstHandClient, _journal
-    key, url, path, step, call, job = sys.argv[1:]
-    client = FirstHandClient(key, url, journal=path)
-    write, left = _journal._write, [int(step)]
-    def die_at(fd, at, content):
-        left[0] -= 1
-        if left[0] == 0:
-            os.write(fd, b"")
-            write(fd, at, content[: len(content) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(fd, at, content)
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    _journal._write = die_at
-    result = getattr(client.jobs, call)(**json.loads(job))
-    print(result.id)
+    import itertools, json, os, signal, sys
+    import firsthandapi._sync.journal, firsthandapi._sync.ordering, firsthandapi._sync.waiting, firsthandapi.types
+    from firsthandapi import FirstHandClient
+    key, url, path, call, job = sys.argv[1:]
+    def run(step):
+        if (child := os.fork()):
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        left = [step]
+        def dying(function):
+            def run(*args):
+                left[0] -= 1
+                if left[0] == 0:
+                    if function is write:
+                        write(args[0], args[1][: len(args[1]) // 2])
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*args)
+            return run
+        write = os.write
+        for name in ("write", "fsync", "link", "replace", "unlink"):
+            setattr(os, name, dying(getattr(os, name)))
+        with FirstHandClient(key, url, journal=f"{path}{number}") as client:
+            getattr(client.jobs, call)(**json.loads(job), title=f"step {number}")
+        os._exit(0)
+    for number in itertools.count(1):
+        if run(number) == 0:
+            break
+        assert run(0) == 0
 """
 
 
-def run_dying(server: MockServer, path: str, step: int, call: str) -> tuple[int, str]:
-    arguments = [server.api_key, server.url, path, str(step), call, json.dumps(JOB)]
-    ran = subprocess.run(
-        [sys.executable, "-c", DYING, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=unmeasured(),
-    )
-    return ran.returncode, ran.stdout.strip()
-
-
 # The first steps of `create_and_wait` are those of `create`.
-@pytest.mark.parametrize("call", [pytest.param("create", marks=pytest.mark.slow), "create_and_wait"])
-def test_a_process_that_is_killed_at_each_step_buys_once(path: str, call: str) -> None:
+@pytest.mark.parametrize(
+    ("call", "steps"), [pytest.param("create", 8, marks=pytest.mark.slow), ("create_and_wait", 13)]
+)
+def test_a_process_that_is_killed_at_each_step_buys_once(path: str, call: str, steps: int) -> None:
     """Whatever was written, and half of it: the same call in the next process is the same job."""
     with MockServer(speed=600) as server, server.client() as client:
-        step, ran = 0, (-signal.SIGKILL, "")
-        while ran[0] == -signal.SIGKILL:
-            step += 1
-            ran = run_dying(server, path, step, call)
-        assert ran[0] == 0, ran
-        # Killed after the last line was written, a call is finished: the next one has bought a job of its own.
-        finished = {"create": 4, "create_and_wait": 6}[call]
-        assert step - 1 == finished
-        assert len(jobs(client)) == 2
-        assert ran[1] in jobs(client)
-        assert journal_at(path).unknown() == []
+        arguments = [server.api_key, server.url, path, call, json.dumps(JOB)]
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", DYING, *arguments],
+            timeout=120,
+            check=True,
+            env=unmeasured(),
+        )
+        bought = Counter(job.title for job in client.jobs.list())
+        # Killed after its record was removed, a call is finished: the next one has bought a job of its own.
+        assert [bought[f"step {n}"] for n in range(1, steps + 2)] == [*[1] * (steps - 1), 2, 1]
+        assert not any(records(f"{path}{n}") for n in range(1, steps + 2))
+
+
+# A call in a process of its own.
+CALLING = """if True:
+    import json, sys
+    from firsthandapi import FirstHandClient
+    key, url, path, job = sys.argv[1:]
+    FirstHandClient(key, url, journal=path).jobs.create(**json.loads(job))
+"""
 
 
 def test_two_processes_at_once_buy_two(path: str, fresh_server: MockServer) -> None:
     """An equal call beside a living one goes out by its own key; beside a killed one it settles that."""
     fresh_server.faults.add(path="/v1/jobs", method="POST", delay=60)
-    arguments = [fresh_server.api_key, fresh_server.url, path, "0", "create", json.dumps(JOB)]
+    arguments = [fresh_server.api_key, fresh_server.url, path, json.dumps(JOB)]
     with (
-        subprocess.Popen([sys.executable, "-c", DYING, *arguments], env=unmeasured()) as living,
+        subprocess.Popen([sys.executable, "-c", CALLING, *arguments], env=unmeasured()) as living,
         FirstHandClient(fresh_server.api_key, fresh_server.url, journal=path) as client,
     ):
         while not posts(fresh_server):
@@ -919,25 +960,31 @@ def test_a_cancelled_task_leaves_an_unknown_call(fresh_server: MockServer, path:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("written", [0, 1])
-def test_a_call_that_is_stopped_around_its_first_line(
-    client: Any, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, written: int
+@pytest.mark.parametrize("pending", [0, 1])
+def test_a_call_that_is_stopped_before_it_is_sent(
+    client: Any, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch, pending: int
 ) -> None:
-    """Before it, nothing is left. A thread may have written it all the same: the same call settles it."""
-    step = JournalFile.step
-
-    def torn(self: JournalFile, decide: Any, **options: Any) -> Any:
-        if written:
-            step(self, decide, **options)
-        raise _TornError
-
+    """A thread may have begun it all the same: nothing is left of it. What was unknown before stays unknown."""
+    keys = {lose(client, fresh_server).idempotency_key for _ in range(pending)}
+    sent = len(posts(fresh_server))
     with monkeypatch.context() as patch:
-        patch.setattr(JournalFile, "step", torn)
+        for half in ("_async", "_sync"):
+            posting = import_module(f"firsthandapi.{half}.journal")._Posting
+            patch.setattr(posting, "_chosen", _torn(posting._chosen))
         with pytest.raises(_TornError):
             client.jobs.create(**JOB)
-    assert (len(client.journal.pending()), fresh_server.requests) == (written, [])
+    assert {each.key for each in client.journal.pending()} == keys
+    assert (len(records(path)), len(posts(fresh_server))) == (pending, sent)
     assert [client.jobs.create(**JOB).id] == jobs(client)
-    assert client.journal.pending() == ()
+
+
+def _torn(chosen: Any) -> Any:
+    def torn(self: Any, seconds: float) -> Any:
+        if (entry := chosen(self, seconds)) is not None:
+            raise _TornError
+        return entry
+
+    return torn
 
 
 class _TornError(Exception):

@@ -93,8 +93,8 @@ class FirstHandClient:
             thread that made it. Its exceptions are logged and otherwise ignored.
         rate_limiter: a request budget shared with other processes, an `RateLimiter`; None counts the
             requests of this client and its copies.
-        journal: the path of a file, created if missing, that records each POST until its outcome is known. Run the
-            same call again after a crash: it does nothing twice. Processes and threads may share the file. `collect`
+        journal: the path of a folder, created if missing, that records each POST until its outcome is known. Run the
+            same call again after a crash: it does nothing twice. Processes and threads may share the folder. `collect`
             and campaigns do not need it; it does not record `files.refresh_url`.
 
     Raises:

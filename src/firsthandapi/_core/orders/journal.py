@@ -1,15 +1,13 @@
-"""Guards money: the journal of a client's POSTs. Decides which are unfinished, which call repeats one, what is sent.
+"""Guards money: the journal of a client's POSTs. Decides which call repeats an unfinished one, and what is sent.
 
-`_journal.py` has the file. It has a line of JSON for each event: a POST that is about to be sent, and its outcome. A
-line that cannot be read, such as one that a crash has torn, affects no other. A finished POST needs no line.
+`_journal.py` has the folder, with a record of each unfinished POST.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -20,22 +18,15 @@ from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
-from .record import KEY_METADATA, Account, ShownJob, fits, job_id_of, key_of
-from .request_hash import REQUEST_METADATA, canonical, hash_to_send, plain, plain_value
+from .record import JOBS_PATH, Account, OrderRecord, marked
+from .request_hash import canonical, plain, plain_value
 
-HEADER = b'{"firsthandapi_journal": 1}\n'
-JOBS = "/v1/jobs"
-# A file that is larger is compacted where that halves it.
-COMPACTED_OVER = 64 * 1024
-
-_VERSION = re.compile(rb'\{"firsthandapi_journal": ([0-9]{1,9})\}')
 # Refreshing a URL changes nothing, and happens thousands of times.
 _HARMLESS = re.compile(r"/v1/files/[^/]+/refresh_url")
 # These have the same effect done twice: after the key is too old, they are sent again with a new one, not refused.
 _REPEATABLE = re.compile(
     r"/v1/(?:jobs/[^/]+/(?:cancel|rate)|api_keys/[^/]+/revoke|webhook_events/[^/]+/replay)"
 )
-_MOST_METADATA = 20
 _SHOWN = 60
 
 
@@ -50,6 +41,7 @@ class Pending:
         at: when it was first sent, by the clock of the machine that sent it.
         job_id: the job of a stopped `create_and_wait`, or None.
         summary: the beginning of the request, for people.
+        refused: whether the service has refused it, and no job with its key was found.
     """
 
     key: str
@@ -58,51 +50,32 @@ class Pending:
     at: datetime
     job_id: str | None
     summary: str
+    refused: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One POST.
+    """A record in a journal: the name of its file, and the number of its lock."""
 
-    Attributes:
-        id: names the entry; two entries may have one key.
-        key: the idempotency key.
-        own: whether the caller chose the key: then only a call with this key is the same one.
-        at: when it was written down, in Unix seconds: the key was sent then or later.
-        writer: the number whose lock the process holds that sends it.
-        account: whose POST it is.
-        path, query, body: the request, as it is sent.
-        job_id: the job of a `create_and_wait`, which is finished when it returns.
-        lost: whether its call has ended without an answer, or before its end; then its writer no longer counts.
-        others: fingerprints of API keys that have sent this key since, and got an answer of their own.
-    """
-
-    id: str
-    key: str
-    own: bool
-    at: float
-    writer: int
-    account: Account
-    path: str
-    query: str = ""
-    body: str | None = None
-    job_id: str | None = None
-    lost: bool = False
-    others: tuple[str, ...] = field(default=())
-
-    def pending(self) -> Pending:
-        """The entry as callers see it."""
-        return Pending(
-            self.key,
-            "POST",
-            self.path,
-            datetime.fromtimestamp(self.at, UTC),
-            self.job_id,
-            _summary(self.body),
-        )
+    name: str
+    slot: int
+    record: OrderRecord
 
 
-# ── Writing lines ──────────────────────────────────────────────────────────────────────────────────────
+def pending(record: OrderRecord) -> Pending:
+    """A record as callers see it."""
+    return Pending(
+        record.key or "",
+        record.method,
+        record.path,
+        datetime.fromtimestamp(record.first_sent_at or 0.0, UTC),
+        record.job_id,
+        _summary(record.request),
+        record.refused_at is not None,
+    )
+
+
+# ── What is recorded ───────────────────────────────────────────────────────────────────────────────────
 
 
 def is_kept(request: Request) -> bool:
@@ -110,167 +83,73 @@ def is_kept(request: Request) -> bool:
     return not request.recorded and not _HARMLESS.fullmatch(request.path)
 
 
-def marked(request: Request, key: str) -> bytes | None:
+def record_of(request: Request, key: str, account: Account, now: float) -> OrderRecord:
+    """The record of a POST that is about to be sent."""
+    return OrderRecord(
+        "call",
+        key,
+        body_of(request, key),
+        now,
+        account=account,
+        path=request.path,
+        query=request.query,
+        own=request.idempotency_key is not None,
+    )
+
+
+def body_of(request: Request, key: str) -> Any:
     """The body to send. That of a job gets the key into its metadata, and the hash of the request, if there is room."""
-    body = request.body
-    if request.path != JOBS or body is None:
-        return body
-    asked = members(load(body))
-    given: Any = asked.get("metadata") or {}
-    metadata = members(given)
-    if not isinstance(given, dict) or KEY_METADATA in metadata or len(metadata) >= _MOST_METADATA:
-        return body
-    marks = {KEY_METADATA: key}
-    if (hashed := hash_to_send({**asked, "metadata": metadata})) is not None:
-        marks[REQUEST_METADATA] = hashed
-    return json_bytes({**asked, "metadata": {**metadata, **marks}}, "body")
+    body = None if request.body is None else load(request.body)
+    return (
+        marked(cast("dict[str, Any]", body), key)
+        if request.path == JOBS_PATH and isinstance(body, dict)
+        else body
+    )
 
 
-def began(entry: Entry) -> bytes:
-    """The line of a POST that is about to be sent."""
-    return _line({"op": "post", **asdict(entry)})
-
-
-def taken(entry: Entry, writer: int) -> bytes:
-    """The line of an unknown POST whose call is made again."""
-    return _line({"op": "take", "id": entry.id, "writer": writer})
-
-
-def answered(entry: Entry, job_id: str) -> bytes:
-    """The line of a `create_and_wait` that has its job."""
-    return _line({"op": "answer", "id": entry.id, "job_id": job_id})
-
-
-def lost(entry: Entry) -> bytes:
-    """The line of a call that was stopped, or ended without a response."""
-    return _line({"op": "lost", "id": entry.id})
-
-
-def opened(entry: Entry) -> bytes:
-    """The line of a call that was stopped while its end was written: it counts as not ended."""
-    return began(replace(entry, lost=True))
-
-
-def ended(entry: Entry, answer: str | None = None) -> bytes:
-    """The line of a finished POST, with the id in its answer; or of one that was never done, or is forgotten."""
-    return _line({"op": "end", "id": entry.id, **({} if answer is None else {"answer": answer})})
-
-
-def of_another(entry: Entry, account: Account) -> bytes:
-    """The line of a POST whose key another account has used for itself."""
-    return _line({"op": "other", "id": entry.id, "fingerprint": account.fingerprint})
-
-
-def snapshot(entries: Iterable[Entry]) -> bytes:
-    """A whole file with these entries."""
-    return HEADER + b"".join(map(began, entries))
-
-
-def id_in(content: bytes) -> str | None:
-    """The id in an answer, if it has one."""
-    return job_id_of(load(content))
-
-
-# ── Reading lines ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def is_torn_header(content: bytes) -> bool:
-    """Whether a crash has cut the first line of a new file."""
-    return len(content) < len(HEADER) and HEADER.startswith(content)
-
-
-def read(content: bytes, path: str) -> dict[str, Entry]:
-    """The entries of a journal, by their ids; finished ones are left out.
-    Raises ConfigurationError: it is no journal, or a later version of this package has written it.
-    """
-    entries: dict[str, Entry] = {}
-    if is_torn_header(content):
-        return entries
-    first, *lines = content.split(b"\n")
-    version = _VERSION.fullmatch(first)
-    if version is None:
-        raise ConfigurationError(
-            f"journal: {path} is not a journal of firsthandapi, and stays as it is; choose another path"
-        )
-    if int(version[1]) > 1:
-        raise ConfigurationError(
-            f"journal: {path} was written by a later version of firsthandapi; upgrade firsthandapi"
-        )
-    for line in lines:
-        event = members(load(line))
-        name = event.get("id")
-        if not isinstance(name, str):
-            continue
-        if event.get("op") == "post" and (entry := _entry(event)) is not None:
-            entries[name] = entry
-        elif (entry := entries.get(name)) is not None:
-            match event:
-                case {"op": "end"}:
-                    del entries[name]
-                case {"op": "lost"}:
-                    entries[name] = replace(entry, lost=True)
-                case {"op": "take", "writer": int(writer)}:
-                    entries[name] = replace(entry, writer=writer, lost=False)
-                case {"op": "answer", "job_id": str(job_id)}:
-                    entries[name] = replace(entry, job_id=job_id)
-                case {"op": "other", "fingerprint": str(fingerprint)}:
-                    entries[name] = replace(entry, others=(*entry.others, fingerprint))
-                case _:
-                    pass
-    return entries
-
-
-def _entry(event: dict[str, Any]) -> Entry | None:
-    try:
-        given: dict[str, Any] = {each.name: event[each.name] for each in fields(Entry)}
-        given |= {"account": Account(**given["account"]), "others": tuple(given["others"])}
-        entry = Entry(**given)
-    except (TypeError, KeyError):
-        return None
-    texts = (entry.id, entry.key, entry.path, entry.query, entry.account.base_url, entry.account.fingerprint)
-    fits = all(isinstance(text, str) for text in texts) and isinstance(entry.body, str | None)
-    return entry if fits and isinstance(entry.at, int | float) and isinstance(entry.writer, int) else None
+def bytes_of(record: OrderRecord) -> bytes | None:
+    """The body of a record as it is sent."""
+    return None if record.request is None else json_bytes(record.request, "body")
 
 
 # ── Recognizing a repeated call ────────────────────────────────────────────────────────────────────────
 
 
-def unknown(entries: Mapping[str, Entry], is_live: Callable[[Entry], bool]) -> list[Entry]:
-    """The entries with an unknown outcome and no live writer, oldest first."""
-    return [entry for entry in entries.values() if entry.lost or not is_live(entry)]
+def digest_of(request: Request, base_url: str) -> str:
+    """What the same call has in common, and no other one: the name of its record begins with it."""
+    import hashlib  # it loads OpenSSL
+
+    key = request.idempotency_key
+    same = [base_url, *_asked(request)] if key is None else [request.path, key]
+    return hashlib.sha256(canonical(same).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def same_call(
-    candidates: Iterable[Entry], account: Account, request: Request, *, waits: bool
-) -> Entry | None:
-    """The unknown POST that `request` repeats. `waits`: it is a `create_and_wait`, which also continues a job."""
-    for entry in candidates:
-        if request.idempotency_key is None:
-            is_same = not entry.own and asks_the_same(entry, request)
-        else:
-            is_same = entry.key == request.idempotency_key and entry.path == request.path
-        if is_same and _may_be_of(entry, account) and (waits or entry.job_id is None):
-            return entry
-    return None
+def same_call(entries: Iterable[Entry], account: Account, *, waits: bool) -> Entry | None:
+    """The entry, of those with its digest, that a call of `account` repeats: rather one that is surely its own.
+    `waits`: it is a `create_and_wait`, which also continues a job."""
+    same = [
+        each for each in entries if _may_be_of(each.record, account) and (waits or each.record.job is None)
+    ]
+    return min(same, key=lambda each: not is_of(each.record, account), default=None)
 
 
-def asks_the_same(entry: Entry, request: Request) -> bool:
-    """Whether a request asks for what an entry does."""
-    then = _asked(entry.path, entry.query, entry.body)
-    return then == _asked(request.path, request.query, request.body)
+def asks_the_same(record: OrderRecord, request: Request) -> bool:
+    """Whether a request asks for what a record does."""
+    return _asked(record) == _asked(request)
 
 
-def is_of(entry: Entry, account: Account) -> bool:
-    """Whether an entry is surely of `account`."""
-    then = entry.account
-    return then.fingerprint == account.fingerprint or (
-        then.organization is not None and then.organization == account.organization
+def is_of(record: OrderRecord, account: Account) -> bool:
+    """Whether a record is surely of `account`."""
+    then = record.account
+    return then is not None and (
+        then.fingerprint == account.fingerprint
+        or (then.organization is not None and then.organization == account.organization)
     )
 
 
-def _may_be_of(entry: Entry, account: Account) -> bool:
-    then = entry.account
-    if then.base_url != account.base_url or account.fingerprint in entry.others:
+def _may_be_of(record: OrderRecord, account: Account) -> bool:
+    then = record.account
+    if then is None or then.base_url != account.base_url or account.fingerprint in record.others:
         return False
     if then.fingerprint == account.fingerprint:
         return True
@@ -280,11 +159,11 @@ def _may_be_of(entry: Entry, account: Account) -> bool:
     )
 
 
-def _asked(path: str, query: str, body: bytes | str | None) -> tuple[str, str, str]:
-    value = load(body or b"null")
-    if path == JOBS and isinstance(value, dict):
-        return path, query, canonical(plain(cast("dict[str, Any]", value)))
-    return path, query, canonical(plain_value(value))
+def _asked(call: Request | OrderRecord) -> list[str]:
+    body = call.request if isinstance(call, OrderRecord) else load(call.body or b"null")
+    is_job = call.path == JOBS_PATH and isinstance(body, dict)
+    value = plain(cast("dict[str, Any]", body)) if is_job else plain_value(body)
+    return [call.path, call.query, canonical(value)]
 
 
 # ── Allowed steps ──────────────────────────────────────────────────────────────────────────────────────
@@ -300,37 +179,20 @@ def never_left(error: BaseException) -> bool:
     return isinstance(error, FirstHandError) and error.request_sent is False
 
 
-def shows_key(entry: Entry) -> bool:
-    """Whether a search finds what an entry has done: the metadata of a job name the key."""
-    return entry.path == JOBS and key_of(members(load(entry.body or ""))) == entry.key
-
-
-def may_have_bought(entry: Entry, job: ShownJob) -> bool:
-    """Whether an entry may have bought `job`, of which the service shows no metadata."""
-    return fits(job, members(load(entry.body or "")))
-
-
-def refusal(entry: Entry, path: str) -> ConfigurationError:
+def refusal(key: str, path: str) -> ConfigurationError:
     """The error for a POST that cannot be settled."""
     error = ConfigurationError(
-        f"the journal has this call with the idempotency key {entry.key}: its outcome is unknown, the same key is too "
+        f"the journal has this call with the idempotency key {key}: its outcome is unknown, the same key is too "
         "old to be sent again safely, and what it did cannot be looked up. If nothing came of it, "
-        f"client.journal.forget({entry.key!r}) or `firsthandapi journal forget {path} {entry.key}` lets the call go "
+        f"client.journal.forget({key!r}) or `firsthandapi journal forget {path} {key}` lets the call go "
         "out again; nothing was sent"
     )
-    error.idempotency_key = entry.key
+    error.idempotency_key = key
     return error
 
 
-# ── JSON ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _line(event: dict[str, Any]) -> bytes:
-    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
-
-
-def _summary(body: str | None) -> str:
-    asked = members(load(body or ""))
+def _summary(request: Any) -> str:
+    asked = members(request)
     text = str(asked.get("title") or asked.get("description") or asked.get("name") or asked.get("url") or "")
     rest = [f"{asked[name]} {unit}" for name, unit in _UNITS.items() if isinstance(asked.get(name), int)]
     cut = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")

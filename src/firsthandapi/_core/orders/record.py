@@ -145,7 +145,6 @@ class OrderRecord:
         closed: whether all of its files were brought or given up once its job was finished.
         selected: whether the folder is to have some of its files only, as those of a view.
         own: of a call, whether the caller chose the key: then only a call with this key is the same one.
-        slot: of a call, the number of the lock that is held while it is made.
         others: of a call, fingerprints of API keys that have sent its key since, and got an answer of their own.
     """
 
@@ -173,15 +172,15 @@ class OrderRecord:
     closed: bool = False
     selected: bool = False
     own: bool = False
-    slot: int | None = None
     others: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """The file, indented for people: members only where they say something."""
-        values = asdict(self)
+        values = vars(self)
         said = {each.name: values[each.name] for each in fields(self) if values[each.name] != each.default}
         members = {"version": _VERSION, "kind": self.kind, **said}
-        return json.dumps(members, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
+        text = json.dumps(members, ensure_ascii=False, indent=2, default=asdict)  # of its account
+        return text.encode("utf-8", "replace") + b"\n"
 
     @property
     def shows_key(self) -> bool:
