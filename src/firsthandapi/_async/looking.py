@@ -35,6 +35,7 @@ class Looking:
     Attributes:
         may_read: whether the API key has shown that it may read jobs.
         walk: the latest search that has read every page; None before the first.
+        met: the latest search, whatever it has read.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Looking:
     ) -> None:
         self.may_read = False
         self.walk: Walk | None = None
+        self.met: Walk | None = None
         self._transport = transport
         self._file = file
         self._key_since = key_since
@@ -143,6 +145,7 @@ class Looking:
             walk = walk.after(shown)
             if left is not None:
                 left.difference_update(str(job["id"]) for job in shown.jobs)
+        self.met = walk
         self.walk = walk if question is None else self.walk
         return jobs
 

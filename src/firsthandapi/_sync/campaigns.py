@@ -429,6 +429,8 @@ class Campaigning(Collecting):
         refused: FirstHandError | None = None
         key = ledger.orders[number].key if is_known else ledger.next_key(label)
         walk = self._looking.walk if key in self._missing else None
+        if not is_known:
+            walk = self._looking.met
         self._missing.discard(key)
         while True:
             try:

@@ -103,7 +103,10 @@ def test_a_refused_order_is_planned_anew() -> None:
     assert plan.orders == (PlannedOrder("stop", 10, 1_000, ("price_per_file_cents",)),)
     assert (plan.spent_cents, plan.cost_cents) == (0, 1_000)
     gone = make_plan(spec(give_way=1), Ledger("fh-1", (refused,)))
-    assert (gone.spent_cents, gone.cost_cents) == (500, 50)  # nobody sends it again, and it may have been posted
+    assert (gone.spent_cents, gone.cost_cents) == (
+        500,
+        50,
+    )  # nobody sends it again, and it may have been posted
     assert next_order(spec(1_000, price=100, stop=10), Ledger("fh-1", (refused,))) is not None
     exact = spec(500, stop=10)
     assert next_order(exact, Ledger("fh-1", (refused,))) == PlannedOrder("stop", 10, 500)
@@ -298,7 +301,9 @@ def test_orders_never_cost_more_than_the_budget_and_come_to_an_end(
         approved = order.files if status == "completed" else min(approved, order.files)
         key = ledger.next_key(order.label)
         sent_as = None if status == "refused" else status
-        made = bought(of, order.label, order.files, sent_as, approved, min(duplicates, approved)).with_(key=key)
+        made = bought(of, order.label, order.files, sent_as, approved, min(duplicates, approved)).with_(
+            key=key
+        )
         made = made.with_(refused_at=1.0) if status == "refused" else made
         ledger = ledger.with_order(ledger.keys.get(key, len(ledger.orders)), made)
         assert len(ledger.keys) == len(ledger.orders)

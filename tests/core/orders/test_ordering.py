@@ -874,3 +874,23 @@ def test_a_search_for_many_orders_is_one_of_each() -> None:
     assert "may have bought job_1" in str(
         refused(with_walk(known, Walk(NOW).after(Shown(unmarked=(row,))))).error
     )
+
+
+def test_a_derived_key_may_be_that_of_an_old_job_without_metadata() -> None:
+    """The folder of a campaign is lost, and the service has forgotten its keys: the service's own clock says so, too."""
+    created = datetime.fromtimestamp(NOW, UTC).isoformat()
+    row = {**REQUESTS[0], "id": "job_1", "status": "completed", "created_at": created}
+    known = Known(REQUESTS[0], None, "fh-1", NOW, NOW, derived=True)
+
+    def after(served_at: float, **facts: Any) -> Any:
+        walked = with_walk(
+            replace(known, **facts), Walk(NOW).after(Shown(unmarked=(row,), served_at=served_at))
+        )
+        return next_command(learn(walked, next_command(walked), Shown()))
+
+    refused = after(NOW + 25 * HOUR)
+    assert isinstance(refused, Refuse)
+    assert refused.forget
+    assert "fh-1 may have bought job_1 (completed) already" in str(refused.error)
+    assert not isinstance(after(NOW), Refuse)  # the service still knows the key
+    assert not isinstance(after(NOW + 25 * HOUR, taken=frozenset({"job_1"})), Refuse)  # it is another order's

@@ -40,9 +40,7 @@ ORDERED = OrderRecord("order", "k", marked(REQUEST, "k"), 1_000.0)
 BOUGHT = replace(ORDERED, job={"object": "job", "id": "job_1", "status": "open", "location": {"id": "no"}})
 FETCHED = OrderRecord("job", job={"id": "job_1"})
 LABELED = replace(BOUGHT, label="stop", account=Account("http://127.0.0.1:1", "abc", "test", "org_1"))
-CALL = OrderRecord(
-    "call", 'a "key" \\ of mine', None, 1.5, path="/v1/jobs/job_1/cancel", slot=7, others=("abc",)
-)
+CALL = OrderRecord("call", 'a "key" \\ of mine', None, 1.5, path="/v1/jobs/job_1/cancel", others=("abc",))
 ALLOTMENT = OrderRecord("allotment", "fh-1", None, 2.0, cents=500)
 
 

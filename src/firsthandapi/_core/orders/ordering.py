@@ -321,7 +321,8 @@ def _with_a_key(known: Known, record: OrderRecord, key: str) -> Command:
         # The machine has slept since.
         return _search(known, key) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
     is_young = not known.fresh and _is_young(known, record)
-    if not never_sent and not is_young and (alike := _may_have_bought(known)):
+    may_be_used = known.derived or not never_sent
+    if may_be_used and not is_young and (alike := _may_have_bought(known)):
         way_out = None if known.fresh else _way_out(known, key)
         return Refuse(refusals.may_have_bought(alike, key, way_out), forget=known.fresh)
     if not never_sent and not known.fresh and not is_young and not record.shows_key:
@@ -354,7 +355,10 @@ def _is_young(known: Known, record: OrderRecord) -> bool:
 
 def _may_have_bought(known: Known) -> ShownJob | None:
     """A job that the key may have bought, on a service that keeps no metadata and has forgotten the key."""
-    old = [job for job in known.alike if not is_young(job, known.now)]
+    others = [job for job in known.alike if job_id_of(job) not in known.taken]
+    # The service says when a job was created, so its own clock counts as well.
+    clocks = [now for now in (known.now, known.server_now) if now is not None]
+    old = [job for job in others if not all(is_young(job, now) for now in clocks)]
     return old[0] if old and not known.keeps_metadata else None
 
 
@@ -453,7 +457,8 @@ def _is_alike(known: Known, job: ShownJob) -> bool:
 
 
 def with_walk(known: Known, walk: Walk) -> Known:
-    """The facts after a search that was made for several orders, and has not found the job of this one."""
+    """The facts after a search that was made for several orders, and has not found the job of this one, or that was
+    made before this order was."""
     alike = tuple(job for job in walk.unmarked if _is_alike(known, job))
     return replace(
         known,
