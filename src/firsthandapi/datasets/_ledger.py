@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from firsthandapi._core.campaigns.ledger import Ledger, Order, campaign_of, ledger_of
@@ -147,7 +148,7 @@ class OrderBook:
 
     def write(self, record: OrderRecord) -> None:
         """Write down its outcome."""
-        order = Order(record)
+        order = Order(replace(record, job=None))  # what is seen of its job first may be a refund
         self._folder.put(self._number, order if record.job is None else order.bought(record.job))
 
     def remove(self) -> None:
