@@ -115,7 +115,7 @@ def names_in(folder: Path, most: int) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in islice(entries, most + 1))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a path with a NUL is none
         return []
     except OSError as error:
         raise cannot(folder, "read", error) from None
