@@ -54,7 +54,7 @@ FirstHandClient
   get_task_audit: client.audit_events.list(job_id=…)
   get_quality_summary: client.submissions.summary()
   balance, credits, get_balance: client.billing.credits()
-  tasks, orders: client.jobs
+  tasks: client.jobs
   events: client.webhooks.events
   keys: client.api_keys
   settings: client.organization.settings()
@@ -67,6 +67,8 @@ FirstHandClient
   get: client.request("GET", path)
   post: client.request("POST", path, json=…)
   api_key: FirstHandClient(api_key=…); a client never shows its key
+Orders
+  create: client.jobs.create(…)
 Jobs
   update, modify: client.jobs.cancel(job_id), then create(…): a posted job stays as it is
   wait_for_completion: client.jobs.wait(job_id)
