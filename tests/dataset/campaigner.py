@@ -16,12 +16,12 @@ from firsthandapi import Campaign, FirstHandClient
 from firsthandapi._download.part import Part
 from firsthandapi._sync.transport import Transport
 from firsthandapi.datasets._folder import Folder
-from firsthandapi.datasets._ledger import LedgerFile
+from firsthandapi.datasets._ledger import LedgerFolder
 
 STEPS: list[tuple[Any, str]] = [
-    (LedgerFile, "write"),
+    (LedgerFolder, "write"),
+    (LedgerFolder, "put"),
     (Transport, "exchange"),
-    (Folder, "note_job"),
     (Folder, "add"),
     (Folder, "note_submissions"),
     (Folder, "write_rows"),

@@ -22,10 +22,10 @@ from firsthandapi.datasets._manifest import Manifest
 
 # Each step of a run, and the method whose call begins it.
 STEPS: dict[str, tuple[Any, str]] = {
-    "job.json is written": (Folder, "create_job"),
+    "the order is written down": (Folder, "create"),
     "the job is posted": (Transport, "exchange"),
-    "the service's time is written down": (Folder, "write_job"),
-    "the job is written down": (Folder, "write_job"),
+    "the service's time is written down": (Folder, "write"),
+    "the job is written down": (Folder, "write"),
     "a file is written": (Part, "write"),
     "a file is put in place": (Part, "put"),
     "a row is written": (Folder, "add"),

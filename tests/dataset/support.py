@@ -20,7 +20,7 @@ from client.support import Connect
 from firsthandapi import (
     Dataset,
 )
-from firsthandapi._core.orders.record import OrderRecord
+from firsthandapi._core.orders.record import ORDERS, OrderRecord, read_record
 from firsthandapi._core.rows.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.testing import MockServer
@@ -32,6 +32,9 @@ JOB: dict[str, Any] = {
     "accepted_formats": ["image/jpeg"],
     "price_per_file_cents": 10,
 }
+
+# The record of the one order of a folder without labels.
+ORDER = f"{ORDERS}/order.json"
 
 # How many files the job of the fixture `job_id` has.
 FILES = 120
@@ -52,6 +55,11 @@ def jobs_bought(server: MockServer) -> int:
     server.check_books()
     with server.client() as client:
         return len(list(client.jobs.list()))
+
+
+def record_in(dest: Path) -> OrderRecord:
+    """The record of the one order of a folder."""
+    return read_record((dest / ORDER).read_bytes(), dest / ORDER)
 
 
 # Downloads the job of the fixture `dataset` into its folder again.
@@ -178,9 +186,8 @@ def folder_of(path: Path, contents: list[bytes], **columns: list[Any]) -> Datase
         )
         rows.append(manifest_line(replace(record, **{name: values[n] for name, values in columns.items()})))
     (path / MANIFEST).write_bytes(b"".join(rows))
-    (path / "job.json").write_bytes(
-        OrderRecord(None, None, None, {"id": "job_1", "status": "completed"}).encode()
-    )
+    (path / ORDERS).mkdir(parents=True)
+    (path / ORDER).write_bytes(OrderRecord("job", job={"id": "job_1", "status": "completed"}).encode())
     return Dataset.open(path)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from firsthandapi._core.orders.record import ORDERS, OrderRecord, marked
 from firsthandapi.datasets._books import forget_order, read_books
-from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.datasets._disk import make_room
+from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .support import JOB
@@ -86,7 +87,8 @@ def test_nothing_is_given_up_while_another_process_writes(
     """A run may be sending the order."""
     monkeypatch.setattr("firsthandapi.datasets._books._LOCK_SECONDS", 0.0)
     written(tmp_path, k1=ORDER)
-    lock = FolderLock(tmp_path)
+    make_room(tmp_path)
+    lock = FolderLock(tmp_path, WRITER)
     assert lock.acquire()
     with pytest.raises(ConfigurationError, match="another process is writing to"):
         forget_order(tmp_path, "k1")

@@ -28,12 +28,13 @@ from upath import UPath
 from cli.support import Cli
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.orders.record import JOB_FILE
+from firsthandapi._core.orders.record import ORDERS, ROOM
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi._notebook import gallery
 from firsthandapi.datasets import _bucket, _manifest
 from firsthandapi.datasets._bucket import Bucket
 from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._ledger import LedgerFolder
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
@@ -42,6 +43,7 @@ from firsthandapi.testing import MockServer
 from .s3 import S3, Asked
 from .support import (
     JOB,
+    ORDER,
     completed_job,
     downloads,
     in_background,
@@ -208,11 +210,11 @@ def test_a_job_becomes_a_bucket(
         below = f"/{bucket}/a/b/"
     else:
         objects, below = s3.objects(bucket), "a/b/" if kind == "s3" else ""
-    assert names(objects, below) == sorted([*(r.file_name for r in dataset), JOB_FILE, MANIFEST])
+    assert names(objects, below) == sorted([*(r.file_name for r in dataset), ORDER, MANIFEST])
     for record in dataset:
         assert hashlib.sha256(objects[below + record.file_name]).hexdigest() == record.sha256
     assert parse_manifest(objects[below + MANIFEST]) == dataset.records
-    text = objects[below + MANIFEST] + objects[below + JOB_FILE]
+    text = (objects[below + MANIFEST] + objects[below + ORDER]).replace(quick_server.url.encode(), b"")
     for secret in (quick_server.api_key, "aws5ecret", "AKIAEXAMPLE", "signature", "http://"):
         assert secret.encode() not in text
     assert jobs_bought(quick_server) == 1
@@ -258,7 +260,7 @@ def test_a_job_of_several_media_gets_a_folder_for_each(
     formats = ["image/jpeg", "audio/wav", "video/mp4"]
     with quick_server.client() as client:
         dataset = client.jobs.collect(dest, **{**JOB, "accepted_formats": formats}, files_needed=6)
-    kinds = {name.partition("/")[0] for name in names(s3.objects(bucket))} - {JOB_FILE}
+    kinds = {name.partition("/")[0] for name in names(s3.objects(bucket))} - {".firsthandapi"}
     assert kinds == {(record.content_type or "").partition("/")[0] for record in dataset} >= {"image"}
     assert Dataset.open(dest).verify()
     assert len(Dataset.open(dest)) == 6
@@ -448,7 +450,7 @@ def test_a_store_that_stumbles_is_asked_again(fill: Fill, s3: S3, turn: int) -> 
     """Whatever it was that it did not take, and however: each object meets each fault in one of three turns."""
     faults = STUMBLES[turn:] + STUMBLES[:turn]
     hits = [
-        s3.fault(named(name), **each) for name, each in zip((JOB_FILE, MANIFEST, ".jpg"), faults, strict=True)
+        s3.fault(named(name), **each) for name, each in zip((ORDER, MANIFEST, ".jpg"), faults, strict=True)
     ]
     assert fill().verify()
     assert all(each.hits for each in hits)
@@ -464,7 +466,7 @@ def test_a_store_that_refuses_all_ends_the_run(fill: Fill, s3: S3, bucket: str, 
     assert dest in str(caught.value)
     assert caught.value.__cause__ is None
     assert "5ecret" not in str(caught.value)
-    assert names(s3.objects(bucket)) == [JOB_FILE]
+    assert names(s3.objects(bucket)) == [ORDER]
     s3.faults.clear()
     assert fill().verify()
 
@@ -486,7 +488,8 @@ def test_nothing_is_bought_for_a_bucket_that_is_not_there(
 ) -> None:
     """It is named, and not made."""
     with pytest.raises(
-        ConfigurationError, match=r"s3://no-such-bucket/signs/job.json.*create the bucket first"
+        ConfigurationError,
+        match=r"s3://no-such-bucket/signs/.firsthandapi/orders/order.json.*create the bucket first",
     ):
         connect(fresh_server).jobs.collect("s3://no-such-bucket/signs", **JOB, files_needed=2)
     assert fresh_server.requests == []
@@ -494,11 +497,11 @@ def test_nothing_is_bought_for_a_bucket_that_is_not_there(
         Dataset.open("s3://no-such-bucket/signs")
 
 
-def test_expired_credentials_are_told(fill: Fill, s3: S3) -> None:
-    """Though the answer to a HEAD, which is what is asked first, says no more than that the request is bad."""
-    s3.fault(lambda _: True, status=400, code="ExpiredToken", times=None)
+def test_expired_credentials_are_told(dest: str, s3: S3) -> None:
+    """Though the answer to a HEAD says no more than that the request is bad."""
+    s3.fault(lambda asked: asked.method == "HEAD", status=400, code="ExpiredToken", times=None)
     with pytest.raises(ConfigurationError, match=r"read: Bad Request.*expired"):
-        fill()
+        LedgerFolder(dest).is_of_one_job()
 
 
 def test_a_store_that_dies_on_the_way(
@@ -551,10 +554,10 @@ def test_no_temporary_folder(fill: Fill, s3: S3, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(_bucket, "mkdtemp", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(ConfigurationError, match="temporary folder"):
         fill()
-    assert s3.requests == []
+    assert {asked.method for asked in s3.requests} == {"GET"}  # what is there was looked at
 
 
-# ── job.json ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── The record ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_label_moves_in_a_bucket(fill: Fill, dest: str, s3: S3) -> None:
@@ -570,12 +573,12 @@ def test_a_label_moves_in_a_bucket(fill: Fill, dest: str, s3: S3) -> None:
     assert sorted(each.name for each in (UPath(dest) / "data").iterdir()) == ["halt"]
 
 
-def test_job_json_is_not_written_over(
+def test_a_record_is_not_written_over(
     connect: Connect, fresh_server: MockServer, s3: S3, bucket: str, dest: str
 ) -> None:
     """One that appears after the look is another run's: nothing is posted, and it stays as it is."""
-    key = f"jobs/signs/{JOB_FILE}"
-    s3.fault(named(JOB_FILE), before=lambda: s3.client.put_object(Bucket=bucket, Key=key, Body=b"theirs"))
+    key = f"jobs/signs/{ORDER}"
+    s3.fault(named(ORDER), before=lambda: s3.client.put_object(Bucket=bucket, Key=key, Body=b"theirs"))
     with pytest.raises(ConfigurationError, match=r"was just created.*continues the same job"):
         connect(fresh_server).jobs.collect(dest, **JOB, files_needed=2)
     assert fresh_server.requests == []
@@ -584,7 +587,7 @@ def test_job_json_is_not_written_over(
 
 def test_a_lost_answer_is_not_another_run(quick_server: MockServer, s3: S3, dest: str) -> None:
     """The object that is there already is ours."""
-    s3.fault(named(JOB_FILE), handled=True, cut=True)
+    s3.fault(named(ORDER), handled=True, cut=True)
     with quick_server.client() as client:
         assert client.jobs.collect(dest, **JOB, files_needed=2).verify()
     assert jobs_bought(quick_server) == 1
@@ -626,7 +629,7 @@ def test_a_bucket_whose_job_file_is_lost_is_restored(
     fill: Fill, client: FirstHandClient, job_id: str, s3: S3, bucket: str, dataset: Dataset, dest: str
 ) -> None:
     """From its rows, as a folder is; one that belongs to another job is refused."""
-    s3.client.delete_object(Bucket=bucket, Key=f"jobs/signs/{JOB_FILE}")
+    s3.client.delete_object(Bucket=bucket, Key=f"jobs/signs/{ORDER}")
     with pytest.raises(InvalidArgumentError, match="another job"):
         client.files.download_all("job_other", dest)
     assert fill().job.id == job_id
@@ -642,7 +645,7 @@ def test_two_runs_at_once_buy_one_job(quick_server: MockServer, s3: S3, dest: st
         quick_server.client() as client,
         in_background(client.jobs.collect, dest, **JOB, files_needed=4) as first,
     ):
-        wait_until(lambda: [asked for asked in s3.requests if named(JOB_FILE)(asked)])
+        wait_until(lambda: [asked for asked in s3.requests if named(ORDER)(asked)])
         second = client.jobs.collect(dest, **JOB, files_needed=4)
     assert isinstance(first[0], Dataset)
     assert second.verify()
@@ -663,7 +666,7 @@ def test_rows_that_another_run_wrote_over_are_returned(fill: Fill, s3: S3, bucke
 
     def at_the_end(asked: Asked) -> bool:
         written.append(asked)
-        return named(JOB_FILE, "GET")(asked) and any(map(named(MANIFEST), written))
+        return named(ORDER, "GET")(asked) and any(map(named(MANIFEST), written))
 
     s3.fault(at_the_end, before=write_over)
     dataset = fill()
@@ -761,7 +764,8 @@ def test_a_bucket_that_leads_outside_is_refused(fill: Fill, dataset: Dataset, de
             fill()
     # Only objects of the folder itself were read, and the bucket listed.
     folders = {asked.path.rpartition("/")[0] for asked in s3.requests[since:]}
-    assert folders <= {"", f"/{dest.removeprefix('s3://')}"}
+    folder = f"/{dest.removeprefix('s3://')}"
+    assert folders <= {"", folder, f"{folder}/{ROOM}", f"{folder}/{ORDERS}"}
 
 
 # ── Processes that die ───────────────────────────────────────────────────────────────────────────────────
@@ -923,7 +927,7 @@ def test_a_gallery_of_a_bucket(
 def test_the_root_of_a_bucket_has_a_name(s3: S3, bucket: str, client: FirstHandClient, job_id: str) -> None:
     """In a notebook, where a folder is called by its last part."""
     dataset = client.files.download_all(job_id, f"s3://{bucket}")
-    (dataset.path / JOB_FILE).unlink()
+    (dataset.path / ORDER).unlink()
     assert bucket in (Dataset.open(dataset.path)._repr_html_() or "")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import dataclasses
-import json
 import math
 import shutil
 from pathlib import Path
@@ -16,17 +15,16 @@ import pytest
 from firsthandapi import Campaign, CampaignProgress, Dataset, FirstHandClient, InvalidArgumentError
 from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.campaigns.campaign import order_key
-from firsthandapi._core.campaigns.ledger import LEDGER_FILE
-from firsthandapi._core.orders.record import KEY_METADATA
+from firsthandapi._core.orders.record import KEY_METADATA, ORDERS
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.decisions import EXCLUDED
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._core.rows.withdrawal import WITHDRAWN
 from firsthandapi.datasets._folder import Folder
-from firsthandapi.datasets._job_files import JobFiles
-from firsthandapi.datasets._ledger import LedgerFile, forget_order
+from firsthandapi.datasets._ledger import LedgerFolder, forget_order
 from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._manifest import Manifest
+from firsthandapi.datasets._orders import Orders
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -43,7 +41,7 @@ from firsthandapi.server.state.model import Job as StoredJob
 from firsthandapi.types import SubmissionEvent
 
 from .campaigner import Death, die, make_mortal
-from .support import JOB, api, completed_job, downloads, whole
+from .support import JOB, ORDER, api, completed_job, downloads, whole
 from .world import DEFAULTS, LIST, POST, World, change_pages, internals, lag
 
 pytestmark = pytest.mark.async_slow
@@ -75,11 +73,11 @@ def test_a_campaign_becomes_a_labeled_folder(world: World) -> None:
     assert world.ordered() == [3, 2]
     assert world.spent() == 50
     ledger = world.ledger()
-    assert ledger["spent_cents"] == 50
-    assert [(order["label"], order["state"], order["approved"]) for order in ledger["orders"]] == [
+    assert ledger.spent_cents == 50
+    assert {(order.label, order.state, order.approved) for order in ledger.orders} == {
         ("stop", "completed", 3),
         ("give_way", "completed", 2),
-    ]
+    }
     assert (seen[0].files_done, seen[0].files_total, seen[0].spent_cents) == (0, 5, 0)
     last = seen[-1]
     assert (last.files_done, last.files_total, last.spent_cents, last.budget_cents) == (5, 5, 50, 10_000)
@@ -179,24 +177,6 @@ def test_run_again_it_asks_nothing(world: World) -> None:
     assert seen[-1].bytes_done == sum(record.size_bytes for record in again)
 
 
-def test_an_old_folder_of_a_campaign_gains_its_columns_once(world: World) -> None:
-    """Of finished jobs too: a request per 100 submissions of each, and none at the run after that."""
-    campaign = world.campaign(stop=3, give_way=2)
-    first = world.run(campaign)
-    manifest = world.dest / "metadata.jsonl"
-    rows = [json.loads(line) for line in manifest.read_bytes().splitlines()]
-    for row in rows:
-        for column in ("ai_reasoning", "dimensions", "original_sha256"):
-            del row[column]
-    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    since = len(world.server.requests)
-    again = world.run(campaign)
-    assert [line.rpartition("/")[2] for line in api(world.server, since)] == ["submissions", "submissions"]
-    assert [row.dimensions for row in again] == [row.dimensions for row in first] != [None] * 5
-    with world.asking_nothing():
-        world.run(campaign)
-
-
 def test_with_nothing_to_do_the_manifest_is_read_as_often_for_many_labels(
     world: World, monkeypatch: Any
 ) -> None:
@@ -235,7 +215,7 @@ def test_only_the_difference_is_ordered(world: World) -> None:
         "Photos of stop signs at night",
     ]
     assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 9
-    assert world.ledger()["spent_cents"] == world.spent() == 110
+    assert world.ledger().spent_cents == world.spent() == 110
 
 
 def test_a_running_job_of_a_removed_label_is_still_brought(world: World) -> None:
@@ -250,7 +230,11 @@ def test_files_of_two_kinds_have_a_folder_each(world: World) -> None:
     """Where every label takes both."""
     formats = {"accepted_formats": ["image/jpeg", "audio/wav"]}
     dataset = world.run(world.campaign(bell=8, defaults=formats))
-    assert {path.name for path in world.dest.iterdir() if path.is_dir()} == {"audio", "image", "jobs"}
+    assert {path.name for path in world.dest.iterdir() if path.is_dir()} == {
+        ".firsthandapi",
+        "audio",
+        "image",
+    }
     assert len(dataset) == 8
 
 
@@ -269,11 +253,7 @@ def test_a_label_moves_without_being_paid_again(world: World) -> None:
     assert dataset.verify()
     assert not dataset.verify().extra
     assert not (world.dest / "data" / "stop").exists()
-    assert {json.loads(each.read_bytes())["label"] for each in (world.dest / "jobs").iterdir()} == {
-        "halt",
-        "give_way",
-    }
-    assert [order["label"] for order in world.ledger()["orders"]] == ["halt", "give_way"]
+    assert {order.label for order in world.ledger().orders} == {"halt", "give_way"}
     with world.asking_nothing():
         assert world.run(moved).records == dataset.records
     assert labels(world.run(world.campaign(halt=3, moved={"stop": "halt"}))) == ["give_way", *["halt"] * 3]
@@ -310,12 +290,12 @@ def test_an_unknown_label_moves_nothing(world: World) -> None:
 
 
 MOVING: list[tuple[Any, str]] = [
-    (LedgerFile, "write"),
+    (LedgerFolder, "write"),
     (Local, "copy_into"),
     (Local, "replace"),
     (Local, "remove_all"),
-    (JobFiles, "write"),
-    (JobFiles, "remove"),
+    (Orders, "write"),
+    (Orders, "remove"),
 ]
 
 
@@ -324,23 +304,26 @@ def test_whatever_step_a_move_dies_at_the_next_run_ends_it(world: World, monkeyp
     """No row is without its file at any time, and nothing is ordered."""
     world.run(world.campaign(stop=2, give_way=1))
     world.client.files.download_all(world.jobs()[0].id, world.dest.with_name("other"), label="stop")
-    (kept,) = (world.dest.with_name("other") / "jobs").iterdir()
+    (kept,) = (world.dest.with_name("other") / ORDERS).iterdir()
+    orders = {each.name for each in (world.dest / ORDERS).iterdir()}
     for half_steps in range(1, 20):
         copy = world.dest.with_name(f"copy{half_steps}")
         shutil.copytree(world.dest, copy)
-        shutil.copy(kept, copy / "jobs" / "stop.json")
+        shutil.copy(kept, copy / ORDERS / "label-stop.json")
         moved = world.campaign(halt=2, give_way=1, dest=copy, moved={"stop": "halt"})
-        with monkeypatch.context() as patched, contextlib.suppress(Death):
+        with monkeypatch.context() as patched:
             make_mortal(MOVING, half_steps, patched.setattr, die)
-            world.run(moved)
+            try:
+                world.run(moved)
+            except* Death:
+                pass
         state = Dataset.open(copy).verify()
         assert (state.missing, state.mismatched) == ((), ())
         dataset = world.run(moved)
         assert labels(dataset) == ["give_way", "halt", "halt"]
         assert dataset.verify()
         assert not dataset.verify().extra
-        names = {each.stem for each in (copy / "jobs").iterdir()}
-        assert names == {"halt", *(job.id for job in world.jobs())}
+        assert {each.name for each in (copy / ORDERS).iterdir()} == {"label-halt.json", *orders}
     assert world.ordered() == [2, 1]
 
 
@@ -362,7 +345,7 @@ def test_on_the_free_tier_labels_are_ordered_one_after_the_other(world: World) -
     assert labels(dataset) == ["give_way", "halt", "stop", "stop"]
     posts = [each.status for each in world.server.requests if f"{each.method} {each.path}" == POST]
     assert posts == [201, 403, 201, 403, 201]
-    assert world.ledger()["spent_cents"] == 40
+    assert world.ledger().spent_cents == 40
 
 
 @pytest.mark.both
@@ -374,7 +357,7 @@ def test_another_job_of_the_free_tier_ends_the_run_in_words(world: World) -> Non
             PermissionDeniedError, match="no job of this campaign is unfinished, so another one"
         ):
             world.run(world.campaign(200, stop=1))
-        assert world.ledger()["orders"] == []
+        assert [order.is_refused for order in world.ledger().orders] == [True]
         other.jobs.cancel(job.id)
     assert labels(world.run(world.campaign(200, stop=1))) == ["stop"]
 
@@ -399,8 +382,9 @@ def test_a_label_is_cancelled_and_its_refund_is_booked(world: World) -> None:
     assert [each.refundable_cents for each in plan.labels] == [20, 20]
     (job,) = world.client.campaigns.cancel(world.campaign(give_way=2), "stop")
     assert (job.status, job.metadata["firsthandapi_label"]) == ("cancelled", "stop")
-    assert [order["refund_cents"] for order in world.ledger()["orders"]] == [20, 0]
-    assert world.ledger()["spent_cents"] == world.spent() == 20
+    refunds = {order.label: order.record.refund_cents for order in world.ledger().orders}
+    assert refunds == {"stop": 20, "give_way": 0}
+    assert world.ledger().spent_cents == world.spent() == 20
     assert world.client.campaigns.cancel(world.campaign(stop=2), "stop") == ()
     assert labels(world.run(world.campaign(give_way=2))) == ["give_way"] * 2
     assert labels(world.run(world.campaign(stop=2, give_way=2))) == ["give_way"] * 2 + ["stop"] * 2
@@ -438,7 +422,7 @@ def test_a_job_that_has_ended_since_is_as_it_is(world: World, monkeypatch: Any) 
     monkeypatch.setattr(internals(world, "looking").Looking, "ledger", late)
     (job,) = world.client.campaigns.cancel(world.campaign(stop=1), "stop")
     assert job.status == "completed"
-    assert world.ledger()["spent_cents"] == world.spent() == 10
+    assert world.ledger().spent_cents == world.spent() == 10
 
 
 @pytest.mark.both
@@ -461,8 +445,8 @@ def test_a_label_is_cancelled_beside_a_run(world: World) -> None:
 @pytest.mark.parametrize("method", ["plan", "run"])
 def test_a_folder_of_one_job_is_refused_by_plan_and_run(world: World, method: str) -> None:
     """In the same words, before anything is asked."""
-    world.dest.mkdir()
-    (world.dest / "job.json").write_text("{}")
+    (world.dest / ORDERS).mkdir(parents=True)
+    (world.dest / ORDER).write_text("{}")
     since = len(world.server.requests)
     with pytest.raises(InvalidArgumentError, match="dest is the folder of a job without a label"):
         getattr(world.client.campaigns, method)(world.campaign(stop=1))
@@ -518,8 +502,8 @@ def test_a_cancelled_job_is_replaced(world: World) -> None:
     dataset = world.run(world.campaign(30, stop=3))
     assert world.ordered() == [3, 3]
     assert labels(dataset) == ["stop"] * 3
-    assert world.ledger()["spent_cents"] == world.spent() == 30
-    assert [order["refund_cents"] for order in world.ledger()["orders"]] == [30, 0]
+    assert world.ledger().spent_cents == world.spent() == 30
+    assert [order.record.refund_cents for order in world.ledger().orders] == [30, 0]
 
 
 def count_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -556,7 +540,7 @@ def test_files_that_are_counted_late_are_not_ordered_again(
         list_late(world, monkeypatch)
     assert len(world.run(world.campaign(stop=3))) == 3
     assert world.ordered() == [3]
-    assert world.ledger()["orders"][0]["approved"] == 3
+    assert world.ledger().orders[0].approved == 3
 
 
 def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(
@@ -585,7 +569,7 @@ def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(
     world.after_pause = work
     assert len(world.run(world.campaign(50, stop=5))) == 5
     assert world.ordered() == [5, 2]
-    assert world.spent() == world.ledger()["spent_cents"] == 50
+    assert world.spent() == world.ledger().spent_cents == 50
     assert 30 <= ends[1] - ends[0] <= 45
 
 
@@ -598,10 +582,10 @@ def test_a_job_that_is_shown_finished_for_a_moment_is_not_replaced(world: World,
 
     change_pages(world, monkeypatch, "reader", wrong)
     world.stop_after(10, world.campaign(stop=3))
-    assert world.ledger()["orders"][0]["state"] == "cancelled"
+    assert world.ledger().orders[0].state == "cancelled"
     assert len(world.run(world.campaign(stop=3))) == 3
     assert world.ordered() == [3]
-    assert world.ledger()["spent_cents"] == world.spent() == 30
+    assert world.ledger().spent_cents == world.spent() == 30
 
 
 def test_what_a_job_brought_before_this_run_is_listed_before_it_is_replaced(
@@ -632,7 +616,7 @@ def test_the_same_bytes_are_not_counted_twice(by_hand: World) -> None:
     dataset = world.run(world.campaign(stop=2))
     assert world.ordered() == [2, 1]
     assert len(dataset) == 3
-    assert [order["duplicates"] for order in world.ledger()["orders"]] == [1, 0]
+    assert [order.record.duplicates for order in world.ledger().orders] == [1, 0]
     since = len(world.server.requests)
     world.run(world.campaign(stop=2))
     assert len(world.server.requests) == since
@@ -659,7 +643,7 @@ def test_a_file_that_is_listed_twice_counts_once(world: World, monkeypatch: Any,
     assert sorted(world.ordered()) == [1, 2, 2]
     assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 2
     assert dataset.verify()
-    assert sorted(order.get("repeated", 0) for order in world.ledger()["orders"]) == [0, 0, 1]
+    assert sorted(order.repeated for order in world.ledger().orders) == [0, 0, 1]
     with world.asking_nothing():
         assert world.run(world.campaign(stop=2, give_way=2)).verify()
 
@@ -674,7 +658,7 @@ def test_a_campaign_that_does_not_fit_is_not_begun(world: World) -> None:
         world.run(campaign)
     assert (refused.value.cost_cents, refused.value.limit_cents, refused.value.job) == (50, 49, None)
     assert POST not in api(world.server)
-    assert not (world.dest / LEDGER_FILE).exists()
+    assert not (world.dest / ORDERS).exists()
 
 
 def test_replacements_that_do_not_fit_are_told_at_the_end(by_hand: World) -> None:
@@ -702,7 +686,7 @@ def test_a_label_is_not_ordered_in_vain_without_end(world: World) -> None:
     with pytest.raises(IncompleteJobError, match="its last 3 orders brought no file that counts") as ended:
         world.run(world.campaign(stop=2))
     assert world.ordered() == [2, 2, 2]
-    assert world.spent() == world.ledger()["spent_cents"] == 0
+    assert world.spent() == world.ledger().spent_cents == 0
     assert len(ended.value.dataset) == 0
     world.after_pause = lambda: None
     with pytest.raises(IncompleteJobError) as ended:
@@ -714,8 +698,8 @@ def test_a_label_is_not_ordered_in_vain_without_end(world: World) -> None:
 def test_an_order_whose_response_is_lost_is_made_once(world: World) -> None:
     """The next run finds its job by its key, and the plan counts it until then."""
     world.lose_order(world.campaign(stop=2), "after")
-    assert world.ledger()["orders"][0]["state"] == "sent"
-    assert world.ledger()["spent_cents"] == 20
+    assert world.ledger().orders[0].state == "sent"
+    assert world.ledger().spent_cents == 20
     assert world.client.campaigns.plan(world.campaign(stop=2)).orders == ()
     assert len(world.run(world.campaign(stop=2))) == 2
     assert world.ordered() == [2]
@@ -776,7 +760,7 @@ def test_an_order_that_never_arrived_is_not_made_over_a_limit(world: World, limi
         world.client = world.new_client(max_spend_cents=1_999)
     budget = 1_999 if limit == "budget_cents" else 10_000
     with pytest.raises(
-        SpendLimitError, match=rf"{limit} is \$19\.99.* run firsthandapi campaign forget FILE fh-"
+        SpendLimitError, match=rf"{limit} is \$19\.99.* run firsthandapi orders forget BOOK fh-"
     ) as refused:
         world.run(world.campaign(budget, stop=2))
     assert (refused.value.cost_cents, refused.value.limit_cents) == (2_000, 1_999)
@@ -794,14 +778,19 @@ def test_an_old_order_that_never_arrived_is_made_with_its_key(world: World) -> N
 
 
 def test_out_of_credits_the_run_ends_and_the_next_continues(world: World) -> None:
-    """What was ordered is not ordered again, and what was refused is forgotten."""
+    """What was ordered is not ordered again, and what was refused is ordered with its key."""
     world.server.faults.add(path="/v1/jobs", method="POST", status=402, after=1)
     with pytest.raises(InsufficientCreditsError) as refused:
         world.run(world.campaign(stop=2, give_way=2))
     assert refused.value.job is not None
-    assert [order["label"] for order in world.ledger()["orders"]] == ["stop"]
+    assert {order.label: order.is_refused for order in world.ledger().orders} == {
+        "stop": False,
+        "give_way": True,
+    }
     assert len(world.run(world.campaign(stop=2, give_way=2))) == 4
     assert world.ordered() == [2, 2]
+    keys = [r.headers["idempotency-key"] for r in world.server.requests if f"{r.method} {r.path}" == POST]
+    assert (len(keys), len(set(keys))) == (3, 2)
 
 
 @pytest.mark.both
@@ -862,25 +851,25 @@ def test_a_key_that_another_machine_has_used_leads_to_its_job(
     world.dest = tmp_path / "another"
     assert len(world.run(world.campaign(stop=5, name="signs"))) == 5
     assert world.ordered() == [3, 2]
-    assert [order["files"] for order in world.ledger()["orders"]] == [3, 2]
-    assert world.ledger()["spent_cents"] == world.spent() == 50
+    assert [order.files for order in world.ledger().orders] == [3, 2]
+    assert world.ledger().spent_cents == world.spent() == 50
 
 
 def test_a_key_that_was_used_and_leads_nowhere_is_given_up_by_hand(
     world: World, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """The error names it and the command. Until then nothing is posted; then the files are ordered by another key."""
+    """The error names it. Until then no other key is sent; then the files are ordered by another one."""
     world.run(world.campaign(stop=3, name="signs"))
     lag(world, monkeypatch)
     world.dest = tmp_path / "another"
-    with pytest.raises(ConflictError, match="run firsthandapi campaign forget FILE fh-") as refused:
-        world.run(world.campaign(stop=5, name="signs"))
-    key = world.ledger()["orders"][0]["idempotency_key"]
-    assert key in refused.value.message
     since = len(world.server.requests)
-    with pytest.raises(ConfigurationError, match=f"forget FILE {key}"):
-        world.run(world.campaign(stop=5, name="signs"))
-    assert POST not in api(world.server, since)
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="it sends the same key") as refused:
+            world.run(world.campaign(stop=5, name="signs"))
+        key = world.ledger().orders[0].key
+        assert key in refused.value.message
+    posts = [r for r in world.server.requests[since:] if f"{r.method} {r.path}" == POST]
+    assert {request.headers["idempotency-key"] for request in posts} == {key}
     assert forget_order(world.dest, key).files == 5
     assert len(world.run(world.campaign(stop=5, name="signs"))) == 5
     assert world.ordered() == [3, 5]
@@ -896,9 +885,9 @@ def test_a_long_run_looks_for_orders_of_other_machines_again(by_hand: World, hou
     def work() -> None:
         (first, *others) = world.server._world.state.jobs.values()
         if first.status == "open" and not others:
-            sent = world.ledger()["orders"][0]
-            key = order_key(world.ledger()["campaign"], "stop", 1)
-            fields = {**sent["request"], "metadata": {**sent["request"]["metadata"], KEY_METADATA: key}}
+            sent = world.ledger().orders[0]
+            key = order_key(world.ledger().campaign, "stop", 1)
+            fields = {**sent.request, "metadata": {**sent.request["metadata"], KEY_METADATA: key}}
             with world.server.client() as client:
                 client.jobs.cancel(first.id)
                 if hours == 30:
@@ -1131,7 +1120,7 @@ def test_a_job_that_the_service_does_not_have_yet_is_waited_for(world: World, mo
 def test_a_job_behind_many_newer_ones_is_read_by_itself(world: World, monkeypatch: Any) -> None:
     """No more pages of the list are read than the jobs of the campaign could fill, and one."""
     world.stop_after(3, world.campaign(stop=1))
-    job_id = world.ledger()["orders"][0]["job"]["id"]
+    job_id = world.ledger().orders[0].record.job_id
     with world.server.client() as client:
         for _ in range(4):
             client.jobs.create(**JOB, files_needed=1)

@@ -20,7 +20,7 @@ import trio
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset, FirstHandClient
-from firsthandapi._core.orders.record import JOB_FILE, KEY_METADATA, parse_record
+from firsthandapi._core.orders.record import KEY_METADATA
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets._lock import WRITER
@@ -47,12 +47,14 @@ from firsthandapi.testing import MockServer
 
 from .support import (
     JOB,
+    ORDER,
     Buyer,
     api,
     completed_job,
     downloads,
     in_background,
     our_threads,
+    record_in,
     wait_for_job,
     wait_until,
     whole,
@@ -133,7 +135,7 @@ def test_a_workers_name_is_never_a_path(patient: Buyer) -> None:
     dataset = patient.client.files.download_all(job_id, dest)
     assert {r.original_filename for r in dataset} == names
     assert {path for path in patient.dest.rglob("*") if path.is_file()} == {
-        dest / JOB_FILE, dest / MANIFEST, dest / WRITER, *map(dataset.path_of, dataset),
+        dest / ORDER, dest / MANIFEST, dest / WRITER, *map(dataset.path_of, dataset),
     }  # fmt: skip
 
 
@@ -270,7 +272,7 @@ def test_a_refused_job_may_be_corrected(buyer: Buyer, fields: dict[str, Any], er
     """Another request may have the folder, with the same key: a refusal does not say that nothing was bought."""
     with pytest.raises(error) as caught:
         buyer.client.jobs.collect(buyer.dest, **{**JOB, "files_needed": 2, **fields})
-    assert caught.value.idempotency_key == parse_record((buyer.dest / JOB_FILE).read_bytes()).idempotency_key
+    assert caught.value.idempotency_key == record_in(buyer.dest).key
     assert "it sends the same key" in str(caught.value)
     assert len(buyer.collect(2)) == 2
     assert buyer.jobs_bought() == 1
@@ -307,9 +309,9 @@ def test_a_post_whose_answer_is_lost_is_found(buyer: Buyer, clock_is_off_by: tim
     buyer.client = buyer.connect(buyer.server, max_retries=1)
     with pytest.raises(FirstHandConnectionError):
         buyer.collect(2)
-    found = parse_record((buyer.dest / "job.json").read_bytes())
+    found = record_in(buyer.dest)
     sent = (found.first_sent_at or 0.0) + clock_is_off_by.total_seconds()
-    (buyer.dest / "job.json").write_bytes(replace(found, first_sent_at=sent).encode())
+    (buyer.dest / ORDER).write_bytes(replace(found, first_sent_at=sent).encode())
     buyer.server.clock.advance(hours=30)  # the service has forgotten the key; our clock says it is young
     assert len(buyer.collect(2)) == 2
     assert buyer.jobs_bought() == 1
@@ -334,7 +336,7 @@ def test_a_key_in_use_is_never_forgotten(buyer: Buyer) -> None:
     buyer.server.faults.add(path="/v1/jobs", method="POST", status=409, times=1)
     with pytest.raises(ConflictError):
         buyer.collect(2, idempotency_key="mine")
-    assert parse_record((buyer.dest / JOB_FILE).read_bytes()).idempotency_key == "mine"
+    assert record_in(buyer.dest).key == "mine"
 
 
 def odd_service(*pages: Any) -> Callable[[httpx.Request], httpx.Response]:
@@ -408,32 +410,35 @@ def test_a_url_just_listed_is_tried_whatever_the_clock_says(
     assert not [r for r in buyer.server.requests if r.path.endswith("/refresh_url")]
 
 
-def test_job_json_is_on_disk_before_the_post(connect: Connect, tmp_path: Path) -> None:
+def test_the_record_is_on_disk_before_the_post(connect: Connect, tmp_path: Path) -> None:
     """When the request arrives, the folder already says what is being bought, and with which key."""
     seen: list[Any] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
             return httpx.Response(200, json={"data": []})
-        seen.append((request.headers["idempotency-key"], json.loads((tmp_path / JOB_FILE).read_bytes())))
+        written = json.loads((tmp_path / ORDER).read_bytes())
+        seen.append((request.headers["idempotency-key"], request.content, written))
         return httpx.Response(500)
 
     with pytest.raises(ServerError):
         connect(handler=answer, max_retries=0).jobs.collect(tmp_path, **JOB, files_needed=2)
-    ((key, written),) = seen
-    assert written["idempotency_key"] == key
-    assert written["request"] == {**JOB, "files_needed": 2}
-    assert written["job"] is None
+    ((key, body, written),) = seen
+    assert written["key"] == key
+    assert written["request"] == json.loads(body)
+    assert written["request"]["metadata"][KEY_METADATA] == key
+    assert "job" not in written
 
 
 # ── Going on ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def age(dest: Path, seconds: float, **changes: Any) -> None:
-    """Make `job.json` look as if its key had been sent so long ago, and the answer had never come."""
-    written = json.loads((dest / JOB_FILE).read_bytes())
-    written.update(first_sent_at=written["first_sent_at"] - seconds, job=None, **changes)
-    (dest / JOB_FILE).write_text(json.dumps(written))
+    """Make the record look as if its key had been sent so long ago, and the answer had never come."""
+    written = json.loads((dest / ORDER).read_bytes())
+    del written["job"]
+    written.update(first_sent_at=written["first_sent_at"] - seconds, **changes)
+    (dest / ORDER).write_text(json.dumps(written))
 
 
 @pytest.mark.parametrize("seconds", [23 * 3600 + 60, 8 * 86_400, -3600])
@@ -452,7 +457,7 @@ def test_an_old_key_is_never_sent_again(buyer: Buyer, seconds: float) -> None:
 def test_a_key_is_not_sent_after_a_search_that_took_too_long(buyer: Buyer) -> None:
     """A machine may sleep between the search and the POST: it searches again, but not for ever."""
     buyer.collect(1)
-    age(buyer.dest, 22 * 3600, idempotency_key="lost-key")
+    age(buyer.dest, 22 * 3600, key="lost-key")
     since = len(buyer.server.requests)
     clock = buyer.connect.clock(buyer.client)
     now = time.time()
@@ -506,20 +511,11 @@ def test_another_request_into_the_folder_is_refused(buyer: Buyer) -> None:
     assert len(buyer.server.requests) == since
 
 
-def half(content: bytes) -> bytes:
-    """A file whose end is lost."""
-    return content[: len(content) // 2]
-
-
-@pytest.mark.parametrize("left", [None, lambda _: b"", half, lambda content: b"\0" * len(content)])
 @pytest.mark.parametrize("again", ["collect", "download_all"])
-def test_a_lost_job_json_is_restored_from_the_rows(buyer: Buyer, left: Any, again: str) -> None:
+def test_a_lost_record_leads_to_the_job_of_the_rows(buyer: Buyer, again: str) -> None:
     """They name the job, and the service still knows it: nothing is bought, and nothing downloaded twice."""
     job_id = buyer.collect(1).job.id
-    content = (buyer.dest / JOB_FILE).read_bytes()
-    (buyer.dest / JOB_FILE).unlink()
-    if left is not None:
-        (buyer.dest / JOB_FILE).write_bytes(left(content))
+    (buyer.dest / ORDER).unlink()
     since = len(buyer.server.requests)
     if again == "collect":
         assert buyer.collect(1).job.id == job_id
@@ -530,38 +526,55 @@ def test_a_lost_job_json_is_restored_from_the_rows(buyer: Buyer, left: Any, agai
     assert buyer.jobs_bought() == 1
 
 
-@pytest.mark.parametrize("left", [lambda _: b"", half])
-def test_a_damaged_job_json_without_rows(buyer: Buyer, left: Any) -> None:
-    """The key in it, or the caller's, finds the job in the list; else the error names the job and its key."""
-    buyer.server.faults.add(path="/v1/jobs", method="POST", drop="after", times=1)
-    buyer.client = buyer.connect(buyer.server, max_retries=0)
-    with pytest.raises(FirstHandConnectionError):
-        buyer.collect(1)
-    content = (buyer.dest / JOB_FILE).read_bytes()
-    key = parse_record(content).idempotency_key
-    (buyer.dest / JOB_FILE).write_bytes(left(content))
-    options = {}
-    if key.encode() not in left(content):
-        with pytest.raises(ConfigurationError, match=f"job_.*{key}"):
-            buyer.collect(1)
-        options = {"idempotency_key": key}
-    assert len(buyer.collect(1, **options)) == 1
+def half(content: bytes) -> bytes:
+    """A file whose end is lost."""
+    return content[: len(content) // 2]
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("left", [lambda _: b"", half, lambda content: b"\0" * len(content)])
+def test_a_damaged_record_stops_all_with_its_path(buyer: Buyer, tmp_path: Path, left: Any) -> None:
+    """Nothing in it is guessed at, and nothing is asked; put back, it continues."""
+    job_id = buyer.collect(1).job.id
+    path = buyer.dest / ORDER
+    content = path.read_bytes()
+    path.write_bytes(left(content))
+    since = len(buyer.server.requests)
+    for call in (
+        lambda: buyer.collect(1),
+        lambda: buyer.collect(1, idempotency_key="mine"),
+        lambda: buyer.client.files.download_all(job_id, buyer.dest),
+        lambda: Dataset.open(buyer.dest),
+        lambda: Dataset.merge([buyer.dest], tmp_path / "merged"),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=f"{re.escape(str(path))} is empty or damaged"
+        ) as refused:
+            call()
+        assert "nothing was ordered now" in str(refused.value)
+    assert path.read_bytes() == left(content)
+    assert buyer.server.requests[since:] == []
+    path.write_bytes(content)
+    assert len(buyer.collect(1)) == 1
     assert buyer.jobs_bought() == 1
 
 
 @pytest.mark.both
-def test_a_job_json_of_a_later_version_stays(buyer: Buyer) -> None:
-    """The error names the job and asks for an upgrade; the file is not written over."""
+def test_a_record_of_a_later_version_stays(buyer: Buyer) -> None:
+    """The error names it and asks for an upgrade; the file is not written over."""
     job_id = buyer.collect(1).job.id
-    later = (buyer.dest / JOB_FILE).read_bytes().replace(b'"version": 1', b'"version": 2')
-    (buyer.dest / JOB_FILE).write_bytes(later)
+    later = (buyer.dest / ORDER).read_bytes().replace(b'"version": 1', b'"version": 2')
+    (buyer.dest / ORDER).write_bytes(later)
     for call in (
         lambda: buyer.collect(1),
         lambda: buyer.client.files.download_all(job_id, buyer.dest),
     ):
-        with pytest.raises(ConfigurationError, match=f"{job_id} was written by a later version.*upgrade"):
+        with pytest.raises(
+            ConfigurationError,
+            match=rf"{re.escape(str(buyer.dest / ORDER))} was written by a later version.*upgrade",
+        ):
             call()
-    assert (buyer.dest / JOB_FILE).read_bytes() == later
+    assert (buyer.dest / ORDER).read_bytes() == later
     assert buyer.jobs_bought() == 1
 
 
@@ -569,7 +582,7 @@ def test_rows_of_another_job_are_not_taken_over(buyer: Buyer) -> None:
     """The error names the job and the way to its files; nothing is bought."""
     job_id = buyer.collect(1).job.id
     other = buyer.client.jobs.create_and_wait(**JOB, files_needed=1).id
-    (buyer.dest / JOB_FILE).unlink()
+    (buyer.dest / ORDER).unlink()
     with pytest.raises(ConfigurationError, match=rf"{job_id} \(completed, 1 of 1 .*download_all"):
         buyer.collect(2)
     with pytest.raises(InvalidArgumentError, match="another job"):
@@ -608,7 +621,7 @@ def test_a_key_of_the_callers_finds_its_job_at_any_age(buyer: Buyer) -> None:
     with pytest.raises(InvalidArgumentError, match=f"nightly has already bought {first.job.id}") as caught:
         buyer.collect(2, buyer.dest / "c", idempotency_key="nightly")
     assert caught.value.field == "idempotency_key"
-    assert not (buyer.dest / "c" / JOB_FILE).exists()
+    assert not (buyer.dest / "c" / ORDER).exists()
     assert buyer.jobs_bought() == 1
 
 
@@ -621,7 +634,7 @@ def test_nothing_is_bought_that_cannot_be_fetched(patient: Buyer) -> None:
             patient.dest / "a", **JOB, files_needed=1
         )
     assert caught.value.job is None
-    assert not (patient.dest / "a" / JOB_FILE).exists()
+    assert not (patient.dest / "a" / ORDER).exists()
     (patient.dest / "b").mkdir()
     (patient.dest / "b" / "data").write_text("in the way")
     folders = [patient.dest / "b"]
@@ -778,7 +791,7 @@ def test_what_cannot_heal_ends_it(patient: Buyer) -> None:
     """A job that is not there makes no folder's job; a key that was revoked is not waited with."""
     with pytest.raises(NotFoundError):
         patient.client.files.download_all("job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE", patient.dest / "a")
-    assert not (patient.dest / "a" / JOB_FILE).exists()
+    assert not (patient.dest / "a" / ORDER).exists()
     patient.server.faults.add(path="/v1/jobs/*", method="GET", status=401, times=None)
     with pytest.raises(AuthenticationError):
         patient.collect(1, patient.dest / "b")
@@ -789,14 +802,14 @@ def test_a_folder_of_another_service_is_told_so(
 ) -> None:
     """As where the bundled server was started anew: the error names the folder, which stays as it is."""
     job = connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1).job
-    before = (tmp_path / JOB_FILE).read_bytes()
+    before = (tmp_path / ORDER).read_bytes()
     elsewhere = connect(shared_server)
     said = re.escape(f"{tmp_path} is the folder of {job.id}")
     with pytest.raises(NotFoundError, match=said):
         elsewhere.jobs.collect(tmp_path, **JOB, files_needed=1)
     with pytest.raises(NotFoundError, match=said):
         elsewhere.files.download_all(job.id, tmp_path)
-    assert (tmp_path / JOB_FILE).read_bytes() == before
+    assert (tmp_path / ORDER).read_bytes() == before
     assert whole(tmp_path)
     if os.name != "nt":  # which has no such names
         odd = tmp_path.rename(f"{tmp_path}\nb\x1b[2J")
@@ -810,8 +823,8 @@ def test_a_folder_of_another_service_is_told_so(
 
 
 def last_seen(dest: Path) -> dict[str, Any]:
-    """The job in `job.json`."""
-    job = parse_record((dest / JOB_FILE).read_bytes()).job
+    """The job in the record."""
+    job = record_in(dest).job
     assert job is not None
     return job
 

@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 
 from firsthandapi import Dataset
-from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.testing import MockServer
 from processes import end_of, stopped, unmeasured
 
 from .collector import STEPS
-from .support import JOB, downloads, jobs_bought, wait_until, whole
+from .support import JOB, ORDER, downloads, jobs_bought, wait_until, whole
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 and Ctrl-C are POSIX signals")
 
@@ -75,7 +74,7 @@ def steps(*quick: str, of: Iterable[str] = STEPS) -> Any:
 
 @steps(
     "the job is written down",
-    of=("job.json is written", "the job is posted", "the job is written down", "a row is written"),
+    of=("the order is written down", "the job is posted", "the job is written down", "a row is written"),
 )
 def test_a_death_in_a_folder_with_labels_costs_nothing(server: MockServer, tmp_path: Path, step: str) -> None:
     """The same call continues the job of its label, and another label's call leaves it alone."""
@@ -95,12 +94,12 @@ def test_a_death_in_a_folder_with_labels_costs_nothing(server: MockServer, tmp_p
 
 @steps("the job is posted", "the job is written down", "a row is written")
 def test_a_death_at_any_step_costs_nothing(server: MockServer, tmp_path: Path, step: str) -> None:
-    """Before job.json, before and after the POST, in a file, between a file and its row."""
+    """Before the record, before and after the POST, in a file, between a file and its row."""
     dest = tmp_path / "signs"
     assert run(server, dest, die_before=step) == -signal.SIGKILL
-    assert (dest / JOB_FILE).exists() == (step != "job.json is written")
-    assert bool(server.requests) == (step not in ("job.json is written", "the job is posted"))
-    if (dest / JOB_FILE).exists():
+    assert (dest / ORDER).exists() == (step != "the order is written down")
+    assert bool(server.requests) == (step not in ("the order is written down", "the job is posted"))
+    if (dest / ORDER).exists():
         # What the manifest of a folder whose writer died names is there, and as it was verified.
         assert Dataset.open(dest).verify()
     check_finished(server, dest)
@@ -140,7 +139,7 @@ def test_what_a_dead_process_left_half_done_is_cleared(server: MockServer, tmp_p
     """Temporary files of ours go; a file of the user's that looks alike stays."""
     assert run(server, tmp_path, die_before="a file is put in place", calls=3) == -signal.SIGKILL
     assert [*(tmp_path / "data").glob(".*.part")]
-    for name in (".job.json.0123.part", ".metadata.jsonl.0123.part", ".mine.part"):
+    for name in (".firsthandapi/orders/.order.json.0123.part", ".metadata.jsonl.0123.part", ".mine.part"):
         (tmp_path / name).touch()
     with server.client() as client:
         client.jobs.collect(tmp_path, **JOB, files_needed=FILES)

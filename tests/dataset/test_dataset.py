@@ -15,12 +15,12 @@ from firsthandapi import (
     Dataset,
     InvalidArgumentError,
 )
-from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi.datasets import DatasetView
 from firsthandapi.datasets._folder import Folder
 
 from .support import (
     FILES,
+    ORDER,
     differ,
     folder_of,
 )
@@ -39,7 +39,7 @@ def test_a_dataset_is_a_sequence_of_records(dataset: Dataset) -> None:
 def test_an_opened_folder_is_the_one_that_was_written(dataset: Dataset) -> None:
     """By str and by Path; without job.json there is no job, and all else is the same."""
     assert Dataset.open(str(dataset.path)).records == dataset.records
-    (dataset.path / JOB_FILE).unlink()
+    (dataset.path / ORDER).unlink()
     opened = Dataset.open(dataset.path)
     assert opened.records == dataset.records
     assert opened.job is None
@@ -82,9 +82,9 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_what_a_stranger_wrote_stays_text_in_the_repr(dataset: Dataset) -> None:
     """No escape code comes through it, and no key."""
-    job_file = json.loads((dataset.path / JOB_FILE).read_bytes())
+    job_file = json.loads((dataset.path / ORDER).read_bytes())
     job_file["job"]["status"] = "\x1b[2J\n" + "fh_live_" + "0" * 32
-    (dataset.path / JOB_FILE).write_text(json.dumps(job_file))
+    (dataset.path / ORDER).write_text(json.dumps(job_file))
     shown = repr(Dataset.open(dataset.path))
     assert shown.isprintable()
     assert "\\u001b[2J" in shown

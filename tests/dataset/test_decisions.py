@@ -29,7 +29,7 @@ from firsthandapi.datasets._lock import NOTES, FolderLock
 from firsthandapi.datasets._manifest import Manifest
 from firsthandapi.testing import MockServer
 
-from .support import JOB, completed_job, downloads, folder_of, posix_only
+from .support import JOB, ORDER, completed_job, downloads, folder_of, posix_only
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -298,7 +298,7 @@ def test_collect_goes_on_without_what_was_excluded(quick_server: MockServer, tmp
             assert len(dataset) == 2 - n
             assert dataset.verify()
             dataset.exclude(dataset.records[:1])
-        (tmp_path / "job.json").unlink()
+        (tmp_path / ORDER).unlink()
         assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 0
         assert len(list(client.jobs.list())) == 1
 

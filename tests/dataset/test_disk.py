@@ -18,7 +18,7 @@ from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._store import sha256_of
 from firsthandapi.errors import ConfigurationError
 
-from .support import Buyer, failing, posix_only, whole
+from .support import ORDER, Buyer, failing, posix_only, whole
 
 
 @posix_only
@@ -140,6 +140,6 @@ def test_a_program_that_opens_our_files_ends_no_run(buyer: Buyer, monkeypatch: p
         monkeypatch.setattr(os, function, once(getattr(os, function)))
     dataset = buyer.collect(3)
     assert {record.file_name for record in dataset} < {os.path.relpath(name, buyer.dest) for name in refused}
-    assert str(buyer.dest / "job.json") in refused
+    assert str(buyer.dest / ORDER) in refused
     assert whole(buyer.dest)
     assert not list(buyer.dest.rglob("*.part"))

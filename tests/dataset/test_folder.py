@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from firsthandapi import Campaign, Dataset, FirstHandClient, Verification
-from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
@@ -27,6 +26,7 @@ from firsthandapi.testing import MockServer
 from .support import (
     FILES,
     JOB,
+    ORDER,
     Again,
     completed_job,
     downloads,
@@ -78,8 +78,8 @@ def test_no_file_is_bought_whose_row_could_not_be_read_again(
 @pytest.mark.parametrize(
     ("becomes", "name"),
     [
-        ("link", "data"), ("link", MANIFEST), ("link", JOB_FILE),
-        ("pipe", MANIFEST), ("pipe", JOB_FILE), ("folder", MANIFEST),
+        ("link", "data"), ("link", MANIFEST), ("link", ORDER),
+        ("pipe", MANIFEST), ("pipe", ORDER), ("folder", MANIFEST),
     ],
 )  # fmt: skip
 def test_links_and_pipes_are_refused(
@@ -174,34 +174,37 @@ def _without_its_status(record: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("spoil", "wrong"),
     [
-        (_without_its_end, "is empty or damaged: run the call that started the folder again"),
-        (_without_its_status, ": the job is not a valid FirstHandAPI job; run the call that made the folder again"),
+        (_without_its_end, "is empty or damaged.*remove the file if no job is missing"),
+        (_without_its_status, "the job is not a valid FirstHandAPI job; run the call that made the folder again"),
     ],
 )  # fmt: skip
-def test_a_damaged_job_json_is_named_and_the_advice_works(
+def test_a_damaged_record_is_named_and_the_advice_works(
     dataset: Dataset, again: Again, server: MockServer, spoil: Callable[[dict[str, Any]], str], wrong: str
 ) -> None:
-    """`open` says which job it is of, and what restores it."""
+    """`open` says which it is, and what restores it."""
     assert dataset.job is not None
-    path = dataset.path / JOB_FILE
+    path = dataset.path / ORDER
     path.write_text(spoil(json.loads(path.read_text())))
-    with pytest.raises(ConfigurationError, match=f"{JOB_FILE} of {dataset.job.id}.*{wrong}"):
+    with pytest.raises(ConfigurationError, match=f"({ORDER}|{dataset.job.id}).*{wrong}"):
         Dataset.open(dataset.path)
+    if spoil is _without_its_end:
+        path.unlink()
     since = len(server.requests)
     assert again().job == dataset.job
     assert downloads(server, since) == []
 
 
-def test_a_folder_of_a_later_version_names_a_way_on(
+def test_a_folder_of_a_later_version_is_left_alone(
     dataset: Dataset, client: FirstHandClient, again: Again, tmp_path: Path
 ) -> None:
-    """It is left alone, so its files can only be downloaded into another folder."""
+    """Until the upgrade, its files can only be downloaded into another folder."""
     assert dataset.job is not None
-    path = dataset.path / JOB_FILE
+    path = dataset.path / ORDER
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
-    way_on = rf"upgrade firsthandapi; files.download_all\('{dataset.job.id}', …\) fills a different folder$"
     for read in (Dataset.open, lambda _: again()):
-        with pytest.raises(ConfigurationError, match=f"{JOB_FILE} of {dataset.job.id} was.*{way_on}"):
+        with pytest.raises(
+            ConfigurationError, match=f"{ORDER} was written by a later .* upgrade firsthandapi$"
+        ):
             read(dataset.path)
     assert client.files.download_all(dataset.job.id, tmp_path / "other").verify()
 
@@ -333,10 +336,10 @@ def test_a_folder_that_is_read_only_is_refused(client: FirstHandClient, tmp_path
 def test_a_disk_that_is_full_before_the_post_buys_nothing(
     client: FirstHandClient, server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """job.json cannot be written, so the job is not posted, and no half of it is left."""
+    """The record cannot be written, so the job is not posted, and no half of it is left."""
     since = len(server.requests)
     failing(monkeypatch, "fsync", "")
-    with pytest.raises(ConfigurationError, match=r"job\.json cannot be written"):
+    with pytest.raises(ConfigurationError, match=r"order\.json cannot be written"):
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert server.requests[since:] == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / WRITER]
@@ -442,7 +445,7 @@ def test_a_file_that_is_a_link_is_not_there(
 @posix_only
 def test_an_endless_text_is_not_read(dataset: Dataset) -> None:
     """A stranger's file may have any size; these take no room on the disk, and would fill the memory."""
-    for name, says in (("job.json", "larger than 16 MiB"), (MANIFEST, "larger than 512 MiB")):
+    for name, says in ((ORDER, "larger than 16 MiB"), (MANIFEST, "larger than 512 MiB")):
         before = (dataset.path / name).read_bytes()
         os.truncate(dataset.path / name, 8 << 30)
         with pytest.raises(ConfigurationError, match=f"{name} cannot be read: it is {says}"):
@@ -486,7 +489,7 @@ def test_ctrl_c_while_rows_are_written_leaves_no_lock(
 def test_files_whose_job_is_forgotten_are_not_bought_again(
     quick_server: MockServer, tmp_path: Path, label: str | None
 ) -> None:
-    """A folder that lost job.json and its manifest names the way on, which works; a key of one's own finds the job."""
+    """A folder without record and manifest names the way on, which works; a key of one's own finds the job."""
     ordered: dict[str, Any] = {**JOB, "files_needed": 2, "label": label}
     with quick_server.client() as client:
         job = client.jobs.collect(tmp_path, **ordered, idempotency_key="mine").job
@@ -499,7 +502,7 @@ def test_files_whose_job_is_forgotten_are_not_bought_again(
         before = len(downloads(quick_server))
         forget()
         with pytest.raises(
-            ConfigurationError, match=r"contains file_\w+\.jpg, but neither metadata.jsonl nor job.json"
+            ConfigurationError, match=r"contains file_\w+\.jpg, but neither metadata.jsonl nor a record says"
         ):
             client.jobs.collect(tmp_path, **ordered)
         assert len(client.files.download_all(job.id, tmp_path, label=label)) == 2

@@ -11,12 +11,12 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.orders.record import JOB_FILE, JOBS
+from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 
-from .support import JOB, Buyer, api, completed_job, downloads, jobs_bought
+from .support import JOB, ORDER, Buyer, api, completed_job, downloads, jobs_bought
 from .test_loading import run
 
 
@@ -59,7 +59,7 @@ def test_a_label_that_times_out_buys_once(
     server: MockServer, client: FirstHandClient, tmp_path: Path, lost: str
 ) -> None:
     """However often it does, whatever the job does meanwhile, and whatever somebody does to its record."""
-    record = tmp_path / JOBS / "stop.json"
+    record = tmp_path / ORDERS / "label-stop.json"
     bought: set[str] = set()
     for _ in range(3):
         with pytest.raises(WaitTimeoutError) as caught:
@@ -78,9 +78,9 @@ def test_a_label_that_times_out_buys_once(
         if lost == "the label in a copy of it":
             job_file = json.loads(record.read_bytes())
             del job_file["label"]
-            (tmp_path / JOB_FILE).write_text(json.dumps(job_file), "utf-8")
+            (tmp_path / ORDER).write_text(json.dumps(job_file), "utf-8")
     assert len(bought) == 1
-    assert (tmp_path / JOB_FILE).exists() == (lost == "the label in a copy of it")
+    assert (tmp_path / ORDER).exists() == (lost == "the label in a copy of it")
 
 
 def test_a_job_that_ends_early_counts_its_own_files(
@@ -153,7 +153,7 @@ def test_a_key_that_bought_another_label_s_job_is_refused(quick_server: MockServ
         client.jobs.collect(tmp_path, **JOB, files_needed=1, label="stop", idempotency_key="mine")
         with pytest.raises(InvalidArgumentError, match="labeled 'stop'"):
             client.jobs.collect(tmp_path, **JOB, files_needed=1, label="yield", idempotency_key="mine")
-    assert [path.name for path in (tmp_path / JOBS).iterdir()] == ["stop.json"]
+    assert [path.name for path in (tmp_path / ORDERS).iterdir()] == ["label-stop.json"]
     assert jobs_bought(quick_server) == 1
 
 

@@ -143,7 +143,11 @@ def test_a_folder_loads_at_every_moment(client: FirstHandClient, server: MockSer
     dataset = client.files.download_all(job_id, tmp_path / "test")  # a name that could pass for a split
     first, *rest = (dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)
     (dataset.path / MANIFEST).write_bytes(b"".join(rest))
-    for name in ("data/.file_1.jpg.0123.part", ".metadata.jsonl.0123.part", ".job.json.0123.part"):
+    for name in (
+        "data/.file_1.jpg.0123.part",
+        ".metadata.jsonl.0123.part",
+        ".firsthandapi/orders/.order.json.0123.part",
+    ):
         (dataset.path / name).write_bytes(b"half of")
     loaded = load("imagefolder", dataset.path, tmp_path / "cache")
     assert {row["file_id"] for row in loaded["rows"]} == {

@@ -17,8 +17,8 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset
-from firsthandapi._core.campaigns.campaign import campaign_key, spec_key
-from firsthandapi._core.campaigns.ledger import LEDGER_FILE, Ledger
+from firsthandapi._core.campaigns.campaign import campaign_key
+from firsthandapi._core.orders.record import ORDERS
 from firsthandapi.datasets._ledger import spent_in
 from firsthandapi.errors import (
     ConfigurationError,
@@ -39,42 +39,51 @@ from .world import DEFAULTS, LIST, World, internals, lag
 pytestmark = pytest.mark.async_slow
 
 
-@pytest.mark.parametrize("damage", ["lost", "torn", "empty"])
-def test_a_lost_ledger_is_found_by_the_jobs(world: World, damage: str) -> None:
+def forget_orders(dest: Path) -> None:
+    """Lose the records, as a copy without hidden files does."""
+    shutil.rmtree(dest / ".firsthandapi")
+
+
+@pytest.mark.parametrize("lost", ["all", "one"])
+def test_lost_records_are_found_by_the_jobs(world: World, lost: str) -> None:
     """Nothing is ordered twice, and what was spent is known."""
     campaign = world.campaign(stop=3, give_way=2)
     world.run(campaign)
-    path = world.dest / LEDGER_FILE
-    content = path.read_bytes()
-    path.unlink()
-    if damage != "lost":
-        path.write_bytes(content[: len(content) - 60 if damage == "torn" else 0])
+    before = world.ledger()
+    if lost == "all":
+        forget_orders(world.dest)
+    else:
+        next((world.dest / ORDERS).iterdir()).unlink()
     assert world.client.campaigns.plan(campaign).spent_cents == 50
     world.run(campaign)
     assert world.ordered() == [3, 2]
-    assert world.ledger()["spent_cents"] == 50
-    assert world.ledger()["campaign"] == json.loads(content)["campaign"]
+    assert world.ledger().spent_cents == 50
+    assert world.ledger().campaign == before.campaign
+    assert world.ledger().keys.keys() == before.keys.keys()
 
 
 @pytest.mark.both
-def test_a_lost_ledger_is_found_by_the_records_of_the_folder(world: World, monkeypatch: Any) -> None:
-    """Where the list of jobs lags; a record of a job that the service does not have is left alone."""
+def test_lost_orders_are_found_by_the_records_of_their_jobs(
+    world: World, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """As a merge keeps them, where the list lags. That of a job that the service does not have is left alone."""
     campaign = world.campaign(stop=3, give_way=2)
     world.run(campaign)
-    (world.dest / LEDGER_FILE).unlink()
-    record = next((world.dest / "jobs").iterdir())
-    job_id = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
-    record.with_name(f"{job_id}.json").write_text(record.read_text().replace(record.stem, job_id))
+    world.dest = Dataset.merge([world.dest], tmp_path / "merged").path
+    campaign = world.campaign(stop=3, give_way=2)
+    record = next((world.dest / ORDERS).iterdir())
+    job_id, other = record.stem.removeprefix("job-"), "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
+    record.with_name(f"job-{other}.json").write_text(record.read_text().replace(job_id, other))
     lag(world, monkeypatch)
     assert len(world.run(campaign)) == 5
     assert world.ordered() == [3, 2]
-    assert world.ledger()["spent_cents"] == 50
+    assert world.ledger().spent_cents == 50
 
 
 def test_a_moved_folder_knows_its_campaign_by_its_rows(world: World, tmp_path: Path) -> None:
     """Its path is another, and its ledger is lost."""
     world.run(world.campaign(stop=3))
-    (world.dest / LEDGER_FILE).unlink()
+    forget_orders(world.dest)
     world.dest.rename(tmp_path / "moved")
     world.dest = tmp_path / "moved"
     world.run(world.campaign(stop=4))
@@ -110,7 +119,7 @@ def test_a_restored_folder_learns_what_was_ordered_since(world: World, tmp_path:
     assert world.client.campaigns.plan(world.campaign(stop=5)).orders == ()
     assert len(world.run(world.campaign(stop=5))) == 5
     assert world.ordered() == [2, 3]
-    assert world.ledger()["spent_cents"] == world.spent() == 50
+    assert world.ledger().spent_cents == world.spent() == 50
 
 
 @pytest.mark.both
@@ -124,7 +133,7 @@ def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeyp
     since = len(world.server.requests)
     plan = world.client.campaigns.plan(world.campaign(stop=1))
     assert plan.labels[0].coming == 1
-    job_id = world.ledger()["orders"][0]["job"]["id"]
+    job_id = world.ledger().orders[0].record.job_id
     assert api(world.server, since) == [LIST, f"GET /v1/jobs/{job_id}"]
     stranger = world.new_client(api_key=world.server.create_organization().api_key)
     assert stranger.campaigns.plan(world.campaign(stop=1)).labels[0].coming == 1  # it may not show yet
@@ -150,7 +159,7 @@ def test_a_campaign_without_time_to_wait_is_ordered_once(by_hand: World) -> None
 
 
 @pytest.mark.both
-def test_a_campaign_of_today_reads_jobs_of_today(by_hand: World, monkeypatch: Any) -> None:
+def test_a_campaign_of_today_reads_jobs_of_today(by_hand: World, tmp_path: Path, monkeypatch: Any) -> None:
     """However many are older. Its ledger knows better than the caller since when it runs."""
     monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 2)
     campaign = by_hand.campaign(stop=1, give_way=1)
@@ -159,6 +168,7 @@ def test_a_campaign_of_today_reads_jobs_of_today(by_hand: World, monkeypatch: An
             client.jobs.create(**JOB, files_needed=1)
     by_hand.server.clock.advance(days=3)
     by_hand.clock.wall = by_hand.server.clock.now()
+    copy = tmp_path / "copy"
     today = datetime.fromtimestamp(by_hand.clock.wall, UTC)
     for _ in range(2):
         since = len(by_hand.server.requests)
@@ -166,12 +176,11 @@ def test_a_campaign_of_today_reads_jobs_of_today(by_hand: World, monkeypatch: An
             by_hand.run(campaign, timeout=0, key_since=today)
         assert api(by_hand.server, since).count(LIST) == 1
         assert len(by_hand.jobs()) == 7
-        ledger = (by_hand.dest / LEDGER_FILE).read_bytes()
+        shutil.copytree(by_hand.dest / ORDERS, copy, dirs_exist_ok=True)
         shutil.rmtree(by_hand.dest)
     too_late = today + timedelta(days=2)
     assert len(by_hand.client.campaigns.plan(campaign, key_since=too_late).orders) == 2
-    by_hand.dest.mkdir()
-    (by_hand.dest / LEDGER_FILE).write_bytes(ledger)
+    shutil.copytree(copy, by_hand.dest / ORDERS)
     assert by_hand.client.campaigns.plan(campaign, key_since=too_late).orders == ()
 
 
@@ -201,7 +210,7 @@ def test_a_list_without_end_ends(
         order = {**JOB, "files_needed": 1, "idempotency_key": "mine"}
         with pytest.raises(error, match=r"job of idempotency key mine .* pass key_since="):
             client.jobs.collect(tmp_path / "one", **order)
-        assert not list(tmp_path.rglob("job.json"))
+        assert not list(tmp_path.rglob("orders/*"))
         assert liar.jobs == []
 
 
@@ -339,29 +348,14 @@ def test_a_campaign_of_an_earlier_version_goes_on(connect: Connect, tmp_path: Pa
             run(connect, liar, campaign)
         (begun,) = {job.body["metadata"]["firsthandapi_campaign"] for job in liar.jobs}
         assert begun == campaign_key(None, str(tmp_path / "old" / "signs"))
-        for lost in (None, "signs/campaign.json", "signs"):
-            if lost == "signs":
+        for lost in (None, "signs/.firsthandapi", "signs"):
+            if lost:
                 shutil.rmtree(tmp_path / "old" / lost)
-            elif lost:
-                (tmp_path / "old" / lost).unlink()
             assert len(run(connect, liar, campaign)) == 3
         grown = Campaign(**{**campaign.to_dict(), "jobs": fields(4)["jobs"], "defaults": DEFAULTS})
         assert len(run(connect, liar, grown)) == 4
         assert [len(job.files) for job in liar.jobs] == [3, 1]
         assert {job.body["metadata"]["firsthandapi_campaign"] for job in liar.jobs} == {begun}
-
-
-def test_a_ledger_without_orders_keeps_its_campaign(connect: Connect, tmp_path: Path) -> None:
-    """Another machine may have orders of it, whatever the words have become here since."""
-    with Liar() as liar:
-        campaign = machine(tmp_path / "one", fields())
-        path = Path(campaign.dest) / LEDGER_FILE
-        path.parent.mkdir()
-        key = str(spec_key(campaign._spec))
-        path.write_bytes(Ledger(key).encode())
-        changed = Campaign(**{**campaign.to_dict(), **fields(words="Photos of stop signs at night")})
-        run(connect, liar, changed)
-        assert json.loads(path.read_bytes())["campaign"] == key
 
 
 @pytest.mark.both

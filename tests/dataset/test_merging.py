@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
-from firsthandapi._core.orders.record import JOBS
+from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
-from firsthandapi.datasets import _copying, _job_files, _withdrawing
+from firsthandapi.datasets import _copying, _orders, _withdrawing
 from firsthandapi.datasets._disk import make_room
 from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.testing import MockServer
@@ -51,20 +51,20 @@ def test_a_dict_gives_labels(
             assert merged.repair(client)
 
 
-@pytest.mark.parametrize("limit", ["MOST_JOBS", "LARGEST_JOBS"])
+@pytest.mark.parametrize("limit", ["MOST_RECORDS", "LARGEST_RECORDS"])
 def test_records_of_jobs_that_could_not_be_read_again_are_not_written(
     sources: list[Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     """`merge` refuses them before it writes; those that are there already count once."""
     merged = Dataset.merge(sources, tmp_path / "all")
-    size = sum(path.stat().st_size for path in (merged.path / JOBS).iterdir())
-    most = {"MOST_JOBS": 2, "LARGEST_JOBS": size}[limit]
-    monkeypatch.setattr(_job_files, limit, most)
+    size = sum(path.stat().st_size for path in (merged.path / ORDERS).iterdir())
+    most = {"MOST_RECORDS": 2, "LARGEST_RECORDS": size}[limit]
+    monkeypatch.setattr(_orders, limit, most)
     assert len(Dataset.merge([*sources, sources[0]], tmp_path / "all").jobs) == 2
-    monkeypatch.setattr(_job_files, limit, most - 1)
+    monkeypatch.setattr(_orders, limit, most - 1)
     with pytest.raises(ConfigurationError, match=r"would have 2 records of jobs .* use a different folder"):
         Dataset.merge(sources, tmp_path / "refused")
-    assert not (tmp_path / "refused" / JOBS).exists()
+    assert not (tmp_path / "refused" / ORDERS).exists()
 
 
 def test_a_manifest_that_could_not_be_read_again_is_not_written(
@@ -188,7 +188,7 @@ def test_a_folder_of_a_job_takes_no_other(sources: list[Dataset], tmp_path: Path
     with pytest.raises(ConfigurationError, match="another process is writing"):
         Dataset.merge(sources, tmp_path / "all")
     lock.release()
-    assert not (tmp_path / "all" / JOBS).exists()
+    assert not (tmp_path / "all" / ORDERS).exists()
 
 
 @pytest.mark.parametrize("datasets", ["signs/", Path(), 5, {"a/b": "x"}])

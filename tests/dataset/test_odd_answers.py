@@ -15,7 +15,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset
-from firsthandapi._core.orders.record import JOB_FILE, KEY_METADATA, parse_record
+from firsthandapi._core.orders.record import KEY_METADATA
 from firsthandapi._notebook import html_of
 from firsthandapi.errors import (
     AuthenticationError,
@@ -31,7 +31,7 @@ from firsthandapi.testing import MockServer
 from firsthandapi.types import File
 from raw import RawServer, Reply, Request, response
 
-from .support import JOB
+from .support import JOB, ORDER, record_in
 
 pytestmark = pytest.mark.async_slow
 
@@ -157,7 +157,7 @@ def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str, ends: 
     dataset = shop.collect()
     assert dataset.job.id == "job_2"
     assert {record.file_id for record in dataset} == {"file_2_0", "file_2_1"}
-    assert (parse_record((shop.folder / "signs" / JOB_FILE).read_bytes()).job or {})["id"] == "job_2"
+    assert (record_in(shop.folder / "signs").job or {})["id"] == "job_2"
     assert len(shop.jobs) == 2
 
 
@@ -203,10 +203,10 @@ def test_a_job_that_the_service_does_not_have(shop: Shop, key: str | None) -> No
     for _ in range(3):
         with pytest.raises(NotFoundError) as caught:
             shop.collect(idempotency_key=key)
-        job_file = parse_record((shop.folder / "signs" / JOB_FILE).read_bytes())
+        job_file = record_in(shop.folder / "signs")
         assert f"{shop.folder / 'signs'} is the folder of job_made_up: use the API key" in str(caught.value)
         assert "job_made_up (open, 2 of 2 files approved) may not show yet" in str(caught.value)
-        assert f"a job with idempotency key {job_file.idempotency_key}, and found none" in str(caught.value)
+        assert f"a job with idempotency key {job_file.key}, and found none" in str(caught.value)
         assert ("a different idempotency_key" in str(caught.value)) is (key is not None)
     assert (service.posts, len(shop.jobs)) == (1, 1)
 
@@ -444,9 +444,9 @@ def test_a_time_without_a_timezone_is_refused(
 def test_rows_of_a_job_that_the_key_cannot_see(
     connect: Connect, quick_server: MockServer, tmp_path: Path
 ) -> None:
-    """`job.json` is lost, and the rows name a job of another account: nothing is bought."""
+    """The record is lost, and the rows name a job of another account: nothing is bought."""
     connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1)
-    (tmp_path / JOB_FILE).unlink()
+    (tmp_path / ORDER).unlink()
     other = quick_server.create_organization(cents=1000)
     client = connect(quick_server, api_key=other.api_key)
     with pytest.raises(ConfigurationError, match="cannot see"):
@@ -485,7 +485,7 @@ def test_whole_numbers_as_floats(shop: Shop, bom: bytes) -> None:
     for _ in range(2):
         dataset = shop.collect()
         assert (len(dataset), dataset.verify().ok, len(shop.jobs)) == (2, True, 1)
-    job = json.loads((shop.folder / "signs" / JOB_FILE).read_text())["job"]
+    job = json.loads((shop.folder / "signs" / ORDER).read_text())["job"]
     assert (str(job["files_needed"]), str(job["price_per_file_cents"])) == ("2", "10")
 
 

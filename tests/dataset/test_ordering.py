@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from firsthandapi import FirstHandClient, FirstHandError
-from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import DATA, MANIFEST, parse_manifest
 from firsthandapi._sync.clock import Clock
 from firsthandapi._sync.transport import Transport
 from firsthandapi.datasets._folder import Folder
-from firsthandapi.errors import IncompleteJobError, WaitTimeoutError
+from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 
 from .campaigner import Death, die, make_mortal
+from .support import ORDER
 
 FIELDS: list[dict[str, Any]] = [
     {
@@ -35,9 +35,9 @@ FIELDS: list[dict[str, Any]] = [
 ]
 # Where a process may die: before and after each of these.
 STEPS = [
-    (Folder, "create_job"),
-    (Folder, "write_job"),
-    (Folder, "forget_job"),
+    (Folder, "create"),
+    (Folder, "write"),
+    (Folder, "remove"),
     (Folder, "add"),
     (Transport, "send"),
 ]
@@ -140,20 +140,24 @@ class Money(RuleBasedStateMachine):
                 self.server.clock.advance(minutes=1)
 
     @rule(left=st.sampled_from([0.0, 0.5, 0.9]))
-    def tear_job_json(self, left: float) -> None:
-        """A disk loses the end of job.json, or all of it."""
-        path = self.folder / JOB_FILE
+    def tear_the_record(self, left: float) -> None:
+        """A disk loses the end of the record, or all of it: until it is put back, nothing is asked."""
+        path = self.folder / ORDER
         if path.exists():
             content = path.read_bytes()
             path.write_bytes(content[: int(len(content) * left)])
+            since = len(self.server.requests)
+            assert isinstance(self.run(0, None), ConfigurationError)
+            assert self.server.requests[since:] == []
+            path.write_bytes(content)
 
     @rule()
     def lose(self) -> None:
-        """A runner's disk goes; or, where there are rows, job.json alone."""
+        """A runner's disk goes; or, where there are rows, the record alone."""
         if self.key is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif (self.folder / MANIFEST).exists():
-            (self.folder / JOB_FILE).unlink(missing_ok=True)
+            (self.folder / ORDER).unlink(missing_ok=True)
 
     @invariant()
     def paid_once(self) -> None:

@@ -16,7 +16,7 @@ from firsthandapi._core.rows.manifest import MANIFEST, old_line
 from firsthandapi._core.rows.statements import STATEMENTS_FILE
 from firsthandapi.testing import MockServer
 
-from .support import JOB, folder_of, forge
+from .support import JOB, ORDER, folder_of, forge
 from .test_loading import run
 
 CONTENTS = [b"one", b"two", b"three"]
@@ -82,7 +82,7 @@ def test_what_a_person_wrote_stays(dataset: Dataset, name: str) -> None:
 def test_a_changed_row_or_price_is_found(dataset: Dataset) -> None:
     """And a changed byte, by the row; without a card nothing is compared."""
     dataset.write_card()
-    manifest, job_file = dataset.path / MANIFEST, dataset.path / "job.json"
+    manifest, job_file = dataset.path / MANIFEST, dataset.path / ORDER
     rows, job = manifest.read_text("utf-8"), json.loads(job_file.read_bytes())
     manifest.write_text(rows.replace('"worker_id":"wkr_1"', '"worker_id":"wkr_7"'), "utf-8")
     assert Dataset.open(dataset.path).verify().altered == (MANIFEST,)

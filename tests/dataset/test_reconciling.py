@@ -11,12 +11,13 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError, NotFoundError
+from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.testing import MockServer
 
-from .support import completed_job, reconcile
+from .support import ORDER, completed_job, reconcile
 
 pytestmark = pytest.mark.async_slow
 
@@ -49,7 +50,7 @@ def test_files_of_a_job_without_a_record_are_left_alone(
     first = completed_job(server, 1)
     client.files.download_all(first, tmp_path, label="stop")
     client.files.download_all(completed_job(server, 2), tmp_path, label="yield")
-    (tmp_path / "jobs" / f"{first}.json").unlink()
+    (tmp_path / ORDERS / f"job-{first}.json").unlink()
     dataset = Dataset.open(tmp_path)
     assert reconcile(connect, connect(server), dataset) == Reconciliation()
     assert len(Dataset.open(tmp_path)) == 3
@@ -149,8 +150,8 @@ def test_a_folder_that_is_written_to_is_left_alone(
     with pytest.raises(ConfigurationError, match="another process is writing"):
         dataset.reconcile(client)
     lock.release()
-    (tmp_path / "job.json").write_bytes(b"{")
-    with pytest.raises(ConfigurationError, match=r"job\.json"):
+    (tmp_path / ORDER).write_bytes(b"{")
+    with pytest.raises(ConfigurationError, match=r"order\.json is empty or damaged"):
         dataset.reconcile(client)
     assert lock.acquire()  # it was given back
     lock.release()

@@ -15,12 +15,11 @@ from firsthandapi import (
     Progress,
     Verification,
 )
-from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.errors import DownloadError, FirstHandError
 from firsthandapi.testing import MockServer
 
-from .support import FILES, api, downloads, forge, spoil_three
+from .support import FILES, ORDER, api, downloads, forge, spoil_three
 
 
 def test_verify_names_what_is_wrong(dataset: Dataset) -> None:
@@ -168,6 +167,6 @@ def test_repair_needs_a_job_and_a_client(
     """Each says what is missing."""
     with pytest.raises(InvalidArgumentError, match="FirstHandClient"):
         dataset.repair(object())
-    (dataset.path / JOB_FILE).unlink()
+    (dataset.path / ORDER).unlink()
     with pytest.raises(ConfigurationError, match="records no job"):
         Dataset.open(dataset.path).repair(client)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +13,10 @@ import pytest
 
 from client.support import Connect, FakeClock
 from firsthandapi import Campaign, Dataset
-from firsthandapi._core.campaigns.ledger import LEDGER_FILE
+from firsthandapi._core.campaigns.ledger import Ledger
 from firsthandapi._core.orders.ordering import LookFor, Shown
 from firsthandapi.campaigns import CampaignPlan
+from firsthandapi.datasets._ledger import LedgerFolder
 from firsthandapi.errors import FirstHandConnectionError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
@@ -91,9 +91,10 @@ class World:
     def ordered(self) -> list[int]:
         return [job.files_needed or 0 for job in self.jobs()]
 
-    def ledger(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((self.dest / LEDGER_FILE).read_bytes())
-        return loaded
+    def ledger(self) -> Ledger:
+        ledger = LedgerFolder(self.dest).read()
+        assert ledger is not None
+        return ledger
 
     def spent(self) -> int:
         """By the service's own books."""

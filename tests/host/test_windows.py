@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 CHOSEN = {
     "files": [
         *("host/test_locking.py", "host/test_replacing.py", "dataset/test_disk.py", "dataset/test_lock.py"),
-        *("dataset/test_job_files.py", "dataset/test_ledger.py"),
+        *("dataset/test_orders.py", "dataset/test_ledger.py"),
         "dataset/test_decisions.py::test_a_kill_at_any_step_loses_no_file",
         *(["mcp/test_mcp_ledger.py"] if find_spec("mcp_types") else []),
         *("server/sqlite/test_opening.py", "host/test_byte_locks.py", "test_journal.py"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -16,9 +15,8 @@ from typing import Any
 import pytest
 
 from dataset import collector
-from dataset.support import JOB, whole
+from dataset.support import JOB, ORDER, record_in, whole
 from firsthandapi import Dataset
-from firsthandapi._core.orders.record import JOB_FILE
 from firsthandapi.testing import MockServer
 from processes import started
 
@@ -67,8 +65,7 @@ def files_in(dest: Path) -> int:
 
 def job_is_known(dest: Path) -> bool:
     """Whether the folder knows its job, so that no key is in flight."""
-    path = dest / JOB_FILE
-    return path.exists() and json.loads(path.read_bytes())["job"] is not None
+    return (dest / ORDER).exists() and record_in(dest).job is not None
 
 
 def reach(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
@@ -104,7 +101,7 @@ def test_ten_deaths_and_a_bad_network(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             process.communicate()
             assert process.returncode == -signal.SIGKILL
-            if (dest / JOB_FILE).exists():
+            if (dest / ORDER).exists():
                 # Every row of a folder whose writer has just died is of a file that is there and right.
                 assert Dataset.open(dest).verify()
         add_faults(server, chance)
