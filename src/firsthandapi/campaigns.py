@@ -72,7 +72,7 @@ class Campaign:
         defaults: fields for all labels.
         unique: whether files with the same bytes count once, so that replacements are ordered.
         name: 1 to 100 characters that distinguish this campaign, for a folder that may be lost: with a name, an
-            empty folder continues the campaign. Or the id of a campaign, as errors and `campaign.json` show it. None
+            empty folder continues the campaign. Or the id of a campaign, as errors and its jobs show it. None
             uses a relative `dest` and the labels with their texts, or the whole path or URL in `dest`.
         moved: by the former name of a label, its new name, which `jobs` contains: the next run moves its files, rows,
             and orders, and pays nothing. Leave the entry in place: without it, a lost folder is ordered again.

@@ -118,7 +118,7 @@ class Dataset(Rows):
 
         Raises:
             ConfigurationError: the folder has no dataset, or a different version; a row names a file outside the folder
-                or the file of another row; a file is a link; the manifest or job.json is larger than this package
+                or the file of another row; a file is a link; the manifest or a record is larger than this package
                 writes; or an extra is missing.
             InvalidArgumentError: `path` is neither a path nor the URL of a bucket, or `version` is not a version.
         """
@@ -790,7 +790,7 @@ class Dataset(Rows):
             raise InvalidArgumentError(f"client must be {says}", field="client")
         if not self.jobs:
             raise ConfigurationError(
-                f"{self.path} records no job, so its files cannot be downloaded again; restore its job.json, or use "
+                f"{self.path} records no job, so its files cannot be downloaded again; restore {ORDERS}, or use "
                 "files.download_all into an empty folder"
             )
 

@@ -307,7 +307,7 @@ class Manifest:
 
 def place_named(name: str) -> str:
     """Check that a manifest may be in the folder `name`, and return it.
-    Raises ConfigurationError: it is neither the folder of job.json nor that of a kind of media.
+    Raises ConfigurationError: it is neither the dataset's folder nor that of a kind of media.
     """
     if name not in PLACES:
         raise ConfigurationError(

@@ -44,7 +44,7 @@ class Campaigns(Resource):
             The plan: `orders`, `cost_cents`, `spent_cents`, `budget_cents`; printed, it is a table.
 
         Raises:
-            ConfigurationError: `campaign.json` is damaged or of a later version.
+            ConfigurationError: a record of an order is damaged or of a later version.
             FirstHandError: any other failure; its subclass names it.
         """
         with importing():
@@ -97,7 +97,7 @@ class Campaigns(Resource):
             WaitTimeoutError: the jobs did not finish in time; the same call continues them.
             PermissionDeniedError: the API key may not post jobs, or another job of a free-tier account is unfinished.
             InsufficientCreditsError: the balance does not cover the next order; purchase credits, and run it again.
-            ConfigurationError: `dest` cannot be written to, its `campaign.json` is damaged or of a later version, or
+            ConfigurationError: `dest` cannot be written to, a record of an order is damaged or of a later version, or
                 labels accept other media than before. Nothing was ordered.
             InvalidArgumentError: `dest` is the folder of a job without a label, or the plan no longer holds; the
                 message says what changed.
@@ -136,7 +136,7 @@ class Campaigns(Resource):
 
         Raises:
             InvalidArgumentError: the campaign has no such label.
-            ConfigurationError: `campaign.json` is damaged or of a later version, or cannot be written.
+            ConfigurationError: a record of an order is damaged or of a later version, or cannot be written.
             FirstHandError: any other failure; its subclass names it. The same call cancels the rest.
 
         Contract: §2 "Jobs".

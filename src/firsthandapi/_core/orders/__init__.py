@@ -1,1 +1,1 @@
-"""Paid once: job.json, and the steps until a folder has its job."""
+"""Paid once: the record of an order, and the steps until a folder has its job."""

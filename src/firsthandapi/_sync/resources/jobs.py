@@ -523,9 +523,9 @@ class Jobs(Resource):
         """Post a job, wait for it, and download its files into a folder that loaders can read.
 
         Files are downloaded while the job runs. After a crash at any point, the same call with the same `dest`
-        continues the same job: it posts nothing twice and downloads only missing files. The folder's `job.json`
-        records the job. A different order of `accepted_formats` or a different `deadline` makes no other call; the
-        job keeps its own deadline. On a machine whose disk does not last, such as a CI runner, pass an
+        continues the same job: it posts nothing twice and downloads only missing files. A record in
+        `.firsthandapi/orders` names the job. A different order of `accepted_formats` or a different `deadline` makes no
+        other call; the job keeps its own deadline. On a machine whose disk does not last, such as a CI runner, pass an
         `idempotency_key`: the same key continues the same job from an empty folder, at any age.
 
         Args:
@@ -576,7 +576,7 @@ class Jobs(Resource):
             SpendLimitError: the job would cost more than allowed, and was not posted before. Nothing was sent.
             InsufficientCreditsError: the balance does not cover the job.
             PermissionDeniedError: the API key may not read jobs, or not post them. Nothing was posted.
-            ConfigurationError: `dest` cannot be written to, its `job.json` is damaged or of a later version, downloads
+            ConfigurationError: `dest` cannot be written to, its record is damaged or of a later version, downloads
                 cannot use the client's `proxy`, or an extra is missing. Nothing was posted.
             InvalidArgumentError: `dest` belongs to a different request, has labels and none was given, or `label` is
                 not allowed.
