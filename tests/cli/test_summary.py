@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli.support import Cli
-from dataset.support import completed_job, jobs_bought
+from dataset.support import ORDER, completed_job, jobs_bought
 from firsthandapi import Campaign, CampaignJob, ConfigurationError, Dataset
 from firsthandapi.cli.spec import job_fields
 from firsthandapi.testing import MockServer
@@ -117,7 +117,7 @@ def test_a_folder_without_a_job_has_no_cost(cli: Cli, fresh_server: MockServer, 
     """What is not known is left out."""
     with fresh_server.client() as client:
         client.files.download_all(completed_job(fresh_server, 1), tmp_path / "signs")
-    (tmp_path / "signs" / "job.json").unlink()
+    (tmp_path / "signs" / ORDER).unlink()
     ran = cli("summary", str(tmp_path / "signs"))
     assert ran.out.startswith("### signs\n")
     assert "| Files | 1 |" in ran.out

@@ -262,7 +262,7 @@ def test_a_rerun_buys_nothing_with_nothing_but_the_key(server: MockServer, repos
 @pytest.mark.slow
 @needs_bash
 def test_a_rerun_days_after_a_timeout_continues_the_same_job(repository: Path) -> None:
-    """People take their time: exit code 3 is told as such, job.json is kept, and a re-run orders nothing."""
+    """People take their time: exit code 3 is told as such, the record is kept, and a re-run orders nothing."""
     with MockServer(speed=0) as server:
         first = runner(server, repository)
         assert not first.run(load(EXAMPLES / "ci" / "collect.yml", timeout="1"))

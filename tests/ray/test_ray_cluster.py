@@ -35,6 +35,7 @@ from firsthandapi import (
     InvalidArgumentError,
     NotFoundError,
 )
+from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST, columns_of_submission
 from firsthandapi.ray import read_files, write_dataset
 from firsthandapi.ray._urls import Keeper
@@ -353,7 +354,7 @@ def test_what_cannot_be_written_is_said(server: MockServer, tmp_path: Path) -> N
             write_dataset(bad, dest)
         assert refused.value.field == "ds"
     assert not (dest / MANIFEST).exists()
-    (dest / "job.json").write_text("{}")
+    (dest / ORDERS).mkdir(parents=True)
     with pytest.raises(ConfigurationError, match="folder of a job"):
         write_dataset(files, dest)
 

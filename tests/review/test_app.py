@@ -214,7 +214,7 @@ def test_a_folder_of_a_stranger(tmp_path: Path) -> None:
             response = client.get(f"files/{row.file_id}")
             assert "sandbox" in response.headers["content-security-policy"]
             assert response.headers["x-content-type-options"] == "nosniff"
-        for path in ("files/..%2F..%2Fjob.json", "files/../metadata.jsonl", "static/..%2Fapp.py"):
+        for path in ("files/..%2F..%2Forders/order.json", "files/../metadata.jsonl", "static/..%2Fapp.py"):
             assert client.get(path).status_code == 404
 
 
