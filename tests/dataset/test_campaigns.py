@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from firsthandapi import Campaign, CampaignProgress, Dataset, FirstHandClient, InvalidArgumentError
+from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.campaigns.campaign import order_key
+from firsthandapi._core.orders import order_requests
 from firsthandapi._core.orders.record import KEY_METADATA, ORDERS
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.decisions import EXCLUDED
@@ -791,6 +793,58 @@ def test_out_of_credits_the_run_ends_and_the_next_continues(world: World) -> Non
     assert world.ordered() == [2, 2]
     keys = [r.headers["idempotency-key"] for r in world.server.requests if f"{r.method} {r.path}" == POST]
     assert (len(keys), len(set(keys))) == (3, 2)
+
+
+@pytest.mark.both
+def test_a_refused_order_is_sent_with_its_key_as_it_is_wanted_now(world: World) -> None:
+    """In other words, for another price and number: no second key ever leaves for it."""
+    world.server.faults.add(path="/v1/jobs", method="POST", status=402)
+    with pytest.raises(InsufficientCreditsError):
+        world.run(world.campaign(stop=2))
+    dearer = world.campaign(stop=3, defaults={"price_per_file_cents": 20})
+    (order,) = world.client.campaigns.plan(dearer).orders
+    assert (order.files, order.cost_cents, order.unconfirmed) == (3, 60, False)
+    assert len(world.run(dearer)) == 3
+    assert [(job.files_needed, job.price_per_file_cents) for job in world.jobs()] == [(3, 20)]
+    assert len({r.headers["idempotency-key"] for r in world.server.requests if r.method == "POST"}) == 1
+    assert world.ledger().spent_cents == world.spent() == 60
+
+
+@pytest.mark.both
+def test_a_refused_order_costs_nothing_once_a_later_search_has_not_found_it(
+    world: World, monkeypatch: Any
+) -> None:
+    """Until a minute has passed, by our clock and the service's, it may show yet. Its record stays."""
+    world.server.faults.add(path="/v1/jobs", method="POST", status=402)
+    with pytest.raises(InsufficientCreditsError):
+        world.run(world.campaign(stop=2))
+    other = world.campaign(20, give_way=2)
+    for seconds in (0, 61):
+        world.clock.wall += seconds
+        assert world.client.campaigns.plan(other).spent_cents == 20
+        with pytest.raises(SpendLimitError, match="nothing was ordered"):
+            world.run(other)
+    monkeypatch.setattr(order_requests, "served_at", lambda headers: (served_at(headers) or 0) + 61)
+    assert world.client.campaigns.plan(other).spent_cents == 0
+    assert len(world.run(other)) == 2
+    assert {order.label for order in world.ledger().orders} == {"stop", "give_way"}
+    assert world.ledger().spent_cents == world.spent() == 20
+
+
+@pytest.mark.both
+def test_one_walk_looks_for_all_orders_without_a_response(world: World) -> None:
+    """Then each is sent with its key, and the list is not read again for it."""
+    wanted = {"stop": 1, "give_way": 2, "halt": 3}
+    for label, files in wanted.items():
+        world.lose_order(world.campaign(**{label: files}))
+    since = len(world.server.requests)
+    assert len(world.run(world.campaign(**wanted))) == 6
+    asked = api(world.server, since)
+    first = asked.index(POST)
+    assert asked[first : first + 3] == [POST] * 3
+    assert sorted(world.ordered()) == [1, 2, 3]
+    posts = [r.headers["idempotency-key"] for r in world.server.requests if f"{r.method} {r.path}" == POST]
+    assert (len(posts), len(set(posts))) == (6, 3)
 
 
 @pytest.mark.both
