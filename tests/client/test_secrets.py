@@ -123,7 +123,7 @@ def secrets_shown(
         urls = [file.download_url or "" for file in client.files.list(job.id)]
         seen += [repr(dataset), repr(list(dataset)), repr(client), repr(client.files.list(job.id).data)]
     assert len(dataset) == len(urls) == 6
-    kept = [path.read_text(encoding="utf-8") for path in dest.iterdir() if path.is_file()]
+    kept = [path.read_bytes().decode("utf-8", "replace") for path in dest.rglob("*") if path.is_file()]
     shown = "\n".join(
         [*map(str, seen), *(f"{each.getMessage()} {vars(each)}" for each in caplog.records), *kept]
     )
@@ -156,7 +156,7 @@ def name_the_url_in_errors(patch: pytest.MonkeyPatch) -> None:
 def keep_the_url_in_the_folder(patch: pytest.MonkeyPatch) -> None:
     encode = OrderRecord.encode
     more = b', "url": "https://files.example/x.jpg?X-Amz-Signature=1"}\n'
-    patch.setattr(OrderRecord, "encode", lambda self: encode(self).rstrip(b"}\n") + b"}" + more)
+    patch.setattr(OrderRecord, "encode", lambda self: encode(self).removesuffix(b"}\n") + more)
 
 
 LEAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
