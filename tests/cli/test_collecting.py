@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from cli.support import SPEC, TOML, YAML, Cli
@@ -68,6 +69,21 @@ def test_verify_says_where_rows_are_lost(here: Cli, tmp_path: Path) -> None:
     assert json.loads(here("verify", "signs", "--json").out)["short"] == 3
     here("collect", "--spec", "job.yaml", "--dest", "signs")
     assert "3 files: all verified" in here("verify", "signs").out
+
+
+def test_verify_says_that_the_diary_is_missing(here: Cli, server: MockServer, tmp_path: Path) -> None:
+    """As in a copy without hidden files, which is no failure. The rows lead to the job, which is not bought again."""
+    (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
+    here("collect", "--spec", "job.yaml", "--dest", "signs")
+    shutil.rmtree(tmp_path / "signs" / ".firsthandapi")
+    run = here("verify", "signs")
+    assert (run.code, run.out) == (0, "3 files: all verified, no record of their jobs in .firsthandapi/\n")
+    assert run.err.startswith(".firsthandapi/ is missing, or records no job: ")
+    as_json = json.loads(here("verify", "signs", "--json").out)
+    assert (as_json["ok"], as_json["diary"]) == (True, False)
+    assert here("collect", "--spec", "job.yaml", "--dest", "signs").code == 0
+    assert sum((request.method, request.path) == ("POST", "/v1/jobs") for request in server.requests) == 1
+    assert here("verify", "signs").out == "3 files: all verified\n"
 
 
 def test_out_of_credits_exits_with_4(here: Cli, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.rows.manifest import DATA, MANIFEST
 from firsthandapi.testing import MockServer
 
-from .support import JOB, completed_job, posix_only
+from .support import JOB, completed_job, downloads, posix_only
 
 SHOWN = {DATA, MANIFEST, ROOM}
 PAPERS = {"README.md", "croissant.json", "dataset.lock"}
@@ -47,6 +48,24 @@ def test_a_folder_shows_what_the_dataset_is(
     assert names(splits / ROOM) == {"lock"}
     assert dataset.verify()
     assert merged.verify()
+
+
+@pytest.mark.parametrize("label", [None, "stop"])
+def test_rows_without_a_room_lead_to_their_job(
+    quick_server: MockServer, tmp_path: Path, label: str | None
+) -> None:
+    """Nothing is bought again, no file comes again, and `verify` says what is missing until it is restored."""
+    call = {**JOB, "files_needed": 2}
+    with quick_server.client() as client:
+        dataset = client.jobs.collect(tmp_path, label=label, **call)
+        assert dataset.verify().diary
+        shutil.rmtree(tmp_path / ROOM)
+        opened = Dataset.open(tmp_path)
+        assert (opened.verify().ok, opened.verify().diary) == (True, False)
+        jobs, since = len(list(client.jobs.list())), len(quick_server.requests)
+        again = client.jobs.collect(tmp_path, label=label, **call)
+        assert (again.records, again.verify().diary) == (dataset.records, True)
+        assert (len(list(client.jobs.list())), downloads(quick_server, since)) == (jobs, [])
 
 
 @posix_only

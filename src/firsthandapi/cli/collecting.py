@@ -8,6 +8,7 @@ import typer
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.files.names import ROOM
 
 from .options import Concurrency, Dest, Folder, Label, MaxSpend, Spec, Timeout, option
 from .output import AsJson, Output, client, command, joined, note, printable
@@ -73,7 +74,8 @@ def verify(
     """Verify every file in a folder against the manifest.
 
     Exits with 1 if a file is mismatched or missing, if an approved file has no
-    row in the manifest, or if the folder differs from its card.
+    row in the manifest, or if the folder differs from its card. Also says whether
+    .firsthandapi/ is missing, as in a copy without hidden files.
 
     In CI, the options below add rules. It prints a line for each rule that fails,
     and exits with 1.
@@ -102,14 +104,20 @@ def verify(
         )
     if state.mismatched or state.missing:
         note("To repair the folder, run the call that filled it again, or Dataset.repair in Python.")
+    if not state.diary:
+        note(
+            f"{ROOM}/ is missing, or records no job: copy the folder with its hidden files, or run the call that "
+            "filled it again."
+        )
     found = {name: getattr(state, name) for name in ("mismatched", "missing", "extra")}
-    rest = {name: getattr(state, name) for name in ("short", "duplicates", "altered")}
+    rest = {name: getattr(state, name) for name in ("short", "duplicates", "altered", "diary")}
     lines = [
         joined(f"{what:<10}", name)
         for what, names in {**found, "altered": state.altered}.items()
         for name in names
     ]
-    lines.append(f"{count_of(len(dataset))}: {'all verified' if state.ok else 'verification failed'}")
+    diary = "" if state.diary else f", no record of their jobs in {ROOM}/"
+    lines.append(f"{count_of(len(dataset))}: {'all verified' if state.ok else 'verification failed'}{diary}")
     lines += failed
     gate = {"excluded": len(dataset.excluded), "failed": failed}
     data = {"ok": state.ok, "files": len(dataset), **found, **rest, **gate}

@@ -63,7 +63,10 @@ def verified(dataset: Dataset) -> Verification:
     ok = not (mismatched or missing or short or altered)
     alike = groups(dataset.records, same_bytes(dataset.records))
     duplicates = tuple(tuple(dataset._name_of(dataset.path_of(each)) for each in group) for group in alike)
-    return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short, duplicates, altered)
+    diary = bool(dataset._orders) or not (dataset.records or dataset.excluded)
+    return Verification(
+        ok, tuple(mismatched), tuple(missing), tuple(extra), short, duplicates, altered, diary
+    )
 
 
 def short_of(dataset: Dataset) -> dict[str, int]:

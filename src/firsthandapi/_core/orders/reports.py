@@ -47,6 +47,9 @@ class Verification:
         duplicates: groups of names whose files have the same bytes, by the manifest. They do no harm to `ok`.
         altered: what is not as the card of `write_card` says: `metadata.jsonl` for its rows, `prices` for those of the
             jobs. After a run that added files, write the card again.
+        diary: whether the folder records the jobs of its rows. A copy without `.firsthandapi/` does not, which does no
+            harm to `ok`: nobody knows what was excluded, and `repair` cannot download files. The call that made the
+            folder, or `files.download_all`, restores the record.
     """
 
     ok: bool
@@ -56,6 +59,7 @@ class Verification:
     short: int = 0
     duplicates: tuple[tuple[str, ...], ...] = ()
     altered: tuple[str, ...] = ()
+    diary: bool = True
 
     def __bool__(self) -> bool:
         return self.ok
