@@ -114,7 +114,11 @@ class Run:
         assert action.startswith("actions/upload-artifact@")
         path = self.workspace / self.resolve(options["path"])
         assert path.is_file() if options.get("archive") is False else any(path.iterdir())
-        self.artifacts[self.resolve(options.get("name", path.name))] = path
+        name = self.resolve(options.get("name", path.name))
+        if path.is_dir():
+            hidden = None if options.get("include-hidden-files") else shutil.ignore_patterns(".*")
+            path = shutil.copytree(path, self.temp / f"{name}.artifact", ignore=hidden)
+        self.artifacts[name] = path
         self.steps[step.get("id", "")] = {"artifact-url": UPLOADED}
 
     def holds(self, condition: str) -> bool:

@@ -167,10 +167,11 @@ class Runner:
         elif action == "actions/cache/save@v5":
             saved = cache / self.resolve(options["key"]) / options["path"]
             if (workspace / options["path"]).exists():
-                saved.parent.mkdir(parents=True)
-                shutil.copy(workspace / options["path"], saved)
+                shutil.copytree(workspace / options["path"], saved)
         elif action == "actions/upload-artifact@v7":
-            self.artifact = workspace / options["path"]
+            self.artifact = workspace.with_suffix(".artifact")
+            hidden = None if options.get("include-hidden-files") else shutil.ignore_patterns(".*")
+            shutil.copytree(workspace / options["path"], self.artifact, ignore=hidden)
             assert any(self.artifact.iterdir())
         else:
             raise AssertionError(f"the runner does not know {action}")
@@ -236,7 +237,8 @@ def test_collect_brings_a_verified_artifact(server: MockServer, repository: Path
     assert run.succeeded[-2:] == ["Verify", "actions/upload-artifact@v7"]
     assert run.artifact is not None
     dataset = Dataset.open(run.artifact)
-    assert (len(dataset), dataset.verify().ok) == (3, True)
+    state = dataset.verify()
+    assert (len(dataset), state.ok, state.diary) == (3, True, True)
     (sent,) = [each for each in server.requests if (each.method, each.path) == ("POST", "/v1/jobs")]
     assert sent.headers["idempotency-key"] == "acme/signs-4711"
     kept = [path.read_bytes() for path in run.artifact.rglob("*") if path.is_file()]

@@ -12,7 +12,6 @@ from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import Kind, is_mixed, kind_of
 from firsthandapi._core.files.labels import check_label
-from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import ORDERS, OrderRecord, ShownJob, load
 from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import (

@@ -117,7 +117,7 @@ def names_in(folder: Path, most: int) -> list[str]:
             names = sorted(entry.name for entry in islice(entries, most + 1))
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a path with a NUL is none
         return []
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise cannot(folder, "read", error) from None
     if len(names) > most:
         raise too_many(folder, most)
