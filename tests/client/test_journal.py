@@ -33,6 +33,7 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     FirstHandError,
     IdempotencyError,
+    InsufficientCreditsError,
     InvalidArgumentError,
     InvalidRequestError,
     NotFoundError,
@@ -218,12 +219,9 @@ def test_a_refusal_drops_no_key(client: Any, fresh_server: MockServer, status: i
 
 
 def test_a_refused_key_that_is_sent_again_is_unknown(client: Any, fresh_server: MockServer) -> None:
-    """From before it is sent, whatever it costs then. A search that failed says nothing of a refusal."""
+    """From before it is sent, whatever it costs then."""
     lose(client, fresh_server, status=402)
     lose(client, fresh_server, drop="before")
-    assert [each.refused for each in client.journal.pending()] == [False]
-    fresh_server.faults.add(path="/v1/jobs", method="GET", status=500, after=1)
-    lose(client, fresh_server, status=402)
     assert [each.refused for each in client.journal.pending()] == [False]
     assert [client.jobs.create(**JOB).id] == jobs(client)
 
@@ -377,6 +375,16 @@ def test_a_key_of_the_callers_with_other_arguments(
         ):
             client.jobs.create(**other, idempotency_key="mine")
     assert len(jobs(client)) == 1
+
+
+def test_a_key_that_has_bought_something_else(client: Any) -> None:
+    """Its job is not the answer, and the next call with it is told the same."""
+    job = client.jobs.create(**JOB, idempotency_key="mine")
+    for _ in range(2):
+        with pytest.raises(InvalidArgumentError, match=f"idempotency_key mine has already bought {job.id}"):
+            client.jobs.create(**{**JOB, "files_needed": 1}, idempotency_key="mine")
+        assert client.journal.pending() == ()
+    assert client.jobs.create(**JOB, idempotency_key="mine").id == job.id
 
 
 def test_every_post_but_a_harmless_one(client: Any, fresh_server: MockServer) -> None:
@@ -545,9 +553,13 @@ def test_an_old_key_that_no_search_can_find_is_not_sent_with_other_arguments(
     fresh_server.faults.add(path="/v1/jobs", method="POST", drop="after")
     with pytest.raises(FirstHandConnectionError):
         client.jobs.create(**full, idempotency_key="k")
+    # The young key is sent with them. The record does not look afterwards as if a search found what it has bought.
+    fresh_server.faults.add(path="/v1/jobs", method="POST", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        client.jobs.create(**JOB, idempotency_key="k")
     age(path, 24)
     fresh_server.clock.advance(days=2)
-    with pytest.raises(ConfigurationError, match="too old to be sent again safely"):
+    with pytest.raises(ConfigurationError, match=r"no search finds its job. .*client.journal.forget"):
         client.jobs.create(**JOB, idempotency_key="k")
     assert len(jobs(client)) == 1
 
@@ -573,7 +585,7 @@ def test_an_old_call_on_a_service_that_keeps_no_metadata(connect: Connect, path:
     with pytest.raises(ServerError):
         client.jobs.create(**JOB)
     age(path, 24)
-    with pytest.raises(ConfigurationError, match="the same key is too old"):
+    with pytest.raises(InvalidArgumentError, match=r"may have bought job_1 .*client.journal.forget"):
         client.jobs.create(**JOB)
     row["metadata"] = {"another": "of somebody's"}
     with pytest.raises(ServerError):
@@ -600,7 +612,7 @@ def test_one_clock_is_not_believed_alone(
     key = lost.value.idempotency_key
     assert caught.value.idempotency_key == key
     assert f"client.journal.forget('{key}')" in str(caught.value)
-    assert f"firsthandapi journal forget {path} {key}" in str(caught.value)
+    assert f"firsthandapi orders forget {path} {key}" in str(caught.value)
     client.journal.forget(key)
     with pytest.raises(InvalidArgumentError, match="is not pending"):
         client.journal.forget(key)
@@ -822,6 +834,26 @@ def test_a_full_disk_sends_nothing(
     (file,) = record_files(path)
     file.unlink()
     journal_at(path)._give_back(int(file.stem.split("-")[1], 16))
+
+
+def test_a_disk_that_is_full_beside_a_refusal(
+    client: Any, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller gets the refusal. A refused key is sent again only once its record says so."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replacing, "replace", full)
+        assert isinstance(lose(client, fresh_server, status=402), InsufficientCreditsError)
+    assert isinstance(lose(client, fresh_server, status=402), InsufficientCreditsError)
+    with monkeypatch.context() as patch:
+        patch.setattr(replacing, "replace", full)
+        with pytest.raises(ConfigurationError, match="No space left on device; nothing was sent"):
+            client.jobs.create(**JOB)
+    assert len(posts(fresh_server)) == 2
+    assert [client.jobs.create(**JOB).id] == jobs(client)
 
 
 def test_collect_has_its_own_record(client: Any, fresh_server: MockServer, path: str, tmp_path: Path) -> None:

@@ -10,18 +10,28 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._async.calls import Resource
+from firsthandapi._async.ordering import ask
 from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import check_key
 from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
-from firsthandapi._core.calls.loose_json import load, members
-from firsthandapi._core.calls.request import KEY_HEADER, Request, build_request, check_id, with_key
+from firsthandapi._core.calls.loose_json import load
+from firsthandapi._core.calls.request import KEY_HEADER, Request, build_request, with_key
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.orders import journal as rules
 from firsthandapi._core.orders.journal import Entry, Pending
-from firsthandapi._core.orders.ordering import LookFor, is_refusal, search_start
-from firsthandapi._core.orders.record import JOBS_PATH, OrderRecord, account_of, fits, job_id_of
-from firsthandapi._forks import importing
+from firsthandapi._core.orders.ordering import (
+    Continue,
+    Known,
+    Post,
+    Refuse,
+    Shown,
+    WriteDown,
+    learn,
+    next_command,
+)
+from firsthandapi._core.orders.record import OrderRecord, account_of, job_id_of
+from firsthandapi._core.orders.refusals import forgetting
 from firsthandapi._journal import LOCK_SECONDS, JournalFolder, LockedError, journal_at
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret
@@ -33,10 +43,7 @@ from firsthandapi.errors import (
     FirstHandApiError,
     FirstHandError,
     InvalidArgumentError,
-    InvalidRequestError,
     NotFoundError,
-    PermissionDeniedError,
-    UnexpectedResponseError,
 )
 from firsthandapi.types.identity import Identity
 
@@ -147,19 +154,14 @@ class _Posting(Generic[T]):
         # Whether the service was asked whose API key this is; and the time there.
         self._asked = False
         self._service: float | None = None
-        # The entry of this POST, that of another API key which it repeats, and what an earlier call has recorded.
+        # The entry of this POST, whether this call has created it, and that of another API key which it repeats.
         self._entry: Entry | None = None
+        self._is_new = False
         self._source: Entry | None = None
-        self._recorded: OrderRecord | None = None
-        # The id in the response, and whether the response is a replay.
+        # The result of the POST, if it is known; the id in it, and whether the response is a replay.
+        self._results: list[T] = []
         self._answer: str | None = None
         self._replayed = False
-        # Whether the caller passed the same idempotency key with different arguments.
-        self._differs = False
-        # The service's refusal, behind which no search has found a job.
-        self._refusal: FirstHandApiError | None = None
-        # Whether a job without metadata may be the one that was searched for.
-        self._doubt = False
 
     async def result(self) -> T:
         """Return the result of this POST, or of the POST that it repeats."""
@@ -169,36 +171,72 @@ class _Posting(Generic[T]):
             entry = await self._begin()
         assert entry is not None  # noqa: S101 # the service was asked
         try:
-            result = await (self._posted(entry) if self._recorded is None else self._settled(entry))
-            await self._finish(entry)
+            job_id = await self._settle(entry)
+            entry = self._entry or entry
+            result = self._results[0] if self._results else await self._job(entry, job_id or "")
+            await self._finish(entry, job_id)
         except _OfAnotherError:
             await _quietly(self._folder.end, entry)
             return await self.result()
-        except BaseException as error:
+        except BaseException:
             if self._answer is not None:
                 await _put_back(self._folder, entry)
             else:
-                await self._stop(entry, nothing=rules.never_left(error))
+                await _quietly(self._folder.release, entry)
             raise
         return result
 
-    async def _stop(self, entry: Entry, *, nothing: bool) -> None:
-        """End the call without a result; `nothing`: it has sent nothing."""
-        if nothing and self._recorded is None:
-            await _quietly(self._folder.end, entry)
-            return
-        if self._refusal is not None:
-            response = self._refusal.response
-            server_now = None if response is None else served_at(response.headers)
-            record = (self._recorded or entry.record).refused(self._transport.clock.time(), server_now)
-            await _quietly(self._folder.write, replace(entry, record=record))
-        await _quietly(self._folder.release, entry)
+    async def _settle(self, entry: Entry) -> str | None:
+        """Find or make the POST of an entry: execute the commands of `_core/orders/ordering.py`.
+        Return the id in its response, such as that of its job."""
+        request, record, clock = self._request, entry.record, self._transport.clock
+        key, now = record.key or "", clock.time()
+        known = Known(
+            rules.body_of(request),
+            request.idempotency_key,
+            key,
+            now,
+            now,
+            record,
+            fresh=self._is_new,
+            single=True,
+            key_since=request.key_since,
+            server_now=self._service,
+            way_out=f"call client.journal.forget({key!r}) or {forgetting(self._folder.path, key)}",
+        )
+        while True:
+            answer: Shown | FirstHandError = Shown()
+            match command := next_command(known):
+                case Continue(record):
+                    return record.job_id or self._answer
+                case Refuse(error, forget):
+                    if forget:
+                        await _quietly(self._folder.end, entry)
+                    error.idempotency_key = error.idempotency_key or key
+                    raise error
+                case WriteDown(record):
+                    if record.job is None:  # else the call is about to end, or to wait for its job
+                        entry = self._entry = replace(entry, record=record)
+                        try:
+                            await finish_blocking(self._folder.write, entry)
+                        except ConfigurationError as error:
+                            if known.failure is not None:
+                                raise known.failure from error
+                            raise
+                case _:
+                    try:
+                        if isinstance(command, Post):
+                            answer = await self._posted(command)
+                        else:
+                            answer, _ = await ask(self._transport, command, self._ends)
+                    except FirstHandError as error:
+                        answer = error
+            known = replace(learn(known, command, answer), now=clock.time())
 
-    async def _finish(self, entry: Entry) -> None:
+    async def _finish(self, entry: Entry, job_id: str | None) -> None:
         """Record the response."""
         if self._source is not None and self._replayed:
             await _quietly(self._folder.end, self._source)
-        job_id = entry.record.job_id or self._answer
         if self._held is None or job_id is None:
             await _quietly(self._folder.end, entry)
             return
@@ -211,7 +249,7 @@ class _Posting(Generic[T]):
         """The entry of this call; None if the service must be asked first."""
         left = inf if self._ends is None else self._ends - self._transport.clock.monotonic()
         seconds = min(max(left, 0.0), LOCK_SECONDS)
-        self._entry = None
+        self._entry, self._is_new = None, False
         try:
             return await run_blocking(self._chosen, seconds)
         except LockedError as error:
@@ -225,7 +263,7 @@ class _Posting(Generic[T]):
             raise
         except BaseException:
             if self._entry is not None:  # a thread has begun nevertheless
-                await self._stop(self._entry, nothing=True)
+                await _quietly(self._folder.end if self._is_new else self._folder.release, self._entry)
             raise
 
     def _chosen(self, seconds: float) -> Entry | None:
@@ -238,39 +276,30 @@ class _Posting(Generic[T]):
                 entries.remove(known)
                 folder.end(known)
                 known = None
-            self._source, self._recorded = None, None if known is None else known.record
+            self._source = None
             if known is not None and rules.is_of(known.record, account):
-                # The caller may pass the same idempotency key with different arguments: the service reports whether it
-                # has executed the first request.
-                self._differs = not rules.asks_the_same(known.record, request)
-                self._entry = self._with_body(known) if self._differs else known
+                self._entry = known
                 entries.remove(known)
             elif known is not None:
                 # It is of another API key, perhaps of the same organization. This call gets its own entry.
-                self._recorded = replace(known.record, account=account, others=())
-                self._entry = folder.begin(self._digest, self._recorded)
+                self._entry = folder.begin(self._digest, replace(known.record, account=account, others=()))
                 others = (*known.record.others, account.fingerprint)
                 self._source = replace(known, record=replace(known.record, others=others))
                 folder.write(self._source)
         if self._entry is None:
             key, now = request.idempotency_key or new_key(), self._transport.clock.time()
             self._entry = folder.begin(self._digest, rules.record_of(request, key, account, now))
+            self._is_new = True
         return self._entry
 
-    def _with_body(self, entry: Entry) -> Entry:
-        request, record = self._request, entry.record
-        body = rules.body_of(request, record.key or "")
-        return replace(entry, record=replace(record, query=request.query, request=body))
-
-    async def _posted(self, entry: Entry, key_sent_at: float | None = None) -> T:
-        """Send the POST of an entry; a job that it has bought despite its response is found."""
-        record = entry.record
+    async def _posted(self, command: Post) -> Shown:
+        """Send the POST of a record."""
+        record = command.order
         headers = tuple(pair for pair in self._request.headers if pair[0] != KEY_HEADER)
         request = replace(
             with_key(replace(self._request, headers=headers), record.key or ""),
-            query=record.query,
             body=rules.bytes_of(record),
-            key_sent_at=key_sent_at or record.first_sent_at,
+            key_sent_at=command.key_sent_at or record.first_sent_at,
             recorded=True,
         )
 
@@ -279,61 +308,11 @@ class _Posting(Generic[T]):
             self._answer, self._replayed = job_id_of(load(content.reveal())), response.idempotent_replay
             return result
 
-        self._refusal = None
-        try:
-            return await self._transport.exchange(self._in_time(request), decoded)
-        except (FirstHandApiError, UnexpectedResponseError) as error:
-            if error.request_sent is False or self._differs:
-                raise
-            # Nobody had a new key before this call, so a refusal costs one page, however many jobs the account has.
-            is_new = not record.own and not self._asked
-            response = error.response if is_new and isinstance(error, FirstHandApiError) else None
-            job_id = None
-            with contextlib.suppress(FirstHandError):  # the response to the POST counts
-                job_id = await self._find(record, None if response is None else served_at(response.headers))
-                if job_id is None and isinstance(error, FirstHandApiError) and is_refusal(error):
-                    self._refusal = error
-            if job_id is None:
-                raise
-            return await self._job(record, job_id)
+        self._results.append(await self._transport.exchange(self._in_time(request), decoded))
+        return Shown()
 
-    async def _settled(self, entry: Entry) -> T:
-        """Find the result of a POST whose outcome is unknown, or send it again with its key."""
-        record, recorded = entry.record, self._recorded or entry.record
-        if record.job_id is not None:
-            return await self._job(record, record.job_id)
-        looked_at, is_young = self._transport.clock.time(), self._is_young(record)
-        try:
-            job_id = await self._find(record)
-        except PermissionDeniedError:
-            if not is_young:
-                raise
-            job_id = None  # an API key may post jobs without being allowed to read them
-        if job_id is None and not is_young and (self._doubt or not recorded.shows_key):
-            raise rules.refusal(record.key or "", self._folder.path)
-        if job_id is None:
-            if recorded.refused_at is not None:
-                await finish_blocking(self._folder.write, replace(entry, record=recorded.sent_again()))
-            # Safe at any age: the service still knows the key of a young job, and its list has shown an old one.
-            sent_at = None if is_young else looked_at
-            try:
-                return await self._posted(entry, sent_at)
-            except InvalidRequestError:
-                # Sent as it was recorded: the caller may have corrected what makes no other call, such as a deadline
-                # that has passed.
-                corrected = self._with_body(entry)
-                if corrected == entry:
-                    raise
-                return await self._posted(corrected, sent_at)
-        if self._differs:
-            raise InvalidArgumentError(
-                f"idempotency_key {record.key} has already bought {job_id} with other arguments; for another job, "
-                "pass a different key, or none",
-                field="idempotency_key",
-            )
-        return await self._job(record, job_id)
-
-    async def _job(self, record: OrderRecord, job_id: str) -> T:
+    async def _job(self, entry: Entry, job_id: str) -> T:
+        record = entry.record
         request = build_request("GET", f"/v1/jobs/{job_id}", timeout=self._request.timeout)
         try:
             result = await self._shown(request, until=(record.first_sent_at or 0.0) + LIST_LAGS)
@@ -360,28 +339,6 @@ class _Posting(Generic[T]):
                 if self._source is not None or pause > left or not 0 <= until - clock.time() <= LIST_LAGS:
                     raise
                 await clock.sleep(pause)
-
-    async def _find(self, record: OrderRecord, key_since: float | None = None) -> str | None:
-        """The id of the job whose metadata contain the idempotency key, or None. `key_since`: as the caller's, if there
-        is none."""
-        if record.path != JOBS_PATH:
-            return None
-        with importing():
-            from firsthandapi._async.ordering import ask
-        since = search_start(self._request.key_since or key_since, [record.first_sent_at])
-        question: LookFor | None = LookFor(record.key, since=since)
-        keeps_metadata = False
-        # With the caller's own key, either may have bought: what was recorded, and what is sent now.
-        requests = [members(each.request) for each in (record, self._recorded or record)]
-        while question is not None:
-            shown, job = await ask(self._transport, question, self._ends)
-            if job is not None:
-                return check_id(job.id, "id")
-            keeps_metadata |= shown.keeps_metadata
-            self._doubt |= any(fits(job, request) for request in requests for job in shown.unmarked)
-            question = shown.unread
-        self._doubt &= not keeps_metadata
-        return None
 
     async def _ask_who(self) -> None:
         """Ask the service whose API key this is, and what time it is."""

@@ -12,11 +12,6 @@ from firsthandapi._core.calls.request import Request, build_request
 from firsthandapi._core.orders import journal as rules
 from firsthandapi._core.orders.journal import Entry
 from firsthandapi._core.orders.record import Account, OrderRecord, read_record
-from firsthandapi.errors import (
-    FirstHandApiError,
-    FirstHandConnectionError,
-    UnexpectedResponseError,
-)
 
 NOW = 1_800_000_000.0
 ACCOUNT = Account("https://api.example", "f1", "live")
@@ -72,7 +67,9 @@ def test_what_goes_into_the_metadata() -> None:
 
     def sent(count: int | None, **more: Any) -> dict[str, Any]:
         metadata = None if count is None else {f"m{number}": 1 for number in range(count)}
-        return rules.body_of(request({**FIELDS, "metadata": metadata, **more}), "k")["metadata"]
+        return rules.record_of(request({**FIELDS, "metadata": metadata, **more}), "k", ACCOUNT, NOW).request[
+            "metadata"
+        ]
 
     assert sent(None)["firsthandapi_key"] == "k"
     assert set(sent(2)) == {"m0", "m1", "firsthandapi_key", "firsthandapi_request"}
@@ -81,8 +78,8 @@ def test_what_goes_into_the_metadata() -> None:
     assert "firsthandapi_key" not in sent(20)
     assert sent(None, metadata={"firsthandapi_key": "mine"}) == {"firsthandapi_key": "mine"}
     assert sent(None, metadata=5) == 5
-    assert rules.body_of(request({"name": "ci"}, "/v1/api_keys"), "k") == {"name": "ci"}
-    assert rules.body_of(build_request("POST", "/v1/jobs"), "k") is None
+    assert record(request({"name": "ci"}, "/v1/api_keys")).request == {"name": "ci"}
+    assert record(build_request("POST", "/v1/jobs")).request is None
 
 
 def test_what_is_kept() -> None:
@@ -114,7 +111,6 @@ def test_the_same_job(fields: dict[str, Any], expected: bool) -> None:
     """By what is asked for, and not by how it is written."""
     changed = request({**FIELDS, **fields})
     assert is_alike(request(), changed) is expected
-    assert rules.asks_the_same(record(), changed) is expected
 
 
 def test_another_call() -> None:
@@ -177,31 +173,6 @@ def test_what_does_no_harm_twice() -> None:
     assert all(map(rules.is_repeatable, harmless))
     for path in ("/v1/jobs", "/v1/api_keys", "/v1/api_keys/key_1/rotate", "/v1/billing/credits/purchase"):
         assert not rules.is_repeatable(path)
-
-
-@pytest.mark.parametrize(
-    ("error", "request_sent", "expected"),
-    [
-        (FirstHandConnectionError("refused"), False, True),
-        (FirstHandConnectionError("broke"), True, False),
-        (FirstHandConnectionError("of the caller's client"), None, False),
-        (FirstHandApiError("x", status=402, type="insufficient_credits"), True, False),
-        (UnexpectedResponseError("x"), True, False),
-        (KeyboardInterrupt(), None, False),
-    ],
-)
-def test_what_has_never_left(error: Any, request_sent: bool | None, expected: bool) -> None:
-    """Nothing else is known to have done nothing."""
-    error.request_sent = request_sent
-    assert rules.never_left(error) is expected
-
-
-def test_a_refusal_names_the_key_and_the_way_out() -> None:
-    """In Python and in the shell."""
-    error = rules.refusal("k1", "orders.journal")
-    assert error.idempotency_key == "k1"
-    assert "client.journal.forget('k1') or `firsthandapi journal forget orders.journal k1`" in str(error)
-    assert "what it did cannot be looked up" in str(error)
 
 
 # ── What people see ──────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""Guards money: the journal of a client's POSTs. Decides which call repeats an unfinished one, and what is sent.
+"""Guards money: the journal of a client's POSTs. Decides which call repeats an unfinished one.
 
 `_journal.py` has the folder, with a record of each unfinished POST.
 """
@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from firsthandapi._core.calls.arguments import json_bytes
 from firsthandapi._core.calls.loose_json import load, members
 from firsthandapi._core.calls.request import Request
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
-from firsthandapi.errors import ConfigurationError, FirstHandError
 
 from .record import JOBS_PATH, Account, OrderRecord, marked
 from .request_hash import canonical, plain, plain_value
@@ -41,7 +40,8 @@ class Pending:
         at: when it was first sent, by the clock of the machine that sent it.
         job_id: the job of a stopped `create_and_wait`, or None.
         summary: the beginning of the request, for people.
-        refused: whether the service has refused it, and no job with its key was found.
+        refused: whether the service has refused it since it was last sent. The same call sends its key again, because
+            the service may have done what it refused.
     """
 
     key: str
@@ -84,11 +84,14 @@ def is_kept(request: Request) -> bool:
 
 
 def record_of(request: Request, key: str, account: Account, now: float) -> OrderRecord:
-    """The record of a POST that is about to be sent."""
+    """The record of a POST that is about to be sent. The body of a job gets the key into its metadata, and the hash of
+    the request, if there is room."""
+    body = body_of(request)
+    is_job = request.path == JOBS_PATH and isinstance(body, dict)
     return OrderRecord(
         "call",
         key,
-        body_of(request, key),
+        marked(body, key) if is_job else body,
         now,
         account=account,
         path=request.path,
@@ -97,14 +100,9 @@ def record_of(request: Request, key: str, account: Account, now: float) -> Order
     )
 
 
-def body_of(request: Request, key: str) -> Any:
-    """The body to send. That of a job gets the key into its metadata, and the hash of the request, if there is room."""
-    body = None if request.body is None else load(request.body)
-    return (
-        marked(cast("dict[str, Any]", body), key)
-        if request.path == JOBS_PATH and isinstance(body, dict)
-        else body
-    )
+def body_of(request: Request) -> Any:
+    """The body of a request, without marks; None if it has none."""
+    return None if request.body is None else load(request.body)
 
 
 def bytes_of(record: OrderRecord) -> bytes | None:
@@ -133,11 +131,6 @@ def same_call(entries: Iterable[Entry], account: Account, *, waits: bool) -> Ent
     return min(same, key=lambda each: not is_of(each.record, account), default=None)
 
 
-def asks_the_same(record: OrderRecord, request: Request) -> bool:
-    """Whether a request asks for what a record does."""
-    return _asked(record) == _asked(request)
-
-
 def is_of(record: OrderRecord, account: Account) -> bool:
     """Whether a record is surely of `account`."""
     then = record.account
@@ -159,36 +152,15 @@ def _may_be_of(record: OrderRecord, account: Account) -> bool:
     )
 
 
-def _asked(call: Request | OrderRecord) -> list[str]:
-    body = call.request if isinstance(call, OrderRecord) else load(call.body or b"null")
-    is_job = call.path == JOBS_PATH and isinstance(body, dict)
-    value = plain(cast("dict[str, Any]", body)) if is_job else plain_value(body)
-    return [call.path, call.query, canonical(value)]
-
-
-# ── Allowed steps ──────────────────────────────────────────────────────────────────────────────────────
+def _asked(request: Request) -> list[str]:
+    body = body_of(request)
+    is_job = request.path == JOBS_PATH and isinstance(body, dict)
+    return [request.path, request.query, canonical(plain(body) if is_job else plain_value(body))]
 
 
 def is_repeatable(path: str) -> bool:
     """Whether this can be repeated harmlessly with another key."""
     return _REPEATABLE.fullmatch(path) is not None
-
-
-def never_left(error: BaseException) -> bool:
-    """Whether the POST that ended in `error` was never sent. Whatever the service responds, it may have done it."""
-    return isinstance(error, FirstHandError) and error.request_sent is False
-
-
-def refusal(key: str, path: str) -> ConfigurationError:
-    """The error for a POST that cannot be settled."""
-    error = ConfigurationError(
-        f"the journal has this call with the idempotency key {key}: its outcome is unknown, the same key is too "
-        "old to be sent again safely, and what it did cannot be looked up. If nothing came of it, "
-        f"client.journal.forget({key!r}) or `firsthandapi journal forget {path} {key}` lets the call go "
-        "out again; nothing was sent"
-    )
-    error.idempotency_key = key
-    return error
 
 
 def _summary(request: Any) -> str:

@@ -5,11 +5,12 @@
     while not isinstance(command := next_command(known), Continue | Refuse):
         known = learn(known, command, …)
 
-Three rules hold it together. Nothing is posted before the order's record has its key, and the API key has shown
-that it may read jobs. Only a readable success, or a job that carries the key, says that the order is done: whatever
-else comes back, a key that was sent is kept, since a refusal may follow a purchase. And before a kept key is sent
-again, the metadata of the jobs are searched for it. That is safe at any age: the service still knows the key of a young
-job, and its list shows an old one.
+So are the POSTs of a client's journal made once, of any path. Three rules hold it together. Nothing is posted before
+the order's record has its key, and, unless it is a single call's, the API key has shown that it may read jobs. Only a
+readable success, or a job that carries the key, says that the order is done: whatever else comes back, a key that was
+sent is kept, since a refusal may follow a purchase. And before a kept key is sent again, the metadata of the jobs are
+searched for it. That is safe at any age: the service still knows the key of a young job, and its list shows an old one.
+What no search finds is sent again only while its key is young.
 """
 
 from __future__ import annotations
@@ -26,11 +27,23 @@ from firsthandapi.errors import (
     InvalidArgumentError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     UnexpectedResponseError,
 )
 
 from . import refusals
-from .record import Account, OrderRecord, ShownJob, differing, fits, is_young, job_id_of, key_of, marked
+from .record import (
+    JOBS_PATH,
+    Account,
+    OrderRecord,
+    ShownJob,
+    differing,
+    fits,
+    is_young,
+    job_id_of,
+    key_of,
+    marked,
+)
 
 _DAY = 24 * 3600.0
 # A search holds for so many seconds: later, the service may have forgotten the key of a job that it could not show yet.
@@ -70,11 +83,13 @@ class Known:
         derived: whether others derive the same `spare_key`, as the machines that run one campaign do: it may be used.
         account: whose order it is.
         label: the label of its files.
+        single: whether only a POST without a known outcome is the same one, as in a client's journal: it needs no
+            search before its key is sent for the first time, and any readable success finishes it.
         taken: the ids of jobs that other orders have bought.
         unaffordable: why nothing may be posted now, not even again; None if posting is allowed.
     """
 
-    request: dict[str, Any]
+    request: Any
     key: str | None
     spare_key: str
     began: float
@@ -102,6 +117,7 @@ class Known:
     taken: frozenset[str] = frozenset()
     account: Account | None = None
     label: str | None = None
+    single: bool = False
     book: object = "BOOK"
 
 
@@ -214,6 +230,8 @@ def next_command(known: Known) -> Command:
         return known.unread
     if known.failure is not None:
         return _after_a_failure(known, known.failure)
+    if known.bought is not None and known.single:
+        return Continue(known.bought)
     if known.bought is not None and record != known.bought:
         return WriteDown(known.bought)
     if record is None and known.rows_of:
@@ -243,7 +261,8 @@ def _search(known: Known, key: str | None) -> LookFor:
     sent_at: tuple[float | None, ...] = ()
     if record is not None:
         # This call's own time says nothing of earlier ones, and the service's clock may be ahead of it.
-        sent_at = (None if known.fresh else record.first_sent_at, record.server_sent_at)
+        server_sent_at = record.server_sent_at or (known.server_now if known.fresh else None)
+        sent_at = (None if known.fresh else record.first_sent_at, server_sent_at)
     key_since = known.key_since
     if key_since is None and known.fresh and known.key is None and not known.derived:
         # Nobody had this key before this call, so a refusal costs one page, however many jobs the account has.
@@ -269,7 +288,13 @@ def _with_a_job(known: Known, record: OrderRecord, job: ShownJob) -> Command:
             return WriteDown(_restored(known, job))
         return Refuse(refusals.downloaded_by_download_all(job))
     if names := differing(record.request, known.request):
-        return Refuse(refusals.other_request(job, names))
+        is_single = known.single
+        error = (
+            refusals.key_of_another(job, record.key or "")
+            if is_single
+            else refusals.other_request(job, names)
+        )
+        return Refuse(error)
     if known.key not in (None, record.key):
         return Refuse(refusals.other_key(job, record.key))
     if known.gone is None:
@@ -302,22 +327,23 @@ def _of_the_rows(known: Known, job_id: str) -> Command:
 
 def _with_a_key(known: Known, record: OrderRecord, key: str) -> Command:
     """The order has a key, and no job so far."""
-    never_sent = known.fresh and known.key is None
-    if never_sent and not known.may_read:
+    never_sent = known.fresh and (known.key is None or known.single)
+    is_searched = record.path == JOBS_PATH
+    if never_sent and not known.may_read and not known.single:
         return TryReading()
-    if not never_sent and not known.looked:
+    if is_searched and not never_sent and not known.looked:
         return _search(known, key)
     order = _corrected(record, known.request) if differing(record.request, known.request) else record
     if known.found:
         job = known.found[0]
         if fits(job, known.request):
             return WriteDown(order.with_job(job))
-        if known.derived or (not known.fresh and fits(job, record.request)):
+        if known.derived or (not known.fresh and not known.single and fits(job, record.request)):
             return WriteDown(record.with_job(job))
         return Refuse(refusals.key_of_another(job, key), forget=known.fresh and known.key is not None)
     if known.key not in (None, key):
         return Refuse(refusals.other_key(None, key))
-    if not never_sent and not 0 <= known.now - known.looked_at <= _SEARCH_LASTS:
+    if is_searched and not never_sent and not 0 <= known.now - known.looked_at <= _SEARCH_LASTS:
         # The machine has slept since.
         return _search(known, key) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
     is_young = not known.fresh and _is_young(known, record)
@@ -326,7 +352,8 @@ def _with_a_key(known: Known, record: OrderRecord, key: str) -> Command:
         way_out = None if known.fresh else _way_out(known, key)
         return Refuse(refusals.may_have_bought(alike, key, way_out), forget=known.fresh)
     if not never_sent and not known.fresh and not is_young and not record.shows_key:
-        return Refuse(refusals.key_too_old(key, _way_out(known, key)))
+        error = refusals.key_too_old if is_searched else refusals.cannot_be_looked_up
+        return Refuse(error(key, _way_out(known, key)))
     if known.unaffordable is not None:
         return Refuse(known.unaffordable, forget=known.fresh)
     # What is sent is on the disk before, and from then on it may cost. If an earlier request has bought, the service
@@ -365,7 +392,7 @@ def _may_have_bought(known: Known) -> ShownJob | None:
 def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     record = known.record
     if known.sent and record is not None:
-        if not known.looked and _is_an_answer(failure):
+        if record.path == JOBS_PATH and not known.looked and _is_an_answer(failure):
             # Whatever it says, the job may exist: a purchase itself may have spent the balance.
             return _search(known, record.key)
         if isinstance(failure, InvalidRequestError):
@@ -380,8 +407,9 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     return Refuse(failure, forget=known.fresh and never_left)
 
 
-def _corrected(record: OrderRecord, request: dict[str, Any]) -> OrderRecord:
-    return replace(record, request=marked(request, record.key or ""))
+def _corrected(record: OrderRecord, request: Any) -> OrderRecord:
+    # If no search finds what was sent with this key, none may seem to.
+    return replace(record, request=marked(request, record.key or "") if record.shows_key else request)
 
 
 def _is_an_answer(failure: FirstHandError) -> bool:
@@ -412,10 +440,14 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
         # A search before this POST does not count.
         known = replace(known, sent=True, looked=False)
         key = command.order.key
-        if isinstance(answer, Shown) and (
-            not _can_be_of(answer.jobs[0], command.order) or job_id_of(answer.jobs[0]) in known.taken
+        if (
+            isinstance(answer, Shown)
+            and not known.single
+            and (not _can_be_of(answer.jobs[0], command.order) or job_id_of(answer.jobs[0]) in known.taken)
         ):
             answer = refusals.of_another(answer.jobs[0], key)
+    if isinstance(command, LookFor) and isinstance(answer, PermissionDeniedError) and _needs_no_search(known):
+        answer = Shown()
     if isinstance(command, LookFor) and command.cursor is None:
         known = replace(known, looked_at=known.now, searches=known.searches + 1)
     if isinstance(command, LookFor | Read):
@@ -433,7 +465,7 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
         case TryReading():
             return replace(known, may_read=True)
         case Post(order, _):
-            bought = order.with_job(answer.jobs[0])
+            bought = order.with_job(answer.jobs[0]) if answer.jobs else order
             return replace(
                 known, bought=replace(bought, server_sent_at=bought.server_sent_at or known.server_now)
             )
@@ -448,6 +480,11 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
                 alike=known.alike + tuple(job for job in answer.unmarked if _is_alike(known, job)),
                 keeps_metadata=known.keeps_metadata or answer.keeps_metadata,
             )
+
+
+def _needs_no_search(known: Known) -> bool:
+    """Whether an API key that may post jobs, but not read them, may send its key again all the same."""
+    return known.single and known.record is not None and _is_young(known, known.record)
 
 
 def _is_alike(known: Known, job: ShownJob) -> bool:

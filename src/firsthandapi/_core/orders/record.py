@@ -342,8 +342,10 @@ def load(shown: ShownJob) -> Job:
 # ── Is it the same? ────────────────────────────────────────────────────────────────────────────────────
 
 
-def differing(recorded: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
+def differing(recorded: Any, request: Any) -> list[str]:
     """The fields in which two requests ask for different things."""
+    if not isinstance(recorded, Mapping) or not isinstance(request, Mapping):
+        return [] if recorded == request else ["body"]
     one, other = plain(recorded), plain(request)
     names = one.keys() | other.keys()
     return sorted(name for name in names if canonical(one.get(name)) != canonical(other.get(name)))

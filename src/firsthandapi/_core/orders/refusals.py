@@ -33,7 +33,7 @@ def described(job: Mapping[str, Any]) -> str:
     """A job for a message: `job_… (open, 1 of 3 files approved)`."""
     approved, needed = int_or_none(job.get("files_approved")), int_or_none(job.get("files_needed"))
     count = "" if approved is None or needed is None else f", {approved} of {count_of(needed)} approved"
-    return f"{job['id']} ({job.get('status')}{count})"
+    return f"{job['id']} ({job['status']}{count})" if "status" in job else job["id"]
 
 
 def _way_to(job_id: str) -> str:
@@ -122,6 +122,14 @@ def key_too_old(key: str, way_out: str) -> ConfigurationError:
         f"the order was sent with idempotency key {key} more than 23 hours ago, or the clock was set back since, and "
         "its metadata leave no room to name the key, so no search finds its job. To send it again could buy a second "
         f"job: look for the job in your account; if there is none, {way_out} and try again"
+    )
+
+
+def cannot_be_looked_up(key: str, way_out: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the journal has this call with the idempotency key {key}: its outcome is unknown, the same key is too old to "
+        f"be sent again safely, and what it did cannot be looked up. If nothing came of it, {way_out} and try again; "
+        "nothing was sent"
     )
 
 
