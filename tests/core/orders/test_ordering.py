@@ -917,7 +917,7 @@ def test_a_search_for_many_orders_is_one_of_each() -> None:
 
 
 def test_a_derived_key_may_be_that_of_an_old_job_without_metadata() -> None:
-    """The folder of a campaign is lost, and the service has forgotten its keys: the service's own clock says so, too."""
+    """The folder of a campaign is lost, and the service has forgotten its keys, as its own clock says."""
     created = datetime.fromtimestamp(NOW, UTC).isoformat()
     row = {**REQUESTS[0], "id": "job_1", "status": "completed", "created_at": created}
     known = Known(REQUESTS[0], None, "fh-1", NOW, NOW, derived=True)
