@@ -180,7 +180,7 @@ class _Posting(Generic[T]):
             return await self.result()
         except BaseException:
             if self._answer is not None:
-                await _put_back(self._folder, entry)
+                await _put_back(self._folder, self._entry or entry)
             else:
                 await _quietly(self._folder.release, entry)
             raise

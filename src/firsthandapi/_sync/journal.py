@@ -181,7 +181,7 @@ class _Posting(Generic[T]):
             return self.result()
         except BaseException:
             if self._answer is not None:
-                _put_back(self._folder, entry)
+                _put_back(self._folder, self._entry or entry)
             else:
                 _quietly(self._folder.release, entry)
             raise

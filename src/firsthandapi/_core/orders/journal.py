@@ -91,7 +91,7 @@ def record_of(request: Request, key: str, account: Account, now: float) -> Order
     return OrderRecord(
         "call",
         key,
-        marked(body, key) if is_job else body,
+        marked(members(body), key) if is_job else body,
         now,
         account=account,
         path=request.path,
@@ -155,7 +155,7 @@ def _may_be_of(record: OrderRecord, account: Account) -> bool:
 def _asked(request: Request) -> list[str]:
     body = body_of(request)
     is_job = request.path == JOBS_PATH and isinstance(body, dict)
-    return [request.path, request.query, canonical(plain(body) if is_job else plain_value(body))]
+    return [request.path, request.query, canonical(plain(members(body)) if is_job else plain_value(body))]
 
 
 def is_repeatable(path: str) -> bool:

@@ -344,9 +344,9 @@ def load(shown: ShownJob) -> Job:
 
 def differing(recorded: Any, request: Any) -> list[str]:
     """The fields in which two requests ask for different things."""
-    if not isinstance(recorded, Mapping) or not isinstance(request, Mapping):
+    if not isinstance(recorded, dict) or not isinstance(request, dict):
         return [] if recorded == request else ["body"]
-    one, other = plain(recorded), plain(request)
+    one, other = plain(loose_json.members(recorded)), plain(loose_json.members(request))
     names = one.keys() | other.keys()
     return sorted(name for name in names if canonical(one.get(name)) != canonical(other.get(name)))
 
