@@ -535,7 +535,7 @@ class Dataset(Rows):
             The paths of the card and the metadata, and the names of the missing statements.
 
         Raises:
-            ConfigurationError: a README.md or croissant.json exists that is not ours or was edited, card.json is
+            ConfigurationError: a README.md or croissant.json exists that is not ours or was edited, the statements are
                 damaged, or a file cannot be written.
             InvalidArgumentError: an argument is not allowed.
         """

@@ -399,7 +399,7 @@ $("done").addEventListener("click", async () => {
   if (!$("trouble").hidden) return;
   // First what asks the server for pictures goes: it ends when it has answered.
   document.body.replaceChildren(Object.assign(text("main", "", "wrap"), { id: "main" }));
-  $("main").append(text("h1", "Done"), text("p", "Every decision is saved in decisions.jsonl. You can close this tab."));
+  $("main").append(text("h1", "Done"), text("p", "Every decision is saved in .firsthandapi/decisions.jsonl. You can close this tab."));
   await post("done", {}).catch(() => {});
 });
 let frame = 0;
