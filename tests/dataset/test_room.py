@@ -10,9 +10,12 @@ import pytest
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient
 from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.rows.manifest import DATA, MANIFEST
+from firsthandapi.datasets import _lock
+from firsthandapi.datasets._disk import make_room
+from firsthandapi.datasets._lock import NOTES, FolderLock
 from firsthandapi.testing import MockServer
 
-from .support import JOB, completed_job, downloads, posix_only
+from .support import JOB, completed_job, downloads, folder_of, posix_only
 
 SHOWN = {DATA, MANIFEST, ROOM}
 PAPERS = {"README.md", "croissant.json", "dataset.lock"}
@@ -91,3 +94,27 @@ def test_a_room_that_is_a_link_is_refused(
         with pytest.raises(ConfigurationError, match=rf"\{ROOM} is a link"):
             act()
     assert (names(elsewhere), len(list(client.jobs.list()))) == (before, jobs)
+
+
+def test_a_file_in_the_place_of_the_room_is_named(client: FirstHandClient, tmp_path: Path) -> None:
+    """Nothing is ordered."""
+    (tmp_path / ROOM).touch()
+    jobs = len(list(client.jobs.list()))
+    with pytest.raises(ConfigurationError, match=rf"\{ROOM} is a file, not a folder"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    assert len(list(client.jobs.list())) == jobs
+
+
+def test_notes_are_taken_by_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a moment, so whoever has taken longer is named; what only remembers an export goes on without."""
+    monkeypatch.setattr(_lock, "_NOTES_SECONDS", 0.0)
+    dataset = folder_of(tmp_path / "signs", [b"x"])
+    make_room(dataset.path)
+    lock = FolderLock(dataset.path, NOTES)
+    assert lock.acquire()
+    for act in (lambda: dataset.accept("file_0"), dataset.write_lock, dataset.write_card):
+        with pytest.raises(ConfigurationError, match=r"notes\.lock for 0 seconds; run the same call again"):
+            act()
+    assert dataset.filter(lambda _: True).copy_to(tmp_path / "copy").verify()
+    lock.release()
+    dataset.accept("file_0")
