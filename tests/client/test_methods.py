@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,10 +17,12 @@ import httpx
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, types
+from firsthandapi._core.calls import retry
 from firsthandapi._core.calls.attempt import call_name
-from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.errors import InvalidArgumentError, UnexpectedResponseError
 from firsthandapi.server.contract.operations import OPERATIONS, Operation
 from firsthandapi.testing import MockServer
+from raw import RawServer, Reply, Request, response
 
 from .support import JOB, KEY, Connect, public_methods
 
@@ -164,6 +167,7 @@ def test_each_method_against_the_server(client: Any, case: Case, world: Any) -> 
 
 ANYTHING = {
     "id": "x_1",
+    "secret": "whsec_1",
     "object": "list",
     "status": "open",
     "type": "job.completed",
@@ -459,6 +463,55 @@ def test_signup(connect: Connect, world: Any) -> None:
     assert client.me().organization_id == signup.organization_id
     with pytest.raises(InvalidArgumentError):
         connect.run(connect.client_class.signup(name="Acme", email=None, base_url=world.server.url))
+
+
+def sign_up(connect: Connect, base_url: str) -> Any:
+    return connect.run(connect.client_class.signup(name="A", email="a@b.c", base_url=base_url))
+
+
+SHOWN_ONCE: dict[str, tuple[str, Any]] = {
+    "the checkout co_1 exists, but nobody can open it": ("checkout_url", lambda c: c.billing.purchase(1000)),
+    "the API key key_1 exists, .* call api_keys.rotate": ("secret", lambda c: c.api_keys.create(name="ci")),
+    "the API key key_2 exists, .* or revoke it": ("secret", lambda c: c.api_keys.rotate("key_0")),
+    "the endpoint we_1 exists, .* call webhooks.rotate_secret": (
+        "secret",
+        lambda c: c.webhooks.create(url="https://example.com/hook"),
+    ),
+    "the endpoint we_0 exists, .* or delete it": ("secret", lambda c: c.webhooks.rotate_secret("we_0")),
+    "the organization org_1 exists, .* ask support": ("api_key", None),
+}
+
+
+@pytest.mark.parametrize("value", [None, 5])
+@pytest.mark.parametrize("text", SHOWN_ONCE)
+def test_a_success_without_what_it_alone_shows(
+    text: str, value: Any, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is none: it is asked for once more, and the error says what exists and how to repeat the call. The journal keeps
+    the call."""
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.0)
+    name, call = SHOWN_ONCE[text]
+    seen: list[str | None] = []
+    thing = {"id": text.split()[2 if "API" not in text else 3], name: value}
+    if call is None:
+        thing["organization_id"] = thing.pop("id")
+
+    def answer(request: Request) -> Reply:
+        if request.target == "/v1/me":
+            return response(b"{}", Content_Type="application/json")
+        seen.append(request.headers.get("idempotency-key"))
+        return response(json.dumps(thing).encode(), Content_Type="application/json", X_Request_Id="req_1")
+
+    with RawServer(answer) as server:
+        client = connect(base_url=server.base_url, journal=tmp_path / "journal")
+        with pytest.raises(UnexpectedResponseError, match=f"no {name}: {text}") as caught:
+            call(client) if call else sign_up(connect, server.base_url)
+        error = caught.value
+        assert seen == [error.idempotency_key] * 2
+        assert (error.status, error.fields, error.request_id) == (200, (name,), "req_1")
+        assert f'idempotency_key="{error.idempotency_key}"' in str(error)
+        kept = [] if call is None else [error.idempotency_key]
+        assert [each.key for each in client.journal.pending()] == kept
 
 
 def test_reprs(client: Any, connect: Connect, world: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.calls import arguments
-from firsthandapi._core.calls.decode import DecodedPage, decode, decode_page
+from firsthandapi._core.calls.decode import DecodedPage, decode, decode_page, decode_with
 from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import Request, build_request
 from firsthandapi._core.calls.response import ApiResponse
@@ -70,6 +70,7 @@ class Resource(Led):
         method: str,
         path: str,
         params: Params | None = None,
+        shown_once: tuple[str, str, str] | None = None,
         /,
         *,
         timeout: float | None = None,
@@ -78,6 +79,7 @@ class Resource(Led):
         extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> M:
+        """`shown_once`: what `decode_with` needs, if no other response shows a field of this one."""
         request = self._request(
             method,
             path,
@@ -88,7 +90,9 @@ class Resource(Led):
             extra_body=extra_body,
             idempotency_key=idempotency_key,
         )
-        return await self._transport.read(request, partial(decode, model))
+        if shown_once is None:
+            return await self._transport.read(request, partial(decode, model))
+        return await self._transport.read(request, partial(decode_with, model, *shown_once))
 
     def _request(
         self,

@@ -386,6 +386,7 @@ class AsyncFirstHandClient:
 
         Raises:
             InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+            UnexpectedResponseError: the response has no `api_key`; the message names the organization.
             FirstHandApiError: the service responded with an error.
             FirstHandConnectionError: the service could not be reached.
 

@@ -15,6 +15,12 @@ from firsthandapi.types.identity import Identity
 from firsthandapi.types.options import PostOptions, RequestOptions
 from firsthandapi.types.signup import Signup, SignupParams
 
+_API_KEY = (
+    "api_key",
+    "organization",
+    "and its API key is shown only once; if the same call does not show it, ask support for a new one",
+)
+
 
 class Account(Resource):
     """The methods of the client itself, which documents them."""
@@ -24,7 +30,7 @@ class Account(Resource):
 
     async def signup(self, *, name: str, email: str, **options: Unpack[PostOptions]) -> Signup:
         params = arguments.check(SignupParams, {"name": name, "email": email})
-        return await self._write(Signup, "POST", "/v1/auth/signup", params, **options)
+        return await self._write(Signup, "POST", "/v1/auth/signup", params, _API_KEY, **options)
 
     async def request(
         self,

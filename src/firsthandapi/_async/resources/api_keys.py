@@ -13,6 +13,12 @@ from firsthandapi.types.api_key import ApiKey, ApiKeyCreateParams, ApiKeyListPar
 from firsthandapi.types.enums import Environment, KeyScope
 from firsthandapi.types.options import PostOptions, RequestOptions
 
+_SECRET = (
+    "secret",
+    "API key",
+    "and its secret is shown only once; for a new one, call api_keys.rotate with its id, or revoke it",
+)
+
 
 class ApiKeys(Resource):
     """API keys of this organization; the API key in use needs the scope `keys:manage`."""
@@ -38,12 +44,13 @@ class ApiKeys(Resource):
             The API key. Its `secret` is shown only once.
 
         Raises:
+            UnexpectedResponseError: the response has no `secret`; the message names the key that exists without it.
             FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "API keys".
         """
         params = check(ApiKeyCreateParams, {"name": name, "scopes": scopes, "environment": environment})
-        return await self._write(ApiKey, "POST", "/v1/api_keys", params, **options)
+        return await self._write(ApiKey, "POST", "/v1/api_keys", params, _SECRET, **options)
 
     def list(
         self, *, limit: int | None = None, cursor: str | None = None, **options: Unpack[RequestOptions]
@@ -80,12 +87,13 @@ class ApiKeys(Resource):
 
         Raises:
             NotFoundError: no API key has this id.
+            UnexpectedResponseError: the response has no `secret`; the message names the key that exists without it.
             FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "API keys".
         """
         path = f"/v1/api_keys/{check_id(api_key_id, 'api_key_id')}/rotate"
-        return await self._write(ApiKey, "POST", path, **options)
+        return await self._write(ApiKey, "POST", path, None, _SECRET, **options)
 
     async def revoke(self, api_key_id: ApiKey | str, **options: Unpack[PostOptions]) -> None:
         """Revoke an API key, immediately and for good.

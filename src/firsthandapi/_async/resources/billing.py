@@ -17,6 +17,8 @@ from firsthandapi.types.billing import (
 from firsthandapi.types.enums import PurchaseTier, TransactionType
 from firsthandapi.types.options import PostOptions, RequestOptions
 
+_URL = ("checkout_url", "checkout", "but nobody can open it, so nothing is charged")
+
 
 class Billing(Resource):
     """Credits of this organization; reading needs the scope `usage:read`, buying `billing:write`."""
@@ -49,12 +51,13 @@ class Billing(Resource):
             Where to pay: open `checkout_url` in a browser.
 
         Raises:
+            UnexpectedResponseError: the response has no `checkout_url`. Nothing is charged.
             FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Billing".
         """
         params = check(PurchaseParams, {"amount_cents": amount_cents})
-        return await self._write(Checkout, "POST", "/v1/billing/credits/purchase", params, **options)
+        return await self._write(Checkout, "POST", "/v1/billing/credits/purchase", params, _URL, **options)
 
     def transactions(
         self,

@@ -48,6 +48,32 @@ def decode(model_type: type[M], content: Secret[bytes], response: ApiResponse | 
     return attach(cast("M", _validated(model_type, False, content, response)), response)
 
 
+def decode_with(
+    model_type: type[M], name: str, thing: str, advice: str, content: Secret[bytes], response: ApiResponse
+) -> M:
+    """`decode` a response that is useless without a text in the field `name`, which no other response shows. `advice`
+    says what to do about the `thing` that exists without it.
+    Raises UnexpectedResponseError: it has none, or cannot be read.
+    """
+    from firsthandapi.types._base import fitting
+
+    model = decode(model_type, content, response)
+    usable = fitting(model)
+    if getattr(usable, name):
+        return model
+    identity = getattr(usable, "id", None) or getattr(usable, "organization_id", None)
+    known_as = visible(mask_secrets(f" {identity}"))[:128] if identity else ""
+    request_id = None if response.request_id is None else mask_secrets(response.request_id)
+    raise UnexpectedResponseError(
+        f"the HTTP {response.status_code} response has no {name}: the {thing}{known_as} exists, {advice}",
+        status=response.status_code,
+        content_type=mask_secrets(response.headers.get("content-type", "")) or None,
+        length=len(content.reveal()),
+        fields=[name],
+        request_id=request_id,
+    )
+
+
 def decode_page(item_type: type[M], content: Secret[bytes], response: ApiResponse) -> DecodedPage[M]:
     """`content` as a page of `item_type`, all of which know their `response`.
     Raises UnexpectedResponseError: it is not JSON, or not a list.

@@ -16,6 +16,12 @@ from firsthandapi.types.identity import Identity
 from firsthandapi.types.options import PostOptions, RequestOptions
 from firsthandapi.types.signup import Signup, SignupParams
 
+_API_KEY = (
+    "api_key",
+    "organization",
+    "and its API key is shown only once; if the same call does not show it, ask support for a new one",
+)
+
 
 class Account(Resource):
     """The methods of the client itself, which documents them."""
@@ -25,7 +31,7 @@ class Account(Resource):
 
     def signup(self, *, name: str, email: str, **options: Unpack[PostOptions]) -> Signup:
         params = arguments.check(SignupParams, {"name": name, "email": email})
-        return self._write(Signup, "POST", "/v1/auth/signup", params, **options)
+        return self._write(Signup, "POST", "/v1/auth/signup", params, _API_KEY, **options)
 
     def request(
         self,

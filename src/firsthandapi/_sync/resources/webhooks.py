@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 else:
     from functools import cached_property
 
+_SECRET = (
+    "secret",
+    "endpoint",
+    "and its secret is shown only once; for a new one, call webhooks.rotate_secret with its id, or delete it",
+)
+
 
 class WebhookEvents(Resource):
     """Webhook events, delivered or not; reading needs the scope `webhooks:read`, replaying `webhooks:write`."""
@@ -108,12 +114,13 @@ class Webhooks(Resource):
             The endpoint. Its `secret`, for `firsthandapi.webhooks`, is shown only once.
 
         Raises:
+            UnexpectedResponseError: the response has no `secret`; the message names the endpoint that exists.
             FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
         params = check(WebhookCreateParams, {"url": url, "events": events, "description": description})
-        return self._write(WebhookEndpoint, "POST", "/v1/webhook_endpoints", params, **options)
+        return self._write(WebhookEndpoint, "POST", "/v1/webhook_endpoints", params, _SECRET, **options)
 
     def list(
         self, *, limit: int | None = None, cursor: str | None = None, **options: Unpack[RequestOptions]
@@ -228,9 +235,10 @@ class Webhooks(Resource):
 
         Raises:
             NotFoundError: no endpoint has this id.
+            UnexpectedResponseError: the response has no `secret`.
             FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}/rotate_secret"
-        return self._write(WebhookEndpoint, "POST", path, **options)
+        return self._write(WebhookEndpoint, "POST", path, None, _SECRET, **options)
