@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from client.support import Connect
 from firsthandapi import Campaign, Dataset, FirstHandClient, Verification
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
@@ -28,6 +30,7 @@ from .support import (
     JOB,
     ORDER,
     Again,
+    api,
     completed_job,
     downloads,
     failing,
@@ -343,6 +346,32 @@ def test_a_disk_that_is_full_before_the_post_buys_nothing(
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert server.requests[since:] == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / WRITER]
+
+
+@pytest.mark.both
+def test_a_disk_that_is_full_after_the_post_names_the_job(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has its id and its key, and the same call continues it."""
+    client, replace = connect(quick_server), os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if "POST /v1/jobs" in api(quick_server):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match="run the same call again, which continues") as caught:
+                client.jobs.collect(tmp_path, **JOB, files_needed=1)
+            error = caught.value
+            assert error.job is not None
+            assert list(quick_server._world.state.jobs) == [error.job.id]
+            assert (error.job.metadata or {})["firsthandapi_key"] == error.idempotency_key
+            assert f'{error.job.id} exists, with idempotency_key="{error.idempotency_key}"' in str(error)
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1)) == 1
+    assert jobs_bought(quick_server) == 1
 
 
 def test_a_row_that_cannot_be_written_is_its_files_failure(

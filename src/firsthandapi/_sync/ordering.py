@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
+from firsthandapi._core.calls.lost_answers import advise, not_recorded
 from firsthandapi._core.orders import refusals
 from firsthandapi._core.orders.order_requests import read_jobs, request_for
 from firsthandapi._core.orders.ordering import (
@@ -132,7 +133,9 @@ def order_once(
                 except FirstHandError as error:
                     if known.failure is not None:
                         raise known.failure from error
-                    error.job = None if record.job is None else job
+                    if record.job_id is not None:
+                        error.job, error.idempotency_key, error.request_sent = job, record.key, known.sent
+                        advise(error, not_recorded(record.job_id, record.key or ""))
                     raise
             case _:
                 if isinstance(command, LookFor) and command.cursor is None:

@@ -57,6 +57,11 @@ def with_other_advice(text: str, key: str, *, lost: str = "", refused: str = "")
     return text
 
 
+def not_recorded(job_id: str, key: str) -> str:
+    """The end of a message: a job that was posted could not be written down."""
+    return f"; {job_id} exists, with {_shown(key)}: run the same call again, which continues that job"
+
+
 def _shown(key: str) -> str:
     return f"idempotency_key={mask_secrets(json.dumps(key))}"
 
