@@ -508,14 +508,14 @@ def test_a_cancelled_job_is_replaced(world: World) -> None:
     assert [order.record.refund_cents for order in world.ledger().orders] == [30, 0]
 
 
-def count_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service counts the files of a finished job as approved twenty seconds late."""
+def count_late(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float = 20) -> None:
+    """The service counts the files of a finished job as approved so many seconds late."""
     counted = StoredJob.files_approved.fget
     assert counted is not None
 
     def late(job: StoredJob) -> int:
         ended = job.completed_at or job.cancelled_at
-        is_late = ended is not None and world.server.clock.now() - ended < 20
+        is_late = ended is not None and world.server.clock.now() - ended < seconds
         return 0 if is_late else counted(job)
 
     monkeypatch.setattr(StoredJob, "files_approved", property(late))
@@ -543,6 +543,46 @@ def test_files_that_are_counted_late_are_not_ordered_again(
     assert len(world.run(world.campaign(stop=3))) == 3
     assert world.ordered() == [3]
     assert world.ledger().orders[0].approved == 3
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("listed", ["in time", "late"])
+def test_files_of_a_completed_job_that_are_counted_hours_late_are_waited_for(
+    world: World, monkeypatch: Any, listed: str
+) -> None:
+    """Rarely, while other labels are ordered and brought; a timeout says so, and nothing is ordered again."""
+    count_late(world, monkeypatch, seconds=3 * 3600)
+    if listed == "late":
+        list_late(world, monkeypatch)
+        text = "completed, but the service counts 0 of 3 files as approved; its jobs continue"
+        with pytest.raises(WaitTimeoutError, match=text):
+            world.run(world.campaign(stop=3), timeout=600)
+        assert world.client.campaigns.plan(world.campaign(stop=3)).orders == ()
+    since = len(world.server.requests)
+    assert len(world.run(world.campaign(stop=3, give_way=2))) == 5
+    assert world.ordered() == [3, 2]
+    assert world.client.campaigns.plan(world.campaign(stop=3, give_way=2)).orders == ()
+    assert len(world.server.requests) - since < 400
+
+
+def test_a_late_count_heals_an_order_that_was_closed(world: World, monkeypatch: Any) -> None:
+    """Closed with too few files, because its count was later than it is waited for: the files come, and are not
+    ordered again."""
+    monkeypatch.setattr("firsthandapi._core.calls.longpoll.COUNT_LAGS", 60.0)
+    count_late(world, monkeypatch, seconds=300)
+    list_late(world, monkeypatch)
+    campaign = world.campaign(30, stop=3)
+    with pytest.raises(SpendLimitError, match="would cost"):
+        world.run(campaign)
+    with pytest.raises(SpendLimitError, match="would cost"):
+        world.run(campaign)
+    world.server.clock.advance(seconds=300)
+    plan = world.client.campaigns.plan(campaign)
+    assert (plan.orders, plan.spent_cents) == ((), 30)
+    assert len(world.run(campaign)) == 3
+    assert world.ordered() == [3]
+    with world.asking_nothing():
+        world.run(campaign)
 
 
 def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(

@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,9 @@ JOB_ID = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
 PAGE = f"/v1/jobs/{JOB_ID}/files"
 
 
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC).timestamp()
+
+
 class Service:
     """A service in the time of a fake clock: files are approved, and the status changes, by a timetable."""
 
@@ -63,7 +68,10 @@ class Service:
         self.failures: list[Any] = []
         self.late: dict[float, str] = {}
         self.counted = 0
+        # By the time since which it holds.
+        self.counts: dict[float, int] = {}
         self.needed: int | None = None
+        self.completed_at: str | None = None
 
     @property
     def now(self) -> float:
@@ -100,8 +108,10 @@ class Service:
             before = self.status(self.now)
             changes = [when for when in self.statuses if when > self.now and self.status(when) != before]
             self.clock.pass_(min([self.now + hold, *changes]) - self.now)
-        job = {"id": JOB_ID, "status": self.status(self.now), "files_approved": self.counted}
-        return httpx.Response(200, json={**job, "files_needed": self.needed})
+        counted = next((n for when, n in reversed(self.counts.items()) if when <= self.now), self.counted)
+        job = {"id": JOB_ID, "status": self.status(self.now), "files_approved": counted}
+        job |= {"files_needed": self.needed, "completed_at": self.completed_at}
+        return httpx.Response(200, json=job, headers={"Date": formatdate(NOON + self.now, usegmt=True)})
 
     def fail(self) -> httpx.Response:
         failure = self.failures.pop(0)
@@ -220,6 +230,74 @@ def test_a_list_that_lags_behind_the_job_is_read_again(connect: Connect, lag: fl
     assert len(follow(connect, service)) == came
     assert service.now <= 30.5
     assert len(service.asked) <= 20
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize("listed", [0.0, 20.0])
+@pytest.mark.parametrize("hours", [0.1, 3.0, 23.0])
+def test_a_count_of_a_completed_job_that_is_late_is_waited_for(
+    connect: Connect, hours: float, listed: float
+) -> None:
+    """It says that as many files as it needs were approved. Reads become rare, and its list has half a minute then."""
+    service = Service(files={0.0: 1, hours * HOUR + listed: 2}, status={0.0: "completed"})
+    service.counts, service.needed = {0.0: 1, hours * HOUR: 3}, 3
+    assert len(follow(connect, service)) == 3
+    assert hours * HOUR + listed <= service.now <= hours * HOUR * 1.1 + 60
+    assert len(service.asked) <= 500
+    assert len([at for at, _ in service.asked if at < 600]) <= 90
+
+
+def test_a_list_that_shows_what_a_completed_job_needs_is_enough(connect: Connect) -> None:
+    """Its count need not."""
+    service = Service(files={0.0: 3}, status={0.0: "completed"})
+    service.counted, service.needed = 1, 3
+    assert len(follow(connect, service)) == 3
+    assert service.now == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "completed_at", "ends"),
+    [
+        ("completed", {0.0: 2}, None, 24 * HOUR),
+        ("completed", {0.0: 2}, "2026-12-01T02:00:00Z", 14 * HOUR),
+        ("completed", {0.0: 2}, "2026-11-30T11:00:00Z", 0.0),
+        ("completed", {0.0: 3, 5.0: 2}, None, 10.0),
+        ("cancelled", {0.0: 2}, None, 0.0),
+    ],
+    ids=["for a day", "less what has passed", "not after a day", "not once it was full", "not if cancelled"],
+)
+def test_a_low_count_is_not_waited_for_without_end(
+    connect: Connect, status: str, counts: dict[float, int], completed_at: str | None, ends: float
+) -> None:
+    """A day after its end, or after a file was withdrawn, the list counts; and so it does if the job was cancelled."""
+    began = 10.0 if len(counts) > 1 else 0.0
+    service = Service(files={0.0: 2}, status={0.0: "in_progress", began: status})
+    service.counts, service.needed, service.completed_at = counts, 3, completed_at
+    assert len(follow(connect, service)) == 2
+    assert ends <= service.now <= ends + 1
+
+
+def test_a_file_that_was_withdrawn_is_not_waited_for(connect: Connect) -> None:
+    """Before the job was completed: the list has shown it, and shows others now."""
+    service = Service(files={0.0: 2, 50.0: 1}, status={0.0: "in_progress", 100.0: "completed"})
+    service.counts, service.needed = {0.0: 2, 50.0: 2}, 3
+    approved = service.approved
+    service.approved = lambda: [each for each in approved() if service.now < 50 or each["id"] != "file_0"]  # type: ignore[method-assign] # the service forgets one
+    assert len(follow(connect, service)) == 3
+    assert service.now == 100
+
+
+def test_a_wait_for_a_late_count_ends_with_its_timeout(connect: Connect) -> None:
+    """And says which count it waits for."""
+    service = Service(files={0.0: 1}, status={0.0: "completed"})
+    service.counted, service.needed = 1, 3
+    with pytest.raises(
+        WaitTimeoutError, match="is completed, but the service counts 1 of 3 files as approved; run"
+    ):
+        timed(connect, service, timeout=100)
+    assert service.now == 100
 
 
 def test_a_list_without_end_is_left_at_the_timeout(connect: Connect) -> None:

@@ -13,7 +13,7 @@ from firsthandapi._async.reader import SharedReader
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import DecodedPage, decode_items
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
+from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses, count_lags, count_pause
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi.errors import DownloadError, FirstHandError
@@ -41,6 +41,7 @@ class Following(Resource):
         failures: the files that the service described with unusable data, and the error of each.
         again: returns the ids of files that the last walk yields again, to retry their downloads.
         repeats: the number of items in the latest whole walk that repeat an earlier item of it.
+        waits_for_count: whether to wait until a completed job counts the files that it needs.
     """
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
@@ -48,6 +49,7 @@ class Following(Resource):
         self.failures: dict[str, FirstHandError] = {}
         self.again: Callable[[], Collection[str]] = frozenset
         self.repeats = 0
+        self.waits_for_count = True
         self._waiting = waiting
         # By file: the first and the last walk that met it, and the cursor of the page where it was last seen.
         self._walks = 0
@@ -118,6 +120,13 @@ class Following(Resource):
         """The ids of the files that the list has shown."""
         return frozenset(self._seen)
 
+    def count_lags(self, waited: float) -> float:
+        """For how many more seconds the finished job may count more files, after a wait of so many."""
+        waiting, listed = self._waiting, len({*self._seen, *self.failures})
+        if 0 < self.listed < len(self._seen):
+            return 0.0  # a file was withdrawn
+        return count_lags(waiting.job, listed=listed, most=waiting.most_approved, waited=waited)
+
     def has_all(self, files: int) -> bool:
         """Whether the list can show no further file: the walks have met, and the job counts, exactly `files` files."""
         return len({*self._seen, *self.failures}) == self._counted == files
@@ -145,16 +154,23 @@ class Following(Resource):
         """Yield the remaining files of a finished job: those that no walk has met, and those that show up late. The job
         no longer counts withdrawn files."""
         clock, pauses = self._transport.clock, Pauses()
-        ends: float | None = None
+        began: float | None = None
+        since, counted = 0.0, -1
         while True:
             async with ended(self.walk(to_known=False)) as found:
                 async for files in found:
                     yield files
             now = clock.monotonic()
-            ends = now + LIST_LAGS if ends is None else ends
-            if not self.unlisted or now >= ends:
+            began = now if began is None else began
+            if counted != self._counted:
+                since, counted = now, self._counted
+            left = self.count_lags(now - began) if self.waits_for_count else 0.0
+            if self.unlisted:
+                left = max(left, since + LIST_LAGS - now)
+            if left <= 0:
                 return
-            await self._waiting.pause(min(pauses.longer(), ends - now))
+            yield []  # so that the caller can report the downloads
+            await self._waiting.pause(min(max(pauses.longer(), count_pause(now - began)), left))
             await self._waiting.look()
 
     async def walk(self, *, to_known: bool) -> AsyncIterator[list[File]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
+from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses, count_pause
 from firsthandapi._core.calls.lost_answers import continues, several
 from firsthandapi._core.calls.places import AT_ONCE
 from firsthandapi._core.calls.spend import check_spend
@@ -51,12 +51,12 @@ from firsthandapi._sync.bridge import (
     finish_blocking,
     run_blocking,
 )
-from firsthandapi._sync.collecting import MOST_PENDING, REPORT_EVERY, Collecting
+from firsthandapi._sync.collecting import MOST_PENDING, REPORT_EVERY, Collecting, approved_of
 from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.looking import Looking
 from firsthandapi._sync.ordering import order_once
 from firsthandapi._sync.reader import SharedReader
-from firsthandapi._sync.waiting import Waiting
+from firsthandapi._sync.waiting import Waiting, short_count
 from firsthandapi._sync.workers import note_workers
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
@@ -100,6 +100,7 @@ class Followed:
         over_at: the time since which every look has shown it finished; None while it is not.
         most: the highest number of approved files that the job has counted or listed since `over_at`.
         is_read: whether the run has read its whole list since then.
+        due, counted: when its list is read again if its files are late, unless it counts another number than this.
         is_stale: whether only the response to an earlier POST has shown the job, which may have finished since.
         retried: whether the run has tried its failed files again.
     """
@@ -113,6 +114,8 @@ class Followed:
         self.over_at: float | None = None
         self.most = 0
         self.is_read = self.retried = False
+        self.due = 0.0
+        self.counted: int | None = -1
         job = waiting.job
         self.is_stale = job is not None and not job.is_terminal and job.response.idempotent_replay
 
@@ -120,6 +123,11 @@ class Followed:
         """Read the job by itself, once."""
         self.is_stale = False
         self.reader.read()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the job has finished, and its files have not all come yet."""
+        return self.over_at is not None and not self.is_read
 
     @property
     def is_new_end(self) -> bool:
@@ -465,6 +473,7 @@ class Campaigning(Collecting):
         waiting = Waiting(
             self._transport, (order.job or {})["id"], ends=self._until, job=job, is_new=True, **self._options
         )
+        waiting.most_approved = max(waiting.most_approved, approved_of(order.record))
         source = Source(waiting.job_id, is_mixed(order.request["accepted_formats"]), order.label)
         each = Followed(self._transport, number, waiting, source)
         each.following.again = self._downloads.failed
@@ -482,6 +491,7 @@ class Campaigning(Collecting):
         followed = self._followed.values()
         shown = [each for each in followed if each.is_new_end]
         if not shown:
+            self._rest(pacer)
             pacer.reader.next_read(self._until_next())
             if (failure := pacer.reader.failure) is not None:
                 pacer.waiting.bear(failure, self._pauses)
@@ -505,30 +515,44 @@ class Campaigning(Collecting):
             return  # the read failed; the next beat tries again
         if not job.is_terminal:
             # Closes nothing: no job restarts, so a replica is behind, or reported the end too early.
-            each.over_at, each.most, each.is_read = None, 0, False
+            each.over_at, each.most, each.is_read, each.due = None, 0, False, 0.0
             if following.unlisted or int_or_none(job.files_approved) is None:
                 self._download_from(each, following.walk(to_known=True))
             return
         now, order = self._transport.clock.monotonic(), self._file.ledger.orders[each.number]
         each.over_at = now if each.over_at is None else each.over_at
-        if not each.is_read:
-            is_new = not following.listed
-            self._download_from(each, following.walk(to_known=not each.retried))
-            if not (is_new or each.retried or following.has_all(order.files)):
+        waited, count = now - each.over_at, int_or_none(job.files_approved)
+        is_due = waited < LIST_LAGS or now >= each.due or count != each.counted
+        if not each.is_read and is_due:
+            each.counted = count
+            is_new, is_whole = not following.listed, each.retried or waited >= LIST_LAGS
+            self._download_from(each, following.walk(to_known=not is_whole))
+            if not (is_new or is_whole or following.has_all(order.files)):
                 self._download_from(each, following.walk(to_known=False))
-            each.most = max(each.most, int_or_none(job.files_approved) or 0, following.listed)
+            each.most = max(each.most, count or 0, following.listed)
             # With a count that lags, the ledger would note too large a refund of a cancelled job, and the campaign
             # would order files again that have arrived.
             lags = following.unlisted or (each.most < order.files and not order.closed)
-            each.is_read = not lags or now - each.over_at >= LIST_LAGS
+            left = max(
+                LIST_LAGS - waited if lags else 0.0, 0.0 if order.closed else following.count_lags(waited)
+            )
+            each.is_read = left <= 0
+            each.due = now + min(max(count_pause(waited), HEAD_EVERY), left)
+            if waited < LIST_LAGS:
+                each.due = each.over_at + LIST_LAGS
 
     def _until_next(self) -> float:
-        """Seconds until the next read of the list, at most: until the wait of a finished job ends."""
+        """Seconds until the next read of the list, at most: until a finished job whose files are late is due."""
         now = self._transport.clock.monotonic()
-        waits = [
-            each.over_at for each in self._followed.values() if each.over_at is not None and not each.is_read
-        ]
-        return min([HEAD_EVERY, *(max(since + LIST_LAGS - now, 1.0) for since in waits)])
+        waits = [each.due - now for each in self._followed.values() if each.is_late]
+        return min([HEAD_EVERY, *(max(wait, 1.0) for wait in waits)])
+
+    def _rest(self, pacer: Followed) -> None:
+        """Pause as long as nothing but counts that are very late is waited for, and no list is due."""
+        now, followed = self._transport.clock.monotonic(), self._followed.values()
+        is_rare = all(each.is_late and now - (each.over_at or now) >= LIST_LAGS for each in followed)
+        if is_rare and run_blocking(self._downloads.wait, 0, 0.0):
+            pacer.waiting.pause(max(min(each.due for each in followed) - now, 0.0))
 
     def _download_from(self, each: Followed, batches: Iterator[list[File]]) -> None:
         with ended(batches) as pages:
@@ -561,7 +585,7 @@ class Campaigning(Collecting):
         for each in over:
             if not each.retried and each.following.has_met(failed):
                 # Try each file twice.
-                each.retried, each.is_read = True, False
+                each.retried, each.is_read, each.due = True, False, 0.0
         closing = [each for each in over if each.is_read]
         if closing:
             note_workers(self._transport, [each.waiting for each in closing], self._in)
@@ -669,9 +693,12 @@ class Campaigning(Collecting):
         plan = make_plan(self._spec, self._file.ledger)
         approved = sum(each.approved for each in plan.labels)
         wanted = sum(each.wanted for each in plan.labels)
+        late = (each for each in self._followed.values() if each.is_late)
+        job = next((each.waiting.job for each in late if each.following.count_lags(0.0)), None)
+        short = "" if job is None else f"; {job.id} is {job.status}, but {short_count(job)}"
         return WaitTimeoutError(
-            f"the campaign did not finish before timeout= passed: {approved:,} of {count_of(wanted)} approved; its "
-            "jobs continue; run the same call again",
+            f"the campaign did not finish before timeout= passed: {approved:,} of {count_of(wanted)} approved{short}; "
+            "its jobs continue; run the same call again",
             job=error.job or self._last_job(),
             failures=error.failures,
         )

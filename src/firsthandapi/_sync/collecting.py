@@ -36,7 +36,7 @@ from firsthandapi._sync.bridge import (
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.ordering import order_once
-from firsthandapi._sync.waiting import Waiting
+from firsthandapi._sync.waiting import Waiting, short_count
 from firsthandapi._sync.workers import note_workers
 from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
@@ -120,6 +120,7 @@ class Collecting(Resource):
         with ending_with(folder.close):
             self._enter(folder, None)
             record, rows_of = run_blocking(folder.known_order, job_id)
+            waiting.most_approved = approved_of(record)
             check_download_into(folder.path, record, rows_of, job_id)
             job = self._job_of(folder, waiting, known=record is not None)
             if record is None:
@@ -127,6 +128,7 @@ class Collecting(Resource):
                 run_blocking(folder.create, record)
             try:
                 following = Following(self._transport, waiting)
+                following.waits_for_count = False  # there is no timeout
                 downloads = self._download(
                     folder,
                     waiting,
@@ -141,10 +143,10 @@ class Collecting(Resource):
             finally:
                 self._write_last_seen(folder, record, waiting.job)
         downloads.check(following.failures)
-        if only is None and following.unlisted:
-            logger(DOWNLOADS).warning(
-                "%s", f"{job_id} is not complete here{_unlisted(job, following.unlisted)}"
-            )
+        if only is None and (following.unlisted or following.count_lags(0.0)):
+            job = waiting.first()
+            late = _unlisted(job, following.unlisted) if following.unlisted else f"; {short_count(job)}"
+            logger(DOWNLOADS).warning("%s", f"{job_id} is not complete here{late}")
         return run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
 
     def collect(
@@ -257,7 +259,9 @@ class Collecting(Resource):
         self, record: OrderRecord, job: Job | None, ends: float | None, *, is_new: bool = False
     ) -> Waiting:
         job_id = (record.job or {})["id"]
-        return Waiting(self._transport, job_id, ends=ends, job=job, is_new=is_new, **self._options)
+        waiting = Waiting(self._transport, job_id, ends=ends, job=job, is_new=is_new, **self._options)
+        waiting.most_approved = max(waiting.most_approved, approved_of(record))
+        return waiting
 
     def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool, shown: bool = True) -> Job:
         """Read the job, unless a response has already shown it.
@@ -386,9 +390,16 @@ def _why(job: Job, needed: int, unlisted: int, failed: int) -> str:
         reasons += f"; {failed} more could not be downloaded: run the same call again to retry them"
     if unlisted:
         reasons += _unlisted(job, unlisted)
+    if short := short_count(job):
+        reasons += f"; {short}"
     if job.status == "cancelled" and approved is not None and approved < needed:
         reasons += f"; the escrow of the {needed - approved} not approved was refunded"
     return reasons
+
+
+def approved_of(record: OrderRecord | None) -> int:
+    """The count of the job as last seen."""
+    return 0 if record is None else int_or_none((record.job or {}).get("files_approved")) or 0
 
 
 def _unlisted(job: Job, unlisted: int) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Unpack
 
+from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.longpoll import LIST_LAGS
 from firsthandapi._core.campaigns.campaign import Spec, campaign_key
 from firsthandapi._core.campaigns.ledger import Ledger, campaign_in
@@ -100,9 +101,11 @@ class Looking:
         return search_start(self._key_since, (order.record.first_sent_at for order in ledger.orders))
 
     def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
-        """The current jobs of the orders that are not closed."""
+        """The current jobs of the orders that are not closed; and of closed ones that have counted more files since, as
+        far as the newest jobs show them."""
         unfinished = [order for order in ledger.orders if not order.closed]
-        if not unfinished:
+        closed = {order.record.job_id: order.approved for order in ledger.orders if order.may_be_late}
+        if not unfinished and not closed:
             return []
         left = {str(order.job["id"]) for order in unfinished if order.job is not None}
         now = self._transport.clock.time()
@@ -111,7 +114,12 @@ class Looking:
             for order in unfinished
             if 0 <= now - (order.record.first_sent_at or 0) < LIST_LAGS
         }
-        jobs = self._jobs(self._start(ledger), left, _MOST_PAGES)
+        looked_for = left.union(map(str, closed))
+        jobs = self._jobs(self._start(ledger), looked_for, _MOST_PAGES)
+        jobs = [
+            job for job in jobs if (int_or_none(job.get("files_approved")) or 0) > closed.get(job["id"], -1)
+        ]
+        left &= looked_for
 
         def read(job_id: str) -> None:
             try:

@@ -24,6 +24,7 @@ class Waiting(Resource):
     Attributes:
         job_id: the job's id.
         job: the job as last seen.
+        most_approved: the highest number of approved files that it has counted so far.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Waiting(Resource):
         self._again = again
         self.job_id = job_id
         self.job: Job | None = None
+        self.most_approved = 0
         self.options = options
         self._patient = patient
         shows_by = transport.clock.monotonic() + LIST_LAGS if is_new else None
@@ -91,6 +93,7 @@ class Waiting(Resource):
         if job is None:
             return self._poll(Poll(None))
         before, self.job, self._failure = self.job, job, None
+        self._count(job)
         return _news(before) != _news(job)
 
     def _poll(self, poll: Poll) -> bool:
@@ -119,7 +122,11 @@ class Waiting(Resource):
 
     def _note(self, job: Job) -> None:
         self._failure, self.job = None, job
+        self._count(job)
         self._wait.answered(job.status, self._transport.clock.monotonic())
+
+    def _count(self, job: Job) -> None:
+        self.most_approved = max(self.most_approved, int_or_none(job.files_approved) or 0)
 
     # ── For the other requests of the same wait ──────────────────────────────────────────────────────────
 
@@ -170,6 +177,8 @@ class Waiting(Resource):
         job = self.job
         if job is not None and job.is_terminal:
             state = f"is {job.status}, but its files were not all downloaded in time"
+            if short := short_count(job):
+                state = f"is {job.status}, but {short}"
         else:
             approved = None if job is None else int_or_none(job.files_approved)
             seen = "" if job is None else f": it is {job.status}, {count_of(approved or 0)} approved"
@@ -178,6 +187,14 @@ class Waiting(Resource):
         error = WaitTimeoutError(f"{self.job_id} {state}; {self._again}{failure}", job=job)
         error.__cause__ = self._failure
         return error
+
+
+def short_count(job: Job) -> str:
+    """How many files a completed job counts, if these are fewer than it needs; else empty."""
+    needed, count = int_or_none(job.files_needed) or 0, int_or_none(job.files_approved)
+    if job.status != "completed" or count is None or count >= needed:
+        return ""
+    return f"the service counts {count:,} of {count_of(needed)} as approved"
 
 
 def _news(job: Job | None) -> tuple[object, object] | None:

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._core.calls.longpoll import End, Pause, Pauses, Poll, Wait, is_transient, poll_wait
+from firsthandapi._core.calls.longpoll import (
+    End,
+    Pause,
+    Pauses,
+    Poll,
+    Wait,
+    count_lags,
+    count_pause,
+    is_transient,
+    poll_wait,
+)
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi.errors import (
     AuthenticationError,
@@ -24,6 +34,7 @@ from firsthandapi.errors import (
     ServerError,
     UnexpectedResponseError,
 )
+from firsthandapi.types import Job
 
 
 @pytest.mark.parametrize(
@@ -46,6 +57,39 @@ from firsthandapi.errors import (
 def test_how_long_a_poll_is_held(time_left: float | None, deadline: float | None, wait: int | None) -> None:
     """A poll is held for whole seconds, 1 to 60, within what is left and within the client's deadline."""
     assert poll_wait(time_left, deadline) == wait
+
+
+@pytest.mark.parametrize(
+    ("changes", "listed", "most", "seconds"),
+    [
+        ({}, 0, 2, 86_000.0),
+        ({}, 4, 0, 86_000.0),
+        ({}, 5, 2, 0.0),
+        ({}, 2, 4, 86_000.0),
+        ({}, 2, 5, 0.0),
+        ({"status": "cancelled"}, 0, 2, 0.0),
+        ({"files_approved": 5}, 0, 5, 0.0),
+        ({"files_approved": None}, 0, 0, 0.0),
+        ({"files_needed": None}, 0, 2, 0.0),
+        ({"files_needed": "many"}, 0, 2, 0.0),
+    ],
+)
+def test_how_late_a_count_may_be(changes: dict[str, Any], listed: int, most: int, seconds: float) -> None:
+    """A day, if a completed job counts and lists fewer files than it needs, and never counted as many."""
+    job = Job.model_validate(
+        {"id": "job_1", "status": "completed", "files_needed": 5, "files_approved": 2} | changes
+    )
+    assert count_lags(job, listed=listed, most=most, waited=400.0) == seconds
+    assert count_lags(None, listed=listed, most=most, waited=0.0) == 0.0
+
+
+def test_late_counts_are_read_rarely() -> None:
+    """A day of them takes few reads."""
+    waited, reads = 10.0, 0
+    while waited < 86_400:
+        waited, reads = waited + count_pause(waited), reads + 1
+    assert reads < 220
+    assert count_pause(86_400) == 600
 
 
 def network(**told: bool) -> FirstHandConnectionError:

@@ -120,16 +120,24 @@ def test_files_in_the_list_are_approved_whatever_the_count_says() -> None:
 
 
 def test_what_is_on_its_way_is_held() -> None:
-    """An unfinished job may bring all of its files; a finished one has brought what was approved."""
+    """An unfinished job may bring all of its files, and so may a completed one whose count is late; one that was
+    cancelled, or closed, has brought what was approved."""
     assert order().held(unique=True) == 10
     assert order(shown=job(approved=3)).held(unique=True) == 10
+    assert order(shown=job(status="completed", approved=3)).held(unique=True) == 10
+    assert order(shown=job(status="completed", approved=3)).with_(closed=True).held(unique=True) == 3
     assert order(shown=job(status="cancelled", approved=3)).held(unique=True) == 3
 
 
 def test_the_same_bytes_count_once() -> None:
     """The first file counts, whichever job it is of."""
     ledger = Ledger(
-        "fh-1", (order(1, shown=job(1, "completed", 3)), order(2, shown=job(2, "completed", 2)), order(3))
+        "fh-1",
+        (
+            order(1, shown=job(1, "completed", 3)).with_(closed=True),
+            order(2, shown=job(2, "completed", 2)).with_(closed=True),
+            order(3),
+        ),
     )
     files = {"job_1": {"file_1": "a", "file_2": "b", "file_3": "a"}, "job_2": {"file_4": "b", "file_5": "c"}}
     counted = ledger.with_files(files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from firsthandapi.errors import (
     DeadlineExceededError,
@@ -16,11 +17,20 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
 )
 
+from .dates import served_at
 from .retry import asked_to_wait, is_lasting, stands_still
+
+if TYPE_CHECKING:
+    from firsthandapi.types.job import Job
 
 LONGEST_POLL = 60
 # For this many seconds, a list or another read may show an old state.
 LIST_LAGS = 30.0
+# A completed job has as many approved files as it needs, so a lower count is late: by so many seconds at most.
+COUNT_LAGS = 86_400.0
+# While it is, the pauses between reads grow with the wait.
+_PART_OF_WAIT = 10
+_LONGEST_COUNT_PAUSE = 600.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 # A longer `Retry-After` is cut to a day, because systems cannot sleep forever.
@@ -51,6 +61,31 @@ def is_transient(error: FirstHandError) -> bool:
     if isinstance(error, FirstHandConnectionError) and (is_lasting(error) or error.no_tls):
         return False
     return isinstance(error, (FirstHandConnectionError, DeadlineExceededError, UnexpectedResponseError))
+
+
+def count_lags(job: Job | None, *, listed: int, most: int, waited: float) -> float:
+    """For how many more seconds the count of a finished job may be late; 0 if it is not.
+
+    `listed` is how many files its list has shown, and `most` the highest count of it that was ever seen: if that was
+    enough, files were withdrawn. How long ago it finished is told by the service's clock, or by `waited`.
+    """
+    if job is None:
+        return 0.0
+    from firsthandapi.types._base import fitting
+
+    shown = fitting(job)
+    needed, count = shown.files_needed, shown.files_approved
+    if shown.status != "completed" or needed is None or count is None or max(count, listed, most) >= needed:
+        return 0.0
+    response, ended = getattr(job, "response", None), shown.completed_at
+    now = None if response is None else served_at(response.headers)
+    age = 0.0 if now is None or ended is None else now - ended.timestamp()
+    return max(COUNT_LAGS - max(age, waited), 0.0)
+
+
+def count_pause(waited: float) -> float:
+    """The pause before a late count is read again, after so many seconds."""
+    return min(waited / _PART_OF_WAIT, _LONGEST_COUNT_PAUSE)
 
 
 @dataclass

@@ -129,6 +129,11 @@ class Order:
         is_unfinished = self.job is not None and not self.is_over
         return max(self.files - self.approved, 0) * self.price_cents if is_unfinished else 0
 
+    @property
+    def may_be_late(self) -> bool:
+        """Whether it was closed with fewer files than it ordered: its job may have counted them later."""
+        return self.closed and self.approved < self.files
+
     def brought(self, *, unique: bool) -> int:
         """How many files it has brought that count unless the buyer says no to them."""
         return max(self.approved - self.repeated - (self.record.duplicates if unique else 0), 0)
@@ -138,8 +143,9 @@ class Order:
         return max(self.brought(unique=unique) - self._gone, 0)
 
     def held(self, *, unique: bool) -> int:
-        """How many files it has brought or may bring for its label, as far as that is known."""
-        if self.is_over:
+        """How many files it has brought or may bring for its label, as far as that is known. A completed job has
+        brought all of them, though its count may be late."""
+        if self.is_over and (self.closed or self.state != "completed"):
             return self.counted(unique=unique)
         return max(max(self.files, self.approved) - self._gone, 0)
 

@@ -569,7 +569,8 @@ class Jobs(Resource):
             The dataset: `len`, iteration, `verify`, `to_pandas`.
 
         Raises:
-            IncompleteJobError: the job finished with fewer files than requested; `.dataset` contains those.
+            IncompleteJobError: the job finished with fewer files than requested; `.dataset` contains those. A completed
+                job that counts too few is waited for first, up to a day after its end.
             DownloadError: some files could not be downloaded, even in a second try at the end, or the disk is full; all
                 others are in the folder, and the same call downloads the rest.
             WaitTimeoutError: the job did not finish in time; the same call continues it.
