@@ -949,6 +949,36 @@ def test_a_key_that_another_machine_has_used_leads_to_its_job(
     assert world.ledger().spent_cents == world.spent() == 50
 
 
+@pytest.mark.both
+def test_a_job_that_the_service_has_posted_twice_is_counted_and_named(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The list shows it, without a request more: it is charged, so the budget counts it and its files come."""
+
+    def post_again() -> None:
+        world.after_pause = lambda: None
+        with world.server.client() as client:
+            (job,) = client.jobs.list()
+            client.jobs.create(**{**DEFAULTS, "files_needed": 3}, metadata=job.metadata)
+
+    world.after_pause = post_again
+    campaign = world.campaign(30, stop=3)
+    with pytest.raises(
+        WaitTimeoutError, match=r"; job_\w+ and job_\w+ were both posted with idempotency key fh-"
+    ):
+        world.run(campaign, timeout=5)
+    twin = world.jobs()[1]
+    (text,) = [each.getMessage() for each in caplog.records if "both posted" in each.getMessage()]
+    assert text.endswith(f"run firsthandapi jobs cancel {twin.id}")
+    plan = world.client.campaigns.plan(campaign)
+    assert (plan.orders, plan.spent_cents) == ((), 60)
+    assert len(world.run(campaign)) == 6
+    assert world.ordered() == [3, 3]
+    assert world.spent() == world.client.campaigns.plan(campaign).spent_cents == 60
+    with world.asking_nothing():
+        world.run(campaign)
+
+
 def test_a_key_that_was_used_and_leads_nowhere_is_given_up_by_hand(
     world: World, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -148,6 +148,23 @@ def test_an_answer_that_names_no_job_is_looked_up(shop: Shop, body: bytes) -> No
 
 
 @pytest.mark.both
+def test_a_second_job_with_ones_key_is_named(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """The older one is used, on every machine, and the command that cancels the other is named, in errors as well.
+    Nothing is cancelled unasked, and it costs no request."""
+    shop.collect(idempotency_key="mine")
+    (first,) = shop.jobs
+    shop.jobs.append({**first, "id": "job_9", "status": "open"})
+    for dest in ("one", "two"):
+        assert shop.collect(dest, idempotency_key="mine").job.id == first["id"]
+    (text,) = {each.getMessage() for each in caplog.records if "both posted" in each.getMessage()}
+    assert text.endswith("run firsthandapi jobs cancel job_9")
+    first["status"] = "open"
+    with pytest.raises(WaitTimeoutError, match=r"; .*run firsthandapi jobs cancel job_9"):
+        shop.collect("three", idempotency_key="mine", timeout=0)
+    assert [job["status"] for job in shop.jobs] == ["open", "open"]
+
+
+@pytest.mark.both
 @pytest.mark.parametrize(("method", "ends"), [("POST", "/jobs"), ("GET", "/job_2")])
 def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str, ends: str) -> None:
     """An answer that was meant for somebody else gives the folder neither that job nor its files."""

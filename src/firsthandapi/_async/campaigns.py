@@ -24,7 +24,7 @@ from firsthandapi._async.collecting import MOST_PENDING, REPORT_EVERY, Collectin
 from firsthandapi._async.following import HEAD_EVERY, Following
 from firsthandapi._async.looking import Looking
 from firsthandapi._async.ordering import order_once
-from firsthandapi._async.reader import SharedReader
+from firsthandapi._async.reader import SharedReader, board_of, name_twins
 from firsthandapi._async.waiting import Waiting, short_count
 from firsthandapi._async.workers import note_workers
 from firsthandapi._core.calls.counts import count_of
@@ -55,7 +55,7 @@ from firsthandapi._core.campaigns.plan import (
     to_send,
 )
 from firsthandapi._core.files.kinds import is_mixed
-from firsthandapi._core.orders.record import dump, load
+from firsthandapi._core.orders.record import ShownJob, dump, load
 from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
@@ -264,6 +264,8 @@ class Campaigning(Collecting):
             raise ConfigurationError(
                 f"{problem}: loaders could not read them together; use a different folder"
             )
+        for used, twin in ledger.twins:
+            board_of(self._transport).note_twins(used, [twin])
         plan = make_plan(spec, ledger)
         check_deadlines(spec, (order.label for order in plan.orders), now)
         if plan.orders:
@@ -496,6 +498,7 @@ class Campaigning(Collecting):
                 await pacer.waiting.bear(failure, self._pauses)
                 return
             self._pauses.reset()
+            await self._take_twins(pacer.reader.twins)
             stale = [each for each in followed if each.is_stale and not each.reader.is_listed]
             await at_once([each.read for each in stale])
             shown = [each for each in followed if each.reader.has_turn]
@@ -507,6 +510,13 @@ class Campaigning(Collecting):
             await at_once([each.following.read_ahead for each in some if each.is_new_end])
             for each in some:
                 await self._read_files(each)
+
+    async def _take_twins(self, twins: list[ShownJob]) -> None:
+        """Record jobs that the service has posted twice: the budget pays for their files, which come as well."""
+        ledger = self._file.ledger
+        unknown = [twin for twin in twins if twin["id"] not in ledger.job_ids]
+        if (more := ledger.with_jobs(unknown)) != ledger:
+            await finish_blocking(self._file.write, more)
 
     async def _read_files(self, each: Followed) -> None:
         job, following = each.waiting.job, each.following
@@ -683,6 +693,8 @@ class Campaigning(Collecting):
     def _noted(self, error: E) -> E:
         """Add a note to `error` that names the jobs that continue."""
         orders = self._file.ledger.orders
+        if isinstance(error, FirstHandError):
+            name_twins(self._transport, error, self._file.ledger.job_ids)
         going_on = [str(each.job["id"]) for each in orders if each.job is not None and not each.is_over]
         if going_on:
             error.add_note(continues(several(going_on), "run the same call again; it posts no job twice"))
@@ -725,6 +737,7 @@ class Campaigning(Collecting):
             if plan.orders:
                 raise over_budget(plan, begun=True)
         except FirstHandError as error:
+            name_twins(self._transport, error, self._file.ledger.job_ids)
             error.job = error.job or job
             raise
         return dataset

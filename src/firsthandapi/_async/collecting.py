@@ -24,6 +24,7 @@ from firsthandapi._async.bridge import (
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.following import HEAD_EVERY, Following
 from firsthandapi._async.ordering import order_once
+from firsthandapi._async.reader import name_twins
 from firsthandapi._async.waiting import Waiting, short_count
 from firsthandapi._async.workers import note_workers
 from firsthandapi._core.calls import arguments
@@ -224,6 +225,7 @@ class Collecting(Resource):
             if waiting.job is None or not waiting.job.is_terminal:
                 error.add_note(continues(waiting.job_id, "run the same call again, which posts no other job"))
             if isinstance(error, FirstHandError) and waiting.job is not None:
+                name_twins(self._transport, error, {waiting.job_id})
                 error.job = error.job or waiting.job
                 # Errors advise to run the same call again, which must not pay again.
                 with contextlib.suppress(FirstHandError):

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
+from firsthandapi._async.reader import board_of
 from firsthandapi._core.calls.lost_answers import advise, not_recorded
 from firsthandapi._core.orders import refusals
 from firsthandapi._core.orders.order_requests import read_jobs, request_for
@@ -174,7 +175,10 @@ async def ask(
         raise refusals.search_took_too_long(question.key, len(question.seen), deadline)
     try:
         request = request_for(question, time_limit=left, **options)
-        return await transport.read(request, partial(read_jobs, question))
+        shown, job = await transport.read(request, partial(read_jobs, question))
+        if shown.twins:
+            board_of(transport).note_twins(shown.jobs[0], shown.twins)
+        return shown, job
     except DeadlineExceededError as error:
         if isinstance(question, LookFor):
             raise refusals.search_took_too_long(question.key, len(question.seen), deadline) from error

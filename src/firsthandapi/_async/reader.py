@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -11,8 +12,12 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
 from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.lost_answers import advise
 from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import build_request
+from firsthandapi._core.orders.record import ShownJob, dump, key_of
+from firsthandapi._core.orders.twins import warning
+from firsthandapi._watching import logger
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types.job import Job
 from firsthandapi.types.job_arguments import JobListParams
@@ -46,6 +51,8 @@ class Board:
         # The job of each follower. Threads change it, each in one step.
         self.followers: dict[SharedReader, str] = {}
         self.jobs: dict[str, Job] = {}
+        # By its id, a job that has the key of another one: the id of that one, the job, and what to say of it.
+        self.twins: dict[str, tuple[str, ShownJob, str]] = {}
         # The followers that may read their own job. Each keeps its turn until it uses it.
         self.turns: set[SharedReader] = set()
         # The error of the last read, or None.
@@ -61,6 +68,13 @@ class Board:
     def followed(self) -> set[str]:
         """The ids of the jobs that are followed."""
         return set(self.followers.values())
+
+    def note_twins(self, used: ShownJob, twins: Iterable[ShownJob]) -> None:
+        """Note jobs that have the key of the one that is used, and warn of each once."""
+        for twin in twins:
+            if used["id"] not in self.twins and twin["id"] not in self.twins:
+                self.twins[twin["id"]] = (used["id"], twin, text := warning(used, twin))
+                logger().warning("%s", text)
 
     def show(self, jobs: dict[str, Job]) -> None:
         """Publish a read of the list, and give turns to followers of unlisted jobs."""
@@ -84,6 +98,13 @@ _boards: WeakKeyDictionary[KeyState, dict[str, Board]] = WeakKeyDictionary()
 def board_of(transport: Transport) -> Board:
     """The board of an API key and a service."""
     return _boards.setdefault(transport.key_state, {}).setdefault(transport.config.base_url, Board())
+
+
+def name_twins(transport: Transport, error: FirstHandError, job_ids: Collection[str]) -> None:
+    """Add the jobs that have the keys of these to the error."""
+    for used, _, text in board_of(transport).twins.values():
+        if used in job_ids and text not in error.message:
+            advise(error, f"; {text}")
 
 
 class SharedReader(Resource):
@@ -129,6 +150,11 @@ class SharedReader(Resource):
     def failure(self) -> FirstHandError | None:
         """The error of the last read of the list, or None."""
         return self._board.failure
+
+    @property
+    def twins(self) -> list[ShownJob]:
+        """The jobs that have the key of another one."""
+        return [job for _, job, _ in self._board.twins.values()]
 
     @property
     def due(self) -> float:
@@ -192,6 +218,7 @@ class SharedReader(Resource):
         board, followed = self._board, self._board.followed
         board.failure = None
         jobs: dict[str, Job] = {}
+        others: list[Job] = []
         cursor: str | None = None
         for _ in range(len(followed) // LARGEST_PAGE + 2):
             params = arguments.check(JobListParams, {"limit": LARGEST_PAGE, "cursor": cursor})
@@ -211,6 +238,7 @@ class SharedReader(Resource):
                 board.failure = error
                 break  # each follower reads its own job in turn, and meets the error itself
             jobs.update((job.id, job) for job in page.data if job.id in followed)
+            others += [job for job in page.data if job.id not in followed]
             cursor = page.next_cursor
             if cursor is None or jobs.keys() >= followed:
                 break
@@ -219,6 +247,10 @@ class SharedReader(Resource):
         ):
             board.pauses.reset()
         board.show(jobs)
+        keys = {key: job for job in jobs.values() if (key := key_of({"metadata": job.metadata}))}
+        for job in others:
+            if (used := keys.get(key_of({"metadata": job.metadata}) or "")) is not None:
+                board.note_twins(dump(used), [dump(job)])
 
 
 def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured

@@ -38,7 +38,7 @@ from firsthandapi._core.campaigns.plan import (
     to_send,
 )
 from firsthandapi._core.files.kinds import is_mixed
-from firsthandapi._core.orders.record import dump, load
+from firsthandapi._core.orders.record import ShownJob, dump, load
 from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._sync.accounts import Charges
 from firsthandapi._sync.bridge import (
@@ -55,7 +55,7 @@ from firsthandapi._sync.collecting import MOST_PENDING, REPORT_EVERY, Collecting
 from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.looking import Looking
 from firsthandapi._sync.ordering import order_once
-from firsthandapi._sync.reader import SharedReader
+from firsthandapi._sync.reader import SharedReader, board_of, name_twins
 from firsthandapi._sync.waiting import Waiting, short_count
 from firsthandapi._sync.workers import note_workers
 from firsthandapi.datasets import Dataset
@@ -265,6 +265,8 @@ class Campaigning(Collecting):
             raise ConfigurationError(
                 f"{problem}: loaders could not read them together; use a different folder"
             )
+        for used, twin in ledger.twins:
+            board_of(self._transport).note_twins(used, [twin])
         plan = make_plan(spec, ledger)
         check_deadlines(spec, (order.label for order in plan.orders), now)
         if plan.orders:
@@ -497,6 +499,7 @@ class Campaigning(Collecting):
                 pacer.waiting.bear(failure, self._pauses)
                 return
             self._pauses.reset()
+            self._take_twins(pacer.reader.twins)
             stale = [each for each in followed if each.is_stale and not each.reader.is_listed]
             at_once([each.read for each in stale])
             shown = [each for each in followed if each.reader.has_turn]
@@ -508,6 +511,13 @@ class Campaigning(Collecting):
             at_once([each.following.read_ahead for each in some if each.is_new_end])
             for each in some:
                 self._read_files(each)
+
+    def _take_twins(self, twins: list[ShownJob]) -> None:
+        """Record jobs that the service has posted twice: the budget pays for their files, which come as well."""
+        ledger = self._file.ledger
+        unknown = [twin for twin in twins if twin["id"] not in ledger.job_ids]
+        if (more := ledger.with_jobs(unknown)) != ledger:
+            finish_blocking(self._file.write, more)
 
     def _read_files(self, each: Followed) -> None:
         job, following = each.waiting.job, each.following
@@ -684,6 +694,8 @@ class Campaigning(Collecting):
     def _noted(self, error: E) -> E:
         """Add a note to `error` that names the jobs that continue."""
         orders = self._file.ledger.orders
+        if isinstance(error, FirstHandError):
+            name_twins(self._transport, error, self._file.ledger.job_ids)
         going_on = [str(each.job["id"]) for each in orders if each.job is not None and not each.is_over]
         if going_on:
             error.add_note(continues(several(going_on), "run the same call again; it posts no job twice"))
@@ -726,6 +738,7 @@ class Campaigning(Collecting):
             if plan.orders:
                 raise over_budget(plan, begun=True)
         except FirstHandError as error:
+            name_twins(self._transport, error, self._file.ledger.job_ids)
             error.job = error.job or job
             raise
         return dataset

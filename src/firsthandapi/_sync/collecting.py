@@ -36,6 +36,7 @@ from firsthandapi._sync.bridge import (
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.ordering import order_once
+from firsthandapi._sync.reader import name_twins
 from firsthandapi._sync.waiting import Waiting, short_count
 from firsthandapi._sync.workers import note_workers
 from firsthandapi._visible import visible
@@ -223,6 +224,7 @@ class Collecting(Resource):
             if waiting.job is None or not waiting.job.is_terminal:
                 error.add_note(continues(waiting.job_id, "run the same call again, which posts no other job"))
             if isinstance(error, FirstHandError) and waiting.job is not None:
+                name_twins(self._transport, error, {waiting.job_id})
                 error.job = error.job or waiting.job
                 # Errors advise to run the same call again, which must not pay again.
                 with contextlib.suppress(FirstHandError):

@@ -27,6 +27,7 @@ from firsthandapi._core.orders.ordering import (
 from firsthandapi._core.orders.record import account_of
 from firsthandapi._keys import new_key
 from firsthandapi._sync.bridge import finish_blocking, run_blocking
+from firsthandapi._sync.reader import board_of
 from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError
 
 if TYPE_CHECKING:
@@ -175,7 +176,10 @@ def ask(
         raise refusals.search_took_too_long(question.key, len(question.seen), deadline)
     try:
         request = request_for(question, time_limit=left, **options)
-        return transport.read(request, partial(read_jobs, question))
+        shown, job = transport.read(request, partial(read_jobs, question))
+        if shown.twins:
+            board_of(transport).note_twins(shown.jobs[0], shown.twins)
+        return shown, job
     except DeadlineExceededError as error:
         if isinstance(question, LookFor):
             raise refusals.search_took_too_long(question.key, len(question.seen), deadline) from error

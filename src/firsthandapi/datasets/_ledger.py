@@ -76,12 +76,15 @@ class LedgerFolder:
     def _path_of(self, ledger: Ledger, number: int) -> Path:
         """The record of an order; of a second job with one key, by its job's id."""
         order = ledger.orders[number]
-        is_twin = ledger.keys[order.key] != number and order.record.job_id is not None
-        return (
-            self._orders.path_of_job(str(order.record.job_id))
-            if is_twin
-            else self._orders.path_of_key(order.key)
-        )
+        by_key = self._orders.path_of_key(order.key)
+        if (job_id := order.record.job_id) is None:
+            return by_key
+        by_job = self._orders.path_of_job(job_id)
+        for path in (by_key, by_job):
+            written = self._written.get(path)
+            if written is not None and (written.key, written.job_id) == (order.key, job_id):
+                return path
+        return by_key if ledger.keys[order.key] == number else by_job
 
     def put(self, number: int, order: Order, *, is_new: bool = False) -> None:
         """Write one order, a new one before anything is bought.

@@ -79,6 +79,10 @@ def test_only_jobs_of_the_key_are_shown() -> None:
     """Without a key, all that `collect` has bought."""
     assert read(LookFor("mine"), page(PLAIN, OTHERS, MINE)).jobs == (MINE,)
     assert read(LookFor(None), page(PLAIN, OTHERS, MINE)).jobs == (OTHERS, MINE)
+    twin = {**MINE, "id": "job_twin", "created_at": "2027-01-01T00:00:00Z"}
+    older = {**MINE, "created_at": "2026-12-31T00:00:00Z"}
+    twins = read(LookFor("mine"), page(twin, PLAIN, older))
+    assert (twins.jobs, twins.twins) == ((older,), (twin,))
     assert read(LookFor("mine"), page(PLAIN, OTHERS)) == Shown(unmarked=(PLAIN,), keeps_metadata=True)
     assert read(LookFor("mine"), page(PLAIN)) == Shown(unmarked=(PLAIN,))
     assert read(LookFor("mine"), page()) == Shown()

@@ -15,6 +15,7 @@ from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.labels import is_label
 from firsthandapi._core.orders.record import OrderRecord, ShownJob, fits, key_of
 from firsthandapi._core.orders.request_hash import text_in_metadata
+from firsthandapi._core.orders.twins import oldest_first
 from firsthandapi._core.rows.decisions import Decided
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
@@ -241,6 +242,19 @@ class Ledger:
         for number, order in enumerate(self.orders):
             numbers.setdefault(order.key, number)
         return numbers
+
+    @property
+    def twins(self) -> list[tuple[ShownJob, ShownJob]]:
+        """The jobs that have the key of an older one, which comes first, as long as not all of them are closed."""
+        if len(self.keys) - len(self.forgotten) == len(self.orders):
+            return []
+        jobs: dict[str, list[ShownJob]] = {}
+        for order in self.orders:
+            if order.job is not None:
+                jobs.setdefault(order.key, []).append(order.job)
+        unclosed = {order.key for order in self.orders if not order.closed}
+        groups = [oldest_first(each) for key, each in jobs.items() if key in unclosed]
+        return [(first, twin) for first, *twins in groups for twin in twins]
 
     def next_key(self, label: str) -> str:
         """The key of the next order for a label: that of an order that was refused, or the first one of the label's

@@ -16,6 +16,7 @@ from firsthandapi._core.calls.request import Request, build_request
 from . import refusals
 from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
 from .record import dump
+from .twins import oldest_first
 
 if TYPE_CHECKING:
     from firsthandapi._core.calls.response import ApiResponse
@@ -76,7 +77,9 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
             page, unusable = decode_items(Job, content, response)
             jobs = [job for job in page.data if is_wanted(question, {"metadata": job.metadata})]
             if jobs and key:
-                return Shown((dump(jobs[0]),), served_at=moment), jobs[0]  # one key buys one job
+                first, *twins = oldest_first(map(dump, jobs))  # one key should buy one job
+                job = next(job for job in jobs if job.id == first["id"])
+                return Shown((first,), served_at=moment, twins=tuple(twins)), job
             if unusable and any(is_wanted(question, item) for item in raw_items(content)):
                 raise next(iter(unusable.values()))
             unread = None

@@ -188,13 +188,14 @@ Command = Question | WriteDown | Continue | Refuse
 @dataclass(frozen=True)
 class Shown:
     """The answer to a question: the jobs in question; for a search also the next page, the jobs without metadata, and
-    whether there are jobs with metadata. `served_at` is its `Date`."""
+    whether there are jobs with metadata. `served_at` is its `Date`; `twins` are later jobs with the same key."""
 
     jobs: tuple[ShownJob, ...] = ()
     unread: LookFor | None = None
     unmarked: tuple[ShownJob, ...] = ()
     keeps_metadata: bool = False
     served_at: float | None = None
+    twins: tuple[ShownJob, ...] = ()
 
 
 @dataclass(frozen=True)
