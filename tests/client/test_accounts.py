@@ -1,16 +1,28 @@
-"""The pages of an account's jobs and transactions."""
+"""The pages of an account's jobs and transactions, and what a run notices of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from firsthandapi import Campaign, Dataset
 from firsthandapi._core.orders.record import OrderRecord, marked
-from firsthandapi.errors import DeadlineExceededError, PaginationError, PermissionDeniedError
+from firsthandapi.errors import (
+    DeadlineExceededError,
+    PaginationError,
+    PermissionDeniedError,
+    SpendLimitError,
+)
+from firsthandapi.server.rules.credits import Credits
+from firsthandapi.server.state.ledger import Escrow
+from firsthandapi.server.state.model import Account
+from firsthandapi.testing import MockServer
 
 from .support import JOB, Connect
 
@@ -108,3 +120,130 @@ def test_a_missing_scope_is_named(connect: Connect, book: Path, path: str, scope
     with pytest.raises(PermissionDeniedError) as refused:
         client.orders.check(book)
     assert "needs the scope" not in str(refused.value)
+
+
+# --- in a run -------------------------------------------------------------------------------------------
+
+LABELS = {
+    label: {**JOB, "description": f"Photos of {label} signs in daylight"} for label in ("stop", "yield")
+}
+FEE_CENTS = 30
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    """One whose workers work. Its books do not add up if it takes a fee."""
+    with MockServer(speed=5_000) as running:
+        running.rate_limit = None
+        yield running
+
+
+@pytest.fixture
+def fee(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service books a fee with each job."""
+    escrow = Credits.escrow
+
+    def with_fee(self: Credits, account: Account, total: int, job_id: str, at: float, url: str) -> Escrow:
+        held = escrow(self, account, total, job_id, at, url)
+        account.book._move("deduction", -FEE_CENTS, at, f"Fee for {job_id}")
+        return held
+
+    monkeypatch.setattr(Credits, "escrow", with_fee)
+
+
+def looks(server: MockServer) -> int:
+    return sum(request.path == "/v1/billing/transactions" for request in server.requests)
+
+
+def campaign(dest: Path, budget_cents: int) -> Campaign:
+    return Campaign(dest=dest, budget_cents=budget_cents, jobs=LABELS)  # type: ignore[arg-type] # it is checked
+
+
+@pytest.mark.usefixtures("fee")
+def test_a_fee_is_noticed_before_the_next_order(
+    connect: Connect, server: MockServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The budget counts it, in later runs as well. What was ordered is downloaded, and nothing more is ordered."""
+    client = connect(server)
+    signs = campaign(tmp_path / "signs", 2 * 100 + FEE_CENTS - 1)
+    with pytest.raises(SpendLimitError, match=r"the campaign is incomplete: yield \(2 files\)"):
+        client.campaigns.run(signs)
+    (job,) = client.jobs.list()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{job.id} costs $0.30 more than the $1.00 of its order: run firsthandapi orders check "
+        f"{tmp_path / 'signs'}, which compares it with the account"
+    ]
+    assert looks(server) == 1
+    assert len(Dataset.open(tmp_path / "signs")) == 2
+    assert client.campaigns.plan(signs).spent_cents == 100 + FEE_CENTS
+    check = client.orders.check(signs)
+    assert [charge.amount_cents for charge in check.unexplained] == [-FEE_CENTS]
+    # A budget that has room for the fee has room for the rest.
+    assert len(client.campaigns.run(campaign(tmp_path / "signs", 2 * (100 + FEE_CENTS)))) == 4
+
+
+def test_a_run_without_a_fee_does_not_look(
+    connect: Connect, server: MockServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The balance has moved by what the orders cost: no request is made, by a campaign or by collect."""
+    client = connect(server)
+    client.campaigns.run(campaign(tmp_path / "signs", 200))
+    client.jobs.collect(tmp_path / "more", **JOB)
+    connect(server, api_key=server.test_api_key).jobs.collect(tmp_path / "sandbox", **JOB)
+    assert looks(server) == 0
+    assert caplog.records == []
+
+
+@pytest.mark.usefixtures("fee")
+def test_collect_warns_of_a_fee(
+    connect: Connect, server: MockServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, when it has posted the job."""
+    client = connect(server)
+    for _ in range(2):
+        client.jobs.collect(tmp_path / "signs", **JOB)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "costs $0.30 more than the $1.00 of its order" in warning
+    assert looks(server) == 1
+
+
+@pytest.mark.usefixtures("fee")
+def test_a_run_goes_on_without_the_scope(
+    connect: Connect, server: MockServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning says that a fee would not be noticed."""
+    key = connect(server).api_keys.create(name="no money", scopes=["jobs:read", "jobs:write"])
+    assert len(connect(server, api_key=key.secret).campaigns.run(campaign(tmp_path / "signs", 200))) == 4
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(
+        "the transactions of the account could not be read (scope usage:read), so a fee on an order would not be"
+    )
+    assert looks(server) == 1
+
+
+def test_a_service_that_shows_no_balance_is_asked_after_each_order(connect: Connect, book: Path) -> None:
+    """And only then. A fee that the job itself shows needs no request."""
+    asked: list[str] = []
+    charges = [
+        {"id": f"crtx_{cents}", "type": "deduction", "amount_cents": -cents, "job_id": "job_1"}
+        for cents in (FEE_CENTS, 100)
+    ]
+
+    def answer(request: httpx.Request) -> dict[str, Any]:
+        asked.append(request.url.path)
+        return {"data": charges}
+
+    client = connect(handler=service(answer))
+    accounts = import_module(f"firsthandapi._{connect.kind}.accounts")
+    run = connect.face(accounts.Charges(client._transport, book))
+    order = OrderRecord(key="k1", request=marked(JOB, "k1"), job={"id": "job_1"}, first_sent_at=1.0)
+    assert connect.run(run.look(100, [order])) == []  # nothing was ordered in this run
+    run.begin(0)
+    run.begin(50)
+    (dearer,) = connect.run(run.look(100, [order]))
+    assert (dearer.fee_cents, dearer.cost_cents) == (FEE_CENTS, 100 + FEE_CENTS)
+    assert connect.run(run.look(100 + FEE_CENTS, [dearer])) == []
+    assert len(asked) == 1
+    shown = replace(order, job={"id": "job_1", "total_cost_cents": 100 + FEE_CENTS})
+    assert shown.cost_cents == 100 + FEE_CENTS
+    assert connect.run(run.look(500, [shown])) == []

@@ -273,7 +273,7 @@ def with_fees(records: Iterable[OrderRecord], transactions: Iterable[CreditTrans
     for job_id, moves in _by_job(transactions, by_job.keys()).items():
         record, job = by_job[job_id], by_job[job_id].job or {}
         fee = _excess(moves, record.asked_cents, min(record.asked_cents, _cost_now(job, record.asked_cents)))
-        if record.asked_cents and fee > record.fee_cents:
+        if record.asked_cents and record.asked_cents + fee > record.cost_cents:
             charged.append(replace(record, fee_cents=fee))
     return charged
 
