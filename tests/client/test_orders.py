@@ -140,6 +140,25 @@ def test_an_order_of_a_ledger_is_forgotten_where_it_is(connect: Connect, tmp_pat
         client.orders.forget(ledger, "k2")
 
 
+def test_a_call_of_a_journal_is_forgotten(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """It is listed and counts until then; an equal call is a new one afterwards."""
+    journal = tmp_path / "journal"
+    client = connect(fresh_server, max_retries=0, journal=journal)
+    fresh_server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    with pytest.raises(FirstHandConnectionError) as lost:
+        client.jobs.create(**JOB)
+    key = lost.value.idempotency_key
+    (call,) = client.orders.list(journal)
+    assert (call.key, call.status, call.method, call.path) == (key, "unconfirmed", "POST", "/v1/jobs")
+    check = client.orders.check(journal)
+    assert (check.orders, check.expected_cents, check.charged_cents) == (1, 100, 100)
+    client.orders.forget(journal, key)
+    assert client.orders.list(journal) == ()
+    assert client.orders.check(journal).orders == 0
+    with pytest.raises(InvalidArgumentError, match=f"key {key} is of no order"):
+        client.orders.forget(journal, key)
+
+
 def test_what_is_no_book_is_refused(connect: Connect, tmp_path: Path) -> None:
     """A mistyped path, nothing at all, and what is no path; a damaged record names its file."""
     client = connect(base_url="http://127.0.0.1:9")
