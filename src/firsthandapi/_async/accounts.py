@@ -164,11 +164,11 @@ class Charges:
             return (await self._transport.read(request, partial(decode_page, CreditTransaction))).data
         except FirstHandError as error:
             self._may_read = False
-            scope = " (scope usage:read)" if isinstance(error, PermissionDeniedError) else ""
-            logger().warning(
+            # A service may have no such list; its jobs show what they cost.
+            say = logger().warning if isinstance(error, PermissionDeniedError) else logger().info
+            say(
                 "%s",
-                f"the transactions of the account could not be read{scope}, so a fee on an order would not be noticed: "
-                f"{error}",
+                f"a fee on an order would not be noticed: reading transactions needs usage:read; {error}",
             )
             return []
 

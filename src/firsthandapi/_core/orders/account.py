@@ -94,13 +94,18 @@ class OrderCheck:
             f"{dollars(self.charged_cents)} charged"
         ]
         for job in self.duplicates:
-            advice = _ASK if job.is_terminal else f"cancel it with firsthandapi jobs cancel {job.id}"
-            lines.append(f"duplicate: {job.id} ({job.status}) carries the key of another job; {advice}")
+            lines.append(
+                f"duplicate: {job.id} ({job.status}) carries the key of another job; {_to_stop(job)}"
+            )
         for charge in self.unexplained:
             lines.append(
                 f"unexplained: {dollars(cents_of(charge))} by {charge.id}: {charge.description or charge.type}; {_ASK}"
             )
         return "\n".join(lines)
+
+
+def _to_stop(job: Job) -> str:
+    return _ASK if job.is_terminal else f"cancel it with firsthandapi jobs cancel {job.id}"
 
 
 def order_of(book: str, record: OrderRecord) -> Order:
