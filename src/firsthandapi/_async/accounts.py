@@ -111,7 +111,7 @@ class Charges:
     """Notices, while a run orders, what the account is charged beyond its orders.
 
     Each response shows the balance. Only where it has not moved by what the orders cost, or is not shown, the latest
-    page of transactions is read. The run goes on without it.
+    page of transactions is read. The run continues without it.
 
     Args:
         book: the path of the folder, for messages.
