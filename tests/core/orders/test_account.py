@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from firsthandapi.types import CreditTransaction, Job
 REQUEST = {"description": "Photos of street signs", "files_needed": 3, "price_per_file_cents": 50}
 ORDER = OrderRecord(key="k1", request=marked(REQUEST, "k1"), first_sent_at=1000.0)
 BOUGHT = replace(ORDER, job={"id": "job_1", "status": "open"})
+NUMBERS = itertools.count(1)
 DOWNLOADED = OrderRecord(kind="job", job={"id": "job_1", "status": "open", **REQUEST})
 
 
@@ -28,7 +30,8 @@ def moved(
     cents: int, job_id: str | None = "job_1", type: str = "deduction", **fields: Any
 ) -> CreditTransaction:
     """A transaction; the later ones of a test come first in a list, as on the service."""
-    return CreditTransaction(id=f"crtx_{cents}", type=type, amount_cents=cents, job_id=job_id, **fields)
+    number = next(NUMBERS)
+    return CreditTransaction(id=f"crtx_{number}", type=type, amount_cents=cents, job_id=job_id, **fields)
 
 
 def sums(check: OrderCheck) -> tuple[int, int, int, list[str], list[int | None]]:
@@ -213,6 +216,19 @@ def test_the_job_of_a_transaction(fields: dict[str, Any], job_id: str | None) ->
     assert job_of(CreditTransaction(id="crtx_1", **fields), {"job_1", "job_2", "7b-1"}) == job_id
 
 
+def test_an_item_that_two_pages_show_counts_once() -> None:
+    """Pages move on while they are read."""
+    charge = moved(-150)
+    assert sums(check_account([BOUGHT], [job(), job()], [charge, charge])) == (1, 150, 150, [], [])
+
+
+def test_a_twin_that_is_recorded_is_one_all_the_same() -> None:
+    """As a campaign records it that counts the files of both."""
+    records = [BOUGHT, replace(BOUGHT, job={"id": "job_2", "status": "open"})]
+    check = check_account(records, [job("job_2"), job()], [moved(-150, "job_2"), moved(-150)])
+    assert sums(check) == (1, 150, 300, ["job_2"], [-150])
+
+
 def test_a_check_says_what_to_do() -> None:
     """It names the job to cancel, and each charge."""
     transactions = [moved(-150, "job_2", description="Escrow for job_2"), moved(-150)]
@@ -220,7 +236,7 @@ def test_a_check_says_what_to_do() -> None:
     assert str(check).splitlines() == [
         "1 order: $1.50 expected, $3.00 charged",
         "duplicate: job_2 (open) carries the key of another job; cancel it with firsthandapi jobs cancel job_2",
-        "unexplained: $1.50 by crtx_-150: Escrow for job_2; ask the service's support",
+        f"unexplained: $1.50 by {transactions[0].id}: Escrow for job_2; ask the service's support",
     ]
     assert "job_2 (completed) carries the key of another job; ask the service's support" in str(
         check_account([BOUGHT], [job("job_2", status="completed"), job()], transactions)

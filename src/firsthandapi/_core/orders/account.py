@@ -196,17 +196,20 @@ def check_account(
         if (key := key_of({"metadata": job.metadata})) is not None:
             by_key.setdefault(key, []).append(job.id)
     campaigns = {campaign for order in orders if (campaign := _campaign(order.record.request))}
-    strangers = {job.id for job in jobs if _campaign({"metadata": job.metadata}) in campaigns}
     known = shown.keys() | {job_id for order in orders for job_id in order.job_ids}
     charges = _by_job(transactions, known)
     expected = charged = 0
     duplicates: list[Job] = []
     unexplained: list[CreditTransaction] = []
+    explained: set[str] = set()
+    strangers: set[str] = set()
     for order in orders:
         record = order.record
         listed = by_key.get(record.key or "", [])
         kept = next((job_id for job_id in [*order.job_ids, *listed] if job_id in shown), None)
-        own = order.job_ids if kept is None or kept in order.job_ids else [*order.job_ids, kept]
+        # Two jobs of one key are twins, even if both are recorded.
+        own = [job_id for job_id in order.job_ids if job_id not in listed and job_id != kept]
+        own += [] if kept is None else [kept]
         seen = record.job if kept is None else dump(shown[kept])
         # A record that is sure to have bought nothing explains no job.
         most = 0 if record.is_free else _most(record, seen)
@@ -216,16 +219,19 @@ def check_account(
         charged += _net(moves)
         unexplained += [] if most is None else beyond(moves, most, cost)
         twins = [job_id for job_id in listed if job_id not in own]
-        strangers = strangers.difference(own).union(twins)
+        explained.update(own)
+        strangers.update(twins)
         # One that was cancelled before it cost anything needs nothing more.
         duplicates += [
             shown[twin]
             for twin in twins
             if shown[twin].status != "cancelled" or _net(charges.get(twin, ())) > 0
         ]
-    for job_id in (job_id for job_id in shown if job_id in strangers):
-        charged += _net(charges.get(job_id, ()))
-        unexplained += beyond(charges.get(job_id, []), 0, 0)
+    for job_id, job in shown.items():
+        is_strange = job_id in strangers or _campaign({"metadata": job.metadata}) in campaigns
+        if is_strange and job_id not in explained:
+            charged += _net(charges.get(job_id, ()))
+            unexplained += beyond(charges.get(job_id, []), 0, 0)
     return OrderCheck(len(orders), expected, charged, tuple(duplicates), tuple(unexplained))
 
 
@@ -299,7 +305,9 @@ def _by_job(
 ) -> dict[str, list[CreditTransaction]]:
     """The transactions of each of the known jobs, the oldest first. `transactions`: the newest first."""
     charges: dict[str, list[CreditTransaction]] = {}
-    for transaction in reversed(list(transactions)):
+    # A page that moved on while it was read shows an item again.
+    once = {transaction.id: transaction for transaction in transactions}
+    for transaction in reversed(once.values()):
         if (job_id := job_of(transaction, known)) is not None and transaction.type not in _NOT_OF_JOBS:
             charges.setdefault(job_id, []).append(transaction)
     return charges
