@@ -12,7 +12,7 @@ from firsthandapi._core.orders.record import OrderRecord, ShownJob
 from ._local import Local
 from ._manifest import all_manifests
 from ._orders import Orders
-from ._store import store_at, writing
+from ._store import store_at
 
 
 class LedgerFolder:
@@ -115,20 +115,6 @@ def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
     folder = LedgerFolder(path)
     if (ledger := folder.read()) is not None:
         folder.write(ledger.with_jobs([job]))
-
-
-def forget_order(dest: str | os.PathLike[str], key: str) -> Order:
-    """Give up an order whose job is unknown, and return it. Its record stays, so that no other order gets its key.
-    Raises ConfigurationError: another process runs the campaign, or a record cannot be read or written.
-    Raises InvalidArgumentError: the order does not exist, or its job is known.
-    """
-    folder = LedgerFolder(dest)
-    (folder.read() or Ledger("")).without(key)  # raises before a folder without the order is created
-    with writing(store_at(dest, "dest")):
-        ledger = folder.read() or Ledger("")
-        order = ledger.without(key)
-        folder.put(ledger.keys[key], order)
-    return order
 
 
 class OrderBook:

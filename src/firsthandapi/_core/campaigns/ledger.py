@@ -385,23 +385,6 @@ class Ledger:
         new = () if order is None else (order,)
         return replace(self, orders=(*self.orders[:number], *new, *self.orders[number + 1 :]))
 
-    def without(self, key: str) -> Order:
-        """An order that no job is known of, as it is once it is given up: no order is sent with its key again.
-        Raises InvalidArgumentError: there is no such order, or its job is known.
-        """
-        number = self.keys.get(key, -1)
-        if number < 0:
-            raise InvalidArgumentError(
-                "key is of no order of this campaign; copy it from the message that named it", field="key"
-            )
-        order = self.orders[number]
-        if order.job is not None:
-            raise InvalidArgumentError(
-                f"key has bought {order.job['id']} ({order.state}), so its order stays; to stop that job, cancel it",
-                field="key",
-            )
-        return order.with_(forgotten=True)
-
 
 def ledger_of(records: Iterable[OrderRecord]) -> Ledger | None:
     """The ledger of a campaign's records; None if there are none. They are in the order in which they were sent."""
