@@ -363,7 +363,9 @@ def test_a_disk_that_is_full_after_the_post_names_the_job(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", full)
         for _ in range(2):
-            with pytest.raises(ConfigurationError, match="run the same call again, which continues") as caught:
+            with pytest.raises(
+                ConfigurationError, match="run the same call again, which continues"
+            ) as caught:
                 client.jobs.collect(tmp_path, **JOB, files_needed=1)
             error = caught.value
             assert error.job is not None

@@ -39,7 +39,7 @@ from firsthandapi._core.campaigns.campaign import (
     check_labels,
     metadata_of,
 )
-from firsthandapi._core.campaigns.ledger import Ledger
+from firsthandapi._core.campaigns.ledger import Ledger, may_hide
 from firsthandapi._core.campaigns.plan import (
     CampaignPlan,
     PlannedOrder,
@@ -438,8 +438,9 @@ class Campaigning(Collecting):
         refused: FirstHandError | None = None
         key = ledger.orders[number].key if is_known else ledger.next_key(label)
         walk = self._looking.walk if key in self._missing else None
-        if not is_known:
-            walk = self._looking.met
+        met = self._looking.met
+        if not is_known and met is not None and may_hide(self._spec, ledger, met.unmarked):
+            walk = met
         self._missing.discard(key)
         while True:
             try:

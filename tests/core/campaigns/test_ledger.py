@@ -15,6 +15,7 @@ from firsthandapi._core.campaigns.ledger import (
     campaign_in,
     campaign_of,
     ledger_of,
+    may_hide,
 )
 from firsthandapi._core.orders.record import OrderRecord, read_record
 from firsthandapi._core.rows.decisions import Decided, Decision
@@ -341,6 +342,19 @@ def test_a_campaign_that_may_be_another_is_refused(words: str | None) -> None:
         "(in Python: name=); to start a new one, add a name of your own, such as name: signs-2"
     )
     assert campaign_in(now, own, "/a", jobs) == own
+
+
+def test_jobs_without_metadata_may_be_those_of_lost_orders() -> None:
+    """If the service shows none of a known order; else only if there is one for each of several labels."""
+    one, two = spec("signs", stop="stop signs"), spec("signs", stop="stop signs", cat="cats")
+    jobs = [{**each, "id": f"job_{label}"} for label, each in two.jobs.items()]
+    fresh = Ledger("fh-1")
+    assert may_hide(two, fresh, jobs)
+    assert not may_hide(two, fresh, jobs[:1])
+    assert not may_hide(one, fresh, jobs)
+    shown, hidden = order(1, shown=job(1)), order(2, shown={**job(2), "metadata": None})
+    assert not may_hide(two, Ledger("fh-1", (shown, order(3))), jobs)
+    assert may_hide(one, Ledger("fh-1", (shown, hidden)), [])
 
 
 def test_of_two_campaigns_with_the_words_of_a_label_none_is_taken() -> None:

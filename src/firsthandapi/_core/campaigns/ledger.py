@@ -413,6 +413,16 @@ def _is_order(request: Mapping[str, Any]) -> bool:
     return all(type(request.get(name)) is int and request[name] > 0 for name in names)
 
 
+def may_hide(spec: Spec, ledger: Ledger, unmarked: Collection[ShownJob]) -> bool:
+    """Whether jobs without metadata may be those of lost orders: the service shows none of an order that is known, or,
+    where none is known, such jobs ask for what each of several labels does."""
+    jobs = [order.job for order in ledger.orders if order.job is not None]
+    if jobs:
+        return any(not job.get("metadata") for job in jobs)
+    requests = spec.jobs.values()
+    return len(requests) > 1 and all(any(fits(job, request) for job in unmarked) for request in requests)
+
+
 # ── Recovering a lost ledger ───────────────────────────────────────────────────────────────────────────
 
 
