@@ -32,7 +32,8 @@ def test_splits_become_folders_for_loaders(four_signs: Dataset, tmp_path: Path) 
     with pytest.raises(ConfigurationError, match="another process"):
         parts.copy_to(root)
     lock.release()
-    for where in (four_signs.path, tmp_path / "stop"):
+    empty = four_signs.filter(lambda _: False).copy_to(f"memory://{tmp_path.name}/none").path
+    for where in (four_signs.path, tmp_path / "stop", empty):
         with pytest.raises(InvalidArgumentError, match="is a dataset"):
             parts.copy_to(where)
     with pytest.raises(InvalidArgumentError, match="in the folder of the dataset"):

@@ -355,6 +355,7 @@ def test_what_cannot_be_written_is_said(server: MockServer, tmp_path: Path) -> N
         assert refused.value.field == "ds"
     assert not (dest / MANIFEST).exists()
     (dest / ORDERS).mkdir(parents=True)
+    (dest / ORDERS / "order.json").touch()
     with pytest.raises(ConfigurationError, match="folder of a job"):
         write_dataset(files, dest)
 

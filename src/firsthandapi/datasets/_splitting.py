@@ -56,7 +56,7 @@ def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
     """Copy the files of each split into the folder of its name, with a subfolder for each label."""
     store = store_at(dest, "dest")
     root = store.root
-    if any(store.exists(root / name) for name in (MANIFEST, ORDERS)):
+    if store.exists(root / MANIFEST) or store.names(root / ORDERS):
         raise InvalidArgumentError(f"dest is a dataset: {root}; use a different folder", field="dest")
     for dataset in _datasets_of(splits):
         if dataset.path.resolve() in root.resolve().parents:

@@ -60,7 +60,7 @@ def write_dataset(ds: ray.data.Dataset, dest: str | os.PathLike[str]) -> Dataset
     store = _store_for_workers(dest)
     from ._sources import FolderDatasink
 
-    if store.exists(store.root / ORDERS):
+    if store.names(store.root / ORDERS):
         raise ConfigurationError(f"{store.root} is the folder of a job; write into a different folder")
     with writing(store) as writer:
         sink = FolderDatasink(str(store.root))
