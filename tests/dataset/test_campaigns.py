@@ -355,6 +355,7 @@ def test_on_the_free_tier_labels_are_ordered_one_after_the_other(world: World) -
 def test_another_job_of_the_free_tier_ends_the_run_in_words(world: World) -> None:
     """Nobody knows when it ends; the same call continues."""
     with free_tier(world) as other:
+        world.clock.wall = world.server.clock.now()
         job = other.jobs.create(**JOB, files_needed=1)
         with pytest.raises(
             PermissionDeniedError, match="no job of this campaign is unfinished, so another one"

@@ -146,6 +146,7 @@ def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeyp
 def test_a_campaign_without_time_to_wait_is_ordered_once(by_hand: World) -> None:
     """In an account with more jobs than a page shows; also if its folder is lost."""
     by_hand.server.rate_limit = by_hand.server.organization_rate_limit = None
+    by_hand.clock.wall = by_hand.server.clock.now()
     campaign = by_hand.campaign(stop=2, give_way=1)
     with by_hand.server.client() as client:
         for _ in range(101):
@@ -155,6 +156,7 @@ def test_a_campaign_without_time_to_wait_is_ordered_once(by_hand: World) -> None
             by_hand.stop_after(0, campaign)
             assert len(by_hand.jobs()) == 103
         by_hand.server.clock.advance(days=2)
+        by_hand.clock.wall = by_hand.server.clock.now()
         shutil.rmtree(by_hand.dest)
 
 

@@ -43,6 +43,7 @@ from firsthandapi.errors import (
     PermissionDeniedError,
     RateLimitError,
     ServerError,
+    SpendLimitError,
     UnexpectedResponseError,
 )
 
@@ -514,6 +515,33 @@ def test_a_key_is_sent_again_at_any_age_once_a_search_has_not_found_its_job(age:
     assert next_command(known) == LookFor("k")
     known = learn(known, LookFor("k"), Shown())
     assert post_of(known).order == folder
+
+
+@pytest.mark.parametrize(("age", "is_sent"), [(1 * HOUR, True), (24 * HOUR, False), (-HOUR, False)])
+def test_an_old_key_that_no_search_would_find_is_named_and_not_sent(age: float, is_sent: bool) -> None:
+    """Its metadata had no room for it: only a service that still knows the key buys nothing twice."""
+    full = {**REQUESTS[0], "metadata": {str(n): "x" for n in range(20)}}
+    known = Known(full, None, "spare", NOW, NOW, order_of(full, "k", NOW - age, None))
+    known = learn(known, LookFor("k"), Shown())
+    if is_sent:
+        assert post_of(known).order.key == "k"
+    else:
+        assert (
+            "look for the job in your account; if there is none, run firsthandapi orders forget BOOK k"
+            in str(refused(known).error)
+        )
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_what_cannot_be_afforded_is_looked_for_and_not_posted(fresh: bool) -> None:
+    """Its error is raised, and a record is removed only where nothing was ever sent for it."""
+    unaffordable = SpendLimitError("too dear", cost_cents=2, limit_cents=1)
+    order = order_of(REQUESTS[0], "k", NOW, None)
+    known = Known(REQUESTS[0], "k" if fresh else None, "spare", NOW, NOW, order, unaffordable=unaffordable)
+    known = learn(replace(known, fresh=fresh), LookFor("k"), Shown())
+    assert refused(known) == Refuse(unaffordable, forget=fresh)
+    bought = learn(replace(known, looked=False), LookFor("k"), Shown((JOB,)))
+    assert isinstance(next_command(bought), WriteDown)
 
 
 def test_a_search_before_a_long_sleep_does_not_count() -> None:

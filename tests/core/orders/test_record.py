@@ -266,7 +266,14 @@ def test_the_hash_of_a_job_decides() -> None:
 
 @pytest.mark.parametrize(
     ("metadata", "key"),
-    [({KEY_METADATA: "k"}, "k"), ({}, None), (None, None), ({KEY_METADATA: 5}, None), ([], None)],
+    [
+        ({KEY_METADATA: "k"}, "k"),
+        ({}, None),
+        (None, None),
+        ({KEY_METADATA: 5}, None),
+        ([], None),
+        ({KEY_METADATA: ""}, None),
+    ],
 )
 def test_the_key_of_a_job(metadata: Any, key: str | None) -> None:
     """It is in the metadata, if collect has posted the job."""

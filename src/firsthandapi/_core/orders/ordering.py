@@ -257,18 +257,15 @@ def _order(known: Known, key: str, sent_at: float, job: ShownJob | None = None) 
     )
 
 
-def _search(known: Known, key: str | None) -> LookFor:
-    record = known.record
-    sent_at: tuple[float | None, ...] = ()
-    if record is not None:
-        # This call's own time says nothing of earlier ones, and the service's clock may be ahead of it.
-        server_sent_at = record.server_sent_at or (known.server_now if known.fresh else None)
-        sent_at = (None if known.fresh else record.first_sent_at, server_sent_at)
+def _search(known: Known, record: OrderRecord) -> LookFor:
+    # This call's own time says nothing of earlier ones, and the service's clock may be ahead of it.
+    server_sent_at = record.server_sent_at or (known.server_now if known.fresh else None)
+    sent_at = (None if known.fresh else record.first_sent_at, server_sent_at)
     key_since = known.key_since
     if key_since is None and known.fresh and known.key is None and not known.derived:
         # Nobody had this key before this call, so a refusal costs one page, however many jobs the account has.
         key_since = next(filter(None, sent_at), None)
-    return LookFor(key, since=search_start(key_since, sent_at))
+    return LookFor(record.key, since=search_start(key_since, sent_at))
 
 
 def search_start(key_since: float | None, sent_at: Iterable[float | None]) -> float | None:
@@ -302,7 +299,7 @@ def _with_a_job(known: Known, record: OrderRecord, job: ShownJob) -> Command:
         return Continue(record)
     # The response to the POST may have made up the id; the list shows the job with the key, if there is one.
     if not known.looked:
-        return _search(known, record.key)
+        return _search(known, record)
     if known.found and not fits(known.found[0], record.request):
         return Refuse(refusals.key_of_another(known.found[0], record.key or ""))
     if known.found and job_id_of(known.found[0]) != job_id_of(job):
@@ -333,7 +330,7 @@ def _with_a_key(known: Known, record: OrderRecord, key: str) -> Command:
     if never_sent and not known.may_read and not known.single:
         return TryReading()
     if is_searched and not never_sent and not known.looked:
-        return _search(known, key)
+        return _search(known, record)
     order = _corrected(record, known.request) if differing(record.request, known.request) else record
     if known.found:
         job = known.found[0]
@@ -346,7 +343,7 @@ def _with_a_key(known: Known, record: OrderRecord, key: str) -> Command:
         return Refuse(refusals.other_key(None, key))
     if is_searched and not never_sent and not 0 <= known.now - known.looked_at <= _SEARCH_LASTS:
         # The machine has slept since.
-        return _search(known, key) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
+        return _search(known, record) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
     is_young = not known.fresh and _is_young(known, record)
     may_be_used = known.derived or not never_sent
     if may_be_used and not is_young and (alike := _may_have_bought(known)):
@@ -395,7 +392,7 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     if known.sent and record is not None:
         if record.path == JOBS_PATH and not known.looked and _is_an_answer(failure):
             # Whatever it says, the job may exist: a purchase itself may have spent the balance.
-            return _search(known, record.key)
+            return _search(known, record)
         if isinstance(failure, InvalidRequestError):
             order = _corrected(record, known.request)
             if order != record and not differing(record.request, known.request):
