@@ -28,7 +28,8 @@ from upath import UPath
 from cli.support import Cli
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.orders.record import ORDERS, ROOM
+from firsthandapi._core.files.names import ROOM
+from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi._notebook import gallery
 from firsthandapi.datasets import _bucket, _manifest
