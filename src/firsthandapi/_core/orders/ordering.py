@@ -343,7 +343,9 @@ def _with_a_key(known: Known, record: OrderRecord, key: str) -> Command:
         return Refuse(refusals.other_key(None, key))
     if is_searched and not never_sent and not 0 <= known.now - known.looked_at <= _SEARCH_LASTS:
         # The machine has slept since.
-        return _search(known, record) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
+        return (
+            _search(known, record) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
+        )
     is_young = not known.fresh and _is_young(known, record)
     may_be_used = known.derived or not never_sent
     if may_be_used and not is_young and (alike := _may_have_bought(known)):
