@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from firsthandapi._core.orders.record import ORDERS, OrderRecord, marked
+from firsthandapi._journal import journal_at
 from firsthandapi.datasets._books import forget_order, read_books
 from firsthandapi.datasets._disk import make_room
+from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -79,6 +82,28 @@ def test_an_order_of_a_label_makes_room_for_another_one(tmp_path: Path) -> None:
     (kept, given_up) = names(orders)
     assert kept == "k2.json"
     assert given_up.startswith("key-")
+
+
+def test_a_call_that_is_being_made_is_not_given_up(tmp_path: Path) -> None:
+    """Whoever makes it holds its lock; it is listed, since it may have bought a job."""
+    journal = journal_at(str(tmp_path / "journal"))
+    journal.check()
+    entry = journal.begin("0" * 32, replace(ORDER, kind="call"))
+    assert [record.key for _, record in read_books([tmp_path / "journal"])] == ["k1"]
+    with pytest.raises(InvalidArgumentError, match="key k1 is of no order"):
+        forget_order(tmp_path / "journal", "k1")
+    journal.release(entry)
+    forget_order(tmp_path / "journal", "k1")
+    assert read_books([tmp_path / "journal"]) == []
+
+
+def test_a_call_that_ends_while_a_journal_is_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record is gone then."""
+    written(tmp_path, k1=replace(ORDER, kind="call"))
+    monkeypatch.setattr(Local, "read", lambda *_: None)
+    assert read_books([tmp_path]) == []
 
 
 def test_nothing_is_given_up_while_another_process_writes(
