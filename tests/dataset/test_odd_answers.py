@@ -162,6 +162,17 @@ def test_a_second_job_with_ones_key_is_named(shop: Shop, caplog: pytest.LogCaptu
     with pytest.raises(WaitTimeoutError, match=r"; .*run firsthandapi jobs cancel job_9"):
         shop.collect("three", idempotency_key="mine", timeout=0)
     assert [job["status"] for job in shop.jobs] == ["open", "open"]
+    # An error of another job does not name it.
+    client = shop.client()
+    fields = {**JOB, "files_needed": 2, "timeout": 0}
+    shop.posted = "open"
+    errors: list[str] = []
+    for key in ("mine", "other"):
+        with pytest.raises(WaitTimeoutError) as error:
+            client.jobs.collect(shop.folder / f"of-{key}", **fields, idempotency_key=key)
+        errors.append(str(error.value))
+        shop.jobs[-1]["status"] = "open"
+    assert ["both posted" in text for text in errors] == [True, False]
 
 
 @pytest.mark.both
@@ -385,6 +396,28 @@ def test_download_all_tells_of_files_that_no_list_shows(shop: Shop, caplog: pyte
     (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
     assert "counts 3 approved files, but its list does not show 1 of them" in record.getMessage()
     assert not Dataset.open(shop.folder).verify().ok
+
+
+@pytest.mark.both
+def test_a_completed_job_that_never_counts_its_files(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """`collect` waits until its timeout, or a day, and says what the service counts; `download_all` warns at once."""
+    with pytest.raises(
+        WaitTimeoutError, match="is completed, but the service counts 2 of 3 files as approved"
+    ):
+        shop.collect(files_needed=3, timeout=600)
+    with pytest.raises(
+        IncompleteJobError, match=r"with 2 of 3 files, .*; the service counts 2 of 3 files as"
+    ) as error:
+        shop.collect(files_needed=3, timeout=None)
+    assert len(error.value.dataset) == 2
+    client = shop.client()
+    clock = shop.connect.clock(client)
+    began = clock.now
+    assert len(client.files.download_all("job_1", shop.folder / "again")) == 2
+    assert clock.now == began
+    (text,) = [each.getMessage() for each in caplog.records if "not complete" in each.getMessage()]
+    assert text == "job_1 is not complete here; the service counts 2 of 3 files as approved"
+    assert len(shop.jobs) == 1
 
 
 def test_a_key_is_looked_for_on_every_page(
