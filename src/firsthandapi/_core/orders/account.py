@@ -17,6 +17,7 @@ from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.loose_json import members
 
+from .journal import title_of
 from .record import JOBS_PATH, OrderRecord, ShownJob, dump, key_of
 from .request_hash import text_in_metadata
 
@@ -31,7 +32,6 @@ CAMPAIGN_METADATA = "firsthandapi_campaign"
 _WORDS = (re.compile(r"[A-Za-z0-9_\-]+"), re.compile(r"[A-Za-z0-9_]+"))
 # Credits that come and go without a job.
 _NOT_OF_JOBS = ("purchase", "free_tier", "bonus", "expiration")
-_SUMMARY = 60
 _ASK = "ask the service's support"
 
 
@@ -122,7 +122,7 @@ def order_of(book: str, record: OrderRecord) -> Order:
         files=record.files,
         cost_cents=_cost(record),
         sent_at=None if sent_at is None else datetime.fromtimestamp(sent_at, UTC),
-        summary=_summary(record),
+        summary=title_of(members(record.request) or record.job or {}),
     )
 
 
@@ -136,12 +136,6 @@ def _status(record: OrderRecord) -> str | None:
     if record.unbought:
         return "not_bought"
     return "unconfirmed" if record.refused_at is None else "refused"
-
-
-def _summary(record: OrderRecord) -> str:
-    fields = members(record.request) or record.job or {}
-    text = str(fields.get("title") or fields.get("description") or "")
-    return text if len(text) <= _SUMMARY else f"{text[:_SUMMARY]}…"
 
 
 def _cost(record: OrderRecord) -> int:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -163,12 +163,18 @@ def is_repeatable(path: str) -> bool:
     return _REPEATABLE.fullmatch(path) is not None
 
 
+def title_of(request: Mapping[str, Any]) -> str:
+    """The beginning of a request, for people, without secrets."""
+    names = ("title", "description", "name", "url")
+    text = str(next(filter(None, map(request.get, names)), ""))
+    is_cut = len(text) > _SHOWN
+    return visible(mask_secrets(text[:_SHOWN] + "…" * is_cut, cut=is_cut))
+
+
 def _summary(request: Any) -> str:
     asked = members(request)
-    text = str(asked.get("title") or asked.get("description") or asked.get("name") or asked.get("url") or "")
-    rest = [f"{asked[name]} {unit}" for name, unit in _UNITS.items() if isinstance(asked.get(name), int)]
-    cut = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
-    return visible(mask_secrets(", ".join([*([cut] if cut else []), *rest]), cut=len(text) > _SHOWN))
+    counts = [f"{asked[name]} {unit}" for name, unit in _UNITS.items() if isinstance(asked.get(name), int)]
+    return ", ".join(filter(None, [title_of(asked), *counts]))
 
 
 _UNITS = {
