@@ -16,6 +16,7 @@ from firsthandapi import Campaign, CampaignProgress, Dataset, FirstHandClient, I
 from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.campaigns.campaign import order_key
+from firsthandapi._core.campaigns.ledger import Ledger
 from firsthandapi._core.orders import order_requests
 from firsthandapi._core.orders.record import KEY_METADATA, ORDERS
 from firsthandapi._core.rows import manifest
@@ -692,6 +693,25 @@ def test_a_file_that_is_listed_twice_counts_once(world: World, monkeypatch: Any,
         assert world.run(world.campaign(stop=2, give_way=2)).verify()
 
 
+@pytest.mark.both
+def test_an_order_whose_rows_are_few_is_closed_on_the_disk_at_the_end(world: World) -> None:
+    """To write all rows for each job that ends would cost the square of their number."""
+    assert len(world.run(world.campaign(stop=20))) == 20
+    closed: list[bool] = []
+    write = LedgerFolder.write
+
+    def noting(folder: LedgerFolder, ledger: Ledger) -> None:
+        closed.append(all(order.closed for order in ledger.orders))
+        write(folder, ledger)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LedgerFolder, "write", noting)
+        assert len(world.run(world.campaign(stop=20, give_way=1))) == 21
+    assert closed == [True, True]  # as it was read, and at the end
+    assert all(order.closed for order in world.ledger().orders)
+    assert all(row.worker_id for row in Dataset.open(world.dest))
+
+
 def test_a_campaign_that_does_not_fit_is_not_begun(world: World) -> None:
     """Nothing is ordered, and the plan says what it would cost."""
     campaign = world.campaign(49, stop=3, give_way=2)
@@ -918,6 +938,7 @@ def test_machines_that_see_nothing_of_each_other_get_the_same_jobs(
     assert world.ordered() == [3, 2, 2, 1]
 
 
+@pytest.mark.both
 def test_orders_whose_jobs_are_finished_are_brought_at_once(world: World, monkeypatch: Any) -> None:
     """From an empty folder where the list does not show them, and from a folder that a run has left: without a pause
     per label."""

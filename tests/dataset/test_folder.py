@@ -22,7 +22,14 @@ from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import WRITER
 from firsthandapi.datasets._manifest import Source
-from firsthandapi.errors import ConfigurationError, DownloadError, WaitTimeoutError
+from firsthandapi.datasets._orders import Orders
+from firsthandapi.datasets._store import store_at
+from firsthandapi.errors import (
+    ConfigurationError,
+    DownloadError,
+    InsufficientCreditsError,
+    WaitTimeoutError,
+)
 from firsthandapi.testing import MockServer
 
 from .support import (
@@ -346,6 +353,29 @@ def test_a_disk_that_is_full_before_the_post_buys_nothing(
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert server.requests[since:] == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / WRITER]
+
+
+@pytest.mark.both
+def test_a_disk_that_is_full_after_a_refusal_hides_it_from_nobody(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the service says is raised; that it refused is not written down, so the order counts as sent."""
+    client, replace = connect(quick_server), os.replace
+    quick_server.faults.add(path="/v1/jobs", method="POST", status=402)
+
+    def full(source: Any, target: Any) -> None:
+        if "POST /v1/jobs" in api(quick_server):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        with pytest.raises(InsufficientCreditsError):
+            client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    (record,) = Orders(store_at(tmp_path, "path")).all().values()
+    assert (record.job, record.refused_at) == (None, None)
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1)) == 1
+    assert jobs_bought(quick_server) == 1
 
 
 @pytest.mark.both

@@ -263,6 +263,22 @@ def test_a_file_in_two_folders_is_one_campaign(
         assert [len(job.files) for job in liar.jobs] == [3, 2]
 
 
+@pytest.mark.both
+def test_a_lost_folder_on_a_service_without_metadata_buys_nothing_again(
+    connect: Connect, tmp_path: Path
+) -> None:
+    """A day later the service has forgotten the keys; its old jobs are named. Within the day, the keys find them."""
+    with Liar(no_meta=True) as liar:
+        both = fields(**{"give way": {"description": "Photos of yield signs", "files_needed": 2}})
+        assert len(run(connect, liar, machine(tmp_path / "first", both))) == 5
+        assert len(run(connect, liar, machine(tmp_path / "second", both))) == 5
+        liar.pass_(25 * 3600.0)
+        with pytest.raises(InvalidArgumentError, match=r"fh-\w+ may have bought \w+ \(completed") as refused:
+            run(connect, liar, machine(tmp_path / "third", both))
+        assert liar.jobs[0].id in str(refused.value)
+        assert len(liar.jobs) == 2
+
+
 def test_a_retry_finds_the_order_of_a_runner_that_died(connect: Connect, tmp_path: Path) -> None:
     """Right after its POST, whose response is lost, with all that it wrote down; and the list is late."""
     with Liar(list_lag=8.0, lost=1.0) as liar:

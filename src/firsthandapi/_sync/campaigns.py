@@ -391,8 +391,6 @@ class Campaigning(Collecting):
         try:
             return next_orders(self._spec, self._file.ledger)
         except SpendLimitError:
-            if not self._all:
-                raise
             # A fee has taken what was planned for them: what was ordered is downloaded first.
             return []
 

@@ -414,6 +414,15 @@ def test_no_job_is_of_two_orders() -> None:
     assert ledger.job_ids == {"job_9"}
 
 
+def test_jobs_of_one_key_are_twins_until_all_are_closed() -> None:
+    """The older one comes first; an order without a job has none."""
+    first, second = ({**job(1), "id": f"job_{n}", "created_at": f"2026-11-0{n}T00:00:00Z"} for n in (1, 2))
+    orders = (order(1, shown=second), order(1, shown=first), order(2))
+    assert Ledger("fh-1", orders).twins == [(first, second)]
+    assert Ledger("fh-1", tuple(each.with_(closed=True) for each in orders)).twins == []
+    assert Ledger("fh-1", orders[1:]).twins == []
+
+
 def test_an_order_that_is_given_up_leaves_its_key() -> None:
     """It costs nothing, and no other order gets its key."""
     ledger = Ledger("fh-1", (order(1, shown=job(1), **OF_CAMPAIGN), order(2, **OF_CAMPAIGN)))
