@@ -176,8 +176,7 @@ class OrderRecord:
 
     def encode(self) -> bytes:
         """The file, indented for people: members only where they say something."""
-        values = vars(self)
-        said = {each.name: values[each.name] for each in fields(self) if values[each.name] != each.default}
+        said = {name: value for name, value in vars(self).items() if value != _defaults()[name]}
         members = {"version": _VERSION, "kind": self.kind, **said}
         text = json.dumps(members, ensure_ascii=False, indent=2, default=asdict)  # of its account
         return text.encode("utf-8", "replace") + b"\n"
@@ -267,6 +266,12 @@ def marked(request: Mapping[str, Any], key: str) -> dict[str, Any]:
     hashed = hash_to_send({**request, "metadata": own})
     marks = {KEY_METADATA: key} if hashed is None else {REQUEST_METADATA: hashed, KEY_METADATA: key}
     return {**request, "metadata": own | marks}
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """By name, what a member is that a file need not have."""
+    return {each.name: each.default for each in fields(OrderRecord)}
 
 
 @cache
