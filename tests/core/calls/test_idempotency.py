@@ -133,8 +133,10 @@ def test_bad_keys(key: Any) -> None:
 def test_a_time_since_which_a_key_is_used() -> None:
     """In any timezone; None is none."""
     since = datetime(2026, 11, 1, tzinfo=timezone(timedelta(hours=9)))
-    assert check_since(since) == datetime(2026, 10, 31, 15, tzinfo=UTC).timestamp()
-    assert check_since(None) is None
+    moment = datetime(2026, 10, 31, 15, tzinfo=UTC).timestamp()
+    assert check_since(since, moment + 1) == check_since(since, moment) == moment
+    assert check_since(since, moment - 1) == moment - 1  # it is not over yet
+    assert check_since(None, moment) is None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_time_since_which_a_key_is_used() -> None:
 def test_a_time_that_names_no_moment_is_refused(since: Any, reason: str) -> None:
     """The message says what to pass."""
     with pytest.raises(InvalidArgumentError, match=f"^key_since {reason}: pass an aware datetime") as caught:
-        check_since(since)
+        check_since(since, 0.0)
     assert caught.value.field == "key_since"
 
 

@@ -141,7 +141,7 @@ class Jobs(Resource):
             extra_query=extra_query,
             extra_body=extra_body,
         )
-        return await self._read(Job, replace(request, key_since=check_since(key_since)))
+        return await self._read(Job, replace(request, key_since=check_since(key_since, self._transport.clock.time())))
 
     async def get(
         self, job_id: Job | str, *, wait: int | None = None, **options: Unpack[RequestOptions]
@@ -591,7 +591,7 @@ class Jobs(Resource):
             from firsthandapi._async.collecting import Collecting
             from firsthandapi.types.job_arguments import JobCreateParams
         timeout = check_whole_timeout(timeout)
-        since = check_since(key_since)
+        since = check_since(key_since, self._transport.clock.time())
         params = check(
             JobCreateParams,
             {

@@ -101,8 +101,10 @@ def _check_parts(value: Any, path: str, *, depth: int) -> None:
         )
 
 
-def check_since(key_since: datetime | None) -> float | None:
-    """`key_since` in Unix seconds. Raises InvalidArgumentError: it is no datetime, or has no timezone."""
+def check_since(key_since: datetime | None, now: float) -> float | None:
+    """`key_since` in Unix seconds, but not later than `now`: others may have used the key until then.
+    Raises InvalidArgumentError: it is no datetime, or has no timezone.
+    """
     if key_since is None:
         return None
     if not isinstance(key_since, datetime) or key_since.utcoffset() is None:
@@ -111,7 +113,7 @@ def check_since(key_since: datetime | None) -> float | None:
             f"key_since {reason}: pass an aware datetime, such as datetime(2026, 11, 1, tzinfo=UTC)",
             field="key_since",
         )
-    return key_since.timestamp()
+    return min(key_since.timestamp(), now)
 
 
 def check_key(key: str) -> str:

@@ -50,7 +50,7 @@ class Campaigns(Resource):
         """
         with importing():
             from firsthandapi._sync.campaigns import Campaigning
-        since = check_since(key_since)
+        since = check_since(key_since, self._transport.clock.time())
         return Campaigning(self._transport, _checked(campaign), key_since=since, **options).plan()
 
     def run(
@@ -109,7 +109,7 @@ class Campaigns(Resource):
         """
         with importing():
             from firsthandapi._sync.campaigns import Campaigning
-        timeout, since = check_whole_timeout(timeout), check_since(key_since)
+        timeout, since = check_whole_timeout(timeout), check_since(key_since, self._transport.clock.time())
         plan = campaign if isinstance(campaign, CampaignPlan) else None
         checked = _checked(campaign if plan is None else plan.campaign)
         with progress_line(on_progress, progress, checked.dest) as shown:

@@ -142,7 +142,9 @@ class Jobs(Resource):
             extra_query=extra_query,
             extra_body=extra_body,
         )
-        return self._read(Job, replace(request, key_since=check_since(key_since)))
+        return self._read(
+            Job, replace(request, key_since=check_since(key_since, self._transport.clock.time()))
+        )
 
     def get(self, job_id: Job | str, *, wait: int | None = None, **options: Unpack[RequestOptions]) -> Job:
         """Read a job, immediately or when its status changes.
@@ -590,7 +592,7 @@ class Jobs(Resource):
             from firsthandapi._sync.collecting import Collecting
             from firsthandapi.types.job_arguments import JobCreateParams
         timeout = check_whole_timeout(timeout)
-        since = check_since(key_since)
+        since = check_since(key_since, self._transport.clock.time())
         params = check(
             JobCreateParams,
             {
