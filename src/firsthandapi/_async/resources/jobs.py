@@ -141,7 +141,9 @@ class Jobs(Resource):
             extra_query=extra_query,
             extra_body=extra_body,
         )
-        return await self._read(Job, replace(request, key_since=check_since(key_since, self._transport.clock.time())))
+        return await self._read(
+            Job, replace(request, key_since=check_since(key_since, self._transport.clock.time()))
+        )
 
     async def get(
         self, job_id: Job | str, *, wait: int | None = None, **options: Unpack[RequestOptions]
