@@ -112,6 +112,21 @@ def test_a_refused_order_is_planned_anew() -> None:
     assert next_order(exact, Ledger("fh-1", (refused,))) == PlannedOrder("stop", 10, 500)
 
 
+def test_no_other_order_takes_what_a_refused_one_may_have_spent() -> None:
+    """Its key may have bought all that it was sent for, however little of it is planned now."""
+    of = spec(300, stop=5, give_way=1)
+    was = bought(of, "stop", 5, "cancelled", 1)
+    refused = bought(of, "stop", 4, None).with_(refused_at=1.0)
+    ledger = Ledger("fh-1", (was, refused))
+    assert [order.label for order in next_orders(of, ledger)] == ["stop", "give_way"]
+    with pytest.raises(SpendLimitError):
+        next_orders(replace(of, budget_cents=299), ledger)
+    # Fewer replacements are wanted by now, or fit: the rest stays spent.
+    fewer = make_plan(spec(300, stop=3), ledger)
+    assert (fewer.spent_cents, fewer.cost_cents, fewer.left_cents) == (150, 100, 150)
+    assert next_orders(spec(149, stop=5), ledger) == [PlannedOrder("stop", 1, 50)]
+
+
 def test_an_order_without_a_response_that_nobody_wants_is_not_sent() -> None:
     """Its label is gone, or has its files; it may have been posted, so it costs."""
     of = spec(stop=10)

@@ -165,9 +165,7 @@ class Planner:
             missing = each.missing - sum(order.files for order in lost)
             if missing > 0 and not each.in_vain:
                 orders.append(_planned(spec, each.label, missing, ledger.of(each.label)))
-                refused = next((order for order in ledger.of(each.label) if order.is_refused), None)
-                if refused is not None:  # this one has its key
-                    spent -= refused.spent_cents
+                spent -= _held(ledger, orders[-1])
         return CampaignPlan(tuple(orders), tuple(labels), spent, spec.budget_cents)
 
     def _label(self, label: str, ledger: Ledger) -> LabelPlan:
@@ -211,21 +209,31 @@ def next_orders(spec: Spec, ledger: Ledger) -> list[PlannedOrder]:
     ready = [order for order in orders if order.label not in unread]
     if plan.fits:
         return ready
-    left_cents = plan.left_cents - sum(order.cost_cents for order in plan.orders if order.unconfirmed)
+    held = {order.label: _held(ledger, order) for order in orders}
+    unconfirmed_cents = sum(order.cost_cents for order in plan.orders if order.unconfirmed)
+    left_cents = plan.budget_cents - plan.spent_cents - unconfirmed_cents - sum(held.values())
     new = {order.label: _never_ordered(spec, ledger, order) for order in orders}
-    new_cents = sum(files * _price(spec, label) for label, files in new.items())
-    if new_cents > left_cents:
+    new_cents = sum(max(files * _price(spec, label) - held[label], 0) for label, files in new.items())
+    if any(new.values()) and new_cents > left_cents:
         raise over_budget(plan)
-    if new_cents:
+    if any(new.values()):
         return [_of_files(order, new[order.label]) for order in ready if new[order.label]]
     if unread:
         return []  # their replacements could take what these have room for
     replacements: list[PlannedOrder] = []
     for order in orders:
-        if files := min(order.files, left_cents // order.price_per_file_cents):
+        room = max(left_cents + held[order.label], 0)
+        if files := min(order.files, room // order.price_per_file_cents):
             replacements.append(_of_files(order, files))
-            left_cents -= replacements[-1].cost_cents
+            left_cents -= max(replacements[-1].cost_cents - held[order.label], 0)
     return replacements
+
+
+def _held(ledger: Ledger, order: PlannedOrder) -> int:
+    """How much of the cost of a planned order is spent already: what was refused may have been bought, and this one has
+    its key. What is beyond stays spent."""
+    refused = next((each for each in ledger.of(order.label) if each.is_refused), None)
+    return 0 if refused is None else min(refused.spent_cents, order.cost_cents)
 
 
 def _of_files(order: PlannedOrder, files: int) -> PlannedOrder:
