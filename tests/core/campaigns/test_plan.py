@@ -127,6 +127,14 @@ def test_no_other_order_takes_what_a_refused_one_may_have_spent() -> None:
     assert next_orders(spec(149, stop=5), ledger) == [PlannedOrder("stop", 1, 50)]
 
 
+def test_an_order_that_was_sent_for_more_before_keeps_its_price_in_the_plan() -> None:
+    """The rest of what its key may have bought stays spent."""
+    of = spec(stop=3)
+    plan = make_plan(of, Ledger("fh-1", (bought(of, "stop", 3, None).with_(before_cents=200),)))
+    assert plan.orders == (PlannedOrder("stop", 3, 150, unconfirmed=True),)
+    assert (plan.spent_cents, plan.cost_cents) == (50, 150)
+
+
 def test_an_order_without_a_response_that_nobody_wants_is_not_sent() -> None:
     """Its label is gone, or has its files; it may have been posted, so it costs."""
     of = spec(stop=10)

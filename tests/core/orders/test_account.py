@@ -57,6 +57,17 @@ CANCELLED = job(status="cancelled", files_approved=1)
     [
         pytest.param([BOUGHT], [job()], [moved(-150)], (1, 150, 150, [], []), id="as agreed"),
         pytest.param(
+            [
+                replace(
+                    BOUGHT, job=None, request=marked({**REQUEST, "files_needed": 2}, "k1"), before_cents=150
+                )
+            ],
+            [job()],
+            [moved(-150)],
+            (1, 150, 150, [], []),
+            id="corrected, and bought as it was before",
+        ),
+        pytest.param(
             [BOUGHT], [job()], [moved(150)], (1, 150, 150, [], []), id="a deduction without its sign"
         ),
         pytest.param(

@@ -615,6 +615,18 @@ def test_the_corrected_request_is_written_down_with_its_job() -> None:
     assert command.record.request == marked(corrected, "k")
 
 
+def test_a_corrected_request_costs_no_less_than_what_its_key_may_have_bought() -> None:
+    """Until its job is known, or a search has not found one."""
+    first, corrected = ({"files_needed": files, "price_per_file_cents": 50} for files in (4, 3))
+    order = order_of(first, "k", 0.0, None)
+    command = next_command(Known(corrected, None, "spare", 0.0, 0.0, order.refused(0.0, None), looked=True))
+    assert isinstance(command, WriteDown)
+    assert (command.record.asked_cents, command.record.cost_cents) == (150, 200)
+    assert command.record.with_job({"id": "job_1"}).cost_cents == 150
+    unbought = command.record.refused(0.0, None).not_found(60.0, None)
+    assert (unbought.cost_cents, unbought.sent_again().cost_cents) == (0, 150)
+
+
 def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:
     """The folder's own key may still buy, so no second one is sent."""
     known = Known({}, "another", "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), looked=True)

@@ -49,6 +49,7 @@ ALLOTMENT = OrderRecord("allotment", "fh-1", None, 2.0, cents=500)
     [
         *(ORDERED, BOUGHT, FETCHED, LABELED, CALL, ALLOTMENT),
         replace(LABELED, approved=2, duplicates=1, repeated=1, refund_cents=50, closed=True, selected=True),
+        replace(ORDERED, before_cents=150),
         ORDERED.refused(5.0, 6.0).not_found(100.0, 100.0),
         *(replace(ORDERED, first_sent_at=bound) for bound in (0.0, 253_402_300_799.0)),
     ],

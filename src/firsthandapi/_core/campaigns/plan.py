@@ -155,13 +155,13 @@ class Planner:
                 PlannedOrder(
                     order.label,
                     order.files,
-                    order.spent_cents,
+                    order.record.asked_cents,
                     _changed(order.request, spec.jobs[order.label]),
                     unconfirmed=True,
                 )
                 for order in lost
             ]
-            spent -= sum(order.spent_cents for order in lost)
+            spent -= sum(order.record.asked_cents for order in lost)
             missing = each.missing - sum(order.files for order in lost)
             if missing > 0 and not each.in_vain:
                 orders.append(_planned(spec, each.label, missing, ledger.of(each.label)))

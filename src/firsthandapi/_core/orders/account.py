@@ -258,7 +258,7 @@ def _price_of(job: Mapping[str, Any]) -> int | None:
 def _most(record: OrderRecord, job: ShownJob | None) -> int | None:
     """The most that the job of an order may cost, by its request and by the service; None if neither says."""
     job = job or {}
-    asked = record.files * record.price_cents or _price_of(job)
+    asked = max(record.asked_cents, record.before_cents) or _price_of(job)
     limits = [cents for cents in (asked, int_or_none(job.get("total_cost_cents"))) if cents is not None]
     return min(limits, default=None)
 

@@ -409,7 +409,9 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
 
 def _corrected(record: OrderRecord, request: Any) -> OrderRecord:
     # If no search finds what was sent with this key, none may seem to.
-    return replace(record, request=marked(request, record.key or "") if record.shows_key else request)
+    order = replace(record, request=marked(request, record.key or "") if record.shows_key else request)
+    # What was sent before may have bought more.
+    return replace(order, before_cents=record.cost_cents) if record.cost_cents > order.cost_cents else order
 
 
 def _is_an_answer(failure: FirstHandError) -> bool:

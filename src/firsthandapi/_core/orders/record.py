@@ -141,6 +141,8 @@ class OrderRecord:
         repeated: how many of its files have no row of their own: its list shows them twice, or another job has brought
             them.
         refund_cents: what was refunded, in US cents.
+        before_cents: what it may have bought by an earlier request with its key, which asked for more, in US cents; 0
+            once its job is known, or a search has not found one.
         fee_cents: what the account was charged beyond its price, in US cents, as a run has found in the transactions.
         closed: whether all of its files were brought or given up once its job was finished.
         selected: whether the folder is to have some of its files only, as those of a view.
@@ -168,6 +170,7 @@ class OrderRecord:
     duplicates: _Count = 0
     repeated: _Count = 0
     refund_cents: _Count = 0
+    before_cents: _Count = 0
     fee_cents: _Count = 0
     closed: bool = False
     selected: bool = False
@@ -216,9 +219,8 @@ class OrderRecord:
             return self.cents
         if self.is_free:
             return 0
-        return max(
-            self.asked_cents + self.fee_cents, int_or_none((self.job or {}).get("total_cost_cents")) or 0
-        )
+        shown_cents = int_or_none((self.job or {}).get("total_cost_cents")) or 0
+        return max(self.asked_cents + self.fee_cents, self.before_cents, shown_cents)
 
     @property
     def is_free(self) -> bool:
@@ -227,7 +229,8 @@ class OrderRecord:
 
     def with_job(self, job: ShownJob) -> OrderRecord:
         """The same with the job as last seen."""
-        return replace(self, job=job, refused_at=None, server_refused_at=None, unbought=False)
+        known = replace(self, refused_at=None, server_refused_at=None, unbought=False)
+        return replace(known, job=job, before_cents=0)
 
     def refused(self, now: float, server_now: float | None) -> OrderRecord:
         """The same after a refusal of the service."""
@@ -243,7 +246,8 @@ class OrderRecord:
         times = [(self.refused_at, began), (self.server_refused_at, server_began)]
         waits = [then - since for since, then in times if since is not None and then is not None]
         is_late = self.refused_at is not None and all(wait >= _SHOWS_WITHIN for wait in waits)
-        return replace(self, unbought=True) if is_late and self.job is None and self.shows_key else self
+        is_unbought = is_late and self.job is None and self.shows_key
+        return replace(self, unbought=True, before_cents=0) if is_unbought else self
 
     def is_young(self, now: float, server_now: float | None = None) -> bool:
         """Whether the service certainly still knows the key. A clock that was set back makes its age unknown."""
