@@ -160,7 +160,7 @@ def test_a_call_of_a_journal_is_forgotten(connect: Connect, fresh_server: MockSe
 
 
 def test_what_is_no_book_is_refused(connect: Connect, tmp_path: Path) -> None:
-    """A mistyped path, nothing at all, and what is no path; a damaged record names its file."""
+    """A mistyped path, nothing at all, and what is no path; a file that is no record is named."""
     client = connect(base_url="http://127.0.0.1:9")
     with pytest.raises(ConfigurationError, match=r"no orders are recorded in .*nowhere"):
         client.orders.list(tmp_path / "nowhere")
@@ -173,5 +173,5 @@ def test_what_is_no_book_is_refused(connect: Connect, tmp_path: Path) -> None:
             client.orders.check(**{name: tmp_path})
     book = written(tmp_path / "ledger", order())
     (book / "order.json").write_text("{")
-    with pytest.raises(ConfigurationError, match=r"order\.json is empty or damaged"):
+    with pytest.raises(ConfigurationError, match=r"order\.json is no record of an order, or is damaged"):
         client.orders.check(book)

@@ -50,7 +50,9 @@ def test_a_book_is_recognized_by_what_is_there(tmp_path: Path) -> None:
     [
         ("metadata.jsonl", "has files, but no records of their orders"),
         ("job.json", "is of an earlier version of firsthandapi"),
-        ("notes.json", r"notes\.json is empty or damaged"),
+        ("ledger.json", "is a ledger of an earlier version of firsthandapi"),
+        ("package.json", r"package\.json is no record of an order, or is damaged: pass the folder"),
+        ("notes.txt", "no orders are recorded in"),
         (None, "no orders are recorded in"),
     ],
 )
@@ -60,6 +62,17 @@ def test_what_is_no_book_says_so(tmp_path: Path, name: str | None, message: str)
         (tmp_path / name).write_text("{}\n")
     with pytest.raises(ConfigurationError, match=message):
         read_books([tmp_path])
+
+
+def test_a_damaged_record_of_a_ledger_or_a_journal_is_named(tmp_path: Path) -> None:
+    """What is no record in any other folder is not: its file may be a program's."""
+    make_room(written(tmp_path / "ledger"))
+    journal_at(str(tmp_path / "journal")).check()
+    for book in (tmp_path / "ledger", tmp_path / "journal"):
+        assert read_books([book]) == []
+        (book / "k1.json").touch()
+        with pytest.raises(ConfigurationError, match=r"k1\.json is empty or damaged"):
+            read_books([book])
 
 
 def test_a_ledger_has_as_many_records_as_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

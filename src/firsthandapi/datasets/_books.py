@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from firsthandapi._core.calls import loose_json
 from firsthandapi._core.campaigns.ledger import campaign_of
+from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import (
     LARGEST_RECORD,
     LARGEST_RECORDS,
@@ -17,13 +19,16 @@ from firsthandapi._core.orders.record import (
 )
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._host.locking import taken_within
-from firsthandapi._journal import journal_at
+from firsthandapi._journal import LOCK_FILE, journal_at
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._disk import too_many
 from ._orders import Orders, is_record
 from ._store import Store, being_written, store_at
 
+_BOOKS = "pass the folder of a dataset, of a journal, or of an agents' ledger"
+# An agents' ledger of a version before 1.0.
+EARLIER_LEDGER = "ledger.json"
 # Agents hold the lock of their ledger for milliseconds; a run holds that of its folder until it ends.
 _LOCK_SECONDS = 5.0
 
@@ -101,12 +106,16 @@ def _records_of(store: Store) -> dict[Path, OrderRecord]:
             f"{store.root} has files, but no records of their orders in {orders.folder}: run the call that made it "
             "again, which restores them"
         )
-    if not names:
+    if EARLIER_LEDGER in names:
         raise ConfigurationError(
-            f"no orders are recorded in {store.root}: pass the folder of a dataset, of a journal, or of an agents' "
-            "ledger"
+            f"{store.root / EARLIER_LEDGER} is a ledger of an earlier version of firsthandapi, which this version does "
+            "not read"
         )
+    # A ledger has a room for its lock; it and a journal may have no record.
+    is_ours = LOCK_FILE in names or ROOM in names
     names = [name for name in names if is_record(name)]
+    if not names and not is_ours:
+        raise ConfigurationError(f"no orders are recorded in {store.root}: {_BOOKS}")
     if len(names) > MOST_RECORDS:
         raise too_many(store.root, MOST_RECORDS)
     records, left = dict[Path, OrderRecord](), LARGEST_RECORDS
@@ -115,5 +124,8 @@ def _records_of(store: Store) -> dict[Path, OrderRecord]:
         content = store.read(path, min(left, LARGEST_RECORD))
         if content is not None:  # a journal removes what is finished
             left -= len(content)
+            if not is_ours and "kind" not in loose_json.members(loose_json.load(content)):
+                # It may be of another program: nobody is to remove it, as what is damaged of ours.
+                raise ConfigurationError(f"{path} is no record of an order, or is damaged: {_BOOKS}")
             records[path] = read_record(content, path)
     return records

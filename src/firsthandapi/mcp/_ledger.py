@@ -20,11 +20,10 @@ from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import Account, OrderRecord, ShownJob, key_of, read_record
 from firsthandapi._host import replacing
 from firsthandapi._host.locking import FileLock, taken_within
+from firsthandapi.datasets._books import EARLIER_LEDGER
 from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
-# The whole ledger of earlier versions.
-_EARLIER = "ledger.json"
 # A process holds the lock for milliseconds.
 _LOCK_SECONDS = 5.0
 _CHANGED = "another session changed the budget at the same time: nothing was ordered; call again"
@@ -275,7 +274,7 @@ class Ledger:
     def _read(self) -> _Records:
         records: _Records = {}
         for path in self.folder.glob("*.json"):
-            if path.name == _EARLIER:
+            if path.name == EARLIER_LEDGER:
                 raise ConfigurationError(
                     f"{path} is a ledger of an earlier version of firsthandapi: nothing was ordered; choose another "
                     "folder with --ledger, or remove the file to start again with the full budget"
