@@ -15,6 +15,7 @@ from firsthandapi import Campaign, Dataset
 from firsthandapi._core.orders.record import OrderRecord, marked
 from firsthandapi.errors import (
     DeadlineExceededError,
+    NotFoundError,
     PaginationError,
     PermissionDeniedError,
     SpendLimitError,
@@ -120,6 +121,17 @@ def test_a_missing_scope_is_named(connect: Connect, book: Path, path: str, scope
     with pytest.raises(PermissionDeniedError) as refused:
         client.orders.check(book)
     assert "needs the scope" not in str(refused.value)
+
+
+def test_a_service_without_transactions_is_named(connect: Connect, book: Path) -> None:
+    """Not an id, of which the advice for any other 404 speaks."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        is_jobs = request.url.path == "/v1/jobs"
+        return httpx.Response(200 if is_jobs else 404, json={"data": []} if is_jobs else {"error": {}})
+
+    with pytest.raises(NotFoundError, match="^the service has no list of transactions, so charges cannot be"):
+        connect(handler=respond).orders.check(book)
 
 
 # --- in a run -------------------------------------------------------------------------------------------

@@ -17,7 +17,13 @@ from firsthandapi._core.orders.account import fee_warning, with_fees
 from firsthandapi._core.orders.order_requests import MOST_PAGES
 from firsthandapi._sync.ordering import end_of_search
 from firsthandapi._watching import logger
-from firsthandapi.errors import DeadlineExceededError, FirstHandError, PaginationError, PermissionDeniedError
+from firsthandapi.errors import (
+    DeadlineExceededError,
+    FirstHandError,
+    NotFoundError,
+    PaginationError,
+    PermissionDeniedError,
+)
 from firsthandapi.types._base import fitting
 from firsthandapi.types.billing import CreditTransaction
 from firsthandapi.types.job import Job
@@ -85,6 +91,9 @@ class AccountReader:
                     error.message += (
                         f". To read the {what} of the account, the API key needs the scope {scope}"
                     )
+                raise
+            except NotFoundError as error:  # nothing was asked for by an id
+                error.message = f"the service has no list of {what}, so charges cannot be checked there"
                 raise
             except DeadlineExceededError as error:
                 raise self._too_slow(what, len(seen)) from error

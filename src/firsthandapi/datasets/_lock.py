@@ -40,7 +40,9 @@ class FolderLock:
                 f"{self._folder} is on a file system without locks ({error.strerror}); use a local folder"
             ) from None
         except OSError as error:
-            raise ConfigurationError(f"{self._folder} cannot be written to: {error.strerror}") from None
+            raise ConfigurationError(
+                f"{self._folder} cannot be written to: {error.strerror}; check its permissions and the disk"
+            ) from None
 
     def release(self) -> None:
         self._lock.release()
