@@ -54,7 +54,7 @@ def check_journal(path: str | os.PathLike[str]) -> str:
     except (TypeError, InvalidArgumentError):
         raise ConfigurationError("journal must be the path of a folder, or None") from None
     if not text:
-        raise ConfigurationError("journal must be the path of a folder, not an empty one")
+        raise ConfigurationError("journal must be the path of a folder, or None; it is an empty str")
     text = str(Path(os.path.expanduser(text)).absolute())  # noqa: PTH111 # that of pathlib raises where there is no home
     journal_at(text).check()
     return text

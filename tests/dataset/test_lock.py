@@ -39,3 +39,10 @@ def test_a_file_system_without_locks_is_told_of(buyer: Buyer, monkeypatch: pytes
     monkeypatch.setattr("firsthandapi._host.locking._lock", no_locks)
     with pytest.raises(ConfigurationError, match="without locks"):
         buyer.collect(1)
+
+
+def test_a_lock_that_cannot_be_opened_says_what_to_check(client: FirstHandClient, tmp_path: Path) -> None:
+    """Here it is a folder; a disk may be read-only."""
+    (tmp_path / WRITER).mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"cannot be written to: .+; check its permissions"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
