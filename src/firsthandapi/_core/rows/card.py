@@ -227,7 +227,8 @@ def summary_of(facts: Facts) -> str:
         if job.id not in facts.ordered
     )
     paid = f" for {dollars(cents)}" if cents else ""
-    jobs = count_of(len(facts.jobs), "job")
+    # A copy without the records of its jobs has their ids in its rows.
+    jobs = count_of(len(facts.jobs) or len({record.job_id for record in records}), "job")
     return (
         f"{count_of(len(records))}{by}, made by people{when} in {jobs} of FirstHandAPI{paid}. "
         f"Version {facts.version}. The SHA-256 of each file is in its row of `metadata.jsonl`."
