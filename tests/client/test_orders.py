@@ -130,12 +130,15 @@ def test_an_order_is_forgotten(connect: Connect, fresh_server: MockServer, tmp_p
 
 
 def test_an_order_of_a_ledger_is_forgotten_where_it_is(connect: Connect, tmp_path: Path) -> None:
-    """What agents have set aside for a campaign is no order; and nothing is written while somebody else does."""
+    """For its owner alone, as before. What agents have set aside for a campaign is no order."""
     client = connect(base_url="http://127.0.0.1:9")
     ledger = written(tmp_path / "ledger", order("k1"), "k1")
     written(ledger, replace(order("k2"), kind="allotment", cents=900), "k2")
+    (ledger / "k1.json").chmod(0o600)
+    mode = (ledger / "k1.json").stat().st_mode
     client.orders.forget(ledger, "k1")
     assert read_record((ledger / "k1.json").read_bytes(), "k1.json").is_free
+    assert (ledger / "k1.json").stat().st_mode == mode
     with pytest.raises(InvalidArgumentError, match="key k2 is of no order"):
         client.orders.forget(ledger, "k2")
 

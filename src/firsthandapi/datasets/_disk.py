@@ -190,8 +190,10 @@ def create(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
+    mode = _mode_of(path) or 0
     try:
-        replacing.replace(path, content)
+        # A record of an agents' ledger stays for its owner alone.
+        replacing.replace(path, content, stat.S_IMODE(mode) if stat.S_ISREG(mode) else 0o644)
     except OSError as error:
         raise cannot(path, "written", error) from None
 
