@@ -300,7 +300,11 @@ def test_a_record_that_the_disk_does_not_remove(
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [("cut", "is empty or damaged"), ("unreadable", "cannot be read: .*; nothing was sent")],
+    [
+        ("cut", "is empty or damaged"),
+        ("unreadable", r"cannot be read: .*\.json is not a plain file; nothing was sent"),
+        ("elsewhere", r"cannot be read: .*\.json is not a plain file; nothing was sent"),
+    ],
 )
 def test_a_record_that_is_damaged_stops_its_call_alone(
     folder: JournalFolder, path: Path, damage: str, message: str
@@ -310,6 +314,9 @@ def test_a_record_that_is_damaged_stops_its_call_alone(
     folder.release(entry)
     if damage == "cut":
         (path / entry.name).write_bytes(b'{"version": 1')
+    elif damage == "elsewhere":
+        (path / entry.name).rename(path.parent / "elsewhere")
+        (path / entry.name).symlink_to(path.parent / "elsewhere")
     else:
         (path / entry.name).unlink()
         (path / entry.name).mkdir()

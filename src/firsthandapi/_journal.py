@@ -12,6 +12,7 @@ import contextlib
 import os
 import random
 import re
+import stat
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -185,6 +186,7 @@ class JournalFolder:
         path = self._at(name)
         try:
             if not name.startswith("."):
+                _check_plain(path)
                 return [Entry(name, slot, read_record(path.read_bytes(), path))]
             replacing.remove(path)
         except FileNotFoundError:  # its call has ended since
@@ -287,6 +289,11 @@ def _is_at(fd: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(fd), path.stat())
     except OSError:
         return False
+
+
+def _check_plain(path: Path) -> None:
+    if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would be read forever
+        raise OSError(f"{path.name} is not a plain file")
 
 
 def _after_fork() -> None:  # pragma: no cover # see above

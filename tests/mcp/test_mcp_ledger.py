@@ -193,13 +193,20 @@ def test_a_ledger_of_another_version_spends_nothing(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_cannot_be_kept_spends_nothing(tmp_path: Path) -> None:
-    """A folder that is a file, or a record that is a folder: each is named."""
+    """A folder that is a file, or a record that is a folder or leads elsewhere: each is named."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="--ledger"):
         Ledger(tmp_path / "file", 250).left_cents()
     (tmp_path / "a" / "k.json").mkdir(parents=True)
-    with pytest.raises(ConfigurationError, match=r"could not read .*k\.json"):
+    with pytest.raises(ConfigurationError, match=r"k\.json is not a plain file"):
         Ledger(tmp_path / "a", 250).left_cents()
+    ledger = Ledger(tmp_path / "b", 250)
+    ledger.write(record_of(ledger, 1))
+    (path,) = ledger.folder.glob("*.json")
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigurationError, match=f"{path.name} is not a plain file"):
+        ledger.left_cents()
 
 
 def test_without_a_home_directory_the_ledger_needs_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import Account, OrderRecord, ShownJob, key_of, read_record
 from firsthandapi._host import replacing
 from firsthandapi._host.locking import FileLock, taken_within
+from firsthandapi.datasets import _disk
 from firsthandapi.datasets._books import EARLIER_LEDGER
 from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
@@ -279,12 +280,7 @@ class Ledger:
                     f"{path} is a ledger of an earlier version of firsthandapi: nothing was ordered; choose another "
                     "folder with --ledger, or remove the file to start again with the full budget"
                 )
-            try:
-                record = read_record(path.read_bytes(), path)
-            except OSError as error:
-                raise ConfigurationError(
-                    f"could not read {path} of the ledger: {error.strerror}; nothing was ordered"
-                ) from None
+            record = read_record(_disk.read(path) or b"", path)
             records[record.key] = record
         return records
 
