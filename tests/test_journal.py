@@ -112,6 +112,13 @@ def test_a_call_that_is_under_way_is_not_unknown(
     assert keys(folder) == ["other", "k1"]
 
 
+def test_the_oldest_is_first(folder: JournalFolder) -> None:
+    """Whatever their files are called."""
+    for number in (1, 3, 2):
+        folder.release(begin(folder, number, f"{9 - number}" * 32))
+    assert keys(folder) == ["k1", "k2", "k3"]
+
+
 def test_what_continues_a_call_keeps_it(folder: JournalFolder, path: Path) -> None:
     """What the block takes out of the list is under way; the others are free again."""
     for number in (1, 2):
@@ -270,6 +277,21 @@ def test_a_crash_while_a_record_is_written_leaves_none(
     assert names(folder) == {kept.name}
 
 
+def test_ctrl_c_once_a_record_has_its_name(folder: JournalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its call was not sent, so it is none whose outcome is unknown."""
+
+    def stopped(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    folder.check()
+    with monkeypatch.context() as patch:
+        patch.setattr(replacing, "sync_directory", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            begin(folder)
+    assert names(folder) == set()
+    assert folder._held == set()
+
+
 def test_a_disk_that_is_full_begins_nothing(folder: JournalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The call ends before it sends anything, and leaves nothing."""
     with monkeypatch.context() as patch:
@@ -373,6 +395,16 @@ def test_a_file_system_without_locks(
     assert journal_at(str(path))._fd == -1
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="Windows opens what a link leads to")
+def test_a_link_in_place_of_the_lock(path: Path, tmp_path: Path) -> None:
+    """Nothing is locked where the link leads: another process may have another link."""
+    path.mkdir()
+    (path / LOCK_FILE).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigurationError, match=r"cannot be written to: .*links"):
+        check_journal(path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 @pytest.mark.parametrize("kind", ["file", "missing", "pipe", "below a file", "another folder"])
 def test_a_path_that_cannot_be_written(kind: str, tmp_path: Path) -> None:
     """It is refused when the client is created, and what exists stays as it is."""
@@ -428,12 +460,15 @@ def test_a_forked_child_has_no_call_under_way(folder: JournalFolder, path: Path)
     """It lets go of its parent's lock, and of nothing that its parent has under way."""
     shared = journal_at(str(path))
     begin(shared, 1)
+    # With it, a child that outlives its parent would keep the locks.
+    inherited = Path(f"/dev/fd/{shared._fd}")
     pid = os.fork()
     if pid == 0:  # pragma: no cover # a child is not measured
+        is_closed = not inherited.exists()
         two = begin(shared, 2)
         pending = keys(shared)
         shared.end(two)
-        os._exit(0 if pending == [] and shared._fd == -1 else 1)
+        os._exit(0 if is_closed and pending == [] and shared._fd == -1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert keys(folder) == []
     let_go(shared)

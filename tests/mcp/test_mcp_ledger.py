@@ -129,6 +129,8 @@ def test_an_order_over_a_smaller_budget_is_not_sent_again(tmp_path: Path) -> Non
     assert "--budget-cents" in str(error)
     ledger.write(replace(record, forgotten=True))
     assert ledger.left_cents() == 250
+    ledger.write(record_of(ledger, 2))
+    assert Ledger(tmp_path, 99).obstacle(key) is None  # though the budget is spent
     assert ledger.key({"n": 1}) not in (key, ledger.key({"n": 2}))
 
 
