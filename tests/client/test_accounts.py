@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -15,6 +16,7 @@ from firsthandapi import Campaign, Dataset
 from firsthandapi._core.orders.record import OrderRecord, marked
 from firsthandapi.errors import (
     DeadlineExceededError,
+    FirstHandConnectionError,
     NotFoundError,
     PaginationError,
     PermissionDeniedError,
@@ -192,6 +194,24 @@ def test_a_fee_is_noticed_before_the_next_order(
     assert [charge.amount_cents for charge in check.unexplained] == [-FEE_CENTS]
     # A budget that has room for the fee has room for the rest.
     assert len(client.campaigns.run(campaign(tmp_path / "signs", 2 * (100 + FEE_CENTS)))) == 4
+
+
+@pytest.mark.usefixtures("fee")
+def test_a_fee_on_an_order_of_an_earlier_run_is_noticed_before_the_next_order(
+    connect: Connect, server: MockServer, tmp_path: Path
+) -> None:
+    """That run has not seen its job; or the records are lost, and with them the fee."""
+    server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    signs = campaign(tmp_path / "signs", 2 * 100 + FEE_CENTS - 1)
+    with pytest.raises(FirstHandConnectionError):
+        connect(server, max_retries=0).campaigns.run(signs)
+    client = connect(server)
+    for _ in range(2):
+        with pytest.raises(SpendLimitError):
+            client.campaigns.run(signs)
+        assert client.campaigns.plan(signs).spent_cents == 100 + FEE_CENTS
+        shutil.rmtree(tmp_path / "signs")
+    assert len(list(client.jobs.list())) == 1
 
 
 def test_a_run_without_a_fee_does_not_look(

@@ -199,6 +199,7 @@ class Campaigning(Collecting):
                 ledger = await self._look(looking, folder)
                 self._may_read = looking.may_read
                 self._missing = _without_job(ledger)
+                self._charges.is_due = bool(self._missing or ledger.job_ids - self._file.ledger.job_ids)
                 self._check_orders(ledger, plan)
                 await finish_blocking(self._file.write, ledger)
                 for old, new in self._spec.moved.items():

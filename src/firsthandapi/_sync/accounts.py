@@ -125,9 +125,13 @@ class Charges:
 
     Args:
         book: the path of the folder, for messages.
+
+    Attributes:
+        is_due: whether the next look reads it whatever the balance: a job was charged before this run noted that.
     """
 
     def __init__(self, transport: Transport, book: object, **options: Unpack[RequestOptions]) -> None:
+        self.is_due = False
         self._transport = transport
         self._book = book
         self._options = options
@@ -156,8 +160,10 @@ class Charges:
         due, balance = spent_cents - self._spent, self._transport.key_state.credits_remaining_cents
         is_shown = balance is not None and self._balance is not None
         # The sandbox charges nothing.
-        if (self._balance or 0) - (balance or 0) in (due, 0) if is_shown else due == 0:
+        is_explained = (self._balance or 0) - (balance or 0) in (due, 0) if is_shown else due == 0
+        if is_explained and not self.is_due:
             return []
+        self.is_due = False
         self._spent, self._balance = spent_cents, balance
         charged = with_fees(records, self._latest())
         for record in charged:
