@@ -10,14 +10,21 @@ import httpx
 import pytest
 
 from client.support import Connect
-from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError, NotFoundError
+from firsthandapi import (
+    ConfigurationError,
+    Dataset,
+    FirstHandClient,
+    IncompleteJobError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.testing import MockServer
 
-from .support import ORDER, completed_job, reconcile
+from .support import JOB, ORDER, completed_job, reconcile
 
 pytestmark = pytest.mark.async_slow
 
@@ -40,6 +47,22 @@ def test_a_withdrawn_file_goes_and_stays_away(
     assert {row.file_id for row in dataset} == {row.file_id for row in other} - {gone.file_id}
     assert dataset.verify()
     assert Dataset.open(dest).verify()
+
+
+def test_a_count_that_a_withdrawal_has_lowered_is_not_waited_for(
+    quick_server: MockServer, tmp_path: Path
+) -> None:
+    """By the next calls, whose record has seen the low count only: the folder had all of the files once."""
+    call = {**JOB, "files_needed": 2}
+    with quick_server.client() as client:
+        dataset = client.jobs.collect(tmp_path, **call)
+        quick_server.withdraw(dataset.records[0].file_id)
+        for _ in range(2):
+            assert len(client.jobs.collect(tmp_path, timeout=0, **call)) == 2
+        dataset.reconcile(client)
+        for _ in range(2):
+            with pytest.raises(IncompleteJobError, match="is completed with 1 of 2 files"):
+                client.jobs.collect(tmp_path, timeout=0, **call)
 
 
 @pytest.mark.both

@@ -211,6 +211,9 @@ class Collecting(Resource):
                     except NotFoundError as gone:
                         record, job = await order(gone=gone)
                         waiting = self._waiting_for(record, job, ends)
+                    # The record may have seen the count only after a file was withdrawn.
+                    known = await run_blocking(folder.known_files, waiting.job_id)
+                    waiting.most_approved = max(waiting.most_approved, known)
                     following = Following(self._transport, waiting)
                     downloads = await self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress

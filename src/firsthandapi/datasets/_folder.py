@@ -470,6 +470,11 @@ class Folder:
         ]
         return [*self._rows_excluded(self.decided), *in_place]
 
+    def known_files(self, job_id: str) -> int:
+        """How many files of a job the folder has or had: those with a row, and withdrawn ones, of whichever job."""
+        rows = (*self._rows_here(), *self._rows_excluded(self.decided))
+        return len({row.file_id for row in rows if row.job_id == job_id} | self._withdrawn_ids())
+
     def move_label(self, old: str, new: str) -> None:
         """Move the files, rows, and records of a label to another. After a crash, the same call moves the rest."""
         # Else its decisions would move files back.
