@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 
 import firsthandapi.mcp._ledger as ledger_module
 from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError
+from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import Account, OrderRecord, marked
 from firsthandapi.datasets._lock import WRITER, FolderLock
 from firsthandapi.mcp import BudgetError, Ledger
@@ -46,6 +48,24 @@ def test_the_records_are_what_was_spent(tmp_path: Path) -> None:
     ledger.remove(first.key or "")
     assert ledger.left_cents() == 150
     assert [path.stem for path in tmp_path.glob("*.*")] == [".firsthandapi", record_of(ledger, 2).key]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="Windows has no permission bits")
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    """Nor may anybody else take its locks, whatever the umask of the program."""
+    before = os.umask(0)
+    try:
+        ledger = Ledger(tmp_path / "ledger", 250)
+        ledger.write(record_of(ledger, 1))
+        turn = ledger.turn("k")
+        assert turn.acquire()
+        turn.release()
+    finally:
+        os.umask(before)
+    room = ledger.folder / ROOM
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (ledger.folder, room)} == {0o700}
+    files = [*ledger.folder.glob("*.json"), room / "k.lock"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 def test_the_key_of_an_order_never_changes(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ class Ledger:
         """The records by key, which nobody else changes meanwhile."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (self.folder / ROOM).mkdir(exist_ok=True)
+            (self.folder / ROOM).mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise ConfigurationError(
                 f"could not create the ledger folder {self.folder}: {error.strerror}; nothing was ordered; choose "
