@@ -479,6 +479,21 @@ def test_another_organization_is_another_account(
     assert client.journal.pending() == ()
 
 
+def test_an_organization_that_is_known_shares_no_key(
+    client: Any, connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """Once the service has named it, its calls are not even tried by another one."""
+    lose(client, fresh_server)
+    client.jobs.create(**JOB)  # asks whose API key it is
+    error = lose(client, fresh_server)
+    signed = connect.run(
+        connect.client_class.signup(name="B", email="b@b.example", base_url=fresh_server.url)
+    )
+    connect(fresh_server, journal=path, api_key=signed.api_key).jobs.create(**JOB)
+    assert posts(fresh_server).count(error.idempotency_key) == 1
+    assert [each.key for each in client.journal.pending()] == [error.idempotency_key]
+
+
 def test_another_environment_is_another_account(client: Any, fresh_server: MockServer) -> None:
     """A sandbox key never settles what a live one has sent."""
     error = lose(client, fresh_server)
