@@ -20,20 +20,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.model import Account, Details, Facts, File, Job, Submission
-from firsthandapi.server.state.storage import Stored
+from firsthandapi_server.contract.bodies import JobBody
+from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.sqlite import open_world
+from firsthandapi_server.state.model import Account, Details, Facts, File, Job, Submission
+from firsthandapi_server.state.storage import Stored
 
 PER_JOB = 2_000
 _START = """
 import sys, time
 from pathlib import Path
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.sqlite import open_world
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.sqlite import open_world
 cpu, wall = time.process_time(), time.perf_counter()
 world = open_world(Path(sys.argv[1]), RealClock())
 world.resume()

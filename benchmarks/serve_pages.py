@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.pages.serve.access import begin_session
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.state.model import Details, Facts, File, Job
-from firsthandapi.server.state.storage import Stored
+from firsthandapi_server.contract.bodies import JobBody
+from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.serve.access import begin_session
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.state.model import Details, Facts, File, Job
+from firsthandapi_server.state.storage import Stored
 
 TARGET_MS = 20
 PEOPLE, BUSIEST = 300, 1_000

@@ -54,7 +54,7 @@ def _bare(folder: str, tell: Connection) -> None:
 
 def _serve(folder: str, tell: Connection) -> None:
     from firsthandapi import FirstHandClient
-    from firsthandapi.server.pages.serve.service import Service
+    from firsthandapi_server.serve.service import Service
 
     with Service(Path(folder), credit_cents=10**9) as service:
         assert service.first is not None

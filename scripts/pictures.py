@@ -25,9 +25,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 from firsthandapi import FirstHandClient
 from firsthandapi.datasets import Dataset
-from firsthandapi.review import app
-from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import MockServer
+from firsthandapi_server.review import app
+from firsthandapi_server.serve.service import Service
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "docs" / "assets"

@@ -66,7 +66,7 @@ def forked(main: Callable[..., None], *given: Any) -> Iterator[tuple[BaseProcess
     environment is that of the first call in this process.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["firsthandapi._sync.client", "firsthandapi.server.pages.serve.service"])
+    context.set_forkserver_preload(["firsthandapi._sync.client", "firsthandapi_server.serve.service"])
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=main, args=(theirs, *given))
     with patch.dict(os.environ, unmeasured(), clear=True):

@@ -20,9 +20,9 @@ from client.support import JOB, public_methods
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, FirstHandError
 from firsthandapi._methods import public
 from firsthandapi.errors import InvalidArgumentError, ServerError
-from firsthandapi.server.contract.answers import Job as JobAnswer
-from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.types import JobArguments, JobCreateParams, JobFields
+from firsthandapi_server.contract.answers import Job as JobAnswer
+from firsthandapi_server.contract.bodies import JobBody
 
 
 @pytest.fixture(params=[FirstHandClient, AsyncFirstHandClient])

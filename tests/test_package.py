@@ -21,6 +21,7 @@ import firsthandapi
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "firsthandapi"
+SERVER = ROOT / "src" / "firsthandapi_server"
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -79,7 +80,11 @@ def imported(module: Path) -> set[str]:
                 names.add(package)
         # No expression imports anything, and most of a file is expressions.
         due += [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr)]
-    top = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"firsthandapi"}
+    top = (
+        {name.partition(".")[0] for name in names}
+        - sys.stdlib_module_names
+        - {"firsthandapi", "firsthandapi_server"}
+    )
     return distributions(homes().get(name, [name])[0] for name in top)
 
 
@@ -92,15 +97,15 @@ EXTRAS = {
     "fleet": ["fleet"],
     "mcp": ["mcp"],
     "ray": ["ray"],
-    "server": ["testing", "serve"],
-    "review": ["serve"],
+    "firsthandapi_server": ["testing", "serve"],
     "testing": ["testing"],
 }
 
 
 def undeclared(module: Path) -> set[str]:
     """What a file imports that its part of the package does not require."""
-    extras = EXTRAS.get(module.relative_to(PACKAGE).parts[0], [])
+    home = PACKAGE if module.is_relative_to(PACKAGE) else PACKAGE.parent
+    extras = EXTRAS.get(module.relative_to(home).parts[0], [])
     lines = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
     # pytest loads the plugin, and Airflow loads DAGs, so they are there.
     given = {"pytest_plugin": {"pytest"}, "airflow": {"airflow"}}.get(module.stem, set())
@@ -112,7 +117,8 @@ def undeclared(module: Path) -> set[str]:
 
 def test_what_is_imported_is_declared() -> None:
     """Also where another dependency brings it along, which it may stop doing with any release."""
-    found = {module.relative_to(PACKAGE).as_posix(): undeclared(module) for module in PACKAGE.rglob("*.py")}
+    modules = [module for package in (PACKAGE, SERVER) for module in package.rglob("*.py")]
+    found = {module.relative_to(PACKAGE.parent).as_posix(): undeclared(module) for module in modules}
     assert {module: names for module, names in found.items() if names} == {}
 
 

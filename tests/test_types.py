@@ -25,8 +25,8 @@ from firsthandapi._core.calls.attempt import call_name
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._masking import Secret
-from firsthandapi.server.contract import answers
-from firsthandapi.server.contract.operations import OPERATIONS
+from firsthandapi_server.contract import answers
+from firsthandapi_server.contract.operations import OPERATIONS
 
 TESTS = Path(__file__).parent
 RESPONSE = ApiResponse(200, ((b"x-request-id", b"req_1"),))

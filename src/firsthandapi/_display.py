@@ -35,4 +35,4 @@ def reviewed(dataset: object, **options: Any) -> Any:
     """What somebody decided about `dataset` on a page.
     Raises ModuleNotFoundError: the extra `serve` is not installed.
     """
-    return import_module("firsthandapi.review.app").review(dataset, **options)
+    return import_module("firsthandapi_server.review.app").review(dataset, **options)

@@ -10,8 +10,8 @@ import pytest
 
 from dataset.support import folder_of, forge
 from firsthandapi import Dataset
-from firsthandapi.server.media import credentials
 from firsthandapi.testing import MockServer, make
+from firsthandapi_server.media import credentials
 from signed import SOURCES, broken, root, sign
 
 from .support import Cli

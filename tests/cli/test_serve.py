@@ -12,10 +12,10 @@ import pytest
 
 from cli.support import Cli
 from firsthandapi._host import lan
-from firsthandapi.server.pages.serve.access import Access
-from firsthandapi.server.pages.serve.consents import Consents
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.state.keeping import NotKeptError
+from firsthandapi_server.serve.access import Access
+from firsthandapi_server.serve.consents import Consents
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.state.keeping import NotKeptError
 from serve.test_study import write
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from cli.support import Cli
 from firsthandapi import ConfigurationError, FirstHandClient
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.serve.service import Service
 from serve.conftest import JOB, submit
 
 

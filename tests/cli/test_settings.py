@@ -10,9 +10,9 @@ import pytest
 
 from cli.support import Cli
 from firsthandapi._host import descriptors
-from firsthandapi.server.media import LIMITS
-from firsthandapi.server.pages.serve import service
-from firsthandapi.server.pages.serve.bounds import BOUNDS, Bounds
+from firsthandapi_server.media import LIMITS
+from firsthandapi_server.serve import service
+from firsthandapi_server.serve.bounds import BOUNDS, Bounds
 
 FILE_OF_ALL = """port: 1
 host: 127.0.0.2

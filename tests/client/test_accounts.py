@@ -22,10 +22,10 @@ from firsthandapi.errors import (
     PermissionDeniedError,
     SpendLimitError,
 )
-from firsthandapi.server.rules.credits import Credits
-from firsthandapi.server.state.ledger import Escrow
-from firsthandapi.server.state.model import Account
 from firsthandapi.testing import MockServer
+from firsthandapi_server.rules.credits import Credits
+from firsthandapi_server.state.ledger import Escrow
+from firsthandapi_server.state.model import Account
 
 from .support import JOB, Connect
 

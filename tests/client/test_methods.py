@@ -20,8 +20,8 @@ from firsthandapi import AsyncFirstHandClient, FirstHandClient, types
 from firsthandapi._core.calls import retry
 from firsthandapi._core.calls.attempt import call_name
 from firsthandapi.errors import InvalidArgumentError, UnexpectedResponseError
-from firsthandapi.server.contract.operations import OPERATIONS, Operation
 from firsthandapi.testing import MockServer
+from firsthandapi_server.contract.operations import OPERATIONS, Operation
 from raw import RawServer, Reply, Request, response
 
 from .support import JOB, KEY, Connect, public_methods

@@ -23,8 +23,8 @@ from firsthandapi.conformance._run import Run
 from firsthandapi.conformance._wire import Wire
 from firsthandapi.conformance.promises.lists import LISTS
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
-from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.testing import MockServer
+from firsthandapi_server.contract.operations import OPERATIONS
 from raw import Loopback, Reply, read_request, refused, response
 
 from .support import Deviating, Deviation, Passing

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.conformance import check
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.testing._workers import SandboxWorkers
+from firsthandapi_server.mock.workers import SandboxWorkers
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.serve.service import Service
 
 SPEED = 20
 pytestmark = pytest.mark.usefixtures("patient")

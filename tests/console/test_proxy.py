@@ -19,8 +19,8 @@ import httpx
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
+from firsthandapi_server.serve.service import Service
 from processes import free_port
 from raw import make_certificate
 from serve.conftest import JOB, browser, first_of, send

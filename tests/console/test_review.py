@@ -13,7 +13,7 @@ from PIL import Image
 
 from dataset.support import folder_of, wait_until
 from firsthandapi import Dataset
-from firsthandapi.review.app import ReviewPage
+from firsthandapi_server.review.app import ReviewPage
 from review.test_app import reviewing
 
 from .harness import EVIL, look_at, page_of, wait_for

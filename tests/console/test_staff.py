@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.state.model import File
-from firsthandapi.testing._workers import capture
+from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.state.model import File
 from serve.conftest import first_of, pass_seconds, running
 
 from .harness import EVIL, SHOTS, look_at, page_of, wait_for

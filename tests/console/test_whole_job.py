@@ -12,7 +12,7 @@ from PIL import Image
 
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve.service import Service
+from firsthandapi_server.serve.service import Service
 from serve.conftest import first_of, pass_seconds
 from serve.test_service import receiver
 from server.test_cleaning import SECRET

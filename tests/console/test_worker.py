@@ -13,7 +13,7 @@ import av
 import pytest
 from PIL import Image
 
-from firsthandapi.server.pages.serve.bounds import BOUNDS
+from firsthandapi_server.serve.bounds import BOUNDS
 from serve.phones import Server, served
 from server.test_cleaning import SECRET, exif, picture
 
@@ -22,7 +22,7 @@ from .harness import EVIL, look_at, page_of, wait_for
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
-    from firsthandapi.server.state.model import Job
+    from firsthandapi_server.state.model import Job
 
 PHONE = {
     "viewport": {"width": 390, "height": 844},

@@ -24,7 +24,7 @@ from firsthandapi._core.orders.record import ORDERS, OrderRecord, read_record
 from firsthandapi._core.rows.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.testing import MockServer
-from firsthandapi.testing._media import make
+from firsthandapi_server.mock.media import make
 
 JOB: dict[str, Any] = {
     "type": "data_collection",

@@ -41,8 +41,8 @@ from firsthandapi.errors import (
     SpendLimitError,
     WaitTimeoutError,
 )
-from firsthandapi.server.state.model import Job as StoredJob
 from firsthandapi.types import SubmissionEvent
+from firsthandapi_server.state.model import Job as StoredJob
 
 from .campaigner import Death, die, make_mortal
 from .support import JOB, ORDER, api, completed_job, downloads, whole

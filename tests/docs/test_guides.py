@@ -138,7 +138,7 @@ def shown(path: Path) -> Iterator[str]:
 def test_no_banned_word_is_shown() -> None:
     """Docs, docstrings, messages, help, and the sentences of pages use one plain word per idea."""
     root = GUIDES.parents[1]
-    source = root / "src" / "firsthandapi"
+    source = root / "src"
     files = [
         *root.glob("*.md"),
         *(root / "docs").rglob("*.md"),

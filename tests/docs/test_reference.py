@@ -23,9 +23,9 @@ from firsthandapi._core.calls.attempt import call_name
 from firsthandapi._habits import habits
 from firsthandapi._progress import AGENTS
 from firsthandapi._sync.resources import webhooks
-from firsthandapi.server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS
 from firsthandapi.testing import Fault
 from firsthandapi.types import Job, JobCreateParams, Params
+from firsthandapi_server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # What mkdocstrings shows: the object's path, and the options below it.

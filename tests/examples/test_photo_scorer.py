@@ -14,8 +14,8 @@ from PIL import Image, ImageFilter
 
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.testing._workers import capture
+from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.serve.service import Service
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

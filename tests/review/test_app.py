@@ -18,8 +18,8 @@ from dataset.support import folder_of, wait_until
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError, Record
 from firsthandapi._core.rows.decisions import EXCLUDED
 from firsthandapi.datasets import Decision
-from firsthandapi.review import app
-from firsthandapi.server.media.bounded import Bounded
+from firsthandapi_server.media.bounded import Bounded
+from firsthandapi_server.review import app
 
 _EVIL = "<script>alert(1)</script>"
 

@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve.access import Role
-from firsthandapi.server.pages.serve.service import FirstKeys, Service
-from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.state.model import Job, Submission
 from firsthandapi.testing import make
-from firsthandapi.testing._workers import capture
+from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.serve.access import Role
+from firsthandapi_server.serve.service import FirstKeys, Service
+from firsthandapi_server.state.model import Job, Submission
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202eevil"
 JOB: dict[str, Any] = {
@@ -144,7 +144,7 @@ def patient() -> Iterator[None]:
     """Busy cores may take longer for a picture than a server waits."""
     with pytest.MonkeyPatch.context() as patch:
         for bounded in ("media.upright._decode", "state.thumbnails._draw"):
-            patch.setattr(f"firsthandapi.server.{bounded}._seconds", 200)
+            patch.setattr(f"firsthandapi_server.{bounded}._seconds", 200)
         yield
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve import working
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.state.storage import Upload
+from firsthandapi_server.serve import working
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.state.storage import Upload
 
 
 def main(said: Connection, folder: str, point: str, port: int) -> None:

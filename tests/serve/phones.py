@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 import httpx
 
-from firsthandapi.server.state.model import Job, Submission
-from firsthandapi.testing._media import make
+from firsthandapi_server.mock.media import make
+from firsthandapi_server.state.model import Job, Submission
 
 from .conftest import Team, browser, fields_of
 

@@ -9,7 +9,7 @@ import sqlite3
 
 import pytest
 
-from firsthandapi.server.pages.serve.activity import Activity, note
+from firsthandapi_server.serve.activity import Activity, note
 
 from .conftest import EVIL, Team, Visitor
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.sqlite import DATABASE
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.sqlite import DATABASE
 
 from .conftest import EVIL, Team, Visitor, upload
 from .test_joining import BOXES

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.pages.serve import backup as copying
-from firsthandapi.server.pages.serve.backup import back_up
-from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
-from firsthandapi.testing._workers import capture
+from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.serve import backup as copying
+from firsthandapi_server.serve.backup import back_up
+from firsthandapi_server.serve.service import Service
 
 from .conftest import Team, first_of, running
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi_server.serve.clock import RealClock
 
 
 def test_what_is_due_happens_in_order_and_late_is_now() -> None:

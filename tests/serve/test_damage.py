@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.pages.serve.service import Service
+from firsthandapi_server.serve.service import Service
 
 from .conftest import JOB, Visitor, first_of, running
 

@@ -25,17 +25,17 @@ import pytest
 
 from cli.support import Cli
 from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve import service as serving
-from firsthandapi.server.pages.serve.access import FILE
-from firsthandapi.server.pages.serve.backup import back_up
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.pages.serve.ratings import Gold, Ratings
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.pages.serve.working import Working
-from firsthandapi.server.sqlite import traces
-from firsthandapi.server.sqlite.traces import earned
-from firsthandapi.server.state.storage import LocalStorage
 from firsthandapi.testing import make
+from firsthandapi_server.serve import service as serving
+from firsthandapi_server.serve.access import FILE
+from firsthandapi_server.serve.backup import back_up
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.serve.ratings import Gold, Ratings
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.serve.working import Working
+from firsthandapi_server.sqlite import traces
+from firsthandapi_server.sqlite.traces import earned
+from firsthandapi_server.state.storage import LocalStorage
 from processes import unmeasured
 
 from .conftest import Team, Visitor, fields_of, upload
@@ -488,9 +488,9 @@ def test_a_person_takes_along_a_file_of_any_size(house: Open, monkeypatch: pytes
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from firsthandapi.server.pages.serve import erasing, service
-from firsthandapi.server.pages.serve.access import Access
-from firsthandapi.server.state.storage import LocalStorage
+from firsthandapi_server.serve import erasing, service
+from firsthandapi_server.serve.access import Access
+from firsthandapi_server.state.storage import LocalStorage
 
 folder, worker, name, moment = sys.argv[1:]
 owner = {"let_go": erasing.Eraser, "empty": erasing.Eraser, "drop_parts": erasing.Eraser, "remove": LocalStorage,

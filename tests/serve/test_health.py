@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from firsthandapi.server.pages.serve import health
-from firsthandapi.server.pages.serve.bounds import BOUNDS
+from firsthandapi_server.serve import health
+from firsthandapi_server.serve.bounds import BOUNDS
 from server.sqlite.support import FullDisk
 
 from .conftest import Team, first_of

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from firsthandapi.server.pages.serve import limits
-from firsthandapi.server.pages.serve.access import FILE
+from firsthandapi_server.serve import limits
+from firsthandapi_server.serve.access import FILE
 
 from .conftest import EVIL, Team, Visitor, fields_of, upload
 from .phones import Nobody

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from firsthandapi import AuthenticationError, FirstHandClient
-from firsthandapi.server.pages.serve.access import new_token
+from firsthandapi_server.serve.access import new_token
 
 from .conftest import Team, fields_of
 

@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.pages.serve.access import Access
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.pages.serve.panel import HOLD_SECONDS, Panel
-from firsthandapi.server.pages.serve.ratings import Gold
-from firsthandapi.server.pages.serve.study import Reviews
-from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.model import Job, Submission
-from firsthandapi.testing._workers import capture
+from firsthandapi_server.contract.bodies import JobBody
+from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.serve.access import Access
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.serve.panel import HOLD_SECONDS, Panel
+from firsthandapi_server.serve.ratings import Gold
+from firsthandapi_server.serve.study import Reviews
+from firsthandapi_server.sqlite import open_world
+from firsthandapi_server.state.model import Job, Submission
 
 from .phones import Nobody
 

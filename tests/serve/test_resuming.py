@@ -25,13 +25,13 @@ import httpx
 import pytest
 
 from dataset.support import wait_until
-from firsthandapi.server.media import Cleaned, LargeError, MediaError, check_said, clean
-from firsthandapi.server.pages.serve import resuming, room
-from firsthandapi.server.pages.serve.bounds import BOUNDS
-from firsthandapi.server.pages.serve.resuming import Part, Resuming
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.state.model import Job
-from firsthandapi.testing._media import make
+from firsthandapi_server.media import Cleaned, LargeError, MediaError, check_said, clean
+from firsthandapi_server.mock.media import make
+from firsthandapi_server.serve import resuming, room
+from firsthandapi_server.serve.bounds import BOUNDS
+from firsthandapi_server.serve.resuming import Part, Resuming
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.state.model import Job
 
 from .conftest import Visitor
 from .phones import ANDROID, JPEG, Phone, Server, served, words_of
@@ -503,7 +503,7 @@ def test_busy_decoders_hold_up_nobody_else(tmp_path: Path, monkeypatch: pytest.M
             assert release.wait(60)
         return clean(source, *rest, **options)
 
-    monkeypatch.setattr("firsthandapi.server.pages.serve.working.clean", cleaned)
+    monkeypatch.setattr("firsthandapi_server.serve.working.clean", cleaned)
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     with served(tmp_path) as server, ThreadPoolExecutor(13) as pool:
         threads = ThreadPoolExecutor(1)  # however many the machine's cores would get

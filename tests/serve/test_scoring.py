@@ -13,10 +13,10 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import ConfigurationError
-from firsthandapi.server.pages.serve.scorer import answer, score
-from firsthandapi.server.pages.serve.scoring import ScorerError, ScorerProcess, find_scorer
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.state.model import Submission
+from firsthandapi_server.serve.scorer import answer, score
+from firsthandapi_server.serve.scoring import ScorerError, ScorerProcess, find_scorer
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.state.model import Submission
 
 from .conftest import Team, running
 

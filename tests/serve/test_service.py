@@ -27,15 +27,15 @@ from PIL import Image
 from cli.support import Cli
 from firsthandapi import ConfigurationError, FirstHandClient, WebhookSignatureError
 from firsthandapi._host.lan import lan_addresses
-from firsthandapi.server.pages.serve.access import FILE, Access, Role
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.model import DeliveryAttempt
 from firsthandapi.testing import make
-from firsthandapi.testing._workers import SandboxWorkers
 from firsthandapi.webhooks import unwrap, verify_signature
+from firsthandapi_server.mock.workers import SandboxWorkers
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.serve.access import FILE, Access, Role
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.sqlite import open_world
+from firsthandapi_server.state.model import DeliveryAttempt
 from processes import stopped, unmeasured
 
 from .conftest import JOB, browser, first_of, running, send, submit
@@ -77,7 +77,7 @@ def served(folder: Path, *options: str) -> Iterator[Server]:
     """`firsthandapi serve`, ready."""
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     # A rating counts sooner: the ten seconds are of `test_panel.py`, where the clock is the test's.
-    code += "from firsthandapi.server.pages.serve import panel; panel.UNDO_SECONDS = 0.1\n"
+    code += "from firsthandapi_server.serve import panel; panel.UNDO_SECONDS = 0.1\n"
     code += "from firsthandapi.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "serve", str(folder), "--port", "0", "--no-log", *options],

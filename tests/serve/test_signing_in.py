@@ -10,8 +10,8 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from firsthandapi.server.pages.serve import limits
-from firsthandapi.server.sqlite import checkpoint
+from firsthandapi_server.serve import limits
+from firsthandapi_server.sqlite import checkpoint
 
 from .conftest import Team, fields_of, first_of
 

@@ -17,16 +17,16 @@ from starlette.types import Message
 
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
-from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.http.reading import validate
-from firsthandapi.server.pages.console.face import PageError
-from firsthandapi.server.pages.serve import app, limits, signing_in
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.sqlite.kept import KeptState
-from firsthandapi.server.state.model import Details, Facts, File
-from firsthandapi.server.state.storage import Stored
+from firsthandapi_server.console.face import PageError
+from firsthandapi_server.contract.bodies import JobBody
+from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.http.reading import validate
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.serve import app, limits, signing_in
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.sqlite.kept import KeptState
+from firsthandapi_server.state.model import Details, Facts, File
+from firsthandapi_server.state.storage import Stored
 from server.sqlite.support import FullDisk
 
 from .conftest import JOB, Team, Visitor, first_of

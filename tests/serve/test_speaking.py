@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-import firsthandapi.server
-from firsthandapi.server.contract.text import Said
-from firsthandapi.server.pages.serve.speaking import Words, lookup, told
+import firsthandapi_server
+from firsthandapi_server.contract.text import Said
+from firsthandapi_server.serve.speaking import Words, lookup, told
 
-SERVER = Path(firsthandapi.server.__file__).parent
-SERVE = SERVER / "pages/serve"
+SERVER = Path(firsthandapi_server.__file__).parent
+SERVE = SERVER / "serve"
 CATALOGUES = sorted(SERVE.glob("languages/*.json"))
 # What only reviewers and operators see, in English.
 STAFF_PAGES = {
@@ -98,7 +98,7 @@ def said() -> Iterator[str]:
         yield from re.findall(r'\b_\("([^"]*)"', template)
     for script in SERVE.glob("static/*.js"):
         yield from re.findall(r'\bsay\("([^"]*)"', script.read_text(encoding="utf-8"))
-    for folder in ("pages/serve", "media", "rules"):
+    for folder in ("serve", "media", "rules"):
         for module in (SERVER / folder).glob("*.py"):
             yield from in_code(module)
     yield from in_code(SERVER / "pages/console/face.py")

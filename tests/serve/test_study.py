@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.pages.serve.study import read_study
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.serve.study import read_study
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/studies.md"
 STUDY: dict[str, Any] = {

@@ -18,13 +18,13 @@ import httpx
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.pages.serve.backup import back_up
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.pages.serve.ratings import UNDO_SECONDS
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.sqlite.traces import earned
-from firsthandapi.server.state.model import File, Submission
-from firsthandapi.server.state.state import DAY
+from firsthandapi_server.serve.backup import back_up
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.serve.ratings import UNDO_SECONDS
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.sqlite.traces import earned
+from firsthandapi_server.state.model import File, Submission
+from firsthandapi_server.state.state import DAY
 
 from .conftest import Visitor, fields_of
 from .test_study import write

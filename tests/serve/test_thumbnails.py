@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from firsthandapi.server.media.bounded import BoundedError
-from firsthandapi.server.state import thumbnails
-from firsthandapi.server.state.model import Details, File
-from firsthandapi.server.state.storage import BucketStorage, LocalStorage, Storage, Stored, Upload
-from firsthandapi.server.state.thumbnails import Thumbnails
+from firsthandapi_server.media.bounded import BoundedError
+from firsthandapi_server.state import thumbnails
+from firsthandapi_server.state.model import Details, File
+from firsthandapi_server.state.storage import BucketStorage, LocalStorage, Storage, Stored, Upload
+from firsthandapi_server.state.thumbnails import Thumbnails
 
 from .conftest import Team
 from .phones import Phone

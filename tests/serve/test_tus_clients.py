@@ -16,8 +16,8 @@ from unittest import mock
 
 import pytest
 
-from firsthandapi.server.pages.serve.bounds import BOUNDS
-from firsthandapi.testing._media import make
+from firsthandapi_server.mock.media import make
+from firsthandapi_server.serve.bounds import BOUNDS
 
 from .phones import JPEG, Phone, Server, served
 from .test_upload_crashes import check, running

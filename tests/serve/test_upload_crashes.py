@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.testing._media import make
+from firsthandapi_server.mock.media import make
+from firsthandapi_server.serve.service import Service
 from processes import forked
 
 from . import dying

@@ -19,18 +19,18 @@ from unittest import mock
 import pytest
 from PIL import Image
 
-from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.http.reading import validate
-from firsthandapi.server.pages.serve import working
-from firsthandapi.server.pages.serve.bounds import BOUNDS
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.pages.serve.links import qr_code
-from firsthandapi.server.pages.serve.service import Service
-from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.model import Location
-from firsthandapi.testing._media import make
-from firsthandapi.testing._workers import capture
+from firsthandapi_server.contract.bodies import JobBody
+from firsthandapi_server.http.reading import validate
+from firsthandapi_server.mock.media import make
+from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.serve import working
+from firsthandapi_server.serve.bounds import BOUNDS
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.serve.links import qr_code
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.sqlite import open_world
+from firsthandapi_server.state.model import Location
 from server.conftest import JOB
 from server.test_cleaning import SECRET, exif
 from signed import SOURCES, sign

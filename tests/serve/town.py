@@ -32,7 +32,7 @@ LATER = {408, 423, 425, 429, 500, 502, 503, 504}
 PROGRAM = """
 import json, sys, threading
 from pathlib import Path
-from firsthandapi.server.pages.serve.service import Service
+from firsthandapi_server.serve.service import Service
 
 folder, study, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 with Service(folder, study=study, port=port, credit_cents=10**7) as service:

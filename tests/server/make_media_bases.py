@@ -1,4 +1,4 @@
-"""Makes the base files in `src/firsthandapi/testing/media`.
+"""Makes the base files in `src/firsthandapi_server/mock/samples`.
 
 Run it (`python tests/server/make_media_bases.py`, with PyAV and Pillow installed) only to change what those
 files show or sound like, or to add a size: `_media.py` names the files and states their sizes and durations,
@@ -15,7 +15,7 @@ import av
 from av.bitstream import BitStreamFilterContext
 from PIL import Image, ImageDraw
 
-MEDIA = Path(__file__).parents[2] / "src" / "firsthandapi" / "testing" / "media"
+MEDIA = Path(__file__).parents[2] / "src" / "firsthandapi_server" / "mock" / "samples"
 VARIANTS = 4
 CLIPS = ((640, 480, VARIANTS), (1920, 1080, 1), (3840, 2160, 1))
 FRAMES, FPS = 10, 10

@@ -11,8 +11,8 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import RateLimitError
-from firsthandapi.server.rules.jobs import Workforce
 from firsthandapi.testing import MockServer
+from firsthandapi_server.rules.jobs import Workforce
 
 from .conftest import JOB, Caller, send
 

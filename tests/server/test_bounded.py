@@ -10,8 +10,8 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from firsthandapi.server.media import bounded
-from firsthandapi.server.media.bounded import Bounded, BoundedError
+from firsthandapi_server.media import bounded
+from firsthandapi_server.media.bounded import Bounded, BoundedError
 
 _PICTURE = b"not a picture"
 
@@ -27,7 +27,7 @@ def made() -> Iterator[list[Bounded]]:
 
 def test_thumbnails(made: list[Bounded]) -> None:
     """Threads call it at the same time; what is no picture has no thumbnail, and costs no process."""
-    made.append(Bounded("firsthandapi.server.media.thumbnails:thumbnail", seconds=200))
+    made.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail", seconds=200))
     content = BytesIO()
     Image.new("RGB", (640, 480), "red").save(content, "PNG")
     calls = [
@@ -58,7 +58,7 @@ def test_a_bound(made: list[Bounded], function: str, argument: object) -> None:
 
 def test_a_call_after_the_end_leaves_no_process(made: list[Bounded]) -> None:
     """Nor does one that runs at the end."""
-    made.append(Bounded("firsthandapi.server.media.thumbnails:thumbnail"))
+    made.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail"))
     made[0].close()
     assert made[0](_PICTURE, "image/png", 64) is None
     assert not made[0]._idle

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 from dataset.support import wait_until
-from firsthandapi.server.media import (
+from firsthandapi_server.media import (
     LIMITS,
     Cleaned,
     MediaError,
@@ -34,15 +34,15 @@ from firsthandapi.server.media import (
     units,
     upright,
 )
-from firsthandapi.server.media.bounded import Bounded
-from firsthandapi.server.media.entries import clean_entries
-from firsthandapi.server.media.exif import Exif, printable, read_exif
-from firsthandapi.server.media.parts import Box
-from firsthandapi.server.media.pictures import MOST_PIXELS
-from firsthandapi.server.media.profiles import neutral
-from firsthandapi.server.media.sniffing import NAMES
-from firsthandapi.server.media.units import Units, configured
-from firsthandapi.testing._media import make
+from firsthandapi_server.media.bounded import Bounded
+from firsthandapi_server.media.entries import clean_entries
+from firsthandapi_server.media.exif import Exif, printable, read_exif
+from firsthandapi_server.media.parts import Box
+from firsthandapi_server.media.pictures import MOST_PIXELS
+from firsthandapi_server.media.profiles import neutral
+from firsthandapi_server.media.sniffing import NAMES
+from firsthandapi_server.media.units import Units, configured
+from firsthandapi_server.mock.media import make
 
 NOW = 1_800_000_000.0
 SECRET = b"48.8584N-secret"
@@ -1026,7 +1026,7 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_largest_picture_of_a_phone_is_turned(monkeypatch: pytest.MonkeyPatch) -> None:
     """64 megapixels are some more than 64 million: they are taken, and there is memory to turn them."""
     # Busy cores may take longer than a server waits.
-    monkeypatch.setattr("firsthandapi.server.media.upright._decode._seconds", 200)
+    monkeypatch.setattr("firsthandapi_server.media.upright._decode._seconds", 200)
     given = saved(Image.new("RGB", (9280, 6944), "red"), "JPEG", exif=b"Exif\0\0" + exif(6))
     _, found = cleaned(given)
     assert (found.width, found.height) == (6944, 9280)
@@ -1151,8 +1151,8 @@ class Nothing:
 
 def test_a_picture_that_takes_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused with advice: here the process that decodes it has no memory for a picture."""
-    starved = Bounded("firsthandapi.server.media.upright:decoded", megabytes=1)
-    monkeypatch.setattr("firsthandapi.server.media.upright._decode", starved)
+    starved = Bounded("firsthandapi_server.media.upright:decoded", megabytes=1)
+    monkeypatch.setattr("firsthandapi_server.media.upright._decode", starved)
     with pytest.raises(MediaError, match="too much memory or time to check"):
         cleaned(saved(picture(), "PNG"))
     starved.close()

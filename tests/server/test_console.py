@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from firsthandapi.server.http.requests import ReceivedRequest
-from firsthandapi.server.pages.console import app as console
-from firsthandapi.server.pages.console import shown
 from firsthandapi.testing import MockServer
+from firsthandapi_server.console import app as console
+from firsthandapi_server.console import shown
+from firsthandapi_server.http.requests import ReceivedRequest
 
 from .conftest import JOB, Caller, Receiver, Reply, send
 
@@ -500,7 +500,7 @@ def test_too_many_streams(hand: MockServer) -> None:
 def test_without_jinja2(hand: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Jinja2 the page says what to install, and the API works."""
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    for name in [name for name in sys.modules if name.startswith("firsthandapi.server.pages.console")]:
+    for name in [name for name in sys.modules if name.startswith("firsthandapi_server.console")]:
         monkeypatch.delitem(sys.modules, name)
     reply = get(hand, "")
     assert (reply.status, b"firsthandapi[testing]" in reply.body) == (503, True)

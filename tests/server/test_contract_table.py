@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.contract.operations import NO_KEY, OPERATIONS, Operation
 from firsthandapi.testing import MockServer
+from firsthandapi_server.contract.operations import NO_KEY, OPERATIONS, Operation
 
 from .conftest import Caller
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from firsthandapi.testing import MockServer, ReceivedRequest
-from firsthandapi.testing._control import ACTIONS
+from firsthandapi_server.mock.control import ACTIONS
 
 from .conftest import JOB, Caller, Receiver, Reply
 

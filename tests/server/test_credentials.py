@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.media import credentials
-from firsthandapi.server.media.bounded import Bounded
 from firsthandapi.testing import make
+from firsthandapi_server.media import credentials
+from firsthandapi_server.media.bounded import Bounded
 from signed import SOURCES, broken, root, sign
 
 pytestmark = pytest.mark.skipif(
@@ -70,7 +70,7 @@ def test_no_verdict_where_it_cannot_be_had(tmp_path: Path, monkeypatch: pytest.M
     assert credentials.verdict_of(JPEG, None) is None
     assert credentials.verdict_of(JPEG, "text/plain") is None
     assert credentials.verdict_of(str(tmp_path / "gone.jpg"), "image/jpeg") is None
-    bounded: Any = Bounded("firsthandapi.server.media.credentials:read", seconds=0)
+    bounded: Any = Bounded("firsthandapi_server.media.credentials:read", seconds=0)
     with monkeypatch.context() as patched:
         patched.setattr(credentials, "_bounded", bounded)
         assert credentials.verdict_of(JPEG, "image/jpeg") is None

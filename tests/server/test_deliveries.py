@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dataset.support import wait_until
-from firsthandapi.server.http.deliveries import Sender
-from firsthandapi.server.state.model import DeliveryAttempt
 from firsthandapi.testing import MockServer
+from firsthandapi_server.http.deliveries import Sender
+from firsthandapi_server.state.model import DeliveryAttempt
 
 from .conftest import Caller, Receiver, scored
 
@@ -114,7 +114,7 @@ def test_slow_receiver(
     hand: MockServer, by_hand: Caller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that takes too long is a failed attempt."""
-    monkeypatch.setattr("firsthandapi.server.http.deliveries.TIMEOUT", 0.05)
+    monkeypatch.setattr("firsthandapi_server.http.deliveries.TIMEOUT", 0.05)
     answer = threading.Event()
     receiver.before = lambda: answer.wait(60) and None
     subscribe(by_hand, receiver.url, events=["job.completed"])
@@ -127,7 +127,7 @@ def test_a_stop_while_a_name_is_resolved(
     hand: MockServer, by_hand: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a receiver whose address is found after the stop, nobody waits for a response."""
-    monkeypatch.setattr("firsthandapi.server.http.deliveries.TIMEOUT", 0.05)
+    monkeypatch.setattr("firsthandapi_server.http.deliveries.TIMEOUT", 0.05)
     subscribe(by_hand, "https://example.com/x")
     hand.emit("job.flagged", {})
     (delivery,) = hand._world.state.deliveries

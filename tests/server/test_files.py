@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from firsthandapi.server.media.sniffing import NAMES
 from firsthandapi.testing import MockServer
+from firsthandapi_server.media.sniffing import NAMES
 
 from .conftest import Caller, Reply, scored, send
 

@@ -11,13 +11,13 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from firsthandapi.server.http import reading, requests
-from firsthandapi.server.http import server as server_http
-from firsthandapi.server.http.deliveries import Sender
-from firsthandapi.server.http.gate import refusal
-from firsthandapi.server.state.limits import MAX_STORED, MemoryReplies, Stored
-from firsthandapi.server.state.model import Delivery, DeliveryAttempt
 from firsthandapi.testing import MockServer
+from firsthandapi_server.http import reading, requests
+from firsthandapi_server.http import server as server_http
+from firsthandapi_server.http.deliveries import Sender
+from firsthandapi_server.http.gate import refusal
+from firsthandapi_server.state.limits import MAX_STORED, MemoryReplies, Stored
+from firsthandapi_server.state.model import Delivery, DeliveryAttempt
 from processes import end_of
 
 from .conftest import Caller, Receiver
@@ -122,7 +122,7 @@ def test_replays_are_bounded() -> None:
 
 def test_deliveries_are_bounded(by_hand: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint with a full queue gets no more: the attempt failed, and its schedule goes on."""
-    monkeypatch.setattr("firsthandapi.server.http.deliveries.MAX_QUEUE", 0)
+    monkeypatch.setattr("firsthandapi_server.http.deliveries.MAX_QUEUE", 0)
     reports: list[DeliveryAttempt] = []
     sender = Sender(lambda _delivery, attempt: reports.append(attempt))
     api, hand = by_hand, by_hand.server
@@ -277,7 +277,7 @@ def test_a_crowd_of_one_address_makes_room_for_others(monkeypatch: pytest.Monkey
 # A server in a process that may open few files, until its input ends.
 CRAMPED = """
 import asyncio.constants, resource, sys
-from firsthandapi.server.http import server as server_http
+from firsthandapi_server.http import server as server_http
 
 async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 204, "headers": []})

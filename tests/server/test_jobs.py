@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.state.model import Submission
 from firsthandapi.testing import MockServer
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.state.model import Submission
 
 from .conftest import JOB, Caller, scored
 

@@ -18,8 +18,8 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import AsyncFirstHandClient, FirstHandClient
-from firsthandapi.server.http import server as listening
 from firsthandapi.testing import Clock, MockServer
+from firsthandapi_server.http import server as listening
 
 from .conftest import JOB, Caller, Receiver
 

@@ -10,9 +10,9 @@ import av.logging
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from firsthandapi.testing._annotations import annotate
-from firsthandapi.testing._media import Media, make
-from firsthandapi.testing._scenes import SUBJECTS, drawing, scene, subjects_of
+from firsthandapi_server.mock.annotations import annotate
+from firsthandapi_server.mock.media import Media, make
+from firsthandapi_server.mock.scenes import SUBJECTS, drawing, scene, subjects_of
 
 IMAGES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 SOUNDS = ("audio/mpeg", "audio/wav", "audio/mp4")

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import checks
 
-from firsthandapi.server.contract.operations import OPERATIONS
-from firsthandapi.server.state.model import WEBHOOK_EVENTS
 from firsthandapi.testing import MockServer
+from firsthandapi_server.contract.operations import OPERATIONS
+from firsthandapi_server.state.model import WEBHOOK_EVENTS
 
 from .conftest import Caller
 from .test_contract_table import id_for, one_of_each

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from firsthandapi.server.http import reach
-from firsthandapi.server.http.reach import OutOfReachError
+from firsthandapi_server.http import reach
+from firsthandapi_server.http.reach import OutOfReachError
 from raw import CERTIFICATE
 
 PRIVATE = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firsthandapi.server.rules.reviews import (
+from firsthandapi_server.rules.reviews import (
     GoldScore,
     alpha,
     gold_score,

@@ -15,13 +15,13 @@ from .conftest import JOB, Caller
 
 # From the top to the bottom: none calls what is above it.
 ROOMS = [
-    f"firsthandapi.{name}."
-    for name in ("testing", "server.pages", "server.http", "server.rules", "server.state", "server.contract")
+    "firsthandapi.testing.",
+    *(f"firsthandapi_server.{name}." for name in ("mock", "console", "http", "rules", "state", "contract")),
 ]
 # What the rules and the state are given: time, and who does the jobs. They know only protocols of them.
-GIVEN = ("firsthandapi.testing._clock", "firsthandapi.testing._workers")
+GIVEN = ("firsthandapi_server.mock.clock", "firsthandapi_server.mock.workers")
 # What takes a connection is below everything, and calls what it was given to serve.
-ENTRANCE = "firsthandapi.server.http.server"
+ENTRANCE = "firsthandapi_server.http.server"
 
 
 def room(frame: FrameType) -> int | None:

@@ -11,9 +11,9 @@ import pytest
 
 from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.state.keeping import NotKeptError
-from firsthandapi.server.state.model import Details
-from firsthandapi.server.state.storage import (
+from firsthandapi_server.state.keeping import NotKeptError
+from firsthandapi_server.state.model import Details
+from firsthandapi_server.state.storage import (
     CHUNK,
     BucketStorage,
     LocalStorage,

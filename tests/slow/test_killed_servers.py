@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from firsthandapi.server.sqlite import FILES, open_world
+from firsthandapi_server.sqlite import FILES, open_world
 from processes import forked
 from server.conftest import JOB
 from server.sqlite import busy

@@ -10,8 +10,8 @@ from contextlib import closing
 
 import pytest
 
-from firsthandapi.server.http import requests
 from firsthandapi.testing import MockServer
+from firsthandapi_server.http import requests
 
 pytestmark = pytest.mark.slow
 

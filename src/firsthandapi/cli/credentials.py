@@ -38,7 +38,7 @@ def content_credentials(
     Example: firsthandapi content-credentials signs --trust C2PA-TRUST-LIST.pem
     """
     from firsthandapi import Dataset
-    from firsthandapi.server.media import credentials
+    from firsthandapi_server.media import credentials
 
     if not credentials.is_installed():
         raise ConfigurationError(

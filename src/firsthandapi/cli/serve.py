@@ -22,7 +22,7 @@ from .settings import PREFIX, settle
 from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
-    from firsthandapi.server.pages.serve.service import FirstKeys, Service
+    from firsthandapi_server.serve.service import FirstKeys, Service
 
 FIRST_KEYS = "first-keys.txt"
 _SAVE = "Save what this file contains, and delete it."
@@ -120,11 +120,11 @@ def serve(
     Example: firsthandapi serve photos
     """
     try:
-        from firsthandapi.server.media import LIMITS
-        from firsthandapi.server.pages.serve.bounds import BOUNDS
-        from firsthandapi.server.pages.serve.service import Service
-        from firsthandapi.server.state.keeping import NotKeptError
-        from firsthandapi.testing._workers import SandboxWorkers
+        from firsthandapi_server.media import LIMITS
+        from firsthandapi_server.mock.workers import SandboxWorkers
+        from firsthandapi_server.serve.bounds import BOUNDS
+        from firsthandapi_server.serve.service import Service
+        from firsthandapi_server.state.keeping import NotKeptError
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _NEEDED:
             raise
@@ -250,7 +250,7 @@ def _in_the_network(host: str, public_url: str | None) -> list[str]:
 
 
 def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> None:
-    from firsthandapi.server.pages.serve.access import ROLES
+    from firsthandapi_server.serve.access import ROLES
 
     say, url, is_shown = typer.echo, service.url, sys.stdout.isatty()
     say(f"Serving {folder} in the local network at {url}\n")
@@ -289,7 +289,7 @@ def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> 
 
 def _draw(url: str) -> None:
     """The QR code of a link, where the terminal has the characters."""
-    from firsthandapi.server.pages.serve.links import terminal_code
+    from firsthandapi_server.serve.links import terminal_code
 
     if can_show(sys.stdout, drawn := terminal_code(url)):
         typer.echo(f"\n{drawn}")

@@ -21,7 +21,7 @@ from .output import Output, command, moment, print_table
 from .pages import group
 
 if TYPE_CHECKING:
-    from firsthandapi.server.pages.serve.access import Access, Token
+    from firsthandapi_server.serve.access import Access, Token
 
 app = group("Manage the folder of your own server.")
 tokens = group("Create, list, and revoke tokens for the people of your own server.")
@@ -32,9 +32,9 @@ Folder = Annotated[Path, argument("DIR", "Folder of the server, as in serve DIR.
 
 @contextmanager
 def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, None]:
-    from firsthandapi.server.pages.serve.access import FILE, Access
-    from firsthandapi.server.sqlite import explained
-    from firsthandapi.server.state.keeping import NotKeptError
+    from firsthandapi_server.serve.access import FILE, Access
+    from firsthandapi_server.sqlite import explained
+    from firsthandapi_server.state.keeping import NotKeptError
 
     if not is_new and not (folder / FILE).is_file():
         raise ConfigurationError(
@@ -140,8 +140,8 @@ def checkpoint(folder: Folder) -> None:
 
     Example: firsthandapi server checkpoint photos
     """
-    from firsthandapi.server.pages.serve.access import FILE
-    from firsthandapi.server.sqlite import checkpoint as write_all
+    from firsthandapi_server.serve.access import FILE
+    from firsthandapi_server.sqlite import checkpoint as write_all
 
     write_all(folder, FILE)
     typer.echo(f"Copy {folder} now.")
@@ -161,8 +161,8 @@ def erase(
 
     Example: firsthandapi server erase photos --worker wkr_…
     """
-    from firsthandapi.server.pages.serve.erasing import SUBJECT
-    from firsthandapi.server.pages.serve.service import erase as erase_in
+    from firsthandapi_server.serve.erasing import SUBJECT
+    from firsthandapi_server.serve.service import erase as erase_in
 
     subject = worker or file or ""
     kind = "wkr_" if file is None else "file_"
@@ -191,11 +191,11 @@ def export(
 
     Example: firsthandapi server export photos --worker wkr_… --to ana.zip
     """
-    from firsthandapi.server.pages.serve.exporting import Export
-    from firsthandapi.server.pages.serve.service import kept_storage
-    from firsthandapi.server.sqlite import FILES, reading
-    from firsthandapi.server.sqlite.traces import is_known
-    from firsthandapi.server.state.storage import LocalStorage
+    from firsthandapi_server.serve.exporting import Export
+    from firsthandapi_server.serve.service import kept_storage
+    from firsthandapi_server.sqlite import FILES, reading
+    from firsthandapi_server.sqlite.traces import is_known
+    from firsthandapi_server.state.storage import LocalStorage
 
     with _access(folder) as access, reading(folder) as query:
         if not access.is_person(worker) and not is_known(query, worker):
@@ -221,11 +221,11 @@ def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
 
     Example: firsthandapi server payouts photos --since 2026-11-01
     """
-    from firsthandapi.server.contract.text import parse_iso
-    from firsthandapi.server.pages.serve.access import FILE
-    from firsthandapi.server.pages.serve.activity import csv_line
-    from firsthandapi.server.sqlite import reading
-    from firsthandapi.server.sqlite.traces import earned
+    from firsthandapi_server.contract.text import parse_iso
+    from firsthandapi_server.serve.access import FILE
+    from firsthandapi_server.serve.activity import csv_line
+    from firsthandapi_server.sqlite import reading
+    from firsthandapi_server.sqlite.traces import earned
 
     try:
         start, end = parse_iso(since or "1970-01-01"), parse_iso(until or "9999-12-31")
@@ -257,7 +257,7 @@ def backup(
 
     Example: firsthandapi server backup photos backups/monday
     """
-    from firsthandapi.server.pages.serve.backup import back_up, summary
+    from firsthandapi_server.serve.backup import back_up, summary
 
     with typer.progressbar(length=1, label="Copying", file=sys.stderr) as bar:
 

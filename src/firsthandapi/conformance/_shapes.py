@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from firsthandapi.server.contract import answers
+from firsthandapi_server.contract import answers
 
 # What is wrong with a value, or None.
 Kind = Callable[[Any], str | None]

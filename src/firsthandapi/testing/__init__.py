@@ -16,12 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from firsthandapi.server.http.requests import ReceivedRequest
-    from firsthandapi.server.rules.faults import Fault, Faults
-    from firsthandapi.server.state.model import DeliveryAttempt
+    from firsthandapi_server.http.requests import ReceivedRequest
+    from firsthandapi_server.mock.clock import Clock
+    from firsthandapi_server.mock.media import Media, make
+    from firsthandapi_server.rules.faults import Fault, Faults
+    from firsthandapi_server.state.model import DeliveryAttempt
 
-    from ._clock import Clock
-    from ._media import Media, make
     from ._mock import MockServer, NewOrganization, SubmittedWork, WebhookDelivery
 
 __all__ = [
@@ -40,17 +40,17 @@ __all__ = [
 
 # Loaded when first used: pytest imports this package through its plugin, in every run.
 _HOMES = {
-    "DeliveryAttempt": "firsthandapi.server.state.model",
-    "Clock": "._clock",
-    "Fault": "firsthandapi.server.rules.faults",
-    "Faults": "firsthandapi.server.rules.faults",
-    "Media": "._media",
+    "DeliveryAttempt": "firsthandapi_server.state.model",
+    "Clock": "firsthandapi_server.mock.clock",
+    "Fault": "firsthandapi_server.rules.faults",
+    "Faults": "firsthandapi_server.rules.faults",
+    "Media": "firsthandapi_server.mock.media",
     "MockServer": "._mock",
     "NewOrganization": "._mock",
-    "ReceivedRequest": "firsthandapi.server.http.requests",
+    "ReceivedRequest": "firsthandapi_server.http.requests",
     "SubmittedWork": "._mock",
     "WebhookDelivery": "._mock",
-    "make": "._media",
+    "make": "firsthandapi_server.mock.media",
 }
 
 

@@ -11,27 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field
 
-from firsthandapi.server.contract.text import new_secret
-from firsthandapi.server.contract.words import Count, Environment, Filled, Positive, Scope, Stars
-from firsthandapi.server.http.app import App, IdempotencyKeys
-from firsthandapi.server.http.deliveries import Sender, SignatureStyle
-from firsthandapi.server.http.gate import host_address
-from firsthandapi.server.http.requests import ReceivedRequest
-from firsthandapi.server.http.server import HttpServer
-from firsthandapi.server.rules.deprecation import Deprecation
-from firsthandapi.server.rules.faults import Faults
-from firsthandapi.server.rules.world import World
-from firsthandapi.server.state.model import SCOPES, Account, DeliveryAttempt, File, Job, Location, Submission
-
-from ._clock import Clock
-from ._front import Front
-from ._workers import REASONS, SimulatedWorkers, capture
+from firsthandapi_server.contract.text import new_secret
+from firsthandapi_server.contract.words import Count, Environment, Filled, Positive, Scope, Stars
+from firsthandapi_server.http.app import App, IdempotencyKeys
+from firsthandapi_server.http.deliveries import Sender, SignatureStyle
+from firsthandapi_server.http.gate import host_address
+from firsthandapi_server.http.requests import ReceivedRequest
+from firsthandapi_server.http.server import HttpServer
+from firsthandapi_server.mock.clock import Clock
+from firsthandapi_server.mock.front import Front
+from firsthandapi_server.mock.workers import REASONS, SimulatedWorkers, capture
+from firsthandapi_server.rules.deprecation import Deprecation
+from firsthandapi_server.rules.faults import Faults
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.state.model import SCOPES, Account, DeliveryAttempt, File, Job, Location, Submission
 
 if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
-    from firsthandapi.server.pages.console import Console
-
-    from ._control import Control
+    from firsthandapi_server.console import Console
+    from firsthandapi_server.mock.control import Control
 
 __all__ = ["MockServer", "NewOrganization", "SubmittedWork", "WebhookDelivery"]
 
@@ -186,13 +184,13 @@ class MockServer:
 
     @cached_property
     def _control(self) -> Control:
-        from ._control import Control  # when first needed: most tests do without
+        from firsthandapi_server.mock.control import Control  # when first needed: most tests do without
 
         return Control(self)
 
     @cached_property
     def _console(self) -> Console:
-        from firsthandapi.server.pages.console import Bench, Console  # loads Jinja2
+        from firsthandapi_server.console import Bench, Console  # loads Jinja2
 
         bench = Bench(self._world, self.public_url, self)
         return Console(

@@ -9,7 +9,7 @@ import pytest
 
 from firsthandapi import Attempt, FirstHandClient, FirstHandError
 from firsthandapi._core.calls.attempt import call_name
-from firsthandapi.server.contract.operations import OPERATIONS
+from firsthandapi_server.contract.operations import OPERATIONS
 
 
 def attempt(**changes: Any) -> Attempt:

@@ -21,9 +21,9 @@ from firsthandapi._core.calls import decode as decoding
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._masking import Secret
 from firsthandapi.errors import UnexpectedResponseError
-from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.types import _base as base
 from firsthandapi.types._base import fitting
+from firsthandapi_server.contract.operations import OPERATIONS
 
 RESPONSE = ApiResponse(200, ((b"Content-Type", b"application/json"), (b"X-Request-Id", b"req_1")))
 JOB = {"object": "job", "id": "job_1", "status": "open", "files_needed": 10}

@@ -9,14 +9,14 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from firsthandapi.server.contract.text import new_id
-from firsthandapi.server.http.app import App
-from firsthandapi.server.http.server import HttpServer
-from firsthandapi.server.pages.serve.clock import RealClock
-from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.model import Delivery, DeliveryAttempt, Details, File, Job, Submission
+from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.http.app import App
+from firsthandapi_server.http.server import HttpServer
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.sqlite import open_world
+from firsthandapi_server.state.model import Delivery, DeliveryAttempt, Details, File, Job, Submission
 
 
 class Reviewer:

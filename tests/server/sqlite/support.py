@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import FILES
-from firsthandapi.server.sqlite.kept import KeptState
-from firsthandapi.server.sqlite.tables import TABLES, Table
-from firsthandapi.server.state import model
-from firsthandapi.server.state.state import State
-from firsthandapi.server.state.storage import LocalStorage
+from firsthandapi_server.contract.bodies import JobBody
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.sqlite import FILES
+from firsthandapi_server.sqlite.kept import KeptState
+from firsthandapi_server.sqlite.tables import TABLES, Table
+from firsthandapi_server.state import model
+from firsthandapi_server.state.state import State
+from firsthandapi_server.state.storage import LocalStorage
 from server.conftest import JOB
 
 START = 1_790_000_000.0
@@ -76,7 +76,7 @@ class Dice:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.roll("start")
-        monkeypatch.setattr("firsthandapi.server.contract.text.secrets", self)
+        monkeypatch.setattr("firsthandapi_server.contract.text.secrets", self)
 
     def roll(self, seed: object) -> None:
         """Start again from a seed."""

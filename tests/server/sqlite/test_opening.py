@@ -17,16 +17,16 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.contract.text import iso, new_id
-from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import DATABASE, FILES, checkpoint, open_world
-from firsthandapi.server.sqlite.migrations import STEPS
-from firsthandapi.server.sqlite.opening import reading
-from firsthandapi.server.sqlite.traces import earned
-from firsthandapi.server.state.model import Delivery, DeliveryAttempt, Details, Facts, File, Job, Submission
-from firsthandapi.server.state.state import YEAR
-from firsthandapi.server.state.storage import Stored
-from firsthandapi.testing._workers import SandboxWorkers
+from firsthandapi_server.contract.text import iso, new_id
+from firsthandapi_server.mock.workers import SandboxWorkers
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.sqlite import DATABASE, FILES, checkpoint, open_world
+from firsthandapi_server.sqlite.migrations import STEPS
+from firsthandapi_server.sqlite.opening import reading
+from firsthandapi_server.sqlite.traces import earned
+from firsthandapi_server.state.model import Delivery, DeliveryAttempt, Details, Facts, File, Job, Submission
+from firsthandapi_server.state.state import YEAR
+from firsthandapi_server.state.storage import Stored
 
 from .support import FullDisk, HandClock, Reviewer, fields_of, kept, picture
 
@@ -343,7 +343,7 @@ def test_a_migration_that_fails_changes_nothing(
     posted(world)
     world.close()
     broken = (*STEPS, "CREATE TABLE extra (id); INSERT INTO nowhere VALUES (1);")
-    monkeypatch.setattr("firsthandapi.server.sqlite.migrations.STEPS", broken)
+    monkeypatch.setattr("firsthandapi_server.sqlite.migrations.STEPS", broken)
     with pytest.raises(ConfigurationError, match="nowhere"):
         open_world(folder, HandClock())
     with closing(sqlite3.connect(folder / DATABASE)) as rows:
@@ -414,7 +414,7 @@ def test_a_full_disk_at_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch)
     def refuse(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("firsthandapi.server.sqlite.opening.migrate", refuse)
+    monkeypatch.setattr("firsthandapi_server.sqlite.opening.migrate", refuse)
     with pytest.raises(ConfigurationError, match=r"database or disk is full.*free disk space"):
         open_world(folder, HandClock())
     monkeypatch.undo()
@@ -468,7 +468,7 @@ def test_a_checkpoint_that_is_kept_from_ending(world: World, folder: Path) -> No
         reader.execute("SELECT count(*) FROM jobs").fetchall()
         posted(world)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("firsthandapi.server.sqlite.opening.BUSY_SECONDS", 0.05)
+            patch.setattr("firsthandapi_server.sqlite.opening.BUSY_SECONDS", 0.05)
             with pytest.raises(ConfigurationError, match="is busy"):
                 checkpoint(folder)
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.contract.errors import ApiError
-from firsthandapi.server.contract.text import iso, new_id
-from firsthandapi.server.rules.jobs import Verdict
-from firsthandapi.server.rules.world import World
-from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state.limits import Stored
-from firsthandapi.server.state.model import (
+from firsthandapi_server.contract.errors import ApiError
+from firsthandapi_server.contract.text import iso, new_id
+from firsthandapi_server.mock.workers import Capture
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.sqlite import open_world
+from firsthandapi_server.state.limits import Stored
+from firsthandapi_server.state.model import (
     SCOPES,
     Account,
     Delivery,
@@ -24,8 +25,7 @@ from firsthandapi.server.state.model import (
     Job,
     Location,
 )
-from firsthandapi.server.state.state import YEAR
-from firsthandapi.testing._workers import Capture
+from firsthandapi_server.state.state import YEAR
 
 from .support import Dice, FullDisk, HandClock, Reviewer, copied, differences, fields_of, kept, picture
 

@@ -11,8 +11,8 @@ from firsthandapi.conformance._exchange import Credential, Exchange
 from firsthandapi.conformance._promises import add
 from firsthandapi.conformance._requests import NO_KEY
 from firsthandapi.conformance._run import JOB, Run, Shared
-from firsthandapi.server.contract.operations import ANY_SCOPE, OPERATIONS, Operation
 from firsthandapi.types.enums import Scope
+from firsthandapi_server.contract.operations import ANY_SCOPE, OPERATIONS, Operation
 
 _NOBODY = "0" * 26
 _spare_job = Shared(lambda run: run.new_job(), "posting a job to spoil")

@@ -28,8 +28,8 @@ from firsthandapi.conformance._shapes import (
     TRANSACTION,
     Kind,
 )
-from firsthandapi.server.contract.bodies import Query
-from firsthandapi.server.contract.operations import BY_NAME
+from firsthandapi_server.contract.bodies import Query
+from firsthandapi_server.contract.operations import BY_NAME
 
 _DEFAULT, _MOST = 20, 100
 # How many items are walked through, one a page.

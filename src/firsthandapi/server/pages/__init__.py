@@ -1,1 +1,0 @@
-"""The service's pages: the console, and the pages of your own server."""

@@ -1,0 +1,362 @@
+"""The handlers of the endpoints: each takes a checked call and returns JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from firsthandapi_server.contract import bodies
+from firsthandapi_server.contract.errors import ApiError, invalid, not_found
+from firsthandapi_server.contract.text import iso, new_secret, parse_iso
+from firsthandapi_server.rules import show
+from firsthandapi_server.rules.accounts import NewKey
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.state.keeping import Growing, Index
+from firsthandapi_server.state.model import (
+    SCOPES,
+    SUBMISSION_STATUSES,
+    Account,
+    Endpoint,
+    Event,
+    File,
+    Job,
+    Key,
+    Submission,
+)
+
+from . import reach
+from .pagination import page
+from .signing import Signer
+
+_MONTH = 30 * 86400
+_PAGE = bodies.PageQuery.model_fields
+
+Json = dict[str, Any]
+Listed = TypeVar("Listed", Key, Endpoint)
+Owned = TypeVar("Owned", Job, File, Submission, Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A checked request, for a handler."""
+
+    world: World
+    signer: Signer
+    base_url: str
+    at: float
+    caller: Key | None
+    id: str
+    body: Any
+    query: Any
+
+    @property
+    def key(self) -> Key:
+        if self.caller is None:
+            raise RuntimeError("this endpoint does not use an API key")
+        return self.caller
+
+    @property
+    def account(self) -> Account:
+        """The caller's organization, in the key's environment."""
+        return self.key.account
+
+    def job(self) -> Job:
+        """The caller's job with the id in the path."""
+        return self.own("job", self.world.state.jobs)
+
+    def own(self, what: str, items: Index[Owned], id: str | None = None) -> Owned:
+        """The caller's item with this id, or else with the one in the path."""
+        item = items.get(self.id if id is None else id)
+        if item is None or item.account is not self.account:
+            raise not_found(what)
+        return item
+
+    def url(self, file: File) -> tuple[str, float]:
+        """A new download URL, and its expiry time."""
+        path, expires_at = self.signer.sign(f"/files/{file.id}", self.at)
+        return self.base_url + path, expires_at
+
+    def find(self, what: str, items: Iterable[Listed]) -> Listed:
+        """The one of the caller's items with the id in the path."""
+        for item in items:
+            if item.id == self.id and not getattr(item, "deleted", False):
+                return item
+        raise not_found(what)
+
+    def page(
+        self,
+        name: str,
+        items: Growing[Any],
+        shown: Callable[[Any], Json],
+        keep: Callable[[Any], bool] | None = None,
+    ) -> Json:
+        """The requested page of a list; by default of what has the attributes that the query asks for."""
+        asked = [(each, value) for each, value in self.query if value is not None and each not in _PAGE]
+
+        def fits(item: Any) -> bool:
+            return all(getattr(item, each) == value for each, value in asked)
+
+        return page(name, items, self.query.limit, self.query.cursor, shown, keep or fits)
+
+
+def signup(call: Call) -> Json:
+    made = call.world.accounts.create_organization(
+        call.body.name, call.body.email, free_tier=True, at=call.at
+    )
+    return {
+        "organization_id": made.key.account.organization.id,
+        "api_key": made.secret,
+        "credits_cents": made.key.account.book.available,
+    }
+
+
+def me(call: Call) -> Json:
+    return show.identity(call.key)
+
+
+def create_job(call: Call) -> Json:
+    body = call.body.model_dump()
+    return show.job(call.world.jobs.create(call.account, body, call.key.id, call.at, call.base_url))
+
+
+def list_jobs(call: Call) -> Json:
+    query = call.query
+    after = _time(query.created_after, float("-inf"))
+    return call.page(
+        "jobs",
+        call.account.jobs,
+        show.job,
+        lambda job: (
+            job.created_at > after
+            and query.status in (None, job.status)
+            and query.type in (None, job.fields["type"])
+        ),
+    )
+
+
+def get_job(call: Call) -> Json:
+    return show.job(call.job())
+
+
+def cancel_job(call: Call) -> Json:
+    job = call.job()
+    call.world.jobs.cancel(job, call.key.id, call.at)
+    return show.job(job)
+
+
+def rate_job(call: Call) -> Json:
+    job = call.job()
+    call.world.jobs.rate(job, call.body.rating, call.body.feedback, call.at)
+    return show.job(job)
+
+
+def list_files(call: Call) -> Json:
+    job = call.job()
+    return call.page(
+        f"files {job.id}",
+        job.approved,
+        lambda file: show.file(file, *call.url(file)),
+        lambda file: file.rating >= call.query.min_score and not file.withdrawn,
+    )
+
+
+def refresh_url(call: Call) -> Json:
+    url, expires_at = call.url(call.own("file", call.world.state.files))
+    return {"download_url": url, "download_url_expires_at": iso(expires_at)}
+
+
+def _shown_submission(call: Call, submission: Submission) -> Json:
+    approved = [file for file in submission.files if file.id in call.world.state.files]
+    return show.submission(submission, call.url(approved[0])[0] if approved else None)
+
+
+def list_job_submissions(call: Call) -> Json:
+    job = call.job()
+    return call.page(
+        f"submissions {job.id}",
+        job.submissions,
+        lambda submission: _shown_submission(call, submission),
+    )
+
+
+def _in_range(call: Call, earliest: float) -> Callable[[Submission], bool]:
+    query = call.query
+    if query.job_id is not None:
+        call.own("job", call.world.state.jobs, query.job_id)
+    start = _time(query.start_date, earliest)
+    end = _time(query.end_date, float("inf"))
+    return lambda submission: (
+        start <= submission.submitted_at <= end and query.job_id in (None, submission.job.id)
+    )
+
+
+def list_submissions(call: Call) -> Json:
+    query, in_range = call.query, _in_range(call, call.at - _MONTH)
+    return call.page(
+        "submissions",
+        call.account.submissions,
+        lambda submission: _shown_submission(call, submission),
+        lambda submission: (
+            in_range(submission)
+            and query.status in (None, submission.status)
+            and (query.min_score is None or (submission.rating or 0) >= query.min_score)
+        ),
+    )
+
+
+def summarize_submissions(call: Call) -> Json:
+    in_range = _in_range(call, float("-inf"))
+    found = [submission for submission in call.account.submissions if in_range(submission)]
+    by_status: dict[str, int] = dict.fromkeys(SUBMISSION_STATUSES, 0)
+    for submission in found:
+        by_status[submission.status] += 1
+    ratings = [submission.rating for submission in found if submission.rating is not None]
+    decided = by_status["approved"] + by_status["rejected"]
+    return {
+        "object": "submission_summary",
+        "total": len(found),
+        "by_status": by_status,
+        "average_star_rating": round(sum(ratings) / len(ratings), 4) if ratings else None,
+        "approval_rate": round(by_status["approved"] / decided, 4) if decided else None,
+    }
+
+
+def get_submission(call: Call) -> Json:
+    return _shown_submission(call, call.own("submission", call.world.state.submissions))
+
+
+def create_key(call: Call) -> Json:
+    environment = call.body.environment or call.account.environment
+    if environment == "live" and call.account.is_sandbox:
+        raise ApiError(403, "authorization_error", "A sandbox key cannot create a live key.")
+    account = call.account.organization.accounts[environment]
+    scopes = tuple(dict.fromkeys(call.body.scopes or SCOPES))
+    return _new_key(call.world.accounts.create_key(account, call.body.name, scopes, call.key.id, call.at))
+
+
+def _new_key(made: NewKey) -> Json:
+    return {**show.key(made.key), "secret": made.secret}
+
+
+def list_keys(call: Call) -> Json:
+    return call.page("api_keys", call.account.organization.keys, show.key, _manages(call))
+
+
+def _manages(call: Call) -> Callable[[Key], bool]:
+    """A filter for the keys that the caller may manage: with a live key all, with a sandbox key only sandbox keys."""
+    return lambda key: not call.account.is_sandbox or key.account is call.account
+
+
+def _key(call: Call) -> Key:
+    return call.find("API key", filter(_manages(call), call.account.organization.keys))
+
+
+def rotate_key(call: Call) -> Json:
+    return _new_key(call.world.accounts.rotate_key(_key(call), call.key.id, call.at))
+
+
+def revoke_key(call: Call) -> None:
+    call.world.accounts.revoke_key(_key(call), call.key.id, call.at)
+
+
+def _check_webhook_url(url: str) -> None:
+    if fault := reach.webhook_url_fault(url):
+        raise invalid("url", fault, status=422)
+
+
+def create_webhook(call: Call) -> Json:
+    body = call.body
+    _check_webhook_url(body.url)
+    events = tuple(dict.fromkeys(body.events)) if body.events else None
+    endpoint = call.world.events.create_endpoint(call.account, body.url, events, body.description, call.at)
+    _audit_webhook(call, endpoint, "created", {"url": endpoint.url})
+    return show.endpoint(endpoint, secret=True)
+
+
+def _audit_webhook(call: Call, endpoint: Endpoint, what: str, data: Json) -> None:
+    data = {"webhook_endpoint_id": endpoint.id, **data}
+    call.world.events.audit(call.account, f"webhook_endpoint.{what}", call.at, call.key.id, data)
+
+
+def list_webhooks(call: Call) -> Json:
+    return call.page(
+        "webhook_endpoints", call.account.endpoints, show.endpoint, lambda endpoint: not endpoint.deleted
+    )
+
+
+def _webhook(call: Call) -> Endpoint:
+    return call.find("webhook endpoint", call.account.endpoints)
+
+
+def get_webhook(call: Call) -> Json:
+    return show.endpoint(_webhook(call))
+
+
+def update_webhook(call: Call) -> Json:
+    endpoint = _webhook(call)
+    changes = call.body.model_dump(exclude_unset=True)
+    if "url" in changes:
+        _check_webhook_url(changes["url"])
+    if "events" in changes:
+        changes["events"] = tuple(dict.fromkeys(changes["events"]))
+    for name, value in changes.items():
+        setattr(endpoint, name, value)
+    _audit_webhook(call, endpoint, "updated", {"changed": [*changes]})
+    return show.endpoint(endpoint)
+
+
+def delete_webhook(call: Call) -> None:
+    endpoint = _webhook(call)
+    endpoint.deleted = True
+    _audit_webhook(call, endpoint, "deleted", {})
+
+
+def rotate_webhook_secret(call: Call) -> Json:
+    endpoint = _webhook(call)
+    endpoint.secret = new_secret("whsec_")
+    _audit_webhook(call, endpoint, "secret_rotated", {})
+    return show.endpoint(endpoint, secret=True)
+
+
+def list_events(call: Call) -> Json:
+    return call.page("webhook_events", call.account.events, show.event)
+
+
+def replay_event(call: Call) -> Json:
+    event = call.own("webhook event", call.world.state.events)
+    call.world.events.dispatch(event, call.at)
+    return show.event(event)
+
+
+def get_credits(call: Call) -> Json:
+    return show.credits(call.account.book)
+
+
+def list_transactions(call: Call) -> Json:
+    return call.page("transactions", call.account.book.transactions, show.transaction)
+
+
+def purchase(call: Call) -> Json:
+    checkout = call.world.credits.start_purchase(call.account, call.body.amount_cents, call.at)
+    return {"checkout_url": f"{call.base_url}/checkout/{checkout}"}
+
+
+def get_settings(call: Call) -> Json:
+    return show.settings(call.account)
+
+
+def update_settings(call: Call) -> Json:
+    changes = call.body.model_dump(exclude_unset=True)
+    call.account.settings = {**call.account.settings, **changes}
+    call.world.events.audit(call.account, "settings.updated", call.at, call.key.id, {"changes": changes})
+    call.world.credits.auto_top_up(call.account, call.at)
+    return show.settings(call.account)
+
+
+def list_audit_events(call: Call) -> Json:
+    return call.page("audit_events", call.account.audit, show.audit_event)
+
+
+def _time(text: str | None, default: float) -> float:
+    return default if text is None else parse_iso(text)

@@ -1,0 +1,175 @@
+"""Virtual time: it flows at `speed`, tests advance it, and due events happen in order."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from firsthandapi_server.contract.text import floor_ms
+
+__all__ = ["Clock"]
+
+Callback = Callable[[float], None]
+
+# The year 9991 begins: what happens before that expires within the calendar, which ends with 9999.
+_END = 253_118_390_400.0
+
+
+class Clock:
+    """The server's clock. `speed` is virtual seconds per real second; at 0 only `advance` moves time."""
+
+    def __init__(self, speed: float = 1.0) -> None:
+        if not 0 <= speed < float("inf"):
+            raise ValueError(f"speed must be 0 or more, not {speed}")
+        self.speed = speed
+        self._base = (time.time(), time.monotonic())  # virtual and real, read by others without a lock
+        self._frozen: float | None = None  # while events run, time stands at the event's own
+        self._due: list[tuple[float, int, Callback]] = []
+        self._order = itertools.count()
+        self._condition = threading.Condition()
+        self._runner = threading.RLock()  # whoever holds it runs events
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._settle: Callable[[], None] = lambda: None
+
+    def now(self) -> float:
+        """The virtual time, in Unix seconds, to the millisecond."""
+        frozen = self._frozen
+        return floor_ms(self._flowing() if frozen is None else frozen)
+
+    def at(self, when: float, callback: Callback) -> None:
+        """Call `callback(when)` at the virtual time `when`."""
+        with self._condition:
+            heapq.heappush(self._due, (when, next(self._order), callback))
+            if self._due[0][0] == when:
+                self._condition.notify_all()
+
+    def advance(
+        self,
+        *,
+        weeks: float = 0,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        milliseconds: float = 0,
+    ) -> None:
+        """Move time on. When this returns, all that fell due has happened, webhook deliveries included.
+
+        It blocks while receivers handle their deliveries, so call it neither from such a handler nor in the
+        event loop of one: there `await asyncio.to_thread(server.clock.advance, days=7)`.
+
+        Args:
+            weeks, days, hours, minutes, seconds, milliseconds: how far, as `timedelta` takes them; 0 or more
+                in sum.
+
+        Raises:
+            ValueError: the sum is below 0, or leads beyond the year 9990.
+        """
+        try:
+            step = timedelta(
+                weeks=weeks,
+                days=days,
+                hours=hours,
+                minutes=minutes,
+                seconds=seconds,
+                milliseconds=milliseconds,
+            ).total_seconds()
+        except OverflowError:
+            step = math.inf
+        if step < 0:
+            raise ValueError("time does not go back")
+        with self._runner:
+            start = self._flowing()
+            target = start + step
+            if target > _END:
+                raise ValueError("time ends with the year 9990; advance by less")
+            self._frozen = start
+            try:
+                self._run_until(target)
+            finally:
+                with self._condition:
+                    self._base = (target, time.monotonic())
+                    self._frozen = None
+                    self._condition.notify_all()
+
+    def restart(self, then: Callable[[], None]) -> None:
+        """Drop every scheduled event, return to the present, and call `then` before time flows again.
+
+        Args:
+            then: sets up the new state.
+        """
+        with self._runner:
+            with self._condition:
+                self._due.clear()
+                self._base = (time.time(), time.monotonic())
+                self._frozen = None
+            then()
+
+    def start(self, settle: Callable[[], None]) -> None:
+        """Let time flow. `advance` calls `settle` to wait for the work of other threads."""
+        self._settle = settle
+        self._stopping = False
+        self._thread = threading.Thread(target=self._flow, name="firsthandapi-clock", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let nothing happen any more."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._thread = None
+
+    def real_seconds(self, virtual: float) -> float:
+        """How long a span of virtual time takes on the client's clock."""
+        return virtual / self.speed if self.speed else virtual
+
+    def _flowing(self) -> float:
+        virtual, real = self._base
+        return virtual + (time.monotonic() - real) * self.speed
+
+    def _run_until(self, target: float) -> None:
+        while True:
+            due = self._next_due()
+            if due is None or due > (self._frozen or 0):
+                self._settle()  # attempts in progress may schedule something earlier
+                due = self._next_due()
+            if due is None or due > target:
+                self._frozen = target
+                return
+            self._frozen = max(self._frozen or 0, due)
+            self._pop_and_run(due)
+
+    def _next_due(self) -> float | None:
+        with self._condition:
+            return self._due[0][0] if self._due else None
+
+    def _pop_and_run(self, until: float) -> None:
+        with self._condition:
+            if not self._due or self._due[0][0] > until:
+                return
+            when, _, callback = heapq.heappop(self._due)
+        callback(floor_ms(when))
+
+    def _flow(self) -> None:
+        while True:
+            with self._condition:
+                if self._stopping:
+                    return
+                if not self._due or not self.speed:
+                    self._condition.wait()
+                    continue
+                wait = (self._due[0][0] - self._flowing()) / self.speed
+                if wait > 0:
+                    self._condition.wait(min(wait, threading.TIMEOUT_MAX))
+                    continue
+            with self._runner:
+                # Never the future: an `advance` may have ended, and its rest been run, while this waited.
+                self._pop_and_run(self._flowing())

@@ -1,0 +1,261 @@
+"""How people join a study, and what they find when they come back: `/join` and `/me`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from firsthandapi_server.console.face import PageError, no_page
+from firsthandapi_server.contract.text import said
+from firsthandapi_server.http.browsers import MEDIA_HEADERS, attachment
+from firsthandapi_server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
+from firsthandapi_server.sqlite.traces import earned, latest_of, sent_by
+
+from .activity import FAILURE_DAYS
+from .consents import JOINED_SECONDS, Agreed, Consents
+from .erasing import SUBJECT, Eraser
+from .exporting import Export
+from .limits import Limits
+from .reception import ME, Reception, SignInNeeded, local_path, worker_id
+from .speaking import Words, direction, name_of
+from .study import LOGOS, Assurance, Study
+
+_SHOWN = 50
+_WITHDRAWN = said("The worker withdrew consent.")
+_ASSURED: dict[Assurance, str] = {
+    "own_work": said("The files are my own work."),
+    "adult": said("I am an adult."),
+    "people_shown_agree": said("The people shown in my files agree to this."),
+}
+_TOO_LATE = said("This file can no longer be appealed.")
+_NO_WORDS = said("Write why somebody should look at it again, in at most 1,000 characters.")
+_PURPOSES = said("research"), said("publication")  # of labs; others are shown as they are
+
+
+class Joining:
+    """The pages of a study."""
+
+    def __init__(
+        self, reception: Reception, study: Study, consents: Consents, eraser: Eraser, limits: Limits
+    ) -> None:
+        self._reception = reception
+        self._limits = limits
+        self._eraser = eraser
+        self._study = study
+        self._consents = consents
+        self._world = reception.world
+        self._appeals = Appeals(self._world.state, self._world.jobs)
+
+    def routes(self) -> Iterable[Route]:
+        """Where the pages are."""
+        yield Route("/join", self._ask, methods=["GET"])
+        yield Route("/join", self._join, methods=["POST"])
+        yield Route(ME, self._me, methods=["GET"])
+        yield Route(f"{ME}/withdraw", self._withdraw, methods=["POST"])
+        yield Route("/privacy", self._privacy, methods=["GET"])
+        yield Route(f"{ME}/data.zip", self._export, methods=["GET"])
+        yield Route(f"{ME}/appeal", self._appeal, methods=["POST"])
+        yield Route(f"{ME}/delete", self._delete, methods=["POST"])
+        yield Route(f"{ME}/deleted/{{worker}}", self._deleted, methods=["GET"])
+        yield Route("/study/logo", self._logo, methods=["GET"])
+
+    # --- joining ----------------------------------------------------------------------------------------
+
+    def _who(self, request: Request) -> str | None:
+        """The id of whoever has a session. Who must be invited has one."""
+        visitor = self._reception.visitor(request)
+        if visitor is None and self._study.join == "invited":
+            raise SignInNeeded
+        return None if visitor is None else worker_id(visitor)
+
+    async def _ask(self, request: Request) -> Response:
+        worker = self._who(request)
+        if worker is not None and self._consents.of(worker) is not None:
+            return self._reception.go(ME)
+        onward = self._reception.onward(request)
+        if onward is not None:
+            return onward
+        self._consents.check_place(worker)
+        return self._form(request, worker, local_path(request.query_params.get("next")))
+
+    async def _join(self, request: Request) -> Response:
+        worker = self._who(request)
+        fields = await self._reception.form(request)
+        target = local_path(fields.get("next"))
+        # A form that is sent again, since its answer was lost, makes nobody twice.
+        joining = fields.get("joining") and f"{self._reception.browser(request)}\n{fields['joining']}"
+        again = self._consents.again(joining, self._world.clock.now()) if joining and not worker else None
+        if again is None:
+            self._consents.check_place(worker)
+        given = [each for each in self._study.consent.assurances if each in fields]
+        if len(given) < len(self._study.consent.assurances):
+            return self._form(request, worker, target, given=given, status=422)
+        if worker is None and again is None and (wait := self._limits.join(request)):
+            await asyncio.sleep(wait)
+            again = self._consents.again(joining, self._world.clock.now()) if joining else None
+        language, at = self._reception.words(request).language, self._world.clock.now()
+        response = self._reception.go(ME if target == "/" else target)
+        if worker is None:
+            session = again or self._consents.join(language, at, joining)
+            self._reception.set_cookie(response, self._reception.cookies[0], session, JOINED_SECONDS)
+        else:
+            self._consents.give(worker, language, at)
+        return response
+
+    def _form(
+        self,
+        request: Request,
+        worker: str | None,
+        target: str,
+        *,
+        given: Iterable[str] | None = None,
+        status: int = 200,
+    ) -> Response:
+        words = self._reception.words(request)
+        agreed = None if worker is None else self._consents.latest(worker)
+        return self._reception.page(
+            request,
+            "join.html",
+            status=status,
+            target=target,
+            joining=secrets.token_hex(16),
+            given=given,
+            agreed=agreed,
+            agreed_direction=agreed and direction(agreed.language),
+            changes=[] if agreed is None else self._changes(agreed, words),
+            assured={each: words(sentence) for each, sentence in _ASSURED.items()},
+            **self._about(request),
+        )
+
+    def _changes(self, agreed: Agreed, words: Words) -> list[tuple[str, str, str]]:
+        """What has changed since somebody agreed: its name, what it was, and what it is."""
+        study = self._study
+
+        def listed(purposes: Iterable[str]) -> str:
+            return words(", ").join(words(purpose) for purpose in purposes)
+
+        def kept(days: int | None) -> str:
+            return "–" if days is None else words("Days until rejected files are erased: {days}.", days=days)
+
+        rows = [
+            (words("Version"), str(agreed.version), str(study.consent.version)),
+            (words("Purposes"), listed(agreed.purposes), listed(study.consent.purposes)),
+            (words("License of your files"), agreed.license, study.license),
+            (words("Organizer"), agreed.controller, study.controller),
+            (words("How long"), kept(agreed.rejected_days), kept(study.retention_days.rejected)),
+        ]
+        return [row for row in rows if row[1] != row[2]]
+
+    def _about(self, request: Request) -> dict[str, Any]:
+        """What pages say of the study, and the notice."""
+        text, language = self._study.notice(self._reception.words(request).language)
+        return {
+            "study": self._study,
+            "named": name_of,
+            "text": text,
+            "text_language": language,
+            "text_direction": direction(language),
+        }
+
+    async def _privacy(self, request: Request) -> Response:
+        return self._reception.page(
+            request, "privacy.html", failure_days=FAILURE_DAYS, **self._about(request)
+        )
+
+    async def _logo(self, _request: Request) -> Response:
+        if self._study.logo is None:
+            raise no_page()
+        kind = LOGOS[self._study.logo.suffix.lower()]
+        try:
+            return Response(self._study.logo.read_bytes(), 200, MEDIA_HEADERS, kind)
+        except OSError:
+            raise no_page() from None
+
+    # --- one's own home ---------------------------------------------------------------------------------
+
+    async def _me(self, request: Request) -> Response:
+        worker = self._reception.participant(request)
+        with self._world.lock:
+            state = self._eraser.state
+            before = request.query_params.get("before")
+            own = latest_of(state, worker, before, _SHOWN + 1)
+            return self._reception.page(
+                request,
+                "me.html",
+                section=ME,
+                study=self._study,
+                worker_id=worker,
+                link_of=self._reception.links.path,
+                open=self._reception.open_jobs(),
+                sent=[(each, file) for each in own[:_SHOWN] for file in each.files],
+                older=own[_SHOWN - 1].id if len(own) > _SHOWN else None,
+                earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
+                consent=self._consents.of(worker),
+                agreed=self._consents.latest(worker),
+                appeals=self._appeals,
+                answer_seconds=ANSWER_SECONDS,
+                now=self._world.clock.now(),
+            )
+
+    async def _export(self, request: Request) -> Response:
+        """All that the server knows of whoever asks."""
+        worker = self._reception.participant(request)
+        with self._world.lock:
+            export = Export(self._eraser.state.query, self._reception.access.look, worker)
+        return attachment(f"{worker}.zip", export.stream(self._world.state.storage), "application/zip")
+
+    async def _appeal(self, request: Request) -> Response:
+        worker = worker_id(self._reception.need(request, "worker"))
+        fields = await self._reception.form(request)
+        words, at = fields.get("words", "").strip(), self._world.clock.now()
+        with self._world.lock:
+            submission = self._world.state.submissions.get(fields.get("submission", ""))
+            if submission is None or submission.worker_id != worker:
+                raise no_page()
+            if not 1 <= len(words) <= MAX_WORDS:
+                raise PageError(400, _NO_WORDS)
+            try:
+                self._appeals.appeal(submission, words, at)
+            except ValueError:
+                raise PageError(409, _TOO_LATE) from None
+        self._reception.access.note("review.appealed", at, worker, submission.id)
+        return self._reception.go(f"{ME}#{submission.files[0].id}")
+
+    async def _delete(self, request: Request) -> Response:
+        """Erase everything that somebody has sent, and who they are."""
+        worker = self._reception.participant(request)
+        await self._reception.form(request)
+        self._eraser.ask(worker, worker)
+        await asyncio.to_thread(self._eraser.run)  # what fails is tried again without them
+        return self._reception.go(f"{ME}/deleted/{worker}")
+
+    async def _deleted(self, request: Request) -> Response:
+        """What is left, for whoever is unknown now: the id by which they are paid."""
+        number = request.path_params["worker"]
+        if not SUBJECT.fullmatch(number):
+            raise no_page()
+        return self._reception.page(request, "deleted.html", number=number, study=self._study)
+
+    async def _withdraw(self, request: Request) -> Response:
+        """Withdraw what somebody agreed to, once they have confirmed it: approved files are withdrawn, those that wait
+        are rejected; pay stands."""
+        worker = self._reception.participant(request)
+        if "confirm" not in await self._reception.form(request):
+            return self._reception.page(request, "withdraw.html")
+        at = self._world.clock.now()
+        # First the consent: were the rest lost, nothing new would be taken, and a second click repeats it.
+        self._consents.withdraw(worker, at)
+        await asyncio.to_thread(self._eraser.drop_parts, worker)
+        with self._world.lock:
+            for submission in sent_by(self._eraser.state, worker):
+                self._world.jobs.give_up(submission, at, _WITHDRAWN, worker)
+                for file in submission.files:
+                    if file.approved and not file.withdrawn:
+                        self._world.jobs.withdraw(file, at)
+        return self._reception.go(ME)

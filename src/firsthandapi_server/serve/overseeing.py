@@ -1,0 +1,127 @@
+"""The operators' page about reviewers: how far they agree, what stands still, and files whose rating is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, no_page, whole
+from firsthandapi_server.contract.text import iso
+from firsthandapi_server.http.browsers import attachment
+from firsthandapi_server.rules.reviews import alpha, gold_score
+from firsthandapi_server.state.model import File
+
+from .activity import csv_line
+from .panel import Panel
+from .ratings import Gold, Rating
+from .reception import Reception
+
+_FILES = 48  # on a page of files to choose from
+_MOST_LOOKED_AT = 500
+_COLUMNS = (
+    *("rating_id", "given_at", "reviewer", "submission_id", "attempt"),
+    *("file_id", "stars", "known_stars", "undone_at"),
+)
+
+
+class Overseeing:
+    """The pages under `/console/reviews`."""
+
+    def __init__(self, reception: Reception, panel: Panel) -> None:
+        self._reception = reception
+        self._world = reception.world
+        self._panel = panel
+        self.pages: dict[str, Page] = {
+            "/reviews": self._show,
+            "/reviews/gold": self._choose,
+            "/reviews/ratings.csv": self._export,
+        }
+        self.forms: dict[str, Form] = {
+            "/reviews/gold": self._mark,
+            "/reviews/gold/{file}/remove": self._unmark,
+        }
+
+    def _show(self, request: Request) -> Response:
+        ratings = self._panel.ratings
+        reviewers = self._panel.reviewers(is_open=not self._reception.is_guarded("reviewer"))
+        units = ratings.units()
+        return self._reception.page(
+            request,
+            "reviews.html",
+            section=f"{PREFIX}/reviews",
+            settings=self._panel.settings,
+            reviewers=ratings.counts(),
+            scores={who: gold_score(pairs) for who, pairs in ratings.gold_pairs().items()},
+            people=len(reviewers),
+            alpha=alpha(units),
+            compared=len(units),
+            stuck=sorted(Counter(lack for _, lack in self._panel.stuck(reviewers)).items()),
+            golden=[(each, file) for each in ratings.gold() if (file := self._file(each)) is not None],
+        )
+
+    def _file(self, gold: Gold) -> File | None:
+        found = self._world.state.submissions.get(gold.submission)
+        return next((file for file in found.files if file.id == gold.file), None) if found else None
+
+    def _export(self, _request: Request) -> Response:
+        return attachment("ratings.csv", _lines(self._panel.ratings.all()), "text/csv")
+
+    # --- files whose rating is known --------------------------------------------------------------------
+
+    def _choose(self, request: Request) -> Response:
+        """The files that were rated, the latest first."""
+        submissions = self._world.state.own.submissions
+        most = len(submissions)
+        before = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)
+        found: list[File] = []
+        at = before
+        for at in islice(range(before - 1, -1, -1), _MOST_LOOKED_AT):
+            if submissions[at].status in ("approved", "rejected"):
+                found += [file for file in submissions[at].files if file.rating and not file.is_erased]
+            if len(found) >= _FILES:
+                break
+        known = {each.file: each.stars for each in self._panel.ratings.gold()}
+        return self._reception.page(
+            request,
+            "reviews_gold.html",
+            section=f"{PREFIX}/reviews",
+            files=[(file, known.get(file.id)) for file in found],
+            older=at if at else None,
+        )
+
+    def _mark(self, request: Request, fields: dict[str, str]) -> str:
+        stars = fields.get("stars", "")
+        if stars not in ("1", "2", "3", "4", "5"):
+            raise PageError(400, "Choose 1 to 5 stars.")
+        with self._world.lock:
+            submission = self._world.state.submissions.get(fields.get("submission", ""))
+            files = () if submission is None or submission.job.account.is_sandbox else submission.files
+            file = next((each for each in files if each.id == fields.get("file")), None)
+            if file is None or submission is None:
+                raise no_page()
+            if submission.status not in ("approved", "rejected") or file.is_erased:
+                raise PageError(409, "Only a file that was rated and is still there can be gold.")
+            who, now = self._reception.who(request), self._world.clock.now()
+            self._panel.ratings.mark(Gold(file.id, submission.id, int(stars), who, now))
+        before = fields.get("before", "")
+        return f"{PREFIX}/reviews/gold{f'?before={before}' if before.isdecimal() else ''}#{file.id}"
+
+    def _unmark(self, request: Request, _fields: dict[str, str]) -> str:
+        file = request.path_params["file"]
+        self._panel.ratings.unmark(file, self._reception.who(request), self._world.clock.now())
+        return f"{PREFIX}/reviews#gold"
+
+
+def _lines(ratings: Iterable[Rating]) -> Iterator[str]:
+    """A row for each file that was rated."""
+    yield csv_line(_COLUMNS)
+    for each in ratings:
+        undone = None if each.undone_at is None else iso(each.undone_at)
+        for file, stars in zip(each.files, each.stars, strict=True):
+            row: list[Any] = [each.id, iso(each.given_at), each.reviewer, each.submission, each.attempt, file]
+            yield csv_line([*row, stars, each.gold, undone])

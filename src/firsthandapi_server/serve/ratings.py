@@ -1,0 +1,185 @@
+"""Every rating that a reviewer gave, for ever: who, when, how many stars, and whether it was undone."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+
+from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.state.model import Submission
+
+from .access import Access
+from .activity import note
+
+UNDO_SECONDS = 10.0
+_MOST_COMPARED = 10_000  # ratings, for the agreement
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A rating of an attempt, with the stars of each file.
+
+    Attributes:
+        reviewer: the id of their token, or `reviewer` for the person at the machine.
+        gold: the stars that were known; None for a rating that counts.
+    """
+
+    id: str
+    submission: str
+    attempt: int
+    files: tuple[str, ...]
+    reviewer: str
+    stars: tuple[int, ...]
+    reason: str | None
+    gold: int | None
+    given_at: float
+    undone_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """A file whose rating is known, and who says so, since when."""
+
+    file: str
+    submission: str
+    stars: int
+    marked_by: str
+    marked_at: float
+
+
+_COLUMNS = ", ".join(each.name for each in fields(Rating))
+
+
+def stars_in(fields: Mapping[str, str], files: int) -> list[int] | None:
+    """The stars that a form gives to each of so many files; None if one has none."""
+    given = [fields.get(f"stars-{number}", "") for number in range(files)]
+    return [int(each) for each in given] if {*given} <= {"1", "2", "3", "4", "5"} else None
+
+
+class Ratings:
+    """The ratings of one server, in the database of people."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def give(
+        self,
+        submission: Submission,
+        reviewer: str,
+        stars: Sequence[int],
+        reason: str | None,
+        at: float,
+        gold: Gold | None = None,
+    ) -> Rating:
+        """Record a rating."""
+        made = Rating(
+            new_id("rtg_", at),
+            submission.id,
+            submission.attempt,
+            tuple(file.id for file in submission.files) if gold is None else (gold.file,),
+            reviewer,
+            tuple(stars),
+            reason,
+            None if gold is None else gold.stars,
+            at,
+        )
+        row = {**asdict(made), "files": json.dumps(made.files), "stars": json.dumps(made.stars)}
+        with self._access.transaction() as rows:
+            sql = f"INSERT INTO ratings ({_COLUMNS}) VALUES (:{_COLUMNS.replace(', ', ', :')})"  # noqa: S608 - no input
+            rows.execute(sql, row)
+            note(rows, "review.given", at, reviewer, submission.id, stars=made.stars)
+        return made
+
+    def find(self, rating: str) -> Rating | None:
+        """The rating with this id, or None."""
+        return next(iter(self._all("WHERE id = ?", rating)), None)
+
+    def undo(self, rating: Rating, at: float) -> None:
+        """Record that a rating was undone."""
+        with self._access.transaction() as rows:
+            sql = "UPDATE ratings SET undone_at = ? WHERE id = ? AND undone_at IS NULL AND NOT is_settled"
+            rows.execute(sql, (at, rating.id))
+            note(rows, "review.undone", at, rating.reviewer, rating.submission)
+
+    def open(self) -> list[Rating]:
+        """The ratings that wait to count, the oldest first."""
+        return self._all("WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled ORDER BY given_at, id")
+
+    def settle(self, ratings: Iterable[Rating]) -> None:
+        """Record that ratings no longer wait: their submission is decided, or was tried again."""
+        ids = [(each.id,) for each in ratings]
+        if ids:
+            with self._access.transaction() as rows:
+                rows.executemany("UPDATE ratings SET is_settled = 1 WHERE id = ?", ids)
+
+    def count_of(self, reviewer: str) -> int:
+        """How many ratings a reviewer has given, without those undone."""
+        sql = "SELECT count(*) FROM ratings WHERE reviewer = ? AND undone_at IS NULL"
+        return int(self._access.look(sql, reviewer)[0][0])
+
+    def all(self) -> list[Rating]:
+        """All ratings, also those undone, the oldest first."""
+        return self._all("ORDER BY given_at, id")
+
+    def counts(self) -> list[tuple[str, int, int]]:
+        """The reviewers, with how many ratings each gave, and undid."""
+        sql = "SELECT reviewer, count(*), count(undone_at) FROM ratings GROUP BY reviewer ORDER BY 2 DESC, 1"
+        return self._access.look(sql)
+
+    def units(self) -> list[list[int]]:
+        """The stars of each file that several rated, of the latest ratings."""
+        sql = (
+            "SELECT submission, attempt, stars FROM ratings WHERE undone_at IS NULL AND gold IS NULL "
+            "ORDER BY rowid DESC LIMIT ?"
+        )
+        given: dict[tuple[str, int], list[list[int]]] = defaultdict(list)
+        for submission, attempt, stars in self._access.look(sql, _MOST_COMPARED):
+            given[submission, attempt].append(json.loads(stars))
+        return [[*unit] for each in given.values() if len(each) > 1 for unit in zip(*each, strict=True)]
+
+    def gold_pairs(self) -> dict[str, list[tuple[int, int]]]:
+        """The stars that each reviewer gave to files whose rating is known, and the known ones."""
+        sql = (
+            "SELECT reviewer, json_extract(stars, '$[0]'), gold FROM ratings "
+            "WHERE gold IS NOT NULL AND undone_at IS NULL"
+        )
+        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for reviewer, stars, known in self._access.look(sql):
+            found[reviewer].append((stars, known))
+        return found
+
+    def _all(self, condition: str, *values: object) -> list[Rating]:
+        rows = self._access.look(f"SELECT {_COLUMNS} FROM ratings {condition}", *values)  # noqa: S608 - no input
+        return [
+            Rating(id, submission, attempt, tuple(json.loads(files)), who, tuple(json.loads(stars)), *others)
+            for id, submission, attempt, files, who, stars, *others in rows
+        ]
+
+    # --- files whose rating is known --------------------------------------------------------------------
+
+    def mark(self, gold: Gold) -> None:
+        """Record the known rating of a file; a later one replaces it."""
+        with self._access.transaction() as rows:
+            rows.execute("REPLACE INTO gold VALUES (?, ?, ?, ?, ?)", astuple(gold))
+            at, who = gold.marked_at, gold.marked_by
+            note(rows, "review.gold_marked", at, who, gold.submission, stars=gold.stars)
+
+    def unmark(self, file: str, by: str, at: float) -> None:
+        """Forget the known rating of a file. What was given meanwhile stays."""
+        with self._access.transaction() as rows:
+            if rows.execute("DELETE FROM gold WHERE file = ?", (file,)).rowcount:
+                note(rows, "review.gold_removed", at, by, file)
+
+    def gold(self) -> list[Gold]:
+        """The files whose rating is known, the oldest first."""
+        return [Gold(*row) for row in self._access.look("SELECT * FROM gold ORDER BY marked_at, file")]
+
+    def gold_for(self, reviewer: str) -> list[Gold]:
+        """Of these, what a reviewer has not rated, neither as such nor before."""
+        sql = (
+            "SELECT * FROM gold WHERE NOT EXISTS (SELECT 1 FROM ratings WHERE reviewer = ? AND undone_at IS NULL "
+            "AND submission = gold.submission) ORDER BY marked_at, file"
+        )
+        return [Gold(*row) for row in self._access.look(sql, reviewer)]

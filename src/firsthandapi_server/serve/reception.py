@@ -1,0 +1,396 @@
+"""Visitors and what they may see: sign-in, forms, templates, and errors."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from firsthandapi_server.console.face import PREFIX, Face, PageError
+from firsthandapi_server.contract.errors import ApiError
+from firsthandapi_server.contract.text import said
+from firsthandapi_server.http import browsers
+from firsthandapi_server.http.forms import is_own, read_fields
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.state.model import Job
+
+from .access import Access, Role, Visitor
+from .consents import JOINED_SECONDS, Consents
+from .links import Links
+from .speaking import Words, chosen, lookup, told
+from .study import Study
+
+HERE = Path(__file__).parent
+ME = "/me"
+UPLOADS = "/uploads"
+JOIN = "/join"
+APPEALS = "/review/appeals"
+SIGN_IN = "/sign-in"
+FOREIGN = (
+    "This form does not come from a page of this server, or its page is too old: reload it, and try again."
+)
+# Pages of reviewers and operators.
+_STAFF = (f"{PREFIX}/", "/review/", "/checkout/", "/purchase/")
+# The pages of one part of the server, by the page that the navigation leads to.
+_VIEWS = {
+    f"{PREFIX}/people": [("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")],
+    f"{PREFIX}/deliveries": [("Webhooks", f"{PREFIX}/deliveries"), ("Requests", f"{PREFIX}/requests")],
+}
+_MOST_COUNTED = 50
+_MOST_JOBS = 200
+_STATUSES = {
+    "pending_score": said("Waiting for review"),
+    "approved": said("Approved"),
+    "retry_pending": said("Try again"),
+    "rejected": said("Rejected"),
+}
+_SIGNED_OUT = said("You are signed out: reload the page to sign in, and try again.")
+
+
+class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
+    """The page needs a token or a consent, and the visitor has none: `where` they sign in or join."""
+
+    def __init__(self, where: str = SIGN_IN) -> None:
+        super().__init__(where)
+        self.where = where
+
+
+REFUSALS = SignInNeeded, PageError, ApiError
+
+
+class Reception(Face):
+    """The part that all pages of your own server share.
+
+    Args:
+        world: the rules and the state.
+        access: the tokens.
+        url: the address by which people reach the server, without a slash at the end.
+        is_open: whether the person at the machine may see pages without a token if no token of the role exists.
+        study: what people join; None for none.
+    """
+
+    static = "/static"
+
+    def __init__(
+        self, world: World, access: Access, url: str, *, is_open: bool, study: Study | None = None
+    ) -> None:
+        super().__init__(world, url, HERE)
+        self.access = access
+        self.links = Links(world.state, url, access.secret("links"))
+        self._is_open = is_open
+        self.study = study
+        self.consents = None if study is None else Consents(access, study)
+
+    # --- who --------------------------------------------------------------------------------------------
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether people reach the server over https."""
+        return self.url.startswith("https:")
+
+    @property
+    def cookies(self) -> tuple[str, str]:
+        """The names of the cookies for the session and for the browser."""
+        return self._named("session"), self._named("browser")
+
+    def _named(self, cookie: str) -> str:
+        return f"{'__Host-' if self.is_secure else ''}firsthand_{cookie}"
+
+    def is_guarded(self, role: Role) -> bool:
+        """Whether pages of this role need a token."""
+        return not self._is_open or self.access.has_token(role)
+
+    def session(self, request: Request) -> str | None:
+        """The session that a browser sent, unchecked."""
+        return _cookie(request, self.cookies[0])
+
+    def visitor(self, request: Request) -> Visitor | None:
+        """The visitor, if they are signed in."""
+        session = self.session(request)
+        return None if session is None else self.access.visitor(session, self.world.clock.now())
+
+    def who(self, request: Request) -> str:
+        """The visitor's id for the log."""
+        visitor = self.visitor(request)
+        return super().who(request) if visitor is None or visitor.id is None else visitor.id
+
+    def may(self, request: Request, role: Role) -> bool:
+        """Whether the visitor may see pages of this role."""
+        visitor = self.visitor(request)
+        return (visitor is not None and visitor.may(role)) or not self.is_guarded(role)
+
+    def need(self, request: Request, role: Role) -> Visitor:
+        """The visitor, if they may see pages of this role.
+        Raises SignInNeeded: the visitor is not signed in.
+        Raises PageError: the visitor's token has a lower role.
+        """
+        visitor = self.visitor(request)
+        if self.study is not None and self.consents is not None and role == "worker":
+            if visitor is None:
+                raise SignInNeeded(JOIN if self.study.join == "open" else SIGN_IN)
+            if self.consents.of(worker_id(visitor)) is None:
+                raise SignInNeeded(JOIN)
+        if visitor is not None and visitor.may(role):
+            return visitor
+        if not self.is_guarded(role):
+            return Visitor(role, None, "you")
+        if visitor is None:
+            raise SignInNeeded
+        words = (
+            f"This page is for {role}s, and you signed in as a {visitor.role}: ask for a token for {role}s."
+        )
+        raise PageError(403, words, "Not yours")
+
+    def participant(self, request: Request) -> str:
+        """The worker's id of whoever has agreed to a notice of the study, be it an older one, or withdrawn since: what
+        they have sent stays theirs to see, to download, to withdraw, and to delete.
+        Raises SignInNeeded: nobody who has agreed is signed in.
+        """
+        visitor = self.visitor(request)
+        if visitor is not None and self.consents is not None:
+            worker = worker_id(visitor)
+            if self.consents.latest(worker) is not None:
+                return worker
+        return worker_id(self.need(request, "worker"))
+
+    def reviewer(self, request: Request) -> str:
+        """The id of the token of whoever reviews, or `reviewer` for the person at the machine."""
+        self.need(request, "reviewer")
+        visitor = self.visitor(request)
+        return (visitor and visitor.id) or "reviewer"
+
+    def granted(self, worker: str) -> dict[str, str]:
+        """What the files of a worker say of their consent; nothing where there is no study.
+
+        Raises SignInNeeded: they have not agreed, or not any more.
+        """
+        if self.consents is None:
+            if self.access.name_of(worker) == "":  # they were erased while their file came
+                raise SignInNeeded
+            return {}
+        found = self.consents.of(worker)
+        if found is None:
+            raise SignInNeeded(JOIN)
+        return found
+
+    def browser(self, request: Request) -> str:
+        """A random name that a browser keeps, whether or not it is signed in. The first page sets it."""
+        kept: str | None = getattr(request.state, "browser", None)
+        if kept is None:
+            kept = _cookie(request, self.cookies[1]) or secrets.token_urlsafe(24)
+            request.state.browser = kept
+        return kept
+
+    def keep_browser(self, request: Request, response: Response) -> None:
+        """Give a browser its name, or the same for as long again."""
+        self.set_cookie(response, self.cookies[1], self.browser(request), JOINED_SECONDS)
+
+    def set_cookie(self, response: Response, name: str, value: str, seconds: float) -> None:
+        """Set a cookie that only this server's own pages send, and that no script can read."""
+        response.set_cookie(
+            name, value, max_age=int(seconds), httponly=True, samesite="strict", secure=self.is_secure
+        )
+
+    # --- what they send ---------------------------------------------------------------------------------
+
+    def form_token(self, request: Request) -> str:
+        """The value that forms from this browser must send."""
+        return self.access.form_token(self.browser(request))
+
+    def check_form(self, request: Request, token: str | None) -> None:
+        """Check that a form, or a script's request with the same token, comes from a page of this server.
+
+        Raises PageError: another page sent it, or the page is too old.
+        """
+        browser = _cookie(request, self.cookies[1])
+        if not is_own(request) or browser is None or not self.access.is_form_token(browser, token or ""):
+            raise PageError(403, FOREIGN)
+
+    async def form(self, request: Request) -> dict[str, str]:
+        """The fields of a form from this server's own pages, each once; empty fields are left out.
+
+        Raises PageError: another page sent the form, or the request is not a form.
+        """
+        try:
+            fields = await read_fields(request)
+        except ApiError as error:
+            raise PageError(error.status, error.message) from None
+        self.check_form(request, fields.pop("form_token", None))
+        return fields
+
+    # --- in which language ------------------------------------------------------------------------------
+
+    def _is_staffs(self, request: Request) -> bool:
+        return f"{request.scope['path']}/".startswith(_STAFF)
+
+    def words(self, request: Request) -> Words:
+        """The words of the page for whoever asks: those of a study speak its languages; staff's speak English."""
+        if self.study is None or self._is_staffs(request):
+            return Words("en")
+        return Words(chosen(request, _cookie(request, self._named("language")), self.study.languages))
+
+    # --- what they get ----------------------------------------------------------------------------------
+
+    def navigation(self, request: Request) -> list[tuple[str, str]]:
+        """The parts of the server that the visitor may see."""
+        visitor = self.visitor(request)
+        own = [(self.words(request)("My page"), ME)] if self.study is not None and visitor is not None else []
+        is_theirs = request.scope["path"] != "/" and not self._is_staffs(request)
+        if self.study is not None and is_theirs and (visitor is None or _is_worker(visitor)):
+            # Where nobody needs a token, they might see the others too, and would not know what for.
+            return own
+        review = [("Review", "/review")] if self.may(request, "reviewer") else []
+        if self.study is not None and review:
+            review.append(("Appeals", APPEALS))
+        if not self.may(request, "operator"):
+            return [*own, *review]
+        others = ("People", "people"), ("Money", "ledger"), ("API", "deliveries"), ("Log", "log")
+        return [*review, ("Jobs", PREFIX), *((words, f"{PREFIX}/{path}") for words, path in others)]
+
+    def values(self, request: Request) -> dict[str, Any]:
+        """The values for every template."""
+        visitor, words = self.visitor(request), self.words(request)
+        first = "" if self.study is None else self.study.languages[0]
+        return {
+            **super().values(request),
+            "_": words,
+            "language": words.spoken,
+            "chosen": words.language,
+            "direction": words.direction,
+            # Without a study, nobody says in which language jobs are.
+            "told": partial(told, language=words.language, first=first),
+            **(
+                {}
+                if self.study is None
+                else {"brand": self.study.organizer, "logo": self.study.logo and "/study/logo"}
+            ),
+            # Whoever joined by a link could not come back.
+            "views": _VIEWS,
+            "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
+            "statuses": {each: words(status) for each, status in _STATUSES.items()},
+            "form_token": self.form_token(request),
+            "visitor": visitor,
+            "person": self.access.name_of,
+            "job_link": self.links.url,
+            "retry_until": self.world.jobs.retry_until,
+            "to_review": lambda: f"{len(self.world.state.queue()):,}",
+            "undelivered": lambda: _count(
+                each.status in ("pending", "failed") for each in reversed(self.world.state.deliveries)
+            ),
+        }
+
+    def is_welcome(self, request: Request) -> bool:
+        """Whether the visitor may still see the console: a token can be revoked or expire while a page is open."""
+        return self.may(request, "operator")
+
+    def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page for this browser, with the cookie of its name."""
+        response = super().page(request, template, status=status, **values)
+        if response.status_code == 304:
+            return response
+        if self.is_secure:
+            response.headers["strict-transport-security"] = "max-age=31536000"
+        self.keep_browser(request, response)
+        if self.study is not None:
+            response.headers["vary"] = "accept-language, cookie"
+        return self._in_language(request, response)
+
+    def _in_language(self, request: Request, response: Response) -> Response:
+        """A response after which the browser's pages are in the language that the address asks for."""
+        wanted = request.query_params.get("lang", "")
+        language = None if self.study is None else lookup(wanted, self.study.languages)
+        if language is not None:
+            self.set_cookie(response, self._named("language"), language, JOINED_SECONDS)
+        return response
+
+    def open_jobs(self) -> list[tuple[Job, str]]:
+        """The jobs that are not finished and their paths, the latest first."""
+        with self.world.lock:
+            jobs = islice(reversed(self.world.state.own.jobs), _MOST_JOBS)
+            return [(job, self.links.path(job)) for job in jobs if not job.is_terminal]
+
+    def go(self, where: str) -> Response:
+        """Redirect to another page after a form."""
+        return RedirectResponse(where, 303, browsers.HEADERS)
+
+    def refused(self, request: Request, error: PageError) -> Response:
+        """The page of an error, in the words of whoever asks where there are some."""
+        words = self.words(request)
+        return super().refused(request, PageError(error.status, words(error.words), words(error.heading)))
+
+    def refused_to_script(self, request: Request, error: SignInNeeded | PageError | ApiError) -> Response:
+        """The same as JSON, for what a script sends."""
+        why: str
+        if isinstance(error, SignInNeeded):
+            status, why = 401, _SIGNED_OUT
+        else:
+            status, why = error.status, error.words if isinstance(error, PageError) else error.message
+        # A connection whose bytes nobody reads is of no further use.
+        ends = {"connection": "close"} if status == 408 else {}
+        return JSONResponse({"words": self.words(request)(why)}, status, {**browsers.HEADERS, **ends})
+
+    def onward(self, request: Request) -> Response | None:
+        """A page that leads to the same address, if this one was asked for by a link of another site."""
+        if request.method in ("GET", "HEAD") and request.headers.get("sec-fetch-site") == "cross-site":
+            # After a link in a mail, the browser withholds the cookie. It sends it with requests of our own page.
+            return self.page(request, "onward.html", target=local_path(_target(request)))
+        return None
+
+    def sign_in_first(self, request: Request, where: str = SIGN_IN) -> Response:
+        """The page where the visitor signs in or joins, which leads back to the requested page."""
+        onward = self.onward(request)
+        if onward is not None:
+            return onward
+        home = where == JOIN and (request.method == "POST" or request.scope["path"] == ME)
+        target = where if home else f"{where}?next={quote(_target(request), safe='/')}"
+        return self._in_language(request, self.go(target))
+
+
+def worker_id(visitor: Visitor) -> str:
+    """The id in submissions of whoever signed in."""
+    return "wkr_" + str(visitor.id).partition("_")[2]
+
+
+def _is_worker(visitor: Visitor | None) -> bool:
+    return visitor is not None and visitor.role == "worker"
+
+
+def _count(items: Iterable[bool]) -> str:
+    """How many of the first items are true, for example `12` or `50+`. Limited, because items are loaded from disk."""
+    looked_at = [*islice(items, _MOST_COUNTED + 1)]
+    return f"{sum(looked_at)}{'+' if len(looked_at) > _MOST_COUNTED else ''}"
+
+
+def local_path(text: str | None) -> str:
+    """A path of this server from untrusted text; `/` for any other text."""
+    if (
+        text
+        and text.startswith("/")
+        and not text.startswith(("//", "/\\"))
+        and text.isprintable()
+        and "\\" not in text
+    ):
+        return text
+    return "/"
+
+
+def _target(request: Request) -> str:
+    query = request.scope["query_string"].decode("latin-1")
+    path: str = quote(request.scope["path"], safe="/")
+    return f"{path}?{query}" if query else path
+
+
+def _cookie(request: Request, name: str) -> str | None:
+    # Not Starlette's parser: if a cookie occurs twice, only the first counts.
+    for part in request.headers.get("cookie", "").split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            return value[:200] or None
+    return None

@@ -1,0 +1,508 @@
+"""Uploads in pieces, which continue from the last byte after a lost connection or a killed server: tus 1.0.0, core,
+creation, and termination (https://tus.io/protocols/resumable-upload).
+
+An upload is two files: what is known of it, and the bytes so far, whose number is the offset. Once it is submitted, the
+bytes are gone, and the first file says for a day that it was, without the name of what was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from base64 import b64decode
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from firsthandapi._host import replacing
+from firsthandapi_server.console.face import PageError, no_page
+from firsthandapi_server.http.browsers import HEADERS
+from firsthandapi_server.http.forms import is_own
+from firsthandapi_server.media import LIMITS, LargeError, MediaError, check_accepted, check_said, sniff
+from firsthandapi_server.sqlite import create_for_owner
+from firsthandapi_server.state.model import Job
+from firsthandapi_server.state.state import DAY
+
+from .reception import FOREIGN, REFUSALS, Reception
+from .reception import UPLOADS as PATH
+from .uploads import SentFile, Turns
+from .working import Working, device_of
+
+VERSION = "1.0.0"
+_MOST_OF_ONE = 200  # uploads of one person that are not finished
+_MOST_TEXT = 500
+_FIELDS = ("retry", "utc_offset", "latitude", "longitude", "once")
+_SOMEBODY_ELSE = (
+    "Somebody else is signed in with this browser now, so nothing was sent. Reload the page, "
+    "or sign in again."
+)
+_HEAD = 16  # bytes that tell the format
+_TIDY_SECONDS = 3600.0
+_IDLE_SECONDS = 600.0
+_BEGUN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file on its way.
+
+    Attributes:
+        id: names it in its address and its files.
+        worker: whose it is.
+        job: the id of the job that it is for.
+        length: its bytes in all.
+        name: as the sender called it, unchecked.
+        group: a name for what is submitted together with it; None for nothing.
+        group_size: how many files that are.
+        fields: what a form may have beside files.
+    """
+
+    id: str
+    worker: str
+    job: str
+    length: int
+    name: str
+    group: str | None
+    group_size: int
+    fields: dict[str, str]
+
+
+class Resuming:
+    """What is under `/uploads`. While they come, uploads are in `folder`; `working` submits them."""
+
+    def __init__(self, reception: Reception, working: Working, folder: Path) -> None:
+        self._reception = reception
+        self._working = working
+        self._world = reception.world
+        self._folder = folder
+        self._turns = Turns()
+        self._ends: dict[str, asyncio.Future[None]] = {}  # what is being submitted
+        self._parts: dict[str, Part] = {}
+        self._open: dict[str, Part] = {}  # those that are not submitted
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._load()
+        with self._world.lock:
+            self._settle_submitted()
+            self._tidy(self._world.clock.now())
+
+    def routes(self) -> Iterable[Route]:
+        """Where uploads are."""
+        yield Route(PATH, self._take, methods=["OPTIONS", "POST"])
+        yield Route(f"{PATH}/{{upload}}", self._take, methods=["OPTIONS", "HEAD", "PATCH", "POST", "DELETE"])
+
+    async def _take(self, request: Request) -> Response:
+        try:
+            response = await self._answer(request)
+        except REFUSALS as error:
+            response = self._reception.refused_to_script(request, error)
+        response.headers["tus-resumable"] = VERSION
+        return response
+
+    async def _answer(self, request: Request) -> Response:
+        # Where a proxy knows no PATCH, a POST says so.
+        method = request.headers.get("x-http-method-override", request.method).upper()
+        if method == "OPTIONS":
+            return Response(None, 204, _offered())
+        if request.headers.get("tus-resumable") != VERSION:
+            words = f"This server speaks tus {VERSION}: send it as Tus-Resumable."
+            return JSONResponse({"words": words}, 412, _offered())
+        if "upload" not in request.path_params:
+            return await self._create(request)
+        if method == "PATCH":
+            return await self._append(request)
+        if method == "HEAD":
+            return await self._look(request)
+        if method == "DELETE":
+            return self._end(request)
+        raise _wrong(405, "An upload takes HEAD, PATCH, and DELETE.")
+
+    # --- what is asked ----------------------------------------------------------------------------------
+
+    async def _create(self, request: Request) -> Response:
+        worker = self._working.worker(request)
+        if not is_own(request):
+            raise PageError(403, FOREIGN)
+        length = _number(request, "upload-length")
+        said = _metadata(request.headers.get("upload-metadata", ""))
+        with self._world.lock:
+            job = self._world.state.jobs.get(said.get("job_id", ""))
+            if job is None:
+                raise no_page()
+            if said.get("worker_id", worker) != worker:  # a page that somebody else has left open
+                raise PageError(403, _SOMEBODY_ELSE)
+            part = self._new(job, worker, length, said)
+            self._check_count(job, part)
+        self._working.room.claim(part.id, worker, length, partial(self._open_bytes, part))
+        try:
+            self._open[part.id] = part
+            create_for_owner(self._bytes(part))  # counted before anybody else begins one
+            await asyncio.to_thread(self._keep, part)
+        except BaseException:
+            self._remove(part)
+            raise
+        response = Response(None, 201, {**HEADERS, "location": f"{PATH}/{part.id}"})
+        self._reception.keep_browser(request, response)
+        return response
+
+    def _new(self, job: Job, worker: str, length: int, said: dict[str, str]) -> Part:
+        name = said.get("filename", "")
+        if not length:
+            raise PageError(400, "The file is empty. Take it again, and send it again.")
+        try:
+            check_said(said.get("filetype", ""), name, length, job.fields["accepted_formats"])
+        except LargeError as error:
+            raise PageError(413, error.args[0]) from None
+        except MediaError as error:
+            raise PageError(415, error.args[0]) from None
+        group, size = said.get("group") or None, said.get("group_size") or "1"
+        most = job.fields["files_per_submission"]
+        if not (size.isascii() and size.isdigit() and len(size) < 10 and 1 <= int(size) <= most):
+            raise _wrong(400, f"group_size must be a whole number from 1 to {most}.")
+        if group is None and int(size) > 1:
+            raise _wrong(400, "group_size needs group, the name of what is submitted together.")
+        fields = {key: value for key, value in said.items() if key in _FIELDS}
+        return Part(f"upload_{secrets.token_hex(16)}", worker, job.id, length, name, group, int(size), fields)
+
+    async def _look(self, request: Request) -> Response:
+        part = self._find(request)
+        offset = self._offset(part)
+        if offset == part.length:
+            # Whoever reads this takes it for submitted: a server that was killed in between submits it now.
+            await self._finish(part, request)
+        return _at(offset, 200, {"upload-length": str(part.length)})
+
+    async def _append(self, request: Request) -> Response:
+        part = self._find(request)
+        if not is_own(request):
+            raise PageError(403, FOREIGN)
+        kind = request.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() != "application/offset+octet-stream":
+            raise _wrong(415, "Bytes come as application/offset+octet-stream.")
+        offset = self._offset(part)
+        if _number(request, "upload-offset") != offset:
+            raise _wrong(409, f"The upload is at byte {offset}: continue there.")
+        if offset < part.length:
+            if int(request.headers.get("content-length", "0")) > part.length - offset:
+                raise _too_much(part)
+            self._working.room.check(part.length - offset)
+            offset = await self._receive(request, part, offset)
+        if offset == part.length:
+            await self._finish(part, request)
+        return _at(offset, 204)
+
+    def _end(self, request: Request) -> Response:
+        """Forget an upload that its sender has given up."""
+        part = self._find(request)
+        if not is_own(request):
+            raise PageError(403, FOREIGN)
+        if self._is_done(part) or any(each.id in self._ends for each in self._together(part)):
+            raise _wrong(409, "The upload is submitted, or about to be.")
+        self._remove(part)
+        return Response(None, 204, HEADERS)
+
+    # --- bytes ------------------------------------------------------------------------------------------
+
+    async def _receive(self, request: Request, part: Part, offset: int) -> int:
+        """Write what comes to the end of what is there; how much that is then."""
+        try:
+            async with self._turns.take(part.id) as turn:
+                with self._bytes(part).open("ab") as file:
+                    while True:
+                        message = await request.receive()
+                        if message["type"] == "http.disconnect":
+                            raise ClientDisconnect
+                        chunk: bytes = message.get("body", b"")
+                        if offset + len(chunk) > part.length:
+                            raise _too_much(part)
+                        if turn.when() is not None:
+                            raise TimeoutError
+                        self._working.room.check(len(chunk))  # whatever else fills the disk
+                        file.write(chunk)
+                        file.flush()
+                        offset, start = offset + len(chunk), offset
+                        if start < min(_HEAD, part.length) <= offset:
+                            self._check_head(part)
+                        if not message.get("more_body", False):
+                            return offset
+        except OSError:
+            self._working.room.check(part.length)
+            raise
+        except PageError as error:
+            if error.status == 415:
+                self._remove(part)
+            raise
+
+    def _check_head(self, part: Part) -> None:
+        """Refuse a wrong format by its first bytes: the rest need not come."""
+        with self._world.lock:
+            job = self._world.state.jobs[part.job]
+        with self._bytes(part).open("rb") as file:
+            head = file.read(_HEAD)
+        try:
+            kind = sniff(head)
+            if kind != "video/mp4":  # which may be sound
+                check_accepted(kind, job.fields["accepted_formats"])
+        except MediaError as error:
+            raise PageError(415, error.args[0]) from None
+
+    async def _finish(self, part: Part, request: Request) -> None:
+        """Submit a file that is complete, and those of its group, once they all are."""
+        if self._is_done(part):
+            return
+        self._find(request)  # whoever sends may have been erased meanwhile
+        parts = self._together(part)
+        if not parts:
+            return
+        key = parts[0].id
+        running = self._ends.get(key)
+        if running is None:
+            device = device_of(request.headers.get("user-agent", ""))
+            size, act = sum(each.length for each in parts), partial(self._submit, parts, device)
+            running = asyncio.ensure_future(self._working.in_turn(part.worker, size, act))
+            self._ends[key] = running
+            running.add_done_callback(lambda _: self._ends.pop(key, None))
+        await asyncio.shield(running)
+
+    def _together(self, part: Part) -> Sequence[Part]:
+        """What is submitted with a part that is complete; nothing, while others of its group are not."""
+        if part.group is None:
+            return [part]
+        group = _group(part)
+        parts = [each for each in self._all() if _group(each) == group and self._is_whole(each)]
+        return [] if len(parts) < part.group_size else parts
+
+    def _submit(self, parts: Sequence[Part], device: dict[str, str]) -> None:
+        with self._world.lock:
+            job = self._world.state.jobs[parts[0].job]
+        fields = {**parts[0].fields, "upload": _upload(parts)}
+        try:
+            with ExitStack() as stack:
+                sent = [
+                    SentFile(each.name, stack.enter_context(self._bytes(each).open("rb"))) for each in parts
+                ]
+                self._working.submit(job, parts[0].worker, sent, fields, device)
+        except PageError as error:
+            if error.status != 507:
+                # The others too: they would count towards the limit of whoever sends them again.
+                for each in parts:
+                    self._remove(each)
+            raise
+        for each in parts:
+            self._settle(each)
+
+    # --- files ------------------------------------------------------------------------------------------
+
+    def _find(self, request: Request) -> Part:
+        worker = self._working.worker(request)
+        part = self._parts.get(request.path_params["upload"])
+        # Its files go first, when its owner is erased.
+        if part is None or part.worker != worker or not self._known(part).exists():
+            raise no_page()
+        return part
+
+    def _all(self) -> list[Part]:
+        """A copy, since other threads begin and end uploads."""
+        return [*self._parts.values()]
+
+    def _known(self, part: Part) -> Path:
+        return self._folder / f"{part.id}.json"
+
+    def _bytes(self, part: Part) -> Path:
+        return self._folder / f"{part.id}.bytes"
+
+    def _is_done(self, part: Part) -> bool:
+        return not self._bytes(part).exists()
+
+    def _offset(self, part: Part) -> int:
+        return part.length if self._is_done(part) else self._bytes(part).stat().st_size
+
+    def _arrived(self, part: Part) -> int | None:
+        """How many of its bytes are there, while it is not submitted: its owner may be erased meanwhile."""
+        try:
+            return self._bytes(part).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def _open_bytes(self, part: Part) -> int | None:
+        """How many bytes it is still to write, with its clean copy; None if it is gone. What has not moved for a while
+        is not waited for: else, whoever announced much and sent nothing would hold the disk for a day."""
+        arrived = self._arrived(part)
+        if arrived is None:
+            return None
+        return 0 if self._is_idle(part) else 2 * part.length - arrived
+
+    def _is_whole(self, part: Part) -> bool:
+        return not self._is_done(part) and self._offset(part) == part.length
+
+    def _keep(self, part: Part) -> None:
+        create_for_owner(self._bytes(part))
+        self._open[part.id] = part
+        self._write(part)
+
+    def _write(self, part: Part) -> None:
+        known = json.dumps(asdict(part), sort_keys=True).encode()
+        replacing.replace(self._known(part), known, 0o600)
+        self._parts[part.id] = part
+
+    def _forget(self, part: Part) -> None:
+        """Let the place of an upload go that is submitted or removed."""
+        self._open.pop(part.id, None)
+        self._working.room.release(part.id)
+
+    def _settle(self, part: Part) -> None:
+        """Keep for a day that a part was submitted. Its name is the submission's: it must go when that is erased."""
+        self._write(replace(part, name="", fields={}))
+        replacing.remove(self._bytes(part))
+        self._forget(part)
+
+    def _remove(self, part: Part) -> None:
+        self._parts.pop(part.id, None)
+        self._forget(part)
+        # In this order: bytes of which nothing is known are removed by the next start.
+        replacing.remove(self._known(part))
+        replacing.remove(self._bytes(part))
+
+    def _check_count(self, job: Job, part: Part) -> None:
+        """Check that somebody may begin one more upload; the lock is held. What they have begun counts as sent, but
+        what has not moved for a while makes room, the oldest first.
+
+        Raises PageError: they may not.
+        """
+        check = partial(self._working.check, job, part.worker, part.fields.get("retry"), part.group_size)
+        check()
+        everybodys = [*self._open.values()]  # a copy, since other threads end uploads
+        own = [each for each in everybodys if each.worker == part.worker and self._arrived(each) is not None]
+        for each in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:
+            self._remove(each)
+        own, once = own[-_MOST_OF_ONE + 1 :], part.fields.get("once")
+        for each in own:
+            # Begun again, since the response was lost.
+            if once and each.fields.get("once") == once and not self._arrived(each):
+                self._remove(each)
+        # Its own group counts with it.
+        begun = [
+            each
+            for each in own
+            if each.id in self._open
+            and each.job == part.job
+            and (part.group is None or _group(each) != _group(part))
+        ]
+        idle = [each for each in begun if each.id not in self._ends and self._is_idle(each)]
+        for gone, stalled in enumerate((*idle, None)):
+            try:
+                check(len(begun) - gone)
+                return
+            except PageError:
+                if stalled is None:
+                    raise
+                self._remove(stalled)
+
+    def _is_idle(self, part: Part) -> bool:
+        """Whether nothing comes any more. Of one without a byte, the response may have been lost."""
+        seconds = _IDLE_SECONDS if self._arrived(part) else _BEGUN_SECONDS
+        return _moved(self._bytes(part)) < self._world.clock.now() - seconds
+
+    def _load(self) -> None:
+        """What an earlier start has left."""
+        for path in sorted(self._folder.glob("upload_*.json"), key=_moved):
+            with suppress(ValueError, TypeError, KeyError):
+                known = json.loads(path.read_bytes())
+                # Earlier versions have written more.
+                part = Part(**{each.name: known[each.name] for each in fields(Part)})
+                if part.id == path.stem:
+                    self._parts[part.id] = part
+                    if not self._is_done(part):
+                        self._open[part.id] = part
+                        self._working.room.keep(
+                            part.id, part.worker, part.length, partial(self._open_bytes, part)
+                        )
+        # A kill while a file was written leaves its part, which begins with a dot.
+        for path in [*self._folder.glob("upload_*"), *self._folder.glob(".upload_*")]:
+            if path.name.partition(".")[0] not in self._parts:
+                replacing.remove(path)
+
+    def _settle_submitted(self) -> None:
+        """Settle what an earlier start has submitted, and was killed before it said so: its bytes and its name must go
+        when the file is erased."""
+        for part in self._all():
+            if not self._is_whole(part):
+                continue
+            # Of its group, some may be settled.
+            parts = self._together(part) or [
+                each
+                for each in self._all()
+                if _group(each) == _group(part) and self._offset(each) == each.length
+            ]
+            job = self._world.state.jobs.get(part.job)
+            if job is not None and self._working.is_done(job, part.worker, _upload(parts)):
+                self._settle(part)
+
+    def _tidy(self, at: float) -> None:
+        """What has not moved for a day goes, now and each hour."""
+        for part in self._all():
+            # Either: the bytes may go at this moment, because the upload ends.
+            if max(_moved(self._known(part)), _moved(self._bytes(part))) < at - DAY:
+                self._remove(part)
+        self._world.state.later(at + _TIDY_SECONDS, self._tidy)
+
+
+def _offered() -> dict[str, str]:
+    most = str(max(LIMITS.values()))
+    return {**HEADERS, "tus-version": VERSION, "tus-extension": "creation,termination", "tus-max-size": most}
+
+
+def _group(part: Part) -> tuple[object, ...]:
+    return part.worker, part.job, part.group, part.group_size
+
+
+def _upload(parts: Iterable[Part]) -> str:
+    """A name for the act of submitting these."""
+    return hashlib.sha256("\n".join(sorted(each.id for each in parts)).encode()).hexdigest()
+
+
+def _moved(path: Path) -> float:
+    """When a file was written to; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _at(offset: int, status: int, more: dict[str, str] | None = None) -> Response:
+    return Response(None, status, {**HEADERS, "upload-offset": str(offset), **(more or {})})
+
+
+def _wrong(status: int, words: str) -> PageError:
+    """What only a program meets that speaks tus wrongly. Catalogues do not have it."""
+    return PageError(status, words)
+
+
+def _too_much(part: Part) -> PageError:
+    return _wrong(413, f"These are more bytes than the {part.length} that were announced.")
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.headers.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise _wrong(400, f"{name.title()} must be a whole number.")
+    return int(text)
+
+
+def _metadata(text: str) -> dict[str, str]:
+    """The pairs of `Upload-Metadata`: names, and values in Base64."""
+    found: dict[str, str] = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        key, _, value = pair.partition(" ")
+        try:
+            found[key] = b64decode(value.strip(), validate=True).decode()[:_MOST_TEXT]
+        except ValueError:
+            raise _wrong(400, f"Upload-Metadata: the value of {key[:40]} is not Base64 of UTF-8.") from None
+    return found

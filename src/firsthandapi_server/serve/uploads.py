@@ -1,0 +1,176 @@
+"""Read a form with files as it arrives: files go to disk piece by piece, and their fields can be checked before them.
+
+python-multipart parses the form. Starlette's `request.form()` does not fit: it allows no check before the files,
+and stores files in the system's folder, which may be on another disk than the one that was checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from firsthandapi_server.console.face import PageError
+from firsthandapi_server.contract.text import said
+
+_MOST_FIELDS = 20
+_MOST_FIELD = 500
+BROKEN = "The upload is incomplete or damaged: reload the page, and try again."
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A received file.
+
+    Attributes:
+        name: the sender's name for it, unchecked.
+        file: its bytes.
+    """
+
+    name: str
+    file: BinaryIO
+
+
+class Turns:
+    """Requests that send the same upload: a new one ends the one before, whose connection may be lost in silence."""
+
+    def __init__(self) -> None:
+        self._open: dict[Hashable, asyncio.Timeout] = {}
+
+    @asynccontextmanager
+    async def take(self, upload: Hashable) -> AsyncGenerator[asyncio.Timeout, None]:
+        """The turn of a request, with a deadline as soon as another takes it, which then raises PageError."""
+        before = self._open.pop(upload, None)
+        if before is not None:
+            before.reschedule(asyncio.get_running_loop().time())
+        turn = self._open[upload] = asyncio.timeout(None)
+        try:
+            async with turn:
+                yield turn
+        except TimeoutError:
+            raise PageError(408, "The upload continues in another connection.") from None
+        finally:
+            if self._open.get(upload) is turn:
+                del self._open[upload]
+
+
+class SentForm:
+    """The content of a form with files, at most so many, in `folder`. Nothing of it is left when it is closed.
+
+    Attributes:
+        fields: what came beside the files.
+        files: those that came.
+        size: their bytes so far.
+
+    Raises PageError: the request is not such a form.
+    """
+
+    def __init__(self, request: Request, folder: Path, most: int) -> None:
+        self.fields: dict[str, str] = {}
+        self.files: list[SentFile] = []
+        self.size = 0
+        self._folder = folder
+        self._most = most
+        self._count = 0  # of files
+        self._is_whole = False
+        self._header = b""
+        self._value = b""
+        self._name: str | None = None
+        self._data = bytearray()
+        self._file: BinaryIO | None = None
+        kind, options = parse_options_header(request.headers.get("content-type"))
+        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+            raise PageError(415, BROKEN)
+        try:
+            self._parser = MultipartParser(
+                options[b"boundary"],
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._on_header,
+                    "on_header_value": self._on_value,
+                    "on_header_end": self._header_ends,
+                    "on_part_data": self._on_data,
+                    "on_part_end": self._part_ends,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError:
+            raise PageError(400, BROKEN) from None
+        self._chunks = request.stream()
+
+    def close(self) -> None:
+        """Let the files go: they have no names."""
+        for each in self.files:
+            each.file.close()
+
+    async def read(self, *, to_files: bool = False) -> None:
+        """Read the form to its end, or up to its files: of them, some of the first ones' bytes may have come.
+
+        Raises PageError: the form is broken, or exceeds a limit.
+        """
+        try:
+            async for chunk in self._chunks:
+                self._parser.write(chunk)
+                if to_files and self._count:
+                    return
+        except FormParserError:
+            raise PageError(400, BROKEN) from None
+        if not self._is_whole:
+            raise PageError(400, BROKEN)
+        if self._count > self._most:
+            words = said("Files at a time, at most: {count}", count=self._most)
+            raise PageError(400, words)
+
+    async def drain(self) -> None:
+        """Read the rest, within the limits: browsers show no response before they have sent everything."""
+        async for _ in self._chunks:
+            pass
+
+    def _begin(self) -> None:
+        self._name, self._file = None, None
+        self._data.clear()
+
+    def _on_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_ends(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, options = parse_options_header(self._value)
+            filename = options.get(b"filename")
+            if filename:
+                self._count += 1
+                if self._count <= self._most:
+                    self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - `close` closes it
+                    self.files.append(SentFile(filename.decode("utf-8", "replace"), self._file))
+            elif filename is None:  # an empty one: no file was chosen
+                self._name = options.get(b"name", b"").decode("utf-8", "replace")
+                if len(self.fields) == _MOST_FIELDS:
+                    raise PageError(400, BROKEN)
+        self._header = self._value = b""
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._file is not None:
+            self._file.write(data[start:end])
+            self.size += end - start
+        elif self._name is not None:
+            self._data += data[start:end]
+            if len(self._data) > _MOST_FIELD:
+                raise PageError(413, BROKEN)
+
+    def _part_ends(self) -> None:
+        if self._name is not None:
+            self.fields.setdefault(self._name, self._data.decode("utf-8", "replace").strip())
+
+    def _end(self) -> None:
+        self._is_whole = True
