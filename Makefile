@@ -106,14 +106,14 @@ test: $(VENV)/.dev
 test-lowest: VENV := .venv-lowest
 # A plugin that no test here needs: that of the lowest anyio warns under a pytest that is newer.
 test-lowest: .venv-lowest/.test
-	$(BIN)/python -m $(PYTEST) -p no:anyio -m "not slow" tests/client tests/core tests/download tests/network tests/test_webhooks.py tests/test_event_router.py tests/test_watching.py
+	$(BIN)/python -m $(PYTEST) -p no:anyio -m "not slow" tests/client tests/core tests/download tests/base/network tests/test_webhooks.py tests/test_event_router.py tests/base/test_watching.py
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
-	$(BIN)/python -m $(PYTEST) -m "not slow" $(foreach each,cli conformance console mcp docs examples filesystem fleet pipelines ray serve,--ignore tests/$(each))
+	$(BIN)/python -m $(PYTEST) -m "not slow" $(foreach each,cli conformance console mcp docs engines examples pipelines serve,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/fleet
+	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/engines/fleet
 
 slow: soak filesystem fleet ray
 
@@ -123,12 +123,12 @@ slow: soak filesystem fleet ray
 fleet: WORKERS = 2
 fleet: $(VENV)/.dev
 	@command -v redis-server valkey-server >/dev/null || { echo "install Redis first: apt-get install redis-server"; exit 1; }
-	$(BIN)/python -m pytest -q tests/fleet -k twelve_processes
-	$(BIN)/python -m $(PYTEST) tests/fleet tests/examples/test_queues.py -k "not twelve_processes"
+	$(BIN)/python -m pytest -q tests/engines/fleet -k twelve_processes
+	$(BIN)/python -m $(PYTEST) tests/engines/fleet tests/examples/test_queues.py -k "not twelve_processes"
 
 # Libraries that read a job where it is, or a folder, and the guides that show them. PyTorch is large: 200 MB, and more where it brings CUDA.
 filesystem: $(VENV)/.filesystem
-	$(BIN)/python -m pytest -q tests/filesystem tests/dataset/test_training.py tests/docs/test_documents.py \
+	$(BIN)/python -m pytest -q tests/engines/filesystem tests/dataset/test_training.py tests/docs/test_documents.py \
 	  -k "not test_documents or filesystem or datasets or training"
 
 # Its license is AGPL-3.0, so no other target brings it. Offline, it loads no weights and reports to nobody.
@@ -138,7 +138,7 @@ ultralytics: $(VENV)/.filesystem
 
 # A Ray of two workers on this machine. Ray is 240 MB on disk, and no other target installs it.
 ray: $(VENV)/.ray
-	$(BIN)/python -m pytest -q tests/ray
+	$(BIN)/python -m pytest -q tests/engines/ray
 
 # The pages of the bundled server, of one of one's own, and of the docs, in a real browser. Needs Chromium, such as
 # `apt-get install chromium`. With nginx and Caddy, also what the guide says of proxies.

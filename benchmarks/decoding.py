@@ -9,9 +9,9 @@ from typing import Any
 
 from benchmarks._measure import Row, cpu_seconds, in_turns, ratio
 from benchmarks._samples import file, job, page
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.decode import decode_page
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._masking import Secret
 from firsthandapi.types import File, Job
 from firsthandapi.types._base import Model
 

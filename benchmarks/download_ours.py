@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 from firsthandapi import FirstHandClient
-from firsthandapi._core.calls.config import Origin
+from firsthandapi._base.network.certificates import ssl_context
+from firsthandapi._base.network.proxies import choose_proxy
+from firsthandapi._base.origins import Origin
 from firsthandapi._core.files.download import Wanted
-from firsthandapi._download.engine import CONCURRENCY, Engine
-from firsthandapi._download.transfer import Outcome
-from firsthandapi._network.certificates import ssl_context
-from firsthandapi._network.proxies import choose_proxy
+from firsthandapi.datasets._download.engine import CONCURRENCY, Engine
+from firsthandapi.datasets._download.transfer import Outcome
 
 
 def main() -> None:

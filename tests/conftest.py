@@ -70,7 +70,7 @@ def pytest_collection() -> Generator[None, object, object]:
 # Their tests take seconds each: they run programs, or wait.
 LONG = (
     *("docs/test_documents.py", "console/test_site.py"),
-    *("examples/", "host/test_windows.py", "pipelines/", "fleet/"),
+    *("examples/", "base/host/test_windows.py", "pipelines/", "engines/fleet/"),
     *("cli/test_listen.py", "cli/test_progress.py", "dataset/test_following.py", "dataset/test_crashes.py"),
 )
 

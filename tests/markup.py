@@ -6,7 +6,7 @@ import re
 import unicodedata
 from html.parser import HTMLParser
 
-from firsthandapi._core.files.names import EXTENSIONS
+from firsthandapi._base.names import EXTENSIONS
 
 ALLOWED_TAGS = {
     *("div", "style", "p", "strong", "span", "progress", "dl", "dt", "dd", "figure"),

@@ -89,14 +89,11 @@ def imported(module: Path) -> set[str]:
 
 
 EXTRAS = {
-    "_network": ["truststore"],
-    "_specs.py": ["cli"],
+    "_base": ["truststore", "cli"],
     "cli": ["cli"],
     "datasets": ["pandas", "huggingface", "remote", "images"],
-    "filesystem": ["remote"],
-    "fleet": ["fleet"],
+    "engines": ["remote", "fleet", "ray"],
     "mcp": ["mcp"],
-    "ray": ["ray"],
     "firsthandapi_server": ["testing", "serve"],
     "testing": ["testing"],
 }
@@ -110,7 +107,7 @@ def undeclared(module: Path) -> set[str]:
     # pytest loads the plugin, and Airflow loads DAGs, so they are there.
     given = {"pytest_plugin": {"pytest"}, "airflow": {"airflow"}}.get(module.stem, set())
     found = imported(module) - distributions(PROJECT["dependencies"] + lines) - given
-    if module.stem == "_tracing":  # reached only in a program that has loaded OpenTelemetry itself
+    if module.stem == "tracing":  # reached only in a program that has loaded OpenTelemetry itself
         found = {name for name in found if not name.startswith("opentelemetry")}
     return found
 

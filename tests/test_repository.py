@@ -205,29 +205,36 @@ def name(requirement: str) -> str:
 
 
 def drawn() -> set[str]:
-    """The paths of the map in CONTRIBUTING.md."""
+    """The paths of the maps in CONTRIBUTING.md. A line of several names has a path for each."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    block = re.search(r"## The map of the house\n\n```\n(.*?)```", text, re.DOTALL)
-    assert block
+    section = re.search(r"## The map of the house\n(.*?)\n\| Where", text, re.DOTALL)
+    assert section
     paths: list[str] = []
-    folders: dict[int, str] = {}
-    for line in block[1].splitlines():
-        indent = len(line) - len(line.lstrip())
-        name = line.split()[0]
-        paths.append("".join(folder for depth, folder in folders.items() if depth < indent) + name)
-        folders = {depth: folder for depth, folder in folders.items() if depth < indent} | {indent: name}
+    for block in re.findall(r"```\n(.*?)```", section[1], re.DOTALL):
+        folders: dict[int, str] = {}
+        for line in block.splitlines():
+            indent = len(line) - len(line.lstrip())
+            folders = {depth: folder for depth, folder in folders.items() if depth < indent}
+            names = re.split("   |  +", line.strip())[0].split(" ")
+            paths += ["".join(folders.values()) + name for name in names]
+            folders[indent] = names[0]
     assert len(paths) == len(set(paths))
     return set(paths)
 
 
 def test_the_map_is_the_tree() -> None:
-    """Each path of CONTRIBUTING's map exists, and each module at the top of the package and of the client is on it."""
+    """Each path of CONTRIBUTING's maps exists, each module at the top of a package is on one, and a map is a page."""
     paths = drawn()
     assert {path for path in paths if not (ROOT / path).exists()} == set()
-    package = ROOT / "src" / "firsthandapi"
-    modules = {*package.iterdir(), *(package / "_async").iterdir()}
-    known = {ROOT / path for path in paths} | {package / "py.typed", package / "_async" / "__init__.py"}
+    packages = [ROOT / "src" / "firsthandapi", ROOT / "src" / "firsthandapi_server"]
+    modules = {module for package in packages for module in package.iterdir()}
+    known = {ROOT / path for path in paths} | {
+        packages[0] / name for name in ("py.typed", "_sync", "SKILL.md")
+    }
+    known.add(packages[1] / "__init__.py")
     assert {str(path) for path in modules - known if path.name != "__pycache__"} == set()
+    for package in packages:
+        assert sum((ROOT / path).is_relative_to(package) for path in paths) < 60
 
 
 def test_the_pairs_written_by_hand_are_named() -> None:

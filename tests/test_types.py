@@ -21,10 +21,10 @@ from pydantic import ValidationError
 
 from core.strategies import STRICT_JSON
 from firsthandapi import types
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.attempt import call_name
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._masking import Secret
 from firsthandapi_server.contract import answers
 from firsthandapi_server.contract.operations import OPERATIONS
 

@@ -143,7 +143,7 @@ def _locking_rules() -> None:
 
     def locking(fd: int, how: int, size: int) -> None:
         # Of so many bytes from where the file stands, and of this descriptor: others of the same process wait too. As
-        # `_host` locks elsewhere, so that programs of a test that know nothing of these rules wait as well.
+        # `_base.host` locks elsewhere, so that programs of a test that know nothing of these rules wait as well.
         at = os.lseek(fd, 0, os.SEEK_CUR)
         try:
             if at == 0:
@@ -160,8 +160,8 @@ def _locking_rules() -> None:
     platform, sys.platform = sys.platform, "win32"
     sys.modules["fcntl"] = None  # type: ignore[assignment] # an ImportError
     try:
-        home = importlib.import_module("firsthandapi._host")
-        for module in pkgutil.iter_modules(home.__path__, "firsthandapi._host."):
+        home = importlib.import_module("firsthandapi._base.host")
+        for module in pkgutil.iter_modules(home.__path__, "firsthandapi._base.host."):
             importlib.import_module(module.name)
     finally:
         sys.platform, sys.modules["fcntl"] = platform, fcntl

@@ -17,6 +17,8 @@ Names load when first used, so that `import firsthandapi` costs a script next to
 
 from __future__ import annotations
 
+from ._base.display import show_with
+
 # As type checkers know it; the module `typing` takes longer than all else here. Jedi needs the type to read on.
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ._async.client import AsyncFirstHandClient as AsyncFirstHandClient
     from ._async.pages import AsyncPage as AsyncPage
     from ._async.pages import AsyncPageRequest as AsyncPageRequest
+    from ._base.version import __version__ as __version__
     from ._core.calls.attempt import Attempt as Attempt
     from ._core.calls.config import NotGiven as NotGiven
     from ._core.calls.idempotency import idempotency_key as idempotency_key
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
     from ._sync.bridge import Callback as Callback
     from ._sync.client import FirstHandClient as FirstHandClient
     from ._sync.pages import Page as Page
-    from ._version import __version__ as __version__
     from .campaigns import Campaign as Campaign
     from .campaigns import CampaignJob as CampaignJob
     from .campaigns import CampaignPlan as CampaignPlan
@@ -99,7 +101,7 @@ errors SpendLimitError UnexpectedResponseError WaitTimeoutError WebhookSignature
 _sync.bridge Callback
 _sync.client FirstHandClient
 _sync.pages Page
-_version __version__
+_base.version __version__
 webhooks EventRouter
 """
 _HOMES = {name: line.split()[0] for line in _NAMES.splitlines() for name in line.split()[1:]}
@@ -107,6 +109,15 @@ _MODULES = ("datasets", "errors", "testing", "types", "webhooks")
 
 if not TYPE_CHECKING:  # pragma: no branch - checkers read the imports above
     __all__ = list(_HOMES)
+
+
+def _html_of(shown: Any) -> str | None:
+    from ._notebook import html_of
+
+    return html_of(shown)
+
+
+show_with(_html_of)
 
 
 def __getattr__(name: str) -> Any:
@@ -117,7 +128,7 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = import_module(f"{__name__}.{name}")
     else:
-        from ._habits import missing
+        from ._base.habits import missing
 
         raise missing(__name__, name)
     globals()[name] = value

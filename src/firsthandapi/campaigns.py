@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Self, cast
 
-from firsthandapi._core.calls.counts import dollars
+from firsthandapi._base.counts import dollars
+from firsthandapi._base.methods import public
+from firsthandapi._base.nearest import nearest
+from firsthandapi._base.paths import bucket_url, is_url, local_path
+from firsthandapi._base.specs import read_spec, write_spec
 from firsthandapi._core.campaigns.campaign import Spec, check_name, check_spec, fields_of
 from firsthandapi._core.campaigns.plan import CampaignPlan as CampaignPlan
 from firsthandapi._core.campaigns.plan import LabelPlan as LabelPlan
 from firsthandapi._core.campaigns.plan import PlannedOrder as PlannedOrder
 from firsthandapi._core.orders.reports import CampaignProgress as CampaignProgress
 from firsthandapi._core.orders.reports import LabelProgress as LabelProgress
-from firsthandapi._methods import public
-from firsthandapi._nearest import nearest
-from firsthandapi._paths import bucket_url, is_url, local_path
-from firsthandapi._specs import read_spec, write_spec
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import MediaFormat
 from firsthandapi.types.job_arguments import JobOptions

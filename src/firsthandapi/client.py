@@ -10,6 +10,6 @@ __all__ = ["AsyncFirstHandClient", "FirstHandClient"]
 
 
 def __getattr__(name: str) -> Any:
-    from ._habits import missing
+    from ._base.habits import missing
 
     raise missing(__name__, name)

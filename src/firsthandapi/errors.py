@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._habits import Led
+from ._base.habits import Led
 
 if TYPE_CHECKING:
     from ._core.calls.ratelimit import RateLimit
@@ -70,7 +70,7 @@ class FirstHandError(Exception, Led):
 
     def __init__(self, message: str) -> None:
         # One printable line: text from the service must not forge a log line or control a terminal.
-        from ._visible import visible
+        from ._base.visible import visible
 
         super().__init__(visible(message))
         self.message: str = self.args[0]
@@ -80,7 +80,7 @@ class FirstHandError(Exception, Led):
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows: the caller's frames, without the package's own."""
-        from ._display import rendered
+        from ._base.tracebacks import rendered
 
         return rendered(self)
 
@@ -201,7 +201,7 @@ class FirstHandApiError(FirstHandError):
         return self.status in RETRYABLE_STATUSES
 
     def __str__(self) -> str:
-        from ._visible import visible
+        from ._base.visible import visible
 
         where = f"HTTP {self.status} {self.type}"
         if self.request_id is not None:
@@ -387,7 +387,7 @@ class WebhookSignatureError(FirstHandError):
 
 
 def __getattr__(name: str) -> Any:
-    from ._habits import missing
+    from ._base.habits import missing
 
     raise missing(__name__, name)
 

@@ -27,10 +27,10 @@ from collections.abc import Callable, Iterable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar, get_args, overload
 
+from ._base.counts import count_of
+from ._base.masking import Secret, mask_secrets
+from ._base.visible import visible
 from ._core.calls import signatures
-from ._core.calls.counts import count_of
-from ._masking import Secret, mask_secrets
-from ._visible import visible
 from .errors import FirstHandError, InvalidArgumentError, WebhookSignatureError
 
 # Code that only verifies, such as a serverless function at its cold start, should not wait for the models to load.
@@ -536,6 +536,6 @@ def _needs_adispatch(handler: _Registered) -> InvalidArgumentError:
 
 
 def __getattr__(name: str) -> Any:
-    from ._habits import missing
+    from ._base.habits import missing
 
     raise missing(__name__, name)

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from firsthandapi._version import __version__
+from firsthandapi._base.version import __version__
 from firsthandapi.cli.failures import _advice, _in_the_shell
 from firsthandapi.errors import FirstHandConnectionError, InsufficientCreditsError
 from firsthandapi.testing import MockServer

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from cli.support import Cli, Ran
+from firsthandapi._base.version import __version__
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._version import __version__
 from firsthandapi.cli.doctor import (
     Answer,
     Finding,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.support import Cli
-from firsthandapi._host import lan
+from firsthandapi._base.host import lan
 from firsthandapi_server.serve.access import Access
 from firsthandapi_server.serve.consents import Consents
 from firsthandapi_server.serve.service import Service

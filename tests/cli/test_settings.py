@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli.support import Cli
-from firsthandapi._host import descriptors
+from firsthandapi._base.host import descriptors
 from firsthandapi_server.media import LIMITS
 from firsthandapi_server.serve import service
 from firsthandapi_server.serve.bounds import BOUNDS, Bounds

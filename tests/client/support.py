@@ -14,7 +14,7 @@ import httpx
 
 from firsthandapi import AsyncFirstHandClient, AsyncPage, FirstHandClient
 from firsthandapi._async.calls import Resource as AsyncResource
-from firsthandapi._masking import Secret
+from firsthandapi._base.masking import Secret
 from firsthandapi.testing import MockServer
 from raw import RawServer, Reply, Request, response
 

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient
-from firsthandapi._masking import Secret
+from firsthandapi._base.masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, NotFoundError, SpendLimitError
 from firsthandapi.testing import MockServer
 from raw import RawServer, Reply, Request, response

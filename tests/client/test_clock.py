@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from firsthandapi import _async, _sync
-from firsthandapi._host import clock
+from firsthandapi._base.host import clock
 from firsthandapi.errors import WaitTimeoutError
 
 from .support import Connect

@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 import firsthandapi
+from base.network.servers import Socks
 from firsthandapi import errors, webhooks
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls import retry
-from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
-from network.servers import Socks
 
 from .support import JOB, Connect, FakeStream
 

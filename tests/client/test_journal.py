@@ -22,10 +22,10 @@ import httpx
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, Pending
+from firsthandapi._base.host import replacing
+from firsthandapi._base.host.byte_locks import try_lock
 from firsthandapi._core.orders.record import OrderRecord, read_record
-from firsthandapi._host import replacing
-from firsthandapi._host.byte_locks import try_lock
-from firsthandapi._journal import LOCK_FILE, journal_at
+from firsthandapi.datasets._journal import LOCK_FILE, journal_at
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -137,7 +137,7 @@ def test_without_a_deadline_the_journal_is_waited_for(
 ) -> None:
     """For ten seconds; what another process may have had for so long is not the deadline's."""
     lose(client, fresh_server)
-    monkeypatch.setattr("firsthandapi._journal.taken_within", lambda *_: False)
+    monkeypatch.setattr("firsthandapi.datasets._journal.taken_within", lambda *_: False)
     with pytest.raises(ConfigurationError, match="is locked by another process; nothing was sent"):
         client.jobs.create(**JOB)
 

@@ -13,8 +13,8 @@ import pytest
 
 from firsthandapi import AsyncFirstHandClient
 from firsthandapi._async import limiter as async_limiter
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.ratelimit import RequestBudgets, fingerprint
-from firsthandapi._masking import Secret
 from firsthandapi._sync import limiter as sync_limiter
 from firsthandapi.errors import (
     ConfigurationError,

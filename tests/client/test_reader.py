@@ -10,7 +10,7 @@ import anyio
 from firsthandapi import ApiResponse, errors
 from firsthandapi._async import reader as async_reader
 from firsthandapi._async import waiting as async_waiting
-from firsthandapi._masking import Secret
+from firsthandapi._base.masking import Secret
 from firsthandapi._sync import reader as sync_reader
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi.testing import MockServer

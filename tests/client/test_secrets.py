@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from firsthandapi import errors
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.orders.record import OrderRecord
-from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
 
 from .support import JOB, Connect

@@ -12,8 +12,8 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
 from firsthandapi._async import streams as async_streams
-from firsthandapi._masking import Secret
-from firsthandapi._network.certificates import ssl_context
+from firsthandapi._base.masking import Secret
+from firsthandapi._base.network.certificates import ssl_context
 from firsthandapi._sync import streams
 from raw import CERTIFICATE
 

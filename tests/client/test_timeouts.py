@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from base.network.servers import silent_address
 from firsthandapi.errors import DeadlineExceededError, FirstHandConnectionError, FirstHandTimeoutError
 from firsthandapi.testing import MockServer
-from network.servers import silent_address
 
 from .support import JOB, Connect, held_jobs
 

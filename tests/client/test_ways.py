@@ -29,7 +29,7 @@ from IPython.core.ultratb import FormattedTB, VerboseTB
 from opentelemetry.sdk.trace import TracerProvider
 
 from firsthandapi import FirstHandClient
-from firsthandapi._masking import Secret
+from firsthandapi._base.masking import Secret
 from firsthandapi.errors import FirstHandError
 from firsthandapi.testing import MockServer
 

@@ -20,8 +20,8 @@ import firsthandapi._async.wire
 import firsthandapi._sync.borrowed
 import firsthandapi._sync.wire
 from firsthandapi import FirstHandClient
+from firsthandapi._base.network.handshakes import ProxyError
 from firsthandapi._core.calls.body import TruncatedBodyError
-from firsthandapi._network.handshakes import ProxyError
 from firsthandapi.errors import (
     AuthenticationError,
     FirstHandConnectionError,

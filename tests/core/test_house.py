@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 import firsthandapi
-import firsthandapi_server
 
 SOURCE = Path(firsthandapi.__file__).parent
-SERVER = Path(firsthandapi_server.__file__).parent
 RULES = sorted({*(SOURCE / "_core").rglob("*.py"), *(SOURCE / "types").glob("*.py"), SOURCE / "errors.py"})
 IO = {"urllib.request", "open", "print", "input", "now", "today", "utcnow"}
 
@@ -54,7 +52,7 @@ LOCKS = {"fcntl", "msvcrt"}
 # What has methods of such a name.
 NOT_FILES = {"replacing", "self._rules.parts"}
 # It removes a file at once or not at all: the thread that has it open is stuck.
-IMPATIENT = {"_download/part.py": {"os.unlink", "unlink"}}
+IMPATIENT = {"datasets/_download/part.py": {"os.unlink", "unlink"}}
 
 
 def on_disk(module: Path) -> set[str]:
@@ -72,77 +70,52 @@ def on_disk(module: Path) -> set[str]:
 
 
 def test_files_are_replaced_removed_flushed_and_locked_in_one_home() -> None:
-    """Only `_host` knows what other programs, macOS, and file systems without links or locks take."""
+    """Only `_base.host` knows what other programs, macOS, and file systems without links or locks take."""
     names = "|".join(re.escape(name) for name in ON_DISK | LOCKS)
     some = [each for each in PACKAGE if re.search(rf"\b({names})\b", each.read_text(encoding="utf-8"))]
     found = {module.relative_to(SOURCE).as_posix(): on_disk(module) for module in some}
-    assert {name: what for name, what in found.items() if what and not name.startswith("_host/")} == IMPATIENT
-    assert found["_host/replacing.py"] >= {"os.fsync", "os.replace", "os.unlink"}
-
-
-# What the servers take from the SDK: rules that both sides keep to, and the machine. Nothing of it is the client's but
-# what `MockServer.client` hands out.
-SHARED = {
-    "_core.calls.counts",
-    "_core.calls.request",
-    "_core.files.names",
-    "_host",
-    "_host.loopback",
-    "_masking",
-    "_nearest",
-    "_notebook.thumbnail",
-    "_specs",
-    "_version",
-    "_visible",
-    "datasets._lock",
-    "errors",
-    "testing._mock",
-    "types",
-    "types.enums",
-}
-
-
-def test_the_servers_take_few_things_from_the_sdk() -> None:
-    """That nothing of the SDK takes anything from the servers is a contract of import-linter's."""
-    taken: dict[str, set[str]] = {}
-    for module in SERVER.rglob("*.py"):
-        room, *_ = module.relative_to(SERVER).parts
-        for node in nodes(module) if room != "review" else ():
-            if isinstance(node, ast.ImportFrom) and not node.level:
-                package, _, name = str(node.module).partition(".")
-                if package == "firsthandapi":
-                    taken.setdefault(name, set()).add(module.relative_to(SERVER).as_posix())
-    assert taken.keys() == SHARED
+    assert {
+        name: what for name, what in found.items() if what and not name.startswith("_base/host/")
+    } == IMPATIENT
+    assert found["_base/host/replacing.py"] >= {"os.fsync", "os.replace", "os.unlink"}
 
 
 # Where a module is tested that has no file of its name.
 ELSEWHERE = {
     "_core/calls/signatures": "test_webhooks.py",  # the public module is made of these rules
     "_async/calls": "client/test_methods.py",
-    "_download/watching": "test_watching.py",
+    "datasets/_download/watching": "base/test_watching.py",
     "datasets/_copying": "dataset/test_merging.py",
     "datasets/_manifest": "dataset/test_folder.py",
     "datasets/_single": "download/test_files_download.py",
     "cli/agents": "mcp/test_mcp_server.py",
     "cli/failures": "cli/test_app.py",
     "cli/pages": "cli/test_usage.py",
-    "airflow": "pipelines/test_pipelines.py",
-    "client": "test_habits.py",
-    "resources": "test_habits.py",
+    "client": "base/test_habits.py",
+    "resources": "base/test_habits.py",
     "errors": "core/test_errors.py",
-    "_specs": "cli/test_spec.py",
-    "_tracing": "test_watching.py",
-    "_version": "test_package.py",
+    "_base/folder_lock": "dataset/test_lock.py",
+    "_base/headers": "core/calls/test_request.py",
+    "_base/ids": "core/calls/test_request.py",
+    "_base/origins": "core/calls/test_config.py",
+    "_base/specs": "cli/test_spec.py",
+    "_base/tracing": "base/test_watching.py",
+    "_base/version": "test_package.py",
+    # Doors.
+    "airflow": "pipelines/test_pipelines.py",
+    "filesystem": "engines/filesystem/test_filesystem.py",
+    "fleet": "engines/fleet/test_redis_fleet.py",
+    "ray": "engines/ray/test_ray_cluster.py",
 }
 # The folders of the tests of a package. Those of the servers, and of what stands on the client, go by subject.
 TESTS = {
     **{f"_core/{room}": [f"core/{room}"] for room in ("calls", "files", "rows", "orders", "campaigns")},
+    **{f"_base/{room}": [f"base/{room}"] for room in ("host", "network")},
     "_async": ["client", "dataset"],
-    "_download": ["download"],
-    "_network": ["network"],
-    "_host": ["host"],
+    "_base": ["base"],
     "_notebook": ["notebook"],
     "datasets": ["dataset"],
+    "datasets/_download": ["download"],
     "cli": ["cli"],
     ".": ["."],
 }

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from firsthandapi import Campaign, FirstHandClient
-from firsthandapi._download.part import Part
 from firsthandapi._sync.transport import Transport
+from firsthandapi.datasets._download.part import Part
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._ledger import LedgerFolder
 

@@ -13,10 +13,10 @@ import time
 from typing import Any
 
 from firsthandapi import FirstHandClient
-from firsthandapi._download.part import Part
 from firsthandapi._sync.transport import Transport
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._bucket import BucketWriter
+from firsthandapi.datasets._download.part import Part
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._manifest import Manifest
 

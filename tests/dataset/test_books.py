@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._core.orders.record import ORDERS, OrderRecord, marked
-from firsthandapi._journal import journal_at
 from firsthandapi.datasets._books import forget_order, read_books
 from firsthandapi.datasets._disk import make_room
+from firsthandapi.datasets._journal import journal_at
 from firsthandapi.datasets._local import Local
-from firsthandapi.datasets._lock import WRITER, FolderLock
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .support import JOB

@@ -28,7 +28,8 @@ from upath import UPath
 from cli.support import Cli
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.files.names import ROOM
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi._notebook import gallery
@@ -36,7 +37,6 @@ from firsthandapi.datasets import _bucket, _manifest
 from firsthandapi.datasets._bucket import Bucket
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._ledger import LedgerFolder
-from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 from firsthandapi.testing import MockServer

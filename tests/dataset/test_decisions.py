@@ -16,16 +16,17 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.host.replacing import part_of
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.decisions import DECISIONS, EXCLUDED, EXCLUDED_ROWS, Decision, decision_line
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi._core.rows.withdrawal import EXPORTS
-from firsthandapi._host.replacing import part_of
 from firsthandapi.datasets import _decisions
 from firsthandapi.datasets._bucket import Bucket
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._local import LocalWriter
-from firsthandapi.datasets._lock import NOTES, FolderLock
+from firsthandapi.datasets._lock import NOTES
 from firsthandapi.datasets._manifest import Manifest
 from firsthandapi.testing import MockServer
 

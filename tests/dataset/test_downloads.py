@@ -12,8 +12,8 @@ import pytest
 
 from firsthandapi import Dataset
 from firsthandapi._core.rows.manifest import MANIFEST
-from firsthandapi._download.engine import Engine
-from firsthandapi._download.part import DiskError
+from firsthandapi.datasets._download.engine import Engine
+from firsthandapi.datasets._download.part import DiskError
 from firsthandapi.errors import (
     ConfigurationError,
     DownloadError,
@@ -163,7 +163,7 @@ def test_a_full_disk_ends_the_run_at_once(patient: Buyer, monkeypatch: pytest.Mo
     work = patient.server.submit(begun.value.job.id)
     patient.server.clock.advance(minutes=1)
     with monkeypatch.context() as patched:
-        patched.setattr("firsthandapi._download.part.Part.write", full)
+        patched.setattr("firsthandapi.datasets._download.part.Part.write", full)
         with pytest.raises(DownloadError, match="No space left") as caught:
             patient.collect(2)
     assert [file_id for file_id, _ in caught.value.failures] == list(work.file_ids)

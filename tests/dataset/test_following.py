@@ -20,9 +20,9 @@ import pytest
 
 from client.support import Connect, FakeClock
 from firsthandapi import FirstHandClient
-from firsthandapi._download.part import Part
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi._sync.waiting import Waiting
+from firsthandapi.datasets._download.part import Part
 from firsthandapi.errors import (
     AuthenticationError,
     DownloadError,

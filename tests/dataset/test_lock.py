@@ -36,7 +36,7 @@ def test_a_file_system_without_locks_is_told_of(buyer: Buyer, monkeypatch: pytes
     def no_locks(fd: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("firsthandapi._host.locking._lock", no_locks)
+    monkeypatch.setattr("firsthandapi._base.host.locking._lock", no_locks)
     with pytest.raises(ConfigurationError, match="without locks"):
         buyer.collect(1)
 

@@ -180,6 +180,8 @@ def test_a_campaign_of_today_reads_jobs_of_today(by_hand: World, tmp_path: Path,
         assert len(by_hand.jobs()) == 7
         shutil.copytree(by_hand.dest / ORDERS, copy, dirs_exist_ok=True)
         shutil.rmtree(by_hand.dest)
+    by_hand.server.clock.advance(days=3)
+    by_hand.clock.wall = by_hand.server.clock.now()
     too_late = today + timedelta(days=2)
     assert len(by_hand.client.campaigns.plan(campaign, key_since=too_late).orders) == 2
     shutil.copytree(copy, by_hand.dest / ORDERS)

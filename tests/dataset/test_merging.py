@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
+from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import _copying, _orders, _withdrawing
 from firsthandapi.datasets._disk import make_room
-from firsthandapi.datasets._lock import WRITER, FolderLock
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.testing import MockServer
 
 from .support import completed_job, folder_of

@@ -18,10 +18,11 @@ from firsthandapi import (
     InvalidArgumentError,
     NotFoundError,
 )
+from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import Reconciliation
-from firsthandapi.datasets._lock import WRITER, FolderLock
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.testing import MockServer
 
 from .support import JOB, ORDER, completed_job, reconcile

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient
-from firsthandapi._core.files.names import ROOM
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.rows.manifest import DATA, MANIFEST
 from firsthandapi.datasets import _lock
 from firsthandapi.datasets._disk import make_room
-from firsthandapi.datasets._lock import NOTES, FolderLock
+from firsthandapi.datasets._lock import NOTES
 from firsthandapi.testing import MockServer
 
 from .support import JOB, completed_job, downloads, folder_of, posix_only

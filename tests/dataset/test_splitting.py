@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
-from firsthandapi.datasets._lock import WRITER, FolderLock
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.datasets._withdrawing import exports_of
 
 

@@ -17,8 +17,8 @@ from typing import get_args
 import pytest
 
 from firsthandapi import Dataset, FirstHandClient, errors
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.files.annotations import SHAPES
-from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.rows.manifest import COLUMNS
 from firsthandapi.cli.app import COMMANDS
 from firsthandapi.testing import Faults, MockServer

@@ -19,9 +19,9 @@ import pytest
 
 import firsthandapi
 from firsthandapi import FirstHandClient
+from firsthandapi._base.habits import habits
+from firsthandapi._base.progress import AGENTS
 from firsthandapi._core.calls.attempt import call_name
-from firsthandapi._habits import habits
-from firsthandapi._progress import AGENTS
 from firsthandapi._sync.resources import webhooks
 from firsthandapi.testing import Fault
 from firsthandapi.types import Job, JobCreateParams, Params

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from firsthandapi import FirstHandClient
+from firsthandapi._base.host.clock import HostClock
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.config import Config
 from firsthandapi._core.files.download import Wanted
-from firsthandapi._download.engine import Engine
-from firsthandapi._download.transfer import Outcome
-from firsthandapi._host.clock import HostClock
-from firsthandapi._masking import Secret
+from firsthandapi.datasets._download.engine import Engine
+from firsthandapi.datasets._download.transfer import Outcome
 
 from .storage import Proxy, Storage
 

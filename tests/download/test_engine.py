@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
-from firsthandapi._download.engine import Engine
-from firsthandapi._download.transfer import Outcome
-from firsthandapi._host.clock import HostClock
+from firsthandapi._base.host.clock import HostClock
+from firsthandapi.datasets._download.engine import Engine
+from firsthandapi.datasets._download.transfer import Outcome
 from firsthandapi.errors import ConfigurationError, DownloadError
 from raw import Reply, Request, response
 

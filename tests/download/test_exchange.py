@@ -213,7 +213,7 @@ def test_no_such_host(bench: Bench, host: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_connect_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connecting takes `timeout` at most."""
-    monkeypatch.setattr("firsthandapi._download.network.CONNECT_TIMEOUT", 60.0)
+    monkeypatch.setattr("firsthandapi.datasets._download.network.CONNECT_TIMEOUT", 60.0)
     with full_listener() as listener:
         fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from firsthandapi._core.calls.config import Origin
-from firsthandapi._download.network import Network, StoppedError
-from firsthandapi._download.transfer import Outcome
-from firsthandapi._network import certificates
-from network.servers import Socks, silent_address
+from base.network.servers import Socks, silent_address
+from firsthandapi._base.network import certificates
+from firsthandapi._base.origins import Origin
+from firsthandapi.datasets._download.network import Network, StoppedError
+from firsthandapi.datasets._download.transfer import Outcome
 from raw import CERTIFICATE, Reply, Request, refused, response
 
 from .conftest import Bench

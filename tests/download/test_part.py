@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._download import engine as engine_module
-from firsthandapi._download.part import DiskError, Parts
-from firsthandapi._download.transfer import Outcome
+from firsthandapi.datasets._download import engine as engine_module
+from firsthandapi.datasets._download.part import DiskError, Parts
+from firsthandapi.datasets._download.transfer import Outcome
 from raw import response
 
 from .conftest import Bench

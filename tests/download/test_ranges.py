@@ -6,7 +6,7 @@ import pytest
 
 from firsthandapi import DownloadError, IntegrityError
 from firsthandapi._core.files.download import MOST_ATTEMPTS
-from firsthandapi._download.ranges import RangeReader
+from firsthandapi.datasets._download.ranges import RangeReader
 from raw import Reply, response
 
 from .conftest import Bench, config_of

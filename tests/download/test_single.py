@@ -11,11 +11,11 @@ import pytest
 
 from firsthandapi import FirstHandClient
 from firsthandapi._core.files.download import Wanted
-from firsthandapi._download import part
-from firsthandapi._download.engine import Engine
-from firsthandapi._download.network import Network
-from firsthandapi._download.single import download_file
-from firsthandapi._download.transfer import Outcome
+from firsthandapi.datasets._download import part
+from firsthandapi.datasets._download.engine import Engine
+from firsthandapi.datasets._download.network import Network
+from firsthandapi.datasets._download.single import download_file
+from firsthandapi.datasets._download.transfer import Outcome
 from firsthandapi.errors import DownloadError, IntegrityError
 from firsthandapi.testing import MockServer
 from firsthandapi.types import File

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from firsthandapi._download import storing, transfer
+from firsthandapi.datasets._download import storing, transfer
 from raw import Reply
 
 from .conftest import Bench

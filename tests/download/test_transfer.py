@@ -7,7 +7,7 @@ import random
 import pytest
 
 from firsthandapi._core.files import download as rules
-from firsthandapi._download import transfer
+from firsthandapi.datasets._download import transfer
 from firsthandapi.errors import IntegrityError
 from raw import Reply, Request, response
 

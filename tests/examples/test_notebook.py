@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._progress import AGENTS
+from firsthandapi._base.progress import AGENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"

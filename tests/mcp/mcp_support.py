@@ -17,9 +17,9 @@ from typing import Any
 from mcp_types import CallToolResult, ElicitResult
 
 from firsthandapi import AsyncFirstHandClient
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.orders.record import Account
-from firsthandapi._masking import Secret
 from firsthandapi.mcp import Ledger, Options, make_server
 from firsthandapi.testing import MockServer
 from mcp import Client, StdioServerParameters, stdio_client

@@ -15,9 +15,10 @@ import pytest
 
 import firsthandapi.mcp._ledger as ledger_module
 from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError
-from firsthandapi._core.files.names import ROOM
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.orders.record import Account, OrderRecord, marked
-from firsthandapi.datasets._lock import WRITER, FolderLock
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.mcp import BudgetError, Ledger
 from firsthandapi.mcp._ledger import OrderInLedger
 from processes import end_of
@@ -47,7 +48,7 @@ def test_the_records_are_what_was_spent(tmp_path: Path) -> None:
     assert ledger.left_cents() == 50
     ledger.remove(first.key or "")
     assert ledger.left_cents() == 150
-    assert [path.stem for path in tmp_path.glob("*.*")] == [".firsthandapi", record_of(ledger, 2).key]
+    assert {path.stem for path in tmp_path.glob("*.*")} == {".firsthandapi", record_of(ledger, 2).key}
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="Windows has no permission bits")

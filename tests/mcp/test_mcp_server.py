@@ -25,7 +25,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_support import COMMAND, JOB, environment, found, in_memory, ledger_of, over_http, over_pipe, spent
 
 from firsthandapi import ConfigurationError
-from firsthandapi._version import __version__
+from firsthandapi._base.version import __version__
 from firsthandapi.mcp import Options, make_server, serve
 from firsthandapi.mcp._server import _client, _timeout
 from firsthandapi.testing import MockServer

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from firsthandapi import Dataset
+from firsthandapi._base.thumbnail import pillow
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST, Record, manifest_line
 from firsthandapi._notebook import gallery
 from firsthandapi._notebook.cards import LARGEST_CLIP, LARGEST_ORIGINAL, MOST_CARDS, MOST_IN_CELL
-from firsthandapi._notebook.thumbnail import pillow
 from firsthandapi.datasets import _disk
 from firsthandapi.testing import MockServer
 from markup import check_harmless

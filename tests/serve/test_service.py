@@ -26,7 +26,7 @@ from PIL import Image
 
 from cli.support import Cli
 from firsthandapi import ConfigurationError, FirstHandClient, WebhookSignatureError
-from firsthandapi._host.lan import lan_addresses
+from firsthandapi._base.host.lan import lan_addresses
 from firsthandapi.testing import make
 from firsthandapi.webhooks import unwrap, verify_signature
 from firsthandapi_server.mock.workers import SandboxWorkers

@@ -43,7 +43,7 @@ def of_workers() -> Iterator[tuple[str, str]]:
     for path in SERVE.glob("templates/*.html"):
         if path.stem not in STAFF_PAGES and not path.stem.startswith(("job_", "review")):
             yield path.name, path.read_text(encoding="utf-8")
-    frame = (SERVER / "pages/console/templates/base.html").read_text(encoding="utf-8")
+    frame = (SERVER / "console/templates/base.html").read_text(encoding="utf-8")
     for start, end in (
         (r"\{% macro (?:tabs|shared)\(", r"\{% endmacro %\}"),
         (r"\n\s*\{% if live %\}", r"</(?:p|footer)>\s*\{% endif %\}"),
@@ -101,7 +101,7 @@ def said() -> Iterator[str]:
     for folder in ("serve", "media", "rules"):
         for module in (SERVER / folder).glob("*.py"):
             yield from in_code(module)
-    yield from in_code(SERVER / "pages/console/face.py")
+    yield from in_code(SERVER / "console/face.py")
 
 
 def test_a_catalogue_is_complete(subtests: pytest.Subtests) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from firsthandapi._host import replacing
+from firsthandapi._base.host import replacing
 from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.state.keeping import NotKeptError
 from firsthandapi_server.state.model import Details

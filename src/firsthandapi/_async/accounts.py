@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from firsthandapi._async.ordering import end_of_search
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.watching import logger
 from firsthandapi._core.calls.decode import decode_page
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.orders.account import fee_warning, with_fees
 from firsthandapi._core.orders.order_requests import MOST_PAGES
-from firsthandapi._watching import logger
 from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandError,

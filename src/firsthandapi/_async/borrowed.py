@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from firsthandapi._base.masking import Secret, mask_secrets
+from firsthandapi._base.network.certificates import ssl_context
+from firsthandapi._base.network.failures import distrust, errno_of
+from firsthandapi._base.origins import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.calls.body import BodyReader, TruncatedBodyError
-from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.calls.headers import Headers, RequestHeaders
 from firsthandapi._core.calls.request import Request
-from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._network.certificates import ssl_context
-from firsthandapi._network.failures import distrust, errno_of
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandConnectionError,

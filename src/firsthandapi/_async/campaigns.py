@@ -27,7 +27,7 @@ from firsthandapi._async.ordering import order_once
 from firsthandapi._async.reader import SharedReader, board_of, name_twins
 from firsthandapi._async.waiting import Waiting, short_count
 from firsthandapi._async.workers import note_workers
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses, count_pause
 from firsthandapi._core.calls.lost_answers import continues, several

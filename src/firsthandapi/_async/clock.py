@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from firsthandapi._host.clock import HostClock
+from firsthandapi._base.host.clock import HostClock
 
 # No sleep counts a suspend, so a longer one looks at the clock again after so many seconds.
 _LONGEST_SLEEP = 60.0

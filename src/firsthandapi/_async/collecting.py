@@ -27,8 +27,11 @@ from firsthandapi._async.ordering import order_once
 from firsthandapi._async.reader import name_twins
 from firsthandapi._async.waiting import Waiting, short_count
 from firsthandapi._async.workers import note_workers
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.network.interception import refuse_downloads
+from firsthandapi._base.visible import visible
+from firsthandapi._base.watching import DOWNLOADS, logger
 from firsthandapi._core.calls import arguments
-from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.idempotency import check_key
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.lost_answers import continues
@@ -37,9 +40,6 @@ from firsthandapi._core.orders.ordering import check_download_into
 from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, dump, key_of
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA
-from firsthandapi._network.interception import refuse_downloads
-from firsthandapi._visible import visible
-from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Folder

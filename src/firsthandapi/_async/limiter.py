@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from firsthandapi._async.bridge import Line
 from firsthandapi._async.clock import Clock
+from firsthandapi._base.watching import logger
 from firsthandapi._core.calls.ratelimit import (
     LONGEST_WINDOW,
     Permit,
@@ -20,7 +21,6 @@ from firsthandapi._core.calls.ratelimit import (
     spent_error,
 )
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._watching import logger
 
 _limiters: WeakSet[ClientLimiter] = WeakSet()
 

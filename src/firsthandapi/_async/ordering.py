@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._async.reader import board_of
+from firsthandapi._base.keys import new_key
 from firsthandapi._core.calls.lost_answers import advise, not_recorded
 from firsthandapi._core.orders import refusals
 from firsthandapi._core.orders.order_requests import read_jobs, request_for
@@ -26,7 +27,6 @@ from firsthandapi._core.orders.ordering import (
     with_walk,
 )
 from firsthandapi._core.orders.record import account_of
-from firsthandapi._keys import new_key
 from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError
 
 if TYPE_CHECKING:

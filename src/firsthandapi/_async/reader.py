@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from firsthandapi._async.calls import Resource
+from firsthandapi._base.watching import logger
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
 from firsthandapi._core.calls.longpoll import Pauses
@@ -17,7 +18,6 @@ from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.orders.record import ShownJob, dump, key_of
 from firsthandapi._core.orders.twins import warning
-from firsthandapi._watching import logger
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types.job import Job
 from firsthandapi.types.job_arguments import JobListParams

@@ -15,10 +15,10 @@ import anyio.abc
 from anyio.abc import SocketAttribute
 from anyio.lowlevel import current_token
 
-from firsthandapi._masking import Secret
-from firsthandapi._network import names
-from firsthandapi._network.addresses import HEAD_START, NOT_ACCEPTED
-from firsthandapi._network.tls import is_readable
+from firsthandapi._base.masking import Secret
+from firsthandapi._base.network import names
+from firsthandapi._base.network.addresses import HEAD_START, NOT_ACCEPTED
+from firsthandapi._base.network.tls import is_readable
 
 _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 

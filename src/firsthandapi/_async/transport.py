@@ -12,9 +12,17 @@ from weakref import WeakValueDictionary
 
 from firsthandapi._async.clock import Clock
 from firsthandapi._async.limiter import ClientLimiter, NoTurnError, Turn
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.forks import importing
+from firsthandapi._base.keys import new_key
+from firsthandapi._base.masking import Secret, cut_frames, mask_secrets
+from firsthandapi._base.network.interception import interceptor
+from firsthandapi._base.tracing import ended, http_attributes, propagated, span, tracer
+from firsthandapi._base.version import __version__
+from firsthandapi._base.visible import visible
+from firsthandapi._base.watching import is_watched, logger, report
 from firsthandapi._core.calls.api_errors import error_from_response
 from firsthandapi._core.calls.config import Config
-from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.headers import Headers, RequestHeaders
 from firsthandapi._core.calls.idempotency import is_known
 from firsthandapi._core.calls.lost_answers import advise, how_to_repeat, may_have_arrived
@@ -22,14 +30,6 @@ from firsthandapi._core.calls.ratelimit import RateLimit, fingerprint
 from firsthandapi._core.calls.request import Request, with_key
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.calls.retry import LONGEST_IN_LINE, NoRetry, asked_to_wait, decide
-from firsthandapi._forks import importing
-from firsthandapi._keys import new_key
-from firsthandapi._masking import Secret, cut_frames, mask_secrets
-from firsthandapi._network.interception import interceptor
-from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
-from firsthandapi._version import __version__
-from firsthandapi._visible import visible
-from firsthandapi._watching import is_watched, logger, report
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -94,7 +94,7 @@ class Shared:
             from firsthandapi._async.borrowed import BorrowedWire
 
             return BorrowedWire(config.origin, self.http_client)
-        from firsthandapi._network.proxies import choose_proxy
+        from firsthandapi._base.network.proxies import choose_proxy
 
         proxy = choose_proxy(config.origin, config.proxy)
         if intercepted:

@@ -11,7 +11,7 @@ from firsthandapi._async.bridge import Callback, at_once, call_back
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 from firsthandapi._core.calls.longpoll import Pauses
 from firsthandapi._core.calls.lost_answers import advise
 from firsthandapi._core.calls.places import AT_ONCE

@@ -15,17 +15,17 @@ import h11
 
 from firsthandapi._async.pool import Pool
 from firsthandapi._async.streams import Stream, connect
+from firsthandapi._base.host.clock import ticks
+from firsthandapi._base.masking import Secret, mask_secrets
+from firsthandapi._base.network.certificates import ssl_context
+from firsthandapi._base.network.failures import causes, distrust, errno_of, speaks_no_tls
+from firsthandapi._base.network.handshakes import Handshake, ProxyError
+from firsthandapi._base.network.proxies import Route
+from firsthandapi._base.origins import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.calls.body import BodyReader, TruncatedBodyError
-from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.calls.headers import Headers, RequestHeaders
 from firsthandapi._core.calls.places import Place
 from firsthandapi._core.calls.request import Request
-from firsthandapi._host.clock import ticks
-from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._network.certificates import ssl_context
-from firsthandapi._network.failures import causes, distrust, errno_of, speaks_no_tls
-from firsthandapi._network.handshakes import Handshake, ProxyError
-from firsthandapi._network.proxies import Route
 from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError
 
 # Seconds to keep an idle connection, which seldom survives a suspend, so that counts. Before the next use, one that the

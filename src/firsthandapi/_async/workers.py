@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._async.bridge import at_once, run_blocking
 from firsthandapi._async.calls import Resource
+from firsthandapi._base.watching import DOWNLOADS, logger
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.rows.manifest import columns_of_submission
-from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.submission import Submission, SubmissionListParams

@@ -1,4 +1,4 @@
-"""Jobs, files, lists, datasets, and plans as notebooks show them. Lower layers reach it only through `_display`."""
+"""Jobs, files, lists, datasets, and plans as notebooks show them. The package hands it to `_base.display`."""
 
 from __future__ import annotations
 

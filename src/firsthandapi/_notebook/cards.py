@@ -10,11 +10,11 @@ from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.names import EXTENSIONS
 from firsthandapi._core.campaigns.plan import columns_of, rows_of, summary_of
 from firsthandapi._core.files.annotations import speech_in, unified
 from firsthandapi._core.files.kinds import Kind, kind_of
-from firsthandapi._core.files.names import EXTENSIONS
 from firsthandapi._core.rows.manifest import Record
 from firsthandapi.types._base import fitting
 from firsthandapi.types.file import File

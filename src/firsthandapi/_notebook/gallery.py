@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.thumbnail import pillow, thumbnail
 from firsthandapi._core.rows.manifest import Record
 from firsthandapi.datasets import DatasetView
 from firsthandapi.datasets._local import Local
@@ -27,7 +28,6 @@ from .cards import (
     galleries,
     media_type,
 )
-from .thumbnail import pillow, thumbnail
 
 if TYPE_CHECKING:
     from firsthandapi.datasets._dataset import Dataset

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from firsthandapi._masking import mask_secrets
-from firsthandapi._visible import visible
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.visible import visible
 
 MOST_ROWS = 100
 _MOST_COLUMNS = 7

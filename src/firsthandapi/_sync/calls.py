@@ -8,13 +8,13 @@ from functools import partial
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from firsthandapi._base.habits import Led
+from firsthandapi._base.methods import public
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import DecodedPage, decode, decode_page, decode_with
 from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import Request, build_request
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._habits import Led
-from firsthandapi._methods import public
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.options import RequestOptions
 

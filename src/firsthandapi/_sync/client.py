@@ -9,6 +9,11 @@ from dataclasses import replace
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from firsthandapi._base.forks import importing
+from firsthandapi._base.habits import missing_attribute
+from firsthandapi._base.masking import Secret, secret_or_none
+from firsthandapi._base.methods import public
+from firsthandapi._base.watching import LOG_VARIABLE, log_to_stderr
 from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -23,13 +28,8 @@ from firsthandapi._core.calls.config import (
 from firsthandapi._core.calls.ratelimit import RateLimit
 from firsthandapi._core.calls.ratelimit import RateLimiter as RateLimiter
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._forks import importing
-from firsthandapi._habits import missing_attribute
-from firsthandapi._masking import Secret, secret_or_none
-from firsthandapi._methods import public
 from firsthandapi._sync.bridge import check_rate_limiter
 from firsthandapi._sync.transport import Shared, Transport
-from firsthandapi._watching import LOG_VARIABLE, log_to_stderr
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.options import PostOptions, RequestOptions
 
@@ -139,7 +139,7 @@ class FirstHandClient:
         log_to_stderr(os.environ.get(LOG_VARIABLE))
         if http_client is not None:
             _check_http_client(http_client)
-            from firsthandapi._network.lending import lend  # few clients need it
+            from firsthandapi._base.network.lending import lend  # few clients need it
 
             config = lend(config, http_client)
         self._start(config, Shared(http_client), owner=True)
@@ -440,13 +440,13 @@ def _checked(config: Config) -> Config:
     ):
         raise ConfigurationError("on_attempt must be a function, not a coroutine function")
     if isinstance(config.verify, str):
-        from firsthandapi._network.certificates import check_verify  # few clients need it
+        from firsthandapi._base.network.certificates import check_verify  # few clients need it
 
         check_verify(config.verify)
     if config.journal is None:
         return config
     with importing():
-        from firsthandapi._journal import check_journal
+        from firsthandapi.datasets._journal import check_journal
     return replace(config, journal=check_journal(config.journal))
 
 

@@ -9,11 +9,14 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from firsthandapi._base.keys import new_key
+from firsthandapi._base.loose_json import load
+from firsthandapi._base.masking import Secret
+from firsthandapi._base.watching import logger
 from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import check_key
 from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
-from firsthandapi._core.calls.loose_json import load
 from firsthandapi._core.calls.request import KEY_HEADER, Request, build_request, with_key
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.orders import journal as rules
@@ -30,13 +33,10 @@ from firsthandapi._core.orders.ordering import (
 )
 from firsthandapi._core.orders.record import OrderRecord, account_of, job_id_of
 from firsthandapi._core.orders.refusals import forgetting
-from firsthandapi._journal import LOCK_SECONDS, JournalFolder, LockedError, journal_at
-from firsthandapi._keys import new_key
-from firsthandapi._masking import Secret
 from firsthandapi._sync.bridge import finish_blocking, run_blocking
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.ordering import ask
-from firsthandapi._watching import logger
+from firsthandapi.datasets._journal import LOCK_SECONDS, JournalFolder, LockedError, journal_at
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakSet
 
+from firsthandapi._base.watching import logger
 from firsthandapi._core.calls.ratelimit import (
     LONGEST_WINDOW,
     Permit,
@@ -21,7 +22,6 @@ from firsthandapi._core.calls.ratelimit import (
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._sync.bridge import Line
 from firsthandapi._sync.clock import Clock
-from firsthandapi._watching import logger
 
 _limiters: WeakSet[ClientLimiter] = WeakSet()
 

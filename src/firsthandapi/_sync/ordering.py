@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
+from firsthandapi._base.keys import new_key
 from firsthandapi._core.calls.lost_answers import advise, not_recorded
 from firsthandapi._core.orders import refusals
 from firsthandapi._core.orders.order_requests import read_jobs, request_for
@@ -25,7 +26,6 @@ from firsthandapi._core.orders.ordering import (
     with_walk,
 )
 from firsthandapi._core.orders.record import account_of
-from firsthandapi._keys import new_key
 from firsthandapi._sync.bridge import finish_blocking, run_blocking
 from firsthandapi._sync.reader import board_of
 from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError

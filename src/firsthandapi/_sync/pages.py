@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.display import Displayed
+from firsthandapi._base.habits import LedPage
 from firsthandapi._core.calls.decode import DecodedPage
 from firsthandapi._core.calls.pages import check_fetch, follow_cursor
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._display import Displayed
-from firsthandapi._habits import LedPage
 
 T = TypeVar("T")
 

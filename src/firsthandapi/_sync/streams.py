@@ -9,9 +9,9 @@ import ssl
 import time
 from contextlib import AbstractContextManager, nullcontext
 
-from firsthandapi._masking import Secret
-from firsthandapi._network import addresses
-from firsthandapi._network.tls import Link, encrypt, is_readable
+from firsthandapi._base.masking import Secret
+from firsthandapi._base.network import addresses
+from firsthandapi._base.network.tls import Link, encrypt, is_readable
 
 
 class Stream:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._base.watching import DOWNLOADS, logger
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
@@ -14,7 +15,6 @@ from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.rows.manifest import columns_of_submission
 from firsthandapi._sync.bridge import at_once, run_blocking
 from firsthandapi._sync.calls import Resource
-from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.submission import Submission, SubmissionListParams

@@ -6,8 +6,8 @@ import os
 import sys
 from typing import Any
 
-from firsthandapi._progress import AGENTS as AGENTS
-from firsthandapi._progress import is_for_an_agent as is_for_an_agent
+from firsthandapi._base.progress import AGENTS as AGENTS
+from firsthandapi._base.progress import is_for_an_agent as is_for_an_agent
 
 # The extra is looked for here, before anything of it is imported.
 _NEEDED = ("typer", "rich", "yaml")

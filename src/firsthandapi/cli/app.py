@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firsthandapi._version import __version__
+from firsthandapi._base.version import __version__
 
 from .output import ready_output
 from .pages import Group

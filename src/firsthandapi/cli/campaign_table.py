@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars
 
 from .output import clock, printable, star
 from .progress import displayed

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.files.names import ROOM
 
 from .options import Concurrency, Dest, Folder, Label, MaxSpend, Spec, Timeout, option
 from .output import AsJson, Output, client, command, joined, note, printable

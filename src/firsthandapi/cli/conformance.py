@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 
 from . import is_for_a_person
 from .options import argument, option

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
-from firsthandapi._core.calls.counts import count_of
-from firsthandapi._visible import visible
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.visible import visible
 from firsthandapi.errors import ConfigurationError
 
 from .options import Folder, option

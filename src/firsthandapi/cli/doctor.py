@@ -16,6 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
+from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.masking import mask_secrets, secret_or_none
+from firsthandapi._base.network.proxies import choose_proxy
+from firsthandapi._base.version import __version__
 from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -24,11 +28,7 @@ from firsthandapi._core.calls.config import (
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.calls.dates import parse_http_date
-from firsthandapi._masking import mask_secrets, secret_or_none
-from firsthandapi._network.proxies import choose_proxy
-from firsthandapi._version import __version__
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -249,7 +249,7 @@ def _version(name: str) -> str | None:
 
 
 def _trust() -> str:
-    from firsthandapi._network.certificates import ssl_context
+    from firsthandapi._base.network.certificates import ssl_context
 
     context = ssl_context(True)
     first = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]

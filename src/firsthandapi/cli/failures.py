@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import typer
 
+from firsthandapi._base.counts import dollars
+from firsthandapi._base.host.loopback import is_loopback
 from firsthandapi._core.calls.config import BASE_URL_VARIABLE
-from firsthandapi._core.calls.counts import dollars
 from firsthandapi._core.calls.lost_answers import with_other_advice
-from firsthandapi._host.loopback import is_loopback
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,

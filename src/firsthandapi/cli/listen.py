@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 import typer
 
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.host.loopback import is_loopback
+from firsthandapi._base.masking import secret_or_none
 from firsthandapi._core.calls.config import BASE_URL_VARIABLE, resolve_base_url
-from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.signatures import keyed_macs
-from firsthandapi._host.loopback import is_loopback
-from firsthandapi._masking import secret_or_none
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandError,

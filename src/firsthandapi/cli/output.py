@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast, get_typ
 
 import typer
 
-from firsthandapi._core.calls import counts
+from firsthandapi._base import counts
+from firsthandapi._base.visible import is_hidden, visible
 from firsthandapi._core.calls.config import API_KEY_VARIABLE, KEY_PREFIXES
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._visible import is_hidden, visible
 
 from . import is_for_a_person
 from .pages import Command

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
-from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars
 from firsthandapi._core.calls.integers import int_or_none
 
 from . import is_for_an_agent

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firsthandapi._host import descriptors
-from firsthandapi._version import __version__
+from firsthandapi._base.host import descriptors
+from firsthandapi._base.version import __version__
 from firsthandapi.errors import ConfigurationError
 
 from .mock_server import Lines
@@ -228,8 +228,8 @@ def _compare_notice(service: Service) -> None:
 
 def _in_the_network(host: str, public_url: str | None) -> list[str]:
     """The address to listen on, and the others that this machine has in local networks."""
-    from firsthandapi._host.lan import is_local_network, lan_addresses
-    from firsthandapi._host.loopback import is_loopback
+    from firsthandapi._base.host.lan import is_local_network, lan_addresses
+    from firsthandapi._base.host.loopback import is_loopback
 
     if public_url is not None:
         raise ConfigurationError("--lan and --public-url exclude each other: leave one out")

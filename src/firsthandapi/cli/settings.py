@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from firsthandapi._nearest import nearest
-from firsthandapi._specs import read_spec
+from firsthandapi._base.nearest import nearest
+from firsthandapi._base.specs import read_spec
 from firsthandapi.errors import ConfigurationError
 
 PREFIX = "FIRSTHAND_SERVE_"

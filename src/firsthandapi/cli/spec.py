@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from firsthandapi._nearest import nearest
-from firsthandapi._specs import parse_spec, read_spec
+from firsthandapi._base.nearest import nearest
+from firsthandapi._base.specs import parse_spec, read_spec
 from firsthandapi.errors import ConfigurationError
 
 # Options of collect that do not describe the job.

@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from firsthandapi._core.calls.counts import count_of
-from firsthandapi._visible import visible
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.visible import visible
 
 from .options import Folder, option
 from .output import Output, command, dollars, fitting

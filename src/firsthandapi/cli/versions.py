@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 
 from .options import Folder, argument
 from .output import Output, command, joined

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 from firsthandapi.types.enums import EventType
 
 from .account import check_changes
@@ -64,7 +64,7 @@ def list_endpoints(api: FirstHandClient, limit: Limit = 20) -> Output:
 
     Example: firsthandapi webhooks list
     """
-    from firsthandapi._masking import mask_secrets
+    from firsthandapi._base.masking import mask_secrets
 
     return many(
         api.webhooks.list(limit=min(limit, 100)),

@@ -9,13 +9,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from firsthandapi._base.masking import secret_or_none
 from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._masking import secret_or_none
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from . import promises

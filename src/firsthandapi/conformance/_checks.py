@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from firsthandapi._core.calls.loose_json import members
+from firsthandapi._base.loose_json import members
 
 from ._exchange import Check, Exchange
 from ._shapes import ERROR, Kind

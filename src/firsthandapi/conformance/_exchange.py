@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from firsthandapi._core.calls.loose_json import load, members
-from firsthandapi._masking import mask_secrets
-from firsthandapi._visible import visible
+from firsthandapi._base.loose_json import load, members
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.visible import visible
 
 _LONGEST = 300
 _LONGEST_BODY = 1000

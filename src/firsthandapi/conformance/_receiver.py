@@ -14,7 +14,7 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from firsthandapi._core.calls.loose_json import load, members
+from firsthandapi._base.loose_json import load, members
 
 from ._exchange import shortened
 

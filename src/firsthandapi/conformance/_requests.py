@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from firsthandapi._core.calls.counts import dollars
-from firsthandapi._core.calls.loose_json import members
-from firsthandapi._masking import Secret
+from firsthandapi._base.counts import dollars
+from firsthandapi._base.loose_json import members
+from firsthandapi._base.masking import Secret
 
 from ._exchange import Asked, Credential, DiffersError, Exchange, NotTriedError, OutOfTimeError
 from ._wire import MAX_DOWNLOAD, Wire

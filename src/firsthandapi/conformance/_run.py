@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
-from firsthandapi._host.loopback import is_loopback
+from firsthandapi._base.host.loopback import is_loopback
 
 from ._checks import succeeded
 from ._exchange import Credential, DiffersError, Exchange, NoResponseError, NotTriedError

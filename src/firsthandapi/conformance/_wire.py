@@ -11,9 +11,9 @@ import anyio
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from firsthandapi._base.network.certificates import ssl_context
+from firsthandapi._base.network.proxies import choose_proxy
 from firsthandapi._core.calls.config import Config
-from firsthandapi._network.certificates import ssl_context
-from firsthandapi._network.proxies import choose_proxy
 
 from ._exchange import Asked, Exchange, NoResponseError, shortened
 

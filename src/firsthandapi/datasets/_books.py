@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from firsthandapi._core.calls import loose_json
+from firsthandapi._base import loose_json
+from firsthandapi._base.host.locking import taken_within
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.campaigns.ledger import campaign_of
-from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import (
     LARGEST_RECORD,
     LARGEST_RECORDS,
@@ -18,8 +19,7 @@ from firsthandapi._core.orders.record import (
     read_record,
 )
 from firsthandapi._core.rows.manifest import MANIFEST
-from firsthandapi._host.locking import taken_within
-from firsthandapi._journal import LOCK_FILE, journal_at
+from firsthandapi.datasets._journal import LOCK_FILE, journal_at
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._disk import too_many

@@ -14,12 +14,12 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, Final, cast
 
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.masking import mask_secrets
 from firsthandapi._core.orders.record import LARGEST_RECORD
-from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 
 from . import _disk
-from ._lock import FolderLock
 
 # Larger files are uploaded in parts of this many bytes. Object stores accept parts of 5 MiB or more, at most 10,000.
 PART: Final = 8 * 1024 * 1024

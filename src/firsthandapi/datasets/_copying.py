@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from firsthandapi._base.host.replacing import sync_directory
 from firsthandapi._core.rows.manifest import Record
-from firsthandapi._download.part import DiskError, Parts
-from firsthandapi._host.replacing import sync_directory
+from firsthandapi.datasets._download.part import DiskError, Parts
 from firsthandapi.errors import ConfigurationError
 
 from ._store import Store

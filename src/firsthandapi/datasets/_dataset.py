@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.visible import visible
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import Kind, is_mixed, kind_of
 from firsthandapi._core.files.labels import check_label
@@ -26,9 +28,6 @@ from firsthandapi._core.rows.decisions import (
 from firsthandapi._core.rows.manifest import Record, label_of
 from firsthandapi._core.rows.versions import Diff, Version
 from firsthandapi._core.rows.withdrawal import Reconciliation
-from firsthandapi._display import reviewed
-from firsthandapi._masking import mask_secrets
-from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
 from firsthandapi.types._base import fitting
 
@@ -474,12 +473,12 @@ class Dataset(Rows):
             raise InvalidArgumentError("port must be an int from 0 to 65535", field="port")
         check_words(None, by)
         try:
-            decided: tuple[Decision, ...] = reviewed(self, port=checked, open_browser=open_browser, by=by)
+            from firsthandapi_server.review.app import review
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("firsthandapi"):
                 raise
             raise ConfigurationError('a review needs an extra: pip install "firsthandapi[serve]"') from None
-        return decided
+        return review(self, port=checked, open_browser=open_browser, by=by)
 
     def write_card(
         self,
@@ -779,14 +778,13 @@ class Dataset(Rows):
             locked.__exit__(None, None, None)
 
     def _check_client(self, client: object, method: str) -> None:
-        import firsthandapi
-
-        kind: type = firsthandapi.FirstHandClient
-        says = f"a FirstHandClient; with an AsyncFirstHandClient, use await dataset.a{method}(client)"
         if method.startswith("a"):
-            kind = firsthandapi.AsyncFirstHandClient
+            kind = "AsyncFirstHandClient"
             says = f"an AsyncFirstHandClient; with a FirstHandClient, use dataset.{method[1:]}(client)"
-        if not isinstance(client, kind):
+        else:
+            kind = "FirstHandClient"
+            says = f"a FirstHandClient; with an AsyncFirstHandClient, use await dataset.a{method}(client)"
+        if kind not in (base.__name__ for base in type(client).__mro__):  # the clients stand on this package
             raise InvalidArgumentError(f"client must be {says}", field="client")
         if not self.jobs:
             raise ConfigurationError(

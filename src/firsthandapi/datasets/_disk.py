@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from firsthandapi._core.files.names import ROOM
+from firsthandapi._base.host import replacing
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.orders.record import LARGEST_RECORD
-from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
 
 _BINARY = getattr(os, "O_BINARY", 0)

@@ -9,16 +9,16 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.network.proxies import choose_proxy
 from firsthandapi._core.orders.reports import Progress, Tally
-from firsthandapi._download.engine import Engine
-from firsthandapi._network.proxies import choose_proxy
+from firsthandapi.datasets._download.engine import Engine
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 from firsthandapi.types._base import fitting
 
 if TYPE_CHECKING:
     from firsthandapi._core.calls.config import Config
-    from firsthandapi._download.transfer import Outcome, Refresh
+    from firsthandapi.datasets._download.transfer import Outcome, Refresh
     from firsthandapi.types.file import File
 
     from ._folder import Folder

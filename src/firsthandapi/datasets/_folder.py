@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._base.names import file_name_on_disk, is_name_of_ours
 from firsthandapi._core.campaigns.ledger import campaign_of
 from firsthandapi._core.files.download import Wanted
 from firsthandapi._core.files.kinds import PLACES, Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
-from firsthandapi._core.files.names import file_name_on_disk, is_name_of_ours
 from firsthandapi._core.orders.record import ORDERS, OrderRecord, differing
 from firsthandapi._core.rows.decisions import EXCLUDED, Decided, Decision, carried
 from firsthandapi._core.rows.manifest import (

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.host.replacing import PARTS
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.files.kinds import PLACES
-from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.decisions import EXCLUDED, EXCLUDED_ROWS
 from firsthandapi._core.rows.manifest import MANIFEST, MOST_NAMES
-from firsthandapi._host.replacing import PARTS
 
 from . import _disk
-from ._lock import NOTES, WRITER, FolderLock
+from ._lock import NOTES, WRITER
 
 if TYPE_CHECKING:
     from ._store import Writer

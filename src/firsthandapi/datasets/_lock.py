@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.files.names import ROOM
-from firsthandapi._host.locking import FileLock, NoLocksError, taken_within
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.host.locking import taken_within
+from firsthandapi._base.names import ROOM
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk
@@ -16,36 +16,11 @@ from . import _disk
 if TYPE_CHECKING:
     from ._store import Store
 
-NAME = ".firsthandapi.lock"
 # In a dataset's folder: for whoever writes files and rows.
 WRITER = f"{ROOM}/lock"
 # The same for whoever writes a small file in a moment, which runs need not wait for: decisions, exports, or a card.
 NOTES = f"{ROOM}/notes.lock"
 _NOTES_SECONDS = 30.0
-
-
-class FolderLock:
-    """An exclusive lock on a folder, between processes and between threads."""
-
-    def __init__(self, folder: Path, name: str = NAME) -> None:
-        self._folder = folder
-        self._lock = FileLock(folder / name)
-
-    def acquire(self) -> bool:
-        """Take the lock if it is free."""
-        try:
-            return self._lock.acquire()
-        except NoLocksError as error:
-            raise ConfigurationError(
-                f"{self._folder} is on a file system without locks ({error.strerror}); use a local folder"
-            ) from None
-        except OSError as error:
-            raise ConfigurationError(
-                f"{self._folder} cannot be written to: {error.strerror}; check its permissions and the disk"
-            ) from None
-
-    def release(self) -> None:
-        self._lock.release()
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._base.names import disk_key, file_name_on_disk
 from firsthandapi._core.files.kinds import PLACES
-from firsthandapi._core.files.names import disk_key, file_name_on_disk
 from firsthandapi._core.rows.decisions import EXCLUDED, EXCLUDED_ROWS
 from firsthandapi._core.rows.manifest import (
     DATA,

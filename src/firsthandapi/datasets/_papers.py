@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firsthandapi._base.visible import visible
 from firsthandapi._core.rows.card import (
     CARD,
     LARGEST_CARD,
@@ -31,7 +32,6 @@ from firsthandapi._core.rows.statements import (
     encode_statements,
     read_statements,
 )
-from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting
 

@@ -10,14 +10,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from firsthandapi._base.display import Displayed
+from firsthandapi._base.habits import Led, LedClass
+from firsthandapi._base.paths import check_path
 from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import Kind, chosen_kind, kind_of
 from firsthandapi._core.rows.duplicates import check_near, groups, same_bytes
 from firsthandapi._core.rows.manifest import COLUMNS, Record
 from firsthandapi._core.rows.splits import check_parts, check_seed, split_rows
-from firsthandapi._display import Displayed
-from firsthandapi._habits import Led, LedClass
-from firsthandapi._paths import check_path
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._store import Store, store_at

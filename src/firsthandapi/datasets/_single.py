@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.files.names import file_name_on_disk
-from firsthandapi._download.single import download_file
+from firsthandapi._base.names import file_name_on_disk
+from firsthandapi.datasets._download.single import download_file
 
 from ._store import store_at, writing
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from firsthandapi._base.paths import bucket_url, local_path
 from firsthandapi._core.orders.record import LARGEST_RECORD
-from firsthandapi._paths import bucket_url, local_path
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mcp.server.mcpserver import Context, Elicit, Resolve
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from firsthandapi import AsyncFirstHandClient, Campaign
-from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars
 from firsthandapi._core.campaigns.plan import over_budget
 from firsthandapi.campaigns import CampaignPlan, CampaignProgress
 from firsthandapi.errors import FirstHandError, WaitTimeoutError

@@ -11,7 +11,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 
 from firsthandapi import AsyncFirstHandClient, Dataset
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi.errors import ConfigurationError, FirstHandError
 

@@ -12,10 +12,10 @@ import mcp_types
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from pydantic import ValidationError
 
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.nearest import nearest
+from firsthandapi._base.visible import visible
 from firsthandapi._core.calls.lost_answers import with_other_advice
-from firsthandapi._masking import mask_secrets
-from firsthandapi._nearest import nearest
-from firsthandapi._visible import visible
 from firsthandapi.errors import (
     AuthenticationError,
     FirstHandApiError,

@@ -14,15 +14,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from firsthandapi._core.calls.counts import dollars
+from firsthandapi._base.counts import dollars
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.host import replacing
+from firsthandapi._base.host.locking import FileLock, taken_within
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.calls.idempotency import idempotency_key
-from firsthandapi._core.files.names import ROOM
 from firsthandapi._core.orders.record import Account, OrderRecord, ShownJob, key_of, read_record
-from firsthandapi._host import replacing
-from firsthandapi._host.locking import FileLock, taken_within
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._books import EARLIER_LEDGER
-from firsthandapi.datasets._lock import WRITER, FolderLock
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 # A process holds the lock for milliseconds.

@@ -16,7 +16,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient, types
-from firsthandapi._notebook.thumbnail import pillow, thumbnail
+from firsthandapi._base.thumbnail import pillow, thumbnail
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types._base import fitting
 

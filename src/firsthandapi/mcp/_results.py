@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 from pydantic import BaseModel
 
-from firsthandapi._visible import visible
+from firsthandapi._base.visible import visible
 from firsthandapi.types import Model
 from firsthandapi.types._base import fitting
 

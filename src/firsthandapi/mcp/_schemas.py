@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args
 import mcp_types
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
-from firsthandapi._visible import visible
+from firsthandapi._base.visible import visible
 from firsthandapi.types.enums import JobType, MediaFormat
 from firsthandapi.types.job import Job
 from firsthandapi.types.job_arguments import JobCreateParams

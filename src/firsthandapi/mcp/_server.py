@@ -18,8 +18,8 @@ from mcp.shared.message import SessionMessage
 from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient
+from firsthandapi._base.version import __version__
 from firsthandapi._core.orders.record import account_of
-from firsthandapi._version import __version__
 from firsthandapi.errors import ConfigurationError
 
 from ._campaigns import Campaigns, add_campaigns, add_planning

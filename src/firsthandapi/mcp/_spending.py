@@ -18,12 +18,12 @@ from pydantic import BaseModel, Field
 
 from firsthandapi import AsyncFirstHandClient, types
 from firsthandapi._async.ordering import ask, end_of_search, order_once
+from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.visible import visible
 from firsthandapi._core.calls import arguments
-from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.orders.ordering import LookFor, Walk, search_start
 from firsthandapi._core.orders.record import OrderRecord, ShownJob
-from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, FirstHandError, NotFoundError, WaitTimeoutError
 from firsthandapi.types.job_arguments import JobCreateParams
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, PlainValidator
 from pydantic_core import CoreSchema, core_schema
 
-from firsthandapi._habits import NotADict, missing_attribute
-from firsthandapi._masking import mask_key, mask_secrets
+from firsthandapi._base.habits import NotADict, missing_attribute
+from firsthandapi._base.masking import mask_key, mask_secrets
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo

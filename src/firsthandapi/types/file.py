@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from firsthandapi._display import Displayed
+from firsthandapi._base.display import Displayed
 
 from ._base import Items, Model, Tolerant, UtcDatetime
 from .enums import OpenMediaFormat

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from firsthandapi._display import Displayed
+from firsthandapi._base.display import Displayed
 
 from ._base import Items, Model, UtcDatetime
 from .enums import TERMINAL_JOB_STATUSES, OpenJobStatus, OpenJobType, OpenMediaFormat

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from firsthandapi._host.loopback import is_loopback
+from firsthandapi._base.host.loopback import is_loopback
 
 from ._base import Items, Model, Params, UtcDatetime
 from .enums import EventType, OpenEventType

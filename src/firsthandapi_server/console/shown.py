@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from firsthandapi._core.calls.counts import count_of, dollars
-from firsthandapi._masking import mask_secrets
-from firsthandapi._visible import visible
+from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.visible import visible
 from firsthandapi_server.contract.text import iso, mask
 from firsthandapi_server.http.requests import ReceivedRequest
 from firsthandapi_server.state.model import DeliveryAttempt, File

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from firsthandapi._host.loopback import is_loopback
+from firsthandapi._base.host.loopback import is_loopback
 from firsthandapi_server.contract.errors import ApiError
 
 _ADDED_BY_PROXIES = (b"forwarded", b"x-forwarded-for", b"x-real-ip")

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from firsthandapi._host.loopback import is_loopback
+from firsthandapi._base.host.loopback import is_loopback
 
 # The block of all public IPv6 addresses.
 _UNICAST = ipaddress.ip_network("2000::/3")

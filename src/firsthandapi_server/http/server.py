@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from firsthandapi._host import descriptors
+from firsthandapi._base.host import descriptors
 from firsthandapi_server.contract.errors import ApiError
 
 from .gate import visitor_address

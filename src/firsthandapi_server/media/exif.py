@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from firsthandapi._visible import is_hidden
+from firsthandapi._base.visible import is_hidden
 
 _ORIENTATION, _MAKE, _MODEL, _EXIF, _TAKEN, _OFFSET = 0x0112, 0x010F, 0x0110, 0x8769, 0x9003, 0x9011
 _TIME = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")

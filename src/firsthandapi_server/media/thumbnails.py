@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from firsthandapi._notebook.thumbnail import pillow
-from firsthandapi._notebook.thumbnail import thumbnail as drawn
+from firsthandapi._base.thumbnail import pillow
+from firsthandapi._base.thumbnail import thumbnail as drawn
 
 
 def thumbnail(content: bytes, content_type: str, side: int) -> bytes | None:

@@ -27,11 +27,11 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import kind_of
 from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
-from firsthandapi._visible import visible
 from firsthandapi.datasets import Dataset
 from firsthandapi.errors import ConfigurationError, FirstHandError
 from firsthandapi_server.contract.errors import ApiError

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from firsthandapi._core.calls.request import check_header
+from firsthandapi._base.headers import check_header
 from firsthandapi_server.contract.words import Count, Positive
 
 from .deprecation import path_matches

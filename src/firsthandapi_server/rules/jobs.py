@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 from firsthandapi_server.contract.bodies import MAX_PRICE, MIN_PRICE
 from firsthandapi_server.contract.errors import ApiError, conflict, invalid
 from firsthandapi_server.contract.text import new_id, parse_iso, said

@@ -13,10 +13,10 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
-from firsthandapi._core.calls.counts import count_of
-from firsthandapi._host import replacing
-from firsthandapi.datasets._lock import NAME as LOCK
-from firsthandapi.datasets._lock import FolderLock
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.folder_lock import NAME as LOCK
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.host import replacing
 from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.sqlite import DATABASE, FILES, check_pages, create_for_owner, explained
 from firsthandapi_server.state.storage import place

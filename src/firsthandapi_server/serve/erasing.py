@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from firsthandapi._host import replacing
+from firsthandapi._base.host import replacing
 from firsthandapi_server.contract.text import said
 from firsthandapi_server.rules.appeals import Appeals
 from firsthandapi_server.rules.world import World

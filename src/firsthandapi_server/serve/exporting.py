@@ -9,7 +9,7 @@ from itertools import chain
 from typing import IO, Any, cast
 from zipfile import ZipFile, ZipInfo
 
-from firsthandapi._core.files.names import file_name_on_disk
+from firsthandapi._base.names import file_name_on_disk
 from firsthandapi_server.contract.text import iso
 from firsthandapi_server.sqlite.traces import Query
 from firsthandapi_server.state.storage import Storage

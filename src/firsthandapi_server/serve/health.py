@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast, get_args
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from firsthandapi._version import __version__
+from firsthandapi._base.version import __version__
 from firsthandapi.types.enums import JobStatus, SubmissionStatus
 from firsthandapi_server.http.browsers import HEADERS
 from firsthandapi_server.sqlite import DATABASE, is_damage

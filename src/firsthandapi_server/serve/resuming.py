@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from firsthandapi._host import replacing
+from firsthandapi._base.host import replacing
 from firsthandapi_server.console.face import PageError, no_page
 from firsthandapi_server.http.browsers import HEADERS
 from firsthandapi_server.http.forms import is_own

@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import IO, Any, cast
 
-from firsthandapi._core.files.names import file_name_on_disk
+from firsthandapi._base.names import file_name_on_disk
 from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.rules import show
 from firsthandapi_server.rules.jobs import Verdict

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
-from firsthandapi._host import replacing
-from firsthandapi._host.loopback import is_loopback
-from firsthandapi.datasets._lock import FolderLock
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.host import replacing
+from firsthandapi._base.host.loopback import is_loopback
 from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.contract.text import mask
 from firsthandapi_server.http import reach

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from firsthandapi._nearest import nearest
-from firsthandapi._specs import read_spec
+from firsthandapi._base.nearest import nearest
+from firsthandapi._base.specs import read_spec
 from firsthandapi.errors import ConfigurationError
 
 Assurance = Literal["own_work", "adult", "people_shown_agree"]

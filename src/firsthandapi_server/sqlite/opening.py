@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from firsthandapi.datasets._lock import FolderLock
+from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.state.keeping import DamagedError, NotKeptError

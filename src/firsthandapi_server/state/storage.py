@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
 
-from firsthandapi._host import replacing
+from firsthandapi._base.host import replacing
 from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.contract.errors import ApiError
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from firsthandapi._notebook.thumbnail import SIDE
+from firsthandapi._base.thumbnail import SIDE
 from firsthandapi_server.media.bounded import Bounded, BoundedError
 
 from .model import File

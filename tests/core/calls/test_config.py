@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firsthandapi._base.host.loopback import is_loopback
+from firsthandapi._base.masking import Secret, secret_or_none
+from firsthandapi._base.origins import CONNECT_TIMEOUT
 from firsthandapi._core.calls.config import (
-    CONNECT_TIMEOUT,
     DEFAULT_BASE_URL,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
@@ -23,8 +25,6 @@ from firsthandapi._core.calls.config import (
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._host.loopback import is_loopback
-from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi.errors import ConfigurationError
 
 GOOD: dict[str, Any] = {"api_key": Secret("fh_test_x"), "base_url": "https://api.firsthandapi.com"}

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from core.strategies import STRICT_JSON
 from firsthandapi import types
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls import decode as decoding
 from firsthandapi._core.calls.response import ApiResponse
-from firsthandapi._masking import Secret
 from firsthandapi.errors import UnexpectedResponseError
 from firsthandapi.types import _base as base
 from firsthandapi.types._base import fitting

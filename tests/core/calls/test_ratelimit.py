@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi import ApiResponse, RateLimit
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.ratelimit import (
     FIRST_PROBES,
     PATIENCE,
@@ -24,7 +25,6 @@ from firsthandapi._core.calls.ratelimit import (
     seconds_to_reset,
     spent_error,
 )
-from firsthandapi._masking import Secret
 
 NOW = 1_800_000_000.0
 GOOD = {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "7", "x-ratelimit-reset": "1800000030"}

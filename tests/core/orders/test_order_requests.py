@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.orders.order_requests import MOST_PAGES, read_jobs, request_for
 from firsthandapi._core.orders.ordering import LookFor, Post, Question, Read, Shown, TryReading
 from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, marked
-from firsthandapi._masking import Secret
 from firsthandapi.errors import PaginationError, UnexpectedResponseError
 from firsthandapi.types.options import RequestOptions
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.strategies import JSON
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.config import Config
 from firsthandapi._core.orders.record import (
     KEY_METADATA,
@@ -30,7 +31,6 @@ from firsthandapi._core.orders.record import (
     read_record,
 )
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
-from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.job_arguments import JobCreateParams
 

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.strategies import JSON
+from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.files.annotations import SHAPES, unified
 from firsthandapi._core.files.kinds import KINDS, Kind
@@ -34,7 +35,6 @@ from firsthandapi._core.rows.manifest import (
     parse_manifest,
     record_of,
 )
-from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types import File, Submission
 

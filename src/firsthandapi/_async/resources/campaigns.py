@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Unpack
 from firsthandapi._async.bridge import Callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import board_of
+from firsthandapi._base.forks import importing
+from firsthandapi._base.progress import progress_line
 from firsthandapi._core.calls.config import DEFAULT_WAIT
 from firsthandapi._core.calls.idempotency import check_since
 from firsthandapi._core.calls.request import check_whole_timeout
-from firsthandapi._forks import importing
-from firsthandapi._progress import progress_line
 from firsthandapi.campaigns import Campaign, CampaignPlan
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.options import ExtraOptions, RequestOptions

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 from firsthandapi._async.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
+from firsthandapi._base.forks import importing
+from firsthandapi._base.progress import progress_line
+from firsthandapi._base.tracing import call_span
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.request import check_id, check_timeout
-from firsthandapi._forks import importing
-from firsthandapi._progress import progress_line
-from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
@@ -139,8 +139,8 @@ class Files(Resource):
         Contract: §2 "Files".
         """
         with importing():
-            from firsthandapi._download.network import Network
-            from firsthandapi._download.single import download_file, target_of
+            from firsthandapi.datasets._download.network import Network
+            from firsthandapi.datasets._download.single import download_file, target_of
         if not isinstance(file, File):
             raise InvalidArgumentError(
                 f"file must be a File, not a value of type {type(file).__name__}: pass one that "

@@ -12,15 +12,15 @@ from firsthandapi._async.bridge import Callback, call_back, check_callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._async.transport import Held
+from firsthandapi._base.forks import importing
+from firsthandapi._base.progress import progress_line
+from firsthandapi._base.tracing import call_span
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.config import DEFAULT_WAIT
 from firsthandapi._core.calls.idempotency import check_since
 from firsthandapi._core.calls.lost_answers import confirming, naming, several
 from firsthandapi._core.calls.request import check_id, check_mapping, check_whole_timeout
 from firsthandapi._core.calls.spend import check_limit, check_spend
-from firsthandapi._forks import importing
-from firsthandapi._progress import progress_line
-from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from firsthandapi._masking import mask_secrets
-from firsthandapi._visible import visible
+from firsthandapi._base.loose_json import load, members
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.visible import visible
 from firsthandapi.errors import (
     AuthenticationError,
     ConflictError,
@@ -23,7 +24,6 @@ from firsthandapi.errors import (
 )
 
 from .integers import int_or_none
-from .loose_json import load, members
 from .ratelimit import asked_to_hold, believed_hold, spent
 from .response import ApiResponse, without_halves
 from .retry import LONGEST_RETRY_AFTER, stands_still

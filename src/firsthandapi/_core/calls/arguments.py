@@ -8,8 +8,8 @@ from math import isfinite
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from firsthandapi._base.masking import mask_secrets
 from firsthandapi._core.calls.integers import as_int
-from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import InvalidArgumentError
 
 if TYPE_CHECKING:

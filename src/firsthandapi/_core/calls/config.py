@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
+from firsthandapi._base.host.loopback import is_loopback
+from firsthandapi._base.masking import Secret
+from firsthandapi._base.origins import DEFAULT_PORTS, Origin, check_proxy, split
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._host.loopback import is_loopback
-from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,31 +23,8 @@ KEY_PREFIXES = ("fh_live_", "fh_test_")
 _OWN_KEYS = ("fh_live_own_", "fh_test_own_")
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
-CONNECT_TIMEOUT = 5.0
 # Seconds to wait for a job: a day, and nearly every job takes less.
 DEFAULT_WAIT = 86_400.0
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
-_PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
-
-
-class Origin(NamedTuple):
-    """The server that `base_url` names, and the prefix that every path gets."""
-
-    scheme: str
-    host: str
-    port: int
-    prefix: str
-
-    @property
-    def authority(self) -> str:
-        """The `Host` header; it leaves out the default port of the scheme."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        return f"{self.scheme}://{self.authority}"
 
 
 @dataclass(frozen=True)
@@ -145,7 +123,7 @@ def resolve_base_url(argument: Secret[str] | None, variable: Secret[str] | None)
 
 def _problem_of_base_url(url: str) -> str | None:
     # Returns the problem instead of raising: the URL may contain a password, and a traceback would show this frame.
-    parts = _split(url) if isinstance(url, str) else None
+    parts = split(url) if isinstance(url, str) else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return f"must be a URL such as {DEFAULT_BASE_URL}"
     if "@" in parts.netloc:
@@ -158,17 +136,6 @@ def _problem_of_base_url(url: str) -> str | None:
             "http is for loopback only (localhost, 127.0.0.1, [::1])"
         )
     return None
-
-
-def _split(url: str) -> SplitResult | None:
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return None
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises if it is not a port
-    except ValueError:
-        return None
-    return parts
 
 
 def _check_key_for_the_service(key: Secret[str]) -> None:
@@ -193,17 +160,3 @@ NOT_GIVEN: Final = NotGiven()
 def _check_seconds(name: str, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 10**9:
         raise ConfigurationError(f"{name} must be a number of seconds above 0")
-
-
-def check_proxy(url: Secret[str], source: str) -> Secret[str]:
-    """Return `url` if it is the URL of a proxy.
-    Raises ConfigurationError: it is not. The message does not show the URL, which may contain a password.
-    """
-    if not _is_proxy(url.reveal()):
-        raise ConfigurationError(f"{source} must be a URL such as http://proxy.example:3128 or socks5://…")
-    return url
-
-
-def _is_proxy(url: object) -> bool:
-    parts = _split(url) if isinstance(url, str) else None
-    return parts is not None and parts.scheme in _PROXY_SCHEMES and bool(parts.hostname)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
+from firsthandapi._base.masking import Secret, mask_secrets
+from firsthandapi._base.visible import visible
 from firsthandapi._core.calls.arguments import validation_error
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.calls.response import ApiResponse, not_json, without_halves
-from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._visible import visible
 from firsthandapi.errors import FirstHandError, InvalidArgumentError, UnexpectedResponseError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from firsthandapi._masking import mask_secrets
-from firsthandapi._visible import visible
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.visible import visible
 from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandApiError,

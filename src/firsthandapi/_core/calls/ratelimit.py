@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from firsthandapi._masking import Secret
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.masking import Secret
 from firsthandapi.errors import RateLimitError
 
-from .counts import count_of
 from .dates import parse_http_date
 from .retry import FIRST_DELAY, parse_retry_after
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from firsthandapi._base.headers import check_header
+from firsthandapi._base.ids import check_text
 from firsthandapi.errors import InvalidArgumentError
 
 from .idempotency import check_key
@@ -16,9 +17,6 @@ from .integers import as_int
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _METHODS = frozenset({*_IDEMPOTENT, "POST"})
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_SECRETS = ("fh_live_", "fh_test_", "whsec_")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
 # The class of the objects whose id a field takes, and the first letters of such an id; any other field takes a job's.
 _KINDS = {
     "job_id": ("Job", "job"),
@@ -98,7 +96,9 @@ def id_of(value: Any, field: str) -> Any:
     name, _ = _KINDS.get(field, _ANY_KIND)
     if name is None or not hasattr(value, "id"):
         return value
-    if not isinstance(value, getattr(import_module("firsthandapi.types"), name)):
+    from firsthandapi import types  # when one is given: it loads pydantic
+
+    if not isinstance(value, getattr(types, name)):
         article = "an" if name[0] == "A" else "a"
         raise InvalidArgumentError(
             f"{field} must be {article} {name} or its id, not a value of type {type(value).__name__}",
@@ -113,19 +113,7 @@ def check_id(value: object, field: str) -> str:
     such as `/`, or is a key, which must not stand in a URL.
     """
     example = f"{_KINDS.get(field, _ANY_KIND)[1]}_01JP…"
-    value = id_of(value, field)
-    if not isinstance(value, str):
-        raise InvalidArgumentError(f"{field} must be a str, not {type(value).__name__}", field=field)
-    if not _ID.fullmatch(value):
-        raise InvalidArgumentError(
-            f"{field} must be an id such as {example}: letters, digits, _ and -, at most 128 characters",
-            field=field,
-        )
-    if value.startswith(_SECRETS):
-        raise InvalidArgumentError(
-            f"{field} must be an id such as {example}, not a key or a secret", field=field
-        )
-    return value
+    return check_text(id_of(value, field), field, example)
 
 
 def build_request(
@@ -210,21 +198,6 @@ def check_whole_timeout(value: float | None) -> float | None:
     except InvalidArgumentError:
         text = "timeout must be a number of seconds, 0 or more, or None; 0 looks once"
         raise InvalidArgumentError(text, field="timeout") from None
-
-
-def check_header(name: str, value: str, field: str) -> tuple[str, str]:
-    """The pair if both can be sent unchanged.
-    Raises InvalidArgumentError: the name is not a token, or the value has a control or non-Latin-1 character.
-    """
-    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        raise InvalidArgumentError(f"{field}: {name!r} is not a header name", field=field)
-    if not isinstance(value, str) or not all(
-        c == "\t" or " " <= c <= "~" or "\xa0" <= c <= "\xff" for c in value
-    ):
-        raise InvalidArgumentError(
-            f"{field}: the value of {name} must be a str without control characters", field=field
-        )
-    return name, value.strip(" \t")
 
 
 def check_mapping(value: Mapping[str, Any] | None, field: str) -> Mapping[str, Any]:

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from firsthandapi._habits import Led
-from firsthandapi._masking import mask_secrets
-from firsthandapi._visible import visible
+from firsthandapi._base.habits import Led
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.visible import visible
 from firsthandapi.errors import UnexpectedResponseError
 
 from .headers import Headers

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.names import disk_key
+from firsthandapi._base.nearest import nearest
+from firsthandapi._base.visible import visible
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.idempotency import idempotency_key
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
-from firsthandapi._core.files.names import disk_key
 from firsthandapi._core.orders.account import CAMPAIGN_METADATA as CAMPAIGN_METADATA
 from firsthandapi._core.orders.record import KEY_METADATA
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA, canonical, plain
-from firsthandapi._masking import mask_secrets
-from firsthandapi._nearest import nearest
-from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.job_arguments import JobCreateParams
 

@@ -18,11 +18,11 @@ from operator import is_
 from typing import Any
 from unicodedata import combining, east_asian_width
 
-from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.display import Displayed
+from firsthandapi._base.visible import visible
 from firsthandapi._core.orders.record import differing
 from firsthandapi._core.orders.refusals import forgetting
-from firsthandapi._display import Displayed
-from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 
 from .campaign import Spec, kinds_in

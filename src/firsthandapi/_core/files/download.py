@@ -1,6 +1,6 @@
 """The rules of downloading: what to ask for, what a response means, whether to try again. No I/O.
 
-The engine in `_download` asks here after every step, so that each rule is a function call in a test.
+The engine in `datasets/_download` asks here after every step, so that each rule is a function call in a test.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from firsthandapi._core.calls.config import DEFAULT_PORTS, Origin
+from firsthandapi._base.origins import DEFAULT_PORTS, Origin
 from firsthandapi._core.calls.retry import LONGEST_RETRY_AFTER, backoff, parse_retry_after
 from firsthandapi.errors import DownloadError, IntegrityError
 

@@ -6,9 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from firsthandapi._base.names import disk_key, is_reserved
 from firsthandapi.errors import InvalidArgumentError
-
-from .names import disk_key, is_reserved
 
 MOST_CHARACTERS = 64
 # Of most disks, for a name.

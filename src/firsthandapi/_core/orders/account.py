@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.loose_json import members
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.loose_json import members
 
 from .journal import title_of
 from .record import JOBS_PATH, OrderRecord, ShownJob, dump, key_of

@@ -1,6 +1,6 @@
 """Guards money: the journal of a client's POSTs. Decides which call repeats an unfinished one.
 
-`_journal.py` has the folder, with a record of each unfinished POST.
+`datasets/_journal.py` has the folder, with a record of each unfinished POST.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from firsthandapi._base.loose_json import load, members
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.visible import visible
 from firsthandapi._core.calls.arguments import json_bytes
-from firsthandapi._core.calls.loose_json import load, members
 from firsthandapi._core.calls.request import Request
-from firsthandapi._masking import mask_secrets
-from firsthandapi._visible import visible
 
 from .record import JOBS_PATH, Account, OrderRecord, marked
 from .request_hash import canonical, plain, plain_value

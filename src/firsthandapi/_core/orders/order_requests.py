@@ -19,8 +19,8 @@ from .record import dump
 from .twins import oldest_first
 
 if TYPE_CHECKING:
+    from firsthandapi._base.masking import Secret
     from firsthandapi._core.calls.response import ApiResponse
-    from firsthandapi._masking import Secret
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from firsthandapi._core.calls import loose_json
+from firsthandapi._base import loose_json
+from firsthandapi._base.masking import Secret
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import KEY_LIFETIME, check_key, is_known
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
-from firsthandapi._core.files.names import ROOM
-from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .request_hash import (

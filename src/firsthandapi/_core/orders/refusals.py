@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Any, TypeVar
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.visible import visible
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._visible import visible
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,

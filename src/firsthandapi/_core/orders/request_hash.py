@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+from firsthandapi._base.loose_json import members
 from firsthandapi._core.calls.integers import as_int
-from firsthandapi._core.calls.loose_json import members
 
 REQUEST_METADATA = "firsthandapi_request"
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
-from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
-from firsthandapi._visible import visible
 
 from .manifest import Record, manifest_line, old_line
 from .statements import MORE, NEEDED

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 from firsthandapi._core.files.kinds import KINDS, kind_of
 
 from .card import SPDX, Facts, days_of, is_time, main_kind, summary_of

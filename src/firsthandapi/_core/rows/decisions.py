@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
+from firsthandapi._base.names import ROOM, disk_key
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
-from firsthandapi._core.files.names import ROOM, disk_key
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .manifest import Record, in_place_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from firsthandapi._core.calls.counts import count_of
+from firsthandapi._base.counts import count_of
 
 from .manifest import Record
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, cast
 
-from firsthandapi._core.calls.loose_json import load
+from firsthandapi._base.display import Displayed
+from firsthandapi._base.habits import Led, NotADict
+from firsthandapi._base.loose_json import load
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._base.names import disk_key, is_reserved
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.annotations import SHAPES, WHOLE, fit, has_speech, speech_in, unified
 from firsthandapi._core.files.kinds import Kind, kind_of
 from firsthandapi._core.files.labels import is_label
-from firsthandapi._core.files.names import disk_key, is_reserved
-from firsthandapi._display import Displayed
-from firsthandapi._habits import Led, NotADict
-from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 MANIFEST = "metadata.jsonl"

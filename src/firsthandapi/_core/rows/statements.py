@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from firsthandapi._core.files.names import ROOM
+from firsthandapi._base.names import ROOM
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .splits import check_parts

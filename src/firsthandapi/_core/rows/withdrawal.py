@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from firsthandapi._core.calls.loose_json import load, strings
-from firsthandapi._core.files.names import ROOM
+from firsthandapi._base.loose_json import load, strings
+from firsthandapi._base.names import ROOM
 from firsthandapi.errors import ConfigurationError
 
 WITHDRAWN = f"{ROOM}/withdrawn.json"

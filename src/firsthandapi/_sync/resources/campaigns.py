@@ -6,11 +6,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Unpack
 
+from firsthandapi._base.forks import importing
+from firsthandapi._base.progress import progress_line
 from firsthandapi._core.calls.config import DEFAULT_WAIT
 from firsthandapi._core.calls.idempotency import check_since
 from firsthandapi._core.calls.request import check_whole_timeout
-from firsthandapi._forks import importing
-from firsthandapi._progress import progress_line
 from firsthandapi._sync.bridge import Callback
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import board_of

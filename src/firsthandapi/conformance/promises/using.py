@@ -5,7 +5,7 @@ from __future__ import annotations
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.calls.loose_json import members
+from firsthandapi._base.loose_json import members
 from firsthandapi.conformance._exchange import DiffersError, NotTriedError, shortened
 from firsthandapi.conformance._promises import promise
 from firsthandapi.conformance._run import JOB, Json, Run

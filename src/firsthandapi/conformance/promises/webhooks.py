@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from firsthandapi._core.calls.loose_json import members
+from firsthandapi._base.loose_json import members
 from firsthandapi.conformance._checks import empty, refused, same, shaped, shows, status, succeeded
 from firsthandapi.conformance._exchange import DiffersError
 from firsthandapi.conformance._promises import promise

@@ -1,0 +1,122 @@
+"""The actor that alone holds the API key and the request budget: it lists files, and gives workers their URLs."""
+
+# Ray is an extra, so type checkers may not find it.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, cast
+
+from firsthandapi._base.masking import Secret
+from firsthandapi._base.names import disk_key, file_name_on_disk
+from firsthandapi._core.files.download import is_too_old
+from firsthandapi._core.files.kinds import folder_of, is_mixed
+from firsthandapi._core.rows.manifest import Record, record_of
+from firsthandapi._sync.client import FirstHandClient
+from firsthandapi.types import File
+from firsthandapi.types._base import fitting
+
+from ._cluster import result_of
+
+# A page of a list brings so many URLs for one request; to refresh one by itself costs a request too.
+_PAGE = 100
+
+# The client in the actor sends the requests of so many calls within its budget.
+_CALLS_AT_ONCE = 16
+
+Url = tuple[str, datetime | None]
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """The way to the actor, for the driver and the workers.
+
+    Attributes:
+        actor: the handle of a `Urls`.
+        base_url: the service's address.
+    """
+
+    actor: Any
+    base_url: str
+
+    @classmethod
+    def start(cls, key: Secret[str], base_url: str) -> Keeper:
+        """Start the actor. Ray keeps what it was started with, the key included, to start it again after a crash."""
+        import ray
+
+        remote: Any = ray.remote
+        # It is idle most of the time. If it dies, calls wait for the next.
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        actor = remote(max_concurrency=_CALLS_AT_ONCE, **options)(Urls)
+        return cls(actor.remote(key, base_url), base_url)
+
+    def files(self, job_ids: list[str], min_score: int) -> list[Record]:
+        """The rows of the approved files of some jobs, each once. A request per hundred.
+
+        One that the service promises no size or SHA-256 has 0 or an empty one, until it is downloaded.
+        """
+        return cast("list[Record]", result_of(self.actor.files.remote(job_ids, min_score)))
+
+    def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
+        """The URLs of some files, each given as its job's id and its own, none of them expired."""
+        return cast("list[Secret[Url]]", result_of(self.actor.urls.remote(files)))
+
+    def fresh(self, file_id: str) -> Url:
+        """A new URL for a file whose URL was refused."""
+        return cast("Url", result_of(self.actor.fresh.remote(file_id)))
+
+
+class Urls:
+    """Runs as an actor, in a process of its own; `Keeper` has its methods. A new one after a crash knows nothing."""
+
+    def __init__(self, key: Secret[str], base_url: str) -> None:
+        self._client = FirstHandClient(key.reveal(), base_url)
+        self._urls: dict[str, Url] = {}
+        self._files: dict[str, set[str]] = {}
+        self._lock = threading.RLock()
+
+    def files(self, job_ids: list[str], min_score: int) -> list[Record]:
+        files = {file.id: (job_id, file) for job_id in job_ids for file in self._list(job_id, min_score)}
+        mixed = is_mixed(file.content_type for _, file in files.values() if file.content_type)
+        taken: set[str] = set()
+        return [_row(job_id, file, mixed=mixed, taken=taken) for job_id, file in files.values()]
+
+    def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
+        for job_id in {job_id for job_id, file_id in files if self._is_old(file_id)}:
+            with self._lock:
+                known = self._files.get(job_id, set())
+                old = sum(map(self._is_old, known))
+                # Those of a job expire together: then a list is cheaper than a request for each.
+                if not known or old > -(-len(known) // _PAGE):
+                    self._list(job_id, 1)
+        return [Secret(self.fresh(file) if self._is_old(file) else self._urls[file]) for _, file in files]
+
+    def fresh(self, file_id: str) -> Url:
+        found = fitting(self._client.files.refresh_url(file_id))
+        self._urls[file_id] = found.download_url or "", found.download_url_expires_at
+        return self._urls[file_id]
+
+    def _list(self, job_id: str, min_score: int) -> list[File]:
+        files = [*map(fitting, self._client.files.list(job_id, min_score=min_score))]
+        self._urls |= {f.id: (f.download_url, f.download_url_expires_at) for f in files if f.download_url}
+        self._files[job_id] = {file.id for file in files}
+        return files
+
+    def _is_old(self, file_id: str) -> bool:
+        url, expires_at = self._urls.get(file_id, ("", None))
+        return not url or is_too_old(expires_at, now=time.time())
+
+
+def _row(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Record:
+    subfolder = folder_of(file.content_type, mixed=mixed)
+    name = file_name_on_disk(file.id, file.content_type)
+    if disk_key(name) in taken:  # ids that differ only in case are one file on many disks
+        name = file_name_on_disk(file.id, file.content_type, plain=False)
+    taken.add(disk_key(name))
+    row = record_of(
+        file, name, size_bytes=file.size_bytes or 0, sha256=file.content_hash or "", job_id=job_id
+    )
+    return replace(row, file_name=f"{subfolder}/{row.file_name}") if subfolder else row

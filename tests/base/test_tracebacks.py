@@ -1,0 +1,86 @@
+"""What IPython shows of our errors, and of a call that its user stops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+from firsthandapi._base.methods import public
+from firsthandapi.errors import NotFoundError
+from firsthandapi.testing import MockServer
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    """An IPython without history or colors."""
+    shell = InteractiveShell.instance(colors="nocolor")
+    shell.history_manager.enabled = False
+    yield shell
+    shell.reset()
+    InteractiveShell.clear_instance()
+
+
+def shown(shell: InteractiveShell, cell: str, **names: Any) -> str:
+    """What a cell that fails shows."""
+    shell.push(names)
+    with capture_output() as output:
+        result = shell.run_cell(cell)
+    assert result.error_in_exec is not None
+    return re.sub(r"\x1b\[[\d;]*m", "", output.stdout + output.stderr)
+
+
+LOOK = """
+def look(client):
+    return client.jobs.get("job_01JPZX5VT4N8QW2E7K3M9RYB6C")
+look(client)
+"""
+
+
+def test_ipython_shows_the_callers_frames(shell: InteractiveShell, shared_server: MockServer) -> None:
+    """The cell and the function in it, then the message: no line of the package."""
+    with shared_server.client() as client:
+        text = shown(shell, LOOK, client=client)
+    assert "return client.jobs.get(" in text
+    assert text.strip().splitlines()[-1].startswith("NotFoundError: ")
+    assert "firsthandapi/" not in text.replace("\\", "/")
+
+
+@public
+def stopped(note: str | None) -> None:
+    """A call of ours that is stopped."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt as error:
+        if note is not None:
+            error.add_note(note)
+        raise
+
+
+def test_ipython_shows_a_stopped_call_as_a_sentence(shell: InteractiveShell) -> None:
+    """Where a note says how to continue, nothing else is of use."""
+    text = shown(shell, "stopped('job_1 continues')", stopped=stopped)
+    assert text.splitlines() == ["KeyboardInterrupt", "job_1 continues"]
+
+
+def test_ipython_shows_where_a_call_without_a_note_was_stopped(shell: InteractiveShell) -> None:
+    """By the caller's frames."""
+    text = shown(shell, "stopped(None)", stopped=stopped)
+    assert "----> 1 stopped(None)" in text
+    assert text.strip().splitlines()[-1].startswith("KeyboardInterrupt")
+
+
+def test_elsewhere_the_lines_are_pythons(shared_server: MockServer) -> None:
+    """The method that IPython calls works without IPython, and changes nothing of the error."""
+    with shared_server.client() as client, pytest.raises(NotFoundError) as caught:
+        client.jobs.get("job_01JPZX5VT4N8QW2E7K3M9RYB6C")
+    before = caught.value.__traceback__
+    lines = caught.value._render_traceback_()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert "test_elsewhere_the_lines_are_pythons" in "".join(lines)
+    assert lines[-1].endswith(str(caught.value))
+    assert caught.value.__traceback__ is before
