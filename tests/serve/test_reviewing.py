@@ -29,11 +29,12 @@ def test_stars_decide_as_the_contract_says(team: Team, stars: int, status: str) 
     assert reply.status_code == 303
     assert reply.headers["location"] == "/review"
     seen = team.buyer.submissions.get(submission)
-    assert (seen.status, seen.ai_star_rating, seen.ai_reasoning, seen.dimensions) == (
+    assert (seen.status, seen.ai_star_rating, seen.ai_reasoning, seen.dimensions, seen.rated_by) == (
         status,
         stars,
         "Blurred",
         None,
+        "person",
     )
     entries = [
         entry for entry in team.buyer.audit_events.list() if entry.event_type.startswith("submission.")

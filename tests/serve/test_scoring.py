@@ -143,6 +143,7 @@ def test_a_scorer_rates(rated: Callable[[str], Any], caplog: pytest.LogCaptureFi
     assert (submission.ai_star_rating, submission.ai_reasoning) == (5, "good")
     (file,) = client.files.list(submission.job_id)
     assert file.annotations.objects == ["Street signs"]
+    assert (submission.rated_by, file.rated_by, file.flags, file.simulated) == ("rules", "rules", [], None)
     (entry,) = client.audit_events.list(event_type="submission.approved")
     assert entry.actor == "scorer"
 

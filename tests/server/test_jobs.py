@@ -197,6 +197,91 @@ def test_place(hand: MockServer, by_hand: Caller) -> None:
     assert [tuple(item[name] for name in names) for item in data] == [(None,) * 3, (48.1, 11.5, False)]
 
 
+def test_a_place_is_compared_with_the_radius_of_the_job(hand: MockServer, by_hand: Caller) -> None:
+    """Where the job names a point and a radius; a city is no point. What is said by hand counts more."""
+    munich = {"latitude": 48.14, "longitude": 11.58, "radius_km": 20}
+    near, far = {"latitude": 48.1, "longitude": 11.5}, {"latitude": 52.5, "longitude": 13.4}
+    job = by_hand.create_job(files_needed=9, location=munich)["id"]
+    for place in (near, far, {**far, "location_verified": True}, {}):
+        hand.submit(job, **place)
+    data = by_hand.get(f"/v1/jobs/{job}/submissions")["data"]
+    assert [item["location_verified"] for item in data] == [None, True, False, True]
+    job = by_hand.create_job(location={"city": "Munich", "state": "BY"})["id"]
+    hand.submit(job, **near)
+    assert by_hand.get(f"/v1/jobs/{job}/submissions")["data"][0]["location_verified"] is None
+
+
+PARTS = {"relevance": 5, "quality": 1, "completeness": 3}
+
+
+@pytest.mark.parametrize("how", ["submit", "score"])
+def test_who_rated_and_why_is_given(hand: MockServer, by_hand: Caller, how: str) -> None:
+    """Stars, reason, parts, rater, and flags, in the submission and in its files, whichever way the score comes."""
+    job = by_hand.create_job(min_star_rating=1)["id"]
+    said: dict[str, Any] = {
+        "dimensions": PARTS,
+        "ai_reasoning": "Sharp.",
+        "rated_by": "model:claude-haiku-5-5",
+        "flags": ["stock", "addresses_rater"],
+    }
+    work = hand.submit(job, rating=3, **(said if how == "submit" else {}))
+    (waiting,) = by_hand.get(f"/v1/jobs/{job}/submissions")["data"]
+    assert (waiting["ai_reasoning"], waiting["rated_by"], waiting["flags"]) == (None, None, [])
+    if how == "score":
+        hand.score(work.submission_id, 3, **said)
+    hand.clock.advance(minutes=1)
+    (submission,) = by_hand.get(f"/v1/jobs/{job}/submissions")["data"]
+    assert {name: submission[name] for name in said} == said
+    assert submission["ai_star_rating"] == 3
+    (file,) = by_hand.files(job)
+    assert (file["rated_by"], file["flags"]) == (said["rated_by"], said["flags"])
+
+
+def test_what_is_given_to_submit_waits_for_its_score(hand: MockServer, by_hand: Caller) -> None:
+    """`score` without words uses those of `submit`; what neither says is as the service makes it up."""
+    job = by_hand.create_job(min_star_rating=1)["id"]
+    work = hand.submit(job, rated_by="person")
+    hand.score(work.submission_id, 5)
+    (submission,) = by_hand.get(f"/v1/jobs/{job}/submissions")["data"]
+    assert (submission["rated_by"], submission["flags"]) == ("person", [])
+    assert submission["ai_reasoning"] == "Excellent: fully addresses the job description."
+    assert set(submission["dimensions"]) == set(PARTS)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"rated_by": "me"}, "rated_by is person, rules, or model: and a name, not 'me'"),
+        ({"rated_by": "model:"}, "rated_by is"),
+        (
+            {"flags": ["policy", "ugly"]},
+            "flags are policy, stock, synthetic, addresses_rater, unreadable, not 'ugly'",
+        ),
+        ({"dimensions": {"relevance": 5}}, "dimensions are completeness, quality, relevance"),
+        ({"dimensions": {**PARTS, "quality": 6}}, "1 to 5"),
+    ],
+)
+def test_a_wrong_word_of_a_score_is_refused(
+    hand: MockServer, by_hand: Caller, said: Any, message: str
+) -> None:
+    """By name, and before anything is submitted or scored."""
+    job = by_hand.create_job()["id"]
+    with pytest.raises(ValueError, match=message):
+        hand.submit(job, **said)
+    assert by_hand.get(f"/v1/jobs/{job}/submissions")["data"] == []
+    work = hand.submit(job)
+    with pytest.raises(ValueError, match=message):
+        hand.score(work.submission_id, 4, **said)
+
+
+def test_files_of_the_bundled_server_say_so(server: MockServer, api: Caller) -> None:
+    """Simulated ones, and those that are given to `submit`; nobody says who rated them."""
+    job = api.create_job(files_needed=2)["id"]
+    server.submit(job, content=b"mine", content_type="image/jpeg")
+    server.clock.advance(minutes=5)
+    assert [(file["simulated"], file["rated_by"]) for file in api.files(job)] == [(True, None)] * 2
+
+
 def test_flagged_once(hand: MockServer, by_hand: Caller) -> None:
     """A job is flagged at its tenth rejected submission, and not again."""
     job = by_hand.create_job(files_needed=30)["id"]

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, cast, get_args
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from firsthandapi_server.contract.text import new_secret
-from firsthandapi_server.contract.words import Count, Environment, Filled, Positive, Scope, Stars
+from firsthandapi_server.contract.words import (
+    Count,
+    Environment,
+    Filled,
+    Flag,
+    Positive,
+    RatedBy,
+    Scope,
+    Stars,
+)
 from firsthandapi_server.http.app import App, IdempotencyKeys
 from firsthandapi_server.http.deliveries import Sender, SignatureStyle
 from firsthandapi_server.http.gate import host_address
@@ -23,6 +33,8 @@ from firsthandapi_server.mock.front import Front
 from firsthandapi_server.mock.workers import REASONS, SimulatedWorkers, capture
 from firsthandapi_server.rules.deprecation import Deprecation
 from firsthandapi_server.rules.faults import Faults
+from firsthandapi_server.rules.jobs import Verdict, made_up_dimensions
+from firsthandapi_server.rules.places import lies_within
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.state.model import SCOPES, Account, DeliveryAttempt, File, Job, Location, Submission
 
@@ -37,6 +49,15 @@ _T = TypeVar("_T")
 # One for each file of a submission. `/_control` keeps to the bounds of signatures.
 _Each = Annotated[Sequence[_T], Field(min_length=1, max_length=5)]
 _LIVE_KEY = re.compile(r"fh_live_[A-Za-z0-9_]{1,100}")
+_RATED_BY = re.compile(r"person|rules|model:\S.{0,199}")
+
+
+class Dimensions(TypedDict):
+    """The parts of a score, 1 to 5 each."""
+
+    relevance: Stars
+    quality: Stars
+    completeness: Stars
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +363,10 @@ class MockServer:
         longitude: float | None = None,
         location_verified: bool | None = None,
         retry_of: str | None = None,
+        dimensions: Dimensions | None = None,
+        ai_reasoning: str | None = None,
+        rated_by: RatedBy | None = None,
+        flags: Sequence[Flag] = (),
     ) -> SubmittedWork:
         """Submit files to a job, as a worker does; they are scored 5 to 15 virtual seconds later.
 
@@ -356,8 +381,14 @@ class MockServer:
             width, height: measures of given `content`, for the job's `min_width` and `min_height`.
             worker_id: the worker; a new one if left out.
             latitude, longitude: where the capture was made, in degrees; they become `submission_latitude` and the like.
-            location_verified: whether that is inside the job's `location`; the server does not compute it.
+            location_verified: whether that is inside the job's `location`; by default, what a job with coordinates and
+                a radius makes of it, and None for any other.
             retry_of: the submission with two stars that this is the second attempt of.
+            dimensions: the parts of the score: `relevance`, `quality`, and `completeness`, 1 to 5 each; plausible
+                ones if left out.
+            ai_reasoning: why scoring gives these stars; a sentence for them if left out.
+            rated_by: who rates: `person`, `rules`, or `model:<name>`; None for the service's own ensemble.
+            flags: what they notice: `policy`, `stock`, `synthetic`, `addresses_rater`, `unreadable`.
 
         Returns:
             The ids of the submission and its files.
@@ -371,6 +402,7 @@ class MockServer:
             if isinstance(each, (list, tuple))
         ]
         count = files or (lists[0] if lists else 1)
+        say = _sayer(dimensions, ai_reasoning, rated_by, flags)
         with self._world.lock:
             at = self.clock.now()
             job = self._job(job_id)
@@ -384,25 +416,40 @@ class MockServer:
                     strict=True,
                 )
             ]
+            if location_verified is None and latitude is not None and longitude is not None:
+                location_verified = lies_within(job.fields.get("location"), latitude, longitude)
             location = Location(latitude, longitude, location_verified)
             if retry_of is None:
                 submission = self._world.jobs.submit(job, made, at, worker=worker_id, location=location)
             else:
                 submission = self._submission(retry_of, job)
                 self._world.jobs.resubmit(submission, made, at, location)
+            if say is not None:
+                self._world.jobs.verdicts[submission] = partial(say, submission)
         return SubmittedWork(submission.id, tuple(file.id for file in made))
 
-    def score(self, submission_id: str, rating: Stars) -> None:
+    def score(
+        self,
+        submission_id: str,
+        rating: Stars,
+        *,
+        dimensions: Dimensions | None = None,
+        ai_reasoning: str | None = None,
+        rated_by: RatedBy | None = None,
+        flags: Sequence[Flag] = (),
+    ) -> None:
         """Score a submission now, instead of 5 to 15 virtual seconds after it was submitted.
 
         Args:
             submission_id: the submission, which waits for its score.
             rating: the stars of each of its files. In the sandbox, scoring always gives 4.
+            dimensions, ai_reasoning, rated_by, flags: as for `submit`, which they take the place of.
 
         Raises:
             ValueError: the submission does not exist, or is scored already.
         """
         _check_stars(rating)
+        say = _sayer(dimensions, ai_reasoning, rated_by, flags)
         with self._world.lock:
             submission = self._world.state.submissions.get(submission_id)
             if submission is None:
@@ -411,7 +458,9 @@ class MockServer:
                 raise ValueError(f"{submission_id} is {submission.status}: it does not wait for a score")
             for file in submission.files:
                 file.wanted_rating = rating
-            self._world.jobs.score(submission, self.clock.now())
+            verdicts = self._world.jobs.verdicts
+            said = verdicts.get(submission) if say is None else partial(say, submission)
+            self._world.jobs.score(submission, self.clock.now(), said and said())
 
     def withdraw(self, file_id: str) -> None:
         """Withdraw an approved file, as a worker who takes back consent does.
@@ -619,6 +668,7 @@ class MockServer:
             given=content,
             given_size=measures,
             annotations=annotations,
+            is_simulated=True,
         )
 
 
@@ -635,3 +685,29 @@ def _as_list(value: Any, count: int) -> Sequence[Any]:
             raise ValueError(f"{count} files need {count} values, not {len(values)}")
         return values
     return [value] * count
+
+
+def _sayer(
+    dimensions: Dimensions | None, ai_reasoning: str | None, rated_by: str | None, flags: Sequence[str]
+) -> Callable[[Submission], Verdict] | None:
+    """What makes the score of a submission: with what was given, and as the service makes up the rest; None if nothing
+    was given."""
+    if rated_by is not None and not _RATED_BY.fullmatch(rated_by):
+        raise ValueError(f"rated_by is person, rules, or model: and a name, not {rated_by!r}")
+    if unknown := [flag for flag in flags if flag not in get_args(Flag)]:
+        raise ValueError(f"flags are {', '.join(get_args(Flag))}, not {unknown[0]!r}")
+    parts = None if dimensions is None else dict(cast("Mapping[str, int]", dimensions))
+    if parts is not None and parts.keys() != Dimensions.__required_keys__:
+        raise ValueError(f"dimensions are {', '.join(sorted(Dimensions.__required_keys__))}")
+    for part in (parts or {}).values():
+        _check_stars(part)
+    if (parts, ai_reasoning, rated_by, (*flags,)) == (None, None, None, ()):
+        return None
+
+    def say(submission: Submission) -> Verdict:
+        stars = [file.wanted_rating for file in submission.files]
+        best = 4 if submission.account.is_sandbox else max(stars)
+        made = parts or made_up_dimensions(submission.job, best)
+        return Verdict(stars, ai_reasoning or REASONS[best], made, rated_by=rated_by, flags=(*flags,))
+
+    return say

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .enums import AuditEventType as AuditEventType
     from .enums import Environment as Environment
     from .enums import EventType as EventType
+    from .enums import Flag as Flag
     from .enums import JobStatus as JobStatus
     from .enums import JobType as JobType
     from .enums import KeyScope as KeyScope
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .enums import OpenAuditEventType as OpenAuditEventType
     from .enums import OpenEnvironment as OpenEnvironment
     from .enums import OpenEventType as OpenEventType
+    from .enums import OpenFlag as OpenFlag
     from .enums import OpenJobStatus as OpenJobStatus
     from .enums import OpenJobType as OpenJobType
     from .enums import OpenMediaFormat as OpenMediaFormat
@@ -101,9 +103,9 @@ _base Model Params
 api_key ApiKey ApiKeyCreateParams ApiKeyListParams
 audit AuditEvent AuditEventListParams
 billing Checkout CreditBalance CreditTransaction PurchaseParams TransactionListParams
-enums AuditEventType Environment EventType JobStatus JobType KeyScope MediaFormat OpenAuditEventType
-enums OpenEnvironment OpenEventType OpenJobStatus OpenJobType OpenMediaFormat OpenScope OpenSubmissionStatus
-enums OpenTransactionType PurchaseTier Scope SubmissionStatus TransactionType
+enums AuditEventType Environment EventType Flag JobStatus JobType KeyScope MediaFormat OpenAuditEventType
+enums OpenEnvironment OpenEventType OpenFlag OpenJobStatus OpenJobType OpenMediaFormat OpenScope
+enums OpenSubmissionStatus OpenTransactionType PurchaseTier Scope SubmissionStatus TransactionType
 event CreditsEvent CreditsEventData JobEvent JobEventData SubmissionEvent SubmissionEventData WebhookEvent
 file Annotations AudioAnnotations ContentCredentials DetectedObject DeviceInfo DominantObject DownloadUrl File
 file FileListParams ImageAnnotations Keyframe Scene TrackedObject TranscriptSegment UnknownAnnotations

@@ -45,6 +45,10 @@ MediaFormat = Literal[
 ]
 OpenMediaFormat = Annotated[MediaFormat | str, _Open()]
 
+Flag = Literal["policy", "stock", "synthetic", "addresses_rater", "unreadable"]
+OpenFlag = Annotated[Flag | str, _Open()]
+"""What a rater noticed in a file."""
+
 Scope = Literal[
     "jobs:read",
     "jobs:write",

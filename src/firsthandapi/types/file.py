@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from firsthandapi._base.display import Displayed
 
 from ._base import Items, Model, Tolerant, UtcDatetime
-from .enums import OpenMediaFormat
+from .enums import OpenFlag, OpenMediaFormat
 from .page import ListParams
 
 
@@ -279,6 +279,9 @@ class File(Displayed, Model):
         consent_id: the consent that the worker gave; servers of one's own have it.
         license: what the worker granted, an id of the SPDX list; servers of one's own have it.
         content_credentials: what its Content Credentials said; servers of one's own have it.
+        rated_by: who rated it: `person`, `rules` (a program), or `model:<name>`; None for the service's own ensemble.
+        flags: what was noticed in it: `policy`, `stock`, `synthetic`, `addresses_rater`, or `unreadable`.
+        simulated: True for a file of the bundled server, which a program has drawn for a test.
     """
 
     object: Any = None
@@ -304,6 +307,9 @@ class File(Displayed, Model):
     consent_id: str | None = None
     license: str | None = None
     content_credentials: ContentCredentials | None = None
+    rated_by: str | None = None
+    flags: Items[OpenFlag] | None = None
+    simulated: bool | None = None
 
 
 class DownloadUrl(Model):

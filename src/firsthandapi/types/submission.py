@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from ._base import Model, Params, UtcDatetime, WireTime
-from .enums import OpenMediaFormat, OpenSubmissionStatus, SubmissionStatus
+from ._base import Items, Model, Params, UtcDatetime, WireTime
+from .enums import OpenFlag, OpenMediaFormat, OpenSubmissionStatus, SubmissionStatus
 from .page import ListParams
 
 
@@ -46,7 +46,10 @@ class Submission(Model):
         scored_at: when it was scored.
         submission_latitude: where it was submitted, in degrees.
         submission_longitude: where it was submitted, in degrees.
-        location_verified: whether the service says that a place was collected, not that it matches the job's.
+        location_verified: on a server of one's own and on the bundled one, whether the place lies within the job's
+            radius, and None where that cannot be told. On the service, only that a place was collected.
+        rated_by: who rated it: `person`, `rules` (a program), or `model:<name>`; None for the service's own ensemble.
+        flags: what was noticed: `policy`, `stock`, `synthetic`, `addresses_rater`, or `unreadable`.
     """
 
     object: Any = None
@@ -65,6 +68,8 @@ class Submission(Model):
     submission_latitude: float | None = None
     submission_longitude: float | None = None
     location_verified: bool | None = None
+    rated_by: str | None = None
+    flags: Items[OpenFlag] | None = None
 
 
 class SubmissionSummary(Model):

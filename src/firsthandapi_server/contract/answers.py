@@ -14,6 +14,7 @@ from .words import (
     EventType,
     FileId,
     Filled,
+    Flag,
     Format,
     Id,
     JobId,
@@ -22,6 +23,7 @@ from .words import (
     KeyScope,
     Moment,
     OrganizationId,
+    RatedBy,
     RequestId,
     Sha256,
     Stars,
@@ -186,10 +188,13 @@ class File(Answer):
     annotations: Annotations | None
     keyframes: list[Keyframe] | None
     created_at: Moment
-    # Of a server of one's own.
+    # Of a server of one's own, or of the bundled one.
     consent_id: str | None = None
     license: str | None = None
     content_credentials: ContentCredentials | None = None
+    rated_by: RatedBy | None = None
+    flags: list[Flag] = []
+    simulated: bool = False
 
 
 class Dimensions(Answer):
@@ -218,6 +223,8 @@ class Submission(_Submitted):
     submission_latitude: float | None
     submission_longitude: float | None
     location_verified: bool | None
+    rated_by: RatedBy | None = None
+    flags: list[Flag] = []
 
 
 class SubmissionSummary(Answer):

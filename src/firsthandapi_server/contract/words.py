@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from firsthandapi.types import enums
+from firsthandapi.types.enums import Flag as Flag
 from firsthandapi.types.enums import PurchaseTier as PurchaseTier
 from firsthandapi_server.contract.text import parse_iso
 
@@ -56,6 +57,9 @@ Id = Filled
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Stars = Annotated[int, Field(ge=1, le=5)]
+RatedBy = Annotated[
+    str, Field(pattern=r"^(person|rules|model:\S.{0,199})$")
+]  # rules: a program without a model
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Color = Annotated[str, Field(pattern="^#[0-9A-Fa-f]{6}$")]

@@ -49,6 +49,7 @@ class Capture:
     given_size: tuple[int | None, int | None] = (None, None)
     annotations: dict[str, Any] | MadeUp | None = "made up"
     subject: str | None = None  # what a picture shows
+    is_simulated: bool = False
 
     def read(self, start: int, stop: int) -> Iterable[bytes]:
         """The bytes, in one piece."""
@@ -73,6 +74,7 @@ class Capture:
             device_info={"device_model": model, "device_os": system, "app_version": "4.2.0"},
             worker_region=chance.choice(_REGIONS),
             annotations=annotations,
+            more={"simulated": True} if self.is_simulated else {},
         )
 
     def _content(self) -> bytes:
@@ -109,6 +111,7 @@ def capture(
     given: bytes | None = None,
     given_size: tuple[int | None, int | None] = (None, None),
     annotations: dict[str, Any] | MadeUp | None = "made up",
+    is_simulated: bool = False,
 ) -> File:
     """A file that a worker made for a job."""
     seed = f"{job.seed}:{job.chance.getrandbits(64):016x}"
@@ -117,7 +120,7 @@ def capture(
         name = f"capture_{job.chance.randrange(10000):04d}.{extension}"
     least = (job.fields.get("min_width") or 0, job.fields.get("min_height") or 0)
     subject = _subject(job, seed, rating) if content_type.startswith("image/") else None
-    source = Capture(content_type, seed, at, *least, given, given_size, annotations, subject)
+    source = Capture(content_type, seed, at, *least, given, given_size, annotations, subject, is_simulated)
     return File(new_id("file_", at), content_type, source, name, at, wanted_rating=rating)
 
 
@@ -195,7 +198,10 @@ class SimulatedWorkers(Workforce):
             annotations = None
         elif number % _WITH_CONFIDENCE == 0:
             annotations = "made up, with confidence"
-        return capture(job, content_type, at, rating=rating, annotations=annotations)
+        is_simulated = not self.in_sandbox_only
+        return capture(
+            job, content_type, at, rating=rating, annotations=annotations, is_simulated=is_simulated
+        )
 
 
 class SandboxWorkers(SimulatedWorkers):

@@ -71,7 +71,7 @@ class Appeals:
             # As if it waited again: to be scored is the one way to be approved.
             job.pending += len(submission.files)
             submission.status = "pending_score"
-            self._jobs.score(submission, at, Verdict(stars, words or None, actor=actor))
+            self._jobs.score(submission, at, Verdict(stars, words or None, actor=actor, rated_by="person"))
 
 
 def _id(submission: Submission) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from firsthandapi._base.counts import count_of
 from firsthandapi_server.contract.bodies import MAX_PRICE, MIN_PRICE
@@ -55,6 +56,8 @@ class Verdict:
         dimensions: `relevance`, `quality`, and `completeness`, 1 to 5 each, where somebody rated them.
         annotations: for each of its files; None for none.
         actor: who scored it, for the audit trail.
+        rated_by: `person`, `model:<name>`, or `rules`; None if nobody says.
+        flags: what was noticed: words of the contract's `flags`.
     """
 
     stars: Sequence[int]
@@ -62,6 +65,8 @@ class Verdict:
     dimensions: Mapping[str, int] | None = None
     annotations: Sequence[Mapping[str, Any] | None] = ()
     actor: str = "system"
+    rated_by: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Jobs:
@@ -73,6 +78,8 @@ class Jobs:
         self._credits = credits
         self.workforce = Workforce()
         self.jury: Jury | None = None
+        # What scoring will say of a submission in place of what it makes up: on a server for tests.
+        self.verdicts: WeakKeyDictionary[Submission, Callable[[], Verdict]] = WeakKeyDictionary()
         # What is said of stars where nobody wrote a reason: nothing, but by the simulated service for tests.
         self.reasons: Mapping[int, str] = {}
         # How long a worker may take for a second attempt; None: for ever.
@@ -212,6 +219,7 @@ class Jobs:
         submission.status = "pending_score"
         submission.submitted_at = at
         submission.rating = submission.reasoning = submission.dimensions = submission.scored_at = None
+        submission.rated_by, submission.flags = None, ()
         self._take_in(submission, at)
 
     def _have_scored(self, submission: Submission, at: float) -> None:
@@ -221,7 +229,8 @@ class Jobs:
 
     def _score_due(self, submission: Submission, attempt: int, at: float) -> None:
         if submission.attempt == attempt:  # else it was scored by hand, and retried
-            self.score(submission, at)
+            said = self.verdicts.get(submission)
+            self.score(submission, at, said and said())
 
     def score(self, submission: Submission, at: float, verdict: Verdict | None = None) -> None:
         """Score a submission: approved files are paid and listed, and the slots of the others are free again.
@@ -240,7 +249,11 @@ class Jobs:
         good = [file for file in submission.files if (file.rating or 0) >= bar]
         submission.rating = max(file.rating or 0 for file in submission.files)
         submission.reasoning = (verdict and verdict.reasoning) or self.reasons.get(submission.rating)
-        submission.dimensions = _dimensions(job, submission.rating) if verdict is None else verdict.dimensions
+        submission.dimensions = (
+            made_up_dimensions(job, submission.rating) if verdict is None else verdict.dimensions
+        )
+        if verdict is not None:
+            submission.rated_by, submission.flags = verdict.rated_by, verdict.flags
         actor = "system" if verdict is None else verdict.actor
         submission.scored_at = at
         if not good and submission.rating == 2 and submission.attempt == 1:
@@ -366,7 +379,7 @@ def _check_count(job: Job, count: int, free: int) -> None:
         raise ValueError(f"{job.id} takes {takes} per submission")
 
 
-def _dimensions(job: Job, rating: int) -> dict[str, int]:
+def made_up_dimensions(job: Job, rating: int) -> dict[str, int]:
     """Made up around the stars."""
     return {
         name: min(5, max(1, rating + job.chance.choice((-1, 0, 0, 1))))

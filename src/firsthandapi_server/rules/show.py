@@ -74,6 +74,8 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
         download_url_expires_at=url_expires_at,
         annotations=annotations,
         keyframes=(annotations or {}).get("keyframes"),
+        rated_by=file.submission.rated_by,
+        flags=[*file.submission.flags],
         **details.more,
     )
 
@@ -101,6 +103,8 @@ def submission(submission: Submission, url: str | None) -> dict[str, Any]:
         submission_latitude=location and location.latitude,
         submission_longitude=location and location.longitude,
         location_verified=location and location.verified,
+        rated_by=submission.rated_by,
+        flags=[*submission.flags],
     )
 
 

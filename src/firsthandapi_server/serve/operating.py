@@ -175,7 +175,9 @@ class Operating:
         at = self._world.clock.now()
         with self._world.lock:
             for each in self._waiting_of(request.path_params["id"]):
-                verdict = Verdict([1] * len(each.files), _REVOKED, actor=self._reception.who(request))
+                verdict = Verdict(
+                    [1] * len(each.files), _REVOKED, actor=self._reception.who(request), rated_by="person"
+                )
                 self._world.jobs.score(each, at, verdict)
         return f"{PREFIX}/people?done=rejected#tokens"
 

@@ -191,4 +191,5 @@ def _verdict(ratings: Sequence[Rating]) -> Verdict:
         [median(stars) for stars in zip(*(each.stars for each in ratings), strict=True)],
         "\n".join(reasons)[:MAX_REASON] or None,
         actor=ratings[0].reviewer if len(ratings) == 1 else "reviewers",
+        rated_by="person",
     )

@@ -153,6 +153,7 @@ def _verdict(scores: Sequence[dict[str, Any]]) -> Verdict:
         " ".join(reasons)[:MAX_REASON] or None,
         annotations=[score["annotations"] for score in scores],
         actor="scorer",
+        rated_by="rules",
     )
 
 

@@ -27,6 +27,7 @@ from firsthandapi_server.http.browsers import CAMERA_POLICY, HEADERS
 from firsthandapi_server.media import LIMITS, MediaError, clean, credentials, is_like, name_of, types_of
 from firsthandapi_server.media.exif import printable
 from firsthandapi_server.rules.jobs import NO_RETRY
+from firsthandapi_server.rules.places import area_of, lies_within
 from firsthandapi_server.state.limits import Slot, Stored
 from firsthandapi_server.state.model import Details, File, Job, Location, Submission
 from firsthandapi_server.state.state import DAY
@@ -49,7 +50,6 @@ _CLEANED, _LARGE_CLEANED, _LARGE = 32, 4, 8 << 20
 _MOST_READ = 128 * 1024 * 1024  # maximum size of a file to read Content Credentials from
 _SHOWN = 30
 _ALL = 1_000_000
-_EARTH_KM = 6371.0
 _ANDROID = re.compile(r"Android ([0-9.]{1,10})(?:; ([^;)]{1,60}))?")
 _IPHONE = re.compile(r"(iPhone|iPad)\b.{0,40}? OS ([0-9]{1,3})_([0-9]{1,3})")
 _SYSTEMS = (("Windows", "Windows"), ("Macintosh", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"))
@@ -438,38 +438,7 @@ def _location(place: object, fields: Mapping[str, str]) -> Location | None:
     latitude, longitude = _number(fields.get("latitude"), 90), _number(fields.get("longitude"), 180)
     if place is None or latitude is None or longitude is None:
         return None
-    area = _area(place)
-    if area is None:
-        return Location(latitude, longitude, None)
-    return Location(latitude, longitude, _kilometers(latitude, longitude, *area[:2]) <= area[2])
-
-
-def _area(place: object) -> tuple[float, float, float] | None:
-    """Latitude, longitude, and radius in kilometers of a job's place, or None: buyers may write anything."""
-    if not isinstance(place, dict):
-        return None
-    given = cast("dict[str, Any]", place)
-    found: tuple[Any, ...] = (
-        given.get("latitude", given.get("lat")),
-        given.get("longitude", given.get("lng")),
-        given.get("radius_km"),
-    )
-    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in found):
-        return None
-    try:
-        latitude, longitude, radius = map(float, found)
-    except OverflowError:  # JSON has integers of any size
-        return None
-    return latitude, longitude, radius
-
-
-def _kilometers(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
-    """The distance between two points on a sphere."""
-    north, to_north = math.radians(latitude), math.radians(to_latitude)
-    east = math.radians(to_longitude - longitude)
-    part = math.sin((to_north - north) / 2) ** 2
-    part += math.cos(north) * math.cos(to_north) * math.sin(east / 2) ** 2
-    return 2 * _EARTH_KM * math.asin(math.sqrt(min(1.0, max(0.0, part))))
+    return Location(latitude, longitude, lies_within(place, latitude, longitude))
 
 
 def _size_in_words(words: Words, width: int | None, height: int | None) -> str | None:
@@ -482,7 +451,7 @@ def _size_in_words(words: Words, width: int | None, height: int | None) -> str |
 
 
 def _place_in_words(words: Words, place: object) -> str | None:
-    area = _area(place)
+    area = area_of(place)
     if area is not None:
         return words("within {count} km of {place}", count=f"{area[2]:g}", place=f"{area[0]:g}, {area[1]:g}")
     given = cast("dict[str, Any]", place) if isinstance(place, dict) else {}

@@ -175,7 +175,13 @@ UPDATE transactions SET job_id = substr(description, instr(description, 'job_'))
 WHERE type IN ('deduction', 'refund') AND instr(description, 'job_');
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+# Who rated a submission, and what they noticed.
+_EIGHTH = """
+ALTER TABLE submissions ADD COLUMN rated_by TEXT;
+ALTER TABLE submissions ADD COLUMN flags TEXT NOT NULL DEFAULT '[]';
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
 
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:

@@ -141,6 +141,8 @@ class Submission:
     dimensions: Mapping[str, int] | None = None
     scored_at: float | None = None
     location: Location | None = None
+    rated_by: str | None = None  # `person`, `model:<name>`, or `rules`; None if nobody says
+    flags: tuple[str, ...] = ()
 
     @property
     def account(self) -> Account:
