@@ -8,17 +8,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from pkgutil import walk_packages
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from firsthandapi import AsyncFirstHandClient, FirstHandClient, types
+from firsthandapi import AsyncFirstHandClient, FirstHandClient, _async, _sync, types
+from firsthandapi._async.calls import Calls as AsyncCalls
+from firsthandapi._async.calls import Resource as AsyncResource
 from firsthandapi._core.calls import retry
 from firsthandapi._core.calls.attempt import call_name
+from firsthandapi._sync.calls import Calls, Resource
 from firsthandapi.errors import InvalidArgumentError, UnexpectedResponseError
 from firsthandapi.testing import MockServer
 from firsthandapi_server.contract.operations import OPERATIONS, Operation
@@ -243,6 +248,35 @@ def test_no_method_is_left_out(pair: tuple[Any, Any]) -> None:
     tested = {param.values[0].method for param in CASES}
     methods = set(public_methods(pair[0]))
     assert methods - MADE_OF_OTHERS - CLIENT_METHODS == tested - {"me"}, "each method is that of an operation"
+
+
+def resources(owner: Any) -> Iterator[Any]:
+    """Those that users reach from a client or a resource."""
+    for name in dir(owner):
+        if name[0] != "_" and isinstance(value := getattr(owner, name), (AsyncResource, Resource)):
+            yield from (value, *resources(value))
+
+
+def test_only_what_users_call_is_wrapped(pair: tuple[Any, Any]) -> None:
+    """A class that no client leads to has plain methods, and answers a typo inside the package as Python does."""
+    inside = {
+        each
+        for package in (_async, _sync)
+        for found in walk_packages(package.__path__, f"{package.__name__}.")
+        for each in vars(import_module(found.name)).values()
+        if inspect.isclass(each) and each.__module__ == found.name
+    }
+    wrapped = {
+        each for each in inside if any(hasattr(member, "__signature__") for member in vars(each).values())
+    }
+    reached = {type(each) for client in pair for each in (client, *resources(client))}
+    assert wrapped == reached
+    for each in inside - reached - {AsyncResource, Resource}:
+        if issubclass(each, (AsyncCalls, Calls)):
+            with pytest.raises(
+                AttributeError, match=f"^'{each.__name__}' object has no attribute 'chek_time'$"
+            ):
+                attrgetter("chek_time")(each.__new__(each))
 
 
 def test_every_method_says_what_it_returns(pair: tuple[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Methods that all resources share: turn checked arguments into a request, and a response into a model."""
+"""Methods by which all calls are made: turn checked arguments into a request, and a response into a model."""
 
 from __future__ import annotations
 
@@ -25,19 +25,11 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
 
-class Resource(Led):
-    """One group of endpoints. `public` wraps each of its public methods."""
-
-    def __init_subclass__(cls) -> None:
-        for name, member in list(vars(cls).items()):
-            if isfunction(member) and not name.startswith("_"):
-                setattr(cls, name, public(member))
+class Calls:
+    """What makes calls, by these methods."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._transport!r}>"
 
     def _ends(self, timeout: float | None) -> float | None:
         """The time by the transport's clock at which a call with this `timeout` ends; None for no limit."""
@@ -153,3 +145,15 @@ class Resource(Led):
             return page if keep is None else page._replace(data=list(filter(keep, page.data))), response
 
         return AsyncPageRequest(fetch, start)
+
+
+class Resource(Calls, Led):
+    """One group of endpoints, as users reach it from a client. `public` wraps each of its public methods."""
+
+    def __init_subclass__(cls) -> None:
+        for name, member in list(vars(cls).items()):
+            if isfunction(member) and not name.startswith("_"):
+                setattr(cls, name, public(member))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport!r}>"

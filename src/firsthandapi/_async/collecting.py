@@ -21,7 +21,7 @@ from firsthandapi._async.bridge import (
     finish_blocking,
     run_blocking,
 )
-from firsthandapi._async.calls import Resource
+from firsthandapi._async.calls import Calls
 from firsthandapi._async.following import HEAD_EVERY, Following
 from firsthandapi._async.ordering import order_once
 from firsthandapi._async.reader import name_twins
@@ -69,7 +69,7 @@ MOST_PENDING = 500
 _MOST_METADATA = 20
 
 
-class Collecting(Resource):
+class Collecting(Calls):
     """Three ways to get files: `follow`, `download_all`, and `collect`."""
 
     def __init__(

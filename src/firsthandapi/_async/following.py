@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from firsthandapi._async.bridge import Lock, ended
-from firsthandapi._async.calls import Resource
+from firsthandapi._async.calls import Calls
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import DecodedPage, decode_items
@@ -34,7 +34,7 @@ _MOST_UNCOUNTED = 5 * LARGEST_PAGE
 _SINGLE_REFRESHES = 3
 
 
-class Following(Resource):
+class Following(Calls):
     """Repeated walks over a job's list of files.
 
     Attributes:

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from firsthandapi._async.calls import Resource
 from firsthandapi._base.watching import logger
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
@@ -107,7 +106,7 @@ def name_twins(transport: Transport, error: FirstHandError, job_ids: Collection[
             advise(error, f"; {text}")
 
 
-class SharedReader(Resource):
+class SharedReader:
     """One follower of a job; the followers of an API key share the list.
 
     Attributes:
@@ -116,7 +115,7 @@ class SharedReader(Resource):
     """
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
-        super().__init__(transport)
+        self._transport = transport
         self.waiting = waiting
         self._board = board_of(transport)
         self.had_turn_at = 0

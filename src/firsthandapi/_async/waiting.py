@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._async.calls import Resource
+from firsthandapi._async.calls import Calls
 from firsthandapi._base.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.longpoll import LIST_LAGS, End, Pause, Pauses, Poll, Wait
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from firsthandapi.types.options import RequestOptions
 
 
-class Waiting(Resource):
+class Waiting(Calls):
     """Follows the changes of a job until a timeout. `is_new`: the job was just posted, and may give a 404 at first.
 
     Attributes:

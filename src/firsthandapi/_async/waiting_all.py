@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._async.bridge import Callback, at_once, call_back
-from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._base.counts import count_of
@@ -27,7 +26,7 @@ LOOK_EVERY = 10.0
 _MOST_NAMED = 3
 
 
-class WaitingAll(Resource):
+class WaitingAll:
     """The wait for many jobs.
 
     Args:
@@ -49,7 +48,6 @@ class WaitingAll(Resource):
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(transport)
         options = ExtraOptions(extra_headers=extra_headers, extra_query=extra_query)
         self._order = [job if isinstance(job, str) else job.id for job in jobs]
         self._finished = {job.id: job for job in jobs if not isinstance(job, str)}

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._async.bridge import at_once, run_blocking
-from firsthandapi._async.calls import Resource
 from firsthandapi._base.watching import DOWNLOADS, logger
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from firsthandapi.datasets._folder import Folder
 
 
-class Workers(Resource):
+class Workers:
     """Reads the workers and the ratings of a job's files, with one request per 100 submissions."""
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
-        super().__init__(transport)
+        self._transport = transport
         self._waiting = waiting
 
     async def read(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:

@@ -35,7 +35,7 @@ from firsthandapi._sync.bridge import (
     finish_blocking,
     run_blocking,
 )
-from firsthandapi._sync.calls import Resource
+from firsthandapi._sync.calls import Calls
 from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.ordering import order_once
 from firsthandapi._sync.reader import name_twins
@@ -70,7 +70,7 @@ MOST_PENDING = 500
 _MOST_METADATA = 20
 
 
-class Collecting(Resource):
+class Collecting(Calls):
     """Three ways to get files: `follow`, `download_all`, and `collect`."""
 
     def __init__(

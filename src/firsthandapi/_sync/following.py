@@ -15,7 +15,7 @@ from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses, count_lags, cou
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._sync.bridge import Lock, ended
-from firsthandapi._sync.calls import Resource
+from firsthandapi._sync.calls import Calls
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi.errors import DownloadError, FirstHandError
 from firsthandapi.types._base import fitting
@@ -35,7 +35,7 @@ _MOST_UNCOUNTED = 5 * LARGEST_PAGE
 _SINGLE_REFRESHES = 3
 
 
-class Following(Resource):
+class Following(Calls):
     """Repeated walks over a job's list of files.
 
     Attributes:

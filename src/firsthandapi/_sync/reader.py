@@ -18,7 +18,6 @@ from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.orders.record import ShownJob, dump, key_of
 from firsthandapi._core.orders.twins import warning
-from firsthandapi._sync.calls import Resource
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types.job import Job
 from firsthandapi.types.job_arguments import JobListParams
@@ -108,7 +107,7 @@ def name_twins(transport: Transport, error: FirstHandError, job_ids: Collection[
             advise(error, f"; {text}")
 
 
-class SharedReader(Resource):
+class SharedReader:
     """One follower of a job; the followers of an API key share the list.
 
     Attributes:
@@ -117,7 +116,7 @@ class SharedReader(Resource):
     """
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
-        super().__init__(transport)
+        self._transport = transport
         self.waiting = waiting
         self._board = board_of(transport)
         self.had_turn_at = 0

@@ -9,7 +9,7 @@ from firsthandapi._base.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.longpoll import LIST_LAGS, End, Pause, Pauses, Poll, Wait
 from firsthandapi._core.calls.request import build_request
-from firsthandapi._sync.calls import Resource
+from firsthandapi._sync.calls import Calls
 from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
 from firsthandapi.types.job import Job
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from firsthandapi.types.options import RequestOptions
 
 
-class Waiting(Resource):
+class Waiting(Calls):
     """Follows the changes of a job until a timeout. `is_new`: the job was just posted, and may give a 404 at first.
 
     Attributes:

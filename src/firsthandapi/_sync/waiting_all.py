@@ -13,7 +13,6 @@ from firsthandapi._core.calls.longpoll import Pauses
 from firsthandapi._core.calls.lost_answers import advise
 from firsthandapi._core.calls.places import AT_ONCE
 from firsthandapi._sync.bridge import Callback, at_once, call_back
-from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi.errors import FirstHandApiError, WaitTimeoutError
@@ -28,7 +27,7 @@ LOOK_EVERY = 10.0
 _MOST_NAMED = 3
 
 
-class WaitingAll(Resource):
+class WaitingAll:
     """The wait for many jobs.
 
     Args:
@@ -50,7 +49,6 @@ class WaitingAll(Resource):
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(transport)
         options = ExtraOptions(extra_headers=extra_headers, extra_query=extra_query)
         self._order = [job if isinstance(job, str) else job.id for job in jobs]
         self._finished = {job.id: job for job in jobs if not isinstance(job, str)}

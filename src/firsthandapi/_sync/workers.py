@@ -14,7 +14,6 @@ from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.rows.manifest import columns_of_submission
 from firsthandapi._sync.bridge import at_once, run_blocking
-from firsthandapi._sync.calls import Resource
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.submission import Submission, SubmissionListParams
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
     from firsthandapi.datasets._folder import Folder
 
 
-class Workers(Resource):
+class Workers:
     """Reads the workers and the ratings of a job's files, with one request per 100 submissions."""
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
-        super().__init__(transport)
+        self._transport = transport
         self._waiting = waiting
 
     def read(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Unpack
 
-from firsthandapi._async.calls import Resource
+from firsthandapi._async.calls import Calls
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.calls.response import ApiResponse
@@ -22,7 +22,7 @@ _API_KEY = (
 )
 
 
-class Account(Resource):
+class Account(Calls):
     """The methods of the client itself, which documents them."""
 
     async def me(self, **options: Unpack[RequestOptions]) -> Identity:

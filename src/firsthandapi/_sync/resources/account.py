@@ -11,7 +11,7 @@ from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._core.calls.spend import check_spend
-from firsthandapi._sync.calls import Resource
+from firsthandapi._sync.calls import Calls
 from firsthandapi.types.identity import Identity
 from firsthandapi.types.options import PostOptions, RequestOptions
 from firsthandapi.types.signup import Signup, SignupParams
@@ -23,7 +23,7 @@ _API_KEY = (
 )
 
 
-class Account(Resource):
+class Account(Calls):
     """The methods of the client itself, which documents them."""
 
     def me(self, **options: Unpack[RequestOptions]) -> Identity:
