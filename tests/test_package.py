@@ -55,30 +55,35 @@ def distributions(lines: Iterable[str]) -> set[str]:
     return {each.name.lower().replace("_", "-") for each in held}
 
 
-def test_the_core_brings_what_four_packages_bring() -> None:
-    """`pip install firsthandapi` brings httpx, pydantic, tenacity, typing-extensions, what they need, and no more."""
+def test_the_core_brings_what_three_packages_bring() -> None:
+    """`pip install firsthandapi` brings httpx, pydantic, tenacity, what they need, and no more."""
     brought: set[str] = set()
-    due = {"httpx", "pydantic", "tenacity", "typing-extensions"}
+    due = {"httpx", "pydantic", "tenacity"}
     while due:
         brought |= due
         due = distributions(line for package in due for line in requires(package) or ()) - brought
     assert distributions(PROJECT["dependencies"]) <= brought
 
 
-homes = functools.cache(packages_distributions)
+@functools.cache
+def homes() -> dict[str, list[str]]:
+    """By module, what installs it; `make test-core` does not install the first."""
+    return {"c2pa": ["c2pa-python"], **packages_distributions()}
 
 
+@functools.cache
 def imported(module: Path) -> set[str]:
-    """The distributions whose modules a file imports, at its top or where it needs them."""
-    names: set[str] = set()
-    due: list[ast.AST] = [ast.parse(module.read_text(encoding="utf-8"))]
+    """The distributions whose modules a file imports, at its top, where it needs them, or by `import_module`."""
+    text = module.read_text(encoding="utf-8")
+    names = {*re.findall(r'\bimport_module\("(\w+)', text)}
+    due: list[ast.AST] = [ast.parse(text)]
     while due:
         match node := due.pop():
             case ast.Import(names=each):
                 names.update(alias.name for alias in each)
             case ast.ImportFrom(module=str(package), level=0):
                 names.add(package)
-        # No expression imports anything, and most of a file is expressions.
+        # No other expression imports anything, and most of a file is expressions.
         due += [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr)]
     top = (
         {name.partition(".")[0] for name in names}
@@ -88,25 +93,33 @@ def imported(module: Path) -> set[str]:
     return distributions(homes().get(name, [name])[0] for name in top)
 
 
+# What each room may import, besides the core; those that are not here are of the core alone.
 EXTRAS = {
-    "_base": ["truststore", "cli"],
+    "_base": ["core", "truststore", "cli", "mcp"],
     "cli": ["cli"],
-    "datasets": ["pandas", "huggingface", "remote", "images"],
+    "conformance": [],
+    "datasets": ["core", "pandas", "huggingface", "remote", "images"],
     "engines": ["remote", "fleet", "ray"],
     "mcp": ["mcp"],
-    "firsthandapi_server": ["testing", "serve"],
+    "firsthandapi_server": ["testing", "serve", "content-credentials", "remote"],
     "testing": ["testing"],
 }
+DECLARED = {extra: distributions(lines) for extra, lines in PROJECT["optional-dependencies"].items()}
+DECLARED["core"] = distributions(PROJECT["dependencies"])
+MODULES = [module for package in (PACKAGE, SERVER) for module in package.rglob("*.py")]
+
+
+def extras_of(module: Path) -> list[str]:
+    home = PACKAGE if module.is_relative_to(PACKAGE) else PACKAGE.parent
+    return EXTRAS.get(module.relative_to(home).parts[0], ["core"])
 
 
 def undeclared(module: Path) -> set[str]:
     """What a file imports that its part of the package does not require."""
-    home = PACKAGE if module.is_relative_to(PACKAGE) else PACKAGE.parent
-    extras = EXTRAS.get(module.relative_to(home).parts[0], [])
-    lines = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
-    # pytest loads the plugin, and Airflow loads DAGs, so they are there.
-    given = {"pytest_plugin": {"pytest"}, "airflow": {"airflow"}}.get(module.stem, set())
-    found = imported(module) - distributions(PROJECT["dependencies"] + lines) - given
+    # pytest loads the plugin, Airflow loads DAGs, and notebooks run in IPython, so they are there.
+    theirs = {"pytest_plugin": "pytest", "airflow": "airflow", "progress": "ipython"}
+    found = imported(module).difference(*(DECLARED[extra] for extra in ["core", *extras_of(module)]))
+    found -= {theirs.get(module.stem)}
     if module.stem == "tracing":  # reached only in a program that has loaded OpenTelemetry itself
         found = {name for name in found if not name.startswith("opentelemetry")}
     return found
@@ -114,9 +127,20 @@ def undeclared(module: Path) -> set[str]:
 
 def test_what_is_imported_is_declared() -> None:
     """Also where another dependency brings it along, which it may stop doing with any release."""
-    modules = [module for package in (PACKAGE, SERVER) for module in package.rglob("*.py")]
-    found = {module.relative_to(PACKAGE.parent).as_posix(): undeclared(module) for module in modules}
+    found = {module.relative_to(PACKAGE.parent).as_posix(): undeclared(module) for module in MODULES}
     assert {module: names for module, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize("extra", DECLARED)
+def test_what_is_declared_is_imported(extra: str) -> None:
+    """By a room that the extra is for; and no extra repeats the core."""
+    declared = DECLARED[extra]
+    assert extra == "core" or declared.isdisjoint(DECLARED["core"])
+    if extra in ("mcp", "serve"):  # each has a command
+        assert declared >= DECLARED["cli"]
+        declared = declared - DECLARED["cli"]
+    unused = declared.difference(*(imported(module) for module in MODULES if extra in extras_of(module)))
+    assert unused == ({"s3fs"} if extra == "remote" else set())  # fsspec loads it by its name
 
 
 def test_the_version_stands_in_one_place() -> None:
