@@ -18,6 +18,8 @@ class PublicMethods(griffe.Extension):
     """Completes the methods of the client and of its resources."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        if pkg.name != "firsthandapi":
+            return
         annotations = {
             name: member.annotation
             for typed_dict in pkg["types.options"].classes.values()
