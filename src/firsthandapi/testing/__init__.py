@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firsthandapi_server.http.requests import ReceivedRequest
+    from firsthandapi_server.mock.bundled import NewOrganization, SubmittedWork, WebhookDelivery
     from firsthandapi_server.mock.clock import Clock
     from firsthandapi_server.mock.media import Media, make
     from firsthandapi_server.rules.faults import Fault, Faults
     from firsthandapi_server.state.model import DeliveryAttempt
 
-    from ._mock import MockServer, NewOrganization, SubmittedWork, WebhookDelivery
+    from ._server import MockServer
 
 __all__ = [
     "Clock",
@@ -45,11 +46,11 @@ _HOMES = {
     "Fault": "firsthandapi_server.rules.faults",
     "Faults": "firsthandapi_server.rules.faults",
     "Media": "firsthandapi_server.mock.media",
-    "MockServer": "._mock",
-    "NewOrganization": "._mock",
+    "MockServer": "._server",
+    "NewOrganization": "firsthandapi_server.mock.bundled",
     "ReceivedRequest": "firsthandapi_server.http.requests",
-    "SubmittedWork": "._mock",
-    "WebhookDelivery": "._mock",
+    "SubmittedWork": "firsthandapi_server.mock.bundled",
+    "WebhookDelivery": "firsthandapi_server.mock.bundled",
     "make": "firsthandapi_server.mock.media",
 }
 

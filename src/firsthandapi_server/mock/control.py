@@ -36,7 +36,7 @@ from firsthandapi_server.http.reading import MAX_UPLOAD, parse_body, validate
 from firsthandapi_server.http.responses import error_response, json_bytes, no_method
 
 if TYPE_CHECKING:
-    from firsthandapi.testing._mock import MockServer
+    from firsthandapi_server.mock.bundled import MockServer
 
 PREFIX = "/_control"
 

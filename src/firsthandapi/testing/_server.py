@@ -1,0 +1,5 @@
+"""The bundled server, as tests use it."""
+
+from firsthandapi_server.mock.bundled import MockServer
+
+__all__ = ["MockServer"]
