@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 # Below a class or a module: names that people write, and what takes their place. A class also has those of its bases.
@@ -42,210 +40,104 @@ names of 0.1.0
 once: it is constant, not random, so three orders with one key are one job; for a new \
 key, pass none: each call makes its own
 FirstHandClient
-  job: client.jobs
-  submission: client.submissions
-  datasets: firsthandapi.Dataset.open(path)
-  webhook, webhook_endpoints: client.webhooks
-  create_task: client.jobs.create(…)
-  get_task: client.jobs.get(job_id)
-  list_tasks: client.jobs.list()
-  cancel_task: client.jobs.cancel(job_id)
-  submit_and_wait: client.jobs.create_and_wait(…)
-  get_task_audit: client.audit_events.list(job_id=…)
-  get_quality_summary: client.submissions.summary()
+  webhook_endpoints: client.webhooks
   balance, credits, get_balance: client.billing.credits()
-  tasks: client.jobs
+  datasets: firsthandapi.Dataset.open(path)
   events: client.webhooks.events
-  keys: client.api_keys
-  settings: client.organization.settings()
   account, whoami: client.me()
   collect: client.jobs.collect(dest, …)
-  download: client.files.download(file, path)
-  upload: client.jobs.create(…): workers submit the files
   copy: client.with_options(…)
   with_raw_response: result.response, which each result has
   get: client.request("GET", path)
   post: client.request("POST", path, json=…)
-  api_key: FirstHandClient(api_key=…); a client never shows its key
 Orders
   create: client.jobs.create(…)
 Jobs
   update, modify: client.jobs.cancel(job_id), then create(…): a posted job stays as it is
-  wait_for_completion: client.jobs.wait(job_id)
-  submit: client.jobs.create(…)
-  run: client.jobs.collect(dest, …), or create_and_wait(…)
-  create_and_poll: client.jobs.create_and_wait(…)
-  poll: client.jobs.wait(job_id)
-  delete: client.jobs.cancel(job_id)
   files: client.files.list(job_id)
-  result: client.jobs.wait(job_id), then client.files.list(job_id)
-  stream: client.jobs.follow(job_id)
   download: client.files.download_all(job_id, dest)
 Files
   create, upload: client.jobs.create(…): workers submit the files
-  get, retrieve: client.files.list(job_id)
-  content, download_file: client.files.download(file, path)
-Billing
-  balance, get_balance, retrieve: client.billing.credits()
-  checkout: client.billing.purchase(amount_cents)
-  list: client.billing.transactions()
 Webhooks
   construct_event, unwrap: firsthandapi.webhooks.unwrap(payload, headers, secret)
-  verify_signature: firsthandapi.webhooks.verify_signature(payload, signature, secret)
-  modify: client.webhooks.update(endpoint_id, …)
-ApiKeys
-  delete: client.api_keys.revoke(api_key_id)
-  get: client.api_keys.list()
-Organization
-  get, retrieve: client.organization.settings()
-  update: client.organization.update_settings(…)
-Resource
-  retrieve: get(id)
-  auto_paging_iter: for item in ….list(): to iterate walks every page
-  list_all, all: list(), which walks every page when you iterate over it
-  filter, search: list(…)
 LedPage
   auto_paging_iter: for item in page: to iterate walks every page
   items: page.data, or for item in page, which walks every page
-  results: page.data
   has_next_page: page.has_more
   get_next_page: page.next_page()
-  iter_pages: page.pages()
-  to_list, all: list(page), which walks every page
-  first: page.data[0]
   total: page.data and page.has_more: the service reports no total
 AsyncPageRequest
   data: page = await ….list(…), then page.data; or async for item in ….list(…)
   next_page: page = await ….list(…), then await page.next_page()
 Job
-  name: job.title
-  cost, cost_cents, total_cost: job.total_cost_cents
-  is_completed, completed: job.status == "completed"
-  delete: client.jobs.cancel(job.id)
   files: client.files.list(job.id)
-  submissions: client.submissions.list(job.id)
-  refresh, reload: client.jobs.get(job.id)
-  wait: client.jobs.wait(job.id)
-  result: client.jobs.wait(job.id), then client.files.list(job.id)
-  done: job.status in ("completed", "cancelled")
-  cancel: client.jobs.cancel(job.id)
+  refresh, wait: client.jobs.wait(job.id)
+  cancel, delete: client.jobs.cancel(job.id)
   download: client.files.download_all(job.id, dest)
-  state: job.status
-  price: job.price_per_file_cents
 Submission
-  stars, rating, score: submission.ai_star_rating
-  reason, reasoning: submission.ai_reasoning
   files: client.files.list(submission_id=submission.id)
-  worker: submission.worker_id
-  url: submission.file_url
 File
-  content: client.files.download(file, path)
-  hash, sha256, checksum: file.content_hash
-  worker_id: client.submissions.get(file.submission_id).worker_id
-  filename, file_name, name: file.original_filename
+  content, path, read, download, save: client.files.download(file, path)
   url: file.download_url, or client.files.download(file, path)
-  path: client.files.download(file, path), which returns the path
-  size, bytes: file.size_bytes
-  mime_type: file.content_type
-  stars, rating: file.ai_star_rating
-  read, download, save: client.files.download(file, path)
+  name, filename: file.original_filename
+  worker_id: client.submissions.get(file.submission_id).worker_id
 CreditBalance
-  balance, amount, available, credits: balance_cents
+  balance, amount: balance_cents
 Model
-  to_dict, to_dict_recursive, as_dict: model_dump()
-  get: an attribute: .status for .get('status'); or model_dump().get(…)
-  keys: model_dump().keys()
-  items: model_dump().items()
-  values: model_dump().values()
+  to_dict: model_dump()
   to_json: model_dump_json()
-  refresh: get(id) of its resource
-  created: .created_at
-  save: the methods of the client: results are frozen
+  get: an attribute: .status for .get('status'); or model_dump().get(…)
+  keys, items, values: model_dump(), which has them
   _request_id, request_id: .response.request_id
-  headers: .response.headers
-ApiResponse
-  status: .status_code
-  text: .content.decode()
-  body: .content
 Dataset
-  from_pretrained: Dataset.open(path)
-  load, load_from_disk, from_folder, read: Dataset.open(path)
+  from_pretrained, load, load_from_disk: Dataset.open(path)
   save_to_disk, save: dataset.filter(lambda record: True).copy_to(dest)
 Rows
-  take, skip, unique, iter, set_format, cast_column, remove_columns: dataset.to_huggingface(), which has it
-  where, query: dataset.filter(…)
-  root, directory: dataset.path
-  push_to_hub: dataset.to_huggingface().push_to_hub(…)
+  map, shuffle, sort, take, skip, unique, features, column_names, with_format, set_format, push_to_hub: \
+dataset.to_huggingface(), which has it
   train_test_split: dataset.split(train=0.8, test=0.2)
-  to_df, to_dataframe: dataset.to_pandas()
-  to_csv: dataset.to_pandas().to_csv(path)
-  to_json: dataset.to_pandas().to_json(path)
-  to_dict: dataset.to_pandas().to_dict()
-  to_list, rows: dataset.records
-  to_hf: dataset.to_huggingface()
-  to_torch: dataset.to_huggingface().with_format("torch")
-  with_format: dataset.to_huggingface().with_format(…)
-  map: dataset.to_huggingface().map(…)
-  shuffle: dataset.to_huggingface().shuffle(…)
-  sort: dataset.to_huggingface().sort(…)
-  features: dataset.to_huggingface().features
-  column_names: dataset.to_huggingface().column_names
+  to_df, to_csv, to_json, to_dict: dataset.to_pandas(), which has it
   num_rows: len(dataset)
-  shape: dataset.to_pandas().shape
-  head: dataset.to_pandas().head()
   files: dataset.path_of(record) for each record
-  classes: dataset.labels
 Record
   path, file_path: dataset.path_of(record)
-  filename: record.file_name, or dataset.path_of(record)
   image: PIL.Image.open(dataset.path_of(record))
-  open: dataset.path_of(record).open('rb')
-  id: record.file_id
-  url: dataset.path_of(record): the file is on disk
-  size: record.size_bytes
-  stars, rating: record.ai_star_rating
-  to_dict: dataclasses.asdict(record)
+  to_dict, keys: dataclasses.asdict(record)
   get: an attribute: record.label for record.get('label')
-  keys: dataclasses.asdict(record).keys()
 FirstHandError
   status_code, http_status: error.status, which a FirstHandApiError has
-  code, error: error.type, which a FirstHandApiError has
+  code: error.type, which a FirstHandApiError has
   body, json_body: error.details, which a FirstHandApiError has
   headers: error.response.headers, which a FirstHandApiError has
   user_message: error.message
   param: error.field, which an InvalidArgumentError has
 firsthandapi
-  create_job, connect, Session: firsthandapi.FirstHandClient
-  Client, FirstHand, FirstHandAPI, FirstHandApi, FirsthandClient: firsthandapi.FirstHandClient
+  Client, FirstHand, FirstHandAPI, create_job: firsthandapi.FirstHandClient
   AsyncClient, AsyncFirstHand: firsthandapi.AsyncFirstHandClient
   api_key: firsthandapi.FirstHandClient(api_key=…), or the variable FIRSTHAND_API_KEY
   error, exceptions: firsthandapi.errors
   Webhook, unwrap: firsthandapi.webhooks.unwrap(payload, headers, secret)
-  verify_signature: firsthandapi.webhooks.verify_signature(payload, signature, secret)
   Job: firsthandapi.types.Job; client.jobs has the calls
   File: firsthandapi.types.File; client.files has the calls
-  Submission: firsthandapi.types.Submission; client.submissions has the calls
   load_dataset: firsthandapi.Dataset.open(path)
-  MockServer: firsthandapi.testing.MockServer
 firsthandapi.errors
-  APIError, ApiError, APIStatusError, FirstHandAPIError: firsthandapi.FirstHandApiError
+  APIError, APIStatusError: firsthandapi.FirstHandApiError
   APIConnectionError: firsthandapi.FirstHandConnectionError
   APITimeoutError: firsthandapi.FirstHandTimeoutError
-  BadRequestError, UnprocessableEntityError: firsthandapi.InvalidRequestError
+  BadRequestError: firsthandapi.InvalidRequestError
   InternalServerError: firsthandapi.ServerError
-  APIResponseValidationError: firsthandapi.UnexpectedResponseError
   OpenAIError, StripeError: firsthandapi.FirstHandError
   SignatureVerificationError, InvalidWebhookSignatureError: firsthandapi.WebhookSignatureError
 arguments
-  page, offset, after, starting_after, next_cursor: cursor
+  page, offset, after, starting_after: cursor
   per_page, page_size: limit
   token: api_key
   url, api_url, api_base, endpoint, host: base_url
   instructions, prompt: description
   n, count: files_needed
 firsthandapi.webhooks
-  construct_event, Webhook, parse: firsthandapi.webhooks.unwrap(payload, headers, secret)
-  verify, verify_header, WebhookSignature: firsthandapi.webhooks.verify_signature(payload, signature, secret)
+  construct_event, Webhook: firsthandapi.webhooks.unwrap(payload, headers, secret)
+  verify, verify_header: firsthandapi.webhooks.verify_signature(payload, signature, secret)
 """
 
 
@@ -267,24 +159,15 @@ _WHERE = "was removed in firsthandapi 1.0; use"
 
 
 def missing(module: str, name: str) -> Exception:
-    """The error for a name that `module` does not have: an AttributeError; for one that leads on, asked for by
-    `from … import`, an ImportError, since that would swallow the text of an AttributeError."""
-    asking = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] # the only quick way, and documented
-    kind = ImportError if _is_from_import(asking) else AttributeError
+    """The error for a name that `module` does not have. One of 0.1.0 is an ImportError, whoever asks, since
+    `from … import` drops the text of an AttributeError. A guess is an AttributeError, as `hasattr` expects."""
     if (use := habits()["names of 0.1.0"].get(name)) is not None:
-        return kind(f"{module}.{name} {_WHERE} {use}")
+        return ImportError(f"{module}.{name} {_WHERE} {use}")
     homes = (module, "firsthandapi.errors") if module == "firsthandapi" else (module,)
     for home in homes:
         if (use := habits().get(home, {}).get(name)) is not None:
-            return kind(f"{module} has no {name}: use {use}")
+            return AttributeError(f"{module} has no {name}: use {use}")
     return AttributeError(f"module {module!r} has no attribute {name!r}")
-
-
-def _is_from_import(frame: FrameType) -> bool:
-    """Whether the code of a frame asks for a name by `from … import`."""
-    from opcode import opname  # few programs need it
-
-    return opname[frame.f_code.co_code[frame.f_lasti]] == "IMPORT_FROM"
 
 
 def missing_attribute(owner: type, name: str, what: str = "object") -> AttributeError:
