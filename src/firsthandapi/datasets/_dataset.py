@@ -59,27 +59,47 @@ class Dataset(Rows):
         decisions: the decisions about the files, newest last.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        orders: list[OrderRecord],
-        manifests: list[Manifest],
-        decided: Decided | None = None,
-        stamps: dict[Path, object] | None = None,
-    ) -> None:
+    def __init__(self, store: Store) -> None:
         self.path = store.root
         self._store = store
-        self._as_written = self._decided = decided_in(store) if decided is None else decided
-        self._orders = orders
+        self._open_again()
+
+    def _open_again(self) -> None:
+        """Read the folder."""
+        store = self._store
+        orders = [order for order in Orders(store).all().values() if not order.forgotten]
+        manifests = _manifests_in(store, orders)
+        # Before they are read.
+        stamps = {path: store.stamp(path) for path in (store.root / DECISIONS, *(m.path for m in manifests))}
+        manifests = [manifest for manifest in manifests if manifest.read()]
+        decided = decided_in(store)
+        if not (orders or manifests or decided.decisions):
+            raise ConfigurationError(
+                f"{store.root} is not a dataset: it contains neither metadata.jsonl nor {ORDERS}; pass a folder that "
+                "collect or files.download_all has filled"
+            )
+        self._load(orders, manifests, decided, stamps)
+
+    def _load(
+        self,
+        orders: list[OrderRecord],
+        manifests: list[Manifest],
+        decided: Decided,
+        stamps: dict[Path, object] | None = None,
+    ) -> None:
+        """Show what was read. Without stamps, a later `_catch_up` reads the folder again."""
+        # What can fail comes first.
         jobs = (_job(each.job) for each in orders if each.job is not None)
         self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
+        self._hidden = hidden_in(self._store, _manifests_in(self._store, orders), decided)
         self.job = self.jobs[0] if len(self.jobs) == 1 else None
+        self._orders = orders
         self._manifests = manifests
-        self._hidden = hidden_in(store, self._places(), self._decided)
+        self._as_written = decided
         rows = {key_of(row): (row, m) for m in manifests for row in m.records.values()}
         shown_now = [row for row, _ in rows.values()]
         rows_hidden = (row for each in self._hidden for row in each.records.values())
-        self._decided = self._decided.spelled([label_of(row) for row in (*shown_now, *rows_hidden)])
+        self._decided = decided.spelled([label_of(row) for row in (*shown_now, *rows_hidden)])
         # Other paths where a file may be while a decision about it is carried out.
         self._moving: dict[tuple[str, str], list[Path]] = {}
         here = {row.file_id: key for key, (row, _) in rows.items()} if self._hidden else {}
@@ -101,7 +121,7 @@ class Dataset(Rows):
         self.excluded: tuple[Record, ...] = tuple(row for row in shown if row.file_id in out)
         self.decisions: tuple[Decision, ...] = tuple(self._decided.decisions)
         # The files that were read, each with its stamp, or with "" if it may have changed since.
-        self._stamps = stamps or dict.fromkeys((store.root / DECISIONS, *(m.path for m in manifests)), "")
+        self._stamps = stamps or dict.fromkeys((self.path / DECISIONS, *(m.path for m in manifests)), "")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, version: Version | str | None = None) -> Dataset:
@@ -121,7 +141,7 @@ class Dataset(Rows):
                 writes; or an extra is missing.
             InvalidArgumentError: `path` is neither a path nor the URL of a bucket, or `version` is not a version.
         """
-        dataset = cls._read(store_at(path, "path"))
+        dataset = cls(store_at(path, "path"))
         for manifest in [*dataset._manifests, *dataset._hidden]:
             manifest.refuse_links()
         if version is not None:
@@ -184,30 +204,15 @@ class Dataset(Rows):
             merge_into(folder, sources)
         for source, _ in sources:
             note_export(source._store, str(folder.path.absolute()), source.records)
-        return cls._read(store_at(dest, "dest"))
-
-    @classmethod
-    def _read(cls, store: Store) -> Dataset:
-        orders = [order for order in Orders(store).all().values() if not order.forgotten]
-        manifests = _manifests_in(store, orders)
-        # Before they are read.
-        stamps = {path: store.stamp(path) for path in (store.root / DECISIONS, *(m.path for m in manifests))}
-        manifests = [manifest for manifest in manifests if manifest.read()]
-        decided = decided_in(store)
-        if not (orders or manifests or decided.decisions):
-            raise ConfigurationError(
-                f"{store.root} is not a dataset: it contains neither metadata.jsonl nor {ORDERS}; pass a folder that "
-                "collect or files.download_all has filled"
-            )
-        return cls(store, orders, manifests, decided, stamps)
+        return cls(store_at(dest, "dest"))
 
     @classmethod
     def _of(cls, folder: Folder) -> Dataset:
         """The dataset that a run has written. In a bucket, another run may have overwritten its rows; it adds them
         again."""
-        dataset = cls._read(store_at(folder.path, "path"))
+        dataset = cls(store_at(folder.path, "path"))
         if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
-            return cls(dataset._store, dataset._orders, folder.manifests, dataset._decided, dataset._stamps)
+            dataset._load(dataset._orders, folder.manifests, dataset._as_written, dataset._stamps)
         return dataset
 
     def path_of(self, record: Record) -> Path:
@@ -370,7 +375,7 @@ class Dataset(Rows):
                 decided = settle_rest(self._store, [*here.values()], Decided())
         finally:
             manifests = [each for each in here.values() if each.records]
-            Dataset.__init__(self, self._store, self._orders, manifests, decided)
+            self._load(self._orders, manifests, decided_in(self._store) if decided is None else decided)
 
     def _only_accepts(self, decided: Decided) -> bool:
         """Take over what was written if it leaves all rows as they are, as `accept` does: nothing is read again."""
@@ -791,9 +796,6 @@ class Dataset(Rows):
                 f"{self.path} records no job, so its files cannot be downloaded again; restore {ORDERS}, or use "
                 "files.download_all into an empty folder"
             )
-
-    def _open_again(self) -> None:
-        vars(self).update(vars(Dataset._read(self._store)))
 
     def _catch_up(self) -> None:
         """Read the folder again if its rows or decisions have changed: exports and checks obey what others decided

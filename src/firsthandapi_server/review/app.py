@@ -230,7 +230,7 @@ class ReviewPage:
         with self._reading:
             dataset, rows = self._read
             if dataset._has_changed():
-                dataset = Dataset._read(dataset._store)
+                dataset = Dataset(dataset._store)
                 rows = _by_id(dataset)
                 self._read = dataset, rows
             return dataset, list(rows.values())
