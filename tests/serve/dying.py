@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from firsthandapi import FirstHandClient
-from firsthandapi_server.serve import working
+from firsthandapi_server.serve import receiving
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.storage import Upload
 
@@ -32,11 +32,11 @@ def main(said: Connection, folder: str, point: str, port: int) -> None:
 
     service = Service(Path(folder), port=port)
     points: list[tuple[Any, str, str]] = [
-        (working, "clean", "clean"),
+        (receiving, "clean", "clean"),
         (Upload, "write", "write"),
         (Upload, "finish", "finish"),
         (service.world.jobs, "submit", "submit"),
-        (working.Working, "submit", "answer"),
+        (receiving.Receiving, "_submit", "answer"),
     ]
     for owner, name, where in points:
         setattr(owner, name, dies(where, getattr(owner, name)))

@@ -31,8 +31,8 @@ from firsthandapi_server.serve.access import FILE
 from firsthandapi_server.serve.backup import back_up
 from firsthandapi_server.serve.clock import RealClock
 from firsthandapi_server.serve.ratings import Gold, Ratings
+from firsthandapi_server.serve.receiving import Receiving
 from firsthandapi_server.serve.service import Service
-from firsthandapi_server.serve.working import Working
 from firsthandapi_server.sqlite import traces
 from firsthandapi_server.sqlite.traces import earned
 from firsthandapi_server.state.storage import LocalStorage
@@ -345,14 +345,14 @@ def test_a_file_that_comes_while_its_owner_is_erased_is_not_taken(
     here = house()
     person, worker = here.joins(NAME)
     link = here.service.site.links.path(here.job())
-    cleaned = Working._cleaned  # pyright: ignore[reportPrivateUsage]
+    cleaned = Receiving._cleaned  # pyright: ignore[reportPrivateUsage]
 
     def meanwhile(*args: Any) -> Any:
         here.service.eraser.ask(worker, worker)
         assert here.service.eraser.run()
         return cleaned(*args)
 
-    monkeypatch.setattr(Working, "_cleaned", meanwhile)
+    monkeypatch.setattr(Receiving, "_cleaned", meanwhile)
     sent = upload(person, link, f"{FILENAME}.jpg")
     assert sent.status_code == 303
     assert "/w/" not in sent.headers["location"]

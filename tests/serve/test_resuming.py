@@ -27,7 +27,7 @@ import pytest
 from dataset.support import wait_until
 from firsthandapi_server.media import Cleaned, LargeError, MediaError, check_said, clean
 from firsthandapi_server.mock.media import make
-from firsthandapi_server.serve import resuming, room
+from firsthandapi_server.serve import receiving, resuming
 from firsthandapi_server.serve.bounds import BOUNDS
 from firsthandapi_server.serve.resuming import Part, Resuming
 from firsthandapi_server.serve.service import Service
@@ -503,7 +503,7 @@ def test_busy_decoders_hold_up_nobody_else(tmp_path: Path, monkeypatch: pytest.M
             assert release.wait(60)
         return clean(source, *rest, **options)
 
-    monkeypatch.setattr("firsthandapi_server.serve.working.clean", cleaned)
+    monkeypatch.setattr("firsthandapi_server.serve.receiving.clean", cleaned)
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     with served(tmp_path) as server, ThreadPoolExecutor(13) as pool:
         threads = ThreadPoolExecutor(1)  # however many the machine's cores would get
@@ -544,7 +544,7 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, size: int) -> None:
         self._folder, self._size = folder, size
-        monkeypatch.setattr(room, "shutil", self)
+        monkeypatch.setattr(receiving, "shutil", self)
         monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
 
     def disk_usage(self, _: Path) -> SimpleNamespace:

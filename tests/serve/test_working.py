@@ -24,7 +24,7 @@ from firsthandapi_server.http.reading import validate
 from firsthandapi_server.mock.media import make
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.rules.world import World
-from firsthandapi_server.serve import working
+from firsthandapi_server.serve import context, receiving, working
 from firsthandapi_server.serve.bounds import BOUNDS
 from firsthandapi_server.serve.clock import RealClock
 from firsthandapi_server.serve.links import qr_code
@@ -270,14 +270,14 @@ def test_two_phones_and_one_place(server: Server) -> None:
     phones = [server.phone(job), server.phone(job)]
     before = stored(server)
     meet = threading.Barrier(2)
-    real = working.clean
+    real = receiving.clean
 
     def together(*args: Any, **options: Any) -> Any:
         found = real(*args, **options)
         meet.wait(60)
         return found
 
-    with mock.patch.object(working, "clean", together), ThreadPoolExecutor(2) as pool:
+    with mock.patch.object(receiving, "clean", together), ThreadPoolExecutor(2) as pool:
         answers = sorted(pool.map(lambda phone: phone.shot(), phones), key=lambda answer: answer.status_code)
     assert [answer.status_code for answer in answers] == [200, 409]
     assert "Somebody else has just submitted the last file" in words_of(answers[1])
@@ -608,7 +608,7 @@ def test_a_failure_in_the_middle_leaves_nothing(server: Server) -> None:
 )
 def test_devices(agent: str, device: dict[str, str]) -> None:
     """The device is what the browser says of itself, where it says something."""
-    assert working.device_of(agent) == {**device, "app_version": "web"}
+    assert context.device_of(agent) == {**device, "app_version": "web"}
 
 
 @pytest.mark.parametrize("kept", [False, True])

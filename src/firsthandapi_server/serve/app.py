@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import time
 from collections import Counter
@@ -43,10 +44,10 @@ from .operating import Operating
 from .overseeing import Overseeing
 from .panel import Panel
 from .posting import Posting
+from .receiving import FULL, Receiving
 from .reception import Reception, SignInNeeded
 from .resuming import Resuming
 from .reviewing import Reviewing
-from .room import exhausted
 from .scoring import Jury
 from .signing_in import SigningIn
 from .study import Reviews, Study
@@ -106,19 +107,19 @@ class Site:
             pages={**posting.pages, **operating.pages, **overseeing.pages},
             forms={**posting.forms, **operating.forms, **overseeing.forms},
         )
-        working = Working(self.reception, folder, self.limits)
+        receiving = Receiving(self.reception, folder)
         routes = [
             *SigningIn(self.reception, self.limits).routes(),
-            *Reviewing(self.reception, self.panel, working.own).routes(),
+            *Reviewing(self.reception, self.panel).routes(),
             *operating.routes(),
-            *working.routes(),
+            *Working(self.reception, receiving, self.limits).routes(),
             Route("/static/{name}", self.reception.asset, methods=["GET"]),
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]
         if study is not None and self.reception.consents is not None:
             routes += Joining(self.reception, study, self.reception.consents, eraser, self.limits).routes()
-            routes += Appealing(self.reception, self.reception.consents, working.own).routes()
-        routes += Resuming(self.reception, working, folder / "uploading").routes()
+            routes += Appealing(self.reception, self.reception.consents).routes()
+        routes += Resuming(self.reception, receiving).routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.
         self._pages = Router(routes, redirect_slashes=False, default=_nothing)
 
@@ -223,7 +224,7 @@ class Site:
         except (ClientDisconnect, ApiError):
             raise
         except Exception as error:
-            failed = exhausted(error)
+            failed = _exhausted(error)
             if failed is None:
                 # The log must not contain the link of a job.
                 page = "/".join(scope["path"].split("/")[:2])
@@ -240,6 +241,15 @@ class Site:
             return self.reception.refused(request, PageError(503, error.message))
         except NotKeptError:  # the page itself needs the database of people
             return PlainTextResponse(error.message, 503, HEADERS)
+
+
+def _exhausted(error: Exception) -> PageError | None:
+    """What to say where the machine had no space, or no more descriptors; None for other errors."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return PageError(507, FULL)
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return PageError(503, "The server failed. Try again.")
+    return None
 
 
 def _is_signup(scope: Scope) -> bool:

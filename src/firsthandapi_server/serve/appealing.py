@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
@@ -33,10 +33,7 @@ _MOST = 100
 class Appealing:
     """The page. Nothing of people who have withdrawn is approved any more."""
 
-    def __init__(
-        self, reception: Reception, consents: Consents, own: Callable[[Request], Collection[str]]
-    ) -> None:
-        self._own = own
+    def __init__(self, reception: Reception, consents: Consents) -> None:
         self._reception = reception
         self._consents = consents
         self._world = reception.world
@@ -60,7 +57,7 @@ class Appealing:
 
     def _why_not(self, request: Request, submission: Submission) -> str | None:
         """Why whoever asks may not answer."""
-        if submission.worker_id in self._own(request):
+        if submission.worker_id in self._reception.own(request):
             return "This is your own work: somebody else answers."
         state = cast("KeptState", self._world.state)
         if self._reception.reviewer(request) in rejecters(state, self._reception.access.look, submission):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Iterable
 from functools import partial
@@ -15,7 +17,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from firsthandapi_server.console.face import PREFIX, Face, PageError
 from firsthandapi_server.contract.errors import ApiError
-from firsthandapi_server.contract.text import said
+from firsthandapi_server.contract.text import id_of, said
 from firsthandapi_server.http import browsers
 from firsthandapi_server.http.forms import is_own, read_fields
 from firsthandapi_server.rules.world import World
@@ -85,6 +87,7 @@ class Reception(Face):
         self.access = access
         self.links = Links(world.state, url, access.secret("links"))
         self._is_open = is_open
+        self._workers = access.secret("workers")
         self.study = study
         self.consents = None if study is None else Consents(access, study)
 
@@ -159,6 +162,21 @@ class Reception(Face):
             if self.consents.latest(worker) is not None:
                 return worker
         return worker_id(self.need(request, "worker"))
+
+    def worker(self, request: Request) -> str:
+        """The worker's id: that of their token, or one derived from a cookie of their browser."""
+        visitor = self.need(request, "worker")
+        return worker_id(visitor) if visitor.id is not None else self._of_browser(request)
+
+    def own(self, request: Request) -> frozenset[str]:
+        """All worker's ids that whoever asks may have worked under: they must not rate that."""
+        visitor = self.visitor(request)
+        signed_in = [] if visitor is None else [worker_id(visitor)]
+        return frozenset([self._of_browser(request), *signed_in])
+
+    def _of_browser(self, request: Request) -> str:
+        browser = self.browser(request).encode("utf-8", "replace")
+        return id_of("wkr_", int.from_bytes(hmac.digest(self._workers, browser, hashlib.sha256)[:16]))
 
     def reviewer(self, request: Request) -> str:
         """The id of the token of whoever reviews, or `reviewer` for the person at the machine."""

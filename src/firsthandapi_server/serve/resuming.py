@@ -13,7 +13,7 @@ import json
 import secrets
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -31,10 +31,10 @@ from firsthandapi_server.sqlite import create_for_owner
 from firsthandapi_server.state.model import Job
 from firsthandapi_server.state.state import DAY
 
+from .context import device_of
+from .receiving import Receiving, Sending, SentFile, arrived_at, moved_at
 from .reception import FOREIGN, REFUSALS, Reception
 from .reception import UPLOADS as PATH
-from .uploads import SentFile, Turns
-from .working import Working, device_of
 
 VERSION = "1.0.0"
 _MOST_OF_ONE = 200  # uploads of one person that are not finished
@@ -46,8 +46,6 @@ _SOMEBODY_ELSE = (
 )
 _HEAD = 16  # bytes that tell the format
 _TIDY_SECONDS = 3600.0
-_IDLE_SECONDS = 600.0
-_BEGUN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +74,17 @@ class Part:
 
 
 class Resuming:
-    """What is under `/uploads`. While they come, uploads are in `folder`; `working` submits them."""
+    """What is under `/uploads`."""
 
-    def __init__(self, reception: Reception, working: Working, folder: Path) -> None:
+    def __init__(self, reception: Reception, receiving: Receiving) -> None:
         self._reception = reception
-        self._working = working
+        self._receiving = receiving
         self._world = reception.world
-        self._folder = folder
-        self._turns = Turns()
+        self._folder = receiving.folder / "uploading"
         self._ends: dict[str, asyncio.Future[None]] = {}  # what is being submitted
         self._parts: dict[str, Part] = {}
         self._open: dict[str, Part] = {}  # those that are not submitted
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._load()
         with self._world.lock:
             self._settle_submitted()
@@ -127,7 +124,7 @@ class Resuming:
     # --- what is asked ----------------------------------------------------------------------------------
 
     async def _create(self, request: Request) -> Response:
-        worker = self._working.worker(request)
+        worker = self._reception.worker(request)
         if not is_own(request):
             raise PageError(403, FOREIGN)
         length = _number(request, "upload-length")
@@ -140,7 +137,7 @@ class Resuming:
                 raise PageError(403, _SOMEBODY_ELSE)
             part = self._new(job, worker, length, said)
             self._check_count(job, part)
-        self._working.room.claim(part.id, worker, length, partial(self._open_bytes, part))
+        self._receiving.claim(part.id, worker, length, self._bytes(part))
         try:
             self._open[part.id] = part
             create_for_owner(self._bytes(part))  # counted before anybody else begins one
@@ -192,7 +189,7 @@ class Resuming:
         if offset < part.length:
             if int(request.headers.get("content-length", "0")) > part.length - offset:
                 raise _too_much(part)
-            self._working.room.check(part.length - offset)
+            self._receiving.check_disk(part.length - offset)
             offset = await self._receive(request, part, offset)
         if offset == part.length:
             await self._finish(part, request)
@@ -213,7 +210,7 @@ class Resuming:
     async def _receive(self, request: Request, part: Part, offset: int) -> int:
         """Write what comes to the end of what is there; how much that is then."""
         try:
-            async with self._turns.take(part.id) as turn:
+            async with self._receiving.turn(part.id) as turn:
                 with self._bytes(part).open("ab") as file:
                     while True:
                         message = await request.receive()
@@ -224,8 +221,7 @@ class Resuming:
                             raise _too_much(part)
                         if turn.when() is not None:
                             raise TimeoutError
-                        self._working.room.check(len(chunk))  # whatever else fills the disk
-                        file.write(chunk)
+                        self._receiving.write(part.id, file, chunk)
                         file.flush()
                         offset, start = offset + len(chunk), offset
                         if start < min(_HEAD, part.length) <= offset:
@@ -233,7 +229,7 @@ class Resuming:
                         if not message.get("more_body", False):
                             return offset
         except OSError:
-            self._working.room.check(part.length)
+            self._receiving.check_disk(part.length)
             raise
         except PageError as error:
             if error.status == 415:
@@ -265,8 +261,7 @@ class Resuming:
         running = self._ends.get(key)
         if running is None:
             device = device_of(request.headers.get("user-agent", ""))
-            size, act = sum(each.length for each in parts), partial(self._submit, parts, device)
-            running = asyncio.ensure_future(self._working.in_turn(part.worker, size, act))
+            running = asyncio.ensure_future(self._submit(parts, device))
             self._ends[key] = running
             running.add_done_callback(lambda _: self._ends.pop(key, None))
         await asyncio.shield(running)
@@ -279,29 +274,26 @@ class Resuming:
         parts = [each for each in self._all() if _group(each) == group and self._is_whole(each)]
         return [] if len(parts) < part.group_size else parts
 
-    def _submit(self, parts: Sequence[Part], device: dict[str, str]) -> None:
+    async def _submit(self, parts: Sequence[Part], device: dict[str, str]) -> None:
+        first = parts[0]
         with self._world.lock:
-            job = self._world.state.jobs[parts[0].job]
-        fields = {**parts[0].fields, "upload": _upload(parts)}
+            job = self._world.state.jobs[first.job]
+        sending = Sending(job, first.worker, _act(parts), first.fields, device)
+        files = [SentFile(each.name, each.length, self._bytes(each)) for each in parts]
         try:
-            with ExitStack() as stack:
-                sent = [
-                    SentFile(each.name, stack.enter_context(self._bytes(each).open("rb"))) for each in parts
-                ]
-                self._working.submit(job, parts[0].worker, sent, fields, device)
+            await self._receiving.submit(sending, files)
         except PageError as error:
             if error.status != 507:
                 # The others too: they would count towards the limit of whoever sends them again.
                 for each in parts:
                     self._remove(each)
             raise
-        for each in parts:
-            self._settle(each)
+        await asyncio.to_thread(self._settle, parts)
 
     # --- files ------------------------------------------------------------------------------------------
 
     def _find(self, request: Request) -> Part:
-        worker = self._working.worker(request)
+        worker = self._reception.worker(request)
         part = self._parts.get(request.path_params["upload"])
         # Its files go first, when its owner is erased.
         if part is None or part.worker != worker or not self._known(part).exists():
@@ -324,21 +316,6 @@ class Resuming:
     def _offset(self, part: Part) -> int:
         return part.length if self._is_done(part) else self._bytes(part).stat().st_size
 
-    def _arrived(self, part: Part) -> int | None:
-        """How many of its bytes are there, while it is not submitted: its owner may be erased meanwhile."""
-        try:
-            return self._bytes(part).stat().st_size
-        except FileNotFoundError:
-            return None
-
-    def _open_bytes(self, part: Part) -> int | None:
-        """How many bytes it is still to write, with its clean copy; None if it is gone. What has not moved for a while
-        is not waited for: else, whoever announced much and sent nothing would hold the disk for a day."""
-        arrived = self._arrived(part)
-        if arrived is None:
-            return None
-        return 0 if self._is_idle(part) else 2 * part.length - arrived
-
     def _is_whole(self, part: Part) -> bool:
         return not self._is_done(part) and self._offset(part) == part.length
 
@@ -355,13 +332,14 @@ class Resuming:
     def _forget(self, part: Part) -> None:
         """Let the place of an upload go that is submitted or removed."""
         self._open.pop(part.id, None)
-        self._working.room.release(part.id)
+        self._receiving.release(part.id)
 
-    def _settle(self, part: Part) -> None:
-        """Keep for a day that a part was submitted. Its name is the submission's: it must go when that is erased."""
-        self._write(replace(part, name="", fields={}))
-        replacing.remove(self._bytes(part))
-        self._forget(part)
+    def _settle(self, parts: Iterable[Part]) -> None:
+        """Keep for a day that parts were submitted. Their names are the submission's, and must go when it is erased."""
+        for part in parts:
+            self._write(replace(part, name="", fields={}))
+            replacing.remove(self._bytes(part))
+            self._forget(part)
 
     def _remove(self, part: Part) -> None:
         self._parts.pop(part.id, None)
@@ -376,16 +354,16 @@ class Resuming:
 
         Raises PageError: they may not.
         """
-        check = partial(self._working.check, job, part.worker, part.fields.get("retry"), part.group_size)
+        check = partial(self._receiving.check, job, part.worker, part.fields.get("retry"), part.group_size)
         check()
         everybodys = [*self._open.values()]  # a copy, since other threads end uploads
-        own = [each for each in everybodys if each.worker == part.worker and self._arrived(each) is not None]
+        own = [each for each in everybodys if each.worker == part.worker and not self._is_done(each)]
         for each in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:
             self._remove(each)
         own, once = own[-_MOST_OF_ONE + 1 :], part.fields.get("once")
         for each in own:
             # Begun again, since the response was lost.
-            if once and each.fields.get("once") == once and not self._arrived(each):
+            if once and each.fields.get("once") == once and not arrived_at(self._bytes(each)):
                 self._remove(each)
         # Its own group counts with it.
         begun = [
@@ -395,7 +373,9 @@ class Resuming:
             and each.job == part.job
             and (part.group is None or _group(each) != _group(part))
         ]
-        idle = [each for each in begun if each.id not in self._ends and self._is_idle(each)]
+        idle = [
+            each for each in begun if each.id not in self._ends and self._receiving.is_idle(self._bytes(each))
+        ]
         for gone, stalled in enumerate((*idle, None)):
             try:
                 check(len(begun) - gone)
@@ -405,14 +385,9 @@ class Resuming:
                     raise
                 self._remove(stalled)
 
-    def _is_idle(self, part: Part) -> bool:
-        """Whether nothing comes any more. Of one without a byte, the response may have been lost."""
-        seconds = _IDLE_SECONDS if self._arrived(part) else _BEGUN_SECONDS
-        return _moved(self._bytes(part)) < self._world.clock.now() - seconds
-
     def _load(self) -> None:
         """What an earlier start has left."""
-        for path in sorted(self._folder.glob("upload_*.json"), key=_moved):
+        for path in sorted(self._folder.glob("upload_*.json"), key=moved_at):
             with suppress(ValueError, TypeError, KeyError):
                 known = json.loads(path.read_bytes())
                 # Earlier versions have written more.
@@ -421,9 +396,7 @@ class Resuming:
                     self._parts[part.id] = part
                     if not self._is_done(part):
                         self._open[part.id] = part
-                        self._working.room.keep(
-                            part.id, part.worker, part.length, partial(self._open_bytes, part)
-                        )
+                        self._receiving.keep(part.id, part.worker, part.length, self._bytes(part))
         # A kill while a file was written leaves its part, which begins with a dot.
         for path in [*self._folder.glob("upload_*"), *self._folder.glob(".upload_*")]:
             if path.name.partition(".")[0] not in self._parts:
@@ -442,14 +415,14 @@ class Resuming:
                 if _group(each) == _group(part) and self._offset(each) == each.length
             ]
             job = self._world.state.jobs.get(part.job)
-            if job is not None and self._working.is_done(job, part.worker, _upload(parts)):
-                self._settle(part)
+            if job is not None and self._receiving.is_done(job, part.worker, _act(parts)):
+                self._settle([part])
 
     def _tidy(self, at: float) -> None:
         """What has not moved for a day goes, now and each hour."""
         for part in self._all():
             # Either: the bytes may go at this moment, because the upload ends.
-            if max(_moved(self._known(part)), _moved(self._bytes(part))) < at - DAY:
+            if max(moved_at(self._known(part)), moved_at(self._bytes(part))) < at - DAY:
                 self._remove(part)
         self._world.state.later(at + _TIDY_SECONDS, self._tidy)
 
@@ -463,17 +436,9 @@ def _group(part: Part) -> tuple[object, ...]:
     return part.worker, part.job, part.group, part.group_size
 
 
-def _upload(parts: Iterable[Part]) -> str:
+def _act(parts: Iterable[Part]) -> str:
     """A name for the act of submitting these."""
     return hashlib.sha256("\n".join(sorted(each.id for each in parts)).encode()).hexdigest()
-
-
-def _moved(path: Path) -> float:
-    """When a file was written to; 0 if it is gone."""
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
 
 
 def _at(offset: int, status: int, more: dict[str, str] | None = None) -> Response:

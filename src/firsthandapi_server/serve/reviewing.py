@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -47,13 +47,12 @@ class _Asker:
 
 
 class Reviewing:
-    """The pages under `/review`; `own` are the worker's ids that whoever asks may have worked under."""
+    """The pages under `/review`."""
 
-    def __init__(self, reception: Reception, panel: Panel, own: Callable[[Request], frozenset[str]]) -> None:
+    def __init__(self, reception: Reception, panel: Panel) -> None:
         self._reception = reception
         self._world = reception.world
         self._panel = panel
-        self._own = own
         self._undone: dict[str, Rating] = {}  # by browser: its form is filled again
 
     def routes(self) -> Iterable[Route]:
@@ -73,7 +72,7 @@ class Reviewing:
             self._reception.browser(request),
             given.get("job", ""),
             given.get("worker", ""),
-            self._own(request),
+            self._reception.own(request),
         )
 
     def _waiting(self, asker: _Asker) -> tuple[list[str], Gold | None]:

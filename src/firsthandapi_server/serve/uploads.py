@@ -6,12 +6,7 @@ and stores files in the system's folder, which may be on another disk than the o
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Hashable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from python_multipart.exceptions import FormParserError
@@ -21,63 +16,27 @@ from starlette.requests import Request
 from firsthandapi_server.console.face import PageError
 from firsthandapi_server.contract.text import said
 
+from .receiving import Receiving, SentFile
+
 _MOST_FIELDS = 20
 _MOST_FIELD = 500
 BROKEN = "The upload is incomplete or damaged: reload the page, and try again."
 
 
-@dataclass(frozen=True, slots=True)
-class SentFile:
-    """A received file.
-
-    Attributes:
-        name: the sender's name for it, unchecked.
-        file: its bytes.
-    """
-
-    name: str
-    file: BinaryIO
-
-
-class Turns:
-    """Requests that send the same upload: a new one ends the one before, whose connection may be lost in silence."""
-
-    def __init__(self) -> None:
-        self._open: dict[Hashable, asyncio.Timeout] = {}
-
-    @asynccontextmanager
-    async def take(self, upload: Hashable) -> AsyncGenerator[asyncio.Timeout, None]:
-        """The turn of a request, with a deadline as soon as another takes it, which then raises PageError."""
-        before = self._open.pop(upload, None)
-        if before is not None:
-            before.reschedule(asyncio.get_running_loop().time())
-        turn = self._open[upload] = asyncio.timeout(None)
-        try:
-            async with turn:
-                yield turn
-        except TimeoutError:
-            raise PageError(408, "The upload continues in another connection.") from None
-        finally:
-            if self._open.get(upload) is turn:
-                del self._open[upload]
-
-
 class SentForm:
-    """The content of a form with files, at most so many, in `folder`. Nothing of it is left when it is closed.
+    """The content of a form with files, at most so many. Nothing of it is left when it is closed.
 
     Attributes:
         fields: what came beside the files.
         files: those that came.
-        size: their bytes so far.
 
     Raises PageError: the request is not such a form.
     """
 
-    def __init__(self, request: Request, folder: Path, most: int) -> None:
+    def __init__(self, request: Request, receiving: Receiving, most: int) -> None:
         self.fields: dict[str, str] = {}
         self.files: list[SentFile] = []
-        self.size = 0
-        self._folder = folder
+        self._receiving = receiving
         self._most = most
         self._count = 0  # of files
         self._is_whole = False
@@ -86,6 +45,7 @@ class SentForm:
         self._name: str | None = None
         self._data = bytearray()
         self._file: BinaryIO | None = None
+        self._files: list[BinaryIO] = []
         kind, options = parse_options_header(request.headers.get("content-type"))
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise PageError(415, BROKEN)
@@ -107,9 +67,10 @@ class SentForm:
         self._chunks = request.stream()
 
     def close(self) -> None:
-        """Let the files go: they have no names."""
-        for each in self.files:
-            each.file.close()
+        """Let the files go, which have no names, and their space."""
+        for file in self._files:
+            file.close()
+        self._receiving.release(self)
 
     async def read(self, *, to_files: bool = False) -> None:
         """Read the form to its end, or up to its files: of them, some of the first ones' bytes may have come.
@@ -151,8 +112,10 @@ class SentForm:
             if filename:
                 self._count += 1
                 if self._count <= self._most:
-                    self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - `close` closes it
-                    self.files.append(SentFile(filename.decode("utf-8", "replace"), self._file))
+                    file = tempfile.TemporaryFile(dir=self._receiving.folder)  # noqa: SIM115 - `close` closes it
+                    self._file = cast("BinaryIO", file)
+                    self._files.append(self._file)
+                    self._name = filename.decode("utf-8", "replace")
             elif filename is None:  # an empty one: no file was chosen
                 self._name = options.get(b"name", b"").decode("utf-8", "replace")
                 if len(self.fields) == _MOST_FIELDS:
@@ -161,15 +124,16 @@ class SentForm:
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
-            self._file.write(data[start:end])
-            self.size += end - start
+            self._receiving.write(self, self._file, data[start:end])
         elif self._name is not None:
             self._data += data[start:end]
             if len(self._data) > _MOST_FIELD:
                 raise PageError(413, BROKEN)
 
     def _part_ends(self) -> None:
-        if self._name is not None:
+        if self._file is not None:
+            self.files.append(SentFile(self._name or "", self._file.tell(), self._file))
+        elif self._name is not None:
             self.fields.setdefault(self._name, self._data.decode("utf-8", "replace").strip())
 
     def _end(self) -> None:

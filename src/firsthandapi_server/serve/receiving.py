@@ -1,0 +1,382 @@
+"""The one way from bytes to a submission, for both doors: forms (`working`), and uploads in pieces (`resuming`).
+
+A door asks whether somebody may send something (`check`), reserves its space (`claim`), writes what comes (`write`),
+one request at a time (`turn`), and has it cleaned and submitted (`submit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import shutil
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from weakref import WeakValueDictionary
+
+from anyio import CapacityLimiter, to_thread
+
+from firsthandapi_server.console.face import PageError, no_page
+from firsthandapi_server.contract.text import Said, new_id, said
+from firsthandapi_server.media import LIMITS, MediaError, clean, credentials, is_like
+from firsthandapi_server.media.exif import printable
+from firsthandapi_server.state.limits import Slot, Stored
+from firsthandapi_server.state.model import Details, File, Job, Submission
+from firsthandapi_server.state.state import DAY
+from firsthandapi_server.state.storage import Upload
+
+from .bounds import BOUNDS
+from .context import location_of, utc_offset_of
+from .links import PREFIX
+from .reception import Reception
+
+# Uploads that are cleaned at the same time, each in a thread that waits for the decoder of pictures. Of those with more
+# bytes than that, few: a picture is in memory meanwhile.
+_CLEANED, _LARGE_CLEANED, _LARGE = 32, 4, 8 << 20
+_MOST_READ = 128 * 1024 * 1024  # maximum size of a file to read Content Credentials from
+_ALL = 1_000_000
+_IDLE_SECONDS = 600.0
+_BEGUN_SECONDS = 30.0
+
+FULL = "The server has no space left for files: tell whoever gave you the link."
+_ENDED = said("This job has ended, so nothing was submitted. Thank you for your work.")
+_FILLED = said(
+    "Somebody else has just submitted the last file that was wanted, so yours was not submitted. If a file is "
+    "rejected, a slot opens: check back later."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file that has arrived.
+
+    Attributes:
+        name: the sender's name for it, unchecked.
+        size: how many bytes it has.
+        content: where they are.
+    """
+
+    name: str
+    size: int
+    content: BinaryIO | Path
+
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        """The bytes, to be read. What the door has opened, it closes."""
+        return self.content.open("rb") if isinstance(self.content, Path) else nullcontext(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What somebody submits as one act.
+
+    Attributes:
+        act: names it: the same one, sent again, is done once.
+        fields: what a form has beside files.
+        device: what they send it with.
+    """
+
+    job: Job
+    worker: str
+    act: str
+    fields: Mapping[str, str]
+    device: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Claim:
+    """The space of an upload and of its clean copy; `path` has the bytes of one that may stand still."""
+
+    worker: str
+    bytes: int
+    path: Path | None
+    written: int = 0
+
+
+class UnwelcomeError(PageError):
+    """One file of an upload that is not taken; the words need not name it."""
+
+    def __init__(self, sent: SentFile, status: int, words: str) -> None:
+        named = Said("{name}: {words}", {"name": _name(sent.name), "words": words})
+        super().__init__(status, named, said("This file was not submitted"))
+
+
+class Receiving:
+    """What uploads do to the disk with `folder`, and to the state."""
+
+    def __init__(self, reception: Reception, folder: Path) -> None:
+        self.folder = folder
+        self._reception = reception
+        self._world = reception.world
+        self._claims: dict[Hashable, _Claim] = {}
+        self._turns: dict[Hashable, asyncio.Timeout] = {}
+        self._cleaned_of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._small, self._large = CapacityLimiter(_CLEANED), CapacityLimiter(_LARGE_CLEANED)
+
+    # --- what may be submitted: the lock is held --------------------------------------------------------
+
+    def is_done(self, job: Job, worker: str, act: str) -> bool:
+        """Whether an act was done."""
+        return self._world.state.replies.get(_slot(job, worker, act), self._world.clock.now()) is not None
+
+    def retried(self, worker: str, submission_id: str) -> Submission:
+        """The submission that its worker tries again. Raises PageError: they cannot."""
+        found = self._world.state.submissions.get(submission_id)
+        if found is None or found.worker_id != worker:
+            raise no_page()
+        if found.status != "retry_pending":
+            raise PageError(409, "This submission can no longer be tried again: reload the page.")
+        return found
+
+    def most_files(self, job: Job, retried: Submission | None) -> int:
+        """How many files of a job may be submitted together, in place of those that are tried again."""
+        free = max(0, job.free_slots) + (0 if retried is None else len(retried.files))
+        return 0 if job.is_terminal else min(job.fields["files_per_submission"], free)
+
+    def check(
+        self, job: Job, worker: str, retry: str | None, count: int, begun: int = 0
+    ) -> Submission | None:
+        """Check that somebody may submit so many files to a job, beside those that they have `begun` to send. What they
+        try again, if they do.
+
+        Raises PageError: they may not.
+        """
+        retried = self.retried(worker, retry) if retry else None
+        if retried is not None and retried.job is not job:
+            raise no_page()
+        if job.is_terminal:
+            raise PageError(410, _ENDED)
+        free = self.most_files(job, retried)
+        if not free:
+            raise PageError(409, _FILLED)
+        if count > free:
+            words = said(
+                "You sent more files than are still wanted, so none was submitted: send at most {free}.",
+                free=free,
+            )
+            raise PageError(409, words)
+        most: int | None = job.fields.get("max_workers")
+        known = () if most is None else self._world.state.workers_of(job)
+        if most is not None and worker not in known and len(known) >= most:
+            words = said(
+                "The limit of people for this job is {count}, and it is reached, so nothing was submitted.",
+                count=most,
+            )
+            raise PageError(409, words)
+        study = self._reception.study
+        most = None if study is None else study.max_files_per_worker
+        if most is not None:
+            own = self._world.state.submissions_of(job, worker, _ALL)
+            held = sum(len(each.files) for each in own if each.status != "rejected" and each is not retried)
+            if held + begun + count > most:
+                words = said(
+                    "The limit of files per person for this job is {count}, and you have reached it.",
+                    count=most,
+                )
+                raise PageError(403, words)
+        return retried
+
+    # --- the disk: what is free, less what stays free, and less what others have announced ---------------
+
+    def check_disk(self, more: int) -> None:
+        """Check that the disk has space for so many bytes. Raises PageError: it has not."""
+        if self._free() < more:
+            raise PageError(507, FULL)
+
+    def claim(self, upload: Hashable, worker: str, size: int, path: Path | None = None) -> None:
+        """Reserve the space of an upload and of its clean copy, until `release`.
+
+        Args:
+            upload: names it.
+            worker: whose it is. Whoever has others on their way leaves as much space to everybody else as they take.
+            size: its bytes in all.
+            path: has its bytes, if it may stand still.
+
+        Raises PageError: the space is not there.
+        """
+        claims = [(each, self._open(each)) for each in [*self._claims.values()]]  # other threads end uploads
+        own = sum(each.bytes for each, left in claims if each.worker == worker and left is not None)
+        room, needed = self._free() - sum(left or 0 for _, left in claims), 2 * size
+        if needed > (room - own) / 2 if own else needed > room:
+            raise PageError(507, FULL)
+        self.keep(upload, worker, size, path)
+
+    def keep(self, upload: Hashable, worker: str, size: int, path: Path | None) -> None:
+        """Reserve the space of an upload that was let in."""
+        self._claims[upload] = _Claim(worker, 2 * size, path)
+
+    def release(self, upload: Hashable) -> None:
+        """Let the space of an upload go, whether or not it had any."""
+        self._claims.pop(upload, None)
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self.folder).free - BOUNDS.spare_bytes
+
+    def _open(self, claim: _Claim) -> int | None:
+        """How many bytes an upload is still to write, with its clean copy; None if it is gone. What has not moved for a
+        while is not waited for: else, whoever announced much and sent nothing would hold the disk for a day."""
+        if claim.path is None:
+            return max(0, claim.bytes - claim.written)
+        arrived = arrived_at(claim.path)
+        if arrived is None:
+            return None
+        return 0 if self.is_idle(claim.path) else claim.bytes - arrived
+
+    def is_idle(self, path: Path) -> bool:
+        """Whether nothing comes any more. Of one without a byte, the response may have been lost."""
+        seconds = _IDLE_SECONDS if arrived_at(path) else _BEGUN_SECONDS
+        return moved_at(path) < self._world.clock.now() - seconds
+
+    # --- bytes ------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def turn(self, upload: Hashable) -> AsyncGenerator[asyncio.Timeout, None]:
+        """The turn of a request, with a deadline as soon as another one sends the same upload, since the connection of
+        the first may be lost in silence: it then raises PageError."""
+        before = self._turns.pop(upload, None)
+        if before is not None:
+            before.reschedule(asyncio.get_running_loop().time())
+        turn = self._turns[upload] = asyncio.timeout(None)
+        try:
+            async with turn:
+                yield turn
+        except TimeoutError:
+            raise PageError(408, "The upload continues in another connection.") from None
+        finally:
+            if self._turns.get(upload) is turn:
+                del self._turns[upload]
+
+    def write(self, upload: Hashable, file: BinaryIO, chunk: bytes) -> None:
+        """Write what came of an upload. Raises PageError: the disk is full, whatever else fills it."""
+        claim = self._claims.get(upload)
+        if claim is not None:  # else these are the first bytes of a form, which came with its fields
+            self.check_disk(len(chunk))
+            claim.written += len(chunk)
+        file.write(chunk)
+
+    # --- the submission ---------------------------------------------------------------------------------
+
+    async def submit(self, sending: Sending, files: Sequence[SentFile]) -> None:
+        """Clean the files in a thread, and submit them as one act, once: after a crash there is all of it, or nothing.
+        Of each person one upload at a time, so that whoever sends many holds up only themselves.
+
+        Raises PageError: they are not taken.
+        """
+        limiter = self._large if sum(each.size for each in files) > _LARGE else self._small
+        async with self._cleaned_of.setdefault(sending.worker, asyncio.Lock()):
+            # A stop does not wait.
+            await to_thread.run_sync(self._submit, sending, files, limiter=limiter, abandon_on_cancel=True)
+
+    def _submit(self, sending: Sending, sent: Sequence[SentFile]) -> None:
+        job, worker, state = sending.job, sending.worker, self._world.state
+        with self._world.lock:
+            if self.is_done(job, worker, sending.act):
+                return
+        self.check_disk(sum(each.size for each in sent))
+        granted = self._reception.granted(worker)
+        with ExitStack() as stack:
+            uploads = [stack.enter_context(state.upload(max(LIMITS.values()) + 4096)) for _ in sent]
+            files = [
+                self._cleaned(sending, each, stack.enter_context(each.open()), upload, granted)
+                for each, upload in zip(sent, uploads, strict=True)
+            ]
+            with self._world.lock:
+                self._reception.granted(worker)  # which they may have withdrawn meanwhile
+                if self.is_done(job, worker, sending.act):
+                    for upload in uploads:  # the same arrived twice, and the other was faster
+                        upload.abort()
+                    return
+                at = self._world.clock.now()
+                retried = self.check(job, worker, sending.fields.get("retry"), len(files))
+                self._check_new(sending, sent, files)
+                location = location_of(job.fields.get("location"), sending.fields)
+                if retried is None:
+                    self._world.jobs.submit(job, files, at, worker=worker, location=location)
+                else:
+                    self._world.jobs.resubmit(retried, files, at, location)
+                state.replies.put(_slot(job, worker, sending.act), Stored("", 303, b"", at + DAY), at)
+        what = "upload.received" if retried is None else "upload.repeated"
+        self._reception.access.note(what, at, worker, job.id, files=len(files))
+
+    def _cleaned(
+        self, sending: Sending, sent: SentFile, file: BinaryIO, upload: Upload, granted: Mapping[str, str]
+    ) -> File:
+        at, accepted = self._world.clock.now(), sending.job.fields["accepted_formats"]
+        try:
+            found = clean(file, upload, accepted, now=at, utc_offset=utc_offset_of(sending.fields))
+        except MediaError as error:
+            raise UnwelcomeError(sent, 422, error.args[0]) from None
+        details = Details(
+            more={**_credentials_in(file, found.content_type), **granted},
+            captured_at=at if found.captured_at is None else found.captured_at,
+            device_info={**sending.device, **({"device_model": found.device} if found.device else {})},
+            worker_region=None,
+            annotations=None,
+            look=found.look,
+            like=self._like(sending, found.look),
+        )
+        source = upload.finish(details, width=found.width, height=found.height, duration=found.duration)
+        return File(new_id("file_", at), found.content_type, source, _name(sent.name), at)
+
+    def _like(self, sending: Sending, look: str | None) -> str | None:
+        """The latest submission of a worker to a job, but that which they try again, with a picture that looks so."""
+        if look is None:
+            return None
+        with self._world.lock:
+            for each in self._world.state.submissions_of(sending.job, sending.worker, _ALL):
+                looks = (file.source.details().look for file in each.files)
+                is_retried = each.id == sending.fields.get("retry")
+                if not is_retried and any(other is not None and is_like(look, other) for other in looks):
+                    return each.id
+        return None
+
+    def _check_new(self, sending: Sending, sent: Sequence[SentFile], files: Sequence[File]) -> None:
+        """Check that none of the files is there already: of this person, and this job."""
+        own = self._world.state.submissions_of(sending.job, sending.worker, _ALL)
+        known = {file.facts().sha256 for each in own for file in each.files}
+        for each, file in zip(sent, files, strict=True):
+            if file.facts().sha256 in known:
+                words = said("you have sent this file to this job before. Send another one.")
+                raise UnwelcomeError(each, 409, words)
+            known.add(file.facts().sha256)
+
+
+def _credentials_in(file: BinaryIO, content_type: str) -> dict[str, Any]:
+    """Content Credentials and the hash of the file before cleaning."""
+    if not credentials.is_installed():
+        return {}
+    file.seek(0)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # it reads any file
+    file.seek(0)
+    content = file.read(_MOST_READ + 1)
+    verdict = None
+    if len(content) <= _MOST_READ:
+        verdict = credentials.verdict_of(content, content_type)
+    return {} if verdict is None else {"content_credentials": {**verdict, "original_sha256": sha256}}
+
+
+def _slot(job: Job, worker: str, act: str) -> Slot:
+    return f"{job.id} {worker}", "POST", PREFIX, act
+
+
+def _name(text: str) -> str:
+    """A worker's name for a file, as one short line; never part of a path."""
+    return printable(re.split(r"[/\\\\]", text)[-1]) or "file"
+
+
+def arrived_at(path: Path) -> int | None:
+    """How many bytes of an upload are there; None if it is gone, for its owner may be erased meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def moved_at(path: Path) -> float:
+    """When a file was written to; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
