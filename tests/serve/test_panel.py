@@ -13,8 +13,9 @@ from firsthandapi_server.contract.bodies import JobBody
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve.access import Access
 from firsthandapi_server.serve.clock import RealClock
-from firsthandapi_server.serve.panel import HOLD_SECONDS, Panel
+from firsthandapi_server.serve.panel import HOLD_SECONDS, Asker, Panel
 from firsthandapi_server.serve.ratings import Gold
+from firsthandapi_server.serve.scoring import Scorer
 from firsthandapi_server.serve.study import Reviews
 from firsthandapi_server.sqlite import open_world
 from firsthandapi_server.state.model import Job, Submission
@@ -33,9 +34,9 @@ JOB = JobBody.model_validate(
 ANA, BEN, CARA = "tok_ana", "tok_ben", "tok_cara"
 
 
-def own(who: str) -> list[str]:
-    """Under which id a reviewer works."""
-    return [f"wkr_{who.partition('_')[2]}"]
+def asker(who: str, browser: str | None = None) -> Asker:
+    """A reviewer who works under an id of their own, in one browser, unless they have another."""
+    return Asker(who, browser or f"browser of {who}", [f"wkr_{who.partition('_')[2]}"])
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,7 @@ class Room:
         self.access = Access(self.folder / "access.db")
         self.world.jobs.jury = Nobody()
         self.world.jobs.retry_seconds = 3600.0 * self.settings.retry_hours
-        self.panel = Panel(self.world, self.access, self.settings, lambda _id: False)
+        self.panel = Panel(self.world, self.access, self.settings, Scorer(self.world, None, 0))
         self.world.resume()
         with self.world.lock:
             self.panel.resume()
@@ -92,9 +93,11 @@ class Room:
     def find(self, submission: str) -> Submission:
         return self.world.state.submissions[submission]
 
-    def rate(self, submission: str, who: str, stars: int, reason: str | None = None, **options: Any) -> None:
+    def rate(self, submission: str, who: str, stars: int, reason: str | None = None) -> None:
         with self.world.lock:
-            self.panel.give(self.find(submission), who, f"browser of {who}", [stars], reason, **options)
+            found = self.find(submission)
+            fields = {"stars-0": str(stars), "attempt": str(found.attempt)}
+            self.panel.rate(asker(who), found, fields if reason is None else {**fields, "reason": reason})
 
     def undo(self, who: str) -> bool:
         with self.world.lock:
@@ -104,7 +107,7 @@ class Room:
 
     def queue(self, who: str, browser: str | None = None) -> list[str]:
         with self.world.lock:
-            return [each.id for each in self.panel.queue(who, browser or f"browser of {who}", own(who))]
+            return self.panel.waiting(asker(who, browser))[0]
 
     def hold(self, who: str, submission: str) -> None:
         with self.world.lock:
@@ -266,16 +269,15 @@ def test_gold_changes_no_money(golden: Callable[..., tuple[Room, str]]) -> None:
 
     def given(who: str) -> Gold | None:
         with room.world.lock:
-            return room.panel.gold_for(who, own(who))
+            return room.panel.gold_for(asker(who))
 
     assert [given(who) is None for who in (ANA, BEN, CARA)] == [False, True, True]
     for _ in range(2):
-        gold = given(ANA)
-        assert gold is not None
-        room.rate(submission, ANA, 1, gold=gold)
+        assert given(ANA) is not None
+        room.rate(submission, ANA, 1)
         assert given(ANA) is None
         assert room.undo(ANA)
-    room.rate(submission, ANA, 1, gold=given(ANA))
+    room.rate(submission, ANA, 1)
     room.pass_seconds(10)
     assert (room.find(submission).rating, room.job.escrow.paid) == (4, 50)
     assert [each.gold for each in room.panel.ratings.all()] == [None, 4, 4, 4]

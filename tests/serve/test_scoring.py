@@ -121,7 +121,7 @@ def rated(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[st
 
         def rate(what: str) -> Any:
             found = sent(team, what)
-            wait_until(lambda: not team.service.jury.is_taken(found.id))
+            wait_until(lambda: not team.service.scorer.is_taken(found.id))
             return team.buyer.submissions.get(found.id), team.buyer
 
         yield rate
@@ -169,7 +169,7 @@ def test_a_stop_does_not_wait_for_what_the_scorer_has_forked(folder: Path) -> No
     """Processes of the scorer's own, which hold its pipes open, may outlive it."""
     with running(folder, scorer="ours") as team:
         found = sent(team, "fork")
-        wait_until(lambda: not team.service.jury.is_taken(found.id))
+        wait_until(lambda: not team.service.scorer.is_taken(found.id))
         assert found.reasoning is not None
         child = int(found.reasoning)
     os.kill(child, signal.SIGKILL)

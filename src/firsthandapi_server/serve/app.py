@@ -48,7 +48,7 @@ from .receiving import FULL, Receiving
 from .reception import Reception, SignInNeeded
 from .resuming import Resuming
 from .reviewing import Reviewing
-from .scoring import Jury
+from .scoring import Scorer
 from .signing_in import SigningIn
 from .study import Reviews, Study
 from .working import Working
@@ -74,7 +74,7 @@ class Site:
         self,
         world: World,
         access: Access,
-        jury: Jury,
+        scorer: Scorer,
         eraser: Eraser,
         *,
         folder: Path,
@@ -91,8 +91,7 @@ class Site:
         self.limits = Limits(self.reception, is_behind_proxy=is_proxied)
         self.links = self.reception.links
         settings = Reviews() if study is None else study.reviews
-        self.panel = Panel(world, access, settings, jury.is_taken)
-        jury.is_rated = self.panel.is_rated
+        self.panel = Panel(world, access, settings, scorer)
         self.log = RequestLog(on_request)
         self._public = public
         self._statuses: Counter[int] = Counter()

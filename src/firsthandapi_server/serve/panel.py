@@ -7,33 +7,50 @@ reviewer sees the next file. They count when they can no longer be undone, which
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from firsthandapi_server.console.face import PageError
 from firsthandapi_server.rules.jobs import Verdict
 from firsthandapi_server.rules.reviews import has_room, is_gold_turn, lacking, median
 from firsthandapi_server.rules.world import World
-from firsthandapi_server.state.model import Submission
+from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import Waiting
 
 from .access import Access
-from .ratings import UNDO_SECONDS, Gold, Rating, Ratings
+from .ratings import UNDO_SECONDS, Gold, Rating, Ratings, stars_in
+from .scoring import Scorer
 from .study import Reviews
 
 HOLD_SECONDS = 120.0
 MAX_REASON = 1000
+OWN = "This is your own work: somebody else rates it."
 Attempt = tuple[str, int]  # the id of a submission, and which attempt of it
 
 
-class Panel:
-    """Whoever calls a method holds the lock of the world. What `is_taken` is still waiting for the scorer."""
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks for work, what is their own, and the only job, or worker, that they want to see, or ""."""
 
-    def __init__(
-        self, world: World, access: Access, settings: Reviews, is_taken: Callable[[str], bool]
-    ) -> None:
+    reviewer: str
+    browser: str
+    own: Collection[str]
+    job: str = ""
+    worker: str = ""
+
+    def wants(self, job: str, worker: str) -> bool:
+        """Whether they may, and want to, see the work of somebody for a job."""
+        return worker not in self.own and self.job in ("", job) and self.worker in ("", worker)
+
+
+class Panel:
+    """Whoever calls a method holds the lock of the world. What waits for the `scorer` waits for no reviewer yet."""
+
+    def __init__(self, world: World, access: Access, settings: Reviews, scorer: Scorer) -> None:
         self._world = world
         self._access = access
         self.settings = settings
-        self._is_taken = is_taken
+        self._scorer = scorer
         self.ratings = Ratings(access)
         self._holders: dict[str, tuple[str, float]] = {}  # by browser: the submission, and until when
         self._latest: dict[str, str] = {}  # by browser: the rating that it can undo
@@ -43,17 +60,31 @@ class Panel:
         for rating in self.ratings.open():
             self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
 
+    def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
+        """Leave sandbox submissions to the clock; the scorer sees the others first, unless a reviewer has."""
+        if submission.job.account.is_sandbox:
+            return False
+        if self._scorer.is_there and (submission.id, submission.attempt) not in self._given():
+            self._scorer.take(submission)
+        return True
+
     # --- what a reviewer may look at --------------------------------------------------------------------
 
-    def queue(self, reviewer: str, browser: str, own: Collection[str]) -> list[Waiting]:
-        """What waits for this reviewer in this browser, the oldest first: nothing of their own, and nothing that others
-        look at or have rated enough."""
-        full = self._full(reviewer, browser)
-        return [
-            each
+    def waiting(self, asker: Asker) -> tuple[list[str], Gold | None]:
+        """The ids of what waits for somebody, oldest first; before them one whose rating is known, if it is time.
+        Nothing of their own, and nothing that others look at or have rated enough."""
+        return self._waiting(asker, self._full(asker.reviewer, asker.browser))
+
+    def _waiting(self, asker: Asker, full: Collection[Attempt]) -> tuple[list[str], Gold | None]:
+        ids = [
+            each.id
             for each in self._world.state.queue()
-            if each.worker not in own and (each.id, each.attempt) not in full and not self._is_taken(each.id)
+            if asker.wants(each.job, each.worker)
+            and (each.id, each.attempt) not in full
+            and not self._scorer.is_taken(each.id)
         ]
+        gold = self.gold_for(asker)
+        return (ids, None) if gold is None else ([gold.submission, *ids], gold)
 
     def _full(self, reviewer: str, browser: str) -> set[Attempt]:
         """What a reviewer may not rate for the sake of others, or has rated. Few of all that waits."""
@@ -69,20 +100,16 @@ class Panel:
             if not has_room(self.settings.overlap, _raters(given, each), reviewer, held[each[0]])
         }
 
-    def is_free(self, submission: Submission, reviewer: str, browser: str) -> bool:
-        """Whether this reviewer may rate a submission that waits: whoever else holds it comes first."""
-        return (submission.id, submission.attempt) not in self._full(reviewer, browser)
-
-    def gold_for(self, reviewer: str, own: Collection[str]) -> Gold | None:
+    def gold_for(self, asker: Asker) -> Gold | None:
         """The file with a known rating that this reviewer gets next, if it is time for one."""
-        if not is_gold_turn(self.settings.gold, reviewer, self.ratings.count_of(reviewer)):
+        if not is_gold_turn(self.settings.gold, asker.reviewer, self.ratings.count_of(asker.reviewer)):
             return None
-        for gold in self.ratings.gold_for(reviewer):
+        for gold in self.ratings.gold_for(asker.reviewer):
             found = self._world.state.submissions.get(gold.submission)
             if (
                 found is not None
                 and found.status in ("approved", "rejected")
-                and found.worker_id not in own
+                and asker.wants(found.job.id, found.worker_id)
                 and any(file.id == gold.file and not file.is_erased for file in found.files)
             ):
                 return gold
@@ -107,21 +134,39 @@ class Panel:
 
     # --- ratings ----------------------------------------------------------------------------------------
 
-    def give(
-        self,
-        submission: Submission,
-        reviewer: str,
-        browser: str,
-        stars: Sequence[int],
-        reason: str | None,
-        gold: Gold | None = None,
-    ) -> None:
-        """Record a rating, which counts in ten seconds if its reviewer does not undo it."""
-        rating = self.ratings.give(submission, reviewer, stars, reason, self._world.clock.now(), gold)
-        self.release(browser)
-        self._latest[browser] = rating.id
+    def rate(self, asker: Asker, submission: Submission, fields: Mapping[str, str]) -> str | None:
+        """Record the rating in a form, which counts in ten seconds if its reviewer does not undo it.
+
+        Returns the id of what they look at next: what waits behind the rated one, or, after the last, before it.
+        Raises PageError: they may not rate it now, or, with the status 400, this is no rating.
+        """
+        full = self._full(asker.reviewer, asker.browser)
+        ids, gold = self._waiting(asker, full)
+        if gold is not None and gold.submission != submission.id:
+            ids, gold = ids[1:], None
+        if submission.worker_id in asker.own:
+            raise PageError(403, OWN, "Your own work")
+        attempt = submission.id, submission.attempt
+        if str(submission.attempt) != fields.get("attempt") or not (
+            gold or submission.status == "pending_score"
+        ):
+            raise PageError(409, story_of(submission), "Somebody was faster")
+        if gold is None and attempt in full:  # whoever else holds it comes first
+            words = "You or others have rated this already, or look at it now. Your stars changed nothing."
+            raise PageError(409, words, "Somebody was faster")
+        stars = stars_in(fields, len(rated_files(submission, gold)))
+        reason = fields["reason"].replace("\r\n", "\n") if "reason" in fields else None
+        if stars is None or len(reason or "") > MAX_REASON:
+            words = f"Give each file 1 to 5 stars, and a reason of at most {MAX_REASON:,} characters."
+            raise PageError(400, words)
+        rating = self.ratings.give(submission, asker.reviewer, stars, reason, self._world.clock.now(), gold)
+        self.release(asker.browser)
+        self._latest[asker.browser] = rating.id
         if gold is None:
             self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
+        due = self.gold_for(asker)
+        at = ids.index(submission.id) if submission.id in ids else len(ids)
+        return due.submission if due else next(iter([*ids[at + 1 :], *reversed(ids[:at])]), None)
 
     def undoable(self, browser: str) -> tuple[Rating, float] | None:
         """The latest rating from this browser that can be undone, and how many seconds are left."""
@@ -156,10 +201,6 @@ class Panel:
             if len(counted) >= self.settings.overlap:
                 self._world.jobs.score(submission, at, _verdict(counted))
 
-    def is_rated(self, submission: Submission) -> bool:
-        """Whether a reviewer has rated what waits, so that a scorer leaves it alone."""
-        return (submission.id, submission.attempt) in self._given()
-
     # --- what stands still ------------------------------------------------------------------------------
 
     def reviewers(self, *, is_open: bool) -> Collection[str]:
@@ -173,12 +214,30 @@ class Panel:
         """What cannot be rated by enough people, and how many are lacking."""
         given = self._given()
         for each in self._world.state.queue():
-            if self._is_taken(each.id):
+            if self._scorer.is_taken(each.id):
                 continue
             author = f"tok_{each.worker.partition('_')[2]}"
             lack = lacking(self.settings.overlap, _raters(given, (each.id, each.attempt)), reviewers, author)
             if lack:
                 yield each, lack
+
+
+def rated_files(submission: Submission, gold: Gold | None) -> list[File]:
+    """The files of a submission that are rated; of one whose rating is known, that file alone."""
+    if gold is None or gold.submission != submission.id:
+        return [*submission.files]
+    return [file for file in submission.files if file.id == gold.file]
+
+
+def story_of(submission: Submission) -> str:
+    """What became of a submission before somebody's stars arrived."""
+    words = submission.status.replace("_", " ")
+    if submission.status == "pending_score":
+        return (
+            "The worker has sent something else: look at it before you rate it. Your stars changed nothing."
+        )
+    given = "" if submission.rating is None else f" with {submission.rating} of 5 stars"
+    return f"This submission is {words}{given} already. Your stars changed nothing."
 
 
 def _raters(given: Mapping[Attempt, Sequence[Rating]], attempt: Attempt) -> list[str]:

@@ -1,6 +1,6 @@
-"""Scoring of submissions: first by a scorer, if the server has one, then by the reviewers.
+"""The scorer of a server, if it has one, which sees each submission before the reviewers do.
 
-A scorer is the operator's own function, named by an entry point of the group `firsthandapi.scorers`. It runs in its own
+It is the operator's own function, named by an entry point of the group `firsthandapi.scorers`. It runs in its own
 process: it may load a model, crash, or hang, and the server continues.
 """
 
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import IO, Any, cast
@@ -55,29 +55,25 @@ def find_scorer(name: str) -> EntryPoint:
     return known[name]
 
 
-class Jury:
-    """Passes each submission to the scorer, if there is one, or the reviewers.
-
-    Attributes:
-        is_rated: whether a reviewer has rated a submission, so that the scorer leaves it alone.
-    """
+class Scorer:
+    """What waits for a scorer, and what it says: one by its name, or none."""
 
     def __init__(self, world: World, scorer: str | None, seconds: float) -> None:
         self._world = world
         self._process = None if scorer is None else ScorerProcess(scorer, seconds)
         self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
         self._taken: set[str] = set()
-        self.is_rated: Callable[[Submission], bool] = lambda _submission: False
         self._thread: threading.Thread | None = None
 
-    def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
-        """Leave sandbox submissions to the clock, and pass the others to the scorer and the reviewers."""
-        if submission.job.account.is_sandbox:
-            return False
-        if self._process is not None and not self.is_rated(submission):
-            self._taken.add(submission.id)
-            self._work.put((submission.id, submission.attempt))
-        return True
+    @property
+    def is_there(self) -> bool:
+        """Whether the server has one."""
+        return self._process is not None
+
+    def take(self, submission: Submission) -> None:
+        """Have a submission scored."""
+        self._taken.add(submission.id)
+        self._work.put((submission.id, submission.attempt))
 
     def is_taken(self, submission_id: str) -> bool:
         """Whether a submission is still waiting for the scorer, so that reviewers can skip it."""

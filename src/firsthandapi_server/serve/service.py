@@ -35,7 +35,7 @@ from .access import FILE, ROLES, Access, Role, new_token
 from .app import Site
 from .clock import RealClock
 from .erasing import Eraser
-from .scoring import Jury, find_scorer
+from .scoring import Scorer, find_scorer
 from .study import read_study
 
 _STARTED = "started"
@@ -149,15 +149,14 @@ class Service:
             self.first = self._first_start(credit_cents, keys_file)
             is_open = True
             self.access.settled(_STARTED, "yes")
-            self.jury = Jury(self.world, scorer, scorer_seconds)
-            self.world.jobs.jury = self.jury
+            self.scorer = Scorer(self.world, scorer, scorer_seconds)
             self.world.credits.needs_operator = True
             days = None if self.study is None else self.study.retention_days.rejected
             self.eraser = Eraser(self.world, self.access, folder / UPLOADING, days)
             self.site = Site(
                 self.world,
                 self.access,
-                self.jury,
+                self.scorer,
                 self.eraser,
                 folder=folder,
                 url=self.url,
@@ -166,6 +165,7 @@ class Service:
                 on_request=on_request,
                 study=self.study,
             )
+            self.world.jobs.jury = self.site.panel
             self._sender = Sender(self.world.delivered, self._reach(private_webhooks))
             self.world.events.send = self._sender.send
             if sandbox is not None:
@@ -292,7 +292,7 @@ class Service:
         if self._http is not None:
             self._http.start()
             self._sender.start()
-            self.jury.start()
+            self.scorer.start()
             self.clock.start()
             self.eraser.start()
         return self
@@ -304,7 +304,7 @@ class Service:
             http.stop()
             self.eraser.stop()
             self.clock.stop()
-            self.jury.stop()
+            self.scorer.stop()
             self._sender.stop()
             self._undo.close()
 
