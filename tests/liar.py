@@ -49,7 +49,8 @@ class Lies:
         idem: what a key gets that is known: its job, an error, or some other job of the account.
         idem_life: how long a key is known.
         skew: how much the `Date` of responses is ahead; None for no `Date`.
-        pace: how long a file of a job takes.
+        pace: how long a file of a job takes; at 0, a job is finished when it is posted.
+        short: how many of its files a job never brings.
         cancels: the share of jobs that the service cancels half-way.
     """
 
@@ -67,6 +68,7 @@ class Lies:
     idem_life: float = DAY
     skew: float | None = 0.0
     pace: float = 1.0
+    short: int = 0
     cancels: float = 0.0
 
 
@@ -91,6 +93,8 @@ class Job:
     def approved(self, now: float) -> list[str]:
         """The ids of its files that are approved, oldest first."""
         until = now if self.cancelled is None else min(now, self.cancelled)
+        if not self.pace:
+            return self.files if until >= self.created else []
         return self.files[: max(int((until - self.created) / self.pace), 0)]
 
     def status(self, now: float) -> str:
@@ -106,6 +110,14 @@ class Job:
         return files * int(self.body["price_per_file_cents"])
 
 
+Says = Callable[[Request, int, Any], tuple[int, Any]]
+
+
+def honest(_request: Request, status: int, body: Any) -> tuple[int, Any]:
+    """What `says` is at first."""
+    return status, body
+
+
 class Liar:
     """The service, on a real socket. `with Liar(seed, list_lag=3) as liar:` and `liar.follow(clock)`.
 
@@ -113,7 +125,8 @@ class Liar:
         jobs: every job that was posted, oldest first.
         calls: how often each endpoint was called, such as `POST /v1/jobs` and `GET /v1/jobs/:id/files`.
         time: gives Unix seconds, as they are; follow() sets it.
-        says: called with each request and the status and body of its response: returns these, or others.
+        says: called with each request and the status and body of its response, after the service has done what it was
+            asked: returns these, or others. Bytes are sent as they are, and everything else as JSON.
     """
 
     api_key = "fh_live_liar0000000000000000"
@@ -123,10 +136,7 @@ class Liar:
         self.jobs: list[Job] = []
         self.calls: Counter[str] = Counter()
         self.time: Callable[[], float] = time.time
-        self.says: Callable[[Request, int, Any], tuple[int, Any]] = lambda _request, status, body: (
-            status,
-            body,
-        )
+        self.says: Says = honest
         self._random = random.Random(seed)
         self._keys: dict[str, tuple[Job, float, bytes]] = {}
         self._owner: dict[str, Job] = {}
@@ -151,6 +161,17 @@ class Liar:
         before = self.time
         self.time = lambda: before() + seconds
 
+    def once(self, method: str, ends: str, status: int, body: Any) -> None:
+        """Answer the next request of this method, whose path ends so, with this."""
+
+        def says(request: Request, *answer: Any) -> tuple[int, Any]:
+            if request.method == method and request.target.partition("?")[0].endswith(ends):
+                self.says = honest
+                return status, body
+            return honest(request, *answer)
+
+        self.says = says
+
     # ── What is so ───────────────────────────────────────────────────────────────────────────────────────
 
     def spent_cents(self) -> int:
@@ -170,7 +191,7 @@ class Liar:
         """Post a job, as a client does."""
         now, pace = self.time(), self.lies.pace
         job = Job(self._id("job"), body, key, now, pace)
-        job.files = [self._id("file") for _ in range(body["files_needed"])]
+        job.files = [self._id("file") for _ in range(body["files_needed"] - self.lies.short)]
         if self._is_one_of(self.lies.cancels):
             job.cancelled = now + pace * (len(job.files) // 2 + 0.5)
         self.jobs.append(job)
@@ -214,7 +235,7 @@ class Liar:
             if self.lies.skew is not None:
                 headers["Date"] = formatdate(self.time() + self.lies.skew, usegmt=True)
         if isinstance(body, bytes):
-            return response(body, status, Content_Type="image/jpeg", **headers)
+            return response(body, status, **headers)
         return response(json.dumps(body).encode(), status, Content_Type="application/json", **headers)
 
     def _answer(self, request: Request) -> tuple[int, Any]:

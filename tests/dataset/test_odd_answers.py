@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -29,36 +29,28 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import MockServer
 from firsthandapi.types import File
-from raw import RawServer, Reply, Request, response
+from liar import Liar
+from raw import Request
 
 from .support import JOB, ORDER, record_in
 
 pytestmark = pytest.mark.async_slow
 
-
-def in_json(value: Any, status: int = 200) -> Reply:
-    """A response with a JSON body."""
-    return response(json.dumps(value).encode(), status, Content_Type="application/json")
+HOUR = 3600.0
 
 
-class Shop:
-    """A service whose jobs are finished when they are posted; `says` may answer in its place."""
+class Shop(Liar):
+    """The service that lies, whose jobs are finished when they are posted, and a folder to collect into."""
 
     def __init__(self, connect: Connect, folder: Path) -> None:
+        super().__init__(pace=0.0)
         self.connect = connect
         self.folder = folder
-        self.jobs: list[dict[str, Any]] = []
-        self.files: dict[str, int] = {}
-        self.keys: dict[str, dict[str, Any]] = {}
-        self.posted = "completed"
-        # After the service has done what was asked: None lets its own answer stand.
-        self.says: Callable[[Request, Any], Reply | None] = lambda _request, _answer: None
-        self.server = RawServer(self.answer)
 
     def client(self) -> Any:
         """A client whose clock moves while it waits, so that nobody does."""
-        client = self.connect(base_url=self.server.base_url, max_retries=0)
-        self.connect.clock(client)
+        client = self.connect(base_url=self.url, max_retries=0)
+        self.follow(self.connect.clock(client))
         return client
 
     def collect(self, dest: str = "signs", **options: Any) -> Any:
@@ -66,65 +58,20 @@ class Shop:
         fields = {**JOB, "files_needed": 2, "timeout": 60, **options}
         return self.client().jobs.collect(self.folder / dest, **fields)
 
-    def answer(self, request: Request) -> Reply:
-        path, _, _query = request.target.partition("?")
-        if path.startswith("/files/"):
-            return self.says(request, None) or response(path.encode())
-        answer = self.handle(request.method, path, request)
-        missing = in_json({"error": {"type": "not_found_error", "message": "no such job"}}, 404)
-        return self.says(request, answer) or (missing if answer is None else in_json(answer))
 
-    def handle(self, method: str, path: str, request: Request) -> Any:
-        if method == "POST":
-            key = request.headers["idempotency-key"]
-            if key not in self.keys:
-                self.keys[key] = self.post(json.loads(request.body))
-            return {**self.keys[key], "status": self.posted}
-        if path == "/v1/jobs":
-            return {"data": self.jobs[::-1]}
-        if not path.endswith("/files"):
-            job_id = path.rpartition("/")[2]
-            return next((job for job in self.jobs if job["id"] == job_id), None)
-        job_id = path.split("/")[3]
-        if job_id not in self.files:
-            return None
-        return {"data": [self.file(job_id, n) for n in range(self.files[job_id])]}
+def refusal(kind: str) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": "no"}}
 
-    def post(self, fields: dict[str, Any]) -> dict[str, Any]:
-        job = {"id": f"job_{len(self.jobs) + 1}", "status": "completed", "files_approved": 2, **fields}
-        self.jobs.append(job)
-        self.files[job["id"]] = 2
-        return job
 
-    def file(self, job_id: str, number: int) -> dict[str, Any]:
-        path = f"/files/file_{job_id[4:]}_{number}"
-        return {
-            "id": path.rpartition("/")[2],
-            "content_type": "image/jpeg",
-            "size_bytes": len(path),
-            "content_hash": hashlib.sha256(path.encode()).hexdigest(),
-            "download_url": self.server.base_url + path,
-        }
-
-    def once(self, method: str, ends: str, reply: Reply | Callable[[Any], Reply]) -> None:
-        """Answer the first such request with this."""
-        left = [reply]
-
-        def says(request: Request, answer: Any) -> Reply | None:
-            path = request.target.partition("?")[0]
-            if not left or request.method != method or not path.endswith(ends):
-                return None
-            last = left.pop()
-            return last if isinstance(last, Reply) else last(answer)
-
-        self.says = says
+def is_job(body: Any) -> bool:
+    """Whether a response is one job."""
+    return isinstance(body, dict) and body.get("object") == "job"
 
 
 @pytest.fixture
 def shop(connect: Connect, tmp_path: Path) -> Iterator[Shop]:
     """A service of one's own."""
-    shop = Shop(connect, tmp_path)
-    with shop.server:
+    with Shop(connect, tmp_path) as shop:
         yield shop
 
 
@@ -134,7 +81,7 @@ def shop(connect: Connect, tmp_path: Path) -> Iterator[Shop]:
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 425, 499])
 def test_a_job_behind_a_refusal_of_a_gateway_is_found(shop: Shop, status: int) -> None:
     """A gateway may block the answer to an order that went through: it is looked for, not bought again."""
-    shop.once("POST", "/jobs", response(b"<html>blocked by policy</html>", status))
+    shop.once("POST", "/jobs", status, b"<html>blocked by policy</html>")
     assert len(shop.collect()) == 2
     assert len(shop.jobs) == 1
 
@@ -142,9 +89,9 @@ def test_a_job_behind_a_refusal_of_a_gateway_is_found(shop: Shop, status: int) -
 @pytest.mark.parametrize("body", [b"", b"null", b"{}", b"<html>", b'{"id": "../me", "status": "open"}'])
 def test_an_answer_that_names_no_job_is_looked_up(shop: Shop, body: bytes) -> None:
     """The order was taken, so its job is found at once."""
-    shop.once("POST", "/jobs", response(body, 201))
-    assert shop.collect().job.id == "job_1"
-    assert len(shop.jobs) == 1
+    shop.once("POST", "/jobs", 201, body)
+    (job,) = [shop.collect().job, *shop.jobs[1:]]
+    assert job.id == shop.jobs[0].id
 
 
 @pytest.mark.both
@@ -153,48 +100,54 @@ def test_a_second_job_with_ones_key_is_named(shop: Shop, caplog: pytest.LogCaptu
     Nothing is cancelled unasked, and it costs no request."""
     shop.collect(idempotency_key="mine")
     (first,) = shop.jobs
-    shop.jobs.append({**first, "id": "job_9", "status": "open"})
+    shop.lies.pace = inf
+    shop.pass_(1.0)
+    twin = shop.post(first.body, "mine")
     for dest in ("one", "two"):
-        assert shop.collect(dest, idempotency_key="mine").job.id == first["id"]
+        assert shop.collect(dest, idempotency_key="mine").job.id == first.id
     (text,) = {each.getMessage() for each in caplog.records if "both posted" in each.getMessage()}
-    assert text.endswith("run firsthandapi jobs cancel job_9")
-    first["status"] = "open"
-    with pytest.raises(WaitTimeoutError, match=r"; .*run firsthandapi jobs cancel job_9"):
+    assert text.endswith(f"run firsthandapi jobs cancel {twin.id}")
+    first.pace = inf
+    with pytest.raises(WaitTimeoutError, match=rf"; .*run firsthandapi jobs cancel {twin.id}"):
         shop.collect("three", idempotency_key="mine", timeout=0)
-    assert [job["status"] for job in shop.jobs] == ["open", "open"]
+    assert [job.cancelled for job in shop.jobs] == [None, None]
     # An error of another job does not name it.
     client = shop.client()
     fields = {**JOB, "files_needed": 2, "timeout": 0}
-    shop.posted = "open"
     errors: list[str] = []
     for key in ("mine", "other"):
         with pytest.raises(WaitTimeoutError) as error:
             client.jobs.collect(shop.folder / f"of-{key}", **fields, idempotency_key=key)
         errors.append(str(error.value))
-        shop.jobs[-1]["status"] = "open"
     assert ["both posted" in text for text in errors] == [True, False]
 
 
 @pytest.mark.both
-@pytest.mark.parametrize(("method", "ends"), [("POST", "/jobs"), ("GET", "/job_2")])
-def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str, ends: str) -> None:
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_another_job_is_never_taken_for_ones_own(shop: Shop, method: str) -> None:
     """An answer that was meant for somebody else gives the folder neither that job nor its files."""
     other = shop.post({**JOB, "files_needed": 2, "metadata": {KEY_METADATA: "somebody-else"}})
-    shop.posted = "open"
-    shop.once(method, ends, in_json(other))
+    shop.lies.pace = 1.0
+    mistakes = [shop.shown(other)]
+
+    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+        return status, mistakes.pop() if mistakes and is_job(body) and request.method == method else body
+
+    shop.says = says
     dataset = shop.collect()
-    assert dataset.job.id == "job_2"
-    assert {record.file_id for record in dataset} == {"file_2_0", "file_2_1"}
-    assert (record_in(shop.folder / "signs").job or {})["id"] == "job_2"
-    assert len(shop.jobs) == 2
+    _, own = shop.jobs
+    assert dataset.job.id == own.id
+    assert {record.file_id for record in dataset} == {*own.files}
+    assert (record_in(shop.folder / "signs").job or {})["id"] == own.id
+    assert mistakes == []
 
 
 def test_a_job_that_nobody_can_read_is_not_bought_again(shop: Shop) -> None:
     """The key in its metadata says whose it is, though its status is of a type that no version knows."""
     shop.collect("a", idempotency_key="mine")
-    shop.keys.clear()
-    rows = [{"id": "job_0", "status": "open"}, {**shop.jobs[0], "status": 5}]
-    shop.once("GET", "/jobs", in_json({"data": rows}))
+    shop.lies.idem_life = 0.0
+    rows = [{"id": "job_0", "status": "open"}, {**shop.shown(shop.jobs[0]), "status": 5}]
+    shop.once("GET", "/jobs", 200, {"data": rows})
     with pytest.raises(UnexpectedResponseError, match="status"):
         shop.collect("b", idempotency_key="mine")
     assert len(shop.jobs) == 1
@@ -208,14 +161,14 @@ class Forgetful:
         self.posts = 0
         shop.says = self.says
 
-    def says(self, request: Request, answer: Any) -> Reply | None:
+    def says(self, request: Request, status: int, body: Any) -> tuple[int, Any]:
         path = request.target.partition("?")[0]
         if request.method == "POST":
             self.posts += 1
-            return in_json(self.shown("post", {**answer, "id": "job_made_up", "status": "open"}))
+            return status, self.shown("post", {**body, "id": "job_made_up", "status": "open"})
         if path == "/v1/jobs":
-            return in_json({"data": [self.shown("list", job) for job in answer["data"]]})
-        return None
+            body = {**body, "data": [self.shown("list", job) for job in body["data"]]}
+        return status, body
 
     def shown(self, where: str, job: dict[str, Any]) -> dict[str, Any]:
         return job if where in self.keeps else {k: v for k, v in job.items() if k != "metadata"}
@@ -246,34 +199,35 @@ def test_a_job_under_a_made_up_id_is_found_by_its_key(shop: Shop) -> None:
     with pytest.raises(NotFoundError):
         shop.collect()
     service.keeps = ("list",)
-    assert shop.collect().job.id == "job_1"
-    assert shop.collect().job.id == "job_1"
+    assert shop.collect().job.id == shop.collect().job.id == shop.jobs[0].id
     assert (service.posts, len(shop.jobs)) == (1, 1)
     # A response that shows the key is believed until the service says that it has no such job.
     service.keeps = ("post",)
     with pytest.raises(NotFoundError):
         shop.collect("more")
     service.keeps = ("post", "list")
-    assert shop.collect("more").job.id == "job_2"
+    assert shop.collect("more").job.id == shop.jobs[1].id
     assert (service.posts, len(shop.jobs)) == (2, 2)
 
 
 @pytest.mark.both
 def test_a_job_that_only_the_list_shows(shop: Shop) -> None:
     """A replica does not have it yet: the error says to run the call again, and advises no other folder."""
-    shop.says = lambda request, answer: (
-        in_json({"error": {"type": "not_found", "message": "no such job"}}, 404)
-        if request.target == "/v1/jobs/job_1"
-        else in_json({**answer, "status": "open"})
-        if request.method == "POST"
-        else None
-    )
+
+    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+        if not is_job(body):
+            return status, body
+        return (
+            (status, {**body, "status": "open"}) if request.method == "POST" else (404, refusal("not_found"))
+        )
+
+    shop.says = says
     for _ in range(2):
         with pytest.raises(NotFoundError) as caught:
             shop.collect()
-    assert "The list of jobs shows job_1 (open, 2 of 2 files approved)" in str(caught.value)
+    (job,) = shop.jobs
+    assert f"The list of jobs shows {job.id} (open, 2 of 2 files approved)" in str(caught.value)
     assert "different folder" not in str(caught.value)
-    assert len(shop.jobs) == 1
 
 
 # ── Nothing untold ───────────────────────────────────────────────────────────────────────────────────────
@@ -283,12 +237,13 @@ def test_a_job_that_only_the_list_shows(shop: Shop) -> None:
 def test_a_job_that_tells_no_numbers_is_held_to_the_order(shop: Shop, status: str) -> None:
     """What was asked for is known from the order; a refund is not known of, and not spoken of."""
 
-    def says(request: Request, answer: Any) -> Reply | None:
-        if not isinstance(answer, dict) or "id" not in answer:
-            return None
-        shop.files[answer["id"]] = 1
-        hidden = ("files_needed", "files_approved")
-        return in_json({**{k: v for k, v in answer.items() if k not in hidden}, "status": status})
+    shop.lies.short = 1
+    hidden = ("files_needed", "files_approved")
+
+    def says(_request: Request, code: int, body: Any) -> tuple[int, Any]:
+        if is_job(body):
+            body = {**{k: v for k, v in body.items() if k not in hidden}, "status": status}
+        return code, body
 
     shop.says = says
     with pytest.raises(IncompleteJobError, match="1 of 2 files") as caught:
@@ -302,13 +257,13 @@ def test_a_late_replica_does_not_start_a_job_again(shop: Shop) -> None:
     """While a late list is read again, an older state of the job ends neither the reading nor the run."""
     polls: list[Request] = []
 
-    def says(request: Request, answer: Any) -> Reply | None:
-        if request.target.startswith("/v1/jobs/job_1/files") and len(polls) < 2:
-            return in_json({"data": answer["data"][:1]})
-        if request.method == "GET" and request.target == "/v1/jobs/job_1":
+    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+        if is_job(body) and request.method == "GET":
             polls.append(request)
-            return in_json({**answer, "status": "open", "files_approved": 1})
-        return None
+            body = {**body, "status": "open", "files_approved": 1}
+        elif "/files?" in request.target and len(polls) < 2:
+            body = {"data": body["data"][:1]}
+        return status, body
 
     shop.says = says
     dataset = shop.collect()
@@ -319,23 +274,21 @@ def test_an_error_about_something_else_names_the_failed_files(shop: Shop) -> Non
     """Also an error that has nothing to do with them."""
     lists: list[Request] = []
 
-    def says(request: Request, answer: Any) -> Reply | None:
-        if request.target.startswith("/files/"):
-            return response(b"gone", 404)
+    def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+        if isinstance(body, bytes):
+            return 404, b"gone"
         if "/files?" in request.target:
             lists.append(request)
-            error = {"error": {"type": "authentication_error", "message": "revoked"}}
-            return in_json(error, 401) if len(lists) > 1 else None
-        if isinstance(answer, dict) and "id" in answer:
-            return in_json({**answer, "status": "completed" if lists else "open"})
-        return None
+            if len(lists) > 1:
+                return 401, refusal("authentication_error")
+        return status, {**body, "status": "completed" if lists else "open"} if is_job(body) else body
 
     shop.says = says
     with pytest.raises(AuthenticationError) as caught:
         shop.collect()
-    assert {file_id for file_id, _ in caught.value.failures} == {"file_1_0", "file_1_1"}
+    assert {file_id for file_id, _ in caught.value.failures} == {*shop.jobs[0].files}
     assert all(isinstance(why, DownloadError) for _, why in caught.value.failures)
-    assert caught.value.job.id == "job_1"
+    assert caught.value.job.id == shop.jobs[0].id
 
 
 def test_a_folder_that_cannot_be_closed_hides_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,8 +300,8 @@ def test_a_folder_that_cannot_be_closed_hides_nothing(shop: Shop, monkeypatch: p
     monkeypatch.setattr("firsthandapi.datasets._manifest.Manifest.close", full)
     with pytest.raises(ConfigurationError, match="No space left") as caught:
         shop.collect("a")
-    assert caught.value.job.id == "job_1"
-    shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
+    assert caught.value.job.id == shop.jobs[0].id
+    shop.once("GET", "/files", 401, refusal("authentication_error"))
     with pytest.raises(AuthenticationError):
         shop.collect("b")
 
@@ -365,7 +318,7 @@ def test_a_folder_that_is_moved_away_is_told_with_its_job(shop: Shop) -> None:
 
     with pytest.raises(ConfigurationError) as caught:
         shop.collect(on_progress=move)
-    assert caught.value.job.id == "job_1"
+    assert caught.value.job.id == shop.jobs[0].id
     assert len(shop.collect()) == 2
     assert len(shop.jobs) == 1
 
@@ -373,26 +326,28 @@ def test_a_folder_that_is_moved_away_is_told_with_its_job(shop: Shop) -> None:
 @pytest.mark.both
 def test_a_download_that_fails_leaves_the_job_as_last_seen(shop: Shop) -> None:
     """A folder of which more is known to be approved than it has is not called whole."""
-    shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
-    job = shop.post({**JOB, "files_needed": 2, "files_approved": 1})
-    shop.files[job["id"]] = 1
+    shop.lies.pace = HOUR
+    job = shop.post({**JOB, "files_needed": 2})
     client = shop.client()
-    shop.says = lambda _request, _answer: None
-    client.files.download_all("job_1", shop.folder)
+    shop.pass_(HOUR)
+    client.files.download_all(job.id, shop.folder)
     assert Dataset.open(shop.folder).verify().ok
-    job["files_approved"] = shop.files["job_1"] = 2
-    shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
+    shop.pass_(HOUR)
+    shop.once("GET", "/files", 401, refusal("authentication_error"))
     with pytest.raises(AuthenticationError):
-        client.files.download_all("job_1", shop.folder)
+        client.files.download_all(job.id, shop.folder)
     assert not Dataset.open(shop.folder).verify().ok
 
 
 @pytest.mark.both
 def test_download_all_tells_of_files_that_no_list_shows(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """It brings what there is, and a warning says that this is not everything; `verify` says so too."""
-    shop.post({**JOB, "files_needed": 3, "files_approved": 3})
-    client = shop.client()
-    assert len(client.files.download_all("job_1", shop.folder)) == 2
+    job = shop.post({**JOB, "files_needed": 3})
+    shop.says = lambda request, status, body: (
+        status,
+        {**body, "data": body["data"][1:]} if "/files?" in request.target else body,
+    )
+    assert len(shop.client().files.download_all(job.id, shop.folder)) == 2
     (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
     assert "counts 3 approved files, but its list does not show 1 of them" in record.getMessage()
     assert not Dataset.open(shop.folder).verify().ok
@@ -401,6 +356,7 @@ def test_download_all_tells_of_files_that_no_list_shows(shop: Shop, caplog: pyte
 @pytest.mark.both
 def test_a_completed_job_that_never_counts_its_files(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """`collect` waits until its timeout, or a day, and says what the service counts; `download_all` warns at once."""
+    shop.lies.short = 1
     with pytest.raises(
         WaitTimeoutError, match="is completed, but the service counts 2 of 3 files as approved"
     ):
@@ -410,14 +366,14 @@ def test_a_completed_job_that_never_counts_its_files(shop: Shop, caplog: pytest.
     ) as error:
         shop.collect(files_needed=3, timeout=None)
     assert len(error.value.dataset) == 2
+    (job,) = shop.jobs
     client = shop.client()
     clock = shop.connect.clock(client)
     began = clock.now
-    assert len(client.files.download_all("job_1", shop.folder / "again")) == 2
+    assert len(client.files.download_all(job.id, shop.folder / "again")) == 2
     assert clock.now == began
     (text,) = [each.getMessage() for each in caplog.records if "not complete" in each.getMessage()]
-    assert text == "job_1 is not complete here; the service counts 2 of 3 files as approved"
-    assert len(shop.jobs) == 1
+    assert text == f"{job.id} is not complete here; the service counts 2 of 3 files as approved"
 
 
 def test_a_key_is_looked_for_on_every_page(
@@ -527,10 +483,9 @@ def as_floats(value: Any) -> Any:
 def test_whole_numbers_as_floats(shop: Shop, bom: bytes) -> None:
     """A service that writes 20 as 20.0, after a byte order mark: bought once, complete, and known again. What is
     written down are ints."""
-    shop.says = lambda request, answer: (
-        None
-        if request.target.startswith("/files/")
-        else response(bom + json.dumps(as_floats(answer)).encode(), Content_Type="application/json")
+    shop.says = lambda _request, status, body: (
+        status,
+        body if isinstance(body, bytes) else bom + json.dumps(as_floats(body)).encode(),
     )
     for _ in range(2):
         dataset = shop.collect()
@@ -558,14 +513,14 @@ def test_values_of_other_types(shop: Shop) -> None:
     """A service whose optional fields are all of other types than documented: bought once, complete, and everything
     that reads the result works. The job keeps its values as received."""
 
-    def odd(request: Request, answer: Any) -> Reply | None:
-        if request.target.startswith("/files/") or answer is None:
-            return None
-        if request.target.partition("?")[0].endswith("/files"):
-            return in_json({"data": [{**each, **ODD_FILE} for each in answer["data"]], "has_more": "no"})
-        if "data" in answer:
-            return in_json({"data": [{**each, **ODD_JOB} for each in answer["data"]]})
-        return in_json({**answer, **ODD_JOB})
+    def odd(request: Request, status: int, body: Any) -> tuple[int, Any]:
+        if isinstance(body, bytes):
+            return status, body
+        if "/files?" in request.target:
+            return status, {"data": [{**each, **ODD_FILE} for each in body["data"]], "has_more": "no"}
+        if "data" in body:
+            return status, {"data": [{**each, **ODD_JOB} for each in body["data"]]}
+        return status, {**body, **ODD_JOB}
 
     shop.says = odd
     updates: list[Any] = []
@@ -578,10 +533,10 @@ def test_values_of_other_types(shop: Shop) -> None:
     assert {record.content_type for record in dataset} == {None}
     assert dataset.write_card().path.exists()
     client = shop.client()
-    assert client.jobs.wait("job_1").files_approved == "many"
-    file = client.files.list("job_1").data[0]
+    assert client.jobs.wait(job.id).files_approved == "many"
+    file = client.files.list(job.id).data[0]
     assert (file.size_bytes, file.content_hash) == ("big", 5)
     assert client.files.download(file, shop.folder / "one").read_bytes()
-    assert len([*client.jobs.follow("job_1")]) == 2
-    assert "job_1" in str(html_of(job))
+    assert len([*client.jobs.follow(job.id)]) == 2
+    assert job.id in str(html_of(job))
     assert file.id in str(html_of(file))
