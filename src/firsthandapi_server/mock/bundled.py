@@ -459,8 +459,8 @@ class MockServer:
             for file in submission.files:
                 file.wanted_rating = rating
             verdicts = self._world.jobs.verdicts
-            said = verdicts.get(submission) if say is None else partial(say, submission)
-            self._world.jobs.score(submission, self.clock.now(), said and said())
+            verdict_of = verdicts.get(submission) if say is None else partial(say, submission)
+            self._world.jobs.score(submission, self.clock.now(), verdict_of and verdict_of())
 
     def withdraw(self, file_id: str) -> None:
         """Withdraw an approved file, as a worker who takes back consent does.

@@ -229,8 +229,8 @@ class Jobs:
 
     def _score_due(self, submission: Submission, attempt: int, at: float) -> None:
         if submission.attempt == attempt:  # else it was scored by hand, and retried
-            said = self.verdicts.get(submission)
-            self.score(submission, at, said and said())
+            verdict_of = self.verdicts.get(submission)
+            self.score(submission, at, verdict_of and verdict_of())
 
     def score(self, submission: Submission, at: float, verdict: Verdict | None = None) -> None:
         """Score a submission: approved files are paid and listed, and the slots of the others are free again.
