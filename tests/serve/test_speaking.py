@@ -34,7 +34,7 @@ STAFF_PAGES = {
     "review_keys",
     "review_retries",
 }
-STAFF = {"appealing.py", "health.py", "operating.py", "overseeing.py", "reviewing.py"}
+STAFF = {"appealing.py", "health.py", "operating.py", "overseeing.py", "panel.py", "reviewing.py"}
 REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}
 
 
