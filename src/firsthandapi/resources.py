@@ -8,6 +8,7 @@ from ._async.resources.api_keys import ApiKeys as AsyncApiKeys
 from ._async.resources.audit_events import AuditEvents as AsyncAuditEvents
 from ._async.resources.billing import Billing as AsyncBilling
 from ._async.resources.campaigns import Campaigns as AsyncCampaigns
+from ._async.resources.consents import Consents as AsyncConsents
 from ._async.resources.files import Files as AsyncFiles
 from ._async.resources.jobs import Jobs as AsyncJobs
 from ._async.resources.orders import Orders as AsyncOrders
@@ -20,6 +21,7 @@ from ._sync.resources.api_keys import ApiKeys
 from ._sync.resources.audit_events import AuditEvents
 from ._sync.resources.billing import Billing
 from ._sync.resources.campaigns import Campaigns
+from ._sync.resources.consents import Consents
 from ._sync.resources.files import Files
 from ._sync.resources.jobs import Jobs
 from ._sync.resources.orders import Orders
@@ -34,6 +36,7 @@ __all__ = [
     "AsyncBilling",
     "AsyncCallback",
     "AsyncCampaigns",
+    "AsyncConsents",
     "AsyncFiles",
     "AsyncJobs",
     "AsyncJournal",
@@ -45,6 +48,7 @@ __all__ = [
     "AuditEvents",
     "Billing",
     "Campaigns",
+    "Consents",
     "Files",
     "Jobs",
     "Journal",

@@ -55,7 +55,7 @@ QUERIES: dict[str, dict[str, Any]] = {
 }
 # What the id in a path is of; some calls use it up.
 IDS = {"jobs": "job", "files": "file", "submissions": "submission", "webhook_endpoints": "endpoint"}
-IDS |= {"webhook_events": "event", "api_keys": "spare_key"}
+IDS |= {"webhook_events": "event", "api_keys": "spare_key", "consents": "consent"}
 
 
 @dataclass
@@ -102,8 +102,10 @@ def world() -> Iterator[Any]:
         work = server.submit(job.id)
         server.clock.advance(minutes=1)
         client.webhooks.update(endpoint.id, enabled=False)
+        server._world.consent_of = lambda given, _account: {"object": "consent", "id": given}
         yield SimpleNamespace(
             server=server,
+            consent=f"cns_{'0' * 26}",
             job=job.id,
             file=work.file_ids[0],
             submission=work.submission_id,
@@ -126,6 +128,7 @@ NOWHERE = SimpleNamespace(
     submission="sub_1",
     endpoint="we_1",
     event="evt_1",
+    consent="cns_1",
     spare_job=lambda: "job_1",
     spare_endpoint=lambda: "we_1",
     spare_key=lambda: "key_1",
@@ -385,6 +388,7 @@ OBJECTS: dict[str, Any] = {
     "submission": types.Submission(id="sub_1", status="approved"),
     "endpoint": types.WebhookEndpoint(id="we_1"),
     "event": types.JobEvent(id="evt_1", type="job.completed"),
+    "consent": types.Consent(id="cns_1"),
     "key": types.ApiKey(id="key_1"),
 }
 

@@ -96,7 +96,7 @@ def test_every_resource_is_in_the_reference_whole() -> None:
             for name, value in vars(FirstHandClient).items()
             if isinstance(value, cached_property) and not name.startswith("_")
         ]
-    assert len(resources) == 10
+    assert len(resources) == 11
     for resource in [*resources, webhooks.WebhookEvents]:
         options = SHOWN[f"{resource.__module__}.{resource.__qualname__}"]
         assert "members" not in options

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from firsthandapi import FirstHandClient, NotFoundError
 from firsthandapi_server.serve import limits
 from firsthandapi_server.serve.access import FILE
 
-from .conftest import EVIL, Team, Visitor, fields_of, upload
+from .conftest import EVIL, Team, Visitor, fields_of, first_of, upload
 from .phones import Nobody
 from .test_study import consent, write
 
@@ -191,6 +192,25 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     (file,) = here.buyer.files.list(job_id=job.id)
     (record,) = here.records()
     assert (file.consent_id, file.license) == (record["consent_id"], "CC-BY-4.0")
+    with (
+        FirstHandClient(first_of(here.service).sandbox, here.service.url) as sandbox,
+        pytest.raises(NotFoundError),
+    ):
+        sandbox.consents.get(file.consent_id)
+    agreed = here.buyer.consents.get(file.consent_id)
+    assert agreed.model_dump(exclude={"agreed_at"}) == {
+        "object": "consent",
+        "id": file.consent_id,
+        "version": 2,
+        "purposes": ["research", "publication"],
+        "license": "CC-BY-4.0",
+        "assurances": ["own_work", "adult", "people_shown_agree"],
+        "text": "You agree that your photos serve research.",
+        "language": "en",
+        "withdrawn_at": None,
+    }
+    assert agreed.agreed_at
+    assert agreed.agreed_at.timestamp() == pytest.approx(record["given_at"], abs=0.001)
 
 
 def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> None:
@@ -229,6 +249,8 @@ def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> N
     one, two = here.records()
     assert one["withdrawn_at"] is not None
     assert (two["withdrawn_at"], two["worker_id"]) == (None, one["worker_id"])
+    shown = [here.buyer.consents.get(each["consent_id"]).withdrawn_at for each in (one, two)]
+    assert [at is not None for at in shown] == [True, False]
     here.world.check_books()
 
 
@@ -253,7 +275,13 @@ def test_who_deletes_their_data_is_a_stranger(lab: Open) -> None:
     """At once: their session ends, the operator has nothing left to do, and they may join again as somebody else."""
     here = lab()
     person = here.joined()
+    assert upload(person, here.path(here.job())).status_code == 303
+    (consent,) = here.records()
+    assert here.buyer.consents.get(consent["consent_id"]).version == 2
     assert person.send("/me/delete", "/me").status_code == 303
+    for none in (consent["consent_id"], f"cns_{'0' * 26}"):
+        with pytest.raises(NotFoundError):
+            here.buyer.consents.get(none)
     assert person.get("/me").headers["location"] == "/join"
     page = here.visit("operator").get("/console/people").text
     assert f"{here.service.url}/join" in page

@@ -32,6 +32,7 @@ _OF = {
     "jobs": "job",
     "files": "file",
     "submissions": "submission",
+    "consents": "consent",
     "api_keys": "key",
     "webhook_endpoints": "webhook",
     "webhook_events": "event",
@@ -89,6 +90,7 @@ def one_of_each(server: MockServer) -> dict[str, str]:
         "submission": api.get(f"/v1/jobs/{done}/submissions")["data"][0]["id"],
         "key": api("POST", "/v1/api_keys", {"name": "spare"}).json["id"],
         "webhook": api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/hook"}).json["id"],
+        "consent": "cns_nobody",
         "event": api.get("/v1/webhook_events")["data"][0]["id"],
     }
 

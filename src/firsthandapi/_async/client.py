@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from firsthandapi._async.resources.audit_events import AuditEvents
     from firsthandapi._async.resources.billing import Billing
     from firsthandapi._async.resources.campaigns import Campaigns
+    from firsthandapi._async.resources.consents import Consents
     from firsthandapi._async.resources.files import Files
     from firsthandapi._async.resources.jobs import Jobs
     from firsthandapi._async.resources.orders import Orders
@@ -246,6 +247,13 @@ class AsyncFirstHandClient:
         with importing():
             from firsthandapi._async.resources.campaigns import Campaigns
         return Campaigns(self._transport)
+
+    @cached_property
+    def consents(self) -> Consents:
+        """What workers agreed to, on a server of one's own."""
+        with importing():
+            from firsthandapi._async.resources.consents import Consents
+        return Consents(self._transport)
 
     @cached_property
     def submissions(self) -> Submissions:

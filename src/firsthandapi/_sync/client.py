@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from firsthandapi._sync.resources.audit_events import AuditEvents
     from firsthandapi._sync.resources.billing import Billing
     from firsthandapi._sync.resources.campaigns import Campaigns
+    from firsthandapi._sync.resources.consents import Consents
     from firsthandapi._sync.resources.files import Files
     from firsthandapi._sync.resources.jobs import Jobs
     from firsthandapi._sync.resources.orders import Orders
@@ -247,6 +248,13 @@ class FirstHandClient:
         with importing():
             from firsthandapi._sync.resources.campaigns import Campaigns
         return Campaigns(self._transport)
+
+    @cached_property
+    def consents(self) -> Consents:
+        """What workers agreed to, on a server of one's own."""
+        with importing():
+            from firsthandapi._sync.resources.consents import Consents
+        return Consents(self._transport)
 
     @cached_property
     def submissions(self) -> Submissions:

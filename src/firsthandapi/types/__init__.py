@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .billing import CreditTransaction as CreditTransaction
     from .billing import PurchaseParams as PurchaseParams
     from .billing import TransactionListParams as TransactionListParams
+    from .consent import Consent as Consent
     from .enums import AuditEventType as AuditEventType
     from .enums import Environment as Environment
     from .enums import EventType as EventType
@@ -103,6 +104,7 @@ _base Model Params
 api_key ApiKey ApiKeyCreateParams ApiKeyListParams
 audit AuditEvent AuditEventListParams
 billing Checkout CreditBalance CreditTransaction PurchaseParams TransactionListParams
+consent Consent
 enums AuditEventType Environment EventType Flag JobStatus JobType KeyScope MediaFormat OpenAuditEventType
 enums OpenEnvironment OpenEventType OpenFlag OpenJobStatus OpenJobType OpenMediaFormat OpenScope
 enums OpenSubmissionStatus OpenTransactionType PurchaseTier Scope SubmissionStatus TransactionType

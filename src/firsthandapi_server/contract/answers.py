@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from .words import (
     Color,
+    ConsentId,
     Count,
     Environment,
     EventId,
@@ -195,6 +196,19 @@ class File(Answer):
     rated_by: RatedBy | None = None
     flags: list[Flag] = []
     simulated: bool = False
+
+
+class Consent(Answer):
+    object: Literal["consent"]
+    id: ConsentId
+    version: Count
+    purposes: list[str]
+    license: str
+    assurances: list[str]
+    text: str
+    language: str
+    agreed_at: Moment
+    withdrawn_at: Moment | None
 
 
 class Dimensions(Answer):

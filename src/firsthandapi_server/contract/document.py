@@ -21,6 +21,7 @@ _TAGS = {
     "jobs": "Post jobs and follow them.",
     "files": "The approved files of jobs.",
     "submissions": "What workers submitted, in every status.",
+    "consents": "What workers agreed to, where they join a study.",
     "billing": "The balance, its transactions, and purchases.",
     "webhooks": "Endpoints that events are delivered to, and the events.",
     "api_keys": "Create, rotate, and revoke API keys.",

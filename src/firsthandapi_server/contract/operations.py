@@ -113,6 +113,10 @@ OPERATIONS = (
         "GET", "/v1/submissions/{id}", "jobs:read", "get_submission", "Show a submission", answers.Submission
     ),
     Operation(
+        "GET", "/v1/consents/{id}", "jobs:read", "get_consent", "Show what a worker agreed to, without a name",
+        answers.Consent
+    ),
+    Operation(
         "POST", "/v1/api_keys", "keys:manage", "create_key",
         "Create an API key; its secret is shown only once", answers.NewApiKey, status=201,
         body=bodies.ApiKeyBody, needs_idempotency_key=True

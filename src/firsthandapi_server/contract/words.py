@@ -44,6 +44,7 @@ Moment = Annotated[str, AfterValidator(_moment), WithJsonSchema({"type": "string
 _ULID = "[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{26}"
 JobId = Annotated[str, Field(pattern=f"^job_{_ULID}$")]
 FileId = Annotated[str, Field(pattern=f"^file_{_ULID}$")]
+ConsentId = Annotated[str, Field(pattern=f"^cns_{_ULID}$")]
 SubmissionId = Annotated[str, Field(pattern=f"^sub_{_ULID}$")]
 WorkerId = Annotated[str, Field(pattern=f"^wkr_{_ULID}$")]
 EventId = Annotated[str, Field(pattern=f"^evt_{_ULID}$")]

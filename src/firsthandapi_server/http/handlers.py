@@ -226,6 +226,13 @@ def get_submission(call: Call) -> Json:
     return _shown_submission(call, call.own("submission", call.world.state.submissions))
 
 
+def get_consent(call: Call) -> Json:
+    found = call.world.consent_of(call.id, call.account)
+    if found is None:
+        raise not_found("consent")
+    return found
+
+
 def create_key(call: Call) -> Json:
     environment = call.body.environment or call.account.environment
     if environment == "live" and call.account.is_sandbox:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from firsthandapi_server.state.keeping import NotKeptError
-from firsthandapi_server.state.model import Delivery, DeliveryAttempt, Job
+from firsthandapi_server.state.model import Account, Delivery, DeliveryAttempt, Job
 from firsthandapi_server.state.state import State, Timekeeper
 
 from .accounts import Accounts
@@ -29,6 +32,8 @@ class World:
         self.credits = Credits(self.state, self.events)
         self.accounts = Accounts(self.state, self.events, self.credits)
         self.jobs = Jobs(self.state, self.events, self.credits)
+        # A consent of whoever has worked for an account, as the contract shows it: a server with a study has some.
+        self.consent_of: Callable[[str, Account], dict[str, Any] | None] = lambda _id, _account: None
 
     def resume(self) -> None:
         """Continue unfinished work after a restart: call it once, before the first request.

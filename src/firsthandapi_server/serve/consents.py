@@ -9,9 +9,13 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from firsthandapi_server.console.face import PageError
-from firsthandapi_server.contract.text import id_of, new_id
+from firsthandapi_server.contract.text import id_of, iso, new_id
+from firsthandapi_server.sqlite.kept import KeptState
+from firsthandapi_server.sqlite.traces import has_worked_for
+from firsthandapi_server.state.model import Account
 
 from .access import Access, begin_session, withdraw
 from .activity import note
@@ -25,6 +29,12 @@ SELECT consent_id, license FROM consents WHERE worker_id = ? AND notice_version 
 _LATEST = """
 SELECT notice_version, purposes, license, controller, retention, text, language, withdrawn_at IS NULL
 FROM consents JOIN notices ON sha256 = notice_sha256 WHERE worker_id = ? ORDER BY given_at DESC LIMIT 1
+"""
+# Nothing of whoever had their data erased, or has asked for that.
+_SHOWN = """
+SELECT worker_id, notice_version, purposes, license, assurances, text, language, given_at, withdrawn_at
+FROM consents JOIN notices ON sha256 = notice_sha256
+WHERE consent_id = ? AND worker_id NOT IN (SELECT worker_id FROM erasures)
 """
 _LEFT = "SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NOT NULL"
 _WORDS = """
@@ -56,6 +66,27 @@ class Agreed:
     text: str
     language: str
     holds: bool
+
+
+def shown(access: Access, state: KeptState, consent_id: str, account: Account) -> dict[str, Any] | None:
+    """A consent as a buyer sees it, without a name; None if there is none of somebody who has worked for this account,
+    or the person's data was erased."""
+    rows = access.look(_SHOWN, consent_id)
+    if not rows or not has_worked_for(state, rows[0][0], account):
+        return None
+    _, version, purposes, license, assurances, text, language, given_at, withdrawn_at = rows[0]
+    return {
+        "object": "consent",
+        "id": consent_id,
+        "version": version,
+        "purposes": json.loads(purposes),
+        "license": license,
+        "assurances": json.loads(assurances),
+        "text": text,
+        "language": language,
+        "agreed_at": iso(given_at),
+        "withdrawn_at": None if withdrawn_at is None else iso(withdrawn_at),
+    }
 
 
 class Consents:

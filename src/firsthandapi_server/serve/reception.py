@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -21,10 +21,11 @@ from firsthandapi_server.contract.text import id_of, said
 from firsthandapi_server.http import browsers
 from firsthandapi_server.http.forms import is_own, read_fields
 from firsthandapi_server.rules.world import World
+from firsthandapi_server.sqlite.kept import KeptState
 from firsthandapi_server.state.model import Job
 
 from .access import Access, Role, Visitor
-from .consents import JOINED_SECONDS, Consents
+from .consents import JOINED_SECONDS, Consents, shown
 from .links import Links
 from .speaking import Words, chosen, lookup, told
 from .study import Study
@@ -90,6 +91,7 @@ class Reception(Face):
         self._workers = access.secret("workers")
         self.study = study
         self.consents = None if study is None else Consents(access, study)
+        world.consent_of = partial(shown, access, cast("KeptState", world.state))
 
     # --- who --------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi_server.state.keeping import NotKeptError
-from firsthandapi_server.state.model import Event, File, Submission
+from firsthandapi_server.state.model import Account, Event, File, Submission
 
 from .tables import TABLES
 
@@ -67,6 +67,15 @@ def is_known(query: Query, subject: str) -> bool:
     """Whether there is a file with this id, or a file of a worker with this id."""
     sql = "SELECT 1 FROM files WHERE id = ? UNION ALL SELECT 1 FROM submissions WHERE worker_id = ? LIMIT 1"
     return bool(query(sql, subject, subject))
+
+
+def has_worked_for(state: KeptState, worker: str, account: Account) -> bool:
+    """Whether a worker has sent something to a job of an account."""
+    sql = (
+        "SELECT 1 FROM submissions JOIN jobs ON jobs.id = submissions.job "
+        "WHERE worker_id = ? AND jobs.account = ? LIMIT 1"
+    )
+    return bool(state.query(sql, worker, account.id))
 
 
 def file_of(state: KeptState, file_id: str) -> File | None:

@@ -43,7 +43,9 @@ class Attempt:
 
 
 # The client's resource for the first part of a path.
-_RESOURCES = dict.fromkeys(("jobs", "files", "submissions", "billing", "api_keys", "organization"), "") | {
+_RESOURCES = dict.fromkeys(
+    ("jobs", "files", "submissions", "consents", "billing", "api_keys", "organization"), ""
+) | {
     "webhook_endpoints": "webhooks",
     "webhook_events": "webhooks.events",
     "audit-events": "audit_events",

@@ -26,6 +26,7 @@ _KINDS = {
     "endpoint_id": ("WebhookEndpoint", "we"),
     "event_id": ("WebhookEvent", "evt"),
     "api_key_id": ("ApiKey", "key"),
+    "consent_id": ("Consent", "cns"),
 }
 _ANY_KIND = (None, "job")
 # In a path, every id contains digits or capitals, and no collection's name does, except `v1`.
