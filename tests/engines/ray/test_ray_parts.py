@@ -40,6 +40,9 @@ class NoActor(Keeper):
     def files(self, job_ids: list[str], min_score: int = 1) -> list[Record]:
         return self.actor.files(job_ids, min_score)
 
+    def completed(self, files: list[Record]) -> list[Record]:
+        return self.actor.completed(files)
+
     def urls(self, files: list[tuple[str, str]]) -> list[Any]:
         return self.actor.urls(files)
 
@@ -126,11 +129,28 @@ def test_a_row_has_the_bytes_and_the_columns_of_the_manifest(server: MockServer,
     assert len(files) == 4
     assert schema_of(files).names == ["bytes", *COLUMNS]
     rows = rows_of(files, keeper)
+    assert all(row["worker_id"] for row in rows)
     assert all(hashlib.sha256(row["bytes"]).hexdigest() == row["sha256"] for row in rows)
     assert {row["file_name"].partition("/")[0] for row in rows} == {"image", "audio"}
     assert rows_of([], keeper) == []
     server.clock.advance(days=8)
     assert len(rows_of(files, keeper)) == 4  # each URL refused, and refreshed
+
+
+def test_a_projection_reads_submissions_only_for_their_columns(server: MockServer, keeper: NoActor) -> None:
+    """Neither they nor the files are read for what the list has."""
+    files = keeper.files([completed_job(server, 2)])
+    schema = schema_of(files)
+    before = len(server.requests)
+
+    def read(*names: str) -> list[dict[str, Any]]:
+        (table,) = blocks_of(files, keeper, pyarrow.schema([schema.field(name) for name in names]))
+        return table.to_pylist()
+
+    assert [row["file_id"] for row in read("file_id", "width")] == [file.file_id for file in files]
+    assert len(server.requests) == before
+    assert all(row["worker_id"] for row in read("file_id", "worker_id"))
+    assert len(server.requests) == before + 1
 
 
 def test_a_file_without_a_fresh_url_is_one_that_cannot_be_downloaded(

@@ -213,9 +213,19 @@ def label_of(record: Record) -> str | None:
 
 
 def record_of(
-    file: Any, name: str, *, size_bytes: int, sha256: str, job_id: str, label: str | None = None
+    file: Any,
+    name: str,
+    *,
+    job_id: str,
+    label: str | None = None,
+    size_bytes: int | None = None,
+    sha256: str | None = None,
 ) -> Record:
-    """The row for a verified file that was downloaded as `name`. It contains no URL and no secret."""
+    """The row for a file called `name`. It contains no URL and no secret.
+
+    Size and SHA-256 are those of the verified bytes; before a download, those that the service promises, or 0 and "".
+    `completed` adds the columns of its submission.
+    """
     # Keep the difference between a missing field and null.
     raw = None if file.annotations is None else file.annotations.model_dump(mode="json", exclude_unset=True)
     return Record(
@@ -224,8 +234,8 @@ def record_of(
         job_id=file.job_id or job_id,
         submission_id=file.submission_id,
         content_type=file.content_type,
-        size_bytes=size_bytes,
-        sha256=sha256,
+        size_bytes=(file.size_bytes or 0) if size_bytes is None else size_bytes,
+        sha256=(file.content_hash or "").strip().lower() if sha256 is None else sha256,
         ai_star_rating=fit(file.ai_star_rating, int),
         original_filename=None if file.original_filename is None else mask_secrets(file.original_filename),
         width=fit(file.width, int),
@@ -264,6 +274,10 @@ def columns_of_submission(submission: Any) -> dict[str, Any]:
         "ai_reasoning": None if reasoning is None else mask_secrets(reasoning),
         "dimensions": _struct(submission.dimensions, "dimensions"),
     }
+
+
+# What costs requests of its own: one per hundred submissions.
+SUBMISSION_COLUMNS = frozenset({"worker_id", "location_verified", "ai_reasoning", "dimensions"})
 
 
 def _struct(value: Any, column: str) -> dict[str, Any] | None:

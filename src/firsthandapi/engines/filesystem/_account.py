@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import os
 import queue
 import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._base.host.replacing import replace
 from firsthandapi._base.names import file_name_on_disk
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.download import Wanted, is_too_old
-from firsthandapi._core.rows.manifest import MANIFEST, record_of
+from firsthandapi._core.rows.manifest import MANIFEST, completed, manifest_line, record_of
 from firsthandapi._sync.client import FirstHandClient
+from firsthandapi.engines._submissions import columns_of
 from firsthandapi.errors import (
     DownloadError,
     FirstHandError,
@@ -66,6 +67,7 @@ class Account:
         self.readers = Readers(client._config)  # pyright: ignore[reportPrivateUsage] # of one house
         self._files: dict[str, dict[str, File]] = {}
         self._manifests: dict[str, bytes] = {}
+        self._columns: dict[str, Mapping[str | None, Mapping[str, Any]]] = {}  # by job, then by submission
         self._urls: dict[str, tuple[str, datetime | None]] = {}
         self._alone: Counter[str] = Counter()
         self._large: set[str] = set()  # jobs with more pages than a part may cost
@@ -88,6 +90,7 @@ class Account:
         for each in [job_id] if job_id else [*self._files]:
             self._files.pop(each, None)
             self._manifests.pop(each, None)
+            self._columns.pop(each, None)
         self._large.discard(job_id) if job_id else self._large.clear()
 
     def files(self, job_id: str, *, refresh: bool = False) -> dict[str, File]:
@@ -121,17 +124,27 @@ class Account:
         except NotFoundError:
             raise FileNotFoundError(job_id) from None
         self._manifests.pop(job_id, None)
+        self._columns.pop(job_id, None)
         self._files[job_id] = files
         return files
 
     def manifest(self, job_id: str) -> bytes:
         """A job's files as the rows of a dataset."""
-        files = self.files(job_id)
-        found = self._manifests.get(job_id)
-        if found is None:
-            found = b"".join(_row(job_id, name, file) for name, file in files.items())
-            self._manifests[job_id] = found
-        return found
+        with self._lock(job_id):
+            files = self.files(job_id)
+            if job_id not in self._manifests:
+                self._manifests[job_id] = self._rows(job_id, files)
+            return self._manifests[job_id]
+
+    def _rows(self, job_id: str, files: Mapping[str, File]) -> bytes:
+        with self._lock(job_id):
+            if job_id not in self._columns:
+                ids = (file.submission_id for file in self.files(job_id).values())
+                self._columns[job_id] = columns_of(self.client, job_id, ids)
+            columns = self._columns[job_id]
+        return b"".join(
+            _row(job_id, name, file, columns.get(file.submission_id, {})) for name, file in files.items()
+        )
 
     def read(
         self, job_id: str, name: str, start: int, end: int | None, *, bound: bool = True
@@ -249,7 +262,7 @@ class Account:
         if not came:
             return self.manifest(job_id)
         files = self.files(job_id).items()
-        return b"".join(_row(job_id, name, file) for name, file in files if came.get(name))
+        return self._rows(job_id, {name: file for name, file in files if came.get(name)})
 
     def sign(self, job_id: str, name: str) -> tuple[str, datetime | None]:
         """A fresh URL of a file, and when it expires. Raises FileNotFoundError: there is no such file."""
@@ -350,12 +363,12 @@ def id_in(value: str, path: str) -> str:
         raise FileNotFoundError(path) from None
 
 
-def _row(job_id: str, name: str, file: File) -> bytes:
-    """A row of the manifest. Size and SHA-256 are the service's: nothing was downloaded, nothing verified."""
-    record = record_of(file, name, size_bytes=file.size_bytes or 0, sha256="", job_id=job_id)
-    columns = {**vars(record), "file_name": name, "size_bytes": file.size_bytes, "sha256": file.content_hash}
-    text = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace") + b"\n"
+def _row(job_id: str, name: str, file: File, columns: Mapping[str, Any]) -> bytes:
+    """A row of the manifest. Size and SHA-256 are the service's: nothing was downloaded, nothing verified. They are
+    null if it promises none."""
+    record = completed(record_of(file, name, job_id=job_id), columns)
+    promised: Any = {"size_bytes": file.size_bytes, "sha256": record.sha256 or None}
+    return manifest_line(dataclasses.replace(record, file_name=name, **promised))
 
 
 def _close(client: FirstHandClient, readers: Readers) -> None:

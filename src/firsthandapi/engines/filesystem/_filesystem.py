@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,11 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
     def walk(self, path: str, *args: Any, **options: Any) -> Any:
         """Folders and their files, as `os.walk`: `find`, `glob`, and a recursive `get` go by it."""
         return super().walk(path, *args, **{"manifest": True, **options})
+
+    def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> Any:
+        """Files by a pattern. One that cannot mean the manifest, such as `*.jpg`, costs none of its requests."""
+        manifest = fnmatchcase(MANIFEST, path.rpartition("/")[2])
+        return super().glob(path, maxdepth, **{"manifest": manifest, **options})
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """What is known of a job or file.

@@ -17,7 +17,7 @@ from firsthandapi._base.masking import Secret
 from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, Config
 from firsthandapi._core.files.download import failure, is_too_old
 from firsthandapi._core.files.kinds import kind_of
-from firsthandapi._core.rows.manifest import COLUMNS, Record, manifest_line
+from firsthandapi._core.rows.manifest import COLUMNS, SUBMISSION_COLUMNS, Record, manifest_line
 from firsthandapi.errors import FirstHandError
 
 from ._urls import Keeper, Url
@@ -82,6 +82,8 @@ def blocks_of(files: list[Record], keeper: Keeper, schema: Any) -> Iterator[Any]
     """
     import pyarrow
 
+    if not SUBMISSION_COLUMNS.isdisjoint(schema.names):
+        files = keeper.completed(files)
     if unknown_columns(files).isdisjoint(schema.names) or not files:
         yield table_of(files, schema)
         return

@@ -15,7 +15,7 @@ from ray.data import Datasource, ReadTask
 from ray.data.block import BlockAccessor, BlockMetadata
 from ray.data.datasource import Datasink
 
-from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.manifest import SUBMISSION_COLUMNS, Record
 
 from ._downloading import blocks_of, schema_of, table_of, tasks_of, unknown_columns
 from ._placing import Written, write_rows
@@ -61,14 +61,17 @@ class FilesDatasource(Datasource):  # type: ignore[misc] # without Ray it is of 
     def apply_predicate(self, predicate_expr: Any) -> FilesDatasource:
         import pyarrow
 
-        known = table_of(self._files, self._schema).drop_columns([*self._unknown])
-        numbered = known.append_column("", pyarrow.array(range(len(self._files))))
+        expression, files = predicate_expr.to_pyarrow(), self._files
+        if any(column in str(expression) for column in SUBMISSION_COLUMNS):
+            files = self._keeper.completed(files)
+        known = table_of(files, self._schema).drop_columns([*self._unknown])
+        numbered = known.append_column("", pyarrow.array(range(len(files))))
         try:
-            kept = numbered.filter(predicate_expr.to_pyarrow())
+            kept = numbered.filter(expression)
         except pyarrow.ArrowException:  # it needs what is unknown before the download: Ray filters then
             return self
         filtered = copy.copy(self)
-        filtered._files = [self._files[number] for number in kept[""].to_pylist()]
+        filtered._files = [files[number] for number in kept[""].to_pylist()]
         return filtered
 
     def _size(self, files: list[Record]) -> int:

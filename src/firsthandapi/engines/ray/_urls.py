@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
@@ -14,8 +15,9 @@ from firsthandapi._base.masking import Secret
 from firsthandapi._base.names import disk_key, file_name_on_disk
 from firsthandapi._core.files.download import is_too_old
 from firsthandapi._core.files.kinds import folder_of, is_mixed
-from firsthandapi._core.rows.manifest import Record, record_of
+from firsthandapi._core.rows.manifest import Record, completed, record_of
 from firsthandapi._sync.client import FirstHandClient
+from firsthandapi.engines._submissions import columns_of
 from firsthandapi.types import File
 from firsthandapi.types._base import fitting
 
@@ -60,6 +62,10 @@ class Keeper:
         """
         return cast("list[Record]", result_of(self.actor.files.remote(job_ids, min_score)))
 
+    def completed(self, files: list[Record]) -> list[Record]:
+        """The rows with the columns of their submissions. A request per hundred of each job, once."""
+        return cast("list[Record]", result_of(self.actor.completed.remote(files)))
+
     def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
         """The URLs of some files, each given as its job's id and its own, none of them expired."""
         return cast("list[Secret[Url]]", result_of(self.actor.urls.remote(files)))
@@ -75,7 +81,8 @@ class Urls:
     def __init__(self, key: Secret[str], base_url: str) -> None:
         self._client = FirstHandClient(key.reveal(), base_url)
         self._urls: dict[str, Url] = {}
-        self._files: dict[str, set[str]] = {}
+        self._files: dict[str, dict[str, str | None]] = {}  # by job, the submission of each file
+        self._columns: dict[str, Mapping[str | None, Mapping[str, Any]]] = {}  # by job, then by submission
         self._lock = threading.RLock()
 
     def files(self, job_ids: list[str], min_score: int) -> list[Record]:
@@ -84,10 +91,23 @@ class Urls:
         taken: set[str] = set()
         return [_row(job_id, file, mixed=mixed, taken=taken) for job_id, file in files.values()]
 
+    def completed(self, files: list[Record]) -> list[Record]:
+        return [
+            completed(row, self._columns_of(row.job_id or "").get(row.submission_id, {})) for row in files
+        ]
+
+    def _columns_of(self, job_id: str) -> Mapping[str | None, Mapping[str, Any]]:
+        with self._lock:
+            if job_id not in self._columns:
+                if job_id not in self._files:
+                    self._list(job_id, 1)
+                self._columns[job_id] = columns_of(self._client, job_id, self._files[job_id].values())
+            return self._columns[job_id]
+
     def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
         for job_id in {job_id for job_id, file_id in files if self._is_old(file_id)}:
             with self._lock:
-                known = self._files.get(job_id, set())
+                known = self._files.get(job_id, {})
                 old = sum(map(self._is_old, known))
                 # Those of a job expire together: then a list is cheaper than a request for each.
                 if not known or old > -(-len(known) // _PAGE):
@@ -102,7 +122,7 @@ class Urls:
     def _list(self, job_id: str, min_score: int) -> list[File]:
         files = [*map(fitting, self._client.files.list(job_id, min_score=min_score))]
         self._urls |= {f.id: (f.download_url, f.download_url_expires_at) for f in files if f.download_url}
-        self._files[job_id] = {file.id for file in files}
+        self._files[job_id] = {file.id: file.submission_id for file in files}
         return files
 
     def _is_old(self, file_id: str) -> bool:
@@ -116,7 +136,5 @@ def _row(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Record:
     if disk_key(name) in taken:  # ids that differ only in case are one file on many disks
         name = file_name_on_disk(file.id, file.content_type, plain=False)
     taken.add(disk_key(name))
-    row = record_of(
-        file, name, size_bytes=file.size_bytes or 0, sha256=file.content_hash or "", job_id=job_id
-    )
+    row = record_of(file, name, job_id=job_id)
     return replace(row, file_name=f"{subfolder}/{row.file_name}") if subfolder else row
