@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -74,6 +75,9 @@ def test_a_review(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
         assert all(each in page.text for each in ids)
         assert "set-cookie" not in page.headers
         assert "script-src 'self'" in page.headers["content-security-policy"]
+        assert [client.get(each).status_code for each in re.findall(r'"(static/[^"]+)"', page.text)] == [
+            200
+        ] * 4
         assert client.get("duplicates").json() == [[ids[1], ids[2]]]
         assert client.get(f"thumbnails/{ids[0]}").headers["content-type"] == "image/jpeg"
         assert client.get(f"thumbnails/{ids[3]}").status_code == 404

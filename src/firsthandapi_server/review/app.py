@@ -43,7 +43,7 @@ from firsthandapi_server.http.server import HttpServer
 from firsthandapi_server.media.bounded import Bounded, BoundedError
 
 _HERE = Path(__file__).parent
-_LOOKS = _HERE.parent / "server" / "pages" / "console" / "static"
+_LOOKS = _HERE.parent / "console" / "static"
 _ASSETS = {
     name: (folder / name, media_type)
     for folder, name, media_type in (
