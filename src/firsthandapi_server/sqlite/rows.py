@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Protocol, SupportsIndex, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar, cast
 
 from .tables import Owned, Table
+
+if TYPE_CHECKING:
+    from .kept import KeptState
 
 T = TypeVar("T")
 
@@ -14,24 +17,8 @@ T = TypeVar("T")
 CHUNK = 128
 
 
-class Store(Protocol):
-    """The methods of the state that lists and indexes need."""
-
-    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]: ...
-
-    def made(self, table: Table, row: tuple[Any, ...]) -> Any: ...
-
-    def find(self, table: Table, id: str) -> Any | None: ...
-
-    def adopt(self, item: Any) -> None: ...
-
-    def appended(self, rows: Rows[Any], item: Any, number: int) -> None: ...
-
-    def fresh(self, table: Table) -> list[Any]: ...
-
-
 def _walk(
-    store: Store,
+    store: KeptState,
     table: Table,
     number: str,
     where: str,
@@ -59,7 +46,7 @@ class Rows(Generic[T]):
 
     __slots__ = ("_chunk", "_count", "_new", "_owned", "_start", "_store", "_where", "owner", "table")
 
-    def __init__(self, store: Store, table: Table, owned: Owned, owner: Any = None) -> None:
+    def __init__(self, store: KeptState, table: Table, owned: Owned, owner: Any = None) -> None:
         self._store = store
         self.table = table
         self._owned = owned
@@ -157,7 +144,7 @@ class Rows(Generic[T]):
 class All(Generic[T]):
     """Every object of a table in order of arrival."""
 
-    def __init__(self, store: Store, table: Table, keep: Callable[[T], bool], where: str) -> None:
+    def __init__(self, store: KeptState, table: Table, keep: Callable[[T], bool], where: str) -> None:
         self._store = store
         self._table = table
         self._keep = keep
@@ -192,7 +179,7 @@ class ById(Generic[T]):
 
     def __init__(
         self,
-        store: Store,
+        store: KeptState,
         table: Table,
         keep: Callable[[T], bool] = lambda _item: True,
         where: str = "TRUE",
@@ -234,7 +221,7 @@ class ById(Generic[T]):
 class KeysByDigest(ById[T]):
     """The API keys, by the hash of their secret."""
 
-    def __init__(self, store: Store, table: Table) -> None:
+    def __init__(self, store: KeptState, table: Table) -> None:
         super().__init__(store, table)
         self._known: dict[str, T] = {}  # of those that are in use: each request asks for one
 

@@ -6,32 +6,25 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, astuple, dataclass, field, fields
 from types import UnionType
-from typing import Any, Protocol, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints
 
-from firsthandapi_server.state import ledger, model, state
-from firsthandapi_server.state.storage import Storage, Stored
+from firsthandapi_server.state import ledger, model
+from firsthandapi_server.state.state import Checkout
+from firsthandapi_server.state.storage import Stored
 
-
-class Loader(Protocol):
-    """Loads other objects while one is loaded, and stores those that are new."""
-
-    @property
-    def storage(self) -> Storage: ...
-
-    def load(self, table: Table, id: str) -> Any: ...
-
-    def adopt(self, item: Any) -> None: ...
+if TYPE_CHECKING:
+    from .kept import KeptState
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """Converts the value of an attribute to one of SQLite, and back."""
 
-    write: Callable[[Loader, Any], Any]
-    read: Callable[[Loader, Any], Any]
+    write: Callable[[KeptState, Any], Any]
+    read: Callable[[KeptState, Any], Any]
 
 
-def _text(_loader: Loader, value: str | None) -> str | bytes | None:
+def _text(_state: KeptState, value: str | None) -> str | bytes | None:
     """Untrusted text may contain lone surrogates, which SQLite takes as bytes only."""
     if value is None or value.isascii():
         return value
@@ -42,47 +35,45 @@ def _text(_loader: Loader, value: str | None) -> str | bytes | None:
     return value
 
 
-def _text_again(_loader: Loader, value: str | bytes | None) -> str | None:
+def _text_again(_state: KeptState, value: str | bytes | None) -> str | None:
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
 
 
-PLAIN = Column(lambda _loader, value: value, lambda _loader, value: value)
+PLAIN = Column(lambda _state, value: value, lambda _state, value: value)
 TEXT = Column(_text, _text_again)
-BOOL = Column(lambda _loader, value: int(value), lambda _loader, value: bool(value))
+BOOL = Column(lambda _state, value: int(value), lambda _state, value: bool(value))
 
 
-def _json(make: Callable[[Loader, Any], Any], again: Callable[[Loader, Any], Any]) -> Column:
+def _json(make: Callable[[KeptState, Any], Any], again: Callable[[KeptState, Any], Any]) -> Column:
     return Column(
-        lambda loader, value: (
-            None if value is None else json.dumps(make(loader, value), separators=(",", ":"))
-        ),
-        lambda loader, value: None if value is None else again(loader, json.loads(value)),
+        lambda state, value: None if value is None else json.dumps(make(state, value), separators=(",", ":")),
+        lambda state, value: None if value is None else again(state, json.loads(value)),
     )
 
 
-JSON = _json(lambda _loader, value: value, lambda _loader, value: value)
-TUPLE = _json(lambda _loader, value: [*value], lambda _loader, value: tuple(value))
+JSON = _json(lambda _state, value: value, lambda _state, value: value)
+TUPLE = _json(lambda _state, value: [*value], lambda _state, value: tuple(value))
 
 
-def _file_ids(loader: Loader, files: Iterable[model.File]) -> list[str]:
+def _file_ids(state: KeptState, files: Iterable[model.File]) -> list[str]:
     ids: list[str] = []
     for file in files:
-        loader.adopt(file)
+        state.adopt(file)
         ids.append(file.id)
     return ids
 
 
-def _escrow(_loader: Loader, escrow: ledger.Escrow) -> dict[str, Any]:
+def _escrow(_state: KeptState, escrow: ledger.Escrow) -> dict[str, Any]:
     pieces = [[lot.id, amount] for lot, amount in escrow.pieces]
     return {"total": escrow.total, "paid": escrow.paid, "refunded": escrow.refunded, "pieces": pieces}
 
 
-def _escrow_again(loader: Loader, kept: dict[str, Any]) -> ledger.Escrow:
-    pieces = tuple((loader.load(TABLES["lots"], lot), amount) for lot, amount in kept["pieces"])
+def _escrow_again(state: KeptState, kept: dict[str, Any]) -> ledger.Escrow:
+    pieces = tuple((state.load(TABLES["lots"], lot), amount) for lot, amount in kept["pieces"])
     return ledger.Escrow(kept["total"], pieces, kept["paid"], kept["refunded"])
 
 
-def _source(_loader: Loader, source: model.Source) -> dict[str, Any]:
+def _source(_state: KeptState, source: model.Source) -> dict[str, Any]:
     stored = cast("Stored", source)
     known = (stored.facts(), stored.details())
     return {
@@ -91,27 +82,27 @@ def _source(_loader: Loader, source: model.Source) -> dict[str, Any]:
     }
 
 
-def _source_again(loader: Loader, kept: dict[str, Any]) -> Stored:
+def _source_again(state: KeptState, kept: dict[str, Any]) -> Stored:
     name = kept.pop("name")
     facts = model.Facts(**{each.name: kept.pop(each.name) for each in fields(model.Facts)})
-    return Stored(loader.storage, name, facts, model.Details(**kept))
+    return Stored(state.storage, name, facts, model.Details(**kept))
 
 
 def _ref(kind: type) -> Column:
-    return Column(lambda _loader, item: item.id, lambda loader, key: loader.load(_BY_KIND[kind], key))
+    return Column(lambda _state, item: item.id, lambda state, key: state.load(_BY_KIND[kind], key))
 
 
 # How values are kept that no row of their own has.
 _WITHIN: dict[Any, Column] = {
     ledger.Escrow: _json(_escrow, _escrow_again),
-    model.Location: _json(lambda _loader, value: astuple(value), lambda _loader, kept: model.Location(*kept)),
+    model.Location: _json(lambda _state, value: astuple(value), lambda _state, kept: model.Location(*kept)),
     model.Source: _json(_source, _source_again),
     tuple[model.DeliveryAttempt, ...]: _json(
-        lambda _loader, value: [astuple(each) for each in value],
-        lambda _loader, kept: tuple(model.DeliveryAttempt(*each) for each in kept),
+        lambda _state, value: [astuple(each) for each in value],
+        lambda _state, kept: tuple(model.DeliveryAttempt(*each) for each in kept),
     ),
     tuple[model.File, ...]: _json(
-        _file_ids, lambda loader, ids: tuple(loader.load(TABLES["files"], id) for id in ids)
+        _file_ids, lambda state, ids: tuple(state.load(TABLES["files"], id) for id in ids)
     ),
 }
 _SIMPLE = {
@@ -208,7 +199,7 @@ _TABLES = (
     ),
     Table("lots", ledger.Lot, is_pinned=True),
     Table("transactions", ledger.Transaction, is_fixed=True),
-    Table("checkouts", state.Checkout),
+    Table("checkouts", Checkout),
     Table(
         "jobs",
         model.Job,
