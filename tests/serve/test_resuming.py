@@ -395,7 +395,7 @@ def test_others_begin_meanwhile(server: Server, monkeypatch: pytest.MonkeyPatch)
     is_done = Resuming._is_done
 
     def looked_at(self: Resuming, part: Part) -> bool:
-        self._keep(replace(part, id=f"upload_{secrets.token_hex(16)}", worker="wkr_other"))
+        self._write(replace(part, id=f"upload_{secrets.token_hex(16)}", worker="wkr_other"))
         return is_done(self, part)
 
     monkeypatch.setattr(Resuming, "_is_done", looked_at)
@@ -612,7 +612,7 @@ def test_a_machine_without_means_is_no_bug(
         raise OSError(number, "cannot")
 
     phone = server.phone(job := server.job())
-    monkeypatch.setattr(Resuming, "_keep", keep)
+    monkeypatch.setattr(Resuming, "_write", keep)
     before = parts(server)
     assert create(phone, job.id).status_code == status
     assert parts(server) == before

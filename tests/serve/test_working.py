@@ -24,7 +24,7 @@ from firsthandapi_server.http.reading import validate
 from firsthandapi_server.mock.media import make
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.rules.world import World
-from firsthandapi_server.serve import context, receiving, working
+from firsthandapi_server.serve import receiving, sending, working
 from firsthandapi_server.serve.bounds import BOUNDS
 from firsthandapi_server.serve.clock import RealClock
 from firsthandapi_server.serve.links import qr_code
@@ -608,7 +608,7 @@ def test_a_failure_in_the_middle_leaves_nothing(server: Server) -> None:
 )
 def test_devices(agent: str, device: dict[str, str]) -> None:
     """The device is what the browser says of itself, where it says something."""
-    assert context.device_of(agent) == {**device, "app_version": "web"}
+    assert sending.device_of(agent) == {**device, "app_version": "web"}
 
 
 @pytest.mark.parametrize("kept", [False, True])

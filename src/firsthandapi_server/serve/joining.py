@@ -103,7 +103,7 @@ class Joining:
         response = self._reception.go(ME if target == "/" else target)
         if worker is None:
             session = again or self._consents.join(language, at, joining)
-            self._reception.set_cookie(response, self._reception.cookies[0], session, JOINED_SECONDS)
+            self._reception.set_cookie(response, self._reception.cookie("session"), session, JOINED_SECONDS)
         else:
             self._consents.give(worker, language, at)
         return response

@@ -1,7 +1,7 @@
 """The one way from bytes to a submission, for both doors: forms (`working`), and uploads in pieces (`resuming`).
 
-A door asks whether somebody may send something (`check`), reserves its space (`claim`), writes what comes (`write`),
-one request at a time (`turn`), and has it cleaned and submitted (`submit`).
+A door lets an upload in (`admit`), writes what comes of it (`write`), one request at a time (`turn`), has it cleaned
+and submitted (`submit`), and lets its space go (`release`).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from firsthandapi_server.state.state import DAY
 from firsthandapi_server.state.storage import Upload
 
 from .bounds import BOUNDS
-from .context import location_of, utc_offset_of
 from .links import PREFIX
 from .reception import Reception
+from .sending import Sending
 
 # Uploads that are cleaned at the same time, each in a thread that waits for the decoder of pictures. Of those with more
 # bytes than that, few: a picture is in memory meanwhile.
@@ -66,23 +66,6 @@ class SentFile:
     def open(self) -> AbstractContextManager[BinaryIO]:
         """The bytes, to be read. What the door has opened, it closes."""
         return self.content.open("rb") if isinstance(self.content, Path) else nullcontext(self.content)
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """What somebody submits as one act.
-
-    Attributes:
-        act: names it: the same one, sent again, is done once.
-        fields: what a form has beside files.
-        device: what they send it with.
-    """
-
-    job: Job
-    worker: str
-    act: str
-    fields: Mapping[str, str]
-    device: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -178,9 +161,20 @@ class Receiving:
                 raise PageError(403, words)
         return retried
 
+    def admit(self, upload: Hashable, sending: Sending, size: int) -> None:
+        """Let an upload in that comes now, and reserve its space, until `release`; the lock is not held. What was done
+        is not checked, so that whoever sends it again learns so.
+
+        Raises PageError: it may not come.
+        """
+        with self._world.lock:
+            if not self.is_done(sending.job, sending.worker, sending.act):
+                self.check(sending.job, sending.worker, sending.retry, 1)
+        self.claim(upload, sending.worker, size)
+
     # --- the disk: what is free, less what stays free, and less what others have announced ---------------
 
-    def check_disk(self, more: int) -> None:
+    def _check_disk(self, more: int) -> None:
         """Check that the disk has space for so many bytes. Raises PageError: it has not."""
         if self._free() < more:
             raise PageError(507, FULL)
@@ -232,9 +226,13 @@ class Receiving:
     # --- bytes ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def turn(self, upload: Hashable) -> AsyncGenerator[asyncio.Timeout, None]:
+    async def turn(self, upload: Hashable, left: int = 0) -> AsyncGenerator[asyncio.Timeout, None]:
         """The turn of a request, with a deadline as soon as another one sends the same upload, since the connection of
-        the first may be lost in silence: it then raises PageError."""
+        the first may be lost in silence. `left` bytes are still to come.
+
+        Raises PageError: another request has taken the turn, or the disk is full.
+        """
+        self._check_disk(left)
         before = self._turns.pop(upload, None)
         if before is not None:
             before.reschedule(asyncio.get_running_loop().time())
@@ -244,6 +242,9 @@ class Receiving:
                 yield turn
         except TimeoutError:
             raise PageError(408, "The upload continues in another connection.") from None
+        except OSError:
+            self._check_disk(left)
+            raise
         finally:
             if self._turns.get(upload) is turn:
                 del self._turns[upload]
@@ -252,7 +253,7 @@ class Receiving:
         """Write what came of an upload. Raises PageError: the disk is full, whatever else fills it."""
         claim = self._claims.get(upload)
         if claim is not None:  # else these are the first bytes of a form, which came with its fields
-            self.check_disk(len(chunk))
+            self._check_disk(len(chunk))
             claim.written += len(chunk)
         file.write(chunk)
 
@@ -274,7 +275,7 @@ class Receiving:
         with self._world.lock:
             if self.is_done(job, worker, sending.act):
                 return
-        self.check_disk(sum(each.size for each in sent))
+        self._check_disk(sum(each.size for each in sent))
         granted = self._reception.granted(worker)
         with ExitStack() as stack:
             uploads = [stack.enter_context(state.upload(max(LIMITS.values()) + 4096)) for _ in sent]
@@ -289,13 +290,12 @@ class Receiving:
                         upload.abort()
                     return
                 at = self._world.clock.now()
-                retried = self.check(job, worker, sending.fields.get("retry"), len(files))
+                retried = self.check(job, worker, sending.retry, len(files))
                 self._check_new(sending, sent, files)
-                location = location_of(job.fields.get("location"), sending.fields)
                 if retried is None:
-                    self._world.jobs.submit(job, files, at, worker=worker, location=location)
+                    self._world.jobs.submit(job, files, at, worker=worker, location=sending.location)
                 else:
-                    self._world.jobs.resubmit(retried, files, at, location)
+                    self._world.jobs.resubmit(retried, files, at, sending.location)
                 state.replies.put(_slot(job, worker, sending.act), Stored("", 303, b"", at + DAY), at)
         what = "upload.received" if retried is None else "upload.repeated"
         self._reception.access.note(what, at, worker, job.id, files=len(files))
@@ -305,7 +305,7 @@ class Receiving:
     ) -> File:
         at, accepted = self._world.clock.now(), sending.job.fields["accepted_formats"]
         try:
-            found = clean(file, upload, accepted, now=at, utc_offset=utc_offset_of(sending.fields))
+            found = clean(file, upload, accepted, now=at, utc_offset=sending.utc_offset)
         except MediaError as error:
             raise UnwelcomeError(sent, 422, error.args[0]) from None
         details = Details(
@@ -327,7 +327,7 @@ class Receiving:
         with self._world.lock:
             for each in self._world.state.submissions_of(sending.job, sending.worker, _ALL):
                 looks = (file.source.details().look for file in each.files)
-                is_retried = each.id == sending.fields.get("retry")
+                is_retried = each.id == sending.retry
                 if not is_retried and any(other is not None and is_like(look, other) for other in looks):
                     return each.id
         return None

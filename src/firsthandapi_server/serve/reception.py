@@ -100,13 +100,9 @@ class Reception(Face):
         """Whether people reach the server over https."""
         return self.url.startswith("https:")
 
-    @property
-    def cookies(self) -> tuple[str, str]:
-        """The names of the cookies for the session and for the browser."""
-        return self._named("session"), self._named("browser")
-
-    def _named(self, cookie: str) -> str:
-        return f"{'__Host-' if self.is_secure else ''}firsthand_{cookie}"
+    def cookie(self, name: str) -> str:
+        """The name of a cookie as browsers have it: `session`, `browser`, or `language`."""
+        return f"{'__Host-' if self.is_secure else ''}firsthand_{name}"
 
     def is_guarded(self, role: Role) -> bool:
         """Whether pages of this role need a token."""
@@ -114,7 +110,7 @@ class Reception(Face):
 
     def session(self, request: Request) -> str | None:
         """The session that a browser sent, unchecked."""
-        return _cookie(request, self.cookies[0])
+        return _cookie(request, self.cookie("session"))
 
     def visitor(self, request: Request) -> Visitor | None:
         """The visitor, if they are signed in."""
@@ -204,13 +200,13 @@ class Reception(Face):
         """A random name that a browser keeps, whether or not it is signed in. The first page sets it."""
         kept: str | None = getattr(request.state, "browser", None)
         if kept is None:
-            kept = _cookie(request, self.cookies[1]) or secrets.token_urlsafe(24)
+            kept = _cookie(request, self.cookie("browser")) or secrets.token_urlsafe(24)
             request.state.browser = kept
         return kept
 
     def keep_browser(self, request: Request, response: Response) -> None:
         """Give a browser its name, or the same for as long again."""
-        self.set_cookie(response, self.cookies[1], self.browser(request), JOINED_SECONDS)
+        self.set_cookie(response, self.cookie("browser"), self.browser(request), JOINED_SECONDS)
 
     def set_cookie(self, response: Response, name: str, value: str, seconds: float) -> None:
         """Set a cookie that only this server's own pages send, and that no script can read."""
@@ -229,7 +225,7 @@ class Reception(Face):
 
         Raises PageError: another page sent it, or the page is too old.
         """
-        browser = _cookie(request, self.cookies[1])
+        browser = _cookie(request, self.cookie("browser"))
         if not is_own(request) or browser is None or not self.access.is_form_token(browser, token or ""):
             raise PageError(403, FOREIGN)
 
@@ -254,7 +250,7 @@ class Reception(Face):
         """The words of the page for whoever asks: those of a study speak its languages; staff's speak English."""
         if self.study is None or self._is_staffs(request):
             return Words("en")
-        return Words(chosen(request, _cookie(request, self._named("language")), self.study.languages))
+        return Words(chosen(request, _cookie(request, self.cookie("language")), self.study.languages))
 
     # --- what they get ----------------------------------------------------------------------------------
 
@@ -327,7 +323,7 @@ class Reception(Face):
         wanted = request.query_params.get("lang", "")
         language = None if self.study is None else lookup(wanted, self.study.languages)
         if language is not None:
-            self.set_cookie(response, self._named("language"), language, JOINED_SECONDS)
+            self.set_cookie(response, self.cookie("language"), language, JOINED_SECONDS)
         return response
 
     def open_jobs(self) -> list[tuple[Job, str]]:

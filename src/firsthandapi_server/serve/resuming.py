@@ -31,10 +31,10 @@ from firsthandapi_server.sqlite import create_for_owner
 from firsthandapi_server.state.model import Job
 from firsthandapi_server.state.state import DAY
 
-from .context import device_of
-from .receiving import Receiving, Sending, SentFile, arrived_at, moved_at
+from .receiving import Receiving, SentFile, arrived_at, moved_at
 from .reception import FOREIGN, REFUSALS, Reception
 from .reception import UPLOADS as PATH
+from .sending import sending_of
 
 VERSION = "1.0.0"
 _MOST_OF_ONE = 200  # uploads of one person that are not finished
@@ -141,7 +141,7 @@ class Resuming:
         try:
             self._open[part.id] = part
             create_for_owner(self._bytes(part))  # counted before anybody else begins one
-            await asyncio.to_thread(self._keep, part)
+            await asyncio.to_thread(self._write, part)
         except BaseException:
             self._remove(part)
             raise
@@ -189,7 +189,6 @@ class Resuming:
         if offset < part.length:
             if int(request.headers.get("content-length", "0")) > part.length - offset:
                 raise _too_much(part)
-            self._receiving.check_disk(part.length - offset)
             offset = await self._receive(request, part, offset)
         if offset == part.length:
             await self._finish(part, request)
@@ -210,7 +209,7 @@ class Resuming:
     async def _receive(self, request: Request, part: Part, offset: int) -> int:
         """Write what comes to the end of what is there; how much that is then."""
         try:
-            async with self._receiving.turn(part.id) as turn:
+            async with self._receiving.turn(part.id, part.length - offset) as turn:
                 with self._bytes(part).open("ab") as file:
                     while True:
                         message = await request.receive()
@@ -228,9 +227,6 @@ class Resuming:
                             self._check_head(part)
                         if not message.get("more_body", False):
                             return offset
-        except OSError:
-            self._receiving.check_disk(part.length)
-            raise
         except PageError as error:
             if error.status == 415:
                 self._remove(part)
@@ -260,8 +256,8 @@ class Resuming:
         key = parts[0].id
         running = self._ends.get(key)
         if running is None:
-            device = device_of(request.headers.get("user-agent", ""))
-            running = asyncio.ensure_future(self._submit(parts, device))
+            agent = request.headers.get("user-agent", "")
+            running = asyncio.ensure_future(self._submit(parts, agent))
             self._ends[key] = running
             running.add_done_callback(lambda _: self._ends.pop(key, None))
         await asyncio.shield(running)
@@ -274,11 +270,11 @@ class Resuming:
         parts = [each for each in self._all() if _group(each) == group and self._is_whole(each)]
         return [] if len(parts) < part.group_size else parts
 
-    async def _submit(self, parts: Sequence[Part], device: dict[str, str]) -> None:
+    async def _submit(self, parts: Sequence[Part], agent: str) -> None:
         first = parts[0]
         with self._world.lock:
             job = self._world.state.jobs[first.job]
-        sending = Sending(job, first.worker, _act(parts), first.fields, device)
+        sending = sending_of(job, first.worker, _act(parts), first.fields, agent)
         files = [SentFile(each.name, each.length, self._bytes(each)) for each in parts]
         try:
             await self._receiving.submit(sending, files)
@@ -318,11 +314,6 @@ class Resuming:
 
     def _is_whole(self, part: Part) -> bool:
         return not self._is_done(part) and self._offset(part) == part.length
-
-    def _keep(self, part: Part) -> None:
-        create_for_owner(self._bytes(part))
-        self._open[part.id] = part
-        self._write(part)
 
     def _write(self, part: Part) -> None:
         known = json.dumps(asdict(part), sort_keys=True).encode()

@@ -60,7 +60,7 @@ class SigningIn:
         if target == "/" and visitor.role == "reviewer":
             target = "/review"
         response = reception.go(target)
-        reception.set_cookie(response, reception.cookies[0], session, SESSION_SECONDS)
+        reception.set_cookie(response, reception.cookie("session"), session, SESSION_SECONDS)
         return response
 
     async def _sign_out(self, request: Request) -> Response:
@@ -71,5 +71,5 @@ class SigningIn:
             raise PageError(400, "You are not signed in.")
         reception.access.sign_out(session)
         response = reception.go("/")
-        reception.set_cookie(response, reception.cookies[0], "", 0)
+        reception.set_cookie(response, reception.cookie("session"), "", 0)
         return response

@@ -7,6 +7,8 @@ and stores files in the system's folder, which may be on another disk than the o
 from __future__ import annotations
 
 import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
 from typing import BinaryIO, cast
 
 from python_multipart.exceptions import FormParserError
@@ -23,14 +25,24 @@ _MOST_FIELD = 500
 BROKEN = "The upload is incomplete or damaged: reload the page, and try again."
 
 
+@asynccontextmanager
+async def sent_form(request: Request, receiving: Receiving, most: int) -> AsyncGenerator[SentForm, None]:
+    """A form with files, at most so many, read up to these: of them, some of the first ones' bytes may have come.
+    Nothing of it is left at the end.
+
+    Raises PageError: the request is not such a form, it is broken, or exceeds a limit.
+    """
+    with closing(SentForm(request, receiving, most)) as sent:
+        await sent.read(to_files=True)
+        yield sent
+
+
 class SentForm:
-    """The content of a form with files, at most so many. Nothing of it is left when it is closed.
+    """The content of a form.
 
     Attributes:
         fields: what came beside the files.
         files: those that came.
-
-    Raises PageError: the request is not such a form.
     """
 
     def __init__(self, request: Request, receiving: Receiving, most: int) -> None:
@@ -73,9 +85,8 @@ class SentForm:
         self._receiving.release(self)
 
     async def read(self, *, to_files: bool = False) -> None:
-        """Read the form to its end, or up to its files: of them, some of the first ones' bytes may have come.
-
-        Raises PageError: the form is broken, or exceeds a limit.
+        """Read the form to its end, or up to its files.
+        Raises PageError: the form is broken, has no file, or exceeds a limit.
         """
         try:
             async for chunk in self._chunks:
@@ -89,6 +100,8 @@ class SentForm:
         if self._count > self._most:
             words = said("Files at a time, at most: {count}", count=self._most)
             raise PageError(400, words)
+        if not (self.files or to_files):
+            raise PageError(400, "No file was chosen: take a picture or choose a file first.")
 
     async def drain(self) -> None:
         """Read the rest, within the limits: browsers show no response before they have sent everything."""

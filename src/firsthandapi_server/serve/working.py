@@ -6,7 +6,6 @@ import asyncio
 import re
 import secrets
 from collections.abc import Iterable
-from contextlib import closing
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
@@ -23,13 +22,13 @@ from firsthandapi_server.rules.places import area_of
 from firsthandapi_server.state.model import Job
 
 from .bounds import BOUNDS
-from .context import device_of
 from .limits import Limits
 from .links import PREFIX, qr_code
-from .receiving import Receiving, Sending
+from .receiving import Receiving
 from .reception import ME, REFUSALS, Reception
+from .sending import sending_of
 from .speaking import Words
-from .uploads import BROKEN, SentForm
+from .uploads import BROKEN, SentForm, sent_form
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 # Forms of one worker that are read at the same time. The others wait.
@@ -135,33 +134,27 @@ class Working:
         # Whoever sends halves of forms from one address leaves places for the others.
         half = asyncio.Semaphore(max(1, BOUNDS.uploads // 2))
         near = self._places_of.setdefault(self._limits.address(request), half)
-        async with own, near, self._places:
-            with closing(SentForm(request, self._receiving, job.fields["files_per_submission"])) as sent:
-                await sent.read(to_files=True)
-                self._reception.check_form(request, sent.fields.get("form_token"))
-                try:
-                    await self._submit(request, sent, job, worker)
-                except PageError as error:
-                    if error.status not in (408, 413):
-                        await sent.drain()
-                    raise
-        return f"{self._links.path(job)}?sent=1"
+        most = job.fields["files_per_submission"]
+        async with own, near, self._places, sent_form(request, self._receiving, most) as sent:
+            self._reception.check_form(request, sent.fields.get("form_token"))
+            try:
+                await self._submit(request, sent, job, worker)
+            except PageError as error:
+                if error.status not in (408, 413):
+                    await sent.drain()
+                raise
+        return f"{request.scope['path']}?sent=1"
 
     async def _submit(self, request: Request, sent: SentForm, job: Job, worker: str) -> None:
         """Check what the fields of a form say, read its files, and submit them."""
         act = sent.fields.get("upload", "")
         if not _UPLOAD_ID.fullmatch(act):
             raise PageError(400, BROKEN)
-        with self._world.lock:
-            if not self._receiving.is_done(job, worker, act):
-                self._receiving.check(job, worker, sent.fields.get("retry"), 1)
-        self._receiving.claim(sent, worker, _announced(request))
+        sending = sending_of(job, worker, act, sent.fields, request.headers.get("user-agent", ""))
+        self._receiving.admit(sent, sending, _announced(request))
         async with self._receiving.turn((job.id, worker, act)):
             await sent.read()
-        if not sent.files:
-            raise PageError(400, "No file was chosen: take a picture or choose a file first.")
-        device = device_of(request.headers.get("user-agent", ""))
-        await self._receiving.submit(Sending(job, worker, act, sent.fields, device), sent.files)
+        await self._receiving.submit(sending, sent.files)
 
 
 def _announced(request: Request) -> int:

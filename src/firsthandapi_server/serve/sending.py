@@ -1,18 +1,47 @@
-"""What a browser says of what it sends: the device, the time zone, and the place, which a job may ask for."""
+"""What somebody sends as one submission, and what their browser says of it: device, time zone, and place."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from firsthandapi_server.media.exif import printable
 from firsthandapi_server.rules.places import lies_within
-from firsthandapi_server.state.model import Location
+from firsthandapi_server.state.model import Job, Location
 
 _ANDROID = re.compile(r"Android ([0-9.]{1,10})(?:; ([^;)]{1,60}))?")
 _IPHONE = re.compile(r"(iPhone|iPad)\b.{0,40}? OS ([0-9]{1,3})_([0-9]{1,3})")
 _SYSTEMS = (("Windows", "Windows"), ("Macintosh", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What somebody submits as one act.
+
+    Attributes:
+        act: names it: the same one, sent again, is done once.
+        retry: the id of the submission that they try again, or None.
+        device: what they send it with.
+        utc_offset: seconds east of UTC, or 0.
+        location: where they are, if the job asks for it.
+    """
+
+    job: Job
+    worker: str
+    act: str
+    retry: str | None
+    device: Mapping[str, str]
+    utc_offset: float
+    location: Location | None
+
+
+def sending_of(job: Job, worker: str, act: str, fields: Mapping[str, str], agent: str) -> Sending:
+    """What somebody sends, by the fields of a form and the name of the browser."""
+    minutes = _number(fields.get("utc_offset"), 14 * 60) or 0.0
+    location = _location(job.fields.get("location"), fields)
+    return Sending(job, worker, act, fields.get("retry"), device_of(agent), minutes * 60, location)
 
 
 def device_of(agent: str) -> dict[str, str]:
@@ -34,13 +63,7 @@ def device_of(agent: str) -> dict[str, str]:
     return device
 
 
-def utc_offset_of(fields: Mapping[str, str]) -> float:
-    """Seconds east of UTC, as the browser reports them, or 0."""
-    minutes = _number(fields.get("utc_offset"), 14 * 60)
-    return 0.0 if minutes is None else minutes * 60
-
-
-def location_of(place: object, fields: Mapping[str, str]) -> Location | None:
+def _location(place: object, fields: Mapping[str, str]) -> Location | None:
     """The location that a browser reports with its owner's consent; only for a job that names a place."""
     latitude, longitude = _number(fields.get("latitude"), 90), _number(fields.get("longitude"), 180)
     if place is None or latitude is None or longitude is None:
