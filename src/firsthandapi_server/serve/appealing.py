@@ -16,7 +16,7 @@ from firsthandapi_server.sqlite.traces import rejecters
 from firsthandapi_server.state.model import Appeal, Submission
 
 from .consents import Consents
-from .ratings import stars_in
+from .panel import stars_in
 from .reception import APPEALS, Reception
 
 if TYPE_CHECKING:

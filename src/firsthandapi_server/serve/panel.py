@@ -18,7 +18,7 @@ from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import Waiting
 
 from .access import Access
-from .ratings import UNDO_SECONDS, Gold, Rating, Ratings, stars_in
+from .ratings import UNDO_SECONDS, Gold, Rating, Ratings
 from .scoring import Scorer
 from .study import Reviews
 
@@ -102,9 +102,10 @@ class Panel:
 
     def gold_for(self, asker: Asker) -> Gold | None:
         """The file with a known rating that this reviewer gets next, if it is time for one."""
-        if not is_gold_turn(self.settings.gold, asker.reviewer, self.ratings.count_of(asker.reviewer)):
+        if not self.settings.gold:
             return None
-        for gold in self.ratings.gold_for(asker.reviewer):
+        given, golden = self.ratings.gold_for(asker.reviewer)
+        for gold in golden if is_gold_turn(self.settings.gold, asker.reviewer, given) else ():
             found = self._world.state.submissions.get(gold.submission)
             if (
                 found is not None
@@ -220,6 +221,12 @@ class Panel:
             lack = lacking(self.settings.overlap, _raters(given, (each.id, each.attempt)), reviewers, author)
             if lack:
                 yield each, lack
+
+
+def stars_in(fields: Mapping[str, str], files: int) -> list[int] | None:
+    """The stars that a form gives to each of so many files; None if one has none."""
+    given = [fields.get(f"stars-{number}", "") for number in range(files)]
+    return [int(each) for each in given] if {*given} <= {"1", "2", "3", "4", "5"} else None
 
 
 def rated_files(submission: Submission, gold: Gold | None) -> list[File]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
 from firsthandapi_server.contract.text import new_id
@@ -50,12 +50,6 @@ class Gold:
 
 
 _COLUMNS = ", ".join(each.name for each in fields(Rating))
-
-
-def stars_in(fields: Mapping[str, str], files: int) -> list[int] | None:
-    """The stars that a form gives to each of so many files; None if one has none."""
-    given = [fields.get(f"stars-{number}", "") for number in range(files)]
-    return [int(each) for each in given] if {*given} <= {"1", "2", "3", "4", "5"} else None
 
 
 class Ratings:
@@ -114,11 +108,6 @@ class Ratings:
             with self._access.transaction() as rows:
                 rows.executemany("UPDATE ratings SET is_settled = 1 WHERE id = ?", ids)
 
-    def count_of(self, reviewer: str) -> int:
-        """How many ratings a reviewer has given, without those undone."""
-        sql = "SELECT count(*) FROM ratings WHERE reviewer = ? AND undone_at IS NULL"
-        return int(self._access.look(sql, reviewer)[0][0])
-
     def all(self) -> list[Rating]:
         """All ratings, also those undone, the oldest first."""
         return self._all("ORDER BY given_at, id")
@@ -176,10 +165,13 @@ class Ratings:
         """The files whose rating is known, the oldest first."""
         return [Gold(*row) for row in self._access.look("SELECT * FROM gold ORDER BY marked_at, file")]
 
-    def gold_for(self, reviewer: str) -> list[Gold]:
-        """Of these, what a reviewer has not rated, neither as such nor before."""
+    def gold_for(self, reviewer: str) -> tuple[int, list[Gold]]:
+        """How many ratings a reviewer has given, without those undone; and of these files, what they have not rated,
+        neither as such nor before."""
+        count = "SELECT count(*) FROM ratings WHERE reviewer = ? AND undone_at IS NULL"
         sql = (
             "SELECT * FROM gold WHERE NOT EXISTS (SELECT 1 FROM ratings WHERE reviewer = ? AND undone_at IS NULL "
             "AND submission = gold.submission) ORDER BY marked_at, file"
         )
-        return [Gold(*row) for row in self._access.look(sql, reviewer)]
+        found = [Gold(*row) for row in self._access.look(sql, reviewer)]
+        return int(self._access.look(count, reviewer)[0][0]), found

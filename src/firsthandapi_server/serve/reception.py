@@ -176,6 +176,10 @@ class Reception(Face):
         browser = self.browser(request).encode("utf-8", "replace")
         return id_of("wkr_", int.from_bytes(hmac.digest(self._workers, browser, hashlib.sha256)[:16]))
 
+    def reviewing(self, request: Request) -> tuple[str, str, frozenset[str]]:
+        """Who reviews: the `reviewer`, their `browser`, and what is their `own`."""
+        return self.reviewer(request), self.browser(request), self.own(request)
+
     def reviewer(self, request: Request) -> str:
         """The id of the token of whoever reviews, or `reviewer` for the person at the machine."""
         self.need(request, "reviewer")

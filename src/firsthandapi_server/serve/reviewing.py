@@ -49,13 +49,7 @@ class Reviewing:
 
     def _asker(self, request: Request, fields: dict[str, str] | None = None) -> Asker:
         given = request.query_params if fields is None else fields
-        return Asker(
-            self._reception.reviewer(request),
-            self._reception.browser(request),
-            self._reception.own(request),
-            given.get("job", ""),
-            given.get("worker", ""),
-        )
+        return Asker(*self._reception.reviewing(request), given.get("job", ""), given.get("worker", ""))
 
     # --- looking ----------------------------------------------------------------------------------------
 
