@@ -9,7 +9,7 @@ import struct
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -28,14 +28,22 @@ def make_certificate(folder: Path, names: str) -> tuple[Path, Path]:
     return certificate, key
 
 
+def server_context(certificate: Path) -> ssl.SSLContext:
+    """What a server with this certificate and its key speaks TLS with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
 @dataclass
 class Request:
-    """A request as it came."""
+    """A request as it came. `names` are those of its headers, in small letters, each as often as it came."""
 
     line: str
     headers: dict[str, str]
     connection: int
     body: bytes = b""
+    names: Sequence[str] = ()
 
     @property
     def method(self) -> str:
@@ -81,11 +89,10 @@ def read_request(stream: BinaryIO, number: int = 0) -> Request | None:
         if line == b"\r\n":
             break
         lines.append(line.decode("latin-1").rstrip("\r\n"))
-    headers = {}
-    for text in lines[1:]:
-        name, _, value = text.partition(":")
-        headers[name.lower()] = value.strip()
-    return Request(lines[0], headers, number, stream.read(int(headers.get("content-length", 0))))
+    fields = [(name.lower(), value.strip()) for name, _, value in (text.partition(":") for text in lines[1:])]
+    headers = dict(fields)
+    body = stream.read(int(headers.get("content-length", 0)))
+    return Request(lines[0], headers, number, body, [name for name, _ in fields])
 
 
 class Loopback:
@@ -94,7 +101,8 @@ class Loopback:
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._sockets: list[socket.socket] = []
+        # Every connection, those that were made for a client as well.
+        self.sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self.lock = threading.Lock()
         self.open_connections = 0
@@ -106,7 +114,7 @@ class Loopback:
 
     def adopt(self, sock: socket.socket) -> socket.socket:
         """A socket that ends with the server."""
-        self._sockets.append(sock)
+        self.sockets.append(sock)
         return sock
 
     def start(self, target: Callable[..., None], *args: object) -> threading.Thread:
@@ -118,13 +126,13 @@ class Loopback:
 
     def close(self) -> None:
         """Cut everything, and wait for the threads."""
-        for sock in [self._listener, *self._sockets]:
+        for sock in [self._listener, *self.sockets]:
             # Closing alone does not wake a thread that accepts or reads.
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
-        for sock in [self._listener, *self._sockets]:
+        for sock in [self._listener, *self.sockets]:
             sock.close()
 
     def __enter__(self) -> Self:
@@ -161,6 +169,7 @@ class Loopback:
 class RawServer(Loopback):
     """Plays the steps of `script`, one a request over all connections, and then `handler` for ever.
 
+    `tls` is a certificate with its key; True is that of localhost.
     `first` is called with each new connection, before its first byte: it gives what is spoken to, or None to end it.
     """
 
@@ -168,18 +177,15 @@ class RawServer(Loopback):
         self,
         handler: Step,
         *,
-        tls: bool = False,
+        tls: bool | Path = False,
         first: Callable[[socket.socket], socket.socket | None] | None = None,
     ) -> None:
         self.script: deque[Step | Reply] = deque()
         self.handler = handler
         self.first = first
         self.requests: list[Request] = []
-        self.tls = tls
-        self._context = None
-        if tls:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(CERTIFICATE)
+        self.tls = bool(tls)
+        self._context = server_context(CERTIFICATE if tls is True else tls) if tls else None
         super().__init__()
 
     @property

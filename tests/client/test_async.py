@@ -20,7 +20,7 @@ from firsthandapi import AsyncFirstHandClient
 from firsthandapi._async.pool import _Stack
 from firsthandapi.errors import FirstHandTimeoutError
 from firsthandapi.testing import MockServer
-from raw import RawServer
+from raw import RawServer, Reply
 
 from .support import JOB, held_jobs
 
@@ -308,35 +308,28 @@ def test_connections_go_with_their_loop_or_their_client() -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_cancelling_in_a_handshake(backend: str) -> None:
     """A call that is cancelled during the TLS handshake closes its socket."""
-    closed: list[bytes] = []
-    begun = threading.Event()
+    received: list[bytes] = []
+    begun, ended = threading.Event(), threading.Event()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    def swallow(connection: socket.socket) -> None:
+        connection.settimeout(30)
+        while data := connection.recv(65536):  # the ClientHello, then the end
+            received.append(data)
+            begun.set()
+        ended.set()
 
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(30)
-                while data := connection.recv(65536):  # the ClientHello, then the end
-                    closed.append(data)
-                    begun.set()
-                closed.append(b"")
+    async def main(port: int) -> None:
+        url = f"https://127.0.0.1:{port}"
+        async with AsyncFirstHandClient("fh_test_x", url, verify=False, max_retries=0) as client:
+            async with anyio.create_task_group() as group:
+                group.start_soon(client.me)
+                assert await anyio.to_thread.run_sync(begun.wait, 60)
+                group.cancel_scope.cancel()
+            assert await anyio.to_thread.run_sync(ended.wait, 60)
 
-        thread = threading.Thread(target=serve)
-        thread.start()
-
-        async def main() -> None:
-            url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-            async with AsyncFirstHandClient("fh_test_x", url, verify=False, max_retries=0) as client:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(client.me)
-                    assert await anyio.to_thread.run_sync(begun.wait, 60)
-                    group.cancel_scope.cancel()
-                await anyio.to_thread.run_sync(thread.join)
-
+    with RawServer(lambda _: Reply(b""), first=swallow) as server:
         gc.disable()
         try:
-            anyio.run(main, backend=backend)
+            anyio.run(main, server.port, backend=backend)
         finally:
             gc.enable()
-        assert closed[-1] == b""

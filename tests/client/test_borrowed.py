@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import socket
 import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +20,7 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
 )
 from firsthandapi.testing import MockServer
+from raw import refused
 
 from .support import JOB, Connect
 from .test_wire import BODY, Broken
@@ -39,9 +39,7 @@ def test_an_http_client_of_httpx2(connect: Connect, fresh_server: MockServer) ->
     with pytest.raises(FirstHandConnectionError) as caught:
         client.me()
     assert caught.value.request_sent
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(FirstHandConnectionError) as caught:
+    with refused() as port, pytest.raises(FirstHandConnectionError) as caught:
         client.with_options(base_url=f"http://127.0.0.1:{port}").me()
     assert not caught.value.request_sent
     assert caught.value.errno == errno.ECONNREFUSED

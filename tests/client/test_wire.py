@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import socket
 import ssl
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import h11
@@ -29,6 +27,7 @@ from firsthandapi.errors import (
     FirstHandTimeoutError,
     InsufficientCreditsError,
 )
+from raw import RawServer, Reply
 
 from .support import JOB, KEY, Connect, FakeStream
 
@@ -239,35 +238,9 @@ def test_an_unknown_exception_is_looked_up_by_its_parents() -> None:
 # --- real sockets
 
 
-@contextlib.contextmanager
-def raw_server(*answers: bytes | Callable[[socket.socket], None]) -> Iterator[tuple[str, list[bytes]]]:
-    """A socket that answers each connection in turn with these bytes, then hangs up."""
-    received: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            for answer in answers:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.settimeout(10)
-                    if callable(answer):
-                        answer(connection)
-                        continue
-                    data = b""
-                    while b"\r\n\r\n" not in data:
-                        data += connection.recv(65536)
-                    received.append(data)
-                    connection.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
-        # Wakes an accept that nobody came for.
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+def answering(answer: bytes) -> RawServer:
+    """A server that answers each request with these bytes, then hangs up."""
+    return RawServer(lambda _: Reply(answer, "close"))
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -279,8 +252,8 @@ BODY = b'{"organization_id":"org_1"}'
 )
 def test_a_body_may_end_with_its_connection(answer: bytes, connect: Connect) -> None:
     """The other framings are in `test_what_comes_after_a_response`."""
-    with raw_server(answer) as (url, _):
-        assert connect(base_url=url, max_retries=0).me().organization_id == "org_1"
+    with answering(answer) as server:
+        assert connect(base_url=server.base_url, max_retries=0).me().organization_id == "org_1"
 
 
 NEXT = b'{"organization_id":"org_2"}'
@@ -314,29 +287,13 @@ def test_what_comes_after_a_response(answer: bytes, kept: bool, method: str, con
     kept."""
     if method == "HEAD" and BODY in answer:
         kept = False  # the response to a HEAD has no body, whatever it announces
-    received: list[int] = []
-
-    def serve(number: int) -> Callable[[socket.socket], None]:
-        def talk(connection: socket.socket) -> None:
-            while True:
-                data = b""
-                while b"\r\n\r\n" not in data:
-                    piece = connection.recv(65536)
-                    if not piece:
-                        return
-                    data += piece
-                received.append(number)
-                first = len(received) == 1
-                connection.sendall(answer if first else HEAD + b"Content-Length: 27\r\n\r\n" + NEXT)
-
-        return talk
-
-    with raw_server(serve(1), serve(2)) as (url, _):
-        client = connect(base_url=url, max_retries=0)
+    with RawServer(lambda _: Reply(HEAD + b"Content-Length: 27\r\n\r\n" + NEXT)) as server:
+        server.script.append(Reply(answer))
+        client = connect(base_url=server.base_url, max_retries=0)
         with contextlib.suppress(FirstHandError):  # a 304 is one
             client.request(method, "/v1/me")
         assert client.me().organization_id == "org_2"
-        assert received == ([1, 1] if kept else [1, 2])
+        assert [request.connection for request in server.requests] == ([1, 1] if kept else [1, 2])
         client.close()
 
 
@@ -347,12 +304,12 @@ def test_an_error_whose_body_is_cut(
 ) -> None:
     """The status says what went wrong; a body that was cut does not hide it, nor make it worth another attempt."""
     answer = b'HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"err' % status
-    with raw_server(answer, answer) as (url, received):
+    with answering(answer) as server:
         http_client = connect.http_client() if own else None
-        client = connect(base_url=url, http_client=http_client, frozen=True)
+        client = connect(base_url=server.base_url, http_client=http_client, frozen=True)
         with pytest.raises(kind):
             client.jobs.create(**JOB)
-        assert len(received) == 1
+        assert len(server.requests) == 1
         client.close()
         if http_client is not None:
             connect.run(http_client.aclose() if connect.is_async else http_client.close())
@@ -369,19 +326,16 @@ def test_what_goes_over_the_wire(connect: Connect) -> None:
         ("POST", {"a": "ü"}),
         ("DELETE", {"a": 1}),
     ]
-    lengths = [None, None, b"0", b"0", b"10", b"7"]
-    with raw_server(*[answer + b""] * len(calls)) as (url, received):
+    lengths = [None, None, "0", "0", "10", "7"]
+    with answering(answer) as server:
         for method, body in calls:
-            connect(base_url=url, max_retries=0).request(method, "/v1/x", json=body, params={"q": "a b/ü"})
-    for data, (method, _), length in zip(received, calls, lengths, strict=True):
-        head, _, _ = data.partition(b"\r\n\r\n")
-        lines = head.split(b"\r\n")
-        assert lines[0] == f"{method} /v1/x?q=a%20b%2F%C3%BC HTTP/1.1".encode()
-        names = [line.partition(b":")[0].lower() for line in lines[1:]]
-        assert len(names) == len(set(names))
-        found = dict(line.split(b": ", 1) for line in lines[1:])
-        assert {name.lower(): value for name, value in found.items()}.get(b"content-length") == length
-        assert names[0] == b"host"
+            client = connect(base_url=server.base_url, max_retries=0)
+            client.request(method, "/v1/x", json=body, params={"q": "a b/ü"})
+    for request, (method, _), length in zip(server.requests, calls, lengths, strict=True):
+        assert request.line == f"{method} /v1/x?q=a%20b%2F%C3%BC HTTP/1.1"
+        assert len(request.names) == len(set(request.names))
+        assert request.headers.get("content-length") == length
+        assert request.names[0] == "host"
 
 
 @pytest.mark.parametrize(
@@ -390,8 +344,8 @@ def test_what_goes_over_the_wire(connect: Connect) -> None:
 )
 def test_no_head(answer: bytes, reason: str, connect: Connect) -> None:
     """A server that hangs up, and one whose head does not end."""
-    with raw_server(answer) as (url, _), pytest.raises(FirstHandConnectionError, match=f"broke: {reason}"):
-        connect(base_url=url, max_retries=0).me()
+    with answering(answer) as server, pytest.raises(FirstHandConnectionError, match=f"broke: {reason}"):
+        connect(base_url=server.base_url, max_retries=0).me()
 
 
 @pytest.mark.parametrize("half", [firsthandapi._async.wire, firsthandapi._sync.wire])

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from base.network.servers import Proxy
 from firsthandapi import FirstHandClient
 from firsthandapi._base.host.clock import HostClock
 from firsthandapi._base.masking import Secret
@@ -21,7 +22,7 @@ from firsthandapi._core.files.download import Wanted
 from firsthandapi.datasets._download.engine import Engine
 from firsthandapi.datasets._download.transfer import Outcome
 
-from .storage import Proxy, Storage
+from .storage import Storage
 
 
 class FakeClock(HostClock):
@@ -155,9 +156,8 @@ def bench(storage: Storage, tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    proxy = Proxy()
-    yield proxy
-    proxy.close()
+    with Proxy() as proxy:
+        yield proxy
 
 
 @pytest.fixture(autouse=True)

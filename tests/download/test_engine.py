@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import queue
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
+from base.network.servers import silent_address
 from firsthandapi._base.host.clock import HostClock
 from firsthandapi.datasets._download.engine import Engine
 from firsthandapi.datasets._download.transfer import Outcome
@@ -18,7 +18,7 @@ from firsthandapi.errors import ConfigurationError, DownloadError
 from raw import Reply, Request, response
 
 from .conftest import Bench, config_of
-from .storage import CHUNKED, full_listener, names
+from .storage import CHUNKED, names
 
 
 def test_few_files_few_threads(bench: Bench) -> None:
@@ -238,20 +238,14 @@ def test_cancel_in_a_pause(bench: Bench) -> None:
 
 def test_cancel_while_connecting(bench: Bench) -> None:
     """A connection in the making does not hold up the end."""
-    with full_listener() as listener:
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
+    with silent_address("127.0.0.1") as port:
         outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         with bench.engine(outcomes) as engine:
-            engine.submit(bench.wanted(url=f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+            engine.submit(bench.wanted(url=f"http://127.0.0.1:{port}/"))
             time.sleep(0.1)
             started = time.monotonic()
             engine.close(cancel=True)
             assert time.monotonic() - started < 10
-        for filler in fillers:
-            filler.close()
     assert "cancelled" in str(outcomes.get().error)
     assert names() == []
 

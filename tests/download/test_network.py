@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import queue
 import random
-import select
 import socket
-import ssl
 import threading
 import time
 from importlib.util import find_spec
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from base.network.servers import Socks, silent_address
+from base.network.servers import Proxy, Socks, TlsProxy, silent_address
 from firsthandapi._base.network import certificates
 from firsthandapi._base.origins import Origin
 from firsthandapi.datasets._download.network import Network, StoppedError
@@ -22,7 +20,7 @@ from firsthandapi.datasets._download.transfer import Outcome
 from raw import CERTIFICATE, Reply, Request, refused, response
 
 from .conftest import Bench
-from .storage import Proxy, Storage
+from .storage import Storage
 
 
 @pytest.fixture
@@ -123,7 +121,7 @@ def test_proxy_from_environment(bench: Bench, proxy: Proxy, monkeypatch: pytest.
 @pytest.mark.parametrize(("status", "attempts"), [(407, 1), (403, 1), (502, 4)])
 def test_proxy_refuses(tls_bench: Bench, proxy: Proxy, status: int, attempts: int) -> None:
     """What a proxy refuses is an error that names its status, not its password."""
-    proxy.refuse = status
+    proxy.refuse = f"{status} No"
     message = tls_bench.bad(proxy=f"http://u:verysecret@127.0.0.1:{proxy.port}")
     assert f"the proxy refused to connect to 127.0.0.1: HTTP {status}" in message
     assert len(proxy.requests) == attempts
@@ -149,30 +147,6 @@ def test_https_proxy(bench: Bench, tls_storage: Storage) -> None:
     tls_storage.content = bench.storage.content
     bench.good(proxy=f"https://127.0.0.1:{tls_storage.port}", verify=str(CERTIFICATE))
     assert tls_storage.requests[0].target == bench.storage.url()
-
-
-class TlsProxy(Proxy):
-    """A proxy that is itself reached by https."""
-
-    def talk(self, sock: socket.socket, number: int) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE)
-        with context.wrap_socket(sock, server_side=True) as secure:
-            self.adopt(secure)
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                head += secure.recv(1) or b"\r\n\r\n"
-            if not head.startswith(b"CONNECT"):
-                return
-            port = int(head.split(b" ")[1].rpartition(b":")[2])
-            with socket.create_connection(("127.0.0.1", port)) as upstream:
-                self.adopt(upstream)
-                secure.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                while ready := select.select([secure, upstream], [], [])[0]:
-                    source, sink = (secure, upstream) if secure in ready else (upstream, secure)
-                    if not (data := source.recv(65536)):
-                        return
-                    sink.sendall(data)
 
 
 def test_https_through_https_proxy(tls_bench: Bench) -> None:

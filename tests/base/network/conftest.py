@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.testing import MockServer
-from raw import make_certificate
+from raw import RawServer, make_certificate, response
 
-from .servers import HOST, Proxy, Tls
+from .servers import HOST, Proxy
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +33,14 @@ def trust(certificate: Path) -> str:
 
 
 @pytest.fixture
-def tls(certificate: Path) -> Iterator[Tls]:
-    """A TLS server."""
-    server = Tls(certificate)
-    yield server
-    server.close()
+def tls(certificate: Path) -> Iterator[RawServer]:
+    """A TLS server that answers every request with an identity."""
+    with RawServer(lambda _: response(b'{"organization_id":"org_tls"}'), tls=certificate) as server:
+        yield server
 
 
 @pytest.fixture
 def proxy(fresh_server: MockServer) -> Iterator[Proxy]:
     """A proxy in front of the bundled server."""
-    made = Proxy(int(fresh_server.url.rpartition(":")[2]))
-    yield made
-    made.close()
+    with Proxy(int(fresh_server.url.rpartition(":")[2])) as made:
+        yield made

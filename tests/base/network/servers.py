@@ -1,17 +1,15 @@
-"""A SOCKS 5 proxy on loopback, and addresses that swallow packets."""
+"""Proxies on loopback, and addresses that swallow packets."""
 
 from __future__ import annotations
 
 import contextlib
 import select
 import socket
-import ssl
 import struct
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from raw import Loopback, pump
+from raw import CERTIFICATE, Loopback, Request, pump, read_request, server_context
 
 
 class Socks(Loopback):
@@ -74,125 +72,72 @@ def silent_address(host: str, port: int = 0) -> Iterator[int]:
 HOST = "api.example.test"
 
 
-class Listener:
-    """A socket that gives each connection to a thread."""
+class Proxy(Loopback):
+    """A forward proxy: whole URLs for http, CONNECT for https. With `target`, every name leads to that port."""
 
-    def __init__(self) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.heads: list[bytes] = []
-        self.connections: list[socket.socket] = []
-        self.threads = [threading.Thread(target=self._accept)]
-        self.threads[0].start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            connection.settimeout(10)
-            self.connections.append(connection)
-            thread = threading.Thread(target=self._serve, args=(connection,))
-            self.threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            self.serve(connection)
-
-    def read_head(self, connection: socket.socket) -> bytes:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            piece = connection.recv(65536)
-            if not piece:
-                raise ConnectionResetError
-            head += piece
-        self.heads.append(head)
-        return head
-
-    def serve(self, connection: socket.socket) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        for each in (self.socket, *self.connections):
-            hang_up(each)
-        self.socket.close()
-        for thread in self.threads:
-            thread.join()
-
-
-def hang_up(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-
-
-class Proxy(Listener):
-    """Forwards http and tunnels https; every name leads to the same place."""
-
-    def __init__(self, target: int, refuse: bytes = b"") -> None:
+    def __init__(self, target: int | None = None, *, refuse: str = "") -> None:
         self.target = target
         self.refuse = refuse
+        self.requests: list[Request] = []
         super().__init__()
 
-    def serve(self, connection: socket.socket) -> None:
-        head = self.read_head(connection)
-        if self.refuse:
-            connection.sendall(self.refuse)
-            return
-        with socket.create_connection(("127.0.0.1", self.target), timeout=10) as onward:
-            self.connections.append(onward)
-            back = threading.Thread(target=pump, args=(onward, connection))
-            if head.startswith(b"CONNECT"):
-                connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                back.start()
-                pump(connection, onward)
-            else:
-                back.start()
-                with contextlib.suppress(OSError):
-                    while True:
-                        method, url, rest = head.split(b" ", 2)
-                        onward.sendall(method + b" /" + url.split(b"/", 3)[3] + b" " + rest)
-                        head = self.read_head(connection)
-                hang_up(onward)
-            back.join()
+    def reach(self, authority: str) -> socket.socket:
+        """A connection to who is asked for."""
+        name, _, port = authority.rpartition(":")
+        place = (name, int(port)) if self.target is None else ("127.0.0.1", self.target)
+        return self.adopt(socket.create_connection(place, timeout=10))
+
+    def talk(self, sock: socket.socket, number: int) -> None:
+        onward: socket.socket | None = None
+        with sock.makefile("rb") as stream:
+            while (request := read_request(stream)) is not None:
+                self.requests.append(request)
+                if self.refuse:
+                    sock.sendall(f"HTTP/1.1 {self.refuse}\r\nContent-Length: 0\r\n\r\n".encode())
+                    return
+                if request.method == "CONNECT":
+                    onward = self.reach(request.target)
+                    sock.sendall(TUNNEL)
+                    back = self.start(pump, onward, sock)
+                    pump(sock, onward)
+                    back.join(5)
+                    return
+                _, _, authority, path = request.target.split("/", 3)
+                if onward is None:
+                    onward = self.reach(authority)
+                    self.start(pump, onward, sock)
+                fields = (
+                    f"{name}: {value}\r\n"
+                    for name, value in request.headers.items()
+                    if not name.startswith("proxy-")
+                )
+                onward.sendall(f"{request.method} /{path} HTTP/1.1\r\n{''.join(fields)}\r\n".encode())
+        if onward is not None:
+            onward.shutdown(socket.SHUT_RDWR)
 
 
-class Tls(Listener):
-    """Answers every request over TLS with an identity."""
-
-    def __init__(self, certificate: Path) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate)
-        super().__init__()
-
-    def serve(self, connection: socket.socket) -> None:
-        body = b'{"organization_id":"org_tls"}'
-        with self.context.wrap_socket(connection, server_side=True) as secure:
-            while True:
-                self.read_head(secure)
-                secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-class TlsProxy(Tls):
-    """A proxy that is itself reached by https."""
+class TlsProxy(Proxy):
+    """A proxy that is itself reached by https, and that makes tunnels."""
 
-    def __init__(self, certificate: Path, target: int) -> None:
-        self.target = target
-        super().__init__(certificate)
+    def __init__(self, target: int | None = None, *, certificate: Path = CERTIFICATE) -> None:
+        self.context = server_context(certificate)
+        super().__init__(target)
 
-    def serve(self, connection: socket.socket) -> None:
-        with self.context.wrap_socket(connection, server_side=True) as secure:
-            head = self.read_head(secure)
-            if not head.startswith(b"CONNECT"):
-                body = b'{"organization_id":"org_proxy"}'
-                secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    def talk(self, sock: socket.socket, number: int) -> None:
+        secure = self.adopt(self.context.wrap_socket(sock, server_side=True))
+        with secure, secure.makefile("rb") as stream:
+            request = read_request(stream)
+            if request is None:
                 return
-            with socket.create_connection(("127.0.0.1", self.target), timeout=10) as onward:
-                self.connections.append(onward)
-                secure.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                while ready := select.select([secure, onward], [], [])[0]:
-                    source, sink = (secure, onward) if secure in ready else (onward, secure)
-                    if not (data := source.recv(65536)):
-                        return
-                    sink.sendall(data)
+            self.requests.append(request)
+            onward = self.reach(request.target)
+            secure.sendall(TUNNEL)
+            # Two threads cannot share a connection of ssl.
+            while ready := select.select([secure, onward], [], [])[0]:
+                source, sink = (secure, onward) if secure in ready else (onward, secure)
+                if not (data := source.recv(65536)):
+                    return
+                sink.sendall(data)

@@ -14,9 +14,9 @@ import pytest
 from client.support import Connect
 from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError, WaitTimeoutError
 from firsthandapi.testing import MockServer
-from raw import refused
+from raw import RawServer, refused
 
-from .servers import HOST, Proxy, Socks, Tls, TlsProxy
+from .servers import HOST, Proxy, Socks, TlsProxy
 
 # --- proxies
 
@@ -32,9 +32,9 @@ def test_http_is_forwarded(
     client = connect(fresh_server, proxy=address if how == "option" else None, max_retries=0)
     client.me()
     client.me()
-    assert proxy.heads[0].startswith(f"GET {fresh_server.url}/v1/me HTTP/1.1\r\n".encode())
-    assert len(proxy.heads) == 2
-    assert len(proxy.connections) == 2  # one from the client, one to the server
+    assert proxy.requests[0].line == f"GET {fresh_server.url}/v1/me HTTP/1.1"
+    assert len(proxy.requests) == 2
+    assert len(proxy.sockets) == 2  # one from the client, one to the server
     assert len(fresh_server.requests) == 2
 
 
@@ -46,18 +46,19 @@ def test_no_proxy(
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert connect(fresh_server).me()
-    assert proxy.heads == []
+    assert proxy.requests == []
 
 
 def test_the_proxy_s_password(connect: Connect, fresh_server: MockServer, proxy: Proxy) -> None:
     """Name and password in the proxy's URL go to the proxy, and into no error."""
     client = connect(fresh_server, proxy=f"http://anna:p%40ss@127.0.0.1:{proxy.port}", max_retries=0)
     client.me()
-    assert b"basic " + base64.b64encode(b"anna:p@ss").lower() in proxy.heads[0].lower()
+    expected = base64.b64encode(b"anna:p@ss").decode()
+    assert proxy.requests[0].headers["proxy-authorization"] == f"Basic {expected}"
     assert "anna" not in repr(client)
 
 
-def test_https_goes_through_a_tunnel(connect: Connect, tls: Tls, trust: str) -> None:
+def test_https_goes_through_a_tunnel(connect: Connect, tls: RawServer, trust: str) -> None:
     """For https the proxy is asked for a tunnel and sees neither path nor key."""
     tunnel = Proxy(tls.port)
     client = connect(
@@ -66,35 +67,33 @@ def test_https_goes_through_a_tunnel(connect: Connect, tls: Tls, trust: str) -> 
     try:
         assert client.me().organization_id == "org_tls"
         assert client.me().organization_id == "org_tls"
-        (head,) = tunnel.heads
-        assert head.startswith(f"CONNECT {HOST}:443 HTTP/1.1\r\n".encode())
-        assert b"fh_test" not in head
-        assert b"/v1/" not in head
-        assert f"Host: {HOST}\r\n".encode() in tls.heads[0]
+        (request,) = tunnel.requests
+        assert request.line == f"CONNECT {HOST}:443 HTTP/1.1"
+        assert "fh_test" not in str(request)
+        assert "/v1/" not in str(request)
+        assert tls.requests[0].headers["host"] == HOST
     finally:
         client.close()
         tunnel.close()
 
 
-@pytest.mark.parametrize(
-    "status", [b"403 Forbidden", b"407 Proxy Authentication Required", b"502 Bad Gateway"]
-)
-def test_a_proxy_that_refuses(status: bytes, connect: Connect) -> None:
+@pytest.mark.parametrize("status", ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway"])
+def test_a_proxy_that_refuses(status: str, connect: Connect) -> None:
     """A proxy that refuses a tunnel is a failed connection: nothing was sent, so a POST may be sent again."""
-    tunnel = Proxy(0, refuse=b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+    tunnel = Proxy(refuse=status)
     client = connect(
         base_url=f"https://{HOST}", proxy=f"http://anna:5ecret@127.0.0.1:{tunnel.port}", max_retries=1
     )
     connect.clock(client)
     try:
-        with pytest.raises(FirstHandConnectionError, match=status[:3].decode()) as caught:
+        with pytest.raises(FirstHandConnectionError, match=status[:3]) as caught:
             client.jobs.cancel("job_1")
         # What the proxy will say again is asked once, and ends a wait; what may heal does not.
-        lasting = status[:3] != b"502"
+        lasting = status[:3] != "502"
         assert caught.value.attempts == (1 if lasting else 2)
         assert not caught.value.request_sent
         assert "5ecret" not in str(caught.value)
-        assert ("put the user name and the password into" in str(caught.value)) is status.startswith(b"407")
+        assert ("put the user name and the password into" in str(caught.value)) is status.startswith("407")
         assert caught.value.proxy_refused is lasting
         with pytest.raises(FirstHandConnectionError if lasting else WaitTimeoutError, match="HTTP"):
             client.jobs.wait("job_1", timeout=60)
@@ -149,7 +148,7 @@ def test_who_accepts_a_connection_and_stays_silent_is_named(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_socks(scheme: str, connect: Connect, fresh_server: MockServer, tls: Tls, trust: str) -> None:
+def test_socks(scheme: str, connect: Connect, fresh_server: MockServer, tls: RawServer, trust: str) -> None:
     """A SOCKS 5 proxy leads to http and https alike, needs no further package, and looks up names itself."""
     port = tls.port if scheme == "https" else int(fresh_server.url.rpartition(":")[2])
     with Socks(login=(b"anna", b"p@ss")) as socks:
@@ -183,16 +182,17 @@ def test_socks_that_refuses(connect: Connect) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("trusted", ["path", "context", "False", "nobody"])
 def test_a_proxy_reached_by_https(
-    scheme: str, trusted: str, connect: Connect, certificate: Path, tls: Tls, trust: str
+    scheme: str, trusted: str, connect: Connect, certificate: Path, tls: RawServer, trust: str
 ) -> None:
     """`verify` holds for the proxy's certificate as for the service's, also with TLS within TLS."""
     verify: Any = {"path": trust, "False": False, "nobody": True}.get(trusted)
     if verify is None:
         verify = ssl.create_default_context(cafile=trust)
-    tunnel = TlsProxy(certificate, tls.port)
+    # What answers every request is a proxy for http, too.
+    proxy = tls if scheme == "http" else TlsProxy(tls.port, certificate=certificate)
     client = connect(
         base_url=f"{scheme}://{HOST if scheme == 'https' else '127.0.0.1'}",
-        proxy=f"https://127.0.0.1:{tunnel.port}",
+        proxy=f"https://127.0.0.1:{proxy.port}",
         verify=verify,
         max_retries=0,
     )
@@ -201,13 +201,13 @@ def test_a_proxy_reached_by_https(
             with pytest.raises(FirstHandConnectionError, match=r"(?i)certificate") as caught:
                 client.me()
             assert caught.value.untrusted
-            assert tunnel.heads == []
+            assert proxy.requests == []
         else:
-            expected = "org_tls" if scheme == "https" else "org_proxy"
-            assert client.me().organization_id == expected
+            assert client.me().organization_id == "org_tls"
+            assert proxy.requests[0].method == ("CONNECT" if scheme == "https" else "GET")
     finally:
         client.close()
-        tunnel.close()
+        proxy.close()
 
 
 # --- certificates

@@ -16,12 +16,11 @@ from client.support import Connect
 from firsthandapi._base.network import certificates
 from firsthandapi._base.network.certificates import ssl_context
 from firsthandapi.errors import ConfigurationError, FirstHandConnectionError
-
-from .servers import Tls
+from raw import RawServer
 
 
 @pytest.mark.parametrize("verify", ["context", False])
-def test_other_ways_to_trust(verify: Any, connect: Connect, tls: Tls, trust: str) -> None:
+def test_other_ways_to_trust(verify: Any, connect: Connect, tls: RawServer, trust: str) -> None:
     """An `ssl.SSLContext` of the caller's is used as it is; False trusts anyone."""
     if verify == "context":
         verify = ssl.create_default_context(cafile=trust)
@@ -31,7 +30,7 @@ def test_other_ways_to_trust(verify: Any, connect: Connect, tls: Tls, trust: str
 
 
 def test_the_bundle_of_requests(
-    connect: Connect, tls: Tls, trust: str, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, tls: RawServer, trust: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`REQUESTS_CA_BUNDLE` is obeyed where neither `SSL_CERT_FILE` nor `SSL_CERT_DIR` is set."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", trust)
@@ -61,7 +60,7 @@ def test_a_bundle_of_the_environment_that_is_not_there(
 
 @pytest.mark.skipif(find_spec("truststore") is None, reason="the extra truststore is not installed")
 def test_the_certificates_of_the_system(
-    connect: Connect, tls: Tls, trust: str, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, tls: RawServer, trust: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`verify="system"` trusts what the operating system does: here, where OpenSSL looks for it."""
     certificates._system.cache_clear()
@@ -86,7 +85,7 @@ def test_the_system_without_the_extra(connect: Connect, monkeypatch: pytest.Monk
 
 
 def test_a_directory_of_certificates(
-    connect: Connect, tls: Tls, trust: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, tls: RawServer, trust: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`verify` and `SSL_CERT_DIR` take a directory of certificates."""
     found = subprocess.run(

@@ -22,8 +22,9 @@ from firsthandapi.errors import (
     FirstHandTimeoutError,
 )
 from firsthandapi.testing import MockServer
+from raw import RawServer
 
-from .servers import HOST, Proxy, Tls, TlsProxy
+from .servers import HOST, Proxy, TlsProxy
 
 
 @pytest.fixture
@@ -88,8 +89,8 @@ def test_a_proxy_is_used(
     """As without the mock: the option, with its password."""
     client = connect(fresh_server, proxy=f"http://anna:p%40ss@127.0.0.1:{proxy.port}", max_retries=0)
     client.me()
-    assert proxy.heads[0].startswith(f"GET {fresh_server.url}/v1/me HTTP/1.1\r\n".encode())
-    assert b"proxy-authorization: basic " in proxy.heads[0].lower()
+    assert proxy.requests[0].line == f"GET {fresh_server.url}/v1/me HTTP/1.1"
+    assert proxy.requests[0].headers["proxy-authorization"].startswith("Basic ")
 
 
 def test_the_environment_decides_as_without_the_mock(
@@ -104,18 +105,18 @@ def test_the_environment_decides_as_without_the_mock(
     connect(fresh_server).me()
     monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
     connect(fresh_server).me()
-    assert len(proxy.heads) == 1
+    assert len(proxy.requests) == 1
     assert len(respx_passes.calls) == 2
 
 
 def test_certificates_are_verified(
-    connect: Connect, certificate: Path, tls: Tls, trust: str, respx_passes: respx.MockRouter
+    connect: Connect, certificate: Path, tls: RawServer, trust: str, respx_passes: respx.MockRouter
 ) -> None:
     """Those of the service, and those of a proxy that itself speaks TLS; the error names our own settings."""
     engine = httpx.AsyncHTTPTransport if connect.is_async else httpx.HTTPTransport
     if "proxy_ssl_context" not in inspect.getsource(engine.__init__):
         pytest.skip("this version of httpx gives its async connections to a proxy no certificates")
-    tunnel = TlsProxy(certificate, tls.port)
+    tunnel = TlsProxy(tls.port, certificate=certificate)
     options = {
         "base_url": f"https://{HOST}",
         "proxy": f"https://127.0.0.1:{tunnel.port}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-import struct
 from typing import cast
 
 import pytest
@@ -15,11 +14,12 @@ from firsthandapi._base.network.certificates import ssl_context
 from firsthandapi._base.network.tls import TlsInTls
 from firsthandapi.errors import FirstHandConnectionError
 from firsthandapi.testing import MockServer
+from raw import RawServer, reset
 
-from .servers import Proxy, Tls
+from .servers import Proxy
 
 
-def test_a_certificate_that_nobody_trusts(connect: Connect, tls: Tls) -> None:
+def test_a_certificate_that_nobody_trusts(connect: Connect, tls: RawServer) -> None:
     """By default it is refused, once, the error says what to check, and the key was not sent."""
     client = connect(base_url=f"https://localhost:{tls.port}", max_retries=3)
     text = (
@@ -30,13 +30,13 @@ def test_a_certificate_that_nobody_trusts(connect: Connect, tls: Tls) -> None:
     assert caught.value.attempts == 1
     assert not caught.value.request_sent
     assert caught.value.untrusted
-    assert tls.heads == []
+    assert tls.requests == []
     # It will not be trusted in ten seconds either, so a wait does not sit it out.
     with pytest.raises(FirstHandConnectionError, match=r"(?i)certificate"):
         client.jobs.wait("job_1")
 
 
-def test_a_certificate_of_another_name(connect: Connect, tls: Tls, trust: str) -> None:
+def test_a_certificate_of_another_name(connect: Connect, tls: RawServer, trust: str) -> None:
     """A certificate for another name is refused."""
     tunnel = Proxy(tls.port)
     client = connect(
@@ -48,7 +48,7 @@ def test_a_certificate_of_another_name(connect: Connect, tls: Tls, trust: str) -
     finally:
         client.close()
         tunnel.close()
-    assert tls.heads == []
+    assert tls.requests == []
 
 
 def test_https_to_a_server_without_tls(connect: Connect, fresh_server: MockServer) -> None:
@@ -63,23 +63,21 @@ def test_https_to_a_server_without_tls(connect: Connect, fresh_server: MockServe
         assert not caught.value.untrusted
 
 
-@pytest.mark.parametrize("reset", [False, True])
-def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust: str) -> None:
+@pytest.mark.parametrize("is_reset", [False, True])
+def test_a_handshake_that_is_cut(is_reset: bool, connect: Connect, tls: RawServer, trust: str) -> None:
     """A server that hangs up during the TLS handshake is no bad certificate: nothing was sent, a wait goes on."""
-    real = tls.serve
     calls: list[int] = []
 
-    def cut(connection: socket.socket) -> None:
+    def cut(connection: socket.socket) -> socket.socket | None:
         calls.append(1)
         if len(calls) > 2:
-            real(connection)
-        elif reset:
-            connection.recv(10)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        else:
-            connection.recv(65536)
+            return connection
+        connection.recv(10 if is_reset else 65536)
+        if is_reset:
+            reset(connection)
+        return None
 
-    tls.serve = cut  # type: ignore[method-assign]
+    tls.first = cut
     client = connect(base_url=f"https://localhost:{tls.port}", verify=trust, max_retries=0, frozen=True)
     with pytest.raises(
         FirstHandConnectionError, match=r"could not connect to .*: (?!ConnectError)"
@@ -87,7 +85,7 @@ def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust:
         client.me()
     assert not caught.value.untrusted
     assert not caught.value.request_sent
-    if reset:
+    if is_reset:
         # The lowest anyio does not pass the number on.
         assert caught.value.errno in (errno.ECONNRESET, None if connect.is_async else errno.ECONNRESET)
     assert client.with_options(max_retries=1).me().organization_id == "org_tls"

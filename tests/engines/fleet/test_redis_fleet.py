@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import json
 import logging
@@ -46,6 +45,7 @@ from firsthandapi.fleet import (
 from firsthandapi.testing import MockServer
 from firsthandapi.webhooks import DeduplicationStore, EventRouter, sign, unwrap
 from processes import REDIS_SERVERS, Redis, end_of
+from raw import RawServer, Reply
 
 EVENT = json.dumps({"id": "evt_2", "type": "job.completed", "data": {}, "created_at": "2026-11-26T00:00:00Z"})
 _WORKER = """
@@ -332,22 +332,14 @@ def test_what_is_no_redis_is_done_without(
     server: MockServer, caplog: pytest.LogCaptureFixture, said: bytes
 ) -> None:
     """A port that answers with something else costs a warning."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def answer() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                connection.settimeout(0.3)  # the client keeps it open
-                with connection, contextlib.suppress(OSError):
-                    while connection.recv(65536) and said:
-                        connection.sendall(said)
+    def answer(connection: socket.socket) -> None:
+        connection.settimeout(0.3)  # the client keeps it open
+        while connection.recv(65536) and said:
+            connection.sendall(said)
 
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        url = f"redis://:secret-word@127.0.0.1:{listener.getsockname()[1]}/0"
+    with RawServer(lambda _: Reply(b""), first=answer) as other:
+        url = f"redis://:secret-word@127.0.0.1:{other.port}/0"
         limiter = RedisRateLimiter(url, socket_timeout=0.2)
         with FirstHandClient(server.api_key, server.url, rate_limiter=limiter) as client:
             for _ in range(20):
@@ -357,8 +349,6 @@ def test_what_is_no_redis_is_done_without(
         with pytest.raises(StoreError) as caught:
             RedisStore(url, socket_timeout=0.2).claim("evt_1")
         assert "secret-word" not in str(caught.value)
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(timeout=60)
 
 
 def test_threads_and_tasks_share_it_too(server: MockServer, redis: Redis) -> None:
