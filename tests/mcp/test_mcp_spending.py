@@ -18,8 +18,8 @@ import firsthandapi.mcp._spending as spending_module
 from firsthandapi import AsyncFirstHandClient
 from firsthandapi.mcp import Ledger, Options, make_server
 from firsthandapi.testing import MockServer
+from liar import Liar
 from mcp import Client, MCPError
-from raw import RawServer, response
 
 pytestmark = pytest.mark.anyio
 
@@ -369,20 +369,17 @@ async def test_a_ledger_of_an_earlier_version_orders_nothing(idle: MockServer, t
 def test_a_refusal_that_is_not_the_services_stays_counted(tmp_path: Path) -> None:
     """A gateway may block the answer to an order that went through."""
 
-    async def main(server: RawServer) -> None:
+    async def main(liar: Liar) -> None:
         async with (
-            AsyncFirstHandClient("fh_test_x", server.base_url, max_retries=0) as api,
+            AsyncFirstHandClient("fh_test_x", liar.url, max_retries=0) as api,
             Client(make_server(api, "fh_test_x", Options(ledger=tmp_path))) as client,
         ):
             assert (await client.call_tool("create_job", JOB)).is_error
 
-    page = response(b"<html>blocked by policy</html>", 403)
-    empty = response(b'{"data": [], "has_more": false}')
-    blocked = RawServer(lambda request: page if request.method == "POST" else empty)
-    try:
-        anyio.run(main, blocked)
-    finally:
-        blocked.close()
+    with Liar(list_lag=60.0) as liar:
+        liar.once("POST", "/jobs", 403, b"<html>blocked by policy</html>")
+        anyio.run(main, liar)
+    assert len(liar.jobs) == 1
     assert Ledger(tmp_path, 2500).left_cents() == 2400
 
 
