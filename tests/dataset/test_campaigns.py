@@ -156,18 +156,6 @@ def test_a_copy_without_hidden_files_counts_what_is_excluded(world: World) -> No
     assert labels(world.run(campaign)) == labels(again)
 
 
-@pytest.mark.both
-def test_replacements_are_bought_as_far_as_the_budget_goes(world: World) -> None:
-    """What the budget has no room for is an error that says so, at each run."""
-    campaign = world.campaign(stop=3, budget_cents=40)
-    dataset = world.run(campaign)
-    dataset.exclude(dataset.records[:2])
-    for _ in range(2):
-        with pytest.raises(SpendLimitError, match="increase budget_cents"):
-            world.run(campaign)
-        assert (world.ordered(), world.spent(), len(Dataset.open(world.dest))) == ([3, 1], 40, 2)
-
-
 def test_run_again_it_asks_nothing(world: World) -> None:
     """Neither POST nor GET, and the same dataset and progress."""
     campaign = world.campaign(stop=3, give_way=2)
@@ -205,21 +193,6 @@ def test_a_list_that_was_read_is_not_read_again_at_the_end(world: World, monkeyp
     world.run(world.campaign(stop=23))
     pages = [each for each in world.server.requests if each.path.endswith("/files") and each.method == "GET"]
     assert sum("cursor" in each.query for each in pages) < 2
-
-
-def test_only_the_difference_is_ordered(world: World) -> None:
-    """Raised, lowered, a label removed and one added; new words hold for new orders."""
-    world.run(world.campaign(stop=5, give_way=2))
-    world.run(world.campaign(stop=8, give_way=1))
-    assert world.ordered() == [5, 2, 3]
-    dataset = world.run(world.campaign(stop=9, defaults={"description": "Photos of stop signs at night"}))
-    assert world.ordered() == [5, 2, 3, 1]
-    assert [job.description for job in world.jobs()][-2:] == [
-        "Photos of street signs in daylight",
-        "Photos of stop signs at night",
-    ]
-    assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 9
-    assert world.ledger().spent_cents == world.spent() == 110
 
 
 def test_a_running_job_of_a_removed_label_is_still_brought(world: World) -> None:
@@ -273,17 +246,6 @@ def test_a_moved_label_is_found_again_where_the_folder_is_lost(world: World) -> 
     shutil.rmtree(world.dest)
     assert labels(world.run(moved)) == ["halt"] * 3
     assert world.ordered() == [2, 1]
-
-
-def test_a_label_does_not_move_onto_another(world: World) -> None:
-    """In words, by plan and by run, and nothing has changed."""
-    world.run(world.campaign(stop=1, halt=1))
-    before = world.ledger()
-    for method in ("plan", "run"):
-        with pytest.raises(InvalidArgumentError, match="a move does not mix two labels into 'halt'"):
-            getattr(world.client.campaigns, method)(world.campaign(halt=2, moved={"stop": "halt"}))
-    assert world.ledger() == before
-    assert labels(Dataset.open(world.dest)) == ["halt", "stop"]
 
 
 @pytest.mark.both
@@ -447,68 +409,40 @@ def test_a_label_is_cancelled_beside_a_run(world: World) -> None:
 
 
 @pytest.mark.both
-@pytest.mark.parametrize("method", ["plan", "run"])
-def test_a_folder_of_one_job_is_refused_by_plan_and_run(world: World, method: str) -> None:
-    """In the same words, before anything is asked."""
+def test_a_folder_of_one_job_is_refused(world: World) -> None:
+    """Before anything is asked."""
     (world.dest / ORDERS).mkdir(parents=True)
     (world.dest / ORDER).write_text("{}")
     since = len(world.server.requests)
     with pytest.raises(InvalidArgumentError, match="dest is the folder of a job without a label"):
-        getattr(world.client.campaigns, method)(world.campaign(stop=1))
+        world.run(world.campaign(stop=1))
     assert world.server.requests[since:] == []
 
 
 @pytest.mark.both
-@pytest.mark.parametrize("method", ["plan", "run"])
-def test_labels_of_other_media_are_refused_by_plan_and_run(world: World, method: str) -> None:
+def test_labels_of_other_media_are_refused(world: World) -> None:
     """Loaders could not read them together."""
     world.run(world.campaign(stop=1))
     with pytest.raises(ConfigurationError, match="the campaign in dest has ordered image files"):
-        getattr(world.client.campaigns, method)(
-            world.campaign(stop=1, defaults={"accepted_formats": ["audio/wav"]})
-        )
+        world.run(world.campaign(stop=1, defaults={"accepted_formats": ["audio/wav"]}))
 
 
 @pytest.mark.both
-@pytest.mark.parametrize("method", ["plan", "run"])
-def test_a_deadline_that_has_passed_is_refused_before_anything_is_sent(world: World, method: str) -> None:
+def test_a_deadline_that_has_passed_is_refused_before_anything_is_sent(world: World) -> None:
     """In a new folder without a request; a campaign that has all of its files does not care."""
     late = {"deadline": "2020-01-01T00:00:00Z"}
     since = len(world.server.requests)
     with pytest.raises(InvalidArgumentError, match=r"jobs\.stop\.deadline 2020-01-01T00:00:00Z has passed"):
-        getattr(world.client.campaigns, method)(world.campaign(stop=1, defaults=late))
+        world.run(world.campaign(stop=1, defaults=late))
     assert world.server.requests[since:] == []
     world.run(world.campaign(stop=1))
-    getattr(world.client.campaigns, method)(world.campaign(stop=1, defaults=late))
+    world.run(world.campaign(stop=1, defaults=late))
     with pytest.raises(InvalidArgumentError, match="has passed"):
-        getattr(world.client.campaigns, method)(world.campaign(stop=2, defaults=late))
+        world.run(world.campaign(stop=2, defaults=late))
     assert world.ordered() == [1]
 
 
 # ── What goes wrong with an order ────────────────────────────────────────────────────────────────────────
-
-
-def cancel_once(world: World) -> None:
-    """Cancel the first job at the next pause."""
-
-    def cancel() -> None:
-        jobs = list(world.server._world.state.jobs.values())
-        if jobs:
-            world.after_pause = lambda: None
-            with world.server.client() as client:
-                client.jobs.cancel(jobs[0].id)
-
-    world.after_pause = cancel
-
-
-def test_a_cancelled_job_is_replaced(world: World) -> None:
-    """Its refund pays for the new one."""
-    cancel_once(world)
-    dataset = world.run(world.campaign(30, stop=3))
-    assert world.ordered() == [3, 3]
-    assert labels(dataset) == ["stop"] * 3
-    assert world.ledger().spent_cents == world.spent() == 30
-    assert [order.record.refund_cents for order in world.ledger().orders] == [30, 0]
 
 
 def count_late(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float = 20) -> None:
@@ -533,19 +467,6 @@ def list_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         return DecodedPage([], False, None) if is_late else None
 
     change_pages(world, monkeypatch, "following", late)
-
-
-@pytest.mark.parametrize("listed", ["in time", "late"])
-def test_files_that_are_counted_late_are_not_ordered_again(
-    world: World, monkeypatch: Any, listed: str
-) -> None:
-    """They are in the list of a job that is completed, or they are waited for: it has brought what was ordered."""
-    count_late(world, monkeypatch)
-    if listed == "late":
-        list_late(world, monkeypatch)
-    assert len(world.run(world.campaign(stop=3))) == 3
-    assert world.ordered() == [3]
-    assert world.ledger().orders[0].approved == 3
 
 
 @pytest.mark.both
@@ -618,32 +539,6 @@ def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(
     assert 30 <= ends[1] - ends[0] <= 45
 
 
-def test_a_job_that_is_shown_finished_for_a_moment_is_not_replaced(world: World, monkeypatch: Any) -> None:
-    """By a replica that is wrong: what goes on is followed to its end, and costs what it cost."""
-
-    def wrong(page: Any) -> None:
-        if 5_005 < world.clock.now < 5_020:
-            page.data[:] = [job.model_copy(update={"status": "cancelled"}) for job in page.data]
-
-    change_pages(world, monkeypatch, "reader", wrong)
-    world.stop_after(10, world.campaign(stop=3))
-    assert world.ledger().orders[0].state == "cancelled"
-    assert len(world.run(world.campaign(stop=3))) == 3
-    assert world.ordered() == [3]
-    assert world.ledger().spent_cents == world.spent() == 30
-
-
-def test_what_a_job_brought_before_this_run_is_listed_before_it_is_replaced(
-    world: World, monkeypatch: Any
-) -> None:
-    """A count that lags, of a job that finished between two runs, has no file ordered again."""
-    world.stop_after(3, world.campaign(stop=3))
-    world.server.clock.advance(minutes=5)
-    monkeypatch.setattr(StoredJob, "files_approved", property(lambda _: 0))
-    assert len(world.run(world.campaign(stop=3))) == 3
-    assert world.ordered() == [3]
-
-
 def deliver(world: World, contents: list[bytes]) -> None:
     """Let a worker submit the next of these files that nobody has submitted, if a job has room."""
     state = world.server._world.state
@@ -652,21 +547,6 @@ def deliver(world: World, contents: list[bytes]) -> None:
         if left and job.status in ("open", "in_progress"):
             with contextlib.suppress(ValueError):  # all of its slots are taken
                 world.server.submit(job.id, content=left.pop(0), content_type="image/jpeg")
-
-
-def test_the_same_bytes_are_not_counted_twice(by_hand: World) -> None:
-    """A replacement is ordered, in the same run; the file that came twice is kept."""
-    world = by_hand
-    world.after_pause = lambda: deliver(world, [b"first", b"first", b"second"])
-    dataset = world.run(world.campaign(stop=2))
-    assert world.ordered() == [2, 1]
-    assert len(dataset) == 3
-    assert [order.record.duplicates for order in world.ledger().orders] == [1, 0]
-    since = len(world.server.requests)
-    world.run(world.campaign(stop=2))
-    assert len(world.server.requests) == since
-    # Counted or not, they were paid: without `unique` one more file is there than was asked for.
-    assert world.client.campaigns.plan(world.campaign(stop=3, unique=False)).orders == ()
 
 
 @pytest.mark.parametrize("lists", ["twice", "another's"])
@@ -829,16 +709,6 @@ def test_an_order_that_never_arrived_is_not_made_over_a_limit(world: World, limi
         world.run(world.campaign(budget, stop=2))
     assert (refused.value.cost_cents, refused.value.limit_cents) == (2_000, 1_999)
     assert world.ordered() == []
-
-
-@pytest.mark.both
-def test_an_old_order_that_never_arrived_is_made_with_its_key(world: World) -> None:
-    """Once the list of jobs has not shown its job: a young one is bought by the key, and an old one is in the list."""
-    world.lose_order(world.campaign(stop=2))
-    world.clock.wall += 100_000
-    world.run(world.campaign(stop=2))
-    assert world.ordered() == [2]
-    assert len({r.headers["idempotency-key"] for r in world.server.requests if r.method == "POST"}) == 1
 
 
 def test_out_of_credits_the_run_ends_and_the_next_continues(world: World) -> None:
@@ -1049,17 +919,6 @@ def test_a_long_run_looks_for_orders_of_other_machines_again(by_hand: World, hou
 
 
 # ── What is lost ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_copies_of_a_folder_share_the_budget(world: World, tmp_path: Path) -> None:
-    """They are one campaign."""
-    world.run(world.campaign(stop=2))
-    shutil.copytree(world.dest, tmp_path / "copy")
-    world.run(world.campaign(stop=5))
-    world.dest = tmp_path / "copy"
-    with pytest.raises(SpendLimitError):
-        world.run(world.campaign(stop=2, give_way=1, budget_cents=50))
-    assert world.ordered() == [2, 3]
 
 
 @pytest.mark.both
