@@ -62,6 +62,7 @@ class Dataset(Rows):
     def __init__(self, store: Store) -> None:
         self.path = store.root
         self._store = store
+        self._is_kept = False
         self._open_again()
 
     def _open_again(self) -> None:
@@ -531,7 +532,7 @@ class Dataset(Rows):
                 `missing`.
             has_synthetic_data: whether a machine made any of the data.
             splits: the share of each split in the metadata, as for `split`; by default train=0.8 and test=0.2. The
-                splits are those of `split` with seed 0. If rows have your own column `split`, it decides instead.
+                splits are those of `split` with these shares. If rows have your own column `split`, it decides instead.
             overwrite: whether to replace a README.md or croissant.json that another program or a person wrote or
                 edited.
 

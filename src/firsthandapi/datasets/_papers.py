@@ -24,7 +24,7 @@ from firsthandapi._core.rows.card import (
 )
 from firsthandapi._core.rows.croissant import CROISSANT, croissant_of, missing_of
 from firsthandapi._core.rows.manifest import MANIFEST
-from firsthandapi._core.rows.splits import split_rows
+from firsthandapi._core.rows.splits import Rule
 from firsthandapi._core.rows.statements import (
     LARGEST_STATEMENTS,
     STATEMENTS_FILE,
@@ -37,6 +37,7 @@ from firsthandapi.types._base import fitting
 
 from ._ledger import spent_in
 from ._lock import taking_notes
+from ._splitting import split
 from ._store import sha256_of
 from ._versions import number_of
 
@@ -101,7 +102,7 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
         },
         spent_cents=spent_cents,
         ordered=ordered,
-        splits={} if own else split_rows(dataset.records, said.get("splits", _SPLITS), 0),
+        splits={} if own else split(dataset, Rule(said.get("splits", _SPLITS))),
         version=number_of(dataset),
     )
     metadata = croissant_of(facts)

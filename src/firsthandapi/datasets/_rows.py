@@ -17,7 +17,7 @@ from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import Kind, chosen_kind, kind_of
 from firsthandapi._core.rows.duplicates import check_near, groups, same_bytes
 from firsthandapi._core.rows.manifest import COLUMNS, Record
-from firsthandapi._core.rows.splits import check_parts, check_seed, split_rows
+from firsthandapi._core.rows.splits import Rule, check_parts, check_seed
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._store import Store, store_at
@@ -134,17 +134,23 @@ class Rows(Displayed, Led, metaclass=LedClass):
         seed: int = 0,
         *,
         near: int | bool | None = None,
+        stratify: bool = True,
         **more: float,
     ) -> Splits:
-        """Split the rows without leaks: no worker and no duplicate is in two splits.
+        """Split the rows without leaks, and with each label in its proportion.
 
             parts = dataset.split(train=0.8, test=0.2)
             parts["train"].to_huggingface()
-            parts.copy_to("signs-split/")  # train/<label>/…, test/<label>/…
+            parts.copy_to("signs-split/")  # the datasets signs-split/train and signs-split/test
 
-        The hash of the worker's id chooses the split, so the same rows give the same splits on every machine, and
-        later rows never move earlier ones. The shares apply to workers; with many workers, the shares of rows are
-        similar. If an earlier duplicate of a row, by another worker, is in a different split, the row is in no split.
+        No worker and no duplicate is in two splits. Workers are taken in the order of a hash, and each goes to the
+        split where their labels are most short, so the same rows give the same splits on every machine. Workers with
+        duplicates of each other's files go together, unless they have more files than the smallest split. If a
+        duplicate of a row, by another worker, is in a different split, the row is in no split. A split without a file
+        of a label, and rows in no split, are logged as a WARNING.
+
+        The folder remembers the splits of these arguments in `.firsthandapi/splits.jsonl`, so that later rows never
+        move earlier ones; not those of a dataset that `open` has opened with `version=`.
 
         Rows without a `worker_id` count as one worker per submission.
 
@@ -153,19 +159,24 @@ class Rows(Displayed, Led, metaclass=LedClass):
             test: the share of the test split, 0 to 1.
             seed: any int; a different seed gives different splits.
             near: which files count as duplicates, as for `duplicates`.
+            stratify: whether labels keep their proportions. If False, the hash alone chooses the split of a worker.
             **more: the shares of further splits, such as `validation=0.1`. All shares add up to 1.
 
         Returns:
             A dict with a view for each split by name, which iterates its rows and goes to pandas and Hugging Face.
 
         Raises:
-            ConfigurationError: `near` needs the extra `images`.
+            ConfigurationError: `near` needs the extra `images`, or `.firsthandapi/splits.jsonl` is damaged.
             InvalidArgumentError: the shares do not add up to 1, or an argument is not allowed.
         """
-        from ._splitting import Splits
+        from ._splitting import Splits, split, warn
 
         parts = check_parts({"train": train, "test": test, **more})
-        rows = split_rows(self.records, parts, check_seed(seed), self._near_pairs(near))
+        if not isinstance(stratify, bool):
+            raise InvalidArgumentError("stratify must be True or False", field="stratify")
+        rule = Rule(parts, check_seed(seed), check_near(near), stratify)
+        rows = split(self, rule)
+        warn(rows, rule, len(self))
         return Splits((name, self._view(name, records, self)) for name, records in rows.items())
 
     def __len__(self) -> int:

@@ -1,89 +1,128 @@
-"""The splits of a dataset as folders that loaders can read."""
+"""The splits of a dataset: what the folder remembers of them, and a dataset for each."""
 # A part of Dataset:
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firsthandapi._base.watching import logger
 from firsthandapi._core.orders.record import ORDERS
-from firsthandapi._core.rows.manifest import MANIFEST, Record, label_of
-from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi._core.rows.manifest import MANIFEST, Record
+from firsthandapi._core.rows.splits import (
+    LARGEST_SPLITS,
+    SPLITS,
+    Rule,
+    faults,
+    parse_splits,
+    split_rows,
+    splits_line,
+)
+from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
-from ._copying import copied
-from ._store import store_at, writing
-from ._withdrawing import note_export
+from ._lock import taking_notes
+from ._manifest import all_manifests
+from ._store import refuse_earlier, store_at
 
 if TYPE_CHECKING:
-    from ._dataset import Dataset, DatasetView
+    from ._dataset import DatasetView
+    from ._rows import Rows
 
 
 class Splits(dict[str, "DatasetView"]):
     """The splits of a dataset: a view for each, by name."""
 
     def copy_to(self, dest: str | os.PathLike[str]) -> Path:
-        """Copy the verified files of each split into its own folder, as loaders expect them: `train/<label>/…` and
-        `test/<label>/…`, or without labels `train/…` and `test/…`.
+        """Copy each split, with its verified files, into a dataset of its own: `train/`, `test/`, and so on.
 
-        The folder has no manifest, so it is not a dataset. Run it again to copy missing files.
+            parts.copy_to("signs-split")
+            train = Dataset.open("signs-split/train")
+
+        Each has all columns, and its files as loaders expect them, in `train/data/<label>/…` or, without labels,
+        `train/data/…`. Run it again to copy missing files.
 
         Args:
-            dest: the folder or bucket; created if missing.
+            dest: the folder or bucket for the datasets; created if missing.
 
         Returns:
             The path of the folder.
 
         Raises:
-            ConfigurationError: a file is missing or mismatched, or `dest` cannot be written to, or a folder of a split
-                contains other files, which would leak.
+            ConfigurationError: a file is missing or mismatched, another process is writing to a split, `dest` cannot be
+                written to, or a folder of a split contains files of another one, which would leak. Files copied so far
+                are good, and the same call copies the rest.
             InvalidArgumentError: `dest` is neither a path nor the URL of a bucket, or is a dataset, or in the folder of
                 these views' dataset.
         """
-        root = _copied(self, dest)
-        for dataset in _datasets_of(self):
-            rows = [row for view in self.values() if view.dataset is dataset for row in view]
-            note_export(dataset._store, str(root.absolute()), rows)
+        store = store_at(dest, "dest")
+        root = store.root
+        refuse_earlier(store)
+        if store.exists(root / MANIFEST) or store.names(root / ORDERS):
+            raise InvalidArgumentError(f"dest is a dataset: {root}; use a different folder", field="dest")
+        for dataset in {id(view.dataset): view.dataset for view in self.values()}.values():
+            dataset._catch_up()
+            if dataset.path.resolve() in root.resolve().parents:
+                raise InvalidArgumentError(
+                    f"dest is in the folder of the dataset, {dataset.path}; use a folder outside it",
+                    field="dest",
+                )
+        for name, view in self.items():
+            _refuse_others(root / name, view)
+        for name, view in self.items():
+            view.copy_to(root / name)
         return root
 
 
-def _datasets_of(splits: Splits) -> list[Dataset]:
-    return [*{id(view.dataset): view.dataset for view in splits.values()}.values()]
-
-
-def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
-    """Copy the files of each split into the folder of its name, with a subfolder for each label."""
-    store = store_at(dest, "dest")
-    root = store.root
-    if store.exists(root / MANIFEST) or store.names(root / ORDERS):
-        raise InvalidArgumentError(f"dest is a dataset: {root}; use a different folder", field="dest")
-    for dataset in _datasets_of(splits):
-        if dataset.path.resolve() in root.resolve().parents:
-            raise InvalidArgumentError(
-                f"dest is in the folder of the dataset, {dataset.path}; use a folder outside it", field="dest"
+def _refuse_others(folder: Path, view: DatasetView) -> None:
+    """Refuse a folder with rows of another split. Those that were excluded since leave it when it is written to."""
+    ours = {row.file_id for row in (*view, *view.dataset.excluded)}
+    for manifest in all_manifests(store_at(folder, "dest")):
+        manifest.read()
+        if others := [row for row in manifest.records.values() if row.file_id not in ours]:
+            raise ConfigurationError(
+                f"{folder} contains {others[0].file_name}, which is not in this split: it would leak; use an empty "
+                "folder"
             )
-    with writing(store) as writer:
-        for name, view in splits.items():
-            view._whole._catch_up()
-            rows: dict[Path, list[Record]] = {root / name: []}
-            for record in view:
-                label = label_of(record)
-                rows.setdefault(root / name / label if label else root / name, []).append(record)
-            for folder, records in rows.items():
-                writer.prepare(folder)
-                targets = {folder / record.file_name.rpartition("/")[2]: record for record in records}
-                _refuse_others(set(store.names(folder)), {*targets, *rows}, folder)
-                for path, record in targets.items():
-                    if writer.size_of(path) != record.size_bytes:
-                        copied(view._store, view.path_of(record), record, writer.fetch_to(path))
-                        writer.put(path)
-    return root
 
 
-def _refuse_others(names: set[str], ours: set[Path], folder: Path) -> None:
-    others = {name for name in names if folder / name not in ours}
-    if others:
-        raise ConfigurationError(
-            f"{folder} contains {min(others)}, which is not in this split: it would leak; use an empty folder"
-        )
+def split(rows: Rows, rule: Rule) -> dict[str, list[Record]]:
+    """The rows of each split by this rule, which the folder remembers from then on.
+    Raises ConfigurationError: what it remembers is damaged, or near duplicates need an extra.
+    """
+    dataset = rows._whole
+    store, path = dataset._store, dataset.path / SPLITS
+    # In the order of their ids, since that of the rows is that of their downloads.
+    ordered = rows._view("split", sorted(rows.records, key=lambda row: row.file_id))
+    near = ordered._near_pairs(rule.near)
+    others = (*dataset.records, *dataset.excluded)
+
+    def assigned(content: bytes | None) -> tuple[dict[str, list[Record]], bytes]:
+        memory = parse_splits(content, rule, path)
+        parts = split_rows(ordered.records, rule, near, memory, others)
+        return parts, splits_line(rule, parts, memory)
+
+    content = store.read(path, LARGEST_SPLITS)
+    parts, line = assigned(content)
+    if line and not dataset._is_kept:
+        try:
+            with taking_notes(store):
+                if (now := store.read(path, LARGEST_SPLITS)) != content:  # of another process, just now
+                    content, (parts, line) = now, assigned(now)
+                if len(content or b"") + len(line) > LARGEST_SPLITS:
+                    raise ConfigurationError(
+                        f"{path} would be too large; remove lines of splits that you do not use"
+                    )
+                store.replace(path, (content or b"") + line)
+        except FirstHandError as error:
+            logger().warning("%s", f"this split is not remembered, so later files may change it: {error}")
+    names = {row.file_id: name for name, part in parts.items() for row in part}
+    return {name: [row for row in rows.records if names.get(row.file_id) == name] for name in parts}
+
+
+def warn(parts: Mapping[str, Sequence[Record]], rule: Rule, number: int) -> None:
+    """Log what is wrong with splits of `number` rows."""
+    for line in faults(parts, rule, number):
+        logger().warning("%s", line)
