@@ -18,7 +18,8 @@ from random import Random
 from typing import Any
 
 from firsthandapi._core.rows.duplicates import NEAR
-from firsthandapi.datasets._near import SecondLook, hashes_of, least_distances, libraries
+from firsthandapi.datasets._alike import Index, SecondLook
+from firsthandapi.datasets._near import hashes_of, libraries
 
 PHOTOGRAPHS = {
     "skimage": [
@@ -94,13 +95,13 @@ def measure(bits: int = NEAR) -> tuple[float, float, dict[str, float], int]:
     first = len(originals)
     # Each original with each copy.
     table, pixels = (np.array(each) for each in zip(*looks, strict=True))
-    ways, alike = table.astype(np.uint64).T, SecondLook(pixels, np).is_alike
-    near = least_distances(ways[:, first:], ways[:, :first], np) <= bits
-    found = {
-        (int(one), int(first + other))
-        for other, one in np.argwhere(near)
-        if alike(int(one), np.array([first + other]))
-    }
+    index, look = Index(table, bits, np), SecondLook(pixels, np)
+    ones, others = np.divmod(np.arange(first * (len(looks) - first)), len(looks) - first)
+    others += first
+    near = np.minimum(index.distances(ones, others), index.distances(others, ones)) <= bits
+    ones, others = ones[near], others[near]
+    alike = look.are_alike(ones, others)
+    found = [*zip(ones[alike].tolist(), others[alike].tolist(), strict=True)]
     true = [pair for pair in found if source[pair[1]] == pair[0]]
     total = len(looks) - first
     recall = {name: sum(kinds[other] == name for _, other in true) / kinds.count(name) for name in COPIES}

@@ -96,7 +96,7 @@ def session(service: Service, token: str) -> dict[str, str]:
     """The header of a browser that has signed in."""
     with service.access.transaction() as rows:
         secret = begin_session(rows, token, service.clock.now(), 3600)
-    return {"cookie": f"{service.site.reception.cookies[0]}={secret}"}
+    return {"cookie": f"{service.site.reception.cookie('session')}={secret}"}
 
 
 def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:

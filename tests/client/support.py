@@ -253,7 +253,9 @@ class Connect:
             self.loop.close()
 
 
-RESOURCES = "jobs files submissions consents billing webhooks webhooks.events api_keys organization audit_events"
+RESOURCES = (
+    "jobs files submissions consents billing webhooks webhooks.events api_keys organization audit_events"
+)
 
 
 def public_methods(client: Any) -> dict[str, Any]:

@@ -6,14 +6,17 @@ import io
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from firsthandapi import ConfigurationError, Dataset
+from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
 from firsthandapi._core.rows.duplicates import NEAR
 from firsthandapi._core.rows.splits import SPLITS
-from firsthandapi.datasets import _near
+from firsthandapi.datasets import _alike, _near
+from firsthandapi.datasets._hashes import HASHES, lines_in
+from firsthandapi.datasets._local import Local
+from firsthandapi.datasets._withdrawing import remove
 
 from .support import folder_of
 
@@ -62,22 +65,87 @@ def test_pictures_whose_hashes_are_near_by_chance_are_not_duplicates(tmp_path: P
     contents = [
         jpeg(image.fromarray(each.astype(np.uint8))) for each in (faint + fine, faint + fine[:, None])
     ]
-    ways = np.array([_near.hashes_of(each, np, image)[0] for each in contents], np.uint64).T
-    assert _near.least_distances(ways[:, :1], ways[:, 1:], np) <= NEAR
+    table = np.array([cast("Any", _near.hashes_of(each, np, image))[0] for each in contents])
+    one, other = np.array([0]), np.array([1])
+    assert _alike.Index(table, NEAR, np).distances(one, other) <= NEAR
     assert folder_of(tmp_path, contents).duplicates(near=True) == []
     plain = np.array([np.full((32, 32), shade, np.uint8) for shade in (10, 12, 200)])
-    look = _near.SecondLook(plain, np)
-    assert [look.is_alike(0, np.array([other])) for other in (1, 2)] == [True, False]
+    look = _alike.SecondLook(plain, np)
+    assert look.are_alike(np.array([0, 0]), np.array([1, 2])).tolist() == [True, False]
 
 
-def test_many_alike_pictures_are_few_pairs() -> None:
-    """Each is paired with the first that it is near to, or with the first of each group that it joins."""
-    np = pytest.importorskip("numpy")
-    a, b, between, like_b = 0, 0xFFF, 0x3F, 0xFFF ^ 0x3F000000
-    hashes = [[each] * 28 for each in (a, b, between, like_b, *[a] * 20)]
-    pixels = np.array([np.arange(1024).reshape(32, 32)] * len(hashes))
-    pairs = _near.close(np.array(hashes), pixels, 6, np)
-    assert pairs == [(0, 2), (1, 2), (1, 3), *((0, number) for number in range(4, 24))]
+def test_a_chain_of_near_pictures_joins_no_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a group are near to one and the same picture of it."""
+    pytest.importorskip("numpy")
+    dataset = folder_of(tmp_path, [jpeg(picture) for picture in pictures(5)])
+    chain = [(0, 1), (1, 2), (2, 3), (3, 4)]
+    monkeypatch.setattr(_near, "close", lambda *_: chain)
+    found = [[record.file_id for record in group] for group in dataset.duplicates(near=True)]
+    assert found == [["file_0", "file_1", "file_2"], ["file_3", "file_4"]]
+
+
+def test_hashes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second call reads no file, and what a crash has cut off is made again. Bytes that have no row are not kept."""
+    pytest.importorskip("numpy")
+    first, second = pictures(2)
+    dataset = folder_of(tmp_path, [jpeg(first), jpeg(first, 40), jpeg(second)])
+    (kept, changed) = (dataset.path / HASHES, dataset.path_of(dataset.records[2]))
+    found = dataset.duplicates(near=True)
+    assert len(found) == 1
+    size = kept.stat().st_size
+    assert [*lines_in(dataset._store)] == [record.sha256 for record in dataset]
+    reads: list[Path] = []
+    begin_of = Local.begin_of
+    monkeypatch.setattr(Local, "begin_of", lambda _, path, most: reads.append(path) or begin_of(path, most))
+    assert dataset.duplicates(near=True) == found
+    assert not reads
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert dataset.duplicates(near=True) == found
+    assert len(lines_in(dataset._store)) == 4
+    assert reads == [changed]
+    kept.unlink()
+    changed.write_bytes(jpeg(second, 41)[: dataset[2].size_bytes])
+    assert dataset.duplicates(near=True) == found
+    assert kept.stat().st_size == size * 2 // 3
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_no_hashes(tmp_path: Path) -> None:
+    """Its duplicates are found all the same."""
+    pytest.importorskip("numpy")
+    (picture,) = pictures(1)
+    dataset = folder_of(tmp_path, [jpeg(picture), jpeg(picture, 40)])
+    (dataset.path / HASHES).mkdir(parents=True)
+    assert len(dataset.duplicates(near=True)) == 1
+
+
+def test_hashes_of_a_bucket_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing can be appended there."""
+    pytest.importorskip("numpy")
+    pytest.importorskip("upath")
+    (picture,) = pictures(1)
+    folder_of(tmp_path / "a", [jpeg(picture), jpeg(picture, 40)])
+    dataset = Dataset.merge([tmp_path / "a"], "memory://near/signs")
+    found = dataset.duplicates(near=True)
+    assert len(found) == 1
+    monkeypatch.setattr(_near, "hashes_of", None)
+    assert dataset.duplicates(near=True) == found
+
+
+def test_hashes_of_withdrawn_files_are_erased(tmp_path: Path) -> None:
+    """A hash says something of the picture. A call that goes on meanwhile does not keep it either."""
+    pytest.importorskip("numpy")
+    first, second, third = pictures(3)
+    dataset = folder_of(tmp_path, [jpeg(first), jpeg(second), jpeg(third)])
+    dataset.duplicates(near=True)
+    content = (dataset.path / HASHES).read_bytes()
+    gone, kept, late = dataset.records
+    (dataset.path / HASHES).write_bytes(content[:-1])  # half a line may be of anybody
+    remove(dataset._store, dataset._manifests, [gone])
+    assert [*lines_in(dataset._store)] == [kept.sha256]
+    assert len((dataset.path / HASHES).read_bytes()) == len(content) // 3
+    remove(dataset._store, dataset._manifests, [late])
+    _near._keep(dataset._store, [(late, content[-len(content) // 3 :])])
+    assert [*lines_in(dataset._store)] == [kept.sha256]
 
 
 def test_a_folder_without_images_has_no_near_duplicates(tmp_path: Path) -> None:
@@ -97,6 +165,7 @@ def test_an_image_that_claims_to_be_huge_is_not_decoded(
     (picture,) = pictures(1)
     dataset = folder_of(tmp_path, [jpeg(picture), jpeg(picture, 40)])
     assert len(dataset.duplicates(near=True)) == 1
+    (dataset.path / HASHES).unlink()
     monkeypatch.setattr("firsthandapi.datasets._near._MOST_PIXELS", PIXELS * PIXELS - 1)
     assert dataset.duplicates(near=True) == []
 
@@ -133,6 +202,39 @@ def test_near_duplicates_of_photographs() -> None:
     assert photographs > 100
     assert recall >= 0.95
     assert precision >= 0.99
+
+
+# ── Two datasets ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_two_datasets_share_is_found(tmp_path: Path) -> None:
+    """The same bytes, and near pictures; what only one of them contains twice is not shared."""
+    pytest.importorskip("numpy")
+    first, second, third, fourth = pictures(4)
+    one = folder_of(tmp_path / "a", [jpeg(first), jpeg(second), jpeg(third), jpeg(third, 40)])
+    other = folder_of(tmp_path / "b", [jpeg(second, 40), jpeg(first), jpeg(fourth), jpeg(first, 40)])
+    assert one.duplicates(against=other) == [((one[0],), (other[1],))]
+    assert one.duplicates(against=other, near=True) == [
+        ((one[0],), (other[1], other[3])),
+        ((one[1],), (other[0],)),
+    ]
+    part = one.filter(lambda record: record.file_id == "file_1")
+    assert part.duplicates(against=other, near=True) == [((one[1],), (other[0],))]
+    assert part.duplicates(against=one) == [((one[1],), (one[1],))]
+    with pytest.raises(InvalidArgumentError, match="against must be a Dataset or a view of one"):
+        one.duplicates(against=cast("Any", tmp_path / "b"))
+
+
+def test_a_near_picture_of_the_other_dataset_is_reported_even_if_its_group_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a test set could leak: the picture in the middle of a chain has a group without it."""
+    pytest.importorskip("numpy")
+    images = pictures(4)
+    one = folder_of(tmp_path / "a", [jpeg(picture) for picture in images[:3]])
+    other = folder_of(tmp_path / "b", [jpeg(images[3])])
+    monkeypatch.setattr(_near, "close", lambda *_: [(0, 1), (1, 2), (2, 3)])
+    assert one.duplicates(against=other, near=True) == [((one[0], one[1], one[2]), (other[0],))]
 
 
 # ── Splits ───────────────────────────────────────────────────────────────────────────────────────────────

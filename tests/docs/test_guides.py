@@ -21,6 +21,7 @@ from firsthandapi._base.names import ROOM
 from firsthandapi._core.files.annotations import SHAPES
 from firsthandapi._core.rows.manifest import COLUMNS
 from firsthandapi.cli.app import COMMANDS
+from firsthandapi.datasets._hashes import HASHES
 from firsthandapi.testing import Faults, MockServer
 from firsthandapi.types.enums import EventType, Scope
 
@@ -78,6 +79,7 @@ def test_what_git_and_dvc_keep_is_whole(tmp_path: Path, quick_client: FirstHandC
     dataset.exclude(out := dataset.records[0])
     dataset.write_card(license="MIT")
     version = dataset.write_lock()
+    (dataset.path / HASHES).touch()
     git("init", "-q")
     for line in guide.partition("```text\n")[2].partition("```")[0].splitlines():
         match shlex.split(line):
@@ -90,11 +92,12 @@ def test_what_git_and_dvc_keep_is_whole(tmp_path: Path, quick_client: FirstHandC
                     with (tmp_path / path.parent / ".gitignore").open("a") as ignored:
                         ignored.write(f"/{path.name}\n")
             case ["echo", pattern, ">>", name]:
-                (tmp_path / name).write_text(f"{pattern}\n")
+                with (tmp_path / name).open("a") as ignored:
+                    ignored.write(f"{pattern}\n")
             case other:
                 pytest.fail(f"the recipe has a line that this test does not know: {other}")
     git("clone", "-q", str(tmp_path), str(clone))
-    assert not [*clone.rglob("*.jpg"), *clone.glob("signs/.firsthandapi/*lock")]
+    assert not [*clone.rglob("*.jpg"), *clone.glob("signs/.firsthandapi/*lock"), *clone.rglob("*.bin")]
     shutil.copytree(kept, clone, dirs_exist_ok=True)
     assert Dataset.open(clone / "signs", version=version).verify()
     paths = [*dataset.path.iterdir(), *(dataset.path / ROOM).glob("*[!k]")]

@@ -198,35 +198,68 @@ class Rows(Displayed, Led, metaclass=LedClass):
             )
         return self.records[which]
 
-    def duplicates(self, *, near: int | bool | None = None) -> list[tuple[Record, ...]]:
+    @overload
+    def duplicates(self, *, near: int | bool | None = None) -> list[tuple[Record, ...]]: ...
+    @overload
+    def duplicates(
+        self, *, near: int | bool | None = None, against: Rows
+    ) -> list[tuple[tuple[Record, ...], tuple[Record, ...]]]: ...
+    def duplicates(
+        self, *, near: int | bool | None = None, against: Rows | None = None
+    ) -> list[tuple[Record, ...]] | list[tuple[tuple[Record, ...], tuple[Record, ...]]]:
         """Find files with the same content.
 
             for first, *others in dataset.duplicates():
                 print(first.file_name, "is also", [record.file_name for record in others])
 
+            for here, there in train.duplicates(against=test, near=True):
+                print(here[0].file_name, "is also", there[0].file_name)
+
         Args:
             near: None for files of the same bytes, by their SHA-256; no file is read. True also finds images that are
                 crops, other sizes, or recompressions of each other (extra `images`), by a perceptual hash of 64 bits
-                of which 10 may differ, and a second look at their pixels. Or the number of bits, 0 to 20.
+                of which 10 may differ, and a second look at their pixels. Or the number of bits, 0 to 20; above 12,
+                large datasets take much longer. Each image is read once: its dataset keeps the hashes in
+                `.firsthandapi/`.
+            against: another dataset or view, to find what both contain.
 
         Returns:
             The groups of duplicates, each with two rows or more, in the order of `records`. In a group of near
-            duplicates each row is near another one of it.
+            duplicates each row is near to one and the same of them. An image that is near to two groups is in one of
+            them. With `against`, the groups that contain rows of both: for each, the rows of this dataset and the rows
+            of the other one. Images that are near to each other, one on each side, are in one group; of one that is
+            near to many, some pairs count.
 
         Raises:
             ConfigurationError: `near` needs the extra `images`.
-            InvalidArgumentError: `near` is not allowed.
+            InvalidArgumentError: `near` or `against` is not allowed.
         """
-        return groups(self.records, [*same_bytes(self.records), *self._near_pairs(near)])
+        if against is None:
+            return groups(self.records, [*same_bytes(self.records), *self._near_pairs(near)])
+        if not isinstance(against, Rows):  # pyright: ignore[reportUnnecessaryIsInstance] # what a caller passes
+            raise InvalidArgumentError("against must be a Dataset or a view of one", field="against")
+        records = [*self.records, *against.records]
+        pairs = [*same_bytes(records), *self._near_pairs(near, against)]
+        between = len(self.records)
+        sides = [
+            tuple(tuple(records[n] for n in group if (n < between) is here) for here in (True, False))
+            for group in groups(range(len(records)), pairs)
+        ]
+        return [(here, there) for here, there in sides if here and there]
 
-    def _near_pairs(self, near: int | bool | None) -> list[tuple[int, int]]:
-        """All pairs of near duplicates, by position in `records`; none if only the same bytes count."""
+    def _near_pairs(self, near: int | bool | None, *others: Rows) -> list[tuple[int, int]]:
+        """Pairs of near duplicates, by position in `records`, then in those of others: enough of them to join each
+        group. None if only the same bytes count."""
         bits = check_near(near)
         if bits is None:
             return []
-        from ._near import near_pairs
+        from ._near import Side, near_pairs
 
-        return near_pairs(self._store, self.records, [self.path_of(record) for record in self.records], bits)
+        sides = [
+            Side(each._store, each.records, [each.path_of(record) for record in each.records])
+            for each in (self, *others)
+        ]
+        return near_pairs(*sides, bits=bits)
 
     def to_pandas(self) -> pd.DataFrame:
         """The manifest as a table: its columns, then your own, and `path`, the path of the file. For audio and video,

@@ -17,6 +17,7 @@ from firsthandapi._core.rows.withdrawal import (
 )
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
+from ._hashes import erase_lines
 from ._lock import taking_notes
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
         return
     with taking_notes(store):
         store.replace(store.root / WITHDRAWN, encode_ids(withdrawn_ids(store) | ids))
+        erase_lines(store, {row.sha256 for row in rows})
     for manifest in manifests:
         gone = [row for row in manifest.records.values() if row.file_id in ids]
         for row in gone:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.rows.test_manifest import row_of
-from firsthandapi._core.rows.duplicates import NEAR, check_near, groups, same_bytes
+from firsthandapi._core.rows.duplicates import NEAR, check_near, groups, same_bytes, stars
 from firsthandapi.errors import InvalidArgumentError
 
 
@@ -31,6 +31,14 @@ def test_groups_join_by_way_of_others() -> None:
     ]
     assert groups(all_rows, [(0, 1), (2, 3), (1, 3)]) == [tuple(all_rows[:4])]
     assert groups([], []) == []
+
+
+def test_a_group_has_a_center() -> None:
+    """It takes its neighbors, but none of theirs. The row with the most links comes first, then the earlier row."""
+    assert stars([(0, 1), (1, 2), (2, 3), (3, 4)]) == [(0, 1), (0, 2), (3, 4)]
+    assert stars([(4, 0), (4, 1), (4, 2), (2, 3)]) == [(0, 1), (0, 2), (0, 4)]
+    assert stars([(5, 6)]) == [(5, 6)]
+    assert stars([]) == []
 
 
 @pytest.mark.parametrize(("near", "bits"), [(None, None), (False, None), (True, NEAR), (0, 0), (20, 20)])

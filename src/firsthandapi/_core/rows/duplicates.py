@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi.errors import InvalidArgumentError
@@ -14,6 +15,8 @@ from .manifest import Record
 HASH_BITS = 64
 NEAR = 10
 _MOST_BITS = 20
+
+Row = TypeVar("Row")
 
 
 def check_near(near: object) -> int | None:
@@ -44,9 +47,28 @@ def same_bytes(records: Sequence[Record]) -> list[tuple[int, int]]:
     return pairs
 
 
-def groups(records: Sequence[Record], pairs: Iterable[tuple[int, int]]) -> list[tuple[Record, ...]]:
-    """The groups of rows that pairs join, directly or through other rows; groups and rows in the order of `records`."""
-    leader = list(range(len(records)))
+def stars(links: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pairs of groups in which each row is linked to one and the same of them, the center: the first of a group
+    with each other one. So a chain of links joins no strangers. The row with the most links is the first center, and
+    takes all its neighbors; then the one with the most of those that are left, and so on.
+    """
+    neighbors: dict[int, list[int]] = {}
+    for one, other in links:
+        neighbors.setdefault(one, []).append(other)
+        neighbors.setdefault(other, []).append(one)
+    pairs: list[tuple[int, int]] = []
+    taken: set[int] = set()
+    for center in sorted(neighbors, key=lambda number: (-len(neighbors[number]), number)):
+        if center not in taken:
+            first, *others = sorted({center, *neighbors[center]} - taken)
+            pairs += [(first, other) for other in others]
+            taken.update((first, *others))
+    return pairs
+
+
+def groups(rows: Sequence[Row], pairs: Iterable[tuple[int, int]]) -> list[tuple[Row, ...]]:
+    """The groups of rows that pairs join, directly or through other rows; groups and rows in the order of `rows`."""
+    leader = list(range(len(rows)))
 
     def leader_of(number: int) -> int:
         while leader[number] != number:
@@ -57,7 +79,7 @@ def groups(records: Sequence[Record], pairs: Iterable[tuple[int, int]]) -> list[
     for pair in pairs:
         one, other = map(leader_of, pair)
         leader[other] = one
-    members: dict[int, list[Record]] = {}
-    for number, record in enumerate(records):
-        members.setdefault(leader_of(number), []).append(record)
+    members: dict[int, list[Row]] = {}
+    for number, row in enumerate(rows):
+        members.setdefault(leader_of(number), []).append(row)
     return [tuple(group) for group in members.values() if len(group) > 1]
