@@ -86,6 +86,7 @@ ELSEWHERE = {
     "_async/calls": "client/test_methods.py",
     "datasets/_download/watching": "base/test_watching.py",
     "datasets/_copying": "dataset/test_merging.py",
+    "datasets/_hashes": "dataset/test_near.py",
     "datasets/_manifest": "dataset/test_folder.py",
     "datasets/_single": "download/test_files_download.py",
     "cli/agents": "mcp/test_mcp_server.py",

@@ -237,7 +237,7 @@ def rated_files(submission: Submission, gold: Gold | None) -> list[File]:
 
 
 def story_of(submission: Submission) -> str:
-    """What became of a submission before somebody's stars arrived."""
+    """The outcome of a submission before somebody's stars arrived."""
     words = submission.status.replace("_", " ")
     if submission.status == "pending_score":
         return (
