@@ -31,7 +31,7 @@ from firsthandapi import Dataset, FirstHandClient
 from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._base.names import ROOM
 from firsthandapi._core.orders.record import ORDERS
-from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
+from firsthandapi._core.rows.manifest import MANIFEST, Origin, parse_manifest
 from firsthandapi._notebook import gallery
 from firsthandapi.datasets import _bucket, _manifest
 from firsthandapi.datasets._bucket import Bucket
@@ -53,6 +53,8 @@ from .support import (
     server_with_job,
     wait_until,
 )
+
+ORIGIN = Origin("live", "https://api.firsthandapi.com")
 
 FILES = 3
 # The smallest part that a store takes.
@@ -425,7 +427,7 @@ def test_a_file_that_comes_after_the_end_has_no_row(over: tuple[MockServer, str]
         file = next(iter(client.files.list(over[1])))
     folder = Folder(f"memory://{bucket}/late")
     assert folder.lock()
-    (wanted,), _ = folder.plan([file], Source(over[1], mixed=False))
+    (wanted,), _ = folder.plan([file], Source(over[1], mixed=False, origin=ORIGIN))
     wanted.target.write_bytes(b"x")
     put = folder._writer.put
 
@@ -434,10 +436,10 @@ def test_a_file_that_comes_after_the_end_has_no_row(over: tuple[MockServer, str]
         folder.close()
 
     folder._writer.put = put_as_the_run_ends  # type: ignore[method-assign] # no other way to meet that moment
-    folder.add(file, Source(over[1], mixed=False), size_bytes=1, sha256="0" * 64)
+    folder.add(file, Source(over[1], mixed=False, origin=ORIGIN), size_bytes=1, sha256="0" * 64)
     assert [Path(name).parent.name for name in MemoryFileSystem().find(f"{bucket}/late")] == ["data"]
     with pytest.raises(ConfigurationError, match="not open"):
-        folder.plan([file], Source(over[1], mixed=False))
+        folder.plan([file], Source(over[1], mixed=False, origin=ORIGIN))
 
 
 # ── Stores that fail ─────────────────────────────────────────────────────────────────────────────────────
@@ -705,10 +707,10 @@ def test_rows_do_not_wait_for_ever(
     dest = f"memory://{bucket}/slow"
     folder = Folder(dest)
     folder.lock()
-    wanted, _ = folder.plan(files, Source(over[1], mixed=False))
+    wanted, _ = folder.plan(files, Source(over[1], mixed=False, origin=ORIGIN))
     for file, one in zip(files, wanted, strict=True):
         one.target.write_bytes(b"x")
-        folder.add(file, Source(over[1], mixed=False), size_bytes=1, sha256="0" * 64)
+        folder.add(file, Source(over[1], mixed=False, origin=ORIGIN), size_bytes=1, sha256="0" * 64)
     folder.catch_up()
     assert len(Dataset.open(dest)) == 1
     monkeypatch.setattr(_manifest, "_REWRITE_SECONDS", 0.0)

@@ -17,7 +17,7 @@ import pytest
 from client.support import Connect
 from firsthandapi import Campaign, Dataset, FirstHandClient, Verification
 from firsthandapi._core.rows import manifest
-from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
+from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST, Origin
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import WRITER
@@ -46,6 +46,8 @@ from .support import (
     posix_only,
     spoil_three,
 )
+
+ORIGIN = Origin("live", "https://api.firsthandapi.com")
 
 
 @pytest.mark.parametrize(
@@ -236,11 +238,11 @@ def test_ids_that_are_one_name_on_other_disks_get_two(tmp_path: Path) -> None:
         folder = Folder(tmp_path / "signs")
         assert folder.lock()
         files = [file.model_copy(update={"id": name}) for name, file in names.items()]
-        wanted, _ = folder.plan(files, Source(job_id, mixed=False))
+        wanted, _ = folder.plan(files, Source(job_id, mixed=False, origin=ORIGIN))
         for one, file in zip(wanted, files, strict=True):
             one.target.write_bytes(b"x")
             sha256 = hashlib.sha256(b"x").hexdigest()
-            folder.add(file, Source(job_id, mixed=False), size_bytes=1, sha256=sha256)
+            folder.add(file, Source(job_id, mixed=False, origin=ORIGIN), size_bytes=1, sha256=sha256)
         folder.close()
     opened = Dataset.open(tmp_path / "signs")
     assert [record.file_id for record in opened] == [*names]

@@ -57,6 +57,7 @@ from firsthandapi._core.campaigns.plan import (
 from firsthandapi._core.files.kinds import is_mixed
 from firsthandapi._core.orders.record import ShownJob, dump, load
 from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, Tally
+from firsthandapi._core.rows.manifest import origin_of
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Folder
@@ -475,7 +476,8 @@ class Campaigning(Collecting):
             self._transport, (order.job or {})["id"], ends=self._until, job=job, is_new=True, **self._options
         )
         waiting.most_approved = max(waiting.most_approved, approved_of(order.record))
-        source = Source(waiting.job_id, is_mixed(order.request["accepted_formats"]), order.label)
+        is_in_kinds = is_mixed(order.request["accepted_formats"])
+        source = Source(waiting.job_id, is_in_kinds, origin_of(self._transport.config), order.label)
         each = Followed(self._transport, number, waiting, source)
         each.following.again = self._downloads.failed
         each.reader.join()

@@ -40,6 +40,7 @@ from firsthandapi._core.orders.ordering import check_download_into
 from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, dump, key_of
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA
+from firsthandapi._core.rows.manifest import origin_of
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Folder
@@ -310,7 +311,7 @@ class Collecting(Calls):
         clock = self._transport.clock
         job = await waiting.first()
         mixed = await run_blocking(folder.is_mixed, fitting(job).accepted_formats)
-        source = Source(job.id, mixed, folder.label)
+        source = Source(job.id, mixed, origin_of(self._transport.config), folder.label)
         reported: Progress | None = None
 
         async def settle(most: int, until: float | None) -> None:

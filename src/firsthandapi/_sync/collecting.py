@@ -24,6 +24,7 @@ from firsthandapi._core.orders.ordering import check_download_into
 from firsthandapi._core.orders.record import KEY_METADATA, OrderRecord, dump, key_of
 from firsthandapi._core.orders.reports import Progress
 from firsthandapi._core.orders.request_hash import REQUEST_METADATA
+from firsthandapi._core.rows.manifest import origin_of
 from firsthandapi._sync.accounts import Charges
 from firsthandapi._sync.bridge import (
     Callback,
@@ -309,7 +310,7 @@ class Collecting(Calls):
         clock = self._transport.clock
         job = waiting.first()
         mixed = run_blocking(folder.is_mixed, fitting(job).accepted_formats)
-        source = Source(job.id, mixed, folder.label)
+        source = Source(job.id, mixed, origin_of(self._transport.config), folder.label)
         reported: Progress | None = None
 
         def settle(most: int, until: float | None) -> None:

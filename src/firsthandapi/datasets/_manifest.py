@@ -17,6 +17,7 @@ from firsthandapi._core.rows.manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
     USUAL_ROW,
+    Origin,
     Record,
     check_room,
     columns_of_file,
@@ -48,11 +49,13 @@ class Source:
     Attributes:
         job_id: the id of their job.
         mixed: whether the folder has a subfolder for each kind of media.
+        origin: the service that they come from, and the environment of the API key.
         label: their label, or None.
     """
 
     job_id: str
     mixed: bool
+    origin: Origin
     label: str | None = None
 
 
@@ -136,7 +139,7 @@ class Manifest:
             writer.prepare(data)
             self._ready.add(data)
 
-    def has(self, file: File, writer: Writer) -> bool:
+    def has(self, file: File, source: Source, writer: Writer) -> bool:
         """Whether the folder has `file` as the service describes it; the size is enough, since it was verified once.
         The row of an earlier version gains the columns that it lacks."""
         record = self.records.get(file.id)
@@ -148,7 +151,7 @@ class Manifest:
         ):
             return False
         if file.id in self._partial:
-            self.keep(completed(record, columns_of_file(file)))
+            self.keep(completed(record, columns_of_file(file, source.origin)))
         return True
 
     def adopt(self, file: File, source: Source, writer: Writer) -> bool:
@@ -171,7 +174,13 @@ class Manifest:
     def row(self, file: File, path: Path, source: Source, *, size_bytes: int, sha256: str) -> Record:
         label = None if path.parent == self.data else path.parent.name
         return record_of(
-            file, path.name, size_bytes=size_bytes, sha256=sha256, job_id=source.job_id, label=label
+            file,
+            path.name,
+            job_id=source.job_id,
+            origin=source.origin,
+            label=label,
+            size_bytes=size_bytes,
+            sha256=sha256,
         )
 
     def path_of(self, file_id: str, content_type: str | None, label: str | None) -> Path:

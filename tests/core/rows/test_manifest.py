@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 
 from core.strategies import JSON
 from firsthandapi._base.masking import Secret
+from firsthandapi._core.calls.config import Config
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.files.annotations import SHAPES, unified
 from firsthandapi._core.files.kinds import KINDS, Kind
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import (
     COLUMNS,
+    Origin,
     Record,
     column_types,
     columns_of_submission,
@@ -32,6 +34,7 @@ from firsthandapi._core.rows.manifest import (
     label_of,
     lacks_columns,
     manifest_line,
+    origin_of,
     parse_manifest,
     record_of,
 )
@@ -52,6 +55,9 @@ def lines(*rows: Any) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
+ORIGIN = Origin("live", "https://api.firsthandapi.com")
+
+
 def file(**fields: Any) -> File:
     content = json.dumps({"id": "file_1", "content_type": "image/jpeg", **fields}).encode()
     return decode(File, Secret(content), None)
@@ -59,7 +65,8 @@ def file(**fields: Any) -> File:
 
 def row_of(**fields: Any) -> Record:
     described = file(**fields)
-    return record_of(described, f"{described.id}.jpg", size_bytes=3, sha256=SHA, job_id="job_1")
+    name = f"{described.id}.jpg"
+    return record_of(described, name, job_id="job_1", origin=ORIGIN, size_bytes=3, sha256=SHA)
 
 
 def test_a_row_says_what_is_known_of_a_file() -> None:
@@ -93,8 +100,35 @@ def test_a_row_takes_what_the_service_left_out_as_null() -> None:
     row = row_of()
     assert row.job_id == "job_1"
     assert [name for name, value in vars(row).items() if value is not None] == [
-        "file_name", "file_id", "job_id", "content_type", "size_bytes", "sha256",
+        "file_name", "file_id", "job_id", "content_type", "size_bytes", "sha256", "environment", "server",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "key", "environment"),
+    [
+        ({}, "fh_live_1", "live"),
+        ({"simulated": False}, "fh_test_1", "sandbox"),
+        ({"simulated": True}, "fh_live_1", "simulated"),
+        ({"simulated": True}, "fh_test_1", "simulated"),
+        ({"simulated": "yes"}, "fh_live_1", "live"),
+        ({}, "sk-1", None),
+    ],
+)
+def test_a_row_names_its_service_and_environment(said: Any, key: str, environment: str | None) -> None:
+    """The service, without the prefix of its paths, and the environment of the key, unless a program drew the file."""
+    origin = origin_of(Config(Secret(key), "https://photos.example/api/"))
+    row = record_of(file(**said), "file_1.jpg", job_id="job_1", origin=origin)
+    assert (row.environment, row.server) == (environment, "https://photos.example")
+
+
+def test_a_row_says_who_rated_its_file() -> None:
+    """And what they noticed: words as they came, also new ones; null where the service says nothing."""
+    row = row_of(rated_by="model:claude-haiku-5-5", flags=["stock", "new_word", 5])
+    assert row.rated_by == "model:claude-haiku-5-5"
+    assert row.flags == ["stock", "new_word"]
+    assert [each.flags for each in parse_manifest(manifest_line(row))] == [row.flags]
+    assert (row_of().rated_by, row_of().flags) == (None, None)
 
 
 def test_a_secret_in_a_workers_name_is_masked() -> None:

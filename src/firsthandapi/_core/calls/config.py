@@ -69,6 +69,12 @@ class Config:
             _check_key_for_the_service(self.api_key)
 
     @property
+    def environment(self) -> str:
+        """`live` or `test`, by the prefix of the API key; empty for another."""
+        prefix = "" if self.api_key is None else self.api_key.reveal()[:8]
+        return {"fh_live_": "live", "fh_test_": "test"}.get(prefix, "")
+
+    @property
     def origin(self) -> Origin:
         parts = urlsplit(self.base_url)
         host = parts.hostname or ""

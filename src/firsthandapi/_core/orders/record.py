@@ -89,10 +89,7 @@ class Account:
 
 def account_of(config: Config, organization: str | None) -> Account:
     """The account of a client."""
-    key = config.api_key
-    prefix = "" if key is None else key.reveal()[:8]
-    environment = {"fh_live_": "live", "fh_test_": "test"}.get(prefix, "")
-    return Account(config.base_url, fingerprint(key), environment, organization)
+    return Account(config.base_url, fingerprint(config.api_key), config.environment, organization)
 
 
 def _whole_time(value: float) -> float:

@@ -292,7 +292,9 @@ def _fields(
     types = column_types(main_kind(rows))
     for column in COLUMNS:
         shape = types[column]
-        if column == "annotations":  # its shape varies; `annotations_json` has the same data as text
+        # The shape of annotations varies, and `annotations_json` has the same data as text; of `flags`, rows have none,
+        # one, or more.
+        if column in ("annotations", "flags"):
             continue
         if isinstance(shape, dict):
             for member, kind in cast("dict[str, type]", shape).items():

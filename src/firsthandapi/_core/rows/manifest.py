@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from firsthandapi._base.display import Displayed
 from firsthandapi._base.habits import Led, NotADict
@@ -19,6 +19,9 @@ from firsthandapi._core.files.annotations import SHAPES, WHOLE, fit, has_speech,
 from firsthandapi._core.files.kinds import Kind, kind_of
 from firsthandapi._core.files.labels import is_label
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from firsthandapi._core.calls.config import Config
 
 MANIFEST = "metadata.jsonl"
 DATA = "data"
@@ -73,7 +76,8 @@ class Record(_Row):
         label: its class, which is also the name of its folder; None without labels.
         worker_id: the service's id of the worker, or None if unknown.
         device_info: the device: `device_model`, `device_os`, and `app_version`.
-        location_verified: whether the service has collected a location; it need not match the job's.
+        location_verified: on a server of one's own and on the bundled one, whether the place lies within the job's radius; on
+            the service, only that a place was collected.
         ai_reasoning: the reason for its rating.
         dimensions: the parts of the rating: `relevance`, `quality`, and `completeness`.
         consent_id: the id of the worker's consent, from your own server.
@@ -84,6 +88,10 @@ class Record(_Row):
         digital_source_type: how the file was made according to them: a URL of the IPTC list, such as one that ends
             in `digitalCapture`.
         original_sha256: the SHA-256 of the file as the worker sent it, in hex, if the service has changed it.
+        rated_by: who rated it: `person`, `rules` (a program), or `model:<name>`; None for the service's own ensemble.
+        flags: what the rater noticed, such as `synthetic`; None if the service says nothing of that.
+        environment: `live`, `sandbox`, or `simulated`: a file of the bundled server, which a program has drawn.
+        server: the service that it comes from, such as `https://api.firsthandapi.com`.
     """
 
     file_name: str
@@ -115,6 +123,10 @@ class Record(_Row):
     c2pa_signer: str | None = None
     digital_source_type: str | None = None
     original_sha256: str | None = None
+    rated_by: str | None = None
+    flags: list[str] | None = field(default=None, hash=False)
+    environment: str | None = None
+    server: str | None = None
 
     @property
     def text(self) -> str | None:
@@ -177,9 +189,10 @@ _TEXTS = (
     *("job_id", "submission_id", "content_type", "original_filename", "captured_at", "worker_region"),
     *("created_at", "annotations_json"),
 )
-_STRUCTS: dict[str, dict[str, type]] = {
+_STRUCTS: dict[str, dict[str, type] | list[type]] = {
     "device_info": {"device_model": str, "device_os": str, "app_version": str},
     "dimensions": {"relevance": float, "quality": float, "completeness": float},
+    "flags": [str],
 }
 # Columns that manifests of earlier versions lack. There, a user may have a column of that name with values of any type.
 _ADDED = COLUMNS[COLUMNS.index("label") :]
@@ -217,6 +230,7 @@ def record_of(
     name: str,
     *,
     job_id: str,
+    origin: Origin,
     label: str | None = None,
     size_bytes: int | None = None,
     sha256: str | None = None,
@@ -247,12 +261,24 @@ def record_of(
         annotations=unified(raw, kind_of(file.content_type)),
         annotations_json=None if raw is None else json.dumps(raw, ensure_ascii=False, separators=(",", ":")),
         label=label,
-        **columns_of_file(file),
+        **columns_of_file(file, origin),
     )
 
 
-def columns_of_file(file: Any) -> dict[str, Any]:
-    """The columns about the origin of a file that the `File` object has."""
+class Origin(NamedTuple):
+    """Where files come from: the columns `environment` and `server` of those that nobody has simulated."""
+
+    environment: str | None
+    server: str
+
+
+def origin_of(config: Config) -> Origin:
+    """Where the files that a client reads come from."""
+    return Origin({"live": "live", "test": "sandbox"}.get(config.environment), config.origin.url)
+
+
+def columns_of_file(file: Any, origin: Origin) -> dict[str, Any]:
+    """The columns about the origin of a file that the `File` object has, or whoever has read it."""
     credentials = file.content_credentials
     return {
         "device_info": _struct(file.device_info, "device_info"),
@@ -262,6 +288,10 @@ def columns_of_file(file: Any) -> dict[str, Any]:
         "c2pa_signer": credentials and credentials.signer,
         "digital_source_type": credentials and credentials.digital_source_type,
         "original_sha256": credentials and credentials.original_sha256,
+        "rated_by": file.rated_by,
+        "flags": None if file.flags is None else fit(file.flags, [str]),
+        "environment": "simulated" if file.simulated is True else origin.environment,
+        "server": origin.server,
     }
 
 
@@ -427,7 +457,9 @@ def _parse_row(line: bytes, where: str) -> Record:
     for column in _ADDED:
         if (value := columns[column]) is None:
             continue
-        kind = dict if column in _STRUCTS else bool if column == "location_verified" else str
+        kind = (
+            type(_STRUCTS[column]) if column in _STRUCTS else bool if column == "location_verified" else str
+        )
         if not (is_label(value) if column == "label" else isinstance(value, kind)):
             row[column], columns[column] = value, None
         elif column in _STRUCTS:

@@ -20,7 +20,7 @@ from firsthandapi._base.names import file_name_on_disk
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.download import Wanted, is_too_old
-from firsthandapi._core.rows.manifest import MANIFEST, completed, manifest_line, record_of
+from firsthandapi._core.rows.manifest import MANIFEST, Origin, completed, manifest_line, origin_of, record_of
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.engines._submissions import columns_of
 from firsthandapi.errors import (
@@ -142,8 +142,10 @@ class Account:
                 ids = (file.submission_id for file in self.files(job_id).values())
                 self._columns[job_id] = columns_of(self.client, job_id, ids)
             columns = self._columns[job_id]
+        origin = origin_of(self.client._config)  # pyright: ignore[reportPrivateUsage] # of one house
         return b"".join(
-            _row(job_id, name, file, columns.get(file.submission_id, {})) for name, file in files.items()
+            _row(job_id, name, file, origin, columns.get(file.submission_id, {}))
+            for name, file in files.items()
         )
 
     def read(
@@ -363,10 +365,10 @@ def id_in(value: str, path: str) -> str:
         raise FileNotFoundError(path) from None
 
 
-def _row(job_id: str, name: str, file: File, columns: Mapping[str, Any]) -> bytes:
+def _row(job_id: str, name: str, file: File, origin: Origin, columns: Mapping[str, Any]) -> bytes:
     """A row of the manifest. Size and SHA-256 are the service's: nothing was downloaded, nothing verified. They are
     null if it promises none."""
-    record = completed(record_of(file, name, job_id=job_id), columns)
+    record = completed(record_of(file, name, job_id=job_id, origin=origin), columns)
     promised: Any = {"size_bytes": file.size_bytes, "sha256": record.sha256 or None}
     return manifest_line(dataclasses.replace(record, file_name=name, **promised))
 

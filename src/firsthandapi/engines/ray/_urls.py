@@ -15,7 +15,7 @@ from firsthandapi._base.masking import Secret
 from firsthandapi._base.names import disk_key, file_name_on_disk
 from firsthandapi._core.files.download import is_too_old
 from firsthandapi._core.files.kinds import folder_of, is_mixed
-from firsthandapi._core.rows.manifest import Record, completed, record_of
+from firsthandapi._core.rows.manifest import Origin, Record, completed, origin_of, record_of
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.engines._submissions import columns_of
 from firsthandapi.types import File
@@ -89,7 +89,8 @@ class Urls:
         files = {file.id: (job_id, file) for job_id in job_ids for file in self._list(job_id, min_score)}
         mixed = is_mixed(file.content_type for _, file in files.values() if file.content_type)
         taken: set[str] = set()
-        return [_row(job_id, file, mixed=mixed, taken=taken) for job_id, file in files.values()]
+        origin = origin_of(self._client._config)  # pyright: ignore[reportPrivateUsage] # of one house
+        return [_row(job_id, file, origin, mixed=mixed, taken=taken) for job_id, file in files.values()]
 
     def completed(self, files: list[Record]) -> list[Record]:
         return [
@@ -130,11 +131,11 @@ class Urls:
         return not url or is_too_old(expires_at, now=time.time())
 
 
-def _row(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Record:
+def _row(job_id: str, file: File, origin: Origin, *, mixed: bool, taken: set[str]) -> Record:
     subfolder = folder_of(file.content_type, mixed=mixed)
     name = file_name_on_disk(file.id, file.content_type)
     if disk_key(name) in taken:  # ids that differ only in case are one file on many disks
         name = file_name_on_disk(file.id, file.content_type, plain=False)
     taken.add(disk_key(name))
-    row = record_of(file, name, job_id=job_id)
+    row = record_of(file, name, job_id=job_id, origin=origin)
     return replace(row, file_name=f"{subfolder}/{row.file_name}") if subfolder else row
