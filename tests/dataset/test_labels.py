@@ -12,7 +12,7 @@ import pytest
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient, InvalidArgumentError
 from firsthandapi._core.orders.record import ORDERS
-from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 
@@ -227,31 +227,6 @@ def test_links_in_the_folder_of_a_label_are_refused(signs: Dataset, tmp_path: Pa
     folder.symlink_to(tmp_path / "stop")
     with pytest.raises(ConfigurationError, match="is a link"):
         Dataset.open(signs.path)
-
-
-def test_an_old_folder_gains_its_columns(server: MockServer, client: FirstHandClient, tmp_path: Path) -> None:
-    """It opens as it is. The next run adds what it lacks, but for a column of that name of the user's own; the run
-    after that asks for nothing and rewrites nothing."""
-    dataset = client.files.download_all(completed_job(server, 2), tmp_path)
-    assert dataset.job is not None
-    manifest = tmp_path / MANIFEST
-    rows = [json.loads(line) for line in manifest.read_bytes().splitlines()]
-    for row in rows:
-        for column in COLUMNS[COLUMNS.index("label") :]:
-            del row[column]
-    rows[0]["dimensions"] = "3 x 4"
-    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    old = Dataset.open(tmp_path)
-    assert {(record.label, record.worker_id, record.device_info) for record in old} == {(None, None, None)}
-    again = client.files.download_all(dataset.job.id, tmp_path)
-    assert [record.device_info for record in again] == [record.device_info for record in dataset]
-    assert [record.dimensions for record in again] == [None, dataset.records[1].dimensions]
-    assert again.records[0].extra == {"dimensions": "3 x 4"}
-    assert again.verify()
-    before, since = manifest.read_bytes(), len(server.requests)
-    client.files.download_all(dataset.job.id, tmp_path)
-    assert manifest.read_bytes() == before
-    assert not [line for line in api(server, since) if line.endswith("/submissions")]
 
 
 # ── Loaders ──────────────────────────────────────────────────────────────────────────────────────────────

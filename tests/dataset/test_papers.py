@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.rows.manifest import MANIFEST, old_line
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._core.rows.statements import STATEMENTS_FILE
 from firsthandapi.testing import MockServer
 
-from .support import JOB, ORDER, folder_of, forge
+from .support import JOB, ORDER, folder_of
 from .test_loading import run
 
 CONTENTS = [b"one", b"two", b"three"]
@@ -177,19 +177,3 @@ def test_the_papers_are_read_by_others(client: FirstHandClient, server: MockServ
         assert {row["file_id"] for row in read[name]["split_rows"]} <= {*rows}
     assert read["labels"]["labels"] == [{"name": "stop"}]
     assert [*read["mixed"]][2:] == ["image_rows", "audio_rows", "video_rows", "split_rows"]
-
-
-def test_the_card_of_an_earlier_version_holds(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also once the rows have gained columns; a change of what it knew is found."""
-    with monkeypatch.context() as earlier:
-        earlier.setattr("firsthandapi._core.rows.card.manifest_line", old_line)
-        dataset.write_card()
-    assert Dataset.open(dataset.path).verify()
-    forge(dataset.path, ai_reasoning="sharp")
-    assert Dataset.open(dataset.path).verify()
-    forge(dataset.path, ai_star_rating=1)
-    assert Dataset.open(dataset.path).verify().altered == (MANIFEST,)
-    dataset = Dataset.open(dataset.path)
-    dataset.write_card()
-    forge(dataset.path, ai_reasoning="dull")
-    assert Dataset.open(dataset.path).verify().altered == (MANIFEST,)

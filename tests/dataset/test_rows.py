@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from firsthandapi import (
     FirstHandClient,
     InvalidArgumentError,
 )
-from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
+from firsthandapi._core.rows.manifest import COLUMNS
 
 from .support import JOB, folder_of
 
@@ -70,23 +69,6 @@ def test_a_missing_extra_is_named(dataset: Dataset, tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ConfigurationError, match=r"firsthandapi\[pandas\]"):
         dataset.to_pandas()
-
-
-def test_a_label_of_the_user_s_own_stays_in_tables(tmp_path: Path) -> None:
-    """An old folder may have a column of that name, with numbers: they are what a table shows."""
-    pandas = pytest.importorskip("pandas")
-    pytest.importorskip("pyarrow")
-    dataset = folder_of(tmp_path, [b"x", b"y"])
-    manifest = tmp_path / MANIFEST
-    rows = [{**json.loads(line), "label": n} for n, line in enumerate(manifest.read_bytes().splitlines())]
-    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    dataset = Dataset.open(tmp_path)
-    assert dataset.labels == []
-    table = dataset.to_pandas()
-    assert list(table["label"]) == [0, 1]
-    assert list(table.columns).count("label") == 1
-    # The types of a Parquet file do not hang on the rows, so it has none of the user's.
-    assert len(pandas.read_parquet(dataset.to_parquet(tmp_path / "x.parquet"))["label"].dropna()) == 0
 
 
 def test_files_of_the_same_bytes_are_found(tmp_path: Path) -> None:

@@ -35,8 +35,6 @@ class Workers:
         tries again."""
         try:
             await self._walk(submissions, known)
-            # Unlisted submissions never appear later, so they are not requested again.
-            known.update((each, {}) for each in submissions if each not in known)
         except FirstHandError as error:
             logger(DOWNLOADS).warning(
                 "%s",

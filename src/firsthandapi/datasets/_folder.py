@@ -413,7 +413,7 @@ class Folder:
                 if file.id in withdrawn or (is_out and not (again and file.id in manifest.records)):
                     there.append(file)
                     continue
-                there_already = not again and manifest.has(file, source, self._writer)
+                there_already = not again and manifest.has(file, self._writer)
                 if there_already or manifest.adopt(file, source, self._writer):
                     there.append(file)
                     continue

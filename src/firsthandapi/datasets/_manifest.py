@@ -20,12 +20,10 @@ from firsthandapi._core.rows.manifest import (
     Origin,
     Record,
     check_room,
-    columns_of_file,
     completed,
     data_folder,
     in_place_of,
     label_of,
-    lacks_columns,
     manifest_line,
     parse_manifest,
     record_of,
@@ -77,8 +75,6 @@ class Manifest:
         self._written_at = time.monotonic()
         # Whether to rewrite the rows, because a crash cut the last one or two writers wrote some twice.
         self._untidy = False
-        # The files with incomplete rows of an earlier version.
-        self._partial: set[str] = set()
         # The hash of the file as last read or written: an unchanged file is not parsed again.
         self._digest = b""
         # Its length.
@@ -102,7 +98,6 @@ class Manifest:
             return True
         self._digest, self._size = digest, len(content)
         self.records = {record.file_id: record for record in parse_manifest(content, str(self.path))}
-        self._partial = {record.file_id for record in self.records.values() if lacks_columns(record)}
         for folder in self.folders()[1:]:
             self._store.refuse_link(folder)
         self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}
@@ -139,20 +134,15 @@ class Manifest:
             writer.prepare(data)
             self._ready.add(data)
 
-    def has(self, file: File, source: Source, writer: Writer) -> bool:
-        """Whether the folder has `file` as the service describes it; the size is enough, since it was verified once.
-        The row of an earlier version gains the columns that it lacks."""
+    def has(self, file: File, writer: Writer) -> bool:
+        """Whether the folder has `file` as the service describes it; the size is enough, since it was verified once."""
         record = self.records.get(file.id)
-        if (
-            record is None
-            or file.content_hash not in (None, record.sha256, record.sha256.upper())
-            or file.size_bytes not in (None, record.size_bytes)
-            or self.size_of(self.file(record), writer) != record.size_bytes
-        ):
-            return False
-        if file.id in self._partial:
-            self.keep(completed(record, columns_of_file(file, source.origin)))
-        return True
+        return (
+            record is not None
+            and file.content_hash in (None, record.sha256, record.sha256.upper())
+            and file.size_bytes in (None, record.size_bytes)
+            and self.size_of(self.file(record), writer) == record.size_bytes
+        )
 
     def adopt(self, file: File, source: Source, writer: Writer) -> bool:
         """Add the row of a file that a process put in place before it died."""
@@ -230,24 +220,18 @@ class Manifest:
         self._waiting += 1
 
     def unknown_submissions(self, job_ids: Collection[str]) -> dict[str, set[str]]:
-        """By job, of these, the submissions whose rows lack columns."""
+        """By job, of these, the submissions of the rows without a worker."""
         unknown: dict[str, set[str]] = {}
         for row in self.records.values():
-            is_partial = row.worker_id is None or row.file_id in self._partial
             job_id = row.job_id or ""
-            if is_partial and row.submission_id is not None and job_id in job_ids:
+            if row.worker_id is None and row.submission_id is not None and job_id in job_ids:
                 unknown.setdefault(job_id, set()).add(row.submission_id)
         return unknown
 
     def note_submissions(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         """Complete the rows of these submissions; `close` writes them."""
         for row in list(self.records.values()):
-            columns = known.get(row.submission_id or "")
-            if columns is None:
-                continue
-            new = completed(row, columns)
-            if new != row or row.file_id in self._partial:
-                self._partial.discard(row.file_id)
+            if (new := completed(row, known.get(row.submission_id or "", {}))) != row:
                 self.keep(new)
 
     def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:

@@ -32,7 +32,6 @@ from firsthandapi._core.rows.manifest import (
     completed,
     in_place_of,
     label_of,
-    lacks_columns,
     manifest_line,
     origin_of,
     parse_manifest,
@@ -409,13 +408,21 @@ def test_labels_that_differ_in_case_are_refused() -> None:
     )
 
 
-@pytest.mark.parametrize(("column", "value"), [("label", 3), ("label", "a/b"), ("worker_id", 7)])
-def test_a_column_of_the_user_s_own_of_that_name_stays(column: str, value: Any) -> None:
-    """Folders of earlier versions may have one, with values that are none of ours."""
-    (record,) = parse_manifest(lines({**ROW, column: value}))
-    assert getattr(record, column) is None
-    assert record.extra == {column: value}
-    assert json.loads(manifest_line(record))[column] == value
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("label", 3),
+        ("label", "a/b"),
+        ("worker_id", 7),
+        ("license", ["a"]),
+        ("location_verified", "yes"),
+        ("dimensions", 3),
+    ],
+)
+def test_a_column_of_ours_with_a_value_of_another_type_is_refused(column: str, value: Any) -> None:
+    """Nobody reads it for ours; the message names the line and the column."""
+    with pytest.raises(ConfigurationError, match=f"line 1: {column} must be"):
+        parse_manifest(lines({**ROW, column: value}))
 
 
 def test_a_row_takes_over_label_and_worker() -> None:
@@ -469,18 +476,3 @@ def test_a_row_says_where_its_file_comes_from() -> None:
     assert completed(whole, {"worker_id": "wkr_2"}) == whole
     (read,) = parse_manifest(manifest_line(whole))
     assert read == whole
-    assert not lacks_columns(read)
-
-
-def test_the_row_of_an_earlier_version() -> None:
-    """It lacks columns; what its user has under one of their names stays."""
-    line = json.loads(manifest_line(row_of()))
-    for column in COLUMNS[COLUMNS.index("worker_id") :]:
-        del line[column]
-    (row,) = parse_manifest(
-        json.dumps({**line, "license": ["a"], "location_verified": "yes", "dimensions": 3}).encode()
-    )
-    assert lacks_columns(row)
-    assert row.extra == {"license": ["a"], "location_verified": "yes", "dimensions": 3}
-    assert (row.license, row.location_verified, row.dimensions) == (None, None, None)
-    assert completed(row, {"license": "MIT", "ai_reasoning": "sharp"}).license is None

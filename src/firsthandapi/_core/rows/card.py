@@ -16,7 +16,7 @@ from firsthandapi._base.counts import count_of, dollars
 from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
 
-from .manifest import Record, manifest_line, old_line
+from .manifest import Record, manifest_line
 from .statements import MORE, NEEDED
 
 if TYPE_CHECKING:
@@ -117,11 +117,10 @@ class Facts:
 # ── Hashes ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def hash_of_rows(subfolders: Mapping[str, Sequence[Record]], *, old: bool = False) -> str:
-    """The hash of all rows in any order. Rows contain the hashes of their files, so it covers every byte. `old` gives
-    the hash of an earlier version, which did not know all columns."""
+def hash_of_rows(subfolders: Mapping[str, Sequence[Record]]) -> str:
+    """The hash of all rows in any order. Rows contain the hashes of their files, so it covers every byte."""
     lines = sorted(
-        subfolder.encode() + b"\0" + (old_line(record) if old else manifest_line(record))
+        subfolder.encode() + b"\0" + manifest_line(record)
         for subfolder, records in subfolders.items()
         for record in records
     )

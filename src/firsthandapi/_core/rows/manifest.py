@@ -48,7 +48,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class _Row(Displayed, Led, NotADict):
     """The part of `Record` that is not one of its fields: the fields are the columns of every row."""
 
-    __slots__ = ("_extra", "_lacks")
+    __slots__ = ("_extra",)
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Record(_Row):
         label: its class, which is also the name of its folder; None without labels.
         worker_id: the service's id of the worker, or None if unknown.
         device_info: the device: `device_model`, `device_os`, and `app_version`.
-        location_verified: on a server of one's own and on the bundled one, whether the place lies within the job's radius; on
-            the service, only that a place was collected.
+        location_verified: on a server of one's own and on the bundled one, whether the place lies within the job's
+            radius; on the service, only that a place was collected.
         ai_reasoning: the reason for its rating.
         dimensions: the parts of the rating: `relevance`, `quality`, and `completeness`.
         consent_id: the id of the worker's consent, from your own server.
@@ -148,7 +148,6 @@ class Record(_Row):
 
 
 _EXTRA: Any = _Row.__dict__["_extra"]
-_LACKS: Any = _Row.__dict__["_lacks"]
 
 
 def _record(columns: Mapping[str, Any], extra: Mapping[str, Any]) -> Record:
@@ -162,43 +161,31 @@ def in_place_of(record: Record, former: Record | None) -> Record:
     """`record` with the user's own columns of `former`, which it replaces."""
     if former is None:
         return record
-    kept = {column: getattr(former, column) for column in _ADDED if getattr(record, column) is None}
+    kept = {column: getattr(former, column) for column in _ASKED if getattr(record, column) is None}
     return _record({**vars(record), **kept}, former.extra)
 
 
-def lacks_columns(record: Record) -> bool:
-    """Whether an earlier version wrote the row, without the columns added since."""
-    try:
-        return bool(_LACKS.__get__(record))
-    except AttributeError:
-        return False
-
-
 def completed(record: Record, columns: Mapping[str, Any]) -> Record:
-    """The row with the columns that it lacks. The user's own columns of the same names stay."""
-    new = {
-        name: value
-        for name, value in columns.items()
-        if getattr(record, name) is None and name not in record.extra
-    }
+    """The row with the columns that it lacks."""
+    new = {name: value for name, value in columns.items() if getattr(record, name) is None}
     return in_place_of(replace(record, **new), record)
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
-_TEXTS = (
-    *("job_id", "submission_id", "content_type", "original_filename", "captured_at", "worker_region"),
-    *("created_at", "annotations_json"),
-)
 _STRUCTS: dict[str, dict[str, type] | list[type]] = {
     "device_info": {"device_model": str, "device_os": str, "app_version": str},
     "dimensions": {"relevance": float, "quality": float, "completeness": float},
     "flags": [str],
 }
-# Columns that manifests of earlier versions lack. There, a user may have a column of that name with values of any type.
-_ADDED = COLUMNS[COLUMNS.index("label") :]
-# A row with the last column has all of these.
-_LAST = COLUMNS[-1]
+# Columns that not only the file itself is asked for: a row that replaces another keeps what it does not know.
+_ASKED = COLUMNS[COLUMNS.index("label") :]
 _NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int, "duration_seconds": float}
+# The other columns have rules of their own.
+_TEXTS = tuple(
+    column
+    for column in COLUMNS
+    if column not in {*_NUMBERS, *_STRUCTS, "annotations", "label", "location_verified", "size_bytes"}
+)
 
 
 def column_types(kind: Kind) -> dict[str, Any]:
@@ -340,13 +327,6 @@ def manifest_line(record: Record) -> bytes:
     return line
 
 
-def old_line(record: Record) -> bytes:
-    """The row as written by the version whose last column was `worker_id`."""
-    known = COLUMNS[: COLUMNS.index("worker_id") + 1]
-    row = {**{column: getattr(record, column) for column in known}, **record.extra}
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
-
-
 def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
     """Parse and check the rows of a manifest, which may come from a stranger, before any file is touched.
 
@@ -447,24 +427,18 @@ def _parse_row(line: bytes, where: str) -> Record:
         if fitted is None and row.get(column) is not None:
             raise ConfigurationError(f"{where}: {column} must be a number; {_WAY_ON}")
         row[column] = fitted
-    annotations = row.get("annotations")
-    if not isinstance(annotations, dict | None):
-        raise ConfigurationError(f"{where}: annotations must be an object; {_WAY_ON}")
-    # Our own annotations stay unchanged; others get the keys of ours.
-    row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
-    lacks = _LAST not in row
-    columns = {column: row.pop(column, None) for column in COLUMNS}
-    for column in _ADDED:
-        if (value := columns[column]) is None:
-            continue
-        kind = (
-            type(_STRUCTS[column]) if column in _STRUCTS else bool if column == "location_verified" else str
+    for column in ("annotations", *_STRUCTS):
+        kind, word = (list, "a list") if column == "flags" else (dict, "an object")
+        if not isinstance(row.get(column), kind | None):
+            raise ConfigurationError(f"{where}: {column} must be {word}; {_WAY_ON}")
+    # Our own objects stay unchanged; others get the keys of ours.
+    row["annotations"] = unified(cast("Any", row.get("annotations")), kind_of(row.get("content_type")))
+    for column, shape in _STRUCTS.items():
+        row[column] = None if row.get(column) is None else fit(row[column], shape)
+    if not isinstance(row.get("location_verified"), bool | None):
+        raise ConfigurationError(f"{where}: location_verified must be true or false; {_WAY_ON}")
+    if not (row.get("label") is None or is_label(row["label"])):
+        raise ConfigurationError(
+            f"{where}: label must be the name of a class; give a column of your own a different name"
         )
-        if not (is_label(value) if column == "label" else isinstance(value, kind)):
-            row[column], columns[column] = value, None
-        elif column in _STRUCTS:
-            columns[column] = fit(value, _STRUCTS[column])
-    record = _record(columns, row)
-    if lacks:
-        _LACKS.__set__(record, True)
-    return record
+    return _record({column: row.pop(column, None) for column in COLUMNS}, row)
