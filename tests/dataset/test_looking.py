@@ -8,7 +8,6 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset
-from firsthandapi._core.campaigns.campaign import campaign_key
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi.datasets._ledger import spent_in
 from firsthandapi.errors import (
@@ -344,26 +342,6 @@ def test_words_may_change_where_the_folder_or_its_id_is_known(connect: Connect, 
         bare = machine(tmp_path / "four", {**fields(6, "Photos of stop signs in fog"), "name": campaign})
         assert len(run(connect, liar, bare)) == 7
         assert [len(job.files) for job in liar.jobs] == [3, 1, 2, 1]
-
-
-@pytest.mark.both
-def test_a_campaign_of_an_earlier_version_goes_on(connect: Connect, tmp_path: Path, monkeypatch: Any) -> None:
-    """Which knew it by the whole path of its folder: from its ledger, and where that or the folder is lost."""
-    with Liar() as liar:
-        campaign = machine(tmp_path / "old", fields())
-        with monkeypatch.context() as earlier:
-            earlier.setitem(campaign.__dict__, "_spec", replace(campaign._spec, dest=None))
-            run(connect, liar, campaign)
-        (begun,) = {job.body["metadata"]["firsthandapi_campaign"] for job in liar.jobs}
-        assert begun == campaign_key(None, str(tmp_path / "old" / "signs"))
-        for lost in (None, "signs/.firsthandapi", "signs"):
-            if lost:
-                shutil.rmtree(tmp_path / "old" / lost)
-            assert len(run(connect, liar, campaign)) == 3
-        grown = Campaign(**{**campaign.to_dict(), "jobs": fields(4)["jobs"], "defaults": DEFAULTS})
-        assert len(run(connect, liar, grown)) == 4
-        assert [len(job.files) for job in liar.jobs] == [3, 1]
-        assert {job.body["metadata"]["firsthandapi_campaign"] for job in liar.jobs} == {begun}
 
 
 @pytest.mark.both

@@ -453,8 +453,8 @@ def campaign_in(
     ids = {each for each, _ in campaigns}
     if derived in ids or derived == of_place:
         return derived
-    # Its words may have changed since; and earlier versions knew it by its place.
-    of_dest = sorted(each for each in ids if each == of_place or are_of_one_dest(derived, each))
+    # Its words may have changed since.
+    of_dest = sorted(each for each in ids if are_of_one_dest(derived, each))
     shared = [(campaign, _shared(spec, campaign, jobs)) for campaign in of_dest]
     for same in (True, False):
         doubtful = {campaign: labels[same] for campaign, labels in shared if same in labels}
