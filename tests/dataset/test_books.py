@@ -51,7 +51,7 @@ def test_a_book_is_recognized_by_what_is_there(tmp_path: Path) -> None:
     [
         ("metadata.jsonl", "has files, but no records of their orders"),
         ("job.json", "is of an earlier version of firsthandapi"),
-        ("ledger.json", "is a ledger of an earlier version of firsthandapi"),
+        ("ledger.json", "is of an earlier version of firsthandapi"),
         ("package.json", r"package\.json is no record of an order, or is damaged: pass the folder"),
         ("notes.txt", "no orders are recorded in"),
         (None, "no orders are recorded in"),

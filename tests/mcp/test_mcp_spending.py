@@ -362,7 +362,7 @@ async def test_an_order_that_was_never_sent_leaves_no_record(idle: MockServer, t
 async def test_a_ledger_of_an_earlier_version_orders_nothing(idle: MockServer, tmp_path: Path) -> None:
     """What it counts is not continued; a person decides."""
     (tmp_path / "ledger.json").write_text('{"version": 1, "orders": {}}')
-    assert "a ledger of an earlier version" in text_of(await order(idle, tmp_path, 100))
+    assert "is of an earlier version of firsthandapi" in text_of(await order(idle, tmp_path, 100))
     assert idle.requests == []
 
 

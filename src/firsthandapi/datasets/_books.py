@@ -27,8 +27,6 @@ from ._orders import Orders, is_record
 from ._store import Store, being_written, store_at
 
 _BOOKS = "pass the folder of a dataset, of a journal, or of an agents' ledger"
-# An agents' ledger of a version before 1.0.
-EARLIER_LEDGER = "ledger.json"
 # Agents hold the lock of their ledger for milliseconds; a run holds that of its folder until it ends.
 _LOCK_SECONDS = 5.0
 
@@ -105,11 +103,6 @@ def _records_of(store: Store) -> dict[Path, OrderRecord]:
         raise ConfigurationError(
             f"{store.root} has files, but no records of their orders in {orders.folder}: run the call that made it "
             "again, which restores them"
-        )
-    if EARLIER_LEDGER in names:
-        raise ConfigurationError(
-            f"{store.root / EARLIER_LEDGER} is a ledger of an earlier version of firsthandapi, which this version does "
-            "not read"
         )
     # A ledger has a room for its lock; it and a journal may have no record.
     is_ours = LOCK_FILE in names or ROOM in names

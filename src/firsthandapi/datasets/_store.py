@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from . import _disk
 
 
-# What the folder of a version before 1.0 has at its root.
-_EARLIER = frozenset(("job.json", "campaign.json", "jobs", "decisions.jsonl", ".excluded", "withdrawn.json"))
+# What a folder of a version before 1.0 has at its root: that of a dataset, or of an agents' ledger.
+_EARLIER = frozenset(
+    ("job.json", "campaign.json", "jobs", "decisions.jsonl", ".excluded", "withdrawn.json", "ledger.json")
+)
 
 
 class Writer(Protocol):

@@ -22,8 +22,9 @@ from firsthandapi._base.names import ROOM
 from firsthandapi._core.calls.idempotency import idempotency_key
 from firsthandapi._core.orders.record import Account, OrderRecord, ShownJob, key_of, read_record
 from firsthandapi.datasets import _disk
-from firsthandapi.datasets._books import EARLIER_LEDGER
+from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._lock import WRITER
+from firsthandapi.datasets._store import refuse_earlier
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 # A process holds the lock for milliseconds.
@@ -274,13 +275,9 @@ class Ledger:
             lock.release()
 
     def _read(self) -> _Records:
+        refuse_earlier(Local(self.folder))
         records: _Records = {}
         for path in self.folder.glob("*.json"):
-            if path.name == EARLIER_LEDGER:
-                raise ConfigurationError(
-                    f"{path} is a ledger of an earlier version of firsthandapi: nothing was ordered; choose another "
-                    "folder with --ledger, or remove the file to start again with the full budget"
-                )
             record = read_record(_disk.read(path) or b"", path)
             records[record.key] = record
         return records
