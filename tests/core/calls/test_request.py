@@ -249,7 +249,7 @@ def test_bad_extra_queries(extra: Any) -> None:
 @pytest.mark.parametrize("value", [[("a", "b")], "a=b", 5, {"a"}])
 def test_extras_are_mappings(name: str, value: Any) -> None:
     """Extras are mappings, and the error says so."""
-    with pytest.raises(InvalidArgumentError, match="must be a dict") as caught:
+    with pytest.raises(InvalidArgumentError, match="must be a mapping of names to values") as caught:
         build_request("GET", "/v1/jobs", **{name: value})
     assert caught.value.field == name
 

@@ -207,7 +207,7 @@ def check_mapping(value: Mapping[str, Any] | None, field: str) -> Mapping[str, A
         return {}
     if not isinstance(value, Mapping):
         raise InvalidArgumentError(
-            f"{field} must be a dict or another mapping, not a value of type {type(value).__name__}",
+            f"{field} must be a mapping of names to values, not a value of type {type(value).__name__}",
             field=field,
         )
     return value

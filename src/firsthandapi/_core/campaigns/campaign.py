@@ -16,6 +16,7 @@ from firsthandapi._base.visible import visible
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.idempotency import idempotency_key
 from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.calls.request import check_mapping
 from firsthandapi._core.files.kinds import kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.orders.account import CAMPAIGN_METADATA as CAMPAIGN_METADATA
@@ -235,14 +236,7 @@ def kinds_in(requests: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[s
 
 def _mapping(value: Any, field: str) -> dict[str, Any]:
     """`value` as a dict whose keys are all text. YAML reads `stop:` with nothing below it as None."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidArgumentError(
-            f"{field} must be a mapping of names to values, not a value of type {type(value).__name__}",
-            field=field,
-        )
-    entries: dict[Any, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType] # checked below
+    entries: dict[Any, Any] = {**check_mapping(value, field)}
     for key in entries:
         if not isinstance(key, str):
             # YAML reads no, off, and 1 as something else than text.
