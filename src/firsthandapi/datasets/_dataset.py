@@ -90,9 +90,9 @@ class Dataset(Rows):
     ) -> None:
         """Show what was read. Without stamps, a later `_catch_up` reads the folder again."""
         # What can fail comes first.
-        jobs = (_job(each.job) for each in orders if each.job is not None)
-        self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
+        jobs = [_job(each.job) for each in orders if each.job is not None]
         self._hidden = hidden_in(self._store, _manifests_in(self._store, orders), decided)
+        self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
         self.job = self.jobs[0] if len(self.jobs) == 1 else None
         self._orders = orders
         self._manifests = manifests
