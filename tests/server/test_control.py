@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from firsthandapi.testing import MockServer, ReceivedRequest
+from firsthandapi_server.mock.bundled import BundledServer
 from firsthandapi_server.mock.control import ACTIONS
 
 from .conftest import JOB, Caller, Receiver, Reply
@@ -271,7 +272,7 @@ def test_an_action_takes_what_its_method_takes(hand: MockServer) -> None:
     assert submit["required"] == ["job_id"]
     assert all("description" in field for field in submit["properties"].values())
     assert [*schemas["SettingsBody"]["properties"]] == [
-        name for name, held in vars(MockServer).items() if isinstance(held, property) and held.fset
+        name for name, held in vars(BundledServer).items() if isinstance(held, property) and held.fset
     ]
 
 

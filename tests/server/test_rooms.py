@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
+import firsthandapi_server
 from firsthandapi.testing import MockServer
 
 from .conftest import JOB, Caller
 
+SOURCE = Path(firsthandapi_server.__file__).parent
 # From the top to the bottom: none calls what is above it.
 ROOMS = [
     "firsthandapi.testing.",
@@ -64,3 +68,10 @@ def test_a_request_climbs_to_no_room(climbs: list[str]) -> None:
         assert api("POST", f"/v1/jobs/{api.create_job()['id']}/cancel").status == 200
         assert api("POST", "/v1/jobs", {**JOB, "files_needed": 0}).status == 400
     assert climbs == []
+
+
+def test_the_server_does_not_know_what_tests_import() -> None:
+    """`firsthandapi.testing` adds clients to the server, and not even an annotation, which import-linter skips, leads
+    back."""
+    text = "".join(module.read_text(encoding="utf-8") for module in SOURCE.rglob("*.py"))
+    assert not re.search(r"^ *(from|import) firsthandapi(\.testing\S*)?\s", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`/_control`: the methods of `MockServer` over HTTP, so that a test in any language can use them.
+"""`/_control`: the methods of `BundledServer` over HTTP, so that a test in any language can use them.
 
 What a method takes, its action takes: bodies follow from signatures, and what is said of them from docstrings.
 
@@ -36,7 +36,7 @@ from firsthandapi_server.http.reading import MAX_UPLOAD, parse_body, validate
 from firsthandapi_server.http.responses import error_response, json_bytes, no_method
 
 if TYPE_CHECKING:
-    from firsthandapi_server.mock.bundled import MockServer
+    from firsthandapi_server.mock.bundled import BundledServer
 
 PREFIX = "/_control"
 
@@ -92,7 +92,7 @@ def _body_of(name: str, method: Callable[..., Any]) -> type[Body]:
     return create_model(name, __base__=Body, **fields)
 
 
-def _settings_body(server: MockServer) -> type[Body]:
+def _settings_body(server: BundledServer) -> type[Body]:
     """The model of a body that has what can be set."""
     fields: dict[str, Any] = {}
     # A subclass has what it inherits, in the order of the class.
@@ -217,27 +217,27 @@ class Delivered(Shown):
 # --- the actions ----------------------------------------------------------------------------------------
 
 
-def describe(_server: MockServer) -> None:
+def describe(_server: BundledServer) -> None:
     """Show the address, the keys, the time, and the settings."""
 
 
-def change_settings(server: MockServer, **settings: Any) -> None:
+def change_settings(server: BundledServer, **settings: Any) -> None:
     """Change settings; omitted ones stay unchanged."""
     for name, value in settings.items():
         setattr(server, name, value)
 
 
-def list_requests(server: MockServer) -> Any:
+def list_requests(server: BundledServer) -> Any:
     """List the requests that arrived, except those to `/_control`."""
     return server.requests[-1000:]
 
 
-def list_deliveries(server: MockServer) -> Any:
+def list_deliveries(server: BundledServer) -> Any:
     """List webhook deliveries with their attempts."""
     return server.webhook_deliveries
 
 
-def check_books(server: MockServer) -> None:
+def check_books(server: BundledServer) -> None:
     """Check that every cent and every slot adds up."""
     try:
         server.check_books()
@@ -258,14 +258,14 @@ class Action:
     waits: bool = False  # for others, such as receivers of webhooks, which may call this server meanwhile
     errors: tuple[int, ...] = ()
 
-    def bound(self, server: MockServer) -> Callable[..., Any]:
+    def bound(self, server: BundledServer) -> Callable[..., Any]:
         """What does it."""
         found: Callable[..., Any] = (
             attrgetter(self.do)(server) if isinstance(self.do, str) else MethodType(self.do, server)
         )
         return found
 
-    def described(self, server: MockServer) -> Operation:
+    def described(self, server: BundledServer) -> Operation:
         """As the OpenAPI document takes it."""
         method = self.bound(server)
         name, summary = self.name or method.__name__, (inspect.getdoc(method) or "").partition("\n")[0]
@@ -281,7 +281,7 @@ class Action:
             errors=self.errors,
         )  # fmt: skip
 
-    def answered(self, server: MockServer, body: Body | None) -> Any:
+    def answered(self, server: BundledServer, body: Body | None) -> Any:
         """Do it, and read off what is answered."""
         given = {} if body is None else {name: getattr(body, name) for name in body.model_fields_set}
         result = self.bound(server)(*(given.pop("scopes", None) or ()), **given)
@@ -320,7 +320,7 @@ ACTIONS = (
 class Control:
     """The ASGI application behind `/_control`."""
 
-    def __init__(self, server: MockServer) -> None:
+    def __init__(self, server: BundledServer) -> None:
         self._server = server
         self.described = [action.described(server) for action in ACTIONS]
         by_path: dict[str, dict[str, tuple[Action, type[Body]]]] = {}
@@ -348,7 +348,7 @@ class Control:
             )
         except ApiError as error:
             return error_response(error)
-        except ValueError as error:  # `MockServer` raises it, with a message for people
+        except ValueError as error:  # `BundledServer` raises it, with a message for people
             return error_response(ApiError(400, "validation_error", str(error)))
         if answer is None:
             return Response(status_code=action.status)
