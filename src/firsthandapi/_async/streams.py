@@ -16,7 +16,7 @@ from anyio.abc import SocketAttribute
 from anyio.lowlevel import current_token
 
 from firsthandapi._base.masking import Secret
-from firsthandapi._base.network import names
+from firsthandapi._base.network import lookups
 from firsthandapi._base.network.addresses import HEAD_START, NOT_ACCEPTED
 from firsthandapi._base.network.tls import is_readable
 
@@ -96,7 +96,7 @@ async def connect(host: str, port: int, timeout: float) -> Stream:
     tried in parallel.
     Raises OSError: none could be reached; TimeoutError if none answered in time.
     """
-    step = names.TOO_SLOW
+    step = lookups.TOO_SLOW
     try:
         with anyio.fail_after(timeout):
             addresses = await _look_up(host, port)
@@ -110,7 +110,7 @@ async def connect(host: str, port: int, timeout: float) -> Stream:
 
 async def _look_up(host: str, port: int) -> list[str]:
     # Not by anyio, which makes the end of the loop wait for the lookup.
-    found = names.start(host, port)
+    found = lookups.start(host, port)
     if not found.done():
         token = current_token()
         loop: Any = getattr(token, "native_token", token)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from . import names
+from . import lookups
 
 # Seconds before the next address is tried in parallel, as in RFC 8305 and anyio.
 HEAD_START = 0.25
@@ -34,11 +34,11 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
     Raises UnicodeError: `host` cannot be a name.
     """
     ends = time.monotonic() + timeout
-    addresses = deque(names.look_up(host, port, timeout=timeout, look=look))
+    addresses = deque(lookups.look_up(host, port, timeout=timeout, look=look))
     failure = OSError(f"{host} has no address")
     pending: set[socket.socket] = set()
     next_start = 0.0
-    patience = names.NOTICEABLE
+    patience = lookups.NOTICEABLE
     with selectors.DefaultSelector() as selector:
         try:
             while addresses or pending:
@@ -59,7 +59,7 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
                 ready = selector.select(wait if look is None else min(wait, patience))
                 if not ready and look is not None:
                     look()
-                    patience = names.LOOK
+                    patience = lookups.LOOK
                 for sock in [each for each in pending if any(each is key.fileobj for key, _ in ready)]:
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if code == 0:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from firsthandapi._base.network.names import NOTICEABLE
+from firsthandapi._base.network.lookups import NOTICEABLE
 from firsthandapi._base.network.proxies import Route
 from firsthandapi._base.network.tls import Link, is_readable
 from firsthandapi._base.origins import Origin

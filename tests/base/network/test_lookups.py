@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._base.network import names
+from firsthandapi._base.network import lookups
 from forks import WAIT_FOR_CHILD, check_output, needs_fork
 
 PLACE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))
@@ -36,35 +36,35 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     monkeypatch.setattr(socket, "getaddrinfo", resolver)
     yield resolver
     resolver.go.set()
-    for thread in lookups():
+    for thread in threads():
         thread.join(60)
 
 
-def lookups() -> list[threading.Thread]:
+def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "firsthandapi-names"]
 
 
 def test_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name's addresses are those of the system, and a failure of the system's is raised as it is."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [PLACE])
-    assert names.look_up("name.example", 80, timeout=60) == [PLACE]
+    assert lookups.look_up("name.example", 80, timeout=60) == [PLACE]
 
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(socket.gaierror, match="not known"):
-        names.look_up("name.example", 80, timeout=60)
+        lookups.look_up("name.example", 80, timeout=60)
 
 
 def test_a_slow_resolver(slow: Resolver) -> None:
     """Nobody waits longer than said; who asks meanwhile, and again, waits for the one lookup that runs."""
     for _ in range(3):
         with pytest.raises(TimeoutError, match="looking up the name took too long"):
-            names.look_up("name.example", 80, timeout=0.01)
-    assert len(lookups()) == 1
+            lookups.look_up("name.example", 80, timeout=0.01)
+    assert len(threads()) == 1
     slow.go.set()
-    assert names.look_up("name.example", 80, timeout=60) == [PLACE]
+    assert lookups.look_up("name.example", 80, timeout=60) == [PLACE]
     assert slow.asked == ["name.example"]
 
 
@@ -78,24 +78,24 @@ def test_looking_ends_the_wait(slow: Resolver) -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        names.look_up("name.example", 80, timeout=60, look=look)
+        lookups.look_up("name.example", 80, timeout=60, look=look)
     assert not slow.go.is_set()
 
 
 def test_threads_are_bounded(slow: Resolver) -> None:
     """Names that hang keep a bounded number of threads; the others take their turn."""
-    waiting = [names.start(f"name-{number}.example", 80) for number in range(names.MAX_THREADS + 3)]
-    assert len(lookups()) == names.MAX_THREADS
+    waiting = [lookups.start(f"name-{number}.example", 80) for number in range(lookups.MAX_THREADS + 3)]
+    assert len(threads()) == lookups.MAX_THREADS
     slow.go.set()
     assert all(found.result(60) == [PLACE] for found in waiting)
-    assert len(slow.asked) == names.MAX_THREADS + 3
+    assert len(slow.asked) == lookups.MAX_THREADS + 3
 
 
 def test_an_address_needs_no_lookup() -> None:
     """An IPv4 or IPv6 address takes no thread."""
     for host in ("127.0.0.1", "::1"):
-        assert names.look_up(host, 80, timeout=60)[0][4][:2] == (host, 80)
-    assert not lookups()
+        assert lookups.look_up(host, 80, timeout=60)[0][4][:2] == (host, 80)
+    assert not threads()
 
 
 def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(threading.Thread, "start", start)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [PLACE])
-    assert names.look_up("name.example", 80, timeout=60) == [PLACE]
+    assert lookups.look_up("name.example", 80, timeout=60) == [PLACE]
 
 
 _SLOW = """
@@ -142,16 +142,16 @@ def test_a_forked_child() -> None:
     """A child does not wait for a lookup of its parent's, whose thread it does not have."""
     check_output(f"""
 import os, socket, threading, time
-from firsthandapi._base.network import names
+from firsthandapi._base.network import lookups
 asked = threading.Event()
 def hang(*_, **__):
     asked.set()
     threading.Event().wait(600)
 socket.getaddrinfo = hang
-names.start("name.example", 80)
+lookups.start("name.example", 80)
 asked.wait(60)
 child = os.fork()
 if child == 0:
     socket.getaddrinfo = lambda *_, **__: [7]
-    os._exit(names.look_up("name.example", 80, timeout=20)[0])
+    os._exit(lookups.look_up("name.example", 80, timeout=20)[0])
 {WAIT_FOR_CHILD}""")
