@@ -144,7 +144,7 @@ def test_what_is_declared_is_imported(extra: str) -> None:
 
 
 def test_the_version_stands_in_one_place() -> None:
-    """The installed version is the one in _version.py."""
+    """The installed version is the one in `_base/version.py`."""
     assert version("firsthandapi") == firsthandapi.__version__
     assert firsthandapi.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 

@@ -52,7 +52,7 @@ def test_each_step_of_a_workflow_runs_in_the_gate(workflow: str) -> None:
 @needs_bash
 @pytest.mark.parametrize(("tag", "code"), [("v{}", 0), ("v{}.1", 1), ("v9{}", 1), ("main", 1)])
 def test_a_release_has_the_version_that_its_tag_says(tag: str, code: int) -> None:
-    """A tag that differs from _version.py stops the release before anything is built."""
+    """A tag that differs from `_base/version.py` stops the release before anything is built."""
     (step,) = (step for step in steps("release") if step.get("name") == COMPARE)
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
@@ -235,6 +235,16 @@ def test_the_map_is_the_tree() -> None:
     assert {str(path) for path in modules - known if path.name != "__pycache__"} == set()
     for package in packages:
         assert sum((ROOT / path).is_relative_to(package) for path in paths) < 60
+
+
+def test_each_path_that_contributors_are_sent_to_exists() -> None:
+    """A path in CONTRIBUTING's prose begins at the root, in `src`, in a package, or in `tests`."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    homes = [ROOT / home for home in (".", "src", "src/firsthandapi", "src/firsthandapi_server", "tests")]
+    # What is built is not there.
+    named = set(re.findall(r"`((?!build/|1\.0/)[\w.]+/[\w./]*)`", text))
+    assert len(named) > 40
+    assert {path for path in named if not any((home / path).exists() for home in homes)} == set()
 
 
 def test_the_pairs_written_by_hand_are_named() -> None:

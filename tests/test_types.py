@@ -112,10 +112,12 @@ def test_the_client_and_the_contract_know_the_same_fields(name: str) -> None:
     """Whoever adds a field to a response adds it to both; of an event's data, the client reads what handlers need."""
     known = set(getattr(types, name).model_fields)
     ours = {*CONTRACT[name].model_fields, *getattr(answers, f"New{name}", CONTRACT[name]).model_fields}
-    assert known - {"object"} <= ours, f"server/contract/answers.py: {name} lacks fields of types.{name}"
+    assert known - {"object"} <= ours, (
+        f"firsthandapi_server/contract/answers.py: {name} lacks fields of types.{name}"
+    )
     if not name.endswith("EventData"):
         assert ours - LEFT.get(name, set()) <= known, (
-            f"types.{name} lacks fields of server/contract/answers.py"
+            f"types.{name} lacks fields of firsthandapi_server/contract/answers.py"
         )
 
 

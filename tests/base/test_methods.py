@@ -138,9 +138,11 @@ def test_the_fields_of_a_job_are_those_that_are_checked() -> None:
     texts = attribute_docs("job_arguments")
     checked = JobCreateParams.model_fields
     assert {*checked, "max_spend_cents"} == set(texts)
-    assert set(checked) == set(JobBody.model_fields), "each field needs a line in server/contract/bodies.py"
+    assert set(checked) == set(JobBody.model_fields), (
+        "each needs a line in firsthandapi_server/contract/bodies.py"
+    )
     assert set(checked) <= set(JobAnswer.model_fields), (
-        "each field needs a line in server/contract/answers.py"
+        "each needs a line in firsthandapi_server/contract/answers.py"
     )
     for name, field in checked.items():
         assert field.is_required() == (name in JobFields.__required_keys__), name
