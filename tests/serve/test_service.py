@@ -7,14 +7,13 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -511,21 +510,3 @@ def test_a_secret_is_shown_again_until_the_server_stops(tmp_path: Path) -> None:
     for each in seen[2]:
         assert each.json()["error"]["type"] == "idempotency_error"
         assert "rotate the key or the secret" in each.json()["error"]["message"]
-
-
-def test_an_upgrade_from_the_first_version_buys_nothing_twice(tmp_path: Path) -> None:
-    """Nobody can read the responses that it has kept for a day: a call that repeats one is refused."""
-    folder = tmp_path / "data"
-    headers = {"Idempotency-Key": "one"}
-    body = {**JOB, "type": "data_collection"}
-    with Service(folder) as service:
-        assert service.first is not None
-        headers["Authorization"] = f"Bearer {service.first.live}"
-        first = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers, timeout=60)
-        assert first.status_code == 201
-    with closing(sqlite3.connect(folder / "state.db")) as rows, rows:
-        assert rows.execute("UPDATE replies SET body = 'sealed', kept = 'sealed'").rowcount == 1
-    with Service(folder) as service:
-        again = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers, timeout=60)
-        assert (again.status_code, again.json()["error"]["type"]) == (409, "idempotency_error")
-        assert len(service.world.state.jobs) == 1

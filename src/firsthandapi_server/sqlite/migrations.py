@@ -1,4 +1,4 @@
-"""The tables, from the first version of the database on. Steps are only ever added: any older version is opened."""
+"""The tables, from the first released version of the database on. Steps are only ever added."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CREATE TABLE transactions (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
     book TEXT REFERENCES books (id) DEFERRABLE INITIALLY DEFERRED, book_number INTEGER,
     type TEXT NOT NULL, amount_cents INTEGER NOT NULL, description TEXT NOT NULL, expires_at REAL,
-    created_at REAL NOT NULL,
+    created_at REAL NOT NULL, job_id TEXT,
     UNIQUE (book, book_number)
 );
 CREATE TABLE checkouts (
@@ -67,21 +67,19 @@ CREATE TABLE jobs (
     UNIQUE (account, account_number)
 );
 CREATE INDEX deadlines ON jobs (deadline) WHERE deadline IS NOT NULL AND status NOT IN ('completed', 'cancelled');
-CREATE TABLE workers (
-    position INTEGER PRIMARY KEY,
-    job TEXT NOT NULL REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED, worker TEXT NOT NULL,
-    UNIQUE (job, worker)
-);
 CREATE TABLE submissions (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
     job TEXT NOT NULL REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED, job_number INTEGER,
     account TEXT REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED, account_number INTEGER,
     worker_id TEXT NOT NULL, submitted_at REAL NOT NULL, files TEXT NOT NULL, status TEXT NOT NULL,
     attempt INTEGER NOT NULL, rating INTEGER, reasoning TEXT, dimensions TEXT, scored_at REAL, location TEXT,
+    rated_by TEXT, flags TEXT NOT NULL,
     UNIQUE (job, job_number), UNIQUE (account, account_number)
 );
 CREATE INDEX by_worker ON submissions (job, worker_id);
+CREATE INDEX by_person ON submissions (worker_id, position);
 CREATE INDEX waiting ON submissions (position) WHERE status = 'pending_score';
+CREATE INDEX retrying ON submissions (position) WHERE status = 'retry_pending';
 CREATE TABLE files (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
     submission TEXT NOT NULL REFERENCES submissions (id) DEFERRABLE INITIALLY DEFERRED,
@@ -92,6 +90,7 @@ CREATE TABLE files (
     UNIQUE (job, approved_number)
 );
 CREATE INDEX listed ON files (position) WHERE approved AND NOT withdrawn;
+CREATE INDEX same_bytes ON files (json_extract(source, '$.sha256'));
 -- Uploads that no row owns yet, and files that no row owns any more: what a start removes.
 CREATE TABLE loose (name TEXT PRIMARY KEY) WITHOUT ROWID;
 
@@ -124,31 +123,7 @@ CREATE TABLE audit (
     UNIQUE (account, account_number)
 );
 
-CREATE TABLE replies (
-    slot BLOB PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL,
-    expires_at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX expiring_replies ON replies (expires_at);
-"""
-
-# How a body is kept: as it came, or in `memory`. The first version has sealed all, which no other opens.
-_SECOND = """
-ALTER TABLE replies ADD COLUMN kept TEXT NOT NULL DEFAULT 'sealed';
-"""
-
-# To find files with the same bytes, and what may be tried again.
-_THIRD = """
-CREATE INDEX same_bytes ON files (json_extract(source, '$.sha256'));
-CREATE INDEX retrying ON submissions (position) WHERE status = 'retry_pending';
-"""
-
-# What one person has sent.
-_FOURTH = """
-CREATE INDEX by_person ON submissions (worker_id, position);
-"""
-
-# An appeal is answered once; an erasure may only take its words away.
-_FIFTH = """
+-- An appeal is answered once; an erasure may only take its words away.
 CREATE TABLE appeals (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
     submission TEXT NOT NULL UNIQUE REFERENCES submissions (id) DEFERRABLE INITIALLY DEFERRED,
@@ -161,42 +136,36 @@ WHEN old.answered_at IS NOT NULL AND new.answered_at IS NOT old.answered_at OR n
     OR new.words NOT IN ('', old.words) OR old.answered_at IS NOT NULL AND new.answer NOT IN ('', old.answer)
     OR old.answered_at IS NOT NULL AND (new.accepted <> old.accepted OR new.paid <> old.paid)
 BEGIN SELECT RAISE(ABORT, 'appeals are kept as they were answered'); END;
+
+-- `kept` says how a body is: as it came, or in memory.
+CREATE TABLE replies (
+    slot BLOB PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL,
+    expires_at REAL NOT NULL, kept TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX expiring_replies ON replies (expires_at);
 """
 
-# Submissions say who has worked on a job.
-_SIXTH = """
-DROP TABLE workers;
-"""
-
-# A transaction names the job whose escrow it moved. The text of each has named it from the first version on.
-_SEVENTH = """
-ALTER TABLE transactions ADD COLUMN job_id TEXT;
-UPDATE transactions SET job_id = substr(description, instr(description, 'job_'))
-WHERE type IN ('deduction', 'refund') AND instr(description, 'job_');
-"""
-
-# Who rated a submission, and what they noticed.
-_EIGHTH = """
-ALTER TABLE submissions ADD COLUMN rated_by TEXT;
-ALTER TABLE submissions ADD COLUMN flags TEXT NOT NULL DEFAULT '[]';
-"""
-
-STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
+STEPS: tuple[str, ...] = (_FIRST,)
+UNRELEASED = 7  # versions before the first
 
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:
     """Bring a database to the newest version, in one transaction.
-    Raises ConfigurationError: a newer version of firsthandapi has written it.
+    Raises ConfigurationError: a newer version of firsthandapi has written it, or one that was never released.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    newest = len(STEPS)
+    newest = UNRELEASED + len(STEPS)
+    if 0 < version <= UNRELEASED:
+        raise ConfigurationError(
+            f"{where} has version {version}, from before the first release: use another folder"
+        )
     if version > newest:
         raise ConfigurationError(
             f"{where} has version {version}, and this firsthandapi knows version {newest} at most: a newer one has "
             "written it; upgrade firsthandapi"
         )
     if version < newest:
-        script = "".join(STEPS[version:])
+        script = "".join(STEPS[max(0, version - UNRELEASED) :])
         # `executescript` commits what is open and begins nothing: so the transaction is part of the script.
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {newest}; COMMIT;")
