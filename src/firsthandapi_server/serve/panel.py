@@ -237,7 +237,7 @@ def rated_files(submission: Submission, gold: Gold | None) -> list[File]:
 
 
 def story_of(submission: Submission) -> str:
-    """The outcome of a submission before somebody's stars arrived."""
+    """The status of a submission that somebody was too late to rate, in words."""
     words = submission.status.replace("_", " ")
     if submission.status == "pending_score":
         return (
