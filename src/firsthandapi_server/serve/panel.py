@@ -19,11 +19,10 @@ from firsthandapi_server.state.state import Waiting
 
 from .access import Access
 from .ratings import UNDO_SECONDS, Gold, Rating, Ratings
-from .scoring import Scorer
+from .scoring import MAX_REASON, Scorer
 from .study import Reviews
 
 HOLD_SECONDS = 120.0
-MAX_REASON = 1000
 OWN = "This is your own work: somebody else rates it."
 Attempt = tuple[str, int]  # the id of a submission, and which attempt of it
 
@@ -73,7 +72,7 @@ class Panel:
     def waiting(self, asker: Asker) -> tuple[list[str], Gold | None]:
         """The ids of what waits for somebody, oldest first; before them one whose rating is known, if it is time.
         Nothing of their own, and nothing that others look at or have rated enough."""
-        return self._waiting(asker, self._full(asker.reviewer, asker.browser))
+        return self._waiting(asker, self._full(asker))
 
     def _waiting(self, asker: Asker, full: Collection[Attempt]) -> tuple[list[str], Gold | None]:
         ids = [
@@ -86,18 +85,18 @@ class Panel:
         gold = self.gold_for(asker)
         return (ids, None) if gold is None else ([gold.submission, *ids], gold)
 
-    def _full(self, reviewer: str, browser: str) -> set[Attempt]:
+    def _full(self, asker: Asker) -> set[Attempt]:
         """What a reviewer may not rate for the sake of others, or has rated. Few of all that waits."""
         now, given = self._world.clock.now(), self._given()
         held = Counter(
-            held for each, (held, until) in self._holders.items() if each != browser and until > now
+            held for each, (held, until) in self._holders.items() if each != asker.browser and until > now
         )
         submissions = self._world.state.submissions
         looked_at = [(each, found.attempt) for each in held if (found := submissions.get(each)) is not None]
         return {
             each
             for each in {*given, *looked_at}
-            if not has_room(self.settings.overlap, _raters(given, each), reviewer, held[each[0]])
+            if not has_room(self.settings.overlap, _raters(given, each), asker.reviewer, held[each[0]])
         }
 
     def gold_for(self, asker: Asker) -> Gold | None:
@@ -141,7 +140,7 @@ class Panel:
         Returns the id of what they look at next: what waits behind the rated one, or, after the last, before it.
         Raises PageError: they may not rate it now, or, with the status 400, this is no rating.
         """
-        full = self._full(asker.reviewer, asker.browser)
+        full = self._full(asker)
         ids, gold = self._waiting(asker, full)
         if gold is not None and gold.submission != submission.id:
             ids, gold = ids[1:], None

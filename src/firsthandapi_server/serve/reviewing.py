@@ -17,9 +17,10 @@ from firsthandapi_server.http.browsers import HEADERS, unchanged_or
 from firsthandapi_server.rules.jobs import NO_RETRY
 from firsthandapi_server.state.model import File, Submission
 
-from .panel import MAX_REASON, OWN, Asker, Panel, rated_files, story_of
+from .panel import OWN, Asker, Panel, rated_files, story_of
 from .ratings import UNDO_SECONDS, Rating
 from .reception import Reception
+from .scoring import MAX_REASON
 
 _TILES = 48  # on a page of the grid
 _MOST_CHOICES = 200  # in a filter
