@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -211,11 +211,7 @@ class Resuming:
         try:
             async with self._receiving.turn(part.id, part.length - offset) as turn:
                 with self._bytes(part).open("ab") as file:
-                    while True:
-                        message = await request.receive()
-                        if message["type"] == "http.disconnect":
-                            raise ClientDisconnect
-                        chunk: bytes = message.get("body", b"")
+                    async for chunk in request.stream():
                         if offset + len(chunk) > part.length:
                             raise _too_much(part)
                         if turn.when() is not None:
@@ -225,8 +221,7 @@ class Resuming:
                         offset, start = offset + len(chunk), offset
                         if start < min(_HEAD, part.length) <= offset:
                             self._check_head(part)
-                        if not message.get("more_body", False):
-                            return offset
+            return offset
         except PageError as error:
             if error.status == 415:
                 self._remove(part)
