@@ -13,8 +13,8 @@ from firsthandapi_server.contract.bodies import JobBody
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve.access import Access
 from firsthandapi_server.serve.clock import RealClock
-from firsthandapi_server.serve.panel import HOLD_SECONDS, Asker, Panel
-from firsthandapi_server.serve.ratings import Gold
+from firsthandapi_server.serve.panel import HOLD_SECONDS, Asker, Panel, _verdict
+from firsthandapi_server.serve.ratings import Gold, Rating
 from firsthandapi_server.serve.scoring import Scorer
 from firsthandapi_server.serve.study import Reviews
 from firsthandapi_server.sqlite import open_world
@@ -182,6 +182,15 @@ def test_a_restart_loses_no_rating(overlap: int) -> None:
         assert room.panel.ratings.open() == []
         room.world.check_books()
     room.close()
+
+
+@pytest.mark.parametrize(
+    ("stars", "middle"), [([4], 4), ([5, 1, 4], 4), ([1, 1, 5], 1), ([2, 5], 2), ([3, 3, 3], 3)]
+)
+def test_the_median_counts(stars: list[int], middle: int) -> None:
+    """Of two in the middle, the lower one."""
+    given = [Rating("", "", 1, ("",), "", (each,), None, None, 0.0) for each in stars]
+    assert _verdict(given).stars == [middle]
 
 
 def test_the_median_of_three_counts() -> None:

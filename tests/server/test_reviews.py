@@ -11,7 +11,6 @@ from firsthandapi_server.rules.reviews import (
     has_room,
     is_gold_turn,
     lacking,
-    median,
 )
 
 
@@ -48,14 +47,6 @@ def test_how_many_reviewers_lack(
 ) -> None:
     """Authors rate nothing of theirs, nobody rates twice, and what somebody gave who has left counts."""
     assert lacking(overlap, raters, reviewers, author) == expected
-
-
-@pytest.mark.parametrize(
-    ("stars", "middle"), [([4], 4), ([5, 1, 4], 4), ([1, 1, 5], 1), ([2, 5], 2), ([3, 3, 3], 3)]
-)
-def test_the_median_counts(stars: list[int], middle: int) -> None:
-    """Of two in the middle, the lower one."""
-    assert median(stars) == middle
 
 
 # The example of Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", C: four observers, twelve units.

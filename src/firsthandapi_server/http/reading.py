@@ -7,7 +7,6 @@ import json
 import math
 import re
 from typing import Any, cast
-from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -44,8 +43,7 @@ async def read_body(receive: Receive, keep: int) -> bytes:
 
 def read_query(request: Request) -> dict[str, str]:
     found: dict[str, str] = {}
-    raw: bytes = request.scope["query_string"]
-    for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+    for name, value in request.query_params.multi_items():
         if name in found:
             raise invalid(name, "was given more than once")
         found[name] = value

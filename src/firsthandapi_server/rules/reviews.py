@@ -1,4 +1,4 @@
-"""What several reviewers say together: who may rate what, the median, and how far they agree."""
+"""What several reviewers say together: who may rate what, and how far they agree."""
 
 from __future__ import annotations
 
@@ -31,12 +31,6 @@ def lacking(overlap: int, raters: Collection[str], reviewers: Collection[str], a
     """
     left = {each for each in reviewers if each != author and each not in raters}
     return max(0, overlap - len(raters) - len(left))
-
-
-def median(stars: Iterable[int]) -> int:
-    """The middle one; of two in the middle, the lower."""
-    given = sorted(stars)
-    return given[(len(given) - 1) // 2]
 
 
 def alpha(units: Iterable[Sequence[int]]) -> float | None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 from firsthandapi_server.console.face import PageError
 from firsthandapi_server.rules.jobs import Verdict
-from firsthandapi_server.rules.reviews import has_room, is_gold_turn, lacking, median
+from firsthandapi_server.rules.reviews import has_room, is_gold_turn, lacking
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import Waiting
@@ -253,7 +254,7 @@ def _raters(given: Mapping[Attempt, Sequence[Rating]], attempt: Attempt) -> list
 def _verdict(ratings: Sequence[Rating]) -> Verdict:
     reasons = dict.fromkeys(each.reason for each in ratings if each.reason)
     return Verdict(
-        [median(stars) for stars in zip(*(each.stars for each in ratings), strict=True)],
+        [median_low(stars) for stars in zip(*(each.stars for each in ratings), strict=True)],
         "\n".join(reasons)[:MAX_REASON] or None,
         actor=ratings[0].reviewer if len(ratings) == 1 else "reviewers",
         rated_by="person",
