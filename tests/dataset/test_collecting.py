@@ -277,20 +277,6 @@ def test_a_refused_job_may_be_corrected(buyer: Buyer, fields: dict[str, Any], er
     assert posts == {caught.value.idempotency_key}
 
 
-def test_a_post_that_never_arrived_is_sent_again(buyer: Buyer) -> None:
-    """With the same key and bytes, also by the next call when the first gave up."""
-    buyer.server.faults.add(path="/v1/jobs", method="POST", drop="before", times=2)
-    buyer.server.faults.add(path="/v1/jobs", method="POST", status=503, times=1)
-    buyer.client = buyer.connect(buyer.server, max_retries=1)
-    with pytest.raises((ServerError, FirstHandConnectionError)):
-        buyer.collect(2)
-    assert len(buyer.collect(2)) == 2
-    posts = [r for r in buyer.server.requests if r.method == "POST"]
-    assert len(posts) == 4
-    assert len({(r.headers["idempotency-key"], r.body) for r in posts}) == 1
-    assert buyer.jobs_bought() == 1
-
-
 def test_a_post_whose_answer_is_lost_is_found(buyer: Buyer) -> None:
     """The job that was bought is found, and no second one is bought."""
     buyer.server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)

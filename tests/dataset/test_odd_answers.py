@@ -78,10 +78,9 @@ def shop(connect: Connect, tmp_path: Path) -> Iterator[Shop]:
 # ── Never twice ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 413, 425, 499])
-def test_a_job_behind_a_refusal_of_a_gateway_is_found(shop: Shop, status: int) -> None:
+def test_a_job_behind_a_refusal_of_a_gateway_is_found(shop: Shop) -> None:
     """A gateway may block the answer to an order that went through: it is looked for, not bought again."""
-    shop.once("POST", "/jobs", status, b"<html>blocked by policy</html>")
+    shop.once("POST", "/jobs", 404, b"<html>blocked by policy</html>")
     assert len(shop.collect()) == 2
     assert len(shop.jobs) == 1
 
