@@ -460,34 +460,24 @@ def test_another_request_into_the_folder_is_refused(buyer: Buyer) -> None:
     assert len(buyer.server.requests) == since
 
 
-@pytest.mark.parametrize("again", ["collect", "download_all"])
-def test_a_lost_record_leads_to_the_job_of_the_rows(buyer: Buyer, again: str) -> None:
+def test_a_lost_record_leads_to_the_job_of_the_rows(buyer: Buyer) -> None:
     """They name the job, and the service still knows it: nothing is bought, and nothing downloaded twice."""
     job_id = buyer.collect(1).job.id
     (buyer.dest / ORDER).unlink()
     since = len(buyer.server.requests)
-    if again == "collect":
-        assert buyer.collect(1).job.id == job_id
-    else:
-        assert buyer.client.files.download_all(job_id, buyer.dest).job.id == job_id
     assert buyer.collect(1).job.id == job_id
     assert downloads(buyer.server, since) == []
     assert buyer.jobs_bought() == 1
 
 
-def half(content: bytes) -> bytes:
-    """A file whose end is lost."""
-    return content[: len(content) // 2]
-
-
 @pytest.mark.both
-@pytest.mark.parametrize("left", [lambda _: b"", half, lambda content: b"\0" * len(content)])
-def test_a_damaged_record_stops_all_with_its_path(buyer: Buyer, tmp_path: Path, left: Any) -> None:
+def test_a_damaged_record_stops_all_with_its_path(buyer: Buyer, tmp_path: Path) -> None:
     """Nothing in it is guessed at, and nothing is asked; put back, it continues."""
     job_id = buyer.collect(1).job.id
     path = buyer.dest / ORDER
     content = path.read_bytes()
-    path.write_bytes(left(content))
+    half = content[: len(content) // 2]
+    path.write_bytes(half)
     since = len(buyer.server.requests)
     for call in (
         lambda: buyer.collect(1),
@@ -501,7 +491,7 @@ def test_a_damaged_record_stops_all_with_its_path(buyer: Buyer, tmp_path: Path, 
         ) as refused:
             call()
         assert "nothing was ordered now" in str(refused.value)
-    assert path.read_bytes() == left(content)
+    assert path.read_bytes() == half
     assert buyer.server.requests[since:] == []
     path.write_bytes(content)
     assert len(buyer.collect(1)) == 1
@@ -525,18 +515,6 @@ def test_a_record_of_a_later_version_stays(buyer: Buyer) -> None:
             call()
     assert (buyer.dest / ORDER).read_bytes() == later
     assert buyer.jobs_bought() == 1
-
-
-def test_rows_of_another_job_are_not_taken_over(buyer: Buyer) -> None:
-    """The error names the job and the way to its files; nothing is bought."""
-    job_id = buyer.collect(1).job.id
-    other = buyer.client.jobs.create_and_wait(**JOB, files_needed=1).id
-    (buyer.dest / ORDER).unlink()
-    with pytest.raises(ConfigurationError, match=rf"{job_id} \(completed, 1 of 1 .*download_all"):
-        buyer.collect(2)
-    with pytest.raises(InvalidArgumentError, match="another job"):
-        buyer.client.files.download_all(other, buyer.dest)
-    assert buyer.jobs_bought() == 2
 
 
 def test_a_corrected_request_after_an_unknown_outcome(buyer: Buyer) -> None:
@@ -595,14 +573,6 @@ def test_nothing_is_bought_that_cannot_be_fetched(patient: Buyer) -> None:
         with pytest.raises(ConfigurationError, match="is not a folder"):
             patient.collect(1, folder)
     assert patient.jobs_bought() == 0
-
-
-def test_download_all_into_a_collected_folder_adds_to_it(buyer: Buyer) -> None:
-    """Of the same job, that is; collect still knows its request afterwards."""
-    dataset = buyer.collect(2)
-    assert len(buyer.client.files.download_all(dataset.job.id, buyer.dest)) == 2
-    assert len(buyer.collect(2)) == 2
-    assert buyer.jobs_bought() == 1
 
 
 # ── Ends that are not the wanted one ─────────────────────────────────────────────────────────────────────
