@@ -271,23 +271,19 @@ def test_nothing_of_keys_after_a_get(connect: Connect, fresh_server: MockServer)
     assert (invalid.value.idempotency_key, invalid.value.request_sent) == (None, None)
 
 
-@pytest.mark.parametrize(("max_retries", "posts"), [(0, 1), (1, 2), (3, 2)])
 @pytest.mark.parametrize("body", [b"<html>", b'{"job": 1}', b'{"object":"job","id":"jo', b""])
-def test_an_unreadable_success_is_asked_for_once_more(
-    connect: Connect, body: bytes, max_retries: int, posts: int
-) -> None:
-    """Only the response says what was bought, so it is asked for once more, by the same key; a GET is not, and
-    nothing is where the client does not retry."""
+def test_an_unreadable_success_is_asked_for_once_more(connect: Connect, body: bytes) -> None:
+    """Only the response says what was bought, so it is asked for once more, by the same key; a GET is not."""
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         return httpx.Response(201, content=body)
 
-    client = connect(handler=answer, max_retries=max_retries, frozen=True)
+    client = connect(handler=answer, max_retries=3, frozen=True)
     with pytest.raises(UnexpectedResponseError) as caught:
         client.jobs.create(**JOB)
-    assert [request.headers["idempotency-key"] for request in seen] == [caught.value.idempotency_key] * posts
+    assert [request.headers["idempotency-key"] for request in seen] == [caught.value.idempotency_key] * 2
     seen.clear()
     with pytest.raises(UnexpectedResponseError):
         client.jobs.get("job_1")

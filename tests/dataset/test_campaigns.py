@@ -711,22 +711,6 @@ def test_an_order_that_never_arrived_is_not_made_over_a_limit(world: World, limi
     assert world.ordered() == []
 
 
-def test_out_of_credits_the_run_ends_and_the_next_continues(world: World) -> None:
-    """What was ordered is not ordered again, and what was refused is ordered with its key."""
-    world.server.faults.add(path="/v1/jobs", method="POST", status=402, after=1)
-    with pytest.raises(InsufficientCreditsError) as refused:
-        world.run(world.campaign(stop=2, give_way=2))
-    assert refused.value.job is not None
-    assert {order.label: order.is_refused for order in world.ledger().orders} == {
-        "stop": False,
-        "give_way": True,
-    }
-    assert len(world.run(world.campaign(stop=2, give_way=2))) == 4
-    assert world.ordered() == [2, 2]
-    keys = [r.headers["idempotency-key"] for r in world.server.requests if f"{r.method} {r.path}" == POST]
-    assert (len(keys), len(set(keys))) == (3, 2)
-
-
 @pytest.mark.both
 def test_a_refused_order_is_sent_with_its_key_as_it_is_wanted_now(world: World) -> None:
     """In other words, for another price and number: no second key ever leaves for it."""

@@ -498,46 +498,6 @@ def test_a_damaged_record_stops_all_with_its_path(buyer: Buyer, tmp_path: Path) 
     assert buyer.jobs_bought() == 1
 
 
-@pytest.mark.both
-def test_a_record_of_a_later_version_stays(buyer: Buyer) -> None:
-    """The error names it and asks for an upgrade; the file is not written over."""
-    job_id = buyer.collect(1).job.id
-    later = (buyer.dest / ORDER).read_bytes().replace(b'"version": 1', b'"version": 2')
-    (buyer.dest / ORDER).write_bytes(later)
-    for call in (
-        lambda: buyer.collect(1),
-        lambda: buyer.client.files.download_all(job_id, buyer.dest),
-    ):
-        with pytest.raises(
-            ConfigurationError,
-            match=rf"{re.escape(str(buyer.dest / ORDER))} was written by a later version.*upgrade",
-        ):
-            call()
-    assert (buyer.dest / ORDER).read_bytes() == later
-    assert buyer.jobs_bought() == 1
-
-
-def test_a_corrected_request_after_an_unknown_outcome(buyer: Buyer) -> None:
-    """It is sent with the same key: if the first has bought, it is named; else the corrected one is bought, once."""
-    buyer.client = buyer.connect(buyer.server, max_retries=0)
-    corrected = {**JOB, "description": "Photos of street signs by night", "files_needed": 1}
-    for n, fault in enumerate(("before", "after")):
-        dest = buyer.dest / str(n)
-        buyer.server.faults.add(path="/v1/jobs", method="POST", drop=fault, times=1)
-        with pytest.raises(FirstHandConnectionError):
-            buyer.collect(1, dest)
-        if fault == "before":
-            dataset = buyer.client.jobs.collect(dest, **corrected)
-            assert dataset.job.description == corrected["description"]
-            continue
-        with pytest.raises(
-            InvalidArgumentError, match=r"dest is the folder of job_.*description differ.*download_all"
-        ):
-            buyer.client.jobs.collect(dest, **corrected)
-        assert len(buyer.collect(1, dest)) == 1
-    assert buyer.jobs_bought() == 2
-
-
 def test_a_key_of_the_callers_finds_its_job_at_any_age(buyer: Buyer) -> None:
     """Two days later the service has forgotten the key; the job has it in its metadata. Other arguments are told."""
     first = buyer.collect(1, buyer.dest / "a", idempotency_key="nightly")

@@ -236,8 +236,7 @@ def run(connect: Connect, liar: Liar, campaign: Campaign) -> Dataset:
     return dataset
 
 
-@pytest.mark.parametrize("idem", ["replay", "409"])
-@pytest.mark.parametrize("list_lag", [0.0, 8.0])
+@pytest.mark.parametrize(("list_lag", "idem"), [(0.0, "replay"), (8.0, "409")])
 def test_a_file_in_two_folders_is_one_campaign(
     connect: Connect, tmp_path: Path, list_lag: float, idem: Any
 ) -> None:
