@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import threading
 import time
@@ -30,6 +31,8 @@ class Clock(Protocol):
 
     def monotonic(self) -> float: ...
 
+    def pass_(self, seconds: float) -> None: ...
+
 
 @dataclass
 class Lies:
@@ -52,6 +55,7 @@ class Lies:
         pace: how long a file of a job takes; at 0, a job is finished when it is posted.
         short: how many of its files a job never brings.
         cancels: the share of jobs that the service cancels half-way.
+        hold: whether a poll is held until the status of its job changes: time passes for the client that is followed.
     """
 
     list_lag: float = 0.0
@@ -70,6 +74,7 @@ class Lies:
     pace: float = 1.0
     short: int = 0
     cancels: float = 0.0
+    hold: bool = False
 
 
 @dataclass
@@ -104,6 +109,15 @@ class Job:
             return "cancelled"
         return "in_progress" if self.approved(now) else "open"
 
+    def next_change(self, now: float) -> float:
+        """When its status changes next."""
+        moments = [
+            self.created + self.pace,
+            self.created + self.pace * len(self.files),
+            self.cancelled or math.inf,
+        ]
+        return min((moment for moment in moments if moment > now), default=math.inf)
+
     def cost_cents(self, now: float) -> int:
         """What was paid for it, less what was refunded."""
         files = len(self.approved(now)) if self.status(now) == "cancelled" else len(self.files)
@@ -136,6 +150,7 @@ class Liar:
         self.jobs: list[Job] = []
         self.calls: Counter[str] = Counter()
         self.time: Callable[[], float] = time.time
+        self._pass: Callable[[float], object] = self.pass_
         self.says: Says = honest
         self._random = random.Random(seed)
         self._keys: dict[str, tuple[Job, float, bytes]] = {}
@@ -155,6 +170,7 @@ class Liar:
         now = self.time()
         clock.wall, began = now, clock.monotonic()
         self.time = lambda: now + clock.monotonic() - began
+        self._pass = clock.pass_
 
     def pass_(self, seconds: float) -> None:
         """Let time go by while no client runs."""
@@ -255,7 +271,8 @@ class Liar:
             case _, ["jobs", job_id, *rest]:
                 job = next((job for job in self.jobs if job.id == job_id), None)
                 if job is not None and self.time() - job.created >= self.lies.get_lag:
-                    return self._of_a_job(job, rest, query)
+                    wait = float(request.headers.get("prefer", "wait=0").partition("=")[2])
+                    return self._of_a_job(job, rest, query, wait)
             case "POST", ["files", file_id, "refresh_url"] if file_id in self._owner:
                 return 200, {"download_url": f"{self.url}/files/{file_id}"}
             case "GET", ["me"]:
@@ -264,10 +281,12 @@ class Liar:
                 pass
         return _error(404, "not_found")
 
-    def _of_a_job(self, job: Job, rest: Sequence[str], query: dict[str, str]) -> tuple[int, Any]:
+    def _of_a_job(self, job: Job, rest: Sequence[str], query: dict[str, str], wait: float) -> tuple[int, Any]:
         approved = job.approved(self.time() - self.lies.files_lag)[::-1]
         match rest:
             case []:
+                if self.lies.hold:
+                    self._pass(min(wait, max(job.next_change(self.time()) - self.time(), 0.0)))
                 return 200, self.shown(job)
             case ["cancel"]:
                 job.cancelled = self.time() if job.cancelled is None else job.cancelled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import httpx
@@ -15,64 +16,51 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import MockServer
 from firsthandapi.types import File, Job
+from liar import Liar
+from raw import Request
 
-from .support import JOB, Connect, FakeClock
+from .support import JOB, Connect
 
 
-class Service:
-    """Jobs that finish after so many seconds, on a fake clock."""
+class Service(Liar):
+    """Jobs that finish after so many seconds, on a fake clock, and jobs that are newer and do not."""
 
     def __init__(self, ends: list[float], *, newer: int = 0) -> None:
-        self.clock = FakeClock()
-        self.ends = {f"job_{number:03}": seconds for number, seconds in enumerate(ends)}
-        self.newer = [f"job_newer{number}" for number in range(newer)]
+        super().__init__(hold=True)
+        self.says = self.note
         self.seen: list[tuple[float, str]] = []
         self.failures: list[tuple[str, int]] = []
+        self.ids = [self.post_one(pace=seconds / 2) for seconds in ends]
+        for _ in range(newer):
+            self.post_one(pace=inf)
+
+    def post_one(self, pace: float) -> str:
+        self.lies.pace = pace
+        return self.post(JOB).id
 
     def connect(self, connect: Connect, **options: Any) -> Any:
-        client = connect(handler=self, **options)
+        client = connect(base_url=self.url, **options)
         self.clock = connect.clock(client)
+        self.follow(self.clock)
         self.began = self.clock.now
+        for job in self.jobs:
+            job.created = self.time()
         return client
 
-    @property
-    def ids(self) -> list[str]:
-        return [*self.ends]
-
-    def job(self, job_id: str) -> dict[str, Any]:
-        over = self.clock.now - self.began >= self.ends.get(job_id, 1e9)
-        files = 2 if over else int(self.clock.now - self.began >= 5)
-        return {"id": job_id, "status": "completed" if over else "in_progress", "files_approved": files}
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path
+    def note(self, request: Request, status: int, body: Any) -> tuple[int, Any]:
+        path = request.target.partition("?")[0]
         self.seen.append((self.clock.now - self.began, path))
         if self.failures and self.failures[0][0] == path:
-            return httpx.Response(self.failures.pop(0)[1], json={"error": {"message": "no"}})
-        if path == "/v1/jobs":
-            ids = [*self.newer, *self.ends]
-            start = int(request.url.params.get("cursor", 0))
-            after = str(start + 100) if start + 100 < len(ids) else None
-            jobs = [self.job(job_id) for job_id in ids[start : start + 100]]
-            return httpx.Response(
-                200, json={"data": jobs, "has_more": after is not None, "next_cursor": after}
-            )
-        job_id = path.rpartition("/")[2]
-        if job_id not in self.ends:
-            return httpx.Response(404, json={"error": {"type": "not_found", "message": "no such job"}})
-        if prefer := request.headers.get("prefer"):
-            self.clock.pass_(
-                min(float(prefer.partition("=")[2]), max(self.began + self.ends[job_id] - self.clock.now, 0))
-            )
-        return httpx.Response(200, json=self.job(job_id))
+            return self.failures.pop(0)[1], {"error": {"message": "no"}}
+        return status, body
 
 
 def test_a_hundred_jobs_cost_twenty_requests_a_minute(connect: Connect) -> None:
     """One list shows them all, even on its second page; each is returned, in the order given."""
-    service = Service([600.0] * 50 + [900.0] * 50, newer=60)
-    client = service.connect(connect)
-    ids = service.ids[::-1]
-    jobs = client.jobs.wait_all(ids)
+    with Service([600.0] * 50 + [900.0] * 50, newer=60) as service:
+        client = service.connect(connect)
+        ids = service.ids[::-1]
+        jobs = client.jobs.wait_all(ids)
     assert [job.id for job in jobs] == ids
     assert all(job.is_terminal for job in jobs)
     minutes = [int(when // 60) for when, _ in service.seen]
@@ -83,90 +71,90 @@ def test_a_hundred_jobs_cost_twenty_requests_a_minute(connect: Connect) -> None:
 
 def test_news_come_soon(connect: Connect) -> None:
     """A job that finishes is noticed within 10 seconds; the last one is polled, and noticed immediately."""
-    service = Service([33.0, 200.0])
     seen: list[Any] = []
-    client = service.connect(connect)
-    client.jobs.wait_all(
-        service.ids,
-        on_update=lambda job: seen.append(
-            (job.id, job.status, job.files_approved, service.clock.now - service.began)
-        ),
-    )
+    with Service([33.0, 200.0]) as service:
+        one, two = service.ids
+        service.connect(connect).jobs.wait_all(
+            service.ids,
+            on_update=lambda job: seen.append(
+                (job.id, job.status, job.files_approved, service.clock.now - service.began)
+            ),
+        )
     assert [update[:3] for update in seen] == [
-        ("job_000", "in_progress", 0),
-        ("job_001", "in_progress", 0),
-        ("job_000", "in_progress", 1),
-        ("job_001", "in_progress", 1),
-        ("job_000", "completed", 2),
-        ("job_001", "completed", 2),
+        (one, "open", 0),
+        (two, "open", 0),
+        (one, "in_progress", 1),
+        (one, "completed", 2),
+        (two, "in_progress", 1),
+        (two, "completed", 2),
     ]
-    assert 33 <= seen[4][3] <= 43
-    assert seen[5][3] == 200
+    assert 33 <= seen[3][3] <= 43
+    assert [seen[4][3], seen[5][3]] == [100, 200]
 
 
 def test_jobs_twice_and_jobs_that_are_known_to_be_over(connect: Connect) -> None:
     """An id may come twice; a finished Job is returned as it is; nothing costs nothing."""
-    service = Service([0.0, 0.0, 20.0])
-    client = service.connect(connect)
-    assert client.jobs.wait_all([]) == client.jobs.wait_all(iter(())) == []
-    over = Job(id="job_old", status="cancelled")
-    assert client.jobs.wait_all([over, over]) == [over, over]
-    assert service.seen == []
-    seen: list[str] = []
-    still = Job(id="job_002", status="open")
-    jobs = client.jobs.wait_all(
-        ["job_001", over, still, "job_001", "job_000"], on_update=lambda job: seen.append(job.id)
-    )
-    assert [job.id for job in jobs] == ["job_001", "job_old", "job_002", "job_001", "job_000"]
+    with Service([0.0, 0.0, 20.0]) as service:
+        client = service.connect(connect)
+        assert client.jobs.wait_all([]) == client.jobs.wait_all(iter(())) == []
+        over = Job(id="job_old", status="cancelled")
+        assert client.jobs.wait_all([over, over]) == [over, over]
+        assert service.seen == []
+        seen: list[str] = []
+        one, two, three = service.ids
+        still = Job(id=three, status="open")
+        jobs = client.jobs.wait_all([two, over, still, two, one], on_update=lambda job: seen.append(job.id))
+    assert [job.id for job in jobs] == [two, "job_old", three, two, one]
     assert [job.status for job in jobs] == ["completed", "cancelled", "completed", "completed", "completed"]
-    assert sorted(set(seen)) == ["job_000", "job_001", "job_002", "job_old"]
+    assert {*seen} == {one, two, three, "job_old"}
 
 
 @pytest.mark.parametrize("timeout", [0, 100])
 def test_the_timeout_of_all(timeout: float, connect: Connect) -> None:
     """The error says how many finished, and names those that did not; its job is one of these, as last seen."""
-    service = Service([0.0, 0.0, *[1e6] * 5])
-    client = service.connect(connect)
-    with pytest.raises(WaitTimeoutError) as caught:
-        client.jobs.wait_all(service.ids, timeout=timeout)
+    with Service([0.0, 0.0, *[1e6] * 5]) as service:
+        client = service.connect(connect)
+        with pytest.raises(WaitTimeoutError) as caught:
+            client.jobs.wait_all(service.ids, timeout=timeout)
+    first, *_ = late = service.ids[2:]
     assert str(caught.value).startswith(
-        "2 of 7 jobs finished before timeout= passed; the others continue (job_002, "
+        f"2 of 7 jobs finished before timeout= passed; the others continue ({first}, "
     )
-    assert "job_004, and 2 more); run the same call again" in str(caught.value)
-    assert (caught.value.job.id, caught.value.job.status) == ("job_002", "in_progress")
+    assert f"{late[2]}, and 2 more); run the same call again" in str(caught.value)
+    assert (caught.value.job.id, caught.value.job.status) == (first, "open")
     assert service.clock.now - service.began == timeout
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_job_that_does_not_exist_is_named(count: int, connect: Connect) -> None:
     """It ends the wait at once."""
-    service = Service([1e6] * (count - 1))
-    client = service.connect(connect)
-    with pytest.raises(NotFoundError, match="job_none"):
-        client.jobs.wait_all([*service.ids, "job_none"])
+    with Service([1e6] * (count - 1)) as service:
+        client = service.connect(connect)
+        with pytest.raises(NotFoundError, match="job_none"):
+            client.jobs.wait_all([*service.ids, "job_none"])
     assert service.clock.sleeps == []
 
 
 def test_jobs_that_no_list_shows_are_read_in_turn(connect: Connect) -> None:
     """Those that newer jobs hide are read by themselves, three after each read of the list."""
-    service = Service([100.0] * 5, newer=500)
-    client = service.connect(connect)
-    assert len(client.jobs.wait_all(service.ids)) == 5
+    with Service([100.0] * 5, newer=500) as service:
+        client = service.connect(connect)
+        assert len(client.jobs.wait_all(service.ids)) == 5
     single = [path for _, path in service.seen if path != "/v1/jobs"]
-    assert set(single) == {f"/v1/jobs/{job_id}" for job_id in service.ends}
+    assert set(single) == {f"/v1/jobs/{job_id}" for job_id in service.ids}
     assert service.clock.now - service.began < 130
 
 
 @pytest.mark.parametrize("timeout", [0, 100])
 def test_finished_jobs_that_no_list_shows_are_read_at_once(timeout: float, connect: Connect) -> None:
     """Without a pause, as long as some of them are finished: each costs a request in any case."""
-    service = Service([0.0] * 30, newer=500)
-    client = service.connect(connect)
-    if timeout == 0:
-        with pytest.raises(WaitTimeoutError, match="25 of 30 jobs finished"):
-            client.jobs.wait_all(service.ids, timeout=0)
-    else:
-        assert len(client.jobs.wait_all(service.ids, timeout=100)) == 30
+    with Service([0.0] * 30, newer=500) as service:
+        client = service.connect(connect)
+        if timeout == 0:
+            with pytest.raises(WaitTimeoutError, match="25 of 30 jobs finished"):
+                client.jobs.wait_all(service.ids, timeout=0)
+        else:
+            assert len(client.jobs.wait_all(service.ids, timeout=100)) == 30
     assert service.clock.sleeps == []
     assert len(service.seen) == (27 if timeout == 0 else 32)
 
@@ -174,15 +162,15 @@ def test_finished_jobs_that_no_list_shows_are_read_at_once(timeout: float, conne
 @pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (503, None)])
 def test_a_list_that_fails(status: int, error: Any, connect: Connect) -> None:
     """What heals is borne; what does not ends the wait."""
-    service = Service([30.0] * 3)
-    client = service.connect(connect)
-    service.failures = [("/v1/jobs", status)] * 2
-    if error is None:
-        assert len(client.jobs.wait_all(service.ids)) == 3
-    else:
-        service.failures += [("/v1/jobs/job_000", status)]
-        with pytest.raises(error):
-            client.jobs.wait_all(service.ids)
+    with Service([30.0] * 3) as service:
+        client = service.connect(connect)
+        service.failures = [("/v1/jobs", status)] * 2
+        if error is None:
+            assert len(client.jobs.wait_all(service.ids)) == 3
+        else:
+            service.failures += [(f"/v1/jobs/{service.ids[0]}", status)]
+            with pytest.raises(error):
+                client.jobs.wait_all(service.ids)
 
 
 @pytest.mark.parametrize(
@@ -201,10 +189,10 @@ def test_a_list_that_fails(status: int, error: Any, connect: Connect) -> None:
 )
 def test_what_are_no_ids(ids: Any, field: str, connect: Connect) -> None:
     """It is refused before anything is sent, by its place."""
-    service = Service([])
-    client = service.connect(connect)
-    with pytest.raises(InvalidArgumentError) as caught:
-        client.jobs.wait_all(ids)
+    with Service([]) as service:
+        client = service.connect(connect)
+        with pytest.raises(InvalidArgumentError) as caught:
+            client.jobs.wait_all(ids)
     assert caught.value.field == field
     assert "fh_live_secret" not in str(caught.value)
     assert service.seen == []
