@@ -241,14 +241,6 @@ def test_bad_arguments_are_refused(
     assert len(shared_server.requests) == since
 
 
-@pytest.mark.both
-def test_the_spend_limit_holds(connect: Connect, shared_server: MockServer, tmp_path: Path) -> None:
-    """Nothing is sent or written for a job that may not cost so much."""
-    with pytest.raises(SpendLimitError):
-        connect(shared_server).jobs.collect(tmp_path / "x", **JOB, files_needed=2, max_spend_cents=19)
-    assert not (tmp_path / "x").exists()
-
-
 def test_a_limit_does_not_part_a_folder_from_its_job(buyer: Buyer) -> None:
     """What is paid costs nothing more, so a lower limit lets the call continue; other arguments are still refused."""
     buyer.collect(2)

