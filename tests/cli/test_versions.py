@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
-from dataset.support import folder_of, forge
+from dataset.support import ORDER, folder_of, forge
 
 from .support import Cli
 
 
 def test_a_folder_is_locked_and_compared(here: Cli, tmp_path: Path) -> None:
-    """The number and the tree; then a line for each file that differs."""
+    """The number and the tree; then a line for each file that differs, and for each value."""
     folder = folder_of(tmp_path / "signs", [b"one", b"two"], ai_star_rating=[4, 4])
     locked = json.loads(here("lock", "signs", "--json").out)
     assert (locked["version"], locked["parent"]) == ("1.0.0", None)
@@ -20,6 +21,40 @@ def test_a_folder_is_locked_and_compared(here: Cli, tmp_path: Path) -> None:
     assert same.out == "0 files: no difference\n"
     forge(folder.path, ai_star_rating=2)
     found = here("diff", "signs/dataset.lock", "signs")
-    assert found.out == "rows changed   file_0\n1 file: different\n"
+    assert found.out == (
+        "rows changed   file_0\nchanged        file_0  ai_star_rating: 4 is now 2\n1 file: different\n"
+    )
     as_json = json.loads(here("diff", "signs/dataset.lock", "signs", "--json").out)
     assert (as_json["rows_changed"], as_json["added"]) == (["file_0"], [])
+    assert as_json["changes"] == [{"file_id": "file_0", "column": "ai_star_rating", "old": 4, "new": 2}]
+
+
+def test_rows_that_differ_from_the_lock_fail(here: Cli, tmp_path: Path) -> None:
+    """With `--locked`, though their files match them; so does a folder without a lock, and rows that were moved."""
+    folder = folder_of(tmp_path / "signs", [b"one", b"two"], ai_star_rating=[4, 4])
+    assert here("verify", "signs").code == 0
+    without = here("verify", "signs", "--locked")
+    assert (without.code, without.out.splitlines()[-1]) == (
+        1,
+        "--locked: there is no dataset.lock; write one with firsthandapi lock",
+    )
+    here("lock", "signs")
+    assert here("verify", "signs", "--locked").code == 0
+    (folder.path / "data" / "file_0.jpg").write_bytes(b"poisoned")
+    forge(folder.path, size_bytes=8, sha256=hashlib.sha256(b"poisoned").hexdigest())
+    assert here("verify", "signs").code == 0
+    changed = here("verify", "signs", "--locked", "--json")
+    assert (changed.code, json.loads(changed.out)["failed"]) == (
+        1,
+        ["--locked: the rows differ from dataset.lock, version 1.0.0: 1 file, such as file_0"],
+    )
+    here("lock", "signs")
+    (folder.path / "image").mkdir()
+    for name in ("metadata.jsonl", "data"):
+        (folder.path / name).rename(folder.path / "image" / name)
+    (folder.path / ORDER).unlink()
+    moved = here("verify", "signs", "--locked")
+    assert (moved.code, moved.out.splitlines()[-1]) == (
+        1,
+        "--locked: the rows differ from dataset.lock, version 2.0.0: their columns, or the folders of their files",
+    )

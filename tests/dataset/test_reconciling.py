@@ -20,6 +20,7 @@ from firsthandapi import (
 )
 from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._core.orders.record import ORDERS
+from firsthandapi._core.rows.kept import VERSIONS
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.datasets._lock import WRITER
@@ -104,12 +105,13 @@ def test_a_list_that_lags_removes_nothing(
     assert dataset.verify()
 
 
-@pytest.mark.parametrize("step", ["replace", "remove", "rewrite"])
+@pytest.mark.parametrize("step", ["replace", "_forget", "remove", "rewrite"])
 def test_a_call_that_was_cut_short_is_finished_by_the_next(
     server: MockServer, client: FirstHandClient, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever it ended: no file is left without a row, and nothing comes back."""
     dataset = client.files.download_all(completed_job(server, 3), tmp_path)
+    version = dataset.write_lock()
     gone = dataset.records[0]
     path = dataset.path_of(gone)
     server.withdraw(gone.file_id)
@@ -120,11 +122,8 @@ def test_a_call_that_was_cut_short_is_finished_by_the_next(
     def crash(*_: Any) -> None:
         raise Crash
 
-    owner = (
-        "firsthandapi.datasets._manifest.Manifest"
-        if step == "rewrite"
-        else "firsthandapi.datasets._local.Local"
-    )
+    owners = {"rewrite": "_manifest.Manifest", "_forget": "_withdrawing"}
+    owner = f"firsthandapi.datasets.{owners.get(step, '_local.Local')}"
     with monkeypatch.context() as patch:
         patch.setattr(f"{owner}.{step}", crash)
         with pytest.raises(Crash):
@@ -135,6 +134,8 @@ def test_a_call_that_was_cut_short_is_finished_by_the_next(
     assert result.file_ids == (gone.file_id,)
     assert not path.exists()
     assert opened.verify()
+    assert Dataset.open(tmp_path, version=version).withdrawn == 1
+    assert all(gone.sha256 not in each.read_text("utf-8") for each in (tmp_path / VERSIONS).iterdir())
 
 
 def test_a_file_that_cannot_be_removed_keeps_its_row(

@@ -70,6 +70,10 @@ def verify(
         bool,
         typer.Option("--all-reviewed", help="Fail if a file has no decision, such as accept or exclude."),
     ] = False,
+    locked: Annotated[
+        bool,
+        typer.Option("--locked", help="Fail if rows differ from dataset.lock, or without one."),
+    ] = False,
 ) -> Output:
     """Verify every file in a folder against the manifest.
 
@@ -84,6 +88,7 @@ def verify(
     """
     from firsthandapi import Dataset
     from firsthandapi._core.rows.gate import failed_rules
+    from firsthandapi.datasets._versions import differs_from_lock
 
     dataset = Dataset.open(folder)
     state = dataset.verify()
@@ -96,6 +101,8 @@ def verify(
         no_duplicates=no_duplicates,
         all_reviewed=all_reviewed,
     )
+    if locked and (difference := differs_from_lock(dataset)) is not None:
+        failed.append(f"--locked: {difference}")
     job = dataset.job
     if state.short and job is not None:
         note(

@@ -38,14 +38,23 @@ def diff(
     one: Annotated[str, argument("A", _SIDE)],
     other: Annotated[str, argument("B", _SIDE)],
 ) -> Output:
-    """Print a line for each file that differs between A and B.
+    """Print a line for each file that differs between A and B, and for each value.
+
+    The values are known where A and B are folders, or the dataset.lock in one.
 
     Example: firsthandapi diff signs-v1/dataset.lock signs
     """
     from firsthandapi import Dataset
 
-    found = vars(Dataset.diff(one, other))
-    lines = [joined(f"{what.replace('_', ' '):<13}", name) for what, names in found.items() for name in names]
-    files = sum(len(names) for what, names in found.items() if what != "columns")
+    difference = {**vars(Dataset.diff(one, other))}
+    changes = [vars(change) for change in difference.pop("changes")]
+    lines = [
+        joined(f"{what.replace('_', ' '):<13}", name) for what, names in difference.items() for name in names
+    ]
+    files = sum(len(names) for what, names in difference.items() if what != "columns")
+    lines += [
+        joined("changed      ", each["file_id"], f"{each['column']}: {each['old']!r} is now {each['new']!r}")
+        for each in changes
+    ]
     lines.append(f"{count_of(files)}: {'different' if lines else 'no difference'}")
-    return Output(found, "\n".join(lines))
+    return Output({**difference, "changes": changes}, "\n".join(lines))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
-from firsthandapi._core.rows.versions import Diff, Version
+from firsthandapi._core.rows.versions import Change, Diff, Version
 from firsthandapi._core.rows.withdrawal import Reconciliation
 
 from ._dataset import Dataset, DatasetView
@@ -21,6 +21,7 @@ from ._splitting import Splits
 
 __all__ = [
     "Card",
+    "Change",
     "Dataset",
     "DatasetView",
     "Decision",

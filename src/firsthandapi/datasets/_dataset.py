@@ -38,13 +38,14 @@ from ._orders import Orders, labels_of
 from ._reconciling import reconciling
 from ._rows import Rows
 from ._store import Store, store_at
-from ._withdrawing import note_export
+from ._withdrawing import note_export, withdrawn_ids
 
 if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi.types import Job
 
     from ._papers import Card
+    from ._versions import KeptRows
 
 
 class Dataset(Rows):
@@ -62,11 +63,17 @@ class Dataset(Rows):
     def __init__(self, store: Store) -> None:
         self.path = store.root
         self._store = store
-        self._is_kept = False
+        # What it has if it was opened as a version.
+        self._kept: KeptRows | None = None
         self._open_again()
 
     def _open_again(self) -> None:
         """Read the folder."""
+        if self._kept is not None:
+            from ._versions import at_version
+
+            vars(self).update(vars(at_version(Dataset(self._store), self._kept.version)))
+            return
         store = self._store
         orders = [order for order in Orders(store).all().values() if not order.forgotten]
         manifests = _manifests_in(store, orders)
@@ -130,25 +137,26 @@ class Dataset(Rows):
 
         Args:
             path: the folder, or the URL of one in a bucket (extra `remote`).
-            version: the required version, by its number, such as `1.2.0`, or as `write_lock` returned it. Compares the
-                rows, not the files.
+            version: open the dataset as it was in this version, by its number, such as `1.2.0`, or as `write_lock` or
+                `versions` returned it: with the files that were excluded since, and without those that the service has
+                withdrawn since. It only reads: what would change it raises a ConfigurationError.
 
         Returns:
             The dataset; no file is read yet.
 
         Raises:
-            ConfigurationError: the folder has no dataset, or a different version; a row names a file outside the folder
-                or the file of another row; a file is a link; the manifest or a record is larger than this package
-                writes; or an extra is missing.
+            ConfigurationError: the folder has no dataset, does not know that version, or has not kept its rows; a row
+                names a file outside the folder or the file of another row; a file is a link; the manifest or a record
+                is larger than this package writes; or an extra is missing.
             InvalidArgumentError: `path` is neither a path nor the URL of a bucket, or `version` is not a version.
         """
         dataset = cls(store_at(path, "path"))
         for manifest in [*dataset._manifests, *dataset._hidden]:
             manifest.refuse_links()
         if version is not None:
-            from ._versions import check_version
+            from ._versions import at_version
 
-            check_version(dataset, version)
+            return at_version(dataset, version)
         return dataset
 
     @classmethod
@@ -188,9 +196,7 @@ class Dataset(Rows):
         )
 
     @classmethod
-    def _copied(
-        cls, sources: Sequence[tuple[Dataset | DatasetView, str | None]], dest: str | os.PathLike[str]
-    ) -> Dataset:
+    def _copied(cls, sources: Sequence[tuple[Rows, str | None]], dest: str | os.PathLike[str]) -> Dataset:
         from ._merging import merge_into
 
         folder = Folder(dest)
@@ -217,6 +223,8 @@ class Dataset(Rows):
         return dataset
 
     def path_of(self, record: Record) -> Path:
+        if self._kept is not None and (place := self._kept.path_of(record)) is not None:
+            return place
         try:
             path = self._manifest_of[key_of(record)].file(record)
         except KeyError:
@@ -239,12 +247,38 @@ class Dataset(Rows):
     def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
         return DatasetView(self, name, records, classes)
 
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """The versions that `write_lock` has written, oldest first; `open(path, version=…)` opens each.
+
+        Raises:
+            ConfigurationError: dataset.lock is damaged, or was written by a newer version of this package.
+        """
+        from ._versions import versions_in
+
+        return versions_in(self._store)
+
+    @property
+    def withdrawn(self) -> int:
+        """The number of its files that the service has withdrawn: in a dataset that was opened as a version, those that
+        the version had. Their rows are gone."""
+        return len(withdrawn_ids(self._store) if self._kept is None else self._kept.snapshot.lost)
+
+    def _check_writable(self) -> None:
+        """Raises ConfigurationError: the dataset was opened as a version."""
+        if self._kept is not None:
+            raise ConfigurationError(
+                f"{self._name} was opened as version {self._kept.version}, which only reads: use Dataset.open without "
+                "version to change the dataset, or copy_to to make a folder of this version"
+            )
+
     def _set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         """Write columns of rows, by file id.
 
         Raises:
             ConfigurationError: another process is writing to the folder, or it cannot be written to.
         """
+        self._check_writable()
         folder = Folder(self.path)
         with folder.writing():
             folder.set_columns(known)
@@ -426,6 +460,7 @@ class Dataset(Rows):
         self, action: Action, which: object, label: str | None, reason: str | None, by: str | None
     ) -> list[Decision]:
         """The decisions that a caller asks for. An unknown id is refused before anything changes."""
+        self._check_writable()
         if action == "relabel":
             if not self._labels_here(Orders(self._store).all().values(), self._manifests):
                 raise InvalidArgumentError(
@@ -474,6 +509,7 @@ class Dataset(Rows):
             ConfigurationError: the extra is not installed, or the port is in use.
             InvalidArgumentError: an argument is not allowed.
         """
+        self._check_writable()
         checked = int_or_none(port)
         if checked is None or not 0 <= checked <= 65535:
             raise InvalidArgumentError("port must be an int from 0 to 65535", field="port")
@@ -546,6 +582,7 @@ class Dataset(Rows):
         """
         from ._papers import write_papers
 
+        self._check_writable()
         given = {
             "license": license,
             "creator": creator,
@@ -564,7 +601,8 @@ class Dataset(Rows):
 
     def write_lock(self) -> Version:
         """Write `dataset.lock`, with a hash for each row, and return the version of the dataset. Trusts the manifest:
-        `verify` compares the files with it.
+        `verify` compares the files with it. The folder keeps the rows of each version in `.firsthandapi/versions/`, so
+        that `open(path, version=…)` opens it.
 
         Unchanged rows keep their version. Otherwise MAJOR increases if rows were changed or removed, MINOR if rows or
         columns were added, PATCH if the same rows are arranged differently. The first version is 1.0.0.
@@ -578,6 +616,7 @@ class Dataset(Rows):
         """
         from ._versions import write_lock
 
+        self._check_writable()
         return write_lock(self)
 
     @staticmethod
@@ -593,12 +632,11 @@ class Dataset(Rows):
             b: the newer version.
 
         Returns:
-            The differences, by file id.
+            The differences, by file id; `changes` has the old and new values.
 
         Raises:
             ConfigurationError: a folder has no dataset, or a lock is damaged.
-            InvalidArgumentError: an argument is none of these, or is a version from the `parent` of a later one, which
-                does not have its rows.
+            InvalidArgumentError: an argument is none of these, or is an earlier version, whose rows are not kept.
         """
         from ._versions import diff, lock_at
 
@@ -615,7 +653,8 @@ class Dataset(Rows):
         state = "no job" if self.job is None else f"{self.job.id} {mask_secrets(self.job.status)}"
         if len(self.jobs) > 1:
             state = count_of(len(self.jobs), "job")
-        return f"<Dataset [{name!r}, {count_of(len(self))}, {visible(state)}]>"
+        version = "" if self._kept is None else f", version {self._kept.version}"
+        return f"<Dataset [{name!r}{version}, {count_of(len(self))}, {visible(state)}]>"
 
     @property
     def _name(self) -> str:
@@ -784,6 +823,7 @@ class Dataset(Rows):
             locked.__exit__(None, None, None)
 
     def _check_client(self, client: object, method: str) -> None:
+        self._check_writable()
         if method.startswith("a"):
             kind = "AsyncFirstHandClient"
             says = f"an AsyncFirstHandClient; with a FirstHandClient, use dataset.{method[1:]}(client)"
@@ -850,27 +890,6 @@ class DatasetView(Rows):
 
     def _all_labels(self) -> list[str]:
         return self.labels if self._classes is None else self._classes._all_labels()
-
-    def copy_to(self, dest: str | os.PathLike[str]) -> Dataset:
-        """Copy the rows of this view, with their verified files, into a new dataset.
-
-            dataset.filter(lambda record: record.ai_star_rating == 5).copy_to("best/")
-
-        The copy has the jobs and the decisions about the files, without the excluded files. Its `verify` and `repair`
-        handle only its own rows. Run it again to copy missing files.
-
-        Args:
-            dest: the folder or bucket; created if missing.
-
-        Returns:
-            The dataset of the copies.
-
-        Raises:
-            ConfigurationError: a file is missing or mismatched, another process is writing to `dest`, or `dest` cannot
-                be written to. Files copied so far are good, and the same call copies the rest.
-            InvalidArgumentError: `dest` is the folder of the dataset itself, or of a job.
-        """
-        return Dataset._copied([(self, None)], dest)  # pyright: ignore[reportPrivateUsage] # of one house
 
     def __repr__(self) -> str:
         return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"

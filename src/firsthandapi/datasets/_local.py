@@ -13,6 +13,7 @@ from firsthandapi._base.names import ROOM
 from firsthandapi._core.files.kinds import PLACES
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.decisions import EXCLUDED, EXCLUDED_ROWS
+from firsthandapi._core.rows.kept import VERSIONS
 from firsthandapi._core.rows.manifest import MANIFEST, MOST_NAMES
 
 from . import _disk
@@ -92,7 +93,8 @@ class LocalWriter:
             _disk.remove_parts(root / place, f".{MANIFEST}.*.part")
             _disk.remove_parts(root / EXCLUDED / place, f".{EXCLUDED_ROWS}.*.part")
         _disk.remove_parts(root / ORDERS)
-        notes = [*root.glob(PARTS), *(root / ROOM).glob(PARTS)]
+        _disk.refuse_link(root / VERSIONS)
+        notes = [path for folder in (root, root / ROOM, root / VERSIONS) for path in folder.glob(PARTS)]
         lock = FolderLock(root, NOTES)
         if notes and lock.acquire():  # else they may be of whoever has it
             for left_over in notes:

@@ -15,8 +15,8 @@ from firsthandapi._core.rows.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from ._dataset import Dataset, DatasetView
     from ._folder import Folder
+    from ._rows import Rows
 
 
 def sources_of(datasets: object) -> list[tuple[object, str | None]]:
@@ -33,7 +33,7 @@ def sources_of(datasets: object) -> list[tuple[object, str | None]]:
     return [(dataset, None) for dataset in cast("Iterable[object]", datasets)]
 
 
-def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, str | None]]) -> None:
+def merge_into(folder: Folder, sources: Sequence[tuple[Rows, str | None]]) -> None:
     """Copy the files of datasets or views, each verified, with their rows and jobs, and what was decided about them.
     The folder is locked.
     Raises ConfigurationError: a file is missing or mismatched, a manifest or the jobs could not be read again, or the
@@ -63,7 +63,7 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, st
             folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)
 
 
-def _records_of(rows: Dataset | DatasetView, label: str | None) -> dict[str, OrderRecord]:
+def _records_of(rows: Rows, label: str | None) -> dict[str, OrderRecord]:
     """The records of the jobs of a source, by their ids. Files that are excluded there have no row in a copy; of those
     that a view has left out, any may be missing."""
     dataset = rows._whole
@@ -75,7 +75,7 @@ def _records_of(rows: Dataset | DatasetView, label: str | None) -> dict[str, Ord
             job=dump(job),
             label=records[job.id].label if label is None else label,
             repeated=records[job.id].repeated + repeated[job.id],
-            selected=records[job.id].selected or rows is not dataset,
+            selected=records[job.id].selected or rows is not dataset or dataset._kept is not None,
         )
         for job in dataset.jobs
     }

@@ -106,7 +106,7 @@ def split(rows: Rows, rule: Rule) -> dict[str, list[Record]]:
 
     content = store.read(path, LARGEST_SPLITS)
     parts, line = assigned(content)
-    if line and not dataset._is_kept:
+    if line and dataset._kept is None:
         try:
             with taking_notes(store):
                 if (now := store.read(path, LARGEST_SPLITS)) != content:  # of another process, just now

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 def verified(dataset: Dataset) -> Verification:
     """Read every file, and compare it with its row."""
 
-    def state_of(path: Path, record: Record) -> str:
-        size = dataset._store.size_of(path)
-        if size is None:
-            return "missing"
-        same = size == record.size_bytes and sha256_of(dataset._store, path, size) == record.sha256
-        return "ok" if same else "mismatched"
-
+    alike = groups(dataset.records, same_bytes(dataset.records))
+    duplicates = tuple(tuple(dataset._name_of(dataset.path_of(each)) for each in group) for group in alike)
+    diary = bool(dataset._orders) or not (dataset.records or dataset.excluded)
     mismatched: list[str] = []
     missing: list[str] = []
+    if dataset._kept is not None:  # of whose rows alone something is known
+        _compare(dataset, dataset.records, mismatched, missing)
+        ok = not (mismatched or missing)
+        return Verification(ok, tuple(mismatched), tuple(missing), (), 0, duplicates, (), diary)
     extra: list[str] = []
     moving = [path for paths in dataset._moving.values() for path in paths]
     listed = {manifest.folder for manifest in dataset._manifests}
@@ -44,12 +44,7 @@ def verified(dataset: Dataset) -> Verification:
         records = [
             row for row in manifest.records.values() if dataset._manifest_of.get(key_of(row)) is manifest
         ]
-        paths = [dataset.path_of(record) for record in records]
-        # hashlib lets other threads run, so threads read several files at once.
-        with ThreadPoolExecutor(max_workers=dataset._store.readers) as pool:
-            for path, state in zip(paths, pool.map(state_of, paths, records), strict=True):
-                if state != "ok":
-                    (missing if state == "missing" else mismatched).append(dataset._name_of(path))
+        paths = _compare(dataset, records, mismatched, missing)
         folders = manifest.folders()
         known = {*paths, *folders, *moving}
         extra += [
@@ -61,12 +56,30 @@ def verified(dataset: Dataset) -> Verification:
     short = sum(short_of(dataset).values())
     altered = altered_in(dataset)
     ok = not (mismatched or missing or short or altered)
-    alike = groups(dataset.records, same_bytes(dataset.records))
-    duplicates = tuple(tuple(dataset._name_of(dataset.path_of(each)) for each in group) for group in alike)
-    diary = bool(dataset._orders) or not (dataset.records or dataset.excluded)
     return Verification(
         ok, tuple(mismatched), tuple(missing), tuple(extra), short, duplicates, altered, diary
     )
+
+
+def _compare(
+    dataset: Dataset, records: list[Record], mismatched: list[str], missing: list[str]
+) -> list[Path]:
+    """Read the files of rows, and add the names of those that differ. Returns the paths of all."""
+
+    def state_of(path: Path, record: Record) -> str:
+        size = dataset._store.size_of(path)
+        if size is None:
+            return "missing"
+        same = size == record.size_bytes and sha256_of(dataset._store, path, size) == record.sha256
+        return "ok" if same else "mismatched"
+
+    paths = [dataset.path_of(record) for record in records]
+    # hashlib lets other threads run, so threads read several files at once.
+    with ThreadPoolExecutor(max_workers=dataset._store.readers) as pool:
+        for path, state in zip(paths, pool.map(state_of, paths, records), strict=True):
+            if state != "ok":
+                (missing if state == "missing" else mismatched).append(dataset._name_of(path))
+    return paths
 
 
 def short_of(dataset: Dataset) -> dict[str, int]:

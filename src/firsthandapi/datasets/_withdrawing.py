@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from firsthandapi._core.rows.kept import ENDING, LARGEST_KEPT, VERSIONS, parse_kept
 from firsthandapi._core.rows.withdrawal import (
     EXPORTS,
     LARGEST,
@@ -33,8 +34,8 @@ def withdrawn_ids(store: Store) -> frozenset[str]:
 
 
 def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
-    """Remove files with their rows. A crash at any point leaves what the next call removes: the ids are remembered
-    first, then the files go, and their rows last.
+    """Remove files with their rows, those of kept versions too. A crash at any point leaves what the next call removes:
+    the ids are remembered first, then the rows of versions and the files go, and the rows of the manifest last.
     Raises ConfigurationError: a file cannot be removed, or the folder cannot be written to.
     """
     ids = {row.file_id for row in rows}
@@ -43,6 +44,7 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
     with taking_notes(store):
         store.replace(store.root / WITHDRAWN, encode_ids(withdrawn_ids(store) | ids))
         erase_lines(store, {row.sha256 for row in rows})
+        _forget(store, ids)
     for manifest in manifests:
         gone = [row for row in manifest.records.values() if row.file_id in ids]
         for row in gone:
@@ -54,6 +56,18 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
             del manifest.records[row.file_id]
         if gone:
             manifest.rewrite()
+
+
+def _forget(store: Store, ids: Collection[str]) -> None:
+    """Remove the rows of these files from all versions."""
+    folder = store.root / VERSIONS
+    store.refuse_link(folder)
+    for name in store.names(folder):
+        content = store.read(folder / name, LARGEST_KEPT) if name.endswith(ENDING) else None
+        if content is not None:
+            kept = parse_kept(content, name.removesuffix(ENDING), folder / name).forgetting(ids)
+            if kept is not None:
+                store.replace(folder / name, kept.encode())
 
 
 def note_export(store: Store, path: str, rows: Collection[Record]) -> None:

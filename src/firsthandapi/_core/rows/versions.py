@@ -41,6 +41,7 @@ class Table:
         excluded: the files that the user has excluded.
         former_columns: the columns of the other version, if they differ.
         former: the hashes of the rows in only those columns: if a hash is equal, its row has only gained columns.
+        lost: the files that it had, and that the service has withdrawn since: their rows are gone.
     """
 
     files: Mapping[str, tuple[str, str]]
@@ -50,6 +51,7 @@ class Table:
     excluded: frozenset[str] = frozenset()
     former_columns: tuple[str, ...] | None = None
     former: Mapping[str, str] = field(default_factory=dict[str, str])
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,8 +69,10 @@ class Version:
     number: str
     parent: Version | None
     tree: str
-    # The table of a version that has its files. Not a field, because it is private.
+    # The table of a version that has its files, and the store that may have its rows. Not fields, because they are
+    # private.
     _table: ClassVar[Table | None] = None
+    _store: ClassVar[Any] = None
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Version):
@@ -87,6 +91,23 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A value that differs between two versions.
+
+    Attributes:
+        file_id: the file.
+        column: the column, or your own one.
+        old: the value in the first version; None if it has none.
+        new: the value in the second version; None if it has none.
+    """
+
+    file_id: str
+    column: str
+    old: Any = field(hash=False)
+    new: Any = field(hash=False)
+
+
+@dataclass(frozen=True)
 class Diff:
     """The differences between two versions; truthy if there are any. Each file is in one of the tuples, by its id.
 
@@ -98,6 +119,8 @@ class Diff:
         withdrawn: files of the first version that the service has withdrawn.
         excluded: files of the first version that were excluded.
         columns: columns that only the second version has. Rows that differ only in these are not in `rows_changed`.
+        changes: the values that differ in files of `bytes_changed` and `rows_changed`, except in `columns`. Empty if
+            one side is a lock file, or a version, whose rows are not kept.
     """
 
     added: tuple[str, ...] = ()
@@ -107,6 +130,7 @@ class Diff:
     withdrawn: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -117,6 +141,7 @@ def table_of(
     *,
     withdrawn: Collection[str] = (),
     excluded: Collection[str] = (),
+    lost: frozenset[str] = frozenset(),
     beside: Table | None = None,
 ) -> Table:
     """The table of the rows of each manifest, by its folder. `beside`: the version to compare this one with."""
@@ -149,6 +174,7 @@ def table_of(
         frozenset(excluded).difference(files),
         beside.columns if former and beside is not None else None,
         former,
+        lost,
     )
 
 
@@ -157,7 +183,9 @@ def diff_of(one: Table, other: Table) -> Diff:
     changed = [
         id_ for id_, (sha256, _) in one.files.items() if other.files.get(id_, (sha256, ""))[0] != sha256
     ]
-    gone = one.files.keys() - other.files.keys()
+    had = one.files.keys() | one.lost
+    gone = had - other.files.keys() - (one.lost & other.lost)
+    withdrawn = gone & (other.withdrawn | other.lost)
     grown: Mapping[str, str] = other.former if other.former_columns == one.columns else {}
     rows = [
         id_
@@ -167,14 +195,35 @@ def diff_of(one: Table, other: Table) -> Diff:
         and row not in (there[1], grown.get(id_))
     ]
     return Diff(
-        added=tuple(sorted(other.files.keys() - one.files.keys())),
-        removed=tuple(sorted(gone - other.withdrawn - other.excluded)),
+        added=tuple(sorted(other.files.keys() - had)),
+        removed=tuple(sorted(gone - withdrawn - other.excluded)),
         bytes_changed=tuple(sorted(changed)),
         rows_changed=tuple(sorted(rows)),
-        withdrawn=tuple(sorted(gone & other.withdrawn)),
-        excluded=tuple(sorted(gone & other.excluded - other.withdrawn)),
+        withdrawn=tuple(sorted(withdrawn)),
+        excluded=tuple(sorted(gone & other.excluded - withdrawn)),
         columns=tuple(sorted(set(other.columns) - set(one.columns))),
     )
+
+
+def changes_of(
+    diff: Diff, one: Mapping[str, Sequence[Record]], other: Mapping[str, Sequence[Record]]
+) -> tuple[Change, ...]:
+    """The values that differ, from the rows of both sides."""
+    changed = {*diff.bytes_changed, *diff.rows_changed}
+    olds, news = (
+        {row.file_id: row for rows in side.values() for row in rows if row.file_id in changed}
+        for side in (one, other)
+    )
+    changes: list[Change] = []
+    for file_id in sorted(changed):
+        old, new = olds[file_id], news[file_id]
+        before, after = _values(old), _values(new)
+        for column in {**before, **after}:
+            is_new = column in diff.columns
+            if not is_new and _encode(before.get(column)) != _encode(after.get(column)):
+                values = ({**vars(row), **row.extra}.get(column) for row in (old, new))
+                changes.append(Change(file_id, column, *values))
+    return tuple(changes)
 
 
 def version_of(table: Table, before: Version | None) -> Version:
