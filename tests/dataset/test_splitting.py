@@ -11,6 +11,7 @@ import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
 from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._base.names import ROOM
 from firsthandapi._core.rows import splits as rules
 from firsthandapi._core.rows.manifest import MANIFEST, manifest_line
 from firsthandapi._core.rows.splits import SPLITS
@@ -162,6 +163,15 @@ def test_each_split_becomes_a_dataset(four_signs: Dataset, tmp_path: Path) -> No
         parts.copy_to(four_signs.path / "data")
     with pytest.raises(InvalidArgumentError, match="folder of a source"):
         parts["train"].copy_to(four_signs.path)
+
+
+def test_a_split_without_files_is_a_dataset_of_its_jobs(four_signs: Dataset, tmp_path: Path) -> None:
+    """Where no job is recorded, as in a copy without hidden files, there is none."""
+    four_signs.split(train=1, test=0).copy_to(tmp_path / "parts")
+    assert len(Dataset.open(tmp_path / "parts" / "test")) == 0
+    shutil.rmtree(four_signs.path / ROOM)
+    Dataset.open(four_signs.path).split(train=1, test=0).copy_to(tmp_path / "alone")
+    assert [path.name for path in (tmp_path / "alone").iterdir()] == ["train"]
 
 
 def test_splits_in_a_bucket(four_signs: Dataset, tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ class Splits(dict[str, "DatasetView"]):
         for name, view in self.items():
             _refuse_others(root / name, view)
         for name, view in self.items():
-            view.copy_to(root / name)
+            if len(view) or view.dataset.jobs:  # else it would be no dataset
+                view.copy_to(root / name)
         return root
 
 
