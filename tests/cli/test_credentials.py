@@ -36,7 +36,11 @@ def test_each_row_says_what_its_file_says(here: Cli, server: MockServer, tmp_pat
     model = sign(JPEG, "image/jpeg", "trainedAlgorithmicMedia")
     folder = folder_of(tmp_path / "signs", [camera, model, broken(camera), JPEG]).path
     ran = here("content-credentials", "signs", "--json")
-    assert json.loads(ran.out) == {"files": 4, "states": {"valid": 2, "invalid": 1, "none": 1}}
+    assert json.loads(ran.out) == {
+        "files": 4,
+        "states": {"valid": 2, "invalid": 1, "none": 1},
+        "made_by_models": 1,
+    }
     assert rows(folder) == [
         ("valid", "Camera 1", f"{SOURCES}digitalCapture"),
         ("valid", "Camera 1", f"{SOURCES}trainedAlgorithmicMedia"),
@@ -47,7 +51,10 @@ def test_each_row_says_what_its_file_says(here: Cli, server: MockServer, tmp_pat
     forge(folder, original_sha256="ab" * 32, c2pa_state="trusted", c2pa_signer="Other")
     (tmp_path / "list.pem").write_text(root(), "utf-8")
     ran = here("content-credentials", "signs", "--trust", "list.pem")
-    assert ran.out == "invalid  1 file\nnone     1 file\ntrusted  2 files\n"
+    assert (
+        ran.out
+        == "invalid  1 file\nnone     1 file\ntrusted  2 files\n1 file of them made by a model, as they say\n"
+    )
     assert [(state, signer) for state, signer, _ in rows(folder)[:2]] == [
         ("trusted", "Other"),
         ("trusted", "Camera 1"),

@@ -38,6 +38,7 @@ def content_credentials(
     Example: firsthandapi content-credentials signs --trust C2PA-TRUST-LIST.pem
     """
     from firsthandapi import Dataset
+    from firsthandapi._core.rows.witness import is_of_model
     from firsthandapi_server.media import credentials
 
     if not credentials.is_installed():
@@ -66,7 +67,11 @@ def content_credentials(
         }
     dataset._set_columns(known)  # pyright: ignore[reportPrivateUsage] # of one house
     lines = [joined(f"{state:<7}", count_of(number)) for state, number in sorted(states.items())]
-    return Output({"files": len(dataset), "states": dict(states)}, "\n".join(lines) or "0 files")
+    models = sum(map(is_of_model, dataset))
+    if models:
+        lines.append(f"{count_of(models)} of them made by a model, as they say")
+    shown = {"files": len(dataset), "states": dict(states), "made_by_models": models}
+    return Output(shown, "\n".join(lines) or "0 files")
 
 
 def _read_list(path: Path) -> str:

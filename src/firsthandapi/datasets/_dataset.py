@@ -545,15 +545,17 @@ class Dataset(Rows):
             card = dataset.write_card(license="CC-BY-4.0", creator="Example Lab")
             print(card.missing)
 
-        Both contain the same facts from the folder: the jobs with their dates and prices, the ratings, the counts, the
-        labels, and the number of workers. `missing` names the facts that only a person can state, until you state them.
+        Both say only what the rows prove, each sentence with its number of files: who made them, who rated them, under
+        which licenses and whose consent, in jobs of which service. What you state is marked as yours. `missing` names
+        the facts that only a person can state, until you state them.
         The folder remembers your statements in `.firsthandapi/card.json`, so you can leave them out in the next call.
 
         The card contains a hash of all rows and prices, so `verify` finds any change of them. After a run that adds
         files, write the card again.
 
         Args:
-            license: the license of the files: an SPDX id, such as `CC-BY-4.0`, or your own name for it.
+            license: the license of the files: an SPDX id, such as `CC-BY-4.0`, or your own name for it. Leave it out if
+                their workers have granted some: the card lists these.
             creator: the creator of the dataset: the name of an organization, or a dict with `name` and optionally
                 `type` (`Organization` or `Person`), `url`, and `email`.
             url: the https URL of the dataset's page.
@@ -566,7 +568,8 @@ class Dataset(Rows):
             data_social_impact: how the use of the data may affect people.
             data_release_maintenance_plan: who updates the dataset, and how withdrawn files are removed. Never in
                 `missing`.
-            has_synthetic_data: whether a machine made any of the data.
+            has_synthetic_data: whether a machine made any of the data. Rows know it of files of the sandbox and of a
+                server for tests, and of those whose Content Credentials say so.
             splits: the share of each split in the metadata, as for `split`; by default train=0.8 and test=0.2. The
                 splits are those of `split` with these shares. If rows have your own column `split`, it decides instead.
             overwrite: whether to replace a README.md or croissant.json that another program or a person wrote or
@@ -578,7 +581,7 @@ class Dataset(Rows):
         Raises:
             ConfigurationError: a README.md or croissant.json exists that is not ours or was edited, the statements are
                 damaged, or a file cannot be written.
-            InvalidArgumentError: an argument is not allowed.
+            InvalidArgumentError: an argument is not allowed, or rows contradict it; the message says how many.
         """
         from ._papers import write_papers
 

@@ -32,6 +32,7 @@ from firsthandapi._core.rows.statements import (
     encode_statements,
     read_statements,
 )
+from firsthandapi._core.rows.witness import Witness
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting
 
@@ -80,6 +81,7 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
     statements = dataset.path / STATEMENTS_FILE
     known = read_statements(store.read(statements, LARGEST_STATEMENTS), statements)
     said = {**known, **check_statements(given)}
+    Witness(dataset.records).check(said)
     card, croissant = dataset.path / CARD, dataset.path / CROISSANT
     if not overwrite:
         _check_ours(store, card, croissant)

@@ -62,7 +62,11 @@ def card(**changes: Any) -> str:
 def test_a_card_tells_what_is_there() -> None:
     """Files, workers as a number, ratings, jobs with their dates and prices, and the license; no worker by name."""
     text = card()
-    assert "3 files by 2 workers, made by people from 2026-01-03 to 2026-01-05 in 1 job" in text
+    assert (
+        "3 files by 2 workers from 2026-01-03 to 2026-01-05, from 1 job on https://api.firsthandapi.com"
+        in text
+    )
+    assert "People made 3 files." in text
     assert "for $1.50" in text
     assert "| stop | 3 | 2 |" in text
     assert "| 5 | 1 |\n| 4 | 2 |" in text.replace("| 4 | 2 |\n| 5 | 1 |", "| 5 | 1 |\n| 4 | 2 |")
@@ -70,16 +74,19 @@ def test_a_card_tells_what_is_there() -> None:
     assert 'license: "cc-by-4.0"' in text
     assert "wkr_" not in text
     assert card() == text
-    assert "made by people on 2026-01-03 in 1 job" in card(subfolders={"": ROWS[:1]})
+    assert " on 2026-01-03, from 1 job on" in card(subfolders={"": ROWS[:1]})
 
 
 def test_a_card_of_what_is_unknown() -> None:
     """Nothing is made up: no license, no rating, no date, no price, no job, no row."""
     bare = replace(
-        ROWS[0], label=None, worker_id=None, ai_star_rating=None, created_at=None, content_type=None
+        ROWS[0],
+        **dict.fromkeys(("label", "worker_id", "ai_star_rating", "created_at", "content_type")),
+        environment=None,
+        server=None,
     )
     text = card(subfolders={"": [bare]}, jobs=[(Job(id="job_2", status="open"), None)], said={})
-    assert "1 file, made by people in 1 job of FirstHandAPI." in text
+    assert "1 file, from 1 job on FirstHandAPI. Version" in text, "nor is it known who made it"
     assert "| none | 1 | unknown |" in text
     assert "| unrated | 1 |" in text
     assert "| job_2 |  |  |  | open | 0 |  |" in text
@@ -211,7 +218,7 @@ def test_a_card_tells_what_a_person_said() -> None:
         "has_synthetic_data": False,
     }
     text = card(said=said)
-    assert "## Creator\n\nAda &lt;b\\> https://example.org\n" in text
-    assert f"## Data limitations\n\nOnly {'day' * 300} One city.\n" in text
-    assert "## Has synthetic data\n\nno\n" in text
+    assert "## Creator\n\nStated by the publisher: Ada &lt;b\\> https://example.org\n" in text
+    assert f"## Data limitations\n\nStated by the publisher: Only {'day' * 300} One city.\n" in text
+    assert "## Has synthetic data\n\nStated by the publisher: no\n" in text
     assert "## Data biases" not in text

@@ -150,7 +150,7 @@ def test_what_is_no_time_is_no_date(text: str) -> None:
     assert ("created_at" in fields) == ("captured_at" in fields) == (not text)
     assert odd["rai:dataCollectionTimeframe"][0] == "2026-01-04T00:00:00Z"
     assert (odd["dateCreated"], odd["datePublished"]) == ("2026-01-04", "2026-01-05")
-    assert " from 2026-01-04 to 2026-01-05 in" in odd["description"]
+    assert " from 2026-01-04 to 2026-01-05, from" in odd["description"]
     bare = facts(said=ALL, subfolders={"": rows[:1]})
     assert "datePublished" not in json.loads(croissant_of(bare))
     assert missing_of(bare) == missing_of(facts(said=ALL, subfolders={})) == ("datePublished",)

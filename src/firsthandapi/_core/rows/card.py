@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from firsthandapi._base.counts import count_of, dollars
@@ -18,6 +19,7 @@ from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
 
 from .manifest import Record, manifest_line
 from .statements import MORE, NEEDED
+from .witness import Witness
 
 if TYPE_CHECKING:
     from firsthandapi.types.job import Job
@@ -105,9 +107,15 @@ class Facts:
 
     @property
     def license(self) -> str | None:
-        """The license that a person has stated; else the one that all workers have granted, or None."""
-        granted = {record.license for record in self.records}
-        return self.said.get("license") or (granted.pop() if len(granted) == 1 else None)
+        """The license that a person has stated; else the one that the workers of all files have granted, or None."""
+        granted = self.witness.licenses
+        whole = next(iter(granted)) if [*granted.values()] == [len(self.records)] else None
+        return self.said.get("license") or whole
+
+    @cached_property
+    def witness(self) -> Witness:
+        """What the rows prove."""
+        return Witness(self.records)
 
     @property
     def records(self) -> list[Record]:
@@ -164,17 +172,32 @@ def _header(facts: Facts) -> str:
     """The YAML header for Hugging Face. Written as JSON, which is valid YAML and quotes any name."""
     fields: dict[str, Any] = {"pretty_name": facts.name}
     if facts.license is not None:
-        name = facts.license.lower()
-        hub = next((hub for hub, spdx in _LICENSES.items() if name in (hub, spdx.lower())), None)
-        fields["license"] = hub or "other"
-        if hub is None:
+        fields["license"] = _hub_license(facts.license)
+        if fields["license"] == "other":
             fields["license_name"] = facts.license
+    elif facts.witness.licenses:
+        fields["license"] = sorted({_hub_license(name) for name in facts.witness.licenses})
     records = facts.records
     fields["size_categories"] = [size_category(len(records))]
     kinds = {kind_of(record.content_type) for record in records}
     fields["tags"] = ["firsthandapi", "croissant", *(kind for kind in KINDS if kind in kinds)]
+    configs = [_config(subfolder) for subfolder in facts.subfolders if subfolder != "other"]
+    if configs:
+        fields["configs"] = configs
     lines = [f"{key}: {json.dumps(value, ensure_ascii=True)}" for key, value in fields.items()]
     return "\n".join(["---", *lines, "---"])
+
+
+def _hub_license(name: str) -> str:
+    """A license as Hugging Face calls it, or `other`."""
+    return next((hub for hub, spdx in _LICENSES.items() if name.lower() in (hub, spdx.lower())), "other")
+
+
+def _config(subfolder: str) -> dict[str, Any]:
+    """What `load_dataset` reads as one table. Left to itself, it counts endings, and takes a few pictures for JSON."""
+    start = f"{subfolder}/" if subfolder else ""
+    files = {"split": "train", "path": [f"{start}metadata.jsonl", f"{start}data/**"]}
+    return {"config_name": subfolder or "default", "data_files": [files]}
 
 
 def size_category(files: int) -> str:
@@ -194,6 +217,8 @@ def _body(facts: Facts) -> str:
             for star in sorted(stars, key=lambda x: -(x or 0))
         ],
     )
+    if rated := " ".join(facts.witness.ratings()):
+        parts += [_text(rated, most=10_000), ""]
     parts += _table(
         "Jobs",
         ("Job", "Label", "Task", "Created", "Status", "Files", "Price per file"),
@@ -204,34 +229,52 @@ def _body(facts: Facts) -> str:
     loaders = "\n".join(_loader(subfolder, rows) for subfolder, rows in facts.subfolders.items())
     parts += ["## Use", "", "```python", "from firsthandapi import Dataset", ""]
     parts += ['dataset = Dataset.open(".")', "assert dataset.verify()", loaders, "```", ""]
-    license_ = "No license is named." if facts.license is None else f"License: {_text(facts.license)}."
-    parts += ["## License", "", license_, ""]
+    parts += ["## License", "", *_licenses(facts), ""]
+    if consents := " ".join(facts.witness.consents()):
+        parts += ["## Consent", "", consents, ""]
     for title, text in _said(facts):
-        parts += [f"## {title}", "", _text(text, most=10_000), ""]
+        parts += [f"## {title}", "", f"Stated by the publisher: {_text(text, most=10_000)}", ""]
     return "\n".join(parts)
 
 
 def summary_of(facts: Facts) -> str:
     """The numbers of the dataset in a sentence, for the card and the Croissant metadata."""
     records = facts.records
-    workers = {record.worker_id for record in records} - {None}
+    real = [record for record in records if record.environment not in ("simulated", "sandbox")]
+    workers = {record.worker_id for record in real} - {None}
     by = f" by {count_of(len(workers), 'worker')}" if workers else ""
     days = days_of(records)
     when = f" from {days[0]} to {days[-1]}" if days else ""
     if days and days[0] == days[-1]:
         when = f" on {days[0]}"
-    cents = facts.spent_cents + sum(
-        (job.price_per_file_cents or 0) * sum(record.job_id == job.id for record in records)
+    bought = Counter(record.job_id for record in real)
+    cents = (facts.spent_cents if real or not records else 0) + sum(
+        (job.price_per_file_cents or 0) * bought[job.id]
         for job, _ in facts.jobs
         if job.id not in facts.ordered
     )
     paid = f" for {dollars(cents)}" if cents else ""
     # A copy without the records of its jobs has their ids in its rows.
     jobs = count_of(len(facts.jobs) or len({record.job_id for record in records}), "job")
-    return (
-        f"{count_of(len(records))}{by}, made by people{when} in {jobs} of FirstHandAPI{paid}. "
-        f"Version {facts.version}. The SHA-256 of each file is in its row of `metadata.jsonl`."
-    )
+    return " ".join([
+        f"{count_of(len(records))}{by}{when}, from {jobs} on {facts.witness.platform}{paid}.",
+        *facts.witness.origins(),
+        f"Version {facts.version}. The SHA-256 of each file is in its row of `metadata.jsonl`.",
+    ])  # fmt: skip
+
+
+def _licenses(facts: Facts) -> list[str]:
+    """The license, and whose word it is; or the licenses that workers have granted, each with its files."""
+    granted, files = facts.witness.licenses, len(facts.records)
+    if "license" in facts.said:
+        return [f"License: {_text(facts.license)}. Stated by the publisher."]
+    if facts.license is not None:
+        return [f"License: {_text(facts.license)}, as the workers of {count_of(files)} granted it."]
+    if not granted:
+        return ["No license is named."]
+    unknown = files - sum(granted.values())
+    lines = [f"- {_text(name)}: {count_of(number)}" for name, number in sorted(granted.items())]
+    return [*lines, *([f"- none named: {count_of(unknown)}"] if unknown else [])]
 
 
 def days_of(records: Iterable[Record]) -> list[str]:

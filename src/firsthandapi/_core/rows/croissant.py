@@ -51,11 +51,6 @@ _EQUIVALENT = {
     "license": "sc:license",
     "digital_source_type": "sc:digitalSourceType",
 }
-# The digital source types of machine-made media, in the IPTC list.
-_SYNTHETIC = frozenset({
-    "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia", "compositeSynthetic",
-    "dataDrivenMedia", "virtualRecording",
-})  # fmt: skip
 _TIMES = ("captured_at", "created_at")
 _READABLE = frozenset({"image/jpeg", "image/png"})
 _SPLIT_TYPES = {
@@ -71,7 +66,7 @@ _FILE_NAME = r"^(?:.*/)?([^/]+)$"
 def missing_of(facts: Facts) -> tuple[str, ...]:
     """The names of metadata that are missing: what only a person can provide, and the date of publication if no file
     has a date."""
-    known = {"license": facts.license, "has_synthetic_data": _has_synthetic(facts.records)}
+    known = {"license": facts.license, "has_synthetic_data": facts.witness.is_synthetic}
     terms = [term for name, term in NEEDED.items() if facts.said.get(name, known.get(name)) is None]
     return (*terms, *(() if days_of(facts.records) else ("datePublished",)))
 
@@ -121,17 +116,19 @@ def _responsible(facts: Facts) -> dict[str, Any]:
     """The RAI properties, from the folder and a person's statements."""
     times = _times_of(facts.records)
     models = _models_of(facts.records)
-    rated = any(record.ai_star_rating is not None for record in facts.records)
+    witness = facts.witness
     stars = sorted({job.min_star_rating for job, _ in facts.jobs if job.min_star_rating is not None})
     bar = f" A file needed at least {' or '.join(map(str, stars))} stars to be approved." if stars else ""
     known: dict[str, Any] = {
-        "rai:hasSyntheticData": _has_synthetic(facts.records),
+        "rai:hasSyntheticData": witness.is_synthetic,
         "rai:dataCollection": summary_of(facts),
-        "rai:dataCollectionType": ["Manual Human Curator"],
+        "rai:dataCollectionType": [
+            *(["Manual Human Curator"] if witness.of_people else []),
+            *(["Software Collection"] if witness.drawn or witness.of_models else []),
+        ],
         "rai:dataCollectionTimeframe": times and [times[0], times[-1]],
-        "rai:dataAnnotationProtocol": f"Each file was rated with 1 to 5 stars.{bar}" if rated else None,
-        "rai:dataAnnotationPlatform": ["FirstHandAPI"] if rated or models else None,
-        "rai:annotationsPerItem": "1" if rated else None,
+        "rai:dataAnnotationProtocol": f"{' '.join(witness.ratings())}{bar}" if witness.raters else None,
+        "rai:dataAnnotationPlatform": witness.servers if witness.raters or models else None,
         "rai:machineAnnotationTools": models,
     }
     for name, term in {**NEEDED, **MORE}.items():
@@ -145,15 +142,16 @@ def _provenance(facts: Facts) -> dict[str, Any]:
     """The provenance of the files, in terms of PROV-O and Wikidata."""
     times = _times_of(facts.records)
     models = _models_of(facts.records)
-    workers = {record.worker_id for record in facts.records} - {None}
+    witness = facts.witness
+    workers = {record.worker_id for record in witness.of_people} - {None}
     people = count_of(len(workers), "worker") if workers else "Workers"
     activities = [
         {
             **_activity("collection", "Collection", "wd:Q4929239", summary_of(facts)),
             **({"prov:startedAtTime": times[0], "prov:endedAtTime": times[-1]} if times else {}),
             "prov:wasAssociatedWith": [
-                _agent("firsthandapi", "FirstHandAPI", "Software"),
-                _agent("workers", people),
+                _agent("firsthandapi", witness.platform, "Software"),
+                *([_agent("workers", people)] if witness.of_people else []),
             ],
         }
     ]
@@ -163,14 +161,18 @@ def _provenance(facts: Facts) -> dict[str, Any]:
             "annotation", "Annotation", "wd:Q109719325", "Models described what is in each file."
         )
         activities.append({**annotation, "prov:wasAssociatedWith": by})
-    if any(record.ai_star_rating is not None for record in facts.records):
-        activities.append(
-            _activity("review", "Review", "wd:Q3306762", "Each file was rated with 1 to 5 stars.")
-        )
-    none = "None: each file was made for this dataset, by a worker, in a job of FirstHandAPI"
+    if witness.raters:
+        activities.append(_activity("review", "Review", "wd:Q3306762", " ".join(witness.ratings())))
+    source = f"Jobs on {witness.platform}, which had these files made: no other source is known. "
     return {
         "prov:wasGeneratedBy": activities,
-        "prov:wasDerivedFrom": [{"@type": "prov:Entity", "@id": "no-other-source", "prov:label": none}],
+        "prov:wasDerivedFrom": [
+            {
+                "@type": "prov:Entity",
+                "@id": "jobs",
+                "prov:label": (source + " ".join(witness.origins())).strip(),
+            }
+        ],
     }
 
 
@@ -190,12 +192,6 @@ def _agent(id_: str, label: str, kind: str = "") -> dict[str, Any]:
 
 def _times_of(records: Iterable[Record]) -> list[str]:
     return sorted(record.created_at for record in records if is_time(record.created_at))
-
-
-def _has_synthetic(records: Iterable[Record]) -> bool | None:
-    """True if a file says that a machine made it; else None, because only a person can know."""
-    types = {(record.digital_source_type or "").rpartition("/")[2] for record in records}
-    return True if types & _SYNTHETIC else None
 
 
 def _models_of(records: Iterable[Record]) -> list[str]:

@@ -1,0 +1,121 @@
+"""What the rows of a dataset prove of it: each statement with the number of files that it is true of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from firsthandapi._base.counts import count_of
+from firsthandapi._base.visible import visible
+from firsthandapi.errors import InvalidArgumentError
+
+from .manifest import Record
+
+# The digital source types of media that a model or a program has made, in the IPTC list.
+_MADE_BY_MODELS = frozenset({
+    "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia", "compositeSynthetic",
+    "dataDrivenMedia", "virtualRecording",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The rows, asked what they prove. A file is of people if it comes from the live environment and its Content
+    Credentials do not say that a model made it; nothing is said of a file whose environment is unknown."""
+
+    records: Sequence[Record]
+
+    @cached_property
+    def of_models(self) -> list[Record]:
+        """Those whose Content Credentials say that a model made them, wherever they come from."""
+        return [row for row in self.records if is_of_model(row)]
+
+    @cached_property
+    def of_people(self) -> list[Record]:
+        return [row for row in self.records if row.environment == "live" and not is_of_model(row)]
+
+    @cached_property
+    def drawn(self) -> list[Record]:
+        """Those that a program drew for tests: of the bundled server, or of the sandbox. They cost nothing."""
+        return [row for row in self.records if row.environment in ("simulated", "sandbox")]
+
+    @cached_property
+    def servers(self) -> list[str]:
+        return sorted({row.server for row in self.records if row.server is not None})
+
+    @cached_property
+    def licenses(self) -> Counter[str]:
+        """The licenses that workers granted, each with its files; a file of which nothing is known is in none."""
+        return Counter(row.license for row in self.records if row.license is not None)
+
+    @cached_property
+    def raters(self) -> Counter[str]:
+        """Who rated, as the column `rated_by` says it; empty for the service's own ensemble."""
+        return Counter(row.rated_by or "" for row in self.records if row.ai_star_rating is not None)
+
+    @property
+    def is_synthetic(self) -> bool | None:
+        """True if a file is known to be; else None, because only a person can know."""
+        return True if self.of_models or self.drawn else None
+
+    @property
+    def platform(self) -> str:
+        """The services that the files come from."""
+        return " and ".join(map(visible, self.servers)) or "FirstHandAPI"
+
+    def check(self, said: Mapping[str, Any]) -> None:
+        """Check that no row contradicts a person's statements.
+        Raises InvalidArgumentError: some do; the message names how many.
+        """
+        license = said.get("license")
+        others = {name: files for name, files in self.licenses.items() if not _is_same(name, license)}
+        if license is not None and others:
+            granted = ", ".join(f"{visible(name)} ({count_of(files)})" for name, files in others.items())
+            raise InvalidArgumentError(
+                f"license: the workers of {count_of(sum(others.values()))} granted another: "
+                f"{granted}; leave license out, or make a dataset of the others with filter and copy_to",
+                field="license",
+            )
+        if said.get("has_synthetic_data") is False and self.is_synthetic:
+            files = count_of(len({row.file_id for row in (*self.of_models, *self.drawn)}))
+            raise InvalidArgumentError(
+                f"has_synthetic_data: a program or a model made {files}, as their rows say; leave it out",
+                field="has_synthetic_data",
+            )
+
+    def origins(self) -> Iterator[str]:
+        """Who made the files, a sentence for each answer."""
+        if self.of_people:
+            yield f"People made {count_of(len(self.of_people))}."
+        if self.of_models:
+            yield f"A model made {count_of(len(self.of_models))}, as their Content Credentials say."
+        for environment, what in (("sandbox", "of the sandbox"), ("simulated", "of a server for tests")):
+            if files := sum(row.environment == environment for row in self.records):
+                yield f"A program drew {count_of(files)} {what}, which cost nothing."
+
+    def consents(self) -> Iterator[str]:
+        """Whose worker's consent is named, in figures; nothing where none is."""
+        covered = sum(row.consent_id is not None for row in self.records)
+        if covered:
+            verb = "names" if covered == 1 else "name"
+            yield f"{count_of(covered)} of {len(self.records):,} {verb} the consent of the worker."
+
+    def ratings(self) -> Iterator[str]:
+        """Who rated the files, a sentence for each answer."""
+        for rater, files in sorted(self.raters.items()):
+            kind, _, name = rater.partition(":")
+            who = {"": "The service", "person": "People", "rules": "A program"}.get(kind)
+            who = f"The model {visible(name)}" if kind == "model" else who or visible(rater)
+            yield f"{who} rated {count_of(files)} with 1 to 5 stars."
+
+
+def is_of_model(row: Record) -> bool:
+    """Whether the Content Credentials of a file say that a model or a program made it."""
+    return (row.digital_source_type or "").rpartition("/")[2] in _MADE_BY_MODELS
+
+
+def _is_same(license: str, other: object) -> bool:
+    return isinstance(other, str) and license.lower() == other.lower()

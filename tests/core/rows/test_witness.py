@@ -1,0 +1,142 @@
+"""What rows prove of a dataset."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.rows.test_card import ROWS, card, facts
+from firsthandapi._core.rows.croissant import croissant_of, missing_of
+from firsthandapi._core.rows.witness import Witness
+from firsthandapi.errors import InvalidArgumentError
+
+MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+# A file of a person, of a model, of the sandbox, and of a server for tests; of the last, nothing is known.
+FIVE = [
+    replace(row, file_id=f"file_{number}", **changes)
+    for number, (row, changes) in enumerate(
+        zip(
+            [*ROWS, *ROWS],
+            [
+                {"rated_by": "person", "license": "CC-BY-4.0", "consent_id": "cns_1"},
+                {
+                    "digital_source_type": MODEL,
+                    "rated_by": "model:claude-haiku-5-5",
+                    "license": "CC-BY-NC-4.0",
+                },
+                {"environment": "sandbox", "rated_by": "rules"},
+                {"environment": "simulated", "server": "http://127.0.0.1:8080"},
+                {"environment": None, "server": None, "ai_star_rating": None},
+            ],
+            strict=False,
+        )
+    )
+]
+WHOLE: dict[str, Any] = {"subfolders": {"": FIVE}, "said": {}}
+
+
+def test_each_sentence_has_its_count() -> None:
+    """Who made the files, who rated them, and whose consent is named."""
+    text = card(**WHOLE)
+    for sentence in (
+        "People made 1 file.",
+        "A model made 1 file, as their Content Credentials say.",
+        "A program drew 1 file of the sandbox, which cost nothing.",
+        "A program drew 1 file of a server for tests, which cost nothing.",
+        "The service rated 1 file with 1 to 5 stars.",
+        "People rated 1 file",
+        "A program rated 1 file",
+        "The model claude-haiku-5-5 rated 1 file",
+        "1 file of 5 names the consent of the worker.",
+        "- CC-BY-4.0: 1 file\n- CC-BY-NC-4.0: 1 file\n- none named: 3 files",
+        "on http://127.0.0.1:8080 and https://api.firsthandapi.com for $1.50.",
+    ):
+        assert sentence in text, sentence
+    assert 'license: ["cc-by-4.0", "cc-by-nc-4.0"]' in text
+
+
+def test_what_is_true_of_no_file_is_not_said() -> None:
+    """A sentence whose count is none is left out, be it of people, models, programs, raters, or consent."""
+    drawn = [replace(row, environment="simulated", ai_star_rating=None) for row in ROWS]
+    text = card(subfolders={"": drawn}, said={})
+    for word in ("People", "worker", "model", "sandbox", "rated", "onsent", "$1", "No license is named.."):
+        assert word not in text.replace("| Label | Files | Workers |", "").replace("unrated", ""), word
+    assert "A program drew 3 files of a server for tests, which cost nothing." in text
+    people = card(said={})
+    for word in ("program", "model", "Consent"):
+        assert word not in people, word
+
+
+def test_what_a_campaign_has_spent_is_told() -> None:
+    """In place of the price of the jobs that it ordered; of a rehearsal, nothing."""
+    spent: dict[str, Any] = {"spent_cents": 30, "ordered": frozenset({"job_1"})}
+    assert "for $0.30. People made 3 files." in card(**spent)
+    drawn = [replace(row, environment="sandbox") for row in ROWS]
+    assert "on https://api.firsthandapi.com. A program drew 3 files" in card(subfolders={"": drawn}, **spent)
+
+
+def test_the_metadata_says_the_same() -> None:
+    """Synthetic data is known from the rows, the platform is the service, and nobody is named who has made nothing."""
+    mixed = json.loads(croissant_of(facts(**WHOLE)))
+    assert mixed["rai:hasSyntheticData"] is True
+    assert mixed["rai:dataCollectionType"] == ["Manual Human Curator", "Software Collection"]
+    assert mixed["rai:dataAnnotationPlatform"] == ["http://127.0.0.1:8080", "https://api.firsthandapi.com"]
+    drawn = facts(subfolders={"": [replace(row, environment="simulated") for row in ROWS]}, said={})
+    document = json.loads(croissant_of(drawn))
+    assert document["rai:dataCollectionType"] == ["Software Collection"]
+    assert "People" not in json.dumps(document)
+    assert "rai:annotationsPerItem" not in document
+    (collection, *_) = document["prov:wasGeneratedBy"]
+    assert [agent["prov:label"] for agent in collection["prov:wasAssociatedWith"]] == [
+        "https://api.firsthandapi.com"
+    ]
+    assert "rai:hasSyntheticData" not in missing_of(drawn)
+    assert "rai:hasSyntheticData" in missing_of(facts(said={}))
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            {"license": "CC0-1.0"},
+            r"the workers of 2 files granted another: CC-BY-4\.0 \(1 file\), CC-BY-NC-4\.0",
+        ),
+        ({"license": "cc-by-4.0"}, r"the workers of 1 file granted another: CC-BY-NC-4\.0 \(1 file\)"),
+        ({"has_synthetic_data": False}, r"has_synthetic_data: a program or a model made 3 files"),
+    ],
+)
+def test_what_rows_contradict_is_refused(said: dict[str, Any], message: str) -> None:
+    """With how many do."""
+    with pytest.raises(InvalidArgumentError, match=message) as caught:
+        Witness(FIVE).check(said)
+    assert caught.value.field == next(iter(said))
+
+
+@pytest.mark.parametrize("said", [{}, {"license": "cc-by-4.0"}, {"has_synthetic_data": True}])
+def test_what_no_row_contradicts_is_taken(said: dict[str, Any]) -> None:
+    """Case does not matter, a file of which nothing is known contradicts nothing, and synthetic data may be stated."""
+    Witness([FIVE[0], *FIVE[2:]]).check(said)
+
+
+def test_whose_word_a_license_is(subtests: pytest.Subtests) -> None:
+    """The publisher's, or that of the workers of all files."""
+    granted = [replace(row, license="CC-BY-4.0") for row in ROWS]
+    for said, text in (
+        ({"license": "CC-BY-4.0"}, "License: CC-BY-4.0. Stated by the publisher."),
+        ({}, "License: CC-BY-4.0, as the workers of 3 files granted it."),
+    ):
+        with subtests.test(text):
+            assert text in card(subfolders={"": granted}, said=said)
+
+
+def test_a_table_is_named_for_the_hub() -> None:
+    """With its manifest and its files: otherwise a few pictures are taken for JSON."""
+    files = '{"split": "train", "path": ["metadata.jsonl", "data/**"]}'
+    assert f'configs: [{{"config_name": "default", "data_files": [{files}]}}]' in card()
+    parts = card(subfolders={"image": ROWS, "other": ROWS})
+    assert '"config_name": "image"' in parts
+    assert '"path": ["image/metadata.jsonl", "image/data/**"]' in parts
+    assert '"config_name": "other"' not in parts
