@@ -210,7 +210,7 @@ def test_a_folder_of_a_stranger(tmp_path: Path) -> None:
         tmp_path / _EVIL.replace("/", "_"),
         [b"<svg onload=alert(1)>"] * 2,
         content_type=["image/svg+xml", "text/html"],
-        label=[_EVIL, None],
+        original_filename=[_EVIL, None],
     )
     with reviewing(dataset) as client:
         assert "<script>alert" not in client.get("").text
