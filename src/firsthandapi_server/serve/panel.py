@@ -70,12 +70,10 @@ class Panel:
 
     # --- what a reviewer may look at --------------------------------------------------------------------
 
-    def waiting(self, asker: Asker) -> tuple[list[str], Gold | None]:
+    def waiting(self, asker: Asker, full: Collection[Attempt] | None = None) -> tuple[list[str], Gold | None]:
         """The ids of what waits for somebody, oldest first; before them one whose rating is known, if it is time.
         Nothing of their own, and nothing that others look at or have rated enough."""
-        return self._waiting(asker, self._full(asker))
-
-    def _waiting(self, asker: Asker, full: Collection[Attempt]) -> tuple[list[str], Gold | None]:
+        full = self._full(asker) if full is None else full
         ids = [
             each.id
             for each in self._world.state.queue()
@@ -142,7 +140,7 @@ class Panel:
         Raises PageError: they may not rate it now, or, with the status 400, this is no rating.
         """
         full = self._full(asker)
-        ids, gold = self._waiting(asker, full)
+        ids, gold = self.waiting(asker, full)
         if gold is not None and gold.submission != submission.id:
             ids, gold = ids[1:], None
         if submission.worker_id in asker.own:

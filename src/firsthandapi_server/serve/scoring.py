@@ -60,15 +60,11 @@ class Scorer:
 
     def __init__(self, world: World, scorer: str | None, seconds: float) -> None:
         self._world = world
+        self.is_there = scorer is not None
         self._process = None if scorer is None else ScorerProcess(scorer, seconds)
         self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
         self._taken: set[str] = set()
         self._thread: threading.Thread | None = None
-
-    @property
-    def is_there(self) -> bool:
-        """Whether the server has one."""
-        return self._process is not None
 
     def take(self, submission: Submission) -> None:
         """Have a submission scored."""

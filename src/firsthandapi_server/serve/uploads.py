@@ -6,9 +6,9 @@ and stores files in the system's folder, which may be on another disk than the o
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager
+from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from python_multipart.exceptions import FormParserError
@@ -32,24 +32,27 @@ async def sent_form(request: Request, receiving: Receiving, most: int) -> AsyncG
 
     Raises PageError: the request is not such a form, it is broken, or exceeds a limit.
     """
-    with closing(SentForm(request, receiving, most)) as sent:
+    with ExitStack() as stack:
+        sent = SentForm(request, receiving, most, stack)
+        stack.callback(receiving.release, sent)
         await sent.read(to_files=True)
         yield sent
 
 
 class SentForm:
-    """The content of a form.
+    """The content of a form. Its files, which have no names, are open as long as `stack`.
 
     Attributes:
         fields: what came beside the files.
         files: those that came.
     """
 
-    def __init__(self, request: Request, receiving: Receiving, most: int) -> None:
+    def __init__(self, request: Request, receiving: Receiving, most: int, stack: ExitStack) -> None:
         self.fields: dict[str, str] = {}
         self.files: list[SentFile] = []
         self._receiving = receiving
         self._most = most
+        self._stack = stack
         self._count = 0  # of files
         self._is_whole = False
         self._header = b""
@@ -57,7 +60,6 @@ class SentForm:
         self._name: str | None = None
         self._data = bytearray()
         self._file: BinaryIO | None = None
-        self._files: list[BinaryIO] = []
         kind, options = parse_options_header(request.headers.get("content-type"))
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise PageError(415, BROKEN)
@@ -77,12 +79,6 @@ class SentForm:
         except FormParserError:
             raise PageError(400, BROKEN) from None
         self._chunks = request.stream()
-
-    def close(self) -> None:
-        """Let the files go, which have no names, and their space."""
-        for file in self._files:
-            file.close()
-        self._receiving.release(self)
 
     async def read(self, *, to_files: bool = False) -> None:
         """Read the form to its end, or up to its files.
@@ -125,9 +121,8 @@ class SentForm:
             if filename:
                 self._count += 1
                 if self._count <= self._most:
-                    file = tempfile.TemporaryFile(dir=self._receiving.folder)  # noqa: SIM115 - `close` closes it
-                    self._file = cast("BinaryIO", file)
-                    self._files.append(self._file)
+                    opened = self._stack.enter_context(TemporaryFile(dir=self._receiving.folder))  # noqa: SIM115
+                    self._file = cast("BinaryIO", opened)
                     self._name = filename.decode("utf-8", "replace")
             elif filename is None:  # an empty one: no file was chosen
                 self._name = options.get(b"name", b"").decode("utf-8", "replace")
