@@ -46,8 +46,9 @@ def diff(
     """
     from firsthandapi import Dataset
 
-    difference = {**vars(Dataset.diff(one, other))}
-    changes = [vars(change) for change in difference.pop("changes")]
+    found = Dataset.diff(one, other)
+    changes = [vars(change) for change in found.changes]
+    difference = {what: names for what, names in vars(found).items() if what != "changes"}
     lines = [
         joined(f"{what.replace('_', ' '):<13}", name) for what, names in difference.items() for name in names
     ]

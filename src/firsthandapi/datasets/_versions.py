@@ -66,7 +66,7 @@ def write_lock(dataset: Dataset) -> Version:
         version, table = _version(snapshot, before)
         chain = [] if before is None else _chain_or_none(store, before)
         if version == before and chain:
-            return before
+            return _at(store, version)
         kept = kept_of(version, snapshot, [] if version == before else chain).encode()
         with taking_notes(store):
             if _seen(store) == seen:  # else another process has locked, or withdrawn files, meanwhile

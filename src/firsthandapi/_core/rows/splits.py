@@ -128,11 +128,11 @@ def split_rows(
 
     later: list[int] = []
     for number in order:
-        home = homes.get(_worker_of(records[number]))
-        if records[number].file_id not in memory:
+        remembered = memory.get(records[number].file_id)
+        if remembered is None:
             later.append(number)
-        elif memory[records[number].file_id] == home:
-            keep(number, home)
+        elif remembered == homes.get(_worker_of(records[number])):
+            keep(number, remembered)
     for number in later:
         home = homes.get(_worker_of(records[number]))
         if home is not None and free([number], home):
