@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -134,3 +135,19 @@ def test_a_split_that_cannot_be_is_refused(tmp_path: Path) -> None:
         dataset.split(validation=0.1)
     with pytest.raises(InvalidArgumentError, match="seed"):
         dataset.split(seed="x")  # type: ignore[arg-type] # what is tested
+
+
+def test_opening_leaves_the_collector_as_it_was(tmp_path: Path) -> None:
+    """It is off while rows are parsed, which have no cycles."""
+    dataset = folder_of(tmp_path / "signs", [b"a"])
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        Dataset.open(dataset.path)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    (dataset.path / "metadata.jsonl").write_text("{}\n")
+    with pytest.raises(ConfigurationError):
+        Dataset.open(dataset.path)
+    assert gc.isenabled()

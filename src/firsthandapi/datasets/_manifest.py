@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 # If the manifest can only be rewritten: when it lacks a tenth of the files, or after this time.
 _REWRITE_SHARE = 10
 _REWRITE_SECONDS = 300.0
+# So much of the manifest is parsed at a time.
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,17 @@ class Manifest:
         if digest == self._digest:
             return True
         self._digest, self._size = digest, len(content)
-        self.records = {record.file_id: record for record in parse_manifest(content, str(self.path))}
+        lines = content.count(b"\n") if content.endswith(b"\n") else -1
+        # What was parsed is dropped: memory holds the rows, but not the text of all beside them.
+        pieces = [content[start : start + _PIECE] for start in reversed(range(0, len(content), _PIECE))]
+        del content
+        with _no_collector():
+            parsed = parse_manifest((pieces.pop() for _ in range(len(pieces))), str(self.path))
+            self.records = {record.file_id: record for record in parsed}
         for folder in self.folders()[1:]:
             self._store.refuse_link(folder)
         self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}
-        self._untidy = not content.endswith(b"\n") or content.count(b"\n") != len(self.records)
+        self._untidy = lines != len(self.records)
         return True
 
     def refuse_links(self) -> None:
@@ -296,6 +306,18 @@ class Manifest:
             self.rewrite()
         if self._end is not None:
             self._end.close()
+
+
+@contextmanager
+def _no_collector() -> Generator[None, None, None]:
+    """Turn off Python's collector of cycles for this block: rows have none, and it would look at all of them, often."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def place_named(name: str) -> str:

@@ -443,6 +443,32 @@ def test_blank_lines_count_and_cost_nothing() -> None:
         parse_manifest(blank + b"\n \n{}")
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 100, 101])
+def test_content_may_come_in_pieces(size: int) -> None:
+    """Cut anywhere, it is the same rows and the same errors."""
+    second = {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg", "original_filename": "é😀"}
+    content = b"\n \r\n" + lines(ROW) + b"\n\n" + lines(second)
+
+    def pieces(content: bytes) -> list[bytes]:
+        return [content[start : start + size] for start in range(0, len(content), size)]
+
+    for end in (b"", b"{", b" \n"):
+        assert parse_manifest(pieces(content + end)) == parse_manifest(content + end)
+    for wrong in (b"x\n", b"{}", lines(ROW | {"file_name": "data/b.jpg"})):
+        with pytest.raises(ConfigurationError, match="line 7: "):
+            parse_manifest(pieces(content + wrong))
+    assert parse_manifest([]) == []
+
+
+def test_a_piece_after_a_line_that_is_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line without an end would fill the memory."""
+    monkeypatch.setattr(manifest, "LARGEST_ROW", 100)
+    pieces = iter([b"x" * 60, b"x" * 60, b"x" * 60])
+    with pytest.raises(ConfigurationError, match="line 1: longer than"):
+        parse_manifest(pieces)
+    assert [*pieces] == [b"x" * 60]
+
+
 def test_a_row_says_where_its_file_comes_from() -> None:
     """As far as the file itself says it; the rest is added from its submission, and nothing known is lost."""
     row = row_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, cast
 
@@ -48,7 +48,7 @@ def unified(annotations: Mapping[str, Any] | None, kind: Kind | None) -> dict[st
     `annotations_json` has it."""
     if annotations is None or kind is None:
         return None
-    return cast("dict[str, Any]", fit(annotations, SHAPES[kind]))
+    return cast("dict[str, Any]", _FITTERS[kind](annotations))
 
 
 def has_speech(kind: Kind | None) -> bool:
@@ -64,19 +64,56 @@ def speech_in(annotations: Mapping[str, Any] | None) -> str | None:
 
 def fit(value: Any, shape: Any) -> Any:
     """`value` if it is of that shape; None, or without what does not fit, if it is not."""
+    return fitter(shape)(value)
+
+
+def fitter(shape: Any) -> Callable[[Any], Any]:
+    """`fit` for one shape, ready for many values."""
     if isinstance(shape, dict):
-        members = cast("dict[str, Any]", shape)
-        if "label" in members and isinstance(value, str):
-            value = {"label": value}  # older versions give objects as bare labels
-        source: Mapping[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-        return {name: fit(source.get(name), member) for name, member in members.items()}
+        return _fitter_of_members(
+            {name: fitter(each) for name, each in cast("dict[str, Any]", shape).items()}
+        )
     if isinstance(shape, list):
-        only: Any = cast("Any", shape)[0]
-        items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # JSON
-        fitted = [fit(item, only) for item in items]
-        return [item for item in fitted if item is not None]
-    if shape is float and type(value) is int and value in WHOLE:
-        return float(value)
-    if type(value) is not shape or (shape is int and value not in WHOLE):
-        return None
-    return value if shape is not float or isfinite(value) else None
+        return _fitter_of_items(fitter(cast("Any", shape)[0]))
+    return _PLAIN[shape]
+
+
+def _fitter_of_members(members: dict[str, Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    pairs, may_be_bare = list(members.items()), "label" in members
+
+    def fitted(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            # Older versions give objects as bare labels.
+            value = {"label": value} if may_be_bare and isinstance(value, str) else {}
+        get = cast("dict[str, Any]", value).get
+        return {name: fit_member(get(name)) for name, fit_member in pairs}
+
+    return fitted
+
+
+def _fitter_of_items(fit_item: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def fitted(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            return []
+        return [item for each in cast("list[Any]", value) if (item := fit_item(each)) is not None]
+
+    return fitted
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and value in WHOLE else None
+
+
+def _number(value: Any) -> float | None:
+    if type(value) is float:
+        return value if isfinite(value) else None
+    return None if _whole(value) is None else float(value)
+
+
+_PLAIN: dict[Any, Callable[[Any], Any]] = {
+    str: lambda value: value if type(value) is str else None,
+    bool: lambda value: value if type(value) is bool else None,
+    int: _whole,
+    float: _number,
+}
+_FITTERS = {kind: fitter(shape) for kind, shape in SHAPES.items()}

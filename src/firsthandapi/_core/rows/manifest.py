@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from pydantic_core import from_json
 
 from firsthandapi._base.display import Displayed
 from firsthandapi._base.habits import Led, NotADict
@@ -15,7 +17,7 @@ from firsthandapi._base.loose_json import load
 from firsthandapi._base.masking import mask_secrets
 from firsthandapi._base.names import disk_key, is_reserved
 from firsthandapi._core.calls.request import check_id
-from firsthandapi._core.files.annotations import SHAPES, WHOLE, fit, has_speech, speech_in, unified
+from firsthandapi._core.files.annotations import SHAPES, WHOLE, fit, fitter, has_speech, speech_in, unified
 from firsthandapi._core.files.kinds import Kind, kind_of
 from firsthandapi._core.files.labels import is_label
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
@@ -186,6 +188,7 @@ _TEXTS = tuple(
     for column in COLUMNS
     if column not in {*_NUMBERS, *_STRUCTS, "annotations", "label", "location_verified", "size_bytes"}
 )
+_FITTERS = {column: fitter(shape) for column, shape in {**_NUMBERS, **_STRUCTS}.items()}
 
 
 def column_types(kind: Kind) -> dict[str, Any]:
@@ -327,8 +330,9 @@ def manifest_line(record: Record) -> bytes:
     return line
 
 
-def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
-    """Parse and check the rows of a manifest, which may come from a stranger, before any file is touched.
+def parse_manifest(content: bytes | Iterable[bytes], path: str = MANIFEST) -> list[Record]:
+    """Parse and check the rows of a manifest, which may come from a stranger, before any file is touched. Its content
+    may come in pieces, so that memory need not hold it beside the rows.
 
     The last line counts even without a line break if it is complete, because some editors omit it. A crash may leave
     half a line, which is ignored; its file is checked again. If a file has several rows, because two programs wrote
@@ -338,7 +342,7 @@ def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
     records: dict[str, Record] = {}
     first_seen: dict[str, int] = {}
     labels: dict[str, str] = {}
-    for number, line in _lines(content):
+    for number, line in _lines([content] if isinstance(content, bytes) else content):
         where = f"{path}, line {number}"
         if len(line) > LARGEST_ROW:
             raise ConfigurationError(f"{where}: longer than {LARGEST_ROW >> 20} MiB; {_WAY_ON}")
@@ -367,23 +371,27 @@ def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
     return list(records.values())
 
 
-def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The nonblank lines with their numbers, one by one, so that memory does not hold all lines twice."""
-    start, number = 0, 1
-    while True:
-        # Skip millions of blank lines in one match.
-        blank = _BLANK_LINES.match(content, start)
-        if blank is not None:
-            number += content.count(b"\n", start, blank.end())
-            start = blank.end()
-        end = content.find(b"\n", start)
-        if end == -1:
+def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The nonblank lines with their numbers, one by one."""
+    number, rest = 1, b""
+    for piece in pieces:
+        content, start = rest + piece, 0
+        while True:
+            # Skip millions of blank lines in one match.
+            blank = _BLANK_LINES.match(content, start)
+            if blank is not None:
+                number += content.count(b"\n", start, blank.end())
+                start = blank.end()
+            end = content.find(b"\n", start)
+            if end == -1:
+                break
+            yield number, content[start:end]
+            start, number = end + 1, number + 1
+        rest = content[start:]
+        if len(rest) > LARGEST_ROW:  # which is refused, so the next pieces need not be read
             break
-        yield number, content[start:end]
-        start, number = end + 1, number + 1
-    last = content[start:]
-    if len(last) > LARGEST_ROW or _is_json(last):
-        yield number, last
+    if len(rest) > LARGEST_ROW or _is_json(rest):
+        yield number, rest
 
 
 def _is_json(line: bytes) -> bool:
@@ -394,8 +402,17 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
+def _loaded(line: bytes) -> Any:
+    """A line of JSON, by the parser of pydantic, which keeps equal short strings of many rows once. What it refuses,
+    such as a lone surrogate, the one of Python may take."""
+    try:
+        return from_json(line, cache_strings="all")
+    except ValueError:
+        return load(line)
+
+
 def _parse_row(line: bytes, where: str) -> Record:
-    loaded = load(line)
+    loaded = _loaded(line)
     if not isinstance(loaded, dict):
         raise ConfigurationError(f"{where}: not a JSON object; {_WAY_ON}")
     row = cast("dict[str, Any]", loaded)
@@ -422,8 +439,8 @@ def _parse_row(line: bytes, where: str) -> Record:
     for column in _TEXTS:
         if not isinstance(row.get(column), str | None):
             raise ConfigurationError(f"{where}: {column} must be text; {_WAY_ON}")
-    for column, kind in _NUMBERS.items():
-        fitted = fit(row.get(column), kind)
+    for column in _NUMBERS:
+        fitted = _FITTERS[column](row.get(column))
         if fitted is None and row.get(column) is not None:
             raise ConfigurationError(f"{where}: {column} must be a number; {_WAY_ON}")
         row[column] = fitted
@@ -433,8 +450,8 @@ def _parse_row(line: bytes, where: str) -> Record:
             raise ConfigurationError(f"{where}: {column} must be {word}; {_WAY_ON}")
     # Our own objects stay unchanged; others get the keys of ours.
     row["annotations"] = unified(cast("Any", row.get("annotations")), kind_of(row.get("content_type")))
-    for column, shape in _STRUCTS.items():
-        row[column] = None if row.get(column) is None else fit(row[column], shape)
+    for column in _STRUCTS:
+        row[column] = None if row.get(column) is None else _FITTERS[column](row[column])
     if not isinstance(row.get("location_verified"), bool | None):
         raise ConfigurationError(f"{where}: location_verified must be true or false; {_WAY_ON}")
     if not (row.get("label") is None or is_label(row["label"])):
