@@ -241,6 +241,7 @@ def test_bad_arguments_are_refused(
     assert len(shared_server.requests) == since
 
 
+@pytest.mark.both
 def test_a_limit_does_not_part_a_folder_from_its_job(buyer: Buyer) -> None:
     """What is paid costs nothing more, so a lower limit lets the call continue; other arguments are still refused."""
     buyer.collect(2)
