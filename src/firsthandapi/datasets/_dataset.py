@@ -471,9 +471,10 @@ class Dataset(Rows):
             label = check_label(label)
         ids = ids_of(which)
         reason, by = check_words(reason, by)
-        if self._unknown(ids, action):
-            self._open_again()  # a run may have downloaded them meanwhile
         if unknown := self._unknown(ids, action):
+            self._open_again()  # a run may have downloaded them meanwhile
+            unknown = self._unknown(ids, action)
+        if unknown:
             raise InvalidArgumentError(
                 f"{unknown[0]!r} is not a file of this dataset, {self._name}; nothing was changed",
                 field="which",
