@@ -167,7 +167,7 @@ def test_reset(receiver: Receiver) -> None:
         job = api.create_job()["id"]
         api("POST", "/v1/webhook_endpoints", {"url": receiver.url})
         control(server, "POST", "/faults", {"status": 500, "path": "/v1/billing"})
-        control(server, "PATCH", "/settings", {"rate_limit": 1, "signature_style": "timestamped"})
+        control(server, "PATCH", "/settings", {"rate_limit": 1, "signature_style": "timestamped", "speed": 3})
         server.deprecate("/v1/me")
         control(server, "POST", "/advance", {"days": 30})
         after = control(server, "POST", "/reset").json
@@ -227,6 +227,7 @@ def test_reset_wakes_and_forgets(receiver: Receiver) -> None:
         ("POST", "/faults", {"status": 100}, 400, "status"),
         ("POST", "/withdraw", {"file_id": "file_nobody"}, 400, None),
         ("PATCH", "/settings", {"signature_style": "none"}, 400, "signature_style"),
+        ("PATCH", "/settings", {"speed": -1}, 400, "speed"),
         ("POST", "/reset", [], 400, None),
         ("GET", "/nothing", None, 404, None),
         ("PUT", "/reset", {}, 405, None),

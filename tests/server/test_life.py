@@ -218,6 +218,26 @@ def test_clock_flows() -> None:
         clock.stop()
 
 
+def test_another_speed_counts_from_now_on() -> None:
+    """Time neither jumps nor goes back, and what is due comes at the new speed."""
+    clock = Clock(speed=0)
+    happened = threading.Event()
+    clock.start(lambda: None)
+    try:
+        start = clock.now()
+        clock.at(start + 50, lambda _at: happened.set())
+        clock.speed = 1000
+        assert happened.wait(60)
+        clock.speed = 0
+        stopped = clock.now()
+        assert start + 50 <= stopped == clock.now()
+        with pytest.raises(ValueError, match="speed"):
+            clock.speed = -1
+        assert (clock.speed, clock.now()) == (0, stopped)
+    finally:
+        clock.stop()
+
+
 def test_hammer() -> None:
     """Eight threads create, cancel, submit, buy and read while time runs; nothing fails, the books add up."""
     with MockServer(speed=2000, seed=7) as server:

@@ -151,6 +151,7 @@ class BundledServer:
         self._port = port
         self._http: HttpServer | None = None
         self._settings = {
+            "speed": speed,
             "rate_limit": rate_limit,
             "organization_rate_limit": self._app.organization_rate_limit,
             "idempotency_keys": idempotency_keys,
@@ -462,6 +463,15 @@ class BundledServer:
         if sunset is not None and sunset.tzinfo is None:
             raise ValueError("sunset needs a time zone")
         self._app.deprecations.append(Deprecation(path, method and method.upper(), sunset, link))
+
+    @property
+    def speed(self) -> float:
+        """Virtual seconds per real second; at 0 only `clock.advance` moves time."""
+        return self.clock.speed
+
+    @speed.setter
+    def speed(self, speed: Annotated[float, Field(ge=0, allow_inf_nan=False)]) -> None:
+        self.clock.speed = speed
 
     @property
     def rate_limit(self) -> int | None:

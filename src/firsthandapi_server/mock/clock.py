@@ -20,14 +20,18 @@ Callback = Callable[[float], None]
 _END = 253_118_390_400.0
 
 
+def _checked(speed: float) -> float:
+    if not 0 <= speed < float("inf"):
+        raise ValueError(f"speed must be 0 or more, not {speed}")
+    return speed
+
+
 class Clock:
     """The server's clock. `speed` is virtual seconds per real second; at 0 only `advance` moves time."""
 
     def __init__(self, speed: float = 1.0) -> None:
-        if not 0 <= speed < float("inf"):
-            raise ValueError(f"speed must be 0 or more, not {speed}")
-        self.speed = speed
-        self._base = (time.time(), time.monotonic())  # virtual and real, read by others without a lock
+        # Virtual and real time, and what a real second is worth since then: read by others without a lock.
+        self._base = (time.time(), time.monotonic(), _checked(speed))
         self._frozen: float | None = None  # while events run, time stands at the event's own
         self._due: list[tuple[float, int, Callback]] = []
         self._order = itertools.count()
@@ -36,6 +40,17 @@ class Clock:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._settle: Callable[[], None] = lambda: None
+
+    @property
+    def speed(self) -> float:
+        """Virtual seconds per real second; at 0 only `advance` moves time."""
+        return self._base[2]
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        with self._condition:
+            self._base = (self._flowing(), time.monotonic(), _checked(speed))
+            self._condition.notify_all()
 
     def now(self) -> float:
         """The virtual time, in Unix seconds, to the millisecond."""
@@ -94,7 +109,7 @@ class Clock:
                 self._run_until(target)
             finally:
                 with self._condition:
-                    self._base = (target, time.monotonic())
+                    self._base = (target, time.monotonic(), self.speed)
                     self._frozen = None
                     self._condition.notify_all()
 
@@ -107,7 +122,7 @@ class Clock:
         with self._runner:
             with self._condition:
                 self._due.clear()
-                self._base = (time.time(), time.monotonic())
+                self._base = (time.time(), time.monotonic(), self.speed)
                 self._frozen = None
             then()
 
@@ -132,8 +147,8 @@ class Clock:
         return virtual / self.speed if self.speed else virtual
 
     def _flowing(self) -> float:
-        virtual, real = self._base
-        return virtual + (time.monotonic() - real) * self.speed
+        virtual, real, speed = self._base
+        return virtual + (time.monotonic() - real) * speed
 
     def _run_until(self, target: float) -> None:
         while True:

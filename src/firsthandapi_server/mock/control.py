@@ -163,11 +163,7 @@ class ServerAnswer(Shown):
         BeforeValidator(lambda clock: iso(clock.now())),
         Field(validation_alias="clock", description="The virtual time."),
     ]
-    speed: Annotated[
-        float,
-        BeforeValidator(attrgetter("speed")),
-        Field(validation_alias="clock", description="Virtual seconds per real second."),
-    ]
+    speed: Annotated[float, Field(description="Virtual seconds per real second.")]
     workers: Annotated[bool, Field(description="Whether simulated workers do the jobs.")]
     rate_limit: int | None
     organization_rate_limit: int | None

@@ -30,7 +30,10 @@ MAX_CHECKOUTS = 10_000
 class Timekeeper(Protocol):
     """A clock that can be read, and that runs callbacks at a time."""
 
-    speed: float
+    @property
+    def speed(self) -> float:
+        """Its seconds per second of a client; at 0 it stands still."""
+        ...
 
     def now(self) -> float:
         """The time, in Unix seconds."""
