@@ -29,7 +29,7 @@ twice = $(1) || $(1)
 # Where it is set, each process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo console pictures filesystem ultralytics fleet ray slow pipelines test test-core test-lowest soak generators tus mcp-conformance fuzz check docs dist release generate coverage bench clean
+.PHONY: help demo console pictures filesystem ultralytics fleet ray slow pipelines test test-core test-lowest soak generators tus mcp-conformance contract fuzz check docs dist release generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -48,6 +48,7 @@ help:
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs Node)"
 	@echo "make tus       send to a server of one's own with others' clients of tus (needs Node)"
 	@echo "make mcp-conformance  run the official suite against the agents' server (needs Node)"
+	@echo "make contract  check a server against the wire contract: URL=http://127.0.0.1:8080, ARGS=--read-only"
 	@echo "make fuzz      look for examples that break a rule (minutes)"
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make docs      build the docs into site/"
@@ -110,7 +111,7 @@ test-lowest: .venv-lowest/.test
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
-	$(BIN)/python -m $(PYTEST) -m "not slow" $(foreach each,cli conformance console mcp docs engines examples pipelines serve,--ignore tests/$(each))
+	$(BIN)/python -m $(PYTEST) -m "not slow" $(foreach each,cli contract console mcp docs engines examples pipelines serve,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/engines/fleet
@@ -188,6 +189,10 @@ mcp-conformance: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
 	$(call twice,$(NPM) build/mcp-conformance node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12)
 	FIRSTHAND_MCP_CONFORMANCE=$(CURDIR)/build/mcp-conformance $(BIN)/python -m pytest -q tests/mcp/test_mcp_conformance.py
+
+# Which promises of the wire contract a server keeps, with the API key in FIRSTHAND_API_KEY.
+contract: $(VENV)/.test
+	$(BIN)/python -m pytest contract --url "$(URL)" $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,11 +1,4 @@
-"""The wire contract as a program: which of its promises a server keeps.
+"""The wire contract as a program: each test is a promise, which a server keeps or not.
 
-`check` is what `firsthandapi conformance URL` runs.
+`python -m pytest contract --url URL` tries them on any server; docs/guides/build-a-server.md says how.
 """
-
-from __future__ import annotations
-
-from ._check import check
-from ._report import Report, Result
-
-__all__ = ["Report", "Result", "check"]

@@ -1,14 +1,18 @@
-"""What a response is checked for: pure functions from an exchange to what is wrong, in a few words, or None."""
+"""What a response is checked for: pure functions from a response to what is wrong, in a few words, or None."""
 
 from __future__ import annotations
 
+import codecs
+import json
+import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 from firsthandapi._base.loose_json import members
 
-from ._exchange import Check, Exchange
-from ._shapes import ERROR, Kind
+from .exchange import Check, Response
+from .shapes import ERROR, Kind
 
 # Which `type` an error with this status may have: §5. An unknown one may be added at any time, but not here: each of
 # these is asked for a documented error.
@@ -23,6 +27,10 @@ TYPES: dict[int, tuple[str, ...]] = {
 }
 LIMIT, LEFT, RESET = RATE_HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
 CREDITS_HEADER = "x-firsthandapi-credits-remaining"
+# An unknown path.
+NOWHERE = "/v1/nowhere"
+# Clocks differ a little.
+_MOST_AWAY = 600
 
 
 def status(*wanted: int) -> Check:
@@ -30,19 +38,19 @@ def status(*wanted: int) -> Check:
     return lambda it: None if it.status in wanted else _instead(it, " or ".join(map(str, wanted)))
 
 
-def succeeded(it: Exchange) -> str | None:
+def succeeded(it: Response) -> str | None:
     """Any 2xx."""
     return None if it.ok else _instead(it, "success")
 
 
-def _instead(it: Exchange, wanted: str) -> str:
+def _instead(it: Response, wanted: str) -> str:
     kind: Any = members(it.object.get("error")).get("type", "without an error type")
-    return f"{it.status}{'' if it.status < 400 else f' {kind}'[:60]} instead of {wanted}: {it.text}"
+    return f"{it.status}{'' if it.status < 400 else f' {kind}'[:60]} instead of {wanted}"
 
 
-def is_json(it: Exchange) -> str | None:
+def is_json(it: Response) -> str | None:
     """A JSON body."""
-    return f"no JSON: {it.excerpt}" if it.json is None else None
+    return "the body is no JSON" if it.json is None else None
 
 
 def shaped(kind: Kind) -> Check:
@@ -61,33 +69,33 @@ def same(before: dict[str, Any], *names: str) -> Check:
     return lambda it: _differing(it, {name: before.get(name) for name in names})
 
 
-def _differing(it: Exchange, wanted: dict[str, Any]) -> str | None:
+def _differing(it: Response, wanted: dict[str, Any]) -> str | None:
     for name, value in wanted.items():
         if it.object.get(name) != value:
-            return f"`{name}` is another one: {it.object.get(name)!r}, not {value!r}"
+            return f"`{name}` is {it.object.get(name)!r:.200}, not {value!r:.200}"
     return None
 
 
-def empty(it: Exchange) -> str | None:
+def empty(it: Response) -> str | None:
     """No body."""
-    return f"a body: {len(it.body)} bytes" if it.body else None
+    return f"a body of {len(it.body)} bytes" if it.body else None
 
 
-def xml_error(it: Exchange) -> str | None:
+def xml_error(it: Response) -> str | None:
     """An error of the download host, as S3 writes it."""
-    return None if b"<Error>" in it.body else f"an error that is no XML with <Error>: {it.excerpt}"
+    return None if b"<Error>" in it.body else "an error that is no XML with <Error>"
 
 
 def listed(shape: Kind, most: int = 100) -> Check:
     """A page: the envelope of a list, with at most so many items of this shape."""
 
-    def check(it: Exchange) -> str | None:
-        if wrong := status(200)(it) or is_json(it) or page(it.json):
-            return wrong
-        found: list[Any] = it.object["data"]
-        if len(found) > most:
-            return f"more items than asked for: {len(found)} instead of at most {most}"
-        return next((wrong for item in found if (wrong := shape(item))), None)
+    def check(it: Response) -> str | None:
+        if fault := status(200)(it) or is_json(it) or page(it.json):
+            return fault
+        items: list[Any] = it.object["data"]
+        if len(items) > most:
+            return f"{len(items)} items, more than asked for: at most {most}"
+        return next((fault for item in items if (fault := shape(item))), None)
 
     return check
 
@@ -96,19 +104,17 @@ def page(value: Any) -> str | None:
     """The envelope of a list."""
     if not isinstance(value, dict):
         return "a list is no object"
-    found = cast("dict[str, Any]", value)
-    if found.get("object") != "list":
-        return '`object` is not "list"'
-    if not isinstance(found.get("data"), list):
-        return "`data` is not a list"
-    more, cursor = found.get("has_more"), found.get("next_cursor")
-    if not isinstance(more, bool):
-        return "`has_more` is not a boolean"
-    if more and not (isinstance(cursor, str) and cursor):
-        return "`has_more` is true without a `next_cursor`"
-    if not more and cursor is not None:
-        return "`has_more` is false with a `next_cursor`"
-    return None if "next_cursor" in found else "`next_cursor` is missing"
+    body = cast("dict[str, Any]", value)
+    more, cursor = body.get("has_more"), body.get("next_cursor")
+    faults = {
+        '`object` is not "list"': body.get("object") != "list",
+        "`data` is not a list": not isinstance(body.get("data"), list),
+        "`has_more` is not a boolean": not isinstance(more, bool),
+        "`has_more` is true without a `next_cursor`": more and not (isinstance(cursor, str) and cursor),
+        "`has_more` is false with a `next_cursor`": not more and cursor is not None,
+        "`next_cursor` is missing": "next_cursor" not in body,
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), None)
 
 
 def refused(
@@ -120,19 +126,17 @@ def refused(
     """
     statuses = (wanted,) if isinstance(wanted, int) else wanted
 
-    def check(it: Exchange) -> str | None:
-        if wrong := status(*statuses)(it) or is_json(it):
-            return wrong
-        error: Any = it.object.get("error")
-        if wrong := ERROR(error):
-            return f"an error {wrong}"
+    def check(it: Response) -> str | None:
+        if fault := status(*statuses)(it) or is_json(it) or envelope(it):
+            return fault
+        error: Any = it.object["error"]
         allowed = types or TYPES.get(it.status, ())
         if allowed and error["type"] not in allowed:
-            return f'an error with another type: "{error["type"]}" instead of {" or ".join(allowed)}'
+            return f"an error of the type {error['type']} instead of {' or '.join(allowed)}"
         if field is not None:
             named = [detail["field"] for detail in error.get("details") or ()]
             if not any(name == field or name.startswith(f"{field}.") for name in named):
-                return f"`error.details` does not name the field: {', '.join(named) or 'none'} instead of {field}"
+                return f"`error.details` names {', '.join(named) or 'no field'} instead of {field}"
         lacking = [name for name in extras if name not in error and name not in it.object]
         return f"an error without {', '.join(lacking)}" if lacking else None
 
@@ -142,11 +146,11 @@ def refused(
 def has_headers(*names: str) -> Check:
     """These headers, each a whole number."""
 
-    def check(it: Exchange) -> str | None:
+    def check(it: Response) -> str | None:
         for name in names:
             value = it.headers.get(name)
             if value is None:
-                return f"no header {name}: {it.status}"
+                return f"no header {name}"
             if not value.removeprefix("-").isdecimal():
                 return f"the header {name} is no whole number: {value[:40]!r}"
         return None
@@ -159,24 +163,25 @@ def has_header(name: str, *values: str | None) -> Check:
     return lambda it: (
         None
         if it.headers.get(name) in values
-        else f"the header {name} is not {values[-1]!r}: {it.headers.get(name, 'missing')[:80]}"
+        else f"the header {name} is {it.headers.get(name, 'missing')[:80]}, not {values[-1]!r}"
     )
 
 
 def within(least: float, most: float) -> Check:
     """A response that took between so many seconds."""
-    words = f"not within {least:g} to {most:g} s"
-    return lambda it: None if least <= it.seconds <= most else f"{words}: after {it.seconds:.1f} s"
+    return lambda it: (
+        None if least <= it.seconds <= most else f"after {it.seconds:.1f} s, not {least:g} to {most:g} s"
+    )
 
 
-def same_as(first: Exchange) -> Check:
+def same_as(first: Response) -> Check:
     """The status and the body of an earlier response."""
 
-    def check(it: Exchange) -> str | None:
+    def check(it: Response) -> str | None:
         if it.status != first.status:
             return _instead(it, f"{first.status} again")
         is_same = it.json == first.json and bool(it.body) == bool(first.body)
-        return None if is_same else f"another body than the first one: {it.excerpt}"
+        return None if is_same else f"another body than the first one, which was {first.text}"
 
     return check
 
@@ -184,8 +189,94 @@ def same_as(first: Exchange) -> Check:
 def only(fits: Callable[[dict[str, Any]], bool]) -> Check:
     """A page on which each item fits the filter."""
 
-    def check(it: Exchange) -> str | None:
+    def check(it: Response) -> str | None:
         wrong = next((item.get("id") for item in it.items if not fits(item)), None)
         return None if wrong is None else f"an item that does not fit the filter: {wrong}"
 
     return check
+
+
+# --- what holds of every response ------------------------------------------------------------------------------------
+
+
+def envelope(it: Response) -> str | None:
+    """Every error comes in the envelope, with a type, a message, and a request id."""
+    fault = ERROR(it.object.get("error")) if it.status >= 400 else None
+    return fault and f"an error {fault}"
+
+
+def uncompressed(it: Response) -> str | None:
+    """No body is compressed unless the request accepts that."""
+    return (
+        f"the body came compressed with {it.encoding}, though the request has Accept-Encoding: identity; "
+        "a gateway in front of the server may do that: switch it off there"
+        if it.encoding
+        else None
+    )
+
+
+def json_text(it: Response) -> str | None:
+    """JSON is UTF-8 without a byte order mark (BOM), with each name once and without NaN."""
+    if it.json is None:
+        return None
+    if it.content.startswith(codecs.BOM_UTF8):
+        return "a byte order mark (BOM) before the JSON"
+    try:
+        json.loads(it.content.decode(), parse_constant=_no_number, object_pairs_hook=_once)
+    except UnicodeDecodeError:
+        return "JSON that is not UTF-8"
+    except ValueError as error:
+        return f"JSON that not every parser reads: {error}"
+    return None
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(word)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("an object has a name twice")
+    return members
+
+
+def json_type(it: Response) -> str | None:
+    """JSON comes as application/json."""
+    kind = it.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if it.json is None or kind == "application/json":
+        return None
+    return f"JSON with another content type: {kind[:60] or 'none'}"
+
+
+def account_headers(it: Response) -> str | None:
+    """The rate-limit and credits headers are on every authenticated response, errors too."""
+    # A path or a method that does not exist belongs to nobody's limit.
+    is_nowhere = it.status == 405 or it.request.url.endswith(NOWHERE)
+    if it.request.key.secret is None or it.status == 401 or is_nowhere:
+        return None
+    return has_headers(*RATE_HEADERS, CREDITS_HEADER)(it)
+
+
+def date(it: Response) -> str | None:
+    """The header Date, if it is sent, is the time."""
+    if (header := it.headers.get("date")) is None:
+        return None
+    try:
+        away = parsedate_to_datetime(header).timestamp() - time.time()
+    except ValueError:
+        return f"the header Date is no HTTP date: {header[:40]!r}"
+    return None if abs(away) <= _MOST_AWAY else f"the header Date is {away:+,.0f} s from this machine's time"
+
+
+def request_id(it: Response) -> str | None:
+    """The request id of an error is the same in the header, if it is sent, and the body."""
+    if it.status < 400 or envelope(it):
+        return None
+    id, header = it.object["error"]["request_id"], it.headers.get("x-request-id")
+    return None if header in (None, id) else f"the header has the request id {header[:40]}, the body {id}"
+
+
+EVERY_RESPONSE: tuple[Check, ...] = (
+    *(envelope, request_id, uncompressed, json_text, json_type, account_headers, date),
+)

@@ -1,261 +1,259 @@
-"""A check under way: what promises need and share is created here, at its first use."""
+"""How the promises are tried: the server under test, what they share, and what a failure says."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar, cast
-from urllib.parse import urlsplit
+import inspect
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from firsthandapi._base.host.loopback import is_loopback
+import pytest
 
-from ._checks import succeeded
-from ._exchange import Credential, DiffersError, Exchange, NoResponseError, NotTriedError
-from ._receiver import Receiver, receiving
-from ._requests import Requests
+from firsthandapi._base.masking import mask_secrets
 
-T = TypeVar("T")
-Json = dict[str, Any]
+from .checks import succeeded
+from .exchange import Key, NoResponseError, PromiseError, Response
+from .receiver import Receiver
+from .server import Json, Server, created
 
+_VARIABLE = "FIRSTHAND_API_KEY"
+# A server that does not respond to so many tests in a row will not respond to the others.
+_SILENT = 3
 # A sandbox job completes after about 15 seconds: §7.
-_SANDBOX_SECONDS = 45.0
-# Requests per minute: more than a check sends.
-NO_LIMIT = 1_000_000
-
-JOB: Final[Json] = {
-    "type": "data_collection",
-    "title": "Conformance check",
-    "description": "Posted by a conformance check, which cancels it immediately. Please do not work on it.",
-    "files_needed": 2,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 10,
-    # The sandbox gives 4 stars: it never completes this job, so that it can be cancelled at any time.
-    "min_star_rating": 5,
-}
-_LIMITS = ("rate_limit", "organization_rate_limit")
-_STRANGER = "KEY_OF_ANOTHER_ORGANIZATION"
+SANDBOX_SECONDS = 45.0
+_SERVER = pytest.StashKey[Server]()
 
 
-class Shared(Generic[T]):
-    """What promises share: created at its first use. If that fails, whoever needs it is not tried.
-
-    `words`, or the docstring, say what is done for it.
-    """
-
-    def __init__(self, make: Callable[[Run], T], words: str | None = None) -> None:
-        self._make = make
-        self._words = words or make.__doc__
-
-    def __call__(self, run: Run) -> T:
-        if self not in run.shared:
-            own = {*run.own}
-            try:
-                run.shared[self] = self._make(run)
-            except NoResponseError:
-                raise
-            except NotTriedError as error:
-                run.shared[self] = error
-            except DiffersError as error:
-                run.shared[self] = NotTriedError(f"{self._words} failed: {error.came}")
-            finally:
-                run.own &= own  # what was created now stays until the end
-        found = run.shared[self]
-        if isinstance(found, NotTriedError):
-            raise found
-        return cast("T", found)
-
-    def __get__(self, run: Run, owner: type) -> T:
-        return self(run)
-
-
-class Run(Requests):
-    """What promises call, and what they share."""
-
-    def new_job(self, *, key: Credential | None = None, **fields: Any) -> Json:
-        return _created(self.post("/v1/jobs", {**JOB, **fields}, key=key))
-
-    def read_job(self, job: str) -> Json:
-        return _created(self.get(f"/v1/jobs/{job}"))
-
-    def cancel(self, job: str, **options: Any) -> Exchange:
-        return self.post(f"/v1/jobs/{job}/cancel", **options)
-
-    def key_body(self, **fields: object) -> Json:
-        """The body of a new key in the environment of the check's own."""
-        environment = "test" if self.is_sandbox else "live"
-        return {"name": "Conformance check", "environment": environment, **fields}
-
-    def new_key(self, *scopes: str, name: str = "LIMITED_KEY") -> tuple[Credential, Json]:
-        """Create an API key; `name` is what stands for it in a report."""
-        made = _created(self.post("/v1/api_keys", self.key_body(scopes=[*scopes])))
-        if not isinstance(made.get("secret"), str):
-            raise NotTriedError("POST /v1/api_keys returned no secret")
-        return Credential(made["secret"], name), made
-
-    def hook(self, path: str = "", event: str = "job.flagged") -> Json:
-        """Create a webhook endpoint, on this machine if the server reaches it: it has no other one to reach."""
-        try:
-            url = self.receiver.url
-        except NotTriedError:
-            url = "https://conformance.invalid/hook"
-        return _created(self.post("/v1/webhook_endpoints", {"url": url + path, "events": [event]}))
-
-    def first(self, path: str, what: str) -> Json:
-        """The newest item of a list."""
-        it = self.get(path).must(succeeded)
-        if not it.items:
-            raise NotTriedError(f"this account has no {what}")
-        return it.items[0]
-
-    def finished(self, job: str, seconds: float) -> Json:
-        """Wait until a job is completed."""
-        ends = time.monotonic() + seconds
-        while True:
-            left = max(1, min(10, int(ends - time.monotonic())))
-            asked = self.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": f"wait={left}"})
-            found = _created(self.send(asked, left))
-            if found.get("status") == "completed":
-                return found
-            if time.monotonic() >= ends:
-                raise NotTriedError(f"no job completes here: after {seconds:g} s it is {found.get('status')}")
-            self._sleep(0.05)  # a server that does not hold the request is not asked in a loop
-
-    # --- what promises share ----------------------------------------------------------------------------
-
-    @Shared
-    def completed_job(self) -> Json:
-        """completing a job"""
-        if self.has_control:
-            return self.complete_job()
-        for job in self.get("/v1/jobs", status="completed", limit=100).items:
-            if job.get("files_approved") and isinstance(job.get("id"), str):
-                return job  # an earlier one
-        if not self.is_sandbox:
-            raise NotTriedError("this account has no completed job with files")
-        _ = self.job  # the worker of the sandbox comes to both: see `submissions`
-        return self.finished(self.new_job(min_star_rating=3)["id"], _SANDBOX_SECONDS)
-
-    @Shared
-    def files(self) -> Exchange:
-        """listing approved files"""
-        it = self.get(f"/v1/jobs/{self.completed_job['id']}/files")
-        it.hold(it.items, f"a completed job without files: {it.excerpt}")
-        return it
-
-    @Shared
-    def endpoint(self) -> Json:
-        """creating a webhook endpoint"""
-        if self.writes:
-            return self.hook("", "job.cancelled")
-        return self.first("/v1/webhook_endpoints", "webhook endpoint")
-
-    @Shared
-    def event(self) -> Json:
-        """causing an event"""
-        _ = self.writes and self.cancelled_job
-        return self.first("/v1/webhook_events", "event")
-
-    @Shared
-    def receiver(self) -> Receiver:
-        """receiving webhooks"""
-        if not is_loopback(urlsplit(self.base).hostname or ""):
-            raise NotTriedError("a receiver of webhooks on this machine is only for a server on this machine")
-        receiver = self.stack.enter_context(receiving())
-        it = self.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
-        if not it.ok:
-            raise NotTriedError(f"the server takes no receiver on this machine: {it.excerpt}")
-        return receiver
-
-    # It stays open for the whole check; without writing, it is the newest job.
-    job = Shared(lambda run: run.new_job() if run.writes else run.first("/v1/jobs", "job"), "posting a job")
-    cancelled_job = Shared(lambda run: _created(run.cancel(run.new_job()["id"])), "cancelling a job")
-    submission = Shared(
-        lambda run: run.first(f"/v1/jobs/{run.completed_job['id']}/submissions", "submission"),
-        "listing submissions",
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("the wire contract of FirstHandAPI")
+    group.addoption("--url", help=f"Address of the server to check, with its API key in {_VARIABLE}.")
+    group.addoption("--read-only", action="store_true", help="Send only GET requests.")
+    group.addoption(
+        "--patience", type=float, default=10.0, metavar="SECONDS", help="Wait so long for a response."
     )
-    poor_key = Shared(lambda run: run.new_key("audit:read")[0], "creating an API key with one scope")
-    # What a promise may spoil.
-    spare_key = Shared(lambda run: run.new_key("usage:read")[1], "creating an API key")
-    spare_endpoint = Shared(lambda run: run.hook(), "creating a webhook endpoint to spoil")
 
-    @property
-    def own_completed_job(self) -> Json:
-        """A completed job that this check posted, so that it may be rated."""
-        job = self.completed_job
-        if not self.has_made(job["id"]):
-            raise NotTriedError("no job of this check completes here, and it rates no others")
-        return job
 
-    # --- a server that can be driven --------------------------------------------------------------------
+def pytest_configure(config: pytest.Config) -> None:
+    if not (
+        config.getoption("collectonly") or (config.getoption("--url", None) and os.environ.get(_VARIABLE))
+    ):
+        raise pytest.UsageError(
+            f"name a server, and export an API key with all scopes as {_VARIABLE}: "
+            "python -m pytest contract --url http://127.0.0.1:8080 [--read-only]"
+        )
 
-    @Shared
-    def controlled(self) -> Json:
-        """looking for /_control"""
-        # What it says of itself; of another server, nothing.
+
+def pytest_report_header(config: pytest.Config) -> str:
+    kind = "sandbox" if os.environ.get(_VARIABLE, "").startswith("fh_test_") else "live"
+    held = "; jobs hold up to $5.00 at any time" if kind == "live" else ""
+    what = "only reads" if config.getoption("--read-only") else f"creates, changes, and cleans up{held}"
+    return f"contract: {config.getoption('--url')} with a {kind} key, {what}"
+
+
+# --- what a failure says ---------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Function) -> Generator[None]:
+    with _explained(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Function) -> Generator[None]:
+    """What a test creates for itself is removed after it; what fixtures create stays until the end."""
+    server = item.config.stash[_SERVER]
+    kept = {*server.made}
+    with _explained(item):
         try:
-            found = self.get("/_control").object if self.writes else {}
-        except NoResponseError:  # a proxy may drop what it does not know
-            found = {}
-        return found if {*_LIMITS, "workers", "speed"} <= found.keys() else {}
-
-    @property
-    def has_control(self) -> bool:
-        """Whether the server can be driven."""
-        return bool(self.controlled)
-
-    @Shared
-    def strangers(self) -> tuple[Credential, Credential]:
-        """creating another organization"""
-        # Its keys: for the same environment, and a live one, whose money nobody owns.
-        self.needs_control("another organization")
-        made = self.control("POST", "/organizations", {}).object
-        keys = made.get("test_api_key" if self.is_sandbox else "api_key"), made.get("api_key")
-        if not all(isinstance(key, str) for key in keys):
-            raise NotTriedError("/_control made no organization")
-        return Credential(keys[0], _STRANGER), Credential(keys[1], _STRANGER)
-
-    def needs_control(self, why: str) -> None:
-        """Raise a NotTriedError on a server without /_control."""
-        if not self.has_control:
-            raise NotTriedError(f"it takes {why}, which only a server with /_control provides")
-
-    def control(self, method: str, path: str, body: Json) -> Exchange:
-        """Call /_control. It has no rate limit."""
-        return self.send(self.ask(method, f"/_control{path}", body), 30.0)
-
-    def work(self, job: str, *ratings: int) -> None:
-        """Submit a file per rating, and rate it. A simulated worker may have been faster: then there is no slot."""
-        for rating in ratings:
-            it = self.control("POST", "/submit", {"job_id": job, "rating": rating})
-            made = it.object.get("submission_id")
-            if isinstance(made, str):
-                self.control("POST", "/score", {"submission_id": made, "rating": rating})
-
-    def complete_job(self) -> Json:
-        """Post a job, and do its work by /_control."""
-        job = self.new_job(min_star_rating=3)["id"]
-        self.work(job, 5, 5)
-        return self.finished(job, self.patience)
-
-    def advance(self, **span: int) -> None:
-        """Move the time of the server."""
-        self.control("POST", "/advance", span)
-
-    def let_deliver(self) -> None:
-        """Time may stand still: move it by a second, so that deliveries are due."""
-        if self.has_control:
-            self.advance(seconds=1)
-
-    def lift_limits(self) -> None:
-        """On a server that can be driven, no promise waits for the rate limit but those about it."""
-        if self.has_control:
-            kept = {name: self.controlled[name] for name in _LIMITS}
-            self.undo("the rate limit", self.ask("PATCH", "/_control/settings", kept))
-            # Before it, in a new window: the requests of the check would have spent the old one.
-            self.undo("the window of the rate limit", self.ask("POST", "/_control/advance", {"seconds": 60}))
-            self.control("PATCH", "/settings", dict.fromkeys(kept, NO_LIMIT))
+            return (yield)
+        finally:
+            server.remove(kept)
 
 
-def _created(it: Exchange) -> Json:
-    it.must(succeeded).hold(isinstance(it.object.get("id"), str), f"a response without an id: {it.excerpt}")
-    return it.object
+@contextmanager
+def _explained(item: pytest.Function) -> Generator[None]:
+    """Fail with what was promised, sent, and received, and without secrets, in place of a traceback."""
+    try:
+        yield
+    except pytest.exit.Exception:
+        raise
+    except Exception as error:  # what skips a test is none
+        server = item.config.stash[_SERVER]
+        exchange = error.exchange if isinstance(error, PromiseError) else server.last
+        fault = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        promise = inspect.getdoc(item.obj) or ""
+        if callspec := getattr(item, "callspec", None):
+            promise = promise.format(**callspec.params)
+        lines = [mask_secrets(fault.partition("\n")[0]), f"promised  {promise}"]
+        if isinstance(exchange, Response):
+            lines += [f"sent      {exchange.request.curl}", f"came      {exchange.text}"]
+        elif exchange is not None:
+            lines.append(f"sent      {exchange.curl}")
+        text = "\n".join(lines)
+        for secret in server.secrets:
+            text = text.replace(secret, "…")
+        if isinstance(error, NoResponseError):
+            server.silences += 1
+            if server.silences == _SILENT:
+                item.session.shouldstop = "the server stopped responding"
+        raise pytest.fail.Exception(text, pytrace=False) from None
+    item.config.stash[_SERVER].silences = 0
+
+
+# --- the server, and what tests share --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    """The server under test. What was created on it is removed at the end, also after Ctrl-C."""
+    option = pytestconfig.option
+    server = Server(option.url, os.environ[_VARIABLE], read_only=option.read_only, patience=option.patience)
+    pytestconfig.stash[_SERVER] = server
+    try:
+        # One request, so that a wrong address or key is one clear error instead of a hundred failures.
+        try:
+            identity = server.get("/v1/me")
+        except NoResponseError as error:
+            pytest.exit(f"could not reach {server.url}: {error}", pytest.ExitCode.USAGE_ERROR)
+        if identity.status == 401:
+            pytest.exit(f"{server.url} refuses the API key in {_VARIABLE} (401)", pytest.ExitCode.USAGE_ERROR)
+        if not (identity.ok and identity.object):
+            pytest.exit(f"GET /v1/me returned no identity: {identity.text}", pytest.ExitCode.TESTS_FAILED)
+        server.prepare()
+        yield server
+    finally:
+        try:
+            server.close()
+        finally:
+            reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
+            for id, made in reversed(server.made.items()):
+                why = server.left.get(id, "its removal was stopped")
+                reporter.write_line(f"\ncould not be removed: {made.words} ({why})", red=True)
+
+
+@pytest.fixture(scope="session")
+def job(server: Server) -> Json:
+    """A job that stays open for the whole run; if it only reads, the newest job."""
+    return server.first("/v1/jobs", "job") if server.read_only else server.new_job()
+
+
+@pytest.fixture(scope="session")
+def cancelled_job(server: Server) -> Json:
+    return created(server.cancel(server.new_job()["id"]))
+
+
+@pytest.fixture(scope="session")
+def spare_job(server: Server) -> Json:
+    """What a test may spoil."""
+    return server.new_job()
+
+
+@pytest.fixture(scope="session")
+def completed_job(server: Server, request: pytest.FixtureRequest) -> Json:
+    if server.has_control:
+        return server.complete_job()
+    for job in server.get("/v1/jobs", status="completed", limit=100).items:
+        if job.get("files_approved") and isinstance(job.get("id"), str):
+            return job  # an earlier one
+    if not server.is_sandbox or server.read_only:
+        pytest.skip("this account has no completed job with files")
+    request.getfixturevalue("job")  # the worker of the sandbox comes to both: see `rejected_job`
+    job = server.finished(server.new_job(min_star_rating=3)["id"], SANDBOX_SECONDS)
+    if job.get("status") != "completed":
+        pytest.skip(f"no job completes here: after {SANDBOX_SECONDS:g} s it is {job.get('status')}")
+    return job
+
+
+@pytest.fixture
+def own_completed_job(server: Server, completed_job: Json) -> Json:
+    """A completed job that this run posted, so that it may be rated."""
+    if completed_job["id"] not in server.made:
+        pytest.skip("no job of this run completes here, and it rates no others")
+    return completed_job
+
+
+@pytest.fixture(scope="session")
+def files(server: Server, completed_job: Json) -> Response:
+    """The approved files of the completed job."""
+    response = server.get(f"/v1/jobs/{completed_job['id']}/files").must(succeeded)
+    assert response.items, "a completed job has no files"
+    return response
+
+
+@pytest.fixture(scope="session")
+def file(files: Response) -> Json:
+    return files.items[0]
+
+
+@pytest.fixture(scope="session")
+def submission(server: Server, completed_job: Json) -> Json:
+    return server.first(f"/v1/jobs/{completed_job['id']}/submissions", "submission")
+
+
+@pytest.fixture(scope="session")
+def poor_key(server: Server) -> Key:
+    """A key with one scope."""
+    return server.new_key("audit:read")[0]
+
+
+@pytest.fixture(scope="session")
+def spare_key(server: Server) -> Json:
+    """What a test may spoil."""
+    return server.new_key("usage:read")[1]
+
+
+@pytest.fixture(scope="session")
+def endpoint(server: Server) -> Json:
+    """A webhook endpoint for job.cancelled; if the run only reads, the newest one."""
+    if server.read_only:
+        return server.first("/v1/webhook_endpoints", "webhook endpoint")
+    return server.hook("", "job.cancelled")
+
+
+@pytest.fixture(scope="session")
+def spare_endpoint(server: Server) -> Json:
+    """What a test may spoil."""
+    return server.hook()
+
+
+@pytest.fixture(scope="session")
+def event(server: Server, request: pytest.FixtureRequest) -> Json:
+    """The newest event."""
+    if not server.read_only:
+        request.getfixturevalue("cancelled_job")  # which causes one
+    return server.first("/v1/webhook_events", "event")
+
+
+@pytest.fixture(scope="session")
+def receiver(server: Server) -> Receiver:
+    """What takes deliveries."""
+    if isinstance(server.receiver, str):
+        pytest.skip(server.receiver)
+    return server.receiver
+
+
+@pytest.fixture(scope="session")
+def strangers(server: Server) -> tuple[Key, Key]:
+    """Keys of another organization: for the same environment, and a live one, whose money nobody owns."""
+    server.needs_control("another organization")
+    made: dict[str, Any] = server.control("POST", "/organizations", {})
+    name = "KEY_OF_ANOTHER_ORGANIZATION"
+    return Key(made["test_api_key" if server.is_sandbox else "api_key"], name), Key(made["api_key"], name)
+
+
+@pytest.fixture(scope="session")
+def mixed_jobs(server: Server) -> None:
+    """Jobs with several statuses: items that fit a filter, and between them others that do not."""
+    if server.read_only:
+        return
+    server.cancel(server.new_job()["id"])
+    if server.has_control:
+        server.complete_job()
+        server.work(server.new_job()["id"], 1)
+        server.advance(seconds=1)  # so that the times of jobs differ
+    server.new_job()
+    server.cancel(server.new_job()["id"])
+    if server.has_control:
+        server.complete_job()

@@ -1,4 +1,4 @@
-"""A webhook receiver on this machine, for the time of a check."""
+"""A webhook receiver on this machine, for the time of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,10 +16,12 @@ from typing import Any
 
 from firsthandapi._base.loose_json import load, members
 
-from ._exchange import shortened
+from .exchange import shortened
 
 _MAX_BODY = 1 << 20
 _MAX_KEPT = 1000
+# Seconds by which the time in a signature may differ: receivers refuse older ones as replays.
+_TOLERANCE = 300
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Delivery:
 
     headers: dict[str, str]
     body: bytes
+    at: float = field(default_factory=time.time)
 
     @cached_property
     def event(self) -> dict[str, Any]:
@@ -42,6 +45,8 @@ class Delivery:
         if re.fullmatch("[0-9a-fA-F]{64}", given):
             signed, found = self.body, [given.lower()]
         elif match := re.fullmatch(r"t=([0-9]{1,12})((?:,v1=[0-9a-fA-F]{64})+)", given):
+            if abs(int(match[1]) - self.at) > _TOLERANCE:
+                return f"the time in the signature is {int(match[1]) - self.at:+,.0f} s from this machine's"
             signed, found = f"{match[1]}.".encode() + self.body, match[2].lower().split(",v1=")
         else:
             return f"the signature has neither of the two forms: {shortened(given, 60)}"
@@ -55,7 +60,7 @@ class Receiver:
     """Takes deliveries, and responds to each with a 204; to one at a URL with `fail` in its query with a 500."""
 
     def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/conformance"
+        self.url = f"http://127.0.0.1:{port}/hook"
         self._arrived = threading.Condition()
         self._deliveries: list[Delivery] = []
 
@@ -66,23 +71,12 @@ class Receiver:
                 self._deliveries.append(delivery)
             self._arrived.notify_all()
 
-    @property
-    def count(self) -> int:
-        """How many have arrived."""
-        return len(self._deliveries)
-
-    def wait(self, fits: Callable[[Delivery], bool], seconds: float, since: int = 0) -> Delivery | None:
-        """The first delivery after the first `since` ones that fits; None if none arrives in time."""
-        ends = time.monotonic() + seconds
+    def wait(self, fits: Callable[[Delivery], bool], seconds: float, count: int = 1) -> Delivery | None:
+        """The newest delivery that fits once so many have arrived; None if they do not arrive in time."""
         with self._arrived:
-            while True:
-                for delivery in self._deliveries[since:]:
-                    if fits(delivery):
-                        return delivery
-                left = ends - time.monotonic()
-                if left <= 0:
-                    return None
-                self._arrived.wait(left)
+            self._arrived.wait_for(lambda: sum(map(fits, self._deliveries)) >= count, seconds)
+            fitting = [delivery for delivery in self._deliveries if fits(delivery)]
+        return fitting[-1] if len(fitting) >= count else None
 
 
 @contextmanager

@@ -1,29 +1,50 @@
-"""The requests of a check, and the removal of what they create."""
+"""The server under test: the requests of a run, and the removal of what they create."""
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from firsthandapi._base.counts import dollars
+import httpx
+import pytest
+
+from firsthandapi._base.host.loopback import is_loopback
 from firsthandapi._base.loose_json import members
-from firsthandapi._base.masking import Secret
 
-from ._exchange import Asked, Credential, DiffersError, Exchange, NotTriedError, OutOfTimeError
-from ._wire import MAX_DOWNLOAD, Wire
-from ._witness import rules
+from .checks import EVERY_RESPONSE, succeeded, uncompressed
+from .exchange import NO_KEY, Check, Key, NoResponseError, PromiseError, Request, Response, shortened
+from .receiver import Receiver, receiving
 
-# The most that the jobs of a check hold in escrow at any time with a live key, in US cents.
+Json = dict[str, Any]
+
+NEW_JOB: Json = {
+    "type": "data_collection",
+    "title": "Contract check",
+    "description": "Posted by a check of the contract, which cancels it immediately. Please do not work on it.",
+    "files_needed": 2,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 10,
+    # The sandbox gives 4 stars: it never completes this job, so that it can be cancelled at any time.
+    "min_star_rating": 5,
+}
+# The most that the jobs of a run hold in escrow at any time with a live key, in US cents.
 MAX_HELD_CENTS = 500
-# Seconds for a wait that a server asks for, and for removing what was created.
+# Requests per minute: more than a run sends.
+NO_LIMIT = 1_000_000
+MAX_DOWNLOAD = 64 << 20
+_MAX_BODY = 4 << 20
+# Seconds for a wait that a server asks for.
 _LONGEST_PAUSE = 65.0
-_CLEANING = 100.0
-NO_KEY = Credential(None)
+# What /_control shows, and how a run sets it: no test waits for the rate limit but those about it, and time moves only
+# when a test moves it, at any speed.
+_SETTINGS = {"rate_limit": NO_LIMIT, "organization_rate_limit": NO_LIMIT, "speed": 0}
 # How to remove what a POST to one of these paths has created, and what it is then.
 _REMOVAL = {
     "jobs": ("POST", "/cancel", "cancelled"),
@@ -37,219 +58,329 @@ _CREATING = (*_REMOVAL, "rotate")
 @dataclass(frozen=True)
 class _Made:
     words: str  # what is left if it cannot be removed
-    remove: Asked
+    remove: Request
     cents: int = 0
 
 
-class Requests:
-    """The requests of a check of one server with one key.
+class Server:
+    """A server, with the key of the run.
 
     Attributes:
-        patience: seconds for a response that is not held.
-        base: the address of the server.
-        key: the key of the check.
-        writes: whether more than reading is allowed.
-        is_sandbox: whether the key is a sandbox key.
-        broken: by the id of a promise about every response, the first one that breaks it.
-        shared: what promises share so far, or why it cannot be had, by what creates it.
-        own: the ids of what the promise that is tried has created for itself.
-        stack: what ends with the check.
+        last: the last response, or a request that got none: what a failed test shows.
+        broken: by a check of every response, the first one that it found something in.
     """
 
-    patience = 10.0
-
-    def __init__(
-        self, wire: Wire, base: str, key: Secret[str], *, write: bool, timeout: float, stack: ExitStack
-    ) -> None:
-        self._wire = wire
-        self.stack = stack
-        self._ends = time.monotonic() + timeout
-        self.base = base
-        self.key = Credential(key.reveal())
-        self.is_sandbox = key.reveal().startswith("fh_test_")
-        self.writes = write or self.is_sandbox
-        self._rules = rules()
-        self.broken: dict[str, DiffersError] = {}
-        self.shared: dict[object, Any] = {}
-        self.own: set[str] = set()
+    def __init__(self, url: str, key: str, *, read_only: bool, patience: float) -> None:
+        self.url = url.rstrip("/")
+        self.key = Key(key)
+        self.is_sandbox = key.startswith("fh_test_")
+        self.read_only = read_only
+        self.patience = patience  # seconds for a response, or a delivery, that is not held back
+        self.last: Response | Request | None = None
+        self.broken: dict[Check, PromiseError] = {}
+        self.silences = 0  # so many tests in a row got no response
+        self.secrets = {key}  # what no failure may show
         # By id, what has to be removed again, and why it could not be.
-        self._made: dict[str, _Made] = {}
-        self._failed: dict[str, str] = {}
-        self._is_cleaning = False
+        self.made: dict[str, _Made] = {}
+        self.left: dict[str, str] = {}
+        self._stack = ExitStack()
+        # A connection is not kept for long: one that the server has closed meanwhile would look like a fault of it.
+        self._client = self._stack.enter_context(httpx.Client(limits=httpx.Limits(keepalive_expiry=2.0)))
 
-    def ask(
+    # --- requests ---------------------------------------------------------------------------------------
+
+    def request(
         self,
         method: str,
         path: str,
         body: Any = None,
         *,
-        query: dict[str, Any] | None = None,
+        query: Json | None = None,
         headers: dict[str, str] | None = None,
-        key: Credential | None = None,
+        key: Key | None = None,
         once: str | None = "",
-    ) -> Asked:
-        """A request that is not sent yet: with the key of the check, and a new idempotency key for a POST; to /_control
-        without either."""
-        is_control = path.startswith("/_control")
-        sent = dict(headers or {})
+    ) -> Request:
+        """A request that is not sent yet, with the key of the run, and a new idempotency key for a POST."""
+        fields = dict(headers or {})
         if body is not None:
-            sent["Content-Type"] = "application/json"
+            fields["Content-Type"] = "application/json"
+        is_control = path.startswith("/_control")
         if method == "POST" and once is not None and not is_control:
-            sent["Idempotency-Key"] = once or str(uuid.uuid4())
-        url = self.base + path + (f"?{urlencode(query)}" if query else "")
-        return Asked(method, url, sent, body, NO_KEY if is_control else key or self.key)
+            fields["Idempotency-Key"] = once or str(uuid.uuid4())
+        url = self.url + path + (f"?{urlencode(query)}" if query else "")
+        return Request(method, url, fields, body, NO_KEY if is_control else key or self.key)
 
-    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Exchange:
-        """Send a request; the arguments are those of `ask`."""
-        return self.send(self.ask(method, path, body, **options))
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Response:
+        """Send a request; the arguments are those of `request`."""
+        return self.send(self.request(method, path, body, **options))
 
-    def get(self, path: str, **query: Any) -> Exchange:
+    def get(self, path: str, **query: Any) -> Response:
         return self("GET", path, query=query)
 
-    def post(self, path: str, body: Any = None, **options: Any) -> Exchange:
+    def post(self, path: str, body: Any = None, **options: Any) -> Response:
         return self("POST", path, body, **options)
 
-    def send(self, asked: Asked, held: float = 0.0) -> Exchange:
-        """Send a request. If the rate limit refuses it, wait as long as told, and send it once more.
-        Raises NoResponseError: no complete response came in time: within `patience`, and `held` seconds more.
-        Raises NotTriedError: it would write with a live key that may only read, or hold too much credit.
-        """
-        self._allow(asked)
-        it = self._sent(asked, held)
-        pause = it.headers.get("retry-after", "")
-        if it.status == 429 and asked.credential is self.key and pause.isdecimal():
-            self._sleep(min(float(pause), _LONGEST_PAUSE))
-            it = self._sent(asked, held)
-        return it
+    def send(self, request: Request, held: float = 0.0) -> Response:
+        """Send a request, which the server may hold for some seconds. If the rate limit refuses it, wait as long as
+        told, and send it once more."""
+        self._allow(request)
+        return self._send(request, held)
 
-    def begin(self, asked: Asked, held: float = 0.0) -> Future[Exchange]:
-        """Send a request, and continue before its response, which the caller notes if it may have created something."""
-        self._allow(asked)
-        return self._wire.begin(asked, self.patience + held)
+    def begin(self, request: Request, held: float = 0.0) -> Future[Response]:
+        """Send a request, and continue before its response."""
+        self._allow(request)
+        future = Future[Response]()
 
-    def download(self, url: str, **headers: str) -> Exchange:
+        def exchange() -> None:
+            try:
+                future.set_result(self._exchange(request, self.patience + held))
+            except NoResponseError as error:
+                future.set_exception(error)
+
+        # A daemon: what the server holds holds no run that was stopped.
+        threading.Thread(target=exchange, daemon=True).start()
+        return future
+
+    def download(self, url: str, **headers: str) -> Response:
         """Request a signed URL, without the key."""
-        return self._wire.send(Asked("GET", url, headers, None, NO_KEY, "DOWNLOAD_URL"), 60.0, MAX_DOWNLOAD)
+        request = Request("GET", url, headers, shown="DOWNLOAD_URL")
+        return self._exchange(request, 60.0, MAX_DOWNLOAD).must(uncompressed)
 
-    def hold(self, holds: object, came: str) -> None:
-        """Raise a DiffersError with `came`, unless something holds that no single response shows."""
-        if not holds:
-            raise DiffersError(came)
+    def _send(self, request: Request, held: float = 0.0) -> Response:
+        response = self._send_once(request, held)
+        pause = response.headers.get("retry-after", "")
+        if response.status == 429 and request.key is self.key and pause.isdecimal():
+            time.sleep(min(float(pause), _LONGEST_PAUSE))
+            response = self._send_once(request, held)
+        return response
 
-    @property
-    def seconds_left(self) -> float:
-        """How much of the time of the check is left."""
-        return self._ends - time.monotonic()
-
-    def _sent(self, asked: Asked, held: float) -> Exchange:
-        if self.seconds_left < 0:
-            raise OutOfTimeError
-        once = asked.headers.get("Idempotency-Key", "")
-        if once and not self._is_cleaning:
+    def _send_once(self, request: Request, held: float) -> Response:
+        once = request.headers.get("Idempotency-Key", "")
+        if once and request.url.endswith(_CREATING):
             # Until a response tells, also if Ctrl-C comes first: sent again, it tells what was created.
-            words = f"{asked.method} {urlsplit(asked.url).path}: its outcome is unknown"
-            self._made[once] = _Made(words, asked, _cost(asked.body))
-        it = self._wire.send(asked, self.patience + held)
-        self.note(it)
+            words = f"{request.method} {urlsplit(request.url).path}: its outcome is unknown"
+            self.made[once] = _Made(words, request, _cost(request.body))
+        response = self._exchange(request, self.patience + held)
+        self.note(response)
         # What a 500 hides, or a body that nobody can read, may have been created.
-        is_known = 400 <= it.status < 500 or (it.ok and isinstance(it.object.get("id"), str))
-        if is_known or not asked.url.endswith(_CREATING):
-            self._made.pop(once, None)
-        return it
+        if 400 <= response.status < 500 or (response.ok and isinstance(response.object.get("id"), str)):
+            self.made.pop(once, None)
+        return response
 
-    def _sleep(self, seconds: float) -> None:
-        if seconds > self.seconds_left:
-            raise OutOfTimeError
-        time.sleep(seconds)
+    def _exchange(self, request: Request, seconds: float, most: int = _MAX_BODY) -> Response:
+        self.last = request
+        # Raw: nothing is decoded, redirected, or sent again.
+        headers = {"Accept-Encoding": "identity", "User-Agent": "firsthandapi-contract", **request.headers}
+        if request.key.secret is not None:
+            headers["Authorization"] = f"Bearer {request.key.secret}"
+        body, started = bytearray(), time.monotonic()
+        try:
+            with self._client.stream(
+                request.method, request.url, headers=headers, content=request.content or None, timeout=seconds
+            ) as reply:
+                for chunk in reply.iter_raw():
+                    body += chunk
+                    if len(body) > most:
+                        raise NoResponseError(f"a response of more than {most >> 20} MiB", request)
+                    if time.monotonic() - started > seconds:
+                        raise NoResponseError(f"no complete response within {seconds:g} s", request)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            words = shortened(f"{type(error).__name__}: {error}", 160)
+            raise NoResponseError(f"no response within {seconds:g} s: {words}", request) from None
+        fields = {name.lower(): value for name, value in reply.headers.items()}
+        self.last = Response(request, reply.status_code, fields, bytes(body), time.monotonic() - started)
+        return self.last
 
-    def _allow(self, asked: Asked) -> None:
-        if asked.method == "GET" or self._is_cleaning:
+    def _allow(self, request: Request) -> None:
+        """Skip the test of a request that may not be sent."""
+        if request.method == "GET":
             return
-        if not self.writes:
-            raise NotTriedError("a live key only reads, unless told to write")
-        is_order = asked.method == "POST" and asked.url == f"{self.base}/v1/jobs"
-        if not is_order or asked.credential is not self.key or self.is_sandbox:
+        if self.read_only:
+            pytest.skip("--read-only")
+        if self.is_sandbox or request.key is not self.key or not request.url.endswith("/v1/jobs"):
             return
-        if sum(each.cents for each in self._made.values()) + _cost(asked.body) > MAX_HELD_CENTS:
-            raise NotTriedError(f"with a live key, a check holds at most {dollars(MAX_HELD_CENTS)}")
+        if sum(each.cents for each in self.made.values()) + _cost(request.body) > MAX_HELD_CENTS:
+            pytest.skip(f"with a live key, the jobs of a run hold at most ${MAX_HELD_CENTS / 100:.2f}")
 
     # --- removing what was created ----------------------------------------------------------------------
 
-    def note(self, it: Exchange) -> None:
+    def note(self, response: Response) -> None:
         """Look at a response, and remember what has to be removed again, created by intention or not."""
-        method, path = it.asked.method, urlsplit(it.asked.url).path.removeprefix(urlsplit(self.base).path)
+        method, path = response.request.method, urlsplit(response.request.url).path
+        path = path.removeprefix(urlsplit(self.url).path)
         if not path.startswith("/v1/"):
             return
-        for promise, rule in self._rules.items():
-            if promise not in self.broken and (came := rule(it)):
-                self.broken[promise] = DiffersError(came, it)
-        id = it.object.get("id")
-        match (method, *path.split("/")[2:]) if it.ok else ():
+        for check in EVERY_RESPONSE:
+            if check not in self.broken and (fault := check(response)):
+                self.broken[check] = PromiseError(fault, response)
+        self.secrets |= {
+            str(response.object[name]) for name in ("secret", "api_key") if response.object.get(name)
+        }
+        id = response.object.get("id")
+        match (method, *path.split("/")[2:]) if response.ok else ():
             case ("POST", kind) | ("POST", kind, _, "rotate") if kind in _REMOVAL and isinstance(id, str):
-                self.will_remove(kind, id, it.asked)
+                self.will_remove(kind, id, response.request)
             case ("POST", _, gone, "cancel" | "revoke") | ("DELETE", _, gone):
-                self._made.pop(gone, None)
+                self.made.pop(gone, None)
             case _:
                 pass
 
-    def will_remove(self, kind: str, id: str, by: Asked | None = None) -> None:
+    def will_remove(self, kind: str, id: str, by: Request | None = None) -> None:
         """Remember what has to be removed again, and the request that created it, if it was one of ours."""
         method, action, done = _REMOVAL[kind]
-        key = by.credential if by and kind == "jobs" else None
-        remove = self.ask(method, f"/v1/{kind}/{id}{action}", key=key)
-        self._made[id] = _Made(f"{id}: not {done}", remove, _cost(by.body) if by else 0)
-        self.own.add(id)
+        key = by.key if by and kind == "jobs" else None
+        remove = self.request(method, f"/v1/{kind}/{id}{action}", key=key)
+        self.made[id] = _Made(f"{id}: not {done}", remove, _cost(by.body) if by else 0)
 
-    def has_made(self, id: str) -> bool:
-        """Whether this check created something, and has not removed it yet."""
-        return id in self._made
+    def undo(self, what: str, request: Request) -> None:
+        """Send a request when the run ends, however it ends: it restores what is about to change."""
+        self._allow(request)
+        self.made[what] = _Made(f"{what}: not restored", request)
 
-    def undo(self, what: str, asked: Asked) -> None:
-        """Send a request at the end, however the check ends: it restores what is about to change.
-        Raises NotTriedError: the check may not write.
-        """
-        self._allow(asked)
-        self._made[what] = _Made(f"{what}: not restored", asked)
-
-    def tidy(self) -> None:
-        """Remove what a promise created for itself; what fails is tried again at the end."""
-        for id in [id for id in self._made if id in self.own]:
-            with suppress(DiffersError):
-                self._remove(id)
-
-    def _remove(self, id: str) -> None:
-        it = self.send(self._made[id].remove)
-        self.hold(
-            id != it.asked.headers.get("Idempotency-Key") or id not in self._made,
-            f"{it.status} without an id",
-        )
-        # A finished job, or one that is not known any more, needs no removing; nor does what was refused just now.
-        it.hold(id not in self._made or it.ok or it.status in (404, 409), it.excerpt)
-        self._made.pop(id, None)
-
-    def clean(self) -> None:
-        """Remove all that was created, the newest first; what could not be removed is `left`."""
-        self._ends, self._is_cleaning = time.monotonic() + _CLEANING, True
+    def remove(self, kept: set[str]) -> None:
+        """Remove what was created, but for what is kept, the newest first. What fails is `left` until the next time."""
+        last, self.left = self.last, {}
         # What was created by a request whose outcome was unknown comes up on the way.
-        while id := next((each for each in reversed(self._made) if each not in self._failed), None):
+        while id := next((each for each in reversed(self.made) if each not in {*kept, *self.left}), None):
+            made = self.made[id]
+            self.left[id] = "its removal was stopped"
             try:
-                self._remove(id)
-            except DiffersError as error:
-                self._failed[id] = error.came
-            except OutOfTimeError:
-                self._failed[id] = "no time was left"
+                response = self._send(made.remove)
+            except NoResponseError as error:
+                self.left[id] = str(error)
+                continue
+            self.left[id] = response.text if response.object else f"{response.status} without an id"
+            # A finished job, or one that is not known any more, needs no removing; nor does what was refused now.
+            if (response.ok and id not in made.remove.headers.values()) or response.status in (404, 409):
+                self.made.pop(id, None)
+        self.last = last
+
+    def close(self) -> None:
+        """Remove all that was created; what could not be removed is `left`."""
+        try:
+            self.remove(set())
+        finally:
+            self._stack.close()
+
+    # --- what tests create ------------------------------------------------------------------------------
+
+    def new_job(self, *, key: Key | None = None, **fields: Any) -> Json:
+        return created(self.post("/v1/jobs", {**NEW_JOB, **fields}, key=key))
+
+    def read_job(self, id: str) -> Json:
+        return created(self.get(f"/v1/jobs/{id}"))
+
+    def cancel(self, id: str, **options: Any) -> Response:
+        return self.post(f"/v1/jobs/{id}/cancel", **options)
+
+    def key_body(self, **fields: object) -> Json:
+        """The body of a new key in the environment of the run's own."""
+        environment = "test" if self.is_sandbox else "live"
+        return {"name": "Contract check", "environment": environment, **fields}
+
+    def new_key(self, *scopes: str, name: str = "LIMITED_KEY") -> tuple[Key, Json]:
+        """Create an API key; `name` is what stands for it where a test fails."""
+        made = created(self.post("/v1/api_keys", self.key_body(scopes=[*scopes])))
+        return Key(made["secret"], name), made
+
+    def hook(self, path: str = "", event: str = "job.flagged") -> Json:
+        """Create a webhook endpoint, on this machine if the server reaches it: it has no other one to reach."""
+        url = "https://contract.invalid/hook" if isinstance(self.receiver, str) else self.receiver.url
+        return created(self.post("/v1/webhook_endpoints", {"url": url + path, "events": [event]}))
+
+    @cached_property
+    def receiver(self) -> Receiver | str:
+        """What takes deliveries on this machine, or why there is nothing."""
+        if not is_loopback(urlsplit(self.url).hostname or ""):
+            return "a receiver of webhooks on this machine is only for a server on this machine"
+        receiver = self._stack.enter_context(receiving())
+        response = self.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
+        return receiver if response.ok else f"the server takes no receiver on this machine: {response.text}"
+
+    def first(self, path: str, what: str) -> Json:
+        """The newest item of a list."""
+        response = self.get(path).must(succeeded)
+        if not response.items:
+            pytest.skip(f"this account has no {what}")
+        return response.items[0]
+
+    def finished(self, id: str, seconds: float) -> Json:
+        """Wait until a job is completed; after so many seconds, it is returned as it is."""
+        ends = time.monotonic() + seconds
+        while True:
+            held = max(1, min(10, int(ends - time.monotonic())))
+            request = self.request("GET", f"/v1/jobs/{id}", headers={"Prefer": f"wait={held}"})
+            job = created(self.send(request, held))
+            if job.get("status") == "completed" or time.monotonic() >= ends:
+                return job
+            time.sleep(0.05)  # a server that does not hold the request is not asked in a loop
+
+    # --- a server that can be driven --------------------------------------------------------------------
+
+    @cached_property
+    def settings(self) -> Json:
+        """What /_control says of a server; of one without it, nothing."""
+        try:
+            settings = {} if self.read_only else self.get("/_control").object
+        except NoResponseError:  # a proxy may drop what it does not know
+            settings = {}
+        return settings if {*_SETTINGS, "workers"} <= settings.keys() else {}
 
     @property
-    def left(self) -> tuple[str, ...]:
-        """What was created and is not removed, in words, the newest first."""
-        words = (
-            f"{made.words} ({self._failed.get(id, 'its removal was stopped')})"
-            for id, made in reversed(self._made.items())
-        )
-        return tuple(dict.fromkeys(words))
+    def has_control(self) -> bool:
+        """Whether the server can be driven."""
+        return bool(self.settings)
+
+    def needs_control(self, why: str) -> None:
+        """Skip the test on a server without /_control."""
+        if not self.has_control:
+            pytest.skip(f"it takes {why}, which only a server with /_control provides")
+
+    def control(self, method: str, path: str, body: Json) -> Json:
+        """Call /_control. It has no rate limit."""
+        return self.send(self.request(method, f"/_control{path}", body), 30.0).object
+
+    def work(self, id: str, *ratings: int) -> None:
+        """Submit a file per rating, and rate it. A simulated worker may have been faster: then there is no slot."""
+        for rating in ratings:
+            submitted = self.control("POST", "/submit", {"job_id": id, "rating": rating})
+            if isinstance(submission := submitted.get("submission_id"), str):
+                self.control("POST", "/score", {"submission_id": submission, "rating": rating})
+
+    def complete_job(self) -> Json:
+        """Post a job, and do its work by /_control."""
+        id = self.new_job(min_star_rating=3)["id"]
+        self.work(id, 5, 5)
+        return self.finished(id, self.patience)
+
+    def advance(self, **span: int) -> None:
+        """Move the time of the server, which stands still otherwise."""
+        self.control("POST", "/advance", span)
+
+    def prepare(self) -> None:
+        """Set up a server that can be driven, until the run ends."""
+        if self.has_control:
+            before = {name: self.settings[name] for name in _SETTINGS}
+            self.undo("the settings", self.request("PATCH", "/_control/settings", before))
+            # Before it, in a new window: the requests of the run would have spent the old one.
+            self.undo(
+                "the window of the rate limit", self.request("POST", "/_control/advance", {"seconds": 60})
+            )
+            self.set(**_SETTINGS)
+
+    def set(self, **settings: float) -> None:
+        """Change settings of a server that can be driven."""
+        self.control("PATCH", "/settings", settings)
+
+
+def created(response: Response) -> Json:
+    """What a request has created."""
+    if not isinstance(response.must(succeeded).object.get("id"), str):
+        raise PromiseError("a response without an id", response)
+    return response.object
 
 
 def _cost(body: Any) -> int:
-    found = members(body)
-    count, price = found.get("files_needed"), found.get("price_per_file_cents")
+    fields = members(body)
+    count, price = fields.get("files_needed"), fields.get("price_per_file_cents")
     return max(count * price, 0) if isinstance(count, int) and isinstance(price, int) else 0

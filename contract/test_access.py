@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from firsthandapi.conformance._checks import (
+from .checks import (
     CREDITS_HEADER,
     LEFT,
     LIMIT,
+    NOWHERE,
     RATE_HEADERS,
     RESET,
     has_headers,
@@ -18,127 +19,106 @@ from firsthandapi.conformance._checks import (
     status,
     succeeded,
 )
-from firsthandapi.conformance._exchange import Credential, Exchange
-from firsthandapi.conformance._promises import EVERY, promise
-from firsthandapi.conformance._requests import NO_KEY
-from firsthandapi.conformance._run import JOB, Run
-from firsthandapi.conformance._shapes import IDENTITY, SIGNUP
-from firsthandapi.conformance._witness import NOWHERE
-
-_ACCOUNT, _JOBS = '§2 "Account"', '§2 "Jobs"'
+from .exchange import NO_KEY, Key, Response
+from .server import NEW_JOB, Json, Server
+from .shapes import IDENTITY, SIGNUP
 
 
-@promise("me", "GET /v1/me", "§3")
-def _me(run: Run) -> None:
-    """GET /v1/me returns the organization, environment, and scopes of the key."""
-    it = run.get("/v1/me").must(status(200), shaped(IDENTITY))
-    it.must(shows(environment="test" if run.is_sandbox else "live"))
+def test_me(server: Server) -> None:
+    """GET /v1/me returns the organization, environment, and scopes of the key. (§3)"""
+    environment = "test" if server.is_sandbox else "live"
+    server.get("/v1/me").must(status(200), shaped(IDENTITY), shows(environment=environment))
 
 
-@promise("key.missing", EVERY, "§5")
-def _no_key(run: Run) -> None:
-    """Without a key, the response is 401 authentication_error."""
-    run("GET", "/v1/me", key=NO_KEY).must(refused(401))
+def test_key_missing(server: Server) -> None:
+    """Without a key, the response is 401 authentication_error. (§5)"""
+    server("GET", "/v1/me", key=NO_KEY).must(refused(401))
 
 
-@promise("key.unknown", EVERY, "§5")
-def _unknown_key(run: Run) -> None:
-    """With an unknown key, the response is 401 authentication_error."""
-    prefix = "fh_test_" if run.is_sandbox else "fh_live_"
-    run("GET", "/v1/me", key=Credential(f"{prefix}{'0' * 32}", "UNKNOWN_KEY")).must(refused(401))
+def test_key_unknown(server: Server) -> None:
+    """With an unknown key, the response is 401 authentication_error. (§5)"""
+    secret = f"fh_{'test' if server.is_sandbox else 'live'}_{'0' * 32}"
+    server("GET", "/v1/me", key=Key(secret, "UNKNOWN_KEY")).must(refused(401))
 
 
-@promise("key.scheme", EVERY, "§1")
-def _scheme(run: Run) -> None:
-    """A key counts only after the word Bearer."""
+def test_key_scheme(server: Server) -> None:
+    """A key counts only after the word Bearer. (§1)"""
     # Not the real key: a server that takes the wrong scheme could log it.
-    run("GET", "/v1/me", key=NO_KEY, headers={"Authorization": "Basic dXNlcjpwYXNz"}).must(refused(401))
+    server("GET", "/v1/me", key=NO_KEY, headers={"Authorization": "Basic dXNlcjpwYXNz"}).must(refused(401))
 
 
-def _two(run: Run) -> tuple[Exchange, Exchange]:
-    first = run.get("/v1/me").must(succeeded, has_headers(*RATE_HEADERS))
-    return first, run.get("/v1/jobs", limit=1).must(succeeded, has_headers(*RATE_HEADERS))
+def _two(server: Server) -> tuple[Response, Response]:
+    first = server.get("/v1/me").must(succeeded, has_headers(*RATE_HEADERS))
+    return first, server.get("/v1/jobs", limit=1).must(succeeded, has_headers(*RATE_HEADERS))
 
 
-@promise("headers.rate", EVERY, "§1")
-def _rate(run: Run) -> None:
-    """Every authenticated response says how many requests are left, and until when."""
-    first, second = _two(run)
+def test_headers_rate(server: Server) -> None:
+    """Every authenticated response says how many requests are left, and until when. (§1)"""
+    first, second = _two(server)
     if first.headers[RESET] != second.headers[RESET]:  # a window ended between them
-        first, second = _two(run)
+        first, second = _two(server)
     limit, left, before = int(second.headers[LIMIT]), int(second.headers[LEFT]), int(first.headers[LEFT])
-    second.hold(0 <= left <= limit and limit >= 1, f"no sensible count: {left} of {limit} requests are left")
+    assert 0 <= left <= limit, f"{left} of {limit} requests are left"
     if first.headers[RESET] == second.headers[RESET]:
-        second.hold(left < before, f"requests are not counted: {left} are left after one, {before} before it")
+        assert left < before, f"requests are not counted: {before} were left before one, and {left} after it"
 
 
-@promise("headers.rate_reset", EVERY, "§1")
-def _reset(run: Run) -> None:
-    """x-ratelimit-reset is in Unix seconds."""
-    it = run.get("/v1/me").must(has_headers(RESET))
-    away = int(it.headers[RESET]) - time.time()
+def test_headers_rate_reset(server: Server) -> None:
+    """x-ratelimit-reset is in Unix seconds. (§1)"""
+    response = server.get("/v1/me").must(has_headers(RESET))
+    away = int(response.headers[RESET]) - time.time()
     # Clocks differ a little; a number of seconds, or of milliseconds, is decades away.
-    it.hold(abs(away) <= 86400, f"x-ratelimit-reset is no time of now: {away:,.0f} s away")
+    assert abs(away) <= 86400, f"{RESET} is {away:,.0f} s from now"
 
 
-@promise("headers.credits", EVERY, "§1")
-def _credits(run: Run) -> None:
-    """Every authenticated response says how much credit is left, in cents."""
-    it = run.get("/v1/billing/credits").must(succeeded, has_headers(CREDITS_HEADER))
-    said, balance = it.headers[CREDITS_HEADER], it.object.get("balance_cents")
-    it.hold(int(said) == balance, f"the header has another balance than the body: {said} and {balance}")
+def test_headers_credits(server: Server) -> None:
+    """Every authenticated response says how much credit is left, in cents. (§1)"""
+    response = server.get("/v1/billing/credits").must(succeeded, has_headers(CREDITS_HEADER))
+    header, balance = response.headers[CREDITS_HEADER], response.object.get("balance_cents")
+    assert int(header) == balance, f"the balance is {header} in the header, and {balance} in the body"
 
 
-@promise("paths.unknown", EVERY, _JOBS, ours=True)
-def _no_path(run: Run) -> None:
-    """An unknown path is 404 not_found, in the error envelope."""
-    run.get(NOWHERE).must(refused(404))
+def test_paths_unknown(server: Server) -> None:
+    """An unknown path is 404 not_found, in the error envelope. (§2 "Jobs" ‡)"""
+    server.get(NOWHERE).must(refused(404))
 
 
-@promise("paths.method", EVERY, _JOBS, ours=True)
-def _no_method(run: Run) -> None:
-    """An unknown method is 405, in the error envelope."""
-    run("DELETE", "/v1/me").must(refused(405))
+def test_paths_method(server: Server) -> None:
+    """An unknown method is 405, in the error envelope. (§2 "Jobs" ‡)"""
+    server("DELETE", "/v1/me").must(refused(405))
 
 
-@promise("bodies.json", EVERY, "§1")
-def _no_json(run: Run) -> None:
-    """A body that is not JSON is 400 validation_error."""
-    run.post("/v1/jobs", b'{"type": "data_collection",').must(refused(400, "validation_error"))
+def test_bodies_json(server: Server) -> None:
+    """A body that is not JSON is 400 validation_error. (§1)"""
+    server.post("/v1/jobs", b'{"type": "data_collection",').must(refused(400, "validation_error"))
 
 
-@promise("bodies.object", EVERY, "§1")
-def _no_object(run: Run) -> None:
-    """A body that is no JSON object is 400 validation_error."""
-    run.post("/v1/jobs", [JOB]).must(refused(400, "validation_error"))
+def test_bodies_object(server: Server) -> None:
+    """A body that is no JSON object is 400 validation_error. (§1)"""
+    server.post("/v1/jobs", [NEW_JOB]).must(refused(400, "validation_error"))
 
 
-@promise("bodies.large", EVERY, _JOBS)
-def _large(run: Run) -> None:
-    """A body far beyond every bound is refused, in the error envelope."""
-    run.post("/v1/jobs", {**JOB, "description": "x" * (2 << 20)}).must(refused((400, 413, 422)))
+def test_bodies_large(server: Server) -> None:
+    """A body far beyond every bound is refused, in the error envelope. (§2 "Jobs")"""
+    server.post("/v1/jobs", {**NEW_JOB, "description": "x" * (2 << 20)}).must(refused((400, 413, 422)))
 
 
-@promise("strangers", EVERY, _JOBS, ours=True)
-def _strangers(run: Run) -> None:
-    """A key sees its own organization only: anything else is 404."""
-    other = run.strangers[0]
-    run("GET", f"/v1/jobs/{run.job['id']}", key=other).must(refused(404))
-    run("GET", f"/v1/webhook_endpoints/{run.endpoint['id']}", key=other).must(refused(404))
-    it = run("GET", "/v1/jobs", key=other).must(succeeded, is_json)
-    it.hold(run.job["id"] not in it.ids, "another organization lists jobs that are not its own")
+def test_strangers(server: Server, strangers: tuple[Key, Key], job: Json, endpoint: Json) -> None:
+    """A key sees its own organization only: anything else is 404. (§2 "Jobs" ‡)"""
+    server("GET", f"/v1/jobs/{job['id']}", key=strangers[0]).must(refused(404))
+    server("GET", f"/v1/webhook_endpoints/{endpoint['id']}", key=strangers[0]).must(refused(404))
+    response = server("GET", "/v1/jobs", key=strangers[0]).must(succeeded, is_json)
+    assert job["id"] not in response.ids, "another organization lists jobs that are not its own"
 
 
-@promise("signup.fields", "POST /v1/auth/signup", _ACCOUNT)
-def _signup_fields(run: Run) -> None:
-    """A signup without an email is 400, and `details` names the field."""
-    run.post("/v1/auth/signup", {"name": "Conformance check"}, key=NO_KEY).must(refused(400, field="email"))
+def test_signup_fields(server: Server) -> None:
+    """A signup without an email is 400, and `details` names the field. (§2 "Account")"""
+    server.post("/v1/auth/signup", {"name": "Contract check"}, key=NO_KEY).must(refused(400, field="email"))
 
 
-@promise("signup", "POST /v1/auth/signup", _ACCOUNT)
-def _signup(run: Run) -> None:
-    """A signup needs no key, and returns a live key, once."""
-    run.needs_control("an organization that nobody misses")
-    body = {"name": "Conformance check", "email": "conformance@example.com"}
-    it = run.post("/v1/auth/signup", body, key=NO_KEY).must(succeeded, shaped(SIGNUP))
-    run("GET", "/v1/me", key=Credential(it.object["api_key"], "NEW_KEY")).must(status(200))
+def test_signup(server: Server) -> None:
+    """A signup needs no key, and returns a live key, once. (§2 "Account")"""
+    server.needs_control("an organization that nobody misses")
+    body = {"name": "Contract check", "email": "contract@example.com"}
+    response = server.post("/v1/auth/signup", body, key=NO_KEY).must(succeeded, shaped(SIGNUP))
+    server("GET", "/v1/me", key=Key(response.object["api_key"], "NEW_KEY")).must(status(200))

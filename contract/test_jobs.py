@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from firsthandapi.conformance._checks import (
-    has_header,
-    refused,
-    same,
-    shaped,
-    shows,
-    status,
-    succeeded,
-    within,
-)
-from firsthandapi.conformance._exchange import (
-    Check,
-    Credential,
-    DiffersError,
-    Exchange,
-    NoResponseError,
-    NotTriedError,
-)
-from firsthandapi.conformance._promises import PROMISES, add, promise
-from firsthandapi.conformance._run import JOB, Json, Run
-from firsthandapi.conformance._shapes import JOB as JOB_SHAPE
+import pytest
 
-_JOBS = '§2 "Jobs"'
+from .checks import has_header, refused, same, shaped, shows, status, succeeded, within
+from .exchange import Check, Key, NoResponseError, Response
+from .server import NEW_JOB, Json, Server
+from .shapes import JOB
 
-# A field, and a value outside its bounds; the words complete "A job with …".
+# A field, a value outside its bounds, and words that complete "A job with …".
 _BAD: tuple[tuple[str, str, Any], ...] = (
     ("type", "another type", "survey"),
     ("description", "a description of 9 characters", "x" * 9),
@@ -54,42 +38,41 @@ _METADATA: Json = {
     "firsthandapi_key": "fh-" + "0" * 64,
     "nested": {"deep": [1, 2.5, None, "é ☃"]},
 }
+_FASTER = "a worker was faster: the job changed meanwhile"
 
 
-@promise("jobs.create", "POST /v1/jobs", _JOBS)
-def _create(run: Run) -> None:
-    """Posting a job is 201, with the job, open."""
-    it = run.post("/v1/jobs", JOB).must(status(201), shaped(JOB_SHAPE))
-    it.must(shows(JOB, status="open", files_approved=0))
+def test_jobs_create(server: Server) -> None:
+    """Posting a job is 201, with the job, open. (§2 "Jobs")"""
+    response = server.post("/v1/jobs", NEW_JOB).must(status(201), shaped(JOB))
+    response.must(shows(NEW_JOB, status="open", files_approved=0))
 
 
-@promise("jobs.create.cost", "POST /v1/jobs", _JOBS)
-def _cost(run: Run) -> None:
-    """total_cost_cents is files_needed × price_per_file_cents."""
-    it = run.post("/v1/jobs", {**JOB, "files_needed": 3, "price_per_file_cents": 13})
-    it.must(succeeded, shaped(JOB_SHAPE), shows(total_cost_cents=39))
+def test_jobs_create_cost(server: Server) -> None:
+    """total_cost_cents is files_needed × price_per_file_cents. (§2 "Jobs")"""
+    response = server.post("/v1/jobs", {**NEW_JOB, "files_needed": 3, "price_per_file_cents": 13})
+    response.must(succeeded, shaped(JOB), shows(total_cost_cents=39))
 
 
-@promise("jobs.create.bounds", "POST /v1/jobs", _JOBS)
-def _bounds(run: Run) -> None:
-    """A job at the bounds of its texts is accepted."""
-    texts = {"description": "x" * 5000, "title": "x" * 100, "scoring_criteria": "x" * 1000}
+@pytest.mark.parametrize("letter", ["x", "は"], ids=["latin", "japanese"])
+def test_jobs_create_bounds(server: Server, letter: str) -> None:
+    """A job at the bounds of its texts, in characters, is accepted, and shows them whole. (§2 "Jobs")"""
+    texts = {"description": letter * 5000, "title": letter * 100, "scoring_criteria": letter * 1000}
     metadata: Json = {f"key{number}": number for number in range(20)}
-    run.post("/v1/jobs", {**JOB, **texts, "files_per_submission": 5, "metadata": metadata}).must(status(201))
-    run.post("/v1/jobs", {**JOB, "description": "x" * 10, "files_needed": 1}).must(status(201))
+    body = {**NEW_JOB, **texts, "files_per_submission": 5, "metadata": metadata}
+    response = server.post("/v1/jobs", body).must(status(201), shows(texts))
+    server.get(f"/v1/jobs/{response.object['id']}").must(shows(texts))
+    server.post("/v1/jobs", {**NEW_JOB, "description": letter * 10, "files_needed": 1}).must(status(201))
 
 
-@promise("jobs.create.defaults", "POST /v1/jobs", _JOBS)
-def _defaults(run: Run) -> None:
-    """min_star_rating is 3 and files_per_submission 1 by default."""
-    body = {name: value for name, value in JOB.items() if name != "min_star_rating"}
-    run.post("/v1/jobs", body).must(status(201), shows(min_star_rating=3, files_per_submission=1))
+def test_jobs_create_defaults(server: Server) -> None:
+    """min_star_rating is 3 and files_per_submission 1 by default. (§2 "Jobs")"""
+    body = {name: value for name, value in NEW_JOB.items() if name != "min_star_rating"}
+    server.post("/v1/jobs", body).must(status(201), shows(min_star_rating=3, files_per_submission=1))
 
 
-@promise("jobs.create.fields", "POST /v1/jobs", _JOBS)
-def _fields(run: Run) -> None:
-    """What a job was posted with, it shows again, metadata and location untouched."""
-    sent = {
+def test_jobs_create_fields(server: Server) -> None:
+    """What a job was posted with, it shows again, metadata and location untouched. (§2 "Jobs")"""
+    fields = {
         "description": "Photos of street signs in São Paulo, \N{PANDA FACE} included; no faces.",
         "location": {"city": "Kyoto", "state": "Kyoto"},
         "worker_guidelines": "Hold the phone level.",
@@ -97,198 +80,184 @@ def _fields(run: Run) -> None:
         "accepted_formats": ["image/png", "image/jpeg"],
         "min_width": 640,
     }
-    run.post("/v1/jobs", {**JOB, **sent}).must(status(201), shows(sent))
+    server.post("/v1/jobs", {**NEW_JOB, **fields}).must(status(201), shows(fields))
 
 
-@promise("jobs.metadata", "POST /v1/jobs", _JOBS)
-def _metadata(run: Run) -> None:
-    """A job shows its metadata as they were posted: when it is posted, when it is read, and in the list."""
-    posted = run.post("/v1/jobs", {**JOB, "metadata": _METADATA}).must(status(201))
+def test_jobs_create_time(server: Server) -> None:
+    """created_at is the time, in UTC. (§1)"""
+    response = server.post("/v1/jobs", NEW_JOB).must(succeeded, shaped(JOB))
+    if server.has_control:  # whose time may be a virtual one
+        now = datetime.fromisoformat(server.control("POST", "/advance", {})["now"]).timestamp()
+    else:
+        header = response.headers.get("date")
+        now = parsedate_to_datetime(header).timestamp() if header else time.time()
+    away = datetime.fromisoformat(response.object["created_at"]).timestamp() - now
+    assert abs(away) <= 600, f"`created_at` is {away:+,.0f} s from now"
+
+
+def test_jobs_metadata(server: Server) -> None:
+    """A job shows its metadata as they were posted: when it is posted, when it is read, and in the list. (§2 "Jobs")"""
     sent = {"metadata": _METADATA}
-    posted.must(same(sent, "metadata"))
-    run.get(f"/v1/jobs/{posted.object['id']}").must(status(200), same(sent, "metadata"))
-    it = run.get("/v1/jobs", limit=100).must(status(200))
-    found = [job.get("metadata") for job in it.items if job.get("id") == posted.object["id"]]
-    it.hold(found == [_METADATA], "`metadata` is another one in the list")
+    posted = server.post("/v1/jobs", {**NEW_JOB, **sent}).must(status(201), same(sent, "metadata"))
+    server.get(f"/v1/jobs/{posted.object['id']}").must(status(200), same(sent, "metadata"))
+    response = server.get("/v1/jobs", limit=100).must(status(200))
+    listed = [job.get("metadata") for job in response.items if job.get("id") == posted.object["id"]]
+    assert listed == [_METADATA], "`metadata` is another one in the list"
 
 
-@promise("jobs.create.deadline.offset", "POST /v1/jobs", _JOBS)
-def _deadline(run: Run) -> None:
-    """A deadline may have any offset from UTC, and is the same moment in the response."""
+def test_jobs_create_deadline_offset(server: Server) -> None:
+    """A deadline may have any offset from UTC, and is the same moment in the response. (§2 "Jobs")"""
     hour = timedelta(hours=1)
-    now = datetime.fromisoformat(run.new_job()["created_at"])  # the server's time, which may be a virtual one
+    now = datetime.fromisoformat(
+        server.new_job()["created_at"]
+    )  # the server's time, which may be a virtual one
     # In each of these offsets, the clock shows a time on the other side of now.
     later = (now + hour).astimezone(timezone(-5 * hour)).isoformat()
-    it = run.post("/v1/jobs", {**JOB, "deadline": later}).must(status(201))
-    if (shown := it.object.get("deadline")) is not None:
+    response = server.post("/v1/jobs", {**NEW_JOB, "deadline": later}).must(status(201))
+    if (shown := response.object.get("deadline")) is not None:
         is_same = datetime.fromisoformat(shown) == datetime.fromisoformat(later)
-        it.hold(is_same, f"`deadline` is another moment: {shown}, not {later}")
+        assert is_same, f"`deadline` is another moment: {shown}, not {later}"
     earlier = (now - hour).astimezone(timezone(5 * hour)).isoformat()
-    run.post("/v1/jobs", {**JOB, "deadline": earlier}).must(refused(400, field="deadline"))
+    server.post("/v1/jobs", {**NEW_JOB, "deadline": earlier}).must(refused(400, field="deadline"))
 
 
-def _hold_bad(field: str, value: Any, run: Run) -> None:
-    run.post("/v1/jobs", {**JOB, field: value}).must(refused(400, "validation_error", field=field))
+@pytest.mark.parametrize(("field", "words", "value"), _BAD, ids=[words for _, words, _ in _BAD])
+def test_jobs_create_bad(server: Server, field: str, words: str, value: Any) -> None:
+    """A job with {words} is 400 validation_error, and `details` names {field}. (§2 "Jobs")"""
+    server.post("/v1/jobs", {**NEW_JOB, field: value}).must(refused(400, "validation_error", field=field))
 
 
-for _field, _words, _value in _BAD:
-    _id = f"jobs.create.{_field}"
-    _says = f"A job with {_words} is 400 validation_error, and `details` names {_field}."
-    add(f"{_id}.2" if _id in PROMISES else _id, "POST /v1/jobs", _JOBS, _says, _hold_bad, _field, _value)
-
-
-@promise("jobs.create.required", "POST /v1/jobs", _JOBS)
-def _required(run: Run) -> None:
-    """A job without a required field is 400, and `details` names the field."""
+def test_jobs_create_required(server: Server) -> None:
+    """A job without a required field is 400, and `details` names the field. (§2 "Jobs")"""
     for field in ("type", "description", "files_needed", "accepted_formats", "price_per_file_cents"):
-        body = {name: value for name, value in JOB.items() if name != field}
-        run.post("/v1/jobs", body).must(refused(400, field=field))
+        body = {name: value for name, value in NEW_JOB.items() if name != field}
+        server.post("/v1/jobs", body).must(refused(400, field=field))
 
 
-def _hold_price(cents: int, wanted: Check, run: Run) -> None:
-    run.post("/v1/jobs", {**JOB, "files_needed": 1, "price_per_file_cents": cents}).must(wanted)
+_LOW_OR_HIGH, _IN_BOUNDS = refused(400, "pricing_violation"), status(201, 402)
 
 
-for _id, _cents, _wanted, _words in (
-    ("low", 9, refused(400, "pricing_violation"), "400 pricing_violation"),
-    ("high", 50_001, refused(400, "pricing_violation"), "400 pricing_violation"),
-    ("least", 10, status(201, 402), "not refused as such"),
-    ("most", 50_000, status(201, 402), "not refused as such"),
-):
-    _says = f"A price of {_cents:,} cents is {_words}."
-    add(f"jobs.create.price.{_id}", "POST /v1/jobs", _JOBS, _says, _hold_price, _cents, _wanted)
+@pytest.mark.parametrize(
+    ("cents", "check"), [(9, _LOW_OR_HIGH), (10, _IN_BOUNDS), (50_000, _IN_BOUNDS), (50_001, _LOW_OR_HIGH)],
+    ids=["low", "least", "most", "high"],
+)  # fmt: skip
+def test_jobs_create_price(server: Server, cents: int, check: Check) -> None:
+    """A price below 10 or above 50,000 cents is 400 pricing_violation, and no other; here it is {cents}. (§2 "Jobs")"""
+    server.post("/v1/jobs", {**NEW_JOB, "files_needed": 1, "price_per_file_cents": cents}).must(check)
 
 
-@promise("jobs.create.free_tier", "POST /v1/jobs", "§5", ours=True)
-def _free_tier(run: Run) -> None:
-    """On the free tier, a second open job is 403 free_tier_job_limit."""
-    run.needs_control("an organization on the free tier")
-    made = run.control("POST", "/organizations", {"free_tier": True}).object
-    key = Credential(str(made.get("api_key")), "FREE_TIER_KEY")
-    run.post("/v1/jobs", {**JOB, "files_needed": 1}, key=key).must(status(201))
-    second = run.post("/v1/jobs", {**JOB, "files_needed": 1}, key=key)
+def test_jobs_create_free_tier(server: Server) -> None:
+    """On the free tier, a second open job is 403 free_tier_job_limit. (§5 ‡)"""
+    server.needs_control("an organization on the free tier")
+    key = Key(server.control("POST", "/organizations", {"free_tier": True})["api_key"], "FREE_TIER_KEY")
+    server.post("/v1/jobs", {**NEW_JOB, "files_needed": 1}, key=key).must(status(201))
+    second = server.post("/v1/jobs", {**NEW_JOB, "files_needed": 1}, key=key)
     second.must(refused(403, "free_tier_job_limit"))
 
 
-@promise("jobs.get", "GET /v1/jobs/:id", "§3")
-def _get(run: Run) -> None:
-    """A job is read as it was posted."""
+def test_jobs_get(server: Server, job: Json) -> None:
+    """A job is read as it was posted. (§3)"""
     names = ("id", "total_cost_cents", "files_needed", "price_per_file_cents", "created_at")
-    run.get(f"/v1/jobs/{run.job['id']}").must(status(200), shaped(JOB_SHAPE), same(run.job, *names))
+    server.get(f"/v1/jobs/{job['id']}").must(status(200), shaped(JOB), same(job, *names))
 
 
-@promise("jobs.progress", "GET /v1/jobs/:id", '§4 "Status of a job"')
-def _progress(run: Run) -> None:
-    """From its first approved file, a job is in_progress, and files_approved counts."""
-    run.needs_control("a worker")
-    job = run.new_job(min_star_rating=3)["id"]
-    run.work(job, 5)
-    run.get(f"/v1/jobs/{job}").must(status(200), shows(status="in_progress", files_approved=1))
-    run.work(job, 5)
-    run.get(f"/v1/jobs/{job}").must(status(200), shows(status="completed", files_approved=2))
+def test_jobs_progress(server: Server) -> None:
+    """From its first approved file, a job is in_progress, and files_approved counts. (§4 "Status of a job")"""
+    server.needs_control("a worker")
+    job = server.new_job(min_star_rating=3, files_needed=3)["id"]
+    server.work(job, 5)
+    server.get(f"/v1/jobs/{job}").must(status(200), shows(status="in_progress", files_approved=1))
+    server.work(job, 5, 5)
+    server.get(f"/v1/jobs/{job}").must(status(200), shows(status="completed", files_approved=3))
 
 
-@promise("jobs.cancel", "POST /v1/jobs/:id/cancel", _JOBS)
-def _cancel(run: Run) -> None:
-    """Cancelling an open job is 200, with the job, cancelled; an empty body will do."""
-    job = run.new_job()["id"]
-    run.cancel(job).must(status(200), shaped(JOB_SHAPE), shows(status="cancelled", id=job))
-    run.get(f"/v1/jobs/{job}").must(shows(status="cancelled"))
+def test_jobs_cancel(server: Server) -> None:
+    """Cancelling an open job is 200, with the job, cancelled; an empty body will do. (§2 "Jobs")"""
+    job = server.new_job()["id"]
+    server.cancel(job).must(status(200), shaped(JOB), shows(status="cancelled", id=job))
+    server.get(f"/v1/jobs/{job}").must(shows(status="cancelled"))
 
 
-@promise("jobs.cancel.braces", "POST /v1/jobs/:id/cancel", _JOBS)
-def _braces(run: Run) -> None:
-    """A POST without fields also takes {}."""
-    run.post(f"/v1/jobs/{run.new_job()['id']}/cancel", {}).must(status(200))
+def test_jobs_cancel_braces(server: Server) -> None:
+    """A POST without fields also takes an empty object. (§2 "Jobs")"""
+    server.post(f"/v1/jobs/{server.new_job()['id']}/cancel", {}).must(status(200))
 
 
-@promise("jobs.cancel.twice", "POST /v1/jobs/:id/cancel", _JOBS)
-def _twice(run: Run) -> None:
-    """Cancelling a finished job is 409 conflict."""
-    run.cancel(run.cancelled_job["id"]).must(refused(409, "conflict"))
+def test_jobs_cancel_twice(server: Server, cancelled_job: Json) -> None:
+    """Cancelling a finished job is 409 conflict. (§2 "Jobs")"""
+    server.cancel(cancelled_job["id"]).must(refused(409, "conflict"))
 
 
-@promise("jobs.rate", "POST /v1/jobs/:id/rate", _JOBS)
-def _rate(run: Run) -> None:
-    """Rating a completed job is 200, with the rating."""
-    it = run.post(f"/v1/jobs/{run.own_completed_job['id']}/rate", {"rating": 4, "feedback": "Well lit."})
-    it.must(status(200), shaped(JOB_SHAPE), shows(buyer_rating=4, buyer_feedback="Well lit."))
+def test_jobs_rate(server: Server, own_completed_job: Json) -> None:
+    """Rating a completed job is 200, with the rating. (§2 "Jobs")"""
+    body = {"rating": 4, "feedback": "Well lit."}
+    response = server.post(f"/v1/jobs/{own_completed_job['id']}/rate", body)
+    response.must(status(200), shaped(JOB), shows(buyer_rating=4, buyer_feedback="Well lit."))
 
 
-@promise("jobs.rate.stars", "POST /v1/jobs/:id/rate", _JOBS)
-def _stars(run: Run) -> None:
-    """A rating outside 1 to 5 is 400, and `details` names it."""
+def test_jobs_rate_stars(server: Server, own_completed_job: Json) -> None:
+    """A rating outside 1 to 5 is 400, and `details` names it. (§2 "Jobs")"""
     for rating in (0, 6):
-        it = run.post(f"/v1/jobs/{run.own_completed_job['id']}/rate", {"rating": rating})
-        it.must(refused(400, field="rating"))
+        response = server.post(f"/v1/jobs/{own_completed_job['id']}/rate", {"rating": rating})
+        response.must(refused(400, field="rating"))
 
 
-@promise("jobs.rate.early", "POST /v1/jobs/:id/rate", _JOBS)
-def _early(run: Run) -> None:
-    """Rating a job that is not completed is 409 conflict."""
-    run.post(f"/v1/jobs/{run.cancelled_job['id']}/rate", {"rating": 4}).must(refused(409, "conflict"))
+def test_jobs_rate_early(server: Server, cancelled_job: Json) -> None:
+    """Rating a job that is not completed is 409 conflict. (§2 "Jobs")"""
+    server.post(f"/v1/jobs/{cancelled_job['id']}/rate", {"rating": 4}).must(refused(409, "conflict"))
 
 
 # --- long-poll ------------------------------------------------------------------------------------------
 
-_GET = "GET /v1/jobs/:id"
-_WAITING = '§1 "Long-poll"'
-# A response that was not held comes within so many seconds.
-_SOON = 3.0
-_FASTER = "a worker was faster: the job changed meanwhile"
+
+def _held(server: Server, job: str, wait: str) -> Response:
+    request = server.request("GET", f"/v1/jobs/{job}", headers={"Prefer": f"wait={wait}"})
+    return server.send(request, float(wait) if wait.isdecimal() else 0.0).must(status(200), shaped(JOB))
 
 
-def _held(run: Run, job: str, wait: str) -> Exchange:
-    asked = run.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": f"wait={wait}"})
-    return run.send(asked, float(wait) if wait.isdecimal() else 0.0).must(status(200), shaped(JOB_SHAPE))
-
-
-@promise("jobs.wait.timeout", _GET, _WAITING, ours=True)
-def _timeout(run: Run) -> None:
-    """With Prefer: wait=N, an unchanged job is returned after N seconds."""
-    job = run.new_job() if run.writes else run.job
+def test_jobs_wait_timeout(server: Server, job: Json) -> None:
+    """With Prefer: wait=N, an unchanged job is returned after N seconds. (§1 "Long-poll" ‡)"""
+    job = job if server.read_only else server.new_job()
     if job.get("status") in ("completed", "cancelled"):
-        raise NotTriedError("this account has no unfinished job")
-    it = _held(run, job["id"], "1")
-    if it.object.get("updated_at") != job.get("updated_at") or it.object["status"] != job.get("status"):
-        raise NotTriedError(_FASTER)
-    it.must(within(0.8, 1 + _SOON))
+        pytest.skip("this account has no unfinished job")
+    response = _held(server, job["id"], "1")
+    if (
+        response.object.get("updated_at") != job.get("updated_at")
+        or response.object["status"] != job["status"]
+    ):
+        pytest.skip(_FASTER)
+    response.must(within(0.8, 1 + server.patience))
 
 
-@promise("jobs.wait.change", _GET, _WAITING)
-def _change(run: Run) -> None:
-    """The held request is answered as soon as the status changes."""
-    job = run.new_job()["id"]
-    asked = run.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": "wait=20"})
-    held = run.begin(asked, 20.0)
+def test_jobs_wait_change(server: Server) -> None:
+    """The held request is answered as soon as the status changes. (§1 "Long-poll")"""
+    job = server.new_job()["id"]
+    request = server.request("GET", f"/v1/jobs/{job}", headers={"Prefer": "wait=20"})
+    held = server.begin(request, 20.0)
     time.sleep(0.4)
     if held.done():
-        early = held.result()
-        if early.object.get("status") != "open":
-            raise NotTriedError(_FASTER)
-        raise DiffersError("the request was not held", early)
-    run.cancel(job).must(status(200))
+        if held.result().object.get("status") != "open":
+            pytest.skip(_FASTER)
+        raise AssertionError("the request was not held")
+    server.cancel(job).must(status(200))
     try:
-        it = held.result(_SOON)
+        response = held.result(server.patience)
     except TimeoutError:
-        held.cancel()
-        raise NoResponseError(f"no response {_SOON:g} s after the status had changed", asked) from None
-    it.must(status(200), shows(status="cancelled"))
+        words = f"no response within {server.patience:g} s after the status had changed"
+        raise NoResponseError(words, request) from None
+    response.must(status(200), shows(status="cancelled"))
 
 
-@promise("jobs.wait.finished", _GET, _WAITING, ours=True)
-def _finished(run: Run) -> None:
-    """A finished job is returned immediately."""
-    _held(run, run.cancelled_job["id"], "5").must(within(0, _SOON))
+def test_jobs_wait_finished(server: Server, cancelled_job: Json) -> None:
+    """A finished job is returned immediately. (§1 "Long-poll" ‡)"""
+    _held(server, cancelled_job["id"], "20").must(within(0, server.patience))
 
 
-@promise("jobs.wait.most", _GET, _WAITING, ours=True)
-def _most(run: Run) -> None:
-    """A wait of more than 60 seconds counts as 60; it is no error."""
-    _held(run, run.cancelled_job["id"], "600").must(has_header("preference-applied", None, "wait=60"))
+def test_jobs_wait_most(server: Server, cancelled_job: Json) -> None:
+    """A wait of more than 60 seconds counts as 60; it is no error. (§1 "Long-poll" ‡)"""
+    _held(server, cancelled_job["id"], "600").must(has_header("preference-applied", None, "wait=60"))
 
 
-@promise("jobs.wait.malformed", _GET, _WAITING, ours=True)
-def _malformed(run: Run) -> None:
-    """A wait that is no number is ignored."""
-    _held(run, run.job["id"], "soon").must(within(0, _SOON))
+def test_jobs_wait_malformed(server: Server, job: Json) -> None:
+    """A wait that is no number is ignored. (§1 "Long-poll" ‡)"""
+    _held(server, job["id"], "soon").must(within(0, server.patience))

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
+import pytest
 from pydantic import ValidationError
 
-from firsthandapi.conformance._checks import listed, only, refused
-from firsthandapi.conformance._exchange import DiffersError, Exchange, NotTriedError
-from firsthandapi.conformance._promises import add, promise
-from firsthandapi.conformance._run import JOB as NEW_JOB
-from firsthandapi.conformance._run import Run, Shared
-from firsthandapi.conformance._shapes import (
-    AUDIT,
-    ENDPOINT,
-    EVENT,
-    FILE,
-    JOB,
-    KEY,
-    OBJECT,
-    SUBMISSION,
-    TRANSACTION,
-    Kind,
-)
-from firsthandapi_server.contract.bodies import Query
 from firsthandapi_server.contract.operations import BY_NAME
+
+from .checks import listed, only, refused
+from .exchange import Response
+from .server import NEW_JOB, Json, Server
+from .shapes import AUDIT, ENDPOINT, EVENT, FILE, JOB, KEY, OBJECT, SUBMISSION, TRANSACTION, Kind
 
 _DEFAULT, _MOST = 20, 100
 # How many items are walked through, one a page.
 _WALKED = 4
 _WORD = "soon"
-_JOBS, _SUBMISSIONS = '§2 "Jobs"', '§2 "Submissions"'
 # Submissions may be older than their list goes back by default.
 _ALWAYS = {"start_date": "2000-01-01T00:00:00Z"}
 _EARLY, _LATE = "2001-01-01T00:00:00Z", "9000-01-01T00:00:00Z"
-
-
-Filters = dict[str, Callable[[Run], Sequence[Any]]]
 
 
 @dataclass(frozen=True)
@@ -49,193 +31,147 @@ class Listing:
     """A list of the contract.
 
     Attributes:
-        name: the start of the ids of its promises.
         operation: its name in the contract.
-        section: where the contract has its filters.
         shape: the shape of an item.
-        fill: makes sure that the list has two items; returns the id for the path.
-        filters: by parameter, the values to try; an item of this check fits the first one.
+        fixtures: what fills it with two items, unless the run only reads; the first one is the `:id` of its path.
+        filters: by parameter, the values to try; an item of this run fits the first one. `:fixture` is its id.
     """
 
-    name: str
     operation: str
-    section: str
     shape: Kind
-    fill: Callable[[Run], object]
-    filters: Filters = field(default_factory=Filters)
+    fixtures: tuple[str, ...]
+    filters: dict[str, tuple[Any, ...]] = field(default_factory=dict[str, "tuple[Any, ...]"])
 
     @property
     def path(self) -> str:
-        """Its path, with `:id`."""
         return BY_NAME[self.operation].path.replace("{id}", ":id")
 
     @property
     def bad(self) -> list[str]:
         """The filters for which not every word will do."""
-        query = BY_NAME[self.operation].query
-        return [name for name in {*query.model_fields} - {"limit", "cursor"} if not _takes(query, name)]
+        return [name for name in BY_NAME[self.operation].query.model_fields if not self._takes(name)]
 
-    def target(self, run: Run) -> str:
-        """The path of the requests."""
-        return self.path.replace(":id", str(self.fill(run)))
-
-    def page(self, run: Run, path: str, limit: int, **query: Any) -> Exchange:
-        """One page of so many items at most."""
-        return run.get(path, limit=limit, **query).must(listed(self.shape, limit))
-
-
-def _takes(query: type[Query], name: str) -> bool:
-    try:
-        query.model_validate({name: _WORD})
-    except ValidationError:
-        return False
-    return True
-
-
-@Shared
-def _mixed(run: Run) -> None:
-    """creating jobs with several statuses"""
-    # Items that fit a filter, and between them others that do not.
-    if run.writes:
-        run.cancel(run.new_job()["id"])
-        if run.has_control:
-            run.complete_job()
-            run.work(run.new_job()["id"], 1)
-            run.let_deliver()  # so that the times of jobs differ
-        run.new_job()
-        run.cancel(run.new_job()["id"])
-        if run.has_control:
-            run.complete_job()
-
-
-def _completed(run: Run) -> str:
-    return str(run.completed_job["id"])
-
-
-def _submissions(run: Run) -> None:
-    with suppress(NotTriedError):
-        _ = run.completed_job if run.writes else None
-    _mixed(run)
-
-
-def _keys(run: Run) -> None:
-    if run.writes:
-        _ = run.spare_key, run.poor_key
-
-
-def _endpoints(run: Run) -> None:
-    if run.writes:
-        _ = run.endpoint, run.spare_endpoint
-
-
-def _one_of(*values: Any) -> Callable[[Run], Sequence[Any]]:
-    return lambda _: values
-
-
-def _when_completed(*values: Any) -> Callable[[Run], Sequence[Any]]:
-    def given(run: Run) -> Sequence[Any]:
-        _ = run.completed_job
-        return values
-
-    return given
-
-
-def _kinds(run: Run) -> Sequence[Any]:
-    return (run.first("/v1/billing/transactions", "transaction").get("type"),)
+    def _takes(self, name: str) -> bool:
+        try:
+            BY_NAME[self.operation].query.model_validate({name: _WORD})
+        except ValidationError:
+            return name in ("limit", "cursor")
+        return True
 
 
 LISTS = (
     Listing(
-        "jobs.list", "list_jobs", _JOBS, JOB, _mixed,
+        "list_jobs", JOB, ("mixed_jobs",),
         {
-            "status": _one_of("cancelled"),
-            "type": _one_of("data_collection", "feedback"),
-            "created_after": _one_of(_EARLY, _LATE),
+            "status": ("cancelled",),
+            "type": ("data_collection", "feedback"),
+            "created_after": (_EARLY, _LATE),
         },
     ),
+    Listing("list_files", FILE, ("completed_job",), {"min_score": (1, 5)}),
+    Listing("list_job_submissions", SUBMISSION, ("completed_job",), {"status": ("approved", "rejected")}),
     Listing(
-        "files.list", "list_files", '§2 "Files"', FILE, _completed, {"min_score": _one_of(1, 5)},
-    ),
-    Listing(
-        "submissions.of_job", "list_job_submissions", _SUBMISSIONS, SUBMISSION, _completed,
-        {"status": _one_of("approved", "rejected")},
-    ),
-    Listing(
-        "submissions.list", "list_submissions", _SUBMISSIONS, SUBMISSION, _submissions,
+        "list_submissions", SUBMISSION, ("completed_job", "mixed_jobs"),
         {
-            "job_id": lambda run: (_completed(run),),
-            "status": _when_completed("approved"),
-            "min_score": _when_completed(1, 5),
-            "start_date": _when_completed(_EARLY, _LATE),
-            "end_date": _when_completed(_LATE, _EARLY),
+            "job_id": (":completed_job",),
+            "status": ("approved",),
+            "min_score": (1, 5),
+            "start_date": (_EARLY, _LATE),
+            "end_date": (_LATE, _EARLY),
         },
     ),
-    Listing("api_keys.list", "list_keys", "§1", KEY, _keys),
-    Listing("webhooks.list", "list_webhooks", "§1", ENDPOINT, _endpoints),
-    Listing("events.list", "list_events", "§1", EVENT, _mixed, {"type": _one_of("job.cancelled")}),
+    Listing("list_keys", KEY, ("spare_key", "poor_key")),
+    Listing("list_webhooks", ENDPOINT, ("endpoint", "spare_endpoint")),
+    Listing("list_events", EVENT, ("mixed_jobs",), {"type": ("job.cancelled",)}),
+    Listing("list_transactions", TRANSACTION, ("mixed_jobs",), {"type": (":transaction_type",)}),
     Listing(
-        "transactions.list", "list_transactions", '§2 "Billing"', TRANSACTION, _mixed, {"type": _kinds}
-    ),
-    Listing(
-        "audit.list", "list_audit_events", '§2 "Organization and audit"', AUDIT, _mixed,
-        {"event_type": _one_of("job.created"), "job_id": lambda run: (run.job["id"],)},
+        "list_audit_events", AUDIT, ("mixed_jobs", "job"), {"event_type": ("job.created",), "job_id": (":job",)}
     ),
 )  # fmt: skip
 
 
-def _page(listing: Listing, run: Run) -> None:
-    it = run.get(listing.target(run)).must(listed(listing.shape, _DEFAULT))
-    if not it.items:
-        raise NotTriedError("the list is empty")
-    times = [item["created_at"] for item in it.items if isinstance(item.get("created_at"), str)]
+@pytest.fixture(scope="session")
+def transaction_type(server: Server) -> Json:
+    return {"id": server.first("/v1/billing/transactions", "transaction").get("type")}
+
+
+@pytest.fixture
+def path(server: Server, listing: Listing, request: pytest.FixtureRequest) -> str:
+    """The path of a list, which has items."""
+    if server.read_only and ":id" not in listing.path:
+        return listing.path
+    items = [request.getfixturevalue(name) for name in listing.fixtures]
+    return listing.path.replace(":id", items[0]["id"]) if ":id" in listing.path else listing.path
+
+
+def _page(server: Server, listing: Listing, path: str, limit: int, **query: Any) -> Response:
+    return server.get(path, limit=limit, **query).must(listed(listing.shape, limit))
+
+
+_EACH = pytest.mark.parametrize("listing", LISTS, ids=lambda each: each.operation)
+
+
+@_EACH
+def test_list_page(server: Server, listing: Listing, path: str) -> None:
+    """A page has at most 20 items by default, newest first, and says whether more follow. (§1)"""
+    response = server.get(path).must(listed(listing.shape, _DEFAULT))
+    if not response.items:
+        pytest.skip("the list is empty")
+    times = [item["created_at"] for item in response.items if isinstance(item.get("created_at"), str)]
     # Files come in the order of their approval, whose time they do not show.
-    is_sorted = listing.shape is FILE or times == sorted(times, reverse=True)
-    it.hold(is_sorted, "the items are not newest first")
+    assert listing.shape is FILE or times == sorted(times, reverse=True), "the items are not newest first"
 
 
-def _limit(listing: Listing, run: Run) -> None:
-    path = listing.target(run)
+@_EACH
+def test_list_limit(server: Server, listing: Listing, path: str) -> None:
+    """limit is 1 to 100: another one is 400, and `details` names it. (§1)"""
     for limit in (1, _MOST):
-        listing.page(run, path, limit)
+        _page(server, listing, path, limit)
     for limit in (0, _MOST + 1):
-        run.get(path, limit=limit).must(refused(400, field="limit"))
+        server.get(path, limit=limit).must(refused(400, field="limit"))
 
 
-def _cursor(listing: Listing, run: Run) -> None:
-    run.get(listing.target(run), cursor="conformance").must(refused(400, field="cursor"))
+@_EACH
+def test_list_cursor(server: Server, listing: Listing, path: str) -> None:
+    """A cursor that the server did not make is 400, and `details` names it. (§1 ‡)"""
+    server.get(path, cursor="contract").must(refused(400, field="cursor"))
 
 
-def _walk(listing: Listing, run: Run) -> None:
-    path = listing.target(run)
-    first = listing.page(run, path, 1)
+@_EACH
+def test_list_walk(server: Server, listing: Listing, path: str) -> None:
+    """Page by page, each item comes once, in the same order. (§1)"""
+    first = _page(server, listing, path, 1)
     cursor, seen = first.object["next_cursor"], first.ids
     if cursor is None:
-        raise NotTriedError("the list has fewer than two items")
+        pytest.skip("the list has fewer than two items")
     # Both start at a cursor, so that what arrives meanwhile is in neither.
-    together = listing.page(run, path, _WALKED, cursor=cursor)
-    together.hold(together.items, "`has_more` was true, and no item followed")
+    together = _page(server, listing, path, _WALKED, cursor=cursor)
+    assert together.items, "`has_more` was true, and no item followed"
     for number, id in enumerate(together.ids):
-        it = listing.page(run, path, 1, cursor=cursor)
-        came = f"pages of one item bring other items: {it.ids} on page {number + 2} instead of {id}"
-        it.hold(it.ids == [id] and id not in seen, came)
+        response = _page(server, listing, path, 1, cursor=cursor)
+        is_next = response.ids == [id] and id not in seen
+        assert is_next, f"page {number + 2} of one item each has {response.ids} instead of {id}"
         seen.append(id)
+        has_more, cursor = response.object["has_more"], response.object["next_cursor"]
         is_last = number == len(together.items) - 1
-        has_more, cursor = it.object["has_more"], it.object["next_cursor"]
         more = together.object["has_more"] if is_last else True
-        it.hold(has_more == more, f"`has_more` is wrong: {str(has_more).lower()} on page {number + 2}")
+        assert has_more == more, f"`has_more` is wrong: {str(has_more).lower()} on page {number + 2}"
 
 
-def _bad(listing: Listing, run: Run) -> None:
-    path = listing.target(run)
+@pytest.mark.parametrize(
+    "listing", [each for each in LISTS if each.bad], ids=lambda each: each.operation
+)  # fmt: skip
+def test_list_filters(server: Server, listing: Listing, path: str) -> None:
+    """A filter with a value that it cannot have is 400, and `details` names it. (§1 ‡)"""
     for name in listing.bad:
-        run.get(path, **{name: _WORD}).must(refused(400, field=name))
+        server.get(path, **{name: _WORD}).must(refused(400, field=name))
 
 
-def _moment(item: dict[str, Any]) -> datetime:
+def _moment(item: Json) -> datetime:
     return datetime.fromisoformat(item.get("submitted_at") or item["created_at"])
 
 
-def _fits(name: str, value: Any, item: dict[str, Any]) -> bool:
+def _fits(name: str, value: Any, item: Json) -> bool:
     match name:
         case "min_score":
             return bool((item.get("ai_star_rating") or 0) >= value)
@@ -247,89 +183,75 @@ def _fits(name: str, value: Any, item: dict[str, Any]) -> bool:
             return bool(item.get(name, value) == value)
 
 
-def _filtered(listing: Listing, name: str, run: Run) -> None:
-    path = listing.target(run)
-    always = _ALWAYS if path == "/v1/submissions" else {}
-    for number, value in enumerate(listing.filters[name](run)):
-        query, check = {**always, name: value}, only(partial(_fits, name, value))
-        it = listing.page(run, path, _MOST, **query).must(check)
-        if not number and not it.items:
-            if run.writes:  # then the check has created what fits
-                raise DiffersError("nothing is listed, and something fits the filter", it)
-            raise NotTriedError("nothing fits the filter here")
-        seen: set[Any] = set()
+@pytest.mark.parametrize(
+    ("listing", "name"),
+    [pytest.param(each, name, id=f"{each.operation}-{name}") for each in LISTS for name in each.filters],
+)
+def test_list_filter(
+    server: Server, listing: Listing, name: str, path: str, request: pytest.FixtureRequest
+) -> None:
+    """With {name}, every page has only what fits it. (§2)"""
+    for number, given in enumerate(listing.filters[name]):
+        is_id = isinstance(given, str) and given.startswith(":")
+        value = request.getfixturevalue(given[1:])["id"] if is_id else given
+        query = {**(_ALWAYS if path == "/v1/submissions" else {}), name: value}
+        check = only(partial(_fits, name, value))
+        response = _page(server, listing, path, _MOST, **query).must(check)
+        if not number and not response.items:
+            if server.read_only:
+                pytest.skip("nothing fits the filter here")
+            raise AssertionError("nothing is listed, and something fits the filter")
+        seen = set[Any]()
         for _ in range(_WALKED):
-            it = listing.page(run, path, 1, **query).must(check)
-            it.hold(not seen & {*it.ids}, "with a filter, an item comes twice")
-            seen |= {*it.ids}
-            if it.object["next_cursor"] is None:
+            response = _page(server, listing, path, 1, **query).must(check)
+            assert not seen & {*response.ids}, "with a filter, an item comes twice"
+            seen |= {*response.ids}
+            if response.object["next_cursor"] is None:
                 break
-            query["cursor"] = it.object["next_cursor"]
+            query["cursor"] = response.object["next_cursor"]
 
 
-_EACH = (
-    ("page", "A page has at most 20 items by default, newest first, and says whether more follow.", _page, False),
-    ("limit", "limit is 1 to 100: another one is 400, and `details` names it.", _limit, False),
-    ("cursor", "A cursor that the server did not make is 400, and `details` names it.", _cursor, True),
-    ("walk", "Page by page, each item comes once, in the same order.", _walk, False),
-)  # fmt: skip
-for _listing in LISTS:
-    _line = f"GET {_listing.path}"
-    for _what, _says, _hold, _ours in _EACH:
-        add(f"{_listing.name}.{_what}", _line, "§1", _says, _hold, _listing, ours=_ours)
-    if _listing.bad:
-        _says = "A filter with a value that it cannot have is 400, and `details` names it."
-        add(f"{_listing.name}.filters", _line, "§1", _says, _bad, _listing, ours=True)
-    for _filter in _listing.filters:
-        # Without writing, the items that are there have to do.
-        _id, _says = f"{_listing.name}.{_filter}", f"With {_filter}, every page has only what fits it."
-        _ours = _id == "submissions.of_job.status"
-        add(_id, _line, _listing.section, _says, _filtered, _listing, _filter, ours=_ours)
-
-
-def _offsets(path: str, lower: str, upper: str | None, run: Run) -> None:
+def _hold_offsets(server: Server, path: str, item: Json, lower: str, upper: str | None) -> None:
     """A moment is the same with any offset: a minute before and after an item, where clocks show the opposite."""
-    item = run.submission if upper else run.new_job() if run.writes else run.job
-    found, minute = _moment(item), timedelta(minutes=1)
-    before = (found - minute).astimezone(timezone(timedelta(hours=9, minutes=30))).isoformat()
-    after = (found + minute).astimezone(timezone(timedelta(hours=-7))).isoformat()
-    with_it: dict[str, str] = {lower: before, **({upper: after} if upper else {})}
+    moment, minute = _moment(item), timedelta(minutes=1)
+    before = (moment - minute).astimezone(timezone(timedelta(hours=9, minutes=30))).isoformat()
+    after = (moment + minute).astimezone(timezone(timedelta(hours=-7))).isoformat()
+    with_it = {lower: before, **({upper: after} if upper else {})}
     without = [{lower: after}, *([{**_ALWAYS, upper: before}] if upper else [])]
     for query, is_listed in ((with_it, True), *((query, False) for query in without)):
-        it = run.get(path, limit=_MOST, **query).must(listed(OBJECT))
+        response = server.get(path, limit=_MOST, **query).must(listed(OBJECT))
         words = "not listed" if is_listed else "listed"
-        it.hold((item["id"] in it.ids) == is_listed, f"by a time with an offset, an item is {words}: {query}")
+        assert (item["id"] in response.ids) == is_listed, f"by a time with an offset, an item is {words}"
 
 
-for _id, _path, _names, _section in (
-    ("jobs.list.offsets", "/v1/jobs", ("created_after", None), _JOBS),
-    ("submissions.list.offsets", "/v1/submissions", ("start_date", "end_date"), _SUBMISSIONS),
-):
-    _says = "The times of a filter may have any offset from UTC."
-    add(_id, f"GET {_path}", _section, _says, _offsets, _path, *_names)
+def test_jobs_list_offsets(server: Server, job: Json) -> None:
+    """The times of a filter may have any offset from UTC. (§2 "Jobs")"""
+    _hold_offsets(server, "/v1/jobs", job if server.read_only else server.new_job(), "created_after", None)
 
 
-@promise("jobs.list.newest", "GET /v1/jobs", _JOBS)
-def _newest(run: Run) -> None:
-    """A job that was posted is the first in the list, at once, as it is read by itself."""
-    job = run.new_job()
-    it = run.get("/v1/jobs", limit=1).must(listed(JOB, 1))
-    it.hold(it.ids == [job["id"]], f"the newest job is not the first in the list: {it.ids}")
-    read = run.read_job(job["id"])
-    wrong = next((name for name in read if it.items[0].get(name) != read[name]), "")
-    it.hold(not wrong, f"`{wrong}` is another one in the list than by itself")
-    it = run.get("/v1/jobs", limit=_MOST, status=read["status"]).must(listed(JOB))
-    it.hold(job["id"] in it.ids, "the newest job is missing where its status is asked for")
+def test_submissions_list_offsets(server: Server, submission: Json) -> None:
+    """The times of a filter may have any offset from UTC. (§2 "Submissions")"""
+    _hold_offsets(server, "/v1/submissions", submission, "start_date", "end_date")
 
 
-@promise("jobs.list.shift", "GET /v1/jobs", "§1")
-def _shift(run: Run) -> None:
-    """A job that is posted meanwhile moves no page: no other job comes twice, or not at all."""
-    _mixed(run)
-    whole = run.get("/v1/jobs", limit=_WALKED).must(listed(JOB, _WALKED))
-    first = run.get("/v1/jobs", limit=1).must(listed(JOB, 1))
+def test_jobs_list_newest(server: Server) -> None:
+    """A job that was posted is the first in the list, at once, as it is read by itself. (§2 "Jobs")"""
+    job = server.new_job()
+    response = server.get("/v1/jobs", limit=1).must(listed(JOB, 1))
+    assert response.ids == [job["id"]], f"the newest job is not the first in the list: {response.ids}"
+    read = server.read_job(job["id"])
+    differing = next((name for name in read if response.items[0].get(name) != read[name]), "")
+    assert not differing, f"`{differing}` is another one in the list than by itself"
+    response = server.get("/v1/jobs", limit=_MOST, status=read["status"]).must(listed(JOB))
+    assert job["id"] in response.ids, "the newest job is missing where its status is asked for"
+
+
+def test_jobs_list_shift(server: Server, mixed_jobs: None) -> None:
+    """A job that is posted meanwhile moves no page: no other job comes twice, or not at all. (§1)"""
+    whole = server.get("/v1/jobs", limit=_WALKED).must(listed(JOB, _WALKED))
+    first = server.get("/v1/jobs", limit=1).must(listed(JOB, 1))
     if first.object["next_cursor"] is None:
-        raise NotTriedError("the list has fewer than two items")
-    run.post("/v1/jobs", NEW_JOB)
-    second = run.get("/v1/jobs", limit=1, cursor=first.object["next_cursor"]).must(listed(JOB, 1))
-    second.hold(second.ids == whole.ids[1:2], f"a new job moved the pages: {second.ids} after {first.ids}")
+        pytest.skip("the list has fewer than two items")
+    server.post("/v1/jobs", NEW_JOB)
+    second = server.get("/v1/jobs", limit=1, cursor=first.object["next_cursor"]).must(listed(JOB, 1))
+    assert second.ids == whole.ids[1:2], f"a new job moved the pages: {second.ids} after {first.ids}"

@@ -43,7 +43,10 @@ MOVED = {
         "merge-folders": "guides/campaigns/#merge-folders",
         "train": "guides/training/",
     },
-    "guides/conformance": {"not-tried-is-not-kept": "guides/conformance/#promises-that-were-not-tried"},
+    "guides/conformance": {
+        "not-tried-is-not-kept": "guides/build-a-server/#promises-that-are-skipped",
+        "promises-that-were-not-tried": "guides/build-a-server/#promises-that-are-skipped",
+    },
     "guides/curating": {"train": "guides/training/"},
     "guides/fleets": {"share-the-request-budget": "guides/rate-limits/#one-budget-in-redis"},
     "guides/notebooks": {"what-showing-does": "guides/notebooks/#what-a-cell-reads-and-writes"},

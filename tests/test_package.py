@@ -97,7 +97,6 @@ def imported(module: Path) -> set[str]:
 EXTRAS = {
     "_base": ["core", "truststore", "cli", "mcp"],
     "cli": ["cli"],
-    "conformance": [],
     "datasets": ["core", "pandas", "huggingface", "remote", "images"],
     "engines": ["remote", "fleet", "ray"],
     "mcp": ["mcp"],

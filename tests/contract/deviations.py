@@ -1,17 +1,25 @@
-"""Wrong servers, each wrong in one way: the promises that it breaks, and what it does otherwise, in a line each."""
+"""Wrong servers, each wrong in one way: the promises that it breaks, and what it does otherwise, in a line each.
+
+A promise is the name of its test in `contract/`, without `test_`.
+"""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import hmac
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from firsthandapi.conformance._receiver import Delivery
-
-from .support import Deviation, Passing
+from contract.receiver import Delivery
+from firsthandapi_server.http import app, deliveries, signing
+from firsthandapi_server.rules import accounts
+from support import Deviation, Passing
 
 Change = Callable[[Passing], object]
 
@@ -25,12 +33,14 @@ class Wrong:
         deviation: what it does otherwise.
         live: whether a live key shows it, which may write.
         options: of the server.
+        patched: an object, the name of one of its attributes, and what the server has instead.
     """
 
     breaks: str
-    deviation: Deviation
+    deviation: Deviation = field(default_factory=Deviation)
     live: bool = False
     options: tuple[tuple[str, Any], ...] = ()
+    patched: tuple[Any, str, Any] | None = None
 
 
 def told(breaks: str, change: Change, **more: Any) -> Wrong:
@@ -302,195 +312,273 @@ PURCHASE, ME, SETTINGS = "POST /v1/billing/credits/purchase", "GET /v1/me", "GET
 PATCH_SETTINGS = "PATCH /v1/organization/settings"
 REMAINING, RESET = "x-ratelimit-remaining", "x-ratelimit-reset"
 
-_UNCHECKED = (
-    "required", "type", "description*", "files_needed*", "accepted_formats*", "title", "min_star_rating*",
-    "files_per_submission", "scoring_criteria", "deadline*", "metadata", "price.low", "price.high",
-)  # fmt: skip
-UNCHECKED = " ".join(f"jobs.create.{name}" for name in _UNCHECKED)
+UNCHECKED = "jobs_create_required jobs_create_bad[* jobs_create_price[low] jobs_create_price[high]"
 
+
+def stale(body: bytes, secret: str, _: object) -> str:
+    """Signed with the time of an hour ago."""
+    stamp = str(int(time.time()) - 3600)
+    digest = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={digest}"
+
+
+def soon_expired(signer: Any, method: str, path: str, query: Any, now: float) -> tuple[str, str] | None:
+    """A URL that dies after an hour, whatever it says."""
+    made = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    return ("AccessDenied", "Expired") if now >= made + 3600 else _check(signer, method, path, query, now)
+
+
+_check = signing.Signer.check
+
+
+def in_bytes(it: Passing) -> None:
+    """A description may have 5,000 bytes."""
+    if b"\\u306f" * 5000 in it.sent:
+        body(NEW_JOB, description="x" * 5001)(it)
+
+
+class Cached:
+    """Who a key is gets asked once: a key that was in use works on after it was revoked."""
+
+    def __init__(self) -> None:
+        self._used = set[str]()
+        self._secrets: dict[str, str] = {}
+        self._revoked = set[str]()
+
+    def ask(self, it: Passing) -> None:
+        key = it.headers.get("authorization", "").removeprefix("Bearer ")
+        if key in self._used & self._revoked:
+            it.headers["authorization"] = "Bearer OWNER"
+        self._used.add(key)
+
+    def tell(self, it: Passing) -> None:
+        if it.at("POST", "/v1/api_keys") and it.status == 201:
+            self._secrets[it.json["id"]] = it.json["secret"]
+        elif it.at("POST", "/v1/api_keys/:id/revoke"):
+            self._revoked.add(self._secrets[it.path.split("/")[3]])
+
+
+def gzipped(it: Passing) -> None:
+    """A gateway that compresses all JSON."""
+    if it.body and it.reply.get("content-type") == "application/json":
+        it.body, it.reply["content-encoding"] = gzip.compress(it.body), "gzip"
+
+
+def by_default(line: str, **values: str) -> Change:
+    """A parameter that is left out has another value than it should."""
+    return on(line, lambda it: setattr(it, "query", urlencode({**values, **query(it)})))
+
+
+def hours_later(moment: str) -> str:
+    return (datetime.fromisoformat(moment) + timedelta(hours=2)).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+CACHED = Cached()
 # fmt: off
 WRONG = [
     # every endpoint
-    asked("*.key -downloads.key key.missing", anybody),
-    asked("key.unknown key.scheme", owner(ME)),
-    asked("*.scope", lambda it: "authorization" in it.headers and it.headers.update(authorization="Bearer OWNER")),
-    told("*.unknown -key.unknown", lambda it: it.status == 404 and it.say(it.json, 403)),
-    told("json.text", everywhere(raw(lambda body: b"\xef\xbb\xbf" + body))),
-    told("json.text", on(ME, raw(lambda body: body[:-1] + b',"x":NaN}'))),
-    told("json.text", on(ME, raw(lambda body: body[:-1] + b',"id":1,"id":2}'))),
-    told("json.text", on(ME, raw(lambda body: body.decode().encode("utf-16")))),
-    told("json.type", header("content-type", "text/html")),
-    told("headers.everywhere", lambda it: it.status >= 400 and it.reply.pop(REMAINING, None)),
-    told("headers.everywhere headers.credits", header("x-firsthandapi-credits-remaining", None)),
-    told("headers.date", header("date", "Sat, 28 Nov 2020 00:00:00 GMT")),
-    told("headers.date", header("date", "yesterday")),
-    told("headers.rate headers.rate_reset headers.everywhere limits", header(RESET, None)),
-    told("headers.rate", header(REMAINING, "999999999")),
-    told("headers.rate", header(REMAINING, "1000000")),
-    told("headers.rate_reset", header(RESET, lambda value: value + "000")),
-    told("headers.credits", header("x-firsthandapi-credits-remaining", lambda value: value + ".00")),
-    told("errors.envelope key.missing", lambda it: it.status == 401 and it.say({"error": "no"})),
-    told("errors.envelope key.missing", error(request_id=None)),
-    told("errors.request_ids", error(request_id="req_01JP0000000000000000000000")),
-    told("errors.request_ids", header("x-request-id", "req_1")),
-    told("paths.unknown errors.envelope", html),
-    told("paths.method", becomes("DELETE /v1/me", 405, 404)),
-    told("bodies.large", lambda it: len(it.sent) > 1 << 20 and it.say({}, 500)),
+    asked("key[* key_missing", anybody),
+    asked("key_unknown key_scheme", owner(ME)),
+    asked("scope[*", lambda it: "authorization" in it.headers and it.headers.update(authorization="Bearer OWNER")),
+    told("unknown[* paths_unknown", lambda it: it.status == 404 and it.say(it.json, 403)),
+    told("every_response[json_text]", everywhere(raw(lambda body: b"\xef\xbb\xbf" + body))),
+    told("every_response[json_text]", on(ME, raw(lambda body: body[:-1] + b',"x":NaN}'))),
+    told("every_response[json_text]", on(ME, raw(lambda body: body[:-1] + b',"id":1,"id":2}'))),
+    told("every_response[json_text]", on(ME, raw(lambda body: body.decode().encode("utf-16")))),
+    told("every_response[json_type]", header("content-type", "text/html")),
+    told("every_response[account_headers]", lambda it: it.status >= 400 and it.reply.pop(REMAINING, None)),
+    told("every_response[account_headers] headers_credits", header("x-firsthandapi-credits-remaining", None)),
+    told("every_response[date]", header("date", "Sat, 28 Nov 2020 00:00:00 GMT")),
+    told("every_response[date]", header("date", "yesterday")),
+    told("headers_rate headers_rate_reset every_response[account_headers] limits", header(RESET, None)),
+    told("headers_rate", header(REMAINING, "999999999")),
+    told("headers_rate", header(REMAINING, "1000000")),
+    told("headers_rate_reset", header(RESET, lambda value: value + "000")),
+    told("headers_credits", header("x-firsthandapi-credits-remaining", lambda value: value + ".00")),
+    told("every_response[envelope] key_missing", lambda it: it.status == 401 and it.say({"error": "no"})),
+    told("every_response[envelope] key_missing", error(request_id=None)),
+    told("every_response[uncompressed]", gzipped),
+    told("errors_request_ids", error(request_id="req_01JP0000000000000000000000")),
+    told("every_response[request_id]", header("x-request-id", "req_1")),
+    told("paths_unknown every_response[envelope]", html),
+    told("paths_method", becomes("DELETE /v1/me", 405, 404)),
+    told("bodies_large", lambda it: len(it.sent) > 1 << 20 and it.say({}, 500)),
     asked("strangers", owner(JOB)),
-    told("signup.fields", becomes("POST /v1/auth/signup", 400, 422)),
+    told("signup_fields", becomes("POST /v1/auth/signup", 400, 422)),
     told("signup", fields("POST /v1/auth/signup", api_key="fh_live_other")),
     told("limits", header("retry-after", None)),
     told("limits", lambda it: it.status == 429 and it.reply.update({REMAINING: "1"})),
-    told("limits.reset", lambda it: it.status == 200 and it.reply.update({REMAINING: "0"})),
+    told("limits_reset", lambda it: it.status == 200 and it.reply.update({REMAINING: "0"})),
     # money
     told("credits", fields(CREDITS, currency="eur")),
     told("credits", fields(CREDITS, held_cents=7)),
     told("credits", fields(CREDITS, balance_cents=float)),
-    told("escrow escrow.paid escrow.once", dwindling()),
+    told("escrow escrow_paid escrow_once", dwindling()),
     told("escrow", becomes(CANCEL, 200, 409), live=True),
     told("escrow", fields(CREDITS, held_cents=0), live=True),
-    told("escrow.partial", fields(CREDITS, balance_cents=5)),
-    asked("escrow.replay idempotency.day idempotency.marked idempotency.together *.idempotency", fresh),
-    told("escrow.lack", error(shortfall_cents=1)),
-    told("transactions.signs", fields(TRANSACTIONS, amount_cents=-5)),
-    told("transactions.expiry", fields(TRANSACTIONS, expires_at="2030-01-01T00:00:00Z")),
-    told("transactions.list.type", fields(TRANSACTIONS, type=lambda _: f"{time.monotonic_ns()}")),
+    told("escrow_partial", fields(CREDITS, balance_cents=5)),
+    asked("escrow_replay idempotency_day idempotency_marked idempotency_together idempotency[*", fresh),
+    told("escrow_lack", error(shortfall_cents=1)),
+    told("transactions_signs", fields(TRANSACTIONS, amount_cents=-5)),
+    told("transactions_expiry", fields(TRANSACTIONS, expires_at="2030-01-01T00:00:00Z")),
+    told("list_filter[list_transactions-type]", fields(TRANSACTIONS, type=lambda _: f"{time.monotonic_ns()}")),
     told("purchase", fields(PURCHASE, checkout_url="nowhere")),
-    told("purchase.amounts", becomes(PURCHASE, 400, 200, {"checkout_url": "https://x.example"})),
+    told("purchase_amounts", becomes(PURCHASE, 400, 200, {"checkout_url": "https://x.example"})),
     # jobs
-    told("jobs.create", becomes(NEW_JOB, 201, 200)),
-    told("jobs.create", fields(NEW_JOB, price_per_file_cents=99)),
-    told("jobs.create", fields(NEW_JOB, id=lambda value: value[4:])),
-    told("jobs.create", fields(NEW_JOB, status="pending")),
-    told("jobs.create.cost", fields(NEW_JOB, total_cost_cents=lambda cents: cents - cents % 10)),
-    told("jobs.create.bounds jobs.create.price.least jobs.create.price.most", becomes(NEW_JOB, 201, 400)),
-    told("jobs.create.defaults", fields(NEW_JOB, min_star_rating=4)),
-    told("jobs.create.fields", fields(NEW_JOB, description=lambda text: text.encode("ascii", "replace").decode())),
-    told("jobs.create.fields", fields(NEW_JOB, location={})),
-    told("jobs.metadata", fields(JOBS, metadata=None)),
-    told("jobs.metadata", fields(JOB, metadata={})),
-    told("jobs.create.deadline.offset", fields(NEW_JOB, deadline=lambda moment: moment and "2030" + moment[4:])),
-    told(f"{UNCHECKED} bodies.json bodies.object idempotency.refused idempotency.length", becomes(NEW_JOB, 400, 201)),
-    told("jobs.create.title", error(details=None)),
-    told("jobs.create.title", error(details=[{"field": "name", "message": "long"}])),
-    told("jobs.create.price.low jobs.create.price.high", error(type="validation_error")),
-    told("jobs.create.free_tier", becomes(NEW_JOB, 403, 402)),
-    told("jobs.get", fields(JOB, total_cost_cents=99)),
-    told("jobs.get", fields(JOB, files_approved=None)),
-    told("jobs.get", fields(JOB, files_needed=str)),
-    told("jobs.get", fields(JOB, created_at=lambda moment: moment[:-1] + "+00:00")),
-    told("jobs.progress", fields(JOB, status=lambda status: status.replace("in_progress", "open"))),
-    told("jobs.progress", fields(JOB, files_approved=0)),
-    told("jobs.cancel", fields(CANCEL, status="open")),
-    told("jobs.cancel.braces", becomes(CANCEL, 200, 400)),
-    told("jobs.cancel.twice", becomes(CANCEL, 409, 200)),
-    told("jobs.rate", fields(RATE, buyer_rating=1)),
-    told("jobs.rate.stars", becomes(RATE, 400, 200)),
-    told("jobs.rate.early idempotency.errors", becomes(RATE, 409, 200)),
-    asked("jobs.wait.timeout jobs.wait.change", deaf(JOB, header="prefer")),
-    told("jobs.wait.finished", on(JOB, lambda it: it.headers.get("prefer") == "wait=5" and it.say({}, 409))),
-    told("jobs.wait.most", header("preference-applied", "wait=600")),
-    told("jobs.wait.malformed", on(JOB, lambda it: it.headers.get("prefer") == "wait=soon" and it.say({}, 400))),
+    told("jobs_create", becomes(NEW_JOB, 201, 200)),
+    told("jobs_create", fields(NEW_JOB, price_per_file_cents=99)),
+    told("jobs_create", fields(NEW_JOB, id=lambda value: value[4:])),
+    told("jobs_create", fields(NEW_JOB, status="pending")),
+    told("jobs_create_cost", fields(NEW_JOB, total_cost_cents=lambda cents: cents - cents % 10)),
+    told("jobs_create_bounds[* jobs_create_price[least] jobs_create_price[most]", becomes(NEW_JOB, 201, 400)),
+    told("jobs_create_bounds[*", fields(NEW_JOB, description=lambda text: text[:255])),
+    told("jobs_create_bounds[*", fields(JOB, description=lambda text: text[:255])),
+    asked("jobs_create_bounds[japanese]", in_bytes),
+    told("jobs_create_time", fields(NEW_JOB, created_at=hours_later)),
+    asked("jobs_deadline", body(NEW_JOB, deadline=None)),
+    told("jobs_create_defaults", fields(NEW_JOB, min_star_rating=4)),
+    told("jobs_create_fields", fields(NEW_JOB, description=lambda text: text.encode("ascii", "replace").decode())),
+    told("jobs_create_fields", fields(NEW_JOB, location={})),
+    told("jobs_metadata", fields(JOBS, metadata=None)),
+    told("jobs_metadata", fields(JOB, metadata={})),
+    told("jobs_create_deadline_offset", fields(NEW_JOB, deadline=lambda moment: moment and "2030" + moment[4:])),
+    told(f"{UNCHECKED} bodies_json bodies_object idempotency_refused idempotency_length", becomes(NEW_JOB, 400, 201)),
+    told("jobs_create_bad[*title*", error(details=None)),
+    told("jobs_create_bad[*title*", error(details=[{"field": "name", "message": "long"}])),
+    told("jobs_create_price[low] jobs_create_price[high]", error(type="validation_error")),
+    told("jobs_create_free_tier", becomes(NEW_JOB, 403, 402)),
+    told("jobs_get", fields(JOB, total_cost_cents=99)),
+    told("jobs_get", fields(JOB, files_approved=None)),
+    told("jobs_get", fields(JOB, files_needed=str)),
+    told("jobs_get", fields(JOB, created_at=lambda moment: moment[:-1] + "+00:00")),
+    told("jobs_progress", fields(JOB, status=lambda status: status.replace("in_progress", "open"))),
+    told("jobs_progress", fields(JOB, files_approved=0)),
+    told("jobs_cancel", fields(CANCEL, status="open")),
+    told("jobs_cancel_braces", becomes(CANCEL, 200, 400)),
+    told("jobs_cancel_twice", becomes(CANCEL, 409, 200)),
+    told("jobs_rate", fields(RATE, buyer_rating=1)),
+    told("jobs_rate_stars", becomes(RATE, 400, 200)),
+    told("jobs_rate_early idempotency_errors", becomes(RATE, 409, 200)),
+    asked("jobs_wait_timeout jobs_wait_change", deaf(JOB, header="prefer")),
+    told("jobs_wait_finished", on(JOB, lambda it: it.headers.get("prefer") == "wait=20" and it.say({}, 409))),
+    told("jobs_wait_most", header("preference-applied", "wait=600")),
+    told("jobs_wait_malformed", on(JOB, lambda it: it.headers.get("prefer") == "wait=soon" and it.say({}, 400))),
     # lists
-    told("*.page", a_page(has_more=True, next_cursor=None)),
-    told("jobs.list.page", data(JOBS, lambda items: items[::-1])),
-    asked("*.limit", unlimited),
-    asked("*.cursor *.walk -transactions.list.walk jobs.list.status audit.list.event_type", no_cursor),
-    told("transactions.list.walk", data(TRANSACTIONS, lambda items: items[-1:]), live=True),
-    told("*.filters", lambda it: it.status == 400 and it.method == "GET" and it.say(NOTHING, 200)),
-    told("jobs.list.status jobs.list.type *.of_job.status events.list.type audit.list.event_type", on_page_two),
-    asked("jobs.list.status", deaf(JOBS, parameter="status")),
-    told("jobs.list.status", data(JOBS, lambda _: [])),
-    asked("jobs.list.type", deaf(JOBS, parameter="type")),
-    asked("jobs.list.created_after", deaf(JOBS, parameter="created_after")),
-    asked("jobs.list.offsets", misread(JOBS, "created_after")),
-    told("jobs.list.newest", data(JOBS, lambda items: items[1:])),
-    told("jobs.list.newest", fields(JOBS, files_approved=1)),
-    Wrong("jobs.list.shift", Deviation(offset_ask, offset_tell)),
-    asked("audit.list.job_id", deaf(AUDIT, parameter="job_id")),
-    asked("audit.list.event_type", deaf(AUDIT, parameter="event_type")),
+    told("list_page[*", a_page(has_more=True, next_cursor=None)),
+    told("list_page[*", a_page(has_more=False, next_cursor="x")),
+    told("list_page[*", a_page(has_more="no")),
+    told("list_page[*", a_page(object="page")),
+    told("list_page[list_jobs]", on(JOBS, lambda it: it.say({**it.json, "data": None}))),
+    told("list_page[list_files]", on(FILES, lambda it: it.say({"object": "list", "data": [], "has_more": False}))),
+    told("list_page[list_jobs]", on(JOBS, lambda it: it.say([]))),
+    told("list_page[list_jobs]", data(JOBS, lambda items: items[::-1])),
+    asked("list_limit[*", unlimited),
+    asked("list_cursor[* list_walk[* -list_walk[list_transactions] list_filter[list_jobs-status]", no_cursor),
+    told("list_walk[list_transactions]", data(TRANSACTIONS, lambda items: items[-1:]), live=True),
+    told("list_filters[*", lambda it: it.status == 400 and it.method == "GET" and it.say(NOTHING, 200)),
+    told("list_filter[list_jobs-status] list_filter[*-type] -list_filter[list_transactions-type]", on_page_two),
+    asked("list_filter[list_jobs-status]", deaf(JOBS, parameter="status")),
+    told("list_filter[list_jobs-status]", data(JOBS, lambda _: [])),
+    asked("list_filter[list_jobs-type]", deaf(JOBS, parameter="type")),
+    asked("list_filter[list_jobs-created_after]", deaf(JOBS, parameter="created_after")),
+    asked("jobs_list_offsets", misread(JOBS, "created_after")),
+    told("jobs_list_newest", data(JOBS, lambda items: items[1:])),
+    told("jobs_list_newest", fields(JOBS, files_approved=1)),
+    Wrong("jobs_list_shift", Deviation(offset_ask, offset_tell)),
+    asked("list_filter[list_audit_events-job_id]", deaf(AUDIT, parameter="job_id")),
+    asked("list_filter[list_audit_events-event_type]", deaf(AUDIT, parameter="event_type")),
     # files and downloads
-    told("files.approved", data(FILES, lambda items: items[1:])),
-    told("files.approved", fields(FILES, ai_star_rating=1)),
-    told("files.new", data(FILES, lambda items: items[::-1])),
-    told("files.withdrawn", fields(JOB, files_approved=2)),
-    asked("files.list.min_score", deaf(FILES, parameter="min_score")),
-    told("files.annotations", fields(FILES, annotations={"type": "image", "objects": "a lamp"})),
-    told("files.annotations", fields(FILES, annotations=None)),
-    told("files.submissions", fields(FILES, submission_id="sub_01JP0000000000000000000000")),
-    told("files.sandbox", fields(FILES, ai_star_rating=5)),
-    told("files.refresh files.expiry", fields(REFRESH, download_url_expires_at="2020-01-01T00:00:00Z")),
-    told("downloads.content sdk.collect", data(FILES, other_hashes)),
-    told("downloads.content", fields(FILES, size_bytes=lambda size: size + 1)),
-    told("downloads.content", part(content_type="text/plain")),
-    told("downloads.identity", part(content_encoding="gzip")),
-    asked("downloads.range", deaf(FILE, header="range")),
-    told("downloads.range", part(b"??")),
-    told("downloads.range", part(content_range="")),
-    told("downloads.if_range", part(etag="")),
-    told("downloads.tampered downloads.expired", becomes(FILE, 403, 200, {})),
-    asked("downloads.key", deaf(FILE, header="authorization")),
-    told("sandbox.completes", fields(JOB, status="open"), options=(("speed", 600), ("workers", True))),
+    told("files_approved", data(FILES, lambda items: items[1:])),
+    told("files_approved", fields(FILES, ai_star_rating=1)),
+    told("files_new", data(FILES, lambda items: items[::-1])),
+    told("files_withdrawn", fields(JOB, files_approved=2)),
+    asked("list_filter[list_files-min_score]", deaf(FILES, parameter="min_score")),
+    told("files_annotations", fields(FILES, annotations={"type": "image", "objects": "a lamp"})),
+    told("files_annotations", fields(FILES, annotations=None)),
+    told("files_submissions", fields(FILES, submission_id="sub_01JP0000000000000000000000")),
+    told("files_sandbox", fields(FILES, ai_star_rating=5)),
+    told("files_refresh files_expiry", fields(REFRESH, download_url_expires_at="2020-01-01T00:00:00Z")),
+    told("downloads_content sdk_collect", data(FILES, other_hashes)),
+    told("downloads_content", fields(FILES, size_bytes=lambda size: size + 1)),
+    told("downloads_content", part(content_type="text/plain")),
+    told("downloads_identity downloads_content downloads_range", part(content_encoding="gzip")),
+    Wrong("downloads_expired", patched=(signing.Signer, "check", soon_expired)),
+    asked("files_min_score_default", by_default(FILES, min_score="1")),
+    asked("downloads_range", deaf(FILE, header="range")),
+    told("downloads_range", part(b"??")),
+    told("downloads_range", part(content_range="")),
+    told("downloads_if_range", part(etag="")),
+    told("downloads_tampered downloads_expired", becomes(FILE, 403, 200, {})),
+    asked("downloads_key", deaf(FILE, header="authorization")),
+    told("sandbox_completes", fields(JOB, status="open"), options=(("workers", True),)),
     # submissions
-    told("submissions.scored", fields(OF_JOB, scored_at=None)),
-    told("submissions.scored", fields(OF_JOB, status="pending_score")),
-    told("submissions.every_status", fields(OF_JOB, status="approved")),
-    asked("submissions.of_job.status", deaf(OF_JOB, parameter="status")),
-    asked("submissions.list.job_id", deaf(SUBMISSIONS, parameter="job_id")),
-    told("submissions.list.status", fields(SUBMISSIONS, status="rejected")),
-    told("submissions.list.min_score", data(SUBMISSIONS, lambda _: [])),
-    asked("submissions.list.start_date submissions.list.offsets", deaf(SUBMISSIONS, parameter="start_date")),
-    asked("submissions.list.end_date", deaf(SUBMISSIONS, parameter="end_date")),
-    asked("submissions.list.offsets", misread(SUBMISSIONS, "end_date")),
-    told("submissions.get", fields("GET /v1/submissions/:id", ai_star_rating=1)),
-    told("submissions.summary", fields(SUMMARY, total=9)),
-    told("submissions.summary", fields(SUMMARY, total=9, by_status={"approved": 9})),
+    told("submissions_scored", fields(OF_JOB, scored_at=None)),
+    told("submissions_scored", fields(OF_JOB, status="pending_score")),
+    told("submissions_every_status", fields(OF_JOB, status="approved")),
+    asked("list_filter[list_job_submissions-status]", deaf(OF_JOB, parameter="status")),
+    asked("list_filter[list_submissions-job_id]", deaf(SUBMISSIONS, parameter="job_id")),
+    told("list_filter[list_submissions-status]", fields(SUBMISSIONS, status="rejected")),
+    told("list_filter[list_submissions-min_score]", data(SUBMISSIONS, lambda _: [])),
+    asked("list_filter[*-start_date] submissions_list_offsets", deaf(SUBMISSIONS, parameter="start_date")),
+    asked("list_filter[list_submissions-end_date]", deaf(SUBMISSIONS, parameter="end_date")),
+    asked("submissions_list_offsets", misread(SUBMISSIONS, "end_date")),
+    told("submissions_retry", fields(OF_JOB, status="rejected")),
+    asked("submissions_month", by_default(SUBMISSIONS, start_date="2000-01-01T00:00:00Z")),
+    told("submissions_get", fields("GET /v1/submissions/:id", ai_star_rating=1)),
+    told("submissions_summary", fields(SUMMARY, total=9)),
+    told("submissions_summary", fields(SUMMARY, total=9, by_status={"approved": 9})),
     # keys and settings
-    told("api_keys.create", fields(NEW_KEY, secret="fh_live_other")),
-    told("api_keys.create", fields(ME, scopes=["jobs:read"])),
-    told("api_keys.create.all_scopes", fields(ME, scopes=lambda scopes: scopes[1:])),
-    told("api_keys.create.fields", becomes(NEW_KEY, 400, 201)),
-    told("api_keys.sandbox", becomes(NEW_KEY, 403, 201)),
-    told("api_keys.masked", fields(KEYS, secret="fh_test_shown")),
-    told("api_keys.rotate", fields("POST /v1/api_keys/:id/rotate", secret="fh_test_other")),
-    asked("api_keys.revoke", owner(ME)),
-    told("api_keys.revoke", becomes("POST /v1/api_keys/:id/revoke", 204, 200, {})),
-    told("api_keys.listed", data(KEYS, lambda _: [])),
-    told("api_keys.listed", fields(KEYS, name=5)),
+    told("api_keys_create", fields(NEW_KEY, secret="fh_live_other")),
+    told("api_keys_create", fields(ME, scopes=["jobs:read"])),
+    told("api_keys_create_all_scopes", fields(ME, scopes=lambda scopes: scopes[1:])),
+    told("api_keys_create_fields", becomes(NEW_KEY, 400, 201)),
+    told("api_keys_sandbox", becomes(NEW_KEY, 403, 201)),
+    told("api_keys_masked", fields(KEYS, secret="fh_test_shown")),
+    told("api_keys_rotate", fields("POST /v1/api_keys/:id/rotate", secret="fh_test_other")),
+    Wrong("api_keys_rotate_day", patched=(accounts, "DAY", 3600)),
+    Wrong("api_keys_rotate_day", patched=(accounts, "DAY", 7 * 86400)),
+    asked("api_keys_revoke", owner(ME)),
+    Wrong("api_keys_revoke", Deviation(CACHED.ask, CACHED.tell)),
+    told("api_keys_revoke", becomes("POST /v1/api_keys/:id/revoke", 204, 200, {})),
+    told("api_keys_listed", data(KEYS, lambda _: [])),
+    told("api_keys_listed", fields(KEYS, name=5)),
     told("me", fields(ME, environment="live")),
     told("settings", fields(SETTINGS, auto_top_up_enabled="no")),
-    asked("settings.update", put("threshold", PATCH_SETTINGS, default_price_per_file_cents=50)),
-    told("settings.fields", becomes(PATCH_SETTINGS, 400, 200)),
+    asked("settings_update", put("threshold", PATCH_SETTINGS, default_price_per_file_cents=50)),
+    told("settings_fields", becomes(PATCH_SETTINGS, 400, 200)),
     # webhooks
-    told("webhooks.create", fields(NEW_HOOK, description="other")),
-    told("webhooks.create.https", becomes(NEW_HOOK, 422, 400)),
-    told("webhooks.create.fields", becomes(NEW_HOOK, 400, 201)),
-    told("webhooks.get", fields(HOOK, url="https://other.example/")),
-    told("webhooks.get", fields(HOOK, secret="whsec_1")),
-    told("webhooks.list.masked", fields(HOOKS, secret="whsec_1")),
-    asked("webhooks.update", put("enabled", PATCH_HOOK, description="")),
-    told("webhooks.update.https", becomes(PATCH_HOOK, 422, 200)),
-    told("webhooks.delete", becomes("DELETE /v1/webhook_endpoints/:id", 204, 200, {})),
-    told("webhooks.rotate_secret", fields("POST /v1/webhook_endpoints/:id/rotate_secret", secret="x")),
-    told("events.get", data(EVENTS, lambda _: [])),
-    told("events.replay", fields("POST /v1/webhook_events/:id/replay", id="evt_01JP0000000000000000000000")),
-    delivered("deliveries.envelope", event(created_at=None)),
-    delivered("deliveries.signature deliveries.rotated", lambda it: replace(it, headers={})),
-    delivered("deliveries.signature", lambda it: replace(it, body=it.body.replace(b"1", b"2") + b" ")),
-    delivered("deliveries.ids", event(id="evt_01JP0000000000000000000000")),
-    delivered("deliveries.submission", event_data(status="scored")),
-    delivered("deliveries.submission", event_data(submission_id="sub_01JP0000000000000000000000", id="sub_2")),
-    delivered("deliveries.replay deliveries.retry", repeated()),
-    asked("deliveries.events", body(NEW_HOOK, events=None)),
-    asked("deliveries.disabled", body(PATCH_HOOK, enabled=True)),
+    told("webhooks_create", fields(NEW_HOOK, description="other")),
+    told("webhooks_create_https", becomes(NEW_HOOK, 422, 400)),
+    told("webhooks_create_fields", becomes(NEW_HOOK, 400, 201)),
+    told("webhooks_get", fields(HOOK, url="https://other.example/")),
+    told("webhooks_get", fields(HOOK, secret="whsec_1")),
+    told("webhooks_masked", fields(HOOKS, secret="whsec_1")),
+    asked("webhooks_update", put("enabled", PATCH_HOOK, description="")),
+    told("webhooks_update_https", becomes(PATCH_HOOK, 422, 200)),
+    told("webhooks_delete", becomes("DELETE /v1/webhook_endpoints/:id", 204, 200, {})),
+    told("webhooks_rotate_secret", fields("POST /v1/webhook_endpoints/:id/rotate_secret", secret="x")),
+    told("events_listed", data(EVENTS, lambda _: [])),
+    told("events_replay", fields("POST /v1/webhook_events/:id/replay", id="evt_01JP0000000000000000000000")),
+    delivered("deliveries_envelope", event(created_at=None)),
+    delivered("deliveries_signature deliveries_rotated", lambda it: replace(it, headers={})),
+    delivered("deliveries_signature", lambda it: replace(it, headers={"x-firsthandapi-signature": "sha256=1"})),
+    delivered("deliveries_signature", lambda it: replace(it, body=it.body.replace(b"1", b"2") + b" ")),
+    Wrong("deliveries_signature", patched=(deliveries, "signature", stale)),
+    delivered("deliveries_ids", event(id="evt_01JP0000000000000000000000")),
+    delivered("deliveries_submission", event_data(status="scored")),
+    delivered("deliveries_submission", event_data(submission_id="sub_01JP0000000000000000000000", id="sub_2")),
+    delivered("deliveries_replay deliveries_retry", repeated()),
+    asked("deliveries_events", body(NEW_HOOK, events=None)),
+    asked("deliveries_disabled", body(PATCH_HOOK, enabled=True)),
     # idempotency keys
-    told("idempotency.marked", header("idempotent-replayed", None)),
-    told("*.idempotency -jobs.cancel.idempotency", lambda it: it.status == 409 and it.say({}, 201)),
-    asked("*.idempotency_required", once(lambda key: key or f"{time.monotonic_ns()}")),
-    asked("idempotency.whole", once(lambda key: key[:32])),
-    asked("idempotency.whole", once(str.lower)),
-    told("idempotency.refused idempotency.errors", stored_errors()),
-    told("idempotency.path", fields(CANCEL, status="open")),
-    asked("idempotency.strangers", owner(NEW_JOB)),
+    Wrong("idempotency_day", patched=(app, "DAY", 3600)),
+    told("idempotency_marked", header("idempotent-replayed", None)),
+    told("idempotency[* -idempotency[*cancel]", lambda it: it.status == 409 and it.say({}, 201)),
+    asked("idempotency_required[*", once(lambda key: key or f"{time.monotonic_ns()}")),
+    asked("idempotency_whole", once(lambda key: key[:32])),
+    asked("idempotency_whole", once(str.lower)),
+    told("idempotency_refused idempotency_errors", stored_errors()),
+    told("idempotency_path", fields(CANCEL, status="open")),
+    asked("idempotency_strangers", owner(NEW_JOB)),
 ]
 # fmt: on

@@ -3,14 +3,64 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from firsthandapi.conformance._receiver import Delivery, Receiver
+import pytest
+
+from contract.receiver import Delivery, Receiver
 from firsthandapi.testing import MockServer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Outcomes:
+    """What came of each promise, by the name of its test without `test_`, and the words of those that failed."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, str] = {}  # their ids
+        self.of: dict[str, str] = {}
+        self.words: dict[str, str] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.tests = {name_of(item.nodeid): f"{ROOT}/{item.nodeid}" for item in items}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = name_of(report.nodeid)
+        if report.when == "call" or not report.passed:
+            self.of[name] = (
+                report.outcome if report.when == "call" or report.skipped else f"{report.when} failed"
+            )
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+            self.words[name] = reason.removeprefix("Skipped: ")
+
+    def all(self, outcome: str) -> set[str]:
+        """The promises of which this came."""
+        return {name for name, each in self.of.items() if each == outcome}
+
+
+def name_of(nodeid: str) -> str:
+    return nodeid.partition("::")[2].removeprefix("test_")
+
+
+def tried(*arguments: str, url: str = "", key: str = "", code: int | None = None) -> Outcomes:
+    """What came of a run of `contract/`, in this process and with nothing of it kept."""
+    outcomes = Outcomes()
+    environment = {"FIRSTHAND_API_KEY": key, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    plugins = ("cacheprovider", "unraisableexception", "threadexception", "faulthandler")
+    options = ["-q", "-s", "--assert=plain", *(f"-pno:{name}" for name in plugins), f"--rootdir={ROOT}"]
+    where = [] if any("::" in each for each in arguments) else [str(ROOT / "contract")]
+    with patch.dict(os.environ, environment):
+        ended = pytest.main(
+            [*where, *arguments, f"--url={url}", *options, f"-c{ROOT / 'pyproject.toml'}"], plugins=[outcomes]
+        )
+    assert code in (None, ended)
+    return outcomes
 
 
 @dataclass

@@ -1,30 +1,34 @@
-"""Each promise is broken by a server that is wrong in one way, and each such server breaks what it should."""
+"""Each promise of `contract/` is broken by a server that is wrong in one way, and each breaks what it should."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from fnmatch import fnmatchcase
+from functools import cache
+from unittest.mock import patch
 
 import pytest
 
-from firsthandapi.conformance import check
-from firsthandapi.conformance._promises import PROMISES
-from firsthandapi.conformance.promises import webhooks
-
-from .deviations import WRONG, Change, Wrong, error, everywhere, raw
-from .support import Deviating, Deviation, Passing
+from deviations import WRONG, Wrong, gzipped
+from support import Deviating, Deviation, Passing, tried
 
 
-def broken(wrong: Wrong) -> set[str]:
-    """The ids of the promises that a wrong server breaks."""
-    but = [pattern[1:] for pattern in wrong.breaks.split() if pattern.startswith("-")]
-    return {
-        id
-        for id in PROMISES
-        if any(fnmatchcase(id, pattern) for pattern in wrong.breaks.split())
-        and not any(fnmatchcase(id, pattern) for pattern in but)
-    }
+@cache
+def promises() -> dict[str, str]:
+    """The ids of the tests of all promises."""
+    return tried("--collect-only").tests
+
+
+def broken(wrong: Wrong) -> list[str]:
+    """The promises that a wrong server breaks."""
+
+    def fits(name: str, patterns: list[str]) -> bool:
+        return any(fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in patterns)
+
+    words = wrong.breaks.split()
+    but = [word[1:] for word in words if word.startswith("-")]
+    return [name for name in promises() if fits(name, words) and not fits(name, but)]
 
 
 @pytest.fixture(scope="module")
@@ -33,61 +37,42 @@ def server() -> Iterator[Deviating]:
         yield running
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    # A server with options has time that passes.
-    [pytest.param(each, marks=[pytest.mark.slow] if each.options else []) for each in WRONG],
-    ids=lambda wrong: wrong.breaks.split()[0],
-)
-def test_a_wrong_server_is_caught(server: Deviating, wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By each promise that it breaks; nothing is left behind."""
-    if wrong.options:
-        with Deviating(**dict(wrong.options)) as other:
-            hold(other, wrong)
-    else:
-        monkeypatch.setattr(webhooks, "_SOON", 0.5)
-        hold(server, wrong)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.breaks.split()[0])
+def test_a_wrong_server_is_caught(server: Deviating, wrong: Wrong) -> None:
+    """By each promise that it breaks."""
+    with Deviating(**dict(wrong.options)) if wrong.options else nullcontext(server) as running:
+        key = running.api_key if wrong.live else running.test_api_key
 
+        def ask(it: Passing) -> None:
+            wrong.deviation.ask(it)
+            if it.headers.get("authorization") == "Bearer OWNER":
+                it.headers["authorization"] = f"Bearer {key}"
 
-def hold(server: Deviating, wrong: Wrong) -> None:
-    key = server.api_key if wrong.live else server.test_api_key
-
-    def ask(it: Passing) -> None:
-        wrong.deviation.ask(it)
-        if it.headers.get("authorization") == "Bearer OWNER":
-            it.headers["authorization"] = f"Bearer {key}"
-
-    wanted = broken(wrong)
-    assert wanted, "no promise has such an id"
-    with server.deviating(Deviation(ask, wrong.deviation.tell, wrong.deviation.deliver)):
-        report = check(server.url, api_key=key, write=True, only=sorted(wanted))
-    assert {result.id: (result.came, result.why) for result in report if result.verdict != "differs"} == {}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("change", "least", "left"),
-    [
-        (everywhere(raw(lambda body: b"\xef\xbb\xbf" + body)), 1, 0),
-        (error(request_id=None), 150, 0),
-        (everywhere(raw(lambda body: re.sub(rb'(_cents": ?)(\d+)', rb"\1\2.0", body))), 20, 0),
-        # The client finds the job that a 500 has hidden, so it is one more to name.
-        (lambda it: it.method == "POST" and it.say({"error": {"type": "internal_error"}}, 500), 100, 5),
-    ],
-    ids=["byte order mark", "no request ids", "floats", "500"],
-)
-def test_one_fault_is_one_cause_of_many_differences(
-    server: Deviating, change: Change, least: int, left: int
-) -> None:
-    """Whoever reads the report has few things to fix, and few lines that say what may be left."""
-    with server.telling(change):
-        report = check(server.url, api_key=server.test_api_key)
-    assert len(report.of("differs")) >= least
-    assert len(report.causes) <= 5
-    assert len(report.left) == left
+        names = broken(wrong)
+        assert names, "no promise has such a name"
+        deviation = Deviation(ask, wrong.deviation.tell, wrong.deviation.deliver)
+        with running.deviating(deviation), patch.object(*wrong.patched) if wrong.patched else nullcontext():
+            outcomes = tried(
+                *(promises()[name] for name in names), "--patience=1.5", url=running.url, key=key
+            )
+    assert outcomes.of == dict.fromkeys(names, "failed")
 
 
 def test_each_promise_is_broken_by_a_wrong_server() -> None:
     """So that no promise holds of whatever a server does."""
-    caught = set().union(*map(broken, WRONG))
-    assert sorted({*PROMISES} - caught) == []
+    assert {*promises()} - {name for wrong in WRONG for name in broken(wrong)} == set()
+
+
+def test_a_gateway_that_compresses_is_named_once(server: Deviating) -> None:
+    """It breaks one promise, whose words say what it does, and confuses no other."""
+    with server.telling(gzipped):
+        outcomes = tried(
+            "-k",
+            "test_me or credits or jobs_create or every_response",
+            url=server.url,
+            key=server.test_api_key,
+        )
+    assert outcomes.all("failed") == {"every_response[uncompressed]"}
+    words = outcomes.words["every_response[uncompressed]"]
+    assert "came compressed with gzip" in words
+    assert "a gateway in front of the server" in words

@@ -168,7 +168,8 @@ def run_command(command: str, server: MockServer, cli: Cli) -> str | None:
     elif program == "git":
         assert arguments == ["clone", REPOSITORY]
     elif program == "python":
-        return run(arguments, server, Path.cwd())
+        arguments = [with_ids(argument, server) for argument in arguments]
+        return run(arguments, server, ROOT if "contract" in arguments else Path.cwd())
     elif program == "firsthandapi":
         # What stands behind a pipe or a redirection is the shell's.
         ends = [arguments.index(sign) for sign in ("|", ">") if sign in arguments]

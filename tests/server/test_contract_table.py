@@ -63,7 +63,7 @@ def each(holds: Callable[[Operation], bool] = lambda _: True) -> pytest.MarkDeco
 
 @pytest.mark.parametrize("body", {each.body: None for each in OPERATIONS if each.body})
 def test_each_body_has_an_example(body: Any) -> None:
-    """That the server takes: tests, `conformance`, and readers of the document begin with it."""
+    """That the server takes: tests, `contract/`, and readers of the document begin with it."""
     required = {name for name, field in body.model_fields.items() if field.is_required()}
     lacking = required - {*body.example()}
     assert not lacking, f"{body.__name__} in server/contract/bodies.py needs examples of {lacking}"

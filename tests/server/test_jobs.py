@@ -390,7 +390,7 @@ def test_deadline(hand: MockServer, by_hand: Caller) -> None:
     ],
 )
 def test_field_bounds(api: Caller, field: str, good: list[Any], bad: list[Any]) -> None:
-    """Each field has its type, and what is good comes back as it was sent: `conformance` holds the bounds."""
+    """Each field has its type, and what is good comes back as it was sent: `contract/` tries the bounds."""
     for value in good:
         reply = api("POST", "/v1/jobs", {**JOB, field: value})
         assert reply.status == 201, (value, reply.body)

@@ -53,7 +53,6 @@ COMMANDS = {
         "mock-server": ("mock_server", "Serve the API on this machine, for tests."),
         "serve": ("serve", "Serve the API for your own people."),
         "server": ("server", "Manage the folder of your own server."),
-        "conformance": ("conformance", "Check a server against the wire contract."),
         "mcp": ("agents", "Serve the API to agents."),
         "skill": ("agents", "Print the instructions for agents."),
     },
