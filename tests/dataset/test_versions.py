@@ -240,6 +240,15 @@ def test_a_death_leaves_the_old_version_or_the_new_one(
     assert [len(Dataset.open(dest, version=each)) for each in dataset.versions] == [3, 1]
 
 
+def test_rows_that_a_death_left_half_written_are_cleared(dataset: Dataset) -> None:
+    """By the next that writes, since they may be of files that are withdrawn."""
+    dataset.write_lock()
+    part = dataset.path / VERSIONS / f".2.0.0.jsonl.{'0' * 16}.part"
+    part.touch()
+    dataset.exclude("file_0")
+    assert [path.name for path in part.parent.iterdir()] == ["1.0.0.jsonl"]
+
+
 def test_two_locks_at_once_leave_a_whole_one(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The later one takes the other's for the version before; files that were withdrawn meanwhile are in none."""
     other = Dataset.open(dataset.path)
