@@ -93,9 +93,8 @@ def _fitter_of_members(members: dict[str, Callable[[Any], Any]]) -> Callable[[An
 
 def _fitter_of_items(fit_item: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def fitted(value: Any) -> list[Any]:
-        if not isinstance(value, list):
-            return []
-        return [item for each in cast("list[Any]", value) if (item := fit_item(each)) is not None]
+        items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # JSON
+        return [item for each in items if (item := fit_item(each)) is not None]
 
     return fitted
 
