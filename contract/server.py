@@ -184,9 +184,11 @@ class Server:
                         raise NoResponseError(f"a response of more than {most >> 20} MiB", request)
                     if time.monotonic() - started > seconds:
                         raise NoResponseError(f"no complete response within {seconds:g} s", request)
+        except httpx.TimeoutException:
+            raise NoResponseError(f"no response within {seconds:g} s", request) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             words = shortened(f"{type(error).__name__}: {error}", 160)
-            raise NoResponseError(f"no response within {seconds:g} s: {words}", request) from None
+            raise NoResponseError(f"no response: {words}", request) from None
         fields = {name.lower(): value for name, value in reply.headers.items()}
         self.last = Response(request, reply.status_code, fields, bytes(body), time.monotonic() - started)
         return self.last

@@ -25,8 +25,8 @@ _IDS = {
 }
 # Whose id is another one: the call has to succeed.
 _FIT = {"cancel_job": "new_job", "rate_job": "own_completed_job"}
-# A signup needs no key, so it has promises of its own.
-_OPERATIONS = [operation for operation in OPERATIONS if operation.name != "signup"]
+# A signup needs no key, so it has promises of its own; consents are those of servers of one's own with a study.
+_OPERATIONS = [operation for operation in OPERATIONS if operation.name not in ("signup", "get_consent")]
 
 
 def _of(operations: list[Operation]) -> pytest.MarkDecorator:
