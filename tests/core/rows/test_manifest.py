@@ -8,7 +8,8 @@ import json
 import math
 import pickle
 import re
-from dataclasses import replace
+import sys
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,18 @@ def test_numbers_that_no_table_holds_are_left_out() -> None:
     nan = unified({"objects": [{"label": "x", "confidence": math.nan}]}, "image")
     assert nan is not None
     assert nan["objects"] == [{"label": "x", "confidence": None}]
+
+
+def test_a_record_takes_little_memory_and_cannot_be_changed() -> None:
+    """It has slots; `vars` has its columns even so."""
+    row = row_of()
+    assert sys.getsizeof(row) < 400
+    assert vars(row) == {column: getattr(row, column) for column in COLUMNS}
+    for name in ("label", "note"):
+        with pytest.raises(FrozenInstanceError, match=f"cannot assign to field '{name}'"):
+            setattr(row, name, "stop")
+    with pytest.raises(FrozenInstanceError):
+        del row.label
 
 
 def test_a_record_can_be_a_key() -> None:

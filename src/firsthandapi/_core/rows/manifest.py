@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -52,8 +52,15 @@ class _Row(Displayed, Led, NotADict):
 
     __slots__ = ("_extra",)
 
+    if not TYPE_CHECKING:  # checkers know only methods of that name
 
-@dataclass(frozen=True)
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """What `vars` returns: the columns. They are slots: the small form of attributes ends at 30."""
+            return {column: getattr(self, column) for column in COLUMNS}
+
+
+@dataclass(frozen=True, slots=True)
 class Record(_Row):
     """One row of the manifest: a verified file on disk.
 
@@ -172,6 +179,14 @@ def completed(record: Record, columns: Mapping[str, Any]) -> Record:
     new = {name: value for name, value in columns.items() if getattr(record, name) is None}
     return in_place_of(replace(record, **new), record)
 
+
+def _frozen(_: Record, name: str, *_value: object) -> None:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+# What dataclass makes for a class with slots knows only its fields.
+for _method in ("__setattr__", "__delattr__"):
+    setattr(Record, _method, _frozen)
 
 COLUMNS = tuple(column.name for column in fields(Record))
 _STRUCTS: dict[str, dict[str, type] | list[type]] = {
