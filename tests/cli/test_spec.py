@@ -28,7 +28,7 @@ BOMB = "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
         (YAML + "metadata:\n  a0: &a0 [x, x]\n" + BOMB, "more than 100,000 values"),
         (YAML + "metadata: {code: 01067}\n", "line 5: YAML does not read 01067 as the decimal"),
         (YAML.replace("files_needed: 3", "files_needed: 1:30"), "line 2: YAML does not read 1:30 as"),
-        (YAML + "extra_body: 3\n", "extra_body must be a dict"),
+        (YAML + "extra_body: 3\n", "extra_body must be a mapping of names to values"),
         ("x: " + "[" * 1000, "nested too deeply"),
         ("- a list", "must contain names and values"),
         ("files_needed: 3\n", "description is required: a str of 10"),
