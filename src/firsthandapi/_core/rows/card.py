@@ -181,9 +181,10 @@ def _header(facts: Facts) -> str:
     fields["size_categories"] = [size_category(len(records))]
     kinds = {kind_of(record.content_type) for record in records}
     fields["tags"] = ["firsthandapi", "croissant", *(kind for kind in KINDS if kind in kinds)]
+    # Of several kinds the first: `load_dataset` reads all tables of a card with one loader, so sound would be pictures.
     configs = [_config(subfolder) for subfolder in facts.subfolders if subfolder != "other"]
     if configs:
-        fields["configs"] = configs
+        fields["configs"] = configs[:1]
     lines = [f"{key}: {json.dumps(value, ensure_ascii=True)}" for key, value in fields.items()]
     return "\n".join(["---", *lines, "---"])
 
