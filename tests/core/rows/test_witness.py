@@ -43,7 +43,7 @@ def test_each_sentence_has_its_count() -> None:
     text = card(**WHOLE)
     for sentence in (
         "People made 1 file.",
-        "A model made 1 file, as their Content Credentials say.",
+        "A model made 1 file, as its Content Credentials say.",
         "A program drew 1 file of the sandbox, which cost nothing.",
         "A program drew 1 file of a server for tests, which cost nothing.",
         "The service rated 1 file with 1 to 5 stars.",
@@ -55,7 +55,7 @@ def test_each_sentence_has_its_count() -> None:
         "on http://127.0.0.1:8080 and https://api.firsthandapi.com for $1.50.",
     ):
         assert sentence in text, sentence
-    assert 'license: ["cc-by-4.0", "cc-by-nc-4.0"]' in text
+    assert 'license: ["cc-by-4.0", "cc-by-nc-4.0", "unknown"]' in text
 
 
 def test_what_is_true_of_no_file_is_not_said() -> None:
@@ -119,6 +119,24 @@ def test_what_rows_contradict_is_refused(said: dict[str, Any], message: str) -> 
 def test_what_no_row_contradicts_is_taken(said: dict[str, Any]) -> None:
     """Case does not matter, a file of which nothing is known contradicts nothing, and synthetic data may be stated."""
     Witness([FIVE[0], *FIVE[2:]]).check(said)
+
+
+def test_a_license_has_two_names() -> None:
+    """That of Hugging Face, and that of SPDX; a blank one is none."""
+    Witness([replace(ROWS[0], license="ODbL-1.0")]).check({"license": "odbl"})
+    blank = [replace(row, license=license_) for row, license_ in zip(ROWS, ("", " \n", None), strict=True)]
+    text = card(subfolders={"": blank}, said={})
+    assert "No license is named." in text
+    assert "license" not in text.partition("<!--")[0]
+
+
+def test_the_name_of_a_server_is_plain_text() -> None:
+    """It may come from a stranger's folder, and can create neither HTML nor a link."""
+    odd = "<img src=x>[a](http://b.example)\n\n# Title"
+    text = card(subfolders={"": [replace(row, server=odd) for row in ROWS]}, said={})
+    assert "on &lt;img src=x\\>\\[a\\](http://b.example)" in text
+    assert "<img" not in text
+    assert "\n# Title" not in text
 
 
 def test_whose_word_a_license_is(subtests: pytest.Subtests) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -17,6 +17,7 @@ from firsthandapi._base.counts import count_of, dollars
 from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
 
+from .licenses import LICENSES
 from .manifest import Record, manifest_line
 from .statements import MORE, NEEDED
 from .witness import Witness
@@ -35,30 +36,6 @@ _MARKER = re.compile(
 )
 _MOST_JOBS = 500
 _MOST_TEXT = 500
-# Hugging Face's names of licenses, with their SPDX ids; any other license is `other`, with its name.
-_LICENSES = {
-    **{name: name.upper() for name in (
-        "mit", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
-        "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0",
-        "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0",
-    )},
-    "apache-2.0": "Apache-2.0",
-    "cdla-sharing-1.0": "CDLA-Sharing-1.0",
-    "cdla-permissive-1.0": "CDLA-Permissive-1.0",
-    "cdla-permissive-2.0": "CDLA-Permissive-2.0",
-    "odc-by": "ODC-By-1.0",
-    "odbl": "ODbL-1.0",
-    "pddl": "PDDL-1.0",
-    "unlicense": "Unlicense",
-    **dict.fromkeys(("cc", "unknown", "other"), ""),
-}  # fmt: skip
-# The SPDX id by either name, in lower case.
-SPDX = {
-    name: id_
-    for hub, id_ in {**_LICENSES, "c-uda-1.0": "C-UDA-1.0"}.items()
-    if id_
-    for name in (hub, id_.lower())
-}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -176,7 +153,9 @@ def _header(facts: Facts) -> str:
         if fields["license"] == "other":
             fields["license_name"] = facts.license
     elif facts.witness.licenses:
-        fields["license"] = sorted({_hub_license(name) for name in facts.witness.licenses})
+        granted = {_hub_license(name) for name in facts.witness.licenses}
+        unknown = {"unknown"} if facts.witness.licenses.total() < len(facts.records) else set[str]()
+        fields["license"] = sorted(granted | unknown)
     records = facts.records
     fields["size_categories"] = [size_category(len(records))]
     kinds = {kind_of(record.content_type) for record in records}
@@ -191,7 +170,7 @@ def _header(facts: Facts) -> str:
 
 def _hub_license(name: str) -> str:
     """A license as Hugging Face calls it, or `other`."""
-    return next((hub for hub, spdx in _LICENSES.items() if name.lower() in (hub, spdx.lower())), "other")
+    return next((hub for hub, spdx in LICENSES.items() if name.lower() in (hub, spdx.lower())), "other")
 
 
 def _config(subfolder: str) -> dict[str, Any]:
@@ -207,7 +186,7 @@ def size_category(files: int) -> str:
 
 def _body(facts: Facts) -> str:
     records = facts.records
-    parts = [f"# {_text(facts.name)}", "", summary_of(facts), ""]
+    parts = [f"# {_text(facts.name)}", "", summary_of(facts, _text), ""]
     parts += _table("Files", ("Label", "Files", "Workers"), _by_label(records))
     stars = Counter(record.ai_star_rating for record in records)
     parts += _table(
@@ -238,8 +217,9 @@ def _body(facts: Facts) -> str:
     return "\n".join(parts)
 
 
-def summary_of(facts: Facts) -> str:
-    """The numbers of the dataset in a sentence, for the card and the Croissant metadata."""
+def summary_of(facts: Facts, show: Callable[[str], str] = str) -> str:
+    """The numbers of the dataset in a sentence, for the card and the Croissant metadata. `show` is how the platform is
+    shown, which may be any text."""
     records = facts.records
     real = [record for record in records if record.environment not in ("simulated", "sandbox")]
     workers = {record.worker_id for record in real} - {None}
@@ -258,7 +238,7 @@ def summary_of(facts: Facts) -> str:
     # A copy without the records of its jobs has their ids in its rows.
     jobs = count_of(len(facts.jobs) or len({record.job_id for record in records}), "job")
     return " ".join([
-        f"{count_of(len(records))}{by}{when}, from {jobs} on {facts.witness.platform}{paid}.",
+        f"{count_of(len(records))}{by}{when}, from {jobs} on {show(facts.witness.platform)}{paid}.",
         *facts.witness.origins(),
         f"Version {facts.version}. The SHA-256 of each file is in its row of `metadata.jsonl`.",
     ])  # fmt: skip

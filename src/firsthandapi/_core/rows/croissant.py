@@ -14,7 +14,8 @@ from typing import Any, cast
 from firsthandapi._base.counts import count_of
 from firsthandapi._core.files.kinds import KINDS, kind_of
 
-from .card import SPDX, Facts, days_of, is_time, main_kind, summary_of
+from .card import Facts, days_of, is_time, main_kind, summary_of
+from .licenses import SPDX
 from .manifest import COLUMNS, MANIFEST, Record, column_types
 from .statements import MORE, NEEDED
 

@@ -12,6 +12,7 @@ from firsthandapi._base.counts import count_of
 from firsthandapi._base.visible import visible
 from firsthandapi.errors import InvalidArgumentError
 
+from .licenses import SPDX
 from .manifest import Record
 
 # The digital source types of media that a model or a program has made, in the IPTC list.
@@ -44,12 +45,12 @@ class Witness:
 
     @cached_property
     def servers(self) -> list[str]:
-        return sorted({row.server for row in self.records if row.server is not None})
+        return sorted({row.server for row in self.records if row.server})
 
     @cached_property
     def licenses(self) -> Counter[str]:
         """The licenses that workers granted, each with its files; a file of which nothing is known is in none."""
-        return Counter(row.license for row in self.records if row.license is not None)
+        return Counter(row.license for row in self.records if row.license and not row.license.isspace())
 
     @cached_property
     def raters(self) -> Counter[str]:
@@ -91,7 +92,8 @@ class Witness:
         if self.of_people:
             yield f"People made {count_of(len(self.of_people))}."
         if self.of_models:
-            yield f"A model made {count_of(len(self.of_models))}, as their Content Credentials say."
+            whose = "its" if len(self.of_models) == 1 else "their"
+            yield f"A model made {count_of(len(self.of_models))}, as {whose} Content Credentials say."
         for environment, what in (("sandbox", "of the sandbox"), ("simulated", "of a server for tests")):
             if files := sum(row.environment == environment for row in self.records):
                 yield f"A program drew {count_of(files)} {what}, which cost nothing."
@@ -118,4 +120,6 @@ def is_of_model(row: Record) -> bool:
 
 
 def _is_same(license: str, other: object) -> bool:
-    return isinstance(other, str) and license.lower() == other.lower()
+    """Whether two names are of one license, which Hugging Face and SPDX may name differently."""
+    names = [SPDX.get(name.lower(), name.lower()) for name in (license, other) if isinstance(name, str)]
+    return len(names) > 1 and names[0] == names[1]
