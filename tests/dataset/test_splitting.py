@@ -165,6 +165,16 @@ def test_each_split_becomes_a_dataset(four_signs: Dataset, tmp_path: Path) -> No
         parts["train"].copy_to(four_signs.path)
 
 
+@pytest.mark.parametrize("name", ["../out", "a/b", "..", "", "con"])
+def test_a_split_is_copied_nowhere_else(four_signs: Dataset, tmp_path: Path, name: str) -> None:
+    """Its name is that of one folder."""
+    parts = four_signs.split(train=0.5, test=0, **{name: 0.5})
+    with pytest.raises(InvalidArgumentError, match="cannot name the folder of a split"):
+        parts.copy_to(tmp_path / "parts")
+    assert not (tmp_path / "parts").exists()
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_split_without_files_is_a_dataset_of_its_jobs(four_signs: Dataset, tmp_path: Path) -> None:
     """Where no job is recorded, as in a copy without hidden files, there is none."""
     four_signs.split(train=1, test=0).copy_to(tmp_path / "parts")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firsthandapi._base.watching import logger
+from firsthandapi._core.files.labels import is_label
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.manifest import MANIFEST, Record
 from firsthandapi._core.rows.splits import (
@@ -55,8 +56,13 @@ class Splits(dict[str, "DatasetView"]):
                 written to, or a folder of a split contains files of another one, which would leak. Files copied so far
                 are good, and the same call copies the rest.
             InvalidArgumentError: `dest` is neither a path nor the URL of a bucket, or is a dataset, or in the folder of
-                these views' dataset.
+                these views' dataset; or the name of a split cannot name a folder.
         """
+        for name in self:
+            if not is_label(name):
+                raise InvalidArgumentError(
+                    f"{name!r} cannot name the folder of a split; use letters, digits, and _ - .", field=name
+                )
         store = store_at(dest, "dest")
         root = store.root
         refuse_earlier(store)
