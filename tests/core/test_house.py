@@ -100,6 +100,7 @@ def test_nothing_goes_round_the_wall_by_name() -> None:
 
 # Where a module is tested that has no file of its name.
 ELSEWHERE = {
+    "_core/rows/licenses": "core/rows/test_card.py",
     "_core/calls/signatures": "test_webhooks.py",  # the public module is made of these rules
     "_async/calls": "client/test_methods.py",
     "datasets/_download/watching": "base/test_watching.py",
