@@ -27,6 +27,18 @@ def test_a_withdrawn_file_that_is_listed_again_is_left_alone(
     assert gone.file_id not in {row.file_id for row in again}
 
 
+def test_a_label_leaves_with_its_last_file(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """Its folder too: loaders would treat an empty one as a class."""
+    for label in ("go", "stop"):
+        dataset = client.files.download_all(completed_job(server, 1), tmp_path, label=label)
+    server.withdraw(next(row.file_id for row in dataset if row.label == "stop"))
+    dataset.reconcile(client)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["go"]
+    assert dataset.verify().extra == ()
+
+
 def test_exports_that_contain_it_are_named(
     server: MockServer, client: FirstHandClient, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.rows.kept import ENDING, LARGEST_KEPT, VERSIONS, parse_kept
+from firsthandapi._core.rows.manifest import label_of
 from firsthandapi._core.rows.withdrawal import (
     EXPORTS,
     LARGEST,
@@ -52,6 +53,9 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
             store.remove(path)
             if store.exists(path):
                 raise ConfigurationError(f"{path} cannot be removed; remove it, then run reconcile again")
+        # Loaders would treat an empty one as a class.
+        for folder in {manifest.file(row).parent for row in gone if label_of(row) is not None}:
+            store.remove_all(folder, ())
         for row in gone:
             del manifest.records[row.file_id]
         if gone:
