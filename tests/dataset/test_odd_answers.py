@@ -506,7 +506,9 @@ ODD_FILE = {
     "job_id": 5, "submission_id": [7], "content_type": 7, "size_bytes": "big", "duration_seconds": "long",
     "width": "wide", "height": 1.5, "content_hash": 5, "original_filename": {"name": "x"}, "captured_at": "today",
     "ai_star_rating": "five", "device_info": "phone", "worker_region": 44, "download_url_expires_at": "never",
-    "annotations": [1], "created_at": "2026-11-28T24:00:00Z",
+    "annotations": [1], "created_at": "2026-11-28T24:00:00Z", "consent_id": 5, "license": {"id": "MIT"},
+    "rated_by": ["person"], "flags": "stock", "simulated": "yes",
+    "content_credentials": {"state": 5, "signer": ["x"], "digital_source_type": {}, "original_sha256": 7},
 }  # fmt: skip
 
 

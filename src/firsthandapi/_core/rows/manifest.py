@@ -284,15 +284,20 @@ def origin_of(config: Config) -> Origin:
 
 def columns_of_file(file: Any, origin: Origin) -> dict[str, Any]:
     """The columns about the origin of a file that the `File` object has, or whoever has read it."""
+    # Whatever a server sends there, the row can be read again.
     credentials = file.content_credentials
+    state, signer, source, original = (
+        credentials and fit(getattr(credentials, name), str)
+        for name in ("state", "signer", "digital_source_type", "original_sha256")
+    )
     return {
         "device_info": _struct(file.device_info, "device_info"),
         "consent_id": file.consent_id,
         "license": file.license,
-        "c2pa_state": credentials and credentials.state,
-        "c2pa_signer": credentials and credentials.signer,
-        "digital_source_type": credentials and credentials.digital_source_type,
-        "original_sha256": credentials and credentials.original_sha256,
+        "c2pa_state": state,
+        "c2pa_signer": signer,
+        "digital_source_type": source,
+        "original_sha256": original,
         "rated_by": file.rated_by,
         "flags": None if file.flags is None else fit(file.flags, [str]),
         "environment": "simulated" if file.simulated is True else origin.environment,
