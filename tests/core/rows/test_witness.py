@@ -70,6 +70,14 @@ def test_what_is_true_of_no_file_is_not_said() -> None:
         assert word not in people, word
 
 
+def test_what_a_program_drew_is_not_by_workers() -> None:
+    """Nor is a whole of which it drew a part."""
+    assert "3 files by " in card(said={})
+    part = card(subfolders={"": [replace(ROWS[0], environment="sandbox"), *ROWS[1:]]}, said={})
+    assert "3 files by " not in part
+    assert "People made 2 files. A program drew 1 file of the sandbox" in part
+
+
 def test_what_a_campaign_has_spent_is_told() -> None:
     """In place of the price of the jobs that it ordered; of a rehearsal, nothing."""
     spent: dict[str, Any] = {"spent_cents": 30, "ordered": frozenset({"job_1"})}

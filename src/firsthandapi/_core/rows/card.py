@@ -223,7 +223,8 @@ def summary_of(facts: Facts, show: Callable[[str], str] = str) -> str:
     records = facts.records
     real = [record for record in records if record.environment not in ("simulated", "sandbox")]
     workers = {record.worker_id for record in real} - {None}
-    by = f" by {count_of(len(workers), 'worker')}" if workers else ""
+    # Where a program drew some, all are not by workers.
+    by = f" by {count_of(len(workers), 'worker')}" if workers and len(real) == len(records) else ""
     days = days_of(records)
     when = f" from {days[0]} to {days[-1]}" if days else ""
     if days and days[0] == days[-1]:
