@@ -73,6 +73,8 @@ def test_what_is_true_of_no_file_is_not_said() -> None:
 def test_what_a_program_drew_is_not_by_workers() -> None:
     """Nor is a whole of which it drew a part."""
     assert "3 files by " in card(said={})
+    unknown = card(subfolders={"": [replace(ROWS[0], worker_id=None), *ROWS[1:]]}, said={})
+    assert "3 files by at least " in unknown
     part = card(subfolders={"": [replace(ROWS[0], environment="sandbox"), *ROWS[1:]]}, said={})
     assert "3 files by " not in part
     assert "People made 2 files. A program drew 1 file of the sandbox" in part
@@ -132,6 +134,12 @@ def test_what_no_row_contradicts_is_taken(said: dict[str, Any]) -> None:
 def test_a_license_has_two_names() -> None:
     """That of Hugging Face, and that of SPDX; a blank one is none."""
     Witness([replace(ROWS[0], license="ODbL-1.0")]).check({"license": "odbl"})
+    spelled = [
+        replace(row, license=name) for row, name in zip(ROWS, ("odbl", "ODbL-1.0", "odbl-1.0"), strict=True)
+    ]
+    assert "License: ODbL-1.0, as the workers of 3 files granted it." in card(
+        subfolders={"": spelled}, said={}
+    )
     blank = [replace(row, license=license_) for row, license_ in zip(ROWS, ("", " \n", None), strict=True)]
     text = card(subfolders={"": blank}, said={})
     assert "No license is named." in text

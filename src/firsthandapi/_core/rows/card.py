@@ -225,6 +225,8 @@ def summary_of(facts: Facts, show: Callable[[str], str] = str) -> str:
     workers = {record.worker_id for record in real} - {None}
     # Where a program drew some, all are not by workers.
     by = f" by {count_of(len(workers), 'worker')}" if workers and len(real) == len(records) else ""
+    if by and None in {record.worker_id for record in real}:
+        by = f" by at least {count_of(len(workers), 'worker')}"
     days = days_of(records)
     when = f" from {days[0]} to {days[-1]}" if days else ""
     if days and days[0] == days[-1]:

@@ -49,8 +49,10 @@ class Witness:
 
     @cached_property
     def licenses(self) -> Counter[str]:
-        """The licenses that workers granted, each with its files; a file of which nothing is known is in none."""
-        return Counter(row.license for row in self.records if row.license and not row.license.isspace())
+        """The licenses that workers granted, each with its files; a file of which nothing is known is in none. Those of
+        the SPDX list are under their ids there."""
+        named = (row.license.strip() for row in self.records if row.license is not None)
+        return Counter(SPDX.get(name.lower(), name) for name in named if name)
 
     @cached_property
     def raters(self) -> Counter[str]:
