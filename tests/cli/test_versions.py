@@ -7,8 +7,11 @@ import json
 from pathlib import Path
 
 from dataset.support import ORDER, folder_of, forge
+from firsthandapi.datasets._withdrawing import remove
 
 from .support import Cli
+
+NEXT = "write a new version with firsthandapi lock"
 
 
 def test_a_folder_is_locked_and_compared(here: Cli, tmp_path: Path) -> None:
@@ -46,7 +49,7 @@ def test_rows_that_differ_from_the_lock_fail(here: Cli, tmp_path: Path) -> None:
     changed = here("verify", "signs", "--locked", "--json")
     assert (changed.code, json.loads(changed.out)["failed"]) == (
         1,
-        ["--locked: the rows differ from dataset.lock, version 1.0.0: 1 file, such as file_0"],
+        [f"--locked: the rows differ from dataset.lock, version 1.0.0: 1 file, such as file_0; {NEXT}"],
     )
     here("lock", "signs")
     (folder.path / "image").mkdir()
@@ -56,5 +59,17 @@ def test_rows_that_differ_from_the_lock_fail(here: Cli, tmp_path: Path) -> None:
     moved = here("verify", "signs", "--locked")
     assert (moved.code, moved.out.splitlines()[-1]) == (
         1,
-        "--locked: the rows differ from dataset.lock, version 2.0.0: their columns, or the folders of their files",
+        "--locked: the rows differ from dataset.lock, version 2.0.0: their columns, or the folders of their files; "
+        f"{NEXT}",
     )
+
+
+def test_a_withdrawn_file_is_why_a_lock_differs(here: Cli, tmp_path: Path) -> None:
+    """A worker's wish is no damage: the line says so, and what to do."""
+    folder = folder_of(tmp_path / "signs", [b"one", b"two"])
+    here("lock", "signs")
+    remove(folder._store, folder._manifests, [folder.records[0]])
+    line = here("verify", "signs", "--locked").out.splitlines()[-1]
+    assert line.endswith(f": 1 file, such as file_0; 1 file was withdrawn; {NEXT}")
+    here("lock", "signs")
+    assert here("verify", "signs", "--locked").code == 0

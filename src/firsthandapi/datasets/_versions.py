@@ -113,7 +113,9 @@ def differs_from_lock(dataset: Dataset) -> str | None:
         if files
         else "their columns, or the folders of their files"
     )
-    return f"the rows differ from {LOCK_FILE}, version {locked}: {what}"
+    if gone := dict(names).get("withdrawn"):
+        what += f"; {count_of(len(gone))} {'was' if len(gone) == 1 else 'were'} withdrawn"
+    return f"the rows differ from {LOCK_FILE}, version {locked}: {what}; write a new version with firsthandapi lock"
 
 
 # ── Two sides ────────────────────────────────────────────────────────────────────────────────────────────
