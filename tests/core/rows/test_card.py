@@ -86,7 +86,7 @@ def test_a_card_of_what_is_unknown() -> None:
         server=None,
     )
     text = card(subfolders={"": [bare]}, jobs=[(Job(id="job_2", status="open"), None)], said={})
-    assert "1 file, from 1 job on FirstHandAPI. Version" in text, "nor is it known who made it"
+    assert "1 file, from 1 job. Version" in text, "nor is it known who made it, and on which service"
     assert "| none | 1 | unknown |" in text
     assert "| unrated | 1 |" in text
     assert "| job_2 |  |  |  | open | 0 |  |" in text

@@ -240,8 +240,10 @@ def summary_of(facts: Facts, show: Callable[[str], str] = str) -> str:
     paid = f" for {dollars(cents)}" if cents else ""
     # A copy without the records of its jobs has their ids in its rows.
     jobs = count_of(len(facts.jobs) or len({record.job_id for record in records}), "job")
+    platform = facts.witness.platform
+    on = f" on {show(platform)}" if platform else ""
     return " ".join([
-        f"{count_of(len(records))}{by}{when}, from {jobs} on {show(facts.witness.platform)}{paid}.",
+        f"{count_of(len(records))}{by}{when}, from {jobs}{on}{paid}.",
         *facts.witness.origins(),
         f"Version {facts.version}. The SHA-256 of each file is in its row of `metadata.jsonl`.",
     ])  # fmt: skip

@@ -151,7 +151,7 @@ def _provenance(facts: Facts) -> dict[str, Any]:
             **_activity("collection", "Collection", "wd:Q4929239", summary_of(facts)),
             **({"prov:startedAtTime": times[0], "prov:endedAtTime": times[-1]} if times else {}),
             "prov:wasAssociatedWith": [
-                _agent("firsthandapi", witness.platform, "Software"),
+                _agent("firsthandapi", witness.platform or "The service", "Software"),
                 *([_agent("workers", people)] if witness.of_people else []),
             ],
         }
@@ -164,7 +164,8 @@ def _provenance(facts: Facts) -> dict[str, Any]:
         activities.append({**annotation, "prov:wasAssociatedWith": by})
     if witness.raters:
         activities.append(_activity("review", "Review", "wd:Q3306762", " ".join(witness.ratings())))
-    source = f"Jobs on {witness.platform}, which had these files made: no other source is known. "
+    on = f" on {witness.platform}" if witness.platform else ""
+    source = f"Jobs{on}, which had these files made: no other source is known. "
     return {
         "prov:wasGeneratedBy": activities,
         "prov:wasDerivedFrom": [

@@ -66,8 +66,8 @@ class Witness:
 
     @property
     def platform(self) -> str:
-        """The services that the files come from."""
-        return " and ".join(map(visible, self.servers)) or "FirstHandAPI"
+        """The services that the files come from; empty if no row names one."""
+        return " and ".join(map(visible, self.servers))
 
     def check(self, said: Mapping[str, Any]) -> None:
         """Check that no row contradicts a person's statements.
