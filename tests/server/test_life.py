@@ -294,7 +294,7 @@ def test_books_notice() -> None:
 
 def test_lazy_names() -> None:
     """The package and its pytest plugin import nothing heavy until they are used, a server no page until it is opened;
-    without Starlette the error says what to install."""
+    without Starlette or Pillow the error says what to install."""
     code = (
         "import sys, firsthandapi.testing as testing, firsthandapi.testing.pytest_plugin\n"
         "heavy = {'starlette', 'uvicorn', 'pydantic', 'httpx'} & set(sys.modules)\n"
@@ -304,12 +304,18 @@ def test_lazy_names() -> None:
         "try: testing.MockServer\n"
         "except Exception as error: print(type(error).__name__, error)\n"
         "del sys.modules['starlette']\n"
+        "sys.modules['PIL'] = None\n"
+        "try: testing.Media\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+        "del sys.modules['PIL']\n"
         "from firsthandapi.testing import MockServer, make, ReceivedRequest\n"
         "with MockServer(): assert 'jinja2' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.startswith("ConfigurationError")
-    assert "firsthandapi[testing]" in done.stdout
+    for line in done.stdout.splitlines():
+        assert line.startswith("ConfigurationError")
+        assert "firsthandapi[testing]" in line
+    assert len(done.stdout.splitlines()) == 2
 
 
 def test_unknown_name() -> None:

@@ -68,7 +68,7 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(home, __name__), name)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "h11"):
+        if (error.name or "").startswith("firsthandapi"):
             raise
         from firsthandapi.errors import ConfigurationError
 
