@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -106,8 +108,21 @@ def _explained(item: pytest.Function) -> Generator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(pytestconfig: pytest.Config) -> Iterator[Server]:
-    """The server under test. What was created on it is removed at the end, also after Ctrl-C."""
+def stopping() -> Iterator[None]:
+    """Let SIGTERM, by which a job of CI is cancelled, stop a run as Ctrl-C does: jobs hold money until cancelled."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def server(pytestconfig: pytest.Config, stopping: None) -> Iterator[Server]:
+    """The server under test. What was created on it is removed at the end, also after Ctrl-C or SIGTERM."""
     option = pytestconfig.option
     server = Server(option.url, os.environ[_VARIABLE], read_only=option.read_only, patience=option.patience)
     pytestconfig.stash[_SERVER] = server

@@ -193,8 +193,9 @@ def left_in(server: MockServer) -> list[str]:
         return jobs + keys + [endpoint.id for endpoint in client.webhooks.list()]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
-def test_ctrl_c_leaves_nothing_behind() -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends neither signal to one process")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_leaves_nothing_behind(stop: signal.Signals) -> None:
     """Jobs are cancelled, keys revoked, endpoints deleted, and settings restored."""
     with MockServer(speed=0, workers=False) as server:
         environment = {"FIRSTHAND_API_KEY": server.test_api_key, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -216,7 +217,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         while not any("wait" in each.headers.get("prefer", "") for each in server.requests):
             assert time.monotonic() < ends
             time.sleep(0.02)
-        out, err = stopped(process, signal.SIGINT)
+        out, err = stopped(process, stop)
         assert process.returncode == pytest.ExitCode.INTERRUPTED, out + err
         assert "could not be removed" not in out
         assert left_in(server) == []
