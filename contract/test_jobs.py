@@ -73,7 +73,7 @@ def test_jobs_create_defaults(server: Server) -> None:
 def test_jobs_create_fields(server: Server) -> None:
     """What a job was posted with, it shows again, metadata and location untouched. (§2 "Jobs")"""
     fields = {
-        "description": "Photos of street signs in São Paulo, \N{PANDA FACE} included; no faces.",
+        "description": 'Photos of "street signs" & <b> in São Paulo, \N{PANDA FACE} included; no faces.',
         "location": {"city": "Kyoto", "state": "Kyoto"},
         "worker_guidelines": "Hold the phone level.",
         "scoring_criteria": "Sharp and well lit.",

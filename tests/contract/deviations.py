@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -438,6 +439,7 @@ WRONG = [
     asked("jobs_deadline", body(NEW_JOB, deadline=None)),
     told("jobs_create_defaults", fields(NEW_JOB, min_star_rating=4)),
     told("jobs_create_fields", fields(NEW_JOB, description=lambda text: text.encode("ascii", "replace").decode())),
+    told("jobs_create_fields", fields(NEW_JOB, description=escape)),
     told("jobs_create_fields", fields(NEW_JOB, location={})),
     told("jobs_metadata", fields(JOBS, metadata=None)),
     told("jobs_metadata", fields(JOB, metadata={})),
