@@ -38,8 +38,10 @@ def _limited(server: Server) -> Generator[None]:
     try:
         yield
     finally:
+        last = server.last  # what a failure shows
         if server.has_control:
             server.set(rate_limit=NO_LIMIT)
+        server.last = last
 
 
 def _spend(server: Server, key: Key) -> None:

@@ -181,6 +181,21 @@ def test_no_key_is_in_a_failure(
     assert "a-secret-without-a-prefix" not in text
 
 
+def test_a_failed_limit_shows_the_request_that_was_not_refused(server: Deviating) -> None:
+    """Not the one that lifts the limit again after it."""
+
+    def pass_all(it: Passing) -> None:
+        if it.status == 429:
+            it.say({}, 200)
+
+    with server.telling(pass_all):
+        outcomes = tried("-ktest_limits", url=server.url, key=server.test_api_key)
+    assert outcomes.all("failed") == {"limits", "limits_reset"}
+    for words in outcomes.words.values():
+        assert "/v1/me" in words
+        assert "/_control" not in words
+
+
 # --- what it leaves -------------------------------------------------------------------------------------
 
 
