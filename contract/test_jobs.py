@@ -21,6 +21,8 @@ _BAD: tuple[tuple[str, str, Any], ...] = (
     ("description", "a description of 5,001 characters", "x" * 5001),
     ("files_needed", "0 files", 0),
     ("files_needed", "10,001 files", 10_001),
+    ("files_needed", "2.5 files", 2.5),
+    ("price_per_file_cents", "a price of 10.5 cents", 10.5),
     ("accepted_formats", "no format", []),
     ("accepted_formats", "the format jpg", ["jpg"]),
     ("title", "a title of 101 characters", "x" * 101),
