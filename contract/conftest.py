@@ -9,6 +9,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -44,6 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
             f"name a server, and export an API key with all scopes as {_VARIABLE}: "
             "python -m pytest contract --url http://127.0.0.1:8080 [--read-only]"
         )
+    parts = urlsplit(config.getoption("--url") or "")
+    if "@" in parts.netloc:  # which would be printed
+        raise pytest.UsageError(
+            "--url must not contain a user or a password: the API key is all that is sent"
+        )
+    if parts.path.rstrip("/").endswith("/v1"):
+        raise pytest.UsageError("--url ends before /v1, which each path begins with: leave it out")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

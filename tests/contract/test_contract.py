@@ -322,6 +322,23 @@ def test_without_an_address_or_a_key_a_run_says_what_to_do(
     assert words in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://ana:s3cret@127.0.0.1:9", "must not contain a user or a password"),
+        ("http://127.0.0.1:9/v1/", "ends before /v1"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(
+    url: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before a request, and without what must not be shown."""
+    tried(url=url, key="fh_test_1", code=pytest.ExitCode.USAGE_ERROR)
+    said = "".join(capfd.readouterr())
+    assert message in said
+    assert "s3cret" not in said
+
+
 def test_no_other_run_collects_it() -> None:
     """`pytest` alone, and so `make test` and `make coverage`, runs the tests."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]

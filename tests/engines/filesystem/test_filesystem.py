@@ -11,6 +11,8 @@ import os
 import pickle
 import re
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 import weakref
@@ -727,3 +729,10 @@ def test_a_storage_that_is_down_costs_few_requests(server: MockServer, files: Fi
     before = len(server.requests)
     assert all(isinstance(found, DownloadError) for found in files.cat(paths, on_error="return").values())
     assert len(api(server, before)) == 1
+
+
+def test_without_fsspec_the_extra_is_named() -> None:
+    """As for every other room that needs one."""
+    program = "import sys; sys.modules['fsspec'] = None; import firsthandapi.filesystem"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stderr.rstrip().endswith("needs an extra: pip install 'firsthandapi[remote]'")

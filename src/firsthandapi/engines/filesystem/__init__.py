@@ -8,6 +8,14 @@ Nothing is copied: bytes are downloaded when they are read.
 
 from __future__ import annotations
 
-from ._filesystem import FirstHandFile, FirstHandFileSystem
+from firsthandapi.errors import ConfigurationError
+
+try:
+    from ._filesystem import FirstHandFile, FirstHandFileSystem
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "fsspec":
+        raise
+    message = "firsthandapi.filesystem needs an extra: pip install 'firsthandapi[remote]'"
+    raise ConfigurationError(message) from None
 
 __all__ = ["FirstHandFile", "FirstHandFileSystem"]
