@@ -229,7 +229,7 @@ def test_the_map_is_the_tree() -> None:
     packages = [ROOT / "src" / "firsthandapi", ROOT / "src" / "firsthandapi_server"]
     modules = {module for package in packages for module in package.iterdir()}
     known = {ROOT / path for path in paths} | {
-        packages[0] / name for name in ("py.typed", "_sync", "SKILL.md")
+        packages[0] / name for name in ("py.typed", "_sync", "SKILL.md", "__main__.py")
     }
     known.add(packages[1] / "__init__.py")
     assert {str(path) for path in modules - known if path.name != "__pycache__"} == set()

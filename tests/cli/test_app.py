@@ -61,6 +61,14 @@ def test_version(shell: Cli) -> None:
     assert shell("--version") == Ran(0, f"firsthandapi {__version__}\n", "")
 
 
+def test_the_package_is_the_command() -> None:
+    """For a container without the folder of commands on its PATH."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "firsthandapi", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, f"firsthandapi {__version__}\n")
+
+
 def test_an_error_speaks_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """A balance that is too low is in dollars and names the command; a dead server here, how to start one."""
     poor = InsufficientCreditsError("x", status=402, request_id="req_1")

@@ -136,6 +136,7 @@ ELSEWHERE = {
     "cli/agents": "mcp/test_mcp_server.py",
     "cli/failures": "cli/test_app.py",
     "cli/pages": "cli/test_usage.py",
+    "__main__": "cli/test_app.py",
     "client": "base/test_habits.py",
     "resources": "base/test_habits.py",
     "errors": "core/test_errors.py",
