@@ -18,7 +18,7 @@ from contract.server import MAX_HELD_CENTS, NEW_JOB, Server
 from contract.test_lists import LISTS
 from firsthandapi.testing import MockServer
 from firsthandapi_server.contract.operations import OPERATIONS
-from processes import stopped
+from processes import stopped, unmeasured
 from raw import RawServer, Reply, refused, response
 from support import ROOT, Deviating, Deviation, Passing, tried
 
@@ -223,7 +223,7 @@ def test_a_stopped_run_leaves_nothing_behind(stop: signal.Signals) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "contract", *chosen],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env=unmeasured(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
