@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from base64 import b64encode
@@ -165,7 +166,7 @@ def test_a_campus_behind_one_address_waits_and_is_not_turned_away(
     assert len({each["worker_id"] for each in here.records()}) == 3
 
 
-def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
+def test_work_asks_for_consent_and_files_carry_it(lab: Open, tmp_path: Path) -> None:
     """The link of a job leads a stranger to the form and back; a file has the consent and the license, and the home of
     its worker the status, the reason, and the pay."""
     here = lab()
@@ -197,6 +198,10 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
         pytest.raises(NotFoundError),
     ):
         sandbox.consents.get(file.consent_id)
+    here.buyer.files.download_all(job.id, tmp_path / "signs")
+    (line,) = (tmp_path / "signs" / "consents.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["consent_id"] == file.consent_id
+    assert json.loads(line)["purposes"] == ["research", "publication"]
     agreed = here.buyer.consents.get(file.consent_id)
     assert agreed.model_dump(exclude={"agreed_at"}) == {
         "object": "consent",

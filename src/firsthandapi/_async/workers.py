@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._async.bridge import at_once, run_blocking
+from firsthandapi._async.consents import note_consents
 from firsthandapi._base.watching import DOWNLOADS, logger
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
@@ -67,10 +68,11 @@ class Workers:
 
 
 async def note_workers(transport: Transport, waiting: Sequence[Waiting], folder: Folder) -> None:
-    """Complete the rows of these jobs that have no worker."""
+    """Complete the rows of these jobs that have no worker, and write down what workers agreed to."""
     submissions = await run_blocking(folder.unknown_submissions, {each.job_id for each in waiting})
     known: dict[str, Mapping[str, Any]] = {}
     jobs = [each for each in waiting if each.job_id in submissions]
     await at_once([partial(Workers(transport, each).read, submissions[each.job_id], known) for each in jobs])
     if known:
         await run_blocking(folder.note_submissions, known)
+    await note_consents(transport, waiting[0], folder)

@@ -10,6 +10,11 @@ _SECRETS = ("fh_live_", "fh_test_", "whsec_")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
 
 
+def is_id(text: str) -> bool:
+    """Whether a text is fit to be a path segment, and no key."""
+    return _ID.fullmatch(text) is not None and not text.startswith(_SECRETS)
+
+
 def check_text(value: object, field: str, example: str) -> str:
     """`value` if it is fit to be a path segment.
     Raises InvalidArgumentError: it is not a str, is empty, has characters that no id has, such as `/`, or is a key,

@@ -14,6 +14,7 @@ from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.rows.manifest import columns_of_submission
 from firsthandapi._sync.bridge import at_once, run_blocking
+from firsthandapi._sync.consents import note_consents
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.submission import Submission, SubmissionListParams
@@ -68,10 +69,11 @@ class Workers:
 
 
 def note_workers(transport: Transport, waiting: Sequence[Waiting], folder: Folder) -> None:
-    """Complete the rows of these jobs that have no worker."""
+    """Complete the rows of these jobs that have no worker, and write down what workers agreed to."""
     submissions = run_blocking(folder.unknown_submissions, {each.job_id for each in waiting})
     known: dict[str, Mapping[str, Any]] = {}
     jobs = [each for each in waiting if each.job_id in submissions]
     at_once([partial(Workers(transport, each).read, submissions[each.job_id], known) for each in jobs])
     if known:
         run_blocking(folder.note_submissions, known)
+    note_consents(transport, waiting[0], folder)

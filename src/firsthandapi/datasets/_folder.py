@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._base.ids import is_id
 from firsthandapi._base.names import file_name_on_disk, is_name_of_ours
 from firsthandapi._core.campaigns.ledger import campaign_of
 from firsthandapi._core.files.download import Wanted
 from firsthandapi._core.files.kinds import PLACES, Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.orders.record import ORDERS, OrderRecord, differing
+from firsthandapi._core.rows.consents import CONSENTS
 from firsthandapi._core.rows.decisions import EXCLUDED, Decided, Decision, carried
 from firsthandapi._core.rows.manifest import (
     MANIFEST,
@@ -30,6 +32,7 @@ from firsthandapi._core.rows.manifest import (
 )
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
+from ._consents import consents_in, keep_consents
 from ._copying import copied
 from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
 from ._local import Local
@@ -514,6 +517,20 @@ class Folder:
         with self._rows:
             for manifest in self._manifests.values():
                 manifest.note_submissions(known)
+
+    def unknown_consents(self) -> list[str]:
+        """The consents that rows of this run name, and consents.jsonl does not have; what is no id is nobody's."""
+        named = {row.consent_id for row in self.rows_written() if row.consent_id is not None}
+        return (
+            sorted(each for each in named - consents_in(self._store).keys() if is_id(each)) if named else []
+        )
+
+    def note_consents(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add lines to consents.jsonl, and drop those of rows that are gone."""
+        if known or self._store.exists(self.path / CONSENTS):
+            rows = [row for each in self._manifests_now() for row in each.records.values()]
+            rows += self._rows_excluded(self.decided)
+            keep_consents(self._store, known, {row.consent_id for row in rows})
 
     def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         with self._rows:

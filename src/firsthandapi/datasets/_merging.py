@@ -14,6 +14,8 @@ from firsthandapi._core.orders.record import OrderRecord, dump
 from firsthandapi._core.rows.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
 
+from ._consents import consents_in
+
 if TYPE_CHECKING:
     from ._folder import Folder
     from ._rows import Rows
@@ -61,6 +63,7 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Rows, str | None]]) -> No
         for record in rows:
             own = label_of(record) if label is None else label
             folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)
+    folder.note_consents({k: v for rows, _ in sources for k, v in consents_in(rows._whole._store).items()})
 
 
 def _records_of(rows: Rows, label: str | None) -> dict[str, OrderRecord]:

@@ -19,6 +19,7 @@ from firsthandapi._core.rows.withdrawal import (
 )
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
+from ._consents import keep_consents
 from ._hashes import erase_lines
 from ._lock import taking_notes
 
@@ -60,6 +61,7 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
             del manifest.records[row.file_id]
         if gone:
             manifest.rewrite()
+    keep_consents(store, {}, {row.consent_id for manifest in manifests for row in manifest.records.values()})
 
 
 def _forget(store: Store, ids: Collection[str]) -> None:
