@@ -26,6 +26,7 @@ from firsthandapi._core.rows.decisions import (
     ids_of,
 )
 from firsthandapi._core.rows.manifest import Record, label_of
+from firsthandapi._core.rows.own import check_own
 from firsthandapi._core.rows.versions import Diff, Version
 from firsthandapi._core.rows.withdrawal import Reconciliation
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
@@ -35,6 +36,7 @@ from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_dow
 from ._folder import Folder
 from ._manifest import Manifest, all_manifests, key_of
 from ._orders import Orders, labels_of
+from ._own import note_column
 from ._reconciling import reconciling
 from ._rows import Rows
 from ._store import Store, store_at
@@ -282,6 +284,34 @@ class Dataset(Rows):
         folder = Folder(self.path)
         with folder.writing():
             folder.set_columns(known)
+        self._open_again()
+
+    def add_column(self, name: str, values: Mapping[str, Any], *, by: str | None = None) -> None:
+        """Add a column of your own, or replace it. Rows, tables, exports, copies, and versions have it.
+
+            dataset.add_column("quality", {record.file_id: 0.5 for record in dataset})
+            dataset[0].extra["quality"]
+
+        Args:
+            name: its name, of 1 to 64 characters, and no column of this package.
+            values: JSON values by file id, each of at most 1,048,576 characters as JSON; other rows get None. Excluded
+                files may be among them.
+            by: the person who says so, of at most 2,000 characters, for `.firsthandapi/columns.jsonl`.
+
+        Raises:
+            InvalidArgumentError: an argument is not allowed, or an id is of no file of the dataset. Nothing was
+                changed.
+            ConfigurationError: another process is writing to the folder, or it cannot be written to.
+        """
+        self._check_writable()
+        self._catch_up()
+        _, who = check_words(None, by)
+        ids = {record.file_id for record in (*self.records, *self.excluded)}
+        checked = check_own(name, values, ids)
+        folder = Folder(self.path)
+        with folder.writing():
+            folder.set_own(name, checked)
+            note_column(self._store, name, who)
         self._open_again()
 
     def _by_folder(self) -> dict[str, list[Record]]:

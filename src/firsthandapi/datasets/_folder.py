@@ -538,6 +538,16 @@ class Folder:
                 if not known.keys().isdisjoint(self._read_once(name).records):
                     self._manifest_named(name, None).set_columns(known)
 
+    def set_own(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a column of the user's own in every row, those of excluded files too."""
+        with self._rows:
+            for place in PLACES:
+                if self._read_once(place).records:
+                    self._manifest_named(place, None).set_own(name, values)
+        for manifest in self._hidden(self.decided):
+            manifest.set_own(name, values)
+            manifest.rewrite()
+
     def write_rows(self) -> None:
         with self._rows:
             for manifest in self._manifests.values():

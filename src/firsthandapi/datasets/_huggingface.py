@@ -11,7 +11,7 @@ from firsthandapi._core.rows.manifest import MANIFEST, Record
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk
-from ._parquet import schema_of
+from ._parquet import as_json, own_columns, schema_of
 
 
 def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Sequence[str] = ()) -> Any:
@@ -22,6 +22,9 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Se
     media = {"image": "Image", "audio": "Audio", "video": "Video"}[kind]
     types: dict[str, Any] = {**hf.Features.from_arrow_schema(schema_of([kind]))}
     del types["path"]
+    files = [*files]
+    own, mixed = own_columns([record for record, _ in files], {kind, "path", *types})
+    types |= hf.Features.from_arrow_schema(pa.schema([*own.items()]))
     if labels:
         types["label"] = hf.ClassLabel(names=labels)
     numbers = {label: number for number, label in enumerate(labels)}
@@ -32,6 +35,11 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Se
             **vars(record),
             **({"text": record.text} if "text" in types else {}),
             "label": None if record.label is None else numbers[record.label],
+            **{
+                name: as_json(value) if name in mixed else value
+                for name, value in record.extra.items()
+                if name in own
+            },
         }
         for record, path in files
     ]

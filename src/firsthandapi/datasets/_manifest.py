@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import time
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from firsthandapi._core.rows.manifest import (
     manifest_line,
     parse_manifest,
     record_of,
+    with_own,
 )
 from firsthandapi.errors import ConfigurationError
 
@@ -250,6 +252,14 @@ class Manifest:
             row = self.records[file_id]
             if (new := replace(row, **known[file_id])) != row:
                 self.keep(new)
+
+    def set_own(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a column of the user's own in every row, null where nothing is given; `close` writes the rows."""
+        new = {row.file_id: with_own(row, name, values.get(row.file_id)) for row in self.records.values()}
+        changed = [row for row in new.values() if row.extra != self.records[row.file_id].extra]
+        self.check_room(0, sum(len(json.dumps({name: row.extra[name]})) for row in changed))
+        self.records.update({row.file_id: row for row in changed})
+        self._waiting += len(changed)
 
     def move_label(self, old: str, new: str) -> None:
         """Move the files and rows of a label to another. The lock is held.

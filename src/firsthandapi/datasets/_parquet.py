@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, cast
 
 from firsthandapi._core.files.kinds import KINDS, Kind
-from firsthandapi._core.rows.manifest import column_types
+from firsthandapi._core.rows.manifest import Record, column_types
 
 
 def schema_of(kinds: Iterable[Kind | None]) -> Any:
@@ -24,6 +25,47 @@ def schema_of(kinds: Iterable[Kind | None]) -> Any:
     # Keys that two kinds share have the same type.
     columns["annotations"] = {key: shape for table in tables for key, shape in table["annotations"].items()}
     return pa.schema([(name, _arrow(pa, shape)) for name, shape in columns.items()])
+
+
+def as_json(value: Any) -> str | None:
+    """A value of a column whose values have no type in common."""
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def schema_with_own(kinds: Iterable[Kind | None], records: Sequence[Record]) -> tuple[Any, frozenset[str]]:
+    """The schema with the user's own columns last, and those of them that are JSON text."""
+    import pyarrow  # pyright: ignore[reportMissingTypeStubs] # it ships none
+
+    pa: Any = pyarrow
+    schema = schema_of(kinds)
+    types, mixed = own_columns(records, schema.names)
+    return pa.schema([*schema, *types.items()]), mixed
+
+
+def own_columns(records: Sequence[Record], taken: Collection[str]) -> tuple[dict[str, Any], frozenset[str]]:
+    """The Arrow types of the user's own columns, and those that are JSON text, as their values have no type in
+    common."""
+    import pyarrow  # pyright: ignore[reportMissingTypeStubs] # it ships none
+
+    pa: Any = pyarrow
+    rows = [record.extra for record in records]
+    types: dict[str, Any] = {}
+    mixed: set[str] = set()
+    for name in dict.fromkeys(name for row in rows for name in row if name not in taken):
+        try:
+            found = pa.array([row.get(name) for row in rows]).type
+        except (pa.ArrowException, OverflowError):
+            found = None
+        if found is None or not _can_be_written(pa, found):
+            mixed.add(name)
+        types[name] = pa.string() if found is None or name in mixed or pa.types.is_null(found) else found
+    return types, frozenset(mixed)
+
+
+def _can_be_written(pa: Any, kind: Any) -> bool:
+    """Whether Parquet has the type: it has no struct without keys."""
+    parts = [kind.field(number).type for number in range(kind.num_fields)]
+    return all(_can_be_written(pa, part) for part in parts) and bool(parts or not pa.types.is_struct(kind))
 
 
 def _arrow(pa: Any, shape: Any) -> Any:

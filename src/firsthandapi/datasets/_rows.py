@@ -289,10 +289,6 @@ class Rows(Displayed, Led, metaclass=LedClass):
         Raises:
             ConfigurationError: pandas is not installed (extra `pandas`).
         """
-        return self._table(own=True)
-
-    def _table(self, *, own: bool) -> pd.DataFrame:
-        """The manifest as a table; with `own`, the user's columns as well, which replace ours of the same name."""
         try:
             import pandas as pd
         except ImportError:
@@ -303,7 +299,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
             {
                 **vars(record),
                 **({"text": record.text} if speech else {}),
-                **(record.extra if own else {}),
+                **record.extra,
                 "path": str(self.path_of(record)),
             }
             for record in self.records
@@ -317,7 +313,8 @@ class Rows(Displayed, Led, metaclass=LedClass):
         """Write the manifest as a Parquet file, in one step.
 
         The types of its columns do not depend on the rows, so you can read the files of several jobs with the same
-        kind of media together. For this reason, your own columns are left out.
+        kind of media together. Your own columns come last, with the type of their values, or as JSON text if these have
+        none in common.
 
         Args:
             path: the path of the file, or a URL in a bucket (extra `remote`).
@@ -329,14 +326,17 @@ class Rows(Displayed, Led, metaclass=LedClass):
             ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
             InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
         """
-        from ._parquet import schema_of
+        from ._parquet import as_json, schema_with_own
 
         store = store_at(path, "path")
         check_path(path, "path")
-        table = self._table(own=False)
+        table = self.to_pandas()
         content = BytesIO()
         try:
-            table.to_parquet(content, engine="pyarrow", index=False, schema=schema_of(self._whole._kinds()))
+            schema, mixed = schema_with_own(self._whole._kinds(), self.records)
+            for name in mixed:
+                table[name] = [as_json(record.extra.get(name)) for record in self.records]
+            table.to_parquet(content, engine="pyarrow", index=False, schema=schema)
         except ImportError:
             raise ConfigurationError(
                 "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"

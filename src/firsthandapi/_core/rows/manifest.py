@@ -174,6 +174,11 @@ def in_place_of(record: Record, former: Record | None) -> Record:
     return _record({**vars(record), **kept}, former.extra)
 
 
+def with_own(record: Record, column: str, value: Any) -> Record:
+    """The row with a value in a column of the user's own."""
+    return _record(vars(record), {**record.extra, column: value})
+
+
 def completed(record: Record, columns: Mapping[str, Any]) -> Record:
     """The row with the columns that it lacks."""
     new = {name: value for name, value in columns.items() if getattr(record, name) is None}

@@ -1,0 +1,23 @@
+"""Who has added which column of their own, and when."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from firsthandapi._base.names import ROOM
+
+from ._lock import taking_notes
+from ._store import Store
+
+COLUMNS_FILE = f"{ROOM}/columns.jsonl"
+_LARGEST = 16 * 1024 * 1024
+
+
+def note_column(store: Store, name: str, by: str | None) -> None:
+    """Write down that a column was added or replaced."""
+    line = {"name": name, "by": by, "at": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    with taking_notes(store):
+        path = store.root / COLUMNS_FILE
+        before = store.read(path, _LARGEST) or b""
+        store.replace(path, before + json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
