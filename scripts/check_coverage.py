@@ -18,6 +18,7 @@ PROMISED = [
     ("firsthandapi/types/", 100.0),
     ("firsthandapi/errors.py", 100.0),
     ("firsthandapi/webhooks.py", 100.0),
+    ("firsthandapi_server/", 95.0),
     ("firsthandapi/", 95.0),
 ]
 

@@ -129,6 +129,7 @@ ELSEWHERE = {
     "_core/calls/signatures": "test_webhooks.py",  # the public module is made of these rules
     "_async/calls": "client/test_methods.py",
     "datasets/_download/watching": "base/test_watching.py",
+    "datasets/_copies": "dataset/test_withdrawing.py",
     "datasets/_copying": "dataset/test_merging.py",
     "datasets/_hashes": "dataset/test_near.py",
     "datasets/_manifest": "dataset/test_folder.py",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from client.support import Connect
-from firsthandapi import FirstHandClient
+from firsthandapi import Dataset, FirstHandClient
+from firsthandapi._base.folder_lock import FolderLock
+from firsthandapi._core.rows.withdrawal import WITHDRAWN, Copy
 from firsthandapi.datasets import Reconciliation, _withdrawing
+from firsthandapi.datasets._lock import WRITER
 from firsthandapi.testing import MockServer
 
 from .support import completed_job, downloads
@@ -42,13 +47,81 @@ def test_a_label_leaves_with_its_last_file(
 def test_exports_that_contain_it_are_named(
     server: MockServer, client: FirstHandClient, tmp_path: Path
 ) -> None:
-    """Those made while the file was there; again after a crash, and none that lacks it."""
+    """Those made while the file was there, until it is gone from them, and none that lacks it."""
     pytest.importorskip("pyarrow")
     dataset = client.files.download_all(completed_job(server, 2), tmp_path / "signs")
     all_rows = dataset.to_parquet(tmp_path / "all.parquet")
     server.withdraw(dataset.records[0].file_id)
-    assert dataset.reconcile(client).exports == (str(all_rows),)
+    lost = tmp_path / "all.moved"
+    all_rows.rename(lost)
+    assert dataset.reconcile(client).copies == (Copy(str(all_rows), None),)
     dataset.to_parquet(tmp_path / "rest.parquet")
     assert dataset.reconcile(client).exports == (str(all_rows),)
     dataset.to_parquet(all_rows)
     assert dataset.reconcile(client) == Reconciliation()
+
+
+def test_a_withdrawal_follows_the_copies(server: MockServer, client: FirstHandClient, tmp_path: Path) -> None:
+    """Into folders, one that was copied into twice, tables, and copies of copies; each says whether the file is gone,
+    and one that could not be reached is named again."""
+    pandas = pytest.importorskip("pandas")
+    dataset = client.files.download_all(completed_job(server, 3), tmp_path / "signs")
+    gone = dataset.records[0].file_id
+    rest = dataset.filter(lambda row: row.file_id != gone)
+    first = dataset.copy_to(tmp_path / "copy")
+    rest.copy_to(tmp_path / "copy")
+    second = first.copy_to(tmp_path / "second")
+    second.to_parquet(tmp_path / "second.parquet")
+    dataset.to_parquet(tmp_path / "all.parquet")
+    rest.to_parquet(tmp_path / "rest.parquet")
+    dataset.to_parquet(tmp_path / "other.parquet").write_bytes(b"another program's")
+    shutil.rmtree(dataset.copy_to(tmp_path / "lost").path)
+    first.exclude(gone)
+    server.withdraw(gone)
+    copies = {Path(copy.url).name: copy.gone for copy in dataset.reconcile(client).copies}
+    assert copies == {"copy": True, "all.parquet": True, "other.parquet": None, "lost": None}
+    assert list(tmp_path.rglob(f"{gone}*")) == []
+    for name in ("copy", "second"):
+        assert (len(Dataset.open(tmp_path / name)), Dataset.open(tmp_path / name).verify().ok) == (2, True)
+    for name in ("all", "second", "rest"):
+        assert gone not in set(pandas.read_parquet(tmp_path / f"{name}.parquet")["file_id"])
+    assert {Path(url).name for url in dataset.reconcile(client).exports} == {"other.parquet", "lost"}
+    assert (tmp_path / "other.parquet").read_bytes() == b"another program's"
+
+
+def test_what_a_folder_says_of_itself_removes_nothing_elsewhere(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """A folder of a stranger's may call any file withdrawn, and any folder its copy: only the service's list counts."""
+    dataset = client.files.download_all(completed_job(server, 2), tmp_path / "signs")
+    mine = dataset.copy_to(tmp_path / "mine")
+    gone = dataset.records[0].file_id
+    (dataset.path / WITHDRAWN).write_text(f'{{"file_ids": ["{gone}"]}}', "utf-8")
+    found = dataset.reconcile(client)
+    assert (found.file_ids, found.copies) == ((gone,), (Copy(str(mine.path), None),))
+    assert len(Dataset.open(mine.path)) == 2
+
+
+def test_a_copy_that_is_locked_is_not_reached(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """By a run, say; without pyarrow, a table is left as it is, and said to be."""
+    dataset = client.files.download_all(completed_job(server, 2), tmp_path / "signs")
+    copy = dataset.copy_to(tmp_path / "copy")
+    lock = FolderLock(copy.path, WRITER)
+    assert lock.acquire()
+    server.withdraw(dataset.records[0].file_id)
+    assert dataset.reconcile(client).copies == (Copy(str(copy.path), None),)
+    lock.release()
+
+
+def test_without_pyarrow_a_table_still_has_it(
+    server: MockServer, client: FirstHandClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else could write it."""
+    pytest.importorskip("pyarrow")
+    dataset = client.files.download_all(completed_job(server, 2), tmp_path / "signs")
+    table = dataset.to_parquet(tmp_path / "all.parquet")
+    server.withdraw(dataset.records[0].file_id)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    assert dataset.reconcile(client).copies == (Copy(str(table), False),)

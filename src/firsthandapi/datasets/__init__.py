@@ -13,7 +13,7 @@ from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
 from firsthandapi._core.rows.versions import Change, Diff, Version
-from firsthandapi._core.rows.withdrawal import Reconciliation
+from firsthandapi._core.rows.withdrawal import Copy, Reconciliation
 
 from ._dataset import Dataset, DatasetView
 from ._papers import Card
@@ -22,6 +22,7 @@ from ._splitting import Splits
 __all__ = [
     "Card",
     "Change",
+    "Copy",
     "Dataset",
     "DatasetView",
     "Decision",

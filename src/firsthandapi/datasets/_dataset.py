@@ -212,7 +212,7 @@ class Dataset(Rows):
         with folder.writing():
             merge_into(folder, sources)
         for source, _ in sources:
-            note_export(source._store, str(folder.path.absolute()), source.records)
+            note_export(source._store, str(folder.path.absolute()), source.records, adds=True)
         return cls(store_at(dest, "dest"))
 
     @classmethod

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.orders.record import dump
-from firsthandapi._core.rows.withdrawal import Reconciliation, withdrawn_of
+from firsthandapi._core.rows.withdrawal import Copy, Reconciliation, withdrawn_of
 
+from ._copies import Cleaning
 from ._ledger import note_in_ledger
 from ._orders import Orders
 from ._store import Writer, writing
@@ -40,6 +41,9 @@ class Reconciling:
         self._removed: list[str] = []
         self._ids: list[str] = []
         self._unsure: list[str] = []
+        # Those that the service itself no longer lists: what a folder says of others removes nothing elsewhere.
+        self._gone: set[str] = set()
+        self._seen: dict[str, Any] = {}
 
     def note(self, job: Job, listed: frozenset[str]) -> None:
         """Remove the files of a job that the service no longer lists."""
@@ -49,18 +53,32 @@ class Reconciling:
         # Including those of an earlier call that was interrupted.
         gone = withdrawn_ids(dataset._store).union(withdrawn or ())
         removed = [row for row in rows if row.file_id in gone]
+        self._gone.update(withdrawn or ())
         self._removed += [dataset._name_of(dataset.path_of(row)) for row in removed]
         self._ids += [row.file_id for row in removed]
         remove(dataset._store, [*dataset._manifests, *dataset._hidden], removed)
         if withdrawn is None:
             self._unsure.append(job.id)
         else:
-            seen = dump(job)
+            seen = self._seen[job.id] = dump(job)
             Orders(dataset._store).note(job.id, seen, self._writer)
             note_in_ledger(dataset.path, seen)
 
     def done(self) -> Reconciliation:
         """The result. Updates the dataset to match the folder."""
-        exports = exports_of(self._dataset._store, self._ids)
+        store = self._dataset._store
+        cleaning = Cleaning(type(self._dataset), str(self._dataset.path.absolute()), self._seen)
+        exports = exports_of(store, withdrawn_ids(store).union(self._ids))
+        copies = [Copy(url, self._is_cleaned(cleaning, url, files)) for url, files in exports.items()]
         self._dataset._open_again()
-        return Reconciliation(tuple(self._removed), tuple(self._ids), exports, tuple(self._unsure))
+        return Reconciliation(
+            tuple(self._removed), tuple(self._ids), tuple(exports), tuple(copies), tuple(self._unsure)
+        )
+
+    def _is_cleaned(self, cleaning: Cleaning, url: str, files: frozenset[str]) -> bool | None:
+        """Remove from a copy what this call knows to be withdrawn. Returns whether that were all of these files."""
+        mine = files & self._gone
+        if not mine:  # of an earlier call
+            return None
+        done = cleaning.clean(self._dataset._store, url, mine)
+        return done and mine == files

@@ -344,7 +344,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
         except ValueError as error:  # including those of pyarrow, for a value that Parquet cannot represent
             raise ConfigurationError(f"{store.root} cannot be written: {type(error).__name__}") from None
         store.replace(store.root, content.getvalue())
-        note_export(self._store, str(store.root.absolute()), self.records)
+        note_export(self._store, str(store.root.absolute()), self.records, adds=False)
         return store.root
 
     def to_huggingface(self, *, kind: Kind | None = None) -> datasets.Dataset:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.rows.kept import ENDING, LARGEST_KEPT, VERSIONS, parse_kept
@@ -76,21 +77,33 @@ def _forget(store: Store, ids: Collection[str]) -> None:
                 store.replace(folder / name, kept.encode())
 
 
-def note_export(store: Store, path: str, rows: Collection[Record]) -> None:
-    """Remember what was exported, as far as the folder can be written to."""
+def note_export(store: Store, path: str, rows: Collection[Record], *, adds: bool) -> None:
+    """Remember what was exported, as far as the folder can be written to; `adds` to what was at `path` before."""
+    ids = {row.file_id for row in rows}
+    _change_exports(store, lambda exports: {**exports, path: ids | exports.get(path, ids) if adds else ids})
+
+
+def note_cleaned(store: Store, path: str, gone: Collection[str]) -> None:
+    """Forget that an export has these files."""
+    _change_exports(store, lambda exports: {**exports, path: exports.get(path, frozenset()).difference(gone)})
+
+
+def _change_exports(
+    store: Store, change: Callable[[dict[str, frozenset[str]]], dict[str, AbstractSet[str]]]
+) -> None:
     with contextlib.suppress(FirstHandError), taking_notes(store):
         exported = store.root / EXPORTS
-        exports = {**parse_exports(store.read(exported, LARGEST)), path: [row.file_id for row in rows]}
-        content = encode_exports(exports)
+        exports = change(parse_exports(store.read(exported, LARGEST)))
+        content = encode_exports({path: ids for path, ids in exports.items() if ids})
         if len(content) <= LARGEST:
             store.replace(exported, content)
 
 
-def exports_of(store: Store, ids: Collection[str]) -> tuple[str, ...]:
-    """The exports that contain one of these files, or any that was withdrawn before."""
-    gone = withdrawn_ids(store).union(ids)
+def exports_of(store: Store, ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """The exports that contain some of these files, each with those."""
     try:
         exports = parse_exports(store.read(store.root / EXPORTS, LARGEST))
     except ConfigurationError:
-        return ()
-    return tuple(path for path, held in exports.items() if not gone.isdisjoint(held))
+        return {}
+    held = {path: files.intersection(ids) for path, files in exports.items()}
+    return {path: files for path, files in held.items() if files}

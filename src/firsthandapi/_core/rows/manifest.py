@@ -52,7 +52,7 @@ class _Row(Displayed, Led, NotADict):
 
     __slots__ = ("_extra",)
 
-    if not TYPE_CHECKING:  # checkers know only methods of that name
+    if not TYPE_CHECKING:  # pragma: no branch - checkers know only methods of that name
 
         @property
         def __dict__(self) -> dict[str, Any]:

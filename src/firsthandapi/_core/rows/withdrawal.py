@@ -17,14 +17,29 @@ LARGEST = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A copy of withdrawn files.
+
+    Attributes:
+        url: its path or URL.
+        gone: True if `reconcile` has removed them there, and from the copies of that copy; False if some are still
+            there; None if it could not be reached, or has files that an earlier call has found withdrawn.
+    """
+
+    url: str
+    gone: bool | None
+
+
+@dataclass(frozen=True)
 class Reconciliation:
     """The result of `Dataset.reconcile`.
 
     Attributes:
         removed: the names of the files that were removed with their rows, relative to the folder.
         file_ids: their ids. The folder remembers them, so that no run downloads them again.
-        exports: paths and URLs of files and folders from `to_parquet`, `merge`, and `copy_to` that contain their
-            rows. Remove these, or create them again. The folder does not know of copies that other programs made.
+        exports: paths and URLs of files and folders from `to_parquet`, `merge`, and `copy_to` that contained their
+            rows. The folder does not know of copies that other programs made.
+        copies: the same, each with whether the files are gone there. Remove the others, or create them again.
         unsure: the ids of unchanged jobs, for which the service counts more files than it lists, or gives no count;
             run `reconcile` again later.
     """
@@ -32,6 +47,7 @@ class Reconciliation:
     removed: tuple[str, ...] = ()
     file_ids: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
+    copies: tuple[Copy, ...] = ()
     unsure: tuple[str, ...] = ()
 
 

@@ -1,0 +1,81 @@
+"""Remove withdrawn files from the copies of a dataset, and from copies of these."""
+# A part of Dataset:
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from firsthandapi.errors import FirstHandError
+
+from ._orders import Orders
+from ._store import Store, store_at, writing
+from ._withdrawing import exports_of, note_cleaned, remove
+
+if TYPE_CHECKING:
+    from ._dataset import Dataset
+
+_LARGEST_TABLE = 1024 * 1024 * 1024
+
+
+class Cleaning:
+    """One withdrawal on its way through the copies.
+
+    Args:
+        kind: Dataset.
+        start: where the files are gone already.
+        jobs: their jobs as they are now, by id, for the records of copies.
+    """
+
+    def __init__(self, kind: type[Dataset], start: str, jobs: Mapping[str, Any]) -> None:
+        self._kind = kind
+        self._seen = {start}
+        self._jobs = jobs
+
+    def clean(self, of: Store, url: str, gone: Collection[str]) -> bool | None:
+        """Remove these files from a copy `of` a dataset, which then forgets that it has them. Returns whether none is
+        left there; None if it could not be reached."""
+        self._seen.add(url)
+        try:
+            store = store_at(url, "url")
+            is_table = store.size_of(store.root) is not None
+            done = _clean_table(store, gone) if is_table else self._clean_folder(store, gone)
+        except FirstHandError:
+            return None
+        if done:
+            note_cleaned(of, url, gone)
+        return done
+
+    def _clean_folder(self, store: Store, gone: Collection[str]) -> bool:
+        copy = self._kind(store)
+        with writing(store) as writer:
+            copy._open_again()
+            rows = [row for row in (*copy.records, *copy.excluded) if row.file_id in gone]
+            remove(store, [*copy._manifests, *copy._hidden], rows)
+            for job in copy.jobs:
+                if job.id in self._jobs:
+                    Orders(store).note(job.id, self._jobs[job.id], writer)
+        below = {url: files for url, files in exports_of(store, gone).items() if url not in self._seen}
+        done = [self.clean(store, url, files) for url, files in below.items()]
+        return all(done)
+
+
+def _clean_table(store: Store, gone: Collection[str]) -> bool | None:
+    """Write a Parquet file without the rows of these files."""
+    try:
+        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs] # it ships none
+    except ImportError:
+        return False
+    parquet: Any = pyarrow.parquet
+    content = store.read(store.root, _LARGEST_TABLE)
+    try:
+        table = parquet.read_table(BytesIO(content or b""))
+        kept = [file_id not in gone for file_id in table.column("file_id").to_pylist()]
+    except (KeyError, OSError, ValueError):  # another program has put something else there
+        return None
+    written = BytesIO()
+    parquet.write_table(table.filter(kept), written)
+    store.replace(store.root, written.getvalue())
+    return True
