@@ -38,7 +38,7 @@ CHOSEN = {
         f"dataset/test_campaigns.py::test_{name}"
         for name in (
             "a_campaign_becomes_a_labeled_folder",
-            "only_the_difference_is_ordered",
+            "a_campaign_obeys_what_was_decided",
             "an_order_whose_response_is_lost_is_made_once",
             "a_removed_file_is_downloaded_again",
             "a_withdrawn_file_is_replaced",
@@ -80,6 +80,13 @@ def test_what_differs_on_windows_passes_under_its_rules(kind: str) -> None:
     chosen = [f"tests/{each}" for each in CHOSEN[kind]]
     code, said = run(TESTS.parent, "-m", "pytest", "-q", "-p", "windows", "-p", "no:cacheprovider", *chosen)
     assert code == 0, said
+
+
+def test_each_chosen_test_exists() -> None:
+    """What runs under these rules is named here, and may be renamed there."""
+    for name in (each for chosen in CHOSEN.values() for each in chosen):
+        path, _, test = name.partition("::")
+        assert f"def {test}" in (TESTS / path).read_text(encoding="utf-8"), name
 
 
 def test_the_rules_are_kept(tmp_path: Path) -> None:
