@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from xml.sax.saxutils import escape
 
@@ -49,48 +50,47 @@ def serve_file(request: Request, file: File | None, signer: Signer, now: float) 
 
 def file_response(request: Request, file: File) -> Response:
     """The response with a file or a range of it, as the request's headers ask."""
-    size, etag = file.facts().size, file.etag
-    modified = formatdate(file.created_at, usegmt=True)
-    headers = {
-        "etag": etag,
-        "last-modified": modified,
-        "accept-ranges": "bytes",
-        "x-content-type-options": "nosniff",
-    }
+    headers = {"last-modified": formatdate(file.created_at, usegmt=True), "x-content-type-options": "nosniff"}
+    return bytes_response(
+        request, file.source.read, file.facts().size, {**headers, "etag": file.etag}, file.content_type
+    )
+
+
+def bytes_response(
+    request: Request,
+    read: Callable[[int, int], Iterable[bytes]],
+    size: int,
+    headers: Mapping[str, str],
+    media_type: str,
+) -> Response:
+    """The response with all that `read` gives from one byte up to another, or a range of it. `headers` has an etag."""
+    etag = headers["etag"]
+    headers = {**headers, "accept-ranges": "bytes"}
     wanted = request.headers
     if "if-match" in wanted and not _names(wanted["if-match"], etag):
         return xml_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")
     if "if-none-match" in wanted and _names(wanted["if-none-match"], etag):
         return Response(status_code=304, headers=headers)
+    start, stop, status = 0, size, 200
     match = _RANGE.fullmatch(wanted.get("range", "").strip())
-    unchanged = wanted.get("if-range", etag) in (etag, modified)
-    if match is None or match.group(0) == "bytes=-" or not unchanged:
-        return _part(file, 0, size, 200, headers)
-    first, last = match.groups()
-    if first:
-        start, end = int(first), min(int(last), size - 1) if last else size - 1
-        if last and int(last) < int(first):
-            return _part(file, 0, size, 200, headers)  # not a range at all: ignored
-    else:
-        start, end = max(0, size - int(last)), size - 1
-    if start > end:
-        return xml_error(
-            416,
-            "InvalidRange",
-            "The requested range is not satisfiable",
-            {"content-range": f"bytes */{size}"},
-        )
-    headers["content-range"] = f"bytes {start}-{end}/{size}"
-    return _part(file, start, end + 1, 206, headers)
-
-
-def _part(file: File, start: int, stop: int, status: int, headers: dict[str, str]) -> Response:
-    pieces = file.source.read(start, stop)
+    is_unchanged = wanted.get("if-range", etag) in (etag, headers.get("last-modified"))
+    if match is not None and match.group(0) != "bytes=-" and is_unchanged:
+        first, last = match.groups()
+        if not first:
+            start, status = max(0, size - int(last)), 206
+        elif not last or int(last) >= int(first):  # else it is no range at all, and ignored
+            start, stop, status = int(first), min(int(last) + 1, size) if last else size, 206
+        if start >= stop and status == 206:
+            message = "The requested range is not satisfiable"
+            return xml_error(416, "InvalidRange", message, {"content-range": f"bytes */{size}"})
+    if status == 206:
+        headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    pieces = read(start, stop)
     if isinstance(pieces, tuple):  # in memory
-        return Response(b"".join(pieces), status, headers, file.content_type)
+        return Response(b"".join(pieces), status, headers, media_type)
     # Read piece by piece in a thread, so that memory use stays flat and other requests do not wait.
     headers["content-length"] = str(stop - start)
-    return StreamingResponse(pieces, status, headers, file.content_type)
+    return StreamingResponse(pieces, status, headers, media_type)
 
 
 def _names(header: str, etag: str) -> bool:

@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,6 +36,7 @@ from firsthandapi.datasets import Dataset
 from firsthandapi.errors import ConfigurationError, FirstHandError
 from firsthandapi_server.contract.errors import ApiError
 from firsthandapi_server.http import browsers
+from firsthandapi_server.http.downloads import bytes_response
 from firsthandapi_server.http.gate import refusal
 from firsthandapi_server.http.reading import MAX_BODY, parse_body, read_body, validate
 from firsthandapi_server.http.responses import error_response, json_bytes
@@ -221,7 +222,7 @@ class ReviewPage:
             path = dataset._path_now(row, self._known)
         except KeyError:
             raise ApiError(404, "not_found", "No such file is in this folder.") from None
-        if path is None or not path.is_file() or (_is_local(path) and path.is_symlink()):
+        if path is None or not path.is_file() or (type(path) is type(Path()) and path.is_symlink()):
             raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
         return row, path
 
@@ -290,9 +291,9 @@ class ReviewPage:
         # Bytes are shown as a picture, a sound, or a video, whatever they are, or not at all.
         said = row.content_type or ""
         media_type = said if kind_of(said) and _MEDIA_TYPE.fullmatch(said) else "application/octet-stream"
-        if _is_local(path):
-            return FileResponse(path, headers=browsers.MEDIA_HEADERS, media_type=media_type)
-        return StreamingResponse(_pieces(path), headers=browsers.MEDIA_HEADERS, media_type=media_type)
+        size = self._read[0]._store.size_of(path) or 0
+        headers = {**browsers.MEDIA_HEADERS, "etag": f'"{row.sha256}"'}
+        return bytes_response(request, partial(_pieces, path), size, headers, media_type)
 
     def _transcript(self, request: Request) -> Response:
         row = self._read[1].get(request.path_params["file_id"])
@@ -383,17 +384,15 @@ def _shown(row: Record, newest: Decision | None, is_excluded: bool) -> dict[str,
     }
 
 
-def _is_local(path: Path) -> bool:
-    return type(path) is type(Path())
-
-
 def _name(row: Record) -> str:
     return row.file_name.rpartition("/")[2]
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path, start: int, stop: int) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while piece := file.read(1 << 18):
+        file.seek(start)
+        while start < stop and (piece := file.read(min(1 << 18, stop - start))):
+            start += len(piece)
             yield piece
 
 
