@@ -69,11 +69,11 @@ $(VENV)/.demo: pyproject.toml constraints.txt $(shell $(BIN)/python -c $(WHOLE) 
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) --editable '.[testing,serve,pandas,huggingface,remote,images]' --group test
+	$(PIP) --editable '.[testing,serve,pandas,huggingface,remote,images,ai]' --group test
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(PIP) --editable '.[testing,serve,cli,pandas,huggingface,remote,images,mcp,fleet,truststore,content-credentials]' --group dev
+	$(PIP) --editable '.[testing,serve,cli,pandas,huggingface,remote,images,ai,mcp,fleet,truststore,content-credentials]' --group dev
 	touch $@
 
 $(VENV)/.filesystem: $(VENV)/.dev

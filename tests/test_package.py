@@ -95,6 +95,7 @@ def imported(module: Path) -> set[str]:
 
 # What each room may import, besides the core; those that are not here are of the core alone.
 EXTRAS = {
+    "ai": ["ai"],
     "_base": ["core", "truststore", "cli", "mcp"],
     "cli": ["cli"],
     "datasets": ["core", "pandas", "huggingface", "remote", "images"],

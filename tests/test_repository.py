@@ -159,11 +159,15 @@ SAFE = {
 }
 NOTHING_KNOWN = {
     *(
+        "anthropic",
+        "av",
         "c2pa-python",
         "fsspec",
+        "genai-prices",
         "limits",
         "mcp-types",
         "numpy",
+        "openai",
         "pandas",
         "pydantic-core",
         "rich",

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .datasets import Progress as Progress
     from .datasets import Record as Record
     from .datasets import Verification as Verification
+    from .errors import AnnotationError as AnnotationError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import ConfigurationError as ConfigurationError
     from .errors import ConflictError as ConflictError
@@ -93,7 +94,7 @@ _core.calls.response ApiResponse
 _core.orders.account Order OrderCheck
 _core.orders.journal Pending
 datasets Dataset Progress Record Verification
-errors AuthenticationError ConfigurationError ConflictError DeadlineExceededError DownloadError
+errors AnnotationError AuthenticationError ConfigurationError ConflictError DeadlineExceededError DownloadError
 errors FirstHandApiError FirstHandConnectionError FirstHandError FirstHandTimeoutError GoneError
 errors IdempotencyError IncompleteJobError InsufficientCreditsError IntegrityError InvalidArgumentError
 errors InvalidRequestError NotFoundError PaginationError PermissionDeniedError RateLimitError ServerError
@@ -105,7 +106,7 @@ _base.version __version__
 webhooks EventRouter
 """
 _HOMES = {name: line.split()[0] for line in _NAMES.splitlines() for name in line.split()[1:]}
-_MODULES = ("datasets", "errors", "testing", "types", "webhooks")
+_MODULES = ("ai", "datasets", "errors", "testing", "types", "webhooks")
 
 if not TYPE_CHECKING:  # pragma: no branch - checkers read the imports above
     __all__ = list(_HOMES)

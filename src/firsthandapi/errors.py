@@ -382,6 +382,18 @@ class IntegrityError(DownloadError):
     """The size or SHA-256 of a file was wrong in two downloads."""
 
 
+class AnnotationError(FirstHandError):
+    """A model or another annotator gave no opinion about a file, or none that fits.
+
+    Attributes:
+        cents: the cost of the question, in cents; None if unknown.
+    """
+
+    def __init__(self, message: str, *, cents: float | None = None) -> None:
+        super().__init__(message)
+        self.cents = cents
+
+
 class WebhookSignatureError(FirstHandError):
     """The delivery's signature is missing, malformed, wrong, or too old: do not trust its body."""
 

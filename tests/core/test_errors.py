@@ -69,6 +69,7 @@ TREE = {
     "SpendLimitError": "FirstHandError",
     "DownloadError": "FirstHandError",
     "IntegrityError": "DownloadError",
+    "AnnotationError": "FirstHandError",
     "WebhookSignatureError": "FirstHandError",
 }
 

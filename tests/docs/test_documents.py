@@ -25,7 +25,7 @@ from snippets import Page, read_pages
 import firsthandapi
 from cli.support import Cli
 from firsthandapi import FirstHandClient
-from firsthandapi.testing import MockServer
+from firsthandapi.testing import FakeModels, MockServer
 from processes import run_here
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +101,10 @@ def test_each_page_works_as_it_stands(
 ) -> None:
     """What a reader copies from a page runs: its programs, then its commands, in an empty folder."""
     with ExitStack() as stack:
+        models = stack.enter_context(FakeModels())
+        for name in ("ANTHROPIC", "OPENAI"):
+            monkeypatch.setenv(f"{name}_BASE_URL", models.url)
+            monkeypatch.setenv(f"{name}_API_KEY", "sk-of-no-account")
         servers = {page.name: stack.enter_context(MockServer(speed=60)) for page in pages}
         programs: list[tuple[str, str, bool, dict[str, str]]] = []
         tests: list[Path] = []

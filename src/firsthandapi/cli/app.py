@@ -30,6 +30,7 @@ COMMANDS = {
     "Datasets": {
         "verify": ("collecting", "Verify every file in a folder."),
         "review": ("review", "Look at the files of a folder in a browser."),
+        "annotate": ("annotating", "Have a model describe the files."),
         "summary": ("summary", "Show a folder's files, stars, and cost as Markdown."),
         "accept": ("deciding", "Keep files, and mark them as reviewed."),
         "exclude": ("deciding", "Exclude files, so that no loader sees them."),

@@ -12,6 +12,7 @@ from __future__ import annotations
 from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.opinions import AnnotationReport
 from firsthandapi._core.rows.versions import Change, Diff, Version
 from firsthandapi._core.rows.withdrawal import Copy, Reconciliation
 
@@ -20,6 +21,7 @@ from ._papers import Card
 from ._splitting import Splits
 
 __all__ = [
+    "AnnotationReport",
     "Card",
     "Change",
     "Copy",

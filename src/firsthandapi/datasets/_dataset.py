@@ -314,6 +314,40 @@ class Dataset(Rows):
             note_column(self._store, name, who)
         self._open_again()
 
+    def correct(self, record: Record | str, fields: Mapping[str, Any], *, by: str | None = None) -> None:
+        """Correct what was recognized in a file. No model replaces it.
+
+            dataset.correct(record, {"text_extraction": "STOP"}, by="ana")
+
+        Args:
+            record: a row, or a file's id.
+            fields: new values by name: fields of `ImageAnnotations`, `AudioAnnotations`, or `VideoAnnotations`, by the
+                file's kind of media. None says that there is nothing.
+            by: the person who says so, of at most 2,000 characters, for `.firsthandapi/annotations.jsonl`.
+
+        Raises:
+            InvalidArgumentError: the file is not in this dataset, a field is none of its kind of media, or a value is
+                of another type. Nothing was changed.
+            ConfigurationError: another process is writing to the folder, or it cannot be written to.
+        """
+        from firsthandapi._core.rows.opinions import check_fields, columns_corrected
+
+        from ._opinions import note_correction
+
+        self._check_writable()
+        self._catch_up()
+        (file_id,) = ids_of(record)
+        row = next((each for each in self.records if each.file_id == file_id), None)
+        if row is None:
+            raise InvalidArgumentError(f"record: {file_id} is no file of {self._name}", field="record")
+        checked = check_fields(row, fields)
+        check_words(None, by)
+        folder = Folder(self.path)
+        with folder.writing():
+            note_correction(self._store, row, checked, by)
+            folder.set_columns({file_id: columns_corrected(row, checked)})
+        self._open_again()
+
     def _by_folder(self) -> dict[str, list[Record]]:
         """The rows that are not excluded, by the folder of their manifest, relative to the dataset's: as they are once
         all decisions are carried out, which takes a run's end if one has the folder."""

@@ -37,6 +37,7 @@ from ._copying import copied
 from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
 from ._local import Local
 from ._manifest import Manifest, Source, all_manifests
+from ._opinions import keep_opinions
 from ._orders import Orders, labels_of
 from ._store import Store, being_written, refuse_earlier, store_at
 from ._withdrawing import withdrawn_ids
@@ -531,6 +532,10 @@ class Folder:
             rows = [row for each in self._manifests_now() for row in each.records.values()]
             rows += self._rows_excluded(self.decided)
             keep_consents(self._store, known, {row.consent_id for row in rows})
+
+    def note_opinions(self, source: Store, hashes: frozenset[str]) -> None:
+        """Add what was said of files in another folder, by their SHA-256."""
+        keep_opinions(self._store, source, hashes)
 
     def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         with self._rows:

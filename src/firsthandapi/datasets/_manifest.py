@@ -32,6 +32,7 @@ from firsthandapi._core.rows.manifest import (
     record_of,
     with_own,
 )
+from firsthandapi._core.rows.opinions import with_opinions
 from firsthandapi.errors import ConfigurationError
 
 from ._store import Store, Writer, sha256_of
@@ -198,7 +199,7 @@ class Manifest:
         """Write a row. If nothing can be appended, write it later, with others."""
         former = self.records.get(record.file_id)
         first = not self.records
-        self.records[record.file_id] = in_place_of(record, former)
+        self.records[record.file_id] = in_place_of(with_opinions(record, former), former)
         if former is None and (first or self._end is not None):
             try:
                 if first or self._end is None:

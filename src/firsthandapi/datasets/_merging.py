@@ -63,6 +63,7 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Rows, str | None]]) -> No
         for record in rows:
             own = label_of(record) if label is None else label
             folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)
+        folder.note_opinions(dataset._store, frozenset(row.sha256 for row in rows))
     folder.note_consents({k: v for rows, _ in sources for k, v in consents_in(rows._whole._store).items()})
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
     import pandas as pd
 
+    from firsthandapi._core.rows.opinions import AnnotationReport
+    from firsthandapi.ai import Annotator
+
     from ._dataset import Dataset, DatasetView
     from ._splitting import Splits
 
@@ -113,6 +116,110 @@ class Rows(Displayed, Led, metaclass=LedClass):
                 field="labels",
             )
         return self._view("select", [record for record in self.records if record.label in wanted])
+
+    def annotate(
+        self,
+        model: str | Annotator,
+        *,
+        speech: str | None = None,
+        base_url: str | None = None,
+        max_cents: float | None = None,
+        dry_run: bool = False,
+        replace: bool = False,
+        concurrency: int = 8,
+        on_progress: Callable[[AnnotationReport], object] | None = None,
+    ) -> AnnotationReport:
+        """Have a model describe the files, in the columns `annotations` and `annotations_json` (extra `ai`).
+
+            dataset.annotate("anthropic:claude-haiku-5-5", max_cents=200)
+
+        Answers are kept in `.firsthandapi/annotations.jsonl`, by the bytes and the question: a call after a kill, a
+        second call, and a copy of the folder ask nothing twice. A picture is sent reduced to 1,568 pixels and without
+        metadata, with the words of its job: no id, no name, no place. Annotations of the service stay, and so does what
+        a person has corrected. While it runs, no other process can write to the folder.
+
+        Args:
+            model: `anthropic:` or `openai:` with the name of a model, or an `Annotator` of your own.
+            speech: a model that transcribes sounds and videos, as `openai:gpt-4o-transcribe`; without one, sounds are
+                not asked about.
+            base_url: the address of the server that `model` is asked at, as `http://127.0.0.1:11434/v1` for Ollama.
+            max_cents: the most that this call may spend, in cents, what is under way included.
+            dry_run: ask nothing, and say what it would cost. Needs no key.
+            replace: replace annotations that the rows have already.
+            concurrency: questions at once, 1 to 64.
+            on_progress: called with an `AnnotationReport` after each answer.
+
+        Returns:
+            What was known, asked, and spent.
+
+        Raises:
+            InvalidArgumentError: an argument is not allowed.
+            ConfigurationError: a key or the extra is missing, the service refuses the key or the model, a price is
+                unknown and `max_cents` is given, another process is writing to the folder, or it cannot be written to.
+                Answers so far are kept.
+        """
+        from threading import Event
+
+        from ._annotating import annotate
+
+        return annotate(
+            self,
+            model,
+            speech=speech,
+            base_url=base_url,
+            max_cents=max_cents,
+            dry_run=dry_run,
+            replace=replace,
+            concurrency=concurrency,
+            on_progress=on_progress,
+            over=Event(),
+        )
+
+    async def aannotate(
+        self,
+        model: str | Annotator,
+        *,
+        speech: str | None = None,
+        base_url: str | None = None,
+        max_cents: float | None = None,
+        dry_run: bool = False,
+        replace: bool = False,
+        concurrency: int = 8,
+        on_progress: Callable[[AnnotationReport], object] | None = None,
+    ) -> AnnotationReport:
+        """`annotate` in threads, so that the event loop keeps running. Cancelled, it ends once what is under way has
+        ended.
+
+        Args:
+            model: as of `annotate`.
+            speech: as of `annotate`.
+            base_url: as of `annotate`.
+            max_cents: as of `annotate`, in cents.
+            dry_run: as of `annotate`.
+            replace: as of `annotate`.
+            concurrency: as of `annotate`, 1 to 64.
+            on_progress: as of `annotate`, called on the event loop; a coroutine function is awaited.
+
+        Returns:
+            What was known, asked, and spent.
+
+        Raises:
+            InvalidArgumentError: an argument is not allowed.
+            ConfigurationError: as of `annotate`.
+        """
+        from ._annotating import aannotate
+
+        return await aannotate(
+            self,
+            model,
+            on_progress,
+            speech=speech,
+            base_url=base_url,
+            max_cents=max_cents,
+            dry_run=dry_run,
+            replace=replace,
+            concurrency=concurrency,
+        )
 
     def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
         """Some of these rows, with the labels of `classes` or, by default, their own."""

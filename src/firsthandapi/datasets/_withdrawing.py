@@ -23,6 +23,7 @@ from firsthandapi.errors import ConfigurationError, FirstHandError
 from ._consents import keep_consents
 from ._hashes import erase_lines
 from ._lock import taking_notes
+from ._opinions import forget_opinions
 
 if TYPE_CHECKING:
     from firsthandapi._core.rows.manifest import Record
@@ -46,7 +47,9 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
         return
     with taking_notes(store):
         store.replace(store.root / WITHDRAWN, encode_ids(withdrawn_ids(store) | ids))
-        erase_lines(store, {row.sha256 for row in rows})
+        hashes = frozenset(row.sha256 for row in rows)
+        erase_lines(store, hashes)
+        forget_opinions(store, hashes)
         _forget(store, ids)
     for manifest in manifests:
         gone = [row for row in manifest.records.values() if row.file_id in ids]

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from firsthandapi_server.rules.faults import Fault, Faults
     from firsthandapi_server.state.model import DeliveryAttempt
 
+    from ._models import Asked, FakeModels
     from ._server import MockServer
 
 __all__ = [
+    "Asked",
     "Clock",
     "DeliveryAttempt",
+    "FakeModels",
     "Fault",
     "Faults",
     "Media",
@@ -41,6 +44,8 @@ __all__ = [
 
 # Loaded when first used: pytest imports this package through its plugin, in every run.
 _HOMES = {
+    "Asked": "._models",
+    "FakeModels": "._models",
     "DeliveryAttempt": "firsthandapi_server.state.model",
     "Clock": "firsthandapi_server.mock.clock",
     "Fault": "firsthandapi_server.rules.faults",

@@ -1,0 +1,339 @@
+"""A model as an annotator: Anthropic's Messages, OpenAI's Chat Completions, and whoever speaks one of the two."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cached_property
+from importlib import import_module
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from firsthandapi._base.host.loopback import is_loopback
+from firsthandapi._base.masking import mask_secrets
+from firsthandapi._core.files.kinds import Kind, kind_of
+from firsthandapi.errors import AnnotationError, ConfigurationError, InvalidArgumentError
+
+from ._media import SIDE, Picture, missing, picture, sound
+from ._opinion import Opinion, Work
+from ._prices import MOST_TOKENS, Usage, cents, usage_of_question, usage_of_speech
+from ._question import RUBRIC, key, opinion, prompt, schema
+
+# Both libraries honor Retry-After, and wait longer after each failure.
+_TRIES_AGAIN = 5
+_SECONDS = 60.0
+_FORMS = 'as "anthropic:claude-haiku-5-5" or "openai:gpt-5-mini"'
+# What no other file would get either.
+_HOPELESS = (401, 403, 404)
+
+
+class _Service(NamedTuple):
+    """One of the two services whose API is spoken, or a server that speaks it.
+
+    Attributes:
+        keys: the variables that may hold its key; errors name the first.
+    """
+
+    provider: str
+    model: str
+    base_url: str | None
+    keys: tuple[str, ...]
+
+    @property
+    def is_here(self) -> bool:
+        host = urlsplit(self.base_url or "").hostname
+        return host is not None and is_loopback(host)
+
+    def client(self) -> Any:
+        """Its client, which several threads may use.
+        Raises ConfigurationError: it has no key, or the extra is not installed.
+        """
+        key: dict[str, Any] = {}
+        if not any(os.environ.get(each) for each in self.keys):
+            if not self.is_here:
+                raise ConfigurationError(
+                    f"{self.provider}:{self.model} needs a key: set {self.keys[0]} to the one of your account there"
+                )
+            key = {"api_key": "none"}
+        library = self._library()
+        make = library.Anthropic if self.provider == "anthropic" else library.OpenAI
+        return make(base_url=self.base_url, timeout=_SECONDS, max_retries=_TRIES_AGAIN, **key)
+
+    def _library(self) -> Any:
+        try:
+            return import_module("anthropic") if self.provider == "anthropic" else import_module("openai")
+        except ImportError:
+            raise missing() from None
+
+    def cents(self, usage: Usage) -> float | None:
+        return cents(self.provider, self.model, usage, is_here=self.is_here)
+
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """Ask, and read what comes.
+        Raises ConfigurationError: the service would refuse every other file too.
+        Raises AnnotationError: it refused, the request did not arrive, or the response is none.
+        """
+        library = self._library()
+        name = f"{self.provider}:{self.model}"
+        try:
+            yield
+        except library.APIStatusError as error:
+            words = mask_secrets(f"{name} responded with {error.status_code}: {error.message}"[:500])
+            if error.status_code in _HOPELESS:
+                raise ConfigurationError(f"{words}; check {self.keys[0]} and the name of the model") from None
+            raise AnnotationError(words, cents=0.0) from None
+        except library.APIError as error:
+            raise AnnotationError(mask_secrets(f"{name}: {error}"[:500])) from None
+        except (AttributeError, IndexError, TypeError, ValueError):  # the libraries check no shape
+            raise AnnotationError(f"{name} responded with what is no answer") from None
+
+
+def _service_of(name: object, field: str, base_url: str | None) -> _Service:
+    provider, _, model = name.partition(":") if isinstance(name, str) else ("", "", "")
+    known = {"anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "openai": ("OPENAI_API_KEY",)}
+    if provider not in known or not model.strip():
+        raise InvalidArgumentError(
+            f"{field} must name a provider and a model, {_FORMS}, and is {name!r:.100}", field=field
+        )
+    url = base_url or os.environ.get(f"{provider.upper()}_BASE_URL") or None
+    return _Service(provider, model.strip(), url, known[provider])
+
+
+class Model:
+    """A model that looks at files: pictures reduced and without metadata, videos as a sheet of frames, and sounds by
+    their transcript. It is sent these and the job's words: no id, no name, no place.
+
+        Model("anthropic:claude-haiku-5-5")
+        Model("openai:qwen2.5vl", base_url="http://127.0.0.1:11434/v1")
+
+    Keys come from the variables of their libraries: ANTHROPIC_API_KEY, OPENAI_API_KEY. Needs the extra `ai`.
+
+    Args:
+        model: `anthropic:` or `openai:` with the name of a model; `openai:` also means any server that speaks its API.
+        speech: `openai:` with the name of a model that transcribes; without one, sounds are not looked at.
+        base_url: the address of the server that the model is asked at; by default the library's own. `speech` is asked
+            at the address of its library.
+
+    Raises:
+        InvalidArgumentError: an argument is not allowed.
+
+    Attributes:
+        name: the model, and the one for speech if there is one.
+    """
+
+    def __init__(self, model: str, *, speech: str | None = None, base_url: str | None = None) -> None:
+        if base_url is not None and urlsplit(base_url).scheme not in ("http", "https"):
+            raise InvalidArgumentError(
+                "base_url must be a URL that begins with http or https", field="base_url"
+            )
+        self._service = _service_of(model, "model", base_url)
+        self._speech = None if speech is None else _service_of(speech, "speech", None)
+        if self._speech is not None and self._speech.provider != "openai":
+            raise InvalidArgumentError(
+                'speech must be a model of openai, as "openai:gpt-4o-transcribe"', field="speech"
+            )
+        self.name = model if speech is None else f"{model}+{speech}"
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r})"
+
+    @cached_property
+    def _client(self) -> Any:
+        return self._service.client()
+
+    @cached_property
+    def _listener(self) -> Any:
+        assert self._speech is not None  # noqa: S101 - whoever calls has looked
+        return self._speech.client()
+
+    def prepare(self) -> None:
+        """Make ready to look.
+
+        Raises:
+            ConfigurationError: a key or the extra is missing.
+        """
+        _ = self._client
+        if self._speech is not None:
+            _ = self._listener
+
+    def close(self) -> None:
+        """Close its connections. It may be used again."""
+        for name in ("_client", "_listener"):
+            if (client := vars(self).pop(name, None)) is not None:
+                client.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def takes(self, content_type: str) -> bool:
+        """Whether it can look at files of a type: sounds take a model for speech.
+
+        Args:
+            content_type: a MIME type.
+        """
+        return kind_of(content_type) in (
+            ("image", "video") if self._speech is None else ("image", "video", "audio")
+        )
+
+    def question(self, work: Work) -> str:
+        """The key of what it would be asked about a file. Another rubric, schema, or job makes another key.
+
+        Args:
+            work: the file.
+        """
+        return key(self.name, work.job, kind_of(work.content_type))
+
+    def price(self, work: Work, *, most: bool = False) -> float | None:
+        """The price of looking at a file, in cents; None if it is unknown.
+
+        Args:
+            work: the file.
+            most: the highest price instead of the usual one.
+        """
+        kind = kind_of(work.content_type)
+        width, height = work.width or SIDE, work.height or SIDE
+        share = min(1, SIDE / max(width, height)) if kind == "image" else 1
+        if kind == "audio":
+            width = height = 0
+        elif kind == "video":
+            width = height = SIDE
+        words = RUBRIC + str(schema(kind or "image")) + prompt(work.job)
+        usage = usage_of_question(words, round(width * share), round(height * share), most=most)
+        if self._speech is None or kind == "image":
+            return self._service.cents(usage)
+        speech = self._speech.cents(usage_of_speech(work.duration_seconds, most=most))
+        # The words that are spoken are part of the question.
+        usage += usage_of_question("x" * round(20 * (work.duration_seconds or 1800)), 0, 0, most=False)
+        seen = self._service.cents(usage)
+        return None if seen is None or speech is None else seen + speech
+
+    def look(self, work: Work) -> Opinion | None:
+        """Ask the model about a file.
+
+        Args:
+            work: the file.
+
+        Returns:
+            Its opinion; None for a file of a type that it cannot look at.
+
+        Raises:
+            AnnotationError: it gave none: the file cannot be decoded, the model refused, its answer does not fit the
+                schema, or the service could not be reached.
+            ConfigurationError: the service refuses the key or the model, or the extra is not installed.
+        """
+        kind = kind_of(work.content_type)
+        if kind is None or not self.takes(work.content_type):
+            return None
+        cost: float | None = 0.0
+        more: dict[str, Any] = {}
+        notes: list[str] = []
+        seen = None if kind == "audio" else picture(work.path, work.content_type)
+        if self._speech is not None and kind != "image" and (recording := sound(work.path)) is not None:
+            more["transcript_segments"], cost = self._heard(self._speech, recording)
+            spoken = "\n".join(
+                f"[{each['start']}-{each['end']}] {each['speaker'] or ''}: {each['text']}"
+                for each in more["transcript_segments"]
+            )
+            notes.append(f"<transcript>\n{spoken}\n</transcript>")
+        if seen is not None and seen.palette:
+            more["color_palette"] = [*seen.palette]
+        if seen is not None and seen.seconds:
+            times = ", ".join(f"{each:g}" for each in seen.seconds)
+            notes.append(f"The picture shows frames of a video, row by row, at these seconds: {times}.")
+        try:
+            text, spent = self._answer(kind, prompt(work.job, *notes), seen)
+            total = None if spent is None or cost is None else spent + cost
+            return opinion(text, kind, more, self.name, total)
+        except AnnotationError as error:
+            if error.cents is not None:
+                error.cents += cost or 0.0
+            raise
+
+    def _answer(self, kind: Kind, words: str, seen: Picture | None) -> tuple[str | None, float | None]:
+        ask = self._ask_anthropic if self._service.provider == "anthropic" else self._ask_openai
+        data = None if seen is None else base64.b64encode(seen.content).decode()
+        with self._service.reading():
+            text, refusal, read, written = ask(kind, words, data)
+        spent = self._service.cents(Usage(input_tokens=read, output_tokens=written))
+        if refusal is not None:
+            raise AnnotationError(f"{self.name} refused: {mask_secrets(refusal[:300])}", cents=spent)
+        return text, spent
+
+    def _ask_anthropic(
+        self, kind: Kind, words: str, data: str | None
+    ) -> tuple[str | None, str | None, int, int]:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": words}]
+        if data is not None:
+            source = {"type": "base64", "media_type": "image/jpeg", "data": data}
+            parts.insert(0, {"type": "image", "source": source})
+        found = self._client.messages.create(
+            model=self._service.model,
+            max_tokens=MOST_TOKENS,
+            system=RUBRIC,
+            output_config={"format": {"type": "json_schema", "schema": schema(kind)}},
+            messages=[{"role": "user", "content": parts}],
+        )
+        text = "".join(getattr(each, "text", None) or "" for each in found.content or ())
+        refusal = "it does not answer" if found.stop_reason == "refusal" else None
+        return text, refusal, found.usage.input_tokens, found.usage.output_tokens
+
+    def _ask_openai(
+        self, kind: Kind, words: str, data: str | None
+    ) -> tuple[str | None, str | None, int, int]:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": words}]
+        if data is not None:
+            parts.insert(0, {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}})
+        form = {"name": kind, "schema": schema(kind), "strict": True}
+        found = self._client.chat.completions.create(
+            model=self._service.model,
+            max_completion_tokens=MOST_TOKENS,
+            response_format={"type": "json_schema", "json_schema": form},
+            messages=[{"role": "system", "content": RUBRIC}, {"role": "user", "content": parts}],
+        )
+        message, usage = found.choices[0].message, found.usage
+        return (
+            message.content,
+            getattr(message, "refusal", None),
+            usage.prompt_tokens,
+            usage.completion_tokens,
+        )
+
+    def _heard(self, service: _Service, recording: bytes) -> tuple[list[dict[str, Any]], float | None]:
+        is_diarized = "diarize" in service.model
+        # Of OpenAI's own, only the oldest knows the verbose form beside the diarized one.
+        plain = "json" if service.model.startswith("gpt-") else "verbose_json"
+        with service.reading():
+            found = self._listener.audio.transcriptions.create(
+                model=service.model,
+                file=("speech.mp3", recording, "audio/mpeg"),
+                response_format="diarized_json" if is_diarized else plain,
+                **({"chunking_strategy": "auto"} if is_diarized else {}),
+            )
+            segments = [
+                {
+                    "start": each.start,
+                    "end": each.end,
+                    "text": each.text,
+                    "speaker": getattr(each, "speaker", None),
+                }
+                for each in getattr(found, "segments", None) or ()
+            ]
+            if not segments and found.text:
+                segments = [{"start": None, "end": None, "text": found.text, "speaker": None}]
+            return segments, service.cents(_usage_of(found))
+
+
+def _usage_of(found: Any) -> Usage:
+    """What a transcript took: tokens, or seconds of sound."""
+    used: Any = getattr(found, "usage", None)
+    if tokens := getattr(used, "input_tokens", None):
+        heard = getattr(getattr(used, "input_token_details", None), "audio_tokens", None) or tokens
+        return Usage(input_tokens=tokens, input_audio_tokens=heard, output_tokens=used.output_tokens)
+    seconds = getattr(used, "seconds", None) or getattr(found, "duration", None) or 0
+    return Usage(audio_seconds=round(seconds), input_audio_seconds=round(seconds))

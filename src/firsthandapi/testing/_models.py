@@ -1,0 +1,236 @@
+"""A stand-in of hosted models, for tests: Anthropic's Messages, OpenAI's Chat Completions and transcriptions."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, cast
+
+from firsthandapi.errors import InvalidArgumentError
+
+Effect = Literal["busy", "refusal", "cut", "misshapen", "error", "drop"]
+_EFFECTS = ("busy", "refusal", "cut", "misshapen", "error", "drop")
+_ANSWER: dict[str, Any] = {"stars": 4, "reason": "Seen by a stand-in.", "text_extraction": "STOP"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that the stand-in has received.
+
+    Attributes:
+        path: its path.
+        model: the model that was asked.
+        words: the text of the question.
+        picture: the bytes of the picture, or of the sound; None without one.
+        schema: the JSON schema that the answer must have.
+    """
+
+    path: str
+    model: str
+    words: str
+    picture: bytes | None
+    schema: Mapping[str, Any] | None
+
+
+class FakeModels:
+    """A server on loopback that speaks as hosted models do; the clients of `anthropic` and `openai` speak to it.
+
+        with FakeModels() as models:
+            dataset.annotate("openai:any", base_url=models.url)
+
+    Args:
+        answer: the fields of each answer, or a function of an `Asked` that returns them. Other fields of the schema
+            are null or empty.
+        busy_first: whether each question is refused once with 429 and `Retry-After: 1`.
+        seconds: how long an answer takes.
+        tokens: the tokens in and out that each answer counts.
+
+    Raises:
+        InvalidArgumentError: an argument is not allowed.
+
+    Attributes:
+        url: its address, for `base_url`.
+        requests: what was asked, oldest first, those refused included.
+    """
+
+    def __init__(
+        self,
+        answer: Mapping[str, Any] | Callable[[Asked], Mapping[str, Any]] | None = None,
+        *,
+        busy_first: bool = False,
+        seconds: float = 0.0,
+        tokens: tuple[int, int] = (1500, 250),
+    ) -> None:
+        self.requests: list[Asked] = []
+        self._answer = _ANSWER if answer is None else answer
+        self._busy_first = busy_first
+        self._seconds = seconds
+        self._tokens = tokens
+        self._effects: deque[str] = deque()
+        self._seen: set[tuple[str, bytes | None]] = set()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.respond = self._respond
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True)
+        self._thread.start()
+
+    def fail(self, effect: Effect, times: int = 1) -> None:
+        """Have the next answers fail.
+
+        Args:
+            effect: `busy` (429), `error` (500), `refusal`, `cut` (half of an answer), `misshapen` (it fits no schema),
+                or `drop` (the connection ends without an answer).
+            times: for how many answers, 1 or more.
+
+        Raises:
+            InvalidArgumentError: an argument is not allowed.
+        """
+        if effect not in _EFFECTS:
+            raise InvalidArgumentError(f"effect must be one of {', '.join(_EFFECTS)}", field="effect")
+        if isinstance(times, bool) or not isinstance(cast("object", times), int) or times < 1:
+            raise InvalidArgumentError("times must be an int, 1 or more", field="times")
+        with self._lock:
+            self._effects.extend([effect] * times)
+
+    def close(self) -> None:
+        """Stop."""
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> FakeModels:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _respond(self, asked: Asked) -> tuple[int, dict[str, Any] | None]:
+        """The status and body of the answer to a request; None to end the connection."""
+        with self._lock:
+            self.requests.append(asked)
+            effect = self._effects.popleft() if self._effects else None
+            first = (asked.words, asked.picture) not in self._seen
+            self._seen.add((asked.words, asked.picture))
+        if effect is None and self._busy_first and first:
+            effect = "busy"
+        if effect in ("busy", "error"):
+            error = {
+                "type": "rate_limit_error" if effect == "busy" else "api_error",
+                "message": "try again later",
+            }
+            return 429 if effect == "busy" else 500, {"type": "error", "error": error}
+        self._over.wait(self._seconds)
+        if effect == "drop":
+            return 0, None
+        text = json.dumps(self._fields(asked))
+        if effect == "cut":
+            text = text[: len(text) // 2]
+        elif effect == "misshapen":
+            text = json.dumps({"stars": 9})
+        return 200, _body(asked, text, self._tokens, refuses=effect == "refusal")
+
+    def _fields(self, asked: Asked) -> dict[str, Any]:
+        given = self._answer(asked) if callable(self._answer) else self._answer
+        wanted: dict[str, Any] = {} if asked.schema is None else asked.schema.get("properties", {})
+        empty: dict[str, Any] = {
+            name: [] if each.get("type") == "array" else None for name, each in wanted.items()
+        }
+        return {**empty, **{name: each for name, each in given.items() if not wanted or name in wanted}}
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+    respond: Callable[[Asked], tuple[int, dict[str, Any] | None]]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride] # the one that made it
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: tests read what the program prints."""
+
+    def do_POST(self) -> None:
+        content = self.rfile.read(int(self.headers.get("content-length") or 0))
+        status, body = self.server.respond(_asked(self.path, self.headers.get("content-type"), content))
+        if body is None:
+            self.close_connection = True
+            return
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        if status == 429:
+            self.send_header("retry-after", "1")
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _asked(path: str, content_type: str | None, content: bytes) -> Asked:
+    if path.endswith("/transcriptions"):
+        from email import message_from_bytes
+
+        form = message_from_bytes(b"content-type: " + (content_type or "").encode() + b"\r\n\r\n" + content)
+        fields: dict[object, Any] = {
+            each.get_param("name", header="content-disposition"): each.get_payload(decode=True)
+            for each in form.walk()
+        }
+        return Asked(path, fields.get("model", b"").decode(), "", fields.get("file"), None)
+    body: Any = json.loads(content)
+    parts: list[Any] = [
+        part for each in body["messages"] if isinstance(each["content"], list) for part in each["content"]
+    ]
+    words = "\n".join(part["text"] for part in parts if part["type"] == "text")
+    data = next((part["source"]["data"] for part in parts if part["type"] == "image"), None) or next(
+        (part["image_url"]["url"].partition(",")[2] for part in parts if part["type"] == "image_url"), None
+    )
+    wanted: dict[str, Any] = body.get("output_config") or body.get("response_format") or {}
+    stated: dict[str, Any] = wanted.get("format") or wanted.get("json_schema") or {}
+    return Asked(
+        path, body["model"], words, None if data is None else base64.b64decode(data), stated.get("schema")
+    )
+
+
+def _body(asked: Asked, text: str, tokens: tuple[int, int], *, refuses: bool) -> dict[str, Any]:
+    read, written = tokens
+    if asked.path.endswith("/transcriptions"):
+        spoken = {"id": "0", "start": 0.0, "end": 2.0, "text": "Turn left at the stop sign.", "speaker": "A"}
+        return {
+            "text": spoken["text"],
+            "task": "transcribe",
+            "language": "english",
+            "duration": 2.0,
+            "segments": [{**spoken, "type": "transcript.text.segment"}],
+            "usage": {"type": "duration", "seconds": 2},
+        }
+    if asked.path.endswith("/chat/completions"):
+        message = {"role": "assistant", "content": None if refuses else text}
+        if refuses:
+            message["refusal"] = "I cannot help with that."
+        return {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": asked.model,
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+        }
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": asked.model,
+        "content": [] if refuses else [{"type": "text", "text": text}],
+        "stop_reason": "refusal" if refuses else "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": read, "output_tokens": written},
+    }
