@@ -24,6 +24,7 @@
     ├── SpendLimitError               the job would cost more than allowed
     ├── DownloadError                 files could not be downloaded
     │   └── IntegrityError            the size or SHA-256 of a file is wrong
+    ├── AnnotationError               a model gave no opinion about a file
     └── WebhookSignatureError         a delivery is not from FirstHandAPI, or is too old
 
 All of them can be pickled, and none contains a key, a secret, or a signed URL.
