@@ -79,15 +79,20 @@ class Lies:
 
 @dataclass
 class Job:
-    """A job as it is, whatever the service says of it."""
+    """A job as it is, whatever the service says of it.
+
+    Attributes:
+        files: the ids of its files, oldest first.
+        times: when each of them is approved, in seconds since the job was created.
+    """
 
     id: str
     body: dict[str, Any]
     key: str
     created: float
-    pace: float
     cancelled: float | None = None
     files: list[str] = field(default_factory=list)
+    times: Sequence[float] = ()
 
     @property
     def label(self) -> str | None:
@@ -97,10 +102,8 @@ class Job:
 
     def approved(self, now: float) -> list[str]:
         """The ids of its files that are approved, oldest first."""
-        until = now if self.cancelled is None else min(now, self.cancelled)
-        if not self.pace:
-            return self.files if until >= self.created else []
-        return self.files[: max(int((until - self.created) / self.pace), 0)]
+        age = min(now, self.cancelled or math.inf) - self.created + 1e-6  # a sum of times is not exact
+        return [file_id for file_id, at in zip(self.files, self.times, strict=True) if at <= age]
 
     def status(self, now: float) -> str:
         if len(self.approved(now)) == len(self.files):
@@ -111,11 +114,8 @@ class Job:
 
     def next_change(self, now: float) -> float:
         """When its status changes next."""
-        moments = [
-            self.created + self.pace,
-            self.created + self.pace * len(self.files),
-            self.cancelled or math.inf,
-        ]
+        first, last = (self.created + either(self.times, default=0.0) for either in (min, max))
+        moments = first, last, self.cancelled or math.inf
         return min((moment for moment in moments if moment > now), default=math.inf)
 
     def cost_cents(self, now: float) -> int:
@@ -140,7 +140,7 @@ class Liar:
         calls: how often each endpoint was called, such as `POST /v1/jobs` and `GET /v1/jobs/:id/files`.
         time: gives Unix seconds, as they are; follow() sets it.
         says: called with each request and the status and body of its response, after the service has done what it was
-            asked: returns these, or others. Bytes are sent as they are, and everything else as JSON.
+            asked: returns these, or others. A Reply or bytes are sent as they are, and everything else as JSON.
     """
 
     api_key = "fh_live_liar0000000000000000"
@@ -206,8 +206,9 @@ class Liar:
     def post(self, body: dict[str, Any], key: str = "somebody-else's") -> Job:
         """Post a job, as a client does."""
         now, pace = self.time(), self.lies.pace
-        job = Job(self._id("job"), body, key, now, pace)
+        job = Job(self._id("job"), body, key, now)
         job.files = [self._id("file") for _ in range(body["files_needed"] - self.lies.short)]
+        job.times = [pace * (number + 1) for number in range(len(job.files))]
         if self._is_one_of(self.lies.cancels):
             job.cancelled = now + pace * (len(job.files) // 2 + 0.5)
         self.jobs.append(job)
@@ -250,6 +251,8 @@ class Liar:
             headers: dict[str, Any] = {}
             if self.lies.skew is not None:
                 headers["Date"] = formatdate(self.time() + self.lies.skew, usegmt=True)
+        if isinstance(body, Reply):
+            return body
         if isinstance(body, bytes):
             return response(body, status, **headers)
         return response(json.dumps(body).encode(), status, Content_Type="application/json", **headers)
@@ -292,7 +295,8 @@ class Liar:
                 job.cancelled = self.time() if job.cancelled is None else job.cancelled
                 return 200, self.shown(job)
             case ["files"]:
-                return 200, _page([self._file(job, file_id) for file_id in approved], query)
+                page = _page(approved, query)
+                return 200, page | {"data": [self._file(job, file_id) for file_id in page["data"]]}
             case ["submissions"]:
                 rows = [
                     {"id": f"sub_{file_id}", "status": "approved", "worker_id": f"wkr_{file_id}"}

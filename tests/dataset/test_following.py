@@ -8,9 +8,8 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from client.support import Connect, FakeClock
+from client.support import Connect
 from firsthandapi import FirstHandClient
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi._sync.waiting import Waiting
@@ -33,6 +32,8 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.testing import MockServer
+from liar import DAY, Liar
+from raw import Reply, Request, response
 
 from .support import (
     JOB,
@@ -46,77 +47,39 @@ from .support import (
 
 JOB_ID = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
 PAGE = f"/v1/jobs/{JOB_ID}/files"
+HOUR = 3600.0
 
 
-NOON = datetime(2026, 12, 1, 12, tzinfo=UTC).timestamp()
+class Service(Liar):
+    """A job whose files are approved at `times`, in the time of a fake clock."""
 
-
-class Service:
-    """A service in the time of a fake clock: files are approved, and the status changes, by a timetable."""
-
-    def __init__(
-        self, *, files: dict[float, int] | None = None, status: dict[float, str] | None = None
-    ) -> None:
-        self.files = files or {}
-        self.statuses = {0.0: "open", **(status or {})}
-        self.clock = FakeClock()
-        self.started = 0.0
+    def __init__(self, *times: float, **lies: Any) -> None:
+        super().__init__(**{"hold": True, **lies})
+        self.job = self.post({**JOB, "files_needed": len(times) + self.lies.short})
+        self.job.times = times
+        self.says = self.note
+        self.age = 0.0
         # When, and `head`, `page`, or for how long a poll was to be held.
         self.asked: list[tuple[float, str]] = []
-        self.holds = True
-        self.failures: list[Any] = []
-        self.late: dict[float, str] = {}
-        self.counted = 0
-        # By the time since which it holds.
-        self.counts: dict[float, int] = {}
-        self.needed: int | None = None
-        self.completed_at: str | None = None
+        # What comes instead of the next responses: a status, or None where the connection is cut.
+        self.failures: list[int | None] = []
+        self.changes: Callable[[dict[str, Any]], object] = len
 
     @property
     def now(self) -> float:
-        return round(self.clock.now - self.started, 6)
+        return round(self.clock.now - self.began, 6)
 
-    def status(self, at: float) -> str:
-        return self.statuses[max(when for when in self.statuses if when <= at)]
-
-    def approved(self) -> list[dict[str, Any]]:
-        """Newest first, but for those that come late."""
-        count = sum(number for when, number in self.files.items() if when <= self.now)
-        names = [f"file_{n}" for n in reversed(range(count))]
-        names += [name for when, name in self.late.items() if when <= self.now]
-        return [{"id": name, "content_type": "image/jpeg"} for name in names]
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path == PAGE:
-            assert request.url.params["min_score"] == "1"
-            cursor = request.url.params.get("cursor")
-            self.asked.append((self.now, "page" if cursor else "head"))
-            if self.failures:
-                return self.fail()
-            files = self.approved()
-            # A cursor names the file it stands behind, so new ones do not move it.
-            start = 0 if cursor is None else 1 + next(n for n, one in enumerate(files) if one["id"] == cursor)
-            page = files[start : start + 100]
-            more = start + 100 < len(files)
-            return httpx.Response(200, json={"data": page, "next_cursor": page[-1]["id"] if more else None})
-        hold = float((request.headers.get("prefer") or "wait=0").partition("=")[2])
-        self.asked.append((self.now, f"poll {hold:g}"))
+    def note(self, request: Request, status: int, body: Any) -> tuple[int, Any]:
+        if "/files" in request.target:
+            assert "min_score=1" in request.target
+            self.asked.append((self.now, "page" if "cursor=" in request.target else "head"))
+        else:
+            self.asked.append((self.now, f"poll {request.headers.get('prefer', 'wait=0')[5:]}"))
         if self.failures:
-            return self.fail()
-        if self.holds:
-            before = self.status(self.now)
-            changes = [when for when in self.statuses if when > self.now and self.status(when) != before]
-            self.clock.pass_(min([self.now + hold, *changes]) - self.now)
-        counted = next((n for when, n in reversed(self.counts.items()) if when <= self.now), self.counted)
-        job = {"id": JOB_ID, "status": self.status(self.now), "files_approved": counted}
-        job |= {"files_needed": self.needed, "completed_at": self.completed_at}
-        return httpx.Response(200, json=job, headers={"Date": formatdate(NOON + self.now, usegmt=True)})
-
-    def fail(self) -> httpx.Response:
-        failure = self.failures.pop(0)
-        if isinstance(failure, Exception):
-            raise failure
-        return httpx.Response(failure.status_code, headers=failure.headers, content=failure.content)
+            failure = self.failures.pop(0)
+            return 0, Reply(b"", "close") if failure is None else response(status=failure, Retry_After="7")
+        self.changes(body)
+        return status, body
 
     def heads(self) -> list[float]:
         return [at for at, what in self.asked if what == "head"]
@@ -126,17 +89,20 @@ def timed(
     connect: Connect, service: Service, timeout: float | None = None, **options: Any
 ) -> list[tuple[float, str]]:
     """Follow the job to its end: when each file came, and its id."""
-    client = connect(handler=service, **options)
+    client = connect(base_url=service.url, **options)
     service.clock = connect.clock(client)
-    service.started = service.clock.now
-    if connect.loop is None:
-        return [(service.now, file.id) for file in client.jobs.follow(JOB_ID, timeout=timeout)]
+    service.follow(service.clock)
+    service.job.created, service.began = service.time() - service.age, service.clock.now
+    job_id = service.job.id
+    with service:
+        if connect.loop is None:
+            return [(service.now, file.id) for file in client.jobs.follow(job_id, timeout=timeout)]
 
-    async def collect() -> list[tuple[float, str]]:
-        files = client.target.jobs.follow(JOB_ID, timeout=timeout)
-        return [(service.now, file.id) async for file in files]
+        async def collect() -> list[tuple[float, str]]:
+            files = client.target.jobs.follow(job_id, timeout=timeout)
+            return [(service.now, file.id) async for file in files]
 
-    return connect.loop.run(collect())
+        return connect.loop.run(collect())
 
 
 def follow(connect: Connect, service: Service, timeout: float | None = None, **options: Any) -> list[str]:
@@ -146,27 +112,28 @@ def follow(connect: Connect, service: Service, timeout: float | None = None, **o
 
 def test_a_file_comes_within_twelve_seconds(connect: Connect) -> None:
     """While the job is in progress nothing tells of a file, so the head of the list is read every 10 s."""
-    approved = [15.0, *(40.0 + n for n in range(60))]
-    service = Service(files=dict.fromkeys(approved, 1), status={15.0: "in_progress", 200.0: "completed"})
+    service = Service(15, *(40 + n for n in range(60)), 200)
     came = timed(connect, service)
-    assert len(came) == 61
+    assert len(came) == 62
     at_of = {file_id: at for at, file_id in came}
-    assert all(at_of[f"file_{n}"] - at <= 12 for n, at in enumerate(approved))
+    assert all(
+        0 <= at_of[file_id] - at <= 12
+        for file_id, at in zip(service.job.files, service.job.times, strict=True)
+    )
     assert all(later - earlier <= 10.5 for earlier, later in pairwise(service.heads()))
 
 
 def test_a_change_of_status_is_looked_at_at_once(connect: Connect) -> None:
-    """The first file changes the status, which wakes the poll."""
-    service = Service(files={4.0: 1}, status={4.0: "in_progress", 6.0: "completed"})
-    assert timed(connect, service) == [(4.0, "file_0")]
+    """The first file changes the status, which wakes the poll, and so does the last."""
+    service = Service(4, 6)
+    assert timed(connect, service) == [*zip((4.0, 6.0), service.job.files, strict=True)]
     assert service.now == 6.0
 
 
 def test_only_the_head_is_read_again(connect: Connect) -> None:
     """Not the whole list each round: with a thousand files there already, a round costs one page."""
-    service = Service(files={0.0: 1_000, 35.0: 1}, status={0.0: "in_progress", 100.0: "completed"})
-    service.counted = 1_000
-    assert len(follow(connect, service)) == 1_001
+    service = Service(*[0] * 1_000, 35, 100)
+    assert len(follow(connect, service)) == 1_002
     rounds = [what for at, what in service.asked if 0 < at < 100]
     assert rounds.count("page") == 0
     assert rounds.count("head") <= 11
@@ -175,27 +142,25 @@ def test_only_the_head_is_read_again(connect: Connect) -> None:
 
 def test_many_new_files_are_read_to_the_first_known(connect: Connect) -> None:
     """More than a page came between two looks: the walk goes on until it meets a known one."""
-    service = Service(files={0.0: 5, 12.0: 250}, status={0.0: "in_progress", 30.0: "completed"})
-    came = timed(connect, service)
+    service = Service(*[0] * 5, *[12] * 250, 30)
+    *came, _last = timed(connect, service)
     assert len(came) == len({file_id for _, file_id in came}) == 255
     assert max(at for at, _ in came) <= 21
 
 
 def test_a_count_that_lags_slows_no_burst(connect: Connect) -> None:
     """As many files as the job needs are read as fast as pages come, though the job does not count them yet."""
-    service = Service(files={12.0: 3_000}, status={12.0: "in_progress", 27.0: "completed"})
-    service.needed = 3_000
-    times = timed(connect, service)
-    assert len(times) == 3_000
+    service = Service(*[12] * 2_999, 27, count_lag=DAY)
+    *times, last = timed(connect, service)
+    assert len(times) == 2_999
     assert max(at for at, _ in times) == min(at for at, _ in times) == 12
-    assert service.now == 27
+    assert service.now == last[0] == 27
 
 
 def test_nothing_is_missed_at_the_end(connect: Connect) -> None:
     """Files that came with the end, or far behind known ones, are met by one full pass."""
-    service = Service(files={5.0: 150, 25.0: 1}, status={5.0: "in_progress", 25.0: "completed"})
-    service.late = {21.0: "file_late"}
-    assert sorted(follow(connect, service)) == sorted([*(f"file_{n}" for n in range(151)), "file_late"])
+    service = Service(21, *[5] * 150, 25)
+    assert sorted(follow(connect, service)) == sorted(service.job.files)
 
 
 def test_a_list_that_shifts_gives_nothing_twice(connect: Connect) -> None:
@@ -221,23 +186,20 @@ def test_a_list_that_shifts_gives_nothing_twice(connect: Connect) -> None:
     assert asked == [None, "a", "b", "c"] * 2
 
 
-@pytest.mark.parametrize(("lag", "came"), [(7.0, 3), (29.0, 3), (1e9, 2)])
+@pytest.mark.parametrize(("lag", "came"), [(7, 3), (29, 3), (HOUR, 2)])
 def test_a_list_that_lags_behind_the_job_is_read_again(connect: Connect, lag: float, came: int) -> None:
     """A file that the job counts is waited for half a minute, with few requests."""
-    service = Service(files={0.0: 2, lag: 1}, status={0.0: "completed"})
-    service.counted = 3
+    service = Service(0, 0, DAY, files_lag=lag)
+    service.age = DAY
     assert len(follow(connect, service)) == came
     assert service.now <= 30.5
     assert len(service.asked) <= 20
 
 
-HOUR = 3600.0
-
-
 def test_a_count_of_a_completed_job_that_is_late_is_waited_for(connect: Connect) -> None:
     """It says that as many files as it needs were approved. Reads become rare, and its list has half a minute then."""
-    service = Service(files={0.0: 1, 3 * HOUR + 20: 2}, status={0.0: "completed"})
-    service.counts, service.needed = {0.0: 1, 3 * HOUR: 3}, 3
+    service = Service(0, DAY, DAY, count_lag=3 * HOUR, files_lag=3 * HOUR + 20)
+    service.age = DAY
     assert len(follow(connect, service)) == 3
     assert 3 * HOUR + 20 <= service.now <= 3 * HOUR * 1.1 + 60
     assert len(service.asked) <= 500
@@ -246,47 +208,62 @@ def test_a_count_of_a_completed_job_that_is_late_is_waited_for(connect: Connect)
 
 def test_a_list_that_shows_what_a_completed_job_needs_is_enough(connect: Connect) -> None:
     """Its count need not."""
-    service = Service(files={0.0: 3}, status={0.0: "completed"})
-    service.counted, service.needed = 1, 3
+    service = Service(0, 0, 0, count_lag=DAY)
     assert len(follow(connect, service)) == 3
     assert service.now == 0
 
 
 @pytest.mark.parametrize(
-    ("counts", "completed_at", "ends"),
-    [
-        ({0.0: 2}, None, 24 * HOUR),
-        ({0.0: 2}, "2026-12-01T02:00:00Z", 14 * HOUR),
-        ({0.0: 2}, "2026-11-30T11:00:00Z", 0.0),
-        ({0.0: 3, 5.0: 2}, None, 10.0),
-    ],
-    ids=["for a day", "less what has passed", "not after a day", "not once it was full"],
+    ("ended", "waits"),
+    [(None, 24 * HOUR), (-10 * HOUR, 14 * HOUR), (-25 * HOUR, 0)],
+    ids=["for a day", "less what has passed", "not after a day"],
 )
 def test_a_low_count_is_not_waited_for_without_end(
-    connect: Connect, counts: dict[float, int], completed_at: str | None, ends: float
+    connect: Connect, ended: float | None, waits: float
 ) -> None:
-    """A day after its end, or after a file was withdrawn, the list counts."""
-    began = 10.0 if len(counts) > 1 else 0.0
-    service = Service(files={0.0: 2}, status={0.0: "in_progress", began: "completed"})
-    service.counts, service.needed, service.completed_at = counts, 3, completed_at
+    """A day after its end, the list counts."""
+    service = Service(0, 0, short=1)
+    if ended is not None:
+        end = datetime.fromtimestamp(service.time() + ended, UTC).isoformat()
+        service.changes = lambda body: body.update(completed_at=end)
     assert len(follow(connect, service)) == 2
-    assert ends <= service.now <= ends + 1
+    assert waits <= service.now <= waits + 1
+
+
+def test_a_count_that_was_full_is_not_waited_for(connect: Connect) -> None:
+    """A file was withdrawn, which the list has never shown."""
+    service = Service(0, 10, short=1)
+
+    def count_one_more(body: dict[str, Any]) -> None:
+        if service.now < 5 and "files_approved" in body:
+            body["files_approved"] = 3
+
+    service.changes = count_one_more
+    assert len(follow(connect, service)) == 2
+    assert service.now == 10
 
 
 def test_a_file_that_was_withdrawn_is_not_waited_for(connect: Connect) -> None:
     """Before the job was completed: the list has shown it, and shows others now."""
-    service = Service(files={0.0: 2, 50.0: 1}, status={0.0: "in_progress", 100.0: "completed"})
-    service.counts, service.needed = {0.0: 2, 50.0: 2}, 3
-    approved = service.approved
-    service.approved = lambda: [each for each in approved() if service.now < 50 or each["id"] != "file_0"]  # type: ignore[method-assign] # the service forgets one
-    assert len(follow(connect, service)) == 3
+    service = Service(0, 0, 50, 100, short=1)
+    first = service.job.files[0]
+
+    def withdraw(body: dict[str, Any]) -> None:
+        if service.now < 50:
+            return
+        if "data" in body:
+            body["data"] = [row for row in body["data"] if row["id"] != first]
+        else:
+            body["files_approved"] -= 1
+
+    service.changes = withdraw
+    assert len(follow(connect, service)) == 4
     assert service.now == 100
 
 
 def test_a_wait_for_a_late_count_ends_with_its_timeout(connect: Connect) -> None:
     """And says which count it waits for."""
-    service = Service(files={0.0: 1}, status={0.0: "completed"})
-    service.counted, service.needed = 1, 3
+    service = Service(0, short=2)
     with pytest.raises(
         WaitTimeoutError, match="is completed, but the service counts 1 of 3 files as approved; run"
     ):
@@ -347,54 +324,46 @@ def test_a_repeated_cursor_is_an_error(connect: Connect, fresh_server: MockServe
 
 def test_a_job_that_is_over_costs_its_list(connect: Connect) -> None:
     """One look at the job, and each page once."""
-    service = Service(files={0.0: 250}, status={0.0: "completed"})
+    service = Service(*[0] * 250)
     assert len(follow(connect, service)) == 250
     assert [what for _, what in service.asked] == ["poll 0", "head", "page", "page"]
 
 
 def test_a_service_without_long_poll_is_not_hammered(connect: Connect) -> None:
     """Answers that come too early are followed by pauses that grow."""
-    service = Service(files={300.0: 1}, status={0.0: "in_progress", 600.0: "completed"})
-    service.holds = False
-    assert follow(connect, service) == ["file_0"]
+    service = Service(0, 300, 600, hold=False)
+    assert len(follow(connect, service)) == 3
     assert len(service.asked) < 3 * 60 + 20
     assert all(later - earlier <= 10.5 for earlier, later in pairwise(service.heads()))
 
 
-@pytest.mark.parametrize("deadline", [1.0, 5.0])
-def test_a_short_deadline_of_the_client_does_not_end_the_polls(connect: Connect, deadline: float) -> None:
+def test_a_short_deadline_of_the_client_does_not_end_the_polls(connect: Connect) -> None:
     """A poll is a call, so its answer has time to come within it."""
-    service = Service(files={20.0: 1}, status={25.0: "completed"})
-    assert follow(connect, service, deadline=deadline) == ["file_0"]
-    assert all(float(what[5:]) < deadline for _, what in service.asked if what.startswith("poll"))
+    service = Service(20, 25)
+    assert len(follow(connect, service, deadline=5.0)) == 2
+    assert all(float(what[5:]) < 5 for _, what in service.asked if what.startswith("poll"))
 
 
-@pytest.mark.parametrize(
-    "failure", [httpx.ReadError("cut"), httpx.Response(429, headers={"retry-after": "7"})]
-)
-def test_a_failure_that_heals_is_borne(connect: Connect, failure: Any) -> None:
+@pytest.mark.parametrize("failure", [None, 429])
+def test_a_failure_that_heals_is_borne(connect: Connect, failure: int | None) -> None:
     """Of a poll or of the list, again and again: the walk goes on where it was."""
-    service = Service(files={0.0: 150, 30.0: 1}, status={0.0: "in_progress", 300.0: "completed"})
-    answer, requests = service.__call__, 0
+    service = Service(*[0] * 150, 30, 300)
+    note = service.note
 
-    def fail_often(request: httpx.Request) -> httpx.Response:
-        nonlocal requests
-        requests += 1
-        if requests in (1, 2, 4, 6, 7, 8, 9, 10, 11, 13, 20, 21):
+    def fail_often(*answer: Any) -> tuple[int, Any]:
+        if len(service.asked) + 1 in (1, 2, 4, 6, 7, 8, 9, 10, 11, 13, 20, 21):
             service.failures = [failure]
-        return answer(request)
+        return note(*answer)
 
-    client = connect(handler=fail_often)
-    service.clock = connect.clock(client)
-    service.started = service.clock.now
-    seen = [file.id for file in client.jobs.follow(JOB_ID)]
-    assert len(seen) == len(set(seen)) == 151
+    service.says = fail_often
+    seen = follow(connect, service)
+    assert len(seen) == len(set(seen)) == 152
 
 
 def test_a_service_that_is_down_is_asked_ever_less(connect: Connect) -> None:
     """The pauses between failed polls grow to 10 s."""
-    service = Service(status={3_600.0: "completed"})
-    service.failures = [httpx.ConnectError("down")] * 1_000
+    service = Service(HOUR)
+    service.failures = [None] * 1_000
     with pytest.raises(WaitTimeoutError):
         follow(connect, service, timeout=600)
     assert len(service.asked) < 70
@@ -402,8 +371,8 @@ def test_a_service_that_is_down_is_asked_ever_less(connect: Connect) -> None:
 
 def test_what_cannot_heal_in_time_is_told(connect: Connect) -> None:
     """Such as a revoked key."""
-    service = Service(status={10.0: "in_progress"})
-    service.failures = [httpx.Response(401)]
+    service = Service(10)
+    service.failures = [401]
     with pytest.raises(AuthenticationError):
         follow(connect, service, timeout=50)
 
@@ -411,7 +380,7 @@ def test_what_cannot_heal_in_time_is_told(connect: Connect) -> None:
 @pytest.mark.parametrize("timeout", [0.5, 5.0, 12.0, 25.7])
 def test_the_timeout_is_kept(connect: Connect, timeout: float) -> None:
     """To the moment, whatever the rest of a round is; the error has the job as last seen."""
-    service = Service(files={1.0: 3}, status={1.0: "in_progress", 100.0: "completed"})
+    service = Service(1, 1, 1, 100)
     with pytest.raises(WaitTimeoutError, match="the job continues") as caught:
         follow(connect, service, timeout=timeout)
     assert service.now == pytest.approx(timeout, abs=0.01)
@@ -420,11 +389,11 @@ def test_the_timeout_is_kept(connect: Connect, timeout: float) -> None:
 
 def test_without_time_a_job_that_is_over_is_given(connect: Connect) -> None:
     """A timeout of 0 looks once; if even that fails there is no job to tell of."""
-    assert len(follow(connect, Service(files={0.0: 3}, status={0.0: "completed"}), timeout=0)) == 3
+    assert len(follow(connect, Service(0, 0, 0), timeout=0)) == 3
     with pytest.raises(WaitTimeoutError):
-        follow(connect, Service(), timeout=0)
-    down = Service()
-    down.failures = [httpx.ConnectError("down")]
+        follow(connect, Service(HOUR), timeout=0)
+    down = Service(HOUR)
+    down.failures = [None] * 10
     with pytest.raises(WaitTimeoutError) as caught:
         follow(connect, down, timeout=0)
     assert caught.value.job is None

@@ -106,7 +106,7 @@ def test_a_second_job_with_ones_key_is_named(shop: Shop, caplog: pytest.LogCaptu
         assert shop.collect(dest, idempotency_key="mine").job.id == first.id
     (text,) = {each.getMessage() for each in caplog.records if "both posted" in each.getMessage()}
     assert text.endswith(f"run firsthandapi jobs cancel {twin.id}")
-    first.pace = inf
+    first.times = [inf] * len(first.files)
     with pytest.raises(WaitTimeoutError, match=rf"; .*run firsthandapi jobs cancel {twin.id}"):
         shop.collect("three", idempotency_key="mine", timeout=0)
     assert [job.cancelled for job in shop.jobs] == [None, None]
