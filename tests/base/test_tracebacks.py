@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +17,9 @@ from firsthandapi.testing import MockServer
 
 
 @pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    """An IPython without history or colors."""
+def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """An IPython without history or colors. It takes the place of the main module, which a fork of ours needs."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     shell = InteractiveShell.instance(colors="nocolor")
     shell.history_manager.enabled = False
     yield shell
