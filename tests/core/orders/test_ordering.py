@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 import pytest
@@ -218,7 +220,7 @@ JUMPS = (0.0, 30.0, -30.0, 50.0, -50.0)
 
 
 class Search:
-    """Every way of one call's runs. `steps` counts the commands that were answered."""
+    """Every way of one call's runs. `steps` counts those that differ."""
 
     def __init__(
         self,
@@ -243,6 +245,7 @@ class Search:
         self.steps = 0
         self.runs = 0
         self._ends: dict[tuple[World, int], frozenset[World]] = {}
+        self._lengths: dict[Any, float] = {}
 
     def run(self, world: World, request: int) -> frozenset[World]:
         """What a run may leave behind."""
@@ -251,7 +254,8 @@ class Search:
             self.runs += 1
             ends: set[Any] = {_Hashed(world)}
             known = self._known(world, request)
-            self._walk(replace(world, disk=known.record), known, ends, 0)
+            self._lengths = {}
+            self._walk(replace(world, disk=known.record), known, ends)
             self._ends[begun] = frozenset(ends)
         return self._ends[begun]
 
@@ -275,24 +279,44 @@ class Search:
             server_now=NOW - world.ahead * HOUR if self.single and self.dates and world.disk else None,
         )
 
-    def _walk(self, world: World, known: Known, ends: set[Any], depth: int, *, slept: bool = False) -> None:
-        self.steps += 1
+    def _walk(self, world: World, known: Known, ends: set[Any], *, slept: bool = False) -> float:
+        """Take a step, and all that may follow, once a run: other ways lead to the same.
+
+        Returns:
+            How many steps it takes to the end, at most.
+        """
+        step = _frozen(world), pickle.dumps([*vars(known).values()]), slept
+        if step not in self._lengths:
+            self.steps += 1
+            self._lengths[step] = inf  # which it has if it leads back to itself
+            after = [
+                self._walk(*each, ends, slept=is_late)
+                for *each, is_late in self._after(world, known, ends, slept)
+            ]
+            self._lengths[step] = 1 + max(after, default=0)
+        assert self._lengths[step] <= 12, f"no end: {known}"
+        return self._lengths[step]
+
+    def _after(
+        self, world: World, known: Known, ends: set[Any], slept: bool
+    ) -> Iterator[tuple[World, Known, bool]]:
+        """What may be after a step, and what the run knows then."""
         assert len(world.jobs) <= 1, f"bought twice: {world}"
-        assert depth < 12, f"no end: {known}"
         ends.add(_Hashed(world))  # it may die here, before the next command
         command = next_command(known)
         match command:
             case Continue() if self.single:
                 pass  # finished: the next equal call is another one
             case WriteDown(record) if self.single and record.job is not None:
-                self._walk(world, learn(known, command, Shown()), ends, depth + 1, slept=slept)
+                yield world, learn(known, command, Shown()), slept
             case Continue(record) if record.job_id == "job_made_up":
                 # The service has no such job, so what to do is asked again.
                 gone = api_error(NotFoundError, 404, 1)
-                again = Known(
-                    known.request, self.key, "spare", NOW, NOW, world.disk, world.rows_of, gone=gone
+                yield (
+                    world,
+                    Known(known.request, self.key, "spare", NOW, NOW, world.disk, world.rows_of, gone=gone),
+                    False,
                 )
-                self._walk(world, again, ends, depth + 1)
             case Continue(record):
                 assert record.job_id == "job_1"
                 # Some files came, too.
@@ -303,8 +327,7 @@ class Search:
                     ends.add(_Hashed(replace(world, disk=None)))
             case WriteDown(record, create):
                 assert not create or world.disk is None, "an exclusive create over another file"
-                after = replace(world, disk=record)
-                self._walk(after, learn(known, command, Shown()), ends, depth + 1, slept=slept)
+                yield replace(world, disk=record), learn(known, command, Shown()), slept
             case _:
                 for after, answer in answers(world, command, self.lags):
                     if self.dates and isinstance(answer, Shown):
@@ -312,10 +335,10 @@ class Search:
                     if self.single and isinstance(command, Post) and isinstance(answer, Shown):
                         answer = replace(answer, jobs=())  # any success is one
                     learned = learn(known, command, answer)
-                    self._walk(after, learned, ends, depth + 1, slept=slept)
+                    yield after, learned, slept
                     if self.sleeps and not slept:
                         # The machine sleeps before the answer arrives; the transport repeats nothing after that.
-                        self._walk(after.later(25), _slept(learned, 25), ends, depth + 1, slept=True)
+                        yield after.later(25), _slept(learned, 25), True
 
     def search(self, runs: int, requests: tuple[int, ...]) -> int:
         """Run after run, with everything that may happen between two; how many different worlds there were."""
