@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import pickle
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,46 +104,13 @@ def test_what_is_not_allowed_in_a_file_is_named_with_it(tmp_path: Path) -> None:
     assert str(refused.value).startswith(f"{path}: dest is empty")
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", "must contain names and values, such as `budget_cents: 50000`"),
-        ("a: 1\na: 2", "is not valid YAML: a occurs twice"),
-        ("jobs: {stop: {files_needed: 010}}", "YAML does not read 010 as the decimal number"),
-        ("[" * 1_000, "is nested too deeply"),
-    ],
-)
-def test_a_file_that_is_not_valid_is_refused(tmp_path: Path, text: str, says: str) -> None:
-    """Where a parser would take it for something else, too."""
-    path = tmp_path / "signs.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigurationError) as refused:
-        Campaign.load(path)
-    assert says in str(refused.value)
-
-
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """And what is no path at all is refused."""
     with pytest.raises(ConfigurationError, match="could not read"):
         Campaign.load(tmp_path / "none.yaml")
-    (tmp_path / "latin.yaml").write_bytes(b"dest: \xe9")
-    with pytest.raises(ConfigurationError, match="it is not UTF-8"):
-        Campaign.load(tmp_path / "latin.yaml")
     for path in (5, "s3://bucket/signs.yaml"):
         with pytest.raises(InvalidArgumentError, match="path must be the path of a file"):
             Campaign.load(path)  # type: ignore[arg-type]
-
-
-def test_without_the_extra_yaml_is_refused_and_json_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The core install has no YAML."""
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    (tmp_path / "a.yaml").write_text(YAML)
-    with pytest.raises(ConfigurationError, match="pip install"):
-        Campaign.load(tmp_path / "a.yaml")
-    (tmp_path / "a.json").write_text(json.dumps(FIELDS))
-    assert Campaign.load(tmp_path / "a.json").jobs
 
 
 def test_a_misspelt_argument_is_answered() -> None:
@@ -260,20 +226,6 @@ def test_a_whole_path_and_a_bucket_identify_a_campaign_by_themselves(tmp_path: P
         assert Campaign(**{**FIELDS, "dest": dest})._spec.dest is None
     for dest, written in ((".", "."), ("./", "."), ("../a//b/", "../a/b"), (Path("signs"), "signs")):
         assert Campaign(**{**FIELDS, "dest": dest})._spec.dest == written
-
-
-def test_a_campaign_is_not_saved_as_what_cannot_be_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The ending says what is written; a disk or an extra that is missing is named."""
-    for path in ("a.toml", "a"):
-        with pytest.raises(InvalidArgumentError, match=r"path must end in \.yaml, \.yml, or \.json"):
-            Campaign(**FIELDS).save(tmp_path / path)
-    with pytest.raises(ConfigurationError, match=r"could not write .*: No such file or directory"):
-        Campaign(**FIELDS).save(tmp_path / "none" / "a.json")
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(ConfigurationError, match="needs an extra: pip install"):
-        Campaign(**FIELDS).save(tmp_path / "a.yaml")
 
 
 def test_a_path_on_another_drive_is_saved_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,27 +145,14 @@ def test_a_budget_that_does_not_suffice_exits_with_1(cli: Cli, server: MockServe
     assert not [request for request in server.requests if request.method == "POST"]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("files_needed: 2", "files_neded: 2", "jobs.stop.files_neded is not a field of a job; did you mean"),
-        (
-            "budget_cents: 100",
-            "budget_cents: 0",
-            "budget_cents must be a whole number of US cents, 1 or more",
-        ),
-        ("  give way: ", "  no: ", "jobs has False, which is not text; put it in quotes"),
-        ("  give way: ", "  STOP: ", "only in the case of its letters"),
-    ],
-)
-def test_a_mistake_in_the_file_exits_with_2(cli: Cli, file: str, old: str, new: str, says: str) -> None:
+def test_a_mistake_in_the_file_exits_with_2(cli: Cli, file: str) -> None:
     """In one line, which names the file and the place."""
-    Path(file).write_text(YAML.replace(old, new))
+    Path(file).write_text(YAML.replace("files_needed: 2", "files_neded: 2"))
     run = cli("campaign", "plan", file)
     assert run.code == 2
     (line,) = run.err.splitlines()
     assert line.startswith(f"firsthandapi: {file}: ")
-    assert says in line
+    assert "jobs.stop.files_neded is not a field of a job; did you mean" in line
 
 
 def test_on_timeout_it_exits_with_3_and_says_how_to_continue(cli: Cli, server: MockServer, file: str) -> None:

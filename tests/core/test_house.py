@@ -150,7 +150,6 @@ ELSEWHERE = {
     "_base/headers": "core/calls/test_request.py",
     "_base/ids": "core/calls/test_request.py",
     "_base/origins": "core/calls/test_config.py",
-    "_base/specs": "cli/test_spec.py",
     "_base/tracing": "base/test_watching.py",
     "_base/version": "test_package.py",
     # Doors.
