@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -44,15 +45,60 @@ class Outcomes:
         return {name for name, each in self.of.items() if each == outcome}
 
 
+# The promises to try, and the address and the API key of the server that is to keep them.
+Turn = tuple[list[str], str, str]
+
+
+class Turns(Outcomes):
+    """What came of several runs in turn. To set pytest up and to collect takes longer than to try a promise."""
+
+    def __init__(self, turns: Iterator[Turn]) -> None:
+        super().__init__()
+        self._turns = turns
+        self.of_each: list[dict[str, str]] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {name_of(item.nodeid): item for item in session.items}
+        for names, url, key in self._turns:
+            session.config.option.url, os.environ["FIRSTHAND_API_KEY"] = url, key
+            self.of = {}
+            # Without a next one, the fixtures of the session end as well.
+            for item, then in pairwise([*(items[name] for name in names), None]):
+                assert item is not None
+                session.config.hook.pytest_runtest_protocol(item=item, nextitem=then)
+            self.of_each.append(self.of)
+        return True
+
+
 def name_of(nodeid: str) -> str:
     return nodeid.partition("::")[2].removeprefix("test_")
+
+
+def in_turn(turns: Iterator[Turn]) -> list[dict[str, str]]:
+    """What came of each promise in each of several runs, as of one."""
+    outcomes = Turns(turns)
+    run(outcomes, "--patience=1.5", url="http://127.0.0.1", key="none")
+    return outcomes.of_each
 
 
 def tried(*arguments: str, url: str = "", key: str = "", code: int | None = None) -> Outcomes:
     """What came of a run of `contract/`, in this process and with nothing of it kept."""
     outcomes = Outcomes()
+    run(outcomes, *arguments, url=url, key=key, code=code)
+    return outcomes
+
+
+def run(outcomes: Outcomes, *arguments: str, url: str, key: str, code: int | None = None) -> None:
+    """A run of `contract/`, whose outcomes are noted."""
     environment = {"FIRSTHAND_API_KEY": key, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    plugins = ("cacheprovider", "unraisableexception", "threadexception", "faulthandler")
+    plugins = (
+        "cacheprovider",
+        "unraisableexception",
+        "threadexception",
+        "faulthandler",
+        "doctest",
+        "junitxml",
+    )
     options = ["-q", "-s", "--assert=plain", *(f"-pno:{name}" for name in plugins), f"--rootdir={ROOT}"]
     where = [] if any("::" in each for each in arguments) else [str(ROOT / "contract")]
     with patch.dict(os.environ, environment):
@@ -60,7 +106,6 @@ def tried(*arguments: str, url: str = "", key: str = "", code: int | None = None
             [*where, *arguments, f"--url={url}", *options, f"-c{ROOT / 'pyproject.toml'}"], plugins=[outcomes]
         )
     assert code in (None, ended)
-    return outcomes
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from fnmatch import fnmatchcase
 from functools import cache
@@ -11,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from deviations import WRONG, Wrong, gzipped
-from support import Deviating, Deviation, Passing, tried
+from support import Deviating, Deviation, Passing, Turn, in_turn, tried
 
 
 @cache
@@ -37,25 +38,39 @@ def server() -> Iterator[Deviating]:
         yield running
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.breaks.split()[0])
-def test_a_wrong_server_is_caught(server: Deviating, wrong: Wrong) -> None:
-    """By each promise that it breaks."""
-    with Deviating(**dict(wrong.options)) if wrong.options else nullcontext(server) as running:
-        key = running.api_key if wrong.live else running.test_api_key
+def turns(server: Deviating, wrongs: Sequence[Wrong]) -> Iterator[Turn]:
+    """What each wrong server breaks, while it is wrong."""
+    for wrong in wrongs:
+        with Deviating(**dict(wrong.options)) if wrong.options else nullcontext(server) as running:
+            key = running.api_key if wrong.live else running.test_api_key
 
-        def ask(it: Passing) -> None:
-            wrong.deviation.ask(it)
-            if it.headers.get("authorization") == "Bearer OWNER":
-                it.headers["authorization"] = f"Bearer {key}"
+            def ask(it: Passing, wrong: Wrong = wrong, key: str = key) -> None:
+                wrong.deviation.ask(it)
+                if it.headers.get("authorization") == "Bearer OWNER":
+                    it.headers["authorization"] = f"Bearer {key}"
 
-        names = broken(wrong)
-        assert names, "no promise has such a name"
-        deviation = Deviation(ask, wrong.deviation.tell, wrong.deviation.deliver)
-        with running.deviating(deviation), patch.object(*wrong.patched) if wrong.patched else nullcontext():
-            outcomes = tried(
-                *(promises()[name] for name in names), "--patience=1.5", url=running.url, key=key
-            )
-    assert outcomes.of == dict.fromkeys(names, "failed")
+            names = broken(wrong)
+            assert names, f"no promise has such a name: {wrong.breaks}"
+            deviation = Deviation(ask, wrong.deviation.tell, wrong.deviation.deliver)
+            with (
+                running.deviating(deviation),
+                patch.object(*wrong.patched) if wrong.patched else nullcontext(),
+            ):
+                yield names, running.url, key
+
+
+def subject(wrong: Wrong) -> str:
+    """What the first promise that it breaks is about."""
+    return re.split(r"[_\[]", wrong.breaks)[0]
+
+
+@pytest.mark.parametrize("about", sorted({*map(subject, WRONG)}))
+def test_wrong_servers_are_caught(server: Deviating, about: str, subtests: pytest.Subtests) -> None:
+    """Each by each promise that it breaks."""
+    wrongs = [wrong for wrong in WRONG if subject(wrong) == about]
+    for wrong, outcomes in zip(wrongs, in_turn(turns(server, wrongs)), strict=True):
+        with subtests.test(breaks=wrong.breaks):
+            assert outcomes == dict.fromkeys(broken(wrong), "failed")
 
 
 def test_each_promise_is_broken_by_a_wrong_server() -> None:
