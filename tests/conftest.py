@@ -71,7 +71,7 @@ def pytest_collection() -> Generator[None, object, object]:
 LONG = (
     *("docs/test_documents.py", "console/test_site.py"),
     *("examples/", "base/host/test_windows.py", "pipelines/", "engines/fleet/"),
-    "contract/test_contract.py",
+    *("contract/test_contract.py", "core/orders/test_ordering.py"),
     *("cli/test_listen.py", "cli/test_progress.py", "dataset/test_following.py", "dataset/test_crashes.py"),
 )
 

@@ -428,49 +428,57 @@ def _frozen(world: World) -> Any:
     return world.jobs, disk, world.rows_of, world.ahead
 
 
-def search(runs: int, **options: Any) -> None:
-    """With a key of the caller's and without; what is asked for may be corrected between two runs. A single call is
-    another one then, unless its caller has chosen its key."""
-    for key in ("mine", None):
-        one = Search(key, **options)
-        worlds = one.search(runs, (0, 1) if key or not one.single else (0,))
-        print(f"\nsearched: {worlds:,} worlds, {one.runs:,} different runs, {one.steps:,} steps")  # noqa: T201 # `pytest -s` shows how much was searched
+def search(key: str | None, runs: int, **options: Any) -> None:
+    """What is asked for may be corrected between two runs. A single call is another one then, unless its caller has
+    chosen its key."""
+    one = Search(key, **options)
+    worlds = one.search(runs, (0, 1) if key or not one.single else (0,))
+    print(f"\nsearched: {worlds:,} worlds, {one.runs:,} different runs, {one.steps:,} steps")  # noqa: T201 # `pytest -s` shows how much was searched
+
+
+# With a key of the caller's and without: `make soak` searches both at once.
+of_each_key = pytest.mark.parametrize("key", ["mine", None], ids=["own key", "any key"])
 
 
 # The second run is the one that buys twice; `make soak` looks for what takes more.
 @pytest.mark.parametrize(
     ("runs", "jumps"), [(2, (0.0, 50.0, -50.0)), pytest.param(5, JUMPS, marks=pytest.mark.slow)]
 )
-def test_nothing_is_bought_twice(runs: int, jumps: tuple[float, ...]) -> None:
+@of_each_key
+def test_nothing_is_bought_twice(key: str | None, runs: int, jumps: tuple[float, ...]) -> None:
     """Runs of one call: whatever is answered, lost or late, wherever each dies, whatever the clock does."""
-    search(runs, jumps=jumps)
+    search(key, runs, jumps=jumps)
 
 
 @pytest.mark.slow
-def test_nothing_is_bought_twice_by_a_machine_that_sleeps() -> None:
+@of_each_key
+def test_nothing_is_bought_twice_by_a_machine_that_sleeps(key: str | None) -> None:
     """It may sleep for 25 hours during any request of a run."""
-    search(3, sleeps=True)
+    search(key, 3, sleeps=True)
 
 
 @pytest.mark.parametrize("runs", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_nothing_is_bought_twice_by_a_clock_that_was_set_back(runs: int) -> None:
+@of_each_key
+def test_nothing_is_bought_twice_by_a_clock_that_was_set_back(key: str | None, runs: int) -> None:
     """By a day, so that an old key looks young: the `Date` of the service says how old it is."""
-    search(runs, lags=(0.0, 20.0), jumps=(0.0, -24.0), disk_lasts=True, dates=True)
+    search(key, runs, lags=(0.0, 20.0), jumps=(0.0, -24.0), disk_lasts=True, dates=True)
 
 
 @pytest.mark.slow
-def test_nothing_is_bought_twice_though_the_list_is_most_of_a_day_late() -> None:
+@of_each_key
+def test_nothing_is_bought_twice_though_the_list_is_most_of_a_day_late(key: str | None) -> None:
     """Before the service forgets a key, its list shows the job."""
-    search(5, lags=(20.0,), jumps=(0.0, 50.0, -50.0), disk_lasts=True)
+    search(key, 5, lags=(20.0,), jumps=(0.0, 50.0, -50.0), disk_lasts=True)
 
 
 @pytest.mark.parametrize("path", [JOBS_PATH, "/v1/api_keys"])
 @pytest.mark.parametrize(("runs", "lags"), [(2, (0.0,)), pytest.param(4, (0.0, 2.0), marks=pytest.mark.slow)])
-def test_no_single_call_is_made_twice(runs: int, lags: tuple[float, ...], path: str) -> None:
+@of_each_key
+def test_no_single_call_is_made_twice(key: str | None, runs: int, lags: tuple[float, ...], path: str) -> None:
     """Those of a journal, until each has its result: by an API key that may not read as well, and where nothing can be
     searched."""
     jumps = (0.0, -24.0)
-    search(runs, lags=lags, jumps=jumps, disk_lasts=True, dates=True, single=True, path=path)
+    search(key, runs, lags=lags, jumps=jumps, disk_lasts=True, dates=True, single=True, path=path)
 
 
 # ── Single rules ─────────────────────────────────────────────────────────────────────────────────────────
