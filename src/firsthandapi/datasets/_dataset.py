@@ -34,7 +34,7 @@ from firsthandapi.types._base import fitting
 
 from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_down
 from ._folder import Folder
-from ._manifest import Manifest, all_manifests, key_of
+from ._manifest import Manifest, all_manifests, key_of, no_collector
 from ._orders import Orders, labels_of
 from ._own import note_column
 from ._reconciling import reconciling
@@ -69,6 +69,7 @@ class Dataset(Rows):
         self._kept: KeptRows | None = None
         self._open_again()
 
+    @no_collector()
     def _open_again(self) -> None:
         """Read the folder."""
         if self._kept is not None:

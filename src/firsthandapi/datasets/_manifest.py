@@ -108,7 +108,7 @@ class Manifest:
         # What was parsed is dropped: memory holds the rows, but not the text of all beside them.
         pieces = [content[start : start + _PIECE] for start in reversed(range(0, len(content), _PIECE))]
         del content
-        with _no_collector():
+        with no_collector():
             parsed = parse_manifest((pieces.pop() for _ in range(len(pieces))), str(self.path))
             self.records = {record.file_id: record for record in parsed}
         for folder in self.folders()[1:]:
@@ -320,7 +320,7 @@ class Manifest:
 
 
 @contextmanager
-def _no_collector() -> Generator[None, None, None]:
+def no_collector() -> Generator[None, None, None]:
     """Turn off Python's collector of cycles for this block: rows have none, and it would look at all of them, often."""
     was_on = gc.isenabled()
     gc.disable()
@@ -328,6 +328,9 @@ def _no_collector() -> Generator[None, None, None]:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():  # what was made counts as old: it would look at all of it at once
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from pydantic_core import from_json
+from pydantic_core import CoreSchema, SchemaValidator, core_schema, from_json, to_json
 
 from firsthandapi._base.display import Displayed
 from firsthandapi._base.habits import Led, NotADict
@@ -188,6 +190,21 @@ def completed(record: Record, columns: Mapping[str, Any]) -> Record:
 def _frozen(_: Record, name: str, *_value: object) -> None:
     raise FrozenInstanceError(f"cannot assign to field {name!r}")
 
+
+class _Annotations:
+    """The column `annotations`, which gets its shape when it is asked for: a row from a manifest has its text, in a
+    third of the memory."""
+
+    def __get__(self, record: Record, _: object) -> Any:
+        value = _ANNOTATIONS.__get__(record)
+        return unified(from_json(value), kind_of(record.content_type)) if type(value) is bytes else value
+
+    def __set__(self, record: Record, value: object) -> None:
+        _ANNOTATIONS.__set__(record, value)
+
+
+_ANNOTATIONS: Any = Record.__dict__["annotations"]
+setattr(Record, "annotations", _Annotations())  # noqa: B010 # checkers see a field
 
 # What dataclass makes for a class with slots knows only its fields.
 for _method in ("__setattr__", "__delattr__"):
@@ -427,17 +444,64 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _loaded(line: bytes) -> Any:
-    """A line of JSON, by the parser of pydantic, which keeps equal short strings of many rows once. What it refuses,
-    such as a lone surrogate, the one of Python may take."""
+def _loaded(line: bytes) -> tuple[Any, bool]:
+    """A line of JSON, and whether its columns have their types.
+
+    pydantic parses it, which keeps equal short strings of many rows once, and compares a row of ours with the types
+    while it does. What it refuses, such as a lone surrogate, Python's parser may take."""
     try:
-        return from_json(line, cache_strings="all")
+        return _our_rows().validate_json(line), True
     except ValueError:
-        return load(line)
+        with suppress(ValueError):
+            return from_json(line, cache_strings="all"), False
+        return load(line), False
+
+
+@cache
+def _our_rows() -> SchemaValidator:
+    """Takes the rows that `_check_types` would leave as they are."""
+    columns = {column: _exactly(shape) for column, shape in column_types("image").items()}
+    columns["annotations"] = core_schema.dict_schema()
+    members = {
+        column: core_schema.typed_dict_field(
+            core_schema.with_default_schema(core_schema.nullable_schema(values), default=None)
+        )
+        for column, values in columns.items()
+    }
+    members["sha256"] = core_schema.typed_dict_field(
+        core_schema.str_schema(strict=True, pattern="^[0-9a-f]{64}$")
+    )
+    members["size_bytes"] = core_schema.typed_dict_field(
+        core_schema.int_schema(strict=True, ge=0, lt=WHOLE.stop)
+    )
+    return SchemaValidator(core_schema.typed_dict_schema(members, extra_behavior="allow"))
+
+
+def _exactly(shape: Any) -> CoreSchema:
+    """The values that `fit` leaves as they are, in the notation of `SHAPES`."""
+    if isinstance(shape, dict):
+        members = {name: _exactly(each) for name, each in cast("dict[str, Any]", shape).items()}
+        return core_schema.typed_dict_schema(
+            {
+                name: core_schema.typed_dict_field(core_schema.nullable_schema(each))
+                for name, each in members.items()
+            },
+            extra_behavior="forbid",
+        )
+    if isinstance(shape, list):
+        return core_schema.list_schema(_exactly(cast("Any", shape)[0]))
+    bounds: Any = {"ge": WHOLE.start, "lt": WHOLE.stop}
+    plain = {
+        str: core_schema.str_schema(strict=True),
+        bool: core_schema.bool_schema(strict=True),
+        int: core_schema.int_schema(strict=True, **bounds),
+        float: core_schema.float_schema(strict=True, **bounds),
+    }
+    return plain[shape]
 
 
 def _parse_row(line: bytes, where: str) -> Record:
-    loaded = _loaded(line)
+    loaded, has_types = _loaded(line)
     if not isinstance(loaded, dict):
         raise ConfigurationError(f"{where}: not a JSON object; {_WAY_ON}")
     row = cast("dict[str, Any]", loaded)
@@ -456,6 +520,23 @@ def _parse_row(line: bytes, where: str) -> Record:
         check_id(cast("Any", row.get("file_id")), "file_id")
     except InvalidArgumentError:
         raise ConfigurationError(f"{where}: file_id is not an id; {_WAY_ON}") from None
+    if not has_types:
+        _check_types(row, where)
+    elif row["annotations"] is not None:
+        row["annotations"] = to_json(row["annotations"])
+    if not (row.get("label") is None or is_label(row["label"])):
+        raise ConfigurationError(
+            f"{where}: label must be the name of a class; give a column of your own a different name"
+        )
+    if has_types and len(row) == len(COLUMNS):
+        return Record(**row)
+    return _record({column: row.pop(column, None) for column in COLUMNS}, row)
+
+
+def _check_types(row: dict[str, Any], where: str) -> None:
+    """Check the types of the columns, and leave out what does not fit into the objects of a row.
+    Raises ConfigurationError: a column has another type.
+    """
     size, sha256 = row.get("size_bytes"), row.get("sha256")
     if type(size) is not int or not 0 <= size < WHOLE.stop:
         raise ConfigurationError(f"{where}: size_bytes must be a whole number; {_WAY_ON}")
@@ -479,8 +560,3 @@ def _parse_row(line: bytes, where: str) -> Record:
         row[column] = None if row.get(column) is None else _FITTERS[column](row[column])
     if not isinstance(row.get("location_verified"), bool | None):
         raise ConfigurationError(f"{where}: location_verified must be true or false; {_WAY_ON}")
-    if not (row.get("label") is None or is_label(row["label"])):
-        raise ConfigurationError(
-            f"{where}: label must be the name of a class; give a column of your own a different name"
-        )
-    return _record({column: row.pop(column, None) for column in COLUMNS}, row)
