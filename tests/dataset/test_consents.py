@@ -15,7 +15,7 @@ from client.support import Connect
 from firsthandapi.testing import MockServer
 from firsthandapi_server.mock.workers import Capture
 
-from .support import api, completed_job
+from .support import api, completed_job, reconcile
 
 
 @pytest.fixture
@@ -110,6 +110,29 @@ def test_a_consent_that_cannot_be_read_ends_no_run(
     assert lines(tmp_path) == []
     client.files.download_all(job_id, tmp_path)
     assert lines(tmp_path) == ids
+
+
+def test_reconcile_notes_when_a_consent_was_withdrawn(
+    connect: Connect, server: MockServer, agreed: dict[str, Any], tmp_path: Path
+) -> None:
+    """And asks for no other again. One that the service has forgotten stays while a row names it."""
+    job_id = completed_job(server, 3)
+    ids = named(server, job_id)
+    agreed.update(consents(*ids))
+    agreed[ids[0]]["withdrawn_at"] = "2026-01-02T00:00:00Z"
+    client = connect(server)
+    dataset = client.files.download_all(job_id, tmp_path)
+    agreed[ids[1]]["withdrawn_at"] = "2026-01-03T00:00:00Z"
+    del agreed[ids[2]]
+    since = len(server.requests)
+    reconcile(connect, client, dataset)
+    assert asked(server, since) == 2
+    kept = [json.loads(line) for line in (tmp_path / "consents.jsonl").read_text("utf-8").splitlines()]
+    assert [(line["consent_id"], line["withdrawn_at"]) for line in kept] == [
+        (ids[0], "2026-01-02T00:00:00Z"),
+        (ids[1], "2026-01-03T00:00:00Z"),
+        (ids[2], None),
+    ]
 
 
 def test_a_copy_has_the_consents_of_its_rows(

@@ -288,6 +288,26 @@ def test_a_list_without_end_is_left_at_the_timeout(connect: Connect) -> None:
     assert len(asked) <= 15
 
 
+def test_download_all_ends_with_a_list_without_end(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no timeout, so the pages count."""
+    asked: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == PAGE:
+            asked.append(request.url.params.get("cursor"))
+            return httpx.Response(200, json={"data": [], "next_cursor": f"c{len(asked)}"})
+        return httpx.Response(200, json={"id": JOB_ID, "status": "completed"})
+
+    client = connect(handler=answer)
+    connect.clock(client)
+    monkeypatch.setattr(f"firsthandapi._{connect.kind}.following.MOST_PAGES", 9)
+    with pytest.raises(PaginationError, match="did not end after 9 pages"):
+        client.files.download_all(JOB_ID, tmp_path)
+    assert len(asked) == 9
+
+
 @pytest.mark.parametrize("list_", ["empty-head", "no-end", "ever-new"])
 @pytest.mark.parametrize("status", ["in_progress", "completed"])
 def test_pages_that_bring_nothing_count(connect: Connect, status: str, list_: str) -> None:

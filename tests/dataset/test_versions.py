@@ -362,6 +362,8 @@ def test_a_withdrawn_file_is_gone_from_every_version(
         name: dataset._store.read(dataset.path / VERSIONS / name) for name in ("1.0.0.jsonl", "2.0.0.jsonl")
     }
     reconcile(connect, connect(server), dataset)
+    lock = dataset._store.read(dataset.path / "dataset.lock") or b""
+    assert gone.sha256.encode() not in lock
     for name in kept:
         content = dataset._store.read(dataset.path / VERSIONS / name) or b""
         assert not any(

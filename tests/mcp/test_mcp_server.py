@@ -307,3 +307,12 @@ def test_the_programs_of_the_skill_run(
         exec(program, {"__name__": "__main__"})
     assert "10 True" in capsys.readouterr().out
     assert spent(server) == 500 + 3000
+
+
+def test_without_the_extra_the_import_names_it() -> None:
+    """As for every other room that needs one."""
+    program = "import sys; sys.modules['mcp'] = None; import firsthandapi.mcp"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stderr.rstrip().endswith(
+        "ConfigurationError: the MCP server needs an extra: pip install 'firsthandapi[mcp]'"
+    )

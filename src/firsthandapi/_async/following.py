@@ -14,7 +14,7 @@ from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import DecodedPage, decode_items
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses, count_lags, count_pause
-from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.pages import LARGEST_PAGE, MOST_PAGES, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi.errors import DownloadError, FirstHandError
 from firsthandapi.types._base import fitting
@@ -209,7 +209,7 @@ class Following(Calls):
                 # An empty page does not end a list. A faulty list may never end, even with new files on each page.
                 await self._waiting.rest(pauses)
                 self._waiting.count()
-            cursors = follow_cursor(cursors, page.next_cursor)
+            cursors = follow_cursor(cursors, page.next_cursor, most=MOST_PAGES)
             cursor = page.next_cursor
 
     async def read_ahead(self) -> None:
@@ -277,5 +277,5 @@ class Following(Calls):
             if file_id in self._fresh or page.next_cursor is None:
                 return
             self._waiting.check_time()
-            cursors = follow_cursor(cursors, page.next_cursor)
+            cursors = follow_cursor(cursors, page.next_cursor, most=MOST_PAGES)
             cursor = page.next_cursor

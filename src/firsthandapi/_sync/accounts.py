@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from firsthandapi._base.counts import count_of
 from firsthandapi._base.watching import logger
 from firsthandapi._core.calls.decode import decode_page
-from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.pages import LARGEST_PAGE, MOST_PAGES, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.orders.account import fee_warning, with_fees
-from firsthandapi._core.orders.order_requests import MOST_PAGES
 from firsthandapi._sync.ordering import end_of_search
 from firsthandapi.errors import (
     DeadlineExceededError,

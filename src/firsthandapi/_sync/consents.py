@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._base.watching import DOWNLOADS, logger
@@ -25,14 +25,25 @@ _MOST_UNKNOWN = 3
 
 
 def note_consents(transport: Transport, waiting: Waiting, folder: Folder) -> None:
-    """Write consents.jsonl: a line for each consent that rows name, with a request each. A failure of the service does
-    not end the run; the next run tries again."""
+    """Write consents.jsonl: a line for each consent that rows name. If the service fails, the next run tries again."""
+    ids = run_blocking(folder.unknown_consents)
+    run_blocking(folder.note_consents, read_consents(transport, ids, waiting))
+
+
+def read_consents(
+    transport: Transport, ids: Iterable[str], waiting: Waiting | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """The lines of these consents, with a request each. A failure of the service ends no call: the others are
+    missing."""
     known: dict[str, Mapping[str, Any]] = {}
     unknown = 0
-    for consent_id in run_blocking(folder.unknown_consents):
-        path, options = f"/v1/consents/{consent_id}", waiting.options
-        headers = options.get("extra_headers")  # the caller's query is for the files
-        request = build_request("GET", path, time_limit=waiting.time_limit(), extra_headers=headers)
+    for consent_id in ids:
+        time_limit = None if waiting is None else waiting.time_limit()
+        # The caller's query is for the files.
+        headers = None if waiting is None else waiting.options.get("extra_headers")
+        request = build_request(
+            "GET", f"/v1/consents/{consent_id}", time_limit=time_limit, extra_headers=headers
+        )
         try:
             response, content = transport.send(request)
             known[consent_id] = line_of(fitting(decode(Consent, content, response)))
@@ -45,4 +56,4 @@ def note_consents(transport: Transport, waiting: Waiting, folder: Folder) -> Non
                 "%s", f"some consents of the rows are unknown so far: {error}; run the same call again"
             )
             break
-    run_blocking(folder.note_consents, known)
+    return known

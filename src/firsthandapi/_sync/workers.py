@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from firsthandapi._base.watching import DOWNLOADS, logger
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
-from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.pages import LARGEST_PAGE, MOST_PAGES, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._core.rows.manifest import columns_of_submission
 from firsthandapi._sync.bridge import at_once, run_blocking
@@ -64,7 +64,7 @@ class Workers:
             left.difference_update(each.id for each in page.data)
             if not left or page.next_cursor is None:
                 return
-            cursors = follow_cursor(cursors, page.next_cursor)
+            cursors = follow_cursor(cursors, page.next_cursor, most=MOST_PAGES)
             cursor = page.next_cursor
 
 

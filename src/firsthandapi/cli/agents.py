@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from firsthandapi.errors import ConfigurationError
-
 from .options import cents, option
 from .output import command
 from .pages import group
@@ -43,12 +41,10 @@ def mcp(
 
     Example: firsthandapi mcp --budget-cents 5000
     """
-    try:
-        import anyio
+    import anyio
 
-        from firsthandapi.mcp import Options, serve
-    except ImportError:
-        raise ConfigurationError("the MCP server needs an extra: pip install 'firsthandapi[mcp]'") from None
+    from firsthandapi.mcp import Options, serve
+
     options = Options(
         budget_cents=budget_cents,
         confirm_cents=confirm_cents,

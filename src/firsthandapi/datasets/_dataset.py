@@ -836,7 +836,8 @@ class Dataset(Rows):
         """Remove the files that the service has withdrawn, with their rows. Runs do not download them again.
 
         A file is withdrawn if the list of its job no longer shows it, and the job counts fewer approved files than
-        before. Rows of splits and tables that you made earlier still name it.
+        before. Rows of splits and tables that you made earlier still name it. Consents in consents.jsonl get their
+        `withdrawn_at`.
 
         Args:
             client: a client whose key may read the jobs.
@@ -857,6 +858,7 @@ class Dataset(Rows):
         with reconciling(self) as run:
             for job in self.jobs:
                 run.note(*client.files._listed(job.id))  # pyright: ignore[reportPrivateUsage] # of one house
+            run.note_consents(client.consents._lines(run.consents()))  # pyright: ignore[reportPrivateUsage]
             return run.done()
 
     async def areconcile(self, client: AsyncFirstHandClient) -> Reconciliation:
@@ -887,6 +889,8 @@ class Dataset(Rows):
             for job in self.jobs:
                 listed = await client.files._listed(job.id)  # pyright: ignore[reportPrivateUsage] # of one house
                 await run_sync(run.note, *listed)
+            lines = await client.consents._lines(run.consents())  # pyright: ignore[reportPrivateUsage]
+            await run_sync(run.note_consents, lines)
             return await run_sync(run.done)
         finally:
             locked.__exit__(None, None, None)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.orders.record import dump
 from firsthandapi._core.rows.withdrawal import Copy, Reconciliation, withdrawn_of
 
+from ._consents import consents_in, keep_consents
 from ._copies import Cleaning
 from ._ledger import note_in_ledger
 from ._orders import Orders
@@ -63,6 +64,17 @@ class Reconciling:
             seen = self._seen[job.id] = dump(job)
             Orders(dataset._store).note(job.id, seen, self._writer)
             note_in_ledger(dataset.path, seen)
+
+    def consents(self) -> list[str]:
+        """The consents of the folder that may have been withdrawn since they were written down."""
+        lines = consents_in(self._dataset._store).values()
+        return sorted(line["consent_id"] for line in lines if line.get("withdrawn_at") is None)
+
+    def note_consents(self, lines: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write them down as they are now."""
+        dataset = self._dataset
+        rows = (row for each in (*dataset._manifests, *dataset._hidden) for row in each.records.values())
+        keep_consents(dataset._store, lines, {row.consent_id for row in rows})
 
     def done(self) -> Reconciliation:
         """The result. Updates the dataset to match the folder."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._core.rows.kept import ENDING, LARGEST_KEPT, VERSIONS, parse_kept
 from firsthandapi._core.rows.manifest import label_of
+from firsthandapi._core.rows.versions import LARGEST_LOCK, LOCK_FILE, without
 from firsthandapi._core.rows.withdrawal import (
     EXPORTS,
     LARGEST,
@@ -69,7 +70,11 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
 
 
 def _forget(store: Store, ids: Collection[str]) -> None:
-    """Remove the rows of these files from all versions."""
+    """Remove the rows of these files from all versions, and their hashes from dataset.lock, which keeps their ids."""
+    lock = store.root / LOCK_FILE
+    locked = store.read(lock, LARGEST_LOCK)
+    if locked is not None and (content := without(locked, ids, lock)) is not None:
+        store.replace(lock, content)
     folder = store.root / VERSIONS
     store.refuse_link(folder)
     for name in store.names(folder):

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ._ledger import BudgetError, Ledger
-from ._server import Options, make_server, serve
+from firsthandapi.errors import ConfigurationError
+
+try:
+    from ._ledger import BudgetError, Ledger
+    from ._server import Options, make_server, serve
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
+        raise
+    raise ConfigurationError("the MCP server needs an extra: pip install 'firsthandapi[mcp]'") from None
 
 __all__ = ["BudgetError", "Ledger", "Options", "make_server", "serve"]

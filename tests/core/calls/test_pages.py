@@ -24,6 +24,13 @@ def test_a_cursor_seen_before_or_empty_ends_the_walk(cursor: str) -> None:
         follow_cursor(frozenset({"a"}), cursor)
 
 
+def test_a_walk_has_an_end() -> None:
+    """Where nobody asks for page after page, new cursors end too."""
+    assert follow_cursor(frozenset("ab"), "c", most=4) == {"a", "b", "c"}
+    with pytest.raises(PaginationError, match="did not end after 4 pages"):
+        follow_cursor(frozenset("abc"), "d", most=4)
+
+
 def test_a_page_that_was_pickled_has_no_next_one() -> None:
     """The error names the cursor to list from; any other page has its way to get the next one."""
     assert check_fetch(len, "c") is len

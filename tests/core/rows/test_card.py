@@ -63,7 +63,7 @@ def test_a_card_tells_what_is_there() -> None:
     """Files, workers as a number, ratings, jobs with their dates and prices, and the license; no worker by name."""
     text = card()
     assert (
-        "3 files by 2 workers from 2026-01-03 to 2026-01-05, from 1 job on https://api.firsthandapi.com"
+        "3 files by 2 workers from 2026-01-03 to 2026-01-05, from 1 job on `https://api.firsthandapi.com`"
         in text
     )
     assert "People made 3 files." in text
@@ -164,6 +164,27 @@ def test_what_strangers_wrote_is_plain_text() -> None:
     assert "…" in text
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://a.example",
+        "HTTP://a.example/?a=b&c",
+        "www.a.example",
+        "mailto:a",
+        "xmpp:a@b",
+        "ana@a.example",
+        "@ana",
+    ],
+)
+def test_addresses_are_code_and_no_links(address: str) -> None:
+    """Readers of Markdown link them, even where a backslash or an entity is in between."""
+    for title in (address, f"see: {address} now"):
+        text = card(jobs=[(JOB.model_copy(update={"title": title}), None)])
+        assert f"| {title.replace(address, f'`{address}`')} |" in text
+    broken = card(jobs=[(JOB.model_copy(update={"title": f"`{address}|`"}), None)])
+    assert f"| \\``{address}`\\|\\` |" in broken
+
+
 def test_a_name_cannot_break_the_header() -> None:
     """Whatever it contains, the YAML has one line for it."""
     header = card(name='a": b\n--- # é').split("\n")
@@ -218,7 +239,7 @@ def test_a_card_tells_what_a_person_said() -> None:
         "has_synthetic_data": False,
     }
     text = card(said=said)
-    assert "## Creator\n\nStated by the publisher: Ada &lt;b\\> https://example.org\n" in text
+    assert "## Creator\n\nStated by the publisher: Ada &lt;b\\> `https://example.org`\n" in text
     assert f"## Data limitations\n\nStated by the publisher: Only {'day' * 300} One city.\n" in text
     assert "## Has synthetic data\n\nStated by the publisher: no\n" in text
     assert "## Data biases" not in text

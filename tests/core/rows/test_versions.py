@@ -20,6 +20,7 @@ from firsthandapi._core.rows.versions import (
     read_lock,
     table_of,
     version_of,
+    without,
 )
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -146,6 +147,28 @@ def test_a_withdrawn_file_keeps_its_id_only() -> None:
     assert lock.count(b"\n") == len(json.loads(lock)["files"]) + 2
 
 
+def test_a_lock_forgets_the_hashes_of_a_withdrawn_file() -> None:
+    """Before the next version is written: the version stays, the file counts as withdrawn since, and the next version
+    is a major one."""
+    first = locked([ONE])
+    lock = lock_of(locked([own(ONE, note="x"), TWO], first))
+    assert without(lock, ["file_7"], "") is None
+    content = without(lock, ["file_1", "file_7"], "") or b""
+    assert [*json.loads(content)["files"]] == ["file_0"]
+    assert without(content, ["file_1"], "") is None
+    version = read_lock(content, "")
+    assert (version, version.parent, version._table and version._table.lost) == ("1.1.0", "1.0.0", {"file_1"})
+    assert version == read_lock(lock, "")
+    both = without(content, ["file_0"], "") or b""
+    assert json.loads(both)["lost"] == ["file_0", "file_1"]
+    after = locked([own(ONE, note="x")], version, withdrawn=["file_1"])
+    assert after == "2.0.0"
+    assert version._table is not None
+    assert after._table is not None
+    assert diff_of(version._table, after._table).withdrawn == ("file_1",)
+    assert "lost" not in json.loads(lock_of(after))
+
+
 def test_a_file_in_two_manifests() -> None:
     """Has both rows in its hash."""
     both = table_of({"image": [ONE], "audio": [replace(ONE, content_type="audio/wav")]})
@@ -169,6 +192,7 @@ GOOD = json.loads(lock_of(locked([ONE])))
         json.dumps({**GOOD, "files": []}).encode(),
         json.dumps({**GOOD, "history": [["1.0.0"]]}).encode(),
         json.dumps({**GOOD, "withdrawn": 5}).encode(),
+        json.dumps({**GOOD, "lost": [5]}).encode(),
     ],
 )
 def test_a_damaged_lock_is_named(lock: bytes) -> None:

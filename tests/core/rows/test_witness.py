@@ -52,7 +52,7 @@ def test_each_sentence_has_its_count() -> None:
         "The model claude-haiku-5-5 rated 1 file",
         "1 file of 5 names the consent of the worker.",
         "- CC-BY-4.0: 1 file\n- CC-BY-NC-4.0: 1 file\n- none named: 3 files",
-        "on http://127.0.0.1:8080 and https://api.firsthandapi.com for $1.50.",
+        "on `http://127.0.0.1:8080` and `https://api.firsthandapi.com` for $1.50.",
     ):
         assert sentence in text, sentence
     assert 'license: ["cc-by-4.0", "cc-by-nc-4.0", "unknown"]' in text
@@ -85,7 +85,9 @@ def test_what_a_campaign_has_spent_is_told() -> None:
     spent: dict[str, Any] = {"spent_cents": 30, "ordered": frozenset({"job_1"})}
     assert "for $0.30. People made 3 files." in card(**spent)
     drawn = [replace(row, environment="sandbox") for row in ROWS]
-    assert "on https://api.firsthandapi.com. A program drew 3 files" in card(subfolders={"": drawn}, **spent)
+    assert "on `https://api.firsthandapi.com`. A program drew 3 files" in card(
+        subfolders={"": drawn}, **spent
+    )
 
 
 def test_the_metadata_says_the_same() -> None:
@@ -146,11 +148,26 @@ def test_a_license_has_two_names() -> None:
     assert "license" not in text.partition("<!--")[0]
 
 
+def test_invalid_credentials_are_not_believed() -> None:
+    """Neither that a model made the file, nor, because they say so, that people did."""
+    for state, sentence in (
+        ("invalid", ""),
+        ("valid", "A model made 3 files"),
+        (None, "A model made 3 files"),
+    ):
+        rows = [replace(row, digital_source_type=MODEL, c2pa_state=state) for row in ROWS]
+        text = card(subfolders={"": rows}, said={})
+        assert sentence in text
+        assert "People made" not in text
+        assert ("A model made" in text) is bool(sentence)
+        assert Witness(rows).is_synthetic is (True if sentence else None)
+
+
 def test_the_name_of_a_server_is_plain_text() -> None:
     """It may come from a stranger's folder, and can create neither HTML nor a link."""
     odd = "<img src=x>[a](http://b.example)\n\n# Title"
     text = card(subfolders={"": [replace(row, server=odd) for row in ROWS]}, said={})
-    assert "on &lt;img src=x\\>\\[a\\](http://b.example)" in text
+    assert "on &lt;img `src=x>[a](http://b.example)" in text
     assert "<img" not in text
     assert "\n# Title" not in text
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from collections.abc import Iterable, Mapping
+from typing import Any, Unpack
 
 from firsthandapi._async.calls import Resource
+from firsthandapi._base.forks import importing
 from firsthandapi._core.calls.request import check_id
 from firsthandapi.types.consent import Consent
 from firsthandapi.types.options import RequestOptions
@@ -31,3 +33,9 @@ class Consents(Resource):
         """
         path = f"/v1/consents/{check_id(consent_id, 'consent_id')}"
         return await self._get(Consent, path, **options)
+
+    async def _lines(self, ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The lines of these consents as they are now, for `Dataset.reconcile`."""
+        with importing():
+            from firsthandapi._async.consents import read_consents
+        return await read_consents(self._transport, ids)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import decode, decode_items, raw_items
-from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.pages import LARGEST_PAGE, MOST_PAGES, follow_cursor
 from firsthandapi._core.calls.request import Request, build_request
 
 from . import refusals
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from firsthandapi.types.options import RequestOptions
 
 _JOBS = "/v1/jobs"
-# The pages that a search reads, at most: a faulty list may never end.
-MOST_PAGES = 1000
 
 
 def request_for(

@@ -34,6 +34,8 @@ _MARKER = re.compile(
     rb"croissant=([0-9a-f]{64}) -->$",
     re.MULTILINE,
 )
+# Words that a reader of Markdown, or of GitHub's, makes a link.
+_ADDRESS = re.compile(r"://|www\.|mailto:|xmpp:|@\w", re.IGNORECASE)
 _MOST_JOBS = 500
 _MOST_TEXT = 500
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -340,7 +342,14 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -
 
 
 def _text(value: object, most: int = _MOST_TEXT) -> str:
-    """A value as one line of plain text in Markdown: untrusted text cannot create links, HTML, or columns."""
+    """A value as one line of plain text in Markdown: untrusted text cannot create links, HTML, or columns. Addresses
+    are code, which no reader links."""
     text = visible(" ".join(str(value).split()))
     short = text if len(text) <= most else f"{text[: most - 1]}…"
-    return re.sub(r"([\\`*\[\]<>|#!&])", r"\\\1", short).replace("\\<", "&lt;").replace("\\&", "&amp;")
+    return re.sub(r"[^\s`|]+|[`|]", _escaped, short)
+
+
+def _escaped(word: re.Match[str]) -> str:
+    if _ADDRESS.search(word[0]):
+        return f"`{word[0]}`"
+    return re.sub(r"([\\`*\[\]<>|#!&])", r"\\\1", word[0]).replace("\\<", "&lt;").replace("\\&", "&amp;")

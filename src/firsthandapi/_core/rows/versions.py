@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
@@ -295,6 +295,8 @@ def encode_lock(version: Version, table: Table) -> bytes:
         "withdrawn": sorted(table.withdrawn),
         "excluded": sorted(table.excluded),
     }
+    if table.lost:
+        lock["lost"] = sorted(table.lost)
     if table.former_columns is not None:
         lock["former_columns"] = table.former_columns
     head = json.dumps(lock, ensure_ascii=True, separators=(",", ":"))
@@ -329,6 +331,7 @@ def read_lock(content: bytes, path: object) -> Version:
         history: list[list[str]] = lock["history"]
         _check_texts(lock["version"], lock["tree"], *lock["columns"], *lock["withdrawn"], *lock["excluded"])
         _check_texts(*(text for each in (*files.values(), *history) for text in each))
+        _check_texts(*(lost := lock.get("lost", [])))
         parent: Version | None = None
         for number, tree in history:
             parent = Version(check_number(number), parent, tree)
@@ -341,12 +344,28 @@ def read_lock(content: bytes, path: object) -> Version:
             frozenset(lock["excluded"]),
             None if former is None else tuple(former),
             {id_: each[2] for id_, each in files.items() if len(each) > 2},
+            frozenset(lost),
         )
         return _with(table, Version(check_number(lock["version"]), parent, lock["tree"]))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise ConfigurationError(
             f"{path} is damaged; restore it from a backup, or remove it to start with {FIRST} again"
         ) from None
+
+
+def without(content: bytes, ids: Collection[str], path: object) -> bytes | None:
+    """A `dataset.lock` that keeps only the ids of these files, which the service has withdrawn; None if it has no more
+    of them.
+    Raises ConfigurationError: the file is damaged, or was written by a later version of this package.
+    """
+    version = read_lock(content, path)
+    table = version._table
+    if table is None or table.files.keys().isdisjoint(ids):
+        return None
+    files = {id_: hashes for id_, hashes in table.files.items() if id_ not in ids}
+    former = {id_: row for id_, row in table.former.items() if id_ in files}
+    lost = table.lost | (table.files.keys() - files.keys())
+    return encode_lock(version, replace(table, files=files, former=former, lost=lost))
 
 
 def _check_texts(*texts: object) -> None:

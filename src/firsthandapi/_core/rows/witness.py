@@ -25,7 +25,8 @@ _MADE_BY_MODELS = frozenset({
 @dataclass(frozen=True)
 class Witness:
     """The rows, asked what they prove. A file is of people if it comes from the live environment and its Content
-    Credentials do not say that a model made it; nothing is said of a file whose environment is unknown."""
+    Credentials do not say that a model made it; nothing is said of a file whose environment is unknown, nor of one of
+    which only invalid credentials say that."""
 
     records: Sequence[Record]
 
@@ -36,7 +37,7 @@ class Witness:
 
     @cached_property
     def of_people(self) -> list[Record]:
-        return [row for row in self.records if row.environment == "live" and not is_of_model(row)]
+        return [row for row in self.records if row.environment == "live" and not _names_model(row)]
 
     @cached_property
     def drawn(self) -> list[Record]:
@@ -117,7 +118,11 @@ class Witness:
 
 
 def is_of_model(row: Record) -> bool:
-    """Whether the Content Credentials of a file say that a model or a program made it."""
+    """Whether the Content Credentials of a file say that a model or a program made it; invalid ones say nothing."""
+    return row.c2pa_state != "invalid" and _names_model(row)
+
+
+def _names_model(row: Record) -> bool:
     return (row.digital_source_type or "").rpartition("/")[2] in _MADE_BY_MODELS
 
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from collections.abc import Iterable, Mapping
+from typing import Any, Unpack
 
+from firsthandapi._base.forks import importing
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._sync.calls import Resource
 from firsthandapi.types.consent import Consent
@@ -32,3 +34,9 @@ class Consents(Resource):
         """
         path = f"/v1/consents/{check_id(consent_id, 'consent_id')}"
         return self._get(Consent, path, **options)
+
+    def _lines(self, ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The lines of these consents as they are now, for `Dataset.reconcile`."""
+        with importing():
+            from firsthandapi._sync.consents import read_consents
+        return read_consents(self._transport, ids)
