@@ -90,7 +90,7 @@ def busy(receiver: Receiver) -> Iterator[tuple[MockServer, dict[str, str]]]:
         server.clock.advance(minutes=1)
         pending = server.submit(job, files=2)
         event = server.emit(EVIL, {EVIL: EVIL})
-        server.faults.add(path=EVIL, headers={"x-a": "1"})
+        server.faults.add(path=f"/files/{EVIL.replace('/', '')}", headers={"x-a": "1"})
         api("GET", "/v1/jobs/%3Cscript%3Ealert(1)%3C%2Fscript%3E?a=%22%3E%3Cscript%3E&X-Amz-Signature=abc")
         api("POST", "/v1/jobs", b"\xff<script>" + EVIL.encode())
         server.clock.advance()
@@ -419,7 +419,7 @@ def test_faults_clock_and_reset(hand: MockServer, by_hand: Caller) -> None:
     """Faults are added and removed, time moves on, and a reset starts again."""
     for kind in re.findall(r'<option value="([^"]+)"', text(get(hand, "/faults"))):
         if kind not in ("", "all"):
-            assert post(hand, "/faults", kind=kind, times="all", path="/none", method="GET").status == 303
+            assert post(hand, "/faults", kind=kind, times="all", path="/v1/jobs", method="GET").status == 303
     assert len(hand.faults.active()) == 11
     assert "Responds with 503" in text(get(hand, "/faults"))
     assert post(hand, "/faults/remove", id=hand.faults.active()[0].id).status == 303

@@ -112,7 +112,7 @@ def test_faults(hand: MockServer, by_hand: Caller) -> None:
     listed = control(hand, "GET", "/faults").json["data"]
     assert [(fault["path"], fault["times"]) for fault in listed] == [("/v1/me", 1), ("*", None)]
     assert [fault["does"] for fault in listed] == ["responds with 503; Retry-After: 1", "responds with 500"]
-    third = control(hand, "POST", "/faults", {"path": "/none", "delay": 1}).json["id"]
+    third = control(hand, "POST", "/faults", {"path": "/v1/jobs", "delay": 1}).json["id"]
     assert control(hand, "POST", "/faults/remove", {"id": third}).status == 204
     assert control(hand, "POST", "/faults/remove", {"id": third}).status == 400
     assert [by_hand("GET", "/v1/me").status for _ in range(2)] == [503, 500]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 from contextlib import closing
 from typing import Any
@@ -191,3 +192,69 @@ def test_own_failures_are_loud(
     assert (reply.status, reply.error["type"]) == (500, "internal_error")
     assert reply.error["message"] == "The bundled server has a bug; its log shows where."
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"path": "v1/jobs", "status": 503}, "no path 'v1/jobs'; did you mean /v1/jobs?"),
+        ({"path": "/v1/jbos", "status": 503}, "did you mean /v1/jobs?"),
+        ({"path": "/v1/jobs/*/fils", "status": 503}, "no path"),
+        ({"path": "/v1/jobs?limit=5", "status": 503}, "no path"),
+        ({"path": "/v1/jobs", "method": "PSOT", "status": 503}, "method PSOT; use GET, HEAD, POST"),
+        ({"path": "/v1/me", "method": "post", "status": 503}, "method POST; use GET, HEAD"),
+        ({"path": "/v1/jobs"}, "no effect"),
+        ({"path": "/v1/jobs", "optional": True, "headers": {}}, "no effect"),
+        ({"drop": "befor"}, "drop"),
+        ({"status": 503, "times": 0}, "times"),
+        ({"delay": -1}, "delay"),
+    ],
+)
+def test_a_fault_that_cannot_strike_is_refused(
+    server: MockServer, api: Caller, fault: dict[str, Any], words: str
+) -> None:
+    """It would let a test pass for the wrong reason; `/_control` refuses it as well."""
+    with pytest.raises(ValueError, match=re.escape(words)):
+        server.faults.add(**fault)
+    assert api("POST", "/_control/faults", fault).status == 400
+    with pytest.raises(TypeError):
+        server.faults.add(statsu=503)  # type: ignore[call-arg] # misspelt
+    assert server.faults.active() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "*",
+        "/",
+        "/v1",
+        "/v1/jobs/",
+        "*/me",
+        "/v1/job[s]",
+        "/v1/jobs/job_1",
+        "/v1/jobs/job_1*",
+        "/v1/jobs/job_*/files",
+        "*/job_1/files",
+        "/files",
+        "/files/*",
+        "/openapi.json",
+        "/purchase/x/500",
+    ],
+)
+def test_a_path_a_folder_and_a_glob_of_the_server_are_taken(server: MockServer, path: str) -> None:
+    """Whatever ids they name."""
+    server.faults.add(path=path, status=503)
+
+
+def test_a_fault_that_never_fired_is_named(server: MockServer, api: Caller) -> None:
+    """Unless it is optional, or was removed."""
+    used = server.faults.add(path="/v1/me", status=503, times=None)
+    server.faults.add(path="/v1/jobs", status=503, optional=True)
+    idle = server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    assert [api("GET", "/v1/me").status for _ in range(2)] == [503, 503]
+    assert (used.fired, idle.fired) == (2, 0)
+    with pytest.raises(AssertionError, match=rf"{idle.id} \(POST /v1/jobs: drops the connection after"):
+        server.faults.check_fired()
+    assert [fault["fired"] for fault in api.get("/_control/faults")["data"]] == [2, 0, 0]
+    server.faults.remove(idle.id)
+    server.faults.check_fired()

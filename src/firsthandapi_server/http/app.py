@@ -75,6 +75,11 @@ class App:
         self._per_key = RateLimiter(_WINDOW)
         self._per_organization = RateLimiter(1)
 
+    @property
+    def paths(self) -> dict[str, set[str]]:
+        """Every path, such as `/v1/jobs/{id}`, with its methods."""
+        return {route.path: route.methods or set() for route in self._routes()}
+
     def _routes(self) -> Iterable[Route]:
         by_path: dict[str, dict[str, Operation]] = {}
         for operation in OPERATIONS:

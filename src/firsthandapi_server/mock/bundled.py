@@ -133,10 +133,10 @@ class BundledServer:
         self.api_key = api_key
         self.test_api_key = "fh_test_" + api_key.removeprefix("fh_live_")
         self.clock = Clock(speed)
-        self.faults = Faults()
         self._world = World(self.clock, seed=seed)
         self.workers = workers
         self._app = App(self._world)
+        self.faults = Faults(self._app.paths)
         self._app.control = lambda: self._control.described
         self._front = Front(
             self._app,

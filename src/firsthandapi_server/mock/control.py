@@ -138,6 +138,8 @@ class FaultAnswer(Shown):
     times: Annotated[int | None, Field(description="How many requests it still strikes.")]
     after: int
     status: int | None
+    fired: Annotated[int, Field(description="How many requests it has struck.")]
+    optional: bool
 
 
 class Faulty(Shown):

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from firsthandapi._base.headers import check_header
+from firsthandapi._base.nearest import nearest
 from firsthandapi_server.contract.words import Count, Positive
 
 from .deprecation import path_matches
 
 __all__ = ["Fault", "Faults"]
 
+_PARAMETER = re.compile(r"\{\w+\}")
+_ID = re.compile(r"[a-z]+_\w+")
+
 
 @dataclass(slots=True)
 class Fault:
-    """One fault, and how often it still strikes. `Faults.add` says what each field does."""
+    """One fault, and how often it still strikes. `Faults.add` says what each field does.
+
+    Attributes:
+        fired: the number of requests that it has struck.
+    """
 
     id: str
     path: str
@@ -37,6 +46,8 @@ class Fault:
     expired_url: bool
     repeat_cursor: bool
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    optional: bool = False
+    fired: int = 0
 
     def describe(self) -> str:
         """Its effect on a request, in words."""
@@ -52,13 +63,18 @@ class Fault:
             (self.dribble, f"waits {self.dribble:g} s before each byte"),
             (self.headers, f"sets {', '.join(self.headers)}"),
         ]
-        return "; ".join(words for holds, words in said if holds) or "changes nothing"
+        return "; ".join(words for holds, words in said if holds)
 
 
 class Faults:
-    """The faults of one server. The first one that fits a request and is not used up strikes it."""
+    """The faults of one server. The first one that fits a request and is not used up strikes it.
 
-    def __init__(self) -> None:
+    Args:
+        routes: the paths of the server, such as `/v1/jobs/{id}`, with the methods of each.
+    """
+
+    def __init__(self, routes: Mapping[str, Collection[str]]) -> None:
+        self._routes = routes
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._numbers = itertools.count(1)
@@ -80,8 +96,10 @@ class Faults:
         expired_url: bool = False,
         repeat_cursor: bool = False,
         headers: Mapping[str, str] | None = None,
+        optional: bool = False,
     ) -> Fault:
-        """Add a fault; several fields together make one fault.
+        """Add a fault; several effects together make one fault. One that could never strike, or would change nothing,
+        is refused.
 
         Args:
             path: a path, one above it (`/v1/jobs` strikes all below), or a glob (`/files/*`).
@@ -98,10 +116,23 @@ class Faults:
             expired_url: download URLs in the response are expired; a download is refused as expired.
             repeat_cursor: every page has `has_more` and the cursor of its own request.
             headers: headers to add or replace in the response.
+            optional: `check_fired`, and with it the pytest plugin, does not mind if it never strikes.
 
         Returns:
             The fault; its `times` counts down as it strikes.
+
+        Raises:
+            ValueError: the server has no such path or method, a value is out of range, or the fault has no effect.
         """
+        method = method.upper() if method else None
+        self._check_route(path, method)
+        if drop not in (None, "before", "after"):
+            raise ValueError(f"drop is 'before' or 'after', not {drop!r}")
+        if times is not None and times < 1:
+            raise ValueError(f"times is 1 or more, or None for all requests, not {times!r}")
+        for name, value in {"after": after, "cut": cut or 0, "delay": delay, "dribble": dribble}.items():
+            if value < 0:
+                raise ValueError(f"{name} is 0 or more, not {value!r}")
         if status is not None and not 200 <= status <= 599:
             raise ValueError(f"status is 200 to 599, not {status}")
         # The server could not send any other: the connection would just break.
@@ -111,7 +142,7 @@ class Faults:
         fault = Fault(
             f"fault_{next(self._numbers)}",
             path,
-            method.upper() if method else None,
+            method,
             times,
             after,
             status,
@@ -124,7 +155,10 @@ class Faults:
             expired_url,
             repeat_cursor,
             sent,
+            optional,
         )
+        if not fault.describe():
+            raise ValueError("the fault has no effect; add one, such as status=503 or drop='after'")
         with self._lock:
             self._faults.append(fault)
         return fault
@@ -133,6 +167,19 @@ class Faults:
         """The faults that still strike, in the order in which they were added."""
         with self._lock:
             return [fault for fault in self._faults if fault.times != 0]
+
+    def check_fired(self) -> None:
+        """Assert that every fault has struck at least once, except those with `optional=True`, and those that were
+        removed."""
+        with self._lock:
+            idle = [fault for fault in self._faults if not fault.fired and not fault.optional]
+        if idle:
+            names = "; ".join(
+                f"{fault.id} ({fault.method or 'any method'} {fault.path}: {fault.describe()})"
+                for fault in idle
+            )
+            advice = "fix its path, method, or after=, remove it, or pass optional=True"
+            raise AssertionError(f"a fault never fired: {names}; {advice}")
 
     def remove(self, fault_id: str) -> None:
         """Remove one fault.
@@ -174,5 +221,23 @@ class Faults:
                     continue
                 if fault.times is not None:
                     fault.times -= 1
+                fault.fired += 1
                 return fault
         return None
+
+    def _check_route(self, path: str, method: str | None) -> None:
+        fitting = [methods for route, methods in self._routes.items() if _fits(path, route)]
+        if not fitting:
+            meant = nearest(path, self._routes)
+            advice = f"did you mean {meant}?" if meant else "use a path, a folder above it, or a glob"
+            raise ValueError(f"the server has no path {path!r}; {advice}")
+        known = sorted({each for methods in fitting for each in methods})
+        if method is not None and method not in known:
+            raise ValueError(f"no request to {path} has the method {method}; use {', '.join(known)}")
+
+
+def _fits(pattern: str, route: str) -> bool:
+    """Whether a pattern fits some path of a route such as `/v1/jobs/{id}`."""
+    if re.fullmatch(_PARAMETER.sub("[^/]+", route), pattern):
+        return True
+    return any(path_matches(pattern, _PARAMETER.sub(each, route)) for each in ("x", *_ID.findall(pattern)))
