@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from operator import attrgetter
@@ -30,9 +31,11 @@ KEY = "fh_test_5ecretPart"
 class FakeClock:
     """Time that passes by sleeping alone."""
 
+    begins = time.time()
+
     def __init__(self) -> None:
         self.now = 5_000.0
-        self.wall = 1_800_000_000.0
+        self.wall = self.begins
         self.sleeps: list[float] = []
         self.jitter = 1.0
 
@@ -49,6 +52,10 @@ class FakeClock:
         """Let time go by without anyone having slept."""
         self.now += seconds
         self.wall += seconds
+
+    def pause(self, seconds: float, stop: threading.Event) -> None:
+        """What a download does between its attempts."""
+        self.pass_(seconds)
 
     def sleep(self, seconds: float) -> Any:
         self.sleeps.append(seconds)

@@ -29,6 +29,13 @@ from forks import WAIT_FOR_CHILD, check_output, needs_fork
 
 from .support import JOB, KEY, Connect, FakeClock
 
+
+@pytest.fixture(autouse=True)
+def the_day_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fake clocks begin at a time that messages name."""
+    monkeypatch.setattr(FakeClock, "begins", 1_800_000_000.0)
+
+
 START = 1_800_000_000
 
 

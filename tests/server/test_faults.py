@@ -253,7 +253,7 @@ def test_a_fault_that_never_fired_is_named(server: MockServer, api: Caller) -> N
     idle = server.faults.add(path="/v1/jobs", method="POST", drop="after")
     assert [api("GET", "/v1/me").status for _ in range(2)] == [503, 503]
     assert (used.fired, idle.fired) == (2, 0)
-    with pytest.raises(AssertionError, match=rf"{idle.id} \(POST /v1/jobs: drops the connection after"):
+    with pytest.raises(AssertionError, match=rf"{idle.id} on POST /v1/jobs \(drops the connection after"):
         server.faults.check_fired()
     assert [fault["fired"] for fault in api.get("/_control/faults")["data"]] == [2, 0, 0]
     server.faults.remove(idle.id)

@@ -335,6 +335,7 @@ class Collecting(Calls):
                 concurrency=concurrency,
                 again=again,
                 refresh=lambda file_id: call(following.fresh_url, file_id),
+                clock=clock,
             )
             following.again = downloads.failed
             try:

@@ -328,6 +328,7 @@ class Campaigning(Collecting):
                 ordered=0,
                 concurrency=concurrency,
                 refresh=lambda file_id: call(self._fresh_url, file_id),
+                clock=self._transport.clock,
             )
             try:
                 while True:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from firsthandapi._base.counts import count_of
+from firsthandapi._base.host.clock import HostClock
 from firsthandapi._base.network.proxies import choose_proxy
 from firsthandapi._core.orders.reports import Progress, Tally
 from firsthandapi.datasets._download.engine import Engine
@@ -39,6 +40,7 @@ class Downloads:
         ordered: int,
         concurrency: int,
         refresh: Refresh,
+        clock: HostClock,
         again: bool = False,
     ) -> None:
         self._folder = folder
@@ -55,7 +57,12 @@ class Downloads:
         # By label, the files on disk.
         self._tallies: dict[str | None, Tally] = {}
         self._engine = Engine(
-            config, concurrency=concurrency, refresh=refresh, on_done=self._done, on_bytes=self._gained
+            config,
+            concurrency=concurrency,
+            refresh=refresh,
+            on_done=self._done,
+            on_bytes=self._gained,
+            clock=clock,
         )
 
     @staticmethod

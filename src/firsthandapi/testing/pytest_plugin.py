@@ -1,12 +1,18 @@
-"""The pytest plugin: `firsthand_server`, `firsthand_client`, and `firsthand_async_client`.
+"""The pytest plugin: the fixtures `firsthand_server`, `firsthand_client`, and `firsthand_async_client`, the mark
+`firsthand`, and a guard that keeps live API keys inside tests.
 
 It is loaded in every pytest run of an environment that has this package, so it imports nothing until used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -14,27 +20,233 @@ if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi.testing import MockServer
 
+_TRANSPORTS = ("firsthandapi._sync.transport", "firsthandapi._async.transport")
+_OUTCOME = pytest.StashKey[str]()
+
+
+# ── Options: the mark, and the configuration ─────────────────────────────────────────────────────────────
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in ("1", "yes", "true", "on", "0", "no", "false", "off"):
+        raise ValueError(f"expected true or false, not {text!r}")
+    return word in ("1", "yes", "true", "on")
+
+
+def _faults(text: str) -> Any:
+    """A JSON array of faults, or an object per line."""
+    text = text.strip()
+    return json.loads(text if text.startswith("[") else f"[{','.join(filter(None, text.splitlines()))}]")
+
+
+# By name: the type for pytest, what reads it from a text, the default, and the help.
+_OPTIONS: dict[str, tuple[Any, Callable[[str], Any], Any, str]] = {
+    "speed": (
+        "float",
+        float,
+        0.0,
+        "virtual seconds per real second; at 0 only waits and clock.advance move time",
+    ),
+    "seed": ("int", int, 0, "decides the files and the ratings of the simulated workers"),
+    "workers": ("bool", _boolean, True, "whether simulated workers do the jobs"),
+    "faults": ("linelist", _faults, (), "faults to add, as JSON: the arguments of faults.add"),
+    "live": ("bool", _boolean, False, "whether a test may send a live API key beyond this machine"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    typed = pytest.version_tuple >= (8, 4)
+    for name, (kind, *_, text) in _OPTIONS.items():
+        known = kind if typed or kind in ("bool", "linelist") else None
+        parser.addini(f"firsthand_{name}", f"firsthand_server: {text}", type=known, default=None)
+        # Where another plugin has this name, a plain text leaves it as it was.
+        parser.addini(name, f"the same as firsthand_{name}, if no other plugin uses it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "firsthand(speed=0, seed=0, workers=True, faults=(), live=False): how firsthand_server runs, and whether the "
+        "test may send a live API key beyond this machine",
+    )
+    for name in _TRANSPORTS:
+        if name in sys.modules:
+            _watch(sys.modules[name])
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def _configured(config: pytest.Config) -> dict[str, Any]:
+    """The options by the configuration: those of a fixture that is wider than a test."""
+    options: dict[str, Any] = {}
+    for name, (_, read, default, _) in _OPTIONS.items():
+        value: Any = config.getini(f"firsthand_{name}")
+        if isinstance(value, list):
+            value = "\n".join(cast("list[str]", value))
+        text: Any = config.getini(name) if value is None else value
+        options[name] = default
+        if text not in (None, ""):
+            try:
+                options[name] = read(text) if isinstance(text, str) else text
+            except ValueError as error:
+                if value is not None:
+                    raise pytest.UsageError(
+                        f"firsthand_{name} in the configuration of pytest: {error}"
+                    ) from None
+    return options
+
+
+def _options(node: pytest.Item) -> dict[str, Any]:
+    """The options of a test: those of the closest mark, one by one, or of the configuration."""
+    options = _configured(node.config)
+    for mark in reversed([*node.iter_markers("firsthand")]):
+        unknown = [*mark.kwargs.keys() - _OPTIONS.keys(), *map(repr, mark.args)]
+        if unknown:
+            known = ", ".join(f"{name}=" for name in _OPTIONS)
+            pytest.fail(f"@pytest.mark.firsthand has no argument {unknown[0]}; it has {known}", pytrace=False)
+        options |= mark.kwargs
+    if isinstance(options["faults"], Mapping):
+        options["faults"] = [options["faults"]]
+    return options
+
+
+# ── The guard ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Guard:
+    """Whether live keys may leave this machine now; None while no test runs."""
+
+    live: bool | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def at(cls, live: bool | None) -> Generator[None]:
+        before, cls.live = cls.live, live
+        try:
+            yield
+        finally:
+            cls.live = before
+
+
+class _Finder:
+    """Lets the guard watch the client's transports, once something imports them."""
+
+    def find_spec(self, name: str, path: Any = None, _target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name in _TRANSPORTS else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            _watch(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign] # of this spec's loader alone
+        return spec
+
+
+def _watch(module: ModuleType) -> None:
+    from ._waits import watch
+
+    watch(module, _refuse_live)
+
+
+def _refuse_live(transport: Any) -> None:
+    """Raises ConfigurationError: a test sends a live API key to another machine."""
+    config, http_client = transport.config, transport.shared.http_client
+    if _Guard.live is not False or config.environment != "live":
+        return
+    from firsthandapi._base.host.loopback import is_loopback
+    from firsthandapi._base.network.interception import interceptor
+    from firsthandapi._base.network.lending import uses_network
+    from firsthandapi.errors import ConfigurationError
+
+    if is_loopback(config.origin.host) or interceptor() is not None:
+        return
+    if http_client is None or uses_network(http_client):
+        raise ConfigurationError(
+            f"a test may not send a live API key to {config.origin.host}: it may spend money; use firsthand_client or "
+            "a key of the sandbox, or mark the test @pytest.mark.firsthand(live=True)"
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    with _Guard.at(False):
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    _Guard.live = bool(_options(item)["live"])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    if fixturedef.scope == "function":
+        return (yield)
+    with _Guard.at(bool(_configured(request.config)["live"])):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[_OUTCOME] = report.outcome
+    return report
+
+
+# ── The fixtures ─────────────────────────────────────────────────────────────────────────────────────────
+
 
 @pytest.fixture
-def firsthand_server() -> Iterator[MockServer]:
-    """A fresh bundled server, with simulated workers; its books are checked at the end."""
+def firsthand_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
+    """A fresh bundled server, with simulated workers, whose clock moves only by waiting: by `clock.advance`, and by the
+    waits of clients, which take no real time. `@pytest.mark.firsthand` has its options.
+
+    At the end, its books are checked, and a fault that never fired is an error.
+    """
     from firsthandapi.testing import MockServer
 
-    with MockServer() as server:
-        yield server
-    server.check_books()
+    from ._waits import TIMES
+
+    node: Any = request.node
+    options = _options(node)
+    with MockServer(speed=options["speed"], seed=options["seed"], workers=options["workers"]) as server:
+        server.follow_waits()
+        for fault in options["faults"]:
+            server.faults.add(**fault)
+        port = int(server.url.rpartition(":")[2])
+        TIMES[port] = server.clock
+        try:
+            yield server
+        finally:
+            del TIMES[port]
+    problem = ""
+    try:
+        server.check_books()
+        if node.stash.get(_OUTCOME, "") != "skipped":
+            server.faults.check_fired()
+    except AssertionError as error:
+        problem = str(error)
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 @pytest.fixture
 def firsthand_client(firsthand_server: MockServer) -> Iterator[FirstHandClient]:
-    """A client of `firsthand_server`, with its live key."""
+    """A client of `firsthand_server`, with its live key. Its waits move the server's clock."""
     with firsthand_server.client() as client:
         yield client
 
 
 @pytest.fixture
 def firsthand_async_client(firsthand_server: MockServer) -> Iterator[AsyncFirstHandClient]:
-    """An async client of `firsthand_server`, with its live key, for tests on any event loop."""
+    """An async client of `firsthand_server`, with its live key, for tests on any event loop. Its waits move the
+    server's clock."""
     import asyncio
 
     client = firsthand_server.async_client()

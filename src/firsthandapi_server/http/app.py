@@ -8,10 +8,11 @@ import hashlib
 import json
 import math
 import re
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -50,12 +51,29 @@ _STANDSTILL = 61
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 
 
+class MovedClock(Protocol):
+    """A clock that whoever waits moves."""
+
+    def now(self) -> float:
+        """The time, in Unix seconds."""
+        ...
+
+    def reach(self, when: float, until: Callable[[], bool]) -> None:
+        """Move time on to `when`, or until `until` is true."""
+        ...
+
+
 class App:
-    """The Starlette application with its own state: rate limits, replays, and deprecations."""
+    """The Starlette application with its own state: rate limits, replays, and deprecations.
+
+    Attributes:
+        moved: the clock, if clients have the same one and move it by waiting; None if they have the machine's.
+    """
 
     def __init__(self, world: World, base_url: str = "") -> None:
         self.world = world
         self.base_url = base_url  # with any free port, known once the server listens
+        self.moved: MovedClock | None = None
         self.signer = Signer(world.state.url_secret)
         self.rate_limit: int | None = 100
         self.organization_rate_limit: int | None = 500
@@ -182,6 +200,10 @@ class App:
             if deprecation.sunset is not None and deprecation.sunset.timestamp() <= now:
                 raise ApiError(410, "gone", "This endpoint has been shut down; see the Link header.")
 
+    def client_time(self) -> float:
+        """The time of a client's clock, in Unix seconds."""
+        return time.time() if self.moved is None else self.moved.now()
+
     def key(self, request: Request) -> Key | None:
         """The good key that a request comes with; the lock is held."""
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
@@ -213,9 +235,10 @@ class App:
                 allowed, left, ends, limit = False, 0, organization_ends, organization_limit
         headers["x-ratelimit-limit"] = str(limit)
         headers["x-ratelimit-remaining"] = str(left)
-        if self.world.clock.speed:
-            seconds = self.world.clock.real_seconds(ends - now)
-            headers["x-ratelimit-reset"] = str(math.ceil(time.time() + seconds))
+        is_stopped = not self.world.clock.speed and self.moved is None
+        if not is_stopped:
+            seconds = ends - now if self.moved else self.world.clock.real_seconds(ends - now)
+            headers["x-ratelimit-reset"] = str(math.ceil(self.client_time() + seconds))
             retry_after = max(1, math.ceil(seconds))
             message = "Too many requests. Wait for Retry-After seconds."
         else:
@@ -227,7 +250,7 @@ class App:
             )
         if not allowed:
             headers["retry-after"] = str(retry_after)
-            if not self.world.clock.speed:
+            if is_stopped:
                 headers["x-firsthandapi-clock"] = "stopped"  # clients then wait for nothing
             raise ApiError(429, "rate_limit_exceeded", message)
 
@@ -251,9 +274,10 @@ class App:
         seconds = min(int(match[1]), MAX_WAIT)
         headers["preference-applied"] = f"wait={seconds}"
         loop = asyncio.get_running_loop()
-        changed = asyncio.Event()
+        changed, has_changed = asyncio.Event(), threading.Event()
 
         def wake() -> None:
+            has_changed.set()
             with contextlib.suppress(RuntimeError):  # the server has stopped
                 loop.call_soon_threadsafe(changed.set)
 
@@ -263,7 +287,10 @@ class App:
                 return
             job.listeners.append(wake)
         try:
-            await _first_of(seconds, changed.wait(), until_gone(request.receive))
+            if self.moved is None:
+                await _first_of(seconds, changed.wait(), until_gone(request.receive))
+            else:
+                await asyncio.to_thread(self.moved.reach, call.at + seconds, has_changed.is_set)
         finally:
             with self.world.lock:
                 job.listeners.remove(wake)

@@ -541,6 +541,14 @@ class BundledServer:
                 for delivery in self._world.state.deliveries
             ]
 
+    def follow_waits(self) -> None:
+        """Let whoever waits move the clock, so that no wait takes real time.
+
+        `Prefer: wait` moves it to the next change of the job, and what the server says of time is virtual. Clients need
+        the same clock: those that a test creates have it, if the test has the fixture `firsthand_server`.
+        """
+        self._app.moved = self.clock
+
     def reset(self) -> None:
         """Forget everything, for the next test: jobs, requests, faults, and settings.
 

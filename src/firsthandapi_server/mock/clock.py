@@ -7,6 +7,7 @@ import itertools
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -27,7 +28,11 @@ def _checked(speed: float) -> float:
 
 
 class Clock:
-    """The server's clock. `speed` is virtual seconds per real second; at 0 only `advance` moves time."""
+    """The server's clock. `speed` is virtual seconds per real second; at 0 only `advance` moves time.
+
+    Attributes:
+        moves: the latest 1,000 jumps, from and to what time.
+    """
 
     def __init__(self, speed: float = 1.0) -> None:
         # Virtual and real time, and what a real second is worth since then: read by others without a lock.
@@ -40,6 +45,7 @@ class Clock:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._settle: Callable[[], None] = lambda: None
+        self.moves: deque[tuple[float, float]] = deque(maxlen=1000)
 
     @property
     def speed(self) -> float:
@@ -100,16 +106,29 @@ class Clock:
         if step < 0:
             raise ValueError("time does not go back")
         with self._runner:
-            start = self._flowing()
-            target = start + step
-            if target > _END:
-                raise ValueError("time ends with the year 9990; advance by less")
-            self._frozen = start
+            self.reach(self._flowing() + step)
+
+    def reach(self, when: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Move time on to `when`, if it is not that late yet.
+
+        Args:
+            when: the time, in Unix seconds.
+            until: time stops earlier, at the first event after which this is true.
+
+        Raises:
+            ValueError: `when` is beyond the year 9990.
+        """
+        if when > _END:
+            raise ValueError("time ends with the year 9990; advance by less")
+        with self._runner:
+            start = self._frozen = self._flowing()
             try:
-                self._run_until(target)
+                self._run_until(max(when, start), until)
             finally:
                 with self._condition:
-                    self._base = (target, time.monotonic(), self.speed)
+                    self._base = (self._frozen, time.monotonic(), self.speed)
+                    if self._frozen > start:
+                        self.moves.append((start, self._frozen))
                     self._frozen = None
                     self._condition.notify_all()
 
@@ -122,6 +141,7 @@ class Clock:
         with self._runner:
             with self._condition:
                 self._due.clear()
+                self.moves.clear()
                 self._base = (time.time(), time.monotonic(), self.speed)
                 self._frozen = None
             then()
@@ -150,8 +170,8 @@ class Clock:
         virtual, real, speed = self._base
         return virtual + (time.monotonic() - real) * speed
 
-    def _run_until(self, target: float) -> None:
-        while True:
+    def _run_until(self, target: float, until: Callable[[], bool]) -> None:
+        while not until():
             due = self._next_due()
             if due is None or due > (self._frozen or 0):
                 self._settle()  # attempts in progress may schedule something earlier

@@ -77,7 +77,7 @@ class Front:
         except ClientDisconnect:
             return  # the client hung up before the end of its request
         except ApiError as error:
-            envelope = _dated(error_response(error))
+            envelope = self._dated(error_response(error))
             envelope.headers["connection"] = "close"
             await _send(envelope, send)
             return
@@ -115,7 +115,7 @@ class Front:
             if error.name != "jinja2":
                 raise
             words = 'The console needs Jinja2: pip install "firsthandapi[testing]".'
-            await _send(_dated(Response(words, 503, media_type="text/plain")), send)
+            await _send(self._dated(Response(words, 503, media_type="text/plain")), send)
         except Exception:
             log.exception("the console failed on %s %s", scope["method"], scope["path"])
             raise
@@ -131,9 +131,9 @@ class Front:
             return None
         is_download = scope["path"].startswith("/files/")
         if fault.status is not None:
-            reply = _dated(_failure(fault.status, f"Status {fault.status}, as asked for."))
+            reply = self._dated(_failure(fault.status, f"Status {fault.status}, as asked for."))
         elif fault.expired_url and is_download:
-            reply = _dated(expired())
+            reply = self._dated(expired())
         else:
             reply = await self._handle(self._app.asgi, scope, body, receive)
             self._spoil(reply, fault, scope)
@@ -157,7 +157,11 @@ class Front:
         except Exception:
             log.exception("the mock server failed on %s %s", scope["method"], scope["path"])
             reply = _failure(500, "The bundled server has a bug; its log shows where.")
-        return _dated(reply)
+        return self._dated(reply)
+
+    def _dated(self, reply: Response) -> Response:
+        reply.headers["date"] = formatdate(self._app.client_time(), usegmt=True)
+        return reply
 
     def _spoil(self, reply: Response, fault: Fault, scope: Scope) -> None:
         if not 200 <= reply.status_code < 300:
@@ -187,11 +191,6 @@ class Front:
 
 def _failure(status: int, message: str) -> Response:
     return error_response(ApiError(status, _ERROR_TYPES.get(status, "internal_error"), message))
-
-
-def _dated(reply: Response) -> Response:
-    reply.headers["date"] = formatdate(usegmt=True)
-    return reply
 
 
 async def _send(reply: Response, send: Send, only: int | None = None) -> None:

@@ -174,9 +174,8 @@ class Faults:
         with self._lock:
             idle = [fault for fault in self._faults if not fault.fired and not fault.optional]
         if idle:
-            names = "; ".join(
-                f"{fault.id} ({fault.method or 'any method'} {fault.path}: {fault.describe()})"
-                for fault in idle
+            names = ", ".join(
+                f"{fault.id} on {fault.method or 'any'} {fault.path} ({fault.describe()})" for fault in idle
             )
             advice = "fix its path, method, or after=, remove it, or pass optional=True"
             raise AssertionError(f"a fault never fired: {names}; {advice}")

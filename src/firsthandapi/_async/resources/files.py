@@ -197,6 +197,7 @@ class Files(Resource):
                 max_retries=config.max_retries,
                 refresh=refresh,
                 on_attempt=config.on_attempt,
+                clock=self._transport.clock,
             )
         return written  # to type checkers the context manager might swallow an exception
 

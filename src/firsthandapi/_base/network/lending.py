@@ -42,6 +42,13 @@ def lend(config: Config, http_client: Any) -> Config:
     )
 
 
+def uses_network(http_client: Any) -> bool:
+    """Whether a transport of the client, or what it wraps, is one of httpx's that uses the network."""
+    transport = _transport_for_downloads(http_client)
+    parts = (transport, *getattr(transport, "__dict__", {}).values())
+    return any(kind.__name__ in _TRANSPORTS for part in parts for kind in type(part).__mro__)
+
+
 def _transport_for_downloads(http_client: Any) -> object:
     """The transport that the client uses for https."""
     mounts = {

@@ -1,0 +1,88 @@
+"""Clients whose waits cost no real time: their pauses move the clock of the server that they talk to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Protocol
+
+import anyio.to_thread
+
+from firsthandapi._async.clock import Clock as AsyncClock
+from firsthandapi._base.host.loopback import is_loopback
+from firsthandapi._sync.clock import Clock
+
+# The server's clock says milliseconds, rounded down: it must not seem a moment too early when a pause has ended.
+_ROUNDED = 0.001
+
+
+class Time(Protocol):
+    """The clock of a server."""
+
+    def now(self) -> float:
+        """The time, in Unix seconds."""
+        ...
+
+    def reach(self, when: float) -> None:
+        """Move time on to `when`, if it is not that late yet."""
+        ...
+
+
+class _Moved:
+    """A client's clock, which is that of a server."""
+
+    def __init__(self, time: Time) -> None:
+        self._time = time
+
+    def monotonic(self) -> float:
+        return self._time.now()
+
+    def time(self) -> float:
+        return self._time.now()
+
+    def pause(self, seconds: float, stop: threading.Event) -> None:  # noqa: ARG002 # it takes no time
+        self._pass(seconds)
+
+    def _pass(self, seconds: float) -> None:
+        if seconds > 0:
+            self._time.reach(self._time.now() + seconds + _ROUNDED)
+
+
+class _MovedClock(_Moved, Clock):
+    def sleep(self, seconds: float) -> None:
+        self._pass(seconds)
+
+
+class _MovedAsyncClock(_Moved, AsyncClock):
+    async def sleep(self, seconds: float) -> None:
+        # In a thread, because the receiver of a webhook that falls due may run in this loop.
+        await anyio.to_thread.run_sync(self._pass, seconds)
+
+
+# The clocks of servers whose clients wait in no real time, by port.
+TIMES: dict[int, Time] = {}
+
+
+def watch(transport: ModuleType, guard: Callable[[Any], None]) -> None:
+    """Let clients of the servers in `TIMES` wait by their clocks, and call `guard` with the transport before each call.
+
+    Args:
+        transport: the module of one half of the client.
+        guard: raises an error if the call may not be made.
+    """
+    kind: Any = transport.Transport
+    clock = _MovedAsyncClock if "._async." in transport.__name__ else _MovedClock
+    begin, check_open = kind.__init__, kind.check_open
+
+    def start(self: Any, config: Any, shared: Any) -> None:
+        time = TIMES.get(config.origin.port) if is_loopback(config.origin.host) else None
+        if time is not None:
+            shared.clock = clock(time)
+        begin(self, config, shared)
+
+    def check(self: Any) -> None:
+        guard(self)
+        check_open(self)
+
+    kind.__init__, kind.check_open = start, check
