@@ -24,6 +24,8 @@ MAX_QUEUE = 10_000
 
 SignatureStyle = Literal["plain", "timestamped"]
 Report = Callable[[Delivery, DeliveryAttempt], None]
+# Takes the path, headers, and body of a request, and the seconds for it; returns the status, and an error in words.
+Handler = Callable[[str, dict[str, str], bytes, float], tuple[int | None, str | None]]
 
 
 def signature(body: bytes, secret: str, style: SignatureStyle) -> str:
@@ -42,6 +44,8 @@ class Sender:
         self._report = report
         self._reach = may_reach
         self.style: SignatureStyle = "plain"
+        # What handles the requests to an endpoint in this process, by its id.
+        self.handlers: dict[str, Handler] = {}
         self._idle = threading.Condition()
         self._queues: dict[Endpoint, deque[tuple[Delivery, float]]] = {}
         self._connections: set[http.client.HTTPConnection] = set()
@@ -116,6 +120,10 @@ class Sender:
             "X-FirstHand-Event-Id": event.id,
         }
         parts = urlsplit(endpoint.url)
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        if handler := self.handlers.get(endpoint.id):
+            headers |= {"Host": parts.netloc, "Content-Length": str(len(event.body))}
+            return DeliveryAttempt(at, *handler(target, headers, event.body, TIMEOUT), signed)
         try:
             connection = reach.connection(
                 parts.scheme, parts.hostname or "", parts.port, self._reach, TIMEOUT
@@ -131,7 +139,6 @@ class Sender:
             self._connections.add(connection)
         try:
             alarm.start()
-            target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
             connection.request("POST", target, event.body, headers)
             return DeliveryAttempt(at, connection.getresponse().status, None, signed)
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, cast, 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from firsthandapi.types.webhook import WebhookEndpoint
 from firsthandapi_server.contract.text import new_secret
 from firsthandapi_server.contract.words import (
     Count,
@@ -30,7 +31,9 @@ from firsthandapi_server.http.requests import ReceivedRequest
 from firsthandapi_server.http.server import HttpServer
 from firsthandapi_server.mock.clock import Clock
 from firsthandapi_server.mock.front import Front
+from firsthandapi_server.mock.inprocess import InProcess
 from firsthandapi_server.mock.workers import REASONS, SimulatedWorkers, capture
+from firsthandapi_server.rules import show
 from firsthandapi_server.rules.deprecation import Deprecation
 from firsthandapi_server.rules.faults import Faults
 from firsthandapi_server.rules.jobs import Verdict, made_up_dimensions
@@ -147,6 +150,7 @@ class BundledServer:
             self._given_url,
         )
         self._sender = Sender(self._world.delivered)
+        self._in_process = InProcess()
         self._world.events.send = self._sender.send
         self._port = port
         self._http: HttpServer | None = None
@@ -212,6 +216,7 @@ class BundledServer:
         if http is not None:
             self.clock.stop()
             self._sender.stop()
+            self._in_process.stop()
             http.stop()
 
     def __enter__(self) -> Self:
@@ -441,6 +446,33 @@ class BundledServer:
             account = self._account(environment)
             return self._world.events.emit(account, event_type, data, self.clock.now()).id
 
+    def deliver_to(self, app: Callable[..., Any], path: str = "/webhooks") -> WebhookEndpoint:
+        """Create a webhook endpoint of the server's own organization that is an application of this process.
+
+        Deliveries call the application, without a socket: signed, in order, and repeated as those to any endpoint. An
+        exception is logged, and is the `error` of the attempt. An ASGI application runs in a thread with an event loop,
+        without its lifespan; a handler must not wait for virtual time.
+
+        Args:
+            app: an ASGI or WSGI application, such as one of FastAPI, Flask, or Django.
+            path: the path of its receiver.
+
+        Returns:
+            The endpoint, with its `secret`. It receives events of every type.
+
+        Raises:
+            ValueError: `path` does not begin with a slash.
+        """
+        if not path.startswith("/"):
+            raise ValueError(f"path begins with a slash, unlike {path!r}")
+        with self._world.lock:
+            endpoint = self._world.events.create_endpoint(
+                self._account("live"), f"http://localhost{path}", None, None, self.clock.now()
+            )
+            shown = show.endpoint(endpoint, secret=True)
+        self._sender.handlers[endpoint.id] = partial(self._in_process.post, app)
+        return WebhookEndpoint.model_validate(shown)
+
     def deprecate(
         self,
         path: str,
@@ -560,6 +592,7 @@ class BundledServer:
                 self.faults.clear()
                 self._front.log.clear()
                 self._sender.forget()
+                self._sender.handlers.clear()
                 self._app.forget()
                 self._world.state.forget()
                 self._set_up()

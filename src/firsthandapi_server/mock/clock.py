@@ -113,7 +113,7 @@ class Clock:
 
         Args:
             when: the time, in Unix seconds.
-            until: time stops earlier, at the first event after which this is true.
+            until: time stops earlier, after all that happens at the moment at which this is true.
 
         Raises:
             ValueError: `when` is beyond the year 9990.
@@ -171,7 +171,9 @@ class Clock:
         return virtual + (time.monotonic() - real) * speed
 
     def _run_until(self, target: float, until: Callable[[], bool]) -> None:
-        while not until():
+        while True:
+            if until():
+                target = min(target, self._frozen or 0)
             due = self._next_due()
             if due is None or due > (self._frozen or 0):
                 self._settle()  # attempts in progress may schedule something earlier
