@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from email.utils import parsedate_to_datetime
 from importlib import import_module
@@ -255,3 +256,47 @@ def test_a_client_that_is_first_imported_in_a_test_is_guarded(monkeypatch: pytes
     monkeypatch.setattr("firsthandapi._sync.transport", sys.modules[name])
     monkeypatch.delitem(sys.modules, name)
     assert import_module(name).Transport.check_open.__module__ == "firsthandapi.testing._waits"
+
+
+FAILING = """
+def test_it(firsthand_server, firsthand_client):
+    firsthand_server.deliver_to(lambda environ, start_response: start_response("204 No", []) and [])
+    firsthand_server.faults.add(path="/v1/jobs", method="POST", status=503, retry_after=20)
+    firsthand_server.faults.add(path="/v1/me", drop="after")
+    firsthand_server.emit("job.paused", {"secret": "whsec_of_mine"})
+    job = firsthand_client.jobs.create_and_wait(
+        title="<script>alert(1)</script>", description="Photos of street signs in daylight", files_needed=1,
+        accepted_formats=["image/jpeg"], price_per_file_cents=50, metadata={"key": firsthand_server.api_key},
+    )
+    (file,) = firsthand_client.files.list(job.id)
+    firsthand_client.files.download(file, "file.jpg")
+    assert file.download_url == firsthand_server.api_key, file.download_url
+
+def test_that_passes(firsthand_client):
+    firsthand_client.me()
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n1",), marks=pytest.mark.slow)])
+def test_a_failed_test_leaves_a_trace(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
+    """One page with requests, moves of the clock, deliveries, faults, and money, whose path is printed; without
+    secrets, and escaped."""
+    result, text = outcomes(pytester, FAILING, *arguments)
+    assert result == {"passed": 1, "failed": 1, "errors": 1}
+    (path,) = (pytester.path / ".firsthandapi-traces").glob("*.html")
+    assert text.count(f"firsthandapi trace: {path}") == 1
+    page = path.read_text(encoding="utf-8")
+    for words in (
+        *(
+            "test_it",
+            "assert file.download_url",
+            "a fault never fired: fault_2",
+            "The clock moved by 0:00:20,",
+        ),
+        *("struck 1 request", "never fired", "job.paused", "http://localhost/webhooks"),
+        *("&lt;script&gt;alert(1)", "$0.50", "Escrow for job_"),
+    ):
+        assert words in page, words
+    for secret in ("fh_live_own_", "whsec_of", "<script", "Bearer fh"):
+        assert secret not in page
+    assert not re.search(r"Signature=[0-9a-f]", page)

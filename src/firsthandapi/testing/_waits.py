@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from math import ceil
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -12,9 +13,6 @@ import anyio.to_thread
 from firsthandapi._async.clock import Clock as AsyncClock
 from firsthandapi._base.host.loopback import is_loopback
 from firsthandapi._sync.clock import Clock
-
-# The server's clock says milliseconds, rounded down: it must not seem a moment too early when a pause has ended.
-_ROUNDED = 0.001
 
 
 class Time(Protocol):
@@ -46,7 +44,9 @@ class _Moved:
 
     def _pass(self, seconds: float) -> None:
         if seconds > 0:
-            self._time.reach(self._time.now() + seconds + _ROUNDED)
+            # The server's clock says whole milliseconds, rounded down: it must not seem too early afterwards.
+            milliseconds = round(self._time.now() * 1000) + max(ceil(seconds * 1000 - 0.001), 1)
+            self._time.reach(milliseconds / 1000 + 1e-6)
 
 
 class _MovedClock(_Moved, Clock):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _TRANSPORTS = ("firsthandapi._sync.transport", "firsthandapi._async.transport")
 _OUTCOME = pytest.StashKey[str]()
+_SERVER = pytest.StashKey[Any]()
+_PROBLEMS = pytest.StashKey[list[str]]()
 
 
 # ── Options: the mark, and the configuration ─────────────────────────────────────────────────────────────
@@ -196,7 +199,33 @@ def pytest_fixture_setup(
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[_OUTCOME] = report.outcome
+    server = item.stash.get(_SERVER, None)
+    if report.failed and server is not None:
+        problems = item.stash.setdefault(_PROBLEMS, [])
+        problems.append(report.longreprtext)
+        vars(report)["firsthandapi_trace"] = _write_trace(item, server, "\n\n".join(problems))
     return report
+
+
+def _write_trace(item: pytest.Item, server: MockServer, problem: str) -> str | None:
+    """Write what happened on the server of a failed test; the path, or None if it cannot be written."""
+    name = re.sub(r"[^\w.-]+", "-", item.nodeid).strip("-")[-150:]
+    folder = item.config.rootpath / ".firsthandapi-traces"
+    try:
+        page = server.trace(item.nodeid, problem)
+        folder.mkdir(exist_ok=True)
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        (folder / f"{name}.html").write_text(page, encoding="utf-8", errors="replace")
+    except (OSError, ModuleNotFoundError):  # a disk that cannot be written, or no Jinja2
+        return None
+    return str(folder / f"{name}.html")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [report for kind in ("failed", "error") for report in terminalreporter.getreports(kind)]
+    traces = dict.fromkeys(getattr(report, "firsthandapi_trace", None) for report in reports)
+    for path in filter(None, traces):
+        terminalreporter.write_line(f"firsthandapi trace: {path}")
 
 
 # ── The fixtures ─────────────────────────────────────────────────────────────────────────────────────────
@@ -217,6 +246,7 @@ def firsthand_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
     options = _options(node)
     with MockServer(speed=options["speed"], seed=options["seed"], workers=options["workers"]) as server:
         server.follow_waits()
+        node.stash[_SERVER] = server
         for fault in options["faults"]:
             server.faults.add(**fault)
         port = int(server.url.rpartition(":")[2])

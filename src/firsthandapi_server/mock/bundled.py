@@ -581,6 +581,24 @@ class BundledServer:
         """
         self._app.moved = self.clock
 
+    def trace(self, title: str = "What happened", problem: str = "") -> str:
+        """Show what happened, as one HTML page: requests, deliveries, faults, the clock, and money.
+
+        The pytest plugin writes it into `.firsthandapi-traces/` when a test fails. API keys, secrets, and signatures of
+        URLs are masked.
+
+        Args:
+            title: its heading, such as the name of a test.
+            problem: the text of a failure, for its top.
+
+        Returns:
+            The HTML. It has no scripts, and loads nothing.
+        """
+        from .trace import trace_of  # loads Jinja2
+
+        log, faults = self._front.log.latest(), self.faults.added()
+        return trace_of(self._world, self.clock, log, faults, title=title, problem=problem)
+
     def reset(self) -> None:
         """Forget everything, for the next test: jobs, requests, faults, and settings.
 

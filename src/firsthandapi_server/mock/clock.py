@@ -31,7 +31,7 @@ class Clock:
     """The server's clock. `speed` is virtual seconds per real second; at 0 only `advance` moves time.
 
     Attributes:
-        moves: the latest 1,000 jumps, from and to what time.
+        moves: the latest 1,000 jumps: the real time, and the virtual times before and after it.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -45,7 +45,7 @@ class Clock:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._settle: Callable[[], None] = lambda: None
-        self.moves: deque[tuple[float, float]] = deque(maxlen=1000)
+        self.moves: deque[tuple[float, float, float]] = deque(maxlen=1000)
 
     @property
     def speed(self) -> float:
@@ -121,14 +121,15 @@ class Clock:
         if when > _END:
             raise ValueError("time ends with the year 9990; advance by less")
         with self._runner:
-            start = self._frozen = self._flowing()
+            began, start = time.time(), self._flowing()
+            self._frozen = start
             try:
                 self._run_until(max(when, start), until)
             finally:
                 with self._condition:
                     self._base = (self._frozen, time.monotonic(), self.speed)
                     if self._frozen > start:
-                        self.moves.append((start, self._frozen))
+                        self.moves.append((began, start, self._frozen))
                     self._frozen = None
                     self._condition.notify_all()
 

@@ -165,14 +165,17 @@ class Faults:
 
     def active(self) -> list[Fault]:
         """The faults that still strike, in the order in which they were added."""
+        return [fault for fault in self.added() if fault.times != 0]
+
+    def added(self) -> list[Fault]:
+        """All faults, those that are used up as well, in the order in which they were added."""
         with self._lock:
-            return [fault for fault in self._faults if fault.times != 0]
+            return [*self._faults]
 
     def check_fired(self) -> None:
         """Assert that every fault has struck at least once, except those with `optional=True`, and those that were
         removed."""
-        with self._lock:
-            idle = [fault for fault in self._faults if not fault.fired and not fault.optional]
+        idle = [fault for fault in self.added() if not fault.fired and not fault.optional]
         if idle:
             names = ", ".join(
                 f"{fault.id} on {fault.method or 'any'} {fault.path} ({fault.describe()})" for fault in idle
