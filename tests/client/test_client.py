@@ -11,9 +11,12 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -82,6 +85,58 @@ def test_the_headers_of_every_request(client: Any, fresh_server: MockServer) -> 
     assert (headers["user-agent"], headers["accept"], headers["x-a"]) == ("mine/1", "*/*", "é")
 
 
+def test_the_headers_of_a_gateway(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """`default_headers` go with every API call, of copies too, below those of the call; no download carries them."""
+    client = connect(fresh_server, default_headers={"X-Gateway-Token": " 5ecret ", "User-Agent": "mine/1"})
+    client.me()
+    client.with_options(timeout=5).me(extra_headers={"x-gateway-token": "another"})
+    client.with_options(default_headers=None).me()
+    sent = [dict(request.headers) for request in fresh_server.requests]
+    assert [headers.get("x-gateway-token") for headers in sent] == ["5ecret", "another", None]
+    assert sent[0]["user-agent"] == "mine/1"
+    assert (
+        "5ecret"
+        not in f"{client!r} {vars(client.target if connect.is_async else client)!r} {client._config!r}"
+    )
+    job = client.jobs.create(**{**JOB, "files_needed": 1})
+    fresh_server.submit(job.id)
+    fresh_server.clock.advance(minutes=1)
+    client.files.download_all(job.id, tmp_path / "signs")
+    downloads = [each for each in fresh_server.requests if each.path.startswith("/files/")]
+    assert downloads
+    assert not any("x-gateway-token" in each.headers for each in downloads)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        *(
+            ({name: "5ecret"}, f"default_headers must not contain {name}")
+            for name in ("Authorization", "idempotency-key", "Content-Type", "HOST")
+        ),
+        ({"X-Token": "5ecret\n"}, "default_headers: the value of X-Token must be a str"),
+        ([("X-Token", "5ecret")], "default_headers must be a mapping"),
+    ],
+)
+def test_headers_that_no_client_sends(headers: Any, said: str, connect: Connect) -> None:
+    """What the SDK sets, or no header can hold, is refused at once; no frame of ours shows the value."""
+    for refused in (
+        lambda: connect.client_class(KEY, default_headers=headers),
+        partial(connect().with_options, default_headers=headers),
+    ):
+        with pytest.raises(InvalidArgumentError, match=said) as caught:
+            refused()
+        assert caught.value.field == "default_headers"
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+        ours = [
+            {name: value for name, value in frame.f_locals.items() if name != "self"}  # a client half made
+            for frame in frames
+            if frame.f_globals["__name__"].startswith("firsthandapi")
+        ]
+        assert ours
+        assert "5ecret" not in repr(ours)
+
+
 # --- copies
 
 
@@ -102,11 +157,14 @@ OPTIONS: dict[str, Any] = {
     "max_spend_cents": 5,
     "proxy": "http://proxy.example:3128",
     "verify": False,
+    "default_headers": {"X-Team": "signs"},
 }
 
 
 def as_kept(name: str) -> Any:
     """An option's value as the client keeps it: what may be secret has no repr."""
+    if name == "default_headers":
+        return Secret((*OPTIONS[name].items(),))
     return Secret(OPTIONS[name]) if name in ("api_key", "proxy") else OPTIONS[name]
 
 
@@ -121,7 +179,7 @@ def test_a_copy_changes_what_it_is_told(name: str, connect: Connect) -> None:
     assert vars(client._config) == before
 
 
-@pytest.mark.parametrize("name", ["deadline", "max_spend_cents", "proxy"])
+@pytest.mark.parametrize("name", ["deadline", "max_spend_cents", "proxy", "default_headers"])
 def test_a_copy_can_take_an_option_away(name: str, connect: Connect) -> None:
     """None sets an option to None; leaving it out leaves it."""
     client = connect(**{name: OPTIONS[name]})

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from firsthandapi._base.forks import importing
 from firsthandapi._base.habits import missing_attribute
@@ -27,6 +27,7 @@ from firsthandapi._core.calls.config import (
 )
 from firsthandapi._core.calls.ratelimit import RateLimit
 from firsthandapi._core.calls.ratelimit import RateLimiter as RateLimiter
+from firsthandapi._core.calls.request import check_default_headers
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._sync.bridge import check_rate_limiter
 from firsthandapi._sync.transport import Shared, Transport
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     cached_property = property
 else:
     from functools import cached_property
+
+T = TypeVar("T")
 
 
 class FirstHandClient:
@@ -97,9 +100,12 @@ class FirstHandClient:
         journal: the path of a folder, created if missing, that records each POST until its outcome is known. Run the
             same call again after a crash: it does nothing twice. Processes and threads may share the folder. `collect`
             and campaigns do not need it; it does not record `files.refresh_url`.
+        default_headers: headers to add to every API call, such as a gateway's token, and never to a download; a
+            call's `extra_headers` come first. Not Authorization, Idempotency-Key, Content-Type, or Host.
 
     Raises:
         ConfigurationError: the API key is missing, or an option is invalid; the message names it.
+        InvalidArgumentError: a header of `default_headers` is not allowed.
     """
 
     @public
@@ -118,10 +124,12 @@ class FirstHandClient:
         on_attempt: Callable[[Attempt], object] | None = None,
         rate_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | None = None,
+        default_headers: Mapping[str, str] | None = None,
     ) -> None:
         # Remove possible secrets from this frame before anything can fail: tracebacks show local variables.
         key, url, proxy_url = secret_or_none(api_key), secret_or_none(base_url), secret_or_none(proxy)
-        del api_key, base_url, proxy
+        headers = secret_or_none(default_headers)
+        del api_key, base_url, proxy, default_headers
         config = _checked(
             Config(
                 api_key=_resolve_api_key(key),
@@ -135,6 +143,7 @@ class FirstHandClient:
                 rate_limiter=rate_limiter,
                 on_attempt=on_attempt,
                 journal=journal,  # type: ignore[arg-type] # any path, of which `_checked` makes a str
+                default_headers=check_default_headers(headers),
             )
         )
         log_to_stderr(os.environ.get(LOG_VARIABLE))
@@ -166,21 +175,24 @@ class FirstHandClient:
         on_attempt: Callable[[Attempt], object] | NotGiven | None = NOT_GIVEN,
         rate_limiter: RateLimiter | NotGiven | None = NOT_GIVEN,
         journal: str | os.PathLike[str] | NotGiven | None = NOT_GIVEN,
+        default_headers: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
     ) -> Self:
         """A copy with other options, over the same connections. Closing a copy does nothing.
 
         Args:
             api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify,
-                on_attempt, rate_limiter, journal: as for the client; omitted ones stay unchanged.
+                on_attempt, rate_limiter, journal, default_headers: as for the client; omitted ones stay unchanged.
 
         Returns:
             The copy.
 
         Raises:
             ConfigurationError: an option is invalid; the message names it.
+            InvalidArgumentError: a header of `default_headers` is not allowed.
         """
         key, url, proxy_url = _secret_if_given(api_key), _secret_if_given(base_url), _secret_if_given(proxy)
-        del api_key, base_url, proxy
+        headers = _secret_if_given(default_headers)
+        del api_key, base_url, proxy, default_headers
         options: dict[str, Any] = {
             "api_key": key if isinstance(key, NotGiven) else _resolve_api_key(key),
             "base_url": url if isinstance(url, NotGiven) else _resolve_base_url(url),
@@ -193,6 +205,7 @@ class FirstHandClient:
             "on_attempt": on_attempt,
             "rate_limiter": rate_limiter,
             "journal": journal,
+            "default_headers": headers if isinstance(headers, NotGiven) else check_default_headers(headers),
         }
         given = {name: value for name, value in options.items() if not isinstance(value, NotGiven)}
         config = _checked(replace(self._config, **given))
@@ -433,7 +446,7 @@ def _resolve_base_url(argument: Secret[str] | None) -> str:
     return resolve_base_url(argument, secret_or_none(os.environ.get(BASE_URL_VARIABLE)))
 
 
-def _secret_if_given(value: str | NotGiven | None) -> Secret[str] | NotGiven | None:
+def _secret_if_given(value: T | NotGiven | None) -> Secret[T] | NotGiven | None:
     return value if isinstance(value, NotGiven) else secret_or_none(value)
 
 

@@ -199,6 +199,8 @@ class Transport:
             self._headers = RequestHeaders((*headers, ("Authorization", f"Bearer {config.api_key.reveal()}")))
         else:
             self._headers = RequestHeaders(headers)
+        if config.default_headers is not None:
+            self._headers = self._headers.under(config.default_headers.reveal())
 
     @property
     def clock(self) -> Clock:

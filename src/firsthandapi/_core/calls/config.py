@@ -45,6 +45,8 @@ class Config:
     on_attempt: Any = None
     # The whole path of the journal.
     journal: str | None = None
+    # Pairs of name and value, sent with every API call.
+    default_headers: Secret[tuple[tuple[str, str], ...]] | None = None
 
     def __post_init__(self) -> None:
         _check_seconds("timeout", self.timeout)

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from firsthandapi._base.headers import check_header
 from firsthandapi._base.ids import check_text
+from firsthandapi._base.masking import Secret
 from firsthandapi.errors import InvalidArgumentError
 
 from .idempotency import check_key
@@ -157,7 +158,7 @@ def build_request(
         headers.append(("Content-Type", "application/json"))
     if wait is not None:
         headers.append(("Prefer", f"wait={wait}"))
-    headers.extend(_extra_headers(check_mapping(extra_headers, "extra_headers")))
+    headers.extend(check_headers(extra_headers, "extra_headers"))
     return Request(
         method=method,
         path=path,
@@ -213,16 +214,27 @@ def check_mapping(value: Mapping[str, Any] | None, field: str) -> Mapping[str, A
     return value
 
 
-def _extra_headers(extra: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    for name, value in extra.items():
-        pair = check_header(name, value, "extra_headers")
+def check_headers(extra: Mapping[str, str] | None, field: str) -> Iterable[tuple[str, str]]:
+    """The headers as pairs. Raises InvalidArgumentError: one cannot be sent unchanged, or the SDK sets it itself."""
+    for name, value in check_mapping(extra, field).items():
+        pair = check_header(name, value, field)
         if name.lower() in _OWN_HEADERS:
             raise InvalidArgumentError(
-                f"extra_headers must not contain {name}: the SDK sets it; "
+                f"{field} must not contain {name}: the SDK sets it; "
                 "use api_key=, idempotency_key=, and the arguments of the method",
-                field="extra_headers",
+                field=field,
             )
         yield pair
+
+
+def check_default_headers(
+    given: Secret[Mapping[str, str]] | None,
+) -> Secret[tuple[tuple[str, str], ...]] | None:
+    """The headers of a client; their values may be tokens. Raises InvalidArgumentError, as `check_headers` does."""
+    try:
+        return None if given is None else Secret((*check_headers(given.reveal(), "default_headers"),))
+    except InvalidArgumentError as error:
+        raise error.with_traceback(None) from None  # the frames inside have the values as local variables
 
 
 def _query(pairs: Iterable[tuple[str, str]], extra: Mapping[str, Any], field: str) -> str:
