@@ -240,7 +240,8 @@ class InsufficientCreditsError(FirstHandApiError):
 
 
 class PermissionDeniedError(FirstHandApiError):
-    """403: the key lacks the scope, or the organization is not allowed to do this."""
+    """403: the key lacks the scope, or the organization is not allowed to do this. If `type` is `unknown`, a gateway
+    refused the request."""
 
 
 class NotFoundError(FirstHandApiError):

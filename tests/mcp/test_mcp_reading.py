@@ -18,7 +18,7 @@ from mcp_support import JOB, found, in_memory, text_of
 from dataset.support import completed_job
 from firsthandapi import types
 from firsthandapi._core.calls.lost_answers import advise, how_to_repeat
-from firsthandapi.errors import FirstHandConnectionError
+from firsthandapi.errors import FirstHandConnectionError, PermissionDeniedError
 from firsthandapi.mcp import Options
 from firsthandapi.mcp._errors import told
 from firsthandapi.mcp._results import FileResult, JobResult, SubmissionResult, tamed
@@ -312,6 +312,12 @@ async def test_an_error_of_the_service_becomes_advice(
     result = await agent.call_tool("get_credits", {})
     assert result.is_error
     assert said in text_of(result)
+
+
+def test_only_the_service_sends_for_another_scope() -> None:
+    """A 403 that a gateway made up is no matter of scopes."""
+    of_a_gateway = PermissionDeniedError("blocked", status=403)
+    assert str(told(of_a_gateway)).endswith("If it happens again, tell the person.")
 
 
 def test_a_model_is_told_of_no_argument_that_its_tool_does_not_take() -> None:

@@ -77,7 +77,7 @@ def _advice(error: FirstHandError) -> str:
         return "Ask the person to set a valid FIRSTHAND_API_KEY and to restart this server."
     if isinstance(error, InsufficientCreditsError):
         return f"Ask the person to buy credits: {error.purchase_url or 'in the dashboard'}."
-    if isinstance(error, PermissionDeniedError):
+    if isinstance(error, PermissionDeniedError) and error.type != "unknown":  # a gateway knows no scopes
         return "Ask the person for an API key with this scope."
     if isinstance(error, NotFoundError):
         return "Check the id with list_jobs."

@@ -238,7 +238,7 @@ def test_a_redirect_says_so(status: int, redirect: bool) -> None:
         (400, "base_url"),
         (401, "FIRSTHAND_API_KEY"),
         (402, r"client\.billing\.purchase\(\) or `firsthandapi purchase`"),
-        (403, r"client\.me\(\) or `firsthandapi whoami`"),
+        (403, "base_url"),
         (404, "environment"),
         (405, "base_url"),
         (407, "check proxy="),
@@ -257,6 +257,58 @@ def test_a_redirect_says_so(status: int, redirect: bool) -> None:
 def test_what_to_do_next(status: int, advice: str) -> None:
     """Where the service's words do not say what to do next, ours do."""
     assert re.search(advice, str(make(status, {"error": {"message": "No."}})))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [
+        (
+            403,
+            {
+                "title": "Error 1020: Access denied",
+                "detail": "A firewall rule has blocked this: do not retry.",
+            },
+            "Error 1020: Access denied: A firewall rule has blocked this: do not retry; check base_url, and",
+        ),
+        (
+            429,
+            {"title": "Slow down.", "detail": "Wait 30 seconds."},
+            "Slow down: Wait 30 seconds; send fewer",
+        ),
+        (400, {"title": "Bad.", "detail": "Bad."}, "Bad; check base_url"),
+        (404, {"detail": "Not Found"}, "Not Found; a key sees"),
+        (500, {"title": "Down", "detail": 5}, "Down; wait a minute"),
+        (400, {"error": {"message": "Ours"}, "title": "Theirs"}, "Ours; check"),
+    ],
+)
+def test_a_problem_of_a_gateway(status: int, body: Any, text: str) -> None:
+    """The title and the detail of RFC 9457 are the message, unless the service's own is there."""
+    assert str(make(status, body)).startswith(text)
+
+
+def test_what_a_problem_says_of_fields() -> None:
+    """Its pointers become names as the SDK writes them; what else it says stays in the details."""
+    problems = [
+        {"detail": "must be at most 100", "pointer": "#/files_needed"},
+        {"detail": "is too long", "pointer": "/metadata/a~1b~0", "limit": 5},
+        {"detail": "no pointer"},
+        {"pointer": 5},
+        "junk",
+    ]
+    error = make(422, {"title": "Not valid", "errors": problems})
+    assert error.message.startswith(
+        "Not valid; files_needed: must be at most 100; metadata.a/b~: is too long; check"
+    )
+    assert error.details[1] == {"field": "metadata.a/b~", "message": "is too long", **problems[1]}  # type: ignore[dict-item]
+    assert [each["field"] for each in error.details[2:]] == [None, None]
+    assert make(400, {"errors": 5}).details == []
+
+
+def test_only_the_service_knows_scopes() -> None:
+    """A 403 of the service shows how to look at the key's; one of a gateway has another cause."""
+    ours = make(403, {"error": {"type": "permission_error", "message": "No."}})
+    assert "client.me() or `firsthandapi whoami`" in str(ours)
+    assert "scope" not in str(make(403, b"<html>Forbidden</html>"))
 
 
 def test_a_limit_of_the_free_tier_is_no_question_of_scopes() -> None:

@@ -70,7 +70,7 @@ _USED = (
 # Types for which the advice for the status would be wrong.
 _ADVICE_FOR_TYPE = {"free_tier_job_limit": _ADVICE[402]}
 # Of a response in another form than the service's, such as a gateway's page.
-_NOT_OF_THE_SERVICE = "check base_url, and the proxy if there is one"
+_NOT_OF_THE_SERVICE = "check base_url, and the proxy or gateway if there is one"
 
 _MAX_MESSAGE = 1000
 _MAX_WORD = 100
@@ -96,7 +96,7 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
         status=status,
         type=kind,
         request_id=_word(error.get("request_id")) or _word(response.request_id),
-        details=_details(error.get("details")),
+        details=_details(error, body),
         response=response,
         attempts=response.attempts,
     )
@@ -128,9 +128,32 @@ def _first(read: Callable[[Any], T | None], name: str, *objects: dict[str, Any])
     return next((value for value in values if value is not None), None)
 
 
-def _details(value: Any) -> list[dict[str, Any]]:
+def _details(error: dict[str, Any], body: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the service says of each field, or the `errors` of RFC 9457, with their words in the service's names."""
+    problems = (
+        {"field": _field_at(each.get("pointer")), "message": each.get("detail"), **each}
+        for each in _objects(body.get("errors"))
+    )
+    return _objects(error.get("details")) or [*problems]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
     items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # it is JSON
     return [members(item) for item in items if members(item)]
+
+
+def _field_at(pointer: Any) -> str | None:
+    """The name that we give what a JSON pointer such as `#/metadata/a~1b` points at: `metadata.a/b`."""
+    if not isinstance(pointer, str):
+        return None
+    steps = pointer.removeprefix("#").removeprefix("/").split("/")
+    return ".".join(step.replace("~1", "/").replace("~0", "~") for step in steps)
+
+
+def _problem(body: dict[str, Any]) -> str | None:
+    """The text of a problem of RFC 9457, with which gateways answer."""
+    title, detail = _text(body.get("title")), _text(body.get("detail"))
+    return f"{title.rstrip('.')}: {detail}" if title and detail and title != detail else detail or title
 
 
 def _message(
@@ -144,20 +167,25 @@ def _message(
 ) -> str:
     status = response.status_code
     # Some gateways send {"error": "text"} or {"message": "text"}.
-    message = _text(error.get("message")) or _text(body.get("error")) or _text(body.get("message"))
+    message = (
+        _text(error.get("message"))
+        or _text(body.get("error"))
+        or _text(body.get("message"))
+        or _problem(body)
+    )
     if message is None:
         if 300 <= status < 400:
             message = "the service answered with a redirect, which API calls do not follow: check base_url"
         else:
             message = "the service gave no message"
     parts = [_shown(message)]
-    for detail in _details(error.get("details"))[:10]:
+    for detail in _details(error, body)[:10]:
         name, text = _text(detail.get("field")), _text(detail.get("message"))
         # Often the message repeats the first detail.
         if name and text and f"{name}: {text}" not in message:
             parts.append(_shown(f"{name}: {text}"))
     advice = _ADVICE_FOR_TYPE.get(kind) or _ADVICE.get(status) or _ADVICE_FOR_CLASS.get(status // 100)
-    if kind == "unknown" and status in (400, 422):
+    if kind == "unknown" and status in (400, 403, 422):
         advice = _NOT_OF_THE_SERVICE
     if kind.startswith("idempotency"):
         advice = _USED
