@@ -1,5 +1,6 @@
 """Signatures of webhook deliveries, and the events in them (contract §6)."""
 
+import base64
 import hmac
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from email.message import Message
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from standardwebhooks.webhooks import Webhook
 from starlette.datastructures import Headers as StarletteHeaders
 
 from firsthandapi.errors import (
@@ -299,7 +302,6 @@ def test_missing(signature: Any) -> None:
         PLAIN.encode(),
         b"",
         5,
-        [PLAIN],
         object(),
     ],
 )
@@ -579,6 +581,124 @@ def test_unwrap_options(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WebhookSignatureError, match="too old"):
         unwrap(BODY, {NAME: STAMPED}, SECRET)
     assert unwrap(BODY, {NAME: STAMPED}, [NEXT, SECRET], tolerance=500).id == "evt_01JP"
+
+
+# --- Standard Webhooks -----------------------------------------------------------------------------------
+
+STANDARD_SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
+
+
+def standard(
+    body: bytes = BODY, secret: str = STANDARD_SECRET, event_id: str = "evt_01JP", **changed: str
+) -> dict[str, str]:
+    """The headers of a delivery by the package that others use, with some changed."""
+    made = Webhook(secret).sign(event_id, datetime.fromtimestamp(NOW, UTC), body.decode())
+    headers = {"webhook-id": event_id, "webhook-timestamp": str(NOW), "webhook-signature": made}
+    return headers | {name.replace("_", "-"): value for name, value in changed.items()}
+
+
+def test_standard_webhooks() -> None:
+    """What their package signs is verified, under any name of a header, and one match among several is enough."""
+    headers = standard()
+    assert unwrap(BODY, headers, STANDARD_SECRET).id == "evt_01JP"
+    verify_signature(BODY, headers, STANDARD_SECRET, allow_plain=False)
+    verify_signature(BODY, headers.items(), [SECRET, STANDARD_SECRET])
+    verify_signature(
+        BODY, {f"HTTP_{name.upper().replace('-', '_')}": headers[name] for name in headers}, STANDARD_SECRET
+    )
+    several = f"v1a,x {standard(secret='whsec_AAAA')['webhook-signature']} {headers['webhook-signature']}"
+    verify_signature(BODY, headers | {"webhook-signature": several}, STANDARD_SECRET)
+
+
+@pytest.mark.parametrize("secret", ["whsec_" + "ab" * 16, "whsec_AAAAAA", "whsec_AAAAAA==", "AAAAAAAA"])
+def test_secrets_of_standard_webhooks(secret: str) -> None:
+    """The key is what follows `whsec_`, with or without padding; our own form still takes the whole secret."""
+    verify_signature(BODY, standard(secret=secret), secret)
+    verify_signature(BODY, {NAME: sign(BODY, secret)}, secret)
+    whole = hmac.digest(secret.encode(), f"evt_01JP.{NOW}.".encode() + BODY, "sha256")
+    refusal(standard(webhook_signature=f"v1,{base64.b64encode(whole).decode()}"), secret=secret)
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_test_secret", "whsec_AAA\n", "whsec_ü", "whsec_A=AA"])
+def test_secrets_that_are_no_base64(secret: str) -> None:
+    """They have our form alone: nobody signs with the part of it that decodes, or with an empty key."""
+    for key in (b"", base64.b64decode(secret.removeprefix("whsec_").encode() + b"==")):
+        made = base64.b64encode(hmac.digest(key, f"evt_01JP.{NOW}.".encode() + BODY, "sha256")).decode()
+        assert refusal(standard(webhook_signature=f"v1,{made}"), secret=secret).startswith("wrong signature")
+    verify_signature(BODY, {NAME: sign(BODY, secret)}, secret)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"webhook_id": "evt_2"}, "wrong signature"),
+        ({"webhook_timestamp": str(NOW + 1)}, "wrong signature"),
+        (
+            {"webhook_id": ""},
+            "malformed signature: webhook-id, webhook-timestamp, webhook-signature must be text",
+        ),
+        ({"webhook_id": "x" * 4097}, "malformed signature: webhook-id"),
+        ({"webhook_id": "é"}, "malformed signature: webhook-id"),
+        ({"webhook_timestamp": "yesterday"}, "malformed signature: webhook-timestamp is not Unix seconds"),
+        ({"webhook_signature": "v1a,AAAA"}, "malformed signature: it has 0 v1,"),
+        ({"webhook_signature": "v1,AAAA " * 17}, "malformed signature: it has 17 v1,"),
+        ({"webhook_signature": "v1,A*AA"}, "malformed signature: its v1 is not base64"),
+        ({"webhook_signature": ""}, "missing signature: the delivery has no X-FirstHandAPI-Signature"),
+    ],
+)
+def test_standard_refused(changed: dict[str, str], said: str) -> None:
+    """Each of the three headers counts; what a stranger writes there is never quoted."""
+    assert refusal(standard(**changed), secret=STANDARD_SECRET).startswith(said)
+
+
+def test_standard_refused_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of the timestamped form."""
+    headers = standard()
+    set_now(monkeypatch, NOW + 301)
+    assert refusal(headers, secret=STANDARD_SECRET).startswith("signature too old: made 301 s ago")
+    verify_signature(BODY, headers, STANDARD_SECRET, tolerance=301)
+
+
+def test_one_valid_form_is_enough() -> None:
+    """A wrong signature, or two, beside a right one is no refusal; of two wrong ones, ours is explained."""
+    ours, theirs = {NAME: sign(BODY, STANDARD_SECRET)}, standard()
+    for headers in (
+        ours | theirs,
+        {NAME: WRONG} | theirs,
+        ours | standard(webhook_id="evt_2"),
+        {NAME: "junk"} | theirs,
+    ):
+        verify_signature(BODY, headers, STANDARD_SECRET)
+    verify_signature(BODY, ours | theirs, STANDARD_SECRET, allow_plain=False)
+    verify_signature(BODY, [(NAME, WRONG), (NAME, PLAIN), *theirs.items()], STANDARD_SECRET)
+    verify_signature(BODY, [*ours.items(), *theirs.items(), ("Webhook-Id", "evt_2")], STANDARD_SECRET)
+    both = {NAME: "junk"} | standard(webhook_id="evt_2")
+    assert refusal(both, secret=STANDARD_SECRET).startswith("malformed signature: it has neither")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature"]),
+            st.text() | st.binary() | st.just(str(NOW)),
+        )
+    )
+)
+def test_no_other_error_of_standard(headers: list[tuple[str, Any]]) -> None:
+    """Whatever stands in the three headers raises nothing but WebhookSignatureError."""
+    refusal(headers, secret=STANDARD_SECRET)
+
+
+def test_headers_that_are_none() -> None:
+    """In the place of the signature, too."""
+    for wrong in ([PLAIN], Wordless()):
+        assert bad_argument(verify_signature, BODY, wrong, SECRET).field == "headers"
+
+
+class Wordless:
+    """Of a mock, say."""
+
+    def items(self) -> None: ...
 
 
 # --- unwrap: what is in it -------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ _OfCredits = TypeVar("_OfCredits", bound="Callable[[CreditsEvent], object]")
 
 def verify_signature(
     payload: bytes | bytearray | memoryview | str,
-    signature: str | None,
+    signature: str | signatures.SupportsItems | Iterable[tuple[Any, Any]] | None,
     secret: str | Iterable[str],
     *,
     tolerance: float = 300,
@@ -69,7 +69,7 @@ def verify_signature(
             Starlette: `await request.body()`; Flask: `request.get_data()`; Django: `request.body`.
         signature: the value of the header `X-FirstHandAPI-Signature` (older: `X-FirstHand-Signature`): 64 hex
             digits of either case, or `t=<Unix seconds>,v1=<64 hex digits>` with up to 16 `v1=`. None counts
-            as missing. At most 4,096 characters.
+            as missing. At most 4,096 characters. Or all headers, as for `unwrap`.
         secret: the endpoint's secret `whsec_…`, unchanged; or several, of which one must match, while
             the secret is being rotated. None may be empty.
         tolerance: how old, or how far in the future, a timestamped signature may be: seconds, 0 or more.
@@ -92,7 +92,27 @@ def verify_signature(
     if type(tolerance) is not int or tolerance < 0:
         signatures.check_tolerance(tolerance)
 
-    stamp, candidates = signatures.parse(signature)
+    if isinstance(signature, str) or not signatures.are_headers(signature):
+        _check(signatures.parse(signature), macs, body, tolerance, allow_plain)
+        return
+    refusals: list[WebhookSignatureError] = []
+    for read in signatures.forms_in(signature):
+        try:
+            _check(read(), macs, body, tolerance, allow_plain)
+            return  # one valid form is enough
+        except WebhookSignatureError as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
+
+
+def _check(
+    form: signatures.Form,
+    macs: Iterable[signatures.Keyed],
+    body: bytes | bytearray | memoryview,
+    tolerance: float,
+    allow_plain: bool,
+) -> None:
+    stamp, prefix, candidates, standard = form
     if stamp is None and not allow_plain:
         raise WebhookSignatureError(
             "plain signature refused: it has no timestamp, so an old delivery could be replayed, and "
@@ -101,8 +121,11 @@ def verify_signature(
         )
     # Compare all of them, even after a match: the time must not reveal which secret or signature matched.
     matched = False
-    for mac in macs:
-        expected = signatures.digest(mac, stamp, body)
+    for keyed in macs:
+        mac = keyed.standard if standard else keyed.own
+        if mac is None:
+            continue  # no secret of Standard Webhooks
+        expected = signatures.digest(mac, prefix, body)
         for candidate in candidates:
             matched |= hmac.compare_digest(expected, candidate)
         del expected  # with it, anyone can sign this body
@@ -135,6 +158,10 @@ def unwrap(
 ) -> WebhookEvent:
     """Verify the signature of a delivery, then parse and return its event (contract §6).
 
+    A delivery may be signed by `X-FirstHandAPI-Signature`, or as Standard Webhooks are, by `webhook-id`,
+    `webhook-timestamp`, and `webhook-signature`; one valid form is enough. For the latter, the key is what follows
+    `whsec_`, decoded from base64.
+
     Args:
         payload: see `verify_signature`.
         headers: the request's headers: a mapping, or pairs of name and value. Names may have any case, names
@@ -156,8 +183,9 @@ def unwrap(
     try:
         # Copy only mutable payloads, which could change between check and use.
         body = bytes(signatures.check_payload(payload))
-        signature: Any = signatures.find_signature(headers)
-        verify_signature(body, signature, secret, tolerance=tolerance, allow_plain=allow_plain)
+        if not signatures.are_headers(headers):
+            raise signatures.not_headers(headers)
+        verify_signature(body, headers, secret, tolerance=tolerance, allow_plain=allow_plain)
     finally:
         del secret
 

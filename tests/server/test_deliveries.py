@@ -10,9 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from dataset.support import wait_until
 from firsthandapi.testing import MockServer
+from firsthandapi.webhooks import unwrap
 from firsthandapi_server.http.deliveries import Sender
 from firsthandapi_server.state.model import DeliveryAttempt
 
@@ -73,6 +75,21 @@ def test_timestamped_signature(hand: MockServer, by_hand: Caller, receiver: Rece
     with pytest.raises(ValueError, match="plain"):
         hand.signature_style = "loud"
     assert hand.signature_style == "timestamped"
+
+
+def test_others_verify_it(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """Each delivery is signed as Standard Webhooks are, too, with the event's id, whatever our own style."""
+    secret = subscribe(by_hand, receiver.url)["secret"]
+    event_id = hand.emit("job.paused", {"job_id": "job_1"})
+    hand.wait_idle()
+    ((headers, body),) = receiver.got
+    assert Webhook(secret).verify(body, headers)["id"] == event_id == headers["webhook-id"]
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret).verify(body + b" ", headers)
+    assert (
+        unwrap(body, {name: headers[name] for name in headers if "firsthand" not in name}, secret).id
+        == event_id
+    )
 
 
 def test_retry_schedule(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:

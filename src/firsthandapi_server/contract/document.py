@@ -192,7 +192,13 @@ def _plain(schema: Any) -> Any:
 
 def _webhook(event: str) -> Json:
     signature = "HMAC-SHA256 of the raw body under the endpoint's secret, in hex: alone, or as `t=…,v1=…`."
-    names = {"X-FirstHandAPI-Signature": signature, "X-FirstHand-Event-Id": "The `id` of the event."}
+    names = {
+        "X-FirstHandAPI-Signature": signature,
+        "X-FirstHand-Event-Id": "The `id` of the event.",
+        "webhook-id": "The same, as Standard Webhooks call it.",
+        "webhook-timestamp": "When it was sent, in Unix seconds.",
+        "webhook-signature": "`v1,` and the signature of Standard Webhooks in base64.",
+    }
     return {
         "post": {
             "operationId": f"on_{event.replace('.', '_')}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import hmac
@@ -35,6 +36,18 @@ def signature(body: bytes, secret: str, style: SignatureStyle) -> str:
         return hmac.new(key, body, hashlib.sha256).hexdigest()
     stamp = str(int(time.time()))
     return f"t={stamp},v1={hmac.new(key, stamp.encode() + b'.' + body, hashlib.sha256).hexdigest()}"
+
+
+def standard_headers(event_id: str, body: bytes, secret: str) -> dict[str, str]:
+    """The headers of Standard Webhooks, whose key is what follows `whsec_`, decoded from base64."""
+    key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    stamp = str(int(time.time()))
+    signed = hmac.digest(key, f"{event_id}.{stamp}.".encode() + body, "sha256")
+    return {
+        "webhook-id": event_id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+    }
 
 
 class Sender:
@@ -118,6 +131,7 @@ class Sender:
             "User-Agent": "FirstHandAPI-Webhooks/1.0",
             "X-FirstHandAPI-Signature": signed,
             "X-FirstHand-Event-Id": event.id,
+            **standard_headers(event.id, event.body, endpoint.secret),
         }
         parts = urlsplit(endpoint.url)
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"

@@ -2,23 +2,27 @@
 
     plain          64 hex digits                       HMAC-SHA256(secret, body)
     timestamped    t=<Unix seconds>,v1=<64 hex digits> HMAC-SHA256(secret, "<t>." + body)
+    standard       v1,<base64>, in headers of its own  HMAC-SHA256(decoded, "<id>.<timestamp>." + body)
 
-The two forms never look alike. The key is the secret's UTF-8 bytes, including `whsec_`.
+The first two never look alike. Their key is the secret's UTF-8 bytes, including `whsec_`. That of the third, which is
+of Standard Webhooks, is what follows `whsec_`, decoded from base64, so a secret that is no base64 has no such form.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from binascii import a2b_base64
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from firsthandapi._core.calls.integers import as_int
 from firsthandapi.errors import InvalidArgumentError, WebhookSignatureError
 
 # First match wins: the older name counts only if the newer one is absent.
 HEADER_NAMES = ("X-FirstHandAPI-Signature", "X-FirstHand-Signature")
+_STANDARD_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 # A stranger may write the header, so these limits bound the cost of parsing it. A rotation needs two signatures.
 MAX_LENGTH = 4096
@@ -30,6 +34,18 @@ _PLAIN = re.compile(r"[0-9a-fA-F]{64}")
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _TEXT = re.compile(r"[\t\x20-\x7e]*")
 _BLANK = " \t"
+
+
+class Keyed(NamedTuple):
+    """HMACs keyed with one secret, without data. Only `digest` may use them."""
+
+    own: hmac.HMAC
+    standard: hmac.HMAC | None
+
+
+# A signature as it was read: its time as written, or None; what is signed before the body; the signatures; and whether
+# it is one of Standard Webhooks. No named tuple: to make one takes 10 % of the hash of 1 KB.
+Form = tuple[str | None, bytes, Sequence[bytes], bool]
 
 
 class SupportsItems(Protocol):
@@ -61,8 +77,8 @@ def check_payload(payload: object) -> bytes | bytearray | memoryview:
     )
 
 
-def keyed_macs(secret: Any) -> list[hmac.HMAC]:
-    """One HMAC per secret; see `keyed_mac`.
+def keyed_macs(secret: Any) -> list[Keyed]:
+    """The HMACs of each secret; see `keyed_mac`.
     Raises InvalidArgumentError: no secret was passed, or a secret is empty or not a str.
     """
     secrets: Any = secret
@@ -70,7 +86,7 @@ def keyed_macs(secret: Any) -> list[hmac.HMAC]:
     # The loop below refuses any other type.
     if isinstance(secret, (str, bytes, bytearray, memoryview)) or not hasattr(secret, "__iter__"):
         secrets = (secret,)
-    macs: list[hmac.HMAC] = []
+    macs: list[Keyed] = []
     try:
         for one in secrets:
             if not isinstance(one, str):
@@ -89,8 +105,8 @@ def keyed_macs(secret: Any) -> list[hmac.HMAC]:
 # Setting up an HMAC costs more than hashing 1 KB, so the few of a receiver are cached; the secret is in the process's
 # memory anyway. Callers copy the HMAC before they feed it.
 @lru_cache(maxsize=32)
-def keyed_mac(secret: str) -> hmac.HMAC:
-    """An HMAC-SHA256 keyed with the secret, without data. Only `digest` may use it.
+def keyed_mac(secret: str) -> Keyed:
+    """The HMAC-SHA256s keyed with the secret.
     Raises InvalidArgumentError: the secret is empty, or has no UTF-8 form.
     """
     # In a shell or a YAML file, an unset variable is often blank.
@@ -100,12 +116,22 @@ def keyed_mac(secret: str) -> hmac.HMAC:
             field="secret",
         )
     try:
-        return hmac.new(secret.encode(), digestmod="sha256")
+        return Keyed(hmac.new(secret.encode(), digestmod="sha256"), _standard_mac(secret))
     except UnicodeEncodeError:
         pass
     # Outside the except block, and without the variable: the UnicodeEncodeError contains the secret.
     del secret
     raise InvalidArgumentError("secret has a lone surrogate, which has no UTF-8 form", field="secret")
+
+
+def _standard_mac(secret: str) -> hmac.HMAC | None:
+    text = secret.removeprefix("whsec_").rstrip("=")
+    try:
+        key = a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except ValueError:
+        return None
+    # Anyone can sign with an empty key.
+    return hmac.new(key, digestmod="sha256") if key else None
 
 
 def check_tolerance(tolerance: object) -> None:
@@ -133,7 +159,7 @@ def sign(payload: object, secret: object, timestamp: float | None) -> str:
                 "secret must be one str for a plain signature: only a timestamped one holds several",
                 field="secret",
             )
-        return digest(macs[0], None, body).hex()
+        return digest(macs[0].own, b"", body).hex()
     timestamp = as_int(timestamp)
     if (
         isinstance(timestamp, bool)
@@ -142,15 +168,23 @@ def sign(payload: object, secret: object, timestamp: float | None) -> str:
     ):
         raise InvalidArgumentError("timestamp must be Unix seconds, such as time.time()", field="timestamp")
     stamp = str(int(timestamp))
-    return ",".join([f"t={stamp}", *(f"v1={digest(mac, stamp, body).hex()}" for mac in macs)])
+    return ",".join(
+        [f"t={stamp}", *(f"v1={digest(mac.own, f'{stamp}.'.encode(), body).hex()}" for mac in macs)]
+    )
 
 
-def find_signature(headers: object) -> object:
-    """The raw value of the signature header; None if `headers` do not contain it.
+def are_headers(value: object) -> bool:
+    """Whether it is headers of whatever form, rather than the text of one signature."""
+    if isinstance(value, (str, bytes, bytearray)):
+        return False  # iterating over a str yields characters, not pairs
+    return callable(getattr(value, "items", None)) or hasattr(value, "__iter__")
+
+
+def forms_in(headers: object) -> list[Callable[[], Form]]:
+    """Functions that read the signatures in `headers`, one for each form that is there: ours first, if there is none.
     Raises InvalidArgumentError: `headers` is neither a mapping nor pairs.
-    Raises WebhookSignatureError: the header occurs more than once, with different values.
     """
-    found: dict[str, list[object]] = {name.lower(): [] for name in HEADER_NAMES}
+    found: dict[str, list[object]] = {name.lower(): [] for name in (*HEADER_NAMES, *_STANDARD_NAMES)}
     for name, value in _pairs(headers):
         if isinstance(name, bytes):
             name = name.decode("latin-1")  # noqa: PLW2901 - the same name, as text
@@ -166,8 +200,16 @@ def find_signature(headers: object) -> object:
             value = value.decode("latin-1")  # noqa: PLW2901 - fits every byte; parse refuses the odd ones
         if value not in (None, "", *values):
             values.append(value)
-    newer, older = found.values()
-    values = newer or older
+    newer, older, *standard = found.values()
+    forms: list[Callable[[], Form]] = []
+    if newer or older or not standard[-1]:
+        forms.append(lambda: parse(_the_one(newer or older)))
+    if standard[-1]:
+        forms.append(lambda: _parse_standard(*map(_the_one, standard)))
+    return forms
+
+
+def _the_one(values: Sequence[object]) -> object:
     if len(values) > 1:
         raise WebhookSignatureError(
             f"malformed signature: its header came {len(values)} times with different values. "
@@ -180,25 +222,30 @@ def _pairs(headers: Any) -> Iterator[tuple[object, object]]:
     # `items` first: iterating over a mapping or an email.message.Message yields only names.
     items = getattr(headers, "items", None)
     pairs: Any = items() if callable(items) else headers
-    # Iterating over a str yields characters, not pairs.
-    if hasattr(pairs, "__iter__") and not isinstance(pairs, (str, bytes, bytearray)):
-        for pair in pairs:
-            try:
-                name, value = pair
-            except (TypeError, ValueError):
-                break
-            yield name, value
-        else:
-            return
-    raise InvalidArgumentError(
+    if not hasattr(pairs, "__iter__"):
+        raise not_headers(headers)
+    for pair in pairs:
+        try:
+            name, value = pair
+        except (TypeError, ValueError):
+            break
+        yield name, value
+    else:
+        return
+    raise not_headers(headers)
+
+
+def not_headers(value: object) -> InvalidArgumentError:
+    """The error for what are no headers."""
+    return InvalidArgumentError(
         f"headers must be the request's headers, a mapping or pairs of name and value, and this "
-        f"{type(headers).__name__} is neither; for the text of the signature alone there is verify_signature",
+        f"{type(value).__name__} is neither; for the text of the signature alone there is verify_signature",
         field="headers",
     )
 
 
-def parse(signature: object) -> tuple[str | None, Sequence[bytes]]:
-    """The timestamp as written, or None for a plain signature; and one or more signatures.
+def parse(signature: object) -> Form:
+    """The text of a signature, plain or timestamped.
     Raises WebhookSignatureError: the signature is missing or malformed.
     """
     # The two usual forms, by hand: a regular expression takes twice as long.
@@ -216,11 +263,11 @@ def parse(signature: object) -> tuple[str | None, Sequence[bytes]]:
                 pass
             else:
                 if len(candidate) == 32:  # shorter if fromhex skipped spaces
-                    return stamp, (candidate,)
+                    return stamp, b"" if stamp is None else f"{stamp}.".encode(), (candidate,), False
     return _parse_unusual(signature)
 
 
-def _parse_unusual(signature: object) -> tuple[str | None, Sequence[bytes]]:
+def _parse_unusual(signature: object) -> Form:
     if signature is None:
         raise _missing()
     if not isinstance(signature, str):
@@ -233,7 +280,7 @@ def _parse_unusual(signature: object) -> tuple[str | None, Sequence[bytes]]:
     if not text:
         raise _missing()
     if _PLAIN.fullmatch(text) is not None:
-        return None, (bytes.fromhex(text),)
+        return None, b"", (bytes.fromhex(text),), False
 
     stamps: list[str] = []
     candidates: list[bytes] = []
@@ -255,7 +302,31 @@ def _parse_unusual(signature: object) -> tuple[str | None, Sequence[bytes]]:
         raise _malformed(f"it has {len(stamps)} t=, where there must be one")
     if not 1 <= len(candidates) <= MAX_CANDIDATES:
         raise _malformed(f"it has {len(candidates)} v1=, where there must be 1 to {MAX_CANDIDATES}")
-    return stamps[0], candidates
+    return stamps[0], f"{stamps[0]}.".encode(), candidates, False
+
+
+def _parse_standard(event_id: object, stamp: object, signature: object) -> Form:
+    """The three headers of Standard Webhooks. Raises WebhookSignatureError: one is missing or malformed."""
+    texts = (event_id, stamp, signature)
+    if not all(
+        isinstance(each, str) and len(each) <= MAX_LENGTH and each.isascii() and each.isprintable()
+        for each in texts
+    ):
+        raise _malformed(
+            f"{', '.join(_STANDARD_NAMES)} must be text of at most {MAX_LENGTH} characters", _STANDARD
+        )
+    event_id, stamp, signature = cast("tuple[str, str, str]", texts)
+    if _DIGITS.fullmatch(stamp) is None:
+        raise _malformed("webhook-timestamp is not Unix seconds", _STANDARD)
+    # Other versions, such as v1a, have other kinds of keys.
+    signed = [each[3:] for each in signature.split(" ") if each.startswith("v1,")]
+    if not 1 <= len(signed) <= MAX_CANDIDATES:
+        raise _malformed(f"it has {len(signed)} v1, where there must be 1 to {MAX_CANDIDATES}", _STANDARD)
+    try:
+        candidates = [a2b_base64(each, strict_mode=True) for each in signed]
+    except ValueError:
+        raise _malformed("its v1 is not base64", _STANDARD) from None
+    return stamp, f"{event_id}.{stamp}.".encode(), candidates, True
 
 
 def _missing() -> WebhookSignatureError:
@@ -265,20 +336,24 @@ def _missing() -> WebhookSignatureError:
     )
 
 
-def _malformed(problem: str) -> WebhookSignatureError:
+_OWN = "64 hex digits, or t=<Unix seconds>,v1=<64 hex digits>", HEADER_NAMES[0]
+_STANDARD = "v1,<base64>", _STANDARD_NAMES[-1]
+
+
+def _malformed(problem: str, form: tuple[str, str] = _OWN) -> WebhookSignatureError:
     # The message does not quote the header: a stranger may have written it, and messages end up in logs.
+    looks, name = form
     return WebhookSignatureError(
-        f"malformed signature: {problem}. It must be 64 hex digits, or t=<Unix seconds>,v1=<64 hex digits>. "
-        "Do not process the delivery; if it is genuine, check that signature is the whole "
-        f"{HEADER_NAMES[0]} header"
+        f"malformed signature: {problem}. It must be {looks}. "
+        f"Do not process the delivery; if it is genuine, check that signature is the whole {name} header"
     )
 
 
-def digest(keyed: hmac.HMAC, stamp: str | None, body: bytes | bytearray | memoryview) -> bytes:
-    """The HMAC-SHA256 of the body; for a timestamped signature, of the timestamp as written and the body."""
+def digest(keyed: hmac.HMAC, prefix: bytes, body: bytes | bytearray | memoryview) -> bytes:
+    """The HMAC-SHA256 of the body, and of what is signed before it, such as the timestamp as written."""
     mac = keyed.copy()
-    if stamp is not None:
+    if prefix:
         # In two steps, because joining them copies the body: 6 % slower at 1 MB.
-        mac.update(f"{stamp}.".encode())
+        mac.update(prefix)
     mac.update(body)
     return mac.digest()
