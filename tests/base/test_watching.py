@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -282,21 +283,32 @@ def test_spans(connect: Connect, fresh_server: MockServer, spans: InMemorySpanEx
     job = client.jobs.create(**JOB)
     spans.clear()
     fresh_server.faults.add(status=503)
-    client.jobs.get(job.id)
+    request_id = client.jobs.get(job.id).response.request_id
     first, second, call = spans.get_finished_spans()
     assert call.name == "firsthandapi jobs.get"
     assert {first.kind.name, second.kind.name} == {"CLIENT"}
     assert first.parent.span_id == second.parent.span_id == call.context.span_id
     port = int(fresh_server.url.rpartition(":")[2])
+    first_id = first.attributes["firsthandapi.request.id"]
+    assert first_id != request_id
+    assert call.attributes == {"firsthandapi.job.id": job.id}
     common = {
         "http.request.method": "GET",
+        "url.full": f"{fresh_server.url}/v1/jobs/{job.id}",
+        "firsthandapi.job.id": job.id,
         "url.template": "/v1/jobs/{id}",
         "server.address": "127.0.0.1",
         "server.port": port,
     }
-    assert dict(first.attributes) == {**common, "http.response.status_code": 503, "error.type": "503"}
+    assert dict(first.attributes) == {
+        **common,
+        "firsthandapi.request.id": first_id,
+        "http.response.status_code": 503,
+        "error.type": "503",
+    }
     assert dict(second.attributes) == {
         **common,
+        "firsthandapi.request.id": request_id,
         "http.response.status_code": 200,
         "http.request.resend_count": 1,
     }
@@ -378,7 +390,91 @@ def test_a_call_of_many_requests_is_one_span(
     ]
     collect = roots["firsthandapi jobs.collect"]
     names = [span.name for span in found if span.parent and span.parent.span_id == collect.context.span_id]
-    assert {"firsthandapi jobs.create", "firsthandapi jobs.get", "firsthandapi download"} <= {*names}
+    assert {"firsthandapi jobs.create", "firsthandapi download"} <= {*names}
+    assert "firsthandapi jobs.get" not in names  # its polls are no spans
+    ordered = {event.attributes["firsthandapi.job.id"] for event in collect.events}
+    assert ordered == {collect.attributes["firsthandapi.job.id"]}
+    create = roots["firsthandapi jobs.create_and_wait"]
+    assert create.attributes["firsthandapi.job.id"] in {each.id for each in client.jobs.list()}
+
+
+class Polled:
+    """A service whose job changes from poll to poll, and the `traceparent` of each of these."""
+
+    def __init__(self, *answers: tuple[int, str, int]) -> None:
+        self.answers = [*answers]
+        self.parents: list[str | None] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.parents.append(request.headers.get("traceparent"))
+        if "/files" in request.url.path:
+            return httpx.Response(200, json={"data": [], "has_more": False, "next_cursor": None})
+        status, word, approved = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        headers = {"x-request-id": f"req_{status}"}
+        body = {"id": "job_01JP", "status": word, "files_needed": 2, "files_approved": approved}
+        return httpx.Response(status, json=body, headers=headers)
+
+
+def test_a_wait_is_one_span(connect: Connect, spans: InMemorySpanExporter) -> None:
+    """However long it takes, what changes and what fails are events of it, and each poll goes out in its trace."""
+    polled = Polled(
+        *[(200, "open", 0)] * 30, *[(503, "", 0)] * 9, *[(200, "open", 1)] * 9, (200, "completed", 2)
+    )
+    client = connect(handler=polled)
+    connect.clock(client)
+    client.jobs.wait("job_01JP")
+    (span,) = spans.get_finished_spans()
+    assert (span.name, span.attributes) == ("firsthandapi jobs.wait", {"firsthandapi.job.id": "job_01JP"})
+    assert [(event.name, *list(event.attributes.values())[1:]) for event in span.events] == [
+        ("firsthandapi.job", "open", 0),
+        ("firsthandapi.failure", "ServerError", 503, "req_503"),
+        ("firsthandapi.job", "open", 1),
+        ("firsthandapi.job", "completed", 2),
+    ]
+    assert len(polled.parents) == 49
+    assert {str(parent).split("-")[2] for parent in polled.parents} == {f"{span.context.span_id:016x}"}
+
+
+def test_who_stops_a_walk_has_met_no_error(
+    fresh_server: MockServer, job_id: str, spans: InMemorySpanExporter
+) -> None:
+    """And while the caller has a file, the walk's span is not the current one."""
+    with fresh_server.client() as client:
+        walk: Any = client.jobs.follow(job_id)
+        next(walk)
+        assert not trace.get_current_span().get_span_context().is_valid
+        walk.close()
+    (span,) = [one for one in spans.get_finished_spans() if one.name == "firsthandapi jobs.follow"]
+    assert span.status.status_code.name == "UNSET"
+
+
+def test_a_walk_is_one_span(connect: Connect, spans: InMemorySpanExporter) -> None:
+    """Of `follow`: what changes are its events."""
+    client = connect(handler=Polled((200, "open", 0), (200, "cancelled", 0)))
+    connect.clock(client)
+    assert [*client.jobs.follow("job_01JP")] == []
+    (walk,) = spans.get_finished_spans()
+    assert (walk.name, walk.attributes) == ("firsthandapi jobs.follow", {"firsthandapi.job.id": "job_01JP"})
+    assert [event.attributes["firsthandapi.job.status"] for event in walk.events] == ["open", "cancelled"]
+    spans.clear()
+    with pytest.raises(WaitTimeoutError):
+        [*connect(handler=Polled((200, "open", 0))).jobs.follow("job_01JP", timeout=0)]
+    assert [span.attributes["error.type"] for span in spans.get_finished_spans()] == ["WaitTimeoutError"]
+
+
+def test_a_client_that_is_not_traced(
+    connect: Connect, fresh_server: MockServer, job_id: str, tmp_path: Path, spans: InMemorySpanExporter
+) -> None:
+    """With `tracing=False` there is no span and no header, of calls, waits, and downloads, one or many."""
+    client = connect(fresh_server, tracing=False)
+    client.jobs.wait(job_id)
+    assert len([*client.jobs.follow(job_id)]) == 1
+    client.files.download_all(job_id, tmp_path / "all")
+    client.files.download(client.files.list(job_id).data[0], tmp_path / "one.jpg")
+    assert spans.get_finished_spans() == ()
+    assert not any("traceparent" in request.headers for request in fresh_server.requests)
+    client.with_options(tracing=True).me()
+    assert len(spans.get_finished_spans()) == 2
 
 
 # --- downloads
@@ -436,6 +532,7 @@ def test_a_file_is_a_span(
     (span,) = [one for one in spans.get_finished_spans() if one.name == "firsthandapi download"]
     assert span.attributes["http.response.body.size"] == dataset.records[0].size_bytes
     assert span.attributes["firsthandapi.file.id"] == dataset.records[0].file_id
+    assert str(span.attributes["url.full"]).startswith(f"{fresh_server.url}/files/")
     assert "Signature" not in span.to_json()
     for request in fresh_server.requests[before:]:
         assert ("traceparent" in request.headers) == request.path.startswith("/v1/"), request.path

@@ -17,7 +17,7 @@ from firsthandapi._base.forks import importing
 from firsthandapi._base.keys import new_key
 from firsthandapi._base.masking import Secret, cut_frames, mask_secrets
 from firsthandapi._base.network.interception import interceptor
-from firsthandapi._base.tracing import ended, http_attributes, propagated, span, tracer
+from firsthandapi._base.tracing import ended, http_attributes, job_attribute, propagated, span, tracer
 from firsthandapi._base.version import __version__
 from firsthandapi._base.visible import visible
 from firsthandapi._base.watching import is_watched, logger, report
@@ -245,13 +245,17 @@ class Transport:
         started = self.clock.monotonic()
         limit = self.time_limit(request)
         call = Call(request, decoder, started, None if limit is None else started + limit)
-        call.tracer = tracer()
-        if call.tracer is None:
+        call.tracer = tracer(self.config.tracing)
+        if call.tracer is None or not request.retry:
             return await self._send(call)  # type: ignore[no-any-return] # what the decoder returns
         from firsthandapi._core.calls.attempt import call_name
 
-        with span(call.tracer, f"firsthandapi {call_name(request.endpoint)}"):
-            return await self._send(call)  # type: ignore[no-any-return] # what the decoder returns
+        name = f"firsthandapi {call_name(request.endpoint)}"
+        with span(call.tracer, name, job_attribute(request.job_id)) as current:
+            result: Any = await self._send(call)
+            if request.endpoint == "POST /v1/jobs":
+                current.set_attributes(job_attribute(getattr(result, "id", None)))
+            return result  # type: ignore[no-any-return] # what the decoder returns
 
     async def _send(self, call: Call) -> Any:
         try:
@@ -380,7 +384,7 @@ class Transport:
                 status=None if response is None else response.status_code,
                 error=error,
                 seconds=call.attempt_took,
-                request_id=None if request_id is None else visible(mask_secrets(request_id[:100])),
+                request_id=shown_id(request_id),
                 idempotency_key=call.request.idempotency_key,
                 retry_in=retry_in,
             )
@@ -501,15 +505,24 @@ class Transport:
 
     async def _traced(self, call: Call, timeout: float) -> tuple[int, Headers, Secret[bytes]]:
         request = call.request
+        if not request.retry:  # of a wait, whose span has it as an event
+            return await self._exchange_in_trace(request, timeout)
         template = request.endpoint.partition(" ")[2].replace(":id", "{id}")
-        attributes = http_attributes(request.method, template, self.config.origin, call.attempts - 1)
+        origin, resends = self.config.origin, call.attempts - 1
+        attributes = http_attributes(request.method, request.path, template, origin, resends)
+        attributes |= job_attribute(request.job_id)
         with span(call.tracer, f"{request.method} {template}", attributes, client=True) as current:
-            given = {name.lower() for name, _ in request.headers}
-            carried = [pair for pair in propagated().items() if pair[0].lower() not in given]
-            headers = self._headers.under((*carried, *request.headers))
-            answer = await self.shared.wire(self.config).exchange(request, headers, timeout=timeout)
-            ended(current, answer[0])
+            answer = await self._exchange_in_trace(request, timeout)
+            ended(current, answer[0], shown_id(answer[1].get("x-request-id")))
             return answer
+
+    async def _exchange_in_trace(
+        self, request: Request, timeout: float
+    ) -> tuple[int, Headers, Secret[bytes]]:
+        given = {name.lower() for name, _ in request.headers}
+        carried = [pair for pair in propagated().items() if pair[0].lower() not in given]
+        headers = self._headers.under((*carried, *request.headers))
+        return await self.shared.wire(self.config).exchange(request, headers, timeout=timeout)
 
     def _remember(self, call: Call, response: ApiResponse) -> None:
         headers = response.headers
@@ -556,6 +569,11 @@ class Transport:
         key = "none" if self.config.api_key is None else repr(self.config.api_key)
         state = "closed" if self.shared.closed else "open"
         return f"[base_url={self.config.base_url}, key={key}, {state}]"
+
+
+def shown_id(request_id: str | None) -> str | None:
+    """The id of a response as people may see it."""
+    return None if request_id is None else visible(mask_secrets(request_id[:100]))
 
 
 def _as_it_came(content: Secret[bytes], response: ApiResponse) -> tuple[ApiResponse, Secret[bytes]]:

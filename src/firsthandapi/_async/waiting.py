@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.calls import Calls
 from firsthandapi._base.counts import count_of
+from firsthandapi._base.tracing import add_event, around_call, job_attribute, span, tracer
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.calls.longpoll import LIST_LAGS, End, Pause, Pauses, Poll, Wait
 from firsthandapi._core.calls.request import build_request
@@ -48,9 +51,21 @@ class Waiting(Calls):
         shows_by = transport.clock.monotonic() + LIST_LAGS if is_new else None
         self._wait = Wait(ends, transport.config.deadline, shows_by)
         self._failure: FirstHandError | None = None
+        # Where what it meets is noted; its requests have no spans of their own.
+        self._traced = around_call()
         if job is not None:
             self._wait.polls(Poll(None), transport.clock.monotonic())
             self._note(job)
+
+    @contextmanager
+    def traced(self, name: str) -> Generator[None, None, None]:
+        """A span of its own. It is not the current one: between two steps of an iteration, the caller's own is that."""
+        found = tracer(self._transport.config.tracing)
+        if found is None:
+            yield
+            return
+        with span(found, f"firsthandapi {name}", job_attribute(self.job_id), current=False) as self._traced:
+            yield
 
     async def first(self) -> Job:
         """The last known state of the job, read now if there is none.
@@ -93,6 +108,7 @@ class Waiting(Calls):
             return await self._poll(Poll(None))
         before, self.job, self._failure = self.job, job, None
         self._count(job)
+        self._trace(before)
         return _news(before) != _news(job)
 
     async def _poll(self, poll: Poll) -> bool:
@@ -115,14 +131,36 @@ class Waiting(Calls):
         except FirstHandError as error:
             if not self._patient:
                 raise
-            self._failure = error
+            self._fail(error)
             self._wait.failed(error, clock.monotonic(), clock.time())
         return before is not self.job and (before is None or _news(before) != _news(self.job))
 
     def _note(self, job: Job) -> None:
-        self._failure, self.job = None, job
+        before, self._failure, self.job = self.job, None, job
         self._count(job)
+        self._trace(before)
         self._wait.answered(job.status, self._transport.clock.monotonic())
+
+    def _fail(self, error: FirstHandError) -> None:
+        before, self._failure = self._failure, error
+        if type(before) is not type(error):  # an hour without the service is no hundred events
+            attributes = {
+                **job_attribute(self.job_id),
+                "error.type": type(error).__name__,
+                "http.response.status_code": getattr(error, "status", None),
+                "firsthandapi.request.id": getattr(error, "request_id", None),
+            }
+            add_event(self._traced, "firsthandapi.failure", attributes)
+
+    def _trace(self, before: Job | None) -> None:
+        job = self.job
+        if job is not None and _news(before) != _news(job):
+            attributes = {
+                **job_attribute(self.job_id),
+                "firsthandapi.job.status": job.status,
+                "firsthandapi.job.files_approved": int_or_none(job.files_approved),
+            }
+            add_event(self._traced, "firsthandapi.job", attributes)
 
     def _count(self, job: Job) -> None:
         self.most_approved = max(self.most_approved, int_or_none(job.files_approved) or 0)
@@ -151,7 +189,7 @@ class Waiting(Calls):
         """Pause after a failure if the service may recover in time; else raise it."""
         if not self._patient:
             raise error
-        self._failure = error
+        self._fail(error)
         clock = self._transport.clock
         now = clock.monotonic()
         await self.pause(self._wait.pause_after(error, pauses, now, clock.time()))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 from firsthandapi._base.masking import mask_secrets
 from firsthandapi._base.origins import Origin
 from firsthandapi._base.version import __version__
 
+# The span around a call of many requests. Those of a wait are events of it, so that it does not grow with time.
+_call: ContextVar[Any] = ContextVar("firsthandapi_call", default=None)
 
-def tracer() -> Any:
-    """The tracer of this package, or None if the program has not loaded `opentelemetry.trace`."""
-    trace = sys.modules.get("opentelemetry.trace")
+
+def tracer(tracing: bool) -> Any:
+    """The tracer of this package, or None if the program has not loaded `opentelemetry.trace`, or `tracing` is off."""
+    trace = sys.modules.get("opentelemetry.trace") if tracing else None
     # While it is being imported, its names do not exist yet.
     get_tracer = getattr(trace, "get_tracer", None)
     return None if get_tracer is None else get_tracer("firsthandapi", __version__)
@@ -28,43 +32,72 @@ def span(
     *,
     client: bool = False,
     context: Any = None,
+    current: bool = True,
 ) -> Generator[Any, None, None]:
     """A span around the block; an exception that leaves it becomes its status and `error.type`."""
-    from opentelemetry.trace import SpanKind, Status, StatusCode
+    from opentelemetry.trace import SpanKind, Status, StatusCode, use_span
 
     kind = SpanKind.CLIENT if client else SpanKind.INTERNAL
-    with tracer.start_as_current_span(
-        name,
-        kind=kind,
-        context=context,
-        attributes=attributes,
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as current:
-        try:
-            yield current
-        except BaseException as error:
-            # Not the exception itself: its traceback has the lines of the program that was called.
-            current.set_attribute("error.type", type(error).__name__)
-            current.set_status(Status(StatusCode.ERROR, mask_secrets(str(error)[:500]) or None))
-            raise
+    made = tracer.start_span(name, kind=kind, context=context, attributes=attributes)
+    try:
+        with (
+            use_span(made, record_exception=False, set_status_on_exception=False)
+            if current
+            else nullcontext()
+        ):
+            yield made
+    except GeneratorExit:
+        raise  # the caller has stopped an iteration
+    except BaseException as error:
+        # Not the exception itself: its traceback has the lines of the program that was called.
+        made.set_attribute("error.type", type(error).__name__)
+        made.set_status(Status(StatusCode.ERROR, mask_secrets(str(error)[:500]) or None))
+        raise
+    finally:
+        made.end()
 
 
 @contextmanager
-def call_span(name: str) -> Generator[None, None, None]:
+def call_span(tracing: bool, name: str, job_id: str | None = None) -> Generator[None, None, None]:
     """A span around a call that makes several requests, if the program has loaded `opentelemetry.trace`."""
-    found = tracer()
+    found = tracer(tracing)
     if found is None:
         yield
-    else:
-        with span(found, f"firsthandapi {name}"):
+        return
+    with span(found, f"firsthandapi {name}", job_attribute(job_id)) as made:
+        token = _call.set(made)
+        try:
             yield
+        finally:
+            _call.reset(token)
 
 
-def http_attributes(method: str, template: str, origin: Origin, resends: int) -> dict[str, Any]:
-    """What the HTTP conventions ask of a client's span."""
+def around_call() -> Any:
+    """The span of `call_span` around the caller, or None."""
+    return _call.get()
+
+
+def name_job(job_id: str) -> None:
+    """Note the job of the call around the caller, which did not know it when it began."""
+    if (made := around_call()) is not None:
+        made.set_attributes(job_attribute(job_id))
+
+
+def job_attribute(job_id: str | None) -> dict[str, Any]:
+    return {} if job_id is None else {"firsthandapi.job.id": job_id}
+
+
+def add_event(made: Any, name: str, attributes: Mapping[str, Any]) -> None:
+    """Note in a span, if there is one, what a wait has met. None is left out."""
+    if made is not None:
+        made.add_event(name, {each: value for each, value in attributes.items() if value is not None})
+
+
+def http_attributes(method: str, path: str, template: str, origin: Origin, resends: int) -> dict[str, Any]:
+    """What the HTTP conventions ask of a client's span. The query is left out: it may hold anything."""
     found: dict[str, Any] = {
         "http.request.method": method,
+        "url.full": mask_secrets(f"{origin.url}{origin.prefix}{path}"),
         "url.template": template,
         "server.address": origin.host,
         "server.port": origin.port,
@@ -74,11 +107,13 @@ def http_attributes(method: str, template: str, origin: Origin, resends: int) ->
     return found
 
 
-def ended(current: Any, status: int) -> None:
-    """Note the status of a response; 4xx and 5xx are errors."""
+def ended(current: Any, status: int, request_id: str | None) -> None:
+    """Note the status of a response, and what the service calls it; 4xx and 5xx are errors."""
     from opentelemetry.trace import Status, StatusCode
 
     current.set_attribute("http.response.status_code", status)
+    if request_id is not None:
+        current.set_attribute("firsthandapi.request.id", request_id)
     if status >= 400:
         current.set_attribute("error.type", str(status))
         current.set_status(Status(StatusCode.ERROR))

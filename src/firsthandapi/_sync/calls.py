@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from firsthandapi._base.habits import Led
 from firsthandapi._base.methods import public
+from firsthandapi._base.tracing import call_span
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import DecodedPage, decode, decode_page, decode_with
 from firsthandapi._core.calls.pages import LARGEST_PAGE
@@ -31,6 +33,10 @@ class Calls:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def _span(self, name: str, job_id: str | None = None) -> AbstractContextManager[None]:
+        """A span around a call of many requests."""
+        return call_span(self._transport.config.tracing, name, job_id)
 
     def _ends(self, timeout: float | None) -> float | None:
         """The time by the transport's clock at which a call with this `timeout` ends; None for no limit."""

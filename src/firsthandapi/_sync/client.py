@@ -102,6 +102,7 @@ class FirstHandClient:
             and campaigns do not need it; it does not record `files.refresh_url`.
         default_headers: headers to add to every API call, such as a gateway's token, and never to a download; a
             call's `extra_headers` come first. Not Authorization, Idempotency-Key, Content-Type, or Host.
+        tracing: whether to make OpenTelemetry spans and send `traceparent`, if the program has loaded OpenTelemetry.
 
     Raises:
         ConfigurationError: the API key is missing, or an option is invalid; the message names it.
@@ -125,6 +126,7 @@ class FirstHandClient:
         rate_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | None = None,
         default_headers: Mapping[str, str] | None = None,
+        tracing: bool = True,
     ) -> None:
         # Remove possible secrets from this frame before anything can fail: tracebacks show local variables.
         key, url, proxy_url = secret_or_none(api_key), secret_or_none(base_url), secret_or_none(proxy)
@@ -144,6 +146,7 @@ class FirstHandClient:
                 on_attempt=on_attempt,
                 journal=journal,  # type: ignore[arg-type] # any path, of which `_checked` makes a str
                 default_headers=check_default_headers(headers),
+                tracing=tracing,
             )
         )
         log_to_stderr(os.environ.get(LOG_VARIABLE))
@@ -176,12 +179,13 @@ class FirstHandClient:
         rate_limiter: RateLimiter | NotGiven | None = NOT_GIVEN,
         journal: str | os.PathLike[str] | NotGiven | None = NOT_GIVEN,
         default_headers: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
+        tracing: bool | NotGiven = NOT_GIVEN,
     ) -> Self:
         """A copy with other options, over the same connections. Closing a copy does nothing.
 
         Args:
-            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify,
-                on_attempt, rate_limiter, journal, default_headers: as for the client; omitted ones stay unchanged.
+            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify, on_attempt,
+                rate_limiter, journal, default_headers, tracing: as for the client; omitted ones stay unchanged.
 
         Returns:
             The copy.
@@ -206,6 +210,7 @@ class FirstHandClient:
             "rate_limiter": rate_limiter,
             "journal": journal,
             "default_headers": headers if isinstance(headers, NotGiven) else check_default_headers(headers),
+            "tracing": tracing,
         }
         given = {name: value for name, value in options.items() if not isinstance(value, NotGiven)}
         config = _checked(replace(self._config, **given))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._base.counts import count_of
 from firsthandapi._base.network.interception import refuse_downloads
+from firsthandapi._base.tracing import name_job
 from firsthandapi._base.visible import visible
 from firsthandapi._base.watching import DOWNLOADS, logger
 from firsthandapi._core.calls import arguments
@@ -91,21 +92,24 @@ class Collecting(Calls):
         ends = self._ends(timeout)
         waiting = Waiting(self._transport, job_id, ends=ends, is_new=is_new, **self._options)
         following = Following(self._transport, waiting)
-        try:
-            with ended(following.rounds()) as rounds:
-                for files in rounds:
-                    for file in files:
-                        yield file
-        except GeneratorExit:
-            raise  # the caller stopped the iteration
-        except BaseException as error:
-            if not isinstance(error, NotFoundError):
-                error.add_note(continues(job_id, "run the same call again, which returns all of its files"))
-            if isinstance(error, WaitTimeoutError):
-                error.failures = tuple(following.failures.items())
-            raise
-        for failure in following.failures.values():
-            raise failure
+        with waiting.traced("jobs.follow"):
+            try:
+                with ended(following.rounds()) as rounds:
+                    for files in rounds:
+                        for file in files:
+                            yield file
+            except GeneratorExit:
+                raise  # the caller stopped the iteration
+            except BaseException as error:
+                if not isinstance(error, NotFoundError):
+                    error.add_note(
+                        continues(job_id, "run the same call again, which returns all of its files")
+                    )
+                if isinstance(error, WaitTimeoutError):
+                    error.failures = tuple(following.failures.items())
+                raise
+            for failure in following.failures.values():
+                raise failure
 
     def download_all(
         self,
@@ -265,6 +269,7 @@ class Collecting(Calls):
         self, record: OrderRecord, job: Job | None, ends: float | None, *, is_new: bool = False
     ) -> Waiting:
         job_id = (record.job or {})["id"]
+        name_job(job_id)
         waiting = Waiting(self._transport, job_id, ends=ends, job=job, is_new=is_new, **self._options)
         waiting.most_approved = max(waiting.most_approved, approved_of(record))
         return waiting

@@ -45,6 +45,8 @@ class Config:
     on_attempt: Any = None
     # The whole path of the journal.
     journal: str | None = None
+    # Whether OpenTelemetry is told.
+    tracing: bool = True
     # Pairs of name and value, sent with every API call.
     default_headers: Secret[tuple[tuple[str, str], ...]] | None = None
 

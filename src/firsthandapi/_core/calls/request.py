@@ -86,6 +86,15 @@ class Request:
         """Method and path without ids, such as `GET /v1/jobs/:id`."""
         return f"{self.method} {_ID_SEGMENT.sub('/:id', self.path)}"
 
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job in the path, or None."""
+        match self.path.split("/"):
+            case ["", "v1", "jobs", job_id, *_]:
+                return job_id
+            case _:
+                return None
+
     def __repr__(self) -> str:
         # Without query, headers, and body: they may contain anything.
         return f"<Request {self.method} {self.path}>"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._base.forks import importing
 from firsthandapi._base.progress import progress_line
-from firsthandapi._base.tracing import call_span
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.request import check_id, check_timeout
 from firsthandapi._sync.bridge import Callback, calls_from_threads, run_until_cancelled
@@ -199,6 +198,7 @@ class Files(Resource):
                 refresh=refresh,
                 on_attempt=config.on_attempt,
                 clock=self._transport.clock,
+                tracing=config.tracing,
             )
         return written  # to type checkers the context manager might swallow an exception
 
@@ -248,7 +248,7 @@ class Files(Resource):
         with importing():
             from firsthandapi._sync.collecting import Collecting
         job_id = check_id(job_id, "job_id")
-        with call_span("files.download_all"), progress_line(on_progress, progress, dest) as shown:
+        with self._span("files.download_all", job_id), progress_line(on_progress, progress, dest) as shown:
             return Collecting(self._transport, **options).download_all(
                 job_id, dest, concurrency=concurrency, on_progress=shown, label=label
             )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._base.forks import importing
 from firsthandapi._base.progress import progress_line
-from firsthandapi._base.tracing import call_span
+from firsthandapi._base.tracing import name_job
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.config import DEFAULT_WAIT
 from firsthandapi._core.calls.idempotency import check_since
@@ -255,8 +255,8 @@ class Jobs(Resource):
         job_id = check_id(job_id, "job_id")
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
-        waiting = self._waiting(job_id, self._ends(timeout), is_new, **options)
-        with call_span("jobs.wait"), naming(job_id, "run the same call again", exists=False):
+        with self._span("jobs.wait", job_id), naming(job_id, "run the same call again", exists=False):
+            waiting = self._waiting(job_id, self._ends(timeout), is_new, **options)
             return self._wait(waiting, on_update)
 
     def wait_all(
@@ -303,7 +303,10 @@ class Jobs(Resource):
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
         unfinished = [each for each in jobs if isinstance(each, str)]
-        with call_span("jobs.wait_all"), naming(several(unfinished), "run the same call again", exists=False):
+        with (
+            self._span("jobs.wait_all"),
+            naming(several(unfinished), "run the same call again", exists=False),
+        ):
             ends = self._ends(timeout)
             waiting = WaitingAll(self._transport, jobs, new=new, ends=ends, on_update=on_update, **options)
             return waiting.wait()
@@ -395,7 +398,7 @@ class Jobs(Resource):
             transport = self._transport.holding(held, seconds)
             config = transport.config
             recorded = config.journal is not None
-            with call_span("jobs.create_and_wait"):
+            with self._span("jobs.create_and_wait"):
                 with confirming(seconds, deadline=config.deadline, recorded=recorded):
                     job = Jobs(transport).create(
                         description=description,
@@ -422,6 +425,7 @@ class Jobs(Resource):
                         key_since=key_since,
                     )
                 check_id(job.id, "id")  # it becomes part of a path
+                name_job(job.id)
                 again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
                 if recorded:
                     again = "run the same call again, which posts no other job"
@@ -619,7 +623,7 @@ class Jobs(Resource):
             self._check_spend(params, extra_body, max_spend_cents)
         except SpendLimitError as error:
             too_costly = error  # unless the folder has its job already
-        with call_span("jobs.collect"), progress_line(on_progress, progress, dest) as shown:
+        with self._span("jobs.collect"), progress_line(on_progress, progress, dest) as shown:
             collecting = Collecting(self._transport, extra_headers=extra_headers, extra_query=extra_query)
             return collecting.collect(
                 dest,

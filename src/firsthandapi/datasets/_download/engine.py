@@ -76,7 +76,7 @@ class Engine:
             on_bytes=on_bytes,
             clock=clock or HostClock(),
             spare_processor=self._has_spare_processor,
-            watch=Watch(config.on_attempt),
+            watch=Watch(config.on_attempt, config.tracing),
         )
         self._on_done = on_done
         self._concurrency = concurrency

@@ -52,6 +52,7 @@ def download_file(
     max_retries: int,
     refresh: Refresh,
     on_attempt: OnAttempt | None,
+    tracing: bool = True,
     clock: HostClock | None = None,
 ) -> Path:
     """Download `file` to `path`, or into it if it is a directory. See `files.download`."""
@@ -67,7 +68,7 @@ def download_file(
         on_bytes=lambda _: None,
         clock=clock or HostClock(),
         spare_processor=lambda: True,
-        watch=Watch(on_attempt),
+        watch=Watch(on_attempt, tracing),
     )
     session = Session(network)
     try:

@@ -101,7 +101,7 @@ def transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
     Raises StoppedError: the run was cancelled. Nothing is left behind.
     Raises DiskFullError: the disk is full. Nothing is left behind.
     """
-    with rules.watch.file(wanted.file_id) as traced:
+    with rules.watch.file(wanted) as traced:
         outcome = _transfer(wanted, session, rules)
         traced["http.response.body.size"] = outcome.size_bytes
         if outcome.error is not None:

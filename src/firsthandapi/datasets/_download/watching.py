@@ -12,26 +12,28 @@ from firsthandapi._base.watching import DOWNLOADS, OnAttempt, is_watched, logger
 from firsthandapi._core.calls.attempt import Attempt
 
 if TYPE_CHECKING:
-    from firsthandapi._core.files.download import Address
+    from firsthandapi._core.files.download import Address, Wanted
     from firsthandapi.errors import DownloadError
 
 
 class Watch:
     """Create it in the caller's thread: its span becomes the parent of the files' spans."""
 
-    def __init__(self, on_attempt: OnAttempt | None = None) -> None:
+    def __init__(self, on_attempt: OnAttempt | None = None, tracing: bool = True) -> None:
         self._on_attempt = on_attempt
-        self._tracer = tracer()
+        self._tracer = tracer(tracing)
         self._context: Any = None if self._tracer is None else current_context()
 
     @contextmanager
-    def file(self, file_id: str) -> Generator[dict[str, Any], None, None]:
+    def file(self, wanted: Wanted) -> Generator[dict[str, Any], None, None]:
         """A span around one file. What the block adds to the dict becomes its attributes."""
         found: dict[str, Any] = {}
         if self._tracer is None:
             yield found
             return
-        attributes = {"http.request.method": "GET", "firsthandapi.file.id": file_id}
+        attributes = {"http.request.method": "GET", "firsthandapi.file.id": wanted.file_id}
+        if wanted.url is not None:
+            attributes["url.full"] = mask_secrets(wanted.url)
         with span(
             self._tracer, "firsthandapi download", attributes, client=True, context=self._context
         ) as it:
