@@ -208,6 +208,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy build/snippets
 	$(BIN)/pyright
+	$(BIN)/python scripts/check_types.py
 
 # Random examples, many of them: for hours if you like, EXAMPLES=100000.
 fuzz: $(VENV)/.dev

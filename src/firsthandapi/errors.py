@@ -138,7 +138,7 @@ class FirstHandConnectionError(FirstHandError):
     def __init__(self, message: str, *, attempts: int = 1, request_sent: bool = True) -> None:
         super().__init__(message)
         self.attempts = attempts
-        self.request_sent = request_sent
+        self.request_sent: bool | None = request_sent
 
     def __str__(self) -> str:
         if self.method is None or self.seconds is None:
@@ -193,7 +193,7 @@ class FirstHandApiError(FirstHandError):
         self.status = status
         self.type = type
         self.request_id = request_id
-        self.details = list(details)
+        self.details: list[dict[str, Any]] = list(details)
         self.response = response
         self.attempts = attempts
 
@@ -303,7 +303,7 @@ class UnexpectedResponseError(FirstHandError):
         self.status = status
         self.content_type = content_type
         self.length = length
-        self.fields = tuple(fields)
+        self.fields: tuple[str, ...] = tuple(fields)
         self.request_id = request_id
 
 
@@ -327,7 +327,7 @@ class WaitTimeoutError(FirstHandError):
     ) -> None:
         super().__init__(message)
         self.job = job
-        self.failures = tuple(failures)
+        self.failures: tuple[tuple[str, Exception], ...] = tuple(failures)
 
 
 class IncompleteJobError(FirstHandError):
@@ -351,7 +351,7 @@ class IncompleteJobError(FirstHandError):
         # This error always has a job.
         self.job: Job = job  # pyright: ignore[reportIncompatibleVariableOverride] # always a job
         self.dataset = dataset
-        self.failures = tuple(failures)
+        self.failures: tuple[tuple[str, Exception], ...] = tuple(failures)
 
 
 class SpendLimitError(FirstHandError):
@@ -377,7 +377,7 @@ class DownloadError(FirstHandError):
 
     def __init__(self, message: str, *, failures: Sequence[tuple[str, Exception]] = ()) -> None:
         super().__init__(message)
-        self.failures = tuple(failures)
+        self.failures: tuple[tuple[str, Exception], ...] = tuple(failures)
 
 
 class IntegrityError(DownloadError):

@@ -36,7 +36,7 @@ class AsyncPage(Displayed, LedPage, Generic[T]):
     ) -> None:
         self._fetch: Fetch[T] | None = fetch
         self._seen = seen
-        self.response = response
+        self.response: ApiResponse = response
         self.data: list[T] = page.data
         self.has_more: bool = page.has_more
         self.next_cursor: str | None = page.next_cursor

@@ -71,8 +71,8 @@ class Shared:
 
     def __init__(self, http_client: Any = None) -> None:
         self.http_client = http_client
-        self.closed = False
-        self.clock = Clock()
+        self.closed: bool = False
+        self.clock: Clock = Clock()
         # Endpoints with a deprecation warning, which comes once.
         self.deprecations: set[str] = set()
         self._wires: dict[object, Exchange] = {}
@@ -148,7 +148,7 @@ class KeyState:
     __slots__ = ("__weakref__", "credits_remaining_cents", "limiter", "organization", "rate_limit")
 
     def __init__(self, limiter: ClientLimiter) -> None:
-        self.limiter = limiter
+        self.limiter: ClientLimiter = limiter
         self.rate_limit: RateLimit | None = None
         self.credits_remaining_cents: int | None = None
         # The organization of the key, once it was requested.
@@ -189,7 +189,7 @@ class Transport:
     def __init__(self, config: Config, shared: Shared) -> None:
         self.config = config
         self.shared = shared
-        self.key_state = shared.key_state(config.api_key)
+        self.key_state: KeyState = shared.key_state(config.api_key)
         self._held: Held | None = None
         self._seconds: float | None = None
         self._fingerprint = "" if config.rate_limiter is None else fingerprint(config.api_key)

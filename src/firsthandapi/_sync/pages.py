@@ -33,6 +33,7 @@ class Page(Displayed, LedPage, Generic[T]):
             # The cursor of the first page was followed to get there.
             seen = frozenset() if cursor is None else frozenset({cursor})
         self._seen: frozenset[str] = seen
+        self.response: ApiResponse
         page, self.response = fetch(cursor)
         self.data: list[T] = page.data
         self.has_more: bool = page.has_more

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import OrganizationSettings
 
-app = group()
-settings = group(
+app: typer.Typer = group()
+settings: typer.Typer = group(
     "Show the settings of the organization, or change them.\n\nExample: firsthandapi settings",
     invoke_without_command=True,
     subcommand_metavar="[COMMAND] [ARGS]...",

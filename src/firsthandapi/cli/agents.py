@@ -12,7 +12,7 @@ from .options import cents, option
 from .output import command
 from .pages import group
 
-app = group()
+app: typer.Typer = group()
 
 
 @command(app)

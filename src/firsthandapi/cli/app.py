@@ -87,7 +87,7 @@ class Root(Group):
         return {title: [(name, text) for name, (_, text) in each.items()] for title, each in COMMANDS.items()}
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=Root,
     name="firsthandapi",
     help="Post a job, and get a folder of verified, annotated, human-made files.\n\n"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.campaigns import Campaign, CampaignPlan, LabelPlan
 
-app = group("Collect files of several labels under one budget.")
+app: typer.Typer = group("Collect files of several labels under one budget.")
 
 File = Annotated[Path, argument("FILE", "YAML, TOML, or JSON file with dest, budget_cents, and jobs.")]
 

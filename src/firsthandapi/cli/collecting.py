@@ -19,7 +19,7 @@ from .spec import job_fields
 if TYPE_CHECKING:
     from firsthandapi import Dataset
 
-app = group()
+app: typer.Typer = group()
 
 
 @command(app)

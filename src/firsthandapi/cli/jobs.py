@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import Job
 
-app = group("Post jobs, read them, and wait for them.")
+app: typer.Typer = group("Post jobs, read them, and wait for them.")
 
 
 @command(app)

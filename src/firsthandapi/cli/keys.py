@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import ApiKey
 
-app = group("Create, rotate, and revoke API keys.")
+app: typer.Typer = group("Create, rotate, and revoke API keys.")
 
 KeyId = Annotated[str, argument("KEY_ID", "Id of the key, key_…, not the key itself.")]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from firsthandapi.testing import ReceivedRequest
 
 
-app = group()
+app: typer.Typer = group()
 
 
 @command(app, "mock-server")

@@ -11,7 +11,7 @@ from .output import command
 from .pages import group
 from .stopping import stoppable
 
-app = group()
+app: typer.Typer = group()
 
 
 @command(app)

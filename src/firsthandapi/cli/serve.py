@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FIRST_KEYS = "first-keys.txt"
 _SAVE = "Save what this file contains, and delete it."
 _CONSOLE = "Jobs with their links, people, webhooks, money"
-app = group()
+app: typer.Typer = group()
 
 Folder = Annotated[
     Path, argument("DIR", "Folder that contains everything.", parser=local_folder, is_eager=True)

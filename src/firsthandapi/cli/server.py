@@ -23,8 +23,8 @@ from .pages import group
 if TYPE_CHECKING:
     from firsthandapi_server.serve.access import Access, Token
 
-app = group("Manage the folder of your own server.")
-tokens = group("Create, list, and revoke tokens for the people of your own server.")
+app: typer.Typer = group("Manage the folder of your own server.")
+tokens: typer.Typer = group("Create, list, and revoke tokens for the people of your own server.")
 app.add_typer(tokens, name="tokens")
 
 Folder = Annotated[Path, argument("DIR", "Folder of the server, as in serve DIR.", parser=local_folder)]

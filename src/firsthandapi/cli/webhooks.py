@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import WebhookEndpoint
 
-app = group("Manage webhook endpoints, and receive events on this machine.")
-events_app = group("List and replay events.")
+app: typer.Typer = group("Manage webhook endpoints, and receive events on this machine.")
+events_app: typer.Typer = group("List and replay events.")
 app.add_typer(events_app, name="events")
 
 EndpointId = Annotated[str, argument("ENDPOINT_ID", "Id of the endpoint, we_….")]

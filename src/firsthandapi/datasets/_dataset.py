@@ -63,7 +63,7 @@ class Dataset(Rows):
     """
 
     def __init__(self, store: Store) -> None:
-        self.path = store.root
+        self.path: Path = store.root
         self._store = store
         # What it has if it was opened as a version.
         self._kept: KeptRows | None = None
@@ -103,7 +103,7 @@ class Dataset(Rows):
         jobs = [_job(each.job) for each in orders if each.job is not None]
         self._hidden = hidden_in(self._store, _manifests_in(self._store, orders), decided)
         self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
-        self.job = self.jobs[0] if len(self.jobs) == 1 else None
+        self.job: Job | None = self.jobs[0] if len(self.jobs) == 1 else None
         self._orders = orders
         self._manifests = manifests
         self._as_written = decided

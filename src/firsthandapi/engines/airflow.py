@@ -69,7 +69,7 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
         InvalidArgumentError: `job` lacks an argument, or has one that `jobs.collect` does not take.
     """
 
-    template_fields = ("dest", "job", "name")
+    template_fields: tuple[str, ...] = ("dest", "job", "name")
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class Ledger:
         account: Account | None = None,
     ) -> None:
         # Behind links: a campaign is known by its folder, which may be in this one.
-        self.folder = Path(os.path.realpath(folder))
+        self.folder: Path = Path(os.path.realpath(folder))
         self.budget_cents = budget_cents
         self._clock = clock
         self._account = account

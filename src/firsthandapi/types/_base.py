@@ -141,7 +141,9 @@ class Model(NotADict, BaseModel):
     # Outside the fields: a pydantic private attribute would take part in equality, and cost an allocation.
     __slots__ = ("_response",)
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, cache_strings="keys")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="allow", strict=True, cache_strings="keys"
+    )
 
     # Whether an optional field that does not fit keeps its value; else the whole does not fit.
     __keeps_raw__: ClassVar[bool] = True
@@ -259,7 +261,9 @@ class Params(BaseModel):
     is allowed; it is the text of the error.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True
+    )
 
 
 def _as_utc(value: datetime) -> datetime:

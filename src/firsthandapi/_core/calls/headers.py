@@ -11,7 +11,7 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_items", "raw")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self.raw = tuple(raw)
+        self.raw: tuple[tuple[bytes, bytes], ...] = tuple(raw)
         pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.raw]
         items = dict(pairs)
         if len(items) < len(pairs):

@@ -230,7 +230,7 @@ class RequestBudget:
         self.limit: int | None = None
         self.rate_limit: RateLimit | None = None  # as last reported
         # Whether other processes use the same limit, as a 429 shows.
-        self.is_shared = False
+        self.is_shared: bool = False
         self._order = itertools.count(1) if order is None else order
         self._first_probes = probes
         self._left = USUAL_LIMIT

@@ -12,8 +12,8 @@ from firsthandapi.errors import ConfigurationError
 
 try:
     from ._filesystem import FirstHandFile, FirstHandFileSystem
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] != "fsspec":
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] != "fsspec":
         raise
     message = "firsthandapi.filesystem needs an extra: pip install 'firsthandapi[remote]'"
     raise ConfigurationError(message) from None

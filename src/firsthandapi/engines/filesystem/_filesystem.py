@@ -65,7 +65,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
     protocol = "firsthand"
     root_marker = ""
     _extra_tokenize_attributes = ("environment",)
-    environment = _Environment()
+    environment: _Environment = _Environment()
 
     def __init__(
         self, api_key: str | None = None, base_url: str | None = None, **storage_options: Any
