@@ -14,6 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Unpack, assert_type
 
+import httpx
+import httpx2
+
 import firsthandapi
 from firsthandapi import (
     ApiResponse,
@@ -56,6 +59,12 @@ from firsthandapi.types import (
 def client_and_options() -> None:
     with FirstHandClient() as client:
         assert_type(client, FirstHandClient)
+    FirstHandClient(http_client=httpx.Client()).close()
+    FirstHandClient(http_client=httpx2.Client()).close()
+    AsyncFirstHandClient(http_client=httpx.AsyncClient())
+    AsyncFirstHandClient(http_client=httpx2.AsyncClient())
+    FirstHandClient(http_client=httpx2.AsyncClient())  # type: ignore[arg-type]
+    AsyncFirstHandClient(http_client=httpx.Client())  # type: ignore[arg-type]
     client = FirstHandClient("fh_test_x", "https://api.example", timeout=5, deadline=None, verify="ca.pem")
     assert_type(client.with_options(timeout=5, deadline=None), FirstHandClient)
     assert_type(client.rate_limit, RateLimit | None)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx
+    import httpx2
 
     from firsthandapi._async.journal import Journal
     from firsthandapi._async.resources.account import Account
@@ -89,9 +90,9 @@ class AsyncFirstHandClient:
         verify: True, a path to certificates, `"system"` for those of the operating system (extra `truststore`), an
             `ssl.SSLContext`, or False to trust any server. True obeys `SSL_CERT_FILE` and `SSL_CERT_DIR`, else
             `REQUESTS_CA_BUNDLE`.
-        http_client: your own httpx client for API calls; the SDK never closes it. Downloads take its certificates and
-            its proxy, unless you pass `verify` or `proxy`. Its transport limits the time
-            for headers by itself: in the sync client a server that sends them byte by byte can exceed `timeout`.
+        http_client: your own client of httpx or httpx2 for API calls; the SDK never closes it. Downloads take its
+            certificates and its proxy, unless you pass `verify` or `proxy`. Its transport limits the time for headers
+            by itself: in the sync client a server that sends them byte by byte can exceed `timeout`.
         on_attempt: a function called with an `Attempt` after each attempt, including retries and downloads, on the
             thread that made it. Its exceptions are logged and otherwise ignored.
         rate_limiter: a request budget shared with other processes, an `AsyncRateLimiter`; None counts the
@@ -120,7 +121,7 @@ class AsyncFirstHandClient:
         max_spend_cents: int | None = None,
         proxy: str | None = None,
         verify: bool | str | ssl.SSLContext = True,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
         rate_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | None = None,
