@@ -12,7 +12,7 @@ import stat
 import sys
 import threading
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -205,6 +205,8 @@ def test_an_upload_is_its_owners(server: Server) -> None:
         ({"filetype": "", "filename": "IMG_1.HEIC"}, 9, 415, "HEIC"),
         ({"filetype": "image/png"}, 9, 415, "takes JPEG"),
         ({}, (50 << 20) + 1, 413, "at most 50 MB"),
+        ({"filetype": "application/pdf"}, (500 << 20) + 1, 413, "at most 500 MB"),
+        ({}, 10**20, 413, "at most 500 MB"),
         ({}, 0, 400, "empty"),
         ({"job_id": "job_0"}, 9, 404, "does not exist"),
         ({"retry": "sub_0"}, 9, 404, "does not exist"),
@@ -241,6 +243,18 @@ def test_what_a_file_is_said_to_be(kind: str, name: str, accepted: list[str]) ->
         check_said(kind, name, 501 << 20, accepted)
     with pytest.raises(MediaError):
         check_said("text/html", name, 1, accepted)
+
+
+def test_what_was_said_of_an_upload_is_said_again(server: Server) -> None:
+    """HEAD answers with the `Upload-Metadata` that came, until the file is submitted: then its name must be gone."""
+    phone = server.phone(job := server.job())
+    path = begun(phone, job.id, filename="äpfel.jpg", theirs="x")
+    said = tus(phone, "HEAD", path).headers["upload-metadata"]
+    pairs = dict(pair.split(" ") for pair in said.split(","))
+    assert b64decode(pairs["filename"]).decode() == "äpfel.jpg"
+    assert (pairs["theirs"], len(pairs)) == ("eA==", 4)
+    assert append(phone, path, JPEG).status_code == 204
+    assert "upload-metadata" not in tus(phone, "HEAD", path).headers
 
 
 def test_wrong_bytes_are_refused_early(server: Server) -> None:

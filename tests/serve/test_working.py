@@ -378,7 +378,8 @@ def test_a_token_names_the_worker(tmp_path: Path) -> None:
         phone = Phone(server.service.port, server.path(job))
         answer = phone.send("GET", phone.path)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={phone.path}")
-        assert phone.send("POST", phone.path, accept="application/json").status_code == 401
+        refused = phone.send("POST", phone.path, accept="application/json")
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Cookie")
         assert phone.send("POST", phone.path).status_code == 303
         phone.open("/sign-in")
         signed_in = phone.post("/sign-in", token=secret, next=phone.path)

@@ -63,22 +63,23 @@ _keys = iter(range(10**9))
 
 @dataclass
 class Caller:
-    """Calls a server with one API key; a POST gets a fresh idempotency key unless it brings its own."""
+    """Calls a server with one API key; a POST gets a fresh idempotency key unless it brings its own, or None."""
 
     server: MockServer
     key: str | None
 
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str | None) -> Reply:
+        given: dict[str, str | None] = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.key is not None:
-            sent.setdefault("Authorization", f"Bearer {self.key}")
+            given.setdefault("Authorization", f"Bearer {self.key}")
         if method == "POST":
-            sent.setdefault("Idempotency-Key", f"test-{next(_keys)}")
+            given.setdefault("Idempotency-Key", f"test-{next(_keys)}")
         raw = body
         if body is not None and not isinstance(body, bytes):
             raw = json.dumps(body).encode()
         if raw:
-            sent.setdefault("Content-Type", "application/json")
+            given.setdefault("Content-Type", "application/json")
+        sent = {name: value for name, value in given.items() if value is not None}
         return send(self.server.url, method, path, raw, sent)
 
     def get(self, path: str) -> Any:

@@ -62,16 +62,18 @@ def test_idempotency_keys_of_jobs_alone() -> None:
     """With idempotency_keys="jobs" only POST /v1/jobs needs one, as in 0.1.0; given elsewhere, it still counts."""
     with MockServer(speed=0, idempotency_keys="jobs") as server:
         api = Caller(server, server.api_key)
-        assert api("POST", "/v1/jobs", JOB, Idempotency_Key="").status == 400
+        assert api("POST", "/v1/jobs", JOB, Idempotency_Key=None).status == 400
         job = api.create_job()["id"]
-        assert api("POST", f"/v1/jobs/{job}/cancel", Idempotency_Key="").status == 200
-        key = api("POST", "/v1/api_keys", {"name": "ci"}, Idempotency_Key="").json["id"]
-        assert api("POST", f"/v1/api_keys/{key}/revoke", Idempotency_Key="").status == 204
+        assert api("POST", f"/v1/jobs/{job}/cancel", Idempotency_Key=None).status == 200
+        key = api("POST", "/v1/api_keys", {"name": "ci"}, Idempotency_Key=None).json["id"]
+        assert api("POST", f"/v1/api_keys/{key}/revoke", Idempotency_Key=None).status == 204
         purchase = {"amount_cents": 1000}
         urls = [
             api("POST", "/v1/billing/credits/purchase", purchase, Idempotency_Key="k").body for _ in range(2)
         ]
         assert urls[0] == urls[1]
+        empty = api("POST", f"/v1/jobs/{job}/cancel", Idempotency_Key="")
+        assert (empty.status, empty.error["details"][0]["field"]) == (400, "Idempotency-Key")
     with pytest.raises(ValueError, match="idempotency_keys"):
         MockServer(idempotency_keys="none")  # type: ignore[arg-type]
 

@@ -162,7 +162,8 @@ def test_not_http(server: MockServer, raw: bytes) -> None:
             "validation_error",
             "not_found",
         )
-    assert send(server.url, "GET", "/v1/me").status == 401
+    refused = send(server.url, "GET", "/v1/me")
+    assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
 
 
 def test_chunked_body(server: MockServer, api: Caller) -> None:

@@ -258,13 +258,15 @@ class App:
         if operation.method != "POST":
             return None
         key = request.headers.get("idempotency-key")
-        if not key and operation.needs_idempotency_key:
+        if key == "":
+            raise invalid("Idempotency-Key", "must not be empty: send a unique string, such as a UUID")
+        if key is None and operation.needs_idempotency_key:
             if self.idempotency_keys == "all" or operation.path == "/v1/jobs":
                 message = "this header is required here: send a unique string, such as a UUID"
                 raise invalid("Idempotency-Key", message)
-        elif key and len(key) > MAX_KEY:
+        elif key is not None and len(key) > MAX_KEY:
             raise invalid("Idempotency-Key", f"must be at most {MAX_KEY} characters")
-        return key or None
+        return key
 
     async def _hold(self, call: Call, request: Request, headers: dict[str, str]) -> None:
         """Return when the job's status changes, the wait ends, or the client disconnects."""

@@ -35,7 +35,8 @@ def error_response(error: ApiError) -> Response:
     if error.details:
         content["details"] = error.details
     body = json_bytes({"error": content})
-    return Response(body, error.status, {"x-request-id": id, **error.headers}, "application/json")
+    scheme = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    return Response(body, error.status, {"x-request-id": id, **scheme, **error.headers}, "application/json")
 
 
 async def no_method(_request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ place, no name, no comment, and nothing behind the end of the picture.
 
 from .cleaning import clean
 from .parts import Cleaned, MediaError
-from .sniffing import LIMITS, LargeError, check_accepted, check_said, name_of, sniff, types_of
+from .sniffing import LIMITS, LargeError, check_accepted, check_said, check_size, name_of, sniff, types_of
 from .upright import is_like
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "MediaError",
     "check_accepted",
     "check_said",
+    "check_size",
     "clean",
     "is_like",
     "name_of",

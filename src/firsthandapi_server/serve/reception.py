@@ -348,13 +348,14 @@ class Reception(Face):
     def refused_to_script(self, request: Request, error: SignInNeeded | PageError | ApiError) -> Response:
         """The same as JSON, for what a script sends."""
         why: str
+        more: dict[str, str] = {}
         if isinstance(error, SignInNeeded):
-            status, why = 401, _SIGNED_OUT
+            status, why, more = 401, _SIGNED_OUT, {"www-authenticate": "Cookie"}
         else:
             status, why = error.status, error.words if isinstance(error, PageError) else error.message
-        # A connection whose bytes nobody reads is of no further use.
-        ends = {"connection": "close"} if status == 408 else {}
-        return JSONResponse({"words": self.words(request)(why)}, status, {**browsers.HEADERS, **ends})
+        if status == 408:
+            more = {"connection": "close"}  # one whose bytes nobody reads is of no further use
+        return JSONResponse({"words": self.words(request)(why)}, status, {**browsers.HEADERS, **more})
 
     def onward(self, request: Request) -> Response | None:
         """A page that leads to the same address, if this one was asked for by a link of another site."""

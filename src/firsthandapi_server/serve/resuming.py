@@ -26,7 +26,15 @@ from firsthandapi._base.host import replacing
 from firsthandapi_server.console.face import PageError, no_page
 from firsthandapi_server.http.browsers import HEADERS
 from firsthandapi_server.http.forms import is_own
-from firsthandapi_server.media import LIMITS, LargeError, MediaError, check_accepted, check_said, sniff
+from firsthandapi_server.media import (
+    LIMITS,
+    LargeError,
+    MediaError,
+    check_accepted,
+    check_said,
+    check_size,
+    sniff,
+)
 from firsthandapi_server.sqlite import create_for_owner
 from firsthandapi_server.state.model import Job
 from firsthandapi_server.state.state import DAY
@@ -61,6 +69,7 @@ class Part:
         group: a name for what is submitted together with it; None for nothing.
         group_size: how many files that are.
         fields: what a form may have beside files.
+        metadata: all that its sender said of it, as it was sent: HEAD says it again.
     """
 
     id: str
@@ -71,6 +80,7 @@ class Part:
     group: str | None
     group_size: int
     fields: dict[str, str]
+    metadata: str
 
 
 class Resuming:
@@ -128,14 +138,15 @@ class Resuming:
         if not is_own(request):
             raise PageError(403, FOREIGN)
         length = _number(request, "upload-length")
-        said = _metadata(request.headers.get("upload-metadata", ""))
+        metadata = request.headers.get("upload-metadata", "")
+        said = _metadata(metadata)
         with self._world.lock:
             job = self._world.state.jobs.get(said.get("job_id", ""))
             if job is None:
                 raise no_page()
             if said.get("worker_id", worker) != worker:  # a page that somebody else has left open
                 raise PageError(403, _SOMEBODY_ELSE)
-            part = self._new(job, worker, length, said)
+            part = self._new(job, worker, length, said, metadata)
             self._check_count(job, part)
         self._receiving.claim(part.id, worker, length, self._bytes(part))
         try:
@@ -149,11 +160,12 @@ class Resuming:
         self._reception.keep_browser(request, response)
         return response
 
-    def _new(self, job: Job, worker: str, length: int, said: dict[str, str]) -> Part:
+    def _new(self, job: Job, worker: str, length: int, said: dict[str, str], metadata: str) -> Part:
         name = said.get("filename", "")
         if not length:
             raise PageError(400, "The file is empty. Take it again, and send it again.")
         try:
+            check_size("video/mp4", length)  # Tus-Max-Size holds for what is of no format, too
             check_said(said.get("filetype", ""), name, length, job.fields["accepted_formats"])
         except LargeError as error:
             raise PageError(413, error.args[0]) from None
@@ -166,7 +178,17 @@ class Resuming:
         if group is None and int(size) > 1:
             raise _wrong(400, "group_size needs group, the name of what is submitted together.")
         fields = {key: value for key, value in said.items() if key in _FIELDS}
-        return Part(f"upload_{secrets.token_hex(16)}", worker, job.id, length, name, group, int(size), fields)
+        return Part(
+            f"upload_{secrets.token_hex(16)}",
+            worker,
+            job.id,
+            length,
+            name,
+            group,
+            int(size),
+            fields,
+            metadata,
+        )
 
     async def _look(self, request: Request) -> Response:
         part = self._find(request)
@@ -174,7 +196,8 @@ class Resuming:
         if offset == part.length:
             # Whoever reads this takes it for submitted: a server that was killed in between submits it now.
             await self._finish(part, request)
-        return _at(offset, 200, {"upload-length": str(part.length)})
+        said = {"upload-metadata": part.metadata} if part.metadata else {}
+        return _at(offset, 200, {"upload-length": str(part.length), **said})
 
     async def _append(self, request: Request) -> Response:
         part = self._find(request)
@@ -323,7 +346,7 @@ class Resuming:
     def _settle(self, parts: Iterable[Part]) -> None:
         """Keep for a day that parts were submitted. Their names are the submission's, and must go when it is erased."""
         for part in parts:
-            self._write(replace(part, name="", fields={}))
+            self._write(replace(part, name="", fields={}, metadata=""))
             replacing.remove(self._bytes(part))
             self._forget(part)
 
@@ -442,7 +465,7 @@ def _too_much(part: Part) -> PageError:
 
 def _number(request: Request, name: str) -> int:
     text = request.headers.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    if not (text.isascii() and text.isdigit() and len(text) <= 30):
         raise _wrong(400, f"{name.title()} must be a whole number.")
     return int(text)
 
