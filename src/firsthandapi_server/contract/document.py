@@ -75,9 +75,9 @@ def document(base_url: str, control: Iterable[Operation] = ()) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "FirstHandAPI, as the bundled server serves it",
+            "title": "FirstHandAPI",  # which generators make the name of a package of
             "version": "1",
-            "description": "Responses may have more fields than these, and enums more values.",
+            "description": "As the bundled server serves it. Responses may have more fields than these, and enums more values.",
         },
         "servers": [{"url": base_url}],
         "security": [{"apiKey": []}],
