@@ -23,7 +23,17 @@ from benchmarks._measure import Row
 # Where they are installed, httpcore takes other paths.
 _OTHER_PATHS = "trio makes the start-up of httpx slower, sniffio makes its async client faster"
 
-SUBJECTS = ("startup", "calls", "decoding", "webhooks", "filesystem", "folders", "uploads", "ray_workers")
+SUBJECTS = (
+    "startup",
+    "calls",
+    "decoding",
+    "webhooks",
+    "filesystem",
+    "folders",
+    "opinions",
+    "uploads",
+    "ray_workers",
+)
 
 
 def main() -> None:
