@@ -192,3 +192,14 @@ def test_a_table_is_named_for_the_hub() -> None:
     assert '"config_name": "image"' in parts
     assert '"path": ["image/metadata.jsonl", "image/data/**"]' in parts
     assert parts.count('"config_name"') == 1
+
+
+def test_who_described_the_files() -> None:
+    """Models by their names, and people who corrected them, each with its files; their names are nobody's affair."""
+    described = [replace(row, annotations={"annotation_model": "openai:m"}) for row in ROWS]
+    corrected = replace(
+        described[0], annotations_json='{"type": "image", "objects": [], "corrected": ["objects"]}'
+    )
+    text = card(subfolders={"": [corrected, *described[1:]]}, said={})
+    assert "The model openai:m described 3 files. People corrected the description of 1 file." in text
+    assert "described" not in card(subfolders={"": [replace(row, annotations=None) for row in ROWS]}, said={})

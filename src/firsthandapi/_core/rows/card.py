@@ -199,8 +199,9 @@ def _body(facts: Facts) -> str:
             for star in sorted(stars, key=lambda x: -(x or 0))
         ],
     )
-    if rated := " ".join(facts.witness.ratings()):
-        parts += [_text(rated, most=10_000), ""]
+    for sentences in (facts.witness.ratings(), facts.witness.descriptions()):
+        if text := " ".join(sentences):
+            parts += [_text(text, most=10_000), ""]
     parts += _table(
         "Jobs",
         ("Job", "Label", "Task", "Created", "Status", "Files", "Price per file"),

@@ -158,9 +158,7 @@ def _provenance(facts: Facts) -> dict[str, Any]:
     ]
     if models:
         by = [_agent(f"model-{number}", model, "Software") for number, model in enumerate(models, 1)]
-        annotation = _activity(
-            "annotation", "Annotation", "wd:Q109719325", "Models described what is in each file."
-        )
+        annotation = _activity("annotation", "Annotation", "wd:Q109719325", " ".join(witness.descriptions()))
         activities.append({**annotation, "prov:wasAssociatedWith": by})
     if witness.raters:
         activities.append(_activity("review", "Review", "wd:Q3306762", " ".join(witness.ratings())))

@@ -119,6 +119,11 @@ def said_by_service(record: Record) -> bool:
     return found is not None and bool(found.keys() - {"type", CORRECTED, *_fields_corrected(found)})
 
 
+def is_corrected(record: Record) -> bool:
+    """Whether a person has corrected what was recognized in a file."""
+    return f'"{CORRECTED}"' in (record.annotations_json or "") and bool(_fields_corrected(_raw(record) or {}))
+
+
 def columns_annotated(
     record: Record, annotations: Mapping[str, Any] | None, flags: tuple[str, ...]
 ) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from firsthandapi.errors import InvalidArgumentError
 
 from .licenses import SPDX
 from .manifest import Record
+from .opinions import is_corrected
 
 # The digital source types of media that a model or a program has made, in the IPTC list.
 _MADE_BY_MODELS = frozenset({
@@ -115,6 +116,15 @@ class Witness:
             who = {"": "The service", "person": "People", "rules": "A program"}.get(kind)
             who = f"The model {visible(name)}" if kind == "model" else who or visible(rater)
             yield f"{who} rated {count_of(files)} with 1 to 5 stars."
+
+    def descriptions(self) -> Iterator[str]:
+        """Who described the files, a sentence for each answer."""
+        models = Counter((row.annotations or {}).get("annotation_model") or "" for row in self.records)
+        for model, files in sorted(models.items()):
+            if model:
+                yield f"The model {visible(model)} described {count_of(files)}."
+        if corrected := sum(map(is_corrected, self.records)):
+            yield f"People corrected the description of {count_of(corrected)}."
 
 
 def is_of_model(row: Record) -> bool:
