@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from firsthandapi._core.orders import ordering
 from firsthandapi._core.orders.ordering import (
     Continue,
     Known,
@@ -428,11 +430,21 @@ def _frozen(world: World) -> Any:
     return world.jobs, disk, world.rows_of, world.ahead
 
 
+def quickly(it: Any, **changed: Any) -> Any:
+    """What `replace` does, which takes a third of a search where it looks at each of thirty fields."""
+    if not isinstance(it, Known):
+        return replace(it, **changed)
+    after = object.__new__(Known)
+    vars(after).update(vars(it), **changed)
+    return after
+
+
 def search(key: str | None, runs: int, **options: Any) -> None:
     """What is asked for may be corrected between two runs. A single call is another one then, unless its caller has
     chosen its key."""
     one = Search(key, **options)
-    worlds = one.search(runs, (0, 1) if key or not one.single else (0,))
+    with patch.object(ordering, "replace", quickly):
+        worlds = one.search(runs, (0, 1) if key or not one.single else (0,))
     print(f"\nsearched: {worlds:,} worlds, {one.runs:,} different runs, {one.steps:,} steps")  # noqa: T201 # `pytest -s` shows how much was searched
 
 
