@@ -395,7 +395,7 @@ def test_uploads_wait_for_their_turn(
     fresh_server: MockServer, s3: S3, dest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each holds a part in memory, so few go up at once; those that wait are given up with the run."""
-    monkeypatch.setattr(_bucket, "_UPLOADS_AT_ONCE", 1)
+    monkeypatch.setattr(_bucket, "_FILES_AT_ONCE", 1)
     job_id = completed_job(fresh_server, 4)
     begun, go_on = threading.Event(), threading.Event()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows import manifest
 from firsthandapi._core.rows.manifest import MANIFEST
-from firsthandapi.datasets import _copying, _orders, _withdrawing
+from firsthandapi.datasets import _bucket, _copying, _orders, _withdrawing
 from firsthandapi.datasets._disk import make_room
 from firsthandapi.datasets._lock import WRITER
 from firsthandapi.testing import MockServer
@@ -50,6 +51,27 @@ def test_a_dict_gives_labels(
         merged.path_of(merged.records[0]).unlink()
         with shared_server.client() as client:
             assert merged.repair(client)
+
+
+@pytest.mark.parametrize("way", ["merge", "copy_to"])
+def test_many_files_go_into_a_bucket_at_once(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """32 of them, since each takes a request; their rows stay in order."""
+    pytest.importorskip("upath")
+    source = folder_of(tmp_path / "signs", [bytes([n]) for n in range(64)])
+    together = threading.Barrier(32, timeout=30)
+    upload: Any = _bucket.BucketWriter._upload
+
+    def slow(self: _bucket.BucketWriter, *arguments: Any) -> None:
+        together.wait()
+        upload(self, *arguments)
+
+    monkeypatch.setattr(_bucket.BucketWriter, "_upload", slow)
+    dest = f"memory://{tmp_path.name}/{way}"
+    copy = Dataset.merge([source], dest) if way == "merge" else source.copy_to(dest)
+    assert [row.file_id for row in copy] == [row.file_id for row in source]
+    assert copy.verify()
 
 
 @pytest.mark.parametrize("limit", ["MOST_RECORDS", "LARGEST_RECORDS"])

@@ -24,8 +24,10 @@ from . import _disk
 # Larger files are uploaded in parts of this many bytes. Object stores accept parts of 5 MiB or more, at most 10,000.
 PART: Final = 8 * 1024 * 1024
 _MOST_PARTS: Final = 9_000
-# Each upload keeps one or two parts in memory.
-_UPLOADS_AT_ONCE: Final = 8
+# A request of a store takes long beside what it carries.
+_FILES_AT_ONCE: Final = 32
+# Each upload in parts keeps one or two of them in memory.
+_LARGE_AT_ONCE: Final = 8
 _STOPS_WITHIN: Final = 2.0
 _MOST_WORDS: Final = 300
 # What drivers tell of an object that changes with it.
@@ -42,7 +44,7 @@ class Bucket:
     Raises InvalidArgumentError: no library supports such URLs.
     """
 
-    readers = 16
+    readers = _FILES_AT_ONCE
 
     def __init__(self, scheme: str, url: str, options: dict[str, Any], field: str) -> None:
         self._scheme = scheme
@@ -196,7 +198,7 @@ class BucketWriter:
         self._sizes: dict[Path, dict[Path, int | None]] = {}
         self._refused: ConfigurationError | None = None
         self._stopped = threading.Event()
-        self._slots = threading.Semaphore(_UPLOADS_AT_ONCE)
+        self._slots = threading.Semaphore(_FILES_AT_ONCE), threading.Semaphore(_LARGE_AT_ONCE)
         self._uploads: set[Any] = set()  # add and discard are atomic
 
     def lock(self) -> bool:
@@ -229,12 +231,13 @@ class BucketWriter:
     def put(self, path: Path) -> None:
         fetched = self.fetch_to(path)
         try:
-            self._wait_for_slot()
+            size = fetched.stat().st_size
+            slots = self._slots[size > PART]
+            self._wait_for(slots)
             try:
-                size = fetched.stat().st_size
                 self._upload(fetched, path, size)
             finally:
-                self._slots.release()
+                slots.release()
             self._sizes.setdefault(path.parent, {})[path] = size
         except FirstHandError:
             raise
@@ -269,8 +272,8 @@ class BucketWriter:
 
     # ── In the threads that downloaded ──────────────────────────────────────────────────────────────────────
 
-    def _wait_for_slot(self) -> None:
-        while not self._slots.acquire(timeout=0.2):
+    def _wait_for(self, slots: threading.Semaphore) -> None:
+        while not slots.acquire(timeout=0.2):
             self._check_running()
 
     def _check_running(self) -> None:

@@ -1,8 +1,11 @@
-"""Copy a file from one dataset into another."""
+"""Copy files from one dataset into another."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from firsthandapi._base.host.replacing import sync_directory
@@ -11,6 +14,17 @@ from firsthandapi.datasets._download.part import DiskError, Parts
 from firsthandapi.errors import ConfigurationError
 
 from ._store import Store
+
+
+@contextmanager
+def at_once(*stores: Store) -> Generator[ThreadPoolExecutor, None, None]:
+    """Threads that copy as many files between these stores at the same time as one of them gains from. After a failure
+    they start no other."""
+    pool = ThreadPoolExecutor(max_workers=max(store.readers for store in stores))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def copied(store: Store, path: Path, record: Record, target: Path) -> None:

@@ -33,7 +33,7 @@ from firsthandapi._core.rows.manifest import (
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._consents import consents_in, keep_consents
-from ._copying import copied
+from ._copying import at_once, copied
 from ._decisions import decided_in, hidden_in, settle, settle_rest, spelled, write_down
 from ._local import Local
 from ._manifest import Manifest, Source, all_manifests
@@ -373,11 +373,36 @@ class Folder:
         for name in number:
             self._read_once(name).check_room(number[name], size[name])
 
-    def take(self, store: Store, path: Path, record: Record, label: str | None, *, mixed: bool) -> None:
-        """Copy a verified file of another dataset, and write its row; skip a file that is here, withdrawn, or excluded.
-        Raises ConfigurationError: it is missing or mismatched, or the folder cannot be written to.
-        Raises InvalidArgumentError: it is here with another label.
+    def take(self, source: Store, rows: Iterable[tuple[Record, Path, str | None]], *, mixed: bool) -> None:
+        """Copy verified files of another dataset, each from its path and with its label, and write their rows; skip
+        files that are here, withdrawn, or excluded.
+        Raises ConfigurationError: one is missing or mismatched, or the folder cannot be written to.
+        Raises InvalidArgumentError: one is here with another label.
         """
+        wanted = {
+            target: (manifest, path, record, label)
+            for record, path, name in rows
+            for manifest, target, label in self._places_of(record, name, mixed=mixed)
+        }
+
+        def copy(target: Path) -> Path:
+            _, path, record, _ = wanted[target]
+            copied(source, path, record, self._writer.fetch_to(target))
+            self._writer.put(target)
+            return target
+
+        with at_once(source, self._store) as pool:
+            for target in pool.map(copy, wanted):
+                manifest, _, record, label = wanted[target]
+                row = replace(
+                    record, file_name=f"{data_folder(label)}/{target.name}", label=label or record.label
+                )
+                manifest.add(in_place_of(row, record))
+
+    def _places_of(
+        self, record: Record, label: str | None, *, mixed: bool
+    ) -> Iterator[tuple[Manifest, Path, str | None]]:
+        """Where the file of a row of another dataset is to be, with its label here; nowhere if it is not to come."""
         if record.file_id in self._withdrawn_ids() or record.file_id in self.decided.excluded:
             return
         label = self.decided.labels.get(record.file_id, label)
@@ -389,12 +414,8 @@ class Folder:
                 field="datasets",
             )
         target = manifest.path_of(record.file_id, record.content_type, label)
-        if there is not None and self._writer.size_of(target) == record.size_bytes:
-            return
-        copied(store, path, record, self._writer.fetch_to(target))
-        self._writer.put(target)
-        row = replace(record, file_name=f"{data_folder(label)}/{target.name}", label=label or record.label)
-        manifest.add(in_place_of(row, record))
+        if there is None or self._writer.size_of(target) != record.size_bytes:
+            yield manifest, target, label
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -60,9 +60,8 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Rows, str | None]]) -> No
         dataset = rows._whole
         folder.take_decisions(dataset._decided, (row.file_id for row in rows), labels=label is None)
         folder.note_jobs(jobs)
-        for record in rows:
-            own = label_of(record) if label is None else label
-            folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)
+        taken = ((row, dataset.path_of(row), label_of(row) if label is None else label) for row in rows)
+        folder.take(dataset._store, taken, mixed=mixed)
         folder.note_opinions(dataset._store, frozenset(row.sha256 for row in rows))
     folder.note_consents({k: v for rows, _ in sources for k, v in consents_in(rows._whole._store).items()})
 
