@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
+import threading
 from datetime import datetime
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +180,29 @@ def test_the_papers_are_read_by_others(client: FirstHandClient, server: MockServ
         assert {row["file_id"] for row in read[name]["split_rows"]} <= {*rows}
     assert read["labels"]["labels"] == [{"name": "stop"}]
     assert [*read["mixed"]][2:] == ["image_rows", "audio_rows", "video_rows", "split_rows"]
+
+
+# What the checker of NeurIPS does: it has the text alone, and no folder.
+CHECK = """
+import json, sys
+import mlcroissant
+croissant = mlcroissant.Dataset(jsonld=json.load(open(sys.argv[1])))
+assert not croissant.metadata.ctx.issues.errors
+read = {each.uuid: len([*croissant.records(each.uuid)]) for each in croissant.metadata.record_sets}
+print(json.dumps(read))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("mlcroissant") is None, reason="mlcroissant is not installed (make test)"
+)
+def test_every_table_loads_from_a_url(dataset: Dataset, tmp_path: Path) -> None:
+    """From the metadata alone, as a checker of papers loads them."""
+    served = functools.partial(SimpleHTTPRequestHandler, directory=str(dataset.path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), served) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        card = dataset.write_card(license="MIT", content_url=f"http://127.0.0.1:{server.server_port}")
+        read = run(CHECK, str(card.croissant), str(tmp_path / "cache"))
+        server.shutdown()
+    assert read == {"labels": 2, "splits": 2, "rows": 3, "split_rows": 3}

@@ -594,6 +594,7 @@ class Dataset(Rows):
         license: str | None = None,
         creator: str | Mapping[str, str] | None = None,
         url: str | None = None,
+        content_url: str | None = None,
         name: str | None = None,
         data_limitations: str | Sequence[str] | None = None,
         data_biases: str | Sequence[str] | None = None,
@@ -625,6 +626,10 @@ class Dataset(Rows):
             creator: the creator of the dataset: the name of an organization, or a dict with `name` and optionally
                 `type` (`Organization` or `Person`), `url`, and `email`.
             url: the https URL of the dataset's page.
+            content_url: the https URL under which the folder's files can be downloaded, such as
+                `https://example.org/signs/`. The Croissant metadata then name files by absolute URLs, as the checker of
+                NeurIPS requires, and rows without their pictures, which mlcroissant reads only from this machine.
+                `publish` to the Hugging Face Hub states it by itself.
             name: the name of the dataset; the folder's name by default.
             data_limitations: uses that the data is unsuitable for, and why. This and the following arguments take a
                 text of at most 10,000 characters, or a list of such texts.
@@ -656,6 +661,7 @@ class Dataset(Rows):
             "license": license,
             "creator": creator,
             "url": url,
+            "content_url": content_url,
             "name": name,
             "data_limitations": data_limitations,
             "data_biases": data_biases,

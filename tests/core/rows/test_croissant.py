@@ -187,6 +187,19 @@ def test_every_manifest_is_named() -> None:
     assert made(subfolders={}, manifests={})["recordSet"] == []
 
 
+def test_files_at_a_url_are_named_by_it() -> None:
+    """The rows can then be downloaded, and no field asks for what could not be read from there."""
+    there, here = made(said={"content_url": "https://example.org/signs/"}), made(said={})
+    (rows,), (local,) = (
+        [each for each in document["distribution"] if each["@type"] == "cr:FileObject"]
+        for document in (there, here)
+    )
+    assert (rows["contentUrl"], local["contentUrl"]) == (f"https://example.org/signs/{MANIFEST}", MANIFEST)
+    assert sets(here)["rows"].keys() - sets(there)["rows"].keys() == {"image"}
+    assert "fileSet" not in json.dumps(there["recordSet"])
+    assert "relative to https://example.org/signs/." in json.dumps(there["distribution"])
+
+
 def test_splits_are_a_table_of_their_own() -> None:
     """In the metadata, which need no further file for it; unless the rows have a column for them."""
     parts = {"train": ROWS[:1], "validation": [], "odd": ROWS[1:2]}

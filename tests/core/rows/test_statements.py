@@ -22,6 +22,7 @@ def test_what_was_said_is_read_again() -> None:
             "license": " CC-BY-4.0 ",
             "creator": "Example Lab",
             "url": "https://example.org/signs",
+            "content_url": "https://example.org/files",
             "data_limitations": "One city.\nOne season.",
             "data_biases": ["By day.", "Latin letters."],
             "has_synthetic_data": False,
@@ -32,6 +33,7 @@ def test_what_was_said_is_read_again() -> None:
     assert said["license"] == "CC-BY-4.0"
     assert said["creator"] == {"type": "Organization", "name": "Example Lab"}
     assert said["data_limitations"] == ["One city.\nOne season."]
+    assert said["content_url"] == "https://example.org/files/"
     assert "name" not in said
     assert read_statements(encode_statements(said), "card.json") == said
     assert read_statements(None, "card.json") == {}

@@ -1,7 +1,7 @@
 """The Croissant metadata of a dataset, croissant.json: Croissant 1.1 with RAI 1.0 and PROV-O.
 
 mlcroissant 1.1 cannot read pictures other than JPEG and PNG, audio, or video. The metadata describes these files, but
-no field refers to them.
+no field refers to them. Nor does one where the files are at a URL: there it could read them only from an archive.
 """
 
 from __future__ import annotations
@@ -204,39 +204,41 @@ def _models_of(records: Iterable[Record]) -> list[str]:
 
 
 def _distribution(facts: Facts) -> Iterator[dict[str, Any]]:
+    base = facts.said.get("content_url", "")
     for subfolder, sha256 in facts.manifests.items():
-        yield _file_object(_within(subfolder, MANIFEST), sha256)
+        yield _file_object(_within(subfolder, MANIFEST), sha256, base)
         by_ending: defaultdict[str, list[Record]] = defaultdict(list)
         pictures = _pictures_in(facts.subfolders[subfolder])
         for record in facts.subfolders[subfolder]:
             ending = record.file_name.rpartition(".")[2]
             by_ending["" if ending in pictures else ending].append(record)
         for ending, records in sorted(by_ending.items()):
-            yield _file_set(subfolder, ending, records)
+            yield _file_set(subfolder, ending, records, base)
 
 
-def _file_object(path: str, sha256: str) -> dict[str, Any]:
+def _file_object(path: str, sha256: str, base: str) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
         "@id": path,
         "name": path,
-        "contentUrl": path,
+        "contentUrl": base + path,
         "encodingFormat": "application/jsonlines",
         "sha256": sha256,
     }
 
 
-def _file_set(subfolder: str, ending: str, records: Sequence[Record]) -> dict[str, Any]:
+def _file_set(subfolder: str, ending: str, records: Sequence[Record], base: str) -> dict[str, Any]:
     """The files with one ending; without an ending, all pictures that mlcroissant can read."""
     places = sorted({record.file_name.count("/") for record in records})
     endings = sorted({record.file_name.rpartition(".")[2] for record in records})
     types = sorted({record.content_type or "application/octet-stream" for record in records})
     name = _within(subfolder, f"files-{ending}" if ending else "files")
+    below = f", relative to {base}{_within(subfolder, '')}" if base else ""
     return {
         "@type": "cr:FileSet",
         "@id": name,
         "name": name,
-        "description": f"{count_of(len(records))}, each named by its row in {_within(subfolder, MANIFEST)}.",
+        "description": f"{count_of(len(records))}, each named by its row in {_within(subfolder, MANIFEST)}{below}.",
         "encodingFormat": types if len(types) > 1 else types[0],
         "includes": [
             _within(subfolder, f"data/{'*/' * (depth - 1)}*.{each}") for depth in places for each in endings
@@ -269,19 +271,17 @@ def _record_sets(facts: Facts) -> Iterator[dict[str, Any]]:
             ],
         }
     for subfolder in facts.manifests:
-        name = f"{subfolder}_rows" if subfolder else "rows"
-        yield _record_set(name, _fields(name, subfolder, facts.subfolders[subfolder], splits), key="file_id")
+        name = f"{subfolder}_rows".replace("/", "_") if subfolder else "rows"
+        yield _record_set(name, _fields(facts, name, subfolder, splits), key="file_id")
     if split_rows:
         of = _field("split_rows", "split", "sc:Text")
         fields = [_field("split_rows", "file_id", "sc:Text"), {**of, **_REFERENCES["split"]}]
         yield {**_record_set("split_rows", fields, key="file_id"), "data": split_rows}
 
 
-def _fields(
-    name: str, subfolder: str, rows: Sequence[Record], splits: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    manifest = _within(subfolder, MANIFEST)
-    pictures = bool(_pictures_in(rows))
+def _fields(facts: Facts, name: str, subfolder: str, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
+    manifest, rows = _within(subfolder, MANIFEST), facts.subfolders[subfolder]
+    pictures = bool(_pictures_in(rows)) and "content_url" not in facts.said
     if pictures:
         source = {"fileSet": {"@id": _within(subfolder, "files")}, "extract": {"fileProperty": "content"}}
         yield {**_field(name, "image", "sc:ImageObject"), "source": source}

@@ -81,6 +81,10 @@ def _check_url(value: object, field: str) -> str:
     return url
 
 
+def _check_base(value: object, field: str) -> str:
+    return _check_url(value, field).rstrip("/") + "/"
+
+
 def _check_creator(value: object, field: str) -> dict[str, str]:
     given = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {"name": value}
     unknown = set(given) - {"type", "name", "url", "email"}
@@ -131,6 +135,7 @@ _CHECKS: dict[str, Callable[[object, str], Any]] = {
     "license": check_text,
     "creator": _check_creator,
     "url": _check_url,
+    "content_url": _check_base,
     "data_limitations": _check_texts,
     "data_biases": _check_texts,
     "personal_sensitive_information": _check_texts,
