@@ -61,6 +61,7 @@ MOVED = {
         "under-systemd-or-in-a-container": "guides/operating/#under-systemd-or-in-a-container",
         "who-did-what": "guides/operating/#who-did-what",
     },
+    "guides/versions": {"with-the-hugging-face-hub": "guides/versions/#publish-it"},
 }
 NOT_FOUND = (
     "<p>This page does not exist, or has moved. Use the search above, or start at the "

@@ -164,6 +164,7 @@ NOTHING_KNOWN = {
         "c2pa-python",
         "fsspec",
         "genai-prices",
+        "huggingface-hub",
         "limits",
         "mcp-types",
         "numpy",

@@ -247,7 +247,7 @@ HABITS = [
     ("dataset['image']", "record.image"),
     ("dataset.map(len)", "to_huggingface"),
     ("dataset.train_test_split(test_size=0.2)", "dataset.split"),
-    ("dataset.push_to_hub('x')", "to_huggingface"),
+    ("dataset.push_to_hub('x')", 'publish("hf://owner/name")'),
     ("dataset.save_to_disk('x')", "copy_to"),
     ("dataset.to_df()", "to_pandas"),
     ("dataset.to_csv('x')", "to_pandas"),

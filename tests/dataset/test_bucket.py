@@ -982,3 +982,19 @@ def test_a_bucket_tells_whose_fault_it_is(
         Bucket("memory", f"memory://{bucket}", {}, "dest").names(cast("Path", UPath(f"memory://{bucket}/no")))
         == []
     )
+
+
+def test_a_publication_in_a_bucket(fill: Fill, s3: S3, bucket: str) -> None:
+    """From one bucket into another place of it; again, no object is written."""
+    pytest.importorskip("pyarrow")
+    dataset = fill()
+    dest = f"s3://{bucket}/public/signs"
+    assert dataset.publish(dest).url == dest
+    names = [name for name in s3.objects(bucket) if name.startswith("public/signs/")]
+    assert len(names) == FILES + len(
+        {"README.md", "croissant.json", "dataset.lock", MANIFEST, "metadata.parquet"}
+    )
+    since = len(s3.requests)
+    assert dataset.publish(dest).files == 0
+    assert not [asked for asked in s3.requests[since:] if asked.method == "PUT" and "/public/" in asked.path]
+    assert Dataset.open(dest).verify()

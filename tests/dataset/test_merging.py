@@ -53,12 +53,13 @@ def test_a_dict_gives_labels(
             assert merged.repair(client)
 
 
-@pytest.mark.parametrize("way", ["merge", "copy_to"])
+@pytest.mark.parametrize("way", ["merge", "copy_to", "publish"])
 def test_many_files_go_into_a_bucket_at_once(
     tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """32 of them, since each takes a request; their rows stay in order."""
     pytest.importorskip("upath")
+    pytest.importorskip("pyarrow")
     source = folder_of(tmp_path / "signs", [bytes([n]) for n in range(64)])
     together = threading.Barrier(32, timeout=30)
     upload: Any = _bucket.BucketWriter._upload
@@ -69,7 +70,11 @@ def test_many_files_go_into_a_bucket_at_once(
 
     monkeypatch.setattr(_bucket.BucketWriter, "_upload", slow)
     dest = f"memory://{tmp_path.name}/{way}"
-    copy = Dataset.merge([source], dest) if way == "merge" else source.copy_to(dest)
+    if way == "merge":
+        Dataset.merge([source], dest)
+    else:
+        getattr(source, way)(dest)
+    copy = Dataset.open(dest)
     assert [row.file_id for row in copy] == [row.file_id for row in source]
     assert copy.verify()
 

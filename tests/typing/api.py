@@ -249,6 +249,7 @@ def everything_else(client: FirstHandClient, file: File) -> None:
     assert_type(dataset.split(), Splits)
     assert_type(dataset.split()["train"].filter(lambda record: record.label == "stop"), DatasetView)
     assert_type(dataset.select(labels=["stop"]).copy_to("stops"), Dataset)
+    assert_type(dataset.publish("hf://lab/signs", splits=dataset.split(), tag="v1").files, int)
     assert_type(client.files.list(submission_id="sub_1"), Page[File])
     assert_type(client.api_keys.create(name="x", scopes=("jobs:read",)), ApiKey)
     client.api_keys.revoke(

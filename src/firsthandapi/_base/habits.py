@@ -91,9 +91,10 @@ Model
   _request_id, request_id: .response.request_id
 Dataset
   from_pretrained, load, load_from_disk: Dataset.open(path)
+  push_to_hub, upload: dataset.publish("hf://owner/name")
   save_to_disk, save: dataset.filter(lambda record: True).copy_to(dest)
 Rows
-  map, shuffle, sort, take, skip, unique, features, column_names, with_format, set_format, push_to_hub: \
+  map, shuffle, sort, take, skip, unique, features, column_names, with_format, set_format: \
 dataset.to_huggingface(), which has it
   train_test_split: dataset.split(train=0.8, test=0.2)
   to_df, to_csv, to_json, to_dict: dataset.to_pandas(), which has it

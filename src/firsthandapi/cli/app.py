@@ -38,6 +38,7 @@ COMMANDS = {
         "relabel": ("deciding", "Give files another label."),
         "lock": ("versions", "Write dataset.lock, which records a version."),
         "diff": ("versions", "Show what differs between two versions."),
+        "publish": ("publishing", "Publish a folder to the Hub, a bucket, or a folder."),
         "content-credentials": ("credentials", "Read the Content Credentials (C2PA) of files."),
     },
     "Account": {

@@ -13,6 +13,7 @@ from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
 from firsthandapi._core.rows.opinions import AnnotationReport
+from firsthandapi._core.rows.publication import Publication
 from firsthandapi._core.rows.versions import Change, Diff, Version
 from firsthandapi._core.rows.withdrawal import Copy, Reconciliation
 
@@ -30,6 +31,7 @@ __all__ = [
     "Decision",
     "Diff",
     "Progress",
+    "Publication",
     "Reconciliation",
     "Record",
     "Splits",

@@ -143,6 +143,16 @@ class Bucket:
     def names(self, folder: Path) -> list[str]:
         return sorted(path.name for path in self.sizes_in(folder))
 
+    def sizes_below(self) -> dict[str, int]:
+        start = f"{_key(self.root).rstrip('/')}/"
+        with self._telling(self.root, "read"):
+            try:
+                objects = self._files.find(start, detail=True)
+            except FileNotFoundError:
+                return {}
+        names = {name.partition(start)[2]: about["size"] for name, about in objects.items()}
+        return {name: size for name, size in names.items() if name and not f"/{name}".count("/.")}
+
     def create(self, path: Path, content: bytes) -> None:
         with self._telling(path, "written"):
             try:

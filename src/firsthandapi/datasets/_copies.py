@@ -37,8 +37,14 @@ class Cleaning:
     def clean(self, of: Store, url: str, gone: Collection[str]) -> bool | None:
         """Remove these files from a copy `of` a dataset, which then forgets that it has them. Returns whether none is
         left there; None if it could not be reached."""
+        from ._publishing import publication_at, withdraw
+
         self._seen.add(url)
         try:
+            if (shelf := publication_at(url)) is not None:
+                withdraw(self._kind(of), shelf, gone)
+                note_cleaned(of, url, gone)
+                return True
             store = store_at(url, "url")
             is_table = store.size_of(store.root) is not None
             done = _clean_table(store, gone) if is_table else self._clean_folder(store, gone)

@@ -27,6 +27,7 @@ from firsthandapi._core.rows.decisions import (
 )
 from firsthandapi._core.rows.manifest import Record, label_of
 from firsthandapi._core.rows.own import check_own
+from firsthandapi._core.rows.publication import Publication
 from firsthandapi._core.rows.versions import Diff, Version
 from firsthandapi._core.rows.withdrawal import Reconciliation
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
@@ -354,11 +355,16 @@ class Dataset(Rows):
         all decisions are carried out, which takes a run's end if one has the folder."""
         rows: dict[str, list[Record]] = {}
         for record in self.records:
-            name = self._manifest_of[key_of(record)].subfolder
-            rows.setdefault(name.removeprefix(EXCLUDED).lstrip("/"), []).append(
-                relabeled(record, self._decided)
-            )
+            name, row = self._placed(record)
+            rows.setdefault(name, []).append(row)
         return rows
+
+    def _placed(self, record: Record) -> tuple[str, Record]:
+        """The folder of a row's manifest, and the row, as both are once all decisions are carried out."""
+        if self._kept is not None:
+            return self._kept.places[key_of(record)], record
+        name = self._manifest_of[key_of(record)].subfolder
+        return name.removeprefix(EXCLUDED).lstrip("/"), relabeled(record, self._decided)
 
     def _kinds(self) -> set[Kind | None]:
         """The kinds of media that the dataset contains or may contain later; None for other files."""
@@ -693,6 +699,47 @@ class Dataset(Rows):
 
         self._check_writable()
         return write_lock(self)
+
+    def publish(
+        self,
+        dest: str | os.PathLike[str],
+        *,
+        splits: Mapping[str, DatasetView] | None = None,
+        private: bool = True,
+        tag: str | None = None,
+    ) -> Publication:
+        """Publish the dataset, or its next version: its files, rows, `consents.jsonl`, card, metadata, and lock, and
+        nothing else of its folder (extra `pandas`).
+
+            dataset.write_card(license="CC-BY-4.0", creator="Example Lab")
+            dataset.publish("hf://example-lab/signs", tag="v1.0.0")
+            dataset.publish("signs-public", splits=dataset.split())
+
+        Locks the rows as `write_lock` does, and writes the card of the statements of `write_card`. Again, only changed
+        files are written, and those that the dataset no longer has are removed. The next call completes one that was
+        interrupted: the rows come last, and on the Hub up to 500 files are one commit. `datasets.load_dataset` loads
+        the result, and `reconcile` removes withdrawn files from it.
+
+        Args:
+            dest: `hf://owner/name`, a repository of the Hugging Face Hub (extra `huggingface`; HF_TOKEN, HF_ENDPOINT),
+                created if missing; or a bucket (extra `remote`) or folder that is empty or was published to.
+            splits: as `split` returns them: each goes to a folder of its name, such as `train/`. Rows in none of them
+                are left out.
+            private: on the Hub: True creates a private repository, and refuses a public one; False makes it public.
+            tag: on the Hub: a new tag for this state.
+
+        Returns:
+            Its URL, its version, and the number of files written.
+
+        Raises:
+            ConfigurationError: `dest` is not empty and no publication, or its README.md was edited; a file is missing
+                or mismatched; the dataset has no file; an extra is missing; or `dest` cannot be written to. The same
+                call continues.
+            InvalidArgumentError: an argument is not allowed, or rows contradict a statement of `write_card`.
+        """
+        from ._publishing import publish
+
+        return publish(self, dest, splits=splits, private=private, tag=tag)
 
     @staticmethod
     def diff(

@@ -124,6 +124,22 @@ def names_in(folder: Path, most: int) -> list[str]:
     return names
 
 
+def sizes_below(root: Path) -> dict[str, int]:
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise cannot(root, "read", error) from None
+
+    sizes: dict[str, int] = {}
+    for folder, folders, names in os.walk(root, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            size = None if name.startswith(".") else size_of(path)
+            if size is not None:
+                sizes[path.relative_to(root).as_posix()] = size
+    return sizes
+
+
 def refuse_links_in(folder: Path) -> None:
     """Check that no file of a folder is a link. The listing shows links, so no file is touched.
     Raises ConfigurationError: a file is a link, or the folder cannot be read.

@@ -49,6 +49,9 @@ class Local:
     def names(self, folder: Path) -> list[str]:
         return _disk.names_in(folder, MOST_NAMES)
 
+    def sizes_below(self) -> dict[str, int]:
+        return _disk.sizes_below(self.root)
+
     def create(self, path: Path, content: bytes) -> None:
         _disk.make_directory(path.parent)
         _disk.create(path, content)

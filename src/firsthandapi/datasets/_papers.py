@@ -5,10 +5,10 @@ folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._base.visible import visible
 from firsthandapi._core.rows.card import (
@@ -23,7 +23,7 @@ from firsthandapi._core.rows.card import (
     read_marker,
 )
 from firsthandapi._core.rows.croissant import CROISSANT, croissant_of, missing_of
-from firsthandapi._core.rows.manifest import MANIFEST
+from firsthandapi._core.rows.manifest import MANIFEST, Record
 from firsthandapi._core.rows.splits import Rule
 from firsthandapi._core.rows.statements import (
     LARGEST_STATEMENTS,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 # The default shares.
-_SPLITS = {"train": 0.8, "test": 0.2}
+SPLITS = {"train": 0.8, "test": 0.2}
 
 
 @dataclass(frozen=True)
@@ -78,33 +78,25 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
     """
     dataset._catch_up()
     store = dataset._store
-    statements = dataset.path / STATEMENTS_FILE
-    known = read_statements(store.read(statements, LARGEST_STATEMENTS), statements)
+    known = statements_in(store)
     said = {**known, **check_statements(given)}
     Witness(dataset.records).check(said)
     card, croissant = dataset.path / CARD, dataset.path / CROISSANT
     if not overwrite:
-        _check_ours(store, card, croissant)
+        check_ours(store, card, croissant)
     if said != known:
         with taking_notes(store):
-            store.replace(statements, encode_statements(said))
-    labels = {each.job_id: each.label for each in dataset._orders}
-    spent_cents, ordered = spent_in(dataset.path)
+            store.replace(dataset.path / STATEMENTS_FILE, encode_statements(said))
     rows = dataset._by_folder()
     own = any("split" in record.extra for record in dataset.records)
-    facts = Facts(
-        name=said.get("name") or visible(dataset._name),
-        said=said,
-        subfolders=rows,
-        jobs=[(fitting(job), labels[job.id]) for job in dataset.jobs],
+    facts = replace(
+        facts_of(dataset, said, rows),
         manifests={
             each.subfolder: _hash_of(store, each.path) or ""
             for each in dataset._manifests
             if each.subfolder in rows
         },
-        spent_cents=spent_cents,
-        ordered=ordered,
-        splits={} if own else split(dataset, Rule(said.get("splits", _SPLITS))),
+        splits={} if own else split(dataset, Rule(said.get("splits", SPLITS))),
         version=number_of(dataset),
     )
     metadata = croissant_of(facts)
@@ -113,6 +105,27 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
         store.replace(croissant, metadata)
         store.replace(card, card_of(facts, metadata))
     return Card(card, croissant, missing_of(facts))
+
+
+def statements_in(store: Store) -> dict[str, Any]:
+    """What was stated about a dataset."""
+    path = store.root / STATEMENTS_FILE
+    return read_statements(store.read(path, LARGEST_STATEMENTS), path)
+
+
+def facts_of(dataset: Dataset, said: Mapping[str, Any], rows: Mapping[str, Sequence[Record]]) -> Facts:
+    """What the card and the metadata say of these rows, by their folder, as far as the dataset knows it."""
+    labels = {each.job_id: each.label for each in dataset._orders}
+    spent_cents, ordered = spent_in(dataset.path)
+    return Facts(
+        name=said.get("name") or visible(dataset._name),
+        said=said,
+        subfolders=rows,
+        jobs=[(fitting(job), labels[job.id]) for job in dataset.jobs],
+        manifests={},
+        spent_cents=spent_cents,
+        ordered=ordered,
+    )
 
 
 def altered_in(dataset: Dataset) -> tuple[str, ...]:
@@ -127,7 +140,7 @@ def altered_in(dataset: Dataset) -> tuple[str, ...]:
     return tuple(altered)
 
 
-def _check_ours(store: Store, card: Path, croissant: Path) -> None:
+def check_ours(store: Store, card: Path, croissant: Path) -> None:
     """Make sure not to overwrite files that we did not write."""
     content, marker = _card_at(store, card)
     for path, ours in (

@@ -109,6 +109,11 @@ class Store(Protocol):
         Raises ConfigurationError: there are more than `MOST_NAMES`, or it cannot be read.
         """
 
+    def sizes_below(self) -> dict[str, int]:
+        """The size of each file below the root, by its name relative to that, without links and what is hidden.
+        Raises ConfigurationError: it cannot be read.
+        """
+
     def create(self, path: Path, content: bytes) -> None:
         """Write a file that must not exist, completely or not at all.
         Raises ConfigurationError: it exists, or cannot be written.

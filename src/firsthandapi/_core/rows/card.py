@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from firsthandapi._base.counts import count_of, dollars
 from firsthandapi._base.visible import visible
-from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
+from firsthandapi._core.files.kinds import KINDS, PLACES, Kind, kind_of
 
 from .licenses import LICENSES
-from .manifest import Record, manifest_line
+from .manifest import MANIFEST, Record, manifest_line
 from .statements import MORE, NEEDED
 from .witness import Witness
 
@@ -72,6 +72,8 @@ class Facts:
         ordered: the jobs that the campaign has ordered for them.
         splits: the rows of each split, if the rows do not contain their split.
         version: the version of the dataset.
+        parts: by folder, the split that its rows are, if they are published in splits.
+        table: the file beside the files that `load_dataset` reads their rows from.
     """
 
     name: str
@@ -83,6 +85,8 @@ class Facts:
     ordered: frozenset[str] = frozenset()
     splits: Mapping[str, Sequence[Record]] = field(default_factory=dict[str, Sequence[Record]])
     version: str = "1.0.0"
+    parts: Mapping[str, str] = field(default_factory=dict[str, str])
+    table: str = MANIFEST
 
     @property
     def license(self) -> str | None:
@@ -163,8 +167,7 @@ def _header(facts: Facts) -> str:
     kinds = {kind_of(record.content_type) for record in records}
     fields["tags"] = ["firsthandapi", "croissant", *(kind for kind in KINDS if kind in kinds)]
     # Of several kinds the first: `load_dataset` reads all tables of a card with one loader, so sound would be pictures.
-    configs = [_config(subfolder) for subfolder in facts.subfolders if subfolder != "other"]
-    if configs:
+    if configs := _configs(facts):
         fields["configs"] = configs[:1]
     lines = [f"{key}: {json.dumps(value, ensure_ascii=True)}" for key, value in fields.items()]
     return "\n".join(["---", *lines, "---"])
@@ -175,11 +178,29 @@ def _hub_license(name: str) -> str:
     return next((hub for hub, spdx in LICENSES.items() if name.lower() in (hub, spdx.lower())), "other")
 
 
-def _config(subfolder: str) -> dict[str, Any]:
+def _configs(facts: Facts) -> list[dict[str, Any]]:
     """What `load_dataset` reads as one table. Left to itself, it counts endings, and takes a few pictures for JSON."""
-    start = f"{subfolder}/" if subfolder else ""
-    files = {"split": "train", "path": [f"{start}metadata.jsonl", f"{start}data/**"]}
-    return {"config_name": subfolder or "default", "data_files": [files]}
+    tables: dict[str, dict[str, list[str]]] = {}
+    for subfolder in facts.subfolders:
+        kind = _kind_in(subfolder)
+        if kind != "other":
+            start = f"{subfolder}/" if subfolder else ""
+            splits = tables.setdefault(kind or "default", {})
+            paths = splits.setdefault(facts.parts.get(subfolder, "train"), [])
+            paths += [f"{start}{facts.table}", f"{start}data/**"]
+    return [
+        {
+            "config_name": name,
+            "data_files": [{"split": split, "path": paths} for split, paths in splits.items()],
+        }
+        for name, splits in tables.items()
+    ]
+
+
+def _kind_in(subfolder: str) -> str:
+    """The kind of media that a folder is for, by its name; "" if it is for any."""
+    name = subfolder.rpartition("/")[2]
+    return name if name in PLACES else ""
 
 
 def size_category(files: int) -> str:
@@ -209,9 +230,15 @@ def _body(facts: Facts) -> str:
     )
     if len(facts.jobs) > _MOST_JOBS:
         parts += [f"And {count_of(len(facts.jobs) - _MOST_JOBS, 'more job')}.", ""]
-    loaders = "\n".join(_loader(subfolder, rows) for subfolder, rows in facts.subfolders.items())
+    roots = dict.fromkeys(each.removesuffix(_kind_in(each)).strip("/") for each in facts.subfolders) or [""]
     parts += ["## Use", "", "```python", "from firsthandapi import Dataset", ""]
-    parts += ['dataset = Dataset.open(".")', "assert dataset.verify()", loaders, "```", ""]
+    for root in roots:
+        parts += [f'dataset = Dataset.open("{root or "."}")', "assert dataset.verify()"]
+    if facts.table == MANIFEST:
+        parts += [_loader(subfolder, rows) for subfolder, rows in facts.subfolders.items()]
+    else:  # which loaders of a folder do not take beside the rows
+        parts += ['# datasets.load_dataset(".")']
+    parts += ["```", ""]
     parts += ["## License", "", *_licenses(facts), ""]
     if consents := " ".join(facts.witness.consents()):
         parts += ["## Consent", "", consents, ""]

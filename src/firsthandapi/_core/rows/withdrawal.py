@@ -22,7 +22,8 @@ class Copy:
 
     Attributes:
         url: its path or URL.
-        gone: True if `reconcile` has removed them there, and from the copies of that copy; False if some are still
+        gone: True if `reconcile` has removed them there, and from the copies of that copy. In a repository of the Hub,
+            earlier commits keep their rows, without the bytes. False if some are still
             there; None if it could not be reached, or has files that an earlier call has found withdrawn.
     """
 
@@ -37,7 +38,7 @@ class Reconciliation:
     Attributes:
         removed: the names of the files that were removed with their rows, relative to the folder.
         file_ids: their ids. The folder remembers them, so that no run downloads them again.
-        exports: paths and URLs of files and folders from `to_parquet`, `merge`, and `copy_to` that contained their
+        exports: paths and URLs of what `to_parquet`, `merge`, `copy_to`, and `publish` made that contained their
             rows. The folder does not know of copies that other programs made.
         copies: the same, each with whether the files are gone there. Remove the others, or create them again.
         unsure: the ids of unchanged jobs, for which the service counts more files than it lists, or gives no count;

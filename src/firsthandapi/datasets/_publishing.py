@@ -1,0 +1,323 @@
+"""Publish a dataset: its files, rows, consents, card, metadata, and lock, and nothing else of its folder."""
+# A part of Dataset:
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firsthandapi._base.names import ROOM
+from firsthandapi._core.files.kinds import KINDS, PLACES, Kind
+from firsthandapi._core.rows.card import CARD, LARGEST_CARD, card_of, is_unchanged
+from firsthandapi._core.rows.consents import CONSENTS, encode_consents
+from firsthandapi._core.rows.croissant import CROISSANT, croissant_of
+from firsthandapi._core.rows.manifest import LARGEST_MANIFEST, MANIFEST, Record, manifest_line, parse_manifest
+from firsthandapi._core.rows.publication import (
+    TABLE,
+    Publication,
+    check_split,
+    hub_repo,
+    is_ours,
+    place_of_rows,
+    placed,
+    split_in,
+    within,
+)
+from firsthandapi._core.rows.splits import Rule
+from firsthandapi._core.rows.statements import check_text
+from firsthandapi._core.rows.versions import (
+    LARGEST_LOCK,
+    LOCK_FILE,
+    Version,
+    encode_lock,
+    read_lock,
+    table_of,
+)
+from firsthandapi._core.rows.witness import Witness
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from ._consents import consents_in
+from ._papers import SPLITS, facts_of, statements_in
+from ._parquet import as_json, schema_with_own
+from ._shelf import Item, Shelf, StoreShelf, item_of
+from ._splitting import split
+from ._store import store_at
+from ._versions import now_of, write_lock
+from ._withdrawing import note_export, withdrawn_ids
+
+if TYPE_CHECKING:
+    from ._dataset import Dataset, DatasetView
+    from ._rows import Rows
+
+
+def publish(
+    dataset: Dataset,
+    dest: str | os.PathLike[str],
+    *,
+    splits: Mapping[str, DatasetView] | None,
+    private: bool,
+    tag: str | None,
+) -> Publication:
+    """Bring a publication up to date. A death leaves what the next call completes: the lock comes first, as the sign
+    that the place is ours, and the rows last.
+    Raises ConfigurationError: the place is not ours, or cannot be written to.
+    Raises InvalidArgumentError: an argument is not allowed.
+    """
+    shelf = _shelf_at(dest, private=private, tag=tag)
+    _check_apart(dataset, shelf)
+    dataset._catch_up()
+    parts = _parts(dataset, splits)
+    there = _There(shelf)
+    there.check_ours()
+    version = write_lock(dataset) if dataset._kept is None else dataset._kept.version
+    places = placed({name: rows.values() for name, rows in parts.items()}, shelf.most)
+    paths = {(folder, row.file_name): path for rows in parts.values() for path, (folder, row) in rows.items()}
+    media = [
+        Item(
+            within(place, row.file_name),
+            row.size_bytes,
+            row.sha256,
+            media=(row, paths[_kind(place), row.file_name]),
+        )
+        for place, (_, rows) in places.items()
+        for row in rows
+    ]
+    lock, *papers = _papers(dataset, {place: rows for place, (_, rows) in places.items()}, version, shelf)
+    items = [lock, *media, *papers]
+    changed = [item for item in items if not shelf.has(item, there.hashes)]
+    gone = there.names_gone({item.name for item in items})
+    shelf.check_new(is_changed=bool(changed or gone))
+    published = [row for _, rows in places.values() for row in rows]
+    note_export(dataset._store, shelf.key, published, adds=True)
+    shelf.write(dataset._store, changed, gone)
+    if withdrawn := withdrawn_ids(dataset._store):
+        shelf.erase(withdrawn)
+    note_export(dataset._store, shelf.key, published, adds=False)
+    return Publication(shelf.url, version, len(changed))
+
+
+def publication_at(url: str) -> Shelf | None:
+    """Where a publication is; None if this is another kind of copy."""
+    shelf = _shelf_at(url, private=None, tag=None)
+    if isinstance(shelf, StoreShelf):
+        root = shelf.store.root
+        if not shelf.store.exists(root / LOCK_FILE) or shelf.store.names(root / ROOM):
+            return None
+    return shelf
+
+
+def withdraw(dataset: Dataset, shelf: Shelf, gone: Collection[str]) -> None:
+    """Remove files from a publication of a dataset, and what is said of them. Nothing else of it changes.
+    Raises ConfigurationError: it cannot be reached, or is none.
+    """
+    there = _There(shelf)
+    rows = {
+        place: left
+        for place, rows in there.rows.items()
+        if (left := [row for row in rows if row.file_id not in gone])
+    }
+    items = _papers(dataset, rows, there.version(), shelf, [*gone])
+    kept = {within(place, row.file_name) for place, left in rows.items() for row in left}
+    removed = there.names_gone(kept | {item.name for item in items})
+    if {*removed} - {CONSENTS}:  # else it has none of them, and may be another dataset's by now
+        shelf.write(dataset._store, [item for item in items if not shelf.has(item, {})], removed)
+    shelf.erase(gone)
+
+
+class _There:
+    """What a place has now."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._names = shelf.names()
+        self.rows: dict[str, list[Record]] = {}
+        for name in self._names:
+            place = place_of_rows(name)
+            if place is not None and LOCK_FILE in self._names:
+                content = shelf.read(name, LARGEST_MANIFEST) or b""
+                self.rows[place] = parse_manifest(content, f"{shelf.key}: {name}")
+        self.hashes = {
+            within(place, row.file_name): row.sha256 for place, rows in self.rows.items() for row in rows
+        }
+
+    def check_ours(self) -> None:
+        """Raises ConfigurationError: there is something else, or a card that a person wrote."""
+        if self._names and LOCK_FILE not in self._names:
+            raise ConfigurationError(
+                f"{self._shelf.key} is not empty, and has no {LOCK_FILE} of a publication: publish into an empty "
+                "place, or remove what is there"
+            )
+        if self._names:
+            self.version()
+        card = self._shelf.read(CARD, LARGEST_CARD) if CARD in self._names else None
+        if card is not None and not is_unchanged(card):
+            raise ConfigurationError(
+                f"{self._shelf.key}: {CARD} was edited since it was published; state what it says with write_card, "
+                "then remove it there"
+            )
+
+    def version(self) -> Version:
+        return read_lock(self._shelf.read(LOCK_FILE, LARGEST_LOCK) or b"", f"{self._shelf.key}: {LOCK_FILE}")
+
+    def names_gone(self, wanted: Collection[str]) -> list[str]:
+        """The names of ours, also those that a death has left, that are none of these."""
+        ours = self.hashes.keys() | {name for name in self._names if is_ours(name)}
+        return sorted((ours & {*self._names}).difference(wanted))
+
+
+def _shelf_at(dest: Any, *, private: bool | None, tag: str | None) -> Shelf:
+    if private is not None and not isinstance(private, bool):
+        raise InvalidArgumentError("private must be True or False", field="private")
+    repo = hub_repo(str(dest))  # of a UPath too
+    if tag is not None:
+        check_text(tag, "tag")
+        if repo is None:
+            raise InvalidArgumentError(
+                "tag needs a repository of the Hub, as in hf://owner/name", field="tag"
+            )
+    if repo is None:
+        return StoreShelf(store_at(dest, "dest"))
+    from ._hub import Hub
+
+    return Hub(repo, private=private, tag=tag)
+
+
+def _check_apart(dataset: Dataset, shelf: Shelf) -> None:
+    """Raises InvalidArgumentError: the place is in the dataset's folder, or around it."""
+    if isinstance(shelf, StoreShelf):
+        here, there = dataset.path.resolve(), shelf.store.root.resolve()
+        if here == there or here in there.parents or there in here.parents:
+            raise InvalidArgumentError(
+                f"dest is in the folder of the dataset, {dataset.path}, or around it; use a folder beside it",
+                field="dest",
+            )
+
+
+def _parts(
+    dataset: Dataset, splits: Mapping[str, DatasetView] | None
+) -> dict[str, dict[Path, tuple[str, Record]]]:
+    """By split, or by "" for all: by the path of its file, each row with the folder of its manifest.
+    Raises ConfigurationError: there is no row.
+    Raises InvalidArgumentError: a split cannot be published.
+    """
+    chosen: Mapping[str, Rows] = {"": dataset} if splits is None else splits
+    for name, view in (splits or {}).items():
+        check_split(name)
+        if view._whole is not dataset:
+            raise InvalidArgumentError(
+                "splits must be those of this dataset: dataset.split()", field="splits"
+            )
+    withdrawn = withdrawn_ids(dataset._store)
+    parts = {
+        name: {dataset.path_of(row): dataset._placed(row) for row in rows if row.file_id not in withdrawn}
+        for name, rows in chosen.items()
+    }
+    paths = [path for rows in parts.values() for path in rows]
+    if not paths:
+        raise ConfigurationError(f"{dataset._name} has no file to publish")
+    if len({*paths}) < len(paths):
+        raise InvalidArgumentError(
+            "splits: a file is in two of them, which would leak; use dataset.split()", field="splits"
+        )
+    return parts
+
+
+def _papers(
+    dataset: Dataset,
+    places: Mapping[str, Sequence[Record]],
+    version: Version,
+    shelf: Shelf,
+    gone: Sequence[str] = (),
+) -> list[Item]:
+    """All but the media: the lock first, and the rows last. `gone`: files that were withdrawn just now.
+    Raises InvalidArgumentError: rows contradict a statement.
+    """
+    store = dataset._store
+    records = [row for rows in places.values() for row in rows]
+    ids = {row.file_id for row in records}
+    now = now_of(dataset)
+    table = table_of(places, withdrawn=[*now.withdrawn, *gone], excluded=now.excluded)
+    rows = {
+        within(place, MANIFEST): b"".join(map(manifest_line, rows)) for place, rows in places.items() if rows
+    }
+    said: dict[str, Any] = statements_in(store)
+    if shelf.base is not None:
+        said = {"url": shelf.url} | said | {"content_url": shelf.base}
+    Witness(records).check(said)
+    parts: dict[str, list[Record]] = {}
+    for place, listed in places.items():
+        parts.setdefault(split_in(place), []).extend(listed)
+    if "" in parts and not any("split" in row.extra for row in records):
+        chosen = split(dataset, Rule(said.get("splits", SPLITS)))
+        parts = {name: [row for row in rows if row.file_id in ids] for name, rows in chosen.items()}
+    facts = replace(
+        facts_of(dataset, said, places),
+        manifests={place: item_of("", rows[within(place, MANIFEST)]).sha256 for place in places},
+        splits=parts if "" not in parts else {},
+        version=version.number,
+        parts={place: name for place in places if (name := split_in(place))},
+        table=TABLE,
+    )
+    croissant = croissant_of(facts)
+    named = {row.consent_id for row in records}
+    lines = {consent: line for consent, line in consents_in(store).items() if consent in named}
+    contents = {
+        LOCK_FILE: encode_lock(replace(version, tree=table.tree), table),
+        **({CONSENTS: encode_consents(lines)} if lines else {}),
+        **dict(_tables(dataset, places)),
+        CROISSANT: croissant,
+        CARD: card_of(facts, croissant),
+        **rows,
+    }
+    return [item_of(name, content) for name, content in contents.items()]
+
+
+def _tables(dataset: Dataset, places: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, bytes]]:
+    """The rows of each place as Parquet, with the same types in all places for a kind of media.
+    Raises ConfigurationError: pyarrow is not installed, or a value has no type.
+    """
+    try:
+        import pyarrow  # pyright: ignore[reportMissingTypeStubs] # it ships none
+        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError:
+        raise ConfigurationError("publish needs an extra: pip install 'firsthandapi[pandas]'") from None
+    pa: Any = pyarrow
+    parquet: Any = pyarrow.parquet
+    by_kind: dict[str, list[Record]] = {}
+    for place, rows in places.items():
+        by_kind.setdefault(_kind(place), []).extend(rows)
+    for place, rows in places.items():
+        kind = _kind(place)
+        if kind == "other":
+            continue
+        kinds: Collection[Kind | None] = [each for each in KINDS if each == kind] or dataset._kinds()
+        schema, mixed = schema_with_own(kinds, by_kind[kind])
+        schema = schema.remove(schema.get_field_index("path"))
+        lines = [
+            {
+                **vars(row),
+                "text": row.text,
+                **{name: as_json(each) if name in mixed else each for name, each in row.extra.items()},
+            }
+            for row in rows
+        ]
+        content = BytesIO()
+        try:
+            parquet.write_table(pa.Table.from_pylist(lines, schema=schema), content)
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"{MANIFEST} contains values whose types contradict each other ({type(error).__name__}); restore it "
+                "from a backup"
+            ) from None
+        yield within(place, TABLE), content.getvalue()
+
+
+def _kind(place: str) -> str:
+    """The folder of a manifest in a dataset, of that in a publication."""
+    name = place.rpartition("/")[2]
+    return name if name in PLACES else ""
