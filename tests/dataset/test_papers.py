@@ -161,6 +161,7 @@ def test_the_papers_are_read_by_others(client: FirstHandClient, server: MockServ
             server.submit(job_id, content_type=format_)
         server.clock.advance(minutes=1)
         folders[name] = client.files.download_all(job_id, tmp_path / name, label=label)
+        folders[name].add_column("quality", {folders[name][0].file_id: 0.5})
         folders[name].write_card(license="CC-BY-4.0", name='The "signs": ünïcode')
     loaded = run(READ, *(str(each.path) for each in folders.values()), str(tmp_path / "cache"))
     assert (loaded["card"]["license"], loaded["card"]["pretty_name"]) == ("cc-by-4.0", 'The "signs": ünïcode')
@@ -170,6 +171,8 @@ def test_the_papers_are_read_by_others(client: FirstHandClient, server: MockServ
         tables = [rows for id_, rows in read[name].items() if id_.endswith("rows") and id_ != "split_rows"]
         rows = {row["file_id"]: row for table in tables for row in table}
         assert {*rows} == {record.file_id for record in dataset}
+        own = [rows[record.file_id].get("own_quality", "None") for record in dataset]
+        assert own == ["0.5", "None", "None"]
         for record in dataset:
             row = rows[record.file_id]
             assert row["file_name"].endswith(record.file_name.rpartition("/")[2])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,7 +12,7 @@ import pytest
 
 from firsthandapi import Dataset, FirstHandClient
 from firsthandapi._core.rows.manifest import COLUMNS
-from firsthandapi.errors import ConfigurationError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 
 from .support import JOB
@@ -60,3 +63,65 @@ def test_parquet_that_cannot_be_written(dataset: Dataset, tmp_path: Path, place:
     with pytest.raises(ConfigurationError, match=r"cannot be written|file is a file, not a folder"):
         dataset.to_parquet(tmp_path / place)
     assert not [*tmp_path.rglob("*.part")]
+
+
+FEATURES = """
+import json, sys
+import datasets
+rows = datasets.load_dataset("parquet", data_files=sys.argv[1], cache_dir=sys.argv[2])["train"]
+kind = type(rows.features["image"]).__name__
+print(json.dumps({"type": kind, "size": rows[0]["image"].size, "names": [*rows.features]}))
+"""
+
+
+def test_parquet_has_the_bytes(dataset: Dataset, tmp_path: Path) -> None:
+    """As Hugging Face writes them: `load_dataset` reads pictures. Own columns come last, and no path of this machine is
+    in it."""
+    dataset.add_column("q", {dataset[0].file_id: 1})
+    target = dataset.to_parquet(tmp_path / "signs.parquet", bytes=True)
+    rows = pq.read_table(target).to_pylist()
+    assert [row["image"] for row in rows] == [
+        {"bytes": dataset.path_of(record).read_bytes(), "path": record.file_name.rpartition("/")[2]}
+        for record in dataset
+    ]
+    assert [{name: row[name] for name in COLUMNS} for row in rows] == [vars(record) for record in dataset]
+    assert pq.read_schema(target).names == ["image", *COLUMNS, "q"]
+    command = [sys.executable, "-c", FEATURES, str(target), str(tmp_path / "cache")]
+    read = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    assert read == {
+        "type": "Image",
+        "size": [64, 48],
+        "names": ["image", *COLUMNS, "q"],
+    }
+
+
+def test_parquet_of_several_kinds_has_a_column_for_each(
+    client: FirstHandClient, server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Null where a file is of another kind; rows are read and written in parts."""
+    monkeypatch.setattr("firsthandapi.datasets._parquet._ROWS_WITH_MEDIA", 2)
+    formats = ["image/png", "audio/wav", "video/mp4"]
+    job_id = client.jobs.create(**{**JOB, "accepted_formats": formats}, files_needed=3).id
+    for content_type in formats:
+        server.submit(job_id, content_type=content_type)
+    server.clock.advance(minutes=1)
+    dataset = client.files.download_all(job_id, tmp_path / "all")
+    rows = pq.read_table(dataset.to_parquet(tmp_path / "all.parquet", bytes=True)).to_pylist()
+    for record, row in zip(dataset, rows, strict=True):
+        kind = str(record.content_type).partition("/")[0]
+        assert row.pop(kind)["bytes"] == dataset.path_of(record).read_bytes()
+        assert [row[each] for each in ("image", "audio", "video") if each != kind] == [None, None]
+
+
+def test_parquet_has_no_bytes_that_differ(dataset: Dataset, tmp_path: Path) -> None:
+    """Nothing is written."""
+    path = dataset.path_of(dataset[0])
+    path.write_bytes(b"x" * dataset[0].size_bytes)
+    with pytest.raises(ConfigurationError, match=r"missing or mismatched; dataset\.repair"):
+        dataset.to_parquet(tmp_path / "signs.parquet", bytes=True)
+    path.unlink()
+    with pytest.raises(ConfigurationError, match="missing or mismatched"):
+        dataset.to_parquet(tmp_path / "signs.parquet", bytes=True)
+    with pytest.raises(InvalidArgumentError, match="bytes must be True or False"):
+        dataset.to_parquet(tmp_path / "signs.parquet", bytes="yes")  # type: ignore[arg-type]
+    assert not (tmp_path / "signs.parquet").exists()

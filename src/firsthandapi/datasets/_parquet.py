@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, cast
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from firsthandapi._core.files.kinds import KINDS, Kind
+from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
 from firsthandapi._core.rows.manifest import Record, column_types
+from firsthandapi.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ._store import Store
 
 
 def schema_of(kinds: Iterable[Kind | None]) -> Any:
@@ -25,6 +31,58 @@ def schema_of(kinds: Iterable[Kind | None]) -> Any:
     # Keys that two kinds share have the same type.
     columns["annotations"] = {key: shape for table in tables for key, shape in table["annotations"].items()}
     return pa.schema([(name, _arrow(pa, shape)) for name, shape in columns.items()])
+
+
+# Rows that are written at a time, and that a reader of pictures reads at a time.
+_ROWS_WITH_MEDIA = 100
+
+
+def write_with_media(
+    target: IO[bytes],
+    table: Any,
+    schema: Any,
+    files: Sequence[tuple[Record, Path]],
+    kinds: Collection[Kind | None],
+    store: Store,
+) -> None:
+    """Write a table of pandas with the bytes of its files, as Hugging Face does, in place of their paths.
+    Raises ConfigurationError: a file is missing or mismatched.
+    """
+    import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs] # it ships none
+
+    pa: Any = pyarrow
+    media = [kind for kind in KINDS if kind in kinds]
+    names = [name for name in schema.names if name not in (*media, "path")]
+    types = [(kind, pa.struct([("bytes", pa.binary()), ("path", pa.string())])) for kind in media]
+    features = {kind: {"_type": kind.capitalize()} for kind in media}
+    described = {"huggingface": json.dumps({"info": {"features": features}})}
+    whole = pa.schema([*types, *(schema.field(name) for name in names)], metadata=described)
+    with pa.parquet.ParquetWriter(target, whole) as writer:
+        for start in range(0, len(files), _ROWS_WITH_MEDIA):
+            end = start + _ROWS_WITH_MEDIA
+            rows = pa.Table.from_pandas(
+                table[names][start:end],
+                pa.schema([schema.field(name) for name in names]),
+                preserve_index=False,
+            )
+            content = [
+                (kind_of(record.content_type), _content_of(record, path, store))
+                for record, path in files[start:end]
+            ]
+            columns = [
+                pa.array([value if of == kind else None for of, value in content], shape)
+                for kind, shape in types
+            ]
+            writer.write_table(pa.Table.from_arrays([*columns, *rows.columns], schema=whole))
+
+
+def _content_of(record: Record, path: Path, store: Store) -> dict[str, Any]:
+    content = store.read(path, record.size_bytes)
+    if content is None or hashlib.sha256(content).hexdigest() != record.sha256:
+        raise ConfigurationError(
+            f"{path} is missing or mismatched; dataset.repair(client) downloads it again"
+        )
+    return {"bytes": content, "path": path.name}
 
 
 def as_json(value: Any) -> str | None:

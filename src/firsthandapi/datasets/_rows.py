@@ -416,8 +416,11 @@ class Rows(Displayed, Led, metaclass=LedClass):
         table: pd.DataFrame = pd.DataFrame(rows, columns=[*names, "path"])
         return table
 
-    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+    def to_parquet(self, path: str | os.PathLike[str], *, bytes: bool = False) -> Path:
         """Write the manifest as a Parquet file, in one step.
+
+            dataset.to_parquet("signs.parquet", bytes=True)
+            datasets.load_dataset("parquet", data_files="signs.parquet")["train"][0]["image"].show()
 
         The types of its columns do not depend on the rows, so you can read the files of several jobs with the same
         kind of media together. Your own columns come last, with the type of their values, or as JSON text if these have
@@ -425,16 +428,22 @@ class Rows(Displayed, Led, metaclass=LedClass):
 
         Args:
             path: the path of the file, or a URL in a bucket (extra `remote`).
+            bytes: whether to write the media themselves, in a first column that is named after their kind, `image`,
+                `audio`, or `video`, in place of `path`. `load_dataset` of Hugging Face decodes it. Each file is
+                verified. The whole file is in memory meanwhile: write large datasets in parts, by `filter` or `split`.
 
         Returns:
             The path of the file.
 
         Raises:
-            ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
-            InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
+            ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), the file cannot be written, or,
+                with `bytes`, a file of the dataset is missing or mismatched.
+            InvalidArgumentError: `path` is neither a path nor the URL of a bucket, or `bytes` is no bool.
         """
-        from ._parquet import as_json, schema_with_own
+        from ._parquet import as_json, schema_with_own, write_with_media
 
+        if not isinstance(bytes, bool):  # pyright: ignore[reportUnnecessaryIsInstance] # what a caller passes
+            raise InvalidArgumentError("bytes must be True or False", field="bytes")
         store = store_at(path, "path")
         check_path(path, "path")
         table = self.to_pandas()
@@ -443,7 +452,11 @@ class Rows(Displayed, Led, metaclass=LedClass):
             schema, mixed = schema_with_own(self._whole._kinds(), self.records)
             for name in mixed:
                 table[name] = [as_json(record.extra.get(name)) for record in self.records]
-            table.to_parquet(content, engine="pyarrow", index=False, schema=schema)
+            if bytes:
+                files = [(record, self.path_of(record)) for record in self.records]
+                write_with_media(content, table, schema, files, self._whole._kinds(), self._store)
+            else:
+                table.to_parquet(content, engine="pyarrow", index=False, schema=schema)
         except ImportError:
             raise ConfigurationError(
                 "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"

@@ -68,6 +68,37 @@ def test_all_that_is_required_is_there_or_missing() -> None:
     assert whole["rai:hasSyntheticData"] is False
 
 
+def test_columns_of_one_s_own_are_fields() -> None:
+    """With the type of their values; those of several types, with objects, or whose name makes pandas read times are
+    none."""
+    own: list[dict[str, Any]] = [
+        {
+            "q": 1,
+            "mean": 1,
+            "ok": True,
+            "note": "a",
+            "boxes": [1],
+            "odd": 1,
+            "seen_at": "x",
+            "a b": 1,
+            "none": None,
+        },
+        {"q": None, "mean": 2.5, "ok": False, "note": None, "boxes": [], "odd": True},
+        {"mean": None},
+    ]
+    lines = [json.dumps({**vars(row), **more}).encode() for row, more in zip(ROWS, own, strict=True)]
+    rows = parse_manifest(b"\n".join(lines))
+    (record_set,) = [each for each in made(subfolders={"": rows})["recordSet"] if each["name"] == "rows"]
+    fields = {each["name"]: each for each in record_set["field"] if each["name"].startswith("own_")}
+    assert {name: each["dataType"] for name, each in fields.items()} == {
+        "own_q": "sc:Integer",
+        "own_mean": "sc:Float",
+        "own_ok": "sc:Boolean",
+        "own_note": "sc:Text",
+    }
+    assert fields["own_q"]["source"]["extract"] == {"column": "q"}
+
+
 def test_the_card_says_the_same_numbers() -> None:
     """Word for word."""
     document = made()

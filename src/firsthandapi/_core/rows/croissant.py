@@ -7,6 +7,7 @@ no field refers to them. Nor does one where the files are at a URL: there it cou
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -53,6 +54,8 @@ _EQUIVALENT = {
     "digital_source_type": "sc:digitalSourceType",
 }
 _TIMES = ("captured_at", "created_at")
+_PLAIN_NAME = re.compile(r"\w[\w.-]*")
+_TIME_NAME = re.compile(r"^timestamp|_at$|_time$|^modified$|^date$", re.IGNORECASE)
 _READABLE = frozenset({"image/jpeg", "image/png"})
 _SPLIT_TYPES = {
     "train": "cr:TrainingSplit",
@@ -313,8 +316,25 @@ def _fields(facts: Facts, name: str, subfolder: str, splits: Sequence[str]) -> I
         if column == "label" and any(row.label for row in rows):
             field.update({**_REFERENCES["label"], "dataType": ["sc:Text", "cr:Label"]})
         yield field
+    yield from _own_fields(name, manifest, rows)
     if splits and _own_splits(rows):
         yield {**_column(name, manifest, "split", "sc:Text"), **_REFERENCES["split"]}
+
+
+def _own_fields(name: str, manifest: str, rows: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """The user's own columns whose values are of one plain type; mlcroissant reads no lists of objects from rows."""
+    kinds: defaultdict[str, set[type]] = defaultdict(set)
+    for row in rows:
+        for column, value in row.extra.items():
+            if value is not None:
+                kinds[column].add(type(value))
+    for column, of in kinds.items():
+        kind = float if of == {int, float} else next(iter(of))
+        # pandas makes times of columns with such names, whatever they contain.
+        if column == "split" or not _PLAIN_NAME.fullmatch(column) or _TIME_NAME.search(column):
+            continue
+        if kind in _TYPES and of <= {kind, int if kind is float else kind}:
+            yield _column(name, manifest, column, _TYPES[kind], named=f"own_{column}")
 
 
 _REFERENCES: dict[str, dict[str, Any]] = {
