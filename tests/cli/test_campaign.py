@@ -162,7 +162,7 @@ def test_on_timeout_it_exits_with_3_and_says_how_to_continue(cli: Cli, server: M
     server.faults.clear()
     assert run.code == 3
     message = run.err.strip().splitlines()
-    assert "the campaign did not finish before timeout= passed" in " ".join(message)
+    assert "the campaign did not finish before --timeout passed" in " ".join(message)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")

@@ -84,10 +84,10 @@ def test_a_stderr_that_nobody_reads_stops_no_server(option: str) -> None:
     [
         ("--port", "TAKEN", "could not use --port TAKEN"),
         ("--speed", "nan", "--speed must be"),
-        ("--api-key", "fh_test_mine", "could not use --api-key: api_key is fh_live_ and"),
+        ("--api-key", "fh_test_mine", "could not use --api-key: --api-key is fh_live_ and"),
         (
             *("--public-url", "https://mock.example.org/?a=b"),
-            "could not use --public-url: public_url is not the address of a host",
+            "could not use --public-url: --public-url is not the address of a host",
         ),
     ],
 )

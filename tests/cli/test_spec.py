@@ -57,7 +57,7 @@ def test_an_option_has_the_last_word(here: Cli, server: MockServer, tmp_path: Pa
     for command in (("jobs", "create"), ("collect", "--dest", "signs")):
         run = here(*command, "--spec", "job.yaml", "--max-spend-cents", "149")
         assert run.code == 1
-        assert "max_spend_cents is 149" in run.err
+        assert "--max-spend-cents is 149" in run.err
     assert not server.requests
 
 

@@ -109,7 +109,7 @@ def test_a_campaign_costs_what_its_ledger_says(cli: Cli, tmp_path: Path) -> None
         )
         client.files.download_all(job.id, tmp_path / "a", label="stop")
         card = Dataset.open(tmp_path / "a").write_card().path.read_text("utf-8")
-    assert "from 3 jobs on http://127.0.0.1:" in card
+    assert "from 3 jobs on `http://127.0.0.1:" in card
     assert "for $" not in card, "what a program drew costs nothing"
     assert json.loads(cli("summary", str(tmp_path / "a"), "--json").out)["cost_cents"] == 40
 

@@ -67,7 +67,7 @@ def test_rows_without_a_room_lead_to_their_job(
         shutil.rmtree(tmp_path / ROOM)
         opened = Dataset.open(tmp_path)
         assert (opened.verify().ok, opened.verify().diary) == (True, False)
-        assert "from 1 job on http://127.0.0.1" in opened.write_card().path.read_text()
+        assert "from 1 job on `http://127.0.0.1" in opened.write_card().path.read_text()
         jobs, since = len(list(client.jobs.list())), len(quick_server.requests)
         again = client.jobs.collect(tmp_path, label=label, **call)
         assert (again.records, again.verify().diary) == (dataset.records, True)

@@ -18,6 +18,7 @@ from .options import Concurrency, Timeout, argument
 from .output import AsJson, Output, client, command, dollars, print_table, printable
 from .pages import group
 from .progress import CAMPAIGN_CONTINUES, progress
+from .taking_away import taken_away
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -59,7 +60,8 @@ def run(
     """
     campaign = _campaign(file)
     dest = str(campaign.dest)
-    with client() as api, progress(dest, quiet=as_json, live=live_table, advice=CAMPAIGN_CONTINUES) as report:
+    shown = progress(dest, quiet=as_json, live=live_table, advice=CAMPAIGN_CONTINUES)
+    with taken_away(dest), client() as api, shown as report:
         return collected(
             api.campaigns.run(campaign, timeout=timeout, concurrency=concurrency, on_progress=report)
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +16,11 @@ from .output import AsJson, Output, client, command, joined, note, printable
 from .pages import group
 from .progress import progress
 from .spec import job_fields
+from .taking_away import taken_away
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
+    from firsthandapi._core.orders.reports import Verification
 
 app: typer.Typer = group()
 
@@ -47,7 +50,7 @@ def collect(
     Example: firsthandapi collect --spec job.yaml --dest signs
     """
     fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents, name=name)
-    with client() as api, progress(dest, quiet=as_json, posting=True) as report:
+    with taken_away(dest), client() as api, progress(dest, quiet=as_json, posting=True) as report:
         return collected(
             api.jobs.collect(
                 dest, timeout=timeout, concurrency=concurrency, on_progress=report, label=label, **fields
@@ -110,12 +113,19 @@ def verify(
             "Run the same call again to download the rest."
         )
     if state.mismatched or state.missing:
-        note("To repair the folder, run the call that filled it again, or Dataset.repair in Python.")
+        note(f"To repair the folder: firsthandapi repair {shlex.quote(folder)}")
     if not state.diary:
         note(
             f"{ROOM}/ is missing, or records no job: copy the folder with its hidden files, or run the call that "
             "filled it again."
         )
+    lines, data = described(dataset, state)
+    gate = {"excluded": len(dataset.excluded), "failed": failed}
+    return Output({**data, **gate}, "\n".join([*lines, *failed]), code=0 if state.ok and not failed else 1)
+
+
+def described(dataset: Dataset, state: Verification) -> tuple[list[str], dict[str, Any]]:
+    """The result of a verification: its lines for people, and the same for programs."""
     found = {name: getattr(state, name) for name in ("mismatched", "missing", "extra")}
     rest = {name: getattr(state, name) for name in ("short", "duplicates", "altered", "diary")}
     lines = [
@@ -125,10 +135,7 @@ def verify(
     ]
     diary = "" if state.diary else f", no record of their jobs in {ROOM}/"
     lines.append(f"{count_of(len(dataset))}: {'all verified' if state.ok else 'verification failed'}{diary}")
-    lines += failed
-    gate = {"excluded": len(dataset.excluded), "failed": failed}
-    data = {"ok": state.ok, "files": len(dataset), **found, **rest, **gate}
-    return Output(data, "\n".join(lines), code=0 if state.ok and not failed else 1)
+    return lines, {"ok": state.ok, "files": len(dataset), **found, **rest}
 
 
 def collected(dataset: Dataset, dest: str | None = None) -> Output:

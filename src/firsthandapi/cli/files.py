@@ -9,6 +9,7 @@ from .options import Dest, JobId, Label, Limit, MinScore, Urls
 from .output import AsJson, Output, command, many, stars
 from .pages import group
 from .progress import progress
+from .taking_away import taken_away
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -44,5 +45,5 @@ def download(
 
     Example: firsthandapi files download job_01JD… --dest signs
     """
-    with progress(dest, quiet=as_json) as on_progress:
+    with taken_away(dest), progress(dest, quiet=as_json) as on_progress:
         return collected(api.files.download_all(job_id, dest, on_progress=on_progress, label=label), dest)

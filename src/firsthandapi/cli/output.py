@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from firsthandapi._base import counts
 from firsthandapi._base.visible import is_hidden, visible
@@ -39,6 +40,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standar
 # People keep and share terminals and CI logs, so commands print a signed URL only on request.
 _SIGNED = {"download_url", "file_url"}
 _SPACES = re.compile("[\t\n\r]")
+# A word, and the value that it gets, as in Python; not in quotes, nor in a path.
+_ARGUMENT = re.compile(r"(?<![\w'\"`./-])([a-z]\w*)\b(?![./']\w)(?:(=)(?:True\b|([\w.]+))?)?")
+# What `fail` has words of its own for.
+_OTHER_ADVICE = frozenset({"idempotency_key"})
 _ODD = re.compile(r"[^\n -~]")
 # Columns: a text with less room than this gets its own line.
 _NARROWEST = 20
@@ -138,7 +143,7 @@ def prints(command: Callable[..., Output | None]) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         as_json = given.pop("as_json") if adds_json else given.get("as_json", False)
-        with client() if takes_api else contextlib.nullcontext() as api:
+        with _speaking_of(signature), client() if takes_api else contextlib.nullcontext() as api:
             output = command(**given, api=api) if takes_api else command(**given)
         if output is not None:
             output.print(as_json=as_json)
@@ -149,6 +154,34 @@ def prints(command: Callable[..., Output | None]) -> Callable[..., None]:
     signature = inspect.Signature([each.replace(annotation=hints[name]) for name, each in parameters.items()])
     run.__signature__ = signature  # type: ignore[attr-defined]
     return run
+
+
+@contextlib.contextmanager
+def _speaking_of(command: inspect.Signature) -> Generator[None, None, None]:
+    """Put the options of a command into the message of a failure, in place of the arguments of a method."""
+    from firsthandapi.errors import FirstHandError, InvalidArgumentError
+
+    try:
+        yield
+    except FirstHandError as error:
+        options = {
+            name: (about.param_decls or (f"--{name.replace('_', '-')}",))[0].partition("/")[0]
+            for name, each in command.parameters.items()
+            for about in getattr(each.annotation, "__metadata__", ())
+            if isinstance(about, OptionInfo) and name not in _OTHER_ADVICE
+        }
+        field = error.field if isinstance(error, InvalidArgumentError) else None
+
+        def spoken(match: re.Match[str]) -> str:
+            name, equals, value = match.groups()
+            if name in options and (equals or name == field or "_" in name):
+                return f"{options[name]} {value}" if value else options[name]
+            return match[0]
+
+        # The time of one attempt, which is no option.
+        message = error.message.replace("; increase timeout=", "; try again later")
+        error.message = _ARGUMENT.sub(spoken, message)
+        raise
 
 
 def command(
