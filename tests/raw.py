@@ -1,18 +1,22 @@
-"""A server of bytes, with no HTTP library in between: what it sends, and when it breaks off, is a script."""
+"""Servers of bytes with certificates, ports that nobody listens on, and pumps between sockets."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import ssl
-import struct
 import subprocess
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Self
+
+from firsthandapi.testing import _raw
+from firsthandapi.testing._raw import Loopback as Loopback
+from firsthandapi.testing._raw import Reply as Reply
+from firsthandapi.testing._raw import Request as Request
+from firsthandapi.testing._raw import Step as Step
+from firsthandapi.testing._raw import read_request as read_request
+from firsthandapi.testing._raw import reset as reset
+from firsthandapi.testing._raw import response as response
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
@@ -35,143 +39,8 @@ def server_context(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-@dataclass
-class Request:
-    """A request as it came. `names` are those of its headers, in small letters, each as often as it came."""
-
-    line: str
-    headers: dict[str, str]
-    connection: int
-    body: bytes = b""
-    names: Sequence[str] = ()
-
-    @property
-    def method(self) -> str:
-        return self.line.split(" ")[0]
-
-    @property
-    def target(self) -> str:
-        return self.line.split(" ")[1]
-
-
-@dataclass
-class Reply:
-    """Bytes to send, and what to do then: `keep`, `close`, `reset`, or `hang` until the client goes."""
-
-    data: bytes
-    then: str = "keep"
-    pieces: int = 0  # send it in so many bytes at a time, with a pause
-    pause: float = 0.0
-    head: bytes = b""  # send it first, in one piece
-
-
-Step = Callable[[Request], Reply]
-
-
-def response(
-    body: bytes = b"", status: int = 200, *, length: int | None = -1, then: str = "keep", **headers: str
-) -> Reply:
-    """A response with `Content-Length`, or another one, or none."""
-    lines = [f"HTTP/1.1 {status} Whatever"]
-    if length is not None:
-        lines.append(f"Content-Length: {len(body) if length < 0 else length}")
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return Reply("\r\n".join([*lines, "", ""]).encode("latin-1") + body, then)
-
-
-def read_request(stream: BinaryIO, number: int = 0) -> Request | None:
-    """The next request of a connection; None when the client has gone."""
-    lines: list[str] = []
-    while True:
-        line = stream.readline()
-        if not line.endswith(b"\r\n"):
-            return None
-        if line == b"\r\n":
-            break
-        lines.append(line.decode("latin-1").rstrip("\r\n"))
-    fields = [(name.lower(), value.strip()) for name, _, value in (text.partition(":") for text in lines[1:])]
-    headers = dict(fields)
-    body = stream.read(int(headers.get("content-length", 0)))
-    return Request(lines[0], headers, number, body, [name for name, _ in fields])
-
-
-class Loopback:
-    """Listens on 127.0.0.1 and plays each connection on a thread of its own, until it is closed."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        # Every connection, those that were made for a client as well.
-        self.sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self.lock = threading.Lock()
-        self.open_connections = 0
-        self.start(self._accept)
-
-    def talk(self, sock: socket.socket, number: int) -> None:
-        """One connection, from its first byte to its last. An OSError ends it."""
-        raise NotImplementedError
-
-    def adopt(self, sock: socket.socket) -> socket.socket:
-        """A socket that ends with the server."""
-        self.sockets.append(sock)
-        return sock
-
-    def start(self, target: Callable[..., None], *args: object) -> threading.Thread:
-        """A thread that ends with the server."""
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-        return thread
-
-    def close(self) -> None:
-        """Cut everything, and wait for the threads."""
-        for sock in [self._listener, *self.sockets]:
-            # Closing alone does not wake a thread that accepts or reads.
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
-        for sock in [self._listener, *self.sockets]:
-            sock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _accept(self) -> None:
-        number = 0
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            number += 1
-            # Before the client can ask anything, so that whoever counts is never early.
-            with self.lock:
-                self.open_connections += 1
-            self.start(self._play, self.adopt(sock), number)
-
-    def _play(self, sock: socket.socket, number: int) -> None:
-        try:
-            with sock:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.talk(sock, number)
-        except OSError:
-            pass
-        finally:
-            with self.lock:
-                self.open_connections -= 1
-
-
-class RawServer(Loopback):
-    """Plays the steps of `script`, one a request over all connections, and then `handler` for ever.
-
-    `tls` is a certificate with its key; True is that of localhost.
-    `first` is called with each new connection, before its first byte: it gives what is spoken to, or None to end it.
-    """
+class RawServer(_raw.RawServer):
+    """`tls` is a certificate with its key; True is that of localhost."""
 
     def __init__(
         self,
@@ -180,55 +49,8 @@ class RawServer(Loopback):
         tls: bool | Path = False,
         first: Callable[[socket.socket], socket.socket | None] | None = None,
     ) -> None:
-        self.script: deque[Step | Reply] = deque()
-        self.handler = handler
-        self.first = first
-        self.requests: list[Request] = []
-        self.tls = bool(tls)
-        self._context = server_context(CERTIFICATE if tls is True else tls) if tls else None
-        super().__init__()
-
-    @property
-    def base_url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
-
-    def talk(self, sock: socket.socket, number: int) -> None:
-        spoken: socket.socket | None = sock
-        if self.first is not None:
-            spoken = self.first(sock)
-        if spoken is not None and self._context is not None:
-            spoken = self.adopt(self._context.wrap_socket(sock, server_side=True))
-        if spoken is None:
-            return
-        with spoken, spoken.makefile("rb") as stream:
-            while self._answer(spoken, stream, number):
-                pass
-
-    def _answer(self, sock: socket.socket, stream: BinaryIO, number: int) -> bool:
-        request = read_request(stream, number)
-        if request is None:
-            return False
-        with self.lock:
-            self.requests.append(request)
-            step = self.script.popleft() if self.script else self.handler
-        reply = step if isinstance(step, Reply) else step(request)
-        sock.sendall(reply.head)
-        if reply.pieces:
-            for start in range(0, len(reply.data), reply.pieces):
-                sock.sendall(reply.data[start : start + reply.pieces])
-                threading.Event().wait(reply.pause)
-        else:
-            sock.sendall(reply.data)
-        if reply.then == "reset":
-            reset(sock)
-        if reply.then == "hang":
-            stream.read(1)
-        return reply.then == "keep"
-
-
-def reset(sock: socket.socket) -> None:
-    """Let closing the socket send RST, not FIN."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        context = server_context(CERTIFICATE if tls is True else tls) if tls else None
+        super().__init__(handler, tls=context, first=first)
 
 
 @contextlib.contextmanager

@@ -42,8 +42,7 @@ from firsthandapi.errors import (
     ServerError,
     WaitTimeoutError,
 )
-from firsthandapi.testing import MockServer
-from liar import Liar
+from firsthandapi.testing import HostileService, MockServer
 from processes import unmeasured
 from raw import Request, refused
 
@@ -218,7 +217,7 @@ def test_a_refusal_drops_no_key(client: Any, fresh_server: MockServer) -> None:
 
 def test_a_job_that_was_bought_despite_its_refusal_is_found(connect: Connect, path: str) -> None:
     """By its metadata, in the same call."""
-    with Liar(refused=1.0) as liar:
+    with HostileService(refused=1.0) as liar:
         client = connect(base_url=liar.url, journal=path, max_retries=0)
         assert client.jobs.create(**JOB).id == liar.jobs[0].id
         assert len(liar.jobs) == 1
@@ -238,7 +237,7 @@ def test_the_search_behind_the_refusal_of_a_new_key_reads_one_page(
         searches.append(request.target)
         return status, body
 
-    with Liar(skew=skew, list_lag=60.0) as liar:
+    with HostileService(skew=skew, list_lag=60.0) as liar:
         liar.says = says
         client = connect(base_url=liar.url, journal=path, max_retries=0)
         with pytest.raises(InvalidRequestError):
@@ -591,7 +590,7 @@ def test_a_call_that_is_stopped_while_its_end_is_written(
             monkeypatch.undo()
             raise Stop
 
-    with Liar(pace=0.0, list_lag=60.0) as liar:
+    with HostileService(pace=0.0, list_lag=60.0) as liar:
         client = connect(base_url=liar.url, journal=path)
         call = getattr(client.jobs, method)
         monkeypatch.setattr(replacing, "remove", removed)
@@ -606,7 +605,7 @@ def test_a_call_that_is_stopped_while_its_end_is_written(
 
 def test_a_job_that_does_not_show_yet(connect: Connect, path: str) -> None:
     """The same call waits for it, rather than advise to forget it."""
-    with Liar(get_lag=3.0) as liar:
+    with HostileService(get_lag=3.0) as liar:
         client = connect(base_url=liar.url, journal=path)
         liar.follow(clock := connect.clock(client))
         with pytest.raises(WaitTimeoutError):

@@ -14,15 +14,14 @@ from firsthandapi.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
-from firsthandapi.testing import MockServer
+from firsthandapi.testing import HostileService, MockServer
 from firsthandapi.types import File, Job
-from liar import Liar
 from raw import Request
 
 from .support import JOB, Connect
 
 
-class Service(Liar):
+class Service(HostileService):
     """Jobs that finish after so many seconds, on a fake clock, and jobs that are newer and do not."""
 
     def __init__(self, ends: list[float], *, newer: int = 0) -> None:

@@ -31,8 +31,8 @@ from firsthandapi.errors import (
     PaginationError,
     WaitTimeoutError,
 )
-from firsthandapi.testing import MockServer
-from liar import DAY, Liar
+from firsthandapi.testing import HostileService, MockServer
+
 from raw import Reply, Request, response
 
 from .support import (
@@ -48,9 +48,10 @@ from .support import (
 JOB_ID = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
 PAGE = f"/v1/jobs/{JOB_ID}/files"
 HOUR = 3600.0
+DAY = 24 * HOUR
 
 
-class Service(Liar):
+class Service(HostileService):
     """A job whose files are approved at `times`, in the time of a fake clock."""
 
     def __init__(self, *times: float, **lies: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 from client.support import Connect
 from firsthandapi import Dataset
 from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
-from liar import Liar, Lies
+from firsthandapi.testing import HostileService, Lies
 from raw import Request
 
 from .support import JOB, whole
@@ -41,7 +41,7 @@ def lies(draw: random.Random) -> dict[str, Any]:
     }
 
 
-def run(connect: Connect, liar: Liar, dest: Path, **options: Any) -> Dataset | FirstHandError:
+def run(connect: Connect, liar: HostileService, dest: Path, **options: Any) -> Dataset | FirstHandError:
     """One run of one call, and what came of it."""
     client = connect(base_url=liar.url, api_key=liar.api_key, max_retries=1)
     liar.follow(connect.clock(client))
@@ -68,7 +68,7 @@ def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: 
     key = draw.choice([None, "mine"])
     # A refusal by the service takes a key back that only this folder knows; one of the caller's is looked for again.
     refused = 0.0 if key is None else draw.choice([0.0, 0.3])
-    with Liar(seed, refused=refused, **lies(draw)) as liar:
+    with HostileService(seed, refused=refused, **lies(draw)) as liar:
         other = liar.post({**JOB, "files_needed": 2, "description": "Photos of cats at home"})
         for _ in range(5):
             run(connect, liar, tmp_path / "signs", idempotency_key=key)
@@ -87,7 +87,7 @@ def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: 
 @pytest.mark.both
 def test_a_job_that_is_posted_in_spite_of_a_refusal_is_found(connect: Connect, tmp_path: Path) -> None:
     """A 402 may be of the balance that the job itself has spent: it is looked for before its key is given up."""
-    with Liar(refused=1.0) as liar:
+    with HostileService(refused=1.0) as liar:
         assert isinstance(run(connect, liar, tmp_path / "signs"), Dataset)
         assert liar.spent_cents() == 30
         assert len(liar.jobs) == 1
@@ -96,7 +96,7 @@ def test_a_job_that_is_posted_in_spite_of_a_refusal_is_found(connect: Connect, t
 @pytest.mark.both
 def test_reads_that_do_not_show_the_job_yet(connect: Connect, tmp_path: Path) -> None:
     """`collect` and `follow` go on with a job that was just posted, though its reads are a 404 for a while."""
-    with Liar(get_lag=3.0) as liar:
+    with HostileService(get_lag=3.0) as liar:
         assert isinstance(run(connect, liar, tmp_path / "signs"), Dataset)
         client = connect(base_url=liar.url, api_key=liar.api_key)
         liar.follow(connect.clock(client))
@@ -110,7 +110,7 @@ def test_another_job_in_the_answer_is_not_taken(
     connect: Connect, tmp_path: Path, no_meta: bool, times: int | None
 ) -> None:
     """Once or always: the job is found by its key, or the error names the key; nothing is bought twice."""
-    with Liar(no_meta=no_meta) as liar:
+    with HostileService(no_meta=no_meta) as liar:
         other = liar.post({**JOB, "files_needed": 4, "description": "Photos of cats at home"})
         left = [None] * (times or 100)
 
@@ -143,7 +143,7 @@ def test_a_search_ends_among_older_jobs_if_these_say_so(
 ) -> None:
     """On a service that ignores `created_after`; if a job does not say when it was created, everything is read."""
     monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 2)
-    with Liar(pace=HOUR) as liar:
+    with HostileService(pace=HOUR) as liar:
         for _ in range(7):
             liar.post({**JOB, "files_needed": 1})
         liar.pass_(72 * HOUR)

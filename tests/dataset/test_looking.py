@@ -27,7 +27,7 @@ from firsthandapi.errors import (
     PaginationError,
     WaitTimeoutError,
 )
-from liar import Liar
+from firsthandapi.testing import HostileService
 from raw import Request
 
 from .support import JOB, api
@@ -184,7 +184,7 @@ def test_a_list_without_end_ends(
     """After many pages, or at the client's `deadline`, though each page has a new cursor."""
     monkeypatch.setattr("firsthandapi._core.orders.order_requests.MOST_PAGES", 9)
     pages = itertools.count(1)
-    with Liar() as liar:
+    with HostileService() as liar:
         client = connect(base_url=liar.url, api_key=liar.api_key, deadline=deadline)
         liar.follow(clock := connect.clock(client))
 
@@ -228,7 +228,7 @@ def fields(stop: int = 3, words: str = "Photos of stop signs", **others: Any) ->
     return {"defaults": DEFAULTS, "jobs": jobs}
 
 
-def run(connect: Connect, liar: Liar, campaign: Campaign) -> Dataset:
+def run(connect: Connect, liar: HostileService, campaign: Campaign) -> Dataset:
     client = connect(base_url=liar.url, api_key=liar.api_key)
     liar.follow(connect.clock(client))
     dataset = client.campaigns.run(campaign, timeout=900)
@@ -241,7 +241,7 @@ def test_a_file_in_two_folders_is_one_campaign(
     connect: Connect, tmp_path: Path, list_lag: float, idem: Any
 ) -> None:
     """At different paths and without a name, as CI retries on empty disks are: also where one of them wants more."""
-    with Liar(list_lag=list_lag, idem=idem, rewrites=True) as liar:
+    with HostileService(list_lag=list_lag, idem=idem, rewrites=True) as liar:
         for number, stop in enumerate((3, 3, 5)):
             campaign = machine(tmp_path / f"runner {number}" / "build", fields(stop))
             assert len(run(connect, liar, campaign)) == stop
@@ -255,7 +255,7 @@ def test_a_lost_folder_on_a_service_without_metadata_buys_nothing_again(
     connect: Connect, tmp_path: Path
 ) -> None:
     """A day later the service has forgotten the keys; its old jobs are named. Within the day, the keys find them."""
-    with Liar(no_meta=True) as liar:
+    with HostileService(no_meta=True) as liar:
         both = fields(**{"give way": {"description": "Photos of yield signs", "files_needed": 2}})
         assert len(run(connect, liar, machine(tmp_path / "first", both))) == 5
         assert len(run(connect, liar, machine(tmp_path / "second", both))) == 5
@@ -268,7 +268,7 @@ def test_a_lost_folder_on_a_service_without_metadata_buys_nothing_again(
 
 def test_a_retry_finds_the_order_of_a_runner_that_died(connect: Connect, tmp_path: Path) -> None:
     """Right after its POST, whose response is lost, with all that it wrote down; and the list is late."""
-    with Liar(list_lag=8.0, lost=1.0) as liar:
+    with HostileService(list_lag=8.0, lost=1.0) as liar:
         with pytest.raises(FirstHandError):
             run(connect, liar, machine(tmp_path / "first", fields()))
         assert len(liar.jobs) == 1
@@ -279,7 +279,7 @@ def test_a_retry_finds_the_order_of_a_runner_that_died(connect: Connect, tmp_pat
 
 def test_machines_with_one_file_run_at_the_same_moment(connect: Connect, tmp_path: Path) -> None:
     """Each gets all files; each order is paid once."""
-    with Liar(list_lag=2.0, pace=0.001) as liar:
+    with HostileService(list_lag=2.0, pace=0.001) as liar:
         start = threading.Barrier(3)
 
         def work(number: int) -> Dataset:
@@ -303,7 +303,7 @@ def test_machines_with_one_file_run_at_the_same_moment(connect: Connect, tmp_pat
 def test_two_campaigns_of_one_dest_share_nothing(connect: Connect, tmp_path: Path, list_lag: float) -> None:
     """Whose labels differ; or whose words do, as far as the list is too late to ask which of them is meant."""
     cats = {"defaults": DEFAULTS, "jobs": {"cat": {"files_needed": 2}}}
-    with Liar(list_lag=list_lag) as liar:
+    with HostileService(list_lag=list_lag) as liar:
         run(connect, liar, machine(tmp_path / "signs", fields()))
         assert {row.label for row in run(connect, liar, machine(tmp_path / "cats", cats))} == {"cat"}
         night = machine(tmp_path / "night", fields(4, "Photos of stop signs at night"))
@@ -326,7 +326,7 @@ def test_words_may_change_where_the_folder_or_its_id_is_known(connect: Connect, 
     """On both machines; and on an empty disk by the words of another label, or by the id as a name."""
     merge = {"merge": {"description": "Photos of merging lanes", "files_needed": 1}}
     night = "Photos of stop signs at night"
-    with Liar() as liar:
+    with HostileService() as liar:
         folders = [tmp_path / name for name in ("one", "two")]
         for folder in folders:
             run(connect, liar, machine(folder, fields(**merge)))

@@ -27,9 +27,8 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from firsthandapi.testing import MockServer
+from firsthandapi.testing import HostileService, MockServer
 from firsthandapi.types import File
-from liar import Liar
 from raw import Request
 
 from .support import JOB, ORDER, record_in
@@ -39,7 +38,7 @@ pytestmark = pytest.mark.async_slow
 HOUR = 3600.0
 
 
-class Shop(Liar):
+class Shop(HostileService):
     """The service that lies, whose jobs are finished when they are posted, and a folder to collect into."""
 
     def __init__(self, connect: Connect, folder: Path) -> None:

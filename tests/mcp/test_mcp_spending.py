@@ -17,8 +17,7 @@ from mcp_support import JOB, Person, environment, found, in_memory, ledger_of, o
 import firsthandapi.mcp._spending as spending_module
 from firsthandapi import AsyncFirstHandClient
 from firsthandapi.mcp import Ledger, Options, make_server
-from firsthandapi.testing import MockServer
-from liar import Liar
+from firsthandapi.testing import HostileService, MockServer
 from mcp import Client, MCPError
 
 pytestmark = pytest.mark.anyio
@@ -348,14 +347,14 @@ async def test_an_order_that_was_never_sent_leaves_no_record(idle: MockServer, t
 def test_a_refusal_that_is_not_the_services_stays_counted(tmp_path: Path) -> None:
     """A gateway may block the answer to an order that went through."""
 
-    async def main(liar: Liar) -> None:
+    async def main(liar: HostileService) -> None:
         async with (
             AsyncFirstHandClient("fh_test_x", liar.url, max_retries=0) as api,
             Client(make_server(api, "fh_test_x", Options(ledger=tmp_path))) as client,
         ):
             assert (await client.call_tool("create_job", JOB)).is_error
 
-    with Liar(list_lag=60.0) as liar:
+    with HostileService(list_lag=60.0) as liar:
         liar.once("POST", "/jobs", 403, b"<html>blocked by policy</html>")
         anyio.run(main, liar)
     assert len(liar.jobs) == 1

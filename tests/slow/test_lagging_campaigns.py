@@ -16,7 +16,7 @@ from dataset import campaigner
 from dataset.test_campaign_crashes import fields_of
 from firsthandapi import Campaign, Dataset, FirstHandClient
 from firsthandapi.errors import FirstHandError
-from liar import Liar
+from firsthandapi.testing import HostileService
 from processes import end_of, started
 
 pytestmark = [
@@ -39,12 +39,12 @@ LIES: dict[str, dict[str, Any]] = {
 }
 
 
-def start(liar: Liar, dest: Path) -> subprocess.Popen[str]:
+def start(liar: HostileService, dest: Path) -> subprocess.Popen[str]:
     campaign = fields_of(dest, **WANTED)
     return started(campaigner, api_key=liar.api_key, base_url=liar.url, campaign=campaign)
 
 
-def run(liar: Liar, dest: Path) -> Dataset:
+def run(liar: HostileService, dest: Path) -> Dataset:
     """Run the campaign until it has nothing left to do."""
     with FirstHandClient(liar.api_key, liar.url) as client:
         for left in reversed(range(RUNS)):
@@ -62,7 +62,7 @@ def run(liar: Liar, dest: Path) -> Dataset:
 def test_a_campaign_never_costs_more_than_its_budget(kind: str, seed: int, tmp_path: Path) -> None:
     """Nor are more files paid of a label than it wants; every file that was paid is there."""
     chance = random.Random(seed)
-    with Liar(seed, pace=0.05, **LIES[kind]) as liar:
+    with HostileService(seed, pace=0.05, **LIES[kind]) as liar:
         for _ in range(chance.randint(2, 5)):
             process = start(liar, tmp_path)
             time.sleep(0.5 + 1.5 * chance.random())

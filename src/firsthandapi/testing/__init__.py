@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from firsthandapi_server.state.model import DeliveryAttempt
 
     from ._models import Asked, FakeModels
+    from ._hostile import HostileJob, HostileService, Lies
     from ._server import MockServer
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
     "FakeModels",
     "Fault",
     "Faults",
+    "HostileJob",
+    "HostileService",
+    "Lies",
     "Media",
     "MockServer",
     "NewOrganization",
@@ -50,6 +54,9 @@ _HOMES = {
     "Clock": "firsthandapi_server.mock.clock",
     "Fault": "firsthandapi_server.rules.faults",
     "Faults": "firsthandapi_server.rules.faults",
+    "HostileJob": "._hostile",
+    "HostileService": "._hostile",
+    "Lies": "._hostile",
     "Media": "firsthandapi_server.mock.media",
     "MockServer": "._server",
     "NewOrganization": "firsthandapi_server.mock.bundled",

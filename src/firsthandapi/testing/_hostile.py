@@ -19,7 +19,7 @@ from email.utils import formatdate
 from typing import Any, Literal, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from raw import RawServer, Reply, Request, response
+from ._raw import RawServer, Reply, Request, response
 
 DAY = 24 * 3600.0
 
@@ -78,7 +78,7 @@ class Lies:
 
 
 @dataclass
-class Job:
+class HostileJob:
     """A job as it is, whatever the service says of it.
 
     Attributes:
@@ -132,8 +132,8 @@ def honest(_request: Request, status: int, body: Any) -> tuple[int, Any]:
     return status, body
 
 
-class Liar:
-    """The service, on a real socket. `with Liar(seed, list_lag=3) as liar:` and `liar.follow(clock)`.
+class HostileService:
+    """The service, on a real socket. `with HostileService(seed, list_lag=3) as service:`.
 
     Attributes:
         jobs: every job that was posted, oldest first.
@@ -147,14 +147,14 @@ class Liar:
 
     def __init__(self, seed: int = 0, **lies: Any) -> None:
         self.lies = Lies(**lies)
-        self.jobs: list[Job] = []
+        self.jobs: list[HostileJob] = []
         self.calls: Counter[str] = Counter()
         self.time: Callable[[], float] = time.time
         self._pass: Callable[[float], object] = self.pass_
         self.says: Says = honest
         self._random = random.Random(seed)
-        self._keys: dict[str, tuple[Job, float, bytes]] = {}
-        self._owner: dict[str, Job] = {}
+        self._keys: dict[str, tuple[HostileJob, float, bytes]] = {}
+        self._owner: dict[str, HostileJob] = {}
         self._lock = threading.Lock()
         self._server = RawServer(self._reply)
         self.url = self._server.base_url
@@ -203,10 +203,10 @@ class Liar:
         """The bytes of a file."""
         return b"\xff\xd8\xff\xe0" + hashlib.sha256(file_id.encode()).digest() * 3
 
-    def post(self, body: dict[str, Any], key: str = "somebody-else's") -> Job:
+    def post(self, body: dict[str, Any], key: str = "somebody-else's") -> HostileJob:
         """Post a job, as a client does."""
         now, pace = self.time(), self.lies.pace
-        job = Job(self._id("job"), body, key, now)
+        job = HostileJob(self._id("job"), body, key, now)
         job.files = [self._id("file") for _ in range(body["files_needed"] - self.lies.short)]
         job.times = [pace * (number + 1) for number in range(len(job.files))]
         if self._is_one_of(self.lies.cancels):
@@ -217,7 +217,7 @@ class Liar:
 
     # ── What it says ─────────────────────────────────────────────────────────────────────────────────────
 
-    def shown(self, job: Job) -> dict[str, Any]:
+    def shown(self, job: HostileJob) -> dict[str, Any]:
         """A job as a response shows it now."""
         now = self.time()
         seen = now - (self.lies.stale_by if self._is_one_of(self.lies.stale) else 0.0)
@@ -284,7 +284,9 @@ class Liar:
                 pass
         return _error(404, "not_found")
 
-    def _of_a_job(self, job: Job, rest: Sequence[str], query: dict[str, str], wait: float) -> tuple[int, Any]:
+    def _of_a_job(
+        self, job: HostileJob, rest: Sequence[str], query: dict[str, str], wait: float
+    ) -> tuple[int, Any]:
         approved = job.approved(self.time() - self.lies.files_lag)[::-1]
         match rest:
             case []:
@@ -306,7 +308,7 @@ class Liar:
             case _:
                 return _error(404, "not_found")
 
-    def _file(self, job: Job, file_id: str) -> dict[str, Any]:
+    def _file(self, job: HostileJob, file_id: str) -> dict[str, Any]:
         content = self.content(file_id)
         return {
             "object": "file",
@@ -331,7 +333,7 @@ class Liar:
             return _error(402, "insufficient_credits")
         return 201, self.shown(job)
 
-    def _repeat(self, job: Job, _at: float, body: bytes, again: bytes) -> tuple[int, Any]:
+    def _repeat(self, job: HostileJob, _at: float, body: bytes, again: bytes) -> tuple[int, Any]:
         if self.lies.idem == "422":
             return _error(422, "validation_error")
         if self.lies.idem == "409" or body != again:
