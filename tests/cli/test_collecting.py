@@ -48,9 +48,7 @@ def test_verify_exits_with_1_and_names_what_is_wrong(here: Cli, tmp_path: Path) 
     assert run.code == 1
     assert f"mismatched  data/{changed.name}" in run.out
     assert f"missing     data/{gone.name}" in run.out
-    assert (
-        run.err == "To repair the folder: firsthandapi repair signs\n"
-    )
+    assert run.err == "To repair the folder: firsthandapi repair signs\n"
     as_json = json.loads(here("verify", "signs", "--json").out)
     assert as_json["ok"] is False
     assert as_json["missing"] == [f"data/{gone.name}"]

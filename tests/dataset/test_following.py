@@ -32,7 +32,6 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.testing import HostileService, MockServer
-
 from raw import Reply, Request, response
 
 from .support import (

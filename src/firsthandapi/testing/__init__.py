@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from firsthandapi_server.rules.faults import Fault, Faults
     from firsthandapi_server.state.model import DeliveryAttempt
 
-    from ._models import Asked, FakeModels
     from ._hostile import HostileJob, HostileService, Lies
+    from ._models import Asked, FakeModels
     from ._server import MockServer
 
 __all__ = [

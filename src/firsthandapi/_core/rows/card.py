@@ -221,8 +221,8 @@ def _body(facts: Facts) -> str:
         ],
     )
     for sentences in (facts.witness.ratings(), facts.witness.descriptions()):
-        if text := " ".join(sentences):
-            parts += [_text(text, most=10_000), ""]
+        if told := " ".join(sentences):
+            parts += [_text(told, most=10_000), ""]
     parts += _table(
         "Jobs",
         ("Job", "Label", "Task", "Created", "Status", "Files", "Price per file"),
