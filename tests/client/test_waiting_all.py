@@ -43,7 +43,7 @@ class Service(HostileService):
         self.follow(self.clock)
         self.began = self.clock.now
         for job in self.jobs:
-            job.created = self.time()
+            job.created = self.now()
         return client
 
     def note(self, request: Request, status: int, body: Any) -> tuple[int, Any]:

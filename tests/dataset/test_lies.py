@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,8 @@ from .support import JOB, whole
 
 pytestmark = pytest.mark.async_slow
 
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 KINDS = ("sync", "async")
-
-
-def lies(draw: random.Random) -> dict[str, Any]:
-    """Some of them, of any size."""
-    lags = {
-        name: draw.choice([0.0, 3.0, 300.0]) for name in ("list_lag", "get_lag", "count_lag", "files_lag")
-    }
-    return {
-        **lags,
-        "stale": draw.choice([0.0, 0.3]),
-        "stale_by": 30.0,
-        "lost": draw.choice([0.0, 0.5, 1.0]),
-        "idem": draw.choice(["replay", "409", "422", "other"]),
-        "no_meta": draw.random() < 0.3,
-        "rewrites": draw.random() < 0.5,
-    }
 
 
 def run(connect: Connect, liar: HostileService, dest: Path, **options: Any) -> Dataset | FirstHandError:
@@ -68,14 +53,20 @@ def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: 
     key = draw.choice([None, "mine"])
     # A refusal by the service takes a key back that only this folder knows; one of the caller's is looked for again.
     refused = 0.0 if key is None else draw.choice([0.0, 0.3])
-    with HostileService(seed, refused=refused, **lies(draw)) as liar:
+    lies: dict[str, Any] = {
+        "lost": draw.choice([0.0, 0.5, 1.0]),
+        "no_meta": draw.random() < 0.3,
+        "idem_life": DAY,
+    }
+    worst = replace(Lies.drawn(draw), refused=refused, **lies)
+    with HostileService(seed, **asdict(worst)) as liar:
         other = liar.post({**JOB, "files_needed": 2, "description": "Photos of cats at home"})
         for _ in range(5):
             run(connect, liar, tmp_path / "signs", idempotency_key=key)
             assert len(liar.jobs) <= 2
             if key is not None and draw.random() < 0.5:
                 shutil.rmtree(tmp_path / "signs", ignore_errors=True)
-            liar.pass_(draw.choice([0.0, MINUTE, HOUR]))
+            liar.advance(draw.choice([0.0, MINUTE, HOUR]))
         liar.lies = Lies()
         ended = run(connect, liar, tmp_path / "signs", idempotency_key=key)
         assert isinstance(ended, Dataset), ended
@@ -146,7 +137,7 @@ def test_a_search_ends_among_older_jobs_if_these_say_so(
     with HostileService(pace=HOUR) as liar:
         for _ in range(7):
             liar.post({**JOB, "files_needed": 1})
-        liar.pass_(72 * HOUR)
+        liar.advance(72 * HOUR)
 
         def undated(_request: Request, status: int, body: Any) -> tuple[int, Any]:
             for row in body["data"] if isinstance(body, dict) and "data" in body else []:
@@ -155,12 +146,12 @@ def test_a_search_ends_among_older_jobs_if_these_say_so(
 
         if not dated:
             liar.says = undated
-        since = datetime.fromtimestamp(liar.time(), UTC)
+        since = datetime.fromtimestamp(liar.now(), UTC)
         arguments: dict[str, Any] = {"idempotency_key": "mine", "key_since": since, "timeout": 0}
         assert isinstance(run(connect, liar, tmp_path / "one", **arguments), WaitTimeoutError)
         assert liar.calls["GET /v1/jobs"] == searches
         for _ in range(5):
             liar.post({**JOB, "files_needed": 1})
-        liar.pass_(30 * HOUR)  # its key is too old
+        liar.advance(30 * HOUR)  # its key is too old
         run(connect, liar, tmp_path / "two", **arguments)
         assert len(liar.jobs) == 13

@@ -184,7 +184,7 @@ def test_a_list_without_end_ends(
     """After many pages, or at the client's `deadline`, though each page has a new cursor."""
     monkeypatch.setattr("firsthandapi._core.orders.order_requests.MOST_PAGES", 9)
     pages = itertools.count(1)
-    with HostileService() as liar:
+    with HostileService(pace=1.0) as liar:
         client = connect(base_url=liar.url, api_key=liar.api_key, deadline=deadline)
         liar.follow(clock := connect.clock(client))
 
@@ -246,7 +246,7 @@ def test_a_file_in_two_folders_is_one_campaign(
             campaign = machine(tmp_path / f"runner {number}" / "build", fields(stop))
             assert len(run(connect, liar, campaign)) == stop
             assert spent_in(campaign.dest)[0] == liar.spent_cents() == stop * 10
-            liar.pass_(1.0)
+            liar.advance(1.0)
         assert [len(job.files) for job in liar.jobs] == [3, 2]
 
 
@@ -259,7 +259,7 @@ def test_a_lost_folder_on_a_service_without_metadata_buys_nothing_again(
         both = fields(**{"give way": {"description": "Photos of yield signs", "files_needed": 2}})
         assert len(run(connect, liar, machine(tmp_path / "first", both))) == 5
         assert len(run(connect, liar, machine(tmp_path / "second", both))) == 5
-        liar.pass_(25 * 3600.0)
+        liar.advance(25 * 3600.0)
         with pytest.raises(InvalidArgumentError, match=r"fh-\w+ may have bought \w+ \(completed") as refused:
             run(connect, liar, machine(tmp_path / "third", both))
         assert liar.jobs[0].id in str(refused.value)
@@ -326,7 +326,7 @@ def test_words_may_change_where_the_folder_or_its_id_is_known(connect: Connect, 
     """On both machines; and on an empty disk by the words of another label, or by the id as a name."""
     merge = {"merge": {"description": "Photos of merging lanes", "files_needed": 1}}
     night = "Photos of stop signs at night"
-    with HostileService() as liar:
+    with HostileService(pace=1.0) as liar:
         folders = [tmp_path / name for name in ("one", "two")]
         for folder in folders:
             run(connect, liar, machine(folder, fields(**merge)))

@@ -99,7 +99,7 @@ def test_a_second_job_with_ones_key_is_named(shop: Shop, caplog: pytest.LogCaptu
     shop.collect(idempotency_key="mine")
     (first,) = shop.jobs
     shop.lies.pace = inf
-    shop.pass_(1.0)
+    shop.advance(1.0)
     twin = shop.post(first.body, "mine")
     for dest in ("one", "two"):
         assert shop.collect(dest, idempotency_key="mine").job.id == first.id
@@ -330,10 +330,10 @@ def test_a_download_that_fails_leaves_the_job_as_last_seen(shop: Shop) -> None:
     shop.lies.pace = HOUR
     job = shop.post({**JOB, "files_needed": 2})
     client = shop.client()
-    shop.pass_(HOUR)
+    shop.advance(HOUR)
     client.files.download_all(job.id, shop.folder)
     assert Dataset.open(shop.folder).verify().ok
-    shop.pass_(HOUR)
+    shop.advance(HOUR)
     shop.once("GET", "/files", 401, refusal("authentication_error"))
     with pytest.raises(AuthenticationError):
         client.files.download_all(job.id, shop.folder)

@@ -1,6 +1,6 @@
 """A service that lies plausibly: its reads lag, its responses get lost, its keys are forgotten. Its accounts are exact.
 
-Every seed draws the same lies. Its time is that of the client that it follows, so that no test waits.
+Every seed draws the same lies.
 """
 
 from __future__ import annotations
@@ -12,31 +12,38 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from ._raw import RawServer, Reply, Request, response
+from ._waits import TIMES, moved
+
+if TYPE_CHECKING:
+    from firsthandapi import AsyncFirstHandClient, FirstHandClient
 
 DAY = 24 * 3600.0
 
 
-class Clock(Protocol):
-    """What a `FakeClock` is."""
+class ClientClock(Protocol):
+    """A client's clock that time passes by."""
 
     wall: float
 
-    def monotonic(self) -> float: ...
+    def monotonic(self) -> float:
+        """Seconds of a clock that never jumps."""
+        ...
 
-    def pass_(self, seconds: float) -> None: ...
+    def pass_(self, seconds: float) -> None:
+        """Let time pass."""
 
 
 @dataclass
 class Lies:
-    """What the service gets wrong. All of it may be changed while it runs; times are in seconds, shares 0 to 1.
+    """What a `HostileService` gets wrong. All of it may be changed while it runs; times are in seconds, shares 0 to 1.
 
     Attributes:
         list_lag: how late the list shows a new job.
@@ -47,15 +54,20 @@ class Lies:
         stale_by: how old these are.
         lost: the share of POSTs of jobs whose response is lost, whatever they did.
         refused: the share of POSTs that post a job and answer 402.
+        broken: the share of responses that break on their way, or say something else, whatever the request did.
+        breaks: how; names of `HostileService.BREAKS`, or none for any of them.
+        spoiled: the share of downloads that are refused, cut, dropped, or of other bytes.
         no_meta: whether no response shows metadata.
+        meta_cut: how many characters of each value of metadata are kept; None for all.
         rewrites: whether a job is shown as other software would write it: the same to a person.
-        idem: what a key gets that is known: its job, an error, or some other job of the account.
+        idem: what a key gets that is known: its response again, an error, or some other job of the account.
         idem_life: how long a key is known.
+        forgets: the share of keys that are not known when they come again.
         skew: how much the `Date` of responses is ahead; None for no `Date`.
         pace: how long a file of a job takes; at 0, a job is finished when it is posted.
         short: how many of its files a job never brings.
         cancels: the share of jobs that the service cancels half-way.
-        hold: whether a poll is held until the status of its job changes: time passes for the client that is followed.
+        hold: whether a poll is held until the status of its job changes: time passes for the client.
     """
 
     list_lag: float = 0.0
@@ -66,15 +78,43 @@ class Lies:
     stale_by: float = 0.0
     lost: float = 0.0
     refused: float = 0.0
+    broken: float = 0.0
+    breaks: Sequence[str] = ()
+    spoiled: float = 0.0
     no_meta: bool = False
+    meta_cut: int | None = None
     rewrites: bool = False
     idem: Literal["replay", "409", "422", "other"] = "replay"
     idem_life: float = DAY
+    forgets: float = 0.0
     skew: float | None = 0.0
     pace: float = 1.0
     short: int = 0
     cancels: float = 0.0
     hold: bool = False
+
+    @classmethod
+    def drawn(cls, draw: random.Random) -> Self:
+        """Some of them, of any size, such that a caller who tries again comes to an end."""
+        lags = [0.0, 3.0, 300.0]
+        list_lag = draw.choice(lags)
+        idem: Any = draw.choice(["replay", "409", "422", "other"])
+        return cls(
+            list_lag=list_lag,
+            get_lag=draw.choice(lags),
+            count_lag=draw.choice(lags),
+            files_lag=draw.choice(lags),
+            stale=draw.choice([0.0, 0.3]),
+            stale_by=30.0,
+            lost=draw.choice([0.0, 0.5]),
+            idem=idem,
+            # Nobody could find a job again that neither a key nor a list with metadata shows.
+            idem_life=draw.choice([DAY, 120.0]) if list_lag < 30 else DAY,
+            no_meta=idem == "replay" and draw.random() < 0.3,
+            rewrites=draw.random() < 0.5,
+            broken=draw.choice([0.0, 0.1]),
+            spoiled=draw.choice([0.0, 0.2]),
+        )
 
 
 @dataclass
@@ -82,8 +122,13 @@ class HostileJob:
     """A job as it is, whatever the service says of it.
 
     Attributes:
-        files: the ids of its files, oldest first.
-        times: when each of them is approved, in seconds since the job was created.
+        id: `job_…`.
+        body: what it was posted with.
+        key: its idempotency key.
+        created: when it was posted, in Unix seconds.
+        cancelled: when it was cancelled, or None.
+        files: the ids of all files that it brings, in order.
+        times: when each of them is approved, in seconds since it was posted.
     """
 
     id: str
@@ -91,14 +136,14 @@ class HostileJob:
     key: str
     created: float
     cancelled: float | None = None
-    files: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list[str])
     times: Sequence[float] = ()
 
     @property
     def label(self) -> str | None:
         """The label that a campaign ordered it for."""
-        label: str | None = (self.body.get("metadata") or {}).get("firsthandapi_label")
-        return label
+        metadata: Mapping[str, str] = self.body.get("metadata") or {}
+        return metadata.get("firsthandapi_label")
 
     def approved(self, now: float) -> list[str]:
         """The ids of its files that are approved, oldest first."""
@@ -106,6 +151,7 @@ class HostileJob:
         return [file_id for file_id, at in zip(self.files, self.times, strict=True) if at <= age]
 
     def status(self, now: float) -> str:
+        """Its status at a time."""
         if len(self.approved(now)) == len(self.files):
             return "completed"
         if self.cancelled is not None and now >= self.cancelled:
@@ -127,58 +173,191 @@ class HostileJob:
 Says = Callable[[Request, int, Any], tuple[int, Any]]
 
 
+class Created(NamedTuple):
+    """What a POST made that is no job.
+
+    Attributes:
+        path: such as `/v1/api_keys`.
+        key: the idempotency key.
+        id: the id of what was made, or the new secret.
+    """
+
+    path: str
+    key: str
+    id: str
+
+
 def honest(_request: Request, status: int, body: Any) -> tuple[int, Any]:
     """What `says` is at first."""
     return status, body
 
 
+def _json(body: Any, status: int = 200, **headers: Any) -> Reply:
+    return response(json.dumps(body).encode(), status, Content_Type="application/json", **headers)
+
+
+def _failure(status: int, kind: str) -> Callable[[int, Any, bytes], Reply]:
+    return lambda _status, _body, _whole: _json(_error(status, kind)[1], status)
+
+
+def _told(change: Callable[[dict[str, Any]], Any]) -> Callable[[int, Any, bytes], Reply]:
+    """A response that can be read, and says something else of an object."""
+    return lambda status, body, _whole: _json(change(body) if "id" in body else body, status)
+
+
 class HostileService:
-    """The service, on a real socket. `with HostileService(seed, list_lag=3) as service:`.
+    """A FirstHandAPI that lags, loses responses, forgets keys, and lies, on a real socket. Its accounts are exact.
+
+        with HostileService(seed=7) as service, service.client() as client:
+            …
+            assert service.spent_cents() == 150
+
+    What code pays on it, it pays on any service: the seed draws the lies, unless you name some, such as `list_lag=60`;
+    all others are then left out. It knows jobs, their files, and every POST that makes something.
+
+    Args:
+        seed: of the random numbers.
+        lies: fields of `Lies`.
 
     Attributes:
+        url: its address.
+        api_key: a live key; it takes any other one as well.
+        lies: what it gets wrong.
         jobs: every job that was posted, oldest first.
+        created: what other POSTs made, oldest first.
         calls: how often each endpoint was called, such as `POST /v1/jobs` and `GET /v1/jobs/:id/files`.
-        time: gives Unix seconds, as they are; follow() sets it.
         says: called with each request and the status and body of its response, after the service has done what it was
             asked: returns these, or others. A Reply or bytes are sent as they are, and everything else as JSON.
     """
 
-    api_key = "fh_live_liar0000000000000000"
+    api_key = "fh_live_hostile0000000000000"
+    # How a response breaks: takes its status, its body, and the bytes of that.
+    BREAKS: ClassVar[Mapping[str, Callable[[int, Any, bytes], Reply]]] = {
+        "500": _failure(500, "internal_error"),
+        "503": _failure(503, "service_unavailable"),
+        "504": _failure(504, "gateway_timeout"),
+        "html502": lambda _status, _body, _whole: response(b"<html>Bad gateway</html>", 502),
+        "html200": lambda _status, _body, _whole: response(b"<html>Log in to the wireless network</html>"),
+        "redirect": lambda _status, _body, _whole: response(b"", 307, Location="/v1/elsewhere"),
+        "empty": lambda _status, _body, _whole: response(b""),
+        "pending": lambda _status, _body, _whole: _json({"object": "operation", "status": "pending"}, 202),
+        "drop": lambda _status, _body, _whole: Reply(b"", "close"),
+        "reset": lambda _status, _body, _whole: Reply(b"", "reset"),
+        "garbage": lambda _status, _body, _whole: Reply(b"\0\1\2garbage\r\n\r\n", "close"),
+        "cut": lambda status, _body, whole: response(
+            whole[: len(whole) // 2], status, length=len(whole), then="reset"
+        ),
+        "long": lambda status, _body, whole: response(whole, status, length=len(whole) + 50, then="close"),
+        "no id": _told(lambda body: {name: value for name, value in body.items() if name != "id"}),
+        "nulls": _told(lambda body: {**dict.fromkeys(body), "id": body["id"], "object": body.get("object")}),
+        "strings": _told(
+            lambda body: {name: f"{value}" if type(value) is int else value for name, value in body.items()}
+        ),
+        "wrapped": _told(lambda body: {"data": body}),
+        "made up": _told(lambda body: {**body, "id": body["id"].partition("_")[0] + "_01" + "Z" * 24}),
+    }
 
     def __init__(self, seed: int = 0, **lies: Any) -> None:
-        self.lies = Lies(**lies)
+        self._random = random.Random(seed)  # noqa: S311 # it hides nothing
+        self.lies = Lies(**lies) if lies else Lies.drawn(self._random)
         self.jobs: list[HostileJob] = []
+        self.created: list[Created] = []
         self.calls: Counter[str] = Counter()
-        self.time: Callable[[], float] = time.time
-        self._pass: Callable[[float], object] = self.pass_
         self.says: Says = honest
-        self._random = random.Random(seed)
-        self._keys: dict[str, tuple[HostileJob, float, bytes]] = {}
+        self._time: Callable[[], float] = time.time
+        self._advanced = 0.0
+        self._pass: Callable[[float], object] = self.advance
+        self._keys: dict[tuple[str, str], tuple[Any, float, bytes]] = {}
         self._owner: dict[str, HostileJob] = {}
         self._lock = threading.Lock()
+        self._moving = threading.Lock()
         self._server = RawServer(self._reply)
         self.url = self._server.base_url
 
     def __enter__(self) -> Self:
+        TIMES[self._server.port] = self
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cut every connection."""
+        TIMES.pop(self._server.port, None)
         self._server.close()
 
-    def follow(self, clock: Clock) -> None:
-        """Let time pass as it does for a client, whose clock is set right. A clock that jumps moves nothing here."""
-        now = self.time()
+    def client(self, **options: Any) -> FirstHandClient:
+        """A client of this service, whose waits take no real time: they move the time of the service.
+
+        Args:
+            options: what `FirstHandClient` takes.
+
+        Returns:
+            The client, for a `with` or a `close`.
+        """
+        from firsthandapi import FirstHandClient
+
+        arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
+        return moved(FirstHandClient(**arguments), self)
+
+    def async_client(self, **options: Any) -> AsyncFirstHandClient:
+        """Like `client`, for asyncio and trio.
+
+        Args:
+            options: what `AsyncFirstHandClient` takes.
+
+        Returns:
+            The client, for an `async with` or a `close`.
+        """
+        from firsthandapi import AsyncFirstHandClient
+
+        arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
+        return moved(AsyncFirstHandClient(**arguments), self)
+
+    # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def now(self) -> float:
+        """Its time, in Unix seconds: the machine's, and what it was advanced by."""
+        return self._time() + self._advanced
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by.
+
+        Args:
+            seconds: how much.
+        """
+        with self._moving:
+            self._advanced += seconds
+
+    def reach(self, when: float) -> None:
+        """Let time go by until `when`, if it is not that late yet.
+
+        Args:
+            when: the time, in Unix seconds.
+        """
+        with self._moving:
+            self._advanced += max(when - self.now(), 0.0)
+
+    def follow(self, clock: ClientClock) -> None:
+        """Let time pass as it does for a client, whose clock is set right. If that jumps, nothing moves here.
+
+        Args:
+            clock: the client's clock.
+        """
+        now = self.now()
         clock.wall, began = now, clock.monotonic()
-        self.time = lambda: now + clock.monotonic() - began
+        self._time, self._advanced = (lambda: now + clock.monotonic() - began), 0.0
         self._pass = clock.pass_
 
-    def pass_(self, seconds: float) -> None:
-        """Let time go by while no client runs."""
-        before = self.time
-        self.time = lambda: before() + seconds
-
     def once(self, method: str, ends: str, status: int, body: Any) -> None:
-        """Answer the next request of this method, whose path ends so, with this."""
+        """Answer the next request of this method, whose path ends so, with this.
+
+        Args:
+            method: such as `POST`.
+            ends: the end of the path.
+            status: the status.
+            body: bytes, or what is sent as JSON.
+        """
 
         def says(request: Request, *answer: Any) -> tuple[int, Any]:
             if request.method == method and request.target.partition("?")[0].endswith(ends):
@@ -192,21 +371,43 @@ class HostileService:
 
     def spent_cents(self) -> int:
         """What all jobs cost, less refunds."""
-        return sum(job.cost_cents(self.time()) for job in self.jobs)
+        return sum(job.cost_cents(self.now()) for job in self.jobs)
 
     def paid(self, label: str | None = None) -> list[str]:
-        """The ids of the files that are approved by now, of all jobs or of those of a label."""
+        """List the ids of the files that are approved by now.
+
+        Args:
+            label: that of a campaign; None for those of all jobs.
+
+        Returns:
+            The ids.
+        """
         jobs = [job for job in self.jobs if label in (None, job.label)]
-        return [file_id for job in jobs for file_id in job.approved(self.time())]
+        return [file_id for job in jobs for file_id in job.approved(self.now())]
 
     def content(self, file_id: str) -> bytes:
-        """The bytes of a file."""
+        """Make the bytes of a file.
+
+        Args:
+            file_id: its id.
+
+        Returns:
+            The bytes, which are always the same.
+        """
         return b"\xff\xd8\xff\xe0" + hashlib.sha256(file_id.encode()).digest() * 3
 
     def post(self, body: dict[str, Any], key: str = "somebody-else's") -> HostileJob:
-        """Post a job, as a client does."""
-        now, pace = self.time(), self.lies.pace
-        job = HostileJob(self._id("job"), body, key, now)
+        """Post a job, as a client does.
+
+        Args:
+            body: the body of the request.
+            key: its idempotency key.
+
+        Returns:
+            The job.
+        """
+        now, pace = self.now(), self.lies.pace
+        job = HostileJob(self._id("job"), body, key, now, pace)
         job.files = [self._id("file") for _ in range(body["files_needed"] - self.lies.short)]
         job.times = [pace * (number + 1) for number in range(len(job.files))]
         if self._is_one_of(self.lies.cancels):
@@ -218,10 +419,17 @@ class HostileService:
     # ── What it says ─────────────────────────────────────────────────────────────────────────────────────
 
     def shown(self, job: HostileJob) -> dict[str, Any]:
-        """A job as a response shows it now."""
-        now = self.time()
+        """Show a job as a response shows it now.
+
+        Args:
+            job: the job.
+
+        Returns:
+            The object of the response.
+        """
+        now = self.now()
         seen = now - (self.lies.stale_by if self._is_one_of(self.lies.stale) else 0.0)
-        row = {
+        row: dict[str, Any] = {
             "object": "job",
             **job.body,
             "id": job.id,
@@ -233,6 +441,10 @@ class HostileService:
         }
         if self.lies.no_meta:
             row.pop("metadata", None)
+        elif self.lies.meta_cut is not None:
+            row["metadata"] = {
+                name: str(value)[: self.lies.meta_cut] for name, value in row["metadata"].items()
+            }
         return rewritten(row) if self.lies.rewrites else row
 
     def _id(self, kind: str) -> str:
@@ -250,12 +462,25 @@ class HostileService:
                 return Reply(b"", "close")
             headers: dict[str, Any] = {}
             if self.lies.skew is not None:
-                headers["Date"] = formatdate(self.time() + self.lies.skew, usegmt=True)
-        if isinstance(body, Reply):
-            return body
-        if isinstance(body, bytes):
+                headers["Date"] = formatdate(self.now() + self.lies.skew, usegmt=True)
+            if isinstance(body, bytes):
+                return self._sent(request, body, status, headers)
+            if self._is_one_of(self.lies.broken):
+                name = self._random.choice([*(self.lies.breaks or self.BREAKS)])
+                return self.BREAKS[name](status, body, json.dumps(body).encode())
+        return _json(body, status, **headers)
+
+    def _sent(self, request: Request, body: bytes, status: int, headers: dict[str, Any]) -> Reply:
+        """Bytes as they are, or those of a download that may be spoiled."""
+        if not request.target.startswith("/files/") or not self._is_one_of(self.lies.spoiled):
             return response(body, status, **headers)
-        return response(json.dumps(body).encode(), status, Content_Type="application/json", **headers)
+        spoiled = [
+            response(b"<Error/>", 403),
+            response(body[:-1] + b"!"),
+            response(body[: len(body) // 2], length=len(body), then="close"),
+            Reply(b"", "close"),
+        ]
+        return self._random.choice(spoiled)
 
     def _answer(self, request: Request) -> tuple[int, Any]:
         parts = urlsplit(request.target)
@@ -269,15 +494,19 @@ class HostileService:
             case "POST", ["jobs"]:
                 return self._order(request)
             case "GET", ["jobs"]:
-                shown = [job for job in self.jobs if self.time() - job.created >= self.lies.list_lag]
+                shown = [job for job in self.jobs if self.now() - job.created >= self.lies.list_lag]
                 return 200, _page([self.shown(job) for job in reversed(shown)], query)
             case _, ["jobs", job_id, *rest]:
                 job = next((job for job in self.jobs if job.id == job_id), None)
-                if job is not None and self.time() - job.created >= self.lies.get_lag:
+                if job is not None and self.now() - job.created >= self.lies.get_lag:
                     wait = float(request.headers.get("prefer", "wait=0").partition("=")[2])
                     return self._of_a_job(job, rest, query, wait)
             case "POST", ["files", file_id, "refresh_url"] if file_id in self._owner:
                 return 200, {"download_url": f"{self.url}/files/{file_id}"}
+            case "POST", ["api_keys"] | ["webhook_endpoints"] | ["billing", "credits", "purchase"]:
+                return self._once(request, "/".join(path[1:]))
+            case "POST", ["api_keys", _, "rotate"] | ["webhook_endpoints", _, "rotate_secret"]:
+                return self._once(request, path[1])
             case "GET", ["me"]:
                 return 200, {"organization_id": "org_1", "environment": "live", "scopes": []}
             case _:
@@ -287,14 +516,14 @@ class HostileService:
     def _of_a_job(
         self, job: HostileJob, rest: Sequence[str], query: dict[str, str], wait: float
     ) -> tuple[int, Any]:
-        approved = job.approved(self.time() - self.lies.files_lag)[::-1]
+        approved = job.approved(self.now() - self.lies.files_lag)[::-1]
         match rest:
             case []:
                 if self.lies.hold:
-                    self._pass(min(wait, max(job.next_change(self.time()) - self.time(), 0.0)))
+                    self._pass(min(wait, max(job.next_change(self.now()) - self.now(), 0.0)))
                 return 200, self.shown(job)
             case ["cancel"]:
-                job.cancelled = self.time() if job.cancelled is None else job.cancelled
+                job.cancelled = self.now() if job.cancelled is None else job.cancelled
                 return 200, self.shown(job)
             case ["files"]:
                 page = _page(approved, query)
@@ -323,43 +552,80 @@ class HostileService:
         }
 
     def _order(self, request: Request) -> tuple[int, Any]:
-        key, now = request.headers["idempotency-key"], self.time()
-        known = self._keys.get(key)
-        if known is not None and now - known[1] < self.lies.idem_life:
-            return self._repeat(*known, request.body)
-        job = self.post(json.loads(request.body), key)
-        self._keys[key] = job, now, request.body
+        known = self._known(request)
+        if known is not None:
+            answer = self._repeat(*known, request.body)
+            return answer or (201, self.shown(self._other_than(known[0])))
+        job = self.post(json.loads(request.body), request.headers["idempotency-key"])
+        self._remember(request, job)
         if self._is_one_of(self.lies.refused):
             return _error(402, "insufficient_credits")
         return 201, self.shown(job)
 
-    def _repeat(self, job: HostileJob, _at: float, body: bytes, again: bytes) -> tuple[int, Any]:
+    def _once(self, request: Request, kind: str) -> tuple[int, Any]:
+        """Make what is no job."""
+        known = self._known(request)
+        if known is not None:
+            return self._repeat(*known, request.body) or (200, known[0])
+        names = {"api_keys": "key", "webhook_endpoints": "we"}
+        made: dict[str, Any] = {"id": self._id(names.get(kind, "checkout"))}
+        if kind == "api_keys":
+            made |= {"object": "api_key", "secret": f"fh_live_{self._id('made')}", "scopes": []}
+        elif kind == "webhook_endpoints":
+            made |= {
+                "object": "webhook_endpoint",
+                "secret": f"whsec_{self._id('made')}",
+                "enabled": True,
+                "events": [],
+            }
+        else:
+            made |= {"checkout_url": f"{self.url}/checkout/{made['id']}"}
+        self.created.append(Created(request.target, request.headers["idempotency-key"], made["id"]))
+        self._remember(request, made)
+        return 201, made
+
+    def _known(self, request: Request) -> tuple[Any, float, bytes] | None:
+        known = self._keys.get((request.target, request.headers["idempotency-key"]))
+        if (
+            known is None
+            or self.now() - known[1] >= self.lies.idem_life
+            or self._is_one_of(self.lies.forgets)
+        ):
+            return None
+        return known
+
+    def _remember(self, request: Request, made: Any) -> None:
+        self._keys[request.target, request.headers["idempotency-key"]] = made, self.now(), request.body
+
+    def _repeat(self, _made: Any, _at: float, body: bytes, again: bytes) -> tuple[int, Any] | None:
+        """The error for a key that is known; None for the first response again."""
         if self.lies.idem == "422":
             return _error(422, "validation_error")
         if self.lies.idem == "409" or body != again:
             return _error(409, "idempotency_error")
+        return None
+
+    def _other_than(self, job: HostileJob) -> HostileJob:
         others = [other for other in self.jobs if other is not job]
-        if self.lies.idem == "other" and others:
-            job = self._random.choice(others)
-        return 201, self.shown(job)
+        return self._random.choice(others) if self.lies.idem == "other" and others else job
 
 
 def rewritten(row: dict[str, Any]) -> dict[str, Any]:
     """A job as other software would write it: other spaces, numbers, times and names of coordinates, more members."""
     names = {"latitude": "lat", "longitude": "lng"}
-    changed: dict[str, Any] = {"of_a_later_version": {"a": 1}}
-    for name, value in row.items():
-        if name == "location":
-            value = {names.get(key, key): item for key, item in value.items()} | {"country": "JP"}
+    changed: dict[str, Any] = {"of_a_later_version": {"a": 1}, **row}
+    if row.get("location"):
+        changed["location"] = {names.get(key, key): item for key, item in row["location"].items()} | {
+            "country": "JP"
+        }
+    for name in row:
         if name.endswith("_at") or name == "deadline":
-            value = value.replace("Z", "+00:00")
-        if name in ("description", "worker_guidelines", "title"):
-            value = " ".join(value.split())
-        if name == "accepted_formats":
-            value = value[::-1]
-        if name == "metadata":
-            value = {key: value[key] for key in reversed(value)}
-        changed[name] = value
+            changed[name] = row[name].replace("Z", "+00:00")
+        if name in ("description", "worker_guidelines", "title") and row[name]:
+            changed[name] = " ".join(row[name].split())
+    changed["accepted_formats"] = row["accepted_formats"][::-1]
+    if "metadata" in row:
+        changed["metadata"] = {key: row["metadata"][key] for key in reversed(row["metadata"])}
     return {"min_star_rating": 3, "files_per_submission": 1, "title": None, **changed}
 
 

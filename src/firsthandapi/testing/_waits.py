@@ -6,13 +6,15 @@ import threading
 from collections.abc import Callable
 from math import ceil
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio.to_thread
 
 from firsthandapi._async.clock import Clock as AsyncClock
 from firsthandapi._base.host.loopback import is_loopback
 from firsthandapi._sync.clock import Clock
+
+T = TypeVar("T")
 
 
 class Time(Protocol):
@@ -58,6 +60,21 @@ class _MovedAsyncClock(_Moved, AsyncClock):
     async def sleep(self, seconds: float) -> None:
         # In a thread, because the receiver of a webhook that falls due may run in this loop.
         await anyio.to_thread.run_sync(self._pass, seconds)
+
+
+def moved(client: T, time: Time) -> T:
+    """Give a client, of either half, the clock of its server.
+
+    Args:
+        client: the client.
+        time: the clock.
+
+    Returns:
+        The client.
+    """
+    shared: Any = vars(client)["_transport"].shared
+    shared.clock = (_MovedAsyncClock if "._async." in type(client).__module__ else _MovedClock)(time)
+    return client
 
 
 # The clocks of servers whose clients wait in no real time, by port.
