@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ._base.version import __version__ as __version__
     from ._core.calls.attempt import Attempt as Attempt
     from ._core.calls.config import NotGiven as NotGiven
+    from ._core.calls.estimate import Estimate as Estimate
     from ._core.calls.idempotency import idempotency_key as idempotency_key
     from ._core.calls.ratelimit import AsyncRateLimiter as AsyncRateLimiter
     from ._core.calls.ratelimit import Permit as Permit
@@ -88,6 +89,7 @@ _async.pages AsyncPage AsyncPageRequest
 campaigns Campaign CampaignJob CampaignPlan CampaignProgress LabelPlan LabelProgress PlannedOrder
 _core.calls.attempt Attempt
 _core.calls.config NotGiven
+_core.calls.estimate Estimate
 _core.calls.idempotency idempotency_key
 _core.calls.ratelimit AsyncRateLimiter Permit RateLimit RateLimiter
 _core.calls.response ApiResponse

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from firsthandapi import AsyncFirstHandClient, FirstHandClient, _async, _sync, types
+from firsthandapi import AsyncFirstHandClient, Estimate, FirstHandClient, _async, _sync, types
 from firsthandapi._async.calls import Calls as AsyncCalls
 from firsthandapi._async.calls import Resource as AsyncResource
 from firsthandapi._core.calls import retry
@@ -38,6 +38,7 @@ MADE_OF_OTHERS = {
     "jobs.create_and_wait",
     "jobs.follow",
     "jobs.collect",
+    "jobs.estimate",
     "files.download",
     "files.download_all",
 }
@@ -447,6 +448,71 @@ def test_a_job_filters_by_its_id(connect: Connect) -> None:
         ):
             call()
     assert len(asked) == sent
+
+
+def test_an_estimate_from_one_s_own_history(connect: Connect, fresh_server: MockServer) -> None:
+    """Its jobs are those of the same type and format; what it takes is what `create` takes, and nothing is posted."""
+    client = connect(fresh_server)
+    sounds = {**JOB, "accepted_formats": ["audio/wav"]}
+    first, second, other, cancelled = (
+        client.jobs.create(**{**fields, "files_needed": 1}) for fields in (JOB, JOB, sounds, JOB)
+    )
+    client.jobs.create(**JOB)  # not finished
+    for job, rating in ((first, 1), (first, 5), (other, 1), (other, 1), (other, 5)):
+        fresh_server.submit(job.id, rating=rating)
+        fresh_server.clock.advance(minutes=30)
+    fresh_server.clock.advance(hours=2)
+    fresh_server.submit(second.id, rating=5)
+    fresh_server.clock.advance(minutes=1)
+    client.jobs.cancel(cancelled.id)
+    posts = [request for request in fresh_server.requests if request.method == "POST"]
+    found = client.jobs.estimate(**JOB, max_spend_cents=1, idempotency_key="k", extra_headers={"X-A": "b"})
+    assert (found.cost_cents, found.jobs) == (100, 3)
+    assert found.approval_rate == pytest.approx(2 / 3)  # those to the recording count elsewhere
+    assert found.hours_p50 == pytest.approx(
+        (first_hours(client, first.id) + first_hours(client, second.id)) / 2
+    )
+    assert found.hours_p50 < found.hours_p90 < first_hours(client, second.id)
+    assert posts == [request for request in fresh_server.requests if request.method == "POST"]
+    assert client.jobs.estimate(**JOB, type="feedback") == Estimate(100, 0, None, None, None)
+    assert client.jobs.estimate(**JOB, extra_body={"files_needed": 3}).cost_cents == 150
+
+
+def first_hours(client: Any, job_id: str) -> float:
+    job = client.jobs.get(job_id)
+    return float((job.completed_at - job.created_at).total_seconds() / 3600)
+
+
+@pytest.mark.parametrize(("listed", "paths"), [(0, "jjj"), (1, "jjjs"), (50, "jjss")])
+def test_an_estimate_takes_four_requests_at_most(listed: int, paths: str, connect: Connect) -> None:
+    """However long the lists are: an older page where the newest jobs are of another kind, else of submissions."""
+    asked: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        posted = {"created_at": "2026-11-01T00:00:00Z", "completed_at": "2026-11-01T03:00:00Z"}
+        job = {**posted, "type": "data_collection", "status": "completed", "accepted_formats": ["image/jpeg"]}
+        jobs = [{**job, "id": f"job_{len(asked)}_{number}"} for number in range(listed)]
+        submissions = [{"id": "sub_1", "status": "approved", "job_id": "job_1_0"}]
+        data: Any = jobs if request.url.path == "/v1/jobs" else submissions
+        return httpx.Response(200, json={"data": data, "has_more": True, "next_cursor": f"c{len(asked)}"})
+
+    found = connect(handler=handler).jobs.estimate(**JOB, timeout=7, extra_query={"zz": "1"})
+    assert "".join(request.url.path.rpartition("/")[2][0] for request in asked) == paths
+    assert {request.url.params["zz"] for request in asked} == {"1"}
+    assert [request.url.params.get("status") for request in asked[:2]] == ["completed", "cancelled"]
+    if listed:
+        assert asked[-1].url.params["start_date"] == "2026-11-01T00:00:00Z"
+        assert found.approval_rate == 1.0
+        assert found.hours_p90 == 3.0
+
+
+def test_an_estimate_of_what_cannot_be_posted(connect: Connect) -> None:
+    """Wrong arguments are refused as by `create`, before anything is sent."""
+    client = connect(base_url="http://127.0.0.1:9")
+    for wrong in ({"files_needed": 0}, {"extra_body": {"files_needed": "3"}}, {"timeout": 0}):
+        with pytest.raises(InvalidArgumentError):
+            client.jobs.estimate(**{**JOB, **wrong})
 
 
 def test_the_client_s_own_request(client: Any, world: Any) -> None:

@@ -48,7 +48,9 @@ def busy() -> Iterator[MockServer]:
 
 def test_the_document_has_every_endpoint(busy: MockServer) -> None:
     """Beside /_control the document names the endpoints of the contract, no more and no less."""
-    paths = Caller(busy, None).get("/openapi.json")["paths"]
+    document = Caller(busy, None).get("/openapi.json")
+    assert document["info"]["title"] == "FirstHandAPI"  # generators name their package after it
+    paths = document["paths"]
     documented = {
         (method.upper(), path)
         for path, operations in paths.items()

@@ -55,7 +55,7 @@ class JobOptions(TypedDict, total=False):
 
 
 class JobFields(_RequiredJobFields, JobOptions, total=False):
-    """What describes a job: pass it by `**` to `jobs.create`, `jobs.create_and_wait`, or `jobs.collect`."""
+    """What describes a job: pass it by `**` to `jobs.create`, `.estimate`, `.create_and_wait`, or `.collect`."""
 
     max_spend_cents: int | None
     """most that the job may cost, in US cents; the smaller of this and the client's applies."""

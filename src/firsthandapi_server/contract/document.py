@@ -77,7 +77,7 @@ def document(base_url: str, control: Iterable[Operation] = ()) -> Json:
         "info": {
             "title": "FirstHandAPI",  # which generators make the name of a package of
             "version": "1",
-            "description": "As the bundled server serves it. Responses may have more fields than these, and enums more values.",
+            "description": "As the bundled server serves it. Responses may have more fields, and enums more values.",
         },
         "servers": [{"url": base_url}],
         "security": [{"apiKey": []}],

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -29,15 +30,17 @@ from firsthandapi.types.job import Job
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
+    from firsthandapi._core.calls.estimate import Estimate
     from firsthandapi._core.orders.reports import Progress
     from firsthandapi._sync.waiting import Waiting
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.file import File
     from firsthandapi.types.job_arguments import JobCreateParams
+    from firsthandapi.types.submission import Submission
 
 
 # `make generate` writes the fields of `JobArguments` wherever they stand below: in signatures, in docstrings, and where
-# `create`, `create_and_wait`, and `collect` pass them on.
+# `create`, `estimate`, `create_and_wait`, and `collect` pass them on.
 class Jobs(Resource):
     """Jobs; reading needs the scope `jobs:read`, the rest `jobs:write`."""
 
@@ -638,18 +641,135 @@ class Jobs(Resource):
                 too_costly=too_costly,
             )
 
+    def _sent(self, params: JobCreateParams, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What decides the cost. It is what is sent, and extra_body may have the last word on that."""
+        sent = {"files_needed": params.files_needed, "price_per_file_cents": params.price_per_file_cents}
+        return sent | {**check_mapping(extra_body, "extra_body")}
+
     def _check_spend(
         self, params: JobCreateParams, extra_body: Mapping[str, Any] | None, max_spend_cents: int | None
     ) -> None:
-        # What is sent decides what is paid, and extra_body may have the last word on it.
-        sent = {"files_needed": params.files_needed, "price_per_file_cents": params.price_per_file_cents}
-        sent |= check_mapping(extra_body, "extra_body")
+        sent = self._sent(params, extra_body)
         check_spend(
             sent["files_needed"],
             sent["price_per_file_cents"],
             check_limit(max_spend_cents),
             self._transport.config.max_spend_cents,
         )
+
+    def estimate(
+        self,
+        *,
+        description: str,
+        files_needed: int,
+        accepted_formats: Sequence[MediaFormat],
+        price_per_file_cents: int,
+        type: JobType = "data_collection",
+        title: str | None = None,
+        min_star_rating: int | None = None,
+        files_per_submission: int | None = None,
+        scoring_criteria: str | None = None,
+        min_width: int | None = None,
+        min_height: int | None = None,
+        worker_guidelines: str | None = None,
+        location: Mapping[str, Any] | None = None,
+        deadline: date | str | None = None,
+        max_workers: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        max_spend_cents: int | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        key_since: datetime | None = None,
+        timeout: float | None = None,
+    ) -> Estimate:
+        """Estimate what a job costs, and how long it may take, from your own finished jobs. Nothing is posted.
+
+        Takes what `jobs.create` takes. It sends at most 4 requests: for the newest finished jobs of the same type that
+        took one of the formats, up to 100 of them, and for the newest submissions to those.
+
+        Args:
+            description: what workers are asked for, 10 to 5,000 characters.
+            files_needed: number of files, 1 to 10,000.
+            accepted_formats: MIME types, at least one, such as `["image/jpeg"]`.
+            price_per_file_cents: price of one approved file, in US cents, 10 to 50,000.
+            type: `data_collection`, or `feedback` on content that the description links to.
+            title: a short label, at most 100 characters.
+            min_star_rating: lowest rating to approve, 1 to 5; the service's default is 3.
+            files_per_submission: number of files that one submission may contain, 1 to 5; the service's default is 1.
+            scoring_criteria: what the scorer looks for besides the description, at most 1,000 characters.
+            min_width: lowest width, in pixels, at least 1; smaller files are rejected before scoring.
+            min_height: lowest height, in pixels, at least 1; smaller files are rejected before scoring.
+            worker_guidelines: further instructions to workers.
+            location: where workers must be: `{"latitude", "longitude", "radius_km"}` or `{"city", "state"}`.
+            deadline: when an unfinished job is cancelled and refunded: an aware datetime or an ISO 8601 string.
+            max_workers: number of workers who may take part, at least 1; None means any number.
+            metadata: your own values, at most 20 keys; `jobs.collect` needs one, so 19 there.
+            max_spend_cents: most that the job may cost, in US cents; the smaller of this and the client's applies.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
+            key_since: an aware datetime before which the idempotency key was not used: the search for its job reads
+                only jobs that are younger, or older by less than a day. `create` and `create_and_wait` search only with
+                the client's `journal`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+
+        Returns:
+            The cost, the number of jobs that the rest is from, the share of submissions that were approved, and the
+            hours that half and nine of ten of these jobs took; the last three are None where there are none.
+
+        Raises:
+            InvalidArgumentError: an argument is not allowed by the contract. Nothing was sent.
+            FirstHandError: any other failure; its subclass names it.
+
+        Contract: §2 "Jobs", "Submissions".
+        """
+        del max_spend_cents, idempotency_key, key_since  # nothing is spent
+        with importing():
+            from firsthandapi._core.calls.estimate import MOST_JOBS, estimate, finished_like
+            from firsthandapi._sync.resources.submissions import Submissions
+            from firsthandapi.types.job_arguments import JobCreateParams
+        params = check(
+            JobCreateParams,
+            {
+                "description": description,
+                "files_needed": files_needed,
+                "accepted_formats": accepted_formats,
+                "price_per_file_cents": price_per_file_cents,
+                "type": type,
+                "title": title,
+                "min_star_rating": min_star_rating,
+                "files_per_submission": files_per_submission,
+                "scoring_criteria": scoring_criteria,
+                "min_width": min_width,
+                "min_height": min_height,
+                "worker_guidelines": worker_guidelines,
+                "location": location,
+                "deadline": deadline,
+                "max_workers": max_workers,
+                "metadata": metadata,
+            },
+        )
+        sent = self._sent(params, extra_body)
+        files, price_cents = sent["files_needed"], sent["price_per_file_cents"]
+        check_spend(files, price_cents, sys.maxsize)  # both are ints
+        options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
+        completed = self.list(status="completed", type=params.type, **options)
+        cancelled = self.list(status="cancelled", type=params.type, **options)
+        listed = [*completed.data, *cancelled.data]
+        like = finished_like(listed, params.type, params.accepted_formats)
+        older = completed.next_page() if len(like) < MOST_JOBS else None
+        if older is not None:
+            like = finished_like([*listed, *older.data], params.type, params.accepted_formats)
+        submissions: list[Submission] = []
+        if like:
+            first = min(job.created_at for job in like if job.created_at)
+            newest = Submissions(self._transport).list(start_date=first, **options)
+            more = newest.next_page() if older is None else None
+            submissions = [*newest.data, *([] if more is None else more.data)]
+        return estimate(files * price_cents, like, submissions)
 
     # Below `wait` and the rest: in a class body, `list` would hide the built-in from what follows it.
     def list(
