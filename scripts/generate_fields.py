@@ -1,7 +1,8 @@
 """Write into the source what types/ says once, so that every editor sees it:
 
 - the fields of `JobArguments` in types/job_arguments.py, wherever `jobs.create`, `jobs.estimate`,
-  `jobs.create_and_wait`, and `jobs.collect` name them; a place is found by its first and its last field, so a new one needs no line there;
+  `jobs.create_and_wait`, and `jobs.collect` name them; a place is found by its first and its last field, so a new one
+  needs no line there;
 - the public names of types/, in its `__init__.py`, and what the reference lacks of them.
 
     python scripts/generate_fields.py           # write
