@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,14 +12,24 @@ from typing import Annotated, Any
 
 import anyio
 import mcp_types
-from mcp.server import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server import MCPServer, Server, ServerRequestContext
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import (
+    ResourceError,
+    ResourceNotFoundError,
+    ToolError,
+    UnexpectedToolError,
+)
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient
 from firsthandapi._base.version import __version__
+from firsthandapi._base.watching import logger
 from firsthandapi._core.orders.record import account_of
 from firsthandapi.errors import ConfigurationError
 
@@ -31,6 +42,8 @@ from ._results import SignedUp
 from ._schemas import shorter
 from ._spending import add_cancelling, add_spending
 
+_NAME = "firsthandapi"
+_Call = ServerRequestContext[Any, Any]
 _INSTRUCTIONS = """\
 FirstHandAPI pays real people to capture photos, audio, video and screen recordings. Creating a job spends real
 money, held in escrow immediately: files_needed x price_per_file_cents. Tell the person the cost before you create one.
@@ -59,8 +72,8 @@ class Options:
     campaigns: Path | None = None
 
 
-class _Server(MCPServer):
-    """Says in our words what is wrong with a call."""
+class _Tools(MCPServer):
+    """The tools and resources: what is wrong with a call is said in our words."""
 
     _shown: list[mcp_types.Tool] | None = None
 
@@ -78,8 +91,53 @@ class _Server(MCPServer):
         except ToolError as error:
             raise for_model(name, error) from error.__cause__
 
+    # What the server below asks for.
 
-def make_server(client: AsyncFirstHandClient | None, api_key: str | None, options: Options) -> MCPServer:
+    async def on_list_tools(self, _: _Call, __: Any) -> mcp_types.ListToolsResult:
+        return mcp_types.ListToolsResult(tools=await self.list_tools())
+
+    async def on_call_tool(self, call: _Call, params: mcp_types.CallToolRequestParams) -> Any:
+        context: Any = Context(request_context=call, mcp_server=self, input_params=params)
+        try:
+            return await self.call_tool(params.name, params.arguments or {}, context)
+        except ToolError as error:
+            if isinstance(error, UnexpectedToolError):
+                logger().exception("The tool %s failed", params.name)
+            text = mcp_types.TextContent(type="text", text=str(error))
+            return mcp_types.CallToolResult(content=[text], is_error=True)
+
+    async def on_list_resources(self, _: _Call, __: Any) -> mcp_types.ListResourcesResult:
+        return mcp_types.ListResourcesResult(resources=await self.list_resources())
+
+    async def on_list_templates(self, _: _Call, __: Any) -> mcp_types.ListResourceTemplatesResult:
+        return mcp_types.ListResourceTemplatesResult(resource_templates=await self.list_resource_templates())
+
+    async def on_read_resource(
+        self, call: _Call, params: mcp_types.ReadResourceRequestParams
+    ) -> mcp_types.ReadResourceResult:
+        uri, context = params.uri, Context(request_context=call, mcp_server=self, input_params=params)
+        try:
+            found: Any = await self.read_resource(uri, context)
+        except ResourceError as error:
+            code = (
+                mcp_types.INVALID_PARAMS
+                if isinstance(error, ResourceNotFoundError)
+                else mcp_types.INTERNAL_ERROR
+            )
+            raise MCPError(code=code, message=str(error), data={"uri": str(uri)}) from error
+        return mcp_types.ReadResourceResult(
+            contents=[
+                mcp_types.BlobResourceContents(
+                    uri=uri, mime_type=each.mime_type, blob=b64encode(each.content).decode()
+                )
+                if isinstance(each.content, bytes)
+                else mcp_types.TextResourceContents(uri=uri, mime_type=each.mime_type, text=each.content)
+                for each in found
+            ]
+        )
+
+
+def make_server(client: AsyncFirstHandClient | None, api_key: str | None, options: Options) -> Server[Any]:
     """The MCP server.
 
     Args:
@@ -87,23 +145,31 @@ def make_server(client: AsyncFirstHandClient | None, api_key: str | None, option
         api_key: its key, which names the ledger.
         options: what the operator decided.
     """
-    server = _Server(
-        "firsthandapi",
+    tools = _Tools(_NAME, log_level="ERROR")
+    # What is not there is not announced: never prompts, and resources only with a key. An `MCPServer` announces all.
+    resources: dict[str, Any] = {}
+    if client is None or api_key is None:
+        _add_signup(tools)
+    else:
+        _add_tools(tools, client, api_key, options)
+        resources = {
+            "on_list_resources": tools.on_list_resources,
+            "on_list_resource_templates": tools.on_list_templates,
+            "on_read_resource": tools.on_read_resource,
+        }
+    server = Server[Any](
+        _NAME,
         title="FirstHandAPI",
         version=__version__,
         instructions=_INSTRUCTIONS,
         website_url="https://firsthandapi.com",
-        log_level="ERROR",
+        on_list_tools=tools.on_list_tools,
+        on_call_tool=tools.on_call_tool,
+        on_subscriptions_listen=ListenHandler(InMemorySubscriptionBus()),
+        **resources,
     )
-    handlers = server._lowlevel_server._request_handlers  # pyright: ignore[reportPrivateUsage] # no public way
-    unused = [name for name in handlers if name.startswith("prompts/")]
-    if client is None or api_key is None:
-        unused += [name for name in handlers if name.startswith("resources/")]
-        _add_signup(server)
-    else:
-        _add_tools(server, client, api_key, options)
-    for name in unused:  # what is not there is not announced
-        del handlers[name]
+    # As an `MCPServer` does: what a client is to send back with a person's answer is sealed.
+    server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=_NAME))
     return server
 
 
@@ -182,9 +248,8 @@ async def serve(
             await _serve_http(server, http_port, on_listening)
 
 
-async def _serve_stdio(server: MCPServer) -> None:
+async def _serve_stdio(server: Server[Any]) -> None:
     """Serve stdin and stdout; a line that is no message gets an answer too, so that nobody waits for one."""
-    low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage] # it has no public name
     source: Any = sys.stdin
     source.reconfigure(encoding="utf-8", errors="replace")
 
@@ -198,10 +263,10 @@ async def _serve_stdio(server: MCPServer) -> None:
 
     reading: Any = lines()  # all that is asked of a file there is its lines
     async with stdio_server(reading) as (messages, answers):
-        await low.run(messages, answers, low.create_initialization_options())
+        await server.run(messages, answers, server.create_initialization_options())
 
 
-async def _serve_http(server: MCPServer, port: int, on_listening: Callable[[str], None] | None) -> None:
+async def _serve_http(server: Server[Any], port: int, on_listening: Callable[[str], None] | None) -> None:
     import uvicorn
 
     # Bound here, so that a port in use is an error of ours, and a free one has a number.
