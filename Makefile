@@ -29,13 +29,14 @@ twice = $(1) || $(1)
 # Where it is set, each process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo console pictures filesystem ultralytics fleet ray slow pipelines test test-core test-lowest soak generators tus mcp-conformance contract fuzz check docs dist release generate coverage bench clean
+.PHONY: help demo console pictures filesystem ultralytics fleet ray slow pipelines test test-core test-lowest test-free soak generators tus mcp-conformance contract fuzz check docs dist release generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
 	@echo "make test      run the tests"
 	@echo "make test-core run the tests of the client, the datasets, and the server"
 	@echo "make test-lowest run the tests of the client with the lowest versions declared"
+	@echo "make test-free run the tests of the client without a global lock: PYTHON=python3.14t"
 	@echo "make fleet     run the tests against a real Redis"
 	@echo "make filesystem run the tests of firsthand:// with PyTorch, Dask, DuckDB, and Polars"
 	@echo "make console   run the tests of the console in Chromium; screenshots go to build/console/"
@@ -94,6 +95,9 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(RUN) $(PYTEST) -m "not slow"
 
+OF_THE_CLIENT = tests/client tests/core tests/download tests/base/network tests/test_webhooks.py \
+  tests/test_event_router.py tests/base/test_watching.py
+
 # The lowest versions that pyproject.toml declares.
 .venv-lowest/.test: VENV := .venv-lowest
 .venv-lowest/.test: pyproject.toml scripts/lowest.py
@@ -107,7 +111,19 @@ test: $(VENV)/.dev
 test-lowest: VENV := .venv-lowest
 # A plugin that no test here needs: that of the lowest anyio warns under a pytest that is newer.
 test-lowest: .venv-lowest/.test
-	$(BIN)/python -m $(PYTEST) -p no:anyio -m "not slow" tests/client tests/core tests/download tests/base/network tests/test_webhooks.py tests/test_event_router.py tests/base/test_watching.py
+	$(BIN)/python -m $(PYTEST) -p no:anyio -m "not slow" $(OF_THE_CLIENT)
+
+# Threads that really run at once: a Python without a global lock, for which not every package of the tests has wheels.
+.venv-free/.test: VENV := .venv-free
+.venv-free/.test: pyproject.toml constraints.txt
+	@$(call venv,$(PYTHON),$(VENV))
+	$(PIP) 'pip>=25.1'
+	$(PIP) --editable '.[testing]' --group client
+	touch $@
+
+test-free: VENV := .venv-free
+test-free: .venv-free/.test
+	PYTHON_GIL=0 $(BIN)/python -m $(PYTEST) -m "not slow" $(OF_THE_CLIENT)
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
