@@ -66,15 +66,15 @@ class Service(HostileService):
         self.changes: Callable[[dict[str, Any]], object] = len
 
     @property
-    def now(self) -> float:
+    def elapsed(self) -> float:
         return round(self.clock.now - self.began, 6)
 
     def note(self, request: Request, status: int, body: Any) -> tuple[int, Any]:
         if "/files" in request.target:
             assert "min_score=1" in request.target
-            self.asked.append((self.now, "page" if "cursor=" in request.target else "head"))
+            self.asked.append((self.elapsed, "page" if "cursor=" in request.target else "head"))
         else:
-            self.asked.append((self.now, f"poll {request.headers.get('prefer', 'wait=0')[5:]}"))
+            self.asked.append((self.elapsed, f"poll {request.headers.get('prefer', 'wait=0')[5:]}"))
         if self.failures:
             failure = self.failures.pop(0)
             return 0, Reply(b"", "close") if failure is None else response(status=failure, Retry_After="7")
@@ -92,15 +92,15 @@ def timed(
     client = connect(base_url=service.url, **options)
     service.clock = connect.clock(client)
     service.follow(service.clock)
-    service.job.created, service.began = service.time() - service.age, service.clock.now
+    service.job.created, service.began = service.now() - service.age, service.clock.now
     job_id = service.job.id
     with service:
         if connect.loop is None:
-            return [(service.now, file.id) for file in client.jobs.follow(job_id, timeout=timeout)]
+            return [(service.elapsed, file.id) for file in client.jobs.follow(job_id, timeout=timeout)]
 
         async def collect() -> list[tuple[float, str]]:
             files = client.target.jobs.follow(job_id, timeout=timeout)
-            return [(service.now, file.id) async for file in files]
+            return [(service.elapsed, file.id) async for file in files]
 
         return connect.loop.run(collect())
 
@@ -127,7 +127,7 @@ def test_a_change_of_status_is_looked_at_at_once(connect: Connect) -> None:
     """The first file changes the status, which wakes the poll, and so does the last."""
     service = Service(4, 6)
     assert timed(connect, service) == [*zip((4.0, 6.0), service.job.files, strict=True)]
-    assert service.now == 6.0
+    assert service.elapsed == 6.0
 
 
 def test_only_the_head_is_read_again(connect: Connect) -> None:
@@ -154,7 +154,7 @@ def test_a_count_that_lags_slows_no_burst(connect: Connect) -> None:
     *times, last = timed(connect, service)
     assert len(times) == 2_999
     assert max(at for at, _ in times) == min(at for at, _ in times) == 12
-    assert service.now == last[0] == 27
+    assert service.elapsed == last[0] == 27
 
 
 def test_nothing_is_missed_at_the_end(connect: Connect) -> None:
@@ -192,7 +192,7 @@ def test_a_list_that_lags_behind_the_job_is_read_again(connect: Connect, lag: fl
     service = Service(0, 0, DAY, files_lag=lag)
     service.age = DAY
     assert len(follow(connect, service)) == came
-    assert service.now <= 30.5
+    assert service.elapsed <= 30.5
     assert len(service.asked) <= 20
 
 
@@ -201,7 +201,7 @@ def test_a_count_of_a_completed_job_that_is_late_is_waited_for(connect: Connect)
     service = Service(0, DAY, DAY, count_lag=3 * HOUR, files_lag=3 * HOUR + 20)
     service.age = DAY
     assert len(follow(connect, service)) == 3
-    assert 3 * HOUR + 20 <= service.now <= 3 * HOUR * 1.1 + 60
+    assert 3 * HOUR + 20 <= service.elapsed <= 3 * HOUR * 1.1 + 60
     assert len(service.asked) <= 500
     assert len([at for at, _ in service.asked if at < 600]) <= 90
 
@@ -210,7 +210,7 @@ def test_a_list_that_shows_what_a_completed_job_needs_is_enough(connect: Connect
     """Its count need not."""
     service = Service(0, 0, 0, count_lag=DAY)
     assert len(follow(connect, service)) == 3
-    assert service.now == 0
+    assert service.elapsed == 0
 
 
 @pytest.mark.parametrize(
@@ -224,10 +224,10 @@ def test_a_low_count_is_not_waited_for_without_end(
     """A day after its end, the list counts."""
     service = Service(0, 0, short=1)
     if ended is not None:
-        end = datetime.fromtimestamp(service.time() + ended, UTC).isoformat()
+        end = datetime.fromtimestamp(service.now() + ended, UTC).isoformat()
         service.changes = lambda body: body.update(completed_at=end)
     assert len(follow(connect, service)) == 2
-    assert waits <= service.now <= waits + 1
+    assert waits <= service.elapsed <= waits + 1
 
 
 def test_a_count_that_was_full_is_not_waited_for(connect: Connect) -> None:
@@ -235,12 +235,12 @@ def test_a_count_that_was_full_is_not_waited_for(connect: Connect) -> None:
     service = Service(0, 10, short=1)
 
     def count_one_more(body: dict[str, Any]) -> None:
-        if service.now < 5 and "files_approved" in body:
+        if service.elapsed < 5 and "files_approved" in body:
             body["files_approved"] = 3
 
     service.changes = count_one_more
     assert len(follow(connect, service)) == 2
-    assert service.now == 10
+    assert service.elapsed == 10
 
 
 def test_a_file_that_was_withdrawn_is_not_waited_for(connect: Connect) -> None:
@@ -249,7 +249,7 @@ def test_a_file_that_was_withdrawn_is_not_waited_for(connect: Connect) -> None:
     first = service.job.files[0]
 
     def withdraw(body: dict[str, Any]) -> None:
-        if service.now < 50:
+        if service.elapsed < 50:
             return
         if "data" in body:
             body["data"] = [row for row in body["data"] if row["id"] != first]
@@ -258,7 +258,7 @@ def test_a_file_that_was_withdrawn_is_not_waited_for(connect: Connect) -> None:
 
     service.changes = withdraw
     assert len(follow(connect, service)) == 4
-    assert service.now == 100
+    assert service.elapsed == 100
 
 
 def test_a_wait_for_a_late_count_ends_with_its_timeout(connect: Connect) -> None:
@@ -268,7 +268,7 @@ def test_a_wait_for_a_late_count_ends_with_its_timeout(connect: Connect) -> None
         WaitTimeoutError, match="is completed, but the service counts 1 of 3 files as approved; run"
     ):
         timed(connect, service, timeout=100)
-    assert service.now == 100
+    assert service.elapsed == 100
 
 
 def test_a_list_without_end_is_left_at_the_timeout(connect: Connect) -> None:
@@ -403,7 +403,7 @@ def test_the_timeout_is_kept(connect: Connect, timeout: float) -> None:
     service = Service(1, 1, 1, 100)
     with pytest.raises(WaitTimeoutError, match="the job continues") as caught:
         follow(connect, service, timeout=timeout)
-    assert service.now == pytest.approx(timeout, abs=0.01)
+    assert service.elapsed == pytest.approx(timeout, abs=0.01)
     assert caught.value.job is not None
 
 

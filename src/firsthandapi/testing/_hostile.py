@@ -407,7 +407,7 @@ class HostileService:
             The job.
         """
         now, pace = self.now(), self.lies.pace
-        job = HostileJob(self._id("job"), body, key, now, pace)
+        job = HostileJob(self._id("job"), body, key, now)
         job.files = [self._id("file") for _ in range(body["files_needed"] - self.lies.short)]
         job.times = [pace * (number + 1) for number in range(len(job.files))]
         if self._is_one_of(self.lies.cancels):
@@ -463,6 +463,8 @@ class HostileService:
             headers: dict[str, Any] = {}
             if self.lies.skew is not None:
                 headers["Date"] = formatdate(self.now() + self.lies.skew, usegmt=True)
+            if isinstance(body, Reply):
+                return body
             if isinstance(body, bytes):
                 return self._sent(request, body, status, headers)
             if self._is_one_of(self.lies.broken):
