@@ -12,6 +12,7 @@ from typing import Protocol
 
 from firsthandapi._base.names import ROOM
 from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.versions import LOCK_FILE
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import at_once, copied
@@ -93,13 +94,16 @@ class StoreShelf:
         self._sizes: dict[str, int] = {}
 
     def names(self) -> Collection[str]:
-        if self.store.is_no_folder(self.store.root):
-            raise ConfigurationError(f"{self.store.root} is not a folder; choose a different one")
-        if self.store.names(self.store.root / ROOM):
+        root = self.store.root
+        if self.store.is_no_folder(root):
+            raise ConfigurationError(f"{root} is not a folder; choose a different one")
+        if self.store.names(root / ROOM):
             raise InvalidArgumentError(
-                f"dest is the folder of a dataset, {self.store.root}; publish into a different folder",
+                f"dest contains {ROOM}/, as the folder of a dataset: {root}; publish into a different folder",
                 field="dest",
             )
+        if not self.store.exists(root / LOCK_FILE):  # it may be large, and nothing of it is ours
+            return [name for name in self.store.names(root) if not name.startswith(".")]
         self._sizes = self.store.sizes_below()
         return self._sizes.keys()
 
