@@ -20,7 +20,7 @@ from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._base.host.replacing import part_of
 from firsthandapi._core.orders.record import ORDERS
 from firsthandapi._core.rows.decisions import DECISIONS, EXCLUDED, EXCLUDED_ROWS, Decision, decision_line
-from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
+from firsthandapi._core.rows.manifest import MANIFEST, Record, parse_manifest
 from firsthandapi._core.rows.withdrawal import EXPORTS
 from firsthandapi.datasets import _decisions
 from firsthandapi.datasets._bucket import Bucket
@@ -224,6 +224,37 @@ def test_an_accept_reads_no_rows(four_signs: Dataset, monkeypatch: pytest.Monkey
     four_signs.accept("file_stop1", by="ana")
     assert [row.file_id for row in four_signs.excluded] == ["file_stop2"]
     assert four_signs.decisions == Dataset.open(four_signs.path).decisions
+
+
+def test_a_decision_of_others_parses_no_row_again(
+    four_signs: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that was opened before is read again for them; its rows are as they were."""
+    Dataset.open(four_signs.path).exclude("file_stop0")
+    old = Dataset.open(four_signs.path)
+    Dataset.open(four_signs.path).accept("file_stop1", by="bob")
+    parsed = list[str]()
+
+    def parse(_: object, path: str) -> list[Record]:
+        parsed.append(Path(path).name)
+        return parse_manifest([], path)
+
+    monkeypatch.setattr("firsthandapi.datasets._manifest.parse_manifest", parse)
+    old._catch_up()
+    assert [each.by for each in old.decisions] == [None, "bob"]
+    assert (len(old), parsed) == (3, [EXCLUDED_ROWS])
+
+
+def test_agreement_counts_excluded_files(four_signs: Dataset) -> None:
+    """And what others have decided since; a view has that of its own files."""
+    kept = four_signs.select(labels="stop")
+    others = four_signs.filter(lambda row: row.file_id == "file_stop1")
+    assert four_signs.agreement() is None
+    for by in ("ana", "ben"):
+        other = Dataset.open(four_signs.path)
+        other.exclude("file_stop0", by=by)
+        other.accept("file_stop1", by=by)
+    assert (four_signs.agreement(), kept.agreement(), others.agreement()) == (1.0, 1.0, None)
 
 
 def test_two_decide_at_the_same_time(four_signs: Dataset) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from firsthandapi_server.rules.reviews import alpha
+from firsthandapi._base.agreement import alpha
 
 from .conftest import Team, pass_seconds
 from .test_study import write

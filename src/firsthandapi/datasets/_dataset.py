@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -68,6 +68,7 @@ class Dataset(Rows):
         self._store = store
         # What it has if it was opened as a version.
         self._kept: KeptRows | None = None
+        self._manifests: list[Manifest] = []
         self._open_again()
 
     @no_collector()
@@ -80,7 +81,9 @@ class Dataset(Rows):
             return
         store = self._store
         orders = [order for order in Orders(store).all().values() if not order.forgotten]
-        manifests = _manifests_in(store, orders)
+        # Those that are unchanged are not parsed again.
+        known = {manifest.path: manifest for manifest in self._manifests}
+        manifests = [known.get(manifest.path, manifest) for manifest in _manifests_in(store, orders)]
         # Before they are read.
         stamps = {path: store.stamp(path) for path in (store.root / DECISIONS, *(m.path for m in manifests))}
         manifests = [manifest for manifest in manifests if manifest.read()]
@@ -250,6 +253,9 @@ class Dataset(Rows):
 
     def _view(self, name: str, records: list[Record], classes: Rows | None = None) -> DatasetView:
         return DatasetView(self, name, records, classes)
+
+    def _has(self, file_id: str) -> bool:  # noqa: ARG002 # a view has some
+        return True
 
     @property
     def versions(self) -> tuple[Version, ...]:
@@ -554,10 +560,10 @@ class Dataset(Rows):
         return [Decision(each, action, label, reason, by, now) for each in ids]
 
     def _unknown(self, ids: list[str], action: Action) -> list[str]:
-        known = {row.file_id for row in (*self.records, *self.excluded)}
+        rows: list[Collection[str]] = [manifest.records for manifest in (*self._manifests, *self._hidden)]
         if action == "include":  # a copy may lack `excluded/`: then `repair` downloads them again
-            known.update(self._decided.excluded)
-        return [each for each in ids if each not in known]
+            rows.append(self._decided.excluded)
+        return [each for each in ids if not any(each in known for known in rows)]
 
     def review(
         self, *, port: int = 0, open_browser: bool = True, by: str | None = None
@@ -1013,6 +1019,9 @@ class DatasetView(Rows):
             rows = [row for row in self.dataset.records if row.file_id in self._ids]
             self._rows, self._as_of = rows, self.dataset.records
         return self._rows
+
+    def _has(self, file_id: str) -> bool:
+        return file_id in self._ids
 
     def _all_labels(self) -> list[str]:
         return self.labels if self._classes is None else self._classes._all_labels()

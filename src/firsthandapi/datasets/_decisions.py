@@ -55,21 +55,23 @@ def write_down(
     """
     path = store.root / DECISIONS
     store.refuse_link(store.root / EXCLUDED)
-    decided = decided_in(store, known)
+    content = store.read(path, LARGEST_DECISIONS)
+    decided = parse_decisions(content, str(path), known)
     _check_labels(decisions, decided, labels)
     if not any(map(decided.changes, decisions)):
         return decided
     with taking_notes(store):
-        content = store.read(path, LARGEST_DECISIONS)
-        decided = parse_decisions(content, str(path), decided)
-        _check_labels(decisions, decided, labels)
-        lines = b""
+        if (content_now := store.read(path, LARGEST_DECISIONS)) != content:
+            content = content_now
+            decided = parse_decisions(content, str(path), decided)
+            _check_labels(decisions, decided, labels)
+        new: list[bytes] = []
         for each in decisions:
             if decided.changes(each):
                 decided.add(each)
-                lines += decision_line(each)
+                new.append(decision_line(each))
         # A line that a crash has cut off must not spoil the next line.
-        lines = b"\n" + lines if content and not content.endswith(b"\n") else lines
+        lines = b"".join([b"\n", *new] if content and not content.endswith(b"\n") else new)
         if len(content or b"") + len(lines) > LARGEST_DECISIONS:
             raise ConfigurationError(
                 f"{path} would be larger than {LARGEST_DECISIONS >> 20} MiB, the most that can be read again; "

@@ -103,7 +103,7 @@ class Manifest:
         digest = hashlib.sha256(content).digest()
         if digest == self._digest:
             return True
-        self._digest, self._size = digest, len(content)
+        size = len(content)
         lines = content.count(b"\n") if content.endswith(b"\n") else -1
         # What was parsed is dropped: memory holds the rows, but not the text of all beside them.
         pieces = [content[start : start + _PIECE] for start in reversed(range(0, len(content), _PIECE))]
@@ -115,6 +115,7 @@ class Manifest:
             self._store.refuse_link(folder)
         self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}
         self._untidy = lines != len(self.records)
+        self._digest, self._size = digest, size
         return True
 
     def refuse_links(self) -> None:

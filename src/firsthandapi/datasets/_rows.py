@@ -15,6 +15,7 @@ from firsthandapi._base.habits import Led, LedClass
 from firsthandapi._base.paths import check_path
 from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import Kind, chosen_kind, kind_of
+from firsthandapi._core.rows.decisions import agreement
 from firsthandapi._core.rows.duplicates import check_near, groups, same_bytes
 from firsthandapi._core.rows.manifest import COLUMNS, Record
 from firsthandapi._core.rows.splits import Rule, check_parts, check_seed
@@ -285,6 +286,27 @@ class Rows(Displayed, Led, metaclass=LedClass):
         rows = split(self, rule)
         warn(rows, rule, len(self))
         return Splits((name, self._view(name, records, self)) for name, records in rows.items())
+
+    def agreement(self) -> float | None:
+        """How far the people who decided about the files agree, as Krippendorff's alpha for ordinal values.
+
+            dataset.review(by="ana", blind=True)
+            dataset.review(by="ben", blind=True)
+            print(dataset.agreement())
+
+        The newest decision of each person about a file counts: it was excluded, relabeled, or kept, in this order.
+        Decisions without `by` do not count.
+
+        Returns:
+            1.0 if all agree, about 0 if they agree as if by chance, and less if they agree more seldom than that. None
+            if no file has decisions of two people, or if all decisions are the same.
+        """
+        self._whole._catch_up()
+        return agreement(each for each in self._whole.decisions if self._has(each.file_id))
+
+    def _has(self, file_id: str) -> bool:
+        """Whether these are, or were, rows of this file: it may be excluded."""
+        raise NotImplementedError
 
     def copy_to(self, dest: str | os.PathLike[str]) -> Dataset:
         """Copy these rows, with their verified files, into a new dataset.

@@ -1,10 +1,9 @@
-"""What several reviewers say together: who may rate what, and how far they agree."""
+"""Several reviewers together: who may rate what, and how well."""
 
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -31,30 +30,6 @@ def lacking(overlap: int, raters: Collection[str], reviewers: Collection[str], a
     """
     left = {each for each in reviewers if each != author and each not in raters}
     return max(0, overlap - len(raters) - len(left))
-
-
-def alpha(units: Iterable[Sequence[int]]) -> float | None:
-    """Krippendorff's alpha for ordinal values: 1 if all agree, about 0 if they agree as if by chance.
-
-    Args:
-        units: the stars of each file.
-
-    Returns:
-        Alpha; None where no file has two ratings, or all ratings are the same.
-    """
-    rated = [unit for unit in units if len(unit) > 1]
-    counts = Counter(stars for unit in rated for stars in unit)
-    total = sum(counts.values())
-    if len(counts) < 2:
-        return None
-
-    def apart(one: int, other: int) -> float:
-        between = sum(counts[each] for each in range(min(one, other), max(one, other) + 1))
-        return (between - (counts[one] + counts[other]) / 2) ** 2
-
-    seen = sum(apart(one, other) / (len(unit) - 1) for unit in rated for one in unit for other in unit)
-    chance = sum(counts[one] * counts[other] * apart(one, other) for one in counts for other in counts)
-    return 1 - seen * (total - 1) / chance
 
 
 @dataclass(frozen=True, slots=True)

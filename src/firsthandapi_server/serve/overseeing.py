@@ -10,10 +10,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from firsthandapi._base.agreement import alpha
 from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, no_page, whole
 from firsthandapi_server.contract.text import iso
 from firsthandapi_server.http.browsers import attachment
-from firsthandapi_server.rules.reviews import alpha, gold_score
+from firsthandapi_server.rules.reviews import gold_score
 from firsthandapi_server.state.model import File
 
 from .activity import csv_line

@@ -12,6 +12,7 @@ import pytest
 from firsthandapi import ConfigurationError, InvalidArgumentError
 from firsthandapi._core.rows.decisions import (
     Decision,
+    agreement,
     carried,
     check_words,
     decision_line,
@@ -164,3 +165,35 @@ def test_a_label_has_one_spelling() -> None:
     assert both.spelled(["FOO", "stop"]).labels == {"file_1": "FOO", "file_2": "FOO"}
     assert both.spelled([None]).labels == {}
     assert len(both.spelled([None]).decisions) == 2
+
+
+def given(values: dict[str, str]) -> list[Decision]:
+    """What two people, `ana` and `ben`, decided about files, in the words of a list."""
+    return [
+        decided(action, f"file_{n}", by=who)
+        for who, actions in values.items()
+        for n, action in enumerate(actions.split())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ana", "ben", "expected"),
+    [
+        ("accept exclude accept", "accept exclude include", 1.0),
+        ("accept accept exclude exclude", "accept exclude exclude accept", 0.125),
+        ("accept exclude", "exclude accept", -0.5),
+        # To relabel is between to keep and to exclude.
+        ("accept relabel exclude accept", "relabel relabel exclude accept", 0.79),
+        ("accept accept", "accept accept", None),
+        ("accept exclude", "star star", None),
+        ("accept exclude", "", None),
+    ],
+)
+def test_how_far_people_agree(ana: str, ben: str, expected: float | None) -> None:
+    """By the newest decision of each about a file; nobody in particular is nobody, and unknown actions say nothing."""
+    earlier = [
+        decided("exclude" if n % 2 else "accept", f"file_{n}", by="ana") for n in range(4) if ana.split()[n:]
+    ]
+    unnamed = [decided("exclude", f"file_{n}") for n in range(4)]
+    value = agreement([*earlier, *given({"ana": ana, "ben": ben}), *unnamed])
+    assert value == (None if expected is None else pytest.approx(expected))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
+from firsthandapi._base.agreement import alpha
 from firsthandapi._base.names import ROOM, disk_key
 from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
@@ -138,6 +139,25 @@ class Decided:
         return record if label == record.label else in_place_of(replace(record, label=label), record)
 
 
+def by_person(decisions: Iterable[Decision]) -> dict[str, dict[str | None, Decision]]:
+    """By file and person, the newest decision; those of nobody in particular are one person's."""
+    people: dict[str, dict[str | None, Decision]] = {}
+    for decision in decisions:
+        people.setdefault(decision.file_id, {})[decision.by] = decision
+    return people
+
+
+# How much of a file its reviewer kept.
+_KEPT = {"exclude": 0, "relabel": 1, "accept": 2, "include": 2}
+
+
+def agreement(decisions: Iterable[Decision]) -> float | None:
+    """How far the people of these decisions agree; None if no two have decided about the same file, or all decisions
+    are the same."""
+    units = by_person(each for each in decisions if each.by is not None and each.action in _KEPT)
+    return alpha([[_KEPT[each.action] for each in people.values()] for people in units.values()])
+
+
 def ids_of(which: object) -> list[str]:
     """The ids of the files that a caller passed as ids or rows, each once.
     Raises InvalidArgumentError: the argument is neither an id or a row, nor an iterable of these.
@@ -179,16 +199,19 @@ def parse_decisions(content: bytes | None, path: str = DECISIONS, known: Decided
     content = content or b""
     decided = (known or Decided()).at_start_of(content)
     start = decided.source[0]
-    for number, line in enumerate(content[start:].split(b"\n"), content.count(b"\n", 0, start) + 1):
+    if start == len(content):
+        return decided
+    for number, line in enumerate(content[start:].split(b"\n"), 1):
         try:
             row: object = json.loads(line)
         except (ValueError, RecursionError):
             continue
         decision = _decision(cast("dict[str, Any]", row)) if isinstance(row, dict) else None
         if decision is None:
+            before = content.count(b"\n", 0, start)
             raise ConfigurationError(
-                f"{path}, line {number}: not a decision of firsthandapi; another program changed this folder: remove "
-                "the line if the folder is yours, else do not use it"
+                f"{path}, line {before + number}: not a decision of firsthandapi; another program changed this "
+                "folder: remove the line if the folder is yours, else do not use it"
             )
         decided.add(decision)
     decided.source = source_of(content)
