@@ -165,7 +165,7 @@ def reviewed(browser: Browser) -> None:
         review.start()
         while not told:
             time.sleep(0.05)
-        page = browser.new_page(viewport={"width": 1160, "height": 420})
+        page = browser.new_page(viewport={"width": 1160, "height": 460})
         page.goto(told[0].rpartition(" ")[2])
         page.wait_for_timeout(2_000)
         save("review.png", page.screenshot())

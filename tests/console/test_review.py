@@ -41,7 +41,12 @@ def actions(path: Path) -> list[tuple[str, str]]:
 def labeled(path: Path) -> Dataset:
     contents = pictures(10)
     dataset = folder_of(
-        path / "one", [*contents, contents[0]], original_filename=[EVIL] * 11, ai_star_rating=[4] * 11
+        path / "one",
+        [*contents, contents[0]],
+        original_filename=[EVIL] * 11,
+        ai_star_rating=[4] * 11,
+        ai_reasoning=["The sign is readable."] * 11,
+        annotations=[{"text_extraction": EVIL, "scene": {"setting": "street", "indoor": False}}] * 11,
     )
     return Dataset.merge({"stop": dataset.path}, path / "signs")
 
@@ -136,7 +141,9 @@ def test_a_tab_whose_decisions_would_be_lost_asks_whether_to_stay(
             dialog.accept()
 
         page.on("dialog", leave)
-        page.evaluate("for (let i = 0; i < 2000; i += 1) decide(shown[0], i % 2 ? 'exclude' : 'include')")
+        page.evaluate(
+            "for (let i = 0; i < 2000; i += 1) decide([shown[0]], () => ({ action: i % 2 ? 'exclude' : 'include' }))"
+        )
         with page.expect_event("close"):
             page.close(run_before_unload=True)
     assert asked == ["beforeunload"]
@@ -166,6 +173,11 @@ def test_keys_work_after_a_click_on_play(browser: Browser, tmp_path: Path) -> No
         for paused in ("false", "true"):
             page.keyboard.press("Space")
             wait_for(page, f"document.querySelector('audio').paused === {paused}")
+        page.keyboard.press("Shift+ArrowRight")
+        wait_for(page, "document.querySelector('audio').currentTime >= 5")
+        wait_for(page, "document.querySelector('.said.speaking') !== null")
+        page.locator(".said").click()
+        wait_for(page, "document.querySelector('audio').currentTime < 1")
         box = page.locator("audio").bounding_box()
         assert box
         page.mouse.click(box["x"] + 25, box["y"] + box["height"] / 2)
@@ -173,7 +185,7 @@ def test_keys_work_after_a_click_on_play(browser: Browser, tmp_path: Path) -> No
         page.keyboard.press("x")
         wait_for(page, "document.querySelector('#state').textContent.startsWith('2 of 2')")
         for _ in range(2):
-            page.locator("[data-act=exclude]").click()
+            page.locator("#one [data-act=exclude]").click()
         page.keyboard.press("Space")  # plays, rather than pressing the button that was clicked
         wait_for(page, "document.querySelector('audio').paused === false")
         page.keyboard.press("Tab")  # a player that is tabbed to keeps its keys
@@ -187,6 +199,138 @@ def test_keys_work_after_a_click_on_play(browser: Browser, tmp_path: Path) -> No
     ]
 
 
+def shifts_of(page: Page) -> float:
+    """How much of the window has moved, other than after a key or a click, as browsers measure it."""
+    return float(page.evaluate("globalThis.shifts"))
+
+
+COUNT_SHIFTS = """globalThis.shifts = 0;
+new PerformanceObserver(list => {
+    for (const each of list.getEntries()) if (!each.hadRecentInput) shifts += each.value;
+}).observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_several_at_once(browser: Browser, tmp_path: Path, width: int) -> None:
+    """Files are selected by keys and clicks, decided about in one step, and undone in one."""
+    dataset = labeled(tmp_path)
+    ids = sorted(row.file_id for row in dataset)
+    with reviewing(dataset) as review, page_of(browser, viewport={"width": width, "height": 800}) as page:
+        page.add_init_script(COUNT_SHIFTS)
+        page.goto(str(review.base_url))
+        wait_for(page, "document.querySelectorAll('button.tile').length > 10")
+        press, tile = page.keyboard.press, page.locator("button.tile")
+        page.locator(f"button[data-id='{ids[0]}']").focus()
+        press("Space")
+        press("Shift+ArrowRight")
+        assert page.locator("#batch-count").inner_text() == "2 selected"
+        press("Shift+X")
+        page.keyboard.type("dark")
+        press("Enter")
+        wait_until(lambda: len(actions(dataset.path)) == 2)
+        assert {(each.action, each.reason) for each in Dataset.open(dataset.path).decisions} == {
+            ("exclude", "dark")
+        }
+        assert page.locator("#batch").is_hidden()
+        press("u")
+        wait_until(lambda: len(actions(dataset.path)) == 4)
+        assert Dataset.open(dataset.path).excluded == ()
+        tile.nth(0).click(modifiers=["Control"])
+        tile.nth(1).click(modifiers=["Shift"])
+        assert page.locator(".tile.chosen").count() == 2
+        press("l")
+        page.keyboard.type("yield")
+        press("Enter")
+        wait_until(lambda: Dataset.open(dataset.path).labels == ["stop", "yield"])
+        press("u")
+        wait_until(lambda: Dataset.open(dataset.path).labels == ["stop"])
+        press("Control+a")
+        assert page.locator("#batch-count").inner_text() == "11 selected"
+        press("Escape")
+        assert page.locator(".tile.chosen").count() == 0
+        press("Control+a")
+        press("a")
+        page.locator("#done").click()
+        wait_for(page, "document.querySelector('h1').textContent === 'Done'")
+        assert shifts_of(page) == 0
+    assert sorted(actions(dataset.path)[-11:]) == sorted((each, "accept") for each in ids)
+
+
+def test_filters(browser: Browser, tmp_path: Path) -> None:
+    """By state, stars, worker, and flag, together; a fact beside a picture is a filter, too."""
+    dataset = folder_of(
+        tmp_path / "signs",
+        pictures(6),
+        ai_star_rating=[1, 1, 2, 2, 3, None],
+        worker_id=["wkr_a", "wkr_b", "wkr_a", "wkr_b", "wkr_a", None],
+        flags=[["synthetic"], ["synthetic"], [], None, None, None],
+    )
+    dataset.accept("file_0", by="ben")
+    dataset.exclude("file_0", by="cleo")
+
+    with reviewing(dataset) as review, page_of(browser) as page:
+        page.goto(str(review.base_url))
+        wait_for(page, "document.querySelectorAll('button.tile').length === 6")
+
+        def shown(**chosen: str) -> list[str]:
+            if page.locator("#clear").is_visible():
+                page.locator("#clear").click()
+            for name, value in chosen.items():
+                page.locator(f"#{name}").select_option(value)
+            return sorted(
+                str(each.get_attribute("data-id")) for each in page.locator("#grid button.tile").all()
+            )
+
+        assert page.locator("#label").is_hidden()
+        assert page.locator("#stars option").all_inner_texts() == [
+            "all",
+            "3 ★ (1)",
+            "2 ★ (2)",
+            "1 ★ (2)",
+            "none (1)",
+        ]
+        assert shown(stars="2") == ["file_2", "file_3"]
+        assert shown(stars="2", worker="wkr_a") == ["file_2"]
+        assert shown(flag="synthetic", filter="undecided") == ["file_1"]
+        assert shown(filter="disputed") == shown(filter="excluded") == ["file_0"]
+        assert shown(filter="mine") == [f"file_{n}" for n in range(6)]
+        assert shown(stars="\0") == ["file_5"]
+        page.locator("#clear").click()
+        page.locator("button[data-id=file_2]").click()
+        page.locator("#facts button", has_text="wkr_a").click()
+        wait_for(page, "document.querySelectorAll('#grid button.tile').length === 3")
+        page.keyboard.press("Home")
+        page.keyboard.press("n")
+        assert page.evaluate("document.activeElement.dataset.id") == "file_2"
+        page.keyboard.press("f")
+        assert page.evaluate("document.activeElement.id") == "filter"
+        page.keyboard.press("Escape")
+        page.keyboard.press("x")
+        wait_until(lambda: actions(dataset.path)[-1] == ("file_2", "exclude"))
+
+
+def test_blind_people_see_the_rating_once_they_have_decided(browser: Browser, tmp_path: Path) -> None:
+    """To accept a file takes back that the same person has excluded it."""
+    dataset = labeled(tmp_path)
+    dataset.exclude("file_0", by="ben")
+    with reviewing(dataset, blind=True) as review, page_of(browser) as page:
+        page.goto(str(review.base_url))
+        wait_for(page, "document.querySelectorAll('button.tile').length > 10")
+        assert "0 kept, 0 excluded, 11 undecided" in page.locator("#count").inner_text()
+        assert page.locator("#stars").is_hidden()
+        page.locator("button[data-id=file_0]").click()
+        wait_for(page, "document.querySelector('#facts').textContent.includes('Worker')")
+        assert "Rating" not in page.locator("#one").inner_text()
+        page.keyboard.press("x")
+        wait_until(lambda: len(actions(dataset.path)) == 2)
+        page.keyboard.press("ArrowLeft")
+        wait_for(page, "document.querySelector('#facts').textContent.includes('4 of 5')")
+        wait_for(page, "document.querySelectorAll('#decisions li').length === 2")
+        page.keyboard.press("a")
+        wait_until(lambda: actions(dataset.path)[-1] == ("file_0", "include"))
+    assert Dataset.open(dataset.path).excluded == ()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_how_it_looks(browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
@@ -197,13 +341,19 @@ def test_how_it_looks(browser: Browser, tmp_path: Path, width: int, scheme: str)
     dataset.accept(ids[4])
     viewport = {"width": width, "height": 800}
     with reviewing(dataset) as review, page_of(browser, viewport=viewport, color_scheme=scheme) as page:
+        page.add_init_script(COUNT_SHIFTS)
         page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length > 10")
         look_at(page, "review-grid", width, scheme)
+        page.locator(f"button[data-id='{ids[0]}']").focus()
+        page.keyboard.press("Space")
+        look_at(page, "review-selected", width, scheme, full_page=False)
+        page.keyboard.press("Escape")
         assert page.locator("#one").is_hidden()
         page.locator(f"button[data-id='{ids[0]}']").click()
         assert page.locator("#grid").is_hidden()
         wait_for(page, "document.querySelectorAll('#twin-list .tile').length === 1")
+        wait_for(page, "document.querySelector('#annotations dl').children.length > 0")
         look_at(page, "review-one", width, scheme)
         page.keyboard.press("?")
         look_at(page, "review-keys", width, scheme)
@@ -214,6 +364,7 @@ def test_how_it_looks(browser: Browser, tmp_path: Path, width: int, scheme: str)
             "file_0",
             "file_10",
         ]
+        assert shifts_of(page) == 0
 
 
 def test_sound_and_video_play(browser: Browser, tmp_path: Path) -> None:

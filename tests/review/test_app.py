@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,8 +18,11 @@ from starlette.testclient import TestClient
 
 from dataset.support import folder_of, wait_until
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError, Record
-from firsthandapi._core.rows.decisions import EXCLUDED
-from firsthandapi.datasets import Decision
+from firsthandapi._core.rows.consents import CONSENTS, encode_consents
+from firsthandapi._core.rows.decisions import EXCLUDED, EXCLUDED_ROWS
+from firsthandapi._core.rows.manifest import parse_manifest
+from firsthandapi.datasets import DatasetView, Decision
+from firsthandapi.datasets._manifest import Manifest
 from firsthandapi_server.media.bounded import Bounded
 from firsthandapi_server.review import app
 
@@ -45,12 +49,14 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def reviewing(dataset: Dataset, ended: list[tuple[Decision, ...]] | None = None) -> Generator[httpx.Client]:
+def reviewing(
+    files: Dataset | DatasetView, ended: list[tuple[Decision, ...]] | None = None, **options: Any
+) -> Generator[httpx.Client]:
     """A review that runs beside the test, with a client whose address is the page's."""
     told: list[str] = []
 
     def run() -> None:
-        found = app.review(dataset, open_browser=False, by="ana", tell=told.append)
+        found = app.review(files, open_browser=False, tell=told.append, **{"by": "ana", **options})
         (ended if ended is not None else []).append(found)
 
     thread = threading.Thread(target=run)
@@ -58,12 +64,31 @@ def reviewing(dataset: Dataset, ended: list[tuple[Decision, ...]] | None = None)
     try:
         wait_until(lambda: told)
         with httpx.Client(base_url=told[0].rpartition(" ")[2], timeout=200) as client:
-            yield client
-            with contextlib.suppress(httpx.TransportError):  # it may have ended by itself
-                client.post("done")
+            try:
+                yield client
+            finally:
+                with contextlib.suppress(httpx.TransportError):  # it may have ended by itself
+                    client.post("done")
     finally:
         thread.join(60)
         assert not thread.is_alive()
+
+
+def rows_of(client: httpx.Client) -> dict[str, dict[str, Any]]:
+    """The rows by id, as the page unpacks them."""
+    answer = client.get("rows").json()
+    unpacked: dict[str, dict[str, Any]] = {each: {} for each in answer["ids"]}
+    for name, column in answer["columns"].items():
+        for n, row in enumerate(unpacked.values()):
+            row[name] = column["values"][column["places"][n] if column["places"] else 0]
+    return unpacked
+
+
+def facts_of(client: httpx.Client, file_id: str) -> dict[str, str]:
+    """What the page says of a file, by name."""
+    answer = client.get(f"rows/{file_id}").json()
+    sections = [*(facts for _, facts in answer["sections"]), answer["annotations"]]
+    return {name: value for facts in sections for name, value, _ in facts}
 
 
 def test_a_review(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +114,7 @@ def test_a_review(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
             {"action": "accept", "ids": [ids[2]]},
         ):
             assert client.post("decisions", json=body).status_code == 204
-        states = {row["id"]: (row["state"], row.get("reason")) for row in client.get("rows").json()["rows"]}
+        states = {each: (row["state"], row["reason"]) for each, row in rows_of(client).items()}
         assert states[ids[0]] == ("excluded", "blurred")
         assert [states[each][0] for each in ids[1:]] == ["excluded", "accepted", "undecided"]
         assert client.get(f"files/{ids[0]}").content == picture("red")  # where it is now
@@ -163,14 +188,18 @@ def test_files_that_cannot_be_moved_are_tried_again_at_the_end(
 def test_what_is_said_is_shown(tmp_path: Path) -> None:
     """A transcript of a stranger is text, and hides nothing."""
     words = {
-        "transcript_segments": [{"start": 0, "end": 1, "text": f"good\nmorning\u202e{_EVIL}", "speaker": "A"}]
+        "transcript_segments": [
+            {"start": 0, "end": 1, "text": f"good\nmorning\u202e{_EVIL}", "speaker": "A"},
+            {"start": 1, "end": 2, "text": "", "speaker": "B"},
+        ]
     }
     dataset = folder_of(
         tmp_path / "talk", [b"1", b"2"], content_type=["audio/wav"] * 2, annotations=[words, None]
     )
     with reviewing(dataset) as client:
-        said = [client.get(f"transcripts/{each}").json()["text"] for each in ("file_0", "file_1", "file_x")]
-    assert said == [f"good morning\\u202e{_EVIL}", None, None]
+        said = [client.get(f"rows/{each}").json()["transcript"] for each in ("file_0", "file_1")]
+        assert client.get("rows/file_x").status_code == 404
+    assert said == [[{"start": 0, "speaker": "A", "text": f"good morning\\u202e{_EVIL}"}], []]
 
 
 @pytest.mark.parametrize(
@@ -324,9 +353,215 @@ def test_what_happens_beside_it(dataset: Dataset) -> None:
     with reviewing(dataset, ended) as client:
         client.get("")
         Dataset.open(dataset.path).exclude(ids[0], by="bob")
-        assert client.get("rows").json()["rows"][0]["state"] == "excluded"
+        assert rows_of(client)[ids[0]]["state"] == "excluded"
         client.post("decisions", json={"action": "accept", "ids": ids[1:]})
     assert [each.file_id for each in ended[0]] == ids[1:]
+
+
+def test_a_view(dataset: Dataset) -> None:
+    """Only its files are shown, even those that are excluded meanwhile; the decisions are the dataset's."""
+    ids = [row.file_id for row in dataset]
+    view = dataset.filter(lambda row: row.file_id != ids[0])
+    with reviewing(view) as client:
+        assert ids[0] not in client.get("").text
+        client.post("decisions", json={"action": "exclude", "ids": [ids[1]]})
+        assert {each: row["state"] for each, row in rows_of(client).items()} == {
+            ids[1]: "excluded",
+            ids[2]: "undecided",
+            ids[3]: "undecided",
+        }
+        assert client.get(f"files/{ids[0]}").status_code == 404
+        assert client.get("duplicates").json() == [[ids[1], ids[2]]]
+    assert [row.file_id for row in dataset.excluded] == [ids[1]]
+    assert len(view) == 2
+
+
+def test_what_is_known_of_a_file(tmp_path: Path) -> None:
+    """Its rating, where it comes from, what a model saw, and every decision; each word of a stranger is text."""
+    columns: dict[str, Any] = {
+        "ai_star_rating": 4,
+        "ai_reasoning": f"readable\u202e{_EVIL}",
+        "rated_by": "model:x",
+        "dimensions": {"relevance": 0.5, "quality": None, "completeness": 1.0},
+        "flags": ["synthetic", "stock"],
+        "worker_region": "KE",
+        "device_info": {"device_model": "Pixel 9", "device_os": "Android 16", "app_version": "1"},
+        "location_verified": False,
+        "consent_id": "cns_1",
+        "license": "CC-BY-4.0",
+        "c2pa_state": "valid",
+        "c2pa_signer": "A Camera",
+        "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture",
+        "width": 4,
+        "height": 3,
+        "annotations": {
+            "objects": [{"label": "sign", "confidence": 0.93}, {"label": "street", "confidence": None}],
+            "scene": {"setting": "street", "indoor": False},
+            "text_extraction": "STOP " + "x" * 5000,
+            "annotation_model": "m",
+        },
+    }
+    dataset = folder_of(tmp_path / "signs", [b"1"], **{name: [value] for name, value in columns.items()})
+    consent = {
+        "consent_id": "cns_1",
+        "version": 2,
+        "purposes": ["research"],
+        "withdrawn_at": "2026-01-01T00:00:00Z",
+    }
+    (dataset.path / CONSENTS).write_bytes(encode_consents({"cns_1": consent}))
+    dataset.add_column("quality", {"file_0": [1, None]})
+    dataset.accept("file_0", by="ben\u202e")
+    dataset.exclude("file_0", reason="blurred", by="cleo")
+    with reviewing(dataset) as client:
+        answer, known = client.get("rows/file_0").json(), facts_of(client, "file_0")
+        assert rows_of(client)["file_0"]["disputed"]
+        assert client.get("rows").json()["agreement"] == 0
+    text = known.pop("Text extraction")
+    assert (len(text), text[:6]) == (4001, "STOP x")
+    assert known == {
+        "Stars": "4 of 5",
+        "Rated by": "model:x",
+        "Reason": f"readable\\u202e{_EVIL}",
+        "Relevance": "0.5",
+        "Completeness": "1",
+        "Flag": "stock",
+        "Worker": "wkr_0",
+        "Region": "KE",
+        "Device": "Pixel 9, Android 16",
+        "Place verified": "no",
+        "Consent": "cns_1, version 2, research, withdrawn 2026-01-01T00:00:00Z",
+        "License": "CC-BY-4.0",
+        "Credentials": "valid, A Camera, digitalCapture",
+        "Job": "job_1",
+        "File": "file_0.jpg",
+        "Type": "image/jpeg",
+        "Size": "4 × 3 px, 0.0 kB",
+        "quality": "[1, null]",
+        "Objects": "sign, 93%; street",
+        "Scene": "street, no",
+        "Model": "m",
+    }
+    assert [(each["by"], each["action"], each["reason"]) for each in answer["decisions"]] == [
+        ("ben\\u202e", "accept", None),
+        ("cleo", "exclude", "blurred"),
+    ]
+
+
+def test_blind(tmp_path: Path) -> None:
+    """Nothing of a rating or of what others have decided is sent before somebody has decided; then all of it is."""
+    dataset = folder_of(
+        tmp_path / "one",
+        [picture("red"), picture("blue"), picture("green")],
+        ai_star_rating=[5, 1, 3],
+        ai_reasoning=["secret"] * 3,
+        flags=[["secret"]] * 3,
+        rated_by=["secret"] * 3,
+        dimensions=[{"relevance": 0.123}] * 3,
+    )
+    dataset = Dataset.merge({"stop": dataset.path}, tmp_path / "signs")
+    dataset.exclude("file_0", reason="secret", by="ben")
+    dataset.relabel("file_1", "secret", by="ben")
+    dataset.accept("file_2", by="ben")
+    with reviewing(dataset, blind=True) as client:
+        sent = "".join(client.get(path).text for path in ("rows", *(f"rows/file_{n}" for n in range(3))))
+        told = [
+            each
+            for each in ("ben", "Stars", "stars", "0.123", "Flag", "excluded", "disputed")
+            if each in sent
+        ]
+        assert told == []
+        assert "secret" not in client.get("rows").text
+        assert {row["state"] for row in rows_of(client).values()} == {"undecided"}
+        for action, file in [("accept", "file_0"), ("exclude", "file_1"), ("exclude", "file_2")]:
+            assert client.post("decisions", json={"action": action, "ids": [file]}).status_code == 204
+        assert [row["state"] for row in rows_of(client).values()] == ["accepted", "excluded", "excluded"]
+        assert facts_of(client, "file_0")["Stars"] == "5 of 5"
+        assert facts_of(client, "file_1")["Label"] == "secret"
+        seen = client.get("rows/file_0").json()["decisions"]
+        assert [(each["by"], each["reason"]) for each in seen] == [("ben", "secret"), ("ana", None)]
+    # What others exclude stays so.
+    assert [row.file_id for row in dataset.excluded] == ["file_0", "file_1", "file_2"]
+    assert dataset.agreement() == pytest.approx(-7 / 12)
+
+
+def test_blind_somebody_keeps_what_they_have_excluded(dataset: Dataset) -> None:
+    """Even if another has included it before them."""
+    ids = [row.file_id for row in dataset]
+    with reviewing(dataset, blind=True) as client:
+        client.post("decisions", json={"action": "exclude", "ids": ids[:2]})
+        Dataset.open(dataset.path).include(ids[0], by="ben")
+        assert [row["state"] for row in rows_of(client).values()][:2] == ["excluded"] * 2
+        client.post("decisions", json={"action": "include", "ids": ids[:2]})
+        assert [row["state"] for row in rows_of(client).values()][:2] == ["accepted"] * 2
+    assert [(each.file_id, each.by, each.action) for each in dataset.decisions[2:]] == [
+        (ids[0], "ben", "include"),
+        (ids[1], "ana", "include"),
+        (ids[0], "ana", "accept"),
+    ]
+
+
+def test_a_relabel_shows_at_once(tmp_path: Path) -> None:
+    """Beside the picture, too, before its file has moved."""
+    one = folder_of(tmp_path / "one", [picture("red")])
+    dataset = Dataset.merge({"stop": one.path}, tmp_path / "signs")
+    with reviewing(dataset) as client:
+        client.post("decisions", json={"action": "relabel", "ids": ["file_0"], "label": "yield"})
+        assert facts_of(client, "file_0")["Label"] == "yield"
+        assert client.get("files/file_0").status_code == 200
+    assert dataset.labels == ["yield"]
+
+
+def test_a_decision_reads_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many the folder has; and when files move, only those of excluded ones are parsed."""
+    monkeypatch.setattr(app, "_IDLE_SECONDS", 3600)
+    one = folder_of(tmp_path / "one", [picture("red"), picture("blue"), picture("green")])
+    dataset = Dataset.merge({"stop": one.path}, tmp_path / "signs")
+    with reviewing(dataset) as client:
+        client.get("")
+        with monkeypatch.context() as patch:
+            patch.setattr(Manifest, "read", lambda _: pytest.fail("a row was read"))
+            for body in (
+                {"action": "accept", "ids": ["file_0"]},
+                {"action": "exclude", "ids": ["file_1"]},
+                {"action": "relabel", "ids": ["file_2"], "label": "yield"},
+            ):
+                assert client.post("decisions", json=body).status_code == 204
+                assert client.get(f"rows/{body['ids'][0]}").status_code == 200
+        paths = list[str]()
+
+        def parse(content: Any, path: str) -> list[Record]:
+            paths.append(Path(path).name)
+            return parse_manifest(content, path)
+
+        monkeypatch.setattr("firsthandapi.datasets._manifest.parse_manifest", parse)
+    assert {*paths} == {EXCLUDED_ROWS}
+    assert (dataset.labels, len(dataset.excluded)) == (["stop", "yield"], 1)
+
+
+def test_all_files_go_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their rows are the same again, and are read again."""
+    monkeypatch.setattr(app, "_IDLE_SECONDS", 0)
+    dataset = folder_of(tmp_path / "signs", [picture("red")])
+    with reviewing(dataset) as client:
+        for action, count in (("exclude", 0), ("include", 1), ("exclude", 0), ("include", 1)):
+            assert client.post("decisions", json={"action": action, "ids": ["file_0"]}).status_code == 204
+            wait_until(lambda: len([*(dataset.path / "data").glob("*")]) == count)  # noqa: B023 # at once
+    assert [row.file_id for row in dataset] == ["file_0"]
+
+
+def test_an_accept_moves_nothing(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the rows are neither read nor written again."""
+    monkeypatch.setattr(app, "_IDLE_SECONDS", 0)
+    monkeypatch.setattr(Dataset, "_settle", lambda _: pytest.fail("it was carried out"))
+    with reviewing(dataset) as client:
+        client.post("decisions", json={"action": "accept", "ids": [dataset.records[0].file_id]})
+    assert len(dataset.decisions) == 1
+
+
+def test_blind_is_true_or_false(dataset: Dataset) -> None:
+    """As by mistake `blind="ana"`."""
+    with pytest.raises(InvalidArgumentError, match="blind must be True or False"):
+        dataset.review(blind="ana")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # what a program may pass
 
 
 def test_a_file_that_became_a_link_is_not_followed(dataset: Dataset, tmp_path: Path) -> None:

@@ -56,6 +56,15 @@ def test_a_bound(made: list[Bounded], function: str, argument: object) -> None:
         made[0](argument)
 
 
+def test_a_process_can_start_before_it_is_needed(made: list[Bounded]) -> None:
+    """The first call takes it."""
+    made.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail"))
+    made[0].warm()
+    started = [*made[0]._idle]
+    assert made[0](_PICTURE, "image/png", 64) is None
+    assert made[0]._idle == started
+
+
 def test_a_call_after_the_end_leaves_no_process(made: list[Bounded]) -> None:
     """Nor does one that runs at the end."""
     made.append(Bounded("firsthandapi_server.media.thumbnails:thumbnail"))

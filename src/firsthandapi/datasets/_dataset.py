@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 from firsthandapi._base.counts import count_of
 from firsthandapi._base.masking import mask_secrets
 from firsthandapi._base.visible import visible
-from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import Kind, is_mixed, kind_of
 from firsthandapi._core.files.labels import check_label
 from firsthandapi._core.orders.record import ORDERS, OrderRecord, ShownJob, load
@@ -522,8 +522,21 @@ class Dataset(Rows):
         return decided, [each for each in decided.decisions[-len(decisions) :] if each.at == decisions[0].at]
 
     def _settle(self) -> None:
-        """Carry out what was written down, unless a run has the folder: it does when it ends."""
-        settle_rest(self._store, self._places(), Decided())
+        """Carry out what was written down, unless a run has the folder: it does when it ends. The rows that were read
+        are not parsed again; `_catch_up` shows the result."""
+        known = {manifest.path: manifest for manifest in self._manifests}
+        manifests = [copy.copy(known.get(manifest.path, manifest)) for manifest in self._places()]
+        settle_rest(self._store, manifests, Decided())
+        self._manifests = manifests
+
+    def _is_settled(self) -> bool:
+        """Whether all decisions are carried out, as far as the folder was read."""
+        excluded, included = self._decided.excluded, self._decided.included
+        return not (
+            self._moving
+            or any(each in manifest.records for manifest in self._manifests for each in excluded)
+            or any(each in manifest.records for manifest in self._hidden for each in included)
+        )
 
     def _path_now(self, record: Record, decided: Decided) -> Path | None:
         """Where the file of a row is, even while these decisions are carried out; None if it is missing."""
@@ -564,41 +577,6 @@ class Dataset(Rows):
         if action == "include":  # a copy may lack `excluded/`: then `repair` downloads them again
             rows.append(self._decided.excluded)
         return [each for each in ids if not any(each in known for known in rows)]
-
-    def review(
-        self, *, port: int = 0, open_browser: bool = True, by: str | None = None
-    ) -> tuple[Decision, ...]:
-        """Review the files in a browser: accept, exclude, or relabel them (extra `serve`).
-
-            decided = dataset.review(by="ana")
-
-        The page runs only on this machine, without an account or a network. Its address is printed. The call returns
-        when you click Done, close the tab, or press Ctrl-C.
-
-        Args:
-            port: 0 to 65535; 0 uses any free port.
-            open_browser: whether to open the page in a browser.
-            by: the person who decides, for `decisions`.
-
-        Returns:
-            The decisions of this review, newest last.
-
-        Raises:
-            ConfigurationError: the extra is not installed, or the port is in use.
-            InvalidArgumentError: an argument is not allowed.
-        """
-        self._check_writable()
-        checked = int_or_none(port)
-        if checked is None or not 0 <= checked <= 65535:
-            raise InvalidArgumentError("port must be an int from 0 to 65535", field="port")
-        check_words(None, by)
-        try:
-            from firsthandapi_server.review.app import review
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("firsthandapi"):
-                raise
-            raise ConfigurationError('a review needs an extra: pip install "firsthandapi[serve]"') from None
-        return review(self, port=checked, open_browser=open_browser, by=by)
 
     def write_card(
         self,

@@ -169,8 +169,10 @@ def _move(store: Store, source: Manifest, target: Manifest, rows: list[tuple[Rec
         store.refuse_link(folder)
         store.refuse_link(into)
         store.copy_into(folder, names, into)
+    # In new dicts: others may have the old ones.
+    moved = {new.file_id: new for _, new in rows}
     if target is not source:
-        target.records.update((new.file_id, new) for _, new in rows)
+        target.records = {**target.records, **moved}
         target.rewrite()
     for (folder, _), names in ways.items():
         store.remove_all(folder, names)
@@ -179,9 +181,8 @@ def _move(store: Store, source: Manifest, target: Manifest, rows: list[tuple[Rec
                 f"{folder / min(left)} cannot be removed: another program may have it open; close that, then run the "
                 "same call again"
             )
-    for row, new in rows:
-        if target is source:
-            source.records[row.file_id] = new
-        else:
-            del source.records[row.file_id]
+    if target is source:
+        source.records = {**source.records, **moved}
+    else:
+        source.records = {each: row for each, row in source.records.items() if each not in moved}
     source.rewrite()

@@ -98,7 +98,7 @@ class Manifest:
             self._store.refuse_link(folder)
         content = self._store.read(self.path, LARGEST_MANIFEST)
         if content is None:
-            self.records, self._size = {}, 0
+            self.records, self._digest, self._size = {}, b"", 0
             return False
         digest = hashlib.sha256(content).digest()
         if digest == self._digest:
@@ -299,7 +299,7 @@ class Manifest:
             self._digest, self._size = hashlib.sha256(content).digest(), len(content)
         else:
             self._store.remove(self.path)
-            self._size = 0
+            self._digest, self._size = b"", 0
         self._waiting, self._written_at = 0, time.monotonic()
 
     def remove_empty(self) -> None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, overload
 from firsthandapi._base.display import Displayed
 from firsthandapi._base.habits import Led, LedClass
 from firsthandapi._base.paths import check_path
+from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import Kind, chosen_kind, kind_of
-from firsthandapi._core.rows.decisions import agreement
+from firsthandapi._core.rows.decisions import Decision, agreement, check_words
 from firsthandapi._core.rows.duplicates import check_near, groups, same_bytes
 from firsthandapi._core.rows.manifest import COLUMNS, Record
 from firsthandapi._core.rows.splits import Rule, check_parts, check_seed
@@ -286,6 +287,47 @@ class Rows(Displayed, Led, metaclass=LedClass):
         rows = split(self, rule)
         warn(rows, rule, len(self))
         return Splits((name, self._view(name, records, self)) for name, records in rows.items())
+
+    def review(
+        self, *, port: int = 0, open_browser: bool = True, by: str | None = None, blind: bool = False
+    ) -> tuple[Decision, ...]:
+        """Review the files in a browser: accept, exclude, or relabel them (extra `serve`).
+
+            decided = dataset.review(by="ana")
+            dataset.filter(lambda record: record.flags).review(by="ana")
+
+        The page runs only on this machine, without an account or a network. Its address is printed. The call returns
+        when you click Done, close the tab, or press Ctrl-C. A dataset shows its excluded files, too; a view shows
+        those that are excluded after it was made.
+
+        Args:
+            port: 0 to 65535; 0 uses any free port.
+            open_browser: whether to open the page in a browser.
+            by: the person who decides, for `decisions` and `agreement`.
+            blind: whether to hide ratings, reasons, and the decisions of others until this person has decided about
+                the file, so that nobody's opinion depends on another's.
+
+        Returns:
+            The decisions of this review, newest last.
+
+        Raises:
+            ConfigurationError: the extra is not installed, or the port is in use.
+            InvalidArgumentError: an argument is not allowed.
+        """
+        self._whole._check_writable()
+        checked = int_or_none(port)
+        if checked is None or not 0 <= checked <= 65535:
+            raise InvalidArgumentError("port must be an int from 0 to 65535", field="port")
+        check_words(None, by)
+        if not isinstance(blind, bool):  # pyright: ignore[reportUnnecessaryIsInstance] # what a caller passes
+            raise InvalidArgumentError("blind must be True or False", field="blind")
+        try:
+            from firsthandapi_server.review.app import review
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("firsthandapi"):
+                raise
+            raise ConfigurationError('a review needs an extra: pip install "firsthandapi[serve]"') from None
+        return review(self, port=checked, open_browser=open_browser, by=by, blind=blind)
 
     def agreement(self) -> float | None:
         """How far the people who decided about the files agree, as Krippendorff's alpha for ordinal values.

@@ -62,6 +62,10 @@ class Bounded:
                 self.close()
             return result
 
+    def warm(self) -> None:
+        """Start a process before the first call, which then need not wait until it has started."""
+        self._idle.append(self._start())
+
     def close(self) -> None:
         """End the processes. Those of calls that still run, or come later, end with their call."""
         self._is_closed = True

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import re
 import secrets
 import threading
@@ -13,9 +14,11 @@ import time
 import webbrowser
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, Field
@@ -30,9 +33,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from firsthandapi._base.counts import count_of
 from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import kind_of
-from firsthandapi._core.rows.decisions import Decision
-from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.decisions import Action, Decision, agreement
+from firsthandapi._core.rows.manifest import Record, in_place_of
 from firsthandapi.datasets import Dataset
+from firsthandapi.datasets._consents import consents_in
+from firsthandapi.datasets._manifest import Manifest
+from firsthandapi.datasets._rows import Rows
 from firsthandapi.errors import ConfigurationError, FirstHandError
 from firsthandapi_server.contract.errors import ApiError
 from firsthandapi_server.http import browsers
@@ -42,6 +48,8 @@ from firsthandapi_server.http.reading import MAX_BODY, parse_body, read_body, va
 from firsthandapi_server.http.responses import error_response, json_bytes
 from firsthandapi_server.http.server import HttpServer
 from firsthandapi_server.media.bounded import Bounded, BoundedError
+
+from .facts import annotations_of, sections_of, transcript_of
 
 _HERE = Path(__file__).parent
 _LOOKS = _HERE.parent / "console" / "static"
@@ -68,11 +76,12 @@ _MEDIA_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]+")
 
 
 def review(
-    dataset: Dataset,
+    files: Rows,
     *,
     port: int = 0,
     open_browser: bool = True,
     by: str | None = None,
+    blind: bool = False,
     tell: Callable[[str], object] | None = None,
 ) -> tuple[Decision, ...]:
     """Show the page until it is done, and return what was decided. `Dataset.review` describes the arguments.
@@ -81,15 +90,16 @@ def review(
         ConfigurationError: the port is in use.
     """
     tell = tell or partial(print, flush=True)
-    with contextlib.suppress(FirstHandError):  # of one that was killed; this one may only want to look
-        dataset._settle()
-    page = ReviewPage(dataset, by=by)
+    dataset = files._whole
+    dataset._catch_up()
+    page = ReviewPage(files, by=by, blind=blind)
     try:
         server = HttpServer(page, port)
     except OSError as error:
         raise ConfigurationError(
             f"could not use port {port}: {error.strerror or error}; pass 0 to use any free port"
         ) from None
+    page.warm()
     server.start()
     try:
         url = f"http://127.0.0.1:{server.port}{page.path}"
@@ -105,9 +115,12 @@ def review(
         page.close()
     decided = page.decided()
     try:
-        page.carry_out()
+        # What a killed one has left may stay so for somebody who only wants to look.
+        with contextlib.suppress(*([] if decided else [FirstHandError])):
+            page.carry_out()
     finally:
         tell(in_words(decided))
+        dataset._manifests = page.manifests  # whose rows are parsed
         dataset._catch_up()
     return decided
 
@@ -122,7 +135,7 @@ def in_words(decided: Sequence[Decision]) -> str:
 
 
 class _Decision(BaseModel, extra="forbid"):
-    action: Literal["accept", "exclude", "include", "relabel"]
+    action: Action
     ids: Annotated[list[str], Field(min_length=1, max_length=1000)]
     label: str | None = None
     reason: Annotated[str | None, Field(max_length=2000)] = None
@@ -132,16 +145,50 @@ class _Decisions(BaseModel, extra="forbid"):
     decisions: Annotated[list[_Decision], Field(min_length=1, max_length=1000)]
 
 
-class ReviewPage:
-    """An ASGI application over one dataset. A decision is written down at once; files move when there is time."""
+@dataclass(frozen=True)
+class _Read:
+    """A dataset as last read: replaced as a whole, so that nobody waits for a reading."""
 
-    def __init__(self, dataset: Dataset, *, by: str | None = None) -> None:
-        # The rows as last read, by id: replaced together, so that nobody waits for a reading.
-        self._read = dataset, _by_id(dataset)
-        self._by = by
+    dataset: Dataset
+    rows: dict[str, Record]
+    history: dict[str, list[Decision]]
+
+    @cached_property
+    def excluded(self) -> set[str]:
+        return {row.file_id for row in self.dataset.excluded}
+
+    def add(self, decisions: list[Decision]) -> None:
+        """What was decided since."""
+        for each in decisions:
+            self.history.setdefault(each.file_id, []).append(each)
+            if each.action == "exclude":
+                self.excluded.add(each.file_id)
+            elif each.action == "include":
+                self.excluded.discard(each.file_id)
+            elif each.action == "relabel" and (row := self.rows.get(each.file_id)) is not None:
+                self.rows[each.file_id] = in_place_of(replace(row, label=each.label), row)
+
+    @cached_property
+    def consents(self) -> dict[str, dict[str, Any]]:
+        return consents_in(self.dataset._store)
+
+
+class ReviewPage:
+    """An ASGI application over some files of a dataset. A decision is written down at once; files move when there is
+    time."""
+
+    def __init__(self, files: Rows, *, by: str | None = None, blind: bool = False) -> None:
+        self._by, self._blind, self._has = by, blind, files._has
+        dataset = files._whole
+        self._read = self._state_of(dataset)
         self._decided: list[Decision] = []
         self._known = dataset._as_written
-        self._decided_at = self._carried_out_at = 0.0
+        self._decided_at = 0.0
+        # The time of the newest decision that moves a file, and of the newest one whose file was moved: a review that
+        # was killed may have left some.
+        self._moves_at, self._moved_at = 0.0 if dataset._is_settled() else time.monotonic(), 0.0
+        # In a large folder, all rows are written again, which slows the page down.
+        self._idle_seconds = 0.0
         # Decisions are written in the order in which they arrived.
         self._in_turn = asyncio.Lock()
         self._deciding, self._reading, self._lock = threading.Lock(), threading.Lock(), threading.Lock()
@@ -158,10 +205,10 @@ class ReviewPage:
         pages = [
             Route("/", self._page),
             Route("/rows", self._rows),
+            Route("/rows/{file_id}", self._facts),
             Route("/duplicates", self._duplicates),
             Route("/thumbnails/{file_id}", self._picture),
             Route("/files/{file_id}", self._file),
-            Route("/transcripts/{file_id}", self._transcript),
             Route("/static/{name}", self._asset),
             Route("/decisions", self._decide, methods=["POST"]),
             Route("/done", self._end, methods=["POST"]),
@@ -188,20 +235,34 @@ class ReviewPage:
             is_gone = left_at is not None and now - max(left_at, self._decided_at) > _GONE_SECONDS
             if is_gone and not self._coming:
                 return
-            if tried_at < self._decided_at < now - _IDLE_SECONDS:
+            idle_since = max(self._moves_at, self._decided_at)
+            if tried_at < self._moves_at and idle_since < now - max(_IDLE_SECONDS, self._idle_seconds):
                 tried_at = now
                 with contextlib.suppress(FirstHandError):  # the end tries again
                     self.carry_out()
+                self._idle_seconds = 4 * (time.monotonic() - now)
 
     def carry_out(self) -> None:
         """Move the files that were decided about.
         Raises ConfigurationError: a file cannot be moved.
         """
-        decided_at = self._decided_at
-        if decided_at > self._carried_out_at:
-            self._read[0]._settle()
-            self._carried_out_at = decided_at
-            self._read_again()
+        moves_at = self._moves_at
+        if moves_at > self._moved_at:
+            dataset = copy.copy(self._read.dataset)
+            dataset._settle()
+            self._moved_at = moves_at
+            self._read_again(dataset)
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        """The rows as last read."""
+        return self._read.dataset._manifests
+
+    def warm(self) -> None:
+        """Start what makes thumbnails while the browser starts."""
+        if any(kind_of(row.content_type) == "image" for row in islice(self._read.rows.values(), _FIRST)):
+            self._thumbnail.warm()
+            self._thumbnail.warm()
 
     def close(self) -> None:
         """End the processes that make thumbnails."""
@@ -214,59 +275,141 @@ class ReviewPage:
 
     # --- what it shows ----------------------------------------------------------------------------------
 
-    def _row(self, file_id: str) -> tuple[Record, Path]:
-        """A row and where its file is. One that became a link since the folder was opened may lead anywhere."""
-        dataset, rows = self._read
+    def _row(self, file_id: str) -> Record:
         try:
-            row = rows[file_id]
-            path = dataset._path_now(row, self._known)
+            return self._read.rows[file_id]
         except KeyError:
             raise ApiError(404, "not_found", "No such file is in this folder.") from None
+
+    def _row_and_path(self, file_id: str) -> tuple[Record, Path]:
+        """A row and where its file is. One that became a link since the folder was opened may lead anywhere."""
+        row, dataset = self._row(file_id), self._read.dataset
+        path = dataset._path_now(row, self._known)
         if path is None or not path.is_file() or (type(path) is type(Path()) and path.is_symlink()):
             raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
         return row, path
 
-    def _read_again(self) -> tuple[Dataset, list[Record]]:
-        """All rows, with those that a run has brought, and what others have decided."""
+    def _state_of(self, dataset: Dataset) -> _Read:
+        # In the order of their ids, which is that of their creation.
+        rows = sorted((*dataset.records, *dataset.excluded), key=lambda row: row.file_id)
+        history: dict[str, list[Decision]] = {}
+        for decision in dataset.decisions:
+            history.setdefault(decision.file_id, []).append(decision)
+        return _Read(dataset, {row.file_id: row for row in rows if self._has(row.file_id)}, history)
+
+    def _read_again(self, settled: Dataset | None = None) -> _Read:
+        """All rows, with those that a run has brought, and what others have decided; or those of a copy."""
         with self._reading:
-            dataset, rows = self._read
+            dataset = settled or copy.copy(self._read.dataset)
             if dataset._has_changed():
-                dataset = Dataset(dataset._store)
-                rows = _by_id(dataset)
-                self._read = dataset, rows
-            return dataset, list(rows.values())
+                dataset._catch_up()
+                self._read = self._state_of(dataset)
+            return self._read
 
     def _page(self, _: Request) -> Response:
         # The page is there again. Pictures that it asked for before it left say nothing of that.
         self._left_at = None
-        dataset, rows = self._read_again()
+        read = self._read_again()
         page = self._templates.get_template("review.html").render(
-            name=visible(dataset.path.name),
-            total=len(rows),
-            first=[(row.file_id, kind_of(row.content_type), _name(row)) for row in rows[:_FIRST]],
+            name=visible(read.dataset.path.name),
+            by=self._by and visible(self._by),
+            blind=self._blind,
+            total=len(read.rows),
+            first=[(row.file_id, kind_of(row.content_type)) for row in islice(read.rows.values(), _FIRST)],
         )
         return Response(page, headers=browsers.HEADERS, media_type="text/html")
 
     def _rows(self, request: Request) -> Response:
         self._tabs.update(request.query_params.getlist("tab"))
         self._left_at = None
-        dataset, rows = self._read_again()
-        newest = {each.file_id: each for each in dataset.decisions}
-        excluded = {row.file_id for row in dataset.excluded}
-        shown = [_shown(row, newest.get(row.file_id), row.file_id in excluded) for row in rows]
-        return _json({"rows": shown, "labels": dataset.labels})
+        read = self._read_again()
+        rows = [*read.rows.values()]
+        states = [self._state(read, row.file_id) for row in rows]
+        columns: dict[str, list[Any]] = {
+            "kind": [kind_of(row.content_type) for row in rows],
+            "label": [self._label(read, row) for row in rows],
+            "worker": [row.worker_id for row in rows],
+            "job": [row.job_id for row in rows],
+            "state": [state for state, _ in states],
+            "mine": [own is not None for _, own in states],
+            "reason": [
+                self._reason(read, row.file_id) if state == "excluded" else None
+                for row, (state, _) in zip(rows, states, strict=True)
+            ],
+        }
+        if not self._blind:
+            columns["stars"] = [row.ai_star_rating for row in rows]
+            columns["flags"] = [tuple(row.flags or ()) for row in rows]
+            columns["disputed"] = [_is_disputed(read.history.get(row.file_id, ())) for row in rows]
+        shown = {
+            "ids": [row.file_id for row in rows],
+            "columns": {name: _pooled(values) for name, values in columns.items()},
+            "labels": sorted({*columns["label"]} - {None}) if self._blind else read.dataset.labels,
+            "agreement": None
+            if self._blind
+            else agreement(each for row in rows for each in read.history.get(row.file_id, ())),
+        }
+        return _json(shown)
+
+    def _state(self, read: _Read, file_id: str) -> tuple[str, Decision | None]:
+        """What the page says of a file, and the newest decision of whoever looks at it. Blind, only that counts."""
+        history = read.history.get(file_id, ())
+        own = next((each for each in reversed(history) if each.by == self._by), None)
+        if self._blind:
+            return (
+                "undecided" if own is None else "excluded" if own.action == "exclude" else "accepted"
+            ), own
+        return ("excluded" if file_id in read.excluded else "accepted" if history else "undecided"), own
+
+    def _reason(self, read: _Read, file_id: str) -> str | None:
+        """Why a file is excluded, so that somebody who includes it can undo that."""
+        history = (each for each in reversed(read.history.get(file_id, ())) if each.action == "exclude")
+        return next((each.reason for each in history if not self._blind or each.by == self._by), None)
+
+    def _label(self, read: _Read, row: Record) -> str | None:
+        """The label of a file, unless it says what somebody else has decided."""
+        if self._blind:
+            newest = next(
+                (each for each in reversed(read.history.get(row.file_id, ())) if each.action == "relabel"),
+                None,
+            )
+            if newest is not None and newest.by != self._by:
+                return None
+        return row.label
+
+    def _facts(self, request: Request) -> Response:
+        row, read = self._row(request.path_params["file_id"]), self._read
+        state, own = self._state(read, row.file_id)
+        is_open = own is not None or not self._blind
+        label = row.label if is_open else self._label(read, row)
+        consent = read.consents.get(row.consent_id) if row.consent_id else None
+        return _json(
+            {
+                "state": state,
+                "label": label and visible(label),
+                "sections": sections_of(row, label, consent, is_rated=is_open),
+                "annotations": annotations_of(row),
+                "transcript": transcript_of(row),
+                "decisions": [_decided(each) for each in read.history.get(row.file_id, ())]
+                if is_open
+                else [],
+            }
+        )
 
     def _duplicates(self, _: Request) -> Response:
-        return _json([[row.file_id for row in group] for group in self._read[0].duplicates()])
+        same: dict[str, list[str]] = {}
+        for row in self._read.rows.values():
+            same.setdefault(row.sha256, []).append(row.file_id)
+        return _json([ids for ids in same.values() if len(ids) > 1])
 
     def _picture(self, request: Request) -> Response:
-        row, path = self._row(request.path_params["file_id"])
+        row, path = self._row_and_path(request.path_params["file_id"])
         with self._lock:
             known = self._thumbnails.get(row.sha256, b"")
         if known == b"":
             known = self._small(row, path)
             if known is None and not path.is_file():  # a decision has moved it meanwhile
-                known = self._small(*self._row(row.file_id))
+                known = self._small(*self._row_and_path(row.file_id))
             with self._lock:
                 self._thumbnails[row.sha256] = known
                 while len(self._thumbnails) > _MOST_THUMBNAILS:
@@ -287,18 +430,13 @@ class ReviewPage:
             return None
 
     def _file(self, request: Request) -> Response:
-        row, path = self._row(request.path_params["file_id"])
+        row, path = self._row_and_path(request.path_params["file_id"])
         # Bytes are shown as a picture, a sound, or a video, whatever they are, or not at all.
         said = row.content_type or ""
         media_type = said if kind_of(said) and _MEDIA_TYPE.fullmatch(said) else "application/octet-stream"
-        size = self._read[0]._store.size_of(path) or 0
+        size = self._read.dataset._store.size_of(path) or 0
         headers = {**browsers.MEDIA_HEADERS, "etag": f'"{row.sha256}"'}
         return bytes_response(request, partial(_pieces, path), size, headers, media_type)
-
-    def _transcript(self, request: Request) -> Response:
-        row = self._read[1].get(request.path_params["file_id"])
-        text = None if row is None else row.text
-        return _json({"text": None if text is None else visible(" ".join(text.split()))})
 
     def _asset(self, request: Request) -> Response:
         try:
@@ -329,17 +467,34 @@ class ReviewPage:
             for each in decisions:
                 reason = each.reason or None if each.action in ("exclude", "relabel") else None
                 label = each.label or "" if each.action == "relabel" else None
-                try:
-                    self._known, new = self._read[0]._note(
-                        each.action, each.ids, self._known, label=label, reason=reason, by=self._by
-                    )
-                except FirstHandError as error:
-                    refused = refused or error
-                else:
-                    self._decided += new
+                for action, ids in self._acts(each):
+                    try:
+                        self._known, new = self._read.dataset._note(
+                            action, ids, self._known, label=label, reason=reason, by=self._by
+                        )
+                    except FirstHandError as error:
+                        refused = refused or error
+                    else:
+                        self._decided += new
+                        self._read.add(new)
+                        if action != "accept":
+                            self._moves_at = time.monotonic()
             self._decided_at = time.monotonic()
         if refused is not None:
             raise ApiError(409, "conflict", str(refused))
+
+    def _acts(self, decision: _Decision) -> list[tuple[Action, list[str]]]:
+        """What is written down for a decision. Blind, people may include a file again that somebody else has included
+        before: then they accept it."""
+        ids = decision.ids
+        if not (self._blind and decision.action == "include"):
+            return [(decision.action, ids)]
+        out = [each for each in ids if each in self._read.excluded]
+        acts: list[tuple[Action, list[str]]] = [
+            ("include", out),
+            ("accept", [each for each in ids if each not in out]),
+        ]
+        return [each for each in acts if each[1]]
 
     def _end(self, _: Request) -> Response:
         # Once the response is sent: the server then cuts every connection.
@@ -351,41 +506,25 @@ class ReviewPage:
         return Response(status_code=204)
 
 
-def _by_id(dataset: Dataset) -> dict[str, Record]:
-    """All rows, in the order of their ids, which is that of their creation."""
-    rows = sorted((*dataset.records, *dataset.excluded), key=lambda row: row.file_id)
-    return {row.file_id: row for row in rows}
+def _pooled(values: list[Any]) -> dict[str, list[Any]]:
+    """A column as the page has it: its different values, and for each row the place of its own."""
+    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    pool = [visible(value) if isinstance(value, str) else value for value in places]
+    return {"values": pool, "places": [places[value] for value in values] if len(pool) > 1 else []}
 
 
-def _shown(row: Record, newest: Decision | None, is_excluded: bool) -> dict[str, Any]:
-    """A row as the page has it. It writes all of it as text."""
-    state = "excluded" if is_excluded else "undecided" if newest is None else "accepted"
-    shown = {
-        "id": row.file_id,
-        "kind": kind_of(row.content_type),
-        "name": _name(row),
-        "label": row.label,
-        "stars": row.ai_star_rating,
-        "type": row.content_type,
-        "bytes": row.size_bytes,
-        "width": row.width,
-        "height": row.height,
-        "seconds": row.duration_seconds,
-        "job": row.job_id,
-        "captured": row.captured_at,
-        "state": state,
-        "reason": None if newest is None else newest.reason,
-        "by": None if newest is None else newest.by,
-    }
+def _is_disputed(history: Sequence[Decision]) -> bool:
+    """Whether people have decided differently about a file."""
+    newest = {each.by: (each.action == "exclude", each.label) for each in history}
+    return len({*newest.values()}) > 1
+
+
+def _decided(decision: Decision) -> dict[str, str | None]:
+    shown = {name: getattr(decision, name) for name in ("by", "action", "label", "reason")}
     return {
-        name: visible(value) if isinstance(value, str) else value
-        for name, value in shown.items()
-        if value is not None
+        **{name: value and visible(value) for name, value in shown.items()},
+        "at": f"{decision.at:%Y-%m-%d %H:%M} UTC",
     }
-
-
-def _name(row: Record) -> str:
-    return row.file_name.rpartition("/")[2]
 
 
 def _pieces(path: Path, start: int, stop: int) -> Iterator[bytes]:
