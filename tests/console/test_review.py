@@ -267,7 +267,7 @@ def test_filters(browser: Browser, tmp_path: Path) -> None:
     )
     dataset.accept("file_0", by="ben")
     dataset.exclude("file_0", by="cleo")
-
+    dataset.accept("file_1", by="ben")
     with reviewing(dataset) as review, page_of(browser) as page:
         page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length === 6")
@@ -291,9 +291,10 @@ def test_filters(browser: Browser, tmp_path: Path) -> None:
         ]
         assert shown(stars="2") == ["file_2", "file_3"]
         assert shown(stars="2", worker="wkr_a") == ["file_2"]
-        assert shown(flag="synthetic", filter="undecided") == ["file_1"]
+        assert shown(flag="synthetic", filter="accepted") == ["file_1"]
         assert shown(filter="disputed") == shown(filter="excluded") == ["file_0"]
         assert shown(filter="mine") == [f"file_{n}" for n in range(6)]
+        assert shown(filter="once") == ["file_1"]
         assert shown(stars="\0") == ["file_5"]
         page.locator("#clear").click()
         page.locator("button[data-id=file_2]").click()

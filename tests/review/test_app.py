@@ -50,10 +50,13 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def reviewing(
-    files: Dataset | DatasetView, ended: list[tuple[Decision, ...]] | None = None, **options: Any
+    files: Dataset | DatasetView,
+    ended: list[tuple[Decision, ...]] | None = None,
+    told: list[str] | None = None,
+    **options: Any,
 ) -> Generator[httpx.Client]:
     """A review that runs beside the test, with a client whose address is the page's."""
-    told: list[str] = []
+    told = [] if told is None else told
 
     def run() -> None:
         found = app.review(files, open_browser=False, tell=told.append, **{"by": "ana", **options})
@@ -462,14 +465,15 @@ def test_blind(tmp_path: Path) -> None:
     dataset.exclude("file_0", reason="secret", by="ben")
     dataset.relabel("file_1", "secret", by="ben")
     dataset.accept("file_2", by="ben")
-    with reviewing(dataset, blind=True) as client:
+    told: list[str] = []
+    with reviewing(dataset, blind=True, told=told) as client:
         sent = "".join(client.get(path).text for path in ("rows", *(f"rows/file_{n}" for n in range(3))))
-        told = [
+        leaked = [
             each
             for each in ("ben", "Stars", "stars", "0.123", "Flag", "excluded", "disputed")
             if each in sent
         ]
-        assert told == []
+        assert leaked == []
         assert "secret" not in client.get("rows").text
         assert {row["state"] for row in rows_of(client).values()} == {"undecided"}
         for action, file in [("accept", "file_0"), ("exclude", "file_1"), ("exclude", "file_2")]:
@@ -481,6 +485,10 @@ def test_blind(tmp_path: Path) -> None:
         assert [(each["by"], each["reason"]) for each in seen] == [("ben", "secret"), ("ana", None)]
     # What others exclude stays so.
     assert [row.file_id for row in dataset.excluded] == ["file_0", "file_1", "file_2"]
+    assert told[-2:] == [
+        "Decided about 3 files: 1 accepted, 2 excluded.",
+        "Agreement of all reviewers: -0.58.",
+    ]
     assert dataset.agreement() == pytest.approx(-7 / 12)
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 import webbrowser
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -33,7 +33,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from firsthandapi._base.counts import count_of
 from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import kind_of
-from firsthandapi._core.rows.decisions import Action, Decision, agreement
+from firsthandapi._core.rows.decisions import Action, Decision, agreement, by_person
 from firsthandapi._core.rows.manifest import Record, in_place_of
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._consents import consents_in
@@ -122,6 +122,8 @@ def review(
         tell(in_words(decided))
         dataset._manifests = page.manifests  # whose rows are parsed
         dataset._catch_up()
+    if (alpha := files.agreement()) is not None:
+        tell(f"Agreement of all reviewers: {alpha:.2f}.")
     return decided
 
 
@@ -340,7 +342,9 @@ class ReviewPage:
         if not self._blind:
             columns["stars"] = [row.ai_star_rating for row in rows]
             columns["flags"] = [tuple(row.flags or ()) for row in rows]
-            columns["disputed"] = [_is_disputed(read.history.get(row.file_id, ())) for row in rows]
+            newest = [by_person(read.history.get(row.file_id, ())).get(row.file_id, {}) for row in rows]
+            columns["people"] = [len(people) for people in newest]
+            columns["disputed"] = [_is_disputed(people.values()) for people in newest]
         shown = {
             "ids": [row.file_id for row in rows],
             "columns": {name: _pooled(values) for name, values in columns.items()},
@@ -513,10 +517,9 @@ def _pooled(values: list[Any]) -> dict[str, list[Any]]:
     return {"values": pool, "places": [places[value] for value in values] if len(pool) > 1 else []}
 
 
-def _is_disputed(history: Sequence[Decision]) -> bool:
-    """Whether people have decided differently about a file."""
-    newest = {each.by: (each.action == "exclude", each.label) for each in history}
-    return len({*newest.values()}) > 1
+def _is_disputed(newest: Iterable[Decision]) -> bool:
+    """Whether people have decided differently about a file, by the newest decision of each."""
+    return len({(each.action == "exclude", each.label) for each in newest}) > 1
 
 
 def _decided(decision: Decision) -> dict[str, str | None]:

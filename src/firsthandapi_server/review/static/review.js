@@ -467,6 +467,7 @@ const SHOWN = {
   all: () => true,
   duplicates: (row) => groupOf.has(row.id),
   mine: (row) => !row.mine,
+  once: (row) => row.people === 1,
   disputed: (row) => row.disputed,
 };
 const keyOf = (value) => (value === null ? NONE : String(value));
@@ -523,7 +524,7 @@ function fillLabels() {
 
 // Each column has its different values once, and for each row the place of its own.
 function unpack({ ids, columns }) {
-  const unpacked = ids.map((id) => ({ id, stars: null, flags: [], disputed: false }));
+  const unpacked = ids.map((id) => ({ id, stars: null, flags: [], people: 0, disputed: false }));
   for (const [name, { values, places }] of Object.entries(columns)) unpacked.forEach((row, n) => { row[name] = values[places[n] ?? 0]; });
   return unpacked;
 }
@@ -534,7 +535,7 @@ async function load() {
   byId = new Map(rows.map((row) => [row.id, row]));
   groupOf = new Map(groups.flatMap((group) => group.map((id) => [id, group])));
   ({ labels, agreement } = known);
-  for (const [value, words, is] of [["mine", "undecided by me", !BLIND && rows.some((row) => row.state !== "undecided" && !row.mine)], ["disputed", "people disagree", rows.some((row) => row.disputed)]]) {
+  for (const [value, words, is] of [["mine", "undecided by me", !BLIND && rows.some((row) => row.state !== "undecided" && !row.mine)], ["once", "decided by one person", rows.some((row) => row.people > 1)], ["disputed", "people disagree", rows.some((row) => row.disputed)]]) {
     const option = $("filter").querySelector(`[value=${value}]`);
     if (is && !option) $("filter").append(new Option(words, value)); else if (!is) option?.remove();
   }
