@@ -91,6 +91,8 @@ def watch(transport: ModuleType, guard: Callable[[Any], None]) -> None:
     kind: Any = transport.Transport
     clock = _MovedAsyncClock if "._async." in transport.__name__ else _MovedClock
     begin, check_open = kind.__init__, kind.check_open
+    if check_open.__module__ == __name__:
+        return
 
     def start(self: Any, config: Any, shared: Any) -> None:
         time = TIMES.get(config.origin.port) if is_loopback(config.origin.host) else None

@@ -84,19 +84,17 @@ def _configured(config: pytest.Config) -> dict[str, Any]:
     """The options by the configuration: those of a fixture that is wider than a test."""
     options: dict[str, Any] = {}
     for name, (_, read, default, _) in _OPTIONS.items():
-        value: Any = config.getini(f"firsthand_{name}")
-        if isinstance(value, list):
-            value = "\n".join(cast("list[str]", value))
-        text: Any = config.getini(name) if value is None else value
         options[name] = default
-        if text not in (None, ""):
-            try:
-                options[name] = read(text) if isinstance(text, str) else text
-            except ValueError as error:
-                if value is not None:
-                    raise pytest.UsageError(
-                        f"firsthand_{name} in the configuration of pytest: {error}"
-                    ) from None
+        value: Any = config.getini(f"firsthand_{name}")
+        if value is None:
+            with contextlib.suppress(ValueError, pytest.UsageError):  # it may be another plugin's
+                options[name] = read(config.getini(name) or "?")
+            continue
+        text: Any = "\n".join(cast("list[str]", value)) if isinstance(value, list) else value
+        try:
+            options[name] = read(text) if isinstance(text, str) else text
+        except ValueError as error:
+            raise pytest.UsageError(f"firsthand_{name} in the configuration of pytest: {error}") from None
     return options
 
 
