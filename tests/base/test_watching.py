@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import pickle
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -460,6 +463,36 @@ def test_a_walk_is_one_span(connect: Connect, spans: InMemorySpanExporter) -> No
     with pytest.raises(WaitTimeoutError):
         [*connect(handler=Polled((200, "open", 0))).jobs.follow("job_01JP", timeout=0)]
     assert [span.attributes["error.type"] for span in spans.get_finished_spans()] == ["WaitTimeoutError"]
+
+
+def test_durations(connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt, polls of a wait too, is a duration by the HTTP conventions, with its status or its error."""
+    reader = InMemoryMetricReader()
+    monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", MeterProvider([reader]))
+    client = connect(fresh_server)
+    fresh_server.faults.add(status=503)
+    client.me()
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.wait(client.jobs.create(**JOB), timeout=0)
+    with pytest.raises(FirstHandConnectionError):
+        connect(base_url="http://127.0.0.1:9", max_retries=0).me()
+    client.with_options(tracing=False).me()
+    (metric,) = json.loads(reader.get_metrics_data().to_json())["resource_metrics"][0]["scope_metrics"][0][
+        "metrics"
+    ]
+    assert (metric["name"], metric["unit"]) == ("http.client.request.duration", "s")
+    points = [(each["count"], each["attributes"]) for each in metric["data"]["data_points"]]
+    port = int(fresh_server.url.rpartition(":")[2])
+    me = {
+        "http.request.method": "GET",
+        "url.template": "/v1/me",
+        "server.address": "127.0.0.1",
+        "server.port": port,
+    }
+    assert (1, {**me, "http.response.status_code": 503, "error.type": "503"}) in points
+    assert (1, {**me, "http.response.status_code": 200}) in points
+    assert (1, {**me, "server.port": 9, "error.type": "FirstHandConnectionError"}) in points
+    assert [count for count, each in points if each["url.template"] == "/v1/jobs/{id}"] == [1]
 
 
 def test_a_client_that_is_not_traced(

@@ -17,7 +17,15 @@ from firsthandapi._base.forks import importing
 from firsthandapi._base.keys import new_key
 from firsthandapi._base.masking import Secret, cut_frames, mask_secrets
 from firsthandapi._base.network.interception import interceptor
-from firsthandapi._base.tracing import ended, http_attributes, job_attribute, propagated, span, tracer
+from firsthandapi._base.tracing import (
+    ended,
+    http_attributes,
+    job_attribute,
+    measure,
+    propagated,
+    span,
+    tracer,
+)
 from firsthandapi._base.version import __version__
 from firsthandapi._base.visible import visible
 from firsthandapi._base.watching import is_watched, logger, report
@@ -473,6 +481,7 @@ class Transport:
         call.attempts += 1
         call.attempt_began, call.response, call.untold = self.clock.monotonic(), None, True
         timeout = min(timeout, _LONGEST_ATTEMPT)
+        outcome: int | str = ""
         try:
             if call.tracer is None:
                 status, headers, body = await self.shared.wire(self.config).exchange(
@@ -480,7 +489,9 @@ class Transport:
                 )
             else:
                 status, headers, body = await self._traced(call, timeout)
+            outcome = status
         except BaseException as error:
+            outcome = type(error).__name__
             cut_frames(error, _BELOW)
             if not isinstance(error, FirstHandError):
                 call.maybe_received = True
@@ -494,6 +505,7 @@ class Transport:
             raise
         finally:
             call.attempt_took = self.clock.monotonic() - call.attempt_began
+            measure(self.config, call.request.endpoint, outcome, call.attempt_took)
         call.response = response = ApiResponse(
             status_code=status,
             raw_headers=headers.raw,

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans, for programs that have loaded it; to all others they cost nothing."""
+"""OpenTelemetry spans and durations, for programs that have loaded it; to all others they cost nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import lru_cache, partial
 from typing import Any
 
 from firsthandapi._base.masking import mask_secrets
@@ -14,6 +15,10 @@ from firsthandapi._base.version import __version__
 
 # The span around a call of many requests. Those of a wait are events of it, so that it does not grow with time.
 _call: ContextVar[Any] = ContextVar("firsthandapi_call", default=None)
+
+
+# Of the conventions, up to a poll that the service holds.
+_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
 
 
 def tracer(tracing: bool) -> Any:
@@ -105,6 +110,39 @@ def http_attributes(method: str, path: str, template: str, origin: Origin, resen
     if resends:
         found["http.request.resend_count"] = resends
     return found
+
+
+def measure(config: Any, endpoint: str, outcome: int | str, seconds: float) -> None:
+    """Record how long an attempt took, until its status or the name of its exception came, by the HTTP conventions, if
+    the program has loaded `opentelemetry.metrics`. `config`: the options of the client."""
+    provider_of = getattr(sys.modules.get("opentelemetry.metrics"), "get_meter_provider", None)
+    if provider_of is None or not config.tracing:
+        return
+    method, _, template = endpoint.partition(" ")
+    attributes: dict[str, Any] = {
+        "http.request.method": method,
+        "url.template": template.replace(":id", "{id}"),
+        "server.address": config.origin.host,
+        "server.port": config.origin.port,
+    }
+    if isinstance(outcome, int):
+        attributes["http.response.status_code"] = outcome
+    if isinstance(outcome, str) or outcome >= 400:
+        attributes["error.type"] = str(outcome)
+    _durations(provider_of()).record(seconds, attributes)
+
+
+@lru_cache(maxsize=4)
+def _durations(provider: Any) -> Any:
+    create = partial(
+        provider.get_meter("firsthandapi", __version__).create_histogram,
+        "http.client.request.duration",
+        unit="s",
+    )
+    try:
+        return create(explicit_bucket_boundaries_advisory=_BOUNDS)
+    except TypeError:  # pragma: no cover # before OpenTelemetry 1.30
+        return create()
 
 
 def ended(current: Any, status: int, request_id: str | None) -> None:
