@@ -1,4 +1,5 @@
-"""Rate photos by rules before a person does: small and blurred ones get few stars, doubtful ones go to the reviewers.
+"""Refuse photos by rules before a person looks: small and blurred ones get few stars. The others are measured, and left
+to the reviewers: a rule has not seen what the job asks for, so it approves nothing.
 
     pip install "firsthandapi[serve]"
     firsthandapi serve photos --scorer photo_scorer:score
@@ -8,8 +9,8 @@ Run it in the folder of this file. A package names its scorer in pyproject.toml 
     [project.entry-points."firsthandapi.scorers"]
     sharp = "photo_scorer:score"
 
-For a model that somebody hosts, send it the file in `score`, and return what it says. A scorer runs in a process of its
-own and may take a minute; where it fails or returns None, the reviewers decide.
+A scorer runs in a process of its own and may take a minute; where it fails, returns None, or gives no stars, the
+reviewers decide. For a model that somebody hosts, see `firsthandapi serve --ai`.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from typing import Any
 from PIL import Image, ImageFilter, ImageStat
 
 SIDE = 512  # pixels of the copy that is measured, so that large and small photos compare
-BLURRED, SHARP = 40.0, 400.0  # the variance of the edges: below, and above, no person needs to look
+BLURRED = 40.0  # the variance of the edges: below, no person needs to look
 _EDGES = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
 
 
@@ -32,7 +33,7 @@ def score(path: Path, content_type: str, job: Mapping[str, Any]) -> dict[str, An
         job: the job as the API shows it: `description`, `scoring_criteria`, and the like.
 
     Returns:
-        `stars` from 1 to 5, and, if you like, a `reason` and `annotations`; None to leave it to the reviewers.
+        `stars` from 1 to 5 and a `reason`, or `annotations` alone; None where it has nothing to say.
     """
     if not content_type.startswith("image/"):
         return None
@@ -45,11 +46,7 @@ def score(path: Path, content_type: str, job: Mapping[str, Any]) -> dict[str, An
     sharpness = ImageStat.Stat(photo.convert("L").filter(_EDGES)).var[0]
     if sharpness < BLURRED:
         return {"stars": 2, "reason": "The photo is blurred: hold the camera still, and try again."}
-    if sharpness < SHARP:
-        return None
     return {
-        "stars": 4,
-        "reason": "The photo is sharp and large enough.",
         "annotations": {
             "type": "image",
             "color_palette": _palette(photo),

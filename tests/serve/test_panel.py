@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import pytest
 
+from firsthandapi.ai import Opinion
 from firsthandapi_server.contract.bodies import JobBody
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve.access import Access
 from firsthandapi_server.serve.clock import RealClock
 from firsthandapi_server.serve.panel import HOLD_SECONDS, Asker, Panel, _verdict
+from firsthandapi_server.serve.programs import Heard
 from firsthandapi_server.serve.ratings import Gold, Rating
-from firsthandapi_server.serve.scoring import Scorer
 from firsthandapi_server.serve.study import Reviews
 from firsthandapi_server.sqlite import open_world
 from firsthandapi_server.state.model import Job, Submission
@@ -73,7 +74,7 @@ class Room:
         self.access = Access(self.folder / "access.db")
         self.world.jobs.jury = Nobody()
         self.world.jobs.retry_seconds = 3600.0 * self.settings.retry_hours
-        self.panel = Panel(self.world, self.access, self.settings, Scorer(self.world, None, 0))
+        self.panel = Panel(self.world, self.access, self.settings)
         self.world.resume()
         with self.world.lock:
             self.panel.resume()
@@ -98,6 +99,16 @@ class Room:
             found = self.find(submission)
             fields = {"stars-0": str(stars), "attempt": str(found.attempt)}
             self.panel.rate(asker(who), found, fields if reason is None else {**fields, "reason": reason})
+
+    def hear(
+        self, submission: str, rater: str = "scorer:rules", attempt: int = 1, **fields: Any
+    ) -> Submission:
+        """What a program says of the only file of an attempt."""
+        with self.world.lock:
+            found = self.find(submission)
+            said = {found.files[0].id: Opinion(**fields)}
+            self.panel.hear(Heard(rater, submission, attempt, said, {"image": "1"}))
+        return found
 
     def undo(self, who: str) -> bool:
         with self.world.lock:
@@ -327,3 +338,73 @@ def test_a_second_attempt_has_a_deadline(is_killed: bool) -> None:
         assert [*room.world.state.queue("retry_pending")] == []
         room.world.check_books()
     room.close()
+
+
+GOOD = {"relevance": 4.6, "quality": 3, "completeness": 5}
+
+
+def test_a_scorer_decides_alone() -> None:
+    """Its stars, reason, and dimensions count at once, unless it flags the file, or somebody has rated it already."""
+    room = Room()
+    first, second, third = room.submit(), room.submit(), room.submit()
+    found = room.hear(first, stars=5, reason="Sharp.", dimensions=GOOD, annotations={"type": "image"})
+    assert (found.status, found.rating, found.reasoning, found.rated_by) == ("approved", 5, "Sharp.", "rules")
+    assert found.dimensions == {"relevance": 5, "quality": 3, "completeness": 5}
+    assert found.files[0].annotations == {"type": "image"}
+    found = room.hear(second, stars=5, flags=("stock",))
+    assert (found.status, found.flags) == ("pending_score", ("stock",))
+    room.rate(third, ANA, 2)
+    assert room.hear(third, stars=5).status == "pending_score"
+    assert {each.reviewer for each in room.panel.ratings.all()} == {ANA}
+
+
+def test_a_scorer_among_several_reviewers() -> None:
+    """Where three rate a file, it is one of them, once, and the median counts; people's agreement is without it."""
+    room = Room(overlap=3)
+    sent = room.submit()
+    for _ in range(2):
+        assert room.hear(sent, stars=5).status == "pending_score"
+    room.rate(sent, ANA, 3)
+    room.rate(sent, BEN, 2)
+    assert room.queue(CARA) == []
+    room.pass_seconds(20)
+    assert (room.find(sent).rating, room.find(sent).rated_by) == (3, "person")
+    assert room.panel.ratings.units() == [[2, 3]]
+    assert {who for who, *_ in room.panel.ratings.counts()} == {ANA, BEN}
+
+
+@pytest.mark.parametrize(("rater", "settings"), [("scorer:rules", {"gold": 0.5}), ("model:m", {})])
+def test_programs_beside_people(rater: str, settings: dict[str, Any]) -> None:
+    """Where gold is shown, a scorer decides nothing, and a model never does: its stars are a row beside people's, who
+    see them once their own count; annotations, dimensions, and flags are kept, whoever rates, and however late."""
+    room = Room(**settings)
+    early, late = room.submit(), room.submit()
+    opinion: dict[str, Any] = {
+        "stars": 1,
+        "reason": "Blurred.",
+        "dimensions": GOOD,
+        "flags": ["stock"],
+        "annotations": {"type": "image"},
+    }
+    assert room.hear(early, rater, **opinion).status == "pending_score"
+    assert room.queue(ANA) == [early, late]
+    for sent in (early, late):
+        room.rate(sent, ANA, 4)
+    assert room.panel.ratings.beside(ANA, room.now - 10) == []
+    room.pass_seconds(20)
+    found = room.hear(late, rater, **opinion)
+    for each in (found, room.find(early)):
+        assert (each.status, each.rating, each.rated_by, each.flags) == ("approved", 4, "person", ("stock",))
+        assert each.dimensions == {"relevance": 5, "quality": 3, "completeness": 5}
+        assert each.files[0].annotations == {"type": "image"}
+    assert room.panel.ratings.beside(ANA, room.now - 10) == [([4], rater, [1], "Blurred.")] * 2
+    assert sorted(each.reviewer for each in room.panel.ratings.all()) == sorted([rater, ANA, ANA, rater])
+    assert room.panel.ratings.open() == []
+
+
+def test_what_is_said_an_attempt_that_was_replaced() -> None:
+    """Nothing of it is kept: it is about other files."""
+    room = Room()
+    sent = room.submit()
+    assert room.hear(sent, "model:m", attempt=2, stars=4).files[0].annotations is None
+    assert room.panel.ratings.all() == []

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import ConfigurationError
-from firsthandapi_server.serve.scorer import answer, score
+from firsthandapi.ai import Opinion, Work
+from firsthandapi.types import Dimensions
+from firsthandapi_server.serve.scorer import answer
 from firsthandapi_server.serve.scoring import ScorerError, ScorerProcess, find_scorer
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import Submission
@@ -21,21 +24,35 @@ from firsthandapi_server.state.model import Submission
 from .conftest import Team, running
 
 IMAGE = {"type": "image", "objects": ["sign"], "ours": 1}
+GOOD = {"relevance": 5, "quality": 4, "completeness": 5}
+REQUEST: dict[str, Any] = {
+    **dict.fromkeys(Work.__dataclass_fields__),
+    "path": "x",
+    "content_type": "image/png",
+    "sha256": "0",
+    "near_duplicates": [],
+}
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
         (None, None),
-        (4, {"stars": 4, "reason": None, "annotations": None}),
-        ({"stars": 1, "reason": "no"}, {"stars": 1, "reason": "no", "annotations": None}),
-        ({"stars": 5, "annotations": IMAGE}, {"stars": 5, "reason": None, "annotations": IMAGE}),
-        ({"stars": 5, "reason": "r" * 2000}, {"stars": 5, "reason": "r" * 1000, "annotations": None}),
+        (4, {"stars": 4}),
+        ({"stars": 1, "reason": "no"}, {"stars": 1, "reason": "no"}),
+        ({"stars": 5, "annotations": IMAGE}, {"stars": 5, "annotations": IMAGE}),
+        ({"stars": None, "annotations": IMAGE}, {"annotations": IMAGE}),
+        ({"stars": 5, "reason": "r" * 2000}, {"stars": 5, "reason": "r" * 1000}),
+        ({"stars": 5, "dimensions": GOOD}, {"stars": 5, "dimensions": GOOD}),
+        (Opinion(stars=2, flags=("stock",)), {"stars": 2, "flags": ("stock",)}),
+        (Opinion(annotations={"objects": ["sign"]}), {"annotations": {"type": "image", "objects": ["sign"]}}),
     ],
 )
-def test_scores(given: object, expected: object) -> None:
-    """Stars alone, or with a reason and annotations; None leaves it to the reviewers; unknown fields stay."""
-    assert score(given) == expected
+def test_scores(given: object, expected: dict[str, Any] | None) -> None:
+    """Stars alone, or with other fields of an opinion, or an opinion; None leaves it to the reviewers; unknown fields
+    of annotations stay."""
+    found = answer(lambda _path, _type, _job: given, REQUEST)
+    assert found == {"opinion": expected and asdict(Opinion(**expected))}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +60,8 @@ def test_scores(given: object, expected: object) -> None:
     [
         0, 6, True, 4.5, "4", [], {}, {"stars": 4, "star": 5}, {"stars": 4, "reason": 5},
         {"stars": 4, "annotations": 1},
-        {"stars": 4, "annotations": {}}, {"stars": 4, "annotations": {"type": "image", "scene": 5}},
+        {"stars": 4, "annotations": {}}, {"reason": "no"}, {"stars": 4, "flags": ["odd"]},
+        Opinion(annotations={"x": {1}}), {"stars": 4, "annotations": {"type": "image", "scene": 5}},
         {"stars": 4, "annotations": {"type": "image", "x": float("nan")}},
         {"stars": 4, "annotations": {"type": "image", "x": {1}}},
         {"stars": 4, "annotations": {"type": "image", "x": "x" * 300_000}},
@@ -51,21 +69,46 @@ def test_scores(given: object, expected: object) -> None:
 )  # fmt: skip
 def test_what_is_no_score_is_refused(given: object) -> None:
     """Wrong stars, unknown fields, and annotations against the contract: the reviewers decide then."""
-    with pytest.raises(ValueError, match=r"."):
-        score(given)
-    request: dict[str, Any] = {"path": "x", "content_type": "image/png", "job": {}}
-    told = answer(lambda _path, _type, _job: given, request)
+    told = answer(lambda _path, _type, _job: given, REQUEST)
     assert told["error"].startswith("it returned something else than a score: ")
 
 
 def test_whatever_a_scorer_raises_is_told() -> None:
     """Even an exit."""
-    request: dict[str, Any] = {"path": "x", "content_type": "image/png", "job": {}}
 
     def leave(_path: Path, _type: str, _job: object) -> None:
         raise SystemExit("bye")
 
-    assert answer(leave, request) == {"error": "SystemExit: bye"}
+    assert answer(leave, REQUEST) == {"error": "SystemExit: bye"}
+
+
+ANNOTATOR = """
+from firsthandapi.ai import Opinion
+
+class Rules:
+    name = "rules-2"
+
+    def look(self, work):
+        known = work.job.title, work.attempt, work.path.is_file(), work.captured_at.tzinfo is not None
+        return Opinion(stars=2, reason=f"{known}")
+
+rules = Rules()
+"""
+
+
+@pytest.mark.parametrize("name", ["Rules", "rules"])
+def test_an_annotator(name: str, folder: Path) -> None:
+    """A class, or one of it: it gets the work, and its name is its own."""
+    (folder.parent / "scorers.py").write_text(ANNOTATOR)
+    with running(folder, scorer=f"scorers:{name}") as team:
+        found = sent(team, "good")
+        wait_until(lambda: not team.service.programs[0].is_taken(found.id))
+        assert (found.status, found.rating, found.reasoning) == (
+            "retry_pending",
+            2,
+            "('Street signs', 1, True, True)",
+        )
+        assert team.service.programs[0].rater == "scorer:rules-2"
 
 
 SCORERS = """
@@ -92,7 +135,9 @@ def score(path, content_type, job):
             open(__file__ + ".ended", "w").close()
             os._exit(0)
         what = str(child)
-    return {"stars": 5, "reason": what, "annotations": {"type": "image", "objects": [job["title"]]}}
+    parts = {"relevance": 5, "quality": 4.4, "completeness": 5}
+    found = {"type": "image", "objects": [job["title"]]}
+    return {"stars": 5, "reason": what, "dimensions": parts, "annotations": found}
 """
 
 
@@ -121,7 +166,7 @@ def rated(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[st
 
         def rate(what: str) -> Any:
             found = sent(team, what)
-            wait_until(lambda: not team.service.scorer.is_taken(found.id))
+            wait_until(lambda: not team.service.programs[0].is_taken(found.id))
             return team.buyer.submissions.get(found.id), team.buyer
 
         yield rate
@@ -143,9 +188,24 @@ def test_a_scorer_rates(rated: Callable[[str], Any], caplog: pytest.LogCaptureFi
     assert (submission.ai_star_rating, submission.ai_reasoning) == (5, "good")
     (file,) = client.files.list(submission.job_id)
     assert file.annotations.objects == ["Street signs"]
+    assert submission.dimensions == Dimensions(relevance=5, quality=4, completeness=5)
     assert (submission.rated_by, file.rated_by, file.flags, file.simulated) == ("rules", "rules", [], None)
     (entry,) = client.audit_events.list(event_type="submission.approved")
     assert entry.actor == "scorer"
+
+
+def test_what_a_scorer_left_to_people_is_not_asked_again(folder: Path) -> None:
+    """After a restart: unless its code has changed."""
+    with running(folder, scorer="ours") as team:
+        found = sent(team, "leave")
+        wait_until(lambda: not team.service.programs[0].is_taken(found.id))
+        key = team.key
+    for code, asked in (("", 1), ("# another one", 2)):
+        with (folder.parent / "scorers.py").open("a") as file:
+            file.write(code)
+        with running(folder, scorer="ours", key=key) as team:
+            wait_until(lambda: not team.service.programs[0].is_taken(found.id))
+            assert [each.asked for each in team.service.programs[0].opinions.figures()] == [asked]
 
 
 @pytest.mark.parametrize("rated", [0.3], indirect=True)
@@ -169,7 +229,7 @@ def test_a_stop_does_not_wait_for_what_the_scorer_has_forked(folder: Path) -> No
     """Processes of the scorer's own, which hold its pipes open, may outlive it."""
     with running(folder, scorer="ours") as team:
         found = sent(team, "fork")
-        wait_until(lambda: not team.service.scorer.is_taken(found.id))
+        wait_until(lambda: not team.service.programs[0].is_taken(found.id))
         assert found.reasoning is not None
         child = int(found.reasoning)
     os.kill(child, signal.SIGKILL)
@@ -186,12 +246,12 @@ def test_an_end_before_the_start_ends_the_process(folder: Path) -> None:
 
 
 def test_a_scorer_that_is_not_there(tmp_path: Path) -> None:
-    """A name that nobody installed is refused at the start; a module that fails, when it is loaded."""
-    with pytest.raises(ConfigurationError, match=r"scorer best is not installed: .* or pass MODULE:FUNCTION"):
+    """A name that nobody installed, a module that fails, and what is no scorer end the start; nothing is left of it."""
+    with pytest.raises(ConfigurationError, match=r"scorer best is not installed: .* or pass MODULE:NAME"):
         Service(tmp_path, scorer="best")
     assert find_scorer("a.b:c").value == "a.b:c"
-    process = ScorerProcess("no.such:scorer", 5)
-    with pytest.raises(ScorerError, match="cannot be loaded: ModuleNotFoundError"):
-        process.start()
-    process.end()
-    process.close()
+    with pytest.raises(ConfigurationError, match=r"cannot be loaded: ModuleNotFoundError.*check --scorer"):
+        Service(tmp_path / "new", scorer="no.such:scorer")
+    with pytest.raises(ConfigurationError, match="it is no function, and no annotator"):
+        Service(tmp_path / "new", scorer="firsthandapi_server.serve.scoring:GROUP")
+    assert not (tmp_path / "new").exists()

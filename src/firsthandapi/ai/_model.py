@@ -171,6 +171,11 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is asked on this machine alone, so that nothing leaves it."""
+        return all(each.is_here for each in (self._service, self._speech) if each is not None)
+
     def takes(self, content_type: str) -> bool:
         """Whether it can look at files of a type: sounds take a model for speech.
 
@@ -233,8 +238,8 @@ class Model:
         cost: float | None = 0.0
         more: dict[str, Any] = {}
         notes: list[str] = []
-        seen = None if kind == "audio" else picture(work.path, work.content_type)
-        if self._speech is not None and kind != "image" and (recording := sound(work.path)) is not None:
+        seen = None if kind == "audio" else self._picture(work)
+        if self._speech is not None and kind != "image" and (recording := self._sound(work)) is not None:
             more["transcript_segments"], cost = self._heard(self._speech, recording)
             spoken = "\n".join(
                 f"[{each['start']}-{each['end']}] {each['speaker'] or ''}: {each['text']}"
@@ -254,6 +259,12 @@ class Model:
             if error.cents is not None:
                 error.cents += cost or 0.0
             raise
+
+    def _picture(self, work: Work) -> Picture:
+        return picture(work.path, work.content_type)
+
+    def _sound(self, work: Work) -> bytes | None:
+        return sound(work.path)
 
     def _answer(self, kind: Kind, words: str, seen: Picture | None) -> tuple[str | None, float | None]:
         ask = self._ask_anthropic if self._service.provider == "anthropic" else self._ask_openai

@@ -65,13 +65,26 @@ def serve(
     ] = None,
     scorer: Annotated[
         str | None,
-        option(
-            "NAME", "Scorer that rates files before the reviewers do: an entry point, or MODULE:FUNCTION."
-        ),
+        option("NAME", "Scorer that rates files before the reviewers do: an entry point, or MODULE:NAME."),
     ] = None,
     scorer_seconds: Annotated[
         float, option("SECONDS", "Maximum time for the scorer per file.", min=0.1, max=3600)
     ] = 60.0,
+    ai: Annotated[
+        str | None,
+        option(
+            "MODEL", "Model that describes files, and rates them beside people, such as openai:gpt-5-mini."
+        ),
+    ] = None,
+    ai_url: Annotated[
+        str | None, option("URL", "URL of the server that is asked, such as http://127.0.0.1:11434/v1.")
+    ] = None,
+    speech: Annotated[
+        str | None, option("MODEL", "Model that transcribes sounds for it, such as openai:gpt-4o-transcribe.")
+    ] = None,
+    ai_max_cents_a_day: Annotated[
+        float | None, option("N", "Maximum cost of the models per day (UTC), in US cents.", min=0)
+    ] = None,
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Allow webhook endpoints with private addresses.")
     ] = False,
@@ -154,6 +167,10 @@ def serve(
             storage=storage,
             scorer=scorer,
             scorer_seconds=scorer_seconds,
+            ai=ai,
+            ai_url=ai_url,
+            speech=speech,
+            ai_max_cents_a_day=ai_max_cents_a_day,
             private_webhooks=private_webhooks,
             study=study,
             lan=lan,

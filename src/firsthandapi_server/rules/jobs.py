@@ -245,15 +245,19 @@ class Jobs:
         for file, rating in zip(submission.files, stars, strict=True):
             file.rating = 4 if account.is_sandbox else rating
         for file, given in zip(submission.files, verdict.annotations if verdict else (), strict=False):
-            file.annotations = given
+            if given is not None:
+                file.annotations = given
         good = [file for file in submission.files if (file.rating or 0) >= bar]
         submission.rating = max(file.rating or 0 for file in submission.files)
         submission.reasoning = (verdict and verdict.reasoning) or self.reasons.get(submission.rating)
         submission.dimensions = (
-            made_up_dimensions(job, submission.rating) if verdict is None else verdict.dimensions
+            made_up_dimensions(job, submission.rating)
+            if verdict is None
+            else verdict.dimensions or submission.dimensions
         )
         if verdict is not None:
-            submission.rated_by, submission.flags = verdict.rated_by, verdict.flags
+            submission.rated_by = verdict.rated_by
+            submission.flags = tuple(dict.fromkeys([*submission.flags, *verdict.flags]))
         actor = "system" if verdict is None else verdict.actor
         submission.scored_at = at
         if not good and submission.rating == 2 and submission.attempt == 1:

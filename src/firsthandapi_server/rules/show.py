@@ -98,6 +98,7 @@ def submission(submission: Submission, url: str | None) -> dict[str, Any]:
         submission,
         **_of_submission(submission),
         attempt=submission.attempt,
+        dimensions=None if submission.scored_at is None else submission.dimensions,
         file_url=url,
         size_bytes=submission.files[0].facts().size,
         submission_latitude=location and location.latitude,

@@ -70,6 +70,22 @@ CREATE TRIGGER IF NOT EXISTS ratings_are_fixed
 BEFORE UPDATE OF id, submission, attempt, files, reviewer, stars, gold, given_at ON ratings
 BEGIN SELECT RAISE(ABORT, 'ratings are kept as they were given'); END;
 CREATE INDEX IF NOT EXISTS gold_ratings ON ratings (reviewer) WHERE gold IS NOT NULL AND undone_at IS NULL;
+CREATE INDEX IF NOT EXISTS ratings_about ON ratings (submission);
+-- Of a rating that a program gave: which version of it, the family of media, and the stars that are approved.
+CREATE TABLE IF NOT EXISTS programs (
+    rating TEXT PRIMARY KEY, version TEXT NOT NULL, media TEXT NOT NULL, bar INTEGER NOT NULL
+);
+-- What programs were asked: `cents` is the most that it may cost, until it is known. A crash leaves `asked`.
+CREATE TABLE IF NOT EXISTS opinions (
+    id INTEGER PRIMARY KEY, rater TEXT NOT NULL, sha256 TEXT NOT NULL, question TEXT NOT NULL, file TEXT NOT NULL,
+    asked_at REAL NOT NULL, cents REAL, outcome TEXT NOT NULL DEFAULT 'asked', opinion TEXT
+);
+CREATE INDEX IF NOT EXISTS opinions_known ON opinions (sha256, question);
+CREATE INDEX IF NOT EXISTS opinions_asked ON opinions (asked_at);
+CREATE INDEX IF NOT EXISTS opinions_about ON opinions (file);
+CREATE TABLE IF NOT EXISTS to_ask (
+    rater TEXT NOT NULL, submission TEXT NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (rater, submission, attempt)
+);
 CREATE TABLE IF NOT EXISTS gold (
     file TEXT PRIMARY KEY, submission TEXT NOT NULL, stars INTEGER NOT NULL, marked_by TEXT NOT NULL,
     marked_at REAL NOT NULL

@@ -8,7 +8,7 @@ import errno
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,11 @@ from .operating import Operating
 from .overseeing import Overseeing
 from .panel import Panel
 from .posting import Posting
+from .programs import Program
 from .receiving import FULL, Receiving
 from .reception import Reception, SignInNeeded
 from .resuming import Resuming
 from .reviewing import Reviewing
-from .scoring import Scorer
 from .signing_in import SigningIn
 from .study import Reviews, Study
 from .working import Working
@@ -74,7 +74,7 @@ class Site:
         self,
         world: World,
         access: Access,
-        scorer: Scorer,
+        programs: Sequence[Program],
         eraser: Eraser,
         *,
         folder: Path,
@@ -91,11 +91,11 @@ class Site:
         self.limits = Limits(self.reception, is_behind_proxy=is_proxied)
         self.links = self.reception.links
         settings = Reviews() if study is None else study.reviews
-        self.panel = Panel(world, access, settings, scorer)
+        self.panel = Panel(world, access, settings, programs)
         self.log = RequestLog(on_request)
         self._public = public
         self._statuses: Counter[int] = Counter()
-        self._health = Health(self.reception, folder, self._statuses)
+        self._health = Health(self.reception, folder, self._statuses, programs)
         operating = Operating(self.reception, eraser)
         overseeing = Overseeing(self.reception, self.panel)
         posting = Posting(self.reception)

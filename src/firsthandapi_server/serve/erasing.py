@@ -28,6 +28,7 @@ from firsthandapi_server.state.storage import Stored
 
 from .access import Access
 from .activity import FAILURE_DAYS, forget_failures
+from .opinions import forget_opinions
 
 SUBJECT = re.compile(r"(wkr|file)_[0-9A-Z]{26}")
 ERASED = said("The files were erased at the request of the person who sent them.")
@@ -170,6 +171,7 @@ class Eraser:
 
     def _empty(self, files: Iterable[File]) -> None:
         """Remove the bytes first: after a crash, the rows still say where they are."""
+        files = [*files]
         kept = [(file, file.source) for file in files if not file.is_erased]
         for _, source in kept:
             if self._stopping.is_set():
@@ -180,6 +182,8 @@ class Eraser:
             for file, source in kept:
                 if isinstance(source, Stored):
                     file.erase(source.emptied())
+        if files:
+            forget_opinions(self._access, [file.id for file in files])
 
 
 def _without_words(body: bytes) -> bytes:

@@ -9,8 +9,9 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,6 +24,8 @@ from firsthandapi_server.state.keeping import DamagedError, NotKeptError
 
 from .access import FILE
 from .bounds import BOUNDS
+from .opinions import Opinions
+from .programs import MODEL, Program
 from .reception import Reception
 
 if TYPE_CHECKING:
@@ -40,9 +43,13 @@ _LIVE = "JOIN accounts ON accounts.id = {}.account AND environment = 'live'"
 class Health:
     """Answers monitors; `requests` has how many responses had each status."""
 
-    def __init__(self, reception: Reception, folder: Path, requests: Mapping[int, int]) -> None:
+    def __init__(
+        self, reception: Reception, folder: Path, requests: Mapping[int, int], programs: Iterable[Program]
+    ) -> None:
         self._reception = reception
         self._folder = folder
+        self._programs = programs
+        self._opinions = Opinions(reception.access)
         self._requests = requests
         self._thread = ThreadPoolExecutor(1, "firsthandapi-health")  # of its own: others' threads may be busy
 
@@ -53,12 +60,21 @@ class Health:
         try:
             async with asyncio.timeout(_SECONDS):
                 loop = asyncio.get_running_loop()
-                problems = await loop.run_in_executor(self._thread, lambda: [*self.problems()])
+                problems, told = await loop.run_in_executor(self._thread, self._look)
         except TimeoutError:
-            problems = [f"The server has been busy for {_SECONDS:.0f} seconds."]
+            problems, told = [f"The server has been busy for {_SECONDS:.0f} seconds."], {}
         if problems:
             return JSONResponse({"status": "failing", "problems": problems}, 503, HEADERS)
-        return JSONResponse({"status": "ok"}, headers=HEADERS)
+        return JSONResponse({"status": "ok", **told}, headers=HEADERS)
+
+    def _look(self) -> tuple[list[str], dict[str, Any]]:
+        """The problems; without any, what the model was asked."""
+        problems = [*self.problems()]
+        names = {each.rater for each in self._programs if each.rater.startswith(MODEL)}
+        told = [
+            asdict(each) for each in ([] if problems else self._opinions.figures()) if each.rater in names
+        ]
+        return problems, {"ai": told[0]} if told else {}
 
     def problems(self) -> Iterator[str]:
         """What keeps the server from working, in words."""
@@ -144,6 +160,7 @@ class Health:
         )
         wait = max(0.0, now - oldest) if waiting else 0
         money: dict[str, int] = dict(zip(("available", "held", "paid"), credits or (), strict=False))
+        asked = self._opinions.figures()
         responses = {str(code): count for code, count in sorted(self._requests.items())}
         add("build_info", "gauge", "The version that runs.", _by("version", {__version__: 1}))
         add("healthy", "gauge", "Whether /healthz answers 200.", not any(self.problems()))
@@ -161,6 +178,18 @@ class Health:
         add("credits_cents", "gauge", "The organization's money, in US cents.", _by("kind", money))
         add("webhooks_waiting", "gauge", "Webhook deliveries that wait for an attempt.", pending)
         add("webhooks_failed", "gauge", "Webhook deliveries that were given up.", failed)
+        for name in ("asked", "answered", "failed", "cents") if self._programs else ():
+            words = (
+                "What programs have cost, in US cents."
+                if name == "cents"
+                else f"Questions that programs were {name}."
+            )
+            add(
+                f"ai_{name}_total",
+                "counter",
+                words,
+                _by("rater", {each.rater: getattr(each, name) for each in asked}),
+            )
         add("disk_free_bytes", "gauge", "Free bytes of the disk with the folder.", disk.free)
         add("disk_size_bytes", "gauge", "All bytes of the disk with the folder.", disk.total)
 

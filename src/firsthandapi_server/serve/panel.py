@@ -19,12 +19,15 @@ from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import Waiting
 
 from .access import Access
-from .ratings import UNDO_SECONDS, Gold, Rating, Ratings
-from .scoring import MAX_REASON, Scorer
+from .opinions import MAX_REASON
+from .programs import SCORER, Heard, family
+from .programs import Program as Asked
+from .ratings import UNDO_SECONDS, Gold, Program, Rating, Ratings
 from .study import Reviews
 
 HOLD_SECONDS = 120.0
 OWN = "This is your own work: somebody else rates it."
+_DIMENSIONS = ("relevance", "quality", "completeness")
 Attempt = tuple[str, int]  # the id of a submission, and which attempt of it
 
 
@@ -44,13 +47,21 @@ class Asker:
 
 
 class Panel:
-    """Whoever calls a method holds the lock of the world. What waits for the `scorer` waits for no reviewer yet."""
+    """Whoever calls a method holds the lock of the world. What waits for a scorer that decides alone waits for no
+    reviewer yet. Whatever else `programs` say stands beside the ratings of people, who see it once they have rated.
+    """
 
-    def __init__(self, world: World, access: Access, settings: Reviews, scorer: Scorer) -> None:
+    def __init__(
+        self, world: World, access: Access, settings: Reviews, programs: Sequence[Asked] = ()
+    ) -> None:
         self._world = world
         self._access = access
         self.settings = settings
-        self._scorer = scorer
+        self.programs = programs
+        for program in programs:
+            program.tell = self.hear
+            # Where several rate, or gold shows how well, a scorer is one of them.
+            program.decides = program.rater.startswith(SCORER) and settings.overlap == 1 and not settings.gold
         self.ratings = Ratings(access)
         self._holders: dict[str, tuple[str, float]] = {}  # by browser: the submission, and until when
         self._latest: dict[str, str] = {}  # by browser: the rating that it can undo
@@ -61,12 +72,60 @@ class Panel:
             self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
 
     def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
-        """Leave sandbox submissions to the clock; the scorer sees the others first, unless a reviewer has."""
+        """Leave sandbox submissions to the clock; programs see the others."""
         if submission.job.account.is_sandbox:
             return False
-        if self._scorer.is_there and (submission.id, submission.attempt) not in self._given():
-            self._scorer.take(submission)
+        for program in self.programs:
+            program.take(submission)
         return True
+
+    def hear(self, heard: Heard) -> None:
+        """Keep what a program has said of an attempt: annotations, whoever rates it; and its stars, which count alone,
+        or among those of others, or beside them."""
+        submission = self._world.state.submissions.get(heard.submission)
+        if submission is None or submission.attempt != heard.attempt:
+            return
+        files = [each for each in submission.files if each.id in heard.opinions and not each.is_erased]
+        said_of = [heard.opinions[each.id] for each in files]
+        for file, opinion in zip(files, said_of, strict=True):
+            if opinion.annotations is not None:
+                file.annotations = opinion.annotations
+        flags = dict.fromkeys([*submission.flags, *(flag for each in said_of for flag in each.flags)])
+        if len(flags) > len(submission.flags):
+            submission.flags = tuple(flags)
+        rated = [
+            (file, each, each.stars)
+            for file, each in zip(files, said_of, strict=True)
+            if each.stars is not None
+        ]
+        if not rated:
+            return
+        best = max(rated, key=lambda each: each[2])[1].dimensions or {}
+        if submission.dimensions is None and {*_DIMENSIONS} <= best.keys():
+            submission.dimensions = {name: round(best[name]) for name in _DIMENSIONS}
+        now, is_whole = self._world.clock.now(), len(rated) == len(submission.files)
+        reasons = dict.fromkeys(each.reason for _, each, _ in rated if each.reason)
+        reason = " ".join(reasons)[:MAX_REASON] or None
+        waits = submission.status == "pending_score"
+        is_scorer = heard.rater.startswith(SCORER)
+        if is_scorer and self.settings.overlap == 1 and not self.settings.gold:
+            if waits and is_whole and not flags and (submission.id, submission.attempt) not in self._given():
+                stars = [each for _, _, each in rated]
+                self._world.jobs.score(
+                    submission, now, Verdict(stars, reason, actor="scorer", rated_by="rules")
+                )
+            return
+        counts = is_scorer and self.settings.overlap > 1 and waits and is_whole
+        bar = submission.job.fields["min_star_rating"]
+        for group in [rated] if counts else [[each] for each in rated]:
+            media = family(group[0][0])
+            program = Program(heard.rater, heard.versions[media], media, bar, counts)
+            why = reason if counts else group[0][1].reason
+            self.ratings.give_as(
+                program, submission, [file for file, _, _ in group], [s for *_, s in group], why, now
+            )
+        if counts:
+            self._world.state.later(now + UNDO_SECONDS, self.book)
 
     # --- what a reviewer may look at --------------------------------------------------------------------
 
@@ -79,10 +138,14 @@ class Panel:
             for each in self._world.state.queue()
             if asker.wants(each.job, each.worker)
             and (each.id, each.attempt) not in full
-            and not self._scorer.is_taken(each.id)
+            and not self.is_hidden(each.id)
         ]
         gold = self.gold_for(asker)
         return (ids, None) if gold is None else ([gold.submission, *ids], gold)
+
+    def is_hidden(self, submission: str) -> bool:
+        """Whether a submission waits for a scorer that decides alone."""
+        return any(each.is_taken(submission) for each in self.programs)
 
     def _full(self, asker: Asker) -> set[Attempt]:
         """What a reviewer may not rate for the sake of others, or has rated. Few of all that waits."""
@@ -213,7 +276,7 @@ class Panel:
         """What cannot be rated by enough people, and how many are lacking."""
         given = self._given()
         for each in self._world.state.queue():
-            if self._scorer.is_taken(each.id):
+            if self.is_hidden(each.id):
                 continue
             author = f"tok_{each.worker.partition('_')[2]}"
             lack = lacking(self.settings.overlap, _raters(given, (each.id, each.attempt)), reviewers, author)

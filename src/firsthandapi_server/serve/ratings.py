@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
 from firsthandapi_server.contract.text import new_id
-from firsthandapi_server.state.model import Submission
+from firsthandapi_server.state.model import File, Submission
 
 from .access import Access
 from .activity import note
 
 UNDO_SECONDS = 10.0
 _MOST_COMPARED = 10_000  # ratings, for the agreement
+_BESIDE = 3  # of one's own, with what programs said
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,25 @@ class Rating:
     gold: int | None
     given_at: float
     undone_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Which program gave a rating.
+
+    Attributes:
+        rater: its name, as `model:NAME` or `scorer:NAME`.
+        version: its rubric and schema, or its code: another one is another program.
+        media: the family of the media: `image`, `audio`, or `video`.
+        bar: the stars from which the job's files are approved.
+        counts: whether it is one of several reviewers; else it is beside them.
+    """
+
+    rater: str
+    version: str
+    media: str
+    bar: int
+    counts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +100,53 @@ class Ratings:
             None if gold is None else gold.stars,
             at,
         )
-        row = {**asdict(made), "files": json.dumps(made.files), "stars": json.dumps(made.stars)}
         with self._access.transaction() as rows:
-            sql = f"INSERT INTO ratings ({_COLUMNS}) VALUES (:{_COLUMNS.replace(', ', ', :')})"  # noqa: S608 - no input
-            rows.execute(sql, row)
-            note(rows, "review.given", at, reviewer, submission.id, stars=made.stars)
+            _insert(rows, made)
         return made
+
+    def give_as(
+        self,
+        program: Program,
+        submission: Submission,
+        files: Sequence[File],
+        stars: Sequence[int],
+        reason: str | None,
+        at: float,
+    ) -> bool:
+        """Record the rating of a program, once. Returns whether it is new."""
+        names = tuple(file.id for file in files)
+        made = Rating(
+            new_id("rtg_", at),
+            submission.id,
+            submission.attempt,
+            names,
+            program.rater,
+            tuple(stars),
+            reason,
+            None,
+            at,
+        )
+        with self._access.transaction() as rows:
+            sql = "SELECT 1 FROM ratings WHERE reviewer = ? AND submission = ? AND undone_at IS NULL AND files = ?"
+            if rows.execute(sql, (program.rater, submission.id, json.dumps(names))).fetchone():
+                return False
+            _insert(rows, made, is_settled=not program.counts)
+            values = (made.id, program.version, program.media, program.bar)
+            rows.execute("INSERT INTO programs VALUES (?, ?, ?, ?)", values)
+        return True
+
+    def beside(self, reviewer: str, until: float) -> list[tuple[list[int], str, list[int], str | None]]:
+        """What a reviewer's latest ratings that count are, and what programs gave the same files, and why."""
+        sql = (
+            "SELECT mine.stars, other.reviewer, other.stars, other.reason FROM (SELECT * FROM ratings "
+            "WHERE reviewer = ? AND undone_at IS NULL AND gold IS NULL AND given_at <= ? ORDER BY rowid DESC LIMIT ?) "
+            "AS mine JOIN ratings AS other ON other.submission = mine.submission AND other.attempt = mine.attempt "
+            "JOIN programs ON programs.rating = other.id"
+        )
+        return [
+            (json.loads(stars), who, json.loads(theirs), why)
+            for stars, who, theirs, why in self._access.look(sql, reviewer, until, _BESIDE)
+        ]
 
     def find(self, rating: str) -> Rating | None:
         """The rating with this id, or None."""
@@ -113,15 +175,18 @@ class Ratings:
         return self._all("ORDER BY given_at, id")
 
     def counts(self) -> list[tuple[str, int, int]]:
-        """The reviewers, with how many ratings each gave, and undid."""
-        sql = "SELECT reviewer, count(*), count(undone_at) FROM ratings GROUP BY reviewer ORDER BY 2 DESC, 1"
+        """The people who review, with how many ratings each gave, and undid."""
+        sql = (
+            "SELECT reviewer, count(*), count(undone_at) FROM ratings "
+            "WHERE id NOT IN (SELECT rating FROM programs) GROUP BY reviewer ORDER BY 2 DESC, 1"
+        )
         return self._access.look(sql)
 
     def units(self) -> list[list[int]]:
-        """The stars of each file that several rated, of the latest ratings."""
+        """The stars of each file that several people rated, of the latest ratings."""
         sql = (
             "SELECT submission, attempt, stars FROM ratings WHERE undone_at IS NULL AND gold IS NULL "
-            "ORDER BY rowid DESC LIMIT ?"
+            "AND id NOT IN (SELECT rating FROM programs) ORDER BY rowid DESC LIMIT ?"
         )
         given: dict[tuple[str, int], list[list[int]]] = defaultdict(list)
         for submission, attempt, stars in self._access.look(sql, _MOST_COMPARED):
@@ -175,3 +240,10 @@ class Ratings:
         )
         found = [Gold(*row) for row in self._access.look(sql, reviewer)]
         return int(self._access.look(count, reviewer)[0][0]), found
+
+
+def _insert(rows: sqlite3.Connection, made: Rating, *, is_settled: bool = False) -> None:
+    row = {**asdict(made), "files": json.dumps(made.files), "stars": json.dumps(made.stars), "is": is_settled}
+    sql = f"INSERT INTO ratings ({_COLUMNS}, is_settled) VALUES (:{_COLUMNS.replace(', ', ', :')}, :is)"  # noqa: S608 - no input
+    rows.execute(sql, row)
+    note(rows, "review.given", made.given_at, made.reviewer, made.submission, stars=made.stars)

@@ -17,10 +17,10 @@ from firsthandapi_server.http.browsers import HEADERS, unchanged_or
 from firsthandapi_server.rules.jobs import NO_RETRY
 from firsthandapi_server.state.model import File, Submission
 
+from .opinions import MAX_REASON
 from .panel import OWN, Asker, Panel, rated_files, story_of
 from .ratings import UNDO_SECONDS, Rating
 from .reception import Reception
-from .scoring import MAX_REASON
 
 _TILES = 48  # on a page of the grid
 _MOST_CHOICES = 200  # in a filter
@@ -132,6 +132,9 @@ class Reviewing:
             "undoable": undoable,
             "done": _UNDONE.get(request.query_params.get("done", "")),
             "undo_seconds": int(UNDO_SECONDS),
+            "beside": self._panel.ratings.beside(asker.reviewer, self._world.clock.now() - UNDO_SECONDS)
+            if self._panel.programs
+            else [],
             "own": own,
             "elsewhere": 0 if asker.job or asker.worker else max(0, len(queue) - len(ids) - own),
             "retries": len(state.queue("retry_pending")),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import TypeAdapter
+from firsthandapi.ai import Annotator, Opinion, Work
+from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types import Job
 
-from firsthandapi_server.contract.answers import Annotations
-
-from .scoring import MAX_ANNOTATIONS, MAX_REASON, find_scorer
+from .opinions import checked
+from .scoring import find_scorer
 
 
 def main(name: str) -> None:
@@ -24,64 +28,83 @@ def main(name: str) -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     try:
-        scorer = find_scorer(name).load()
+        found = loaded(find_scorer(name).load())
     except BaseException as error:  # its module may raise anything
         answers.write(_line({"error": f"it cannot be loaded: {_told(error)}"}))
         return
-    answers.write(_line({}))
+    if isinstance(found, Annotator):
+        answers.write(_line({"name": str(found.name), "version": ""}))
+    else:
+        answers.write(_line({"name": name, "version": _version(found)}))
     for line in sys.stdin.buffer:
-        answers.write(_line(answer(scorer, json.loads(line))))
+        answers.write(_line(answer(found, json.loads(line))))
 
 
-def answer(scorer: Callable[..., object], request: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to one request: a score, or an error in words."""
+def loaded(found: object) -> Annotator | Callable[..., object]:
+    """A scorer from what its name names: an annotator, its class, or a function.
+    Raises TypeError: it is none of these.
+    """
+    given = found() if isinstance(found, type) and hasattr(found, "look") else found
+    if isinstance(given, Annotator) or callable(given):
+        return given
+    raise TypeError("it is no function, and no annotator with a name and a method look")
+
+
+def answer(scorer: Annotator | Callable[..., object], request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to one request: an opinion, or an error in words."""
     try:
-        given = scorer(Path(request["path"]), request["content_type"], request["job"])
+        if isinstance(scorer, Annotator):
+            given: object = scorer.look(_work(request))
+        else:
+            given = scorer(Path(request["path"]), request["content_type"], request["job"])
     except BaseException as error:  # also SystemExit: a scorer may be a whole program
         return {"error": _told(error)}
     try:
-        return {"score": score(given)}
-    except ValueError as error:
+        found = opinion(given)
+        family = request["content_type"].partition("/")[0]
+        return {"opinion": None if found is None else asdict(checked(found, family))}
+    except (ValueError, InvalidArgumentError) as error:
         return {"error": f"it returned something else than a score: {error}"}
 
 
-def score(given: object) -> dict[str, Any] | None:
-    """Check a scorer's result: stars from 1 to 5, or a mapping with `stars`, `reason`, and `annotations`.
-    Raises ValueError: the result is neither.
-    """
-    if given is None:
-        return None
-    found = dict(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else {"stars": given}
-    if unknown := found.keys() - {"stars", "reason", "annotations"}:
-        raise ValueError(f"unknown {', '.join(map(repr, sorted(unknown, key=str)))}")
-    stars, reason, annotations = found.get("stars"), found.get("reason"), found.get("annotations")
-    if (
-        isinstance(stars, bool)
-        or not hasattr(stars, "__index__")
-        or int(cast("int", stars)) not in range(1, 6)
-    ):
-        raise ValueError(f"stars must be a whole number from 1 to 5, not {stars!r:.50}")
-    if not (reason is None or isinstance(reason, str)):
-        raise ValueError("reason must be a string")
-    return {
-        "stars": int(cast("int", stars)),
-        "reason": None if reason is None else reason[:MAX_REASON],
-        "annotations": None if annotations is None else _annotations(annotations),
+def _work(request: Mapping[str, Any]) -> Work:
+    captured, job = request["captured_at"], request["job"]
+    fields: dict[str, Any] = {
+        **request,
+        "path": Path(request["path"]),
+        "job": None if job is None else Job(**job),
+        "captured_at": None if captured is None else datetime.fromisoformat(captured),
+        "near_duplicates": tuple(request["near_duplicates"]),
     }
+    return Work(**fields)
 
 
-def _annotations(given: object) -> dict[str, Any]:
-    """Check annotations against the contract; unknown fields stay."""
-    if not isinstance(given, Mapping) or not isinstance(cast("Mapping[str, Any]", given).get("type"), str):
-        raise ValueError('annotations must be a mapping with a "type", such as "image"')  # noqa: TRY004 - one kind
+def opinion(given: object) -> Opinion | None:
+    """A scorer's result as an opinion: stars from 1 to 5, or a mapping with fields of an opinion.
+    Raises ValueError or InvalidArgumentError: the result is none.
+    """
+    if given is None or isinstance(given, Opinion):
+        return given
+    found: dict[str, Any] = (
+        dict(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else {"stars": given}
+    )
+    if unknown := found.keys() - Opinion.__dataclass_fields__.keys():
+        raise ValueError(f"unknown {', '.join(map(repr, sorted(unknown, key=str)))}")
+    annotations = found.get("annotations")
+    if annotations is None and found.get("stars") is None:
+        raise ValueError("it has neither stars nor annotations")
+    if annotations is not None and (not isinstance(annotations, Mapping) or "type" not in annotations):
+        raise ValueError('annotations must be a mapping with a "type", such as "image"')
+    return Opinion(**found)
+
+
+def _version(scorer: object) -> str:
+    """Of the module of a function, so that other code is asked again."""
+    path = getattr(sys.modules.get(getattr(scorer, "__module__", "")), "__file__", None)
     try:
-        text = json.dumps({**cast("Mapping[str, Any]", given)}, allow_nan=False)
-    except (TypeError, RecursionError) as error:
-        raise ValueError(f"annotations must be JSON values: {error}") from None
-    if len(text) > MAX_ANNOTATIONS:
-        raise ValueError(f"annotations are larger than {MAX_ANNOTATIONS >> 10} kB")
-    TypeAdapter[object](Annotations).validate_json(text, strict=True)
-    return cast("dict[str, Any]", json.loads(text))
+        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()[:16]
+    except OSError:
+        return ""
 
 
 def _told(error: BaseException) -> str:

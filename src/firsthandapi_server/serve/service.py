@@ -32,10 +32,12 @@ from firsthandapi_server.state.model import SCOPES
 from firsthandapi_server.state.storage import BucketStorage, Storage
 
 from .access import FILE, ROLES, Access, Role, new_token
+from .advising import Adviser, model_of
 from .app import Site
 from .clock import RealClock
 from .erasing import Eraser
-from .scoring import Scorer, find_scorer
+from .programs import Program
+from .scoring import Scorer, ScorerError, ScorerProcess, find_scorer
 from .study import read_study
 
 _STARTED = "started"
@@ -67,8 +69,12 @@ class Service:
         port: the port; 0 uses any free port.
         public_url: the address by which people reach the server, such as that of a proxy with TLS in front of it.
         credit_cents: the balance that the organization of a new folder starts with, in US cents.
-        scorer: a scorer that rates files before the reviewers do: its entry point, or `module:function`.
+        scorer: a scorer that rates files before the reviewers do: its entry point, or `module:name`.
         scorer_seconds: maximum seconds of the scorer for one file.
+        ai: a model that advises the reviewers, as `provider:name`; None for none.
+        ai_url: the address of the server that the model is asked at; by default its library's own.
+        speech: a model that transcribes sounds for it.
+        ai_max_cents_a_day: what it may cost a day, in UTC; None for any amount.
         private_webhooks: whether webhooks may also be sent to private addresses.
         clock: the clock; None for the machine's.
         storage: an fsspec URL, such as that of a bucket, where the server stores files. The first start decides;
@@ -87,7 +93,8 @@ class Service:
         tokens: the tokens that this start created, by role.
 
     Raises:
-        ConfigurationError: the folder is in use, options contradict each other, or the study is invalid.
+        ConfigurationError: the folder is in use, options contradict each other, the study is invalid, or the scorer or
+            the model cannot be used.
         OSError: the port is in use.
     """
 
@@ -101,6 +108,10 @@ class Service:
         credit_cents: int = 100_000,
         scorer: str | None = None,
         scorer_seconds: float = 60.0,
+        ai: str | None = None,
+        ai_url: str | None = None,
+        speech: str | None = None,
+        ai_max_cents_a_day: float | None = None,
         private_webhooks: bool = False,
         clock: RealClock | None = None,
         storage: str | None = None,
@@ -117,6 +128,9 @@ class Service:
         self.study = None if study is None else read_study(study)
         if scorer is not None:
             find_scorer(scorer)
+        if ai is None and (ai_url, speech, ai_max_cents_a_day) != (None, None, None):
+            raise ConfigurationError("--ai-url, --speech, and --ai-max-cents-a-day need --ai")
+        model = None if ai is None else model_of(ai, ai_url, speech, ai_max_cents_a_day, self.study)
         # Refuses an invalid URL before it is stored.
         bucket = None if storage is None else BucketStorage(storage, folder / UPLOADING)
         # Roles that need a token beyond this machine: whoever may join needs none.
@@ -135,6 +149,7 @@ class Service:
         self._undo.callback(self._http.stop)
         is_new, is_open, was_there, is_ours = not (folder / FILE).exists(), False, folder.exists(), False
         try:
+            process = None if scorer is None else self._loaded(ScorerProcess(scorer, scorer_seconds))
             self.port = self._http.port
             self.access = Access(folder / FILE)
             self._undo.callback(self.access.close)
@@ -149,14 +164,18 @@ class Service:
             self.first = self._first_start(credit_cents, keys_file)
             is_open = True
             self.access.settled(_STARTED, "yes")
-            self.scorer = Scorer(self.world, scorer, scorer_seconds)
+            self.programs: list[Program] = []
+            if process is not None:
+                self.programs.append(Scorer(self.world, self.access, process))
+            if model is not None:
+                self.programs.append(Adviser(self.world, self.access, model, ai_max_cents_a_day))
             self.world.credits.needs_operator = True
             days = None if self.study is None else self.study.retention_days.rejected
             self.eraser = Eraser(self.world, self.access, folder / UPLOADING, days)
             self.site = Site(
                 self.world,
                 self.access,
-                self.scorer,
+                self.programs,
                 self.eraser,
                 folder=folder,
                 url=self.url,
@@ -207,6 +226,14 @@ class Service:
                 f"--storage differs from that of the first start, {kept or 'which is the folder itself'}: leave it out"
             )
         return chosen or kept_storage(self.access, folder)
+
+    def _loaded(self, process: ScorerProcess) -> ScorerProcess:
+        self._undo.callback(process.close)
+        try:
+            process.start()
+        except ScorerError as error:
+            raise ConfigurationError(f"the scorer cannot be used: {error}; check --scorer") from None
+        return process
 
     def _reach(self, private_webhooks: bool) -> reach.Reach:
         if private_webhooks:
@@ -292,7 +319,8 @@ class Service:
         if self._http is not None:
             self._http.start()
             self._sender.start()
-            self.scorer.start()
+            for program in self.programs:
+                program.start()
             self.clock.start()
             self.eraser.start()
         return self
@@ -304,7 +332,8 @@ class Service:
             http.stop()
             self.eraser.stop()
             self.clock.stop()
-            self.scorer.stop()
+            for program in self.programs:
+                program.stop()
             self._sender.stop()
             self._undo.close()
 

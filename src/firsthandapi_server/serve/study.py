@@ -94,6 +94,7 @@ class Study(_Part):
         max_files_per_worker: how many files a person may submit to a job; None for any number.
         reviews: how files are rated.
         retention_days: how long files are kept.
+        processors: who else gets the files, such as the service of a model, and where.
         logo: a picture beside the file, shown with the organizer.
     """
 
@@ -108,6 +109,7 @@ class Study(_Part):
     max_files_per_worker: Whole | None = None
     reviews: Reviews = Reviews()
     retention_days: Retention = Retention()
+    processors: list[Line] = []
     logo: Annotated[Path, Field(strict=False)] | None = None
 
     @property
@@ -136,6 +138,7 @@ def read_study(path: Path) -> Study:
         "languages": [each.lower() for each in study.languages],
         "consent.purposes": study.consent.purposes,
         "consent.assurances": [*study.consent.assurances],
+        "processors": study.processors,
     }
     for where, names in lists.items():
         if repeated := [each for each in names if names.count(each) > 1]:

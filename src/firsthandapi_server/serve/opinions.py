@@ -1,0 +1,135 @@
+"""What programs have said of files: kept over restarts, within the budget of a day, and forgotten with a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from firsthandapi.ai import Opinion
+from firsthandapi_server.contract.answers import Annotations
+from firsthandapi_server.state.state import DAY
+
+from .access import Access
+
+MAX_REASON = 1000
+MAX_ANNOTATIONS = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a program was asked, and what of it cost how much; what is under way is counted at its most."""
+
+    rater: str
+    asked: int
+    answered: int
+    failed: int
+    cents: float
+
+
+class Opinions:
+    """The opinions that one server keeps, in the database of people."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def known(self, sha256: str, question: str) -> tuple[Opinion | None] | None:
+        """What was said of these bytes to this question, or that it was paid and is no opinion; None if nothing was."""
+        sql = (
+            "SELECT opinion FROM opinions WHERE sha256 = ? AND question = ? "
+            "AND (outcome = 'answered' AND opinion IS NOT NULL OR outcome = 'failed' AND cents > 0) "
+            "ORDER BY outcome, id DESC"
+        )
+        found = self._access.look(sql, sha256, question)
+        return (None if found[0][0] is None else Opinion(**json.loads(found[0][0])),) if found else None
+
+    def begin(
+        self,
+        rater: str,
+        sha256: str,
+        question: str,
+        file: str,
+        at: float,
+        most: float | None,
+        a_day: float | None,
+    ) -> int | None:
+        """Write down that a program is asked, which may cost `most`; None if that is more than the day has left."""
+        with self._access.transaction() as rows:
+            if a_day is not None:
+                sql = "SELECT coalesce(sum(cents), 0) FROM opinions WHERE asked_at >= ?"
+                (spent,) = rows.execute(sql, (at - at % DAY,)).fetchone()
+                if spent + (most or 0.0) > a_day:
+                    return None
+            sql = "INSERT INTO opinions (rater, sha256, question, file, asked_at, cents) VALUES (?, ?, ?, ?, ?, ?)"
+            return rows.execute(sql, (rater, sha256, question, file, at, most)).lastrowid
+
+    def end(self, asked: int, opinion: Opinion | None, cents: float | None, *, is_kept: bool = True) -> None:
+        """Write down what came of it: None if no opinion did. Unknown cents stay the most that they may be."""
+        outcome = "failed" if opinion is None else "answered"
+        text = json.dumps(asdict(opinion)) if opinion is not None and is_kept else None
+        with self._access.transaction() as rows:
+            sql = "UPDATE opinions SET outcome = ?, opinion = ?, cents = coalesce(?, cents) WHERE id = ?"
+            rows.execute(sql, (outcome, text, cents, asked))
+
+    def figures(self) -> list[Figures]:
+        """The figures of each program."""
+        sql = (
+            "SELECT rater, count(*), count(*) FILTER (WHERE outcome = 'answered'), "
+            "count(*) FILTER (WHERE outcome = 'failed'), coalesce(sum(cents), 0.0) FROM opinions "
+            "GROUP BY rater ORDER BY 1"
+        )
+        return [Figures(*row) for row in self._access.look(sql)]
+
+    # --- what is still to be asked ----------------------------------------------------------------------
+
+    def plan(self, rater: str, submission: str, attempt: int) -> None:
+        """Write down that a program is to look at an attempt."""
+        with self._access.transaction() as rows:
+            rows.execute("INSERT OR IGNORE INTO to_ask VALUES (?, ?, ?)", (rater, submission, attempt))
+
+    def planned(self, rater: str) -> list[tuple[str, int]]:
+        """What it is to look at, the oldest first."""
+        sql = "SELECT submission, attempt FROM to_ask WHERE rater = ? ORDER BY rowid"
+        return self._access.look(sql, rater)
+
+    def done(self, rater: str, submission: str, attempt: int) -> None:
+        """It has looked at it."""
+        with self._access.transaction() as rows:
+            sql = "DELETE FROM to_ask WHERE rater = ? AND submission = ? AND attempt = ?"
+            rows.execute(sql, (rater, submission, attempt))
+
+
+def forget_opinions(access: Access, files: Iterable[str]) -> None:
+    """Forget what was said of files, by their ids. What was paid stays."""
+    with access.transaction() as rows:
+        sql = "UPDATE opinions SET opinion = NULL, sha256 = '' WHERE file IN (SELECT value FROM json_each(?))"
+        rows.execute(sql, (json.dumps([*files]),))
+
+
+def checked(opinion: Opinion, family: str) -> Opinion:
+    """An opinion as it can be kept and shown.
+    Raises ValueError: its annotations are none of the contract's, or too large.
+    """
+    reason = opinion.reason and opinion.reason[:MAX_REASON].encode("utf-8", "replace").decode()
+    annotations: dict[str, Any] | None = None
+    if opinion.annotations is not None:
+        try:
+            text = json.dumps({"type": family, **opinion.annotations}, allow_nan=False)
+        except (TypeError, RecursionError) as error:
+            raise ValueError(f"annotations must be JSON values: {error}") from None
+        if len(text) > MAX_ANNOTATIONS:
+            raise ValueError(f"annotations are larger than {MAX_ANNOTATIONS >> 10} kB")
+        TypeAdapter[object](Annotations).validate_json(text, strict=True)
+        annotations = json.loads(text)
+    dimensions = None if opinion.dimensions is None else {**opinion.dimensions}
+    return Opinion(
+        stars=opinion.stars,
+        dimensions=dimensions,
+        reason=reason,
+        annotations=annotations,
+        flags=opinion.flags,
+        cents=opinion.cents,
+    )

@@ -1,0 +1,255 @@
+"""Programs that look at what people send: a scorer, a model. What they say is kept, and asked for only once."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import queue
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from firsthandapi._base.names import file_name_on_disk
+from firsthandapi.ai import Opinion, Work
+from firsthandapi.errors import AnnotationError, ConfigurationError
+from firsthandapi.types import Job
+from firsthandapi_server.rules import show
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.state.model import File, Submission
+
+from .access import Access
+from .opinions import Opinions, checked
+
+# How the names of raters begin.
+MODEL, SCORER = "model:", "scorer:"
+_TWINS = 3
+_STOP_SECONDS = 5.0
+# How often it looks whether a new day has begun, or what is under way has cost less than it might.
+_PATIENCE = 1.0
+_log = logging.getLogger("firsthandapi.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a program has said of the files of an attempt, by their ids: nothing of those it left or failed on.
+
+    Attributes:
+        rater: its name, as `model:NAME` or `scorer:NAME`.
+        versions: which version of the program rated each family of media.
+    """
+
+    rater: str
+    submission: str
+    attempt: int
+    opinions: Mapping[str, Opinion]
+    versions: Mapping[str, str]
+
+
+class _StoppedError(Exception):
+    """The server stops: it is asked again at the next start."""
+
+
+class Program(ABC):
+    """What waits for a program, and threads that ask it.
+
+    Attributes:
+        rater: its name, as `model:NAME` or `scorer:NAME`.
+        tell: what is called with what it has said, under the lock of the world.
+        decides: whether its stars alone may count, so that reviewers wait for it.
+    """
+
+    threads: ClassVar[int] = 1
+
+    def __init__(self, world: World, access: Access, rater: str, cents_a_day: float | None = None) -> None:
+        self.rater = rater
+        self.decides = False
+        self.tell: Callable[[Heard], None] = lambda _heard: None
+        self.opinions = Opinions(access)
+        self._world = world
+        self._cents_a_day = cents_a_day
+        self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        self._taken: set[tuple[str, int]] = set()
+        self._running: list[threading.Thread] = []
+        self._over = threading.Event()
+        self._budget = threading.Lock()
+
+    # --- what the program is ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def takes(self, content_type: str) -> bool:
+        """Whether it looks at files of a type."""
+
+    @abstractmethod
+    def question(self, work: Work) -> str:
+        """The key of what it is asked of a file; without a job, its version."""
+
+    @abstractmethod
+    def look(self, work: Work) -> Opinion | None:
+        """Ask it.
+        Raises AnnotationError: it has given none.
+        Raises ConfigurationError: it would give none of any file.
+        """
+
+    def most(self, work: Work) -> float | None:  # noqa: ARG002 - of those that cost something
+        """The most that it may cost, in cents; None if unknown."""
+        return 0.0
+
+    # --- what waits -------------------------------------------------------------------------------------
+
+    def take(self, submission: Submission) -> None:
+        """Have it look at a submission."""
+        self.opinions.plan(self.rater, submission.id, submission.attempt)
+        self._put(submission.id, submission.attempt)
+
+    def _put(self, submission_id: str, attempt: int) -> None:
+        if (submission_id, attempt) not in self._taken:
+            self._taken.add((submission_id, attempt))
+            self._work.put((submission_id, attempt))
+
+    def is_taken(self, submission_id: str) -> bool:
+        """Whether a submission waits for it, so that reviewers can skip it."""
+        return self.decides and any(submission_id == each for each, _ in [*self._taken])
+
+    def start(self) -> None:
+        """Start it, with what an earlier start has left."""
+        for submission_id, attempt in self.opinions.planned(self.rater):
+            self._put(submission_id, attempt)
+        for _ in range(self.threads):
+            thread = threading.Thread(target=self._run, name=f"firsthandapi-{self.rater}", daemon=True)
+            thread.start()
+            self._running.append(thread)
+
+    def stop(self) -> None:
+        """End it. It looks at the rest after the next start."""
+        self._over.set()
+        for _ in self._running:
+            self._work.put(None)
+        for thread in (
+            self._running
+        ):  # no longer than that: a service may be slow, or a thread sleeps until it tries again
+            thread.join(_STOP_SECONDS / self.threads)
+
+    def _run(self) -> None:
+        while (item := self._work.get()) is not None and not self._over.is_set():
+            try:
+                self._see(*item)
+            except _StoppedError:
+                return
+            except Exception:
+                if not self._over.is_set():
+                    _log.exception("%s left %s to the reviewers", self.rater, item[0])
+            finally:
+                self._taken.discard(item)
+
+    def _see(self, submission_id: str, attempt: int) -> None:
+        world = self._world
+        with world.lock:
+            submission = world.state.submissions.get(submission_id)
+            files = () if submission is None or submission.attempt != attempt else submission.files
+            job = None if submission is None else Job(**show.job(submission.job))
+            alike = {file.id: self._alike(file) for file in files}
+        opinions: dict[str, Opinion] = {}
+        versions: dict[str, str] = {}
+        is_done = True
+        for file in files:
+            if file.is_erased or not self.takes(file.content_type):
+                continue
+            try:
+                work = _work(file, job, attempt, alike[file.id])
+                found = self._opinion(file, work)
+                versions[family(file)] = self.question(_work(file, None, None, ()))
+            except (AnnotationError, ConfigurationError, OSError, ValueError) as error:
+                if self._over.is_set():
+                    raise _StoppedError from None
+                is_done &= not isinstance(error, ConfigurationError)
+                _log.warning("%s left %s to the reviewers: %s", self.rater, submission_id, error)
+            else:
+                if found is not None:
+                    opinions[file.id] = found
+        if opinions:
+            with world.lock:
+                self.tell(Heard(self.rater, submission_id, attempt, opinions, versions))
+        if is_done:
+            self.opinions.done(self.rater, submission_id, attempt)
+
+    def _alike(self, file: File) -> tuple[str, ...]:
+        """The ids of files with the same bytes, or that look the same."""
+        state, like = self._world.state, file.source.details().like
+        found = state.submissions.get(like) if like else None
+        return tuple(each.id for each in [*state.same_as(file, _TWINS), *(found.files if found else ())])
+
+    def _opinion(self, file: File, work: Work) -> Opinion | None:
+        """What is known of a file already, or what the program says now; None if it was paid for none."""
+        question = self.question(work)
+        if (known := self.opinions.known(work.sha256, question)) is not None:
+            return known[0]
+        asked = self._begin(file, work, question)
+        opinion: Opinion | None = None
+        cents: float | None = None
+        try:
+            with tempfile.TemporaryDirectory(prefix="firsthandapi-") as folder:
+                path = Path(folder, work.path)
+                with path.open("wb") as copy:
+                    for piece in file.source.read(0, file.facts().size):
+                        copy.write(piece)
+                found = self.look(dataclasses.replace(work, path=path))
+            cents = 0.0 if found is None else found.cents
+            opinion = checked(found or Opinion(), family(file))
+        except AnnotationError as error:
+            cents = error.cents
+            raise
+        except (ConfigurationError, OSError):
+            cents = 0.0
+            raise
+        finally:
+            if self._over.is_set():
+                raise _StoppedError
+            with self._world.lock:  # so that what is erased meanwhile is not kept
+                self.opinions.end(asked, opinion, cents, is_kept=not file.is_erased)
+        return opinion
+
+    def _begin(self, file: File, work: Work, question: str) -> int:
+        with self._budget:
+            while not self._over.is_set():
+                asked = self.opinions.begin(
+                    self.rater,
+                    work.sha256,
+                    question,
+                    file.id,
+                    self._world.clock.now(),
+                    self.most(work),
+                    self._cents_a_day,
+                )
+                if asked is not None:
+                    return asked
+                self._over.wait(_PATIENCE)
+        raise _StoppedError
+
+
+def family(file: File) -> str:
+    """The family of its media: `image`, `audio`, or `video`."""
+    return file.content_type.partition("/")[0]
+
+
+def _work(file: File, job: Job | None, attempt: int | None, alike: tuple[str, ...]) -> Work:
+    facts, details = file.facts(), file.source.details()
+    credentials = details.more.get("content_credentials")
+    return Work(
+        path=Path(file_name_on_disk(file.id, file.content_type)),
+        content_type=file.content_type,
+        sha256=facts.sha256,
+        job=job,
+        attempt=attempt,
+        width=facts.width,
+        height=facts.height,
+        duration_seconds=facts.duration,
+        captured_at=datetime.fromtimestamp(details.captured_at, UTC),
+        device=details.device_info.get("device_model"),
+        content_credentials=credentials and credentials.get("state"),
+        near_duplicates=alike,
+    )

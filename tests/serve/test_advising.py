@@ -1,0 +1,219 @@
+"""`serve --ai`: the real client of a model's service, against a stand-in, advises on what people send."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset.support import wait_until
+from firsthandapi import ConfigurationError
+from firsthandapi.testing import FakeModels
+from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.serve import programs
+from firsthandapi_server.serve.advising import Adviser
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.state.model import Job
+
+from .conftest import Team, numbered, pass_seconds, running, stand_still
+from .test_study import write
+
+NAME = "openai:gpt-5-mini"
+RATER = f"model:{NAME}"
+
+
+@pytest.fixture(autouse=True)
+def keyless(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def models() -> Iterator[FakeModels]:
+    parts = {"relevance": 5, "quality": 4, "completeness": 5}
+    with FakeModels({"stars": 3, "reason": "Dark.", "text_extraction": "STOP", **parts}) as found:
+        yield found
+
+
+@contextmanager
+def advised(folder: Path, models: FakeModels, **options: Any) -> Iterator[Team]:
+    with running(folder, ai=NAME, ai_url=models.url, **options) as team:
+        yield team
+
+
+def picture(team: Team, job: Job, *contents: bytes) -> str:
+    """What a worker sends for a job: files with these bytes, which bring no annotations."""
+    with team.world.lock:
+        now = team.world.clock.now()
+        files = [capture(job, "image/jpeg", now, rating=4, given=each, annotations=None) for each in contents]
+        return team.world.jobs.submit(job, files, now).id
+
+
+def given(team: Team) -> list[tuple[str, tuple[int, ...]]]:
+    return [(each.reviewer, each.stars) for each in team.service.site.panel.ratings.all()]
+
+
+def figures(team: Team) -> tuple[int, int, int]:
+    """How often the model was asked, answered, and failed."""
+    found = team.service.programs[0].opinions.figures()
+    return (found[0].asked, found[0].answered, found[0].failed) if found else (0, 0, 0)
+
+
+def wait_for(team: Team) -> None:
+    """Until the model has looked at everything."""
+    wait_until(lambda: not team.service.programs[0]._taken)
+
+
+def test_advice(tmp_path: Path, models: FakeModels) -> None:
+    """People rate at once, blind; the model's stars are a row beside theirs, which they see once their own count, and
+    its annotations and dimensions are the file's. The same bytes are asked about once, whatever restarts."""
+    with advised(tmp_path / "data", models) as team:
+        ben = team.visit("reviewer", "Ben")
+        job = team.job()
+        sent = picture(team, job, numbered(0))
+        wait_until(lambda: given(team) == [(RATER, (3,))])
+        page = ben.get("/review").text
+        assert sent in page
+        assert "Dark." not in page
+        ben.rate(sent, 5, is_booked=False)
+        assert "Dark." not in ben.get("/review").text
+        pass_seconds(team.service, 11)
+        assert "Dark." in ben.get("/review").text
+        found = team.buyer.submissions.get(sent)
+        assert (found.status, found.ai_star_rating, found.rated_by) == ("approved", 5, "person")
+        assert found.dimensions is not None
+        assert found.dimensions.quality == 4
+        (file,) = team.buyer.files.list(found.job_id)
+        assert file.annotations is not None
+        assert file.annotations.model_dump()["text_extraction"] == "STOP"
+        picture(team, job, numbered(0))
+        wait_for(team)
+        assert team.visit().get("/healthz").json()["ai"] == {
+            "rater": RATER, "asked": 1, "answered": 1, "failed": 0, "cents": pytest.approx(0.1, abs=0.2)
+        }  # fmt: skip
+        key = team.key
+    for _ in range(2):
+        with advised(tmp_path / "data", models, key=key) as team:
+            wait_for(team)
+            assert [who for who, _ in given(team)].count(RATER) == 2
+            assert figures(team) == (1, 1, 0)
+    assert len(models.requests) == 1
+
+
+def test_what_fails_is_left_to_people(tmp_path: Path, models: FakeModels) -> None:
+    """Of several files, those that it read keep what it said. What was paid for nothing is not asked again; what the
+    restart finds unasked is."""
+    models.fail("misshapen")
+    with advised(tmp_path / "data", models) as team:
+        team.service.programs[0].threads = 1  # type: ignore[misc]
+        job = team.job(files_needed=5, files_per_submission=2)
+        sent = picture(team, job, numbered(0), numbered(1))
+        broken = picture(team, job, b"\xff\xd8no picture")
+        wait_for(team)
+        first, second = team.find(sent).files
+        assert (first.annotations is None) != (second.annotations is None)
+        assert [stars for _, stars in given(team)] == [(3,)]
+        assert team.find(broken).status == team.find(sent).status == "pending_score"
+        assert figures(team) == (3, 1, 2)
+        key = team.key
+    with advised(tmp_path / "data", models, key=key) as team:
+        wait_for(team)
+        assert figures(team) == (4, 1, 3)  # the broken one, which cost nothing
+    assert len(models.requests) == 2
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    """Eight files are asked about at the same time, and people are offered all of them meanwhile; a stop does not wait
+    for the answers, and the next start asks about what has none."""
+    together = threading.Barrier(9)
+    is_slow = True
+
+    def answer(_asked: object) -> Mapping[str, Any]:
+        if is_slow:
+            together.wait(60)
+            together.wait(60)
+        return {"stars": 4}
+
+    with FakeModels(answer) as models:
+        with advised(tmp_path / "data", models) as team:
+            job = team.job(files_needed=9)
+            for number in range(9):
+                picture(team, job, numbered(number))
+            together.wait(60)
+            assert team.visit().get("/review/waiting").json()["waiting"] == 9
+            assert len(models.requests) == 8
+            key = team.key
+            team.service.programs[0]._over.set()
+        is_slow = False
+        together.abort()
+        with advised(tmp_path / "data", models, key=key) as team:
+            wait_for(team)
+            assert [stars for _, stars in given(team)] == [(4,)] * 9
+
+
+def test_a_budget_a_day(tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is under way counts at its most; a kill does not make it less; at midnight, the rest is asked."""
+    monkeypatch.setattr(programs, "_PATIENCE", 0.01)
+    with advised(tmp_path / "data", models) as team:
+        adviser = team.service.programs[0]
+        assert isinstance(adviser, Adviser)
+        stand_still(team.service)
+        wait_for(team)
+        job = team.job(files_needed=5)
+        first = picture(team, job, numbered(0))
+        wait_for(team)
+        (spent,) = adviser.opinions.figures()
+        file = team.find(first).files[0]
+        most = adviser.most(programs._work(file, None, None, ())) or 0.0
+        # So much that a second one fits only once the first is known to cost less than it may.
+        adviser._cents_a_day = spent.cents + most * 1.5
+        assert adviser.opinions.begin(
+            RATER, "0", "lost in a crash", "f", team.service.clock.now(), most, None
+        )
+        picture(team, job, numbered(1))
+        picture(team, job, numbered(2))
+        assert not threading.Event().wait(0.1)
+        assert len(models.requests) == 1
+        pass_seconds(team.service, 86400)
+        wait_for(team)
+        assert len(models.requests) == 3
+
+
+def test_what_is_erased_is_forgotten(tmp_path: Path, models: FakeModels) -> None:
+    """With a file goes all that was said of it; what it cost stays."""
+    with advised(tmp_path / "data", models) as team:
+        sent = picture(team, team.job(), numbered(0))
+        wait_for(team)
+        file = team.find(sent).files[0]
+        team.service.eraser.ask(file.id, "operator")
+        assert team.service.eraser.run()
+        assert team.access.look("SELECT sha256, opinion FROM opinions") == [("", None)]
+        assert "Dark." not in str(team.access.look("SELECT * FROM ratings"))
+        assert figures(team) == (1, 1, 0)
+
+
+def test_a_model_beyond_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs a study that names who gets the files; with a budget, a price. Nothing is left of a refusal."""
+    folder = tmp_path / "data"
+    with pytest.raises(
+        ConfigurationError, match=r"beyond this machine, so it needs a study: pass --study FILE"
+    ):
+        Service(folder, ai=NAME)
+    with pytest.raises(ConfigurationError, match=r"beyond this machine, so it needs processors"):
+        Service(folder, ai=NAME, study=write(tmp_path))
+    named = write(tmp_path, processors=["Example Models, USA"])
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
+        Service(folder, ai=NAME, study=named)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    with pytest.raises(ConfigurationError, match="price of openai:who-knows is unknown"):
+        Service(folder, ai="openai:who-knows", ai_max_cents_a_day=5, study=named)
+    with pytest.raises(ConfigurationError, match="need --ai"):
+        Service(folder, ai_max_cents_a_day=5)
+    assert not folder.exists()
+    with running(folder, ai=NAME, study=named) as team:
+        for page in ("/join", "/privacy"):
+            assert "Example Models, USA" in team.visit().get(page).text
