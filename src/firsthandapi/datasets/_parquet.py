@@ -48,7 +48,7 @@ def write_with_media(
     """Write a table of pandas with the bytes of its files, as Hugging Face does, in place of their paths.
     Raises ConfigurationError: a file is missing or mismatched.
     """
-    import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs] # it ships none
+    import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs,reportUnusedImport] # it ships none
 
     pa: Any = pyarrow
     media = [kind for kind in KINDS if kind in kinds]

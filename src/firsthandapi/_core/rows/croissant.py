@@ -327,7 +327,7 @@ def _own_fields(name: str, manifest: str, rows: Sequence[Record]) -> Iterator[di
     for row in rows:
         for column, value in row.extra.items():
             if value is not None:
-                kinds[column].add(type(value))
+                kinds[column].add(cast("type", type(value)))
     for column, of in kinds.items():
         kind = float if of == {int, float} else next(iter(of))
         # pandas makes times of columns with such names, whatever they contain.
