@@ -325,9 +325,10 @@ def _own_fields(name: str, manifest: str, rows: Sequence[Record]) -> Iterator[di
     """The user's own columns whose values are of one plain type; mlcroissant reads no lists of objects from rows."""
     kinds: defaultdict[str, set[type]] = defaultdict(set)
     for row in rows:
-        for column, value in row.extra.items():
+        values: Mapping[str, object] = row.extra
+        for column, value in values.items():
             if value is not None:
-                kinds[column].add(cast("type", type(value)))
+                kinds[column].add(type(value))
     for column, of in kinds.items():
         kind = float if of == {int, float} else next(iter(of))
         # pandas makes times of columns with such names, whatever they contain.
