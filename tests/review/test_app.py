@@ -441,7 +441,7 @@ def test_what_is_known_of_a_file(tmp_path: Path) -> None:
         "Size": "4 × 3 px, 0.0 kB",
         "quality": "[1, null]",
         "Objects": "sign, 93%; street",
-        "Scene": "street, no",
+        "Scene": "street, indoor: no",
         "Model": "m",
     }
     assert [(each["by"], each["action"], each["reason"]) for each in answer["decisions"]] == [

@@ -116,7 +116,8 @@ def text_of(value: Any, name: str = "") -> str:
         case None | "" | []:
             return ""
         case bool():
-            return "yes" if value else "no"
+            word = "yes" if value else "no"
+            return f"{name}: {word}" if name else word
         case int() | float() if name in ("start", "end", "timestamp"):
             return f"{int(value) // 60}:{value % 60:04.1f}"
         case int() | float():
