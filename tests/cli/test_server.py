@@ -12,6 +12,7 @@ import pytest
 from cli.support import Cli
 from firsthandapi import ConfigurationError, FirstHandClient
 from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.serve.ratings import Program
 from firsthandapi_server.serve.service import Service
 from serve.conftest import JOB, submit
 
@@ -104,6 +105,31 @@ def test_erase(shell: Cli, tmp_path: Path) -> None:
     for wrong in ((), ("--worker", f"file_{'0' * 26}"), ("--worker", token.id, "--file", f"file_{'0' * 26}")):
         refused = shell("server", "erase", folder, *wrong)
         assert (refused.code, "pass one id" in refused.err) == (2, True), wrong
+
+
+def test_calibration(shell: Cli, tmp_path: Path) -> None:
+    """A table for each program and kind of job, beside a server that runs; the CSV of ratings names the program too."""
+    folder = str(tmp_path / "data")
+    with Service(tmp_path / "data") as service:
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url, max_retries=0) as buyer:
+            job = buyer.jobs.create(**JOB)
+        assert shell("server", "calibration", folder).out == "No program has rated anything yet.\n"
+        found = service.world.state.submissions[submit(service, job.id)]
+        program = Program("model:m", "1", "image", 3, counts=False)
+        service.site.panel.ratings.give_as(program, found, found.files, [4], "Clear.", 5.0)
+        service.site.panel.ratings.give(found, "tok_1", [2], None, 6.0)
+        printed = shell("server", "calibration", folder).out
+        assert printed.startswith("model:m: image, approved from 3 stars\n1 files that people rated too;")
+        (given,) = json.loads(shell("server", "calibration", folder, "--json").out)
+    assert (given["pairs"], given["agreement"], given["people"]["pairs"]) == (1, 0, 0)
+    assert given["bands"][3] == {
+        "stars": 4,
+        "pairs": 1,
+        "wrong": 1,
+        "bound": pytest.approx(1.0),
+        "decides": False,
+    }
 
 
 def test_payouts(shell: Cli, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from firsthandapi._base.agreement import alpha
+from firsthandapi_server.serve.opinions import Opinions
+from firsthandapi_server.serve.ratings import Program
 
 from .conftest import Team, pass_seconds
 from .test_study import write
@@ -80,3 +82,24 @@ def test_what_operators_see(three: Team) -> None:
     assert noted == [("review.gold_marked",), ("review.gold_removed",)]
     pass_seconds(three.service, 10)
     three.world.check_books()
+
+
+def test_programs(shared: Team) -> None:
+    """What each was asked, how far it agrees with people, and a picture of each number of stars; rows of the CSV."""
+    team, olga = shared, shared.visit("operator", "Olga")
+    assert "No program was asked yet." in olga.get("/console/reviews/programs").text
+    ratings = team.service.site.panel.ratings
+    asked = Opinions(team.access).begin("model:m", "0", "q", "f", 1.0, 2.5, None)
+    assert asked is not None
+    program, job = Program("model:m", "1", "image", 3, counts=False), team.job(files_needed=60)
+    for number in range(60):
+        found = team.find(team.sent(job, worker="wkr_x"))
+        ratings.give_as(program, found, found.files, [4], "Clear.", float(number))
+        ratings.give(found, "tok_1", [5 if number else 1], None, float(number))
+    page = olga.get("/console/reviews/programs").text
+    assert "<code>model:m</code> · image, approved from 3 stars" in page
+    assert '<td>4★</td><td class="num">60</td><td class="num">1</td>' in page
+    assert page.count("<polyline") == 1
+    assert "style=" not in page
+    assert "model:m</code> was asked 1 times" in olga.get("/console/reviews").text
+    assert ",model:m," in olga.get("/console/reviews/ratings.csv").text

@@ -246,6 +246,55 @@ def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
 
 
 @command(app)
+def calibration(folder: Folder) -> Output:
+    """Print how far programs agree with people, who rate blind.
+
+    For each program and kind of job: how many files both have rated, the share
+    with the same stars, kappa with quadratic weights, and kappa of people among
+    themselves. Below, for each number of its stars: how many of these files people
+    put on the other side of the stars that are approved, and, with a confidence
+    of 95 %, the highest share that is wrong. The server may be running.
+
+    Example: firsthandapi server calibration photos
+    """
+    from firsthandapi_server.rules.calibration import calibrations
+    from firsthandapi_server.serve.ratings import Ratings
+
+    with _access(folder) as access:
+        ratings = Ratings(access)
+        found = calibrations(ratings.given(), ratings.of_people())
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f}"
+
+    def show() -> None:
+        verdict = {True: "yes", False: "no"}
+        if not found:
+            typer.echo("No program has rated anything yet.")
+        for each in found:
+            people = each.people
+            typer.echo(
+                f"{each.rater}: {each.media}, approved from {each.min_star_rating} stars\n"
+                f"{each.pairs} files that people rated too; same stars {share(each.agreement)}, "
+                f"kappa {share(each.kappa)}; people among themselves: {people.pairs} pairs, "
+                f"same stars {share(people.agreement)}, kappa {share(people.kappa)}"
+            )
+            rows = [
+                (
+                    str(band.stars),
+                    str(band.pairs),
+                    str(band.wrong),
+                    f"{band.bound:.3f}",
+                    verdict[band.decides],
+                )
+                for band in each.bands
+            ]
+            print_table(("stars", "pairs", "wrong", "bound", "decides"), rows)
+
+    return Output([asdict(each) for each in found], show)
+
+
+@command(app)
 def backup(
     folder: Folder,
     dest: Annotated[Path, argument("DEST", "New folder, preferably on another disk.", parser=local_folder)],

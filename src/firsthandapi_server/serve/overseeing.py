@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,16 +14,20 @@ from firsthandapi._base.agreement import alpha
 from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, no_page, whole
 from firsthandapi_server.contract.text import iso
 from firsthandapi_server.http.browsers import attachment
+from firsthandapi_server.rules.calibration import TOLERATED, Pair, bound, calibrations, kinds, pairs_of
 from firsthandapi_server.rules.reviews import gold_score
 from firsthandapi_server.state.model import File
 
 from .activity import csv_line
+from .opinions import Opinions
 from .panel import Panel
 from .ratings import Gold, Rating
 from .reception import Reception
 
 _FILES = 48  # on a page of files to choose from
 _MOST_LOOKED_AT = 500
+# The picture of bands: its size, the share at its top, and how many points a line has.
+_WIDTH, _HEIGHT, _MOST_SHOWN, _POINTS = 600, 200, 0.5, 100
 _COLUMNS = (
     *("rating_id", "given_at", "reviewer", "submission_id", "attempt"),
     *("file_id", "stars", "known_stars", "undone_at"),
@@ -41,6 +45,7 @@ class Overseeing:
             "/reviews": self._show,
             "/reviews/gold": self._choose,
             "/reviews/ratings.csv": self._export,
+            "/reviews/programs": self._compare,
         }
         self.forms: dict[str, Form] = {
             "/reviews/gold": self._mark,
@@ -62,7 +67,27 @@ class Overseeing:
             alpha=alpha(units),
             compared=len(units),
             stuck=sorted(Counter(lack for _, lack in self._panel.stuck(reviewers)).items()),
+            programs=Opinions(self._reception.access).figures(),
             golden=[(each, file) for each in ratings.gold() if (file := self._file(each)) is not None],
+        )
+
+    def _compare(self, request: Request) -> Response:
+        """How far programs agree with people, and how that changed."""
+        given, people = self._panel.ratings.given(), self._panel.ratings.of_people()
+        curves = {key: _curves(pairs_of(each, people), key[2]) for key, each in kinds(given).items()}
+        return self._reception.page(
+            request,
+            "reviews_programs.html",
+            section=f"{PREFIX}/reviews",
+            figures=Opinions(self._reception.access).figures(),
+            found=[
+                (each, curves[each.rater, each.media, each.min_star_rating])
+                for each in calibrations(given, people)
+            ],
+            tolerated=TOLERATED,
+            height=_HEIGHT,
+            width=_WIDTH,
+            most=_MOST_SHOWN,
         )
 
     def _file(self, gold: Gold) -> File | None:
@@ -116,6 +141,25 @@ class Overseeing:
         file = request.path_params["file"]
         self._panel.ratings.unmark(file, self._reception.who(request), self._world.clock.now())
         return f"{PREFIX}/reviews#gold"
+
+
+def _curves(pairs: Sequence[Pair], bar: int) -> list[tuple[int, str, float]]:
+    """How the bound of each number of stars went down or up, from pair to pair: the points of a line, and its end."""
+    points: dict[int, list[tuple[float, float]]] = {}
+    seen, wrong = Counter[int](), Counter[int]()
+    for number, (people, stars) in enumerate(pairs, 1):
+        seen[stars] += 1
+        wrong[stars] += (people >= bar) != (stars >= bar)
+        most = min(bound(wrong[stars], seen[stars]), _MOST_SHOWN)
+        at = number / len(pairs) * _WIDTH, (1 - most / _MOST_SHOWN) * _HEIGHT
+        points.setdefault(stars, []).append(at)
+    thin = {stars: [*line[:: len(line) // _POINTS + 1], line[-1]] for stars, line in points.items()}
+    for line in thin.values():
+        line.append((_WIDTH, line[-1][1]))
+    return [
+        (stars, " ".join(f"{x:.1f},{y:.1f}" for x, y in line), line[-1][1])
+        for stars, line in sorted(thin.items())
+    ]
 
 
 def _lines(ratings: Iterable[Rating]) -> Iterator[str]:

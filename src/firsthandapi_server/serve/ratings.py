@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
 from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.rules.calibration import Given
 from firsthandapi_server.state.model import File, Submission
 
 from .access import Access
@@ -134,6 +135,31 @@ class Ratings:
             values = (made.id, program.version, program.media, program.bar)
             rows.execute("INSERT INTO programs VALUES (?, ?, ?, ?)", values)
         return True
+
+    def given(self) -> list[Given]:
+        """The stars that programs gave to each file, the oldest first."""
+        sql = (
+            "SELECT reviewer, version, media, bar, files, stars FROM ratings JOIN programs ON programs.rating = id "
+            "WHERE undone_at IS NULL ORDER BY given_at, id"
+        )
+        return [
+            Given(who, version, media, bar, *each)
+            for who, version, media, bar, files, stars in self._access.look(sql)
+            for each in zip(json.loads(files), json.loads(stars), strict=True)
+        ]
+
+    def of_people(self) -> dict[str, list[int]]:
+        """The stars that people gave to each file that a program rated as well."""
+        sql = (
+            "SELECT files, stars FROM ratings WHERE undone_at IS NULL AND gold IS NULL "
+            "AND id NOT IN (SELECT rating FROM programs) AND submission IN "
+            "(SELECT submission FROM ratings JOIN programs ON programs.rating = id)"
+        )
+        found: dict[str, list[int]] = defaultdict(list)
+        for files, stars in self._access.look(sql):
+            for file, given in zip(json.loads(files), json.loads(stars), strict=True):
+                found[file].append(given)
+        return found
 
     def beside(self, reviewer: str, until: float) -> list[tuple[list[int], str, list[int], str | None]]:
         """What a reviewer's latest ratings that count are, and what programs gave the same files, and why."""

@@ -1,0 +1,161 @@
+"""How far a program's stars are those that people give, blind, and of which of them it may be trusted alone."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from math import sqrt
+from statistics import median_low
+
+# A band may be wrong so often, with a confidence of 95 %.
+TOLERATED = 0.05
+_Z = 1.6448536269514722
+
+# What people gave, and what a program did.
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One number of stars of a program.
+
+    Attributes:
+        stars: the program's.
+        pairs: how many of these files people have rated as well.
+        wrong: how many of them people put on the other side of the stars that are approved.
+        bound: at most this share is wrong: the upper end of Wilson's one-sided 95 % interval.
+        decides: whether that is no more than 5 %.
+    """
+
+    stars: int
+    pairs: int
+    wrong: int
+    bound: float
+    decides: bool
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """How far people agree among themselves, on files that several rated.
+
+    Attributes:
+        pairs: how many pairs of their ratings there are.
+        agreement: the share of pairs with the same stars; None without any.
+        kappa: Cohen's kappa with quadratic weights; None where it says nothing.
+    """
+
+    pairs: int
+    agreement: float | None
+    kappa: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A program on one kind of job, compared with people.
+
+    Attributes:
+        rater: the program, as `model:NAME` or `scorer:NAME`.
+        media: the family of the files' media: `image`, `audio`, or `video`.
+        min_star_rating: the stars from which files are approved.
+        pairs: how many files both have rated. Of several people, the median counts.
+        agreement: the share of files with the same stars; None without any.
+        kappa: Cohen's kappa with quadratic weights; None where it says nothing.
+        people: the same of people among themselves: no program can be asked for more.
+        bands: each number of its stars.
+    """
+
+    rater: str
+    media: str
+    min_star_rating: int
+    pairs: int
+    agreement: float | None
+    kappa: float | None
+    people: People
+    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The stars that a version of a program gave to a file."""
+
+    rater: str
+    version: str
+    media: str
+    bar: int
+    file: str
+    stars: int
+
+
+def bound(wrong: int, pairs: int) -> float:
+    """At most how large the share of errors is, from a sample: the upper end of Wilson's one-sided 95 % interval."""
+    if not pairs:
+        return 1.0
+    share, z = wrong / pairs, _Z * _Z
+    around = _Z * sqrt(share * (1 - share) / pairs + z / (4 * pairs * pairs))
+    return min(1.0, (share + z / (2 * pairs) + around) / (1 + z / pairs))
+
+
+def kappa(pairs: Sequence[Pair]) -> float | None:
+    """Cohen's kappa with quadratic weights: 1 if they always agree, about 0 if as by chance; None where no chance could
+    have made a difference."""
+    ones, others = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    chance = sum(ones[one] * others[other] * (one - other) ** 2 for one in ones for other in others)
+    return 1 - len(pairs) * sum((one - other) ** 2 for one, other in pairs) / chance if chance else None
+
+
+def agreement(pairs: Sequence[Pair]) -> float | None:
+    """The share of pairs with the same stars; None without any."""
+    return sum(one == other for one, other in pairs) / len(pairs) if pairs else None
+
+
+def bands(pairs: Iterable[Pair], bar: int) -> tuple[Band, ...]:
+    """What each number of a program's stars is worth, where files with `bar` stars or more are approved."""
+    seen, wrong = Counter[int](), Counter[int]()
+    for people, stars in pairs:
+        seen[stars] += 1
+        wrong[stars] += (people >= bar) != (stars >= bar)
+    found: list[Band] = []
+    for stars in range(1, 6):
+        most = bound(wrong[stars], seen[stars])
+        found.append(Band(stars, seen[stars], wrong[stars], most, most <= TOLERATED))
+    return tuple(found)
+
+
+def kinds(given: Iterable[Given]) -> dict[tuple[str, str, int], list[Given]]:
+    """What programs gave, the oldest first, by program, media, and bar. Another version begins from nothing."""
+    latest: dict[tuple[str, str], str] = {}
+    for each in (given := [*given]):
+        latest[each.rater, each.media] = each.version
+    found: dict[tuple[str, str, int], list[Given]] = defaultdict(list)
+    for each in given:
+        if latest[each.rater, each.media] == each.version:
+            found[each.rater, each.media, each.bar].append(each)
+    return found
+
+
+def pairs_of(given: Iterable[Given], people: Mapping[str, Sequence[int]]) -> list[Pair]:
+    """What people gave to the files that a program rated, and what it did."""
+    return [(median_low(people[each.file]), each.stars) for each in given if people.get(each.file)]
+
+
+def calibrations(given: Iterable[Given], people: Mapping[str, Sequence[int]]) -> list[Calibration]:
+    """Each program on each kind of job.
+
+    Args:
+        given: what programs gave, the oldest first.
+        people: what each person gave, by file.
+    """
+    found: list[Calibration] = []
+    for (rater, media, bar), of_kind in sorted(kinds(given).items()):
+        pairs = pairs_of(of_kind, people)
+        # Each two of them both ways: none of them is the one that is compared.
+        among = [pair for each in of_kind for pair in permutations(people.get(each.file, ()), 2)]
+        reached = People(len(among) // 2, agreement(among), kappa(among))
+        found.append(
+            Calibration(
+                rater, media, bar, len(pairs), agreement(pairs), kappa(pairs), reached, bands(pairs, bar)
+            )
+        )
+    return found

@@ -1,0 +1,110 @@
+"""How far a program agrees with people, and of which stars it could be trusted alone."""
+
+from __future__ import annotations
+
+from math import comb
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firsthandapi_server.rules.calibration import (
+    TOLERATED,
+    Given,
+    agreement,
+    bands,
+    bound,
+    calibrations,
+    kappa,
+)
+
+STARS = st.integers(1, 5)
+PAIRS = st.lists(st.tuples(STARS, STARS), max_size=60)
+
+
+@given(st.integers(52, 400), st.floats(0.01, 0.5))
+@settings(max_examples=40)
+def test_the_bound_covers(pairs: int, share: float) -> None:
+    """Whatever the true share of errors is, the bound is below it in few samples: Wilson's is approximate, so in
+    at most 7.5 % of them rather than 5 %. Computed, not drawn."""
+    covered = sum(
+        comb(pairs, wrong) * share**wrong * (1 - share) ** (pairs - wrong)
+        for wrong in range(pairs + 1)
+        if bound(wrong, pairs) >= share
+    )
+    assert covered >= 0.925
+
+
+@given(st.integers(1, 500).flatmap(lambda pairs: st.tuples(st.integers(0, pairs), st.just(pairs))))
+def test_the_bound_is_above_what_was_seen(sample: tuple[int, int]) -> None:
+    """It rises with each error, falls with each file that is right, and is a share."""
+    wrong, pairs = sample
+    assert wrong / pairs - 1e-9 <= bound(wrong, pairs) <= 1
+    assert bound(wrong, pairs + 1) - 1e-9 <= bound(wrong, pairs) <= bound(wrong + 1, pairs + 1) + 1e-9
+
+
+def test_the_least_that_is_enough() -> None:
+    """52 files without an error; with one, 87."""
+    assert (bound(0, 0), bound(0, 51) > TOLERATED >= bound(0, 52)) == (1.0, True)
+    assert bound(1, 86) > TOLERATED >= bound(1, 87)
+
+
+@given(PAIRS)
+def test_kappa(pairs: list[tuple[int, int]]) -> None:
+    """1 where they always agree, never more, and the same both ways; nothing where no chance could tell."""
+    found = kappa(pairs)
+    assert found == (
+        pytest.approx(kappa([(other, one) for one, other in pairs])) if found is not None else None
+    )
+    assert found is None or found <= 1
+    same = [(one, one) for one, _ in pairs]
+    assert kappa(same) == (1 if len({*same}) > 1 else None)
+    assert agreement(same) == (1 if same else None)
+
+
+def test_kappa_of_a_textbook() -> None:
+    """Two raters who swap 1 and 5 disagree as far as they can; half right is by chance."""
+    assert kappa([(1, 5), (5, 1)]) == -1
+    assert kappa([(1, 1), (1, 5), (5, 1), (5, 5)]) == 0
+
+
+@given(PAIRS, STARS)
+def test_bands(pairs: list[tuple[int, int]], bar: int) -> None:
+    """Each pair is in the band of the program's stars, and wrong if people put it on the other side of the bar."""
+    found = bands(pairs, bar)
+    assert [each.stars for each in found] == [1, 2, 3, 4, 5]
+    assert sum(each.pairs for each in found) == len(pairs)
+    assert sum(each.wrong for each in found) == sum((one >= bar) != (other >= bar) for one, other in pairs)
+    assert all(each.decides == (each.bound <= TOLERATED) for each in found)
+
+
+def test_each_program_and_kind() -> None:
+    """The median of people counts, their own agreement is beside it, and another version begins from nothing."""
+    model = "model:m"
+    rows = [
+        Given(model, "1", "image", 3, "old", 5),
+        Given(model, "1", "audio", 3, "sound", 5),
+        Given(model, "2", "image", 3, "a", 4),
+        Given(model, "2", "image", 3, "b", 2),
+        Given(model, "2", "image", 4, "c", 4),
+        Given("scorer:s", "", "image", 3, "a", 1),
+        Given(model, "2", "image", 3, "unrated", 1),
+    ]
+    people = {"old": [1], "sound": [5], "a": [4, 4, 5], "b": [3], "c": [2]}
+    found = calibrations(rows, people)
+    kinds = [(each.rater, each.media, each.min_star_rating, each.pairs) for each in found]
+    assert kinds == [
+        (model, "audio", 3, 1),
+        (model, "image", 3, 2),
+        (model, "image", 4, 1),
+        ("scorer:s", "image", 3, 1),
+    ]
+    assert found[1].agreement == 0.5
+    among = found[1].people
+    assert among.pairs == 3
+    assert among.agreement == pytest.approx(1 / 3)
+    assert among.kappa == pytest.approx(-0.5)
+    assert [(each.stars, each.pairs, each.wrong) for each in found[1].bands if each.pairs] == [
+        (2, 1, 1),
+        (4, 1, 0),
+    ]
