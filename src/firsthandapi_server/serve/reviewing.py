@@ -13,10 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from firsthandapi_server.console.face import PageError, no_page
-from firsthandapi_server.http.browsers import HEADERS, unchanged_or
+from firsthandapi_server.http.browsers import HEADERS, POLICY, unchanged_or
 from firsthandapi_server.rules.jobs import NO_RETRY
 from firsthandapi_server.state.model import File, Submission
 
+from .judged import allowing, judged
 from .opinions import MAX_REASON
 from .panel import OWN, Asker, Panel, rated_files, story_of
 from .ratings import UNDO_SECONDS, Rating
@@ -79,7 +80,8 @@ class Reviewing:
             else:
                 self._panel.hold(asker.browser, submission.id)
             files = [] if submission is None else rated_files(submission, gold)
-            return self._reception.page(
+            content = [] if submission is None else judged(submission.job)
+            response = self._reception.page(
                 request,
                 "review.html",
                 status=status,
@@ -93,8 +95,12 @@ class Reviewing:
                 fields=fields or self._filled(asker, submission),
                 most=MAX_REASON,
                 overlap=self._panel.settings.overlap,
+                judged=content,
                 **self._around(request, asker, ids),
             )
+        if response.status_code != 304:
+            response.headers["content-security-policy"] = allowing(POLICY, content)
+        return response
 
     def _grid(self, request: Request, asker: Asker) -> Response:
         with self._world.lock:

@@ -22,6 +22,7 @@ from firsthandapi_server.rules.places import area_of
 from firsthandapi_server.state.model import Job
 
 from .bounds import BOUNDS
+from .judged import allowing, judged
 from .limits import Limits
 from .links import PREFIX, qr_code
 from .receiving import Receiving
@@ -73,6 +74,7 @@ class Working:
                 request,
                 "work.html",
                 job=job,
+                judged=(content := judged(job)),
                 own=own,
                 retry=retry,
                 is_new=request.query_params.get("sent") == "1",
@@ -90,7 +92,7 @@ class Working:
                 worker_address=self._links.url(job),
             )
         if response.status_code == 200:
-            response.headers["content-security-policy"] = CAMERA_POLICY
+            response.headers["content-security-policy"] = allowing(CAMERA_POLICY, content)
         return response
 
     async def _media(self, request: Request) -> Response:
