@@ -257,7 +257,8 @@ def serving() -> Generator[Hub, None, None]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         hub.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # Else it ends half a second after it is told to.
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield hub
         server.shutdown()
 

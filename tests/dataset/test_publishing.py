@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -90,13 +91,18 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     )
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five files, one of which is excluded by somebody whose name is nobody's business."""
-    dataset = pictures(tmp_path / "signs", 5)
+    dataset = pictures(tmp_path_factory.mktemp("model") / "signs", 5)
     dataset.exclude(dataset[4], reason="a face", by="ana.lopez@example.com")
     dataset.write_card(license="MIT", name="Signs")
-    return dataset
+    return dataset.path
+
+
+@pytest.fixture
+def dataset(model: Path, tmp_path: Path) -> Dataset:
+    return Dataset.open(shutil.copytree(model, tmp_path / "signs"))
 
 
 def pictures(path: Path, number: int, **columns: list[Any]) -> Dataset:
@@ -326,23 +332,27 @@ def is_killed(dataset: Dataset, place: Place, step: int, monkeypatch: pytest.Mon
 
 
 def test_a_killed_call_says_nothing_by_half(
-    dataset: Dataset, place: Place, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever it ends: the old rows with all of their files, or the new ones; the next call completes it."""
+    other = Dataset.open(shutil.copytree(dataset.path, tmp_path / "other"))
+    other.exclude("file_0")
+    other.include("file_4")
+    states = [dataset, other]
+    for each in states:
+        each.write_lock()
     for step in count():
-        (dataset.exclude if step % 2 else dataset.include)("file_4")
-        (dataset.include if step % 2 else dataset.exclude)("file_0")
-        dataset.write_lock()
+        state = states[step % 2]
         before = place.files().get(MANIFEST) if step else None
-        killed = is_killed(dataset, place, step, monkeypatch)
+        killed = is_killed(state, place, step, monkeypatch)
         files = place.files() if step or not place.hub else {}
         if (now := files.get(MANIFEST)) is not None:
             rows = parse_manifest(now)
             assert {row.file_name for row in rows} <= files.keys()
-            assert now == before or {row.file_id for row in rows} == {row.file_id for row in dataset}
-        dataset.publish(place.dest)
-        assert media(place.files()) == {row.file_name for row in dataset}
-        assert dataset.publish(place.dest).files == 0
+            assert now == before or {row.file_id for row in rows} == {row.file_id for row in state}
+        state.publish(place.dest)
+        assert media(place.files()) == {row.file_name for row in state}
+        assert state.publish(place.dest).files == 0
         if not killed:
             assert step > 2
             break
