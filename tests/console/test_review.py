@@ -51,6 +51,22 @@ def labeled(path: Path) -> Dataset:
     return Dataset.merge({"stop": dataset.path}, path / "signs")
 
 
+def test_a_correction_by_keyboard(browser: Browser, tmp_path: Path) -> None:
+    dataset = folder_of(tmp_path / "signs", pictures(2))
+    with reviewing(dataset) as review, page_of(browser, viewport={"width": 1280, "height": 800}) as page:
+        page.goto(str(review.base_url))
+        wait_for(page, "document.querySelectorAll('button.tile').length === 2")
+        page.locator("button.tile").first.click()
+        wait_for(page, "!document.querySelector('#correct-button').hidden")
+        page.keyboard.press("c")
+        page.select_option("#correct-field", "text_extraction")
+        page.fill("#correct-text", EVIL)
+        look_at(page, "review-correct", 1280, "light", full_page=False)
+        page.click("#correct button.primary")
+        wait_for(page, "document.querySelector('#annotations').textContent.includes('Text extraction')")
+    assert Dataset.open(dataset.path)[0].annotations is not None
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_review_by_keyboard(browser: Browser, tmp_path: Path, width: int) -> None:
     """Accept, exclude, undo, relabel, look at one, end: each by a key, each on the disk."""

@@ -94,6 +94,29 @@ def facts_of(client: httpx.Client, file_id: str) -> dict[str, str]:
     return {name: value for facts in sections for name, value, _ in facts}
 
 
+def test_a_correction(dataset: Dataset) -> None:
+    """A person's word is in the rows with the response; what is no field, and an excluded file, are refused."""
+    file_id = dataset[0].file_id
+    with reviewing(dataset) as client:
+        assert ["text_extraction", "Text extraction", ""] in client.get(f"rows/{file_id}").json()[
+            "correctable"
+        ]
+        for field, text in (("text_extraction", " STOP "), ("color_palette", "#ff0000, #00ff00,")):
+            assert (
+                client.post("corrections", json={"id": file_id, "field": field, "text": text}).status_code
+                == 204
+            )
+        shown = client.get(f"rows/{file_id}").json()
+        assert ["Text extraction", "STOP", None] in shown["annotations"]
+        assert client.post("corrections", json={"id": "file_x", "field": "a", "text": ""}).status_code == 404
+        refused = client.post("corrections", json={"id": file_id, "field": "annotation_model", "text": "me"})
+        assert (refused.status_code, "no annotation" in refused.text) == (409, True)
+    row = Dataset.open(dataset.path)[0]
+    assert (row.annotations or {})["text_extraction"] == "STOP"
+    assert (row.annotations or {})["color_palette"] == ["#ff0000", "#00ff00"]
+    assert '"by":"ana"' in (dataset.path / ".firsthandapi" / "annotations.jsonl").read_text()
+
+
 def test_a_review(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     """The page names the first files and needs no cookie; what it decides is on the disk with each response."""
     ids = [row.file_id for row in dataset]

@@ -35,6 +35,7 @@ from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import kind_of
 from firsthandapi._core.rows.decisions import Action, Decision, agreement, by_person
 from firsthandapi._core.rows.manifest import Record, in_place_of
+from firsthandapi._core.rows.opinions import value_of
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._consents import consents_in
 from firsthandapi.datasets._manifest import Manifest
@@ -49,7 +50,7 @@ from firsthandapi_server.http.responses import error_response, json_bytes
 from firsthandapi_server.http.server import HttpServer
 from firsthandapi_server.media.bounded import Bounded, BoundedError
 
-from .facts import annotations_of, sections_of, transcript_of
+from .facts import annotations_of, correctable_of, sections_of, transcript_of
 
 _HERE = Path(__file__).parent
 _LOOKS = _HERE.parent / "console" / "static"
@@ -143,6 +144,12 @@ class _Decision(BaseModel, extra="forbid"):
     reason: Annotated[str | None, Field(max_length=2000)] = None
 
 
+class _Correction(BaseModel, extra="forbid"):
+    id: str
+    field: Annotated[str, Field(max_length=64)]
+    text: Annotated[str, Field(max_length=4000)]
+
+
 class _Decisions(BaseModel, extra="forbid"):
     decisions: Annotated[list[_Decision], Field(min_length=1, max_length=1000)]
 
@@ -213,6 +220,7 @@ class ReviewPage:
             Route("/files/{file_id}", self._file),
             Route("/static/{name}", self._asset),
             Route("/decisions", self._decide, methods=["POST"]),
+            Route("/corrections", self._correct, methods=["POST"]),
             Route("/done", self._end, methods=["POST"]),
             Route("/left", self._leave, methods=["POST"]),
         ]
@@ -393,6 +401,7 @@ class ReviewPage:
                 "label": label and visible(label),
                 "sections": sections_of(row, label, consent, is_rated=is_open),
                 "annotations": annotations_of(row),
+                "correctable": correctable_of(row),
                 "transcript": transcript_of(row),
                 "decisions": [_decided(each) for each in read.history.get(row.file_id, ())]
                 if is_open
@@ -463,6 +472,29 @@ class ReviewPage:
         finally:
             self._coming -= 1
         return Response(status_code=204)
+
+    async def _correct(self, request: Request) -> Response:
+        self._coming += 1
+        try:
+            body = await read_body(request.receive, MAX_BODY + 1)
+            parsed = parse_body(body, request.headers.get("content-type"))
+            async with self._in_turn:
+                await run_in_threadpool(self._write_correction, validate(_Correction, parsed))
+        finally:
+            self._coming -= 1
+        return Response(status_code=204)
+
+    def _write_correction(self, correction: _Correction) -> None:
+        row = self._row(correction.id)
+        value = value_of(row, correction.field, correction.text)
+        with self._deciding:
+            dataset = copy.copy(self._read.dataset)
+            try:
+                dataset.correct(row.file_id, {correction.field: value}, by=self._by)
+            except FirstHandError as error:
+                raise ApiError(409, "conflict", str(error)) from None
+            self._read = self._state_of(dataset)
+            self._decided_at = time.monotonic()
 
     def _write_down(self, decisions: list[_Decision]) -> None:
         """Write each one down. One that cannot be is refused alone."""

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from firsthandapi._base.visible import visible
 from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.opinions import texts_of
 
 # A name, a text, and the filter of the page that shows all files of which the same is said.
 Fact = tuple[str, str, str | None]
@@ -77,6 +78,11 @@ def annotations_of(row: Record) -> list[Fact]:
     model = seen.get("annotation_model")
     names = [name for name in seen if name not in ("annotation_model", "transcript_segments")]
     return _known([*((_title(name), seen[name], None) for name in names), ("Model", model, None)])
+
+
+def correctable_of(row: Record) -> list[tuple[str, str, str]]:
+    """What a person may write instead of what a model saw: each field, its title, and its text."""
+    return [(name, _title(name), visible(text)) for name, text in texts_of(row).items()]
 
 
 def transcript_of(row: Record) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ from firsthandapi._core.rows.opinions import (
     lines_kept,
     parse_answers,
     said_by_service,
+    texts_of,
+    value_of,
     with_opinions,
 )
 
@@ -109,6 +111,21 @@ def test_nothing_said_changes_nothing() -> None:
 def test_what_is_no_correction(content_type: str, fields: object, words: str) -> None:
     with pytest.raises(InvalidArgumentError, match=words):
         check_fields(replace(RECORD, content_type=content_type), fields)
+
+
+def test_what_is_written_as_text() -> None:
+    """Texts, and lists of texts with commas between them."""
+    row = replace(RECORD, annotations={"text_extraction": "STOP", "color_palette": ["#fff", "#000"]})
+    assert texts_of(row) == {"text_extraction": "STOP", "color_palette": "#fff, #000", "composition": ""}
+    assert texts_of(replace(row, content_type="text/plain")) == {}
+    given = [
+        ("composition", " wide "),
+        ("composition", " "),
+        ("color_palette", "#fff,, #000 "),
+        ("other", "a, b"),
+    ]
+    assert [value_of(row, *each) for each in given] == ["wide", None, ["#fff", "#000"], "a, b"]
+    assert value_of(replace(row, content_type=None), "topics", "a") == "a"
 
 
 def test_what_is_one() -> None:

@@ -190,6 +190,23 @@ def check_fields(record: Record, fields: object) -> dict[str, Any]:
     return given
 
 
+def texts_of(record: Record) -> dict[str, str]:
+    """What was recognized in a file, as far as it can be written as text, by field; "" where there is nothing."""
+    kind, found = kind_of(record.content_type), record.annotations or {}
+    shapes = {} if kind is None else SHAPES[kind]
+    texts = {name: found.get(name) for name, shape in shapes.items() if shape is str and name not in _WHOSE}
+    lists = {name: ", ".join(found.get(name) or ()) for name, shape in shapes.items() if shape == [str]}
+    return {name: text or "" for name, text in {**texts, **lists}.items()}
+
+
+def value_of(record: Record, name: str, text: str) -> Any:
+    """The value of a field that is written as text: nothing where it is empty, and a list where commas part it."""
+    kind = kind_of(record.content_type)
+    is_list = kind is not None and SHAPES[kind].get(name) == [str]
+    parts = [part for each in text.split(",") if (part := each.strip())]
+    return parts if is_list else text.strip() or None
+
+
 def _fits(value: Any, shape: Any) -> bool:
     if isinstance(shape, list):
         item = cast("Any", shape)[0]

@@ -176,6 +176,27 @@ function ask(title, name, value, list) {
 
 const these = (list) => (list.length > 1 ? `these ${list.length.toLocaleString("en-US")} files` : "this file");
 
+// One field of one file, written at once: what a person says of it stays.
+function correct() {
+  const row = single && shown[current], fields = row && facts.get(row.id)?.value?.correctable;
+  if (!fields?.length) return;
+  const field = $("correct-field"), words = $("correct-text"), dialog = $("correct");
+  field.replaceChildren(...fields.map(([name, title]) => { const option = text("option", title); option.value = name; return option; }));
+  field.onchange = () => { words.value = fields[field.selectedIndex][2]; };
+  field.onchange();
+  dialog.returnValue = "";
+  dialog.showModal();
+  words.select();
+  dialog.addEventListener("close", async () => {
+    if (dialog.returnValue !== "yes" || words.value.trim() === fields[field.selectedIndex][2]) return;
+    try {
+      await post("corrections", { id: row.id, field: field.value, text: words.value });
+    } catch (error) { say(`Not saved: ${error.message}`); }
+    facts.delete(row.id);
+    if (open === row) describe(row);
+  }, { once: true });
+}
+
 async function relabel() {
   const list = targets();
   if (!list.length || !labels.length) return;
@@ -210,6 +231,7 @@ const acts = {
   exclude: () => exclude(),
   excludeWithReason,
   relabel,
+  correct,
   undo,
   previous: () => go(-1),
   next: () => go(1),
@@ -230,7 +252,7 @@ const acts = {
   keys: () => $("keys").showModal(),
 };
 const KEYS = {
-  a: "accept", x: "exclude", X: "excludeWithReason", l: "relabel", u: "undo", z: "undo", ArrowLeft: "previous", k: "previous",
+  a: "accept", x: "exclude", X: "excludeWithReason", l: "relabel", c: "correct", u: "undo", z: "undo", ArrowLeft: "previous", k: "previous",
   ArrowRight: "next", j: "next", ArrowUp: "up", ArrowDown: "down", Home: "first", End: "last", Escape: "grid", "?": "keys", n: "nextUndecided", f: "filters",
 };
 
@@ -433,6 +455,7 @@ function describe(row) {
     return [text("h2", title), box];
   }));
   $("annotations").hidden = !value.annotations.length;
+  $("correct-button").hidden = !value.correctable.length;
   $("annotations").querySelector("dl").replaceChildren(...terms(value.annotations));
   $("decisions").hidden = !value.decisions.length;
   $("decisions").querySelector("ol").replaceChildren(...value.decisions.map(({ by, action, label, reason, at }) => {
