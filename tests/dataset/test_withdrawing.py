@@ -11,12 +11,13 @@ import pytest
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
 from firsthandapi._base.folder_lock import FolderLock
-from firsthandapi._core.rows.withdrawal import WITHDRAWN, Copy
+from firsthandapi._core.rows.withdrawal import EXPORTS, WITHDRAWN, Copy, encode_exports, encode_ids
 from firsthandapi.datasets import Reconciliation, _withdrawing
+from firsthandapi.datasets._copies import Cleaning
 from firsthandapi.datasets._lock import WRITER
 from firsthandapi.testing import MockServer
 
-from .support import completed_job, downloads
+from .support import completed_job, downloads, forge
 
 
 def test_a_withdrawn_file_that_is_listed_again_is_left_alone(
@@ -102,10 +103,55 @@ def test_what_a_folder_says_of_itself_removes_nothing_elsewhere(
     assert len(Dataset.open(mine.path)) == 2
 
 
+def test_a_folder_removes_no_file_of_another_job_elsewhere(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """Not even one that it has in its rows, as of a job of its own, which does not list it."""
+    pytest.importorskip("pyarrow")
+    mine = client.files.download_all(completed_job(server, 2), tmp_path / "mine")
+    copies = [
+        mine.publish(tmp_path / "public").url,
+        str(mine.to_parquet(tmp_path / "all.parquet")),
+        str(mine.path),
+    ]
+    strange = client.files.download_all(completed_job(server, 1), tmp_path / "strange")
+    gone = mine.records[0].file_id
+    (strange.path / WITHDRAWN).write_bytes(encode_ids({gone}))
+    (strange.path / EXPORTS).write_bytes(encode_exports({url: {gone} for url in copies}))
+    forge(strange.path, file_id=gone)
+    copied = client.files.download_all(strange.records[0].job_id, strange.path)
+    assert {copy.gone for copy in copied.reconcile(client).copies} == {None}
+    for folder in (mine.path, tmp_path / "public"):
+        assert (len(Dataset.open(folder)), Dataset.open(folder).verify().ok) == (2, True)
+    assert gone in (tmp_path / "all.parquet").read_bytes().decode("latin-1")
+
+
+def test_a_call_that_was_killed_among_the_copies_is_finished_by_the_next(
+    server: MockServer, client: FirstHandClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = client.files.download_all(completed_job(server, 2), tmp_path / "signs")
+    copy = dataset.copy_to(tmp_path / "copy")
+    gone = dataset.records[0].file_id
+    server.withdraw(gone)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Cleaning, "clean", killed)
+        with pytest.raises(Killed):
+            dataset.reconcile(client)
+    assert Dataset.open(dataset.path).reconcile(client).copies == (Copy(str(copy.path), True),)
+    assert list(tmp_path.rglob(f"{gone}*")) == []
+
+
 def test_a_copy_that_is_locked_is_not_reached(
     server: MockServer, client: FirstHandClient, tmp_path: Path
 ) -> None:
-    """By a run, say; without pyarrow, a table is left as it is, and said to be."""
+    """By a run, say. The next call tries it again."""
     dataset = client.files.download_all(completed_job(server, 2), tmp_path / "signs")
     copy = dataset.copy_to(tmp_path / "copy")
     lock = FolderLock(copy.path, WRITER)
@@ -113,6 +159,8 @@ def test_a_copy_that_is_locked_is_not_reached(
     server.withdraw(dataset.records[0].file_id)
     assert dataset.reconcile(client).copies == (Copy(str(copy.path), None),)
     lock.release()
+    assert dataset.reconcile(client).copies == (Copy(str(copy.path), True),)
+    assert len(Dataset.open(copy.path)) == 1
 
 
 def test_without_pyarrow_a_table_still_has_it(

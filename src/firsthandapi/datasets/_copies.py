@@ -27,12 +27,16 @@ class Cleaning:
         kind: Dataset.
         start: where the files are gone already.
         jobs: their jobs as they are now, by id, for the records of copies.
+        asked: the ids of the jobs whose files the service has listed in full: a copy loses none of another job.
     """
 
-    def __init__(self, kind: type[Dataset], start: str, jobs: Mapping[str, Any]) -> None:
+    def __init__(
+        self, kind: type[Dataset], start: str, jobs: Mapping[str, Any], asked: Collection[str]
+    ) -> None:
         self._kind = kind
         self._seen = {start}
         self._jobs = jobs
+        self._asked = asked
 
     def clean(self, of: Store, url: str, gone: Collection[str]) -> bool | None:
         """Remove these files from a copy `of` a dataset, which then forgets that it has them. Returns whether none is
@@ -42,23 +46,25 @@ class Cleaning:
         self._seen.add(url)
         try:
             if (shelf := publication_at(url)) is not None:
-                withdraw(self._kind(of), shelf, gone)
-                note_cleaned(of, url, gone)
-                return True
-            store = store_at(url, "url")
-            is_table = store.size_of(store.root) is not None
-            done = _clean_table(store, gone) if is_table else self._clean_folder(store, gone)
+                done: bool | None = withdraw(self._kind(of), shelf, gone, self._asked) or None
+            else:
+                store = store_at(url, "url")
+                is_table = store.size_of(store.root) is not None
+                clean = self._clean_table if is_table else self._clean_folder
+                done = clean(store, gone)
         except FirstHandError:
             return None
         if done:
             note_cleaned(of, url, gone)
         return done
 
-    def _clean_folder(self, store: Store, gone: Collection[str]) -> bool:
+    def _clean_folder(self, store: Store, gone: Collection[str]) -> bool | None:
         copy = self._kind(store)
         with writing(store) as writer:
             copy._open_again()
             rows = [row for row in (*copy.records, *copy.excluded) if row.file_id in gone]
+            if any(row.job_id not in self._asked for row in rows):
+                return None
             remove(store, [*copy._manifests, *copy._hidden], rows)
             for job in copy.jobs:
                 if job.id in self._jobs:
@@ -67,21 +73,24 @@ class Cleaning:
         done = [self.clean(store, url, files) for url, files in below.items()]
         return all(done)
 
-
-def _clean_table(store: Store, gone: Collection[str]) -> bool | None:
-    """Write a Parquet file without the rows of these files."""
-    try:
-        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs] # it ships none
-    except ImportError:
-        return False
-    parquet: Any = pyarrow.parquet
-    content = store.read(store.root, _LARGEST_TABLE)
-    try:
-        table = parquet.read_table(BytesIO(content or b""))
-        kept = [file_id not in gone for file_id in table.column("file_id").to_pylist()]
-    except (KeyError, OSError, ValueError):  # another program has put something else there
-        return None
-    written = BytesIO()
-    parquet.write_table(table.filter(kept), written)
-    store.replace(store.root, written.getvalue())
-    return True
+    def _clean_table(self, store: Store, gone: Collection[str]) -> bool | None:
+        """Write a Parquet file without the rows of these files."""
+        try:
+            import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs] # it ships none
+        except ImportError:
+            return False
+        parquet: Any = pyarrow.parquet
+        content = store.read(store.root, _LARGEST_TABLE)
+        try:
+            table = parquet.read_table(BytesIO(content or b""))
+            rows = [
+                *zip(table.column("file_id").to_pylist(), table.column("job_id").to_pylist(), strict=True)
+            ]
+        except (KeyError, OSError, ValueError):  # another program has put something else there
+            return None
+        if any(file_id in gone and job_id not in self._asked for file_id, job_id in rows):
+            return None
+        written = BytesIO()
+        parquet.write_table(table.filter([file_id not in gone for file_id, _ in rows]), written)
+        store.replace(store.root, written.getvalue())
+        return True

@@ -111,11 +111,14 @@ def publication_at(url: str) -> Shelf | None:
     return shelf
 
 
-def withdraw(dataset: Dataset, shelf: Shelf, gone: Collection[str]) -> None:
-    """Remove files from a publication of a dataset, and what is said of them. Nothing else of it changes.
+def withdraw(dataset: Dataset, shelf: Shelf, gone: Collection[str], asked: Collection[str]) -> bool:
+    """Remove files from a publication of a dataset, and what is said of them. Nothing else of it changes. Returns
+    False, and leaves all as it is, if one of them is of another job than those that were `asked` about.
     Raises ConfigurationError: it cannot be reached, or is none.
     """
     there = _There(shelf)
+    if any(row.job_id not in asked for rows in there.rows.values() for row in rows if row.file_id in gone):
+        return False
     rows = {
         place: left
         for place, rows in there.rows.items()
@@ -127,6 +130,7 @@ def withdraw(dataset: Dataset, shelf: Shelf, gone: Collection[str]) -> None:
     if {*removed} - {CONSENTS}:  # else it has none of them, and may be another dataset's by now
         shelf.write(dataset._store, [item for item in items if not shelf.has(item, {})], removed)
     shelf.erase(gone)
+    return True
 
 
 class _There:

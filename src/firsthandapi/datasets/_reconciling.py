@@ -42,15 +42,21 @@ class Reconciling:
         self._removed: list[str] = []
         self._ids: list[str] = []
         self._unsure: list[str] = []
-        # Those that the service itself no longer lists: what a folder says of others removes nothing elsewhere.
+        # What the service itself lists, and no longer lists: what a folder says removes nothing elsewhere.
         self._gone: set[str] = set()
+        self._listed: set[str] = set()
+        self._asked: set[str] = set()
         self._seen: dict[str, Any] = {}
 
     def note(self, job: Job, listed: frozenset[str]) -> None:
         """Remove the files of a job that the service no longer lists."""
         dataset = self._dataset
         rows = dataset._rows_of(job)
-        withdrawn = withdrawn_of({row.file_id for row in rows}, listed, int_or_none(job.files_approved))
+        approved = int_or_none(job.files_approved)
+        withdrawn = withdrawn_of({row.file_id for row in rows}, listed, approved)
+        self._listed |= listed
+        if approved is not None and len(listed) >= approved:
+            self._asked.add(job.id)
         # Including those of an earlier call that was interrupted.
         gone = withdrawn_ids(dataset._store).union(withdrawn or ())
         removed = [row for row in rows if row.file_id in gone]
@@ -79,8 +85,10 @@ class Reconciling:
     def done(self) -> Reconciliation:
         """The result. Updates the dataset to match the folder."""
         store = self._dataset._store
-        cleaning = Cleaning(type(self._dataset), str(self._dataset.path.absolute()), self._seen)
-        exports = exports_of(store, withdrawn_ids(store).union(self._ids))
+        cleaning = Cleaning(type(self._dataset), str(self._dataset.path.absolute()), self._seen, self._asked)
+        withdrawn = withdrawn_ids(store)
+        self._gone |= withdrawn - self._listed  # an earlier call may not have reached a copy
+        exports = exports_of(store, withdrawn.union(self._ids))
         copies = [Copy(url, self._is_cleaned(cleaning, url, files)) for url, files in exports.items()]
         self._dataset._open_again()
         return Reconciliation(
@@ -90,7 +98,7 @@ class Reconciling:
     def _is_cleaned(self, cleaning: Cleaning, url: str, files: frozenset[str]) -> bool | None:
         """Remove from a copy what this call knows to be withdrawn. Returns whether that were all of these files."""
         mine = files & self._gone
-        if not mine:  # of an earlier call
+        if not mine:
             return None
         done = cleaning.clean(self._dataset._store, url, mine)
         return done and mine == files

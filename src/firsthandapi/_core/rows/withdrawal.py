@@ -24,7 +24,8 @@ class Copy:
         url: its path or URL.
         gone: True if `reconcile` has removed them there, and from the copies of that copy. In a repository of the Hub,
             earlier commits keep their rows, without the bytes. False if some are still
-            there; None if it could not be reached, or has files that an earlier call has found withdrawn.
+            there; None if it could not be reached, which the next call tries again, or if the service was not asked
+            about the jobs of these files.
     """
 
     url: str
