@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from client.support import JOB, KEY, Connect
+from client.support import JOB, KEY, Connect, FakeClock
 from firsthandapi import Attempt, Progress
 from firsthandapi.errors import (
     ConfigurationError,
@@ -114,7 +114,11 @@ def test_a_foreign_exception_is_told_and_passes(connect: Connect) -> None:
 def test_no_attempt_no_call_of_the_hook(connect: Connect) -> None:
     """A call that ends before it sends anything tells nothing."""
     seen: list[Attempt] = []
-    headers = {"x-ratelimit-limit": "1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000030"}
+    headers = {
+        "x-ratelimit-limit": "1",
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": f"{FakeClock.begins + 30:.0f}",
+    }
     client = connect(
         handler=lambda request: httpx.Response(200, json={}, headers=headers),
         on_attempt=seen.append,
@@ -210,7 +214,11 @@ def test_log_lines(connect: Connect, fresh_server: MockServer, caplog: pytest.Lo
 def test_a_hold_is_a_line(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     """INFO has a line when calls wait for the rate limit."""
     caplog.set_level(logging.INFO, "firsthandapi")
-    headers = {"x-ratelimit-limit": "1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000030"}
+    headers = {
+        "x-ratelimit-limit": "1",
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": f"{FakeClock.begins + 30:.0f}",
+    }
     client = connect(handler=lambda request: httpx.Response(200, json={}, headers=headers), frozen=True)
     client.me()
     client.me()

@@ -31,7 +31,7 @@ KEY = "fh_test_5ecretPart"
 class FakeClock:
     """Time that passes by sleeping alone."""
 
-    begins = time.time()
+    begins = float(round(time.time()))
 
     def __init__(self) -> None:
         self.now = 5_000.0
