@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -36,7 +36,8 @@ class Judged:
 
 def judged(job: Job) -> list[Judged]:
     """What is to be judged; nothing of another job."""
-    given: Any = (job.fields.get("metadata") or {}).get("content")
+    metadata: Mapping[str, Any] = job.fields.get("metadata") or {}
+    given: Any = metadata.get("content")
     if job.fields["type"] != "feedback":
         return []
     each: list[object] = cast("list[object]", given) if isinstance(given, list) else [given]
