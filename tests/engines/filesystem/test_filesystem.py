@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 import weakref
@@ -48,13 +49,14 @@ def server_of_many() -> Iterator[tuple[MockServer, str]]:
 
 @pytest.fixture
 def many(
-    server_of_many: tuple[MockServer, str], monkeypatch: pytest.MonkeyPatch
+    server_of_many: tuple[MockServer, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[tuple[MockServer, str, FirstHandFileSystem]]:
     """That server, its job, and a file system that knows nothing yet; a test leaves no fault to the next."""
     server, job_id = server_of_many
     monkeypatch.setenv("FIRSTHAND_API_KEY", server.api_key)
     monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
     monkeypatch.setattr(_account, "_accounts", weakref.WeakValueDictionary())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where processes share their lists
     yield server, job_id, FirstHandFileSystem(skip_instance_cache=True)
     server.faults.clear()
 

@@ -1,4 +1,5 @@
-"""What is known of the jobs of an API key: files, URLs, connections. All file systems of a process share it."""
+"""What is known of the jobs of an API key: files, URLs, connections. All file systems of a process share it, and what
+was listed also the processes that multiprocessing starts."""
 
 from __future__ import annotations
 
@@ -30,6 +31,8 @@ from firsthandapi.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
+
+from ._lists import Lists
 
 if TYPE_CHECKING:
     from firsthandapi.datasets._download.ranges import Readers
@@ -73,8 +76,11 @@ class Account:
         self._large: set[str] = set()  # jobs with more pages than a part may cost
         self._there_until: dict[str, float] = {}
         self._listing: dict[str, threading.RLock] = {}
+        config = client._config  # pyright: ignore[reportPrivateUsage] # of one house
+        self._lists = Lists(fingerprint(config.api_key), config.base_url)
+        self._versions: dict[str, int] = {}  # of the shared lists, as last read or written
         # fsspec keeps its file systems for as long as the program runs.
-        weakref.finalize(self, _close, client, self.readers)
+        weakref.finalize(self, _close, client, self.readers, self._lists, os.getpid())
 
     def start_in_child(self) -> None:
         """Start over in a forked child: the threads that held these locks do not exist there."""
@@ -91,42 +97,72 @@ class Account:
             self._files.pop(each, None)
             self._manifests.pop(each, None)
             self._columns.pop(each, None)
+            self._lists.forget(each)
         self._large.discard(job_id) if job_id else self._large.clear()
 
     def files(self, job_id: str, *, refresh: bool = False) -> dict[str, File]:
         """A job's files by their names, listed once. Raises FileNotFoundError: there is no such job."""
         with self._lock(job_id):
-            known = self._files.get(job_id)
-            return known if known is not None and not refresh else self._listed(job_id) or {}
+            if not refresh and (known := self._known(job_id)) is not None:
+                return known
+            before = self._lists.version(job_id)
+            with self._lists.lock(job_id):
+                was_listed = (
+                    self._lists.version(job_id) != before
+                )  # by another process, while this one waited
+                return (was_listed and self._adopted(job_id)) or self._listed(job_id) or {}
 
     def files_if_few(self, job_id: str) -> dict[str, File] | None:
         """As `files`, but None for a job that is not listed yet and has many pages."""
         with self._lock(job_id):
-            known = self._files.get(job_id)
+            known = self._known(job_id)
             if known is None and job_id not in self._large:
                 known = self._listed(job_id, most_pages=_MOST_LOOKED)
             return known
 
+    def _known(self, job_id: str) -> dict[str, File] | None:
+        """A job's files, if this process has listed it, or another one has."""
+        known = self._files.get(job_id)
+        return self._adopted(job_id) if known is None else known
+
+    def _adopted(self, job_id: str) -> dict[str, File] | None:
+        """A job's files as another process has listed them, if it did so after this one."""
+        version = self._lists.version(job_id)
+        if version == self._versions.get(job_id, 0):
+            return None
+        self._versions[job_id] = version
+        files = self._lists.read(job_id)
+        return None if files is None else self._take(job_id, files)
+
     def _listed(self, job_id: str, *, most_pages: int | None = None) -> dict[str, File] | None:
         from firsthandapi.types._base import fitting  # pydantic, which an import of this module does not load
 
-        files: dict[str, File] = {}
+        files: list[File] = []
         try:
             page = self.client.files.list(id_in(job_id, job_id), min_score=1)
             for number, each in enumerate(page.pages(), 1):
-                for file in map(fitting, each.data):
-                    files[file_name_on_disk(file.id, file.content_type)] = file
-                    if file.download_url is not None:
-                        self._urls[file.id] = file.download_url, file.download_url_expires_at
+                files += map(fitting, each.data)
                 if number == most_pages and each.has_more:
                     self._large.add(job_id)
+                    self._note_urls(files)
                     return None
         except NotFoundError:
             raise FileNotFoundError(job_id) from None
+        self._lists.write(job_id, files)
+        self._versions[job_id] = self._lists.version(job_id)
+        return self._take(job_id, files)
+
+    def _take(self, job_id: str, files: Iterable[File]) -> dict[str, File]:
+        self._note_urls(files)
         self._manifests.pop(job_id, None)
         self._columns.pop(job_id, None)
-        self._files[job_id] = files
-        return files
+        self._files[job_id] = {file_name_on_disk(file.id, file.content_type): file for file in files}
+        return self._files[job_id]
+
+    def _note_urls(self, files: Iterable[File]) -> None:
+        for file in files:
+            if file.download_url is not None:
+                self._urls[file.id] = file.download_url, file.download_url_expires_at
 
     def manifest(self, job_id: str) -> bytes:
         """A job's files as the rows of a dataset."""
@@ -326,7 +362,8 @@ class Account:
         if self._many_alone(job_id, more):
             with self._lock(job_id):
                 if self._many_alone(job_id, more):  # and no other thread has listed it meanwhile
-                    self.files(job_id, refresh=True)
+                    if self._adopted(job_id) is None:
+                        self.files(job_id, refresh=True)
                     self._alone[job_id] = 0
 
     def _many_alone(self, job_id: str, more: int = 0) -> bool:
@@ -373,9 +410,11 @@ def _row(job_id: str, name: str, file: File, origin: Origin, columns: Mapping[st
     return manifest_line(dataclasses.replace(record, file_name=name, **promised))
 
 
-def _close(client: FirstHandClient, readers: Readers) -> None:
+def _close(client: FirstHandClient, readers: Readers, lists: Lists, pid: int) -> None:
     client.close()
     readers.close()
+    if os.getpid() == pid:  # not of a forked child
+        lists.close()
 
 
 def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured

@@ -28,6 +28,7 @@ from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, NotFoundError
 
 from ._account import account_of, id_in
+from ._ahead import GrowingReadAhead
 from ._bulk import Plan, at_once
 
 if TYPE_CHECKING:
@@ -398,8 +399,11 @@ class FirstHandFile(AbstractBufferedFile):  # type: ignore[misc] # fsspec ships 
     _listed = True
 
     def expect(self, sha256: str | None, *, listed: bool) -> None:
-        """Hash what is read from the beginning on, to compare it at the end; the job is then `listed` at the latest."""
+        """Hash what is read from the beginning on, to compare it at the end; the job is then `listed` at the latest.
+        Before the first read."""
         self._sha256, self._listed = sha256, listed
+        if self.cache.name == GrowingReadAhead.name:  # fsspec's own, which begins with a whole block
+            self.cache = GrowingReadAhead(self.cache.blocksize, self._fetch_range, self.size)
         self._digest = hashlib.sha256()
         self._hashed = 0
 
