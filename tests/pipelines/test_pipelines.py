@@ -278,6 +278,7 @@ _STAND_IN = """
 import shutil
 import sys
 from datetime import UTC, datetime
+from logging import getLogger
 from types import ModuleType, SimpleNamespace
 
 
@@ -289,6 +290,10 @@ class BaseOperator:
         print("deferred")
 
 
+class BaseTrigger:
+    log = getLogger()
+
+
 class AirflowFailException(Exception):
     pass
 
@@ -298,7 +303,7 @@ names = {
     "airflow.sdk": {"BaseOperator": BaseOperator, "Connection": None},
     "airflow.sdk.exceptions": {"AirflowFailException": AirflowFailException},
     "airflow.triggers": {},
-    "airflow.triggers.base": {"BaseTrigger": object, "TriggerEvent": object},
+    "airflow.triggers.base": {"BaseTrigger": BaseTrigger, "TriggerEvent": dict},
 }
 for name, contents in names.items():
     sys.modules[name] = ModuleType(name)
@@ -307,7 +312,6 @@ for name, contents in names.items():
 from firsthandapi import FirstHandClient, InvalidArgumentError
 from firsthandapi.airflow import CollectOperator, JobTrigger
 
-JobTrigger.__init__ = lambda *args, **options: None
 job = {"description": "Photos of street signs in daylight", "files_needed": 1, "price_per_file_cents": 50}
 ti = SimpleNamespace(map_index=-1, xcom_push=lambda key, value: print(key, value))
 """
@@ -386,6 +390,53 @@ def test_a_task_finds_its_job_behind_many_others(tmp_path: Path) -> None:
         firsts = [search.get("created_after", "all") for search in searches if "cursor" not in search]
         assert firsts == ["all", "all", *["2020-10-31T00:00:00Z"] * 2, "all", "2020-11-30T00:00:00Z"]
         assert posts(server) == 101 + 3
+
+
+_TRIGGERS = f"""{_STAND_IN}
+import asyncio
+from firsthandapi.engines.airflow import _clients
+
+
+async def one(job_id):
+    async for event in JobTrigger(job_id).run():
+        return event["status"]
+
+
+async def main():
+    waiting = [asyncio.create_task(one(job_id)) for job_id in sys.argv[1:]]
+    await asyncio.sleep(0)
+    waiting[0].cancel()  # whose client the others share
+    await asyncio.gather(*waiting, return_exceptions=True)
+    print(len(_clients), *{{task.cancelled() or task.result() for task in waiting[1:]}})
+
+
+asyncio.run(main())
+"""
+
+
+def test_triggers_of_a_key_share_one_list(tmp_path: Path) -> None:
+    """150 deferred tasks: the rate limit of the key, 100 requests a minute, is enough. Airflow's own classes are stood
+    in for."""
+    with MockServer(speed=0, workers=False, rate_limit=None) as server:
+        with server.client() as client:
+            jobs = [
+                client.jobs.create(
+                    description="Photos of street signs in daylight",
+                    files_needed=1,
+                    accepted_formats=["image/jpeg"],
+                    price_per_file_cents=50,
+                ).id
+                for _ in range(150)
+            ]
+            for job_id in jobs:
+                client.jobs.cancel(job_id)
+        server.rate_limit = 100
+        before = len(server.requests)
+        output = run(server, tmp_path, sys.executable, "-c", _TRIGGERS, *jobs)
+        assert output == "0 cancelled\n"
+        asked = [*server.requests][before:]
+        assert len(asked) <= 5
+        assert {each.status for each in asked} == {200}
 
 
 def test_without_airflow_the_message_says_where_to_install() -> None:

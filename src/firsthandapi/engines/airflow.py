@@ -8,7 +8,10 @@ While people work, the task is deferred and takes no worker slot.
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUntypedBaseClass=false
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from inspect import signature
 from typing import Any, TypeVar
@@ -17,6 +20,7 @@ from firsthandapi._async.client import AsyncFirstHandClient
 from firsthandapi._base.masking import mask_secrets
 from firsthandapi._base.nearest import nearest
 from firsthandapi._core.calls.idempotency import idempotency_key
+from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi._sync.resources.jobs import Jobs
 from firsthandapi.errors import (
@@ -158,6 +162,9 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
 class JobTrigger(BaseTrigger):  # type: ignore[misc] # without Airflow it is of no type
     """Waits until a job ends, in the event loop of a triggerer. It only reads: another triggerer may begin again.
 
+    All triggers of a triggerer that have one API key share one list of jobs, so that hundreds stay within the rate
+    limit of the key.
+
     Its event is `{"job_id": …, "status": …}`.
 
     Args:
@@ -175,16 +182,42 @@ class JobTrigger(BaseTrigger):  # type: ignore[misc] # without Airflow it is of 
         return "firsthandapi.airflow.JobTrigger", {"job_id": self.job_id, "conn_id": self.conn_id}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait; a long-poll is about one request per minute."""
+        """Wait. A job alone costs about one request per minute, 150 jobs about 12."""
         connection = self.conn_id and await Connection.async_get(self.conn_id)
-        async with _client(AsyncFirstHandClient, connection) as client:
-            job = await client.jobs.wait(self.job_id, timeout=None, on_update=self._report)
+        async with _shared(_client(AsyncFirstHandClient, connection)) as client:
+            (job,) = await client.jobs.wait_all([self.job_id], timeout=None, on_update=self._report)
         yield TriggerEvent({"job_id": self.job_id, "status": str(job.status)})
 
     def _report(self, job: Job) -> None:
         self.log.info(
             "%s is %s: %s of %s files are approved", job.id, job.status, job.files_approved, job.files_needed
         )
+
+
+@dataclass
+class _Shared:
+    client: AsyncFirstHandClient
+    triggers: int = 0
+
+
+_clients: dict[tuple[AbstractEventLoop, str, str], _Shared] = {}
+
+
+@asynccontextmanager
+async def _shared(client: AsyncFirstHandClient) -> AsyncGenerator[AsyncFirstHandClient]:
+    """The client of the first of the triggers that wait in this event loop with the key and address of `client`.
+    The last of them closes it; one that is not taken has opened nothing."""
+    config = client._config  # pyright: ignore[reportPrivateUsage] # of one house
+    place = (get_running_loop(), fingerprint(config.api_key), config.base_url)
+    shared = _clients.setdefault(place, _Shared(client))
+    shared.triggers += 1
+    try:
+        yield shared.client
+    finally:
+        shared.triggers -= 1
+        if not shared.triggers:
+            del _clients[place]
+            await shared.client.close()
 
 
 def _check_names(job: dict[str, Any]) -> None:

@@ -395,6 +395,7 @@ class FirstHandFile(AbstractBufferedFile):  # type: ignore[misc] # fsspec ships 
     Read from its beginning to its end, in however many parts, it is compared with its listed SHA-256.
     """
 
+    cache: Any
     _sha256: str | None = None
     _listed = True
 
