@@ -190,6 +190,13 @@ def test_what_no_correction_is(dataset: Dataset, fields: dict[str, Any], words: 
     assert not (dataset.path / OPINIONS).exists()
 
 
+def test_a_word_that_fits_no_row_takes_none_away(dataset: Dataset) -> None:
+    dataset.correct(dataset[0], {"text_extraction": "STOP"})
+    with pytest.raises(InvalidArgumentError, match="would be longer than 4 MiB"):
+        dataset.correct(dataset[0], {"text_extraction": "a" * 4_200_000})
+    assert (dataset[0].annotations or {})["text_extraction"] == "STOP"
+
+
 def test_corrections_of_every_shape(dataset: Dataset) -> None:
     fields = {
         "objects": ["sign", {"label": "car", "confidence": 0.5}],
@@ -250,6 +257,7 @@ def test_abstention_is_no_failure(dataset: Dataset) -> None:
         (ValueError("broken"), "ValueError: broken"),
         ({"stars": 3}, "returned dict"),
         (Opinion(annotations={"a": object()}), "no JSON"),
+        (Opinion(annotations={"text_extraction": "a" * 1_100_000}), "more than 1,048,576 characters"),
     ],
 )
 def test_what_an_annotator_may_do(dataset: Dataset, opinion: object, words: str) -> None:

@@ -86,6 +86,18 @@ def test_copies_and_versions_have_it(signs: Dataset, tmp_path: Path) -> None:
     assert {1, None} == {*own(signs)}
 
 
+def test_columns_that_fit_no_row_are_refused(signs: Dataset) -> None:
+    """However they add up: a longer row could not be read again."""
+    signs.correct("file_0", {"text_extraction": "STOP"})
+    for name in "abc":
+        signs.add_column(name, {"file_0": "x" * 1_048_500})
+    with pytest.raises(InvalidArgumentError, match="file_0 would be longer than 4 MiB"):
+        signs.add_column("d", {"file_0": "x" * 1_048_500, "file_1": 1})
+    again = Dataset.open(signs.path)
+    assert [list(row.extra) for row in again] == [["a", "b", "c"]] * 3
+    assert (again[0].annotations or {})["text_extraction"] == "STOP"
+
+
 def test_what_is_refused_changes_nothing(signs: Dataset) -> None:
     """An id of no file, a name of ours, a folder that another run has, and a version."""
     before = (signs.path / "metadata.jsonl").read_bytes()

@@ -119,7 +119,7 @@ def test_a_folder_removes_no_file_of_another_job_elsewhere(
     (strange.path / WITHDRAWN).write_bytes(encode_ids({gone}))
     (strange.path / EXPORTS).write_bytes(encode_exports({url: {gone} for url in copies}))
     forge(strange.path, file_id=gone)
-    copied = client.files.download_all(strange.records[0].job_id, strange.path)
+    copied = client.files.download_all(strange.jobs[0].id, strange.path)
     assert {copy.gone for copy in copied.reconcile(client).copies} == {None}
     for folder in (mine.path, tmp_path / "public"):
         assert (len(Dataset.open(folder)), Dataset.open(folder).verify().ok) == (2, True)

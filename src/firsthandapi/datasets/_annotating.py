@@ -36,6 +36,7 @@ from firsthandapi._core.rows.opinions import (
     parse_answers,
     said_by_service,
 )
+from firsthandapi._core.rows.own import LARGEST_VALUE
 from firsthandapi.ai._model import Model
 from firsthandapi.ai._opinion import Annotator, Opinion, Work
 from firsthandapi.ai._question import key
@@ -331,11 +332,16 @@ class _Run:
             {name: value for name, value in rating.items() if value is not None},
         )
         try:
-            json.dumps([found, rating], allow_nan=False)
+            size = len(json.dumps([found, rating], allow_nan=False))
         except (TypeError, ValueError, RecursionError):
             raise AnnotationError(
                 f"{self._annotator.name}: its annotations are no JSON values", cents=said.cents
             ) from None
+        if size > LARGEST_VALUE:  # the row would lose all of its annotations, as it could not be read again
+            raise AnnotationError(
+                f"{self._annotator.name}: its annotations have more than {LARGEST_VALUE:,} characters as JSON",
+                cents=said.cents,
+            )
         return answer
 
     def _count(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -25,7 +26,7 @@ from firsthandapi._core.rows.decisions import (
     check_words,
     ids_of,
 )
-from firsthandapi._core.rows.manifest import Record, label_of
+from firsthandapi._core.rows.manifest import Record, check_length, in_place_of, label_of, with_own
 from firsthandapi._core.rows.own import check_own
 from firsthandapi._core.rows.publication import Publication
 from firsthandapi._core.rows.versions import Diff, Version
@@ -314,8 +315,10 @@ class Dataset(Rows):
         self._check_writable()
         self._catch_up()
         _, who = check_words(None, by)
-        ids = {record.file_id for record in (*self.records, *self.excluded)}
-        checked = check_own(name, values, ids)
+        rows = {record.file_id: record for record in (*self.records, *self.excluded)}
+        checked = check_own(name, values, rows.keys())
+        for file_id, value in checked.items():
+            check_length(with_own(rows[file_id], name, value), "values")
         folder = Folder(self.path)
         with folder.writing():
             folder.set_own(name, checked)
@@ -350,10 +353,12 @@ class Dataset(Rows):
             raise InvalidArgumentError(f"record: {file_id} is no file of {self._name}", field="record")
         checked = check_fields(row, fields)
         check_words(None, by)
+        columns = columns_corrected(row, checked)
+        check_length(in_place_of(replace(row, **columns), row), "fields")
         folder = Folder(self.path)
         with folder.writing():
             note_correction(self._store, row, checked, by)
-            folder.set_columns({file_id: columns_corrected(row, checked)})
+            folder.set_columns({file_id: columns})
         self._open_again()
 
     def _by_folder(self) -> dict[str, list[Record]]:

@@ -361,11 +361,27 @@ def check_room(path: str, rows: int, size: int) -> None:
         )
 
 
-def manifest_line(record: Record) -> bytes:
-    """A row as one line of the manifest."""
+def check_length(record: Record, field: str) -> None:
+    """Check that a row can be read again with all that a caller wants in it.
+    Raises InvalidArgumentError: it is too long.
+    """
+    if len(_line(record)) > LARGEST_ROW:
+        raise InvalidArgumentError(
+            f"{field}: the row of {record.file_id} would be longer than {LARGEST_ROW >> 20} MiB, with all of its "
+            "columns; keep what is so long in a file of its own",
+            field=field,
+        )
+
+
+def _line(record: Record) -> bytes:
     text = json.dumps({**vars(record), **record.extra}, ensure_ascii=False, separators=(",", ":"))
     # A lone surrogate has no UTF-8 form; the row must be written even with an odd name.
-    line = text.encode("utf-8", "replace") + b"\n"
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def manifest_line(record: Record) -> bytes:
+    """A row as one line of the manifest."""
+    line = _line(record)
     if len(line) > LARGEST_ROW and record.annotations_json is not None:
         # Never write a row that is too long to read: it would make the folder unreadable.
         line = manifest_line(in_place_of(replace(record, annotations=None, annotations_json=None), record))
