@@ -15,7 +15,7 @@ from firsthandapi._core.rows.manifest import COLUMNS
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 
-from .support import JOB
+from .support import JOB, folder_of
 
 
 def test_parquet_comes_back_as_it_was(dataset: Dataset, tmp_path: Path) -> None:
@@ -111,6 +111,17 @@ def test_parquet_of_several_kinds_has_a_column_for_each(
         kind = str(record.content_type).partition("/")[0]
         assert row.pop(kind)["bytes"] == dataset.path_of(record).read_bytes()
         assert [row[each] for each in ("image", "audio", "video") if each != kind] == [None, None]
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "text/plain"])
+def test_parquet_of_a_folder_without_media(tmp_path: Path, content_type: str) -> None:
+    """As when all of its files are excluded, or are of no kind."""
+    dataset = folder_of(tmp_path / "signs", [b"one"], content_type=[content_type])
+    if content_type == "image/jpeg":
+        dataset.exclude("file_0")
+    for whole in (False, True):
+        target = dataset.to_parquet(tmp_path / "signs.parquet", bytes=whole)
+        assert pq.read_table(target).num_rows == len(dataset)
 
 
 def test_parquet_has_no_bytes_that_differ(dataset: Dataset, tmp_path: Path) -> None:

@@ -514,6 +514,8 @@ class Rows(Displayed, Led, metaclass=LedClass):
         content = BytesIO()
         try:
             schema, mixed = schema_with_own(self._whole._kinds(), self.records)
+            # Where no file has a kind, the types are of all kinds: `text` too, which the table then lacks.
+            table = table.reindex(columns=schema.names)
             for name in mixed:
                 table[name] = [as_json(record.extra.get(name)) for record in self.records]
             if bytes:
