@@ -16,6 +16,7 @@ from firsthandapi.testing import FakeModels
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve import programs
 from firsthandapi_server.serve.advising import Adviser
+from firsthandapi_server.serve.exporting import Export
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import Job
 
@@ -184,11 +185,14 @@ def test_a_budget_a_day(tmp_path: Path, models: FakeModels, monkeypatch: pytest.
 
 
 def test_what_is_erased_is_forgotten(tmp_path: Path, models: FakeModels) -> None:
-    """With a file goes all that was said of it; what it cost stays."""
+    """With a file goes all that was said of it, which its person could take along before; what it cost stays."""
     with advised(tmp_path / "data", models) as team:
         sent = picture(team, team.job(), numbered(0))
         wait_for(team)
         file = team.find(sent).files[0]
+        state = team.service.eraser.state
+        export = Export(state.query, team.access.look, team.find(sent).worker_id)
+        assert export._known["files"][0]["program_opinions"][0]["reason"] == "Dark."
         team.service.eraser.ask(file.id, "operator")
         assert team.service.eraser.run()
         assert team.access.look("SELECT sha256, opinion FROM opinions") == [("", None)]

@@ -83,6 +83,11 @@ CREATE TABLE IF NOT EXISTS opinions (
 CREATE INDEX IF NOT EXISTS opinions_known ON opinions (sha256, question);
 CREATE INDEX IF NOT EXISTS opinions_asked ON opinions (asked_at);
 CREATE INDEX IF NOT EXISTS opinions_about ON opinions (file);
+-- How many of them there are, so that nobody has to count.
+CREATE TABLE IF NOT EXISTS figures (
+    rater TEXT PRIMARY KEY, asked INTEGER NOT NULL DEFAULT 0, answered INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0, cents REAL NOT NULL DEFAULT 0
+);
 CREATE TABLE IF NOT EXISTS to_ask (
     rater TEXT NOT NULL, submission TEXT NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (rater, submission, attempt)
 );

@@ -38,6 +38,13 @@ class Export:
         # Of each file, its name in the ZIP file, its name in the storage, and how many bytes it has.
         self._parts: list[tuple[str, str, int]] = []
         files = [self._file(row) for row in query(_SENT, worker)]
+        opinions = (
+            "SELECT file, opinion FROM opinions WHERE opinion IS NOT NULL "
+            "AND file IN (SELECT value FROM json_each(?)) ORDER BY id"
+        )
+        by_file = {each["file_id"]: each for each in files}
+        for file, opinion in people(opinions, json.dumps([*by_file])):
+            by_file[file]["program_opinions"].append(json.loads(opinion))
         names = people("SELECT name FROM tokens WHERE substr(id, 5) = substr(?, 5)", worker)
         self._known = {
             "worker_id": worker,
@@ -81,6 +88,7 @@ class Export:
             "status": status,
             "stars": rating,
             "reason": reasoning and text_of(reasoning),
+            "program_opinions": list[Any](),
             "scored_at": None if scored_at is None else iso(scored_at),
             "earned_cents": asked["price_per_file_cents"] if approved else 0,
             "appeal": appeal and text_of(appeal),

@@ -40,7 +40,7 @@ class Opinions:
         """What was said of these bytes to this question, or that it was paid and is no opinion; None if nothing was."""
         sql = (
             "SELECT opinion FROM opinions WHERE sha256 = ? AND question = ? "
-            "AND (outcome = 'answered' AND opinion IS NOT NULL OR outcome = 'failed' AND cents > 0) "
+            "AND (outcome = 'answered' AND opinion IS NOT NULL OR outcome = 'failed' AND coalesce(cents, 1) > 0) "
             "ORDER BY outcome, id DESC"
         )
         found = self._access.look(sql, sha256, question)
@@ -63,6 +63,9 @@ class Opinions:
                 (spent,) = rows.execute(sql, (at - at % DAY,)).fetchone()
                 if spent + (most or 0.0) > a_day:
                     return None
+            rows.execute("INSERT OR IGNORE INTO figures (rater) VALUES (?)", (rater,))
+            sql = "UPDATE figures SET asked = asked + 1, cents = cents + coalesce(?, 0) WHERE rater = ?"
+            rows.execute(sql, (most, rater))
             sql = "INSERT INTO opinions (rater, sha256, question, file, asked_at, cents) VALUES (?, ?, ?, ?, ?, ?)"
             return rows.execute(sql, (rater, sha256, question, file, at, most)).lastrowid
 
@@ -71,16 +74,16 @@ class Opinions:
         outcome = "failed" if opinion is None else "answered"
         text = json.dumps(asdict(opinion)) if opinion is not None and is_kept else None
         with self._access.transaction() as rows:
+            sql = "SELECT rater, cents FROM opinions WHERE id = ?"
+            rater, held = rows.execute(sql, (asked,)).fetchone()
+            sql = f"UPDATE figures SET {outcome} = {outcome} + 1, cents = cents + ? WHERE rater = ?"  # noqa: S608 - no input
+            rows.execute(sql, (0.0 if cents is None else cents - (held or 0.0), rater))
             sql = "UPDATE opinions SET outcome = ?, opinion = ?, cents = coalesce(?, cents) WHERE id = ?"
             rows.execute(sql, (outcome, text, cents, asked))
 
     def figures(self) -> list[Figures]:
         """The figures of each program."""
-        sql = (
-            "SELECT rater, count(*), count(*) FILTER (WHERE outcome = 'answered'), "
-            "count(*) FILTER (WHERE outcome = 'failed'), coalesce(sum(cents), 0.0) FROM opinions "
-            "GROUP BY rater ORDER BY 1"
-        )
+        sql = "SELECT rater, asked, answered, failed, round(cents, 4) FROM figures ORDER BY rater"
         return [Figures(*row) for row in self._access.look(sql)]
 
     # --- what is still to be asked ----------------------------------------------------------------------

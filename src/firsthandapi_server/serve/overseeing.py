@@ -26,6 +26,7 @@ from .reception import Reception
 
 _FILES = 48  # on a page of files to choose from
 _MOST_LOOKED_AT = 500
+_MOST_COMPARED = 10_000  # ratings of programs
 # The picture of bands: its size, the share at its top, and how many points a line has.
 _WIDTH, _HEIGHT, _MOST_SHOWN, _POINTS = 600, 200, 0.5, 100
 _COLUMNS = (
@@ -73,7 +74,8 @@ class Overseeing:
 
     def _compare(self, request: Request) -> Response:
         """How far programs agree with people, and how that changed."""
-        given, people = self._panel.ratings.given(), self._panel.ratings.of_people()
+        ratings = self._panel.ratings
+        given, people = ratings.given(_MOST_COMPARED), ratings.of_people(_MOST_COMPARED)
         curves = {key: _curves(pairs_of(each, people), key[2]) for key, each in kinds(given).items()}
         return self._reception.page(
             request,

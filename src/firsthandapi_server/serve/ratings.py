@@ -136,27 +136,28 @@ class Ratings:
             rows.execute("INSERT INTO programs VALUES (?, ?, ?, ?)", values)
         return True
 
-    def given(self) -> list[Given]:
-        """The stars that programs gave to each file, the oldest first."""
-        sql = (
-            "SELECT reviewer, version, media, bar, files, stars FROM ratings JOIN programs ON programs.rating = id "
-            "WHERE undone_at IS NULL ORDER BY given_at, id"
+    def given(self, most: int = -1) -> list[Given]:
+        """The stars that programs gave to each file, the oldest first; of so many ratings, the latest."""
+        found = self._access.look(
+            "SELECT reviewer, version, media, bar, files, stars FROM programs JOIN ratings ON id = rating "
+            "WHERE undone_at IS NULL ORDER BY programs.rowid DESC LIMIT ?",
+            most,
         )
         return [
             Given(who, version, media, bar, *each)
-            for who, version, media, bar, files, stars in self._access.look(sql)
+            for who, version, media, bar, files, stars in reversed(found)
             for each in zip(json.loads(files), json.loads(stars), strict=True)
         ]
 
-    def of_people(self) -> dict[str, list[int]]:
-        """The stars that people gave to each file that a program rated as well."""
+    def of_people(self, most: int = -1) -> dict[str, list[int]]:
+        """The stars that people gave to each file that a program rated as well; of so many ratings, the latest."""
         sql = (
             "SELECT files, stars FROM ratings WHERE undone_at IS NULL AND gold IS NULL "
-            "AND id NOT IN (SELECT rating FROM programs) AND submission IN "
-            "(SELECT submission FROM ratings JOIN programs ON programs.rating = id)"
+            "AND id NOT IN (SELECT rating FROM programs) AND submission IN (SELECT submission FROM "
+            "(SELECT rating FROM programs ORDER BY rowid DESC LIMIT ?) JOIN ratings ON id = rating)"
         )
         found: dict[str, list[int]] = defaultdict(list)
-        for files, stars in self._access.look(sql):
+        for files, stars in self._access.look(sql, most):
             for file, given in zip(json.loads(files), json.loads(stars), strict=True):
                 found[file].append(given)
         return found
