@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firsthandapi._base.host.locking import FileLock, taken_within
-from firsthandapi._base.host.replacing import replace
+from firsthandapi._base.host.replacing import remove, replace
 
 if TYPE_CHECKING:
     from firsthandapi.types import File
@@ -80,7 +80,7 @@ class Lists:
     def forget(self, job_id: str) -> None:
         """Remove the list of a job."""
         with contextlib.suppress(OSError):
-            self._path(job_id).unlink(missing_ok=True)
+            remove(self._path(job_id))
 
     def close(self) -> None:
         """Remove all lists of the account, if this is the process that started the others."""
@@ -102,7 +102,7 @@ def _remove(prefix: str, *, before: float = float("inf")) -> None:
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with contextlib.suppress(OSError):  # another user's
             if path.stat().st_mtime < before:
-                path.unlink()
+                remove(path)
 
 
 def _key() -> bytes:
