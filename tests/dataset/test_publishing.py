@@ -212,11 +212,13 @@ def test_text_that_no_table_holds_is_refused(dataset: Dataset, tmp_path: Path) -
     [
         ({"train a": "file_0"}, "cannot be published as a split"),
         ({"data": "file_0"}, "cannot be published as a split"),
+        ({"metadata.jsonl": "file_0"}, "cannot be published as a split"),
+        ({1: "file_0"}, "cannot be published as a split"),
         ({"a": "file_0", "b": "file_0"}, "a file is in two of them"),
     ],
 )
 def test_splits_that_cannot_be_loaded_are_refused(
-    dataset: Dataset, tmp_path: Path, parts: dict[str, str], words: str
+    dataset: Dataset, tmp_path: Path, parts: dict[Any, str], words: str
 ) -> None:
     views = {name: having(dataset, file_id) for name, file_id in parts.items()}
     with pytest.raises(InvalidArgumentError, match=words):
@@ -228,6 +230,10 @@ def test_splits_of_another_dataset_are_refused(dataset: Dataset, tmp_path: Path)
     others = Dataset.open(dataset.path).split()
     with pytest.raises(InvalidArgumentError, match="splits must be those of this dataset"):
         dataset.publish(tmp_path / "public", splits=others)
+    no_views: list[Any] = [{"train": "file_0"}, ["train"], "train"]
+    for each in no_views:
+        with pytest.raises(InvalidArgumentError, match="splits must"):
+            dataset.publish(tmp_path / "public", splits=each)
     with pytest.raises(ConfigurationError, match="has no file to publish"):
         dataset.publish(tmp_path / "public", splits={"train": dataset.filter(lambda _: False)})
 
@@ -470,6 +476,20 @@ def test_a_withdrawal_follows_publications(server: MockServer, client: FirstHand
     assert not [each for each in files if ROOM in each]
     assert dataset.reconcile(client).copies == ()
     assert dataset.publish(place.dest).files > 0
+
+
+def test_a_publication_that_is_used_as_a_dataset_is_followed_too(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """It has a diary then, and still the table."""
+    dataset = client.files.download_all(completed_job(server, 2), tmp_path / "signs")
+    dataset.publish(tmp_path / "public")
+    Dataset.open(tmp_path / "public").to_parquet(tmp_path / "all.parquet")
+    gone, kept = (row.file_id for row in dataset)
+    server.withdraw(gone)
+    assert dataset.reconcile(client).copies == (Copy(str(tmp_path / "public"), True),)
+    for table in (tmp_path / "public" / TABLE, tmp_path / "all.parquet"):
+        assert [*pandas.read_parquet(table)["file_id"]] == [kept]
 
 
 def test_another_dataset_s_publication_is_left_alone(

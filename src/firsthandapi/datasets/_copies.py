@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._core.rows.publication import TABLE
 from firsthandapi.errors import FirstHandError
 
 from ._orders import Orders
@@ -69,9 +70,12 @@ class Cleaning:
             for job in copy.jobs:
                 if job.id in self._jobs:
                     Orders(store).note(job.id, self._jobs[job.id], writer)
+        # Of a publication that somebody uses as a dataset.
+        tables = [name for name in store.sizes_below() if name.rpartition("/")[2] == TABLE]
+        cleaned = [self._clean_table(store_at(store.root / name, "url"), gone) for name in tables]
         below = {url: files for url, files in exports_of(store, gone).items() if url not in self._seen}
         done = [self.clean(store, url, files) for url, files in below.items()]
-        return all(done)
+        return all(done + cleaned)
 
     def _clean_table(self, store: Store, gone: Collection[str]) -> bool | None:
         """Write a Parquet file without the rows of these files."""

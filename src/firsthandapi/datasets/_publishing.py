@@ -210,9 +210,11 @@ def _parts(
     Raises InvalidArgumentError: a split cannot be published.
     """
     chosen: Mapping[str, Rows] = {"": dataset} if splits is None else splits
+    if not isinstance(chosen, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] # what a caller passes
+        raise InvalidArgumentError("splits must map names to views: dataset.split()", field="splits")
     for name, view in (splits or {}).items():
         check_split(name)
-        if view._whole is not dataset:
+        if getattr(view, "_whole", None) is not dataset:
             raise InvalidArgumentError(
                 "splits must be those of this dataset: dataset.split()", field="splits"
             )

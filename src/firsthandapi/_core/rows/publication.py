@@ -61,9 +61,10 @@ def hub_repo(url: str) -> str | None:
     return match[1]
 
 
-def check_split(name: str) -> None:
+def check_split(name: object) -> None:
     """Raises InvalidArgumentError: it cannot be the name of a split that is published."""
-    if not _SPLIT.fullmatch(name) or name in (*PLACES, DATA) or _SHARD.fullmatch(name):
+    taken = (*PLACES, DATA, *_PAPERS, MANIFEST, TABLE)
+    if not isinstance(name, str) or not _SPLIT.fullmatch(name) or name in taken or _SHARD.fullmatch(name):
         raise InvalidArgumentError(
             f"splits: {name!r} cannot be published as a split; use letters, digits, and _, such as train",
             field="splits",
