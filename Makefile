@@ -43,7 +43,7 @@ help:
 	@echo "make ultralytics  train YOLO as the guide does (AGPL-3.0, so no other target installs it)"
 	@echo "make pictures  make the pictures of the README and the docs again"
 	@echo "make ray       run the tests on a real local Ray"
-	@echo "make pipelines run the examples for Airflow and Prefect"
+	@echo "make pipelines run the examples for Airflow, Dagster, and Prefect"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
 	@echo "make slow      run all that is slow or heavy: soak, filesystem, fleet, and ray"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs Node)"
@@ -172,9 +172,10 @@ pictures: $(VENV)/.dev
 	$(PIP) --group console
 	$(BIN)/python scripts/pictures.py
 
-# The examples for orchestrators, each with its own: they want different versions of what both need. 600 MB on disk.
-pipelines: build/pipelines/airflow.done build/pipelines/prefect.done
+# The examples for orchestrators, each with its own: they want different versions of what all need. 800 MB on disk.
+pipelines: build/pipelines/airflow.done build/pipelines/dagster.done build/pipelines/prefect.done
 	build/pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider --noconftest -o pythonpath=tests tests/pipelines -k airflow
+	build/pipelines/dagster/bin/python -m pytest -q -p no:cacheprovider --noconftest -o pythonpath=tests tests/pipelines -k dagster
 	build/pipelines/prefect/bin/python -m pytest -q -p no:cacheprovider --noconftest -o pythonpath=tests tests/pipelines -k prefect
 
 build/pipelines/%.done: tests/pipelines/%.txt

@@ -1,4 +1,4 @@
-"""examples/pipelines, each by its own tool. `make pipelines` installs Airflow and Prefect; make is everywhere."""
+"""examples/pipelines, each by its own tool. `make pipelines` installs all but make, which is everywhere."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ needs_make = pytest.mark.skipif(
 )
 needs_prefect = pytest.mark.skipif(
     find_spec("prefect") is None, reason="Prefect is not installed; `make pipelines` installs it"
+)
+needs_dagster = pytest.mark.skipif(
+    find_spec("dagster") is None, reason="Dagster is not installed; `make pipelines` installs it"
 )
 needs_airflow = pytest.mark.skipif(
     find_spec("airflow") is None, reason="Airflow is not installed; `make pipelines` installs it"
@@ -95,6 +98,95 @@ def test_a_flow_of_prefect_collects_once(server: MockServer, tmp_path: Path) -> 
     assert "3 files in two" in output
     assert posts(server) == 1
     assert all(Dataset.open(tmp_path / dest).verify().ok for dest in ("one", "two"))
+    assert server.api_key not in output
+
+
+_DAGSTER = f"""
+import os
+import sys
+sys.path.insert(0, {str(PIPELINES)!r})
+import dagster as dg
+import httpx
+import dagster_assets as pipeline
+from firsthandapi import FirstHandClient
+
+def look():
+    context = dg.build_sensor_context(instance=instance, definitions=pipeline.defs)
+    return pipeline.finished.evaluate_tick(context).run_requests
+
+def made(asset, request=None):
+    tags = {{"dagster/run_key": request.run_key}} if request else {{}}  # as the daemon does
+    how = {{"run_config": request.run_config if request else None, "tags": tags}}
+    result = dg.materialize([asset], instance=instance, selection=[asset], **how)
+    (event,) = result.asset_materializations_for_node(asset.op.name)
+    return event.metadata
+
+with dg.DagsterInstance.ephemeral() as instance, FirstHandClient() as client:
+    assert look() == []
+    ordered = [made(pipeline.order)["job_id"].value for _ in range(2)]
+    assert look() == []  # people work
+    httpx.post(os.environ["FIRSTHAND_BASE_URL"] + "/_control/advance", json={{"seconds": 7200}})
+    (request,) = [each for each in look() if each.run_key == ordered[0]]
+    print("made:", made(pipeline.signs, request)["path"].value)
+    assert ordered[0] not in [each.run_key for each in look()]
+"""
+
+
+@needs_dagster
+def test_an_asset_of_dagster_is_made_when_people_are_done(tmp_path: Path) -> None:
+    """The sensor starts it once a job, and no run waits. A download that fails for good, once, is retried."""
+    with MockServer(speed=0) as server:
+        server.faults.add(path="/files/*", status=404, times=1)
+        output = run(server, tmp_path, sys.executable, "-c", _DAGSTER, DAGSTER_HOME=str(tmp_path))
+        server.check_books()
+    dataset = Dataset.open(tmp_path / output.split("made: ")[1].splitlines()[0])
+    assert (len(dataset), dataset.verify().ok) == (3, True)
+    assert posts(server) == 2  # one a run
+    assert server.api_key not in output
+
+
+_PREFECT_WEBHOOK = f"""
+import os
+import subprocess
+import sys
+import time
+sys.path.insert(0, {str(PIPELINES)!r})
+import httpx
+from prefect.settings import PREFECT_API_URL
+from prefect.testing.utilities import prefect_test_harness
+from firsthandapi import FirstHandClient
+
+port = sys.argv[1]
+with prefect_test_harness(server_startup_timeout=120), FirstHandClient() as client:
+    hook = client.webhooks.create(url=f"http://127.0.0.1:{{port}}/webhooks/firsthand", events=["job.completed"])
+    known = os.environ | {{"FIRSTHAND_WEBHOOK_SECRET": hook.secret, "PREFECT_API_URL": PREFECT_API_URL.value()}}
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", {str(PIPELINES)!r}, "--port", port, "prefect_webhook:app"]
+    receiver = subprocess.Popen(command, env=known)
+    try:
+        import prefect_webhook
+        print("files:", prefect_webhook.street_signs("signs"))
+    finally:
+        receiver.terminate()
+        receiver.wait(30)
+"""
+
+
+@needs_prefect
+def test_a_webhook_wakes_a_flow_of_prefect(server: MockServer, tmp_path: Path) -> None:
+    """The flow pauses, and asks the service nothing while people work."""
+    output = run(
+        server,
+        tmp_path,
+        sys.executable,
+        "-c",
+        _PREFECT_WEBHOOK,
+        str(free_port()),
+        PREFECT_HOME=str(tmp_path / "prefect"),
+    )
+    assert "files: 3" in output
+    assert Dataset.open(tmp_path / "signs").verify().ok
+    assert posts(server) == 1
+    assert not any("prefer" in each.headers for each in server.requests)
     assert server.api_key not in output
 
 
@@ -454,4 +546,5 @@ def test_the_guide_shows_the_examples_whole() -> None:
     """Each file is on the page."""
     guide = GUIDE.read_text(encoding="utf-8")
     shown = re.findall(r'^ *--8<-- "examples/pipelines/(\S+)"$', guide, re.MULTILINE)
-    assert sorted(shown) == ["Makefile", "airflow_dag.py", "prefect_flow.py"]
+    examples = ["airflow_dag.py", "dagster_assets.py", "prefect_flow.py", "prefect_webhook.py"]
+    assert sorted(shown) == ["Makefile", *examples]
