@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import os
 import tempfile
 import time
 from collections.abc import Generator, Iterable, Sequence
@@ -99,9 +100,11 @@ class Lists:
 
 
 def _remove(prefix: str, *, before: float = float("inf")) -> None:
+    user = getattr(os, "getuid", int)()  # Windows tells no users apart here
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        with contextlib.suppress(OSError):  # another user's
-            if path.stat().st_mtime < before:
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if found.st_uid == user and found.st_mtime < before:
                 remove(path)
 
 
