@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import threading
 import wave
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -202,6 +205,61 @@ def test_prices(tmp_path: Path) -> None:
     by_the_minute = Model(NAMES[0], speech="openai:whisper-1").price(sound)
     assert by_the_minute is not None
     assert 0.6 < by_the_minute < 1
+
+
+def test_a_length_that_no_sound_has() -> None:
+    """A service may say any: a price takes no memory of that size."""
+    work = Work(path=Path("a.wav"), content_type="audio/wav", sha256="", duration_seconds=1e300)
+    assert Model(NAMES[0], speech="openai:whisper-1").price(work, most=True)
+
+
+class _Uncounted(BaseHTTPRequestHandler):
+    """A server of one's own that answers without the optional `usage`."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        message = {"role": "assistant", "content": '{"stars": 4, "text_extraction": "STOP"}'}
+        body = json.dumps({"id": "1", "choices": [{"index": 0, "message": message}]}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("name", "cents"), [("openai:own", 0.0), ("openai:gpt-5-mini", None)])
+def test_an_answer_without_a_count_of_tokens(name: str, cents: float | None, tmp_path: Path) -> None:
+    """It is an answer: free where each is, and otherwise at an unknown price."""
+    with HTTPServer(("127.0.0.1", 0), _Uncounted) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        try:
+            with Model(name, base_url=f"http://127.0.0.1:{server.server_port}") as model:
+                opinion = model.look(photo(tmp_path / "a.jpg", 200))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert opinion is not None
+    assert (opinion.stars, opinion.cents) == (4, cents)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_on_this_machine_is_asked_past_proxies(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the files would leave it, whatever `is_here` says."""
+    with FakeModels() as models, FakeModels() as proxy:
+        for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(variable, proxy.url)
+        for variable in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(variable, raising=False)
+        with Model(name, base_url=models.url) as model:
+            assert model.is_here
+            assert model.look(photo(tmp_path / "a.jpg", 200)) is not None
+        assert (len(models.requests), proxy.requests) == (1, [])
 
 
 def test_another_question_has_another_key(tmp_path: Path) -> None:

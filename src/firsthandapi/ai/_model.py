@@ -59,6 +59,8 @@ class _Service(NamedTuple):
             key = {"api_key": "none"}
         library = self._library()
         make = library.Anthropic if self.provider == "anthropic" else library.OpenAI
+        if self.is_here:  # not through the proxy of the environment, which is elsewhere
+            key["http_client"] = library.DefaultHttpxClient(trust_env=False)
         return make(base_url=self.base_url, timeout=_SECONDS, max_retries=_TRIES_AGAIN, **key)
 
     def _library(self) -> Any:
@@ -214,7 +216,7 @@ class Model:
             return self._service.cents(usage)
         speech = self._speech.cents(usage_of_speech(work.duration_seconds, most=most))
         # The words that are spoken are part of the question.
-        usage += usage_of_question("x" * round(20 * (work.duration_seconds or 1800)), 0, 0, most=False)
+        usage += Usage(input_tokens=5 * round(work.duration_seconds or 1800))
         seen = self._service.cents(usage)
         return None if seen is None or speech is None else seen + speech
 
@@ -271,14 +273,17 @@ class Model:
         data = None if seen is None else base64.b64encode(seen.content).decode()
         with self._service.reading():
             text, refusal, read, written = ask(kind, words, data)
-        spent = self._service.cents(Usage(input_tokens=read, output_tokens=written))
+        is_counted = read is not None and written is not None
+        spent = self._service.cents(Usage(input_tokens=read if is_counted else 1, output_tokens=written or 0))
+        if not is_counted and spent:
+            spent = None
         if refusal is not None:
             raise AnnotationError(f"{self.name} refused: {mask_secrets(refusal[:300])}", cents=spent)
         return text, spent
 
     def _ask_anthropic(
         self, kind: Kind, words: str, data: str | None
-    ) -> tuple[str | None, str | None, int, int]:
+    ) -> tuple[str | None, str | None, int | None, int | None]:
         parts: list[dict[str, Any]] = [{"type": "text", "text": words}]
         if data is not None:
             source = {"type": "base64", "media_type": "image/jpeg", "data": data}
@@ -292,11 +297,11 @@ class Model:
         )
         text = "".join(getattr(each, "text", None) or "" for each in found.content or ())
         refusal = "it does not answer" if found.stop_reason == "refusal" else None
-        return text, refusal, found.usage.input_tokens, found.usage.output_tokens
+        return text, refusal, *_counts(found.usage, "input_tokens", "output_tokens")
 
     def _ask_openai(
         self, kind: Kind, words: str, data: str | None
-    ) -> tuple[str | None, str | None, int, int]:
+    ) -> tuple[str | None, str | None, int | None, int | None]:
         parts: list[dict[str, Any]] = [{"type": "text", "text": words}]
         if data is not None:
             parts.insert(0, {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}})
@@ -307,13 +312,9 @@ class Model:
             response_format={"type": "json_schema", "json_schema": form},
             messages=[{"role": "system", "content": RUBRIC}, {"role": "user", "content": parts}],
         )
-        message, usage = found.choices[0].message, found.usage
-        return (
-            message.content,
-            getattr(message, "refusal", None),
-            usage.prompt_tokens,
-            usage.completion_tokens,
-        )
+        message = found.choices[0].message
+        counts = _counts(found.usage, "prompt_tokens", "completion_tokens")
+        return message.content, getattr(message, "refusal", None), *counts
 
     def _heard(self, service: _Service, recording: bytes) -> tuple[list[dict[str, Any]], float | None]:
         is_diarized = "diarize" in service.model
@@ -338,6 +339,12 @@ class Model:
             if not segments and found.text:
                 segments = [{"start": None, "end": None, "text": found.text, "speaker": None}]
             return segments, service.cents(_usage_of(found))
+
+
+def _counts(usage: Any, *names: str) -> tuple[int | None, int | None]:
+    """The tokens in and out; None where a server of one's own does not count."""
+    read, written = (getattr(usage, name, None) for name in names)
+    return read, written
 
 
 def _usage_of(found: Any) -> Usage:
