@@ -96,6 +96,9 @@ def test_advice(tmp_path: Path, models: FakeModels) -> None:
         assert team.visit().get("/healthz").json()["ai"] == {
             "rater": RATER, "asked": 1, "answered": 1, "failed": 0, "cents": pytest.approx(0.1, abs=0.2)
         }  # fmt: skip
+        metrics = team.visit("operator").get("/metrics").text
+        assert f'firsthandapi_ai_answered_total{{rater="{RATER}"}} 1\n' in metrics
+        assert f'firsthandapi_ai_cents_total{{rater="{RATER}"}} 0.' in metrics
         key = team.key
     for _ in range(2):
         with advised(tmp_path / "data", models, key=key) as team:

@@ -207,7 +207,7 @@ class Program(ABC):
             cents = 0.0
             raise
         finally:
-            if self._over.is_set():
+            if opinion is None and self._over.is_set():  # perhaps only since the server stops
                 raise _StoppedError
             with self._world.lock:  # so that what is erased meanwhile is not kept
                 self.opinions.end(asked, opinion, cents, is_kept=not file.is_erased)
