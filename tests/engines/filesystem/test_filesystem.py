@@ -33,7 +33,8 @@ from firsthandapi.testing import MockServer
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockServer]:
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MockServer]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("lists")))
     with MockServer(speed=0, workers=False) as server:
         server.rate_limit = server.organization_rate_limit = None
         monkeypatch.setenv("FIRSTHAND_API_KEY", server.api_key)
