@@ -8,6 +8,7 @@ import threading
 import wave
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from PIL import Image
@@ -175,8 +176,9 @@ def test_names(name: str) -> None:
 def test_arguments() -> None:
     with pytest.raises(InvalidArgumentError, match="speech must be a model of openai"):
         Model(NAMES[0], speech="anthropic:claude")
-    with pytest.raises(InvalidArgumentError, match="base_url"):
-        Model(NAMES[0], base_url="localhost:11434")
+    for address in ("localhost:11434", "http://[::1", "http://127.0.0.1:99999", "http://", 5):
+        with pytest.raises(InvalidArgumentError, match="base_url"):
+            Model(NAMES[0], base_url=cast("Any", address))
     assert repr(Model(NAMES[0])) == "Model('openai:gpt-5-mini')"
 
 

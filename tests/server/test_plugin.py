@@ -182,10 +182,18 @@ def test_what_cannot_be_is_refused(pytester: pytest.Pytester) -> None:
 
     @pytest.mark.firsthand(faults=[{"path": "/v1/jobs", "statsu": 503}])
     def test_effect(firsthand_server): pass
+
+    @pytest.mark.firsthand(live="no")
+    def test_live(): pass
     """
     result, text = outcomes(pytester, code)
-    assert result == {"errors": 3}
-    for words in ("has no argument sped", "did you mean /v1/jobs?", "unexpected keyword argument 'statsu'"):
+    assert result == {"errors": 4}
+    for words in (
+        "live must be True or False",
+        "has no argument sped",
+        "did you mean /v1/jobs?",
+        "unexpected keyword argument 'statsu'",
+    ):
         assert words in text
     result, text = outcomes(pytester, "def test_it(): pass", firsthand_workers="maybe")
     assert "maybe" in text

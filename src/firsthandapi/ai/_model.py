@@ -93,12 +93,25 @@ class _Service(NamedTuple):
             raise AnnotationError(f"{name} responded with what is no answer") from None
 
 
+def _check_url(url: object) -> None:
+    """Raises InvalidArgumentError: a server cannot be asked there."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        if parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return
+    except ValueError:  # a bracket too few, or a port that no machine has
+        pass
+    raise InvalidArgumentError(
+        "base_url must be a URL with a host that begins with http or https", field="base_url"
+    )
+
+
 def _service_of(name: object, field: str, base_url: str | None) -> _Service:
     provider, _, model = name.partition(":") if isinstance(name, str) else ("", "", "")
     known = {"anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "openai": ("OPENAI_API_KEY",)}
     if provider not in known or not model.strip():
         raise InvalidArgumentError(
-            f"{field} must name a provider and a model, {_FORMS}, and is {name!r:.100}", field=field
+            f"{field} must name a provider and one of its models, {_FORMS}, and is {name!r:.100}", field=field
         )
     url = base_url or os.environ.get(f"{provider.upper()}_BASE_URL") or None
     return _Service(provider, model.strip(), url, known[provider])
@@ -127,10 +140,8 @@ class Model:
     """
 
     def __init__(self, model: str, *, speech: str | None = None, base_url: str | None = None) -> None:
-        if base_url is not None and urlsplit(base_url).scheme not in ("http", "https"):
-            raise InvalidArgumentError(
-                "base_url must be a URL that begins with http or https", field="base_url"
-            )
+        if base_url is not None:
+            _check_url(base_url)
         self._service = _service_of(model, "model", base_url)
         self._speech = None if speech is None else _service_of(speech, "speech", None)
         if self._speech is not None and self._speech.provider != "openai":
@@ -274,7 +285,7 @@ class Model:
         with self._service.reading():
             text, refusal, read, written = ask(kind, words, data)
         is_counted = read is not None and written is not None
-        spent = self._service.cents(Usage(input_tokens=read if is_counted else 1, output_tokens=written or 0))
+        spent = self._service.cents(Usage(input_tokens=read or 1, output_tokens=written or 0))
         if not is_counted and spent:
             spent = None
         if refusal is not None:

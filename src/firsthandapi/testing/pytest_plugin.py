@@ -107,6 +107,9 @@ def _options(node: pytest.Item) -> dict[str, Any]:
             known = ", ".join(f"{name}=" for name in _OPTIONS)
             pytest.fail(f"@pytest.mark.firsthand has no argument {unknown[0]}; it has {known}", pytrace=False)
         options |= mark.kwargs
+    for name in ("workers", "live"):  # a text such as "no" would be true
+        if not isinstance(options[name], bool):
+            pytest.fail(f"@pytest.mark.firsthand: {name} must be True or False", pytrace=False)
     if isinstance(options["faults"], Mapping):
         options["faults"] = [options["faults"]]
     return options
