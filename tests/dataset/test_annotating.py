@@ -234,6 +234,21 @@ def test_the_same_bytes_are_asked_about_once(tmp_path: Path) -> None:
     assert texts(dataset) == ["STOP"] * 3
 
 
+def test_the_same_bytes_fail_together(tmp_path: Path) -> None:
+    dataset = folder_of(tmp_path / "a", [b"1", b"1", b"2"])
+    report = dataset.annotate(Says(ValueError("no")))
+    assert report.asked == 2
+    assert [id for id, _ in report.failed] == [row.file_id for row in dataset]
+
+
+def test_only_a_person_corrects(dataset: Dataset) -> None:
+    """An answer that says so of itself does not become a person's word."""
+    dataset.annotate(Says(Opinion(annotations={"text_extraction": "GO", "corrected": ["text_extraction"]})))
+    with FakeModels() as models:
+        dataset.annotate(MODEL, base_url=models.url, replace=True)
+    assert texts(dataset) == ["STOP"] * 6
+
+
 def test_an_annotator_of_ones_own(dataset: Dataset) -> None:
     says = Says(Opinion(annotations={"text_extraction": "own"}, flags=("stock",), cents=2.0))
     report = dataset.annotate(says, max_cents=7.0)

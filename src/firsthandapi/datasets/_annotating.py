@@ -205,7 +205,9 @@ class _Run:
     def close(self) -> None:
         """Write what waits to be written, and name the failures in the order of the rows."""
         self.journal.close()
-        failed = ((row.file_id, self._failed.get(row.file_id)) for row in self._rows)
+        # Files of the same bytes fail together.
+        errors = {self._questions[id]: error for id, error in self._failed.items()}
+        failed = ((row.file_id, errors.get(self._questions[row.file_id])) for row in self._rows)
         self.report = dataclasses.replace(
             self.report, failed=tuple((id, each) for id, each in failed if each)
         )

@@ -127,7 +127,7 @@ def is_corrected(record: Record) -> bool:
 def columns_annotated(
     record: Record, annotations: Mapping[str, Any] | None, flags: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The columns of a row after an answer. What a person has corrected stays."""
+    """The columns of a row after an answer. What a person has corrected stays, and only a person corrects."""
     columns: dict[str, Any] = {}
     if flags:
         columns["flags"] = sorted({*(record.flags or ()), *flags})
@@ -136,7 +136,8 @@ def columns_annotated(
         corrected = _fields_corrected(before)
         own = {name: before[name] for name in corrected if name in before}
         named = {CORRECTED: [*corrected]} if corrected else {}
-        columns |= _columns(record, {**annotations, **own, **named})
+        answered = {name: value for name, value in annotations.items() if name != CORRECTED}
+        columns |= _columns(record, {**answered, **own, **named})
     return columns
 
 
