@@ -321,3 +321,13 @@ def test_a_key_never_reaches_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_arguments_of_the_stand_in() -> None:
+    with pytest.raises(InvalidArgumentError, match="answer must be a mapping or a function"):
+        FakeModels(cast("Any", 5))
+    with FakeModels() as models:
+        with pytest.raises(InvalidArgumentError, match="effect must be one of"):
+            models.fail(cast("Any", "bsuy"))
+        with pytest.raises(InvalidArgumentError, match="times must be an int"):
+            models.fail("busy", 0)

@@ -66,6 +66,8 @@ class FakeModels:
         seconds: float = 0.0,
         tokens: tuple[int, int] = (1500, 250),
     ) -> None:
+        if answer is not None and not callable(answer) and not isinstance(cast("object", answer), Mapping):
+            raise InvalidArgumentError("answer must be a mapping or a function", field="answer")
         self.requests: list[Asked] = []
         self._answer = _ANSWER if answer is None else answer
         self._busy_first = busy_first

@@ -83,3 +83,9 @@ def test_the_approval_rate() -> None:
     ]
     assert estimate(1, [job(0, 1.0)], submissions).approval_rate == 0.75
     assert estimate(1, [job(0, 1.0)], submissions[4:]).approval_rate is None
+
+
+def test_a_job_that_ended_before_it_began() -> None:
+    """A clock that lies says nothing of hours."""
+    assert estimate(100, [job(0, 5.0), job(1, -8760.0)], []) == Estimate(100, 2, None, 5.0, 5.0)
+    assert estimate(100, [job(1, -1.0)], []).hours_p90 is None

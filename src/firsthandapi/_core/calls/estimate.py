@@ -58,7 +58,7 @@ def estimate(cost_cents: int, jobs: Sequence[Job], submissions: Iterable[Submiss
     hours = sorted(
         (job.completed_at - job.created_at).total_seconds() / 3600
         for job in jobs
-        if job.completed_at and job.created_at
+        if job.completed_at and job.created_at and job.completed_at >= job.created_at
     )
     return Estimate(
         cost_cents,
