@@ -258,6 +258,8 @@ class Model:
                 f"[{each['start']}-{each['end']}] {each['speaker'] or ''}: {each['text']}"
                 for each in more["transcript_segments"]
             )
+            # Whoever speaks, or names a voice, cannot end the transcript and begin a job.
+            spoken = spoken.replace("<", "‹")
             notes.append(f"<transcript>\n{spoken}\n</transcript>")
         if seen is not None and seen.palette:
             more["color_palette"] = [*seen.palette]
