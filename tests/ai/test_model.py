@@ -352,3 +352,34 @@ def test_a_transcript_begins_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert said is not None
     assert said.annotations is not None
     assert said.annotations["transcript_segments"][0]["text"] == spoken
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_redirect_is_not_followed(name: str, tmp_path: Path) -> None:
+    """A picture goes to the address that it was meant for, or nowhere."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    with FakeModels() as elsewhere:
+
+        class Redirects(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                self.send_response(307)
+                self.send_header("location", f"{elsewhere.url}{self.path}")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing."""
+
+        server = HTTPServer(("127.0.0.1", 0), Redirects)
+        Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            with Model(name, base_url=url) as model, pytest.raises(AnnotationError, match="307"):
+                model.look(photo(tmp_path / "a.jpg", 200))
+            assert elsewhere.requests == []
+        finally:
+            server.shutdown()
+            server.server_close()

@@ -59,9 +59,11 @@ class _Service(NamedTuple):
             key = {"api_key": "none"}
         library = self._library()
         make = library.Anthropic if self.provider == "anthropic" else library.OpenAI
-        if self.is_here:  # not through the proxy of the environment, which is elsewhere
-            key["http_client"] = library.DefaultHttpxClient(trust_env=False)
-        return make(base_url=self.base_url, timeout=_SECONDS, max_retries=_TRIES_AGAIN, **key)
+        # No picture goes elsewhere: to where a redirect leads, or, from this machine, through a proxy.
+        client = library.DefaultHttpxClient(follow_redirects=False, trust_env=not self.is_here)
+        return make(
+            base_url=self.base_url, timeout=_SECONDS, max_retries=_TRIES_AGAIN, http_client=client, **key
+        )
 
     def _library(self) -> Any:
         try:
