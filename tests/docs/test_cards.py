@@ -84,7 +84,7 @@ def cells_of(dataset: Dataset) -> dict[str, str]:
         **{name: sections.get(name, "") for name in ("Ratings", "License", "Consent")},
     }
     said = {
-        name: " ".join(line for line in text.splitlines() if line[:1] != "|").strip()
+        name: " ".join(line for line in text.splitlines() if line and line[0] != "|").strip()
         for name, text in cells.items()
     }
     said["`rai:hasSyntheticData`"] = "" if synthetic is None else str(synthetic).lower()

@@ -38,7 +38,7 @@ PYTEST = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "--disable-plugin-auto
 PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
 PROGRAM = (ast.Import, ast.ImportFrom, ast.Call, ast.Assign)
 # They run until Ctrl-C, so only their options are looked at.
-ENDLESS = ("mock-server", "serve", "webhooks listen", "mcp")
+ENDLESS = ("mock-server", "review", "serve", "webhooks listen", "mcp")
 
 
 # Pages that load pandas and its like, or change their process: one process runs their programs, one after the other.
