@@ -49,6 +49,7 @@ class RawServer(_raw.RawServer):
         tls: bool | Path = False,
         first: Callable[[socket.socket], socket.socket | None] | None = None,
     ) -> None:
+        self.tls = tls
         context = server_context(CERTIFICATE if tls is True else tls) if tls else None
         super().__init__(handler, tls=context, first=first)
 
