@@ -45,6 +45,8 @@ _REWRITE_SHARE = 10
 _REWRITE_SECONDS = 300.0
 # So much of the manifest is parsed at a time.
 _PIECE = 1 << 20
+# So many new objects are worth keeping from the collector.
+_MANY = 50_000
 
 
 @dataclass(frozen=True)
@@ -329,7 +331,8 @@ def no_collector() -> Generator[None, None, None]:
         yield
     finally:
         if was_on:
-            if not gc.get_freeze_count():  # what was made counts as old: it would look at all of it at once
+            # What was made counts as old: it would look at all of it at once. To count what is frozen takes a while.
+            if gc.get_count()[0] > _MANY and not gc.get_freeze_count():
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
