@@ -149,6 +149,7 @@ def public(
         service.world.check_books()
 
 
+@pytest.mark.firsthand(live=True)  # its own server's, which the proxy makes reachable by a name
 def test_the_main_job_over_tls(public: Public, tmp_path: Path) -> None:
     """Through the proxy of the guide a worker uploads, a reviewer rates, and the buyer waits and downloads."""
     service = public.service
