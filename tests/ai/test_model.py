@@ -76,7 +76,7 @@ def test_busy_services_are_asked_again(name: str, tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("effect", ["refusal", "cut", "misshapen"])
 def test_what_fits_no_schema_is_no_opinion(name: str, effect: str, tmp_path: Path) -> None:
     with FakeModels() as models:
-        models.fail(effect)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        models.fail(effect)
         with Model(name, base_url=models.url) as model, pytest.raises(AnnotationError) as found:
             model.look(photo(tmp_path / "a.jpg", 200))
         assert (found.value.cents or 0) > 0
@@ -294,7 +294,7 @@ def test_another_question_has_another_key(tmp_path: Path) -> None:
 )
 def test_what_is_no_opinion(given: dict[str, object]) -> None:
     with pytest.raises(InvalidArgumentError) as found:
-        Opinion(**given)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        Opinion(**given)
     assert found.value.field in given
 
 

@@ -351,7 +351,7 @@ Dataset.open(sys.argv[1]).annotate("anthropic:claude-haiku-5-5", base_url=sys.ar
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGKILL")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_kill_asks_nothing_twice(dataset: Dataset) -> None:
     with FakeModels(seconds=0.05) as models:
         program = subprocess.Popen(

@@ -134,5 +134,5 @@ def test_parquet_has_no_bytes_that_differ(dataset: Dataset, tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match="missing or mismatched"):
         dataset.to_parquet(tmp_path / "signs.parquet", bytes=True)
     with pytest.raises(InvalidArgumentError, match="bytes must be True or False"):
-        dataset.to_parquet(tmp_path / "signs.parquet", bytes="yes")  # type: ignore[arg-type]
+        dataset.to_parquet(tmp_path / "signs.parquet", bytes="yes")
     assert not (tmp_path / "signs.parquet").exists()

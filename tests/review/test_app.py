@@ -592,7 +592,7 @@ def test_an_accept_moves_nothing(dataset: Dataset, monkeypatch: pytest.MonkeyPat
 def test_blind_is_true_or_false(dataset: Dataset) -> None:
     """As by mistake `blind="ana"`."""
     with pytest.raises(InvalidArgumentError, match="blind must be True or False"):
-        dataset.review(blind="ana")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # what a program may pass
+        dataset.review(blind="ana")  # what a program may pass
 
 
 def test_a_file_that_became_a_link_is_not_followed(dataset: Dataset, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_what_fails_is_left_to_people(tmp_path: Path, models: FakeModels) -> Non
     restart finds unasked is."""
     models.fail("misshapen")
     with advised(tmp_path / "data", models) as team:
-        team.service.programs[0].threads = 1  # type: ignore[misc]
+        team.service.programs[0].threads = 1
         job = team.job(files_needed=5, files_per_submission=2)
         sent = picture(team, job, numbered(0), numbered(1))
         broken = picture(team, job, b"\xff\xd8no picture")

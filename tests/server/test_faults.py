@@ -218,7 +218,7 @@ def test_a_fault_that_cannot_strike_is_refused(
         server.faults.add(**fault)
     assert api("POST", "/_control/faults", fault).status == 400
     with pytest.raises(TypeError):
-        server.faults.add(statsu=503)  # type: ignore[call-arg] # misspelt
+        server.faults.add(statsu=503)  # misspelt
     assert server.faults.active() == []
 
 

@@ -63,8 +63,8 @@ def client_and_options() -> None:
     FirstHandClient(http_client=httpx2.Client()).close()
     AsyncFirstHandClient(http_client=httpx.AsyncClient())
     AsyncFirstHandClient(http_client=httpx2.AsyncClient())
-    FirstHandClient(http_client=httpx2.AsyncClient())  # type: ignore[arg-type]
-    AsyncFirstHandClient(http_client=httpx.Client())  # type: ignore[arg-type]
+    FirstHandClient(http_client=httpx2.AsyncClient())  # type: ignore[arg-type] # of the other half
+    AsyncFirstHandClient(http_client=httpx.Client())  # type: ignore[arg-type] # of the other half
     client = FirstHandClient("fh_test_x", "https://api.example", timeout=5, deadline=None, verify="ca.pem")
     assert_type(client.with_options(timeout=5, deadline=None), FirstHandClient)
     assert_type(client.rate_limit, RateLimit | None)

@@ -90,7 +90,7 @@ class Opinion:
                     f"{name} must be {says}, and is of type {type(value).__name__}", field=name
                 )
         for name, value in (self.dimensions or {}).items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 5:  # pyright: ignore[reportUnnecessaryIsInstance] # a stranger's
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 5:
                 raise InvalidArgumentError(f"dimensions: {name} must be 1 to 5", field="dimensions")
         cents = cast("object", self.cents)
         if cents is not None and (

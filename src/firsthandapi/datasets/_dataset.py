@@ -900,7 +900,7 @@ class Dataset(Rows):
         with reconciling(self) as run:
             for job in self.jobs:
                 run.note(*client.files._listed(job.id))  # pyright: ignore[reportPrivateUsage] # of one house
-            run.note_consents(client.consents._lines(run.consents()))  # pyright: ignore[reportPrivateUsage]
+            run.note_consents(client.consents._lines(run.consents()))  # pyright: ignore[reportPrivateUsage] # of one house
             return run.done()
 
     async def areconcile(self, client: AsyncFirstHandClient) -> Reconciliation:
@@ -931,7 +931,7 @@ class Dataset(Rows):
             for job in self.jobs:
                 listed = await client.files._listed(job.id)  # pyright: ignore[reportPrivateUsage] # of one house
                 await run_sync(run.note, *listed)
-            lines = await client.consents._lines(run.consents())  # pyright: ignore[reportPrivateUsage]
+            lines = await client.consents._lines(run.consents())  # pyright: ignore[reportPrivateUsage] # of one house
             await run_sync(run.note_consents, lines)
             return await run_sync(run.done)
         finally:

@@ -87,7 +87,7 @@ class Hub:
             return bool(entry.lfs.sha256 == item.sha256)
         content = item.media[1].read_bytes() if item.media is not None else item.content or b""
         # What Git calls the content.
-        return bool(entry.blob_id == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest())  # noqa: S324
+        return bool(entry.blob_id == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest())  # noqa: S324 # as git names it
 
     def check_new(self, *, is_changed: bool) -> None:
         if self._tag is None or self._about is None:

@@ -210,7 +210,7 @@ def _parts(
     Raises InvalidArgumentError: a split cannot be published.
     """
     chosen: Mapping[str, Rows] = {"": dataset} if splits is None else splits
-    if not isinstance(chosen, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] # what a caller passes
+    if not isinstance(chosen, Mapping):
         raise InvalidArgumentError("splits must map names to views: dataset.split()", field="splits")
     for name, view in (splits or {}).items():
         check_split(name)
@@ -289,7 +289,7 @@ def _tables(dataset: Dataset, places: Mapping[str, Sequence[Record]]) -> Iterato
     """
     try:
         import pyarrow  # pyright: ignore[reportMissingTypeStubs] # it ships none
-        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
+        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs] # it ships none
     except ImportError:
         raise ConfigurationError("publish needs an extra: pip install 'firsthandapi[pandas]'") from None
     pa: Any = pyarrow

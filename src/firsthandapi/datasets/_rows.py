@@ -319,7 +319,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
         if checked is None or not 0 <= checked <= 65535:
             raise InvalidArgumentError("port must be an int from 0 to 65535", field="port")
         check_words(None, by)
-        if not isinstance(blind, bool):  # pyright: ignore[reportUnnecessaryIsInstance] # what a caller passes
+        if not isinstance(blind, bool):
             raise InvalidArgumentError("blind must be True or False", field="blind")
         try:
             from firsthandapi_server.review.app import review
@@ -428,7 +428,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
         """
         if against is None:
             return groups(self.records, [*same_bytes(self.records), *self._near_pairs(near)])
-        if not isinstance(against, Rows):  # pyright: ignore[reportUnnecessaryIsInstance] # what a caller passes
+        if not isinstance(against, Rows):
             raise InvalidArgumentError("against must be a Dataset or a view of one", field="against")
         records = [*self.records, *against.records]
         pairs = [*same_bytes(records), *self._near_pairs(near, against)]
@@ -506,7 +506,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
         """
         from ._parquet import as_json, schema_with_own, write_with_media
 
-        if not isinstance(bytes, bool):  # pyright: ignore[reportUnnecessaryIsInstance] # what a caller passes
+        if not isinstance(bytes, bool):
             raise InvalidArgumentError("bytes must be True or False", field="bytes")
         store = store_at(path, "path")
         check_path(path, "path")
