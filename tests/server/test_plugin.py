@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
 from email.utils import parsedate_to_datetime
-from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -256,14 +254,6 @@ def test_a_mock_may_have_a_live_key(connect: Connect) -> None:
     with httpx.HTTPTransport() as real:
         kinds = [Wrapped(real), real, Wrapped(httpx.MockTransport(answer))]
         assert [uses_network(httpx.Client(transport=each)) for each in kinds] == [True, True, False]
-
-
-def test_a_client_that_is_first_imported_in_a_test_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plugin imports no client by itself."""
-    name = "firsthandapi._sync.transport"
-    monkeypatch.setattr("firsthandapi._sync.transport", sys.modules[name])
-    monkeypatch.delitem(sys.modules, name)
-    assert import_module(name).Transport.check_open.__module__ == "firsthandapi.testing._waits"
 
 
 FAILING = """

@@ -15,7 +15,7 @@ from firsthandapi._base.counts import count_of
 from firsthandapi._base.forks import importing
 from firsthandapi._base.keys import new_key
 from firsthandapi._base.masking import Secret, cut_frames, mask_secrets
-from firsthandapi._base.network.interception import interceptor
+from firsthandapi._base.network.interception import BEGINNING, CALLING, interceptor
 from firsthandapi._base.tracing import (
     ended,
     http_attributes,
@@ -209,6 +209,8 @@ class Transport:
             self._headers = RequestHeaders(headers)
         if config.default_headers is not None:
             self._headers = self._headers.under(config.default_headers.reveal())
+        for begin in BEGINNING:
+            begin(self)
 
     @property
     def clock(self) -> Clock:
@@ -222,7 +224,9 @@ class Transport:
         return twin
 
     def check_open(self) -> None:
-        """Raises ConfigurationError if the client was closed."""
+        """Raises ConfigurationError if the client was closed, or a tool of tests forbids the call."""
+        for check in CALLING:
+            check(self)
         if self.shared.closed:
             raise ConfigurationError("this client is closed; create a new one, or close it later")
 

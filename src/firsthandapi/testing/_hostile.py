@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 from urllib.parse import parse_qsl, urlsplit
 
 from ._raw import RawServer, Reply, Request, response
-from ._waits import TIMES, moved
+from ._waits import moving
 
 if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
@@ -273,9 +274,11 @@ class HostileService:
         self._moving = threading.Lock()
         self._server = RawServer(self._reply)
         self.url = self._server.base_url
+        self._open = ExitStack()
+        self._open.callback(self._server.close)
+        self._open.enter_context(moving(self._server.port, self))
 
     def __enter__(self) -> Self:
-        TIMES[self._server.port] = self
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -283,8 +286,7 @@ class HostileService:
 
     def close(self) -> None:
         """Cut every connection."""
-        TIMES.pop(self._server.port, None)
-        self._server.close()
+        self._open.close()
 
     def client(self, **options: Any) -> FirstHandClient:
         """A client of this service, whose waits take no real time: they move the time of the service.
@@ -298,7 +300,7 @@ class HostileService:
         from firsthandapi import FirstHandClient
 
         arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
-        return moved(FirstHandClient(**arguments), self)
+        return FirstHandClient(**arguments)
 
     def async_client(self, **options: Any) -> AsyncFirstHandClient:
         """Like `client`, for asyncio and trio.
@@ -312,7 +314,7 @@ class HostileService:
         from firsthandapi import AsyncFirstHandClient
 
         arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
-        return moved(AsyncFirstHandClient(**arguments), self)
+        return AsyncFirstHandClient(**arguments)
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────
 

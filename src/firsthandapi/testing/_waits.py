@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import contextmanager
 from math import ceil
-from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import anyio.to_thread
 
 from firsthandapi._async.clock import Clock as AsyncClock
 from firsthandapi._base.host.loopback import is_loopback
+from firsthandapi._base.network.interception import BEGINNING
 from firsthandapi._sync.clock import Clock
-
-T = TypeVar("T")
 
 
 class Time(Protocol):
@@ -62,46 +61,23 @@ class _MovedAsyncClock(_Moved, AsyncClock):
         await anyio.to_thread.run_sync(self._pass, seconds)
 
 
-def moved(client: T, time: Time) -> T:
-    """Give a client, of either half, the clock of its server.
-
-    Args:
-        client: the client.
-        time: the clock.
-
-    Returns:
-        The client.
-    """
-    shared: Any = vars(client)["_transport"].shared
-    shared.clock = (_MovedAsyncClock if "._async." in type(client).__module__ else _MovedClock)(time)
-    return client
-
-
 # The clocks of servers whose clients wait in no real time, by port.
 TIMES: dict[int, Time] = {}
 
 
-def watch(transport: ModuleType, guard: Callable[[Any], None]) -> None:
-    """Let clients of the servers in `TIMES` wait by their clocks, and call `guard` with the transport before each call.
+@contextmanager
+def moving(port: int, time: Time) -> Generator[None]:
+    """Let the clients that are made meanwhile for the server on this port wait by its clock."""
+    TIMES[port], BEGINNING[:] = time, [_follow]
+    try:
+        yield
+    finally:
+        del TIMES[port]
 
-    Args:
-        transport: the module of one half of the client.
-        guard: raises an error if the call may not be made.
-    """
-    kind: Any = transport.Transport
-    clock = _MovedAsyncClock if "._async." in transport.__name__ else _MovedClock
-    begin, check_open = kind.__init__, kind.check_open
-    if check_open.__module__ == __name__:
-        return
 
-    def start(self: Any, config: Any, shared: Any) -> None:
-        time = TIMES.get(config.origin.port) if is_loopback(config.origin.host) else None
-        if time is not None:
-            shared.clock = clock(time)
-        begin(self, config, shared)
-
-    def check(self: Any) -> None:
-        guard(self)
-        check_open(self)
-
-    kind.__init__, kind.check_open = start, check
+def _follow(transport: Any) -> None:
+    origin = transport.config.origin
+    time = TIMES.get(origin.port) if is_loopback(origin.host) else None
+    if time is not None:
+        kind = _MovedAsyncClock if "._async." in type(transport).__module__ else _MovedClock
+        transport.shared.clock = kind(time)

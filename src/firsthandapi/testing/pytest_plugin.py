@@ -1,7 +1,7 @@
 """The pytest plugin: the fixtures `firsthand_server`, `firsthand_client`, and `firsthand_async_client`, the mark
 `firsthand`, and a guard that keeps live API keys inside tests.
 
-It is loaded in every pytest run of an environment that has this package, so it imports nothing until used.
+It is loaded in every pytest run of an environment that has this package, so it imports nothing heavy until used.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
-from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+
+from firsthandapi._base.network.interception import CALLING, interceptor
 
 if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi.testing import MockServer
 
-_TRANSPORTS = ("firsthandapi._sync.transport", "firsthandapi._async.transport")
 _OUTCOME = pytest.StashKey[str]()
 _SERVER = pytest.StashKey[Any]()
 _PROBLEMS = pytest.StashKey[list[str]]()
@@ -73,11 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "firsthand(speed=0, seed=0, workers=True, faults=(), live=False): how firsthand_server runs, and whether the "
         "test may send a live API key beyond this machine",
     )
-    for name in _TRANSPORTS:
-        if name in sys.modules:
-            _watch(sys.modules[name])
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    CALLING[:] = [_refuse_live]
 
 
 def _configured(config: pytest.Config) -> dict[str, Any]:
@@ -133,36 +127,12 @@ class _Guard:
             cls.live = before
 
 
-class _Finder:
-    """Lets the guard watch the client's transports, once something imports them."""
-
-    def find_spec(self, name: str, path: Any = None, _target: Any = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path) if name in _TRANSPORTS else None
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            execute(module)
-            _watch(module)
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign] # of this spec's loader alone
-        return spec
-
-
-def _watch(module: ModuleType) -> None:
-    from ._waits import watch
-
-    watch(module, _refuse_live)
-
-
 def _refuse_live(transport: Any) -> None:
     """Raises ConfigurationError: a test sends a live API key to another machine."""
     config, http_client = transport.config, transport.shared.http_client
     if _Guard.live is not False or config.environment != "live":
         return
     from firsthandapi._base.host.loopback import is_loopback
-    from firsthandapi._base.network.interception import interceptor
     from firsthandapi._base.network.lending import uses_network
     from firsthandapi.errors import ConfigurationError
 
@@ -241,7 +211,7 @@ def firsthand_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
     """
     from firsthandapi.testing import MockServer
 
-    from ._waits import TIMES
+    from ._waits import moving
 
     node: Any = request.node
     options = _options(node)
@@ -250,12 +220,8 @@ def firsthand_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
         node.stash[_SERVER] = server
         for fault in options["faults"]:
             server.faults.add(**fault)
-        port = int(server.url.rpartition(":")[2])
-        TIMES[port] = server.clock
-        try:
+        with moving(int(server.url.rpartition(":")[2]), server.clock):
             yield server
-        finally:
-            del TIMES[port]
     problem = ""
     try:
         server.check_books()

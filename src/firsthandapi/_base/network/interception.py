@@ -1,10 +1,17 @@
-"""Which tool of tests answers in place of httpx now: API calls then go through httpx, so that the tool sees them."""
+"""What tools of tests have to say. While one answers in place of httpx, API calls go through httpx, so that it sees
+them; `firsthandapi.testing` sees each client and each call."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from firsthandapi.errors import ConfigurationError
+
+# Called with each new transport, and with the transport before each of its calls. Only `firsthandapi.testing` adds any.
+BEGINNING: list[Callable[[Any], None]] = []
+CALLING: list[Callable[[Any], None]] = []
 
 # The packages of the tools, and their names.
 _TOOLS = {"respx": "respx", "vcr": "vcrpy", "pytest_httpx": "pytest-httpx"}
