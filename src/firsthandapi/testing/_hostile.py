@@ -17,14 +17,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from ._clients import WithClients
 from ._raw import RawServer, Reply, Request, response
 from ._waits import moving
-
-if TYPE_CHECKING:
-    from firsthandapi import AsyncFirstHandClient, FirstHandClient
 
 DAY = 24 * 3600.0
 
@@ -206,7 +204,7 @@ def _told(change: Callable[[dict[str, Any]], Any]) -> Callable[[int, Any, bytes]
     return lambda status, body, _whole: _json(change(body) if "id" in body else body, status)
 
 
-class HostileService:
+class HostileService(WithClients):
     """A FirstHandAPI that lags, loses responses, forgets keys, and lies, on a real socket. Its accounts are exact.
 
         with HostileService(seed=7) as service, service.client() as client:
@@ -215,13 +213,13 @@ class HostileService:
 
     What code pays on it, it pays on any service: the seed draws the lies, unless you name some, such as `list_lag=60`;
     all others are then left out. It knows jobs, their files, and every POST that makes something.
+    The waits of its clients take no real time: they move its own.
 
     Args:
         seed: of the random numbers.
         lies: fields of `Lies`.
 
     Attributes:
-        url: its address.
         api_key: a live key; it takes any other one as well.
         lies: what it gets wrong.
         jobs: every job that was posted, oldest first.
@@ -273,10 +271,14 @@ class HostileService:
         self._lock = threading.Lock()
         self._moving = threading.Lock()
         self._server = RawServer(self._reply)
-        self.url = self._server.base_url
         self._open = ExitStack()
         self._open.callback(self._server.close)
         self._open.enter_context(moving(self._server.port, self))
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self._server.base_url
 
     def __enter__(self) -> Self:
         return self
@@ -287,34 +289,6 @@ class HostileService:
     def close(self) -> None:
         """Cut every connection."""
         self._open.close()
-
-    def client(self, **options: Any) -> FirstHandClient:
-        """A client of this service, whose waits take no real time: they move the time of the service.
-
-        Args:
-            options: what `FirstHandClient` takes.
-
-        Returns:
-            The client, for a `with` or a `close`.
-        """
-        from firsthandapi import FirstHandClient
-
-        arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
-        return FirstHandClient(**arguments)
-
-    def async_client(self, **options: Any) -> AsyncFirstHandClient:
-        """Like `client`, for asyncio and trio.
-
-        Args:
-            options: what `AsyncFirstHandClient` takes.
-
-        Returns:
-            The client, for an `async with` or a `close`.
-        """
-        from firsthandapi import AsyncFirstHandClient
-
-        arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
-        return AsyncFirstHandClient(**arguments)
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────
 

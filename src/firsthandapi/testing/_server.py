@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from firsthandapi_server.mock.bundled import BundledServer
 
-if TYPE_CHECKING:
-    from firsthandapi import AsyncFirstHandClient, FirstHandClient
+from ._clients import WithClients
 
 
-class MockServer(BundledServer):
+class MockServer(WithClients, BundledServer):
     """FirstHandAPI on a loopback port: every endpoint, with state, simulated workers and virtual time.
 
         with MockServer() as server:
@@ -39,31 +36,3 @@ class MockServer(BundledServer):
     Raises:
         ValueError: `api_key` or `public_url` cannot be used.
     """
-
-    def client(self, **options: Any) -> FirstHandClient:
-        """A client of this server with its live key.
-
-        Args:
-            options: what `FirstHandClient` takes, such as `max_retries=0` or another `api_key`.
-
-        Returns:
-            The client, for a `with` or a `close`.
-        """
-        from firsthandapi import FirstHandClient
-
-        arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
-        return FirstHandClient(**arguments)
-
-    def async_client(self, **options: Any) -> AsyncFirstHandClient:
-        """Like `client`, for asyncio and trio.
-
-        Args:
-            options: what `AsyncFirstHandClient` takes.
-
-        Returns:
-            The client, for an `async with` or a `close`.
-        """
-        from firsthandapi import AsyncFirstHandClient
-
-        arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
-        return AsyncFirstHandClient(**arguments)
