@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from ._clients import WithClients
-from ._raw import RawServer, Reply, Request, response
+from ._raw import RawServer, Reply, Request, json_response, response
 from ._waits import moving
 
 DAY = 24 * 3600.0
@@ -191,17 +191,13 @@ def honest(_request: Request, status: int, body: Any) -> tuple[int, Any]:
     return status, body
 
 
-def _json(body: Any, status: int = 200, **headers: Any) -> Reply:
-    return response(json.dumps(body).encode(), status, Content_Type="application/json", **headers)
-
-
 def _failure(status: int, kind: str) -> Callable[[int, Any, bytes], Reply]:
-    return lambda _status, _body, _whole: _json(_error(status, kind)[1], status)
+    return lambda _status, _body, _whole: json_response(_error(status, kind)[1], status)
 
 
 def _told(change: Callable[[dict[str, Any]], Any]) -> Callable[[int, Any, bytes], Reply]:
     """A response that can be read, and says something else of an object."""
-    return lambda status, body, _whole: _json(change(body) if "id" in body else body, status)
+    return lambda status, body, _whole: json_response(change(body) if "id" in body else body, status)
 
 
 class HostileService(WithClients):
@@ -239,7 +235,9 @@ class HostileService(WithClients):
         "html200": lambda _status, _body, _whole: response(b"<html>Log in to the wireless network</html>"),
         "redirect": lambda _status, _body, _whole: response(b"", 307, Location="/v1/elsewhere"),
         "empty": lambda _status, _body, _whole: response(b""),
-        "pending": lambda _status, _body, _whole: _json({"object": "operation", "status": "pending"}, 202),
+        "pending": lambda _status, _body, _whole: json_response(
+            {"object": "operation", "status": "pending"}, 202
+        ),
         "drop": lambda _status, _body, _whole: Reply(b"", "close"),
         "reset": lambda _status, _body, _whole: Reply(b"", "reset"),
         "garbage": lambda _status, _body, _whole: Reply(b"\0\1\2garbage\r\n\r\n", "close"),
@@ -446,7 +444,7 @@ class HostileService(WithClients):
             if self._is_one_of(self.lies.broken):
                 name = self._random.choice([*(self.lies.breaks or self.BREAKS)])
                 return self.BREAKS[name](status, body, json.dumps(body).encode())
-        return _json(body, status, **headers)
+        return json_response(body, status, **headers)
 
     def _sent(self, request: Request, body: bytes, status: int, headers: dict[str, Any]) -> Reply:
         """Bytes as they are, or those of a download that may be spoiled."""

@@ -8,10 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
 
 from firsthandapi.errors import InvalidArgumentError
+
+from ._raw import RawServer, Reply, Request, json_response
 
 Effect = Literal["busy", "refusal", "cut", "misshapen", "error", "drop"]
 _EFFECTS = ("busy", "refusal", "cut", "misshapen", "error", "drop")
@@ -77,11 +78,8 @@ class FakeModels:
         self._seen: set[tuple[str, bytes | None]] = set()
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.respond = self._respond
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True)
-        self._thread.start()
+        self._server = RawServer(self._reply)
+        self.url = self._server.base_url
 
     def fail(self, effect: Effect, times: int = 1) -> None:
         """Have the next answers fail.
@@ -104,9 +102,7 @@ class FakeModels:
     def close(self) -> None:
         """Stop."""
         self._over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
     def __enter__(self) -> FakeModels:
         return self
@@ -114,30 +110,26 @@ class FakeModels:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _respond(self, asked: Asked) -> tuple[int, dict[str, Any] | None]:
-        """The status and body of the answer to a request; None to end the connection."""
+    def _reply(self, request: Request) -> Reply:
+        asked = _asked(request.target, request.headers.get("content-type"), request.body)
         with self._lock:
             self.requests.append(asked)
             effect = self._effects.popleft() if self._effects else None
             first = (asked.words, asked.picture) not in self._seen
             self._seen.add((asked.words, asked.picture))
-        if effect is None and self._busy_first and first:
-            effect = "busy"
-        if effect in ("busy", "error"):
-            error = {
-                "type": "rate_limit_error" if effect == "busy" else "api_error",
-                "message": "try again later",
-            }
-            return 429 if effect == "busy" else 500, {"type": "error", "error": error}
+        if effect == "busy" or (effect is None and self._busy_first and first):
+            return json_response(_error("rate_limit_error"), 429, Retry_After="1")
+        if effect == "error":
+            return json_response(_error("api_error"), 500)
         self._over.wait(self._seconds)
         if effect == "drop":
-            return 0, None
+            return Reply(b"", "close")
         text = json.dumps(self._fields(asked))
         if effect == "cut":
             text = text[: len(text) // 2]
         elif effect == "misshapen":
             text = json.dumps({"stars": 9})
-        return 200, _body(asked, text, self._tokens, refuses=effect == "refusal")
+        return json_response(_body(asked, text, self._tokens, refuses=effect == "refusal"))
 
     def _fields(self, asked: Asked) -> dict[str, Any]:
         given = self._answer(asked) if callable(self._answer) else self._answer
@@ -146,35 +138,6 @@ class FakeModels:
             name: [] if each.get("type") == "array" else None for name, each in wanted.items()
         }
         return {**empty, **{name: each for name, each in given.items() if not wanted or name in wanted}}
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
-    respond: Callable[[Asked], tuple[int, dict[str, Any] | None]]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride] # the one that made it
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: tests read what the program prints."""
-
-    def do_POST(self) -> None:
-        content = self.rfile.read(int(self.headers.get("content-length") or 0))
-        status, body = self.server.respond(_asked(self.path, self.headers.get("content-type"), content))
-        if body is None:
-            self.close_connection = True
-            return
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        if status == 429:
-            self.send_header("retry-after", "1")
-        self.end_headers()
-        self.wfile.write(data)
 
 
 def _asked(path: str, content_type: str | None, content: bytes) -> Asked:
@@ -200,6 +163,10 @@ def _asked(path: str, content_type: str | None, content: bytes) -> Asked:
     return Asked(
         path, body["model"], words, None if data is None else base64.b64decode(data), stated.get("schema")
     )
+
+
+def _error(kind: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": "try again later"}}
 
 
 def _body(asked: Asked, text: str, tokens: tuple[int, int], *, refuses: bool) -> dict[str, Any]:

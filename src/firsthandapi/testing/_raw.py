@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import struct
@@ -10,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 
 @dataclass
@@ -55,6 +56,11 @@ def response(
         lines.append(f"Content-Length: {len(body) if length < 0 else length}")
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return Reply("\r\n".join([*lines, "", ""]).encode("latin-1") + body, then)
+
+
+def json_response(body: Any, status: int = 200, **headers: Any) -> Reply:
+    """A response of JSON."""
+    return response(json.dumps(body).encode(), status, Content_Type="application/json", **headers)
 
 
 def read_request(stream: BinaryIO, number: int = 0) -> Request | None:
