@@ -14,7 +14,7 @@ from firsthandapi_server.rules.world import World
 from .clock import Clock
 
 _MOST_REQUESTS, _MOST_DELIVERIES = 500, 200
-_STYLE = Path(shown.__file__).parent / "static" / "console.css"
+_CONSOLE = Path(shown.__file__).parent
 
 
 class _Move(NamedTuple):
@@ -45,12 +45,12 @@ def trace_of(
     began = recent[0].time if recent else 0.0
     steps: list[tuple[float, str, Any]] = [(each.time, "request", each) for each in recent]
     steps += [(at, "move", _Move(*span)) for at, *span in clock.moves if at >= began]
-    templates = shown.templates(Path(__file__).parent / "templates")
+    templates = shown.templates(*(folder / "templates" for folder in (Path(__file__).parent, _CONSOLE)))
     with world.lock:
         return templates.get_template("trace.html").render(
             title=title,
             problem=problem,
-            style=_STYLE.read_text(encoding="utf-8"),
+            style=(_CONSOLE / "static" / "console.css").read_text(encoding="utf-8"),
             steps=[step[1:] for step in sorted(steps, key=lambda step: step[0])],
             left_out=len(requests) - len(recent),
             faults=faults,
