@@ -186,6 +186,14 @@ class Created(NamedTuple):
     id: str
 
 
+class _Kept(NamedTuple):
+    """What a key has done."""
+
+    result: Any
+    time: float
+    body: bytes
+
+
 def honest(_request: Request, status: int, body: Any) -> tuple[int, Any]:
     """What `says` is at first."""
     return status, body
@@ -195,7 +203,7 @@ def _failure(status: int, kind: str) -> Callable[[int, Any, bytes], Reply]:
     return lambda _status, _body, _whole: json_response(_error(status, kind)[1], status)
 
 
-def _told(change: Callable[[dict[str, Any]], Any]) -> Callable[[int, Any, bytes], Reply]:
+def _changed(change: Callable[[dict[str, Any]], Any]) -> Callable[[int, Any, bytes], Reply]:
     """A response that can be read, and says something else of an object."""
     return lambda status, body, _whole: json_response(change(body) if "id" in body else body, status)
 
@@ -245,13 +253,15 @@ class HostileService(WithClients):
             whole[: len(whole) // 2], status, length=len(whole), then="reset"
         ),
         "long": lambda status, _body, whole: response(whole, status, length=len(whole) + 50, then="close"),
-        "no id": _told(lambda body: {name: value for name, value in body.items() if name != "id"}),
-        "nulls": _told(lambda body: {**dict.fromkeys(body), "id": body["id"], "object": body.get("object")}),
-        "strings": _told(
+        "no id": _changed(lambda body: {name: value for name, value in body.items() if name != "id"}),
+        "nulls": _changed(
+            lambda body: {**dict.fromkeys(body), "id": body["id"], "object": body.get("object")}
+        ),
+        "strings": _changed(
             lambda body: {name: f"{value}" if type(value) is int else value for name, value in body.items()}
         ),
-        "wrapped": _told(lambda body: {"data": body}),
-        "made up": _told(lambda body: {**body, "id": body["id"].partition("_")[0] + "_01" + "Z" * 24}),
+        "wrapped": _changed(lambda body: {"data": body}),
+        "made up": _changed(lambda body: {**body, "id": body["id"].partition("_")[0] + "_01" + "Z" * 24}),
     }
 
     def __init__(self, seed: int = 0, **lies: Any) -> None:
@@ -264,7 +274,7 @@ class HostileService(WithClients):
         self._time: Callable[[], float] = time.time
         self._advanced = 0.0
         self._pass: Callable[[float], object] = self.advance
-        self._keys: dict[tuple[str, str], tuple[Any, float, bytes]] = {}
+        self._keys: dict[tuple[str, str], _Kept] = {}
         self._owner: dict[str, HostileJob] = {}
         self._lock = threading.Lock()
         self._moving = threading.Lock()
@@ -402,16 +412,16 @@ class HostileService(WithClients):
             The object of the response.
         """
         now = self.now()
-        seen = now - (self.lies.stale_by if self._is_one_of(self.lies.stale) else 0.0)
+        moment = now - (self.lies.stale_by if self._is_one_of(self.lies.stale) else 0.0)
         row: dict[str, Any] = {
             "object": "job",
             **job.body,
             "id": job.id,
-            "status": job.status(seen),
-            "files_approved": len(job.approved(seen - self.lies.count_lag)),
+            "status": job.status(moment),
+            "files_approved": len(job.approved(moment - self.lies.count_lag)),
             "total_cost_cents": len(job.files) * job.body["price_per_file_cents"],
             "created_at": _iso(job.created),
-            "updated_at": _iso(seen),
+            "updated_at": _iso(moment),
         }
         if self.lies.no_meta:
             row.pop("metadata", None)
@@ -464,14 +474,14 @@ class HostileService(WithClients):
         path = parts.path.strip("/").split("/")
         if path[0] == "files":
             return 200, self.content(path[1])
-        called = "/".join(":id" if part.startswith(("job_", "file_")) else part for part in path)
-        self.calls[f"{request.method} /{called}"] += 1
+        endpoint = "/".join(":id" if part.startswith(("job_", "file_")) else part for part in path)
+        self.calls[f"{request.method} /{endpoint}"] += 1
         match request.method, path[1:]:
             case "POST", ["jobs"]:
                 return self._order(request)
             case "GET", ["jobs"]:
-                shown = [job for job in self.jobs if self.now() - job.created >= self.lies.list_lag]
-                return 200, _page([self.shown(job) for job in reversed(shown)], query)
+                jobs = [job for job in self.jobs if self.now() - job.created >= self.lies.list_lag]
+                return 200, _page([self.shown(job) for job in reversed(jobs)], query)
             case _, ["jobs", job_id, *rest]:
                 job = next((job for job in self.jobs if job.id == job_id), None)
                 if job is not None and self.now() - job.created >= self.lies.get_lag:
@@ -528,62 +538,54 @@ class HostileService(WithClients):
         }
 
     def _order(self, request: Request) -> tuple[int, Any]:
-        known = self._known(request)
-        if known is not None:
-            answer = self._repeat(*known, request.body)
-            return answer or (201, self.shown(self._other_than(known[0])))
+        kept = self._kept(request)
+        if kept is not None:
+            return self._refusal(kept, request) or (201, self.shown(self._repeated(kept.result)))
         job = self.post(json.loads(request.body), request.headers["idempotency-key"])
-        self._remember(request, job)
+        self._keep(request, job)
         if self._is_one_of(self.lies.refused):
             return _error(402, "insufficient_credits")
         return 201, self.shown(job)
 
     def _once(self, request: Request, kind: str) -> tuple[int, Any]:
         """Make what is no job."""
-        known = self._known(request)
-        if known is not None:
-            return self._repeat(*known, request.body) or (200, known[0])
-        names = {"api_keys": "key", "webhook_endpoints": "we"}
-        made: dict[str, Any] = {"id": self._id(names.get(kind, "checkout"))}
-        if kind == "api_keys":
-            made |= {"object": "api_key", "secret": f"fh_live_{self._id('made')}", "scopes": []}
-        elif kind == "webhook_endpoints":
-            made |= {
-                "object": "webhook_endpoint",
-                "secret": f"whsec_{self._id('made')}",
-                "enabled": True,
-                "events": [],
-            }
-        else:
-            made |= {"checkout_url": f"{self.url}/checkout/{made['id']}"}
-        self.created.append(Created(request.target, request.headers["idempotency-key"], made["id"]))
-        self._remember(request, made)
-        return 201, made
+        kept = self._kept(request)
+        if kept is not None:
+            return self._refusal(kept, request) or (200, kept.result)
+        id_ = self._id({"api_keys": "key", "webhook_endpoints": "we"}.get(kind, "checkout"))
+        hook: dict[str, Any] = {"object": "webhook_endpoint", "enabled": True, "events": []}
+        fields: dict[str, dict[str, Any]] = {
+            "api_keys": {"object": "api_key", "scopes": [], "secret": f"fh_live_{id_}"},
+            "webhook_endpoints": {**hook, "secret": f"whsec_{id_}"},
+        }
+        row = {"id": id_, **fields.get(kind, {"checkout_url": f"{self.url}/checkout/{id_}"})}
+        self.created.append(Created(request.target, request.headers["idempotency-key"], id_))
+        self._keep(request, row)
+        return 201, row
 
-    def _known(self, request: Request) -> tuple[Any, float, bytes] | None:
-        known = self._keys.get((request.target, request.headers["idempotency-key"]))
-        if (
-            known is None
-            or self.now() - known[1] >= self.lies.idem_life
-            or self._is_one_of(self.lies.forgets)
-        ):
+    def _kept(self, request: Request) -> _Kept | None:
+        """What the key of a request has done already, if it is still known."""
+        kept = self._keys.get((request.target, request.headers["idempotency-key"]))
+        if kept is None or self.now() - kept.time >= self.lies.idem_life:
             return None
-        return known
+        return None if self._is_one_of(self.lies.forgets) else kept
 
-    def _remember(self, request: Request, made: Any) -> None:
-        self._keys[request.target, request.headers["idempotency-key"]] = made, self.now(), request.body
+    def _keep(self, request: Request, result: Any) -> None:
+        key = request.target, request.headers["idempotency-key"]
+        self._keys[key] = _Kept(result, self.now(), request.body)
 
-    def _repeat(self, _made: Any, _at: float, body: bytes, again: bytes) -> tuple[int, Any] | None:
+    def _refusal(self, kept: _Kept, request: Request) -> tuple[int, Any] | None:
         """The error for a key that is known; None for the first response again."""
         if self.lies.idem == "422":
             return _error(422, "validation_error")
-        if self.lies.idem == "409" or body != again:
+        if self.lies.idem == "409" or kept.body != request.body:
             return _error(409, "idempotency_error")
         return None
 
-    def _other_than(self, job: HostileJob) -> HostileJob:
-        others = [other for other in self.jobs if other is not job]
-        return self._random.choice(others) if self.lies.idem == "other" and others else job
+    def _repeated(self, job: HostileJob) -> HostileJob:
+        """The job of a key that is known, or, for a service that mixes them up, some other one."""
+        strangers = [stranger for stranger in self.jobs if stranger is not job]
+        return self._random.choice(strangers) if self.lies.idem == "other" and strangers else job
 
 
 def rewritten(row: dict[str, Any]) -> dict[str, Any]:
@@ -611,12 +613,12 @@ def _iso(moment: float) -> str:
 
 def _page(rows: Sequence[Any], query: dict[str, str]) -> dict[str, Any]:
     start, limit = int(query.get("cursor", "0")), int(query.get("limit", "20"))
-    more = start + limit < len(rows)
+    has_more = start + limit < len(rows)
     return {
         "object": "list",
         "data": rows[start : start + limit],
-        "has_more": more,
-        "next_cursor": str(start + limit) if more else None,
+        "has_more": has_more,
+        "next_cursor": str(start + limit) if has_more else None,
     }
 
 
