@@ -59,13 +59,13 @@ def finished(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest]:
     """Start `signs` once for each of the last 20 orders whose job has ended: the job's id is the key of the run."""
     orders = context.instance.fetch_materializations(dg.AssetKey("order"), limit=20).records
     with FirstHandClient() as client:
-        for each in orders:
-            known = {name: str(value.value) for name, value in each.asset_materialization.metadata.items()}
-            job_id = known["job_id"]
+        for record in orders:
+            values = {name: str(value.value) for name, value in record.asset_materialization.metadata.items()}
+            job_id = values["job_id"]
             if context.instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": job_id})):
                 continue
             if client.jobs.get(job_id).is_terminal:
-                yield dg.RunRequest(run_key=job_id, run_config=dg.RunConfig({"signs": Signs(**known)}))
+                yield dg.RunRequest(run_key=job_id, run_config=dg.RunConfig({"signs": Signs(**values)}))
 
 
 defs = dg.Definitions(assets=[order, signs], sensors=[finished])

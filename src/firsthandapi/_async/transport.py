@@ -535,8 +535,8 @@ class Transport:
     async def _exchange_in_trace(
         self, request: Request, timeout: float
     ) -> tuple[int, Headers, Secret[bytes]]:
-        given = {name.lower() for name, _ in request.headers}
-        carried = [pair for pair in propagated().items() if pair[0].lower() not in given]
+        own_names = {name.lower() for name, _ in request.headers}
+        carried = [pair for pair in propagated().items() if pair[0].lower() not in own_names]
         headers = self._headers.under((*carried, *request.headers))
         return await self.shared.wire(self.config).exchange(request, headers, timeout=timeout)
 

@@ -60,11 +60,11 @@ class Waiting(Calls):
     @contextmanager
     def traced(self, name: str) -> Generator[None, None, None]:
         """A span of its own. It is not the current one: between two steps of an iteration, the caller's own is that."""
-        found = tracer(self._transport.config.tracing)
-        if found is None:
+        maker = tracer(self._transport.config.tracing)
+        if maker is None:
             yield
             return
-        with span(found, f"firsthandapi {name}", job_attribute(self.job_id), current=False) as self._traced:
+        with span(maker, f"firsthandapi {name}", job_attribute(self.job_id), current=False) as self._traced:
             yield
 
     async def first(self) -> Job:

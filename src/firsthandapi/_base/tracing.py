@@ -15,8 +15,6 @@ from firsthandapi._base.version import __version__
 
 # The span around a call of many requests. Those of a wait are events of it, so that it does not grow with time.
 _call: ContextVar[Any] = ContextVar("firsthandapi_call", default=None)
-
-
 # Of the conventions, up to a poll that the service holds.
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
 
@@ -43,34 +41,31 @@ def span(
     from opentelemetry.trace import SpanKind, Status, StatusCode, use_span
 
     kind = SpanKind.CLIENT if client else SpanKind.INTERNAL
-    made = tracer.start_span(name, kind=kind, context=context, attributes=attributes)
+    new = tracer.start_span(name, kind=kind, context=context, attributes=attributes)
     try:
-        with (
-            use_span(made, record_exception=False, set_status_on_exception=False)
-            if current
-            else nullcontext()
-        ):
-            yield made
+        entry = partial(use_span, new, record_exception=False, set_status_on_exception=False)
+        with entry() if current else nullcontext():
+            yield new
     except GeneratorExit:
         raise  # the caller has stopped an iteration
     except BaseException as error:
         # Not the exception itself: its traceback has the lines of the program that was called.
-        made.set_attribute("error.type", type(error).__name__)
-        made.set_status(Status(StatusCode.ERROR, mask_secrets(str(error)[:500]) or None))
+        new.set_attribute("error.type", type(error).__name__)
+        new.set_status(Status(StatusCode.ERROR, mask_secrets(str(error)[:500]) or None))
         raise
     finally:
-        made.end()
+        new.end()
 
 
 @contextmanager
 def call_span(tracing: bool, name: str, job_id: str | None = None) -> Generator[None, None, None]:
     """A span around a call that makes several requests, if the program has loaded `opentelemetry.trace`."""
-    found = tracer(tracing)
-    if found is None:
+    maker = tracer(tracing)
+    if maker is None:
         yield
         return
-    with span(found, f"firsthandapi {name}", job_attribute(job_id)) as made:
-        token = _call.set(made)
+    with span(maker, f"firsthandapi {name}", job_attribute(job_id)) as call:
+        token = _call.set(call)
         try:
             yield
         finally:
@@ -84,23 +79,23 @@ def around_call() -> Any:
 
 def name_job(job_id: str) -> None:
     """Note the job of the call around the caller, which did not know it when it began."""
-    if (made := around_call()) is not None:
-        made.set_attributes(job_attribute(job_id))
+    if (call := around_call()) is not None:
+        call.set_attributes(job_attribute(job_id))
 
 
 def job_attribute(job_id: str | None) -> dict[str, Any]:
     return {} if job_id is None else {"firsthandapi.job.id": job_id}
 
 
-def add_event(made: Any, name: str, attributes: Mapping[str, Any]) -> None:
+def add_event(call: Any, name: str, attributes: Mapping[str, Any]) -> None:
     """Note in a span, if there is one, what a wait has met. None is left out."""
-    if made is not None:
-        made.add_event(name, {each: value for each, value in attributes.items() if value is not None})
+    if call is not None:
+        call.add_event(name, {key: value for key, value in attributes.items() if value is not None})
 
 
 def http_attributes(method: str, path: str, template: str, origin: Origin, resends: int) -> dict[str, Any]:
     """What the HTTP conventions ask of a client's span. The query is left out: it may hold anything."""
-    found: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "http.request.method": method,
         "url.full": mask_secrets(f"{origin.url}{origin.prefix}{path}"),
         "url.template": template,
@@ -108,8 +103,8 @@ def http_attributes(method: str, path: str, template: str, origin: Origin, resen
         "server.port": origin.port,
     }
     if resends:
-        found["http.request.resend_count"] = resends
-    return found
+        attributes["http.request.resend_count"] = resends
+    return attributes
 
 
 def measure(config: Any, endpoint: str, outcome: int | str, seconds: float) -> None:

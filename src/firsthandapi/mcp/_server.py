@@ -117,7 +117,7 @@ class _Tools(MCPServer):
     ) -> mcp_types.ReadResourceResult:
         uri, context = params.uri, Context(request_context=call, mcp_server=self, input_params=params)
         try:
-            found: Any = await self.read_resource(uri, context)
+            parts: Any = await self.read_resource(uri, context)
         except ResourceError as error:
             code = (
                 mcp_types.INVALID_PARAMS
@@ -128,11 +128,11 @@ class _Tools(MCPServer):
         return mcp_types.ReadResourceResult(
             contents=[
                 mcp_types.BlobResourceContents(
-                    uri=uri, mime_type=each.mime_type, blob=b64encode(each.content).decode()
+                    uri=uri, mime_type=part.mime_type, blob=b64encode(part.content).decode()
                 )
-                if isinstance(each.content, bytes)
-                else mcp_types.TextResourceContents(uri=uri, mime_type=each.mime_type, text=each.content)
-                for each in found
+                if isinstance(part.content, bytes)
+                else mcp_types.TextResourceContents(uri=uri, mime_type=part.mime_type, text=part.content)
+                for part in parts
             ]
         )
 

@@ -111,12 +111,12 @@ class FakeModels:
         self.close()
 
     def _reply(self, request: Request) -> Reply:
-        asked = _asked(request.target, request.headers.get("content-type"), request.body)
+        question = _question_of(request.target, request.headers.get("content-type"), request.body)
         with self._lock:
-            self.requests.append(asked)
+            self.requests.append(question)
             effect = self._effects.popleft() if self._effects else None
-            first = (asked.words, asked.picture) not in self._seen
-            self._seen.add((asked.words, asked.picture))
+            first = (question.words, question.picture) not in self._seen
+            self._seen.add((question.words, question.picture))
         if effect == "busy" or (effect is None and self._busy_first and first):
             return json_response(_error("rate_limit_error"), 429, Retry_After="1")
         if effect == "error":
@@ -124,44 +124,52 @@ class FakeModels:
         self._over.wait(self._seconds)
         if effect == "drop":
             return Reply(b"", "close")
-        text = json.dumps(self._fields(asked))
+        text = json.dumps(self._fields(question))
         if effect == "cut":
             text = text[: len(text) // 2]
         elif effect == "misshapen":
             text = json.dumps({"stars": 9})
-        return json_response(_body(asked, text, self._tokens, refuses=effect == "refusal"))
+        return json_response(_body(question, text, self._tokens, refuses=effect == "refusal"))
 
-    def _fields(self, asked: Asked) -> dict[str, Any]:
-        given = self._answer(asked) if callable(self._answer) else self._answer
-        wanted: dict[str, Any] = {} if asked.schema is None else asked.schema.get("properties", {})
+    def _fields(self, question: Asked) -> dict[str, Any]:
+        answer = self._answer(question) if callable(self._answer) else self._answer
+        properties: dict[str, Any] = {} if question.schema is None else question.schema.get("properties", {})
         empty: dict[str, Any] = {
-            name: [] if each.get("type") == "array" else None for name, each in wanted.items()
+            name: [] if rule.get("type") == "array" else None for name, rule in properties.items()
         }
-        return {**empty, **{name: each for name, each in given.items() if not wanted or name in wanted}}
+        fields = {name: value for name, value in answer.items() if not properties or name in properties}
+        return {**empty, **fields}
 
 
-def _asked(path: str, content_type: str | None, content: bytes) -> Asked:
+def _question_of(path: str, content_type: str | None, content: bytes) -> Asked:
     if path.endswith("/transcriptions"):
         from email import message_from_bytes
 
         form = message_from_bytes(b"content-type: " + (content_type or "").encode() + b"\r\n\r\n" + content)
         fields: dict[object, Any] = {
-            each.get_param("name", header="content-disposition"): each.get_payload(decode=True)
-            for each in form.walk()
+            part.get_param("name", header="content-disposition"): part.get_payload(decode=True)
+            for part in form.walk()
         }
         return Asked(path, fields.get("model", b"").decode(), "", fields.get("file"), None)
     body: Any = json.loads(content)
     parts: list[Any] = [
-        part for each in body["messages"] if isinstance(each["content"], list) for part in each["content"]
+        part
+        for message in body["messages"]
+        if isinstance(message["content"], list)
+        for part in message["content"]
     ]
     words = "\n".join(part["text"] for part in parts if part["type"] == "text")
     data = next((part["source"]["data"] for part in parts if part["type"] == "image"), None) or next(
         (part["image_url"]["url"].partition(",")[2] for part in parts if part["type"] == "image_url"), None
     )
-    wanted: dict[str, Any] = body.get("output_config") or body.get("response_format") or {}
-    stated: dict[str, Any] = wanted.get("format") or wanted.get("json_schema") or {}
+    output: dict[str, Any] = body.get("output_config") or body.get("response_format") or {}
+    json_format: dict[str, Any] = output.get("format") or output.get("json_schema") or {}
     return Asked(
-        path, body["model"], words, None if data is None else base64.b64decode(data), stated.get("schema")
+        path,
+        body["model"],
+        words,
+        None if data is None else base64.b64decode(data),
+        json_format.get("schema"),
     )
 
 
@@ -169,9 +177,9 @@ def _error(kind: str) -> dict[str, Any]:
     return {"type": "error", "error": {"type": kind, "message": "try again later"}}
 
 
-def _body(asked: Asked, text: str, tokens: tuple[int, int], *, refuses: bool) -> dict[str, Any]:
+def _body(question: Asked, text: str, tokens: tuple[int, int], *, refuses: bool) -> dict[str, Any]:
     read, written = tokens
-    if asked.path.endswith("/transcriptions"):
+    if question.path.endswith("/transcriptions"):
         spoken = {"id": "0", "start": 0.0, "end": 2.0, "text": "Turn left at the stop sign.", "speaker": "A"}
         return {
             "text": spoken["text"],
@@ -181,7 +189,7 @@ def _body(asked: Asked, text: str, tokens: tuple[int, int], *, refuses: bool) ->
             "segments": [{**spoken, "type": "transcript.text.segment"}],
             "usage": {"type": "duration", "seconds": 2},
         }
-    if asked.path.endswith("/chat/completions"):
+    if question.path.endswith("/chat/completions"):
         message = {"role": "assistant", "content": None if refuses else text}
         if refuses:
             message["refusal"] = "I cannot help with that."
@@ -189,7 +197,7 @@ def _body(asked: Asked, text: str, tokens: tuple[int, int], *, refuses: bool) ->
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 1,
-            "model": asked.model,
+            "model": question.model,
             "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
             "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
         }
@@ -197,7 +205,7 @@ def _body(asked: Asked, text: str, tokens: tuple[int, int], *, refuses: bool) ->
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
-        "model": asked.model,
+        "model": question.model,
         "content": [] if refuses else [{"type": "text", "text": text}],
         "stop_reason": "refusal" if refuses else "end_turn",
         "stop_sequence": None,

@@ -758,18 +758,18 @@ class Jobs(Resource):
         options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         completed = self.list(status="completed", type=params.type, **options)
         cancelled = self.list(status="cancelled", type=params.type, **options)
-        listed = [*completed.data, *cancelled.data]
-        like = finished_like(listed, params.type, params.accepted_formats)
-        older = completed.next_page() if len(like) < MOST_JOBS else None
-        if older is not None:
-            like = finished_like([*listed, *older.data], params.type, params.accepted_formats)
+        jobs = [*completed.data, *cancelled.data]
+        similar = finished_like(jobs, params.type, params.accepted_formats)
+        older_page = completed.next_page() if len(similar) < MOST_JOBS else None
+        if older_page is not None:
+            similar = finished_like([*jobs, *older_page.data], params.type, params.accepted_formats)
         submissions: list[Submission] = []
-        if like:
-            first = min(job.created_at for job in like if job.created_at)
-            newest = Submissions(self._transport).list(start_date=first, **options)
-            more = newest.next_page() if older is None else None
-            submissions = [*newest.data, *([] if more is None else more.data)]
-        return estimate(files * price_cents, like, submissions)
+        if similar:
+            oldest = min(job.created_at for job in similar if job.created_at)
+            page = Submissions(self._transport).list(start_date=oldest, **options)
+            next_page = page.next_page() if older_page is None else None
+            submissions = [*page.data, *([] if next_page is None else next_page.data)]
+        return estimate(files * price_cents, similar, submissions)
 
     # Below `wait` and the rest: in a class body, `list` would hide the built-in from what follows it.
     def list(

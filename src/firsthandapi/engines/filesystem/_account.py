@@ -103,27 +103,26 @@ class Account:
     def files(self, job_id: str, *, refresh: bool = False) -> dict[str, File]:
         """A job's files by their names, listed once. Raises FileNotFoundError: there is no such job."""
         with self._lock(job_id):
-            if not refresh and (known := self._known(job_id)) is not None:
-                return known
-            before = self._lists.version(job_id)
+            if not refresh and (files := self._known(job_id)) is not None:
+                return files
+            version = self._lists.version(job_id)
             with self._lists.lock(job_id):
-                was_listed = (
-                    self._lists.version(job_id) != before
-                )  # by another process, while this one waited
+                # By another process, while this one waited.
+                was_listed = self._lists.version(job_id) != version
                 return (was_listed and self._adopted(job_id)) or self._listed(job_id) or {}
 
     def files_if_few(self, job_id: str) -> dict[str, File] | None:
         """As `files`, but None for a job that is not listed yet and has many pages."""
         with self._lock(job_id):
-            known = self._known(job_id)
-            if known is None and job_id not in self._large:
-                known = self._listed(job_id, most_pages=_MOST_LOOKED)
-            return known
+            files = self._known(job_id)
+            if files is None and job_id not in self._large:
+                files = self._listed(job_id, most_pages=_MOST_LOOKED)
+            return files
 
     def _known(self, job_id: str) -> dict[str, File] | None:
         """A job's files, if this process has listed it, or another one has."""
-        known = self._files.get(job_id)
-        return self._adopted(job_id) if known is None else known
+        files = self._files.get(job_id)
+        return self._adopted(job_id) if files is None else files
 
     def _adopted(self, job_id: str) -> dict[str, File] | None:
         """A job's files as another process has listed them, if it did so after this one."""

@@ -103,8 +103,8 @@ def _remove(prefix: str, *, before: float = float("inf")) -> None:
     user = getattr(os, "getuid", int)()  # Windows tells no users apart here
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
-            found = path.lstat()
-            if found.st_uid == user and found.st_mtime < before:
+            status = path.lstat()
+            if status.st_uid == user and status.st_mtime < before:
                 remove(path)
 
 
