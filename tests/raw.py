@@ -40,7 +40,9 @@ def server_context(certificate: Path) -> ssl.SSLContext:
 
 
 class RawServer(_raw.RawServer):
-    """`tls` is a certificate with its key; True is that of localhost."""
+    """`tls` is a certificate with its key; True is that of localhost.
+    `first` is called with each new connection, before its first byte: it gives what is spoken to, or None to end it.
+    """
 
     def __init__(
         self,
@@ -50,8 +52,21 @@ class RawServer(_raw.RawServer):
         first: Callable[[socket.socket], socket.socket | None] | None = None,
     ) -> None:
         self.tls = tls
-        context = server_context(CERTIFICATE if tls is True else tls) if tls else None
-        super().__init__(handler, tls=context, first=first)
+        self.first = first
+        self._context = server_context(CERTIFICATE if tls is True else tls) if tls else None
+        super().__init__(handler)
+
+    @property
+    def base_url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    def talk(self, sock: socket.socket, number: int) -> None:
+        spoken = sock if self.first is None else self.first(sock)
+        if spoken is not None and self._context is not None:
+            spoken = self.adopt(self._context.wrap_socket(sock, server_side=True))
+        if spoken is not None:
+            with spoken:
+                super().talk(spoken, number)
 
 
 @contextlib.contextmanager

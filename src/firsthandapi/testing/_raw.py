@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import ssl
 import struct
 import threading
 from collections import deque
@@ -151,40 +150,21 @@ class Loopback:
 
 
 class RawServer(Loopback):
-    """Plays the steps of `script`, one a request over all connections, and then `handler` for ever.
+    """Plays the steps of `script`, one a request over all connections, and then `handler` for ever."""
 
-    `tls` is what TLS is spoken with.
-    `first` is called with each new connection, before its first byte: it gives what is spoken to, or None to end it.
-    """
-
-    def __init__(
-        self,
-        handler: Step,
-        *,
-        tls: ssl.SSLContext | None = None,
-        first: Callable[[socket.socket], socket.socket | None] | None = None,
-    ) -> None:
+    def __init__(self, handler: Step) -> None:
         self.script: deque[Step | Reply] = deque()
         self.handler = handler
-        self.first = first
         self.requests: list[Request] = []
-        self._context = tls
         super().__init__()
 
     @property
     def base_url(self) -> str:
-        return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def talk(self, sock: socket.socket, number: int) -> None:
-        spoken: socket.socket | None = sock
-        if self.first is not None:
-            spoken = self.first(sock)
-        if spoken is not None and self._context is not None:
-            spoken = self.adopt(self._context.wrap_socket(sock, server_side=True))
-        if spoken is None:
-            return
-        with spoken, spoken.makefile("rb") as stream:
-            while self._answer(spoken, stream, number):
+        with sock.makefile("rb") as stream:
+            while self._answer(sock, stream, number):
                 pass
 
     def _answer(self, sock: socket.socket, stream: BinaryIO, number: int) -> bool:
