@@ -33,6 +33,13 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import MockServer
 
+# The headers of a window of the rate limit that is spent for 30 s.
+SPENT = {
+    "x-ratelimit-limit": "1",
+    "x-ratelimit-remaining": "0",
+    "x-ratelimit-reset": f"{FakeClock.begins + 30:.0f}",
+}
+
 # --- on_attempt
 
 
@@ -114,13 +121,8 @@ def test_a_foreign_exception_is_told_and_passes(connect: Connect) -> None:
 def test_no_attempt_no_call_of_the_hook(connect: Connect) -> None:
     """A call that ends before it sends anything tells nothing."""
     seen: list[Attempt] = []
-    headers = {
-        "x-ratelimit-limit": "1",
-        "x-ratelimit-remaining": "0",
-        "x-ratelimit-reset": f"{FakeClock.begins + 30:.0f}",
-    }
     client = connect(
-        handler=lambda request: httpx.Response(200, json={}, headers=headers),
+        handler=lambda request: httpx.Response(200, json={}, headers=SPENT),
         on_attempt=seen.append,
         deadline=5,
     )
@@ -214,12 +216,7 @@ def test_log_lines(connect: Connect, fresh_server: MockServer, caplog: pytest.Lo
 def test_a_hold_is_a_line(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     """INFO has a line when calls wait for the rate limit."""
     caplog.set_level(logging.INFO, "firsthandapi")
-    headers = {
-        "x-ratelimit-limit": "1",
-        "x-ratelimit-remaining": "0",
-        "x-ratelimit-reset": f"{FakeClock.begins + 30:.0f}",
-    }
-    client = connect(handler=lambda request: httpx.Response(200, json={}, headers=headers), frozen=True)
+    client = connect(handler=lambda request: httpx.Response(200, json={}, headers=SPENT), frozen=True)
     client.me()
     client.me()
     assert "waiting 30.0 s for the rate limit of the key to reset" in caplog.text
