@@ -23,7 +23,7 @@ from firsthandapi.errors import ConfigurationError
 
 from ._lock import taking_notes
 from ._manifest import Manifest
-from ._store import Store
+from ._store import Store, append
 
 
 def decided_in(store: Store, known: Decided | None = None) -> Decided:
@@ -77,14 +77,8 @@ def write_down(
                 f"{path} would be larger than {LARGEST_DECISIONS >> 20} MiB, the most that can be read again; "
                 "remove lines that later lines about the same file replace"
             )
-        end = store.appender(path)
-        if content is None or end is None:
+        if not append(store, path, lines):
             store.replace(path, (content or b"") + lines)
-        else:
-            try:
-                end.add(lines)
-            finally:
-                end.close()
         decided.source = source_of((content or b"") + lines)
     return decided
 

@@ -9,6 +9,8 @@ from firsthandapi._base.names import ROOM
 from firsthandapi._core.rows.manifest import MOST_ROWS
 from firsthandapi.errors import ConfigurationError
 
+from ._store import append
+
 if TYPE_CHECKING:
     from ._store import Store
 
@@ -35,15 +37,9 @@ def add_lines(store: Store, lines: Iterable[bytes]) -> None:
     Raises ConfigurationError: the folder cannot be written to.
     """
     path, content = store.root / HASHES, b"".join(lines)
-    size, end = store.size_of(path), store.appender(path)
-    if size is None or end is None:
+    # Half a line becomes one of no file.
+    if not append(store, path, bytes(-(store.size_of(path) or 0) % _LINE) + content):
         store.replace(path, b"".join([*lines_in(store).values(), content]))
-        return
-    try:
-        # Half a line becomes one of no file.
-        end.add(bytes(-size % _LINE) + content)
-    finally:
-        end.close()
 
 
 def erase_lines(store: Store, hashes: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from firsthandapi._core.rows.manifest import Record
 from firsthandapi._core.rows.opinions import LARGEST_OPINIONS, OPINIONS, encode, lines_kept
 
 from ._lock import taking_notes
+from ._store import append
 
 if TYPE_CHECKING:
     from ._store import Store
@@ -24,11 +25,7 @@ def note_correction(store: Store, record: Record, fields: Mapping[str, Any], by:
     """Write down what a person has corrected, and who."""
     _, who = check_words(None, by)
     at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    journal = Journal(store)
-    try:
-        journal.add(encode({"sha256": record.sha256, "corrected": dict(fields), "by": who, "at": at}))
-    finally:
-        journal.close()
+    _add_lines(store, encode({"sha256": record.sha256, "corrected": dict(fields), "by": who, "at": at}))
 
 
 def keep_opinions(store: Store, source: Store, hashes: frozenset[str]) -> None:
@@ -71,17 +68,14 @@ class Journal:
             self._write()
 
     def _write(self) -> None:
-        if not self._waiting:
-            return
-        store, path = self._store, self._store.root / OPINIONS
-        with taking_notes(store):
-            content = store.read(path, LARGEST_OPINIONS) if (end := store.appender(path)) is None else None
-            if end is None or not store.size_of(path):
-                store.replace(path, (content or b"") + b"".join(self._waiting))
-            else:
-                # Half a line, which a crash has left, must not spoil the next.
-                try:
-                    end.add(b"\n" + b"".join(self._waiting))
-                finally:
-                    end.close()
-        self._waiting.clear()
+        if self._waiting:
+            _add_lines(self._store, b"".join(self._waiting))
+            self._waiting.clear()
+
+
+def _add_lines(store: Store, lines: bytes) -> None:
+    path = store.root / OPINIONS
+    with taking_notes(store):
+        # Half a line, which a crash has left, must not spoil the next.
+        if not append(store, path, b"\n" + lines):
+            store.replace(path, (store.read(path, LARGEST_OPINIONS) or b"") + lines)

@@ -163,6 +163,19 @@ def being_written(folder: Path) -> ConfigurationError:
     )
 
 
+def append(store: Store, path: Path, lines: bytes) -> bool:
+    """Add lines to a file, on the disk when this returns. Returns False, and adds none, if there is no such file yet or
+    the storage cannot append: the caller then replaces it."""
+    end = store.appender(path)
+    if end is None or not store.size_of(path):
+        return False
+    try:
+        end.add(lines)
+    finally:
+        end.close()
+    return True
+
+
 def sha256_of(store: Store, path: Path, size: int) -> str:
     """The SHA-256 of a file of `size` bytes, in hex."""
     sha256 = hashlib.sha256()
