@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
 import json
 import logging
@@ -42,7 +41,7 @@ from firsthandapi.ai._opinion import Annotator, Opinion, Work
 from firsthandapi.ai._question import key
 from firsthandapi.errors import AnnotationError, ConfigurationError, FirstHandError, InvalidArgumentError
 
-from ._copying import copied
+from ._copying import on_this_machine
 from ._folder import Folder
 from ._opinions import Journal
 
@@ -292,15 +291,10 @@ class _Run:
         Raises AnnotationError: it says nothing that fits, or the file cannot be read.
         """
         dataset = self._dataset
-        path = dataset.path_of(row)
         with tempfile.TemporaryDirectory(prefix="firsthandapi-") as folder:
             try:
-                if type(path) is not type(Path()):
-                    path = Path(folder, path.name)
-                    copied(dataset._store, dataset.path_of(row), row, path)
-                else:
-                    _check_bytes(path, row)
-            except (ConfigurationError, OSError) as error:
+                path = on_this_machine(dataset._store, dataset.path_of(row), row, Path(folder))
+            except ConfigurationError as error:
                 raise AnnotationError(f"{row.file_name}: {error}", cents=0.0) from None
             try:
                 opinion: object = self._annotator.look(self._work(row, path))
@@ -400,10 +394,3 @@ class _Run:
             if self._model is None
             else self._model.price(self._work(row, Path(row.file_name)), most=most)
         )
-
-
-def _check_bytes(path: Path, row: Record) -> None:
-    """Raises ConfigurationError: the bytes are not those of the row."""
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
-            raise ConfigurationError(f"{path} is mismatched; run repair, then annotate again")

@@ -13,7 +13,8 @@ from firsthandapi._core.rows.manifest import Record
 from firsthandapi.datasets._download.part import DiskError, Parts
 from firsthandapi.errors import ConfigurationError
 
-from ._store import Store
+from ._local import Local
+from ._store import Store, sha256_of
 
 
 @contextmanager
@@ -39,10 +40,27 @@ def copied(store: Store, path: Path, record: Record, target: Path) -> None:
                 part.write(memoryview(piece))
                 sha256.update(piece)
             if size is None or sha256.hexdigest() != record.sha256:
-                raise ConfigurationError(
-                    f"{path} is missing or mismatched; run repair on its dataset, then merge again"
-                )
+                raise _mismatched(path)
             part.put()
     except DiskError as error:
         raise ConfigurationError(f"{target.parent}: {error}") from None
     sync_directory(target.parent)
+
+
+def on_this_machine(store: Store, path: Path, record: Record, folder: Path) -> Path:
+    """The path of a verified file of a store on this machine: its own, or that of a copy in `folder`.
+    Raises ConfigurationError: the file is missing or mismatched, or cannot be written.
+    """
+    if not isinstance(store, Local):
+        target = folder / f"{record.sha256}{path.suffix}"  # no two files differ in case only
+        copied(store, path, record, target)
+        return target
+    if store.size_of(path) != record.size_bytes or sha256_of(store, path, record.size_bytes) != record.sha256:
+        raise _mismatched(path)
+    return path
+
+
+def _mismatched(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} is missing or mismatched; run repair on its dataset, then the same call again"
+    )

@@ -14,14 +14,12 @@ from typing import Any
 from firsthandapi._base.counts import count_of
 from firsthandapi._base.masking import mask_secrets
 from firsthandapi._base.names import file_name_on_disk
-from firsthandapi._core.rows.manifest import Record
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
 from . import _disk
-from ._copying import copied
-from ._local import Local
+from ._copying import on_this_machine
 from ._shelf import Item
-from ._store import Store, sha256_of
+from ._store import Store
 
 # The Hub refuses more files in one folder, and times out on commits of many.
 _MOST_IN_FOLDER = 10_000
@@ -121,7 +119,8 @@ class Hub:
             def addition(item: Item) -> Any:
                 content: Any = item.content
                 if item.media is not None:
-                    content = _verified(source, *item.media, Path(folder))
+                    record, path = item.media
+                    content = str(on_this_machine(source, path, record, Path(folder)))
                 return self._library.CommitOperationAdd(item.name, content)
 
             with ThreadPoolExecutor(max_workers=source.readers) as pool:
@@ -177,22 +176,6 @@ def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         size += item.size
     if batch:
         yield batch
-
-
-def _verified(source: Store, record: Record, path: Path, folder: Path) -> str:
-    """The path of a file on this machine, whose bytes are those of its row.
-    Raises ConfigurationError: it is missing or mismatched.
-    """
-    if not isinstance(source, Local):
-        target = folder / record.sha256
-        copied(source, path, record, target)
-        return str(target)
-    size = record.size_bytes
-    if source.size_of(path) != size or sha256_of(source, path, size) != record.sha256:
-        raise ConfigurationError(
-            f"{path} is missing or mismatched; run repair on its dataset, then publish again"
-        )
-    return str(path)
 
 
 def _library() -> Any:
