@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._base.names import ROOM
-from firsthandapi._core.files.kinds import KINDS, PLACES, Kind
+from firsthandapi._core.files.kinds import KINDS, Kind, place_in, within
 from firsthandapi._core.rows.card import CARD, LARGEST_CARD, card_of, is_unchanged
 from firsthandapi._core.rows.consents import CONSENTS, encode_consents
 from firsthandapi._core.rows.croissant import CROISSANT, croissant_of
@@ -26,7 +26,6 @@ from firsthandapi._core.rows.publication import (
     place_of_rows,
     placed,
     split_in,
-    within,
 )
 from firsthandapi._core.rows.splits import Rule
 from firsthandapi._core.rows.statements import check_text
@@ -82,7 +81,7 @@ def publish(
             within(place, row.file_name),
             row.size_bytes,
             row.sha256,
-            media=(row, paths[_kind(place), row.file_name]),
+            media=(row, paths[place_in(place), row.file_name]),
         )
         for place, (_, rows) in places.items()
         for row in rows
@@ -296,9 +295,9 @@ def _tables(dataset: Dataset, places: Mapping[str, Sequence[Record]]) -> Iterato
     parquet: Any = pyarrow.parquet
     by_kind: dict[str, list[Record]] = {}
     for place, rows in places.items():
-        by_kind.setdefault(_kind(place), []).extend(rows)
+        by_kind.setdefault(place_in(place), []).extend(rows)
     for place, rows in places.items():
-        kind = _kind(place)
+        kind = place_in(place)
         if kind == "other":
             continue
         kinds: Collection[Kind | None] = [each for each in KINDS if each == kind] or dataset._kinds()
@@ -321,9 +320,3 @@ def _tables(dataset: Dataset, places: Mapping[str, Sequence[Record]]) -> Iterato
                 "from a backup"
             ) from None
         yield within(place, TABLE), content.getvalue()
-
-
-def _kind(place: str) -> str:
-    """The folder of a manifest in a dataset, of that in a publication."""
-    name = place.rpartition("/")[2]
-    return name if name in PLACES else ""

@@ -19,6 +19,17 @@ def kind_of(content_type: str | None) -> Kind | None:
     return next((kind for kind in KINDS if kind == prefix), None)
 
 
+def place_in(folder: str) -> str:
+    """The one of `PLACES` that a folder is, wherever in a publication: `train/image` is `image`."""
+    name = folder.rpartition("/")[2]
+    return name if name in PLACES else ""
+
+
+def within(folder: str, name: str) -> str:
+    """The name of a file in a folder, relative to what the folder's is relative to."""
+    return f"{folder}/{name}" if folder else name
+
+
 def is_mixed(formats: Iterable[str] | None) -> bool:
     """Whether a job that accepts these formats gets a folder for each kind of media.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from firsthandapi._base.counts import count_of, dollars
 from firsthandapi._base.visible import visible
-from firsthandapi._core.files.kinds import KINDS, PLACES, Kind, kind_of
+from firsthandapi._core.files.kinds import KINDS, Kind, kind_of, place_in, within
 
 from .licenses import LICENSES
 from .manifest import MANIFEST, Record, manifest_line
@@ -182,12 +182,11 @@ def _configs(facts: Facts) -> list[dict[str, Any]]:
     """What `load_dataset` reads as one table. Left to itself, it counts endings, and takes a few pictures for JSON."""
     tables: dict[str, dict[str, list[str]]] = {}
     for subfolder in facts.subfolders:
-        kind = _kind_in(subfolder)
+        kind = place_in(subfolder)
         if kind != "other":
-            start = f"{subfolder}/" if subfolder else ""
             splits = tables.setdefault(kind or "default", {})
             paths = splits.setdefault(facts.parts.get(subfolder, "train"), [])
-            paths += [f"{start}{facts.table}", f"{start}data/**"]
+            paths += [within(subfolder, facts.table), within(subfolder, "data/**")]
     return [
         {
             "config_name": name,
@@ -195,12 +194,6 @@ def _configs(facts: Facts) -> list[dict[str, Any]]:
         }
         for name, splits in tables.items()
     ]
-
-
-def _kind_in(subfolder: str) -> str:
-    """The kind of media that a folder is for, by its name; "" if it is for any."""
-    name = subfolder.rpartition("/")[2]
-    return name if name in PLACES else ""
 
 
 def size_category(files: int) -> str:
@@ -230,7 +223,7 @@ def _body(facts: Facts) -> str:
     )
     if len(facts.jobs) > _MOST_JOBS:
         parts += [f"And {count_of(len(facts.jobs) - _MOST_JOBS, 'more job')}.", ""]
-    roots = dict.fromkeys(each.removesuffix(_kind_in(each)).strip("/") for each in facts.subfolders) or [""]
+    roots = dict.fromkeys(each.removesuffix(place_in(each)).strip("/") for each in facts.subfolders) or [""]
     parts += ["## Use", "", "```python", "from firsthandapi import Dataset", ""]
     for root in roots:
         parts += [f'dataset = Dataset.open("{root or "."}")', "assert dataset.verify()"]

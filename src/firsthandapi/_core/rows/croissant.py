@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from firsthandapi._base.counts import count_of
-from firsthandapi._core.files.kinds import KINDS, kind_of
+from firsthandapi._core.files.kinds import KINDS, kind_of, within
 
 from .card import Facts, days_of, is_time, main_kind, summary_of
 from .licenses import SPDX
@@ -209,7 +209,7 @@ def _models_of(records: Iterable[Record]) -> list[str]:
 def _distribution(facts: Facts) -> Iterator[dict[str, Any]]:
     base = facts.said.get("content_url", "")
     for subfolder, sha256 in facts.manifests.items():
-        yield _file_object(_within(subfolder, MANIFEST), sha256, base)
+        yield _file_object(within(subfolder, MANIFEST), sha256, base)
         by_ending: defaultdict[str, list[Record]] = defaultdict(list)
         pictures = _pictures_in(facts.subfolders[subfolder])
         for record in facts.subfolders[subfolder]:
@@ -235,16 +235,16 @@ def _file_set(subfolder: str, ending: str, records: Sequence[Record], base: str)
     places = sorted({record.file_name.count("/") for record in records})
     endings = sorted({record.file_name.rpartition(".")[2] for record in records})
     types = sorted({record.content_type or "application/octet-stream" for record in records})
-    name = _within(subfolder, f"files-{ending}" if ending else "files")
-    below = f", relative to {base}{_within(subfolder, '')}" if base else ""
+    name = within(subfolder, f"files-{ending}" if ending else "files")
+    below = f", relative to {base}{within(subfolder, '')}" if base else ""
     return {
         "@type": "cr:FileSet",
         "@id": name,
         "name": name,
-        "description": f"{count_of(len(records))}, each named by its row in {_within(subfolder, MANIFEST)}{below}.",
+        "description": f"{count_of(len(records))}, each named by its row in {within(subfolder, MANIFEST)}{below}.",
         "encodingFormat": types if len(types) > 1 else types[0],
         "includes": [
-            _within(subfolder, f"data/{'*/' * (depth - 1)}*.{each}") for depth in places for each in endings
+            within(subfolder, f"data/{'*/' * (depth - 1)}*.{each}") for depth in places for each in endings
         ],
     }
 
@@ -283,10 +283,10 @@ def _record_sets(facts: Facts) -> Iterator[dict[str, Any]]:
 
 
 def _fields(facts: Facts, name: str, subfolder: str, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
-    manifest, rows = _within(subfolder, MANIFEST), facts.subfolders[subfolder]
+    manifest, rows = within(subfolder, MANIFEST), facts.subfolders[subfolder]
     pictures = bool(_pictures_in(rows)) and "content_url" not in facts.said
     if pictures:
-        source = {"fileSet": {"@id": _within(subfolder, "files")}, "extract": {"fileProperty": "content"}}
+        source = {"fileSet": {"@id": within(subfolder, "files")}, "extract": {"fileProperty": "content"}}
         yield {**_field(name, "image", "sc:ImageObject"), "source": source}
     types = column_types(main_kind(rows))
     for column in COLUMNS:
@@ -311,7 +311,7 @@ def _fields(facts: Facts, name: str, subfolder: str, splits: Sequence[str]) -> I
         if column == "file_name" and pictures:
             # First, before the label's reference: mlcroissant joins only by the first reference.
             field["source"]["transform"] = {"regex": _FILE_NAME}
-            files = {"fileSet": {"@id": _within(subfolder, "files")}, "extract": {"fileProperty": "filename"}}
+            files = {"fileSet": {"@id": within(subfolder, "files")}, "extract": {"fileProperty": "filename"}}
             field["references"] = files
         if column == "label" and any(row.label for row in rows):
             field.update({**_REFERENCES["label"], "dataType": ["sc:Text", "cr:Label"]})
@@ -376,7 +376,3 @@ def _pictures_in(rows: Iterable[Record]) -> set[str]:
 def _own_splits(rows: Iterable[Record]) -> list[str]:
     """The splits named in the user's own column `split`."""
     return sorted({name for row in rows if isinstance(name := row.extra.get("split"), str) and name})
-
-
-def _within(subfolder: str, path: str) -> str:
-    return f"{subfolder}/{path}" if subfolder else path

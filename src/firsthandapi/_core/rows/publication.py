@@ -117,7 +117,3 @@ def place_of_rows(name: str) -> str | None:
 def is_ours(name: str) -> bool:
     """Whether `publish` may have written a file of this name: the next one removes it."""
     return name in _PAPERS or _OURS.fullmatch(name) is not None
-
-
-def within(place: str, name: str) -> str:
-    return f"{place}/{name}" if place else name
