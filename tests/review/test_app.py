@@ -205,7 +205,7 @@ def test_files_that_cannot_be_moved_are_tried_again_at_the_end(
 
     monkeypatch.setattr(Dataset, "_settle", refuse)
     monkeypatch.setattr(app, "ReviewPage", lambda *_, **__: page)
-    page._write_down([app._Decision(action="exclude", ids=[dataset.records[0].file_id])])
+    page._decide({"action": "exclude", "ids": [dataset.records[0].file_id]})
     with pytest.raises(ConfigurationError, match="has it open"):
         app.review(dataset, open_browser=False, tell=told.append)
     assert (len(tries), told[-1]) == (2, "Decided about 1 file: 1 excluded.")
@@ -325,14 +325,14 @@ def test_a_closed_tab_ends_it_once_its_decisions_are_written(
 ) -> None:
     """Another process may keep the file, while several requests wait."""
     monkeypatch.setattr(app, "_GONE_SECONDS", -1)
-    write_down, seen, ready = app.ReviewPage._write_down, threading.Event(), threading.Event()
+    write_down, seen, ready = app.ReviewPage._decide, threading.Event(), threading.Event()
 
-    def late(page: app.ReviewPage, decisions: list[app._Decision]) -> None:
+    def late(page: app.ReviewPage, body: dict[str, Any]) -> None:
         seen.set()
         assert ready.wait(60)
-        write_down(page, decisions)
+        write_down(page, body)
 
-    monkeypatch.setattr(app.ReviewPage, "_write_down", late)
+    monkeypatch.setattr(app.ReviewPage, "_decide", late)
     page = app.ReviewPage(dataset)
     client = TestClient(page, base_url=f"http://127.0.0.1{page.path}", client=("127.0.0.1", 1))
     body = {"action": "accept", "ids": [dataset.records[0].file_id]}

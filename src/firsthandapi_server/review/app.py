@@ -219,8 +219,8 @@ class ReviewPage:
             Route("/thumbnails/{file_id}", self._picture),
             Route("/files/{file_id}", self._file),
             Route("/static/{name}", self._asset),
-            Route("/decisions", self._decide, methods=["POST"]),
-            Route("/corrections", self._correct, methods=["POST"]),
+            Route("/decisions", partial(self._write, self._decide), methods=["POST"]),
+            Route("/corrections", partial(self._write, self._correct), methods=["POST"]),
             Route("/done", self._end, methods=["POST"]),
             Route("/left", self._leave, methods=["POST"]),
         ]
@@ -460,31 +460,20 @@ class ReviewPage:
 
     # --- what it does -----------------------------------------------------------------------------------
 
-    async def _decide(self, request: Request) -> Response:
-        self._coming += 1
-        try:
-            body = await read_body(request.receive, MAX_BODY + 1)
-            parsed = parse_body(body, request.headers.get("content-type"))
-            several = parsed if "decisions" in parsed else {"decisions": [parsed]}
-            decisions: list[_Decision] = validate(_Decisions, several).decisions
-            async with self._in_turn:
-                await run_in_threadpool(self._write_down, decisions)
-        finally:
-            self._coming -= 1
-        return Response(status_code=204)
-
-    async def _correct(self, request: Request) -> Response:
+    async def _write(self, write: Callable[[dict[str, Any]], None], request: Request) -> Response:
+        """Have something of the person written down."""
         self._coming += 1
         try:
             body = await read_body(request.receive, MAX_BODY + 1)
             parsed = parse_body(body, request.headers.get("content-type"))
             async with self._in_turn:
-                await run_in_threadpool(self._write_correction, validate(_Correction, parsed))
+                await run_in_threadpool(write, parsed)
         finally:
             self._coming -= 1
         return Response(status_code=204)
 
-    def _write_correction(self, correction: _Correction) -> None:
+    def _correct(self, body: dict[str, Any]) -> None:
+        correction: _Correction = validate(_Correction, body)
         row = self._row(correction.id)
         value = value_of(row, correction.field, correction.text)
         with self._deciding:
@@ -496,8 +485,10 @@ class ReviewPage:
             self._read = self._state_of(dataset)
             self._decided_at = time.monotonic()
 
-    def _write_down(self, decisions: list[_Decision]) -> None:
-        """Write each one down. One that cannot be is refused alone."""
+    def _decide(self, body: dict[str, Any]) -> None:
+        """Write each decision down. One that cannot be is refused alone."""
+        several = body if "decisions" in body else {"decisions": [body]}
+        decisions: list[_Decision] = validate(_Decisions, several).decisions
         refused: FirstHandError | None = None
         with self._deciding:
             for each in decisions:
