@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, cast, get_args, runtime_checkable
 
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types import Job
 
-FLAGS = ("policy", "stock", "synthetic", "addresses_rater", "unreadable")
+Flag = Literal["policy", "stock", "synthetic", "addresses_rater", "unreadable"]
+FLAGS: tuple[Flag, ...] = get_args(Flag)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +93,7 @@ class Opinion:
         for name, value in (self.dimensions or {}).items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 5:
                 raise InvalidArgumentError(f"dimensions: {name} must be 1 to 5", field="dimensions")
-        cents = cast("object", self.cents)
-        if cents is not None and (
-            isinstance(cents, bool) or not isinstance(cents, int | float) or not 0 <= cents < float("inf")
-        ):
-            raise InvalidArgumentError("cents must be a finite number, 0 or more", field="cents")
+        check_cents(self.cents, "cents")
 
 
 @runtime_checkable
@@ -120,6 +117,14 @@ class Annotator(Protocol):
             Its opinion; None to abstain, which is no failure.
         """
         ...
+
+
+def check_cents(value: object, field: str) -> None:
+    """Raises InvalidArgumentError: it is neither None nor an amount."""
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf")
+    ):
+        raise InvalidArgumentError(f"{field} must be a finite number, 0 or more", field=field)
 
 
 def _stars(value: object) -> int | None:

@@ -15,10 +15,9 @@ from firsthandapi._core.files.kinds import Kind
 from firsthandapi.errors import AnnotationError
 from firsthandapi.types import Job
 
-from ._opinion import FLAGS, Opinion
+from ._opinion import FLAGS, Flag, Opinion
 
 Stars = Literal[1, 2, 3, 4, 5]
-Flag = Literal["policy", "stock", "synthetic", "addresses_rater", "unreadable"]
 
 RUBRIC = """\
 You rate one file that a stranger captured for a job, and describe what it contains.

@@ -8,11 +8,11 @@ import dataclasses
 import inspect
 import json
 import logging
-import math
 import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from firsthandapi._core.rows.opinions import (
 )
 from firsthandapi._core.rows.own import LARGEST_VALUE
 from firsthandapi.ai._model import Model
-from firsthandapi.ai._opinion import Annotator, Opinion, Work
+from firsthandapi.ai._opinion import Annotator, Opinion, Work, check_cents
 from firsthandapi.ai._question import key
 from firsthandapi.errors import AnnotationError, ConfigurationError, FirstHandError, InvalidArgumentError
 
@@ -71,11 +71,7 @@ def annotate(
     annotator = _annotator(model, speech, base_url)
     if int_or_none(concurrency) is None or not 1 <= concurrency <= _MOST_AT_ONCE:
         raise InvalidArgumentError(f"concurrency must be 1 to {_MOST_AT_ONCE}", field="concurrency")
-    cap = cast("object", max_cents)
-    if cap is not None and (
-        isinstance(cap, bool) or not isinstance(cap, int | float) or not 0 <= cap < math.inf
-    ):
-        raise InvalidArgumentError("max_cents must be a finite number, 0 or more", field="max_cents")
+    check_cents(max_cents, "max_cents")
     dataset = rows._whole
     dataset._catch_up()
     if dry_run:
@@ -198,7 +194,7 @@ class _Run:
                 f"the price of {self._annotator.name} is unknown, so max_cents cannot be kept; leave it out, or use a "
                 "model with a known price"
             )
-        if self._max_cents is None or self._fits(self._unknown[0]):
+        if self._max_cents is None or self._may_spend(self._price(self._unknown[0], most=True)):
             self._model.prepare()
 
     def close(self) -> None:
@@ -277,14 +273,9 @@ class _Run:
     def _may_spend(self, most: float | None) -> bool:
         if self._max_cents is None:
             return True
-        if (
-            most is None
-        ):  # an annotator that says no price beforehand: one at a time, and as the dearest so far
+        if most is None:  # an annotator without prices: one at a time, and as the dearest so far
             return self._asked == self._answered and self._spent + self._dearest <= self._max_cents
         return self._spent + self._held + most <= self._max_cents
-
-    def _fits(self, row: Record) -> bool:
-        return self._may_spend(self._price(row, most=True))
 
     def _look(self, row: Record) -> Opinion | None:
         """What the annotator says.
@@ -342,15 +333,12 @@ class _Run:
 
     def _count(self) -> None:
         """Note how far it is."""
-        known = self.report
-        self.report = AnnotationReport(
-            known.files,
-            known.known,
-            self._answered,
-            tuple(self._failed.items()),
-            round(self._spent, 4) if self._all_prices_known else None,
-            known.about_cents,
-            self._stopped,
+        self.report = dataclasses.replace(
+            self.report,
+            asked=self._answered,
+            failed=tuple(self._failed.items()),
+            cents=round(self._spent, 4) if self._all_prices_known else None,
+            stopped=self._stopped,
         )
         if self._tell is not None:
             self._tell(self.report)
@@ -359,11 +347,8 @@ class _Run:
 
     def _work(self, row: Record, path: Path) -> Work:
         captured = None
-        if row.captured_at is not None:
-            try:
-                captured = datetime.fromisoformat(row.captured_at)
-            except ValueError:
-                captured = None
+        with suppress(ValueError):
+            captured = None if row.captured_at is None else datetime.fromisoformat(row.captured_at)
         return Work(
             path=path,
             content_type=row.content_type or "",
@@ -389,8 +374,6 @@ class _Run:
         return self._model is None or self._model.takes(row.content_type or "")
 
     def _price(self, row: Record, *, most: bool) -> float | None:
-        return (
-            None
-            if self._model is None
-            else self._model.price(self._work(row, Path(row.file_name)), most=most)
-        )
+        if self._model is None:
+            return None
+        return self._model.price(self._work(row, Path(row.file_name)), most=most)
