@@ -189,25 +189,9 @@ class Rows(Displayed, Led, metaclass=LedClass):
         concurrency: int = 8,
         on_progress: Callable[[AnnotationReport], object] | None = None,
     ) -> AnnotationReport:
-        """`annotate` in threads, so that the event loop keeps running. Cancelled, it ends once what is under way has
-        ended.
-
-        Args:
-            model: as of `annotate`.
-            speech: as of `annotate`.
-            base_url: as of `annotate`.
-            max_cents: as of `annotate`, in cents.
-            dry_run: as of `annotate`.
-            replace: as of `annotate`.
-            concurrency: as of `annotate`, 1 to 64.
-            on_progress: as of `annotate`, called on the event loop; a coroutine function is awaited.
-
-        Returns:
-            What was known, asked, and spent.
-
-        Raises:
-            InvalidArgumentError: an argument is not allowed.
-            ConfigurationError: as of `annotate`.
+        """`annotate` in threads, so that the event loop keeps running: with its arguments, result, and errors.
+        Cancelled, it ends once what is under way has ended. `on_progress` is called on the event loop; a coroutine
+        function is awaited.
         """
         from ._annotating import aannotate
 
