@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -131,21 +132,20 @@ class StoreShelf:
                 self.store.refuse_link(folder)
                 writer.prepare(folder)
 
-            def copy(item: Item) -> None:
-                if item.media is not None:
-                    record, path = item.media
-                    copied(source, path, record, writer.fetch_to(root / item.name))
-                    writer.put(root / item.name)
+            def write(item: Item) -> None:
+                target = root / item.name
+                if item.media is None:
+                    self.store.replace(target, item.content or b"")
+                    return
+                record, path = item.media
+                copied(source, path, record, writer.fetch_to(target))
+                writer.put(target)
 
-            media = [n for n, item in enumerate(items) if item.media is not None]
-            before, after = (media[0], media[-1] + 1) if media else (0, 0)
-            for item in items[:before]:
-                self.store.replace(root / item.name, item.content or b"")
             with at_once(source, self.store) as pool:
-                for _ in pool.map(copy, items[before:after]):
-                    pass
-            for item in items[after:]:
-                self.store.replace(root / item.name, item.content or b"")
+                # Papers one by one, in their order.
+                for is_media, group in groupby(items, lambda item: item.media is not None):
+                    for _ in pool.map(write, group) if is_media else map(write, group):
+                        pass
         finally:
             writer.release()
         for name in gone:
