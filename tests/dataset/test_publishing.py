@@ -186,6 +186,25 @@ def test_each_kind_of_media_has_its_folder(
     assert card.count("data_files") == 1
 
 
+def test_a_column_of_a_stranger_does_not_replace_the_transcript(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """`add_column` refuses the name, but another program may have written the rows."""
+    job_id = client.jobs.create(**{**JOB, "accepted_formats": ["audio/wav"]}, files_needed=1).id
+    server.submit(job_id, content_type="audio/wav")
+    server.clock.advance(minutes=1)
+    text = client.files.download_all(job_id, tmp_path / "signs")[0].text
+    manifest = tmp_path / "signs" / MANIFEST
+    manifest.write_text(
+        json.dumps({**json.loads(manifest.read_text("utf-8")), "text": "lies"}) + "\n", "utf-8"
+    )
+    dataset = Dataset.open(tmp_path / "signs")
+    dataset.publish(tmp_path / "public")
+    assert text not in (None, "lies")
+    for table in (pandas.read_parquet(tmp_path / "public" / TABLE), dataset.to_pandas()):
+        assert [*table["text"]] == [text]
+
+
 @pytest.mark.parametrize(
     ("package", "dest", "extra"),
     [("pyarrow", "public", "pandas"), ("huggingface_hub", f"hf://{REPO}", "huggingface")],

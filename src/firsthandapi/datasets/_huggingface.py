@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import Kind
 from firsthandapi._core.rows.manifest import MANIFEST, Record
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk
-from ._parquet import as_json, own_columns, schema_of
+from ._parquet import own_columns, own_values, schema_of
 
 
 def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Sequence[str] = ()) -> Any:
@@ -31,15 +32,11 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Se
     features = hf.Features({kind: getattr(hf, media)(), **types})
     rows = [
         {
+            **own_values(record, mixed),  # first: none of them replaces one of ours
             kind: {"bytes": None, "path": _location(path)},
             **vars(record),
-            **({"text": record.text} if "text" in types else {}),
+            **({"text": record.text} if has_speech(kind) else {}),
             "label": None if record.label is None else numbers[record.label],
-            **{
-                name: as_json(value) if name in mixed else value
-                for name, value in record.extra.items()
-                if name in own
-            },
         }
         for record, path in files
     ]

@@ -90,6 +90,11 @@ def as_json(value: Any) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
+def own_values(record: Record, mixed: Collection[str]) -> dict[str, Any]:
+    """The user's own columns of a row, as a table has them."""
+    return {name: as_json(value) if name in mixed else value for name, value in record.extra.items()}
+
+
 def schema_with_own(kinds: Iterable[Kind | None], records: Sequence[Record]) -> tuple[Any, frozenset[str]]:
     """The schema with the user's own columns last, and those of them that are JSON text."""
     import pyarrow  # pyright: ignore[reportMissingTypeStubs] # it ships none

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._base.names import ROOM
+from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import KINDS, Kind, place_in, within
 from firsthandapi._core.rows.card import CARD, LARGEST_CARD, card_of, is_unchanged
 from firsthandapi._core.rows.consents import CONSENTS, encode_consents
@@ -42,7 +43,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._consents import consents_in
 from ._papers import SPLITS, facts_of, statements_in
-from ._parquet import as_json, schema_with_own
+from ._parquet import own_values, schema_with_own
 from ._shelf import Item, Shelf, StoreShelf, item_of
 from ._splitting import split
 from ._store import store_at
@@ -301,15 +302,12 @@ def _tables(dataset: Dataset, places: Mapping[str, Sequence[Record]]) -> Iterato
         if kind == "other":
             continue
         kinds: Collection[Kind | None] = [each for each in KINDS if each == kind] or dataset._kinds()
+        speech = any(map(has_speech, kinds))
         schema, mixed = schema_with_own(kinds, by_kind[kind])
         schema = schema.remove(schema.get_field_index("path"))
+        # The user's own first: none of them replaces one of ours.
         lines = [
-            {
-                **vars(row),
-                "text": row.text,
-                **{name: as_json(each) if name in mixed else each for name, each in row.extra.items()},
-            }
-            for row in rows
+            {**own_values(row, mixed), **vars(row), **({"text": row.text} if speech else {})} for row in rows
         ]
         content = BytesIO()
         try:

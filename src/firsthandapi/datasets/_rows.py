@@ -452,9 +452,9 @@ class Rows(Displayed, Led, metaclass=LedClass):
         speech = any(map(has_speech, self._whole._kinds()))
         rows = [
             {
+                **record.extra,  # first: none of them replaces one of ours
                 **vars(record),
                 **({"text": record.text} if speech else {}),
-                **record.extra,
                 "path": str(self.path_of(record)),
             }
             for record in self.records
