@@ -82,9 +82,7 @@ class Dataset(Rows):
             return
         store = self._store
         orders = [order for order in Orders(store).all().values() if not order.forgotten]
-        # Those that are unchanged are not parsed again.
-        known = {manifest.path: manifest for manifest in self._manifests}
-        manifests = [known.get(manifest.path, manifest) for manifest in _manifests_in(store, orders)]
+        manifests = self._places(orders)
         # Before they are read.
         stamps = {path: store.stamp(path) for path in (store.root / DECISIONS, *(m.path for m in manifests))}
         manifests = [manifest for manifest in manifests if manifest.read()]
@@ -106,7 +104,7 @@ class Dataset(Rows):
         """Show what was read. Without stamps, a later `_catch_up` reads the folder again."""
         # What can fail comes first.
         jobs = [_job(each.job) for each in orders if each.job is not None]
-        self._hidden = hidden_in(self._store, _manifests_in(self._store, orders), decided)
+        self._hidden = hidden_in(self._store, self._places(orders), decided)
         self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
         self.job: Job | None = self.jobs[0] if len(self.jobs) == 1 else None
         self._orders = orders
@@ -244,9 +242,15 @@ class Dataset(Rows):
             (each for each in others if not self._store.exists(path) and self._store.exists(each)), path
         )
 
-    def _places(self) -> list[Manifest]:
-        """The manifests that the folder may have, unread."""
-        return _manifests_in(self._store, self._orders)
+    def _places(self, orders: list[OrderRecord]) -> list[Manifest]:
+        """The manifests that a folder with these orders may have. Those that were read are not parsed again, as long as
+        they are unchanged."""
+        only = orders[0].job if len(orders) == 1 and orders[0].label is None else None
+        formats = None if only is None else fitting(_job(only)).accepted_formats
+        several = formats is None or is_mixed(formats)
+        read = {manifest.path: manifest for manifest in self._manifests}
+        places = all_manifests(self._store) if several else [Manifest(self._store, "")]
+        return [read.get(manifest.path, manifest) for manifest in places]
 
     @property
     def _whole(self) -> Dataset:
@@ -480,7 +484,7 @@ class Dataset(Rows):
             written = write_down(self._store, decisions, known=self._as_written)
             if self._only_accepts(written):
                 return
-        here = {each.folder: each for each in (*self._places(), *self._manifests)}
+        here = {each.folder: each for each in (*self._places(self._orders), *self._manifests)}
         decided = labels = None
         try:
             if label is not None:  # a run may have brought labels meanwhile
@@ -527,10 +531,9 @@ class Dataset(Rows):
         return decided, [each for each in decided.decisions[-len(decisions) :] if each.at == decisions[0].at]
 
     def _settle(self) -> None:
-        """Carry out what was written down, unless a run has the folder: it does when it ends. The rows that were read
-        are not parsed again; `_catch_up` shows the result."""
-        known = {manifest.path: manifest for manifest in self._manifests}
-        manifests = [copy.copy(known.get(manifest.path, manifest)) for manifest in self._places()]
+        """Carry out what was written down, unless a run has the folder: it does when it ends. `_catch_up` shows the
+        result."""
+        manifests = [copy.copy(manifest) for manifest in self._places(self._orders)]
         settle_rest(self._store, manifests, Decided())
         self._manifests = manifests
 
@@ -1011,12 +1014,6 @@ class DatasetView(Rows):
 
     def __repr__(self) -> str:
         return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"
-
-
-def _manifests_in(store: Store, orders: list[OrderRecord]) -> list[Manifest]:
-    only = orders[0].job if len(orders) == 1 and orders[0].label is None else None
-    formats = None if only is None else fitting(_job(only)).accepted_formats
-    return all_manifests(store) if formats is None or is_mixed(formats) else [Manifest(store, "")]
 
 
 def _job(shown: ShownJob) -> Job:

@@ -39,7 +39,7 @@ def verified(dataset: Dataset) -> Verification:
     moving = [path for paths in dataset._moving.values() for path in paths]
     listed = {manifest.folder for manifest in dataset._manifests}
     # A folder whose manifest was lost may still contain files.
-    others = [each for each in dataset._places() if each.folder not in listed]
+    others = [each for each in dataset._places(dataset._orders) if each.folder not in listed]
     for manifest in [*dataset._manifests, *others, *dataset._hidden]:
         records = [
             row for row in manifest.records.values() if dataset._manifest_of.get(key_of(row)) is manifest
