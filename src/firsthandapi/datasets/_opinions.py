@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.rows.decisions import check_words
-from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.manifest import Record, iso
 from firsthandapi._core.rows.opinions import LARGEST_OPINIONS, OPINIONS, encode, lines_kept
 
 from ._lock import taking_notes
@@ -24,8 +24,8 @@ _WRITTEN_AT_ONCE = 25
 def note_correction(store: Store, record: Record, fields: Mapping[str, Any], by: str | None) -> None:
     """Write down what a person has corrected, and who."""
     _, who = check_words(None, by)
-    at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    _add_lines(store, encode({"sha256": record.sha256, "corrected": dict(fields), "by": who, "at": at}))
+    line = {"sha256": record.sha256, "corrected": dict(fields), "by": who, "at": iso(datetime.now(UTC))}
+    _add_lines(store, encode(line))
 
 
 def keep_opinions(store: Store, source: Store, hashes: frozenset[str]) -> None:

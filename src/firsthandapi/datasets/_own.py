@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 from firsthandapi._base.names import ROOM
+from firsthandapi._core.rows.manifest import iso
 
 from ._lock import taking_notes
 from ._store import Store
@@ -16,7 +17,7 @@ _LARGEST = 16 * 1024 * 1024
 
 def note_column(store: Store, name: str, by: str | None) -> None:
     """Write down that a column was added or replaced."""
-    line = {"name": name, "by": by, "at": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    line = {"name": name, "by": by, "at": iso(datetime.now(UTC))}
     with taking_notes(store):
         path = store.root / COLUMNS_FILE
         before = store.read(path, _LARGEST) or b""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._base.loose_json import load, members
 
+from .manifest import iso
+
 if TYPE_CHECKING:
     from firsthandapi.types.consent import Consent
 
@@ -21,14 +23,10 @@ _TIMES = ("agreed_at", "withdrawn_at")
 
 def line_of(consent: Consent) -> dict[str, Any]:
     """A consent as its line has it."""
-    times = {name: getattr(consent, name) for name in _TIMES}
     return {
         "consent_id": consent.id,
         **{name: getattr(consent, name) for name in _FIELDS},
-        **{
-            name: None if time is None else time.isoformat().replace("+00:00", "Z")
-            for name, time in times.items()
-        },
+        **{name: iso(getattr(consent, name)) for name in _TIMES},
     }
 
 

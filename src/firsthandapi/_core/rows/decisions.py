@@ -19,7 +19,7 @@ from firsthandapi._core.calls.request import check_id
 from firsthandapi._core.files.labels import is_label
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from .manifest import Record, in_place_of
+from .manifest import Record, in_place_of, iso
 
 # Next to the excluded rows and files, which are arranged as in the dataset's folder. The excluded rows have their own
 # file name, because patterns such as `**/metadata.jsonl` also match in hidden folders.
@@ -186,8 +186,9 @@ def check_words(reason: object, by: object) -> tuple[str | None, str | None]:
 
 
 def decision_line(decision: Decision) -> bytes:
-    at = decision.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    text = json.dumps({**vars(decision), "at": at}, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(
+        {**vars(decision), "at": iso(decision.at.astimezone(UTC))}, ensure_ascii=False, separators=(",", ":")
+    )
     return text.encode("utf-8", "replace") + b"\n"
 
 

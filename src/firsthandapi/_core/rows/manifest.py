@@ -282,9 +282,9 @@ def record_of(
         width=fit(file.width, int),
         height=fit(file.height, int),
         duration_seconds=fit(file.duration_seconds, float),
-        captured_at=_iso(file.captured_at),
+        captured_at=iso(file.captured_at),
         worker_region=file.worker_region,
-        created_at=_iso(file.created_at),
+        created_at=iso(file.created_at),
         annotations=unified(raw, kind_of(file.content_type)),
         annotations_json=None if raw is None else json.dumps(raw, ensure_ascii=False, separators=(",", ":")),
         label=label,
@@ -346,7 +346,8 @@ def _struct(value: Any, column: str) -> dict[str, Any] | None:
     return None if value is None else fit(value.model_dump(mode="json"), _STRUCTS[column])
 
 
-def _iso(value: datetime | None) -> str | None:
+def iso(value: datetime | None) -> str | None:
+    """A time as the service writes it."""
     return None if value is None else value.isoformat().replace("+00:00", "Z")
 
 
