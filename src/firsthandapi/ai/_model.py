@@ -110,13 +110,13 @@ def _check_url(url: object) -> None:
 
 def _service_of(name: object, field: str, base_url: str | None) -> _Service:
     provider, _, model = name.partition(":") if isinstance(name, str) else ("", "", "")
-    known = {"anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "openai": ("OPENAI_API_KEY",)}
-    if provider not in known or not model.strip():
+    providers = {"anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "openai": ("OPENAI_API_KEY",)}
+    if provider not in providers or not model.strip():
         raise InvalidArgumentError(
             f"{field} must name a provider and one of its models, {_FORMS}, and is {name!r:.100}", field=field
         )
     url = base_url or os.environ.get(f"{provider.upper()}_BASE_URL") or None
-    return _Service(provider, model.strip(), url, known[provider])
+    return _Service(provider, model.strip(), url, providers[provider])
 
 
 class Model:
@@ -230,8 +230,8 @@ class Model:
         speech = self._speech.cents(usage_of_speech(work.duration_seconds, most=most))
         # The words that are spoken are part of the question.
         usage += Usage(input_tokens=5 * round(work.duration_seconds or 1800))
-        seen = self._service.cents(usage)
-        return None if seen is None or speech is None else seen + speech
+        vision = self._service.cents(usage)
+        return None if vision is None or speech is None else vision + speech
 
     def look(self, work: Work) -> Opinion | None:
         """Ask the model about a file.
@@ -253,7 +253,7 @@ class Model:
         cost: float | None = 0.0
         more: dict[str, Any] = {}
         notes: list[str] = []
-        seen = None if kind == "audio" else self._picture(work)
+        shot = None if kind == "audio" else self._picture(work)
         if self._speech is not None and kind != "image" and (recording := self._sound(work)) is not None:
             more["transcript_segments"], cost = self._heard(self._speech, recording)
             spoken = "\n".join(
@@ -263,13 +263,13 @@ class Model:
             # Whoever speaks, or names a voice, cannot end the transcript and begin a job.
             spoken = spoken.replace("<", "‹")
             notes.append(f"<transcript>\n{spoken}\n</transcript>")
-        if seen is not None and seen.palette:
-            more["color_palette"] = [*seen.palette]
-        if seen is not None and seen.seconds:
-            times = ", ".join(f"{each:g}" for each in seen.seconds)
+        if shot is not None and shot.palette:
+            more["color_palette"] = [*shot.palette]
+        if shot is not None and shot.seconds:
+            times = ", ".join(f"{each:g}" for each in shot.seconds)
             notes.append(f"The picture shows frames of a video, row by row, at these seconds: {times}.")
         try:
-            text, spent = self._answer(kind, prompt(work.job, *notes), seen)
+            text, spent = self._answer(kind, prompt(work.job, *notes), shot)
             total = None if spent is None or cost is None else spent + cost
             return opinion(text, kind, more, self.name, total)
         except AnnotationError as error:
@@ -283,13 +283,13 @@ class Model:
     def _sound(self, work: Work) -> bytes | None:
         return sound(work.path)
 
-    def _answer(self, kind: Kind, words: str, seen: Picture | None) -> tuple[str | None, float | None]:
+    def _answer(self, kind: Kind, words: str, shot: Picture | None) -> tuple[str | None, float | None]:
         ask = self._ask_anthropic if self._service.provider == "anthropic" else self._ask_openai
-        data = None if seen is None else base64.b64encode(seen.content).decode()
+        data = None if shot is None else base64.b64encode(shot.content).decode()
         with self._service.reading():
-            text, refusal, read, written = ask(kind, words, data)
-        is_counted = read is not None and written is not None
-        spent = self._service.cents(Usage(input_tokens=read or 1, output_tokens=written or 0))
+            text, refusal, tokens_in, tokens_out = ask(kind, words, data)
+        is_counted = tokens_in is not None and tokens_out is not None
+        spent = self._service.cents(Usage(input_tokens=tokens_in or 1, output_tokens=tokens_out or 0))
         if not is_counted and spent:
             spent = None
         if refusal is not None:
@@ -303,16 +303,16 @@ class Model:
         if data is not None:
             source = {"type": "base64", "media_type": "image/jpeg", "data": data}
             parts.insert(0, {"type": "image", "source": source})
-        found = self._client.messages.create(
+        message = self._client.messages.create(
             model=self._service.model,
             max_tokens=MOST_TOKENS,
             system=RUBRIC,
             output_config={"format": {"type": "json_schema", "schema": schema(kind)}},
             messages=[{"role": "user", "content": parts}],
         )
-        text = "".join(getattr(each, "text", None) or "" for each in found.content or ())
-        refusal = "it does not answer" if found.stop_reason == "refusal" else None
-        return text, refusal, *_counts(found.usage, "input_tokens", "output_tokens")
+        text = "".join(getattr(each, "text", None) or "" for each in message.content or ())
+        refusal = "it does not answer" if message.stop_reason == "refusal" else None
+        return text, refusal, *_counts(message.usage, "input_tokens", "output_tokens")
 
     def _ask_openai(
         self, kind: Kind, words: str, data: str | None
@@ -321,14 +321,14 @@ class Model:
         if data is not None:
             parts.insert(0, {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}})
         form = {"name": kind, "schema": schema(kind), "strict": True}
-        found = self._client.chat.completions.create(
+        completion = self._client.chat.completions.create(
             model=self._service.model,
             max_completion_tokens=MOST_TOKENS,
             response_format={"type": "json_schema", "json_schema": form},
             messages=[{"role": "system", "content": RUBRIC}, {"role": "user", "content": parts}],
         )
-        message = found.choices[0].message
-        counts = _counts(found.usage, "prompt_tokens", "completion_tokens")
+        message = completion.choices[0].message
+        counts = _counts(completion.usage, "prompt_tokens", "completion_tokens")
         return message.content, getattr(message, "refusal", None), *counts
 
     def _heard(self, service: _Service, recording: bytes) -> tuple[list[dict[str, Any]], float | None]:
@@ -336,7 +336,7 @@ class Model:
         # Of OpenAI's own, only the oldest knows the verbose form beside the diarized one.
         plain = "json" if service.model.startswith("gpt-") else "verbose_json"
         with service.reading():
-            found = self._listener.audio.transcriptions.create(
+            transcript = self._listener.audio.transcriptions.create(
                 model=service.model,
                 file=("speech.mp3", recording, "audio/mpeg"),
                 response_format="diarized_json" if is_diarized else plain,
@@ -349,11 +349,11 @@ class Model:
                     "text": each.text,
                     "speaker": getattr(each, "speaker", None),
                 }
-                for each in getattr(found, "segments", None) or ()
+                for each in getattr(transcript, "segments", None) or ()
             ]
-            if not segments and found.text:
-                segments = [{"start": None, "end": None, "text": found.text, "speaker": None}]
-            return segments, service.cents(_usage_of(found))
+            if not segments and transcript.text:
+                segments = [{"start": None, "end": None, "text": transcript.text, "speaker": None}]
+            return segments, service.cents(_usage_of(transcript))
 
 
 def _counts(usage: Any, *names: str) -> tuple[int | None, int | None]:
@@ -362,11 +362,11 @@ def _counts(usage: Any, *names: str) -> tuple[int | None, int | None]:
     return read, written
 
 
-def _usage_of(found: Any) -> Usage:
+def _usage_of(transcript: Any) -> Usage:
     """What a transcript took: tokens, or seconds of sound."""
-    used: Any = getattr(found, "usage", None)
-    if tokens := getattr(used, "input_tokens", None):
-        heard = getattr(getattr(used, "input_token_details", None), "audio_tokens", None) or tokens
-        return Usage(input_tokens=tokens, input_audio_tokens=heard, output_tokens=used.output_tokens)
-    seconds = getattr(used, "seconds", None) or getattr(found, "duration", None) or 0
+    usage: Any = getattr(transcript, "usage", None)
+    if tokens := getattr(usage, "input_tokens", None):
+        audio_tokens = getattr(getattr(usage, "input_token_details", None), "audio_tokens", None) or tokens
+        return Usage(input_tokens=tokens, input_audio_tokens=audio_tokens, output_tokens=usage.output_tokens)
+    seconds = getattr(usage, "seconds", None) or getattr(transcript, "duration", None) or 0
     return Usage(audio_seconds=round(seconds), input_audio_seconds=round(seconds))

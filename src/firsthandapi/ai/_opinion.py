@@ -77,12 +77,12 @@ class Opinion:
         flags = cast("object", self.flags)
         if isinstance(flags, str) or not isinstance(flags, Iterable):
             raise InvalidArgumentError("flags must be a tuple of str", field="flags")
-        given = tuple(dict.fromkeys(cast("Iterable[str]", flags)))
-        if unknown := [each for each in given if each not in FLAGS]:
+        names = tuple(dict.fromkeys(cast("Iterable[str]", flags)))
+        if unknown := [each for each in names if each not in FLAGS]:
             raise InvalidArgumentError(
                 f"flags: {unknown[0]!r} is no flag; the flags are {', '.join(FLAGS)}", field="flags"
             )
-        object.__setattr__(self, "flags", given)
+        object.__setattr__(self, "flags", names)
         for name, kind in (("reason", str), ("annotations", Mapping), ("dimensions", Mapping)):
             value: object = getattr(self, name)
             if value is not None and not isinstance(value, kind):

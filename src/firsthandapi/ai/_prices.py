@@ -21,11 +21,11 @@ def cents(provider: str, model: str, usage: Usage, *, is_here: bool) -> float | 
     """The price, in cents; None if it is unknown. A model on this machine that is in no list costs nothing."""
     listing: Any = import_module("genai_prices")
     try:
-        found = listing.calc_price(listing.Usage(**usage), model_ref=model, provider_id=provider).total_price
+        price = listing.calc_price(listing.Usage(**usage), model_ref=model, provider_id=provider).total_price
     except LookupError:
-        found = 0
+        price = 0
     # The list says 0 of a model that it only names.
-    return float(found * 100) if found else 0.0 if is_here else None
+    return float(price * 100) if price else 0.0 if is_here else None
 
 
 def usage_of_question(words: str, width: int, height: int, *, most: bool) -> Usage:

@@ -97,17 +97,17 @@ _SHAPES: dict[Kind, type[_Answer]] = {"image": _Image, "audio": _Sound, "video":
 @cache
 def schema(kind: Kind) -> dict[str, Any]:
     """The JSON schema of an answer, as strict as services want it: every field is required, and no other."""
-    made = _SHAPES[kind].model_json_schema()
-    return cast("dict[str, Any]", _strict({**made, "$defs": made.get("$defs", {})}))
+    shape = _SHAPES[kind].model_json_schema()
+    return cast("dict[str, Any]", _strict({**shape, "$defs": shape.get("$defs", {})}))
 
 
 def prompt(job: Job | None, *notes: str) -> str:
     """The words beside the file: what the job asks for, without an id, a name, or a place; and what is known of it."""
     parts = ("title", "description", "scoring_criteria", "worker_guidelines")
     lines = [f"{part}: {text}" for part in parts if job is not None and (text := getattr(job, part))]
-    asked = "\n".join(lines).replace("</job>", "")
+    request = "\n".join(lines).replace("</job>", "")
     return "\n".join(
-        [f"<job>\n{asked or 'unknown: describe the file, and rate how clear it is'}\n</job>", *notes]
+        [f"<job>\n{request or 'unknown: describe the file, and rate how clear it is'}\n</job>", *notes]
     )
 
 
@@ -132,13 +132,13 @@ def opinion(
         raise AnnotationError(
             f"{model}: its answer does not fit the schema: {where}: {first['msg'][:200]}", cents=cents
         ) from None
-    found = answer.model_dump(mode="json", exclude={*_Answer.model_fields})
+    annotations = answer.model_dump(mode="json", exclude={*_Answer.model_fields})
     if kind == "image":
-        found["scene"] = {"setting": found.pop("setting"), "indoor": found.pop("indoor")}
-    found = {"type": kind, **found, **more, "annotation_model": model}
-    named = {name: getattr(answer, name) for name in ("relevance", "quality", "completeness")}
+        annotations["scene"] = {"setting": annotations.pop("setting"), "indoor": annotations.pop("indoor")}
+    annotations = {"type": kind, **annotations, **more, "annotation_model": model}
+    dimensions = {name: getattr(answer, name) for name in ("relevance", "quality", "completeness")}
     texts = [
-        found.get("text_extraction"),
+        annotations.get("text_extraction"),
         *(each.get("text") for each in more.get("transcript_segments", ())),
     ]
     flags = [
@@ -147,9 +147,9 @@ def opinion(
     ]
     return Opinion(
         stars=answer.stars,
-        dimensions={name: float(value) for name, value in named.items() if value is not None} or None,
+        dimensions={name: float(value) for name, value in dimensions.items() if value is not None} or None,
         reason=answer.reason,
-        annotations=found,
+        annotations=annotations,
         flags=tuple(each for each in FLAGS if each in flags),
         cents=cents,
     )
@@ -167,9 +167,9 @@ def _strict(value: Any) -> Any:
         return [_strict(each) for each in items]
     if not isinstance(value, dict):
         return value
-    given = cast("dict[str, Any]", value)
-    made = {name: _strict(each) for name, each in given.items() if name not in ("default", "title")}
-    if "properties" in made:
-        made["properties"] = {name: _strict(each) for name, each in given["properties"].items()}
-        made.update(required=[*made["properties"]], additionalProperties=False)
-    return made
+    source = cast("dict[str, Any]", value)
+    strict = {name: _strict(each) for name, each in source.items() if name not in ("default", "title")}
+    if "properties" in strict:
+        strict["properties"] = {name: _strict(each) for name, each in source["properties"].items()}
+        strict.update(required=[*strict["properties"]], additionalProperties=False)
+    return strict

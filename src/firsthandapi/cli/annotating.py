@@ -63,8 +63,8 @@ def annotate(
             on_progress=None if quiet else _Lines(),
         )
     failed = [{"file_id": file_id, "error": error.message} for file_id, error in report.failed]
-    shown = {**vars(report), "failed": failed}
-    return Output(shown, "\n".join(_lines(report)), code=1 if failed else 0)
+    data = {**vars(report), "failed": failed}
+    return Output(data, "\n".join(_lines(report)), code=1 if failed else 0)
 
 
 def _lines(report: AnnotationReport) -> list[str]:

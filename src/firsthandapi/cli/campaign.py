@@ -60,8 +60,8 @@ def run(
     """
     campaign = _campaign(file)
     dest = str(campaign.dest)
-    shown = progress(dest, quiet=as_json, live=live_table, advice=CAMPAIGN_CONTINUES)
-    with taken_away(dest), client() as api, shown as report:
+    display = progress(dest, quiet=as_json, live=live_table, advice=CAMPAIGN_CONTINUES)
+    with taken_away(dest), client() as api, display as report:
         return collected(
             api.campaigns.run(campaign, timeout=timeout, concurrency=concurrency, on_progress=report)
         )

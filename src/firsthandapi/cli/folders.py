@@ -125,8 +125,8 @@ def duplicates(
         groups = [[row.file_name for row in group] for group in dataset.duplicates(near=near or None)]
         lines = [joined(*group) for group in groups]
     else:
-        found = dataset.duplicates(near=near or None, against=Dataset.open(against))
-        groups = [[[row.file_name for row in side] for side in sides] for sides in found]
+        pairs = dataset.duplicates(near=near or None, against=Dataset.open(against))
+        groups = [[[row.file_name for row in side] for side in sides] for sides in pairs]
         lines = [joined(*here, "=", *there) for here, there in groups]
     lines.append(f"{count_of(len(groups), 'group')} of duplicates")
     return Output({"groups": groups}, "\n".join(lines))
@@ -143,15 +143,15 @@ def reconcile(api: FirstHandClient, folder: Folder) -> Output:
     """
     from firsthandapi import Dataset
 
-    found = Dataset.open(folder).reconcile(api)
+    result = Dataset.open(folder).reconcile(api)
     state = {True: "gone from", False: "still in", None: "not reached"}
-    lines = [joined("removed    ", name) for name in found.removed]
-    lines += [joined(f"{state[copy.gone]:<11}", copy.url) for copy in found.copies]
-    lines += [joined("unsure     ", job_id) for job_id in found.unsure]
-    lines.append(f"{count_of(len(found.removed))} removed")
-    done = not found.unsure and all(copy.gone for copy in found.copies)
-    data = {**vars(found), "copies": [vars(copy) for copy in found.copies]}
-    return Output(data, "\n".join(lines), code=0 if done else 1)
+    lines = [joined("removed    ", name) for name in result.removed]
+    lines += [joined(f"{state[copy.gone]:<11}", copy.url) for copy in result.copies]
+    lines += [joined("unsure     ", job_id) for job_id in result.unsure]
+    lines.append(f"{count_of(len(result.removed))} removed")
+    is_clean = not result.unsure and all(copy.gone for copy in result.copies)
+    data = {**vars(result), "copies": [vars(copy) for copy in result.copies]}
+    return Output(data, "\n".join(lines), code=0 if is_clean else 1)
 
 
 @command(app)

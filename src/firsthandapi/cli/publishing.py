@@ -38,9 +38,11 @@ def publish(
 
     dataset = Dataset.open(folder)
     splits = dataset.split(**_shares(split)) if split else None
-    done = dataset.publish(dest, splits=splits, private=private, tag=tag)
-    found = {"url": done.url, "version": done.version.number, "files": done.files}
-    return Output(found, f"{done.url}: version {done.version}, {count_of(done.files)} written")
+    publication = dataset.publish(dest, splits=splits, private=private, tag=tag)
+    data = {"url": publication.url, "version": publication.version.number, "files": publication.files}
+    return Output(
+        data, f"{publication.url}: version {publication.version}, {count_of(publication.files)} written"
+    )
 
 
 def _shares(split: list[str]) -> dict[str, Any]:

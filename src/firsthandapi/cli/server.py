@@ -262,16 +262,16 @@ def calibration(folder: Folder) -> Output:
 
     with _access(folder) as access:
         ratings = Ratings(access)
-        found = calibrations(ratings.given(), ratings.of_people())
+        results = calibrations(ratings.given(), ratings.of_people())
 
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.2f}"
 
     def show() -> None:
         verdict = {True: "yes", False: "no"}
-        if not found:
+        if not results:
             typer.echo("No program has rated anything yet.")
-        for each in found:
+        for each in results:
             people = each.people
             typer.echo(
                 f"{each.rater}: {each.media}, approved from {each.min_star_rating} stars\n"
@@ -291,7 +291,7 @@ def calibration(folder: Folder) -> Output:
             ]
             print_table(("stars", "pairs", "wrong", "bound", "decides"), rows)
 
-    return Output([asdict(each) for each in found], show)
+    return Output([asdict(each) for each in results], show)
 
 
 @command(app)

@@ -213,22 +213,22 @@ class _Run:
         """
         with ThreadPoolExecutor(concurrency, thread_name_prefix="firsthandapi-annotate") as pool:
             try:
-                for done in [pool.submit(self._ask, row) for row in self._unknown]:
-                    done.result()
+                for future in [pool.submit(self._ask, row) for row in self._unknown]:
+                    future.result()
             except BaseException:
                 self._over.set()
                 raise
 
     def columns(self) -> dict[str, dict[str, Any]]:
         """The columns that the answers change, by file id."""
-        found: dict[str, dict[str, Any]] = {}
+        changes: dict[str, dict[str, Any]] = {}
         for row in self._rows:
             answer = self._answers.get(self._questions[row.file_id])
             if answer is not None:
                 columns = columns_annotated(row, answer.annotations, answer.flags)
                 if any(getattr(row, name) != value for name, value in columns.items()):
-                    found[row.file_id] = columns
-        return found
+                    changes[row.file_id] = columns
+        return changes
 
     # --- one file ---------------------------------------------------------------------------------------
 
@@ -303,31 +303,35 @@ class _Run:
         return opinion
 
     def _answer_of(self, row: Record, opinion: Opinion | None) -> Answer:
-        said = Opinion() if opinion is None else opinion
-        found = None if said.annotations is None else {"type": kind_of(row.content_type), **said.annotations}
-        if found is not None:
-            found.setdefault("annotation_model", self._annotator.name)
-        rating = {"stars": said.stars, "dimensions": said.dimensions, "reason": said.reason}
+        verdict = Opinion() if opinion is None else opinion
+        annotations = (
+            None
+            if verdict.annotations is None
+            else {"type": kind_of(row.content_type), **verdict.annotations}
+        )
+        if annotations is not None:
+            annotations.setdefault("annotation_model", self._annotator.name)
+        rating = {"stars": verdict.stars, "dimensions": verdict.dimensions, "reason": verdict.reason}
         sha256, question = self._questions[row.file_id]
         answer = Answer(
             sha256,
             question,
             self._annotator.name,
-            found,
-            said.flags,
-            said.cents,
+            annotations,
+            verdict.flags,
+            verdict.cents,
             {name: value for name, value in rating.items() if value is not None},
         )
         try:
-            size = len(json.dumps([found, rating], allow_nan=False))
+            size = len(json.dumps([annotations, rating], allow_nan=False))
         except (TypeError, ValueError, RecursionError):
             raise AnnotationError(
-                f"{self._annotator.name}: its annotations are no JSON values", cents=said.cents
+                f"{self._annotator.name}: its annotations are no JSON values", cents=verdict.cents
             ) from None
         if size > LARGEST_VALUE:  # the row would lose all of its annotations, as it could not be read again
             raise AnnotationError(
                 f"{self._annotator.name}: its annotations have more than {LARGEST_VALUE:,} characters as JSON",
-                cents=said.cents,
+                cents=verdict.cents,
             )
         return answer
 
@@ -363,12 +367,14 @@ class _Run:
         )
 
     def _question(self, row: Record) -> tuple[str, str]:
-        asked = self._keys.get(of := (row.job_id, kind_of(row.content_type)))
-        if asked is None:
+        question = self._keys.get(subject := (row.job_id, kind_of(row.content_type)))
+        if question is None:
             work = self._work(row, Path(row.file_name))
-            asked = key(self._annotator.name, work.job) if self._model is None else self._model.question(work)
-            self._keys[of] = asked
-        return row.sha256, asked
+            question = (
+                key(self._annotator.name, work.job) if self._model is None else self._model.question(work)
+            )
+            self._keys[subject] = question
+        return row.sha256, question
 
     def _takes(self, row: Record) -> bool:
         return self._model is None or self._model.takes(row.content_type or "")

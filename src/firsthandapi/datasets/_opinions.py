@@ -43,9 +43,9 @@ def keep_opinions(store: Store, source: Store, hashes: frozenset[str]) -> None:
 def forget_opinions(store: Store, hashes: frozenset[str]) -> None:
     """Erase what was said of these files. The caller holds the lock of notes."""
     content = store.read(store.root / OPINIONS, LARGEST_OPINIONS)
-    left = lines_kept(content, lambda sha256: sha256 not in hashes)
-    if content is not None and left != content:
-        store.replace(store.root / OPINIONS, left)
+    remaining = lines_kept(content, lambda sha256: sha256 not in hashes)
+    if content is not None and remaining != content:
+        store.replace(store.root / OPINIONS, remaining)
 
 
 class Journal:

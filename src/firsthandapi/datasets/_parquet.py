@@ -116,12 +116,12 @@ def own_columns(records: Sequence[Record], taken: Collection[str]) -> tuple[dict
     mixed: set[str] = set()
     for name in dict.fromkeys(name for row in rows for name in row if name not in taken):
         try:
-            found = pa.array([row.get(name) for row in rows]).type
+            arrow = pa.array([row.get(name) for row in rows]).type
         except (pa.ArrowException, OverflowError):
-            found = None
-        if found is None or not _can_be_written(pa, found):
+            arrow = None
+        if arrow is None or not _can_be_written(pa, arrow):
             mixed.add(name)
-        types[name] = pa.string() if found is None or name in mixed or pa.types.is_null(found) else found
+        types[name] = pa.string() if arrow is None or name in mixed or pa.types.is_null(arrow) else arrow
     return types, frozenset(mixed)
 
 

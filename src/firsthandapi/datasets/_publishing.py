@@ -72,8 +72,8 @@ def publish(
     _check_apart(dataset, shelf)
     dataset._catch_up()
     parts = _parts(dataset, splits)
-    there = _There(shelf)
-    there.check_ours()
+    publication = _Published(shelf)
+    publication.check_ours()
     version = write_lock(dataset) if dataset._kept is None else dataset._kept.version
     places = placed({name: rows.values() for name, rows in parts.items()}, shelf.most)
     paths = {(folder, row.file_name): path for rows in parts.values() for path, (folder, row) in rows.items()}
@@ -89,12 +89,12 @@ def publish(
     ]
     lock, *papers = _papers(dataset, {place: rows for place, (_, rows) in places.items()}, version, shelf)
     items = [lock, *media, *papers]
-    changed = [item for item in items if not shelf.has(item, there.hashes)]
-    gone = there.names_gone({item.name for item in items})
-    shelf.check_new(is_changed=bool(changed or gone))
+    changed = [item for item in items if not shelf.has(item, publication.hashes)]
+    stale = publication.names_gone({item.name for item in items})
+    shelf.check_new(is_changed=bool(changed or stale))
     published = [row for _, rows in places.values() for row in rows]
     note_export(dataset._store, shelf.key, published, adds=True)
-    shelf.write(dataset._store, changed, gone)
+    shelf.write(dataset._store, changed, stale)
     if withdrawn := withdrawn_ids(dataset._store):
         shelf.erase(withdrawn)
     note_export(dataset._store, shelf.key, published, adds=False)
@@ -116,24 +116,26 @@ def withdraw(dataset: Dataset, shelf: Shelf, gone: Collection[str], asked: Colle
     False, and leaves all as it is, if one of them is of another job than those that were `asked` about.
     Raises ConfigurationError: it cannot be reached, or is none.
     """
-    there = _There(shelf)
-    if any(row.job_id not in asked for rows in there.rows.values() for row in rows if row.file_id in gone):
+    publication = _Published(shelf)
+    if any(
+        row.job_id not in asked for rows in publication.rows.values() for row in rows if row.file_id in gone
+    ):
         return False
     rows = {
-        place: left
-        for place, rows in there.rows.items()
-        if (left := [row for row in rows if row.file_id not in gone])
+        place: remaining
+        for place, rows in publication.rows.items()
+        if (remaining := [row for row in rows if row.file_id not in gone])
     }
-    items = _papers(dataset, rows, there.version(), shelf, [*gone])
-    kept = {within(place, row.file_name) for place, left in rows.items() for row in left}
-    removed = there.names_gone(kept | {item.name for item in items})
+    items = _papers(dataset, rows, publication.version(), shelf, [*gone])
+    names = {within(place, row.file_name) for place, remaining in rows.items() for row in remaining}
+    removed = publication.names_gone(names | {item.name for item in items})
     if {*removed} - {CONSENTS}:  # else it has none of them, and may be another dataset's by now
         shelf.write(dataset._store, [item for item in items if not shelf.has(item, {})], removed)
     shelf.erase(gone)
     return True
 
 
-class _There:
+class _Published:
     """What a place has now."""
 
     def __init__(self, shelf: Shelf) -> None:
@@ -251,18 +253,18 @@ def _papers(
     rows = {
         within(place, MANIFEST): b"".join(map(manifest_line, rows)) for place, rows in places.items() if rows
     }
-    said: dict[str, Any] = statements_in(store)
+    statements: dict[str, Any] = statements_in(store)
     if shelf.base is not None:
-        said = {"url": shelf.url} | said | {"content_url": shelf.base}
-    Witness(records).check(said)
+        statements = {"url": shelf.url} | statements | {"content_url": shelf.base}
+    Witness(records).check(statements)
     parts: dict[str, list[Record]] = {}
     for place, listed in places.items():
         parts.setdefault(split_in(place), []).extend(listed)
     if "" in parts and not any("split" in row.extra for row in records):
-        chosen = split(dataset, Rule(said.get("splits", SPLITS)))
+        chosen = split(dataset, Rule(statements.get("splits", SPLITS)))
         parts = {name: [row for row in rows if row.file_id in ids] for name, rows in chosen.items()}
     facts = replace(
-        facts_of(dataset, said, places),
+        facts_of(dataset, statements, places),
         manifests={place: item_of("", rows[within(place, MANIFEST)]).sha256 for place in places},
         splits=parts if "" not in parts else {},
         version=version.number,
@@ -270,8 +272,8 @@ def _papers(
         table=TABLE,
     )
     croissant = croissant_of(facts)
-    named = {row.consent_id for row in records}
-    lines = {consent: line for consent, line in consents_in(store).items() if consent in named}
+    consents = {row.consent_id for row in records}
+    lines = {consent: line for consent, line in consents_in(store).items() if consent in consents}
     contents = {
         LOCK_FILE: encode_lock(replace(version, tree=table.tree), table),
         **({CONSENTS: encode_consents(lines)} if lines else {}),

@@ -353,7 +353,7 @@ class ReviewPage:
             newest = [by_person(read.history.get(row.file_id, ())).get(row.file_id, {}) for row in rows]
             columns["people"] = [len(people) for people in newest]
             columns["disputed"] = [_is_disputed(people.values()) for people in newest]
-        shown = {
+        data = {
             "ids": [row.file_id for row in rows],
             "columns": {name: _pooled(values) for name, values in columns.items()},
             "labels": sorted({*columns["label"]} - {None}) if self._blind else read.dataset.labels,
@@ -361,7 +361,7 @@ class ReviewPage:
             if self._blind
             else agreement(each for row in rows for each in read.history.get(row.file_id, ())),
         }
-        return _json(shown)
+        return _json(data)
 
     def _state(self, read: _Read, file_id: str) -> tuple[str, Decision | None]:
         """What the page says of a file, and the newest decision of whoever looks at it. Blind, only that counts."""
@@ -418,18 +418,18 @@ class ReviewPage:
     def _picture(self, request: Request) -> Response:
         row, path = self._row_and_path(request.path_params["file_id"])
         with self._lock:
-            known = self._thumbnails.get(row.sha256, b"")
-        if known == b"":
-            known = self._small(row, path)
-            if known is None and not path.is_file():  # a decision has moved it meanwhile
-                known = self._small(*self._row_and_path(row.file_id))
+            content = self._thumbnails.get(row.sha256, b"")
+        if content == b"":
+            content = self._small(row, path)
+            if content is None and not path.is_file():  # a decision has moved it meanwhile
+                content = self._small(*self._row_and_path(row.file_id))
             with self._lock:
-                self._thumbnails[row.sha256] = known
+                self._thumbnails[row.sha256] = content
                 while len(self._thumbnails) > _MOST_THUMBNAILS:
                     self._thumbnails.popitem(last=False)
-        if known is None:
+        if content is None:
             raise ApiError(404, "not_found", "No thumbnail can be made of this file.")
-        return Response(known, headers=browsers.MEDIA_HEADERS, media_type="image/jpeg")
+        return Response(content, headers=browsers.MEDIA_HEADERS, media_type="image/jpeg")
 
     def _small(self, row: Record, path: Path) -> bytes | None:
         if kind_of(row.content_type) != "image":
@@ -546,9 +546,9 @@ def _is_disputed(newest: Iterable[Decision]) -> bool:
 
 
 def _decided(decision: Decision) -> dict[str, str | None]:
-    shown = {name: getattr(decision, name) for name in ("by", "action", "label", "reason")}
+    fields = {name: getattr(decision, name) for name in ("by", "action", "label", "reason")}
     return {
-        **{name: value and visible(value) for name, value in shown.items()},
+        **{name: value and visible(value) for name, value in fields.items()},
         "at": f"{decision.at:%Y-%m-%d %H:%M} UTC",
     }
 

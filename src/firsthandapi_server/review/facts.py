@@ -74,10 +74,10 @@ def sections_of(
 
 def annotations_of(row: Record) -> list[Fact]:
     """What a model saw or heard in a file, except for what was said."""
-    seen = row.annotations or {}
-    model = seen.get("annotation_model")
-    names = [name for name in seen if name not in ("annotation_model", "transcript_segments")]
-    return _known([*((_title(name), seen[name], None) for name in names), ("Model", model, None)])
+    annotations = row.annotations or {}
+    model = annotations.get("annotation_model")
+    names = [name for name in annotations if name not in ("annotation_model", "transcript_segments")]
+    return _known([*((_title(name), annotations[name], None) for name in names), ("Model", model, None)])
 
 
 def correctable_of(row: Record) -> list[tuple[str, str, str]]:

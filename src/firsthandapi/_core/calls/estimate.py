@@ -36,7 +36,7 @@ class Estimate:
 
 def finished_like(jobs: Iterable[Job], job_type: str, formats: Collection[str]) -> list[Job]:
     """The jobs of this type that are finished and took one of these formats, the newest first, at most 100."""
-    found = [
+    finished = [
         job
         for job in map(fitting, jobs)
         if job.is_terminal
@@ -44,7 +44,7 @@ def finished_like(jobs: Iterable[Job], job_type: str, formats: Collection[str]) 
         and {*formats} & {*(job.accepted_formats or ())}
         and job.created_at
     ]
-    return sorted(found, key=_posted, reverse=True)[:MOST_JOBS]
+    return sorted(finished, key=_posted, reverse=True)[:MOST_JOBS]
 
 
 def estimate(cost_cents: int, jobs: Sequence[Job], submissions: Iterable[Submission]) -> Estimate:

@@ -80,7 +80,7 @@ def encode(value: Mapping[str, Any]) -> bytes:
 def parse_answers(content: bytes | None) -> dict[tuple[str, str], Answer]:
     """The answers of the file by hash and question. Lines that are none are left out: a crash may cut one off, and a
     stranger may have written others."""
-    found: dict[tuple[str, str], Answer] = {}
+    answers: dict[tuple[str, str], Answer] = {}
     for line in (content or b"").splitlines():
         try:
             value = json.loads(line)
@@ -94,29 +94,31 @@ def parse_answers(content: bytes | None) -> dict[tuple[str, str], Answer]:
                 value["rating"],
             )
             if isinstance(answer.annotations, dict | None) and isinstance(answer.rating, dict):
-                found[answer.sha256, answer.question] = answer
+                answers[answer.sha256, answer.question] = answer
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-    return found
+    return answers
 
 
 def lines_kept(content: bytes | None, keep: Callable[[str], bool]) -> bytes:
     """The lines about the bytes that `keep` wants, by their SHA-256."""
-    kept: list[bytes] = []
+    lines: list[bytes] = []
     for line in (content or b"").splitlines():
         try:
             sha256 = json.loads(line)["sha256"]
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
         if isinstance(sha256, str) and keep(sha256):
-            kept.append(line + b"\n")
-    return b"".join(kept)
+            lines.append(line + b"\n")
+    return b"".join(lines)
 
 
 def said_by_service(record: Record) -> bool:
     """Whether a row has annotations, other than what a person has corrected."""
-    found = _raw(record)
-    return found is not None and bool(found.keys() - {"type", CORRECTED, *_fields_corrected(found)})
+    annotations = _raw(record)
+    return annotations is not None and bool(
+        annotations.keys() - {"type", CORRECTED, *_fields_corrected(annotations)}
+    )
 
 
 def is_corrected(record: Record) -> bool:
@@ -158,8 +160,8 @@ def with_opinions(record: Record, former: Record | None) -> Record:
             "annotations_json": former.annotations_json,
         }
         return in_place_of(replace(record, **columns), record)
-    said, new = _raw(former) or {}, _raw(record) or {}
-    corrected = {name: said.get(name) for name in _fields_corrected(said)}
+    earlier, new = _raw(former) or {}, _raw(record) or {}
+    corrected = {name: earlier.get(name) for name in _fields_corrected(earlier)}
     if not corrected or CORRECTED in new:
         return record
     return in_place_of(replace(record, **columns_corrected(record, corrected)), record)
@@ -179,8 +181,8 @@ def check_fields(record: Record, fields: object) -> dict[str, Any]:
         raise InvalidArgumentError(
             f"fields must be a dict of {', '.join(shape)} with their new values", field="fields"
         )
-    given = dict(cast("Mapping[str, Any]", fields))
-    for name, value in given.items():
+    values = dict(cast("Mapping[str, Any]", fields))
+    for name, value in values.items():
         if name not in shape:
             raise InvalidArgumentError(
                 f"fields: {name!r} is no annotation of {record.content_type}; those are {', '.join(shape)}",
@@ -188,15 +190,17 @@ def check_fields(record: Record, fields: object) -> dict[str, Any]:
             )
         if value is not None and not _fits(value, shape[name]):
             raise InvalidArgumentError(f"fields: {name} must be {_words(shape[name])}", field="fields")
-    return given
+    return values
 
 
 def texts_of(record: Record) -> dict[str, str]:
     """What was recognized in a file, as far as it can be written as text, by field; "" where there is nothing."""
-    kind, found = kind_of(record.content_type), record.annotations or {}
+    kind, annotations = kind_of(record.content_type), record.annotations or {}
     shapes = {} if kind is None else SHAPES[kind]
-    texts = {name: found.get(name) for name, shape in shapes.items() if shape is str and name not in _WHOSE}
-    lists = {name: ", ".join(found.get(name) or ()) for name, shape in shapes.items() if shape == [str]}
+    texts = {
+        name: annotations.get(name) for name, shape in shapes.items() if shape is str and name not in _WHOSE
+    }
+    lists = {name: ", ".join(annotations.get(name) or ()) for name, shape in shapes.items() if shape == [str]}
     return {name: text or "" for name, text in {**texts, **lists}.items()}
 
 

@@ -35,16 +35,16 @@ def check_own(name: object, values: object, file_ids: Collection[str]) -> dict[s
         raise InvalidArgumentError(
             f"values must map file ids to values, and is of type {kind}", field="values"
         )
-    given: Mapping[Any, Any] = values  # pyright: ignore[reportUnknownVariableType] # it may have keys of any type
-    unknown = [each for each in given if not isinstance(each, str) or each not in file_ids]
+    column: Mapping[Any, Any] = values  # pyright: ignore[reportUnknownVariableType] # it may have keys of any type
+    unknown = [each for each in column if not isinstance(each, str) or each not in file_ids]
     if unknown:
         raise InvalidArgumentError(
-            f"values: {len(unknown):,} of {len(given):,} ids are of no file of the dataset, such as {unknown[0]!r}",
+            f"values: {len(unknown):,} of {len(column):,} ids are of no file of the dataset, such as {unknown[0]!r}",
             field="values",
         )
-    for file_id, value in given.items():
+    for file_id, value in column.items():
         _check_value(value, file_id)
-    return dict(given)
+    return dict(column)
 
 
 def _check_value(value: object, file_id: str) -> None:
