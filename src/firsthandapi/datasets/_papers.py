@@ -83,7 +83,7 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
     Witness(dataset.records).check(said)
     card, croissant = dataset.path / CARD, dataset.path / CROISSANT
     if not overwrite:
-        check_ours(store, card, croissant)
+        _check_ours(store, card, croissant)
     if said != known:
         with taking_notes(store):
             store.replace(dataset.path / STATEMENTS_FILE, encode_statements(said))
@@ -140,7 +140,7 @@ def altered_in(dataset: Dataset) -> tuple[str, ...]:
     return tuple(altered)
 
 
-def check_ours(store: Store, card: Path, croissant: Path) -> None:
+def _check_ours(store: Store, card: Path, croissant: Path) -> None:
     """Make sure not to overwrite files that we did not write."""
     content, marker = _card_at(store, card)
     for path, ours in (
