@@ -32,8 +32,8 @@ from firsthandapi._core.rows.opinions import (
     AnnotationReport,
     Answer,
     columns_annotated,
+    is_annotated,
     parse_answers,
-    said_by_service,
 )
 from firsthandapi._core.rows.own import LARGEST_VALUE
 from firsthandapi.ai._model import Model
@@ -162,7 +162,7 @@ class _Run:
         store = self._dataset._store
         self._answers = parse_answers(store.read(store.root / OPINIONS, LARGEST_OPINIONS))
         self.journal = Journal(store)
-        self._rows = [row for row in rows.records if replace or not said_by_service(row)]
+        self._rows = [row for row in rows.records if replace or not is_annotated(row)]
         self._questions = {row.file_id: self._question(row) for row in self._rows}
         known = {id for id, key in self._questions.items() if key in self._answers}
         # Files of the same bytes are asked about once.

@@ -16,9 +16,9 @@ from firsthandapi._core.rows.opinions import (
     columns_annotated,
     columns_corrected,
     encode,
+    is_annotated,
     lines_kept,
     parse_answers,
-    said_by_service,
     texts_of,
     value_of,
     with_opinions,
@@ -66,7 +66,7 @@ def test_lines_of_a_file_are_erased() -> None:
     ],
 )
 def test_what_the_service_has_said(text: str | None, is_said: bool) -> None:
-    assert said_by_service(replace(RECORD, annotations_json=text)) == is_said
+    assert is_annotated(replace(RECORD, annotations_json=text)) == is_said
 
 
 def test_a_correction_outlives_answers_and_the_service() -> None:

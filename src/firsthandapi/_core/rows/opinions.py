@@ -113,8 +113,8 @@ def lines_kept(content: bytes | None, keep: Callable[[str], bool]) -> bytes:
     return b"".join(lines)
 
 
-def said_by_service(record: Record) -> bool:
-    """Whether a row has annotations, other than what a person has corrected."""
+def is_annotated(record: Record) -> bool:
+    """Whether a row has annotations of the service or a model: not only what a person has corrected."""
     annotations = _raw(record)
     return annotations is not None and bool(
         annotations.keys() - {"type", CORRECTED, *_fields_corrected(annotations)}
