@@ -83,7 +83,7 @@ class Hub:
             return False
         if entry.lfs is not None:
             return bool(entry.lfs.sha256 == item.sha256)
-        content = item.media[1].read_bytes() if item.media is not None else item.content or b""
+        content = item.media[1].read_bytes() if item.media is not None else item.content
         # What Git calls the content.
         return bool(entry.blob_id == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest())  # noqa: S324 # as git names it
 

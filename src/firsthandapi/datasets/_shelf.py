@@ -29,14 +29,14 @@ class Item:
         name: its path, relative to the publication.
         size: its bytes.
         sha256: its SHA-256, in hex.
-        content: its bytes; None if it is a file of the dataset.
+        content: its bytes, unless it is a file of the dataset.
         media: the row and the path of a file of the dataset.
     """
 
     name: str
     size: int
     sha256: str
-    content: bytes | None = None
+    content: bytes = b""
     media: tuple[Record, Path] | None = None
 
 
@@ -135,7 +135,7 @@ class StoreShelf:
             def write(item: Item) -> None:
                 target = root / item.name
                 if item.media is None:
-                    self.store.replace(target, item.content or b"")
+                    self.store.replace(target, item.content)
                     return
                 record, path = item.media
                 copied(source, path, record, writer.fetch_to(target))
