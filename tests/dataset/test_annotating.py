@@ -352,16 +352,19 @@ Dataset.open(sys.argv[1]).annotate("anthropic:claude-haiku-5-5", base_url=sys.ar
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_kill_asks_nothing_twice(dataset: Dataset) -> None:
+def test_a_kill_asks_nothing_twice(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
     with FakeModels(seconds=0.05) as models:
         program = subprocess.Popen(
-            [sys.executable, "-c", _KILLED, str(dataset.path), models.url], env=unmeasured()
+            [sys.executable, "-c", _KILLED, str(dataset.path), models.url],
+            env=unmeasured(TMPDIR=str(tmp_path / "temporary")),
         )
         wait_until(lambda: len(models.requests) >= 3)
         program.send_signal(signal.SIGKILL)
         program.wait()
         asked = len(models.requests)
         report = dataset.annotate(MODEL, base_url=models.url)
+    assert [*(tmp_path / "temporary").iterdir()] == []
     assert report.known >= asked - 1
     assert report.known + report.asked == 6
     assert texts(dataset) == ["STOP"] * 6

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from firsthandapi.errors import AnnotationError, ConfigurationError, FirstHandEr
 
 from ._copying import on_this_machine
 from ._folder import Folder
+from ._local import Local
 from ._opinions import Journal
 
 if TYPE_CHECKING:
@@ -282,7 +283,9 @@ class _Run:
         Raises AnnotationError: it says nothing that fits, or the file cannot be read.
         """
         dataset = self._dataset
-        with tempfile.TemporaryDirectory(prefix="firsthandapi-") as folder:
+        # A kill leaves nothing behind of a folder on this machine, of which nothing is copied.
+        is_here = isinstance(dataset._store, Local)
+        with nullcontext("") if is_here else tempfile.TemporaryDirectory(prefix="firsthandapi-") as folder:
             try:
                 path = on_this_machine(dataset._store, dataset.path_of(row), row, Path(folder))
             except ConfigurationError as error:
