@@ -60,8 +60,6 @@ class Panel:
         self.programs = programs
         for program in programs:
             program.tell = self.hear
-            # Where several rate, or gold shows how well, a scorer is one of them.
-            program.decides = program.rater.startswith(SCORER) and settings.overlap == 1 and not settings.gold
         self.ratings = Ratings(access)
         self._holders: dict[str, tuple[str, float]] = {}  # by browser: the submission, and until when
         self._latest: dict[str, str] = {}  # by browser: the rating that it can undo
@@ -107,15 +105,14 @@ class Panel:
         reasons = dict.fromkeys(each.reason for _, each, _ in rated if each.reason)
         reason = " ".join(reasons)[:MAX_REASON] or None
         waits = submission.status == "pending_score"
-        is_scorer = heard.rater.startswith(SCORER)
-        if is_scorer and self.settings.overlap == 1 and not self.settings.gold:
+        if self._decides(heard.rater):
             if waits and is_whole and not flags and (submission.id, submission.attempt) not in self._given():
                 stars = [each for _, _, each in rated]
                 self._world.jobs.score(
                     submission, now, Verdict(stars, reason, actor="scorer", rated_by="rules")
                 )
             return
-        counts = is_scorer and self.settings.overlap > 1 and waits and is_whole
+        counts = heard.rater.startswith(SCORER) and self.settings.overlap > 1 and waits and is_whole
         bar = submission.job.fields["min_star_rating"]
         for group in [rated] if counts else [[each] for each in rated]:
             media = family(group[0][0])
@@ -138,14 +135,22 @@ class Panel:
             for each in self._world.state.queue()
             if asker.wants(each.job, each.worker)
             and (each.id, each.attempt) not in full
-            and not self.is_hidden(each.id)
+            and not self._is_hidden(each)
         ]
         gold = self.gold_for(asker)
         return (ids, None) if gold is None else ([gold.submission, *ids], gold)
 
-    def is_hidden(self, submission: str) -> bool:
+    def _is_hidden(self, waiting: Waiting) -> bool:
         """Whether a submission waits for a scorer that decides alone."""
-        return any(each.is_taken(submission) for each in self.programs)
+        return any(
+            program.is_taken(waiting.id, waiting.attempt)
+            for program in self.programs
+            if self._decides(program.rater)
+        )
+
+    def _decides(self, rater: str) -> bool:
+        """Whether a program's stars count alone. Where several rate, or gold shows how well, a scorer is one of them."""
+        return rater.startswith(SCORER) and self.settings.overlap == 1 and not self.settings.gold
 
     def _full(self, asker: Asker) -> set[Attempt]:
         """What a reviewer may not rate for the sake of others, or has rated. Few of all that waits."""
@@ -276,7 +281,7 @@ class Panel:
         """What cannot be rated by enough people, and how many are lacking."""
         given = self._given()
         for each in self._world.state.queue():
-            if self.is_hidden(each.id):
+            if self._is_hidden(each):
                 continue
             author = f"tok_{each.worker.partition('_')[2]}"
             lack = lacking(self.settings.overlap, _raters(given, (each.id, each.attempt)), reviewers, author)

@@ -60,14 +60,12 @@ class Program(ABC):
     Attributes:
         rater: its name, as `model:NAME` or `scorer:NAME`.
         tell: what is called with what it has said, under the lock of the world.
-        decides: whether its stars alone may count, so that reviewers wait for it.
     """
 
     threads: ClassVar[int] = 1
 
     def __init__(self, world: World, access: Access, rater: str, cents_a_day: float | None = None) -> None:
         self.rater = rater
-        self.decides = False
         self.tell: Callable[[Heard], None] = lambda _heard: None
         self.opinions = Opinions(access)
         self._world = world
@@ -111,9 +109,9 @@ class Program(ABC):
             self._taken.add((submission_id, attempt))
             self._work.put((submission_id, attempt))
 
-    def is_taken(self, submission_id: str) -> bool:
-        """Whether a submission waits for it, so that reviewers can skip it."""
-        return self.decides and any(submission_id == each for each, _ in [*self._taken])
+    def is_taken(self, submission_id: str, attempt: int) -> bool:
+        """Whether an attempt waits for it."""
+        return (submission_id, attempt) in self._taken
 
     def start(self) -> None:
         """Start it, with what an earlier start has left."""
