@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve import programs
 from firsthandapi_server.serve.advising import Adviser
 from firsthandapi_server.serve.exporting import Export
+from firsthandapi_server.serve.opinions import Opinions
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import Job
 
@@ -158,6 +159,29 @@ def test_many_at_once(tmp_path: Path) -> None:
         with advised(tmp_path / "data", models, key=key) as team:
             wait_for(team)
             assert [stars for _, stars in given(team)] == [(4,)] * 9
+
+
+def test_a_start_writes_once(tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for people is planned in one change of the database, however much it is; each waits for the disk."""
+    with advised(tmp_path / "data", models) as team:
+        job = team.job()
+        for number in range(3):
+            picture(team, job, numbered(number))
+        wait_for(team)
+        key = team.key
+    plan, plans = Opinions.plan, list[set[tuple[str, int]]]()
+
+    def counted(opinions: Opinions, rater: str, attempts: Iterable[tuple[str, int]]) -> None:
+        plans.append({*attempts})
+        plan(opinions, rater, attempts)
+
+    monkeypatch.setattr(Opinions, "plan", counted)
+    with advised(tmp_path / "data", models, key=key) as team:
+        assert [len(each) for each in plans] == [3]
+        picture(team, team.job(), numbered(3))
+        assert [len(each) for each in plans] == [3, 1]
+        wait_for(team)
+        assert len(models.requests) == 4
 
 
 def test_a_budget_a_day(tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,10 +88,11 @@ class Opinions:
 
     # --- what is still to be asked ----------------------------------------------------------------------
 
-    def plan(self, rater: str, submission: str, attempt: int) -> None:
-        """Write down that a program is to look at an attempt."""
+    def plan(self, rater: str, attempts: Iterable[tuple[str, int]]) -> None:
+        """Write down that a program is to look at attempts, by their submissions' ids."""
+        values = ((rater, submission, attempt) for submission, attempt in attempts)
         with self._access.transaction() as rows:
-            rows.execute("INSERT OR IGNORE INTO to_ask VALUES (?, ?, ?)", (rater, submission, attempt))
+            rows.executemany("INSERT OR IGNORE INTO to_ask VALUES (?, ?, ?)", values)
 
     def planned(self, rater: str) -> list[tuple[str, int]]:
         """What it is to look at, the oldest first."""

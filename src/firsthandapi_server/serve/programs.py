@@ -71,7 +71,7 @@ class Program(ABC):
         self._world = world
         self._cents_a_day = cents_a_day
         self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
-        self._taken: set[tuple[str, int]] = set()
+        self._taken: dict[tuple[str, int], None] = {}  # what is in the queue, or under way
         self._running: list[threading.Thread] = []
         self._over = threading.Event()
         self._budget = threading.Lock()
@@ -100,27 +100,31 @@ class Program(ABC):
     # --- what waits -------------------------------------------------------------------------------------
 
     def take(self, submission: Submission) -> None:
-        """Have it look at a submission."""
-        self.opinions.plan(self.rater, submission.id, submission.attempt)
-        self._put(submission.id, submission.attempt)
+        """Have it look at a submission; the lock of the world is held."""
+        attempt = submission.id, submission.attempt
+        if self._running:
+            self.opinions.plan(self.rater, [attempt])
+        self._put(attempt)
 
-    def _put(self, submission_id: str, attempt: int) -> None:
-        if (submission_id, attempt) not in self._taken:
-            self._taken.add((submission_id, attempt))
-            self._work.put((submission_id, attempt))
+    def _put(self, attempt: tuple[str, int]) -> None:
+        if attempt not in self._taken:
+            self._taken[attempt] = None
+            self._work.put(attempt)
 
     def is_taken(self, submission_id: str, attempt: int) -> bool:
         """Whether an attempt waits for it."""
         return (submission_id, attempt) in self._taken
 
     def start(self) -> None:
-        """Start it, with what an earlier start has left."""
-        for submission_id, attempt in self.opinions.planned(self.rater):
-            self._put(submission_id, attempt)
-        for _ in range(self.threads):
-            thread = threading.Thread(target=self._run, name=f"firsthandapi-{self.rater}", daemon=True)
-            thread.start()
-            self._running.append(thread)
+        """Start it, with what an earlier start has left, and what waits for people."""
+        with self._world.lock:
+            for attempt in self.opinions.planned(self.rater):
+                self._put(attempt)
+            self.opinions.plan(self.rater, self._taken)  # at once: each change waits for the disk
+            for _ in range(self.threads):
+                thread = threading.Thread(target=self._run, name=f"firsthandapi-{self.rater}", daemon=True)
+                thread.start()
+                self._running.append(thread)
 
     def stop(self) -> None:
         """End it. It looks at the rest after the next start."""
@@ -142,7 +146,7 @@ class Program(ABC):
                 if not self._over.is_set():
                     _log.exception("%s left %s to the reviewers", self.rater, item[0])
             finally:
-                self._taken.discard(item)
+                self._taken.pop(item, None)
 
     def _see(self, submission_id: str, attempt: int) -> None:
         world = self._world
