@@ -12,14 +12,17 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import ConfigurationError
+from firsthandapi.ai import Opinion
 from firsthandapi.testing import FakeModels
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve import programs
 from firsthandapi_server.serve.advising import Adviser
 from firsthandapi_server.serve.exporting import Export
 from firsthandapi_server.serve.opinions import Opinions
+from firsthandapi_server.serve.programs import Heard
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import Job
+from firsthandapi_server.state.storage import LocalStorage
 
 from .conftest import Team, numbered, pass_seconds, running, stand_still
 from .test_study import write
@@ -226,6 +229,30 @@ def test_what_is_erased_is_forgotten(tmp_path: Path, models: FakeModels) -> None
         assert team.access.look("SELECT sha256, opinion FROM opinions") == [("", None)]
         assert "Dark." not in str(team.access.look("SELECT * FROM ratings"))
         assert figures(team) == (1, 1, 0)
+
+
+def test_an_answer_in_the_middle_of_an_erasure_is_forgotten(
+    tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model may answer while the bytes are removed: none of its words is left."""
+    models.fail("misshapen")  # which leaves the rating to what is heard below
+    with advised(tmp_path / "data", models) as team:
+        sent = picture(team, team.job(), numbered(0))
+        wait_for(team)
+        (file,) = team.find(sent).files
+        heard = Heard(RATER, sent, 1, {file.id: Opinion(stars=1, reason="Late.")}, {"image": "v"})
+        remove = LocalStorage.remove
+
+        def answered(storage: LocalStorage, name: str) -> None:
+            with team.world.lock:
+                team.service.site.panel.hear(heard)
+            remove(storage, name)
+
+        monkeypatch.setattr(LocalStorage, "remove", answered)
+        team.service.eraser.ask(file.id, "operator")
+        assert team.service.eraser.run()
+        assert given(team) == [(RATER, (1,))]
+        assert "Late." not in str(team.access.look("SELECT * FROM ratings"))
 
 
 def test_a_model_beyond_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,8 +153,9 @@ class Eraser:
             for event in [*traces.events_about(self.state, named)]:
                 event.body = _without_words(event.body)
             traces.forget_replies(self.state, [subject, *(file.id for file in files)])
-        self._access.forget_files([each.id for each in sent], [file.id for file in files])
         self._empty(files)
+        # Last: until its files are erased, a program may still say something of them.
+        self._access.forget_files([each.id for each in sent], [file.id for file in files])
         return bool(sent)
 
     def _let_go(self, submission: Submission, files: Iterable[File], at: float) -> None:
