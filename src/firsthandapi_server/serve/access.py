@@ -63,14 +63,14 @@ CREATE TABLE IF NOT EXISTS ratings (
 );
 CREATE INDEX IF NOT EXISTS open_ratings ON ratings (given_at)
 WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled;
-CREATE INDEX IF NOT EXISTS ratings_of ON ratings (reviewer, submission) WHERE undone_at IS NULL;
+CREATE INDEX IF NOT EXISTS ratings_of ON ratings (reviewer) WHERE undone_at IS NULL;
 CREATE TRIGGER IF NOT EXISTS ratings_stay BEFORE DELETE ON ratings
 BEGIN SELECT RAISE(ABORT, 'ratings are kept'); END;
 CREATE TRIGGER IF NOT EXISTS ratings_are_fixed
 BEFORE UPDATE OF id, submission, attempt, files, reviewer, stars, gold, given_at ON ratings
 BEGIN SELECT RAISE(ABORT, 'ratings are kept as they were given'); END;
 CREATE INDEX IF NOT EXISTS gold_ratings ON ratings (reviewer) WHERE gold IS NOT NULL AND undone_at IS NULL;
-CREATE INDEX IF NOT EXISTS ratings_about ON ratings (submission);
+CREATE INDEX IF NOT EXISTS ratings_about ON ratings (submission, reviewer);
 -- Of a rating that a program gave: which version of it, the family of media, and the stars that are approved.
 CREATE TABLE IF NOT EXISTS programs (
     rating TEXT PRIMARY KEY, version TEXT NOT NULL, media TEXT NOT NULL, bar INTEGER NOT NULL
