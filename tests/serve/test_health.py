@@ -121,3 +121,8 @@ def test_the_figures_are_those_of_the_state(team: Team) -> None:
     assert money == {"available": 99_850, "held": 100, "paid": 50}
     assert figures["webhooks_waiting"] == figures["webhooks_failed"] == {(): 0}
     assert 0 < figures["disk_free_bytes"][()] <= figures["disk_size_bytes"][()]
+
+
+def test_a_label_is_written_as_prometheus_reads_it() -> None:
+    """A program may have any name."""
+    assert health._by("rater", {'scorer:a"b\\c\né': 1}) == {'{rater="scorer:a\\"b\\\\c\\né"}': 1}

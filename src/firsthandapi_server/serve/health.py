@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -37,6 +38,12 @@ _SECONDS = 5.0  # until a server that answers nothing is called busy
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Seconds from a submission to its review.
 _AGES = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400)
+_OF_PROGRAMS = {
+    "asked": "Questions that programs were asked.",
+    "answered": "Questions that programs answered.",
+    "failed": "Questions that programs failed on.",
+    "cents": "What programs have cost, in US cents.",
+}
 _LIVE = "JOIN accounts ON accounts.id = {}.account AND environment = 'live'"
 
 
@@ -178,25 +185,16 @@ class Health:
         add("credits_cents", "gauge", "The organization's money, in US cents.", _by("kind", money))
         add("webhooks_waiting", "gauge", "Webhook deliveries that wait for an attempt.", pending)
         add("webhooks_failed", "gauge", "Webhook deliveries that were given up.", failed)
-        for name in ("asked", "answered", "failed", "cents") if self._programs else ():
-            words = (
-                "What programs have cost, in US cents."
-                if name == "cents"
-                else f"Questions that programs were {name}."
-            )
-            add(
-                f"ai_{name}_total",
-                "counter",
-                words,
-                _by("rater", {each.rater: getattr(each, name) for each in asked}),
-            )
+        for name, words in _OF_PROGRAMS.items() if self._programs else ():
+            counts = {each.rater: getattr(each, name) for each in asked}
+            add(f"ai_{name}_total", "counter", words, _by("rater", counts))
         add("disk_free_bytes", "gauge", "Free bytes of the disk with the folder.", disk.free)
         add("disk_size_bytes", "gauge", "All bytes of the disk with the folder.", disk.total)
 
 
 def _by(label: str, counts: Mapping[str, float]) -> dict[str, float]:
     """Samples of a metric that has a label, from the value of each."""
-    return {f'{{{label}="{value}"}}': count for value, count in counts.items()}
+    return {f"{{{label}={json.dumps(value, ensure_ascii=False)}}}": count for value, count in counts.items()}
 
 
 def _ages(state: sqlite3.Connection) -> dict[str, float]:
