@@ -102,7 +102,8 @@ def test_advice(tmp_path: Path, models: FakeModels) -> None:
         }  # fmt: skip
         metrics = team.visit("operator").get("/metrics").text
         assert f'firsthandapi_ai_answered_total{{rater="{RATER}"}} 1\n' in metrics
-        assert f'firsthandapi_ai_cents_total{{rater="{RATER}"}} 0.' in metrics
+        assert "# TYPE firsthandapi_ai_cents gauge\n" in metrics
+        assert f'firsthandapi_ai_cents{{rater="{RATER}"}} 0.' in metrics
         key = team.key
     for _ in range(2):
         with advised(tmp_path / "data", models, key=key) as team:

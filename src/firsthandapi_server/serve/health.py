@@ -42,7 +42,7 @@ _OF_PROGRAMS = {
     "asked": "Questions that programs were asked.",
     "answered": "Questions that programs answered.",
     "failed": "Questions that programs failed on.",
-    "cents": "What programs have cost, in US cents.",
+    "cents": "What programs have cost, in US cents; what is under way counts at its most.",
 }
 _LIVE = "JOIN accounts ON accounts.id = {}.account AND environment = 'live'"
 
@@ -187,7 +187,10 @@ class Health:
         add("webhooks_failed", "gauge", "Webhook deliveries that were given up.", failed)
         for name, words in _OF_PROGRAMS.items() if self._programs else ():
             counts = {each.rater: getattr(each, name) for each in asked}
-            add(f"ai_{name}_total", "counter", words, _by("rater", counts))
+            if name == "cents":  # it goes down once it is known what a question has cost
+                add("ai_cents", "gauge", words, _by("rater", counts))
+            else:
+                add(f"ai_{name}_total", "counter", words, _by("rater", counts))
         add("disk_free_bytes", "gauge", "Free bytes of the disk with the folder.", disk.free)
         add("disk_size_bytes", "gauge", "All bytes of the disk with the folder.", disk.total)
 
