@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -214,6 +215,23 @@ def test_a_budget_a_day(tmp_path: Path, models: FakeModels, monkeypatch: pytest.
         pass_seconds(team.service, 86400)
         wait_for(team)
         assert len(models.requests) == 3
+
+
+def test_what_costs_more_than_a_day_has(
+    tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left to people, since no day would do; what costs less does not wait behind it."""
+    with advised(tmp_path / "data", models) as team:
+        adviser = team.service.programs[0]
+        assert isinstance(adviser, Adviser)
+        dear, most = hashlib.sha256(numbered(0)).hexdigest(), adviser.most
+        adviser._cents_a_day = 5.0
+        monkeypatch.setattr(adviser, "most", lambda work: 5.1 if work.sha256 == dear else most(work))
+        job = team.job()
+        picture(team, job, numbered(0))
+        picture(team, job, numbered(1))
+        wait_for(team)
+        assert figures(team) == (1, 1, 0)
 
 
 def test_what_is_erased_is_forgotten(tmp_path: Path, models: FakeModels) -> None:

@@ -216,6 +216,11 @@ class Program(ABC):
         return opinion
 
     def _begin(self, file: File, work: Work, question: str) -> int:
+        most, budget = self.most(work), self._cents_a_day
+        if (
+            budget is not None and most is not None and most > budget
+        ):  # no day would have enough, and all others would wait
+            raise AnnotationError(f"it may cost {most:.2f} cents, and a day has {budget:g}", cents=0.0)
         with self._budget:
             while not self._over.is_set():
                 asked = self.opinions.begin(
@@ -224,8 +229,8 @@ class Program(ABC):
                     question,
                     file.id,
                     self._world.clock.now(),
-                    self.most(work),
-                    self._cents_a_day,
+                    most,
+                    budget,
                 )
                 if asked is not None:
                     return asked
