@@ -202,7 +202,7 @@ def test_a_budget_a_day(tmp_path: Path, models: FakeModels, monkeypatch: pytest.
         wait_for(team)
         (spent,) = adviser.opinions.figures()
         file = team.find(first).files[0]
-        most = adviser.most(programs._work(file, None, None, ())) or 0.0
+        most = adviser.most(programs._work(file, None, 1, ())) or 0.0
         # So much that a second one fits only once the first is known to cost less than it may.
         adviser._cents_a_day = spent.cents + most * 1.5
         assert adviser.opinions.begin(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -17,6 +17,7 @@ from .access import Access
 
 MAX_REASON = 1000
 MAX_ANNOTATIONS = 256 << 10
+_ANNOTATIONS = TypeAdapter[object](Annotations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +127,7 @@ def checked(opinion: Opinion, family: str) -> Opinion:
             raise ValueError(f"annotations must be JSON values: {error}") from None
         if len(text) > MAX_ANNOTATIONS:
             raise ValueError(f"annotations are larger than {MAX_ANNOTATIONS >> 10} kB")
-        TypeAdapter[object](Annotations).validate_json(text, strict=True)
+        _ANNOTATIONS.validate_json(text, strict=True)
         annotations = json.loads(text)
-    dimensions = None if opinion.dimensions is None else {**opinion.dimensions}
-    return Opinion(
-        stars=opinion.stars,
-        dimensions=dimensions,
-        reason=reason,
-        annotations=annotations,
-        flags=opinion.flags,
-        cents=opinion.cents,
-    )
+    dimensions = opinion.dimensions and {**opinion.dimensions}
+    return replace(opinion, dimensions=dimensions, reason=reason, annotations=annotations)

@@ -149,7 +149,7 @@ class Panel:
         )
 
     def _decides(self, rater: str) -> bool:
-        """Whether a program's stars count alone. Where several rate, or gold shows how well, a scorer is one of them."""
+        """Whether a program's stars count alone. Where several rate, or gold is rated, a scorer is one of them."""
         return rater.startswith(SCORER) and self.settings.overlap == 1 and not self.settings.gold
 
     def _full(self, asker: Asker) -> set[Attempt]:

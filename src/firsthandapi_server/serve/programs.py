@@ -164,7 +164,7 @@ class Program(ABC):
             try:
                 work = _work(file, job, attempt, alike[file.id])
                 found = self._opinion(file, work)
-                versions[family(file)] = self.question(_work(file, None, None, ()))
+                versions[family(file)] = self.question(dataclasses.replace(work, job=None))
             except (AnnotationError, ConfigurationError, OSError, ValueError) as error:
                 if self._over.is_set():
                     raise _StoppedError from None
@@ -243,7 +243,7 @@ def family(file: File) -> str:
     return file.content_type.partition("/")[0]
 
 
-def _work(file: File, job: Job | None, attempt: int | None, alike: tuple[str, ...]) -> Work:
+def _work(file: File, job: Job | None, attempt: int, alike: tuple[str, ...]) -> Work:
     facts, details = file.facts(), file.source.details()
     credentials = details.more.get("content_credentials")
     return Work(
