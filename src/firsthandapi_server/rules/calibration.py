@@ -110,12 +110,18 @@ def agreement(pairs: Sequence[Pair]) -> float | None:
     return sum(one == other for one, other in pairs) / len(pairs) if pairs else None
 
 
+def is_wrong(pair: Pair, bar: int) -> bool:
+    """Whether people and a program stand on different sides of the stars that are approved."""
+    people, stars = pair
+    return (people >= bar) != (stars >= bar)
+
+
 def bands(pairs: Iterable[Pair], bar: int) -> tuple[Band, ...]:
     """What each number of a program's stars is worth, where files with `bar` stars or more are approved."""
     seen, wrong = Counter[int](), Counter[int]()
     for people, stars in pairs:
         seen[stars] += 1
-        wrong[stars] += (people >= bar) != (stars >= bar)
+        wrong[stars] += is_wrong((people, stars), bar)
     found: list[Band] = []
     for stars in range(1, 6):
         most = bound(wrong[stars], seen[stars])

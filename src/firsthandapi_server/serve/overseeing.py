@@ -14,7 +14,15 @@ from firsthandapi._base.agreement import alpha
 from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, no_page, whole
 from firsthandapi_server.contract.text import iso
 from firsthandapi_server.http.browsers import attachment
-from firsthandapi_server.rules.calibration import TOLERATED, Pair, bound, calibrations, kinds, pairs_of
+from firsthandapi_server.rules.calibration import (
+    TOLERATED,
+    Pair,
+    bound,
+    calibrations,
+    is_wrong,
+    kinds,
+    pairs_of,
+)
 from firsthandapi_server.rules.reviews import gold_score
 from firsthandapi_server.state.model import File
 
@@ -151,7 +159,7 @@ def _curves(pairs: Sequence[Pair], bar: int) -> list[tuple[int, str, float]]:
     seen, wrong = Counter[int](), Counter[int]()
     for number, (people, stars) in enumerate(pairs, 1):
         seen[stars] += 1
-        wrong[stars] += (people >= bar) != (stars >= bar)
+        wrong[stars] += is_wrong((people, stars), bar)
         most = min(bound(wrong[stars], seen[stars]), _MOST_SHOWN)
         at = number / len(pairs) * _WIDTH, (1 - most / _MOST_SHOWN) * _HEIGHT
         points.setdefault(stars, []).append(at)
