@@ -20,7 +20,7 @@ from firsthandapi_server.serve import programs
 from firsthandapi_server.serve.advising import Adviser
 from firsthandapi_server.serve.exporting import Export
 from firsthandapi_server.serve.opinions import Opinions
-from firsthandapi_server.serve.programs import Heard
+from firsthandapi_server.serve.programs import Answers
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import Job
 from firsthandapi_server.state.storage import LocalStorage
@@ -158,7 +158,7 @@ def test_many_at_once(tmp_path: Path) -> None:
             assert team.visit().get("/review/waiting").json()["waiting"] == 9
             assert len(models.requests) == 8
             key = team.key
-            team.service.programs[0]._over.set()
+            team.service.programs[0]._stopping.set()
         is_slow = False
         together.abort()
         with advised(tmp_path / "data", models, key=key) as team:
@@ -259,12 +259,12 @@ def test_an_answer_in_the_middle_of_an_erasure_is_forgotten(
         sent = picture(team, team.job(), numbered(0))
         wait_for(team)
         (file,) = team.find(sent).files
-        heard = Heard(RATER, sent, 1, {file.id: Opinion(stars=1, reason="Late.")}, {"image": "v"})
+        answers = Answers(RATER, sent, 1, {file.id: Opinion(stars=1, reason="Late.")}, {"image": "v"})
         remove = LocalStorage.remove
 
         def answered(storage: LocalStorage, name: str) -> None:
             with team.world.lock:
-                team.service.site.panel.hear(heard)
+                team.service.site.panel.hear(answers)
             remove(storage, name)
 
         monkeypatch.setattr(LocalStorage, "remove", answered)

@@ -15,7 +15,7 @@ from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve.access import Access
 from firsthandapi_server.serve.clock import RealClock
 from firsthandapi_server.serve.panel import HOLD_SECONDS, Asker, Panel, _verdict
-from firsthandapi_server.serve.programs import Heard
+from firsthandapi_server.serve.programs import Answers
 from firsthandapi_server.serve.ratings import Gold, Rating
 from firsthandapi_server.serve.study import Reviews
 from firsthandapi_server.sqlite import open_world
@@ -107,7 +107,7 @@ class Room:
         with self.world.lock:
             found = self.find(submission)
             said = {found.files[0].id: Opinion(**fields)}
-            self.panel.hear(Heard(rater, submission, attempt, said, {"image": "1"}))
+            self.panel.hear(Answers(rater, submission, attempt, said, {"image": "1"}))
         return found
 
     def undo(self, who: str) -> bool:

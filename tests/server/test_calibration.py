@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firsthandapi_server.rules.calibration import (
     TOLERATED,
-    Given,
+    ProgramStars,
     agreement,
     bands,
     bound,
@@ -82,13 +82,13 @@ def test_each_program_and_kind() -> None:
     """The median of people counts, their own agreement is beside it, and another version begins from nothing."""
     model = "model:m"
     rows = [
-        Given(model, "1", "image", 3, "old", 5),
-        Given(model, "1", "audio", 3, "sound", 5),
-        Given(model, "2", "image", 3, "a", 4),
-        Given(model, "2", "image", 3, "b", 2),
-        Given(model, "2", "image", 4, "c", 4),
-        Given("scorer:s", "", "image", 3, "a", 1),
-        Given(model, "2", "image", 3, "unrated", 1),
+        ProgramStars(model, "1", "image", 3, "old", 5),
+        ProgramStars(model, "1", "audio", 3, "sound", 5),
+        ProgramStars(model, "2", "image", 3, "a", 4),
+        ProgramStars(model, "2", "image", 3, "b", 2),
+        ProgramStars(model, "2", "image", 4, "c", 4),
+        ProgramStars("scorer:s", "", "image", 3, "a", 1),
+        ProgramStars(model, "2", "image", 3, "unrated", 1),
     ]
     people = {"old": [1], "sound": [5], "a": [4, 4, 5], "b": [3], "c": [2]}
     found = calibrations(rows, people)

@@ -77,7 +77,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ProgramStars:
     """The stars that a version of a program gave to a file."""
 
     rater: str
@@ -118,43 +118,43 @@ def is_wrong(pair: Pair, bar: int) -> bool:
 
 def bands(pairs: Iterable[Pair], bar: int) -> tuple[Band, ...]:
     """What each number of a program's stars is worth, where files with `bar` stars or more are approved."""
-    seen, wrong = Counter[int](), Counter[int]()
+    counts, wrong = Counter[int](), Counter[int]()
     for people, stars in pairs:
-        seen[stars] += 1
+        counts[stars] += 1
         wrong[stars] += is_wrong((people, stars), bar)
-    found: list[Band] = []
+    result: list[Band] = []
     for stars in range(1, 6):
-        most = bound(wrong[stars], seen[stars])
-        found.append(Band(stars, seen[stars], wrong[stars], most, most <= TOLERATED))
-    return tuple(found)
+        most = bound(wrong[stars], counts[stars])
+        result.append(Band(stars, counts[stars], wrong[stars], most, most <= TOLERATED))
+    return tuple(result)
 
 
-def kinds(given: Iterable[Given]) -> dict[tuple[str, str, int], list[Given]]:
+def kinds(ratings: Iterable[ProgramStars]) -> dict[tuple[str, str, int], list[ProgramStars]]:
     """What programs gave, the oldest first, by program, media, and bar. Another version begins from nothing."""
     latest: dict[tuple[str, str], str] = {}
-    for each in (given := [*given]):
+    for each in (ratings := [*ratings]):
         latest[each.rater, each.media] = each.version
-    found: dict[tuple[str, str, int], list[Given]] = defaultdict(list)
-    for each in given:
+    found: dict[tuple[str, str, int], list[ProgramStars]] = defaultdict(list)
+    for each in ratings:
         if latest[each.rater, each.media] == each.version:
             found[each.rater, each.media, each.bar].append(each)
     return found
 
 
-def pairs_of(given: Iterable[Given], people: Mapping[str, Sequence[int]]) -> list[Pair]:
+def pairs_of(ratings: Iterable[ProgramStars], people: Mapping[str, Sequence[int]]) -> list[Pair]:
     """What people gave to the files that a program rated, and what it did."""
-    return [(median_low(people[each.file]), each.stars) for each in given if people.get(each.file)]
+    return [(median_low(people[each.file]), each.stars) for each in ratings if people.get(each.file)]
 
 
-def calibrations(given: Iterable[Given], people: Mapping[str, Sequence[int]]) -> list[Calibration]:
+def calibrations(ratings: Iterable[ProgramStars], people: Mapping[str, Sequence[int]]) -> list[Calibration]:
     """Each program on each kind of job.
 
     Args:
-        given: what programs gave, the oldest first.
+        ratings: what programs gave, the oldest first.
         people: what each person gave, by file.
     """
     found: list[Calibration] = []
-    for (rater, media, bar), of_kind in sorted(kinds(given).items()):
+    for (rater, media, bar), of_kind in sorted(kinds(ratings).items()):
         pairs = pairs_of(of_kind, people)
         # Each two of them both ways: none of them is the one that is compared.
         among = [pair for each in of_kind for pair in permutations(people.get(each.file, ()), 2)]

@@ -92,9 +92,9 @@ class _Model(Model):
 
 def _decoded(work: Work, *, is_heard: bool) -> bytes:
     try:
-        found = _look(str(work.path), work.content_type, is_heard)
+        content = _look(str(work.path), work.content_type, is_heard)
     except BoundedError:
-        found = None
-    if found is None:
+        content = None
+    if content is None:
         raise AnnotationError("the file cannot be decoded", cents=0.0)
-    return found
+    return content

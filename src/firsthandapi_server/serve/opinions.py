@@ -44,8 +44,8 @@ class Opinions:
             "AND (outcome = 'answered' AND opinion IS NOT NULL OR outcome = 'failed' AND coalesce(cents, 1) > 0) "
             "ORDER BY outcome, id DESC"
         )
-        found = self._access.look(sql, sha256, question)
-        return (None if found[0][0] is None else Opinion(**json.loads(found[0][0])),) if found else None
+        rows = self._access.look(sql, sha256, question)
+        return (None if rows[0][0] is None else Opinion(**json.loads(rows[0][0])),) if rows else None
 
     def begin(
         self,
@@ -70,17 +70,17 @@ class Opinions:
             sql = "INSERT INTO opinions (rater, sha256, question, file, asked_at, cents) VALUES (?, ?, ?, ?, ?, ?)"
             return rows.execute(sql, (rater, sha256, question, file, at, most)).lastrowid
 
-    def end(self, asked: int, opinion: Opinion | None, cents: float | None, *, is_kept: bool = True) -> None:
+    def end(self, row: int, opinion: Opinion | None, cents: float | None, *, is_kept: bool = True) -> None:
         """Write down what came of it: None if no opinion did. Unknown cents stay the most that they may be."""
         outcome = "failed" if opinion is None else "answered"
         text = json.dumps(asdict(opinion)) if opinion is not None and is_kept else None
         with self._access.transaction() as rows:
             sql = "SELECT rater, cents FROM opinions WHERE id = ?"
-            rater, held = rows.execute(sql, (asked,)).fetchone()
+            rater, reserve = rows.execute(sql, (row,)).fetchone()
             sql = f"UPDATE figures SET {outcome} = {outcome} + 1, cents = cents + ? WHERE rater = ?"  # noqa: S608 - no input
-            rows.execute(sql, (0.0 if cents is None else cents - (held or 0.0), rater))
+            rows.execute(sql, (0.0 if cents is None else cents - (reserve or 0.0), rater))
             sql = "UPDATE opinions SET outcome = ?, opinion = ?, cents = coalesce(?, cents) WHERE id = ?"
-            rows.execute(sql, (outcome, text, cents, asked))
+            rows.execute(sql, (outcome, text, cents, row))
 
     def figures(self) -> list[Figures]:
         """The figures of each program."""

@@ -20,7 +20,7 @@ from firsthandapi_server.state.state import Waiting
 
 from .access import Access
 from .opinions import MAX_REASON
-from .programs import SCORER, Heard, family
+from .programs import SCORER, Answers, family
 from .programs import Program as Asked
 from .ratings import UNDO_SECONDS, Gold, Program, Rating, Ratings
 from .study import Reviews
@@ -59,7 +59,7 @@ class Panel:
         self.settings = settings
         self.programs = programs
         for program in programs:
-            program.tell = self.hear
+            program.listener = self.hear
         self.ratings = Ratings(access)
         self._holders: dict[str, tuple[str, float]] = {}  # by browser: the submission, and until when
         self._latest: dict[str, str] = {}  # by browser: the rating that it can undo
@@ -77,23 +77,23 @@ class Panel:
             program.take(submission)
         return True
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, answers: Answers) -> None:
         """Keep what a program has said of an attempt: annotations, whoever rates it; and its stars, which count alone,
         or among those of others, or beside them."""
-        submission = self._world.state.submissions.get(heard.submission)
-        if submission is None or submission.attempt != heard.attempt:
+        submission = self._world.state.submissions.get(answers.submission)
+        if submission is None or submission.attempt != answers.attempt:
             return
-        files = [each for each in submission.files if each.id in heard.opinions and not each.is_erased]
-        said_of = [heard.opinions[each.id] for each in files]
-        for file, opinion in zip(files, said_of, strict=True):
+        files = [each for each in submission.files if each.id in answers.opinions and not each.is_erased]
+        opinions = [answers.opinions[each.id] for each in files]
+        for file, opinion in zip(files, opinions, strict=True):
             if opinion.annotations is not None:
                 file.annotations = opinion.annotations
-        flags = dict.fromkeys([*submission.flags, *(flag for each in said_of for flag in each.flags)])
+        flags = dict.fromkeys([*submission.flags, *(flag for each in opinions for flag in each.flags)])
         if len(flags) > len(submission.flags):
             submission.flags = tuple(flags)
         rated = [
             (file, each, each.stars)
-            for file, each in zip(files, said_of, strict=True)
+            for file, each in zip(files, opinions, strict=True)
             if each.stars is not None
         ]
         if not rated:
@@ -105,18 +105,18 @@ class Panel:
         reasons = dict.fromkeys(each.reason for _, each, _ in rated if each.reason)
         reason = " ".join(reasons)[:MAX_REASON] or None
         waits = submission.status == "pending_score"
-        if self._decides(heard.rater):
+        if self._decides(answers.rater):
             if waits and is_whole and not flags and (submission.id, submission.attempt) not in self._given():
                 stars = [each for _, _, each in rated]
                 self._world.jobs.score(
                     submission, now, Verdict(stars, reason, actor="scorer", rated_by="rules")
                 )
             return
-        counts = heard.rater.startswith(SCORER) and self.settings.overlap > 1 and waits and is_whole
+        counts = answers.rater.startswith(SCORER) and self.settings.overlap > 1 and waits and is_whole
         bar = submission.job.fields["min_star_rating"]
         for group in [rated] if counts else [[each] for each in rated]:
             media = family(group[0][0])
-            program = Program(heard.rater, heard.versions[media], media, bar, counts)
+            program = Program(answers.rater, answers.versions[media], media, bar, counts)
             why = reason if counts else group[0][1].reason
             self.ratings.give_as(
                 program, submission, [file for file, _, _ in group], [s for *_, s in group], why, now

@@ -35,7 +35,7 @@ _log = logging.getLogger("firsthandapi.serve")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Answers:
     """What a program has said of the files of an attempt, by their ids: nothing of those it left or failed on.
 
     Attributes:
@@ -59,21 +59,21 @@ class Program(ABC):
 
     Attributes:
         rater: its name, as `model:NAME` or `scorer:NAME`.
-        tell: what is called with what it has said, under the lock of the world.
+        listener: what is called with what it has said, under the lock of the world.
     """
 
     threads: ClassVar[int] = 1
 
     def __init__(self, world: World, access: Access, rater: str, cents_a_day: float | None = None) -> None:
         self.rater = rater
-        self.tell: Callable[[Heard], None] = lambda _heard: None
+        self.listener: Callable[[Answers], None] = lambda _answers: None
         self.opinions = Opinions(access)
         self._world = world
         self._cents_a_day = cents_a_day
         self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
         self._taken: dict[tuple[str, int], None] = {}  # what is in the queue, or under way
         self._running: list[threading.Thread] = []
-        self._over = threading.Event()
+        self._stopping = threading.Event()
         self._budget = threading.Lock()
 
     # --- what the program is ----------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class Program(ABC):
 
     def stop(self) -> None:
         """End it. It looks at the rest after the next start."""
-        self._over.set()
+        self._stopping.set()
         for _ in self._running:
             self._work.put(None)
         for thread in (
@@ -137,13 +137,13 @@ class Program(ABC):
             thread.join(_STOP_SECONDS / self.threads)
 
     def _run(self) -> None:
-        while (item := self._work.get()) is not None and not self._over.is_set():
+        while (item := self._work.get()) is not None and not self._stopping.is_set():
             try:
                 self._see(*item)
             except _StoppedError:
                 return
             except Exception:
-                if not self._over.is_set():
+                if not self._stopping.is_set():
                     _log.exception("%s left %s to the reviewers", self.rater, item[0])
             finally:
                 self._taken.pop(item, None)
@@ -154,7 +154,7 @@ class Program(ABC):
             submission = world.state.submissions.get(submission_id)
             files = () if submission is None or submission.attempt != attempt else submission.files
             job = None if submission is None else Job(**show.job(submission.job))
-            alike = {file.id: self._alike(file) for file in files}
+            twins = {file.id: self._alike(file) for file in files}
         opinions: dict[str, Opinion] = {}
         versions: dict[str, str] = {}
         is_done = True
@@ -162,35 +162,35 @@ class Program(ABC):
             if file.is_erased or not self.takes(file.content_type):
                 continue
             try:
-                work = _work(file, job, attempt, alike[file.id])
-                found = self._opinion(file, work)
+                work = _work(file, job, attempt, twins[file.id])
+                opinion = self._opinion(file, work)
                 versions[family(file)] = self.question(dataclasses.replace(work, job=None))
             except (AnnotationError, ConfigurationError, OSError, ValueError) as error:
-                if self._over.is_set():
+                if self._stopping.is_set():
                     raise _StoppedError from None
                 is_done &= not isinstance(error, ConfigurationError)
                 _log.warning("%s left %s to the reviewers: %s", self.rater, submission_id, error)
             else:
-                if found is not None:
-                    opinions[file.id] = found
+                if opinion is not None:
+                    opinions[file.id] = opinion
         if opinions:
             with world.lock:
-                self.tell(Heard(self.rater, submission_id, attempt, opinions, versions))
+                self.listener(Answers(self.rater, submission_id, attempt, opinions, versions))
         if is_done:
             self.opinions.done(self.rater, submission_id, attempt)
 
     def _alike(self, file: File) -> tuple[str, ...]:
         """The ids of files with the same bytes, or that look the same."""
-        state, like = self._world.state, file.source.details().like
-        found = state.submissions.get(like) if like else None
-        return tuple(each.id for each in [*state.same_as(file, _TWINS), *(found.files if found else ())])
+        state, twin_id = self._world.state, file.source.details().like
+        twin = state.submissions.get(twin_id) if twin_id else None
+        return tuple(each.id for each in [*state.same_as(file, _TWINS), *(twin.files if twin else ())])
 
     def _opinion(self, file: File, work: Work) -> Opinion | None:
         """What is known of a file already, or what the program says now; None if it was paid for none."""
         question = self.question(work)
-        if (known := self.opinions.known(work.sha256, question)) is not None:
-            return known[0]
-        asked = self._begin(file, work, question)
+        if (earlier_answer := self.opinions.known(work.sha256, question)) is not None:
+            return earlier_answer[0]
+        row = self._begin(file, work, question)
         opinion: Opinion | None = None
         cents: float | None = None
         try:
@@ -199,9 +199,9 @@ class Program(ABC):
                 with path.open("wb") as copy:
                     for piece in file.source.read(0, file.facts().size):
                         copy.write(piece)
-                found = self.look(dataclasses.replace(work, path=path))
-            cents = 0.0 if found is None else found.cents
-            opinion = checked(found or Opinion(), family(file))
+                answer = self.look(dataclasses.replace(work, path=path))
+            cents = 0.0 if answer is None else answer.cents
+            opinion = checked(answer or Opinion(), family(file))
         except AnnotationError as error:
             cents = error.cents
             raise
@@ -209,10 +209,10 @@ class Program(ABC):
             cents = 0.0
             raise
         finally:
-            if opinion is None and self._over.is_set():  # perhaps only since the server stops
+            if opinion is None and self._stopping.is_set():  # perhaps only since the server stops
                 raise _StoppedError
             with self._world.lock:  # so that what is erased meanwhile is not kept
-                self.opinions.end(asked, opinion, cents, is_kept=not file.is_erased)
+                self.opinions.end(row, opinion, cents, is_kept=not file.is_erased)
         return opinion
 
     def _begin(self, file: File, work: Work, question: str) -> int:
@@ -222,8 +222,8 @@ class Program(ABC):
         ):  # no day would have enough, and all others would wait
             raise AnnotationError(f"it may cost {most:.2f} cents, and a day has {budget:g}", cents=0.0)
         with self._budget:
-            while not self._over.is_set():
-                asked = self.opinions.begin(
+            while not self._stopping.is_set():
+                row = self.opinions.begin(
                     self.rater,
                     work.sha256,
                     question,
@@ -232,9 +232,9 @@ class Program(ABC):
                     most,
                     budget,
                 )
-                if asked is not None:
-                    return asked
-                self._over.wait(_PATIENCE)
+                if row is not None:
+                    return row
+                self._stopping.wait(_PATIENCE)
         raise _StoppedError
 
 
@@ -243,7 +243,7 @@ def family(file: File) -> str:
     return file.content_type.partition("/")[0]
 
 
-def _work(file: File, job: Job | None, attempt: int, alike: tuple[str, ...]) -> Work:
+def _work(file: File, job: Job | None, attempt: int, twins: tuple[str, ...]) -> Work:
     facts, details = file.facts(), file.source.details()
     credentials = details.more.get("content_credentials")
     return Work(
@@ -258,5 +258,5 @@ def _work(file: File, job: Job | None, attempt: int, alike: tuple[str, ...]) -> 
         captured_at=datetime.fromtimestamp(details.captured_at, UTC),
         device=details.device_info.get("device_model"),
         content_credentials=credentials and credentials.get("state"),
-        near_duplicates=alike,
+        near_duplicates=twins,
     )

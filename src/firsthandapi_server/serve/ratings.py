@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
 from firsthandapi_server.contract.text import new_id
-from firsthandapi_server.rules.calibration import Given
+from firsthandapi_server.rules.calibration import ProgramStars
 from firsthandapi_server.state.model import File, Submission
 
 from .access import Access
@@ -136,7 +136,7 @@ class Ratings:
             rows.execute("INSERT INTO programs VALUES (?, ?, ?, ?)", values)
         return True
 
-    def given(self, most: int = -1) -> list[Given]:
+    def given(self, most: int = -1) -> list[ProgramStars]:
         """The stars that programs gave to each file, the oldest first; of so many ratings, the latest."""
         found = self._access.look(
             "SELECT reviewer, version, media, bar, files, stars FROM programs JOIN ratings ON id = rating "
@@ -144,7 +144,7 @@ class Ratings:
             most,
         )
         return [
-            Given(who, version, media, bar, *each)
+            ProgramStars(who, version, media, bar, *each)
             for who, version, media, bar, files, stars in reversed(found)
             for each in zip(json.loads(files), json.loads(stars), strict=True)
         ]

@@ -28,25 +28,25 @@ def main(name: str) -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     try:
-        found = loaded(find_scorer(name).load())
+        scorer = scorer_of(find_scorer(name).load())
     except BaseException as error:  # its module may raise anything
-        answers.write(_line({"error": f"it cannot be loaded: {_told(error)}"}))
+        answers.write(_line({"error": f"it cannot be loaded: {_words_of(error)}"}))
         return
-    if isinstance(found, Annotator):
-        answers.write(_line({"name": str(found.name), "version": ""}))
+    if isinstance(scorer, Annotator):
+        answers.write(_line({"name": str(scorer.name), "version": ""}))
     else:
-        answers.write(_line({"name": name, "version": _version(found)}))
+        answers.write(_line({"name": name, "version": _version(scorer)}))
     for line in sys.stdin.buffer:
-        answers.write(_line(answer(found, json.loads(line))))
+        answers.write(_line(answer(scorer, json.loads(line))))
 
 
-def loaded(found: object) -> Annotator | Callable[..., object]:
+def scorer_of(entry: object) -> Annotator | Callable[..., object]:
     """A scorer from what its name names: an annotator, its class, or a function.
     Raises TypeError: it is none of these.
     """
-    given = found() if isinstance(found, type) and hasattr(found, "look") else found
-    if isinstance(given, Annotator) or callable(given):
-        return given
+    scorer = entry() if isinstance(entry, type) and hasattr(entry, "look") else entry
+    if isinstance(scorer, Annotator) or callable(scorer):
+        return scorer
     raise TypeError("it is no function, and no annotator with a name and a method look")
 
 
@@ -54,15 +54,15 @@ def answer(scorer: Annotator | Callable[..., object], request: Mapping[str, Any]
     """The answer to one request: an opinion, or an error in words."""
     try:
         if isinstance(scorer, Annotator):
-            given: object = scorer.look(_work(request))
+            result: object = scorer.look(_work(request))
         else:
-            given = scorer(Path(request["path"]), request["content_type"], request["job"])
+            result = scorer(Path(request["path"]), request["content_type"], request["job"])
     except BaseException as error:  # also SystemExit: a scorer may be a whole program
-        return {"error": _told(error)}
+        return {"error": _words_of(error)}
     try:
-        found = opinion(given)
+        view = opinion(result)
         family = request["content_type"].partition("/")[0]
-        return {"opinion": None if found is None else asdict(checked(found, family))}
+        return {"opinion": None if view is None else asdict(checked(view, family))}
     except (ValueError, InvalidArgumentError) as error:
         return {"error": f"it returned something else than a score: {error}"}
 
@@ -79,23 +79,23 @@ def _work(request: Mapping[str, Any]) -> Work:
     return Work(**fields)
 
 
-def opinion(given: object) -> Opinion | None:
+def opinion(result: object) -> Opinion | None:
     """A scorer's result as an opinion: stars from 1 to 5, or a mapping with fields of an opinion.
     Raises ValueError or InvalidArgumentError: the result is none.
     """
-    if given is None or isinstance(given, Opinion):
-        return given
-    found: dict[str, Any] = (
-        dict(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else {"stars": given}
+    if result is None or isinstance(result, Opinion):
+        return result
+    fields: dict[str, Any] = (
+        dict(cast("Mapping[str, Any]", result)) if isinstance(result, Mapping) else {"stars": result}
     )
-    if unknown := found.keys() - Opinion.__dataclass_fields__.keys():
+    if unknown := fields.keys() - Opinion.__dataclass_fields__.keys():
         raise ValueError(f"unknown {', '.join(map(repr, sorted(unknown, key=str)))}")
-    annotations = found.get("annotations")
-    if annotations is None and found.get("stars") is None:
+    annotations = fields.get("annotations")
+    if annotations is None and fields.get("stars") is None:
         raise ValueError("it has neither stars nor annotations")
     if annotations is not None and (not isinstance(annotations, Mapping) or "type" not in annotations):
         raise ValueError('annotations must be a mapping with a "type", such as "image"')
-    return Opinion(**found)
+    return Opinion(**fields)
 
 
 def _version(scorer: object) -> str:
@@ -107,7 +107,7 @@ def _version(scorer: object) -> str:
         return ""
 
 
-def _told(error: BaseException) -> str:
+def _words_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:500]
 
 

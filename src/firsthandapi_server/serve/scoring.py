@@ -36,14 +36,14 @@ def find_scorer(name: str) -> EntryPoint:
     """
     if ":" in name:
         return EntryPoint(name, name, GROUP)
-    known = {each.name: each for each in entry_points(group=GROUP)}
-    if name not in known:
-        names = ", ".join(sorted(known)) or "none"
+    scorers = {each.name: each for each in entry_points(group=GROUP)}
+    if name not in scorers:
+        names = ", ".join(sorted(scorers)) or "none"
         raise ConfigurationError(
             f"scorer {name} is not installed: the entry points of {GROUP} are: {names}; install its package, or pass "
             "MODULE:NAME"
         )
-    return known[name]
+    return scorers[name]
 
 
 class Scorer(Program):
@@ -113,11 +113,11 @@ class ScorerProcess:
             if self.is_over:  # `end` was called before the process existed
                 self._process.kill()
             try:
-                loaded = self._exchange(self._process, b"", _START_SECONDS)
+                greeting = self._exchange(self._process, b"", _START_SECONDS)
             except ScorerError:
                 self.close()
                 raise
-            self.name, self.version = loaded["name"], loaded["version"]
+            self.name, self.version = greeting["name"], greeting["version"]
         return self._process
 
     def _exchange(self, process: subprocess.Popen[bytes], line: bytes, seconds: float) -> dict[str, Any]:
