@@ -278,10 +278,13 @@ def test_a_model_beyond_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """It needs a study that names who gets the files; with a budget, a price. Nothing is left of a refusal."""
     folder = tmp_path / "data"
     with pytest.raises(
-        ConfigurationError, match=r"beyond this machine, so it needs a study: pass --study FILE"
+        ConfigurationError,
+        match=r"beyond this machine, so it needs a study: pass --study FILE with processors that name",
     ):
         Service(folder, ai=NAME)
-    with pytest.raises(ConfigurationError, match=r"beyond this machine, so it needs processors"):
+    with pytest.raises(
+        ConfigurationError, match=r"beyond this machine, so it needs processors in the study that name"
+    ):
         Service(folder, ai=NAME, study=write(tmp_path))
     named = write(tmp_path, processors=["Example Models, USA"])
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):

@@ -32,10 +32,10 @@ def model_of(
     """
     model = _Model(name, speech=speech, base_url=url)
     if not model.is_here and (study is None or not study.processors):
-        where = "needs a study: pass --study FILE, whose" if study is None else "needs"
+        needs = "a study: pass --study FILE with processors" if study is None else "processors in the study"
         raise ConfigurationError(
-            f"{model.name} is beyond this machine, so it {where} processors in the study that name who gets the files, "
-            'such as processors: ["Example Inc., USA"]; people see them before they agree'
+            f"{model.name} is beyond this machine, so it needs {needs} that name who gets the files, such as "
+            'processors: ["Example Inc., USA"]; people see them before they agree'
         )
     model.prepare()
     kinds = ["image/jpeg", *(["audio/mpeg"] if speech else [])]
