@@ -14,7 +14,7 @@ import pytest
 from dataset.support import wait_until
 from firsthandapi import ConfigurationError
 from firsthandapi.ai import Opinion
-from firsthandapi.testing import FakeModels
+from firsthandapi.testing import Asked, FakeModels
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve import programs
 from firsthandapi_server.serve.advising import Adviser
@@ -112,6 +112,27 @@ def test_advice(tmp_path: Path, models: FakeModels) -> None:
             assert [who for who, _ in given(team)].count(RATER) == 2
             assert figures(team) == (1, 1, 0)
     assert len(models.requests) == 1
+
+
+def test_copies_end_with_the_look(tmp_path: Path) -> None:
+    """Also those that a killed server has left: they are people's."""
+    uploading = tmp_path / "data" / "uploading"
+    copies: list[list[Path]] = []
+
+    def answer(_: Asked) -> dict[str, Any]:
+        copies.append([*uploading.glob("upload_seen_*")])
+        return {"stars": 3}
+
+    with FakeModels(answer) as models:
+        with advised(tmp_path / "data", models) as team:
+            picture(team, team.job(), numbered(0))
+            wait_for(team)
+            assert [len(each) for each in copies] == [1]
+            assert [*uploading.glob("upload_seen_*")] == []
+            key = team.key
+        (uploading / "upload_seen_left.jpg").write_bytes(numbered(1))
+        with advised(tmp_path / "data", models, key=key):
+            assert [*uploading.glob("upload_seen_*")] == []
 
 
 def test_what_fails_is_left_to_people(tmp_path: Path, models: FakeModels) -> None:

@@ -57,8 +57,10 @@ class Adviser(Program):
 
     threads = 8
 
-    def __init__(self, world: World, access: Access, model: Model, cents_a_day: float | None) -> None:
-        super().__init__(world, access, f"{MODEL}{model.name}", cents_a_day)
+    def __init__(
+        self, world: World, access: Access, folder: Path, model: Model, cents_a_day: float | None
+    ) -> None:
+        super().__init__(world, access, folder, f"{MODEL}{model.name}", cents_a_day)
         self._model = model
 
     def stop(self) -> None:

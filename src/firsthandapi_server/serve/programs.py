@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import queue
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
+from firsthandapi._base.host import replacing
 from firsthandapi._base.names import file_name_on_disk
 from firsthandapi.ai import Opinion, Work
 from firsthandapi.errors import AnnotationError, ConfigurationError
@@ -64,11 +67,14 @@ class Program(ABC):
 
     threads: ClassVar[int] = 1
 
-    def __init__(self, world: World, access: Access, rater: str, cents_a_day: float | None = None) -> None:
+    def __init__(
+        self, world: World, access: Access, folder: Path, rater: str, cents_a_day: float | None = None
+    ) -> None:
         self.rater = rater
         self.listener: Callable[[Answers], None] = lambda _answers: None
         self.opinions = Opinions(access)
         self._world = world
+        self._folder = folder  # where a start removes what it does not know
         self._cents_a_day = cents_a_day
         self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
         self._taken: dict[tuple[str, int], None] = {}  # what is in the queue, or under way
@@ -185,6 +191,18 @@ class Program(ABC):
         twin = state.submissions.get(twin_id) if twin_id else None
         return tuple(each.id for each in [*state.same_as(file, _TWINS), *(twin.files if twin else ())])
 
+    @contextmanager
+    def _copied(self, file: File, suffix: str) -> Generator[Path]:
+        """A copy of a file for this block. What a kill leaves of a person's file is removed by the next start."""
+        number, name = tempfile.mkstemp(suffix, "upload_seen_", self._folder)
+        try:
+            with os.fdopen(number, "wb") as copy:
+                for piece in file.source.read(0, file.facts().size):
+                    copy.write(piece)
+            yield Path(name)
+        finally:
+            replacing.remove(name)
+
     def _opinion(self, file: File, work: Work) -> Opinion | None:
         """What is known of a file already, or what the program says now; None if it was paid for none."""
         question = self.question(work)
@@ -194,11 +212,7 @@ class Program(ABC):
         opinion: Opinion | None = None
         cents: float | None = None
         try:
-            with tempfile.TemporaryDirectory(prefix="firsthandapi-") as folder:
-                path = Path(folder, work.path)
-                with path.open("wb") as copy:
-                    for piece in file.source.read(0, file.facts().size):
-                        copy.write(piece)
+            with self._copied(file, work.path.suffix) as path:
                 answer = self.look(dataclasses.replace(work, path=path))
             cents = 0.0 if answer is None else answer.cents
             opinion = checked(answer or Opinion(), family(file))

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import IO, Any, cast
 
 from firsthandapi.ai import Opinion, Work
@@ -49,8 +50,8 @@ def find_scorer(name: str) -> EntryPoint:
 class Scorer(Program):
     """What waits for a scorer, and what it says, one file after the other."""
 
-    def __init__(self, world: World, access: Access, process: ScorerProcess) -> None:
-        super().__init__(world, access, f"{SCORER}{process.name}")
+    def __init__(self, world: World, access: Access, folder: Path, process: ScorerProcess) -> None:
+        super().__init__(world, access, folder, f"{SCORER}{process.name}")
         self._process = process
 
     def stop(self) -> None:

@@ -166,9 +166,11 @@ class Service:
             self.access.settled(_STARTED, "yes")
             self.programs: list[Program] = []
             if process is not None:
-                self.programs.append(Scorer(self.world, self.access, process))
+                self.programs.append(Scorer(self.world, self.access, folder / UPLOADING, process))
             if model is not None:
-                self.programs.append(Adviser(self.world, self.access, model, ai_max_cents_a_day))
+                self.programs.append(
+                    Adviser(self.world, self.access, folder / UPLOADING, model, ai_max_cents_a_day)
+                )
             self.world.credits.needs_operator = True
             days = None if self.study is None else self.study.retention_days.rejected
             self.eraser = Eraser(self.world, self.access, folder / UPLOADING, days)
