@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from firsthandapi_server.rules.calibration import (
     TOLERATED,
     ProgramStars,
+    Trust,
     agreement,
     bands,
     bound,
     calibrations,
+    is_wrong,
     kappa,
 )
 
@@ -108,3 +110,45 @@ def test_each_program_and_kind() -> None:
         (2, 1, 1),
         (4, 1, 0),
     ]
+
+
+@given(st.lists(st.tuples(STARS, st.just(5)), max_size=400), STARS)
+@settings(max_examples=30)
+def test_trust(pairs: list[tuple[int, int]], bar: int) -> None:
+    """Stars decide alone from a look at which the bound is kept, until the first pair that breaks it; looks are at 52
+    pairs and after each 50 more. Pairs of other stars change nothing."""
+    trust, expected = Trust(bar), False
+    for number, pair in enumerate(pairs, 1):
+        trust.add(pair)
+        trust.add((1, 4))
+        is_kept = bound(sum(is_wrong(each, bar) for each in pairs[:number]), number) <= TOLERATED
+        expected = is_kept and (expected or number in range(52, 1000, 50))
+        assert (5 in trust.deciding) is expected
+
+
+def test_a_look_that_is_late() -> None:
+    """With one error, 87 pairs are enough; the next look is at 102. Once broken, the bound ends it at once."""
+    trust = Trust(3)
+    for pair in [(1, 5)] + [(5, 5)] * 100:
+        trust.add(pair)
+    assert trust.deciding == frozenset()
+    trust.add((5, 5))
+    assert trust.deciding == {5}
+    trust.add((1, 5))
+    assert trust.deciding == frozenset()
+
+
+def test_luck_is_not_waited_for() -> None:
+    """Of programs that are wrong twice as often as they may be, less than one in fifty ever decides in 400 files.
+    Computed, not drawn."""
+    share, unlucky = 0.1, {0: 1.0}  # the chance of so many errors, without having decided
+    for number in range(1, 401):
+        after: dict[int, float] = {}
+        for wrong, chance in unlucky.items():
+            after[wrong] = after.get(wrong, 0.0) + chance * (1 - share)
+            after[wrong + 1] = after.get(wrong + 1, 0.0) + chance * share
+        is_look = number in range(52, 401, 50)
+        unlucky = {
+            each: chance for each, chance in after.items() if not is_look or bound(each, number) > TOLERATED
+        }
+    assert 0 < 1 - sum(unlucky.values()) < 0.02

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from firsthandapi.testing import FakeModels
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.rules.calibration import calibrations
 from firsthandapi_server.serve.panel import Asker
-from serve.conftest import pass_seconds, running
+from firsthandapi_server.state.model import Job
+from serve.conftest import Team, pass_seconds, running
 
 pytestmark = pytest.mark.slow
 # How many files people give 1 to 5 stars. Of its own 2 and 3 stars, the judge puts one in eight on the wrong side.
@@ -47,21 +49,24 @@ def judge(asked: Any) -> Mapping[str, Any]:
     return {"stars": stars}
 
 
+def send(team: Team, job: Job, truths: Sequence[int]) -> list[str]:
+    """What workers send: photos that deserve so many stars."""
+    sent: list[str] = []
+    for number, stars in enumerate(truths):
+        with team.world.lock:
+            now = team.world.clock.now()
+            file = capture(job, "image/jpeg", now, rating=4, given=photo(stars, number), annotations=None)
+            sent.append(team.world.jobs.submit(job, [file], now).id)
+    return sent
+
+
 def test_a_judge_is_certified_where_it_should_be(tmp_path: Path) -> None:
     """Of 1, 4, and 5 stars, never of 2 and 3; with the real client, over real forms of a server."""
     folder = tmp_path / "data"
     with FakeModels(judge) as models, running(folder, ai="openai:judge", ai_url=models.url) as team:
         job = team.job(files_needed=400, price_per_file_cents=10)
-        panel, truths = (
-            team.service.site.panel,
-            [stars for stars, count in FILES.items() for _ in range(count)],
-        )
-        sent: list[str] = []
-        for number, stars in enumerate(truths):
-            with team.world.lock:
-                now = team.world.clock.now()
-                file = capture(job, "image/jpeg", now, rating=4, given=photo(stars, number), annotations=None)
-                sent.append(team.world.jobs.submit(job, [file], now).id)
+        panel, truths = team.service.site.panel, [each for each, count in FILES.items() for _ in range(count)]
+        sent = send(team, job, truths)
         for submission, stars in zip(sent, truths, strict=True):
             with team.world.lock:
                 panel.rate(
@@ -77,3 +82,26 @@ def test_a_judge_is_certified_where_it_should_be(tmp_path: Path) -> None:
     assert sum(each.wrong for each in found.bands) == sum(
         number % 8 == 0 and stars in (2, 3) for number, stars in enumerate(truths)
     )
+
+
+def test_it_decides_where_it_may(tmp_path: Path) -> None:
+    """With `--ai-decides`, people rate what is left to them: everything of 2 and 3 stars, and the rest until the judge
+    has earned it. It decides about others, and about none of them wrongly."""
+    truths = [each for each, count in FILES.items() for _ in range(count)]
+    random.Random(1).shuffle(truths)
+    options: dict[str, Any] = {"ai": "openai:judge", "ai_decides": True}
+    with FakeModels(judge) as models, running(tmp_path / "data", ai_url=models.url, **options) as team:
+        job, panel, ana = team.job(files_needed=400), team.service.site.panel, Asker("reviewer", "b", ())
+        deserved = dict(zip(send(team, job, truths), truths, strict=True))
+        wait_until(lambda: not team.service.programs[0]._taken, 300)
+        while waiting := panel.waiting(ana)[0]:
+            for each in waiting[:10]:
+                with team.world.lock:
+                    panel.rate(ana, team.find(each), {"stars-0": str(deserved[each]), "attempt": "1"})
+            pass_seconds(team.service, 11)
+            pass_seconds(team.service, 0)
+        decided = [each for each in deserved if team.find(each).rated_by == "model:openai:judge"]
+        assert {team.find(each).rating for each in decided} <= {1, 4, 5}
+        assert len(decided) > 50
+        assert all((deserved[each] >= 3) == (team.find(each).status == "approved") for each in decided)
+        team.world.check_books()

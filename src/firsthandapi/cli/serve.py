@@ -85,6 +85,13 @@ def serve(
     ai_max_cents_a_day: Annotated[
         float | None, option("N", "Maximum cost of the models per day (UTC), in US cents.", min=0)
     ] = None,
+    ai_decides: Annotated[
+        bool,
+        typer.Option(
+            "--ai-decides",
+            help="Let the model decide alone, for each number of its stars that people who rated blind found right.",
+        ),
+    ] = False,
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Allow webhook endpoints with private addresses.")
     ] = False,
@@ -171,6 +178,7 @@ def serve(
             ai_url=ai_url,
             speech=speech,
             ai_max_cents_a_day=ai_max_cents_a_day,
+            ai_decides=ai_decides,
             private_webhooks=private_webhooks,
             study=study,
             lan=lan,

@@ -11,6 +11,8 @@ from statistics import median_low
 
 # A band may be wrong so often, with a confidence of 95 %.
 TOLERATED = 0.05
+# When it is looked whether they may decide alone: at the fewest that can be enough, and after each so many more.
+_FIRST, _NEXT = 52, 50
 _Z = 1.6448536269514722
 
 # What people gave, and what a program did.
@@ -127,6 +129,33 @@ def bands(pairs: Iterable[Pair], bar: int) -> tuple[Band, ...]:
         most = bound(wrong[stars], counts[stars])
         result.append(Band(stars, counts[stars], wrong[stars], most, most <= TOLERATED))
     return tuple(result)
+
+
+class Trust:
+    """Which of a program's stars decide alone, as people's blind ratings come in.
+
+    Stars begin to decide where the bound is kept at one of a few looks: whoever looked after each pair would find a
+    moment of good luck. They end at the first pair that breaks it.
+
+    Attributes:
+        deciding: these stars.
+    """
+
+    def __init__(self, bar: int) -> None:
+        self._bar = bar
+        self._pairs, self._wrong = Counter[int](), Counter[int]()
+        self.deciding: frozenset[int] = frozenset()
+
+    def add(self, pair: Pair) -> None:
+        """Take one more file that people have rated as well."""
+        stars = pair[1]
+        self._pairs[stars] += 1
+        self._wrong[stars] += is_wrong(pair, self._bar)
+        number = self._pairs[stars]
+        if bound(self._wrong[stars], number) > TOLERATED:
+            self.deciding -= {stars}
+        elif number >= _FIRST and (number - _FIRST) % _NEXT == 0:
+            self.deciding |= {stars}
 
 
 def kinds(ratings: Iterable[ProgramStars]) -> dict[tuple[str, str, int], list[ProgramStars]]:

@@ -75,6 +75,8 @@ CREATE INDEX IF NOT EXISTS ratings_about ON ratings (submission, reviewer);
 CREATE TABLE IF NOT EXISTS programs (
     rating TEXT PRIMARY KEY, version TEXT NOT NULL, media TEXT NOT NULL, bar INTEGER NOT NULL
 );
+-- What people gave, blind, to a file that a program might have decided alone; in this order.
+CREATE TABLE IF NOT EXISTS blind (position INTEGER PRIMARY KEY, rating TEXT NOT NULL UNIQUE, stars INTEGER NOT NULL);
 -- What programs were asked: `cents` is the most that it may cost, until it is known. A crash leaves `asked`.
 CREATE TABLE IF NOT EXISTS opinions (
     id INTEGER PRIMARY KEY, rater TEXT NOT NULL, sha256 TEXT NOT NULL, question TEXT NOT NULL, file TEXT NOT NULL,

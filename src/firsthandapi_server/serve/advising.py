@@ -58,10 +58,18 @@ class Adviser(Program):
     threads = 8
 
     def __init__(
-        self, world: World, access: Access, folder: Path, model: Model, cents_a_day: float | None
+        self,
+        world: World,
+        access: Access,
+        folder: Path,
+        model: Model,
+        cents_a_day: float | None,
+        *,
+        decides: bool = False,
     ) -> None:
         super().__init__(world, access, folder, f"{MODEL}{model.name}", cents_a_day)
         self._model = model
+        self.decides = decides
 
     def stop(self) -> None:
         super().stop()

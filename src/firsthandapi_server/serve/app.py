@@ -116,7 +116,11 @@ class Site:
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]
         if study is not None and self.reception.consents is not None:
-            routes += Joining(self.reception, study, self.reception.consents, eraser, self.limits).routes()
+            decides = any(each.decides for each in programs)
+            joining = Joining(
+                self.reception, study, self.reception.consents, eraser, self.limits, decides=decides
+            )
+            routes += joining.routes()
             routes += Appealing(self.reception, self.reception.consents).routes()
         routes += Resuming(self.reception, receiving).routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.

@@ -42,13 +42,21 @@ class Joining:
     """The pages of a study."""
 
     def __init__(
-        self, reception: Reception, study: Study, consents: Consents, eraser: Eraser, limits: Limits
+        self,
+        reception: Reception,
+        study: Study,
+        consents: Consents,
+        eraser: Eraser,
+        limits: Limits,
+        *,
+        decides: bool,
     ) -> None:
         self._reception = reception
         self._limits = limits
         self._eraser = eraser
         self._study = study
         self._consents = consents
+        self._decides = decides
         self._world = reception.world
         self._appeals = Appeals(self._world.state, self._world.jobs)
 
@@ -165,7 +173,11 @@ class Joining:
 
     async def _privacy(self, request: Request) -> Response:
         return self._reception.page(
-            request, "privacy.html", failure_days=FAILURE_DAYS, **self._about(request)
+            request,
+            "privacy.html",
+            failure_days=FAILURE_DAYS,
+            decides=self._decides,
+            **self._about(request),
         )
 
     async def _logo(self, _request: Request) -> Response:

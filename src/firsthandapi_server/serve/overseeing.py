@@ -84,6 +84,7 @@ class Overseeing:
         """How far programs agree with people, and how that changed."""
         ratings = self._panel.ratings
         given, people = ratings.given(_MOST_COMPARED), ratings.of_people(_MOST_COMPARED)
+        deciding = self._panel.deciding
         curves = {key: _curves(pairs_of(each, people), key[2]) for key, each in kinds(given).items()}
         return self._reception.page(
             request,
@@ -91,7 +92,13 @@ class Overseeing:
             section=f"{PREFIX}/reviews",
             figures=Opinions(self._reception.access).figures(),
             found=[
-                (each, curves[each.rater, each.media, each.min_star_rating])
+                (
+                    each,
+                    curves[each.rater, each.media, each.min_star_rating],
+                    deciding.now(each.media, each.min_star_rating)
+                    if deciding is not None and deciding.rater == each.rater
+                    else (),
+                )
                 for each in calibrations(given, people)
             ],
             tolerated=TOLERATED,

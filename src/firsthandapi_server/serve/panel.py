@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median_low
 
 from firsthandapi_server.console.face import PageError
@@ -19,8 +20,9 @@ from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import Waiting
 
 from .access import Access
+from .deciding import Deciding
 from .opinions import MAX_REASON
-from .programs import SCORER, Answers, family
+from .programs import MODEL, SCORER, Answers, family
 from .programs import Program as Asked
 from .ratings import UNDO_SECONDS, Gold, Program, Rating, Ratings
 from .study import Reviews
@@ -28,6 +30,7 @@ from .study import Reviews
 HOLD_SECONDS = 120.0
 OWN = "This is your own work: somebody else rates it."
 _DIMENSIONS = ("relevance", "quality", "completeness")
+_AT_ONCE = 100  # what waits, that a model decides about before others have their turn
 Attempt = tuple[str, int]  # the id of a submission, and which attempt of it
 
 
@@ -61,6 +64,8 @@ class Panel:
         for program in programs:
             program.listener = self.hear
         self.ratings = Ratings(access)
+        model = next((each for each in programs if each.rater.startswith(MODEL)), None)
+        self.deciding = None if model is None else Deciding(access, model)
         self._holders: dict[str, tuple[str, float]] = {}  # by browser: the submission, and until when
         self._latest: dict[str, str] = {}  # by browser: the rating that it can undo
 
@@ -68,6 +73,7 @@ class Panel:
         """After a restart, wait for the ratings that do not count yet."""
         for rating in self.ratings.open():
             self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
+        self._have_decided()
 
     def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
         """Leave sandbox submissions to the clock; programs see the others."""
@@ -123,6 +129,41 @@ class Panel:
             )
         if counts:
             self._world.state.later(now + UNDO_SECONDS, self.book)
+        self._learn(submission, now)
+        self._decide([submission.id], now)
+
+    # --- what a model decides alone ---------------------------------------------------------------------
+
+    def _learn(self, submission: Submission, at: float) -> None:
+        """Compare the model with what people gave, once that counts."""
+        if self.deciding is not None and submission.rated_by == "person":
+            given = self.ratings.of_attempt(submission.id, submission.attempt)
+            if self.deciding.learn(submission, given, at):
+                self._have_decided()
+
+    def _have_decided(self) -> None:
+        """Let the model decide about what waits already, if it may."""
+        if self.deciding is not None and self.deciding.is_on:
+            ids = [each.id for each in self._world.state.queue()]
+            self._world.state.later(self._world.clock.now(), partial(self._decide, ids))
+
+    def _decide(self, ids: Sequence[str], at: float) -> None:
+        """Let the model decide, some at a time, about what nobody has rated or looks at now."""
+        if self.deciding is None or not self.deciding.is_on:
+            return
+        given, now = self._given(), self._world.clock.now()
+        held = {each for each, until in self._holders.values() if until > now}
+        for each in ids[:_AT_ONCE]:
+            submission = self._world.state.submissions.get(each)
+            if submission is None or submission.status != "pending_score" or each in held:
+                continue
+            decision = None if (each, submission.attempt) in given else self.deciding.decision(submission)
+            if decision is not None:
+                rater = self.deciding.rater
+                verdict = Verdict(decision.stars, decision.reason, actor=rater, rated_by=rater)
+                self._world.jobs.score(submission, at, verdict)
+        if ids[_AT_ONCE:]:
+            self._world.state.later(at, partial(self._decide, ids[_AT_ONCE:]))
 
     # --- what a reviewer may look at --------------------------------------------------------------------
 
@@ -263,10 +304,13 @@ class Panel:
             submission = self._world.state.submissions.get(submission_id)
             if submission is None or submission.status != "pending_score" or submission.attempt != attempt:
                 self.ratings.settle(ratings)
+                if submission is not None:  # a kill may have come before
+                    self._learn(submission, at)
                 continue
             counted = [each for each in ratings if each.given_at + UNDO_SECONDS <= at]
             if len(counted) >= self.settings.overlap:
                 self._world.jobs.score(submission, at, _verdict(counted))
+                self._learn(submission, at)
 
     # --- what stands still ------------------------------------------------------------------------------
 

@@ -62,10 +62,12 @@ class Program(ABC):
 
     Attributes:
         rater: its name, as `model:NAME` or `scorer:NAME`.
+        decides: whether it decides alone where people have found it right.
         listener: what is called with what it has said, under the lock of the world.
     """
 
     threads: ClassVar[int] = 1
+    decides = False
 
     def __init__(
         self, world: World, access: Access, folder: Path, rater: str, cents_a_day: float | None = None

@@ -162,6 +162,14 @@ class Ratings:
                 found[file].append(given)
         return found
 
+    def of_attempt(self, submission: str, attempt: int) -> list[list[int]]:
+        """The stars that each person gave to the files of an attempt."""
+        sql = (
+            "SELECT stars FROM ratings WHERE submission = ? AND attempt = ? AND undone_at IS NULL AND gold IS NULL "
+            "AND id NOT IN (SELECT rating FROM programs)"
+        )
+        return [json.loads(stars) for (stars,) in self._access.look(sql, submission, attempt)]
+
     def beside(self, reviewer: str, until: float) -> list[tuple[list[int], str, list[int], str | None]]:
         """What a reviewer's latest ratings that count are, and what programs gave the same files, and why."""
         sql = (

@@ -75,6 +75,7 @@ class Service:
         ai_url: the address of the server that the model is asked at; by default its library's own.
         speech: a model that transcribes sounds for it.
         ai_max_cents_a_day: what it may cost a day, in UTC; None for any amount.
+        ai_decides: whether its stars decide alone, as far as people who rated blind have found them right.
         private_webhooks: whether webhooks may also be sent to private addresses.
         clock: the clock; None for the machine's.
         storage: an fsspec URL, such as that of a bucket, where the server stores files. The first start decides;
@@ -112,6 +113,7 @@ class Service:
         ai_url: str | None = None,
         speech: str | None = None,
         ai_max_cents_a_day: float | None = None,
+        ai_decides: bool = False,
         private_webhooks: bool = False,
         clock: RealClock | None = None,
         storage: str | None = None,
@@ -128,8 +130,8 @@ class Service:
         self.study = None if study is None else read_study(study)
         if scorer is not None:
             find_scorer(scorer)
-        if ai is None and (ai_url, speech, ai_max_cents_a_day) != (None, None, None):
-            raise ConfigurationError("--ai-url, --speech, and --ai-max-cents-a-day need --ai")
+        if ai is None and (ai_url, speech, ai_max_cents_a_day, ai_decides) != (None, None, None, False):
+            raise ConfigurationError("--ai-url, --speech, --ai-max-cents-a-day, and --ai-decides need --ai")
         model = None if ai is None else model_of(ai, ai_url, speech, ai_max_cents_a_day, self.study)
         # Refuses an invalid URL before it is stored.
         bucket = None if storage is None else BucketStorage(storage, folder / UPLOADING)
@@ -168,8 +170,9 @@ class Service:
             if process is not None:
                 self.programs.append(Scorer(self.world, self.access, folder / UPLOADING, process))
             if model is not None:
+                room, budget = folder / UPLOADING, ai_max_cents_a_day
                 self.programs.append(
-                    Adviser(self.world, self.access, folder / UPLOADING, model, ai_max_cents_a_day)
+                    Adviser(self.world, self.access, room, model, budget, decides=ai_decides)
                 )
             self.world.credits.needs_operator = True
             days = None if self.study is None else self.study.retention_days.rejected

@@ -1,0 +1,233 @@
+"""`serve --ai-decides`: the real client of a model's service decides alone as long as people find it right."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dataset.support import wait_until
+from firsthandapi import ConfigurationError
+from firsthandapi.testing import FakeModels
+from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.serve import deciding
+from firsthandapi_server.serve.panel import Asker
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.state.model import File, Job
+
+from .conftest import Team, pass_seconds, running
+from .test_study import write
+
+NAME = "openai:judge"
+RATER = f"model:{NAME}"
+ANA = Asker("reviewer", "b", ())
+
+
+def photo(stars: int, number: int) -> bytes:
+    """A photo as bright as its stars. Each number makes another."""
+    image = Image.new("L", (64, 64), 40 * stars)
+    image.putdata([*range(number, number + 8), *[40 * stars] * (64 * 64 - 8)])
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def judge(asked: Any) -> Mapping[str, Any]:
+    image = Image.open(io.BytesIO(asked.picture)).convert("L")
+    stars = round(int(str(image.getpixel((image.width // 2, image.height // 2)))) / 40)
+    flag = {"flags": ["policy"]} if stars == 6 else {}
+    return {"stars": min(stars, 5), "reason": "Sharp.", **flag}
+
+
+class Lab:
+    """A server with a model that may decide, and a reviewer."""
+
+    def __init__(self, team: Team, job: Job | None = None) -> None:
+        self.team = team
+        self.job = job or team.job(files_needed=400, price_per_file_cents=10)
+        self._photos = 0
+
+    def send(self, *stars: int) -> str:
+        """A submission of photos that deserve these stars, once the model has looked at it."""
+        (sent,) = self.send_each([stars])
+        return sent
+
+    def send_each(self, submissions: list[tuple[int, ...]]) -> list[str]:
+        sent: list[str] = []
+        for each in submissions:
+            with self.team.world.lock:
+                files, now = [self.file(stars) for stars in each], self.team.world.clock.now()
+                sent.append(self.team.world.jobs.submit(self.job, files, now).id)
+        self.looked()
+        return sent
+
+    def file(self, stars: int) -> File:
+        """A photo that deserves these stars."""
+        self._photos += 1
+        given, now = photo(stars, self._photos), self.team.world.clock.now()
+        return capture(self.job, "image/png", now, rating=4, given=given, annotations=None)
+
+    def looked(self) -> None:
+        wait_until(lambda: not self.team.service.programs[0]._taken, 100)
+        pass_seconds(self.team.service, 0)
+
+    def rate(self, stars: int, *submissions: str) -> None:
+        """What people give, which then counts."""
+        for each in submissions:
+            with self.team.world.lock:
+                found = self.team.find(each)
+                given = {f"stars-{number}": str(stars) for number in range(len(found.files))}
+                self.team.service.site.panel.rate(ANA, found, {**given, "attempt": str(found.attempt)})
+        pass_seconds(self.team.service, 10)
+        pass_seconds(self.team.service, 0)
+
+    def by(self, submission: str) -> str | None:
+        """Who has decided about it."""
+        return self.team.find(submission).rated_by
+
+    def deciding(self) -> set[int]:
+        found = self.team.service.site.panel.deciding
+        assert found is not None
+        return {*found.now("image", self.job.fields["min_star_rating"])}
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(deciding, "_BLIND", 0.0)
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[FakeModels]:
+    with FakeModels(judge) as found:
+        yield found
+
+
+@contextmanager
+def lab(folder: Path, models: FakeModels, name: str = NAME, **options: Any) -> Iterator[Lab]:
+    with running(folder, ai=name, ai_url=models.url, **{"ai_decides": True, **options}) as team:
+        jobs = [*team.world.state.jobs.values()]
+        yield Lab(team, jobs[0] if jobs else None)
+
+
+def log(team: Team) -> list[str]:
+    sql = "SELECT what FROM activity WHERE what LIKE 'review.model%' ORDER BY position"
+    return [what for (what,) in team.access.look(sql)]
+
+
+def test_a_model_earns_it_and_loses_it(tmp_path: Path, models: FakeModels) -> None:
+    """After 52 files on which people agreed, it decides about what waits and what comes, with its name on it. Other
+    stars are left to people, and so is everything after the first file that breaks the bound. A restart changes
+    nothing; another model begins from nothing."""
+    with lab(tmp_path / "data", models) as found:
+        waiting = found.send_each([(5,)] * 54)
+        found.rate(5, *waiting[:51])
+        assert (found.deciding(), found.by(waiting[53])) == (set(), None)
+        found.rate(4, waiting[51])  # other stars, and on the right side
+        assert (found.deciding(), found.by(waiting[53])) == ({5}, RATER)
+        decided = found.team.find(found.send(5))
+        assert (decided.status, decided.rating, decided.reasoning) == ("approved", 5, "Sharp.")
+        assert decided.rated_by == RATER
+        left = found.send(4)
+        assert found.by(left) is None
+        found.rate(1, left)  # what people say of its other stars changes nothing of these
+        page = found.team.visit("operator").get("/console/reviews/programs").text
+        assert (page.count("<td>decides</td>"), log(found.team)) == (1, ["review.model_trusted"])
+        key = found.team.key
+    with lab(tmp_path / "data", models, key=key, ai_decides=False) as found:
+        assert found.deciding() == set()
+        seen = found.send(5)
+        assert found.by(seen) is None
+    with lab(tmp_path / "data", models, "openai:another", key=key) as found:
+        assert found.deciding() == set()
+        assert found.by(found.send(5)) is None
+    with lab(tmp_path / "data", models, key=key) as found:
+        found.looked()
+        assert (found.deciding(), found.by(seen)) == ({5}, RATER)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(deciding, "_BLIND", 1.0)
+            checked = found.send(5)
+        assert found.by(checked) is None
+        found.rate(2, checked)
+        assert (found.deciding(), log(found.team)) == (
+            set(),
+            ["review.model_trusted", "review.model_distrusted"],
+        )
+        assert found.by(found.send(5)) is None
+        found.team.world.check_books()
+
+
+def test_what_is_left_to_people(tmp_path: Path, models: FakeModels) -> None:
+    """What it flags, has no stars for, or gave other stars in part; and second attempts. Neither its flags nor
+    second attempts are evidence."""
+    with lab(tmp_path / "data", models) as found:
+        found.rate(5, *found.send_each([(5,)] * 52))
+        found.job = found.team.job(files_needed=40, files_per_submission=2, price_per_file_cents=10)
+        both, *others = found.send_each([(5, 5), (5, 6), (5, 0), (5, 4)])
+        assert [found.by(each) for each in (both, *others)] == [RATER, None, None, None]
+        assert found.team.find(others[0]).flags == ("policy",)
+        again = found.send(3)
+        found.rate(2, again)
+        with found.team.world.lock:
+            second = found.team.find(again)
+            found.team.world.jobs.resubmit(second, [found.file(5)], found.team.world.clock.now())
+        found.looked()
+        assert (second.attempt, second.rated_by) == (2, None)
+        found.rate(1, again, others[0])
+        assert found.deciding() == {5}
+        found.rate(1, others[2])  # one of its files has these stars
+        assert found.deciding() == set()
+
+
+def test_nobody_loses_their_work(tmp_path: Path, models: FakeModels) -> None:
+    """What a reviewer looks at, or has just rated, is theirs to decide."""
+    with lab(tmp_path / "data", models) as found:
+        looked_at, rated, free, *first = found.send_each([(5,)] * 55)
+        reviewing = found.team.service.site.panel
+        found.rate(5, *first[:51])
+        with found.team.world.lock:
+            reviewing.hold("another", looked_at)
+        for each in (first[51], rated):
+            with found.team.world.lock:
+                reviewing.rate(ANA, found.team.find(each), {"stars-0": "4", "attempt": "1"})
+            pass_seconds(found.team.service, 5)
+        found.looked()
+        assert [found.by(each) for each in (looked_at, rated, free)] == [None, None, RATER]
+        pass_seconds(found.team.service, 5)
+        assert found.by(rated) == "person"
+
+
+def test_a_share_goes_to_people(tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what it would decide, some is left to people, the same after a restart."""
+    with lab(tmp_path / "data", models) as found:
+        found.rate(5, *found.send_each([(5,)] * 52))
+        monkeypatch.setattr(deciding, "_BLIND", 0.5)
+        sent = found.send_each([(5,)] * 40)
+        left = [each for each in sent if found.by(each) is None]
+        assert 5 < len(left) < 35
+        key = found.team.key
+    with lab(tmp_path / "data", models, key=key) as found:
+        found.looked()
+        assert [each for each in sent if found.by(each) is None] == left
+
+
+def test_people_read_of_it(tmp_path: Path, models: FakeModels) -> None:
+    """The privacy notice says what it may do, in their language."""
+    study = write(tmp_path)
+    for decides in (True, False):
+        with lab(tmp_path / "data", models, study=study, ai_decides=decides) as found:
+            page = found.team.visit().get("/privacy?lang=en").text
+            assert ("It may also accept or reject them alone" in page) is decides
+        (tmp_path / "data").rename(tmp_path / f"data {decides}")
+
+
+def test_it_needs_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--ai-decides need --ai"):
+        Service(tmp_path / "data", ai_decides=True)
+    assert not (tmp_path / "data").exists()
