@@ -389,11 +389,13 @@ class AnnotationError(FirstHandError):
 
     Attributes:
         cents: the cost of the question, in cents; None if unknown.
+        is_temporary: whether the service could not be reached, or was busy or broken, so that it may answer later.
     """
 
-    def __init__(self, message: str, *, cents: float | None = None) -> None:
+    def __init__(self, message: str, *, cents: float | None = None, is_temporary: bool = False) -> None:
         super().__init__(message)
         self.cents = cents
+        self.is_temporary = is_temporary
 
 
 class WebhookSignatureError(FirstHandError):

@@ -13,7 +13,7 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import ConfigurationError
-from firsthandapi.ai import Opinion
+from firsthandapi.ai import Opinion, _model
 from firsthandapi.testing import Asked, FakeModels
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve import programs
@@ -155,6 +155,38 @@ def test_what_fails_is_left_to_people(tmp_path: Path, models: FakeModels) -> Non
         wait_for(team)
         assert figures(team) == (4, 1, 3)  # the broken one, which cost nothing
     assert len(models.requests) == 2
+
+
+@pytest.mark.parametrize("outage", ["error", "drop", "unreachable"])
+def test_an_outage_ends(
+    tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch, outage: Any
+) -> None:
+    """A service that is broken, or cannot be reached, is asked again later, also about what people have decided
+    meanwhile. Only a request that may have arrived counts against the day."""
+    monkeypatch.setattr(_model, "_TRIES_AGAIN", 0)
+    monkeypatch.setattr("firsthandapi_server.serve.programs.AGAIN_SECONDS", 60.0)
+    with FakeModels() as gone:
+        pass
+    url = models.url if outage != "unreachable" else gone.url
+    with running(tmp_path / "data", ai=NAME, ai_url=url) as team:
+        if outage != "unreachable":
+            models.fail(outage)
+        sent = picture(team, team.job(), numbered(1))
+        wait_for(team)
+        assert figures(team) == (1, 0, 1)
+        spent = team.service.programs[0].opinions.figures()[0].cents
+        assert (spent > 0) is (outage == "drop")
+        team.score(sent, 5)
+        key = team.key
+        if outage == "error":
+            pass_seconds(team.service, 60)
+            wait_until(lambda: figures(team) == (2, 1, 1))
+    with advised(tmp_path / "data", models, key=key) as team:
+        wait_for(team)
+        (file,) = team.find(sent).files
+        assert file.annotations is not None
+        assert file.annotations["text_extraction"] == "STOP"
+        assert figures(team) == (2, 1, 1)
 
 
 def test_many_at_once(tmp_path: Path) -> None:

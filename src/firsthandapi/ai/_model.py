@@ -27,6 +27,8 @@ _SECONDS = 60.0
 _FORMS = 'as "anthropic:claude-haiku-5-5" or "openai:gpt-5-mini"'
 # What no other file would get either.
 _HOPELESS = (401, 403, 404)
+_BUSY = (408, 409, 429)
+_NOT_SENT = ("ConnectError", "ConnectTimeout")
 
 
 class _Service(NamedTuple):
@@ -88,7 +90,13 @@ class _Service(NamedTuple):
             words = mask_secrets(f"{name} responded with {error.status_code}: {error.message}"[:500])
             if error.status_code in _HOPELESS:
                 raise ConfigurationError(f"{words}; check {self.keys[0]} and the name of the model") from None
-            raise AnnotationError(words, cents=0.0) from None
+            is_temporary = error.status_code in _BUSY or error.status_code >= 500
+            raise AnnotationError(words, cents=0.0, is_temporary=is_temporary) from None
+        except library.APIConnectionError as error:
+            # Of a request that may have arrived, nobody knows the cost.
+            cost = 0.0 if type(error.__cause__).__name__ in _NOT_SENT else None
+            words = mask_secrets(f"{name}: {error}"[:500])
+            raise AnnotationError(words, cents=cost, is_temporary=True) from None
         except library.APIError as error:
             raise AnnotationError(mask_secrets(f"{name}: {error}"[:500])) from None
         except (AttributeError, IndexError, TypeError, ValueError):  # the libraries check no shape

@@ -70,14 +70,24 @@ class Opinions:
             sql = "INSERT INTO opinions (rater, sha256, question, file, asked_at, cents) VALUES (?, ?, ?, ?, ?, ?)"
             return rows.execute(sql, (rater, sha256, question, file, at, most)).lastrowid
 
-    def end(self, row: int, opinion: Opinion | None, cents: float | None, *, is_kept: bool = True) -> None:
-        """Write down what came of it: None if no opinion did. Unknown cents stay the most that they may be."""
-        outcome = "failed" if opinion is None else "answered"
+    def end(
+        self,
+        row: int,
+        opinion: Opinion | None,
+        cents: float | None,
+        *,
+        is_kept: bool = True,
+        is_temporary: bool = False,
+    ) -> None:
+        """Write down what came of it: None if no opinion did, `is_temporary` if one may come later. Unknown cents stay
+        the most that they may be."""
+        column = "failed" if opinion is None else "answered"
+        outcome = "lost" if is_temporary else column
         text = json.dumps(asdict(opinion)) if opinion is not None and is_kept else None
         with self._access.transaction() as rows:
             sql = "SELECT rater, cents FROM opinions WHERE id = ?"
             rater, reserve = rows.execute(sql, (row,)).fetchone()
-            sql = f"UPDATE figures SET {outcome} = {outcome} + 1, cents = cents + ? WHERE rater = ?"  # noqa: S608 - no input
+            sql = f"UPDATE figures SET {column} = {column} + 1, cents = cents + ? WHERE rater = ?"  # noqa: S608 - no input
             rows.execute(sql, (0.0 if cents is None else cents - (reserve or 0.0), rater))
             sql = "UPDATE opinions SET outcome = ?, opinion = ?, cents = coalesce(?, cents) WHERE id = ?"
             rows.execute(sql, (outcome, text, cents, row))

@@ -31,6 +31,8 @@ from .opinions import Opinions, checked
 # How the names of raters begin.
 MODEL, SCORER = "model:", "scorer:"
 _TWINS = 3
+# After so long it is asked again, if its service was busy, broken, or could not be reached.
+AGAIN_SECONDS = 600.0
 _STOP_SECONDS = 5.0
 # How often it looks whether a new day has begun, or what is under way has cost less than it might.
 _PATIENCE = 1.0
@@ -165,7 +167,7 @@ class Program(ABC):
             twins = {file.id: self._alike(file) for file in files}
         opinions: dict[str, Opinion] = {}
         versions: dict[str, str] = {}
-        is_done = True
+        is_done, is_temporary = True, False
         for file in files:
             if file.is_erased or not self.takes(file.content_type):
                 continue
@@ -176,6 +178,7 @@ class Program(ABC):
             except (AnnotationError, ConfigurationError, OSError, ValueError) as error:
                 if self._stopping.is_set():
                     raise _StoppedError from None
+                is_temporary |= isinstance(error, AnnotationError) and error.is_temporary
                 is_done &= not isinstance(error, ConfigurationError)
                 _log.warning("%s left %s to the reviewers: %s", self.rater, submission_id, error)
             else:
@@ -184,7 +187,11 @@ class Program(ABC):
         if opinions:
             with world.lock:
                 self.listener(Answers(self.rater, submission_id, attempt, opinions, versions))
-        if is_done:
+        if is_temporary:
+            with world.lock:
+                again = world.clock.now() + AGAIN_SECONDS
+                world.state.later(again, lambda _at: self._put((submission_id, attempt)))
+        elif is_done:
             self.opinions.done(self.rater, submission_id, attempt)
 
     def _alike(self, file: File) -> tuple[str, ...]:
@@ -213,13 +220,14 @@ class Program(ABC):
         row = self._begin(file, work, question)
         opinion: Opinion | None = None
         cents: float | None = None
+        is_temporary = False
         try:
             with self._copied(file, work.path.suffix) as path:
                 answer = self.look(dataclasses.replace(work, path=path))
             cents = 0.0 if answer is None else answer.cents
             opinion = checked(answer or Opinion(), family(file))
         except AnnotationError as error:
-            cents = error.cents
+            cents, is_temporary = error.cents, error.is_temporary
             raise
         except (ConfigurationError, OSError):
             cents = 0.0
@@ -228,7 +236,8 @@ class Program(ABC):
             if opinion is None and self._stopping.is_set():  # perhaps only since the server stops
                 raise _StoppedError
             with self._world.lock:  # so that what is erased meanwhile is not kept
-                self.opinions.end(row, opinion, cents, is_kept=not file.is_erased)
+                is_kept = not file.is_erased
+                self.opinions.end(row, opinion, cents, is_kept=is_kept, is_temporary=is_temporary)
         return opinion
 
     def _begin(self, file: File, work: Work, question: str) -> int:
