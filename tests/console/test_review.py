@@ -114,13 +114,13 @@ def test_closing_the_tab_loses_no_decision(
     it."""
     dataset = labeled(tmp_path)
     ids = sorted(row.file_id for row in dataset)
-    write_down, ready = ReviewPage._write_down, threading.Event()
+    decide, ready = ReviewPage._decide, threading.Event()
 
-    def late(page: ReviewPage, decisions: list[Any]) -> None:
+    def late(page: ReviewPage, body: dict[str, Any]) -> None:
         assert ready.wait(60)
-        write_down(page, decisions)
+        decide(page, body)
 
-    monkeypatch.setattr(ReviewPage, "_write_down", late)
+    monkeypatch.setattr(ReviewPage, "_decide", late)
     with reviewing(dataset) as review, page_of(browser) as page:
         page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length > 10")
@@ -144,7 +144,7 @@ def test_a_tab_whose_decisions_would_be_lost_asks_whether_to_stay(
     """A browser sends only so much for a page that is closed."""
     dataset = labeled(tmp_path)
     ready, asked = threading.Event(), list[str]()
-    monkeypatch.setattr(ReviewPage, "_write_down", lambda *_: ready.wait(60))
+    monkeypatch.setattr(ReviewPage, "_decide", lambda *_: ready.wait(60))
     with reviewing(dataset) as review, page_of(browser, expected="dialog: ") as page:
         page.goto(str(review.base_url))
         wait_for(page, "document.querySelectorAll('button.tile').length > 10")
