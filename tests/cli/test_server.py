@@ -166,11 +166,20 @@ def test_backup(shell: Cli, tmp_path: Path) -> None:
     with Service(tmp_path / "data"):
         made = shell("server", "backup", folder, target)
         assert (made.code, f"Start from it with: firsthandapi serve {target}" in made.out) == (0, True)
-        refused = shell("server", "backup", folder, target)
+        refused = shell("server", "backup", folder, str(tmp_path))
         assert (refused.code, "is not empty" in refused.err) == (2, True)
-        found = json.loads(shell("server", "backup", folder, f"{target}2", "--json").out)
-        assert found == {"files": 0, "bytes": 0, "bucket": None, "lost": []}
-    Service(tmp_path / "copy").start().stop()
+        found = json.loads(shell("server", "backup", folder, target, "--json").out)
+        assert found == {"files": 0, "bytes": 0, "copied": 0, "bucket": None, "lost": [], "expired": []}
+        aged = shell("server", "backup", folder, f"{target}2", "--keep-days", "0")
+        assert f"Removed because of their age: {target}" in aged.out
+        url = (tmp_path / "bucket").as_uri()
+        assert f"firsthandapi server restore {url} DIR" in shell("server", "backup", folder, url).out
+        assert "a bucket has one backup" in shell("server", "backup", folder, url, "--keep-days", "1").err
+        for source, name in ((url, "brought"), (f"{target}2", "copied")):
+            restored = shell("server", "restore", source, str(tmp_path / name))
+            assert (restored.code, f"firsthandapi serve {tmp_path / name}" in restored.out) == (0, True)
+            Service(tmp_path / name).start().stop()
+        assert "is not empty" in shell("server", "restore", url, str(tmp_path / "copied")).err
 
 
 @pytest.mark.parametrize("database", ["state.db", "access.db"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from contextlib import ExitStack, closing
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import httpx
@@ -14,14 +17,36 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.testing import make
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve import backup as copying
-from firsthandapi_server.serve.backup import back_up
+from firsthandapi_server.serve import copies
+from firsthandapi_server.serve.backup import Backup
 from firsthandapi_server.serve.service import Service
 
 from .conftest import Team, first_of, running
 
+NOW = 1_700_000_000.0
+
 
 def nothing(_done: int, _files: int) -> None:
     """Progress that nobody looks at."""
+
+
+def back_up(
+    folder: Path, target: Path | str, on_file: Any = nothing, at: float = NOW, **options: Any
+) -> Backup:
+    return copies.back_up(folder, target, on_file, at=at, **options)
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were hashed."""
+    names, digest = list[str](), hashlib.file_digest
+
+    def counted(file: Any, kind: str) -> Any:
+        names.append(Path(file.name).name)
+        return digest(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    return names
 
 
 @pytest.mark.parametrize("is_running", [True, False])
@@ -154,3 +179,182 @@ def test_files_in_a_bucket_stay_there(tmp_path: Path) -> None:
     assert (done.files, done.bucket) == (0, bucket)
     with Service(tmp_path / "copy") as restored:
         restored.world.check_books()
+
+
+# --- made again ---------------------------------------------------------------------------------------------
+
+
+def blobs(folder: Path) -> set[str]:
+    return {each.name for each in folder.rglob("blob_*")}
+
+
+def test_no_byte_is_hashed_twice(team: Team, tmp_path: Path, hashed: list[str]) -> None:
+    """A copy that is made again, or beside an earlier one, reads new files alone, and those that were damaged."""
+    job, data = team.job(files_needed=9), tmp_path / "data"
+    for _ in range(3):
+        team.sent(job)
+    damaged = sorted((data / "files").rglob("blob_*"))[0]
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"x" * len(whole))
+    monday, tuesday = tmp_path / "b" / "monday", tmp_path / "b" / "tuesday"
+    assert (back_up(data, monday).copied, len(hashed)) == (3, 3)
+    damaged.unlink()
+    damaged.write_bytes(whole)
+    team.sent(job)
+    hashed.clear()
+    done = back_up(data, monday, at=NOW + 1)
+    assert (done.files, done.copied, done.lost, len(hashed)) == (4, 2, [], 2)
+    team.sent(job)
+    hashed.clear()
+    done = back_up(data, tuesday, at=NOW + 2)
+    assert (done.files, done.copied, len(hashed)) == (5, 1, 1)
+    assert blobs(tuesday) == blobs(data / "files")
+    assert {each.name for each in (tmp_path / "b").iterdir()} == {"monday", "tuesday"}
+    with running(tuesday, key=team.key) as started:
+        started.world.check_books()
+
+
+def test_an_earlier_copy_stays_until_the_next_is_there(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at any step, something is there to start from, or the next run puts it back."""
+    job, data, target = team.job(), tmp_path / "data", tmp_path / "copy"
+    team.sent(job)
+    back_up(data, target)
+    team.sent(job)
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        back_up(data, target, killed)
+    assert len(blobs(target)) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(copying.replacing, "put", killed)
+        with pytest.raises(SystemExit):
+            back_up(data, target)
+    assert not target.exists()
+    with pytest.raises(SystemExit):
+        back_up(data, target, killed)
+    assert len(blobs(target)) == 1
+    assert back_up(data, target).copied == 1
+    assert {each.name for each in tmp_path.iterdir()} == {"data", "copy"}
+
+
+def test_what_is_no_copy_is_not_replaced(tmp_path: Path) -> None:
+    """A server that has started from a copy, and the copy of another server."""
+    for name in ("data", "other"):
+        Service(tmp_path / name).start().stop()
+        back_up(tmp_path / name, tmp_path / f"{name} copy")
+    with pytest.raises(ConfigurationError, match=r"is not empty, and is no backup of"):
+        back_up(tmp_path / "data", tmp_path / "other copy")
+    Service(tmp_path / "data copy").start().stop()
+    with pytest.raises(ConfigurationError, match="is not empty, and is no backup of"):
+        back_up(tmp_path / "data", tmp_path / "data copy")
+
+
+def test_old_copies_go(tmp_path: Path) -> None:
+    """Those of the same server beside a new one; nothing else is touched."""
+    day = 86_400.0
+    for name in ("data", "other"):
+        Service(tmp_path / name).start().stop()
+    back_up(tmp_path / "other", tmp_path / "b" / "other")
+    (tmp_path / "b" / "notes").mkdir()
+    for number in range(4):
+        done = back_up(tmp_path / "data", tmp_path / "b" / f"{number}", at=NOW + number * day, keep_days=1.5)
+    assert done.expired == [str((tmp_path / "b" / "1").resolve())]
+    assert {each.name for each in (tmp_path / "b").iterdir()} == {"2", "3", "notes", "other"}
+
+
+# --- what is erased later -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_copy_forgets_what_was_erased_later(tmp_path: Path, is_away: bool) -> None:
+    """A server that starts from a copy, or from what was restored from one, erases first whom the server has erased
+    since: also if the disk of the copy was not there meanwhile."""
+    data, target = tmp_path / "data", tmp_path / "disk" / "copy"
+    with running(data) as team:
+        job = team.job()
+        gone, kept = team.sent(job, worker="wkr_" + "1" * 26), team.sent(job, worker="wkr_" + "2" * 26)
+        back_up(data, target)
+        if is_away:
+            (tmp_path / "disk").rename(tmp_path / "away")
+        team.service.eraser.ask("wkr_" + "1" * 26, "operator")
+        assert team.service.eraser.run()
+        if is_away:
+            (tmp_path / "away").rename(tmp_path / "disk")
+            team.service.eraser._next_sweep = 0.0
+            assert team.service.eraser.run()
+        assert len(blobs(target)) == 2
+    copies.restore(target, tmp_path / "restored", nothing)
+    for folder in (tmp_path / "restored", target):
+        with running(folder, key=team.key) as started:
+            assert [each.is_erased for name in (gone, kept) for each in started.find(name).files] == [
+                True,
+                False,
+            ]
+            started.world.check_books()
+        assert len(blobs(folder)) == 1
+    with pytest.raises(ConfigurationError, match="is not empty: pass a new folder"):
+        copies.restore(target, tmp_path / "restored", nothing)
+
+
+# --- to a bucket --------------------------------------------------------------------------------------------
+
+
+def test_a_copy_in_a_bucket(tmp_path: Path, hashed: list[str]) -> None:
+    """Only new files are sent, an earlier moment ends in one step, and what was erased later is erased at the start."""
+    data, url = tmp_path / "data", f"memory://backups-{tmp_path.name}/photos"
+    with running(data) as team:
+        job = team.job(files_needed=9)
+        gone = team.sent(job, worker="wkr_" + "1" * 26)
+        team.sent(job)
+        (data / "study.yaml").write_text("name: Signs")
+        done = back_up(data, url, at=NOW)
+        assert (done.files, done.copied, done.lost) == (2, 2, [])
+        kept = team.sent(job)
+        hashed.clear()
+        done = back_up(data, url, at=NOW + 1)
+        assert (done.files, done.copied, len(hashed)) == (3, 1, 1)
+        team.service.eraser.ask("wkr_" + "1" * 26, "operator")
+        assert team.service.eraser.run()
+    Service(tmp_path / "other").start().stop()
+    with pytest.raises(ConfigurationError, match="another server has its backup there"):
+        back_up(tmp_path / "other", url)
+    seen: list[tuple[int, int]] = []
+    found = copies.restore(url, tmp_path / "restored", lambda at, of: seen.append((at, of)))
+    assert (found.files, found.lost, seen) == (3, [], [(1, 3), (2, 3), (3, 3)])
+    assert (tmp_path / "restored" / "study.yaml").read_text() == "name: Signs"
+    with running(tmp_path / "restored", key=team.key) as started:
+        assert [each.is_erased for name in (gone, kept) for each in started.find(name).files] == [True, False]
+        started.world.check_books()
+    assert len(blobs(tmp_path / "restored")) == 2
+    assert {each.name for each in tmp_path.iterdir()} == {"data", "other", "restored"}
+
+
+def test_a_bucket_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while files are sent, the earlier copy is what is restored; without one, that is said."""
+    data, url = tmp_path / "data", f"memory://backups-{tmp_path.name}/photos"
+    with pytest.raises(ConfigurationError, match="no backup is there"):
+        copies.restore(url, tmp_path / "restored", nothing)
+    with running(data) as team:
+        job = team.job(files_needed=9)
+        team.sent(job)
+        back_up(data, url, at=NOW)
+        team.sent(job)
+
+        def killed(*_: object) -> None:
+            raise SystemExit
+
+        with pytest.raises(SystemExit):
+            back_up(data, url, killed, at=NOW + 1)
+        assert copies.restore(url, tmp_path / "restored", nothing).files == 1
+        assert back_up(data, url, at=NOW + 2).copied <= 1
+        files = import_module("fsspec.core").url_to_fs(url)[0]
+        monkeypatch.setattr(type(files), "pipe_file", Mock(side_effect=RuntimeError("secret")))
+        with pytest.raises(
+            ConfigurationError, match=r"could not write the backup: .*RuntimeError"
+        ) as refused:
+            back_up(data, url, at=NOW + 3)
+        assert "secret" not in str(refused.value)

@@ -28,8 +28,8 @@ from firsthandapi import FirstHandClient
 from firsthandapi.testing import make
 from firsthandapi_server.serve import service as serving
 from firsthandapi_server.serve.access import FILE
-from firsthandapi_server.serve.backup import back_up
 from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.serve.copies import back_up
 from firsthandapi_server.serve.ratings import Gold, Ratings
 from firsthandapi_server.serve.receiving import Receiving
 from firsthandapi_server.serve.service import Service
@@ -223,7 +223,7 @@ def test_one_file_is_erased(house: Open) -> None:
     assert person.get(link).status_code == 200
     assert serving.erase(here.folder, here.access, file_id), "a second time changes nothing"
     assert [*here.service.eraser.state.same_as(first.files[0], 9)] == []
-    assert back_up(here.folder, here.folder.parent / "copy", lambda _done, _all: None).lost == []
+    assert back_up(here.folder, here.folder.parent / "copy", lambda _done, _all: None, at=0.0).lost == []
 
 
 def test_an_upload_keeps_no_name_of_an_erased_file(house: Open) -> None:

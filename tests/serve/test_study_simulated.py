@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi_server.serve.backup import back_up
 from firsthandapi_server.serve.clock import RealClock
+from firsthandapi_server.serve.copies import back_up
 from firsthandapi_server.serve.ratings import UNDO_SECONDS
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.sqlite.traces import earned
@@ -273,8 +273,9 @@ def test_the_month_after(month: Month, tmp_path: Path) -> None:
     assert len(month.having("approved")) == PEOPLE * 3 // 5 + len(retrying[::2]) + 5
     month.check()
 
-    # A backup, restored elsewhere.
-    back_up(study.folder, tmp_path / "elsewhere", lambda _done, _all: None)
+    # Backups, of which one is restored elsewhere at once, and one after erasures.
+    for name in ("kept", "elsewhere"):
+        back_up(study.folder, tmp_path / name, lambda _done, _all: None, at=month.world.clock.now())
     with study.open(tmp_path / "elsewhere") as copy, copy.world.lock, month.world.lock:
         assert spent(copy) == spent(month.service)
         hashes = [file.facts().sha256 for file in files_of(month.service)]
@@ -296,6 +297,10 @@ def test_the_month_after(month: Month, tmp_path: Path) -> None:
     assert study.found(erased) == []
     assert not [path for path in study.folder.rglob("blob_*") if path.name in blobs]
     month.check()
+    assert len([path for path in (tmp_path / "kept").rglob("blob_*") if path.name in blobs]) == len(gone)
+    with study.open(tmp_path / "kept") as copy, copy.world.lock:
+        assert {file.submission.worker_id for file in files_of(copy) if file.is_erased} >= {*gone}
+    assert not [path for path in (tmp_path / "kept").rglob("blob_*") if path.name in blobs]
 
     # The end of retention: what was rejected goes, what was approved stays.
     with month.world.lock:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -294,28 +294,71 @@ def calibration(folder: Folder) -> Output:
     return Output([asdict(each) for each in results], show)
 
 
-@command(app)
-def backup(
-    folder: Folder,
-    dest: Annotated[Path, argument("DEST", "New folder, preferably on another disk.", parser=local_folder)],
-) -> Output:
-    """Copy the folder of a server to DEST, and verify the copy.
+def _place(given: str | Path) -> str | Path:
+    """A folder, or a URL of a bucket."""
+    return str(given) if "://" in str(given) else local_folder(given)
 
-    The server may be running: the copy shows it at one moment. DEST appears only
-    when it is complete. To restore it, run: firsthandapi serve DEST
 
-    Example: firsthandapi server backup photos backups/monday
-    """
-    from firsthandapi_server.serve.backup import back_up, summary
-
-    with typer.progressbar(length=1, label="Copying", file=sys.stderr) as bar:
+@contextmanager
+def _progress(label: str) -> Generator[Callable[[int, int], None], None, None]:
+    with typer.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
         def shown(done: int, files: int) -> None:
             bar.length = files
             bar.update(done - bar.pos)
 
-        done = back_up(folder, dest, shown)
-    return Output(asdict(done), summary(done, folder, dest), code=1 if done.lost else 0)
+        yield shown
+
+
+@command(app)
+def backup(
+    folder: Folder,
+    dest: Annotated[
+        Any, argument("DEST", "Folder, preferably on another disk, or URL of a bucket.", parser=_place)
+    ],
+    keep_days: Annotated[
+        float | None, option("DAYS", "Remove the backups beside DEST that are older than this.", min=0)
+    ] = None,
+) -> Output:
+    """Copy the folder of a server to DEST, and verify the copy.
+
+    The server may be running: the copy shows it at one moment. DEST appears only
+    when it is complete; an earlier backup there stays until then. Files that it
+    has, or one beside it, are not read again. To restore a folder, run:
+    firsthandapi serve DEST. What was erased meanwhile is erased there first.
+
+    Example: firsthandapi server backup photos backups/monday --keep-days 30
+    """
+    from firsthandapi_server.serve.backup import summary
+    from firsthandapi_server.serve.copies import back_up
+
+    if isinstance(dest, str) and keep_days is not None:
+        raise ConfigurationError(
+            "--keep-days is for folders: a bucket has one backup, which each run replaces"
+        )
+    with _progress("Copying") as shown:
+        done = back_up(folder, dest, shown, at=time.time(), keep_days=keep_days)
+    return Output(asdict(done), summary(done, folder, str(dest)), code=1 if done.lost else 0)
+
+
+@command(app)
+def restore(
+    source: Annotated[Any, argument("BACKUP", "Backup: a folder, or the URL of a bucket.", parser=_place)],
+    folder: Annotated[Path, argument("DIR", "New folder for the server.", parser=local_folder)],
+) -> Output:
+    """Copy a backup to a new folder, and verify it.
+
+    Start the server from it with: firsthandapi serve DIR. It first erases what
+    was erased after the backup was made.
+
+    Example: firsthandapi server restore s3://backups/photos photos
+    """
+    from firsthandapi_server.serve import copies
+    from firsthandapi_server.serve.backup import summary
+
+    with _progress("Restoring") as shown:
+        done = copies.restore(source, folder, shown)
+    return Output(asdict(done), summary(done, source, str(folder)), code=1 if done.lost else 0)
 
 
 def _as_json(token: Token) -> dict[str, object]:

@@ -93,6 +93,8 @@ CREATE TABLE IF NOT EXISTS figures (
 CREATE TABLE IF NOT EXISTS to_ask (
     rater TEXT NOT NULL, submission TEXT NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (rater, submission, attempt)
 );
+-- Where copies of the folder are, as a path or a URL.
+CREATE TABLE IF NOT EXISTS backups (place TEXT PRIMARY KEY, made_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS gold (
     file TEXT PRIMARY KEY, submission TEXT NOT NULL, stars INTEGER NOT NULL, marked_by TEXT NOT NULL,
     marked_at REAL NOT NULL

@@ -1,17 +1,22 @@
-"""A copy of a server's folder, while it runs: the databases at one moment, and each file that their rows name."""
+"""Copies of a server's folder, while it runs: the databases at one moment, and each file that their rows name.
+
+A copy that is made again, or beside an earlier one, takes from there what is verified already. It is marked as a copy
+in its own database.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from firsthandapi._base.counts import count_of
 from firsthandapi._base.folder_lock import NAME as LOCK
@@ -19,17 +24,19 @@ from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi._base.host import replacing
 from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.sqlite import DATABASE, FILES, check_pages, create_for_owner, explained
+from firsthandapi_server.state.state import DAY
 from firsthandapi_server.state.storage import place
 
-from .access import FILE
+from .access import FILE, Access
 
 # Keys that the owner has saved elsewhere, and what belongs to a process.
 _LEFT_OUT = {LOCK, "first-keys.txt"}
 _TRIES = 5
-# The name and the hash of each file that a row owns; of one that was erased, nothing is left.
+MARK = "backup"  # the secret that says of a folder that it is a copy
+# The name, the hash, and the size of each file that a row owns; of one that was erased, nothing is left.
 _FILES = """
-SELECT json_extract(source, '$.name'), json_extract(source, '$.sha256') AS hash FROM files WHERE hash <> ''
-ORDER BY position
+SELECT json_extract(source, '$.name'), json_extract(source, '$.sha256') AS hash, json_extract(source, '$.size')
+FROM files WHERE hash <> '' ORDER BY position
 """
 
 
@@ -38,43 +45,144 @@ class Backup:
     """What a backup contains.
 
     Attributes:
+        copied: how many of the files were copied and hashed now; the others an earlier backup had verified.
         bucket: where the files stay, if they are not in the folder.
         lost: the files that are missing or differ from their row in the server's folder itself.
+        expired: the earlier backups that were removed.
     """
 
     files: int = 0
     bytes: int = 0
+    copied: int = 0
     bucket: str | None = None
     lost: list[str] = field(default_factory=list[str])
+    expired: list[str] = field(default_factory=list[str])
 
 
-def back_up(folder: Path, target: Path, on_file: Callable[[int, int], None]) -> Backup:
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Of what server a copy is, of when, and which files it has not verified."""
+
+    server: str
+    at: float
+    lost: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str | bytes) -> Self:
+        """The mark in a text."""
+        given = json.loads(text)
+        return cls(given["server"], given["at"], tuple(given["lost"]))
+
+    def text(self) -> str:
+        """The same as a text."""
+        return json.dumps({"server": self.server, "at": self.at, "lost": self.lost})
+
+
+def mark_of(folder: Path) -> Mark | None:
+    """The mark of a folder that is a copy; None of any other."""
+    if not (folder / FILE).is_file():
+        return None
+    with suppress(sqlite3.Error, ValueError, KeyError, TypeError):
+        for (text,) in _look(folder / FILE, "SELECT value FROM secrets WHERE name = 'backup'"):
+            return Mark.read(bytes(text))
+    return None
+
+
+# --- making -------------------------------------------------------------------------------------------------
+
+
+def back_up(
+    folder: Path,
+    target: Path,
+    on_file: Callable[[int, int], None],
+    mark: Mark,
+    keep_days: float | None = None,
+) -> Backup:
     """Copy the folder of a server, which may be running, so that a server can start from the copy.
 
-    Nothing is at `target` until all of it is there, verified. `on_file` is called after each file with how many are
-    done, and how many there are.
+    Nothing is at `target` until all of it is there, verified; an earlier copy there stays until then. Files that it
+    has, or one beside it, are linked from there and not read again. `on_file` is called after each file with how many
+    are done, and how many there are. Copies beside it that are older than `keep_days` are removed.
 
     Raises ConfigurationError: one of the folders cannot be used, or a database is damaged.
     """
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise ConfigurationError(f"{target} is in {folder}: pass a folder elsewhere, best on another disk")
+    if _is_taken(target) and not _is_copy(target, mark):
+        raise ConfigurationError(
+            f"{target} exists and is not empty, and is no backup of {folder}: pass a new folder"
+        )
+    try:
+        done = _written(folder, target, on_file, mark)
+        if keep_days is not None:
+            done.expired = _expire(target, mark, mark.at - keep_days * DAY)
+    except OSError as error:
+        raise ConfigurationError(
+            f"could not write the backup: {error.strerror or error}; free some space, or pass another folder"
+        ) from error
+    return done
+
+
+def restore(source: Path, target: Path, on_file: Callable[[int, int], None]) -> Backup:
+    """Copy a copy to a new folder, verified, from which a server starts; it erases first what was erased meanwhile.
+
+    Raises ConfigurationError: one of the folders cannot be used, or a database is damaged.
+    """
+    check_server(source)
+    if _is_taken(target):
+        raise ConfigurationError(f"{target} exists and is not empty: pass a new folder")
+    try:
+        return _written(source, target, on_file, None)
+    except OSError as error:
+        raise ConfigurationError(
+            f"could not restore the backup: {error.strerror or error}; free some space, or pass another folder"
+        ) from error
+
+
+def check_server(folder: Path) -> None:
+    """Raises ConfigurationError: it is not the folder of a server."""
     for name in (DATABASE, FILE):
         if not (folder / name).is_file():
             raise ConfigurationError(
                 f"{folder} is not the folder of a server: it contains no {name}; pass the DIR of firsthandapi serve DIR"
             )
-    if target.resolve().is_relative_to(folder.resolve()):
-        raise ConfigurationError(f"{target} is in {folder}: pass a folder elsewhere, best on another disk")
-    if target.is_file() or (target.is_dir() and next(target.iterdir(), None) is not None):
-        raise ConfigurationError(f"{target} exists and is not empty: pass a new folder")
+
+
+def _is_taken(target: Path) -> bool:
+    return target.is_file() or (target.is_dir() and next(target.iterdir(), None) is not None)
+
+
+def _is_copy(folder: Path, mark: Mark) -> bool:
+    """Whether a folder is a copy of the same server."""
+    found = mark_of(folder)
+    return found is not None and found.server == mark.server
+
+
+def _beside(target: Path, mark: Mark) -> list[tuple[float, Path, Mark]]:
+    """The copies of the same server at `target` and beside it, the latest first."""
+    places = [each for each in target.absolute().parent.iterdir() if each.is_dir()]
+    found = [(each, mark_of(each)) for each in places if not each.name.endswith(".part")]
+    same = [(each.at, path, each) for path, each in found if each is not None and each.server == mark.server]
+    return sorted(same, key=lambda each: each[0], reverse=True)
+
+
+def _expire(target: Path, mark: Mark, before: float) -> list[str]:
+    expired: list[str] = []
+    for at, path, _ in _beside(target, mark):
+        if at < before and path != target.absolute():
+            expired.append(str(path.resolve()))
+            replacing.rename(path, _gone(path))
+            shutil.rmtree(_gone(path))
+    return expired
+
+
+def _gone(folder: Path) -> Path:
+    """Where a copy is that makes room for another, or is removed."""
+    return folder.absolute().with_name(f".{folder.absolute().name}.gone.part")
+
+
+def _written(folder: Path, target: Path, on_file: Callable[[int, int], None], mark: Mark | None) -> Backup:
     part = target.absolute().with_name(f".{target.absolute().name}.part")
-    try:
-        return _written(folder, target, part, on_file)
-    except OSError as error:
-        raise ConfigurationError(
-            f"could not write the backup: {error.strerror or error}; free some space, or pass another folder"
-        ) from error
-
-
-def _written(folder: Path, target: Path, part: Path, on_file: Callable[[int, int], None]) -> Backup:
     part.parent.mkdir(parents=True, exist_ok=True)
     part.mkdir(mode=0o700, exist_ok=True)
     lock = FolderLock(part)
@@ -83,53 +191,95 @@ def _written(folder: Path, target: Path, part: Path, on_file: Callable[[int, int
             f"another backup to {target} is running: wait for it, or pass another folder"
         )
     try:
+        if _gone(target).is_dir() and not target.exists():  # it was killed before the new one was there
+            replacing.rename(_gone(target), target)
+        shutil.rmtree(_gone(target), ignore_errors=True)
         for left in part.iterdir():  # of a backup that was killed
             if left.name != LOCK:
                 shutil.rmtree(left) if left.is_dir() else replacing.remove(left)
-        done = _copied(folder, part, on_file)
-        for each in sorted(folder.iterdir()):  # settings and a study beside the data
-            if each.is_file() and each.name not in _LEFT_OUT and not each.name.startswith((DATABASE, FILE)):
-                shutil.copy2(each, part / each.name)
+        earlier = None if mark is None else next(iter(_beside(target, mark)), None)
+        done = _copied(folder, part, on_file, earlier and (earlier[1], earlier[2]))
+        with closing(sqlite3.connect(part / FILE)) as rows, rows:
+            rows.execute("DELETE FROM secrets WHERE name = ?", (MARK,))
+            if mark is not None:
+                text = Mark(mark.server, mark.at, tuple(done.lost)).text()
+                rows.execute("INSERT INTO secrets VALUES (?, ?)", (MARK, text.encode()))
+        for each in settings_of(folder):
+            shutil.copy2(each, part / each.name)
         for each in (part, *part.rglob("*")):
             if each.is_dir():
                 replacing.sync_directory(each)
     finally:
         lock.release()
     replacing.remove(part / LOCK)
-    if target.is_dir():
+    if _is_taken(target):
+        replacing.rename(target, _gone(target))
+    elif target.is_dir():
         target.rmdir()  # Windows replaces no folder
     replacing.put(part, target)
+    shutil.rmtree(_gone(target), ignore_errors=True)
     return done
 
 
-def _copied(folder: Path, part: Path, on_file: Callable[[int, int], None]) -> Backup:
+def settings_of(folder: Path) -> Iterator[Path]:
+    """Settings and a study beside the data."""
+    for each in sorted(folder.iterdir()):
+        if each.is_file() and each.name not in _LEFT_OUT and not each.name.startswith((DATABASE, FILE)):
+            yield each
+
+
+def _copied(
+    folder: Path,
+    part: Path,
+    on_file: Callable[[int, int], None],
+    earlier: tuple[Path, Mark] | None,
+) -> Backup:
     """Copy the databases, then the files that they name, and again if one of these was removed meanwhile."""
-    done: dict[str, bool] = {}
-    rows: list[tuple[str, str]] = []
+    copied: dict[str, bool] = {}
+    known: set[str] = set()
+    rows: list[tuple[str, str, int]] = []
     missing: list[str] = []
     for _ in range(_TRIES):
-        # People after work: whoever has sent something is known.
-        for name in (DATABASE, FILE):
-            _snapshot(folder / name, part / name)
-        bucket = _look(part / FILE, "SELECT value FROM secrets WHERE name = 'storage'")
-        if bucket and bucket[0][0]:
-            return Backup(bucket=bytes(bucket[0][0]).decode())
-        rows, missing = _look(part / DATABASE, _FILES), []
-        for number, (name, digest) in enumerate(rows, 1):
-            if name not in done:
+        bucket = snapshots(folder, part)
+        if bucket is not None:
+            return Backup(bucket=bucket)
+        rows, missing = files_of(part), []
+        for number, (name, digest, size) in enumerate(rows, 1):
+            if name not in copied and name not in known:
+                target = place(part / FILES, name)
                 try:
-                    done[name] = _copy(place(folder / FILES, name), place(part / FILES, name)) == digest
+                    if earlier is not None and _linked(earlier, name, target, size):
+                        known.add(name)
+                        continue
+                    copied[name] = _copy(place(folder / FILES, name), target) == digest
                 except FileNotFoundError:
                     missing.append(name)
-            on_file(number, len(rows))
+                finally:
+                    on_file(number, len(rows))
+            else:
+                on_file(number, len(rows))
         if not missing:
             break
-    names = {name for name, _ in rows}
-    for name in done.keys() - names:
+    names = {name for name, _, _ in rows}
+    for name in (copied.keys() | known) - names:
         replacing.remove(place(part / FILES, name))
-    lost = [*missing, *(name for name, is_good in done.items() if name in names and not is_good)]
-    sizes = [place(part / FILES, name).stat().st_size for name in names.intersection(done)]
-    return Backup(len(sizes), sum(sizes), None, sorted(lost))
+    lost = [*missing, *(name for name, is_good in copied.items() if name in names and not is_good)]
+    sizes = [place(part / FILES, name).stat().st_size for name in names.intersection(copied.keys() | known)]
+    return Backup(len(sizes), sum(sizes), len(names.intersection(copied)), None, sorted(lost))
+
+
+def snapshots(folder: Path, part: Path) -> str | None:
+    """Copy the databases as they are at one moment. Returns the bucket that has the files, if one does."""
+    # People after work: whoever has sent something is known.
+    for name in (DATABASE, FILE):
+        _snapshot(folder / name, part / name)
+    bucket = _look(part / FILE, "SELECT value FROM secrets WHERE name = 'storage'")
+    return bytes(bucket[0][0]).decode() or None if bucket else None
+
+
+def files_of(folder: Path) -> list[tuple[str, str, int]]:
+    """The name, the hash, and the size of each file that the database of a folder names."""
+    return _look(folder / DATABASE, _FILES)
 
 
 def _snapshot(path: Path, target: Path) -> None:
@@ -155,8 +305,21 @@ def _snapshot(path: Path, target: Path) -> None:
 
 
 def _look(path: Path, sql: str) -> list[Any]:
-    with closing(sqlite3.connect(path)) as rows:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as rows:
         return rows.execute(sql).fetchall()
+
+
+def _linked(earlier: tuple[Path, Mark], name: str, target: Path, size: int) -> bool:
+    """Link what an earlier backup has verified. Returns whether it has it."""
+    source = place(earlier[0] / FILES, name)
+    try:
+        if name in earlier[1].lost or source.stat().st_size != size:
+            return False
+    except OSError:
+        return False
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replacing.link(source, target)
+    return True
 
 
 def _copy(source: Path, target: Path) -> str:
@@ -167,14 +330,29 @@ def _copy(source: Path, target: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def summary(done: Backup, folder: Path, target: Path) -> str:
+def tell_folder(folder: Path, server: str, subjects: Iterable[str], at: float) -> bool:
+    mark = mark_of(folder)
+    if mark is None or mark.server != server:
+        # A disk that is not mounted leaves an empty folder, or none: it comes back.
+        return not _is_taken(folder)
+    with closing(Access(folder / FILE)) as copy:
+        for subject in subjects:
+            if not copy.wishes(subject):
+                copy.wish(subject, at, "server")
+    return True
+
+
+def summary(done: Backup, folder: Path, target: str) -> str:
     """What the command says at the end."""
     if done.bucket:
         return f"{target} has the databases. The files stay in {done.bucket}: back them up there."
+    start = f"server restore {target} DIR" if "://" in target else f"serve {target}"
     text = (
-        f"{target} has the databases and {count_of(done.files)}, verified. Start from it with: firsthandapi serve "
-        f"{target}"
+        f"{target} has the databases and {count_of(done.files)}, verified, of which {done.copied} are new. Start from "
+        f"it with: firsthandapi {start}"
     )
+    if done.expired:
+        text += f"\nRemoved because of their age: {', '.join(done.expired)}"
     if done.lost:
         names = ", ".join(done.lost[:3]) + (", …" if len(done.lost) > 3 else "")
         text += (

@@ -28,6 +28,7 @@ from firsthandapi_server.state.storage import Stored
 
 from .access import Access
 from .activity import FAILURE_DAYS, forget_failures
+from .copies import tell
 from .opinions import forget_opinions
 
 SUBJECT = re.compile(r"(wkr|file)_[0-9A-Z]{26}")
@@ -129,6 +130,8 @@ class Eraser:
             traces.compact(self._access.look)
         for subject, asked_at in wishes:
             self._access.fulfill(subject, asked_at, now)
+        if wishes or now >= self._next_sweep:
+            tell(self._access)
         if now >= self._next_sweep:
             self._next_sweep = now + DAY
 

@@ -35,6 +35,7 @@ from .access import FILE, ROLES, Access, Role, new_token
 from .advising import Adviser, model_of
 from .app import Site
 from .clock import RealClock
+from .copies import unmark
 from .erasing import Eraser
 from .programs import Program
 from .scoring import Scorer, ScorerError, ScorerProcess, find_scorer
@@ -166,6 +167,7 @@ class Service:
             self.first = self._first_start(credit_cents, keys_file)
             is_open = True
             self.access.settled(_STARTED, "yes")
+            unmark(self.access)
             self.programs: list[Program] = []
             if process is not None:
                 self.programs.append(Scorer(self.world, self.access, folder / UPLOADING, process))

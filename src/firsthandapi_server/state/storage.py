@@ -219,6 +219,27 @@ class LocalStorage:
         return place(self._folder, name)
 
 
+def open_url(url: str) -> tuple[Any, str]:
+    """The file system of an fsspec URL, and the path in it, without a slash at the end.
+    Raises ConfigurationError: the package of such URLs is not installed, or the URL is none.
+    """
+    scheme = url.partition(":")[0]
+    try:
+        # A cached listing would miss newer files.
+        found: tuple[Any, str] = import_module("fsspec.core").url_to_fs(
+            url, use_listings_cache=False, skip_instance_cache=True
+        )
+    except ImportError:
+        raise ConfigurationError(
+            f"storage in {scheme}:// needs its fsspec package: pip install 'firsthandapi[remote]' brings that of S3"
+        ) from None
+    except Exception:  # libraries raise anything
+        raise ConfigurationError(
+            f"the storage is not a URL that fsspec knows, but begins with {scheme}: pass one such as s3://bucket/folder"
+        ) from None
+    return found[0], found[1].rstrip("/")
+
+
 class BucketStorage:
     """Files in a bucket, or wherever else fsspec writes. A file goes there in one piece, from a temporary file.
 
@@ -231,22 +252,7 @@ class BucketStorage:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        scheme = url.partition(":")[0]
-        try:
-            # A cached listing would miss newer files.
-            found: tuple[Any, str] = import_module("fsspec.core").url_to_fs(
-                url, use_listings_cache=False, skip_instance_cache=True
-            )
-        except ImportError:
-            raise ConfigurationError(
-                f"storage in {scheme}:// needs its fsspec package: pip install 'firsthandapi[remote]' brings that of S3"
-            ) from None
-        except Exception:  # libraries raise anything
-            raise ConfigurationError(
-                f"the storage is not a URL that fsspec knows, but begins with {scheme}: pass one such as s3://bucket/folder"
-            ) from None
-        self._files = found[0]
-        self._root = found[1].rstrip("/")
+        self._files, self._root = open_url(url)
         self._folder = folder
 
     def open(self, name: str) -> BinaryIO:
@@ -257,7 +263,7 @@ class BucketStorage:
         path = self._part(name)
         try:
             file.close()
-            with _failures_named():
+            with failures_named():
                 target = self._path(name)
                 self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
                 self._files.put_file(str(path), target)
@@ -265,7 +271,7 @@ class BucketStorage:
             replacing.remove(path)
 
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
-        with _failures_named():
+        with failures_named():
             while start < stop:
                 end = min(start + _BUCKET_CHUNK, stop)
                 piece: bytes = self._files.cat_file(self._path(name), start=start, end=end)
@@ -276,7 +282,7 @@ class BucketStorage:
 
     def remove(self, name: str) -> None:
         replacing.remove(self._part(name))
-        with _failures_named(), contextlib.suppress(FileNotFoundError):
+        with failures_named(), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
@@ -287,7 +293,7 @@ class BucketStorage:
 
 
 @contextlib.contextmanager
-def _failures_named() -> Generator[None, None, None]:
+def failures_named() -> Generator[None, None, None]:
     """Libraries raise anything, and their messages may quote secrets."""
     try:
         yield

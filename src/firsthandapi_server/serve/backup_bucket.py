@@ -1,0 +1,218 @@
+"""Copies of a server's folder in a bucket: files that never change, and the databases of one moment, which a small
+object names last. A copy that is made again sends only new files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
+
+from firsthandapi._base.host import replacing
+from firsthandapi.errors import ConfigurationError
+from firsthandapi_server.sqlite import DATABASE, FILES
+from firsthandapi_server.state.keeping import NotKeptError
+from firsthandapi_server.state.storage import failures_named, open_url, place
+
+from .access import FILE, Access
+from .backup import (
+    Backup,
+    Mark,
+    files_of,
+    settings_of,
+    snapshots,
+)
+
+_HEAD, _ERASED = "backup.json", "erased.json"
+
+
+class _Bucket:
+    """A folder of objects."""
+
+    def __init__(self, url: str) -> None:
+        self._files, self._root = open_url(url)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The size of each object in a folder, by its name."""
+        with failures_named():
+            try:
+                found = self._files.find(self._path(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+        return {str(path).rpartition("/")[2]: int(each["size"] or 0) for path, each in found.items()}
+
+    def folders(self) -> list[str]:
+        """The names of the folders in it."""
+        with failures_named():
+            try:
+                found = self._files.ls(self._root, detail=True)
+            except FileNotFoundError:
+                return []
+        return [
+            str(each["name"]).rstrip("/").rpartition("/")[2] for each in found if each["type"] == "directory"
+        ]
+
+    def put(self, path: Path, name: str) -> None:
+        """Send a file."""
+        with failures_named():
+            target = self._path(name)
+            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._files.put_file(str(path), target)
+
+    def get(self, name: str, path: Path) -> None:
+        """Bring a file."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with failures_named():
+            self._files.get_file(self._path(name), str(path))
+
+    def write(self, name: str, value: object) -> None:
+        """Replace a small object."""
+        with failures_named():
+            self._files.makedirs(self._root, exist_ok=True)
+            self._files.pipe_file(self._path(name), json.dumps(value).encode())
+
+    def read(self, name: str) -> Any:
+        """A small object; None without it."""
+        with failures_named():
+            try:
+                return json.loads(self._files.cat_file(self._path(name)))
+            except (FileNotFoundError, ValueError):
+                return None
+
+    def remove(self, name: str) -> None:
+        """Remove an object, or a folder of them."""
+        with failures_named():
+            self._files.rm(self._path(name), recursive=True)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+
+def back_up_to(folder: Path, url: str, on_file: Callable[[int, int], None], mark: Mark) -> Backup:
+    """Copy the folder of a server, which may be running, to a bucket. An earlier copy there is replaced in one step.
+
+    Raises ConfigurationError: the folder or the bucket cannot be used, another server has its copy there, or a database
+        is damaged.
+    """
+    bucket = _Bucket(url)
+    with tempfile.TemporaryDirectory() as room:
+        try:
+            head = bucket.read(_HEAD)
+            if (head is None and bucket.sizes("")) or (head is not None and head["server"] != mark.server):
+                raise ConfigurationError(
+                    "another server has its backup there, or something else: pass a new URL"
+                )
+            return _sent(folder, Path(room), bucket, on_file, mark, head)
+        except NotKeptError as error:
+            raise ConfigurationError(
+                f"could not write the backup: {error}; check the URL, and try again"
+            ) from None
+
+
+def _sent(
+    folder: Path,
+    room: Path,
+    bucket: _Bucket,
+    on_file: Callable[[int, int], None],
+    mark: Mark,
+    head: dict[str, Any] | None,
+) -> Backup:
+    done = Backup(bucket=snapshots(folder, room))
+    there, lost = bucket.sizes(FILES), set(() if head is None else cast("list[str]", head["lost"]))
+    rows = [] if done.bucket else files_of(room)
+    for number, (name, digest, size) in enumerate(rows, 1):
+        path = place(folder / FILES, name)
+        try:
+            if there.get(name) != size or name in lost:
+                with path.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                        done.lost.append(name)
+                bucket.put(path, f"{FILES}/{name}")
+                done.copied += 1
+            done.files += 1
+            done.bytes += size
+        except FileNotFoundError:
+            done.lost.append(name)
+        on_file(number, len(rows))
+    moment = f"at-{mark.at:.3f}"
+    for path in (room / DATABASE, room / FILE, *settings_of(folder)):
+        bucket.put(path, f"{moment}/{path.name}")
+    bucket.write(_HEAD, {"server": mark.server, "at": mark.at, "lost": done.lost, "moment": moment})
+    # Of no copy any more: what was erased, and earlier moments.
+    for name in there.keys() - {name for name, _, _ in rows}:
+        bucket.remove(f"{FILES}/{name}")
+    for name in bucket.folders():
+        if name.startswith("at-") and name != moment:
+            bucket.remove(name)
+    return done
+
+
+def restore_from(url: str, target: Path, on_file: Callable[[int, int], None]) -> Backup:
+    """Bring a copy from a bucket to a new folder, verified, from which a server starts; it erases first what was erased
+    meanwhile.
+
+    Raises ConfigurationError: there is no copy, or the folder or the bucket cannot be used.
+    """
+    if target.exists() and (target.is_file() or next(target.iterdir(), None) is not None):
+        raise ConfigurationError(f"{target} exists and is not empty: pass a new folder")
+    bucket = _Bucket(url)
+    part = target.absolute().with_name(f".{target.absolute().name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(mode=0o700, parents=True)
+    try:
+        head = bucket.read(_HEAD)
+        if head is None:
+            raise ConfigurationError("no backup is there: check the URL")
+        done = _brought(bucket, head, part, on_file)
+    except (NotKeptError, OSError) as error:
+        raise ConfigurationError(f"could not restore the backup: {error}; try again") from None
+    if target.is_dir():
+        target.rmdir()
+    replacing.put(part, target)
+    return done
+
+
+def _brought(
+    bucket: _Bucket, head: dict[str, Any], part: Path, on_file: Callable[[int, int], None]
+) -> Backup:
+    for name in bucket.sizes(head["moment"]):
+        bucket.get(f"{head['moment']}/{name}", part / name)
+    for name in (DATABASE, FILE):
+        (part / name).chmod(0o600)
+    with closing(Access(part / FILE)) as access:
+        for subject in bucket.read(_ERASED) or ():
+            access.wish(subject, head["at"], "server")
+        kept = access.settled("storage", "")
+    done = Backup(bucket=kept or None)
+    rows = [] if kept else files_of(part)
+    for number, (name, digest, size) in enumerate(rows, 1):
+        path = place(part / FILES, name)
+        try:
+            bucket.get(f"{FILES}/{name}", path)
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    done.lost.append(name)
+            done.files += 1
+            done.copied += 1
+            done.bytes += size
+        except FileNotFoundError:
+            done.lost.append(name)
+        on_file(number, len(rows))
+    return done
+
+
+def tell_bucket(url: str, server: str, subjects: Iterable[str]) -> bool:
+    """Write down, beside a copy in a bucket, what was erased since. Returns whether the copy is there."""
+    bucket = _Bucket(url)
+    head = bucket.read(_HEAD)
+    if head is None or head["server"] != server:
+        return False
+    erased = sorted({*subjects})
+    if bucket.read(_ERASED) != erased:
+        bucket.write(_ERASED, erased)
+    return True

@@ -1,0 +1,100 @@
+"""The copies of one server: it knows where they are, and has each erase, once a server starts from it, what was erased
+after it was made.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from firsthandapi.errors import FirstHandError
+from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.state.keeping import NotKeptError
+from firsthandapi_server.state.state import DAY
+
+from . import backup, backup_bucket
+from .access import FILE, Access
+from .backup import Backup, Mark, check_server
+
+_log = logging.getLogger("firsthandapi.serve")
+
+
+def back_up(
+    folder: Path,
+    dest: Path | str,
+    on_file: Callable[[int, int], None],
+    *,
+    at: float,
+    keep_days: float | None = None,
+) -> Backup:
+    """Copy the folder of a server, which may be running, to a folder, or to a bucket by its URL.
+
+    An earlier copy there stays until the new one is complete and verified. Files that it has, or one beside it, are not
+    read again. `on_file` is called after each file with how many are done, and how many there are. Copies in folders
+    beside it that are older than `keep_days` are removed.
+
+    Raises ConfigurationError: the folder or `dest` cannot be used, or a database is damaged.
+    """
+    check_server(folder)
+    with closing(Access(folder / FILE)) as access:
+        mark = Mark(_server(access, at), at)
+        if isinstance(dest, str):
+            done, place = backup_bucket.back_up_to(folder, dest, on_file, mark), dest
+        else:
+            done, place = backup.back_up(folder, dest, on_file, mark, keep_days), str(dest.resolve())
+        with access.transaction() as rows:
+            rows.execute("REPLACE INTO backups VALUES (?, ?)", (place, at))
+        for each in done.expired:
+            _forget(access, each)
+        tell(access)
+    return done
+
+
+def restore(source: Path | str, target: Path, on_file: Callable[[int, int], None]) -> Backup:
+    """Copy a copy to a new folder, verified, from which a server starts.
+
+    Raises ConfigurationError: there is no copy, or one of the places cannot be used.
+    """
+    if isinstance(source, str):
+        return backup_bucket.restore_from(source, target, on_file)
+    return backup.restore(source, target, on_file)
+
+
+def tell(access: Access) -> None:
+    """Have each copy that can be reached erase what was erased after it was made."""
+    for place, at in access.look("SELECT place, made_at FROM backups"):
+        # Clocks may have been set; to erase twice does no harm.
+        erased = access.look("SELECT worker_id FROM erasures WHERE coalesce(done_at, ?) >= ?", at, at - DAY)
+        subjects, server = [subject for (subject,) in erased], _server(access, at)
+        try:
+            is_there = (
+                backup_bucket.tell_bucket(place, server, subjects)
+                if "://" in place
+                else backup.tell_folder(Path(place), server, subjects, at)
+            )
+        except (OSError, sqlite3.Error, FirstHandError, NotKeptError) as error:
+            _log.warning("the backup %s does not know yet what was erased: %s", place, error)
+            continue
+        if not is_there:
+            _forget(access, place)
+
+
+def unmark(access: Access) -> None:
+    """A server starts from a copy: it is one no longer, and nothing is copied over it."""
+    if access.is_settled(backup.MARK):
+        with access.transaction() as rows:
+            rows.execute("DELETE FROM secrets WHERE name = ?", (backup.MARK,))
+
+
+def _server(access: Access, at: float) -> str:
+    """Which server this is, whatever its folder is called."""
+    return access.settled("server", new_id("srv_", at))
+
+
+def _forget(access: Access, place: str) -> None:
+    """Write down that a copy is there no longer."""
+    with access.transaction() as rows:
+        rows.execute("DELETE FROM backups WHERE place = ?", (place,))
