@@ -30,6 +30,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 FILE = "access.db"
 SESSION_SECONDS = 30 * 86400.0
+# As long as browsers keep a cookie: of whoever joined by a link, and has no token.
+JOINED_SECONDS = 400 * 86400.0
 MAX_NAME = 80
 _TABLES = """
 CREATE TABLE IF NOT EXISTS tokens (
@@ -54,6 +56,8 @@ BEGIN SELECT RAISE(ABORT, 'consents are kept'); END;
 CREATE TRIGGER IF NOT EXISTS consents_are_fixed BEFORE UPDATE OF consent_id, worker_id, notice_id, notice_version,
     notice_sha256, language, purposes, license, assurances, controller, retention, given_at, mechanism ON consents
 BEGIN SELECT RAISE(ABORT, 'consents are kept as they were given'); END;
+-- Six words that bring somebody back, by their hash.
+CREATE TABLE IF NOT EXISTS passports (worker_id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS notices (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL);
 -- `is_settled` says that a rating no longer waits to count; it is derived, and may lag behind.
 CREATE TABLE IF NOT EXISTS ratings (
@@ -248,6 +252,7 @@ class Access:
                 "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (at, token_id)
             ).rowcount
             rows.execute("DELETE FROM sessions WHERE token = ?", (token_id,))
+            rows.execute("DELETE FROM passports WHERE worker_id = ?", (token_id,))
             if changed:
                 activity.note(rows, "token.revoked", at, by, token_id)
         return changed > 0
@@ -286,6 +291,11 @@ class Access:
         """End a session."""
         with self._used() as rows:
             rows.execute("DELETE FROM sessions WHERE hash = ?", (_hash(session),))
+
+    def sign_out_others(self, token: str, session: str) -> None:
+        """End all sessions of a token but one."""
+        with self._used() as rows:
+            rows.execute("DELETE FROM sessions WHERE token = ? AND hash <> ?", (token, _hash(session)))
 
     # --- erasing ----------------------------------------------------------------------------------------
 
@@ -388,9 +398,10 @@ def begin_session(rows: sqlite3.Connection, token: str, at: float, seconds: floa
 
 
 def withdraw(rows: sqlite3.Connection, worker: str, at: float) -> None:
-    """A worker no longer agrees to anything."""
+    """A worker no longer agrees to anything, and their passport ends."""
     sql = "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL"
     rows.execute(sql, (at, worker))
+    rows.execute("DELETE FROM passports WHERE worker_id = ?", (worker,))
 
 
 def _hash(secret: str) -> bytes:

@@ -30,7 +30,7 @@ FAILURE_DAYS = 30  # how long a failed sign-in stays
 # What a filter of the page shows: how the words of its rows begin.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "sign-ins": ("sign_",),
-    "people": ("token.", "study.", "consent."),
+    "people": ("token.", "study.", "consent.", "passport."),
     "keys": ("api_key.", "webhook_endpoint."),
     "uploads": ("upload.",),
     "reviews": ("submission.", "review."),

@@ -17,12 +17,11 @@ from firsthandapi_server.sqlite.kept import KeptState
 from firsthandapi_server.sqlite.traces import has_worked_for
 from firsthandapi_server.state.model import Account
 
-from .access import Access, begin_session, withdraw
+from .access import JOINED_SECONDS, Access, begin_session, withdraw
 from .activity import note
+from .passports import Passports
 from .study import Study
 
-# As long as browsers keep a cookie: whoever joined by a link has no token to come back with.
-JOINED_SECONDS = 400 * 86400.0
 _CURRENT = """
 SELECT consent_id, license FROM consents WHERE worker_id = ? AND notice_version = ? AND withdrawn_at IS NULL
 """
@@ -95,6 +94,7 @@ class Consents:
     def __init__(self, access: Access, study: Study) -> None:
         self._access = access
         self._study = study
+        self.passports = Passports(access)
         self._notice = access.settled("notice", f"notice_{secrets.token_hex(8)}")
 
     def of(self, worker: str) -> dict[str, str] | None:
@@ -137,8 +137,8 @@ class Consents:
         with self._access.transaction() as rows:
             self._give(rows, worker, language, at)
 
-    def join(self, language: str, at: float, joining: str | None = None) -> str:
-        """Let in a new person who agrees; the value of their session's cookie.
+    def join(self, language: str, at: float, joining: str | None = None) -> tuple[str, str]:
+        """Let in a new person who agrees; their id, and the value of their session's cookie.
 
         `joining` names this act of one browser, for `again`. Raises PageError: nobody else may join.
         """
@@ -151,16 +151,16 @@ class Consents:
                 (worker, f"Participant {number + 1}", secrets.token_bytes(32), at),
             )
             self._give(rows, worker, language, at)
-            return begin_session(rows, worker, at, JOINED_SECONDS)
+            return worker, begin_session(rows, worker, at, JOINED_SECONDS)
 
-    def again(self, joining: str, at: float) -> str | None:
-        """A session of whoever has joined by this act; None if nobody has."""
+    def again(self, joining: str, at: float) -> tuple[str, str] | None:
+        """Whoever has joined by this act, and a session of theirs; None if nobody has."""
         worker = self._joined(joining)
         with self._access.transaction() as rows:
             found = rows.execute(
                 "SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NULL", (worker,)
             ).fetchone()
-            return None if found is None else begin_session(rows, worker, at, JOINED_SECONDS)
+            return None if found is None else (worker, begin_session(rows, worker, at, JOINED_SECONDS))
 
     def _joined(self, joining: str) -> str:
         """The id of whoever joins by an act: of somebody new, if the act is repeated after they left."""

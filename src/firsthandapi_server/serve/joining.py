@@ -17,8 +17,9 @@ from firsthandapi_server.http.browsers import MEDIA_HEADERS, attachment
 from firsthandapi_server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi_server.sqlite.traces import earned, latest_of, sent_by
 
+from .access import JOINED_SECONDS
 from .activity import FAILURE_DAYS
-from .consents import JOINED_SECONDS, Agreed, Consents
+from .consents import Agreed, Consents
 from .erasing import SUBJECT, Eraser
 from .exporting import Export
 from .limits import Limits
@@ -27,6 +28,7 @@ from .speaking import Words, direction, name_of
 from .study import LOGOS, Assurance, Study
 
 _SHOWN = 50
+_UNSEEN_SECONDS = 600.0  # for which new words wait for the page that shows them
 _WITHDRAWN = said("The worker withdrew consent.")
 _ASSURED: dict[Assurance, str] = {
     "own_work": said("The files are my own work."),
@@ -58,6 +60,7 @@ class Joining:
         self._consents = consents
         self._decides = decides
         self._world = reception.world
+        self._passports = consents.passports
         self._appeals = Appeals(self._world.state, self._world.jobs)
 
     def routes(self) -> Iterable[Route]:
@@ -65,6 +68,7 @@ class Joining:
         yield Route("/join", self._ask, methods=["GET"])
         yield Route("/join", self._join, methods=["POST"])
         yield Route(ME, self._me, methods=["GET"])
+        yield Route(f"{ME}/passport", self._renew, methods=["POST"])
         yield Route(f"{ME}/withdraw", self._withdraw, methods=["POST"])
         yield Route("/privacy", self._privacy, methods=["GET"])
         yield Route(f"{ME}/data.zip", self._export, methods=["GET"])
@@ -89,13 +93,19 @@ class Joining:
         onward = self._reception.onward(request)
         if onward is not None:
             return onward
-        self._consents.check_place(worker)
-        return self._form(request, worker, local_path(request.query_params.get("next")))
+        target, full = local_path(request.query_params.get("next")), None
+        try:
+            self._consents.check_place(worker)
+        except PageError as error:
+            full = error
+        return self._form(request, worker, target, full=full, status=403 if full else 200)
 
     async def _join(self, request: Request) -> Response:
-        worker = self._who(request)
         fields = await self._reception.form(request)
         target = local_path(fields.get("next"))
+        if "passport" in fields:
+            return await self._come_back(request, fields["passport"], target)
+        worker = self._who(request)
         # A form that is sent again, since its answer was lost, makes nobody twice.
         joining = fields.get("joining") and f"{self._reception.browser(request)}\n{fields['joining']}"
         again = self._consents.again(joining, self._world.clock.now()) if joining and not worker else None
@@ -110,10 +120,44 @@ class Joining:
         language, at = self._reception.words(request).language, self._world.clock.now()
         response = self._reception.go(ME if target == "/" else target)
         if worker is None:
-            session = again or self._consents.join(language, at, joining)
+            worker, session = again or self._consents.join(language, at, joining)
             self._reception.set_cookie(response, self._reception.cookie("session"), session, JOINED_SECONDS)
         else:
             self._consents.give(worker, language, at)
+        # Of a form that is sent again, nobody has seen the first words.
+        if self._study.join == "open" and (again or self._passports.is_lacking(worker)):
+            await self._issue(response, worker)
+        return response
+
+    async def _issue(self, response: Response, worker: str, keep: str | None = None) -> None:
+        """Give new words to the browser of a person. The page that comes next shows them."""
+        words = await self._passports.renew(worker, self._world.clock.now(), keep)
+        cookie = self._reception.cookie("passport")
+        self._reception.set_cookie(response, cookie, words.replace(" ", "-"), _UNSEEN_SECONDS)
+
+    async def _come_back(self, request: Request, words: str, target: str) -> Response:
+        """Let somebody in by their passport, on any device, instead of whoever was signed in."""
+        reception = self._reception
+        worker = await self._passports.holder(words)
+        if worker is None:
+            await self._limits.slow_down(request)
+            return self._form(request, None, target, wrong=words, status=403)
+        if (before := reception.session(request)) is not None:
+            reception.access.sign_out(before)
+        response = reception.go(ME if target == "/" else target)
+        session = self._passports.sign_in(worker, self._world.clock.now())
+        reception.set_cookie(response, reception.cookie("session"), session, JOINED_SECONDS)
+        return response
+
+    async def _renew(self, request: Request) -> Response:
+        """New words for whoever is signed in, and has no token of their own."""
+        worker = self._reception.participant(request)
+        fields = await self._reception.form(request)
+        visitor = self._reception.visitor(request)
+        if visitor is None or visitor.id != worker or self._study.join != "open":
+            raise no_page()
+        response = self._reception.go(ME)
+        await self._issue(response, worker, self._reception.session(request) if "others" in fields else None)
         return response
 
     def _form(
@@ -123,8 +167,11 @@ class Joining:
         target: str,
         *,
         given: Iterable[str] | None = None,
+        wrong: str | None = None,
+        full: PageError | None = None,
         status: int = 200,
     ) -> Response:
+        """The page to join; `wrong` has words that are no passport, and `full` says why nobody else may join."""
         words = self._reception.words(request)
         agreed = None if worker is None else self._consents.latest(worker)
         return self._reception.page(
@@ -134,6 +181,8 @@ class Joining:
             target=target,
             joining=secrets.token_hex(16),
             given=given,
+            wrong=wrong,
+            full=full,
             agreed=agreed,
             agreed_direction=agreed and direction(agreed.language),
             changes=[] if agreed is None else self._changes(agreed, words),
@@ -193,6 +242,7 @@ class Joining:
 
     async def _me(self, request: Request) -> Response:
         worker = self._reception.participant(request)
+        passport = await self._reception.fresh_passport(request)
         with self._world.lock:
             state = self._eraser.state
             before = request.query_params.get("before")
@@ -203,6 +253,8 @@ class Joining:
                 section=ME,
                 study=self._study,
                 worker_id=worker,
+                passport=passport,
+                has_passport=self._passports.has(worker),
                 link_of=self._reception.links.path,
                 open=self._reception.open_jobs(),
                 sent=[(each, file) for each in own[:_SHOWN] for file in each.files],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 
 from firsthandapi_server.http.gate import visitor_address
@@ -46,6 +48,13 @@ class Limits:
         now = self._reception.world.clock.now()
         _, left, _ = self._failures.take(self.address(request), SIGN_IN_FAILURES, now)
         return SIGN_IN_SECONDS * (1 - left / SIGN_IN_FAILURES)
+
+    async def slow_down(self, request: Request) -> None:
+        """Count and log a wrong token, or passport, and wait before its response."""
+        seconds, now = self.wrong_token(request), self._reception.world.clock.now()
+        if seconds < SIGN_IN_SECONDS:  # whoever guesses on and on fills no disk
+            self._reception.access.note("sign_in.failed", now, None, address=self.address(request))
+        await asyncio.sleep(seconds)
 
     def join(self, request: Request) -> float:
         """Count a new person of this address. Returns the seconds to wait before they join."""

@@ -46,8 +46,7 @@ class Links:
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 
-@lru_cache(maxsize=256)  # drawing one takes longer than the rest of its page
-def qr_code(url: str) -> str:
+def draw_code(url: str) -> str:
     """The QR code of a URL as SVG for a page; always dark on light."""
     import segno
 
@@ -57,6 +56,10 @@ def qr_code(url: str) -> str:
     )
     words = 'role="img" aria-label="QR code of the link"'
     return picture.replace("<svg ", f"<svg {words} ", 1)
+
+
+# Drawing one takes longer than the rest of its page. One with a secret is not kept.
+qr_code = lru_cache(maxsize=256)(draw_code)
 
 
 def terminal_code(url: str) -> str:

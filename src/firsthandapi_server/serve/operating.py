@@ -18,7 +18,7 @@ from firsthandapi_server.state.model import SCOPES, Submission
 from .access import MAX_NAME, ROLES, Role
 from .activity import FAILURE_DAYS, KINDS, Activity
 from .erasing import SUBJECT, Eraser
-from .links import qr_code
+from .links import draw_code, qr_code
 from .reception import JOIN, ME, Reception
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Operating:
                 roles=ROLES,
                 most_name=MAX_NAME,
                 made=made,
-                made_qr=qr_code(made[2]) if made and made[2] else None,
+                made_qr=draw_code(made[2]) if made and made[2] else None,
                 study=self._reception.study,
                 join_url=where,
                 join_qr=None if consents is None else qr_code(where),

@@ -24,9 +24,9 @@ from firsthandapi_server.rules.world import World
 from firsthandapi_server.sqlite.kept import KeptState
 from firsthandapi_server.state.model import Job
 
-from .access import Access, Role, Visitor
-from .consents import JOINED_SECONDS, Consents, shown
-from .links import Links
+from .access import JOINED_SECONDS, Access, Role, Visitor
+from .consents import Consents, shown
+from .links import Links, draw_code
 from .speaking import Words, chosen, lookup, told
 from .study import Study
 
@@ -101,7 +101,7 @@ class Reception(Face):
         return self.url.startswith("https:")
 
     def cookie(self, name: str) -> str:
-        """The name of a cookie as browsers have it: `session`, `browser`, or `language`."""
+        """The name of a cookie as browsers have it: `session`, `browser`, `language`, or `passport`."""
         return f"{'__Host-' if self.is_secure else ''}firsthand_{name}"
 
     def is_guarded(self, role: Role) -> bool:
@@ -200,6 +200,16 @@ class Reception(Face):
             raise SignInNeeded(JOIN)
         return found
 
+    async def fresh_passport(self, request: Request) -> tuple[str, str] | None:
+        """The words that the visitor's browser has just got, for the one page that shows them, and their QR code."""
+        words, visitor = _cookie(request, self.cookie("passport")), self.visitor(request)
+        if words is None or visitor is None or self.consents is None:
+            return None
+        # Not what another site may have put there.
+        if await self.consents.passports.holder(words) != visitor.id:
+            return None
+        return words.replace("-", " "), draw_code(f"{self.url}{JOIN}#{words}")
+
     def browser(self, request: Request) -> str:
         """A random name that a browser keeps, whether or not it is signed in. The first page sets it."""
         kept: str | None = getattr(request.state, "browser", None)
@@ -291,9 +301,10 @@ class Reception(Face):
                 if self.study is None
                 else {"brand": self.study.organizer, "logo": self.study.logo and "/study/logo"}
             ),
-            # Whoever joined by a link could not come back.
             "views": _VIEWS,
+            # Whoever joined by a link needs their passport to come back: only their own page asks.
             "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
+            "is_by_link": self.study is not None and self.study.join == "open",
             "statuses": {each: words(status) for each, status in _STATUSES.items()},
             "form_token": self.form_token(request),
             "visitor": visitor,
@@ -315,6 +326,8 @@ class Reception(Face):
         response = super().page(request, template, status=status, **values)
         if response.status_code == 304:
             return response
+        if values.get("passport"):  # never again
+            self.set_cookie(response, self.cookie("passport"), "", 0)
         if self.is_secure:
             response.headers["strict-transport-security"] = "max-age=31536000"
         self.keep_browser(request, response)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.routing import Route
 from firsthandapi_server.console.face import PageError
 
 from .access import SESSION_SECONDS
-from .limits import SIGN_IN_SECONDS, Limits
+from .limits import Limits
 from .reception import Reception, local_path
 
 _UNKNOWN = (
@@ -45,11 +44,7 @@ class SigningIn:
         token, now = fields.get("token", ""), reception.visitor(request)
         signed_in = reception.access.sign_in(token, reception.world.clock.now())
         if signed_in is None:
-            seconds = self._limits.wrong_token(request)
-            if seconds < SIGN_IN_SECONDS:  # whoever guesses on and on fills no disk
-                address = self._limits.address(request)
-                reception.access.note("sign_in.failed", reception.world.clock.now(), None, address=address)
-            await asyncio.sleep(seconds)
+            await self._limits.slow_down(request)
             return reception.page(request, "sign_in.html", status=403, target=target, fault=_UNKNOWN)
         visitor, session = signed_in
         if now is not None and now.id not in (visitor.id, fields.get("instead_of")):

@@ -64,6 +64,7 @@ class Working:
 
     async def _show(self, request: Request) -> Response:
         words = self._reception.words(request)
+        passport = await self._reception.fresh_passport(request)
         with self._world.lock:
             job = self._job(request)
             worker = self._reception.worker(request)
@@ -74,6 +75,7 @@ class Working:
                 request,
                 "work.html",
                 job=job,
+                passport=passport,
                 judged=(content := judged(job)),
                 own=own,
                 retry=retry,
