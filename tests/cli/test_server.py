@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -133,7 +134,9 @@ def test_calibration(shell: Cli, tmp_path: Path) -> None:
 
 
 def test_payouts(shell: Cli, tmp_path: Path) -> None:
-    """A line for each worker who was approved, beside a server that runs; no name becomes a formula."""
+    """A line for each worker who was approved, beside a server that runs; no name becomes a formula. Repeated, it pays
+    nobody twice."""
+    header = "worker_id,name,files,cents,currency,batch,date,reference"
     folder = str(tmp_path / "data")
     with Service(tmp_path / "data") as service:
         assert service.first is not None
@@ -147,15 +150,35 @@ def test_payouts(shell: Cli, tmp_path: Path) -> None:
                 world.jobs.score(world.state.submissions[submission], 1_700_000_000.5, Verdict([5]))
         printed = shell("server", "payouts", folder)
         assert printed.out.splitlines()[:2] == [
-            "worker_id,name,files,cents",
-            f'{token.id},"\'=Ana, Zoë",2,100',
+            header,
+            f'{token.id},"\'=Ana, Zoë",2,100,USD,,,',
         ]
         (_, other) = json.loads(shell("server", "payouts", folder, "--json").out)
-        assert {**other, "worker_id": None} == {"worker_id": None, "name": "", "files": 1, "cents": 50}
-        assert (
-            shell("server", "payouts", folder, "--since", "2023-11-15").out == "worker_id,name,files,cents\n"
-        )
-    assert shell("server", "payouts", folder, "--until", "2023-11-15").out == printed.out
+        assert [*other.values()][1:] == ["", 1, 50, "USD", None, None, None]
+        assert shell("server", "payouts", folder, "--since", "2023-11-15").out == f"{header}\n"
+        assert shell("server", "payouts", folder, "--until", "2023-11-15").out == printed.out
+        batch = shell("server", "payouts", folder, "--batch")
+        ((one, *_), (_, *two)) = [line.split(",") for line in batch.out.replace("Ana, ", "").splitlines()[1:]]
+        assert (one, two[1:4]) == (token.id, ["1", "50", "USD"])
+        assert re.fullmatch(r"batch_\w{26},\d{4}-\d\d-\d\d,", ",".join(two[4:]))
+        again = shell("server", "payouts", folder, "--batch")
+        assert (again.code, again.out, "in no batch" in again.err) == (0, f"{header}\n", True)
+    paid = shell("server", "payouts", folder, "--paid", " =SEPA 7 ")
+    assert paid.out == batch.out.replace(",\n", ",'=SEPA 7\n")
+    for other_reference, rows in (("=SEPA 7", paid.out), ("SEPA 8", f"{header}\n")):
+        assert shell("server", "payouts", folder, "--paid", other_reference).out == rows
+    assert shell("server", "payouts", folder).out == paid.out
+    assert [each["reference"] for each in json.loads(shell("server", "payouts", folder, "--json").out)] == [
+        "=SEPA 7"
+    ] * 2
+    for wrong in (
+        ("--batch", "--since", "2023-11-15"),
+        ("--paid", " "),
+        ("--paid", "a\nb"),
+        ("--paid", "x" * 201),
+    ):
+        refused = shell("server", "payouts", folder, *wrong)
+        assert (refused.code, refused.out) == (2, ""), wrong
     assert "could not use --since" in shell("server", "payouts", folder, "--since", "soon").err
     assert "is not the folder of a server" in shell("server", "payouts", str(tmp_path)).err
 

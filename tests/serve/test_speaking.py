@@ -26,6 +26,7 @@ STAFF_PAGES = {
     "checkout",
     "link",
     "log",
+    "payouts",
     "people",
     "revoke",
     "review",
@@ -34,7 +35,15 @@ STAFF_PAGES = {
     "review_keys",
     "review_retries",
 }
-STAFF = {"appealing.py", "health.py", "operating.py", "overseeing.py", "panel.py", "reviewing.py"}
+STAFF = {
+    "appealing.py",
+    "health.py",
+    "operating.py",
+    "overseeing.py",
+    "panel.py",
+    "paying.py",
+    "reviewing.py",
+}
 REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}
 
 

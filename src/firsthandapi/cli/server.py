@@ -212,37 +212,56 @@ def export(
 
 
 @command(app)
-def payouts(folder: Folder, since: Since = None, until: Until = None) -> Output:
-    """Print the earnings of each worker as CSV: worker_id, name, files, cents.
+def payouts(
+    folder: Folder,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Put what is owed and in no batch into a new one, and print it.")
+    ] = False,
+    paid: Annotated[
+        str | None, option("REF", "Mark every unpaid batch as paid under this reference, and print them.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+) -> Output:
+    """Print what each worker gets as CSV, and keep account of what is paid.
+
+    The columns are worker_id, name, files, cents, currency, batch, date, and
+    reference. A row without a batch is owed. Workers see the reference on their
+    page. --batch and --paid can be repeated: nobody is paid twice.
 
     An approved file stays paid, even if it is withdrawn, excluded, or erased
-    later. --since and --until limit the time of approval. The server may be
-    running.
+    later. --since and --until limit the time of approval, and of batches. The
+    server may be running.
 
-    Example: firsthandapi server payouts photos --since 2026-11-01
+    Example: firsthandapi server payouts photos --batch > payouts.csv
     """
     from firsthandapi_server.contract.text import parse_iso
-    from firsthandapi_server.serve.access import FILE
-    from firsthandapi_server.serve.activity import csv_line
-    from firsthandapi_server.sqlite import reading
-    from firsthandapi_server.sqlite.traces import earned
+    from firsthandapi_server.serve.payouts import COLUMNS, Payouts, lines
 
+    if (batch or paid is not None) and (since or until):
+        raise ConfigurationError("--batch and --paid take all that is owed: leave out --since and --until")
     try:
         start, end = parse_iso(since or "1970-01-01"), parse_iso(until or "9999-12-31")
     except ValueError as error:
         raise ConfigurationError(f"could not use --since or --until: {error}") from None
-    with reading(folder) as query:
-        found = earned(query, start, end)
-    names: dict[str, str] = {}
-    if (folder / FILE).is_file():
-        with _access(folder) as access:
-            # A reviewer's files carry the same id with the prefix of workers.
-            names = {token.id.partition("_")[2]: token.name for token in access.tokens()}
-    columns = ("worker_id", "name", "files", "cents")
-    rows = [(worker, names.get(worker.partition("_")[2], ""), files, cents) for worker, files, cents in found]
-    lines = [csv_line(columns), *(csv_line(row) for row in rows)]
-    text = "".join(lines).replace("\r\n", "\n").rstrip("\n")  # `print` ends lines as the system does
-    return Output([dict(zip(columns, row, strict=True)) for row in rows], text)
+    with _access(folder) as access:
+        payouts = Payouts(access, folder)
+        made = payouts.make(time.time(), "command line") if batch else None
+        if paid is not None:
+            try:
+                payouts.pay(paid, time.time(), "command line")
+            except ValueError as error:
+                raise ConfigurationError(f"could not use --paid: the reference {error}") from None
+        rows = payouts.rows(start, end)
+    advice = None
+    if paid is not None:
+        rows = [row for row in rows if row.reference == paid.strip()]
+        advice = None if rows else "No batch was unpaid; make one with --batch."
+    elif batch:
+        rows = [row for row in rows if row.batch == made] if made else []
+        advice = None if rows else "Nothing is owed that is in no batch."
+    text = "".join(lines(rows)).replace("\r\n", "\n").rstrip("\n")  # `print` ends lines as the system does
+    return Output([{name: getattr(row, name) for name in COLUMNS} for row in rows], text, advice)
 
 
 @command(app)

@@ -88,7 +88,8 @@ class Console:
 
     async def _show(self, page: Page, request: Request) -> Response:
         with self._world.lock:
-            return page(request)
+            went = page(request)
+        return went if isinstance(went, Response) else await went
 
     async def _take(self, form: Form, request: Request) -> Response:
         went = form(request, await self._face.form(request))

@@ -29,7 +29,8 @@ PREFIX = "/console"
 LIVE = f"{PREFIX}/live"
 # The address that a form leads to, or the response to it.
 Went = Response | str
-Page = Callable[[Request], Response]
+# One that takes long returns an awaitable, which is not awaited under the lock.
+Page = Callable[[Request], Awaitable[Response] | Response]
 Form = Callable[[Request, dict[str, str]], Awaitable[Went] | Went]
 HERE = Path(__file__).parent
 # Messages after a form was handled. Pages show only these, never text from the address.
@@ -48,6 +49,9 @@ _DONE = {
     "revoked": "Revoked: it opens nothing any more.",
     "rejected": "Rejected: what waited for a review takes no slot any more.",
     "booked": "The credits are booked.",
+    "batched": "What was owed is in this batch now. Pay it, and then enter your reference below.",
+    "nothing": "Nothing is owed that is in no batch.",
+    "paid": "Marked as paid. People see the reference on their page.",
     "erased": "Erased, for good.",
     "erasing": "Not everything could be erased yet. The server tries again until it is done.",
 }

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from firsthandapi._base.counts import count_of, dollars
 from firsthandapi._base.masking import mask_secrets
@@ -40,7 +41,7 @@ def templates(*folders: Path) -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        money=money,
+        money=cast("Any", _money_here),
         when=when,
         iso=iso,
         stars=stars,
@@ -56,9 +57,16 @@ def templates(*folders: Path) -> Environment:
     return made
 
 
-def money(cents: int) -> str:
-    """US cents as dollars: `$1,250.00`."""
-    return dollars(cents).replace("-", "−")
+def money(cents: int, currency: str = "USD") -> str:
+    """Hundredths of a currency: `$1,250.00`, `1,250.00 EUR`."""
+    amount = dollars(cents).replace("-", "−")
+    return amount if currency == "USD" else f"{amount.replace('$', '')} {currency}"
+
+
+@pass_context
+def _money_here(context: Context, cents: int, currency: str | None = None) -> str:
+    """The same, in the currency of the page."""
+    return money(cents, currency or context.get("currency", "USD"))
 
 
 def when(at: float) -> str:

@@ -58,6 +58,23 @@ CREATE TRIGGER IF NOT EXISTS consents_are_fixed BEFORE UPDATE OF consent_id, wor
 BEGIN SELECT RAISE(ABORT, 'consents are kept as they were given'); END;
 -- Six words that bring somebody back, by their hash.
 CREATE TABLE IF NOT EXISTS passports (worker_id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE);
+-- What was put together to be paid, and what each person gets of it.
+CREATE TABLE IF NOT EXISTS batches (
+    id TEXT PRIMARY KEY, made_at REAL NOT NULL, currency TEXT NOT NULL, paid_at REAL, reference TEXT
+);
+CREATE TABLE IF NOT EXISTS batch_rows (
+    batch TEXT NOT NULL REFERENCES batches (id), worker_id TEXT NOT NULL, files INTEGER NOT NULL,
+    cents INTEGER NOT NULL, UNIQUE (worker_id, batch)
+);
+CREATE TRIGGER IF NOT EXISTS batches_stay BEFORE DELETE ON batches
+BEGIN SELECT RAISE(ABORT, 'batches are kept'); END;
+CREATE TRIGGER IF NOT EXISTS batches_are_fixed BEFORE UPDATE ON batches
+WHEN old.paid_at IS NOT NULL OR old.id <> new.id OR old.made_at <> new.made_at OR old.currency <> new.currency
+BEGIN SELECT RAISE(ABORT, 'a batch is marked as paid once'); END;
+CREATE TRIGGER IF NOT EXISTS batch_rows_stay BEFORE DELETE ON batch_rows
+BEGIN SELECT RAISE(ABORT, 'batches are kept'); END;
+CREATE TRIGGER IF NOT EXISTS batch_rows_are_fixed BEFORE UPDATE ON batch_rows
+BEGIN SELECT RAISE(ABORT, 'batches are kept as they were made'); END;
 CREATE TABLE IF NOT EXISTS notices (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL);
 -- `is_settled` says that a rating no longer waits to count; it is derived, and may lag behind.
 CREATE TABLE IF NOT EXISTS ratings (

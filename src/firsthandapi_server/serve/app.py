@@ -43,6 +43,8 @@ from .limits import Limits
 from .operating import Operating
 from .overseeing import Overseeing
 from .panel import Panel
+from .paying import Paying
+from .payouts import Payouts
 from .posting import Posting
 from .programs import Program
 from .receiving import FULL, Receiving
@@ -99,12 +101,14 @@ class Site:
         operating = Operating(self.reception, eraser)
         overseeing = Overseeing(self.reception, self.panel)
         posting = Posting(self.reception)
+        payouts = Payouts(access, folder)
+        paying = Paying(self.reception, payouts)
         self._console = Console(
             self.reception,
             log=self.log,
             style=lambda: "plain",
-            pages={**posting.pages, **operating.pages, **overseeing.pages},
-            forms={**posting.forms, **operating.forms, **overseeing.forms},
+            pages={**posting.pages, **operating.pages, **overseeing.pages, **paying.pages},
+            forms={**posting.forms, **operating.forms, **overseeing.forms, **paying.forms},
         )
         receiving = Receiving(self.reception, folder)
         routes = [
@@ -116,12 +120,12 @@ class Site:
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]
         if study is not None and self.reception.consents is not None:
-            decides = any(each.decides for each in programs)
+            decides, consents = any(each.decides for each in programs), self.reception.consents
             joining = Joining(
-                self.reception, study, self.reception.consents, eraser, self.limits, decides=decides
+                self.reception, study, consents, eraser, self.limits, payouts, decides=decides
             )
             routes += joining.routes()
-            routes += Appealing(self.reception, self.reception.consents).routes()
+            routes += Appealing(self.reception, consents).routes()
         routes += Resuming(self.reception, receiving).routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.
         self._pages = Router(routes, redirect_slashes=False, default=_nothing)

@@ -23,6 +23,7 @@ from .consents import Agreed, Consents
 from .erasing import SUBJECT, Eraser
 from .exporting import Export
 from .limits import Limits
+from .payouts import Payouts
 from .reception import ME, Reception, SignInNeeded, local_path, worker_id
 from .speaking import Words, direction, name_of
 from .study import LOGOS, Assurance, Study
@@ -50,10 +51,12 @@ class Joining:
         consents: Consents,
         eraser: Eraser,
         limits: Limits,
+        payouts: Payouts,
         *,
         decides: bool,
     ) -> None:
         self._reception = reception
+        self._payouts = payouts
         self._limits = limits
         self._eraser = eraser
         self._study = study
@@ -260,6 +263,7 @@ class Joining:
                 sent=[(each, file) for each in own[:_SHOWN] for file in each.files],
                 older=own[_SHOWN - 1].id if len(own) > _SHOWN else None,
                 earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
+                receipts=self._payouts.of(worker),
                 consent=self._consents.of(worker),
                 agreed=self._consents.latest(worker),
                 appeals=self._appeals,

@@ -1,0 +1,75 @@
+"""The operators' page of payouts, and what people see of them."""
+
+from __future__ import annotations
+
+import re
+
+from .conftest import upload
+from .phones import EVIL
+from .test_joining import Open, lab
+
+__all__ = ["lab"]
+
+
+def test_a_batch_is_made_paid_and_seen(lab: Open) -> None:
+    """The operator sees who is owed what, makes a batch, downloads it, and enters a reference, which people see."""
+    here = lab()
+    job = here.job()
+    person = here.joined()
+    assert upload(person, here.path(job)).status_code == 303
+    here.score(job.submissions[0].id, 5)
+    operator = here.visit("operator", "Olga")
+    page = operator.get("/console/payouts").text
+    assert "Participant 1" in page
+    assert "<strong>$0.50</strong> to 1 person" in page
+    assert "$0.50" in operator.get("/console/payouts.csv").text.replace("50,USD", "$0.50")
+    made = operator.send("/console/payouts/batch", "/console/payouts")
+    where = made.headers["location"]
+    assert (made.status_code, "done=batched" in where) == (303, True)
+    again = operator.send("/console/payouts/batch", "/console/payouts")
+    assert again.headers["location"].endswith("?done=nothing")
+    assert "Payment is being prepared." in person.get("/me").text
+    page = operator.get(where).text
+    assert "Not paid yet" in page
+    (batch,) = {*re.findall(r"batch_\w{26}", page)}
+    rows = operator.get(f"/console/payouts.csv?batch={batch}")
+    assert rows.headers["content-disposition"] == 'attachment; filename="payouts.csv"'
+    assert rows.text.splitlines()[1].split(",")[1:6] == ["Participant 1", "1", "50", "USD", batch]
+    paid = {"batch": batch, "reference": f"SEPA {EVIL}"}
+    assert operator.send("/console/payouts/paid", where, batch=batch).status_code == 400
+    assert operator.send("/console/payouts/paid", where, **paid).headers["location"].endswith("done=paid")
+    for seen in (operator.get(where).text, operator.get("/console/payouts").text, person.get("/me").text):
+        assert "SEPA &lt;script&gt;" in seen
+        assert "<script>alert" not in seen
+    assert "Paid on" in person.get("/me").text
+    assert operator.get("/console/payouts?batch=batch_0").status_code == 404
+
+
+def test_only_operators_see_it(lab: Open) -> None:
+    """Workers and reviewers see neither the page nor the table."""
+    here = lab()
+    for who in (here.joined(), here.visit("reviewer", "Rui")):
+        for path in ("/console/payouts", "/console/payouts.csv"):
+            assert who.get(path).status_code == 403
+        assert (
+            who.send(
+                "/console/payouts/batch", "/me" if who.get("/me").status_code == 200 else "/review"
+            ).status_code
+            == 403
+        )
+
+
+def test_many_people_are_on_pages(lab: Open) -> None:
+    """A hundred on each; the sum is that of all."""
+    here = lab()
+    job = here.job(files_needed=120)
+    with here.world.lock:
+        for number in range(101):
+            here.score(here.sent(job, worker=f"wkr_{number:026}"), 5)
+    operator = here.visit("operator")
+    page = operator.get("/console/payouts").text
+    assert "<strong>$50.50</strong> to 101 people" in page
+    assert len(re.findall("<code[^>]*>wkr_", page)) == 100
+    older = re.search(r'href="([^"]+)" rel="next"', page)
+    assert older is not None
+    assert len(re.findall("<code[^>]*>wkr_", operator.get(f"/console/payouts{older[1]}").text)) == 1
