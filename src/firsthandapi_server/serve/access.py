@@ -58,6 +58,10 @@ CREATE TRIGGER IF NOT EXISTS consents_are_fixed BEFORE UPDATE OF consent_id, wor
 BEGIN SELECT RAISE(ABORT, 'consents are kept as they were given'); END;
 -- Six words that bring somebody back, by their hash.
 CREATE TABLE IF NOT EXISTS passports (worker_id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE);
+-- Where people want their pay, in their own words.
+CREATE TABLE IF NOT EXISTS payees (
+    worker_id TEXT PRIMARY KEY, contact TEXT NOT NULL, pay_address TEXT NOT NULL, changed_at REAL NOT NULL
+);
 -- What was put together to be paid, and what each person gets of it.
 CREATE TABLE IF NOT EXISTS batches (
     id TEXT PRIMARY KEY, made_at REAL NOT NULL, currency TEXT NOT NULL, paid_at REAL, reference TEXT
@@ -348,7 +352,7 @@ class Access:
         return bool(self.look("SELECT 1 FROM tokens WHERE substr(id, 5) = substr(?, 5)", worker))
 
     def forget(self, worker: str, at: float) -> None:
-        """Forget who a worker was: no name, no session, no token that opens anything, and no consent that holds.
+        """Forget who a worker was: no name or contact, no session, no token that opens anything, no consent that holds.
 
         The token of a reviewer or an operator is for more than work: it keeps its name until it is revoked.
         """
@@ -359,6 +363,7 @@ class Access:
                 (secrets.token_bytes(32), at, worker),
             )
             rows.execute("DELETE FROM sessions WHERE token = ?", (worker,))
+            rows.execute("DELETE FROM payees WHERE worker_id = ?", (worker,))
             withdraw(rows, worker, at)
 
     def forget_files(self, submissions: Iterable[str], files: Iterable[str]) -> None:

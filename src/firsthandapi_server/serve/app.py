@@ -43,6 +43,7 @@ from .limits import Limits
 from .operating import Operating
 from .overseeing import Overseeing
 from .panel import Panel
+from .payees import Payees, PayPage
 from .paying import Paying
 from .payouts import Payouts
 from .posting import Posting
@@ -102,7 +103,8 @@ class Site:
         overseeing = Overseeing(self.reception, self.panel)
         posting = Posting(self.reception)
         payouts = Payouts(access, folder)
-        paying = Paying(self.reception, payouts)
+        payees = Payees(access)
+        paying = Paying(self.reception, payouts, payees)
         self._console = Console(
             self.reception,
             log=self.log,
@@ -121,10 +123,9 @@ class Site:
         ]
         if study is not None and self.reception.consents is not None:
             decides, consents = any(each.decides for each in programs), self.reception.consents
-            joining = Joining(
-                self.reception, study, consents, eraser, self.limits, payouts, decides=decides
-            )
+            joining = Joining(self.reception, study, consents, eraser, self.limits, payouts, decides=decides)
             routes += joining.routes()
+            routes += PayPage(self.reception, payees).routes()
             routes += Appealing(self.reception, consents).routes()
         routes += Resuming(self.reception, receiving).routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, existing, whole
 from firsthandapi_server.http.browsers import attachment
 
+from .payees import Payee, Payees
 from .payouts import MAX_REFERENCE, Payout, Payouts, lines
 from .reception import Reception
 
@@ -21,8 +22,9 @@ _PEOPLE = 100  # on one page
 class Paying:
     """The pages under `/console/payouts`."""
 
-    def __init__(self, reception: Reception, payouts: Payouts) -> None:
+    def __init__(self, reception: Reception, payouts: Payouts, payees: Payees) -> None:
         self._reception = reception
+        self._payees = payees
         self._world = reception.world
         self._payouts = payouts
         self.pages: dict[str, Page] = {"/payouts": self._show, "/payouts.csv": self._table}
@@ -49,6 +51,8 @@ class Paying:
                 people=len(rows),
                 total=sum(each.cents for each in rows),
                 older=start + _PEOPLE if len(rows) > start + _PEOPLE else None,
+                payees=self._payees.all(),
+                nobody=Payee(),
                 batches=batches,
                 most_reference=MAX_REFERENCE,
             )

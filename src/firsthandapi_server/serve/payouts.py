@@ -1,7 +1,7 @@
 """What people are owed, what was put together to be paid, and under which reference it was.
 
 The state says what each person has earned, which only grows. What no batch has of that is owed, and a batch takes all
-of it. So nobody is paid twice, whoever else makes a batch at the same time, and whatever a restored state has forgotten.
+of it. So nobody is paid twice, whoever else makes a batch at the same time, whatever a restored state has forgotten.
 """
 
 from __future__ import annotations
