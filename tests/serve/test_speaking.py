@@ -28,6 +28,7 @@ STAFF_PAGES = {
     "log",
     "payouts",
     "people",
+    "person",
     "revoke",
     "review",
     "review_around",
@@ -42,6 +43,7 @@ STAFF = {
     "overseeing.py",
     "panel.py",
     "paying.py",
+    "persons.py",
     "reviewing.py",
 }
 REFUSALS = {"PageError", "UnwelcomeError", "MediaError", "LargeError"}

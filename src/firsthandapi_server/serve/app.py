@@ -46,6 +46,7 @@ from .panel import Panel
 from .payees import Payees, PayPage
 from .paying import Paying
 from .payouts import Payouts
+from .persons import Persons
 from .posting import Posting
 from .programs import Program
 from .receiving import FULL, Receiving
@@ -105,11 +106,12 @@ class Site:
         payouts = Payouts(access, folder)
         payees = Payees(access)
         paying = Paying(self.reception, payouts, payees)
+        persons = Persons(self.reception, eraser, payouts)
         self._console = Console(
             self.reception,
             log=self.log,
             style=lambda: "plain",
-            pages={**posting.pages, **operating.pages, **overseeing.pages, **paying.pages},
+            pages={**posting.pages, **operating.pages, **overseeing.pages, **paying.pages, **persons.pages},
             forms={**posting.forms, **operating.forms, **overseeing.forms, **paying.forms},
         )
         receiving = Receiving(self.reception, folder)

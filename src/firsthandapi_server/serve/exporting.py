@@ -50,7 +50,7 @@ class Export:
             "worker_id": worker,
             "name": next((text_of(name) for (name,) in names if name), None),
             "earned_cents": sum(each["earned_cents"] for each in files),
-            "consents": _consents(people, worker),
+            "consents": consents_of(people, worker),
             "files": files,
             "log": [
                 {"at": iso(at), "what": what, "subject": subject}
@@ -132,7 +132,8 @@ class _Pipe(RawIOBase):
         return b"".join(pieces)
 
 
-def _consents(people: Query, worker: str) -> list[dict[str, Any]]:
+def consents_of(people: Query, worker: str) -> list[dict[str, Any]]:
+    """What a person has agreed to, oldest first, with the text of each notice."""
     sql = (
         f"SELECT {', '.join(_CONSENT)}, text FROM consents JOIN notices ON sha256 = notice_sha256 "  # noqa: S608 - no input
         "WHERE worker_id = ? ORDER BY given_at"

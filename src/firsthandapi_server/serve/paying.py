@@ -44,7 +44,7 @@ class Paying:
             return self._reception.page(
                 request,
                 "payouts.html",
-                section=_WHERE,
+                section=f"{PREFIX}/ledger",
                 live=None,
                 batch=batch,
                 rows=rows[start : start + _PEOPLE],

@@ -44,7 +44,6 @@ _STAFF = (f"{PREFIX}/", "/review/", "/checkout/", "/purchase/")
 # The pages of one part of the server, by the page that the navigation leads to.
 _VIEWS = {
     f"{PREFIX}/people": [("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")],
-    f"{PREFIX}/ledger": [("Budget", f"{PREFIX}/ledger"), ("Payouts", f"{PREFIX}/payouts")],
     f"{PREFIX}/deliveries": [("Webhooks", f"{PREFIX}/deliveries"), ("Requests", f"{PREFIX}/requests")],
 }
 _MOST_COUNTED = 50
