@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars, money
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,11 @@ def test_dollars_are_cents(cents: int) -> None:
 def test_thousands_of_dollars_are_separated() -> None:
     """As people write them."""
     assert (dollars(-123_456_789), dollars(5), dollars(0)) == ("-$1,234,567.89", "$0.05", "$0.00")
+
+
+@pytest.mark.parametrize(
+    ("currency", "text"), [(None, "$5.00"), ("USD", "$5.00"), ("EUR", "5.00 EUR"), ("e", "$5.00")]
+)
+def test_another_currency_has_its_code(currency: str | None, text: str) -> None:
+    """What is no code stands for US dollars, as a service may send anything."""
+    assert (money(500, currency), money(-500, currency)) == (text, f"-{text}")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
 
 from .conftest import upload
 from .phones import EVIL
 from .test_joining import Open, lab
+from .test_passports import worker_of
 
 __all__ = ["lab"]
 
@@ -43,6 +47,64 @@ def test_a_batch_is_made_paid_and_seen(lab: Open) -> None:
         assert "<script>alert" not in seen
     assert "Paid on" in person.get("/me").text
     assert operator.get("/console/payouts?batch=batch_0").status_code == 404
+
+
+def test_volunteers_see_no_money_in_any_language(lab: Open, tmp_path: Path) -> None:
+    """Their pages, their export, and the card of the dataset know no amount; prices are the buyer's budget alone."""
+    here = lab(pay="none")
+    job = here.job(files_needed=2)
+    person = here.joined()
+    link = here.path(job)
+    for stars in (5, 1):
+        assert upload(person, link).status_code == 303
+        here.score(job.submissions[-1].id, stars)
+    for language in ("en", "fr", "ar"):
+        for path in ("/me", link, "/privacy", "/join"):
+            page = person.get(f"{path}?lang={language}").text
+            assert not re.search(r"\$|0[.,]50|/me/pay|earned|gagné|Paiement|الأجر|ما كسبته", page), (
+                language,
+                path,
+            )
+    assert "earned" not in person.send("/me/withdraw", "/me").text
+    archive = ZipFile(BytesIO(person.get("/me/data.zip").content))
+    assert "cents" not in archive.read("data.json").decode()
+    assert person.get("/me/pay").status_code == 404
+    assert "$" not in here.visit("reviewer", "Rui").get("/review").text
+    operator = here.visit("operator", "Olga")
+    assert "pays nobody" in operator.get("/console/payouts").text
+    assert "pays nobody" in operator.get(f"/console/people/{worker_of(person)}").text
+    assert operator.get("/console/payouts.csv").text.count("\n") == 1
+    bought = here.buyer.jobs.get(job.id)
+    assert (bought.price_per_file_cents, bought.pay, bought.currency) == (50, "none", None)
+    card = here.buyer.files.download_all(job.id, tmp_path / "signs").write_card()
+    assert "Nobody was paid for 1 file." in card.path.read_text("utf-8")
+    assert "$" not in card.path.read_text("utf-8")
+    left = person.send("/me/delete", "/me").headers["location"]
+    assert "earned" not in person.get(left).text
+
+
+def test_amounts_are_in_the_currency_of_the_study(lab: Open, tmp_path: Path) -> None:
+    """On the pages of everybody, in the table, and in the card."""
+    here = lab(currency="EUR")
+    job = here.job()
+    person = here.joined()
+    assert upload(person, here.path(job)).status_code == 303
+    here.score(job.submissions[0].id, 5)
+    operator = here.visit("operator", "Olga")
+    for visitor, path in (
+        (person, "/me"),
+        (person, here.path(job)),
+        (operator, "/console/payouts"),
+        (operator, "/console/ledger"),
+        (operator, "/console"),
+        (operator, f"/console/jobs/{job.id}"),
+    ):
+        page = visitor.get(path).text
+        assert ("0.50 EUR" in page or "0.00 EUR" in page, "$" in page) == (True, False), path
+    assert ",50,EUR,,," in operator.get("/console/payouts.csv").text
+    assert here.buyer.jobs.get(job.id).currency == "EUR"
+    card = here.buyer.files.download_all(job.id, tmp_path / "signs").write_card()
+    assert " for 0.50 EUR." in card.path.read_text("utf-8")
 
 
 def test_only_operators_see_it(lab: Open) -> None:

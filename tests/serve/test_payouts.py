@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -13,6 +12,9 @@ from firsthandapi_server.serve.access import FILE, Access
 from firsthandapi_server.serve.payouts import Payouts
 
 from .conftest import Team
+from .test_joining import Open, lab
+
+__all__ = ["lab"]
 
 ANA, BO = (f"wkr_{'0' * 25}{number}" for number in range(2))
 
@@ -166,7 +168,35 @@ def test_a_reviewers_own_files_are_paid_under_their_name(team: Team, payouts: Pa
     assert [row.name for row in payouts.rows()] == ["Rui"]
 
 
-def test_the_sandbox_owes_nothing(team: Team, payouts: Payouts, tmp_path: Path) -> None:
-    """What nobody bought is not paid."""
-    assert payouts.rows() == []
-    assert payouts.batches() == []
+def test_a_batch_keeps_its_currency(lab: Open) -> None:
+    """When the study changes its own, what is owed is in the new one."""
+    for currency in ("EUR", "NGN"):
+        with ExitStack() as running:
+            here = lab(running, currency=currency)
+            payouts = Payouts(here.access, here.folder)
+            approved(here, ANA)
+            assert [row.currency for row in payouts.owed()] == [currency]
+            payouts.make(here.service.clock.now(), "tok_1")
+    here = lab(currency="USD")
+    assert [row.currency for row in Payouts(here.access, here.folder).rows()] == ["EUR", "NGN"]
+
+
+def test_volunteers_are_owed_nothing(lab: Open) -> None:
+    """Nor when their study pays for other jobs later; and what a study paid before, volunteers or not, stays paid."""
+    with ExitStack() as running:
+        here = lab(running, pay="none")
+        payouts = Payouts(here.access, here.folder)
+        approved(here, ANA)
+        assert (payouts.rows(), payouts.make(100.0, "tok_1"), payouts.batches()) == ([], None, [])
+    with ExitStack() as running:
+        here = lab(running)
+        payouts = Payouts(here.access, here.folder)
+        assert payouts.rows() == []
+        approved(here, BO)
+        assert [(row.worker_id, row.cents) for row in payouts.owed()] == [(BO, 50)]
+        payouts.make(200.0, "tok_1")
+        approved(here, BO)
+    here = lab(pay="none")
+    assert [
+        (row.worker_id, row.cents, bool(row.batch)) for row in Payouts(here.access, here.folder).rows()
+    ] == [(BO, 50, True)]

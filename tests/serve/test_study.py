@@ -76,6 +76,8 @@ def test_the_study_of_the_guide_is_one(tmp_path: Path) -> None:
         (consent(purpose=["research"]), "consent.purpose is not a known key; did you mean purposes?"),
         ({"reviews": {"overlap": 2}}, "reviews.overlap: input should be 1 or 3"),
         ({"max_workers": 0}, "max_workers: "),
+        ({"currency": "euro"}, "currency: "),
+        ({"pay": "no"}, "pay: input should be 'per_file' or 'none'"),
         ({"max_workers": "300"}, "max_workers: "),
         ({"join": "closed"}, "join: input should be 'open' or 'invited'"),
         ({"languages": []}, "languages: "),

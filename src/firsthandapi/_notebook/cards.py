@@ -10,7 +10,7 @@ from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars, money
 from firsthandapi._base.names import EXTENSIONS
 from firsthandapi._core.campaigns.plan import columns_of, rows_of, summary_of
 from firsthandapi._core.files.annotations import speech_in, unified
@@ -99,6 +99,10 @@ def seconds_of(duration: float) -> str:
 
 def _dollars(cents: int | None) -> str | None:
     return None if cents is None else dollars(cents)
+
+
+def _cost(job: Job, cents: int | None) -> str | None:
+    return None if cents is None else money(cents, job.currency)
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -251,8 +255,8 @@ def job_cell(job: Job) -> str:
             [
                 ("description", job.description),
                 ("accepted formats", formats),
-                ("price per file", _dollars(job.price_per_file_cents)),
-                ("total cost", _dollars(job.total_cost_cents)),
+                ("price per file", _cost(job, job.price_per_file_cents)),
+                ("total cost", _cost(job, job.total_cost_cents)),
                 ("min star rating", _stars(job.min_star_rating)),
                 ("buyer rating", _stars(job.buyer_rating)),
                 ("created", _time(job.created_at)),

@@ -348,6 +348,11 @@ def dollars(cents: int | None) -> str | None:
     return None if cents is None else counts.dollars(cents)
 
 
+def cost_of(job: Job) -> str | None:
+    """What a job costs, in its currency."""
+    return None if job.total_cost_cents is None else counts.money(job.total_cost_cents, job.currency)
+
+
 def of_needed(job: Job | JobEventData, *, bare: bool = False) -> str | None:
     """`2 of 3 files`, or `2 of 3` if `bare`; None if the service does not say how many a job needs."""
     needed, approved = int_or_none(job.files_needed), int_or_none(job.files_approved)

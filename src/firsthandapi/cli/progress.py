@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
-from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, dollars, money
 from firsthandapi._core.calls.integers import int_or_none
 
 from . import is_for_an_agent
-from .output import clock, fitting, note, nowhere, printable, star
+from .output import clock, cost_of, fitting, note, nowhere, printable, star
 from .stopping import stoppable
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _shown(dest: str, *, quiet: bool, posting: bool, live: Display | None) -> Ge
 
 def _first_lines(job: Job) -> list[str]:
     job = fitting(job)
-    cost = "" if job.total_cost_cents is None else f" for {dollars(job.total_cost_cents)}"
+    cost = "" if job.total_cost_cents is None else f" for {cost_of(job)}"
     first = printable(f"{job.id}: {count_of(job.files_needed or 0)}{cost}")
     if job.is_terminal:
         return [f"{first}, {printable(job.status)}"]
@@ -255,7 +255,7 @@ def _facts(now: Progress, width: int = _WIDE) -> list[str]:
     if now.average_stars is not None and width >= _NO_BAR:
         facts.append(f"{now.average_stars:.1f} {star(sys.stderr)}")
     if now.job and (price := int_or_none(now.job.price_per_file_cents)) is not None:
-        facts.append(dollars(now.files_done * price))
+        facts.append(money(now.files_done * price, now.job.currency))
     if (spent := getattr(now, "spent_cents", None)) is not None:  # of a campaign
         facts.append(f"{dollars(spent)} spent")
     if now.files_failed:

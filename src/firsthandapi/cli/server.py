@@ -192,6 +192,7 @@ def export(
     Example: firsthandapi server export photos --worker wkr_… --to ana.zip
     """
     from firsthandapi_server.serve.exporting import Export
+    from firsthandapi_server.serve.payouts import Payouts
     from firsthandapi_server.serve.service import kept_storage
     from firsthandapi_server.sqlite import FILES, reading
     from firsthandapi_server.sqlite.traces import is_known
@@ -200,7 +201,7 @@ def export(
     with _access(folder) as access, reading(folder) as query:
         if not access.is_person(worker) and not is_known(query, worker):
             raise ConfigurationError(f"nothing was exported: {folder} has no {worker}; check the id")
-        found = Export(query, access.look, worker)
+        found = Export(query, access.look, worker, is_paid=Payouts(access, folder).is_paid)
         storage = kept_storage(access, folder) or LocalStorage(folder / FILES)
         try:
             # Of a person, and so for its owner alone; "x" never overwrites.

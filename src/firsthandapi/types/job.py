@@ -39,6 +39,8 @@ class Job(Displayed, Model):
         updated_at: when the job last changed.
         completed_at: when the last file was approved.
         cancelled_at: when the job was cancelled.
+        currency: the currency of the prices, such as EUR, on a server of your own; None means US dollars.
+        pay: "none" if nobody is paid, so that prices are only a unit of budget; None otherwise.
     """
 
     object: Any = None
@@ -68,6 +70,8 @@ class Job(Displayed, Model):
     updated_at: UtcDatetime | None = None
     completed_at: UtcDatetime | None = None
     cancelled_at: UtcDatetime | None = None
+    currency: str | None = None
+    pay: str | None = None
 
     @property
     def is_terminal(self) -> bool:

@@ -137,6 +137,7 @@ class Face:
             "logo": f"{self.static}/icon.svg",
             "views": {},
             "may_sign_out": True,
+            "currency": "USD",
         }
 
     def who(self, request: Request) -> str:  # noqa: ARG002 - others ask who it is

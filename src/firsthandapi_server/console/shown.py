@@ -16,7 +16,8 @@ from typing import Any, cast
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
-from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base import counts
+from firsthandapi._base.counts import count_of
 from firsthandapi._base.masking import mask_secrets
 from firsthandapi._base.visible import visible
 from firsthandapi_server.contract.text import iso, mask
@@ -59,8 +60,7 @@ def templates(*folders: Path) -> Environment:
 
 def money(cents: int, currency: str = "USD") -> str:
     """Hundredths of a currency: `$1,250.00`, `1,250.00 EUR`."""
-    amount = dollars(cents).replace("-", "−")
-    return amount if currency == "USD" else f"{amount.replace('$', '')} {currency}"
+    return counts.money(cents, currency).replace("-", "−")
 
 
 @pass_context

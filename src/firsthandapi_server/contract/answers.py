@@ -75,6 +75,9 @@ class Job(Answer):
     updated_at: Moment
     completed_at: Moment | None
     cancelled_at: Moment | None
+    # Of a server of one's own: the currency of the prices, unless it is US dollars; and whether nobody is paid.
+    currency: str | None = None
+    pay: Literal["none"] | None = None
 
 
 class LabeledObject(Answer):

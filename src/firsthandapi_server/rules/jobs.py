@@ -82,12 +82,14 @@ class Jobs:
         self.verdicts: WeakKeyDictionary[Submission, Callable[[], Verdict]] = WeakKeyDictionary()
         # What is said of stars where nobody wrote a reason: nothing, but by the simulated service for tests.
         self.reasons: Mapping[int, str] = {}
+        # What new jobs say of their prices, on a server of one's own: `currency`, and `pay`.
+        self.terms: Mapping[str, str] = {}
         # How long a worker may take for a second attempt; None: for ever.
         self.retry_seconds: float | None = None
 
     def create(self, account: Account, body: Mapping[str, Any], actor: str, at: float, address: str) -> Job:
         """Post a job, as the body of a request describes it, and set its cost aside. `address` is the server's."""
-        fields = {name: value for name, value in body.items() if name != "deadline"}
+        fields = {name: value for name, value in {**body, **self.terms}.items() if name != "deadline"}
         deadline = None if body.get("deadline") is None else parse_iso(body["deadline"])
         url = f"{address}/purchase/{account.organization.id}"
         price = fields["price_per_file_cents"]

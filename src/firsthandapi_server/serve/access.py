@@ -210,6 +210,16 @@ class Access:
             found = rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
         return bytes(found[0])
 
+    def remember(self, name: str, value: str) -> None:
+        """Keep a value, for commands beside the server."""
+        with self._used() as rows:
+            rows.execute("REPLACE INTO secrets VALUES (?, ?)", (name, value.encode()))
+
+    def remembered(self, name: str, otherwise: str) -> str:
+        """A value that was kept."""
+        found = self.look("SELECT value FROM secrets WHERE name = ?", name)
+        return bytes(found[0][0]).decode() if found else otherwise
+
     def is_settled(self, name: str) -> bool:
         """Whether `settled` has stored this value."""
         return bool(self.look("SELECT 1 FROM secrets WHERE name = ?", name))

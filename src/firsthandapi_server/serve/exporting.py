@@ -34,7 +34,8 @@ class Export:
     """What is known of a person, read at once from the databases of the service and of people; the bytes of files come
     later."""
 
-    def __init__(self, query: Query, people: Query, worker: str) -> None:
+    def __init__(self, query: Query, people: Query, worker: str, *, is_paid: bool = True) -> None:
+        self._is_paid = is_paid
         # Of each file, its name in the ZIP file, its name in the storage, and how many bytes it has.
         self._parts: list[tuple[str, str, int]] = []
         files = [self._file(row) for row in query(_SENT, worker)]
@@ -49,7 +50,7 @@ class Export:
         self._known = {
             "worker_id": worker,
             "name": next((text_of(name) for (name,) in names if name), None),
-            "earned_cents": sum(each["earned_cents"] for each in files),
+            **({"earned_cents": sum(each["earned_cents"] for each in files)} if is_paid else {}),
             "consents": consents_of(people, worker),
             "files": files,
             "log": [
@@ -90,7 +91,7 @@ class Export:
             "reason": reasoning and text_of(reasoning),
             "program_opinions": list[Any](),
             "scored_at": None if scored_at is None else iso(scored_at),
-            "earned_cents": asked["price_per_file_cents"] if approved else 0,
+            **({"earned_cents": asked["price_per_file_cents"] if approved else 0} if self._is_paid else {}),
             "appeal": appeal and text_of(appeal),
             "appeal_answer": answer and text_of(answer),
         }

@@ -275,7 +275,8 @@ class Joining:
         """All that the server knows of whoever asks."""
         worker = self._reception.participant(request)
         with self._world.lock:
-            export = Export(self._eraser.state.query, self._reception.access.look, worker)
+            is_paid = self._study.pay != "none"
+            export = Export(self._eraser.state.query, self._reception.access.look, worker, is_paid=is_paid)
         return attachment(f"{worker}.zip", export.stream(self._world.state.storage), "application/zip")
 
     async def _appeal(self, request: Request) -> Response:

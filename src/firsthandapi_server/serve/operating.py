@@ -252,7 +252,7 @@ def _cents(text: str) -> int:
     if not (
         f"{whole}{part}".isascii() and whole.isdecimal() and (not part or part.isdecimal()) and len(part) <= 2
     ):
-        raise PageError(400, "Write the amount in dollars, such as 25 or 12.50.")
+        raise PageError(400, "Write an amount, such as 25 or 12.50.")
     cents = int(whole[:12]) * 100 + int(part.ljust(2, "0") if part else 0)
     if not 1 <= cents <= MAX_CENTS:
         raise PageError(400, f"Add $0.01 to ${MAX_CENTS // 100:,} at a time.")

@@ -64,8 +64,9 @@ class PayPage:
 
     def routes(self) -> Iterable[Route]:
         """Where the page is."""
-        yield Route(f"{ME}/pay", self._show, methods=["GET"])
-        yield Route(f"{ME}/pay", self._keep, methods=["POST"])
+        if self._reception.study is not None and self._reception.study.pay != "none":
+            yield Route(f"{ME}/pay", self._show, methods=["GET"])
+            yield Route(f"{ME}/pay", self._keep, methods=["POST"])
 
     async def _show(self, request: Request) -> Response:
         worker = self._reception.participant(request)

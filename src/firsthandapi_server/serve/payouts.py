@@ -6,10 +6,12 @@ of it. So nobody is paid twice, whoever else makes a batch at the same time, wha
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import cast
 
 from firsthandapi_server.contract.text import iso, new_id
 from firsthandapi_server.sqlite import reading
@@ -19,6 +21,7 @@ from .access import Access
 from .activity import csv_line, note, text_of
 
 MAX_REFERENCE = 200
+TERMS = "terms"  # the name under which a server keeps those of its study
 _TAKEN = "SELECT worker_id, sum(files), sum(cents) FROM batch_rows GROUP BY worker_id"
 _ROWS = """
 SELECT worker_id, files, cents, currency, batch, made_at, reference FROM batch_rows JOIN batches ON batches.id = batch
@@ -120,9 +123,18 @@ class Payouts:
             yield Payout(worker, names(worker), files, cents, currency, batch, iso(at)[:10], reference)
 
     @property
+    def _terms(self) -> dict[str, str]:
+        return cast("dict[str, str]", json.loads(self._access.remembered(TERMS, "{}")))
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether people are paid at all."""
+        return self._terms.get("pay") != "none"
+
+    @property
     def currency(self) -> str:
         """The currency of what is earned now."""
-        return "USD"
+        return self._terms.get("currency", "USD")
 
     def of(self, worker: str) -> list[Receipt]:
         """What one person gets from batches, the latest first."""
@@ -171,6 +183,8 @@ class Payouts:
         return marked
 
     def _earned(self, since: float, until: float) -> list[tuple[str, int, int]]:
+        if not self.is_paid:
+            return []
         with reading(self._folder) as query:  # a connection of its own: it holds up nobody
             return earned(query, since, until)
 

@@ -304,6 +304,8 @@ class Reception(Face):
             "views": _VIEWS,
             # Whoever joined by a link needs their passport to come back: only their own page asks.
             "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
+            "currency": "USD" if self.study is None else self.study.currency,
+            "is_paid": self.study is None or self.study.pay != "none",
             "is_by_link": self.study is not None and self.study.join == "open",
             "statuses": {each: words(status) for each, status in _STATUSES.items()},
             "form_token": self.form_token(request),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from .app import Site
 from .clock import RealClock
 from .copies import unmark
 from .erasing import Eraser
+from .payouts import TERMS
 from .programs import Program
 from .scoring import Scorer, ScorerError, ScorerProcess, find_scorer
 from .study import read_study
@@ -177,6 +179,9 @@ class Service:
                     Adviser(self.world, self.access, room, model, budget, decides=ai_decides)
                 )
             self.world.credits.needs_operator = True
+            if self.study is not None:
+                self.world.jobs.terms = self.study.terms
+                self.access.remember(TERMS, json.dumps(self.study.terms))
             days = None if self.study is None else self.study.retention_days.rejected
             self.eraser = Eraser(self.world, self.access, folder / UPLOADING, days)
             self.site = Site(

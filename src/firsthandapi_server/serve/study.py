@@ -95,6 +95,8 @@ class Study(_Part):
         reviews: how files are rated.
         retention_days: how long files are kept.
         processors: who else gets the files, such as the service of a model, and where.
+        currency: the code of the currency of which prices are hundredths.
+        pay: whether people are paid for each approved file. Unpaid, prices are only a unit of budget.
         logo: a picture beside the file, shown with the organizer.
     """
 
@@ -110,12 +112,20 @@ class Study(_Part):
     reviews: Reviews = Reviews()
     retention_days: Retention = Retention()
     processors: list[Line] = []
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    pay: Literal["per_file", "none"] = "per_file"
     logo: Annotated[Path, Field(strict=False)] | None = None
 
     @property
     def controller(self) -> str:
         """Who is responsible for the files, and where people may turn to."""
         return f"{self.organizer}, {self.contact}"
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """What jobs say of their prices, where it is not the contract's own."""
+        given = {"currency": self.currency, "pay": self.pay}
+        return {name: value for name, value in given.items() if value not in ("USD", "per_file")}
 
     def notice(self, language: str) -> tuple[str, str]:
         """The text of the notice, and its language: the first of the study where this one has none."""

@@ -29,7 +29,8 @@ _EARNED = """
 SELECT submissions.worker_id, count(*), sum(json_extract(jobs.fields, '$.price_per_file_cents'))
 FROM submissions JOIN json_each(submissions.files) AS sent JOIN files ON files.id = sent.value
     JOIN jobs ON jobs.id = submissions.job JOIN accounts ON accounts.id = jobs.account
-WHERE files.approved AND accounts.environment = 'live' AND submissions.scored_at >= ? AND submissions.scored_at < ?
+WHERE files.approved AND accounts.environment = 'live' AND json_extract(jobs.fields, '$.pay') IS NOT 'none'
+    AND submissions.scored_at >= ? AND submissions.scored_at < ?
 """
 _BY_WORKER = "GROUP BY submissions.worker_id ORDER BY min(submissions.position)"
 
@@ -39,7 +40,7 @@ def earned(
 ) -> list[tuple[str, int, int]]:
     """Each worker who was approved in a time, or one of them, with how many files, and the cents for them.
 
-    What was withdrawn, excluded, or erased after it was approved stays paid.
+    What was withdrawn, excluded, or erased after it was approved stays paid. Jobs of volunteers pay nothing.
     """
     if worker is None:
         return query(_EARNED + _BY_WORKER, since, until)

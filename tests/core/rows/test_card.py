@@ -101,6 +101,32 @@ def test_a_price_may_be_any_number() -> None:
     assert f"${10**318:,}.00 |" in card(jobs=[(dear, None)])
 
 
+def test_volunteers_cost_nothing() -> None:
+    """Their jobs have a price, which is a unit of budget, also where a campaign has spent it."""
+    unpaid = JOB.model_copy(update={"pay": "none"})
+    for campaign in ({}, {"spent_cents": 150, "ordered": frozenset({"job_1"})}):
+        text = card(jobs=[(unpaid, None)], **campaign)
+        assert "Nobody was paid for 3 files." in text
+        assert "$" not in text
+    other = JOB.model_copy(update={"id": "job_2"})
+    both = [*ROWS, replace(ROWS[0], file_id="file_9", job_id="job_2")]
+    assert "for $0.50. Nobody was paid for 3 files." in card(
+        jobs=[(unpaid, None), (other, None)], subfolders={"": both}
+    )
+
+
+def test_a_cost_is_in_its_currency() -> None:
+    """One amount for each; what is no code of a currency does not stand in a card."""
+    euros = JOB.model_copy(update={"currency": "EUR"})
+    text = card(jobs=[(euros, None)])
+    assert "for 1.50 EUR" in text
+    assert "| 0.50 EUR |" in text
+    assert "for 1.50 EUR" in card(jobs=[(euros, None)], spent_cents=150, ordered=frozenset({"job_1"}))
+    other = JOB.model_copy(update={"id": "job_2", "currency": "<b>"})
+    both = [*ROWS, replace(ROWS[0], file_id="file_9", job_id="job_2")]
+    assert "for 1.50 EUR and $0.50" in card(jobs=[(euros, None), (other, None)], subfolders={"": both})
+
+
 def test_a_license_of_another_name_is_other() -> None:
     """As Hugging Face has it."""
     text = card(said={"license": "Our own, 2026"})

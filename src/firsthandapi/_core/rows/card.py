@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
-from firsthandapi._base.counts import count_of, dollars
+from firsthandapi._base.counts import count_of, money
 from firsthandapi._base.visible import visible
 from firsthandapi._core.files.kinds import KINDS, Kind, kind_of, place_in, within
 
@@ -255,18 +255,25 @@ def summary_of(facts: Facts, show: Callable[[str], str] = str) -> str:
     if days and days[0] == days[-1]:
         when = f" on {days[0]}"
     bought = Counter(record.job_id for record in real)
-    cents = (facts.spent_cents if real or not records else 0) + sum(
-        (job.price_per_file_cents or 0) * bought[job.id]
-        for job, _ in facts.jobs
-        if job.id not in facts.ordered
-    )
-    paid = f" for {dollars(cents)}" if cents else ""
+    costs = Counter[str]()  # by currency
+    # Of volunteers' jobs, the price is a unit of budget that nobody is paid.
+    paying = [job for job, _ in facts.jobs if job.pay != "none"]
+    for job in paying:
+        if job.id not in facts.ordered:
+            costs[job.currency or "USD"] += (job.price_per_file_cents or 0) * bought[job.id]
+    if (real or not records) and len(paying) == len(facts.jobs):
+        ordered = (job.currency for job in paying if job.id in facts.ordered)
+        costs[next(ordered, None) or "USD"] += facts.spent_cents
+    amounts = [money(cents, currency) for currency, cents in costs.items() if cents]
+    paid = f" for {' and '.join(amounts)}" if amounts else ""
+    unpaid = sum(bought[job.id] for job, _ in facts.jobs if job.pay == "none")
     # A copy without the records of its jobs has their ids in its rows.
     jobs = count_of(len(facts.jobs) or len({record.job_id for record in records}), "job")
     platform = facts.witness.platform
     on = f" on {show(platform)}" if platform else ""
     return " ".join([
         f"{count_of(len(records))}{by}{when}, from {jobs}{on}{paid}.",
+        *([f"Nobody was paid for {count_of(unpaid)}."] if unpaid else []),
         *facts.witness.origins(),
         f"Version {facts.version}. The SHA-256 of each file is in its row of `metadata.jsonl`.",
     ])  # fmt: skip
@@ -339,7 +346,9 @@ def _job_row(job: Job, label: str | None, records: Sequence[Record]) -> tuple[ob
         "" if job.created_at is None else job.created_at.date().isoformat(),
         job.status,
         f"{sum(record.job_id == job.id for record in records):,}",
-        "" if job.price_per_file_cents is None else dollars(job.price_per_file_cents),
+        ""
+        if job.price_per_file_cents is None or job.pay == "none"
+        else money(job.price_per_file_cents, job.currency),
     )
 
 
