@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from PIL import Image
 from dataset.support import wait_until
 from firsthandapi import ConfigurationError
 from firsthandapi.testing import FakeModels
-from firsthandapi_server.mock.workers import capture
+from firsthandapi_server.mock.workers import Capture, capture
 from firsthandapi_server.serve import deciding
 from firsthandapi_server.serve.panel import Asker
 from firsthandapi_server.serve.service import Service
@@ -25,13 +27,14 @@ from .test_study import write
 
 NAME = "openai:judge"
 RATER = f"model:{NAME}"
+_numbers = count()
 ANA = Asker("reviewer", "b", ())
 
 
 def photo(stars: int, number: int) -> bytes:
     """A photo as bright as its stars. Each number makes another."""
     image = Image.new("L", (64, 64), 40 * stars)
-    image.putdata([*range(number, number + 8), *[40 * stars] * (64 * 64 - 8)])
+    image.putdata([*number.to_bytes(8), *[40 * stars] * (64 * 64 - 8)])
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
@@ -50,7 +53,6 @@ class Lab:
     def __init__(self, team: Team, job: Job | None = None) -> None:
         self.team = team
         self.job = job or team.job(files_needed=400, price_per_file_cents=10)
-        self._photos = 0
 
     def send(self, *stars: int) -> str:
         """A submission of photos that deserve these stars, once the model has looked at it."""
@@ -66,11 +68,18 @@ class Lab:
         self.looked()
         return sent
 
-    def file(self, stars: int) -> File:
+    def send_these(self, given: bytes) -> str:
+        """A submission of this photo, once the model has looked at it."""
+        with self.team.world.lock:
+            now = self.team.world.clock.now()
+            sent = self.team.world.jobs.submit(self.job, [self.file(0, given)], now).id
+        self.looked()
+        return sent
+
+    def file(self, stars: int, given: bytes | None = None) -> File:
         """A photo that deserves these stars."""
-        self._photos += 1
-        given, now = photo(stars, self._photos), self.team.world.clock.now()
-        return capture(self.job, "image/png", now, rating=4, given=given, annotations=None)
+        photographed, now = given or photo(stars, next(_numbers)), self.team.world.clock.now()
+        return capture(self.job, "image/png", now, rating=4, given=photographed, annotations=None)
 
     def looked(self) -> None:
         wait_until(lambda: not self.team.service.programs[0]._taken, 100)
@@ -182,6 +191,31 @@ def test_what_is_left_to_people(tmp_path: Path, models: FakeModels) -> None:
         found.rate(1, again, others[0])
         assert found.deciding() == {5}
         found.rate(1, others[2])  # one of its files has these stars
+        assert found.deciding() == set()
+
+
+def test_what_was_sent_before_is_left_to_people(
+    tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies, and what looks the same, are no evidence. What is copied is: nobody hides a wrong decision by sending its
+    file again."""
+    with lab(tmp_path / "data", models) as found:
+        seen = found.send_each([(5,)] * 52)
+        found.rate(5, *seen)
+        same, like, original = photo(5, next(_numbers)), photo(5, next(_numbers)), Capture.details
+        monkeypatch.setattr(
+            Capture,
+            "details",
+            lambda self: replace(original(self), like=seen[0] if self.given == like else None),
+        )
+        first, again, alike = [found.send_these(each) for each in (same, same, like)]
+        assert [found.by(each) for each in (first, again, alike)] == [RATER, None, None]
+        found.rate(1, again, alike)
+        assert found.deciding() == {5}
+        monkeypatch.setattr(deciding, "_BLIND", 1.0)
+        same = photo(5, next(_numbers))
+        wrong, _ = found.send_these(same), found.send_these(same)
+        found.rate(1, wrong)
         assert found.deciding() == set()
 
 

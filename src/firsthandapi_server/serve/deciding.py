@@ -121,11 +121,14 @@ class Deciding:
                 note(rows, what, at, self._program.rater, media=media, bar=bar, stars=rated.stars)
         return trust.deciding > before
 
-    @staticmethod
-    def _may(submission: Submission) -> bool:
-        """Whether it might decide about this, whatever its stars are."""
-        is_whole = not any(file.is_erased for file in submission.files)
-        return submission.attempt == 1 and not submission.flags and is_whole
+    def _may(self, submission: Submission) -> bool:
+        """Whether it might decide about this, whatever its stars are. It is not shown what looks the same, as people
+        are: it would approve a good file as often as it is sent."""
+        return (
+            submission.attempt == 1
+            and not submission.flags
+            and not any(file.is_erased or self._program.is_copy(file) for file in submission.files)
+        )
 
     def _trust(self, kind: Kind) -> Trust:
         return self._trusts.setdefault(kind, Trust(kind[2]))

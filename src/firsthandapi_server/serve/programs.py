@@ -31,6 +31,7 @@ from .opinions import Opinions, checked
 # How the names of raters begin.
 MODEL, SCORER = "model:", "scorer:"
 _TWINS = 3
+_COPIES = 1000
 # After so long it is asked again, if its service was busy, broken, or could not be reached.
 AGAIN_SECONDS = 600.0
 _STOP_SECONDS = 5.0
@@ -199,6 +200,12 @@ class Program(ABC):
         state, twin_id = self._world.state, file.source.details().like
         twin = state.submissions.get(twin_id) if twin_id else None
         return tuple(each.id for each in [*state.same_as(file, _TWINS), *(twin.files if twin else ())])
+
+    def is_copy(self, file: File) -> bool:
+        """Whether an earlier file has the same bytes, or looks the same. Later ones change nothing: whoever sent them
+        could take a file out of what is compared."""
+        same = self._world.state.same_as(file, _COPIES)
+        return file.source.details().like is not None or any(each.id < file.id for each in same)
 
     @contextmanager
     def _copied(self, file: File, suffix: str) -> Generator[Path]:
