@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -21,7 +21,7 @@ from firsthandapi_server.contract.text import iso
 from firsthandapi_server.http.browsers import HEADERS
 from firsthandapi_server.http.deliveries import SignatureStyle
 from firsthandapi_server.http.requests import ReceivedRequest, RequestLog
-from firsthandapi_server.state.keeping import Growing, NotKeptError
+from firsthandapi_server.state.keeping import Condition, Growing, NotKeptError
 from firsthandapi_server.state.model import Account, Job
 
 from . import shown
@@ -106,13 +106,12 @@ class Console:
             error = PageError(getattr(error, "status", 400), str(error))
         return self._face.refused(request, error)
 
-    def _positions(self, request: Request, items: Growing[T], status: str = "") -> Iterator[tuple[int, T]]:
-        """The items before the position in the page's address, newest first, with their positions."""
-        most = len(items)
-        before = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)
-        if status:
-            return self._world.state.having(items, status, before)
-        return ((at, items[at]) for at in range(before - 1, -1, -1))
+    def _positions(self, request: Request, items: Growing[T], status: str = "") -> Iterable[tuple[int, T]]:
+        """The items of the page before the position in its address, newest first, with their positions."""
+        state = self._world.state
+        before = whole(request.query_params.get("before"), "before", 0, 10**11, 10**11)
+        found = state.find(items, [Condition("status", "=", status)] if status else (), before, _PER_PAGE + 1)
+        return zip(found, state.pick(items, found), strict=True)
 
     # --- pages ------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -32,6 +33,7 @@ from . import handlers
 from .checkout import Checkout
 from .downloads import serve_file
 from .handlers import Call
+from .pagination import Search
 from .reading import parse_body, read_query, validate
 from .requests import until_gone
 from .responses import error_response, json_bytes, no_method, request_id
@@ -42,8 +44,9 @@ IdempotencyKeys = Literal["all", "jobs"]
 MAX_KEY = 255
 MAX_WAIT = 60
 _WINDOW = 60.0
+_READERS = 2  # at the same time; the others' threads may be busy with files
 # The handler of each operation, by the operation's name.
-_HANDLERS: dict[str, Callable[[Call], dict[str, Any] | None]] = {
+_HANDLERS: dict[str, Callable[[Call], dict[str, Any] | Search[Any] | None]] = {
     operation.name: vars(handlers)[operation.name] for operation in OPERATIONS
 }
 # Retry-After while time stands still: longer than a client waits within a call, so that it gives up immediately.
@@ -81,6 +84,7 @@ class App:
         self.idempotency_keys: IdempotencyKeys = "all"
         self.control: Callable[[], Iterable[Operation]] = tuple  # for the OpenAPI document
         self._document: bytes | None = None
+        self._readers = ThreadPoolExecutor(_READERS, "firsthandapi-reader")
         self.asgi = Starlette(
             routes=[*self._routes()],
             exception_handlers={404: self._no_path, 405: no_method, 500: self._failed},
@@ -149,23 +153,36 @@ class App:
         )
         if operation.waits:
             await self._hold(call, request, headers)
-        # Nothing is awaited from here on, so two requests with one idempotency key cannot interleave: the second finds
-        # the stored response of the first.
-        with self.world.lock:
-            if idempotency_key is None:
-                response = self._handle(operation, call)
-            else:
-                path = request.scope["path"]
-                response = self._once(operation, call, path, idempotency_key, parsed, headers)
+        if operation.method == "GET":
+            response = _response(operation, await self._read(operation, call))
+        else:
+            # Nothing is awaited here, so two requests with one idempotency key cannot interleave: the second finds the
+            # stored response of the first.
+            with self.world.lock:
+                if idempotency_key is None:
+                    response = self._handle(operation, call)
+                else:
+                    path = request.scope["path"]
+                    response = self._once(operation, call, path, idempotency_key, parsed, headers)
         if key is not None:  # after the transaction
             headers["x-firsthandapi-credits-remaining"] = str(key.account.book.available)
         return response
 
+    async def _read(self, operation: Operation, call: Call) -> Any:
+        """What a GET answers. Whatever has to be looked for in a large state holds up nobody."""
+        world = self.world
+        with world.lock:
+            answer = _HANDLERS[operation.name](call)
+            if isinstance(answer, Search) and not world.state.reads_aside:
+                return answer.show(answer.look())
+        if isinstance(answer, Search):
+            found = await asyncio.get_running_loop().run_in_executor(self._readers, answer.look)
+            with world.lock:
+                return answer.show(found)
+        return answer
+
     def _handle(self, operation: Operation, call: Call) -> Response:
-        answer = _HANDLERS[operation.name](call)
-        if answer is None:
-            return Response(status_code=operation.status)
-        return Response(json_bytes(answer), operation.status, media_type="application/json")
+        return _response(operation, _HANDLERS[operation.name](call))
 
     def _once(
         self, operation: Operation, call: Call, path: str, key: str, parsed: Any, headers: dict[str, str]
@@ -319,6 +336,12 @@ class App:
         """The response to an internal error. Starlette raises the error again afterwards, so that it is logged."""
         failed = ApiError(500, "internal_error", "The server failed.")
         return error_response(failed)
+
+
+def _response(operation: Operation, answer: Any) -> Response:
+    if answer is None:
+        return Response(status_code=operation.status)
+    return Response(json_bytes(answer), operation.status, media_type="application/json")
 
 
 async def _first_of(seconds: float, *waits: Awaitable[Any]) -> None:

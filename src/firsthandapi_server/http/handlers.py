@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from firsthandapi_server.contract.text import iso, new_secret, parse_iso
 from firsthandapi_server.rules import show
 from firsthandapi_server.rules.accounts import NewKey
 from firsthandapi_server.rules.world import World
-from firsthandapi_server.state.keeping import Growing, Index
+from firsthandapi_server.state.keeping import Condition, Growing, Index
 from firsthandapi_server.state.model import (
     SCOPES,
     SUBMISSION_STATUSES,
@@ -24,9 +24,10 @@ from firsthandapi_server.state.model import (
     Key,
     Submission,
 )
+from firsthandapi_server.state.state import Tally
 
 from . import reach
-from .pagination import page
+from .pagination import Search, page
 from .signing import Signer
 
 _MONTH = 30 * 86400
@@ -89,15 +90,13 @@ class Call:
         name: str,
         items: Growing[Any],
         shown: Callable[[Any], Json],
-        keep: Callable[[Any], bool] | None = None,
-    ) -> Json:
+        conditions: Sequence[Condition] | None = None,
+    ) -> Search[list[int]]:
         """The requested page of a list; by default of what has the attributes that the query asks for."""
-        asked = [(each, value) for each, value in self.query if value is not None and each not in _PAGE]
-
-        def fits(item: Any) -> bool:
-            return all(getattr(item, each) == value for each, value in asked)
-
-        return page(name, items, self.query.limit, self.query.cursor, shown, keep or fits)
+        if conditions is None:
+            asked = [each for each in self.query if each[0] not in _PAGE]
+            conditions = _given(*((name, "=", value) for name, value in asked))
+        return page(self.world.state, name, items, self.query.limit, self.query.cursor, shown, conditions)
 
 
 def signup(call: Call) -> Json:
@@ -120,19 +119,14 @@ def create_job(call: Call) -> Json:
     return show.job(call.world.jobs.create(call.account, body, call.key.id, call.at, call.base_url))
 
 
-def list_jobs(call: Call) -> Json:
+def list_jobs(call: Call) -> Search[list[int]]:
     query = call.query
-    after = _time(query.created_after, float("-inf"))
-    return call.page(
-        "jobs",
-        call.account.jobs,
-        show.job,
-        lambda job: (
-            job.created_at > after
-            and query.status in (None, job.status)
-            and query.type in (None, job.fields["type"])
-        ),
+    conditions = _given(
+        ("created_at", ">", _time(query.created_after)),
+        ("status", "=", query.status),
+        ("type", "=", query.type),
     )
+    return call.page("jobs", call.account.jobs, show.job, conditions)
 
 
 def get_job(call: Call) -> Json:
@@ -151,13 +145,13 @@ def rate_job(call: Call) -> Json:
     return show.job(job)
 
 
-def list_files(call: Call) -> Json:
+def list_files(call: Call) -> Search[list[int]]:
     job = call.job()
     return call.page(
         f"files {job.id}",
         job.approved,
         lambda file: show.file(file, *call.url(file)),
-        lambda file: file.rating >= call.query.min_score and not file.withdrawn,
+        _given(("rating", ">=", call.query.min_score), ("withdrawn", "=", False)),
     )
 
 
@@ -171,7 +165,7 @@ def _shown_submission(call: Call, submission: Submission) -> Json:
     return show.submission(submission, call.url(approved[0])[0] if approved else None)
 
 
-def list_job_submissions(call: Call) -> Json:
+def list_job_submissions(call: Call) -> Search[list[int]]:
     job = call.job()
     return call.page(
         f"submissions {job.id}",
@@ -180,44 +174,43 @@ def list_job_submissions(call: Call) -> Json:
     )
 
 
-def _in_range(call: Call, earliest: float) -> Callable[[Submission], bool]:
-    query = call.query
+def _in_range(call: Call, earliest: float | None) -> tuple[Growing[Submission], list[Condition]]:
+    """The submissions of a job, or of all jobs, and the times that are asked for."""
+    query, items = call.query, call.account.submissions
     if query.job_id is not None:
-        call.own("job", call.world.state.jobs, query.job_id)
-    start = _time(query.start_date, earliest)
-    end = _time(query.end_date, float("inf"))
-    return lambda submission: (
-        start <= submission.submitted_at <= end and query.job_id in (None, submission.job.id)
+        items = call.own("job", call.world.state.jobs, query.job_id).submissions
+    start = _time(query.start_date)
+    return items, _given(
+        ("submitted_at", ">=", earliest if start is None else start),
+        ("submitted_at", "<=", _time(query.end_date)),
     )
 
 
-def list_submissions(call: Call) -> Json:
-    query, in_range = call.query, _in_range(call, call.at - _MONTH)
+def list_submissions(call: Call) -> Search[list[int]]:
+    query = call.query
+    items, in_range = _in_range(call, call.at - _MONTH)
     return call.page(
-        "submissions",
-        call.account.submissions,
+        "submissions" if query.job_id is None else f"submissions of {query.job_id}",
+        items,
         lambda submission: _shown_submission(call, submission),
-        lambda submission: (
-            in_range(submission)
-            and query.status in (None, submission.status)
-            and (query.min_score is None or (submission.rating or 0) >= query.min_score)
-        ),
+        in_range + _given(("status", "=", query.status), ("rating", ">=", query.min_score)),
     )
 
 
-def summarize_submissions(call: Call) -> Json:
-    in_range = _in_range(call, float("-inf"))
-    found = [submission for submission in call.account.submissions if in_range(submission)]
-    by_status: dict[str, int] = dict.fromkeys(SUBMISSION_STATUSES, 0)
-    for submission in found:
-        by_status[submission.status] += 1
-    ratings = [submission.rating for submission in found if submission.rating is not None]
+def summarize_submissions(call: Call) -> Search[list[Tally]]:
+    items, in_range = _in_range(call, None)
+    return Search(lambda: call.world.state.tally(items, in_range), _summary)
+
+
+def _summary(tallies: list[Tally]) -> Json:
+    by_status = dict.fromkeys(SUBMISSION_STATUSES, 0) | {each.status: each.total for each in tallies}
+    rated, stars = sum(each.rated for each in tallies), sum(each.stars for each in tallies)
     decided = by_status["approved"] + by_status["rejected"]
     return {
         "object": "submission_summary",
-        "total": len(found),
+        "total": sum(by_status.values()),
         "by_status": by_status,
-        "average_star_rating": round(sum(ratings) / len(ratings), 4) if ratings else None,
+        "average_star_rating": round(stars / rated, 4) if rated else None,
         "approval_rate": round(by_status["approved"] / decided, 4) if decided else None,
     }
 
@@ -246,8 +239,10 @@ def _new_key(made: NewKey) -> Json:
     return {**show.key(made.key), "secret": made.secret}
 
 
-def list_keys(call: Call) -> Json:
-    return call.page("api_keys", call.account.organization.keys, show.key, _manages(call))
+def list_keys(call: Call) -> Search[list[int]]:
+    # With a live key all, with a sandbox key only sandbox keys.
+    theirs = _given(("account", "=", call.account if call.account.is_sandbox else None))
+    return call.page("api_keys", call.account.organization.keys, show.key, theirs)
 
 
 def _manages(call: Call) -> Callable[[Key], bool]:
@@ -286,10 +281,9 @@ def _audit_webhook(call: Call, endpoint: Endpoint, what: str, data: Json) -> Non
     call.world.events.audit(call.account, f"webhook_endpoint.{what}", call.at, call.key.id, data)
 
 
-def list_webhooks(call: Call) -> Json:
-    return call.page(
-        "webhook_endpoints", call.account.endpoints, show.endpoint, lambda endpoint: not endpoint.deleted
-    )
+def list_webhooks(call: Call) -> Search[list[int]]:
+    alive = _given(("deleted", "=", False))
+    return call.page("webhook_endpoints", call.account.endpoints, show.endpoint, alive)
 
 
 def _webhook(call: Call) -> Endpoint:
@@ -326,7 +320,7 @@ def rotate_webhook_secret(call: Call) -> Json:
     return show.endpoint(endpoint, secret=True)
 
 
-def list_events(call: Call) -> Json:
+def list_events(call: Call) -> Search[list[int]]:
     return call.page("webhook_events", call.account.events, show.event)
 
 
@@ -340,7 +334,7 @@ def get_credits(call: Call) -> Json:
     return show.credits(call.account.book)
 
 
-def list_transactions(call: Call) -> Json:
+def list_transactions(call: Call) -> Search[list[int]]:
     return call.page("transactions", call.account.book.transactions, show.transaction)
 
 
@@ -361,9 +355,14 @@ def update_settings(call: Call) -> Json:
     return show.settings(call.account)
 
 
-def list_audit_events(call: Call) -> Json:
+def list_audit_events(call: Call) -> Search[list[int]]:
     return call.page("audit_events", call.account.audit, show.audit_event)
 
 
-def _time(text: str | None, default: float) -> float:
-    return default if text is None else parse_iso(text)
+def _given(*conditions: tuple[str, str, Any]) -> list[Condition]:
+    """Those of the conditions that have a value."""
+    return [Condition(*each) for each in conditions if each[2] is not None]
+
+
+def _time(text: str | None) -> float | None:
+    return None if text is None else parse_iso(text)

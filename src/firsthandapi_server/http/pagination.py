@@ -5,16 +5,28 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from firsthandapi_server.contract.errors import invalid
-from firsthandapi_server.state.keeping import Growing
+from firsthandapi_server.state.keeping import Condition, Growing
+from firsthandapi_server.state.state import State
 
 T = TypeVar("T")
+Json = dict[str, Any]
 
 # A cursor to the start of any list, which a fault returns when a page has no next one.
 TOP = "dG9w"
+_END = 1 << 62  # a position after all others
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Generic[T]):
+    """An answer that is first looked for, in a state of any size, and then shown, by whoever holds its lock."""
+
+    look: Callable[[], T]
+    show: Callable[[T], Json]
 
 
 def _mark(name: str, position: str) -> str:
@@ -26,35 +38,39 @@ def _encode(name: str, position: int) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(name: str, cursor: str, length: int) -> int:
+def _decode(name: str, cursor: str) -> int:
     if cursor == TOP:
-        return length
+        return _END
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         position, _, mark = raw.decode("ascii").partition(".")
         if mark == _mark(name, position) and position.isdecimal():
-            return min(int(position), length)
+            return min(int(position), _END)
     except (ValueError, binascii.Error):
         pass
     raise invalid("cursor", "is not a cursor of this list")
 
 
 def page(
+    state: State,
     name: str,
     items: Growing[T],
     limit: int,
     cursor: str | None,
-    show: Callable[[T], dict[str, Any]],
-    keep: Callable[[T], bool],
-) -> dict[str, Any]:
-    """One page of the `items` that `keep` accepts, newest first. `name` ties a cursor to its list."""
-    position = len(items) if cursor is None else _decode(name, cursor, len(items))
-    data: list[dict[str, Any]] = []
-    while position and len(data) < limit:
-        position -= 1
-        if keep(items[position]):
-            data.append(show(items[position]))
-    while position and not keep(items[position - 1]):
-        position -= 1
-    next_cursor = _encode(name, position) if position else None
-    return {"object": "list", "data": data, "has_more": bool(position), "next_cursor": next_cursor}
+    show: Callable[[T], Json],
+    conditions: Sequence[Condition],
+) -> Search[list[int]]:
+    """One page of the `items` that meet all conditions, newest first. `name` ties a cursor to its list."""
+    before = _END if cursor is None else _decode(name, cursor)
+
+    def shown(found: list[int]) -> Json:
+        data = [show(item) for item in state.pick(items, found[:limit])]
+        next_cursor = _encode(name, found[limit] + 1) if len(found) > limit else None
+        return {
+            "object": "list",
+            "data": data,
+            "has_more": next_cursor is not None,
+            "next_cursor": next_cursor,
+        }
+
+    return Search(lambda: state.find(items, conditions, before, limit + 1), shown)

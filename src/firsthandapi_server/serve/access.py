@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from firsthandapi_server.contract.text import new_id
-from firsthandapi_server.sqlite import create_for_owner, explained, flush_for_good, is_damage, not_kept
+from firsthandapi_server.sqlite import (
+    create_for_owner,
+    erase_for_good,
+    explained,
+    flush_for_good,
+    is_damage,
+    not_kept,
+)
 from firsthandapi_server.state.keeping import DamagedError, NotKeptError
 
 from . import activity
@@ -185,6 +192,7 @@ class Access:
             self._rows.execute("PRAGMA journal_mode = WAL")
             self._rows.execute("PRAGMA synchronous = FULL")
             flush_for_good(self._rows)
+            erase_for_good(self._rows)
             self._rows.executescript(_TABLES + activity.TABLES)
             self._secret = self.secret("forms")
         except (sqlite3.Error, NotKeptError) as error:

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from firsthandapi_server.contract.errors import ApiError
 from firsthandapi_server.contract.text import new_id
-from firsthandapi_server.state.keeping import DamagedError, Growing, NotKeptError
+from firsthandapi_server.state.keeping import Condition, DamagedError, Growing, NotKeptError
 from firsthandapi_server.state.ledger import Sums
 from firsthandapi_server.state.limits import MemoryReplies, Slot, Stored
 from firsthandapi_server.state.model import Account, File, Job, Organization, Submission
-from firsthandapi_server.state.state import MAX_DELIVERIES, Pending, State, Timekeeper, Waiting
+from firsthandapi_server.state.state import MAX_DELIVERIES, Pending, State, Tally, Timekeeper, Waiting
 from firsthandapi_server.state.storage import Storage, Upload
 from firsthandapi_server.state.storage import Stored as StoredFile
 
 from .damage import not_kept
+from .reader import Reader
 from .rows import All, ById, KeysByDigest, Rows
 from .tables import TABLES, Owned, Table
 
@@ -89,6 +90,7 @@ class KeptState(State):
     Args:
         clock: the time.
         connection: to a database with the newest tables; this state closes it.
+        reader: reads the same database; this state closes it.
         storage: where the bytes of files are.
         release: called at the end.
 
@@ -96,10 +98,18 @@ class KeptState(State):
         damage: what is damaged, once something was found; else None.
     """
 
+    reads_aside = True
+
     def __init__(
-        self, clock: Timekeeper, connection: sqlite3.Connection, storage: Storage, release: Callable[[], None]
+        self,
+        clock: Timekeeper,
+        connection: sqlite3.Connection,
+        reader: Reader,
+        storage: Storage,
+        release: Callable[[], None],
     ) -> None:
         self._rows = connection
+        self._reader = reader
         self._release = release
         self._broken: str | None = None
         self.damage: str | None = None
@@ -218,8 +228,16 @@ class KeptState(State):
             jobs = All[Job](self, TABLES["jobs"], lambda job: job.is_terminal == is_terminal, where)
         return reversed(jobs) if job_id is None else jobs.before(job_id)
 
-    def having(self, items: Growing[T], status: str, before: int) -> Iterator[tuple[int, T]]:
-        return cast("Rows[T]", items).having(status, before)
+    def find(
+        self, items: Growing[Any], conditions: Sequence[Condition], before: int | None, most: int
+    ) -> list[int]:
+        return cast("Rows[Any]", items).find(conditions, before, most)
+
+    def pick(self, items: Growing[T], indexes: Sequence[int]) -> list[T]:
+        return cast("Rows[T]", items).pick(indexes)
+
+    def tally(self, items: Growing[Submission], conditions: Sequence[Condition]) -> list[Tally]:
+        return cast("Rows[Submission]", items).tally(conditions)
 
     def sums_of(self, account: Account) -> Sums:
         """What the books of an account must add up to: the rows, without loading them."""
@@ -298,6 +316,7 @@ class KeptState(State):
                     json.dumps(self._ahead),
                 )
             self._broken = "the server has stopped"
+            self._reader.close()
             self._rows.close()
             self._release()
 
@@ -307,7 +326,13 @@ class KeptState(State):
         found: list[tuple[Any, ...]] = self._safely(lambda: self._rows.execute(sql, values).fetchall())
         return found
 
-    def find(self, table: Table, id: str) -> Any | None:
+    def read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a query finds in what is kept. It needs no lock, and what the current act has changed is not in it."""
+        found: list[tuple[Any, ...]] = self._safely(lambda: self._reader.query(sql, *values))
+        return found
+
+    def load_or_none(self, table: Table, id: str) -> Any | None:
+        """The object with this id, or None."""
         found = self._known[table.name].get(id)
         if found is None:
             rows = self.query(f"SELECT {table.selected} FROM {table.name} WHERE id = ?", id)
@@ -316,7 +341,7 @@ class KeptState(State):
 
     def load(self, table: Table, id: str) -> Any:
         """The object with this id, which must exist."""
-        found = self.find(table, id)
+        found = self.load_or_none(table, id)
         if found is None:
             raise self._failed(DamagedError(f"{table.name} has no {id}"))
         return found
@@ -516,7 +541,8 @@ class KeptState(State):
             for slot, stored, now in self._replied:
                 rows.execute("DELETE FROM replies WHERE expires_at <= ?", (now,))
                 rows.execute(
-                    "REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)",
+                    "REPLACE INTO replies (slot, fingerprint, status, body, expires_at, kept) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
                     (
                         slot,
                         stored.fingerprint,

@@ -21,6 +21,7 @@ from firsthandapi_server.state.thumbnails import Thumbnails
 from .damage import is_damage
 from .kept import KeptState
 from .migrations import migrate
+from .reader import Reader
 
 DATABASE = "state.db"
 FILES = "files"
@@ -71,7 +72,7 @@ def open_world(
         _found(connection)
         storage = Thumbnails(storage or LocalStorage(directory / FILES), directory / "thumbnails")
         _tidy(connection, storage)
-        world = World(clock, state=KeptState(clock, connection, storage, lock.release))
+        world = World(clock, state=KeptState(clock, connection, Reader(path), storage, lock.release))
     except BaseException as error:
         if connection is not None:
             connection.close()
@@ -151,6 +152,7 @@ def _connected(path: Path) -> sqlite3.Connection:
         # Money: a transaction is on disk before any response, even if the power fails.
         connection.execute("PRAGMA synchronous = FULL")
         flush_for_good(connection)
+        erase_for_good(connection)
         connection.execute("PRAGMA foreign_keys = ON")
         # Pages of 4 KB, so 32 MB: after a checkpoint, a busy server leaves the database file alone while it is copied.
         connection.execute("PRAGMA wal_autocheckpoint = 8192")
@@ -187,6 +189,11 @@ def flush_for_good(connection: sqlite3.Connection) -> None:
     """Make every flush reach the disk itself, not only its cache: macOS needs this; other systems ignore it."""
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
+
+
+def erase_for_good(connection: sqlite3.Connection) -> None:
+    """Make whatever is deleted or replaced be overwritten with zeros."""
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _found(connection: sqlite3.Connection) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar, cast
+
+from firsthandapi_server.state.keeping import Condition
+from firsthandapi_server.state.state import Tally
 
 from .tables import Owned, Table
 
@@ -15,6 +19,7 @@ T = TypeVar("T")
 
 # How many rows are loaded at the same time: a page of a list shows 100 at most.
 CHUNK = 128
+_END = 1 << 62  # a number after all others
 
 
 def _walk(
@@ -100,13 +105,44 @@ class Rows(Generic[T]):
             raise IndexError("no such item")
         return self._at(index + (self._all() if index < 0 else self._first()))
 
-    def having(self, status: str, before: int) -> Iterator[tuple[int, T]]:
-        """Those with a status before an index, with their indexes, the latest first. No act has changed any."""
+    def find(self, conditions: Sequence[Condition], before: int | None, most: int) -> list[int]:
+        """The indexes of the latest that meet conditions, of those that are kept."""
         first = self._first()
-        where = f"{self._where} AND status = ? AND {self.number} >= ?"
-        values = (*self._whose(), status, first)
-        for at, item in _walk(self._store, self.table, self.number, where, values, first + before):
-            yield at - first, item
+        where, values = self._meeting(conditions)
+        sql = (
+            f"SELECT {self.number} FROM {self.table.name} WHERE {where} AND {self.number} >= ? AND {self.number} < ? "
+            f"ORDER BY {self.number} DESC LIMIT ?"
+        )
+        end = _END if before is None else first + before
+        return [at - first for (at,) in self._store.read(sql, *values, first, end, most)]
+
+    def pick(self, indexes: Sequence[int]) -> list[T]:
+        """Those with these indexes, the latest first."""
+        first = self._first()
+        sql = (
+            f"SELECT {self.table.selected} FROM {self.table.name} WHERE {self._where} "
+            f"AND {self.number} IN (SELECT value FROM json_each(?)) ORDER BY {self.number} DESC"
+        )
+        found = self._store.query(sql, *self._whose(), json.dumps([first + at for at in indexes]))
+        return [self._store.made(self.table, row) for row in found]
+
+    def tally(self, conditions: Sequence[Condition]) -> list[Tally]:
+        """How many submissions that meet conditions have which status."""
+        where, values = self._meeting(conditions)
+        sql = (
+            "SELECT status, count(*), count(rating), coalesce(sum(rating), 0) "
+            f"FROM {self.table.name} WHERE {where} GROUP BY status"
+        )
+        return [Tally(*row) for row in self._store.read(sql, *values)]
+
+    def _meeting(self, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+        """The WHERE of what is in this list and meets conditions, and its values."""
+        table, where = self.table, [self._where]
+        values: list[Any] = [*self._whose()]
+        for name, comparison, value in conditions:
+            where.append(f"{table.within.get(name, name)} {comparison} ?")
+            values.append(table.columns[name].write(self._store, value) if name in table.columns else value)
+        return " AND ".join(where), values
 
     def _kept(self) -> int:
         if self._count is None:
@@ -156,7 +192,7 @@ class All(Generic[T]):
 
     def __reversed__(self) -> Iterator[T]:
         yield from filter(self._keep, reversed(cast("list[T]", self._store.fresh(self._table))))
-        yield from self._kept(1 << 62)
+        yield from self._kept(_END)
 
     def before(self, key: str) -> Iterator[T]:
         """Those that are kept and came before the one with this id, in reverse."""
@@ -190,7 +226,7 @@ class ById(Generic[T]):
         self._where = where
 
     def get(self, key: str, /) -> T | None:
-        found: T | None = self._store.find(self._table, key)
+        found: T | None = self._store.load_or_none(self._table, key)
         return found if found is not None and self._keep(found) else None
 
     def __getitem__(self, key: str, /) -> T:
@@ -234,5 +270,5 @@ class KeysByDigest(ById[T]):
             rows = self._store.query("SELECT id FROM keys WHERE digest = ?", key)
             if not rows:
                 return None
-            self._known[key] = cast("T", self._store.find(self._table, rows[0][0]))
+            self._known[key] = cast("T", self._store.load_or_none(self._table, rows[0][0]))
         return self._known[key]

@@ -148,6 +148,7 @@ class Table:
         soft: attributes whose change alone is not worth a transaction: they are kept with the next one.
         is_pinned: whether objects stay in memory once they are loaded. These are few, and everything refers to them.
         is_fixed: whether they never change.
+        within: what lists are searched for and is in a column, by the name of the attribute.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Table:
     soft: Collection[str] = ()
     is_pinned: bool = False
     is_fixed: bool = False
+    within: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         hints, elsewhere = get_type_hints(self.kind), {*self.lists, *self.left_out}
@@ -209,6 +211,7 @@ _TABLES = (
         },
         # Random numbers restart from the seed and the time: they need not be the same after a restart.
         left_out=["chance", "listeners"],
+        within={"type": "json_extract(fields, '$.type')"},
     ),
     Table("submissions", model.Submission),
     Table("files", model.File, left_out=["_facts"]),

@@ -81,7 +81,7 @@ def has_worked_for(state: KeptState, worker: str, account: Account) -> bool:
 
 def file_of(state: KeptState, file_id: str) -> File | None:
     """The file with this id, whatever its status."""
-    found: File | None = state.find(TABLES["files"], file_id)
+    found: File | None = state.load_or_none(TABLES["files"], file_id)
     return found
 
 

@@ -12,9 +12,10 @@ object is a row that is loaded when someone asks for it. Three rules make that p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Reversible
+import operator
+from collections.abc import Callable, Iterator, Mapping, Reversible
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, SupportsIndex, TypeVar
+from typing import Any, NamedTuple, Protocol, SupportsIndex, TypeVar
 
 from firsthandapi_server.contract.errors import ApiError
 
@@ -42,6 +43,27 @@ class DamagedError(NotKeptError):
         self.why = why
         message = f"The database of this server is damaged: {why}. Its operator must restore the folder from a backup."
         ApiError.__init__(self, 500, "internal_error", message)
+
+
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<=": operator.le,
+}
+
+
+class Condition(NamedTuple):
+    """What an item of a list must be: how an attribute compares with a value. None is neither more nor less."""
+
+    name: str
+    comparison: str
+    value: Any
+
+    def holds(self, item: Any) -> bool:
+        """Whether an item is that."""
+        value = getattr(item, self.name)
+        return value is not None and _COMPARISONS[self.comparison](value, self.value)
 
 
 class Growing(Protocol[T]):

@@ -101,6 +101,11 @@ class Job:
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     @property
+    def type(self) -> str:
+        """What kind of job it is."""
+        return str(self.fields["type"])
+
+    @property
     def files_needed(self) -> int:
         """How many approved files complete the job."""
         return int(self.fields["files_needed"])

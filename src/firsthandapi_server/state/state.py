@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from firsthandapi_server.contract.text import new_id
 
-from .keeping import Growing, Index, Latest, Lock
+from .keeping import Condition, Growing, Index, Latest, Lock
 from .ledger import Lot, Sums
 from .limits import MemoryReplies, Replies
 from .model import Account, Appeal, Delivery, Event, File, Job, Key, Organization, Submission
@@ -74,6 +74,15 @@ class Waiting(NamedTuple):
     attempt: int
 
 
+class Tally(NamedTuple):
+    """How many submissions have a status, how many of them have stars, and how many stars these have together."""
+
+    status: str
+    total: int
+    rated: int
+    stars: int
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """A delivery that is not done. There may be very many, so each is loaded when its time has come.
@@ -91,6 +100,8 @@ class Pending:
 
 class State:
     """The state of one service, in memory. `sqlite` keeps it on disk: see `keeping`."""
+
+    reads_aside = False
 
     def __init__(self, clock: Timekeeper, seed: int) -> None:
         self.clock = clock
@@ -176,10 +187,32 @@ class State:
                     break
         return (job for job in jobs if is_terminal in (None, job.is_terminal))
 
-    def having(self, items: Growing[T], status: str, before: int) -> Iterator[tuple[int, T]]:
-        """The items with a status and an index below `before`, with their indexes, the latest first."""
-        found = ((at, cast("Any", items[at])) for at in range(before - 1, -1, -1))
-        return ((at, item) for at, item in found if item.status == status)
+    def find(
+        self, items: Growing[Any], conditions: Sequence[Condition], before: int | None, most: int
+    ) -> list[int]:
+        """The indexes of the latest items that meet all conditions, before an index if one is given.
+
+        A state that `reads_aside` reads what was kept, and needs no lock for it; so does `tally`.
+        """
+        start = len(items) if before is None else min(before, len(items))
+        found = (at for at in range(start - 1, -1, -1) if all(each.holds(items[at]) for each in conditions))
+        return [*islice(found, most)]
+
+    def pick(self, items: Growing[T], indexes: Sequence[int]) -> list[T]:
+        """The items with these indexes, the latest first."""
+        return [items[at] for at in indexes]
+
+    def tally(self, items: Growing[Submission], conditions: Sequence[Condition]) -> list[Tally]:
+        """How many of these submissions have which status."""
+        ratings: dict[str, list[int | None]] = {}
+        for each in items:
+            if all(condition.holds(each) for condition in conditions):
+                ratings.setdefault(each.status, []).append(each.rating)
+        rated = {status: [stars for stars in given if stars is not None] for status, given in ratings.items()}
+        return [
+            Tally(status, len(given), len(rated[status]), sum(rated[status]))
+            for status, given in ratings.items()
+        ]
 
     def sums_of(self, account: Account) -> Sums:
         """The sums that the books of an account must match."""

@@ -18,6 +18,7 @@ from firsthandapi_server.contract.bodies import JobBody
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.sqlite import FILES
 from firsthandapi_server.sqlite.kept import KeptState
+from firsthandapi_server.sqlite.reader import Reader
 from firsthandapi_server.sqlite.tables import TABLES, Table
 from firsthandapi_server.state import model
 from firsthandapi_server.state.state import State
@@ -182,7 +183,10 @@ def copied(world: World, folder: Path) -> World:
     with closing(sqlite3.connect(folder / "state.db")) as rows:
         rows.backup(copy)
     clock = HandClock(world.clock.now())
-    return World(clock, state=KeptState(clock, copy, LocalStorage(folder / FILES), lambda: None))
+    return World(
+        clock,
+        state=KeptState(clock, copy, Reader(folder / "state.db"), LocalStorage(folder / FILES), lambda: None),
+    )
 
 
 class FullDisk:

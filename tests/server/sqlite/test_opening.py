@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -467,3 +468,19 @@ def test_a_closed_world_takes_no_more(world: World) -> None:
     world.close()
     with pytest.raises(Exception, match="has stopped"):
         posted(world)
+
+
+def test_a_database_of_before_has_its_indexes_and_replies(folder: Path) -> None:
+    """A database of an earlier version gets what it lacks, and keeps its replies: nothing is paid twice."""
+    folder.mkdir()
+    slot = ("org live", "POST", "/v1/jobs", "key")
+    with closing(sqlite3.connect(folder / DATABASE)) as rows, rows:
+        rows.executescript(f"{STEPS[0]} PRAGMA user_version = {UNRELEASED + 1}")
+        digest = hashlib.sha256("\n".join(slot).encode()).digest()
+        rows.execute("INSERT INTO replies VALUES (?, 'print', 201, '{}', 1e12, 'as it came')", (digest,))
+    with closing(open_world(folder, HandClock())) as world:
+        reply = world.state.replies.get(slot, 0.0)
+        assert reply is not None
+        assert (reply.fingerprint, reply.status) == ("print", 201)
+        indexes = kept(world).query("SELECT name FROM sqlite_schema WHERE type = 'index'")
+        assert {"submissions_by_status", "events_about", "expiring_replies"} <= {name for (name,) in indexes}

@@ -15,9 +15,11 @@ from firsthandapi_server.mock.workers import Capture
 from firsthandapi_server.rules.jobs import Verdict
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.sqlite import open_world
+from firsthandapi_server.state.keeping import Condition
 from firsthandapi_server.state.limits import Stored
 from firsthandapi_server.state.model import (
     SCOPES,
+    SUBMISSION_STATUSES,
     Account,
     Delivery,
     DeliveryAttempt,
@@ -281,9 +283,31 @@ class Twins:
         loose = kept(copy).query("SELECT name FROM loose")
         on_disk = {path.name for path in self.folder.joinpath("files").rglob("blob_*")}
         assert {name for (name,) in sources} <= on_disk <= {name for (name,) in (*sources, *loose)}
+        for ours, theirs in zip(plain.accounts(), copy.state.accounts(), strict=True):
+            self.compare_found(copy, ours, theirs)
         for number in range(3):
             slot = ("org live", "POST", "/v1/jobs", f"key {number}")
             assert copy.state.replies.get(slot, at) == plain.replies.get(slot, at)
+
+    def compare_found(self, copy: World, ours: Account, theirs: Account) -> None:
+        """What lists are searched for, with and without an end, and the counts of submissions."""
+        plain, middle = self.plain.world.state, len(ours.submissions) // 2
+        wanted = [
+            *([Condition("status", "=", status)] for status in SUBMISSION_STATUSES),
+            [Condition("rating", ">=", 3), Condition("submitted_at", "<=", self.plain.at - 60)],
+            [Condition("submitted_at", ">", self.plain.at - 60)],
+            [],
+        ]
+        for conditions in wanted:
+            for before, most in ((None, 100), (middle, 2)):
+                found = plain.find(ours.submissions, conditions, before, most)
+                assert copy.state.find(theirs.submissions, conditions, before, most) == found
+                picked = [each.id for each in copy.state.pick(theirs.submissions, found)]
+                assert picked == [ours.submissions[at].id for at in found]
+            counted = sorted(copy.state.tally(theirs.submissions, conditions))
+            assert counted == sorted(plain.tally(ours.submissions, conditions))
+        kind = [Condition("type", "=", "data_collection")]
+        assert copy.state.find(theirs.jobs, kind, None, 9) == plain.find(ours.jobs, kind, None, 9)
 
 
 @pytest.fixture
