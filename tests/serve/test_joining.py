@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,9 @@ def lab(tmp_path: Path) -> Iterator[Open]:
     with ExitStack() as stack:
         keys: list[str] = []
 
-        def start(running: ExitStack = stack, **fields: Any) -> Lab:
-            here = Lab(tmp_path / "data", running, *keys[:1], study=write(tmp_path, **fields))
+        def start(running: ExitStack = stack, options: Mapping[str, Any] | None = None, **fields: Any) -> Lab:
+            study = write(tmp_path, **fields)
+            here = Lab(tmp_path / "data", running, *keys[:1], study=study, **(options or {}))
             keys.append(here.key)
             here.world.jobs.jury = Nobody()
             return here

@@ -92,6 +92,19 @@ def serve(
             help="Let the model decide alone, for each number of its stars that people who rated blind found right.",
         ),
     ] = False,
+    smtp: Annotated[
+        str | None,
+        option("URL", "Server of mail, such as smtp://user:password@mail.example.org:587, or smtps://."),
+    ] = None,
+    mail_from: Annotated[
+        str | None, option("ADDRESS", "Address that mail comes from, such as study@example.org.")
+    ] = None,
+    notify: Annotated[
+        str | None,
+        option(
+            "ADDRESSES", "Who is told that work waits for reviewers: addresses and URLs, separated by commas."
+        ),
+    ] = None,
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Allow webhook endpoints with private addresses.")
     ] = False,
@@ -179,6 +192,9 @@ def serve(
             speech=speech,
             ai_max_cents_a_day=ai_max_cents_a_day,
             ai_decides=ai_decides,
+            smtp=smtp,
+            mail_from=mail_from,
+            notify=notify,
             private_webhooks=private_webhooks,
             study=study,
             lan=lan,

@@ -125,6 +125,12 @@ CREATE TABLE IF NOT EXISTS figures (
 CREATE TABLE IF NOT EXISTS to_ask (
     rater TEXT NOT NULL, submission TEXT NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (rater, submission, attempt)
 );
+-- What is to be told to people by mail, and which batches are told already.
+CREATE TABLE IF NOT EXISTS news (
+    id INTEGER PRIMARY KEY, worker TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL, at REAL NOT NULL,
+    due REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS news_told (subject TEXT PRIMARY KEY);
 -- Where copies of the folder are, as a path or a URL.
 CREATE TABLE IF NOT EXISTS backups (place TEXT PRIMARY KEY, made_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS gold (
@@ -382,6 +388,7 @@ class Access:
             )
             rows.execute("DELETE FROM sessions WHERE token = ?", (worker,))
             rows.execute("DELETE FROM payees WHERE worker_id = ?", (worker,))
+            rows.execute("DELETE FROM news WHERE worker = ?", (worker,))
             withdraw(rows, worker, at)
 
     def forget_files(self, submissions: Iterable[str], files: Iterable[str]) -> None:

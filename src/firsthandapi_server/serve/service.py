@@ -38,10 +38,12 @@ from .app import Site
 from .clock import RealClock
 from .copies import unmark
 from .erasing import Eraser
+from .mail import Mailer
 from .payouts import TERMS
 from .programs import Program
 from .scoring import Scorer, ScorerError, ScorerProcess, find_scorer
 from .study import read_study
+from .telling import Teller, notified
 
 _STARTED = "started"
 # The folder for files that are being uploaded to a bucket.
@@ -79,6 +81,9 @@ class Service:
         speech: a model that transcribes sounds for it.
         ai_max_cents_a_day: what it may cost a day, in UTC; None for any amount.
         ai_decides: whether its stars decide alone, as far as people who rated blind have found them right.
+        smtp: the server by which people get mail, as a URL; None for none.
+        mail_from: the address that mail comes from.
+        notify: who is told that work waits for reviewers: addresses and URLs, with commas between them.
         private_webhooks: whether webhooks may also be sent to private addresses.
         clock: the clock; None for the machine's.
         storage: an fsspec URL, such as that of a bucket, where the server stores files. The first start decides;
@@ -117,6 +122,9 @@ class Service:
         speech: str | None = None,
         ai_max_cents_a_day: float | None = None,
         ai_decides: bool = False,
+        smtp: str | None = None,
+        mail_from: str | None = None,
+        notify: str | None = None,
         private_webhooks: bool = False,
         clock: RealClock | None = None,
         storage: str | None = None,
@@ -136,6 +144,10 @@ class Service:
         if ai is None and (ai_url, speech, ai_max_cents_a_day, ai_decides) != (None, None, None, False):
             raise ConfigurationError("--ai-url, --speech, --ai-max-cents-a-day, and --ai-decides need --ai")
         model = None if ai is None else model_of(ai, ai_url, speech, ai_max_cents_a_day, self.study)
+        if (smtp is None) != (mail_from is None):
+            raise ConfigurationError("--smtp and --mail-from need each other")
+        mailer = None if smtp is None else Mailer.of(smtp, mail_from or "")
+        told = notified(notify, mailer)
         # Refuses an invalid URL before it is stored.
         bucket = None if storage is None else BucketStorage(storage, folder / UPLOADING)
         # Roles that need a token beyond this machine: whoever may join needs none.
@@ -199,6 +211,10 @@ class Service:
             self.world.jobs.jury = self.site.panel
             self._sender = Sender(self.world.delivered, self._reach(private_webhooks))
             self.world.events.send = self._sender.send
+            may_reach = self._reach(private_webhooks)
+            self.teller = Teller(
+                self.world, self.access, folder, self.url, self.study, mailer, told, may_reach
+            )
             if sandbox is not None:
                 self.world.jobs.workforce = sandbox(self.world)
             self._resume()
@@ -335,6 +351,7 @@ class Service:
                 program.start()
             self.clock.start()
             self.eraser.start()
+            self.teller.start()
         return self
 
     def stop(self) -> None:
@@ -342,6 +359,7 @@ class Service:
         http, self._http = self._http, None
         if http is not None:
             http.stop()
+            self.teller.stop()
             self.eraser.stop()
             self.clock.stop()
             for program in self.programs:

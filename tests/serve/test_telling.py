@@ -1,0 +1,191 @@
+"""Workers who left an address learn what became of their files; reviewers learn that work waits."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi import ConfigurationError
+from firsthandapi_server.serve import telling
+from firsthandapi_server.serve.service import Service
+
+from .conftest import pass_seconds, upload
+from .smtp import Post, post
+from .test_joining import BOXES, Open, lab
+
+__all__ = ["lab"]
+
+FROM = {"mail_from": "study@example.org"}
+
+
+@pytest.fixture
+def mail() -> Iterator[Post]:
+    with post() as found:
+        yield found
+
+
+def tell(here: Any, seconds: float = telling.GATHERING) -> None:
+    """Look, let time pass, and look again."""
+    here.service.teller.run()
+    pass_seconds(here.service, seconds)
+    here.service.teller.run()
+
+
+def test_what_became_of_files(lab: Open, mail: Post) -> None:
+    """One message with all that happened in a quarter of an hour, in the language of the consent, once."""
+    here = lab(options={"smtp": mail.url, **FROM})
+    job = here.job(files_needed=6)
+    person, other = here.visit(), here.joined()
+    person.get("/join?lang=fr")
+    assert person.send("/join", "/join", **BOXES).status_code == 303
+    assert person.send("/me/pay", "/me/pay", contact="ana@example.org").status_code == 303
+    here.service.teller.run()
+    for sender, stars in ((person, 1), (person, 1), (person, 2), (person, 5), (other, 1)):
+        assert upload(sender, here.path(job)).status_code == 303
+        here.score(job.submissions[-1].id, stars)
+    here.service.teller.run()
+    assert mail.messages == []
+    operator = here.visit("operator", "Olga")
+    where = operator.send("/console/payouts/batch", "/console/payouts").headers["location"]
+    batch = where.partition("batch=")[2].partition("&")[0]
+    operator.send("/console/payouts/paid", where, batch=batch, reference="SEPA 7")
+    tell(here)
+    (message,) = mail.messages
+    assert (message["to"], message["from"]) == ("ana@example.org", "study@example.org")
+    assert message["subject"] == "Des nouvelles de vos fichiers"
+    text = message.get_content()
+    assert "Fichiers refusés : 2." in text
+    assert "Fichiers que vous pouvez réessayer : 1." in text
+    assert "Vous avez été payé 0.50 USD. Référence : SEPA 7" in text
+    assert f"{here.service.url}/me" in text
+    tell(here)
+    assert len(mail.messages) == 1
+
+
+def test_mail_that_is_not_taken(lab: Open, mail: Post, caplog: pytest.LogCaptureFixture) -> None:
+    """Tried again where it may be taken later, ever more rarely; not where it is refused. Others get theirs meanwhile,
+    and no log has an address."""
+    here = lab(options={"smtp": mail.url, **FROM})
+    job = here.job(files_needed=6)
+    here.service.teller.run()
+    for name in ("later", "never", "well"):
+        person = here.joined()
+        person.send("/me/pay", "/me/pay", contact=f"{name}@example.org")
+        assert upload(person, here.path(job)).status_code == 303
+        here.score(job.submissions[-1].id, 1)
+    tried: list[str] = []
+
+    def answer(address: str) -> int:
+        tried.append(address.partition("@")[0])
+        return {"later": 451, "never": 550}.get(tried[-1], 250)
+
+    mail.answer = answer
+    tell(here)
+    assert (sorted(tried), [each["to"] for each in mail.messages]) == (
+        ["later", "never", "well"],
+        ["well@example.org"],
+    )
+    for seconds in (59, 2, 60, 58, 3):
+        pass_seconds(here.service, seconds)
+        here.service.teller.run()
+    assert tried[3:] == ["later", "later"]
+    mail.answer = lambda _address: 250
+    pass_seconds(here.service, 3600)
+    here.service.teller.run()
+    assert [each["to"] for each in mail.messages] == ["well@example.org", "later@example.org"]
+    assert "example.org" not in caplog.text
+
+
+def test_who_gets_none(lab: Open, mail: Post) -> None:
+    """Whoever left no address, or what is none, or took it back, or was erased; and nobody for what was before."""
+    here = lab(options={"smtp": mail.url, **FROM})
+    job = here.job(files_needed=9)
+    people = [here.joined() for _ in range(4)]
+    for person, contact in zip(
+        people, ("+234 800", "a@b.org, c@d.org", "gone@example.org", "erased@example.org"), strict=True
+    ):
+        person.send("/me/pay", "/me/pay", contact=contact)
+        assert upload(person, here.path(job)).status_code == 303
+    for submission in [*job.submissions]:
+        here.score(submission.id, 1)
+    here.service.teller.run()
+    assert here.access.look("SELECT count(*) FROM news") == [(0,)], "it begins with what comes"
+    for person in people:
+        assert upload(person, here.path(job)).status_code == 303
+        here.score(job.submissions[-1].id, 1)
+    here.service.teller.run()
+    people[2].send("/me/pay", "/me/pay")
+    assert people[3].send("/me/delete", "/me").status_code == 303
+    tell(here)
+    assert (mail.messages, here.access.look("SELECT count(*) FROM news")) == ([], [(0,)])
+
+
+@contextmanager
+def hook() -> Iterator[tuple[str, list[Any]]]:
+    """A webhook of a team's chat."""
+    bodies: list[Any] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/hook", bodies
+        server.shutdown()
+
+
+def test_reviewers_learn_that_work_waits(lab: Open, mail: Post) -> None:
+    """Once it has waited, by mail and by a webhook; once a day while it waits, and again after there was none. What
+    fails keeps nobody else from being told."""
+    with hook() as (url, bodies):
+        here = lab(
+            options={"smtp": mail.url, "notify": f"team@example.org, http://127.0.0.1:9/, {url}", **FROM}
+        )
+        job = here.job(files_needed=9)
+        here.sent(job)
+        here.service.teller.run()
+        assert bodies == []
+        tell(here)
+        assert [each["subject"] for each in mail.messages] == ["1 submission waits for a review"]
+        waits = f"1 submission waits for a review: {here.service.url}/review"
+        assert bodies == [{"text": waits, "waiting": 1, "url": f"{here.service.url}/review"}]
+        tell(here)
+        assert len(bodies) == 1
+        tell(here, 86_400)
+        assert len(bodies) == len(mail.messages) == 2
+        here.score(job.submissions[0].id, 5)
+        tell(here)
+        here.sent(job)
+        tell(here)
+        assert len(bodies) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"smtp": "smtp://127.0.0.1"}, "--smtp and --mail-from need each other"),
+        ({"smtp": "mail.example.org", **FROM}, "--smtp must be a URL such as smtp://"),
+        ({"smtp": "smtp://x:y@h:99999", **FROM}, "--smtp must be a URL such as smtp://"),
+        ({"smtp": "smtp://127.0.0.1", "mail_from": "Lab <a@b.org>"}, "--mail-from must be an address"),
+        ({"notify": "team@example.org"}, "--notify team@example.org needs --smtp"),
+        ({"notify": "http://example.org/x"}, "must be an https:// URL"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path: Path, options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why) as refused:
+        Service(tmp_path / "data", **options)
+    assert "x:y" not in str(refused.value)
+    assert not (tmp_path / "data").exists()
