@@ -26,6 +26,7 @@ from firsthandapi_server.state.model import Job
 from firsthandapi_server.state.storage import LocalStorage
 
 from .conftest import Team, numbered, pass_seconds, running, stand_still
+from .test_joining import BOXES
 from .test_study import write
 
 NAME = "openai:gpt-5-mini"
@@ -51,12 +52,12 @@ def advised(folder: Path, models: FakeModels, **options: Any) -> Iterator[Team]:
         yield team
 
 
-def picture(team: Team, job: Job, *contents: bytes) -> str:
+def picture(team: Team, job: Job, *contents: bytes, worker: str | None = None) -> str:
     """What a worker sends for a job: files with these bytes, which bring no annotations."""
     with team.world.lock:
         now = team.world.clock.now()
         files = [capture(job, "image/jpeg", now, rating=4, given=each, annotations=None) for each in contents]
-        return team.world.jobs.submit(job, files, now).id
+        return team.world.jobs.submit(job, files, now, worker=worker).id
 
 
 def given(team: Team) -> list[tuple[str, tuple[int, ...]]]:
@@ -285,6 +286,34 @@ def test_what_costs_more_than_a_day_has(
         picture(team, job, numbered(1))
         wait_for(team)
         assert figures(team) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("waits", ["for the service", "for money"])
+def test_what_is_withdrawn_is_not_sent(
+    tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    """A file that waits when its person takes back their consent goes nowhere, whatever it waits for."""
+    monkeypatch.setattr(_model, "_TRIES_AGAIN", 0)
+    monkeypatch.setattr(programs, "_PATIENCE", 0.01)
+    with advised(tmp_path / "data", models, study=write(tmp_path)) as team:
+        adviser = team.service.programs[0]
+        if waits == "for money":
+            adviser._cents_a_day = 1.0
+            adviser.opinions.begin(RATER, "0", "dear", "f", team.service.clock.now(), 0.99, None)
+        else:
+            models.fail("error")
+        person = team.visit()
+        person.send("/join", "/join", **BOXES)
+        ((worker,),) = team.access.look("SELECT worker_id FROM consents")
+        picture(team, team.job(), numbered(0), worker=worker)
+        if waits != "for money":
+            wait_for(team)
+        asked = len(models.requests)
+        assert person.send("/me/withdraw", "/me", confirm="yes").status_code == 303
+        wait_for(team)
+        pass_seconds(team.service, 86400)
+        wait_for(team)
+        assert len(models.requests) == asked
 
 
 def test_what_is_erased_is_forgotten(tmp_path: Path, models: FakeModels) -> None:

@@ -20,7 +20,7 @@ from firsthandapi_server.mock.workers import Capture, capture
 from firsthandapi_server.serve import deciding
 from firsthandapi_server.serve.panel import Asker
 from firsthandapi_server.serve.service import Service
-from firsthandapi_server.state.model import File, Job
+from firsthandapi_server.state.model import Details, File, Job
 
 from .conftest import Team, pass_seconds, running
 from .test_study import write
@@ -203,11 +203,11 @@ def test_what_was_sent_before_is_left_to_people(
         seen = found.send_each([(5,)] * 52)
         found.rate(5, *seen)
         same, like, original = photo(5, next(_numbers)), photo(5, next(_numbers)), Capture.details
-        monkeypatch.setattr(
-            Capture,
-            "details",
-            lambda self: replace(original(self), like=seen[0] if self.given == like else None),
-        )
+
+        def details(taken: Capture) -> Details:
+            return replace(original(taken), like=seen[0] if taken.given == like else None)
+
+        monkeypatch.setattr(Capture, "details", details)
         first, again, alike = [found.send_these(each) for each in (same, same, like)]
         assert [found.by(each) for each in (first, again, alike)] == [RATER, None, None]
         found.rate(1, again, alike)

@@ -375,6 +375,12 @@ class Access:
         """Whether somebody has, or had, a token with this worker's id."""
         return bool(self.look("SELECT 1 FROM tokens WHERE substr(id, 5) = substr(?, 5)", worker))
 
+    def has_withdrawn(self, worker: str) -> bool:
+        """Whether this person agreed once, and has withdrawn all of it."""
+        sql = "SELECT count(*), count(withdrawn_at) FROM consents WHERE worker_id = ?"
+        ((given, withdrawn),) = self.look(sql, worker)
+        return bool(given) and given == withdrawn
+
     def forget(self, worker: str, at: float) -> None:
         """Forget who a worker was: no name or contact, no session, no token that opens anything, no consent that holds.
 

@@ -15,7 +15,6 @@ from firsthandapi_server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi_server.sqlite.traces import rejecters
 from firsthandapi_server.state.model import Appeal, Submission
 
-from .consents import Consents
 from .panel import stars_in
 from .reception import APPEALS, Reception
 
@@ -33,9 +32,8 @@ _MOST = 100
 class Appealing:
     """The page. Nothing of people who have withdrawn is approved any more."""
 
-    def __init__(self, reception: Reception, consents: Consents) -> None:
+    def __init__(self, reception: Reception) -> None:
         self._reception = reception
-        self._consents = consents
         self._world = reception.world
         self._appeals = Appeals(self._world.state, self._world.jobs)
 
@@ -51,7 +49,7 @@ class Appealing:
         return [*islice(found, _MOST)]
 
     def _is_gone(self, submission: Submission) -> bool:
-        return self._consents.has_withdrawn(submission.worker_id) or any(
+        return self._reception.access.has_withdrawn(submission.worker_id) or any(
             file.is_erased for file in submission.files
         )
 

@@ -111,12 +111,6 @@ class Consents:
         days = json.loads(retention)["rejected"]
         return Agreed(version, json.loads(purposes), license, controller, days, text, language, bool(holds))
 
-    def has_withdrawn(self, worker: str) -> bool:
-        """Whether this person agreed once, and has withdrawn all of it."""
-        sql = "SELECT count(*), count(withdrawn_at) FROM consents WHERE worker_id = ?"
-        ((given, withdrawn),) = self._access.look(sql, worker)
-        return bool(given) and given == withdrawn
-
     def of_other_words(self) -> int:
         """How many people have agreed to a notice of this version whose text is none of today's."""
         given = self._access.look(_WORDS, self._study.consent.version)

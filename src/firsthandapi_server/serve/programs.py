@@ -79,6 +79,7 @@ class Program(ABC):
         self.listener: Callable[[Answers], None] = lambda _answers: None
         self.opinions = Opinions(access)
         self._world = world
+        self._access = access
         self._folder = folder  # where a start removes what it does not know
         self._cents_a_day = cents_a_day
         self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
@@ -170,7 +171,7 @@ class Program(ABC):
         versions: dict[str, str] = {}
         is_done, is_temporary = True, False
         for file in files:
-            if file.is_erased or not self.takes(file.content_type):
+            if self._is_gone(file) or not self.takes(file.content_type):
                 continue
             try:
                 work = _work(file, job, attempt, twins[file.id])
@@ -200,6 +201,10 @@ class Program(ABC):
         state, twin_id = self._world.state, file.source.details().like
         twin = state.submissions.get(twin_id) if twin_id else None
         return tuple(each.id for each in [*state.same_as(file, _TWINS), *(twin.files if twin else ())])
+
+    def _is_gone(self, file: File) -> bool:
+        """Whether it is nobody's to look at any more, as whoever sent it does not want it."""
+        return file.is_erased or file.withdrawn or self._access.has_withdrawn(file.submission.worker_id)
 
     def is_copy(self, file: File) -> bool:
         """Whether an earlier file has the same bytes, or looks the same. Later ones change nothing: whoever sent them
@@ -255,6 +260,8 @@ class Program(ABC):
             raise AnnotationError(f"it may cost {most:.2f} cents, and a day has {budget:g}", cents=0.0)
         with self._budget:
             while not self._stopping.is_set():
+                if self._is_gone(file):  # meanwhile
+                    raise AnnotationError("the file is withdrawn", cents=0.0)
                 row = self.opinions.begin(
                     self.rater,
                     work.sha256,
