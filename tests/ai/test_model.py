@@ -6,6 +6,8 @@ import io
 import json
 import threading
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, cast
@@ -84,11 +86,15 @@ def test_what_fits_no_schema_is_no_opinion(name: str, effect: str, tmp_path: Pat
 
 
 def test_an_answer_in_words(tmp_path: Path) -> None:
-    """Servers that know no schema put the object into a block of code."""
+    """Servers that know no schema put the object into a block of code, or after thoughts, and words behind it."""
     from firsthandapi.ai._question import opinion
 
-    said = opinion('Here:\n```json\n{"stars": 3}\n```', "image", {}, "m", None)
-    assert said.stars == 3
+    for text in (
+        'Here:\n```json\n{"stars": 3}\n```',
+        '<think>{"stars": 1}? No.</think>{"stars": 3}',
+        '{"stars": 3}\nA {nice} sign.',
+    ):
+        assert opinion(text, "image", {}, "m", None).stars == 3
 
 
 @pytest.mark.parametrize(
@@ -215,37 +221,73 @@ def test_a_length_that_no_sound_has() -> None:
     assert Model(NAMES[0], speech="openai:whisper-1").price(work, most=True)
 
 
-class _Uncounted(BaseHTTPRequestHandler):
-    """A server of one's own that answers without the optional `usage`."""
+@contextmanager
+def answering(answer: object) -> Iterator[str]:
+    """The address of a server of one's own that gives any answer: a page, or JSON."""
+    is_page = isinstance(answer, str)
+    body = (str(answer) if is_page else json.dumps(answer)).encode()
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        message = {"role": "assistant", "content": '{"stars": 4, "text_extraction": "STOP"}'}
-        body = json.dumps({"id": "1", "choices": [{"index": 0, "message": message}]}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "text/html" if is_page else "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        def log_message(self, format: str, *args: object) -> None:
+            pass
 
-
-@pytest.mark.parametrize(("name", "cents"), [("openai:own", 0.0), ("openai:gpt-5-mini", None)])
-def test_an_answer_without_a_count_of_tokens(name: str, cents: float | None, tmp_path: Path) -> None:
-    """It is an answer: free where each is, and otherwise at an unknown price."""
-    with HTTPServer(("127.0.0.1", 0), _Uncounted) as server:
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         try:
-            with Model(name, base_url=f"http://127.0.0.1:{server.server_port}") as model:
-                opinion = model.look(photo(tmp_path / "a.jpg", 200))
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
+
+
+def completion(usage: object = None, **message: object) -> dict[str, object]:
+    content = '{"stars": 4, "text_extraction": "STOP"}'
+    found = {"role": "assistant", "content": content, **message}
+    return {"id": "1", "choices": [{"index": 0, "message": found}], "usage": usage}
+
+
+@pytest.mark.parametrize(("name", "cents"), [("openai:own", 0.0), ("openai:gpt-5-mini", None)])
+@pytest.mark.parametrize("counts", [None, ("12", "3"), (-1, 3), (1e999, 3), ([], {})])
+def test_an_answer_without_a_count_of_tokens(
+    name: str, cents: float | None, counts: tuple[object, object] | None, tmp_path: Path
+) -> None:
+    """It is an answer, as is one with a count that is none: free where each is, and otherwise at an unknown price."""
+    usage = counts and dict(zip(("prompt_tokens", "completion_tokens"), counts, strict=True))
+    with answering(completion(usage, refusal="")) as url, Model(name, base_url=url) as model:
+        opinion = model.look(photo(tmp_path / "a.jpg", 200))
     assert opinion is not None
     assert (opinion.stars, opinion.cents) == (4, cents)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_temporary"),
+    [
+        ("<html>Back soon.</html>", True),
+        ({"error": {"message": "The model is overloaded.", "code": 503}}, True),
+        (completion(content=[{"type": "text", "text": "{}"}]), False),
+        (completion(content=5), False),
+        (completion(refusal={"why": "no"}), False),
+        ([], False),
+    ],
+)
+def test_what_is_no_answer(answer: object, is_temporary: bool, tmp_path: Path) -> None:
+    """Whatever a server sends is an opinion or an AnnotationError. An error under the status 200 may pass."""
+    with (
+        answering(answer) as url,
+        Model(NAMES[0], base_url=url) as model,
+        pytest.raises(AnnotationError) as found,
+    ):
+        model.look(photo(tmp_path / "a.jpg", 200))
+    assert (found.value.is_temporary, found.value.cents) == (is_temporary, None)
 
 
 @pytest.mark.parametrize("name", NAMES)

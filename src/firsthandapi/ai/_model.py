@@ -27,7 +27,8 @@ _SECONDS = 60.0
 _FORMS = 'as "anthropic:claude-haiku-5-5" or "openai:gpt-5-mini"'
 # What no other file would get either.
 _HOPELESS = (401, 403, 404)
-_BUSY = (408, 409, 429)
+# Also while an account has no credit.
+_BUSY = (402, 408, 409, 429)
 _NOT_SENT = ("ConnectError", "ConnectTimeout")
 
 
@@ -90,7 +91,8 @@ class _Service(NamedTuple):
             words = mask_secrets(f"{name} responded with {error.status_code}: {error.message}"[:500])
             if error.status_code in _HOPELESS:
                 raise ConfigurationError(f"{words}; check {self.keys[0]} and the name of the model") from None
-            is_temporary = error.status_code in _BUSY or error.status_code >= 500
+            # A redirect, which is not followed, is mostly to a page that says why.
+            is_temporary = error.status_code in _BUSY or not 400 <= error.status_code < 500
             raise AnnotationError(words, cents=0.0, is_temporary=is_temporary) from None
         except library.APIConnectionError as error:
             # Of a request that may have arrived, nobody knows the cost.
@@ -300,7 +302,7 @@ class Model:
         spent = self._service.cents(Usage(input_tokens=tokens_in or 1, output_tokens=tokens_out or 0))
         if not is_counted and spent:
             spent = None
-        if refusal is not None:
+        if refusal:
             raise AnnotationError(f"{self.name} refused: {mask_secrets(refusal[:300])}", cents=spent)
         return text, spent
 
@@ -318,6 +320,7 @@ class Model:
             output_config={"format": {"type": "json_schema", "schema": schema(kind)}},
             messages=[{"role": "user", "content": parts}],
         )
+        _check_answers(message)
         text = "".join(getattr(each, "text", None) or "" for each in message.content or ())
         refusal = "it does not answer" if message.stop_reason == "refusal" else None
         return text, refusal, *_counts(message.usage, "input_tokens", "output_tokens")
@@ -335,9 +338,10 @@ class Model:
             response_format={"type": "json_schema", "json_schema": form},
             messages=[{"role": "system", "content": RUBRIC}, {"role": "user", "content": parts}],
         )
+        _check_answers(completion)
         message = completion.choices[0].message
         counts = _counts(completion.usage, "prompt_tokens", "completion_tokens")
-        return message.content, getattr(message, "refusal", None), *counts
+        return "".join([message.content or ""]), "".join([getattr(message, "refusal", None) or ""]), *counts
 
     def _heard(self, service: _Service, recording: bytes) -> tuple[list[dict[str, Any]], float | None]:
         is_diarized = "diarize" in service.model
@@ -364,10 +368,22 @@ class Model:
             return segments, service.cents(_usage_of(transcript))
 
 
+def _check_answers(response: Any) -> None:
+    """Raises AnnotationError: a proxy's page, or an error of whoever it asks, came with the status 200."""
+    error = response if isinstance(response, str) else getattr(response, "error", None)
+    if error:
+        words = mask_secrets(f"the service responded with 200 and an error: {error}"[:500])
+        raise AnnotationError(words, is_temporary=True)
+
+
 def _counts(usage: Any, *names: str) -> tuple[int | None, int | None]:
     """The tokens in and out; None where a server of one's own does not count."""
     read, written = (getattr(usage, name, None) for name in names)
-    return read, written
+    return (
+        (read, written)
+        if all(isinstance(each, int) and each >= 0 for each in (read, written))
+        else (None, None)
+    )
 
 
 def _usage_of(transcript: Any) -> Usage:

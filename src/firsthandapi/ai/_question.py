@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, Literal, cast
 
@@ -156,8 +157,12 @@ def opinion(
 
 
 def _json_in(text: str) -> str:
-    """The object in a text: servers that do not know schemas wrap it in words, or in a block of code."""
+    """The object in a text: servers that do not know schemas wrap it in words, or in a block of code, and models that
+    think aloud do so before it."""
+    text = text.rpartition("</think>")[2]
     start, end = text.find("{"), text.rfind("}")
+    with suppress(ValueError, RecursionError):
+        end = json.JSONDecoder().raw_decode(text, start)[1] - 1
     return text[start : end + 1] if start < end else text
 
 
