@@ -190,6 +190,26 @@ def test_an_outage_ends(
         assert figures(team) == (2, 1, 1)
 
 
+def test_an_outage_that_may_cost_is_met_with_patience(
+    tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that takes requests and answers none may bill each: it is asked later each time. One that refuses
+    bills none."""
+    monkeypatch.setattr(_model, "_TRIES_AGAIN", 0)
+    with advised(tmp_path / "data", models) as team:
+        stand_still(team.service)
+        models.fail("error")
+        models.fail("drop", 2)
+        picture(team, team.job(), numbered(1))
+        asked: list[int] = []
+        for seconds in (0, 600, 600, 1800, 2400, 7200):
+            pass_seconds(team.service, seconds)
+            wait_for(team)
+            asked.append(len(models.requests))
+        assert asked == [1, 2, 2, 3, 3, 4]
+        assert figures(team) == (4, 1, 3)
+
+
 def test_many_at_once(tmp_path: Path) -> None:
     """Eight files are asked about at the same time, and people are offered all of them meanwhile; a stop does not wait
     for the answers, and the next start asks about what has none."""

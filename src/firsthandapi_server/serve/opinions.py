@@ -92,6 +92,15 @@ class Opinions:
             sql = "UPDATE opinions SET outcome = ?, opinion = ?, cents = coalesce(?, cents) WHERE id = ?"
             rows.execute(sql, (outcome, text, cents, row))
 
+    def lost(self, files: Iterable[str]) -> int:
+        """How often at most a question about one of these files may have been paid for in vain."""
+        sql = (
+            "SELECT count(*) FROM opinions WHERE file IN (SELECT value FROM json_each(?)) AND outcome = 'lost' "
+            "AND coalesce(cents, 1) > 0 GROUP BY file ORDER BY 1 DESC LIMIT 1"
+        )
+        rows = self._access.look(sql, json.dumps([*files]))
+        return int(rows[0][0]) if rows else 0
+
     def figures(self) -> list[Figures]:
         """The figures of each program."""
         sql = "SELECT rater, asked, answered, failed, round(cents, 4) FROM figures ORDER BY rater"

@@ -32,8 +32,10 @@ from .opinions import Opinions, checked
 MODEL, SCORER = "model:", "scorer:"
 _TWINS = 3
 _COPIES = 1000
-# After so long it is asked again, if its service was busy, broken, or could not be reached.
+# After so long it is asked again, if its service was busy, broken, or could not be reached; and so much later each time
+# that it may have cost something.
 AGAIN_SECONDS = 600.0
+_LATER, _LATEST = 4, 4
 _STOP_SECONDS = 5.0
 # How often it looks whether a new day has begun, or what is under way has cost less than it might.
 _PATIENCE = 1.0
@@ -191,7 +193,8 @@ class Program(ABC):
                 self.listener(Answers(self.rater, submission_id, attempt, opinions, versions))
         if is_temporary:
             with world.lock:
-                again = world.clock.now() + AGAIN_SECONDS
+                lost = min(_LATEST, self.opinions.lost(file.id for file in files))
+                again = world.clock.now() + AGAIN_SECONDS * _LATER**lost
                 world.state.later(again, lambda _at: self._put((submission_id, attempt)))
         elif is_done:
             self.opinions.done(self.rater, submission_id, attempt)
