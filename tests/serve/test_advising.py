@@ -210,6 +210,17 @@ def test_an_outage_that_may_cost_is_met_with_patience(
         assert figures(team) == (4, 1, 3)
 
 
+def test_the_same_at_once(tmp_path: Path) -> None:
+    """Copies that arrive together are asked about once as well."""
+    with FakeModels(seconds=0.3) as models, advised(tmp_path / "data", models) as team:
+        job = team.job(files_needed=3)
+        with team.world.lock:
+            for _ in range(3):
+                picture(team, job, numbered(0))
+        wait_for(team)
+        assert (len(models.requests), len(given(team))) == (1, 3)
+
+
 def test_many_at_once(tmp_path: Path) -> None:
     """Eight files are asked about at the same time, and people are offered all of them meanwhile; a stop does not wait
     for the answers, and the next start asks about what has none."""

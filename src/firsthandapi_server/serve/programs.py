@@ -89,6 +89,8 @@ class Program(ABC):
         self._running: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._budget = threading.Lock()
+        self._asking: set[tuple[str, str]] = set()
+        self._answered = threading.Condition()
 
     # --- what the program is ----------------------------------------------------------------------------
 
@@ -227,9 +229,26 @@ class Program(ABC):
         finally:
             replacing.remove(name)
 
+    @contextmanager
+    def _alone(self, question: tuple[str, str]) -> Generator[None]:
+        """Let no other thread ask the same meanwhile."""
+        with self._answered:
+            self._answered.wait_for(lambda: question not in self._asking)
+            self._asking.add(question)
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._asking.remove(question)
+                self._answered.notify_all()
+
     def _opinion(self, file: File, work: Work) -> Opinion | None:
         """What is known of a file already, or what the program says now; None if it was paid for none."""
         question = self.question(work)
+        with self._alone((work.sha256, question)):
+            return self._known_or_asked(file, work, question)
+
+    def _known_or_asked(self, file: File, work: Work, question: str) -> Opinion | None:
         if (earlier_answer := self.opinions.known(work.sha256, question)) is not None:
             return earlier_answer[0]
         row = self._begin(file, work, question)
