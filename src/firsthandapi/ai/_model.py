@@ -88,10 +88,12 @@ class _Service(NamedTuple):
         try:
             yield
         except library.APIStatusError as error:
-            words = mask_secrets(f"{name} responded with {error.status_code}: {error.message}"[:500])
+            message = error.message
+            if error.status_code < 400:
+                message = f"a redirect to {error.response.headers.get('location')}, which is not followed"
+            words = mask_secrets(f"{name} responded with {error.status_code}: {message}"[:500])
             if error.status_code in _HOPELESS:
                 raise ConfigurationError(f"{words}; check {self.keys[0]} and the name of the model") from None
-            # A redirect, which is not followed, is mostly to a page that says why.
             is_temporary = error.status_code in _BUSY or not 400 <= error.status_code < 500
             raise AnnotationError(words, cents=0.0, is_temporary=is_temporary) from None
         except library.APIConnectionError as error:
@@ -320,7 +322,7 @@ class Model:
             output_config={"format": {"type": "json_schema", "schema": schema(kind)}},
             messages=[{"role": "user", "content": parts}],
         )
-        _check_answers(message)
+        _check_answers(self.name, message)
         text = "".join(getattr(each, "text", None) or "" for each in message.content or ())
         refusal = "it does not answer" if message.stop_reason == "refusal" else None
         return text, refusal, *_counts(message.usage, "input_tokens", "output_tokens")
@@ -338,7 +340,7 @@ class Model:
             response_format={"type": "json_schema", "json_schema": form},
             messages=[{"role": "system", "content": RUBRIC}, {"role": "user", "content": parts}],
         )
-        _check_answers(completion)
+        _check_answers(self.name, completion)
         message = completion.choices[0].message
         counts = _counts(completion.usage, "prompt_tokens", "completion_tokens")
         return "".join([message.content or ""]), "".join([getattr(message, "refusal", None) or ""]), *counts
@@ -368,11 +370,11 @@ class Model:
             return segments, service.cents(_usage_of(transcript))
 
 
-def _check_answers(response: Any) -> None:
+def _check_answers(name: str, response: Any) -> None:
     """Raises AnnotationError: a proxy's page, or an error of whoever it asks, came with the status 200."""
     error = response if isinstance(response, str) else getattr(response, "error", None)
     if error:
-        words = mask_secrets(f"the service responded with 200 and an error: {error}"[:500])
+        words = mask_secrets(f"{name} responded with 200 and an error: {error}"[:500])
         raise AnnotationError(words, is_temporary=True)
 
 
