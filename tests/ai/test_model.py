@@ -7,8 +7,8 @@ import json
 import threading
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from firsthandapi import AnnotationError, ConfigurationError, InvalidArgumentError
-from firsthandapi.ai import Model, Opinion, Work
+from firsthandapi.ai import Model, Opinion, Work, _model
 from firsthandapi.testing import FakeModels
 from firsthandapi.types import Job
 from firsthandapi_server.mock.media import make
@@ -245,6 +245,43 @@ def answering(answer: object) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("size", "pause"), [(1, 0.02), (1 << 20, 0.0)])
+def test_a_response_that_does_not_end(
+    name: str, size: int, pause: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte after byte, each in time, or without measure: it occupies nobody for ever."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            with suppress(OSError):
+                while not over.wait(pause):
+                    self.wfile.write(b" " * size)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    monkeypatch.setattr(_model, "_TRIES_AGAIN", 0)
+    monkeypatch.setattr(_model, "_SECONDS", 0.2 if pause else 60.0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            with Model(name, base_url=url) as model, pytest.raises(AnnotationError) as found:
+                model.look(photo(tmp_path / "a.jpg", 200))
+            assert found.value.is_temporary
+        finally:
+            over.set()
             server.shutdown()
             thread.join()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Generator
+import sys
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
@@ -24,6 +26,7 @@ from ._question import RUBRIC, key, opinion, prompt, schema
 # Both libraries honor Retry-After, and wait longer after each failure.
 _TRIES_AGAIN = 5
 _SECONDS = 60.0
+_MOST_BYTES = 16 << 20
 _FORMS = 'as "anthropic:claude-haiku-5-5" or "openai:gpt-5-mini"'
 # What no other file would get either.
 _HOPELESS = (401, 403, 404)
@@ -63,7 +66,9 @@ class _Service(NamedTuple):
         library = self._library()
         make = library.Anthropic if self.provider == "anthropic" else library.OpenAI
         # No picture goes elsewhere: to where a redirect leads, or, from this machine, through a proxy.
-        client = library.DefaultHttpxClient(follow_redirects=False, trust_env=not self.is_here)
+        client = library.DefaultHttpxClient(
+            follow_redirects=False, trust_env=not self.is_here, event_hooks={"response": [_bound]}
+        )
         return make(
             base_url=self.base_url, timeout=_SECONDS, max_retries=_TRIES_AGAIN, http_client=client, **key
         )
@@ -368,6 +373,29 @@ class Model:
             if not segments and transcript.text:
                 segments = [{"start": None, "end": None, "text": transcript.text, "speaker": None}]
             return segments, service.cents(_usage_of(transcript))
+
+
+def _bound(response: Any) -> None:
+    """Have a response end: `timeout` is that of each piece, and there may be any number."""
+    source, ends = response.stream, time.monotonic() + _SECONDS
+    library: Any = sys.modules[type(response).__module__.partition(".")[0]]  # under those of both services
+
+    class Stream(type(source)):  # type: ignore[misc] # it takes no other
+        def __init__(self) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[bytes]:
+            size = 0
+            for piece in source:
+                size += len(piece)
+                if size > _MOST_BYTES or time.monotonic() > ends:
+                    raise library.ReadTimeout("the response does not end")
+                yield piece
+
+        def close(self) -> None:
+            source.close()
+
+    response.stream = Stream()
 
 
 def _check_answers(name: str, response: Any) -> None:
