@@ -92,3 +92,55 @@ def test_my_page_shows_and_sends_what_waits(browser: Browser, tmp_path: Path) ->
         home.locator("#files").get_by_text("a.jpg").wait_for()
         home.locator("#queue").wait_for(state="hidden")
     assert len(job.submissions) == 1
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_passport_is_scanned_and_people_are_paid(browser: Browser, tmp_path: Path, width: int) -> None:
+    """The link of its QR code fills in the words, and only a tap sends them; the operator pays, and people see it."""
+    size: Any = {"viewport": {"width": width, "height": 844}}
+    with (
+        served(tmp_path / "data", study=write(tmp_path)) as server,
+        page_of(browser, **size) as page,
+        page_of(browser, **size) as other,
+        page_of(browser, **size) as office,
+    ):
+        job = server.job(title="Street signs")
+        page.goto(f"{server.service.url}/join")
+        for box in page.get_by_role("checkbox").all():
+            box.check()
+        page.get_by_role("button", name="I agree, and join").click()
+        words = page.locator("#passport").inner_text()
+        page.get_by_text("Continue on another device now").click()
+        look_at(page, "passport", width, "light")
+        other.goto(f"{server.service.url}/join#{words.replace(' ', '-')}")
+        other.wait_for_url("**/join")
+        assert other.locator("input[name=passport]").input_value() == words
+        look_at(other, "come-back", width, "light")
+        other.keyboard.press("Enter")
+        other.wait_for_url("**/me")
+        number = other.locator("[data-person]").get_attribute("data-person")
+        assert number == page.locator("[data-person]").get_attribute("data-person")
+        server.score(server.sent(job, worker=number), 5)
+        other.get_by_role("link", name="Where your pay goes").click()
+        other.get_by_label("How to reach you").fill("ana@example.org")
+        other.get_by_label("Where to send your pay").fill("NG12 3456")
+        other.get_by_role("button", name="Save").click()
+        other.get_by_text("Saved.").wait_for()
+        look_at(other, "pay", width, "light")
+        _, token = server.access.create("operator", "Olga", 0)
+        office.goto(f"{server.service.url}/sign-in#{token}")
+        office.wait_for_url("**/console")
+        office.goto(f"{server.service.url}/console/payouts")
+        look_at(office, "payouts", width, "light")
+        office.get_by_role("button", name="Put it into a new batch").click()
+        office.get_by_text("NG12 3456").wait_for()
+        office.get_by_label("Your reference").fill("SEPA 7")
+        look_at(office, "batch", width, "light")
+        office.get_by_role("button", name="Mark as paid").click()
+        office.get_by_text("Marked as paid.").wait_for()
+        office.get_by_role("link", name="Participant 1").click()
+        look_at(office, "person", width, "light")
+        page.reload()
+        page.get_by_text("SEPA 7").wait_for()
+        assert page.locator("#passport").count() == 0
+        look_at(page, "me-paid", width, "light")

@@ -20,9 +20,9 @@ import pytest
 from firsthandapi import FirstHandClient
 from firsthandapi_server.serve.clock import RealClock
 from firsthandapi_server.serve.copies import back_up
+from firsthandapi_server.serve.payouts import Payouts
 from firsthandapi_server.serve.ratings import UNDO_SECONDS
 from firsthandapi_server.serve.service import Service
-from firsthandapi_server.sqlite.traces import earned
 from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import DAY
 
@@ -175,8 +175,13 @@ class Month:
         return visitor
 
     def phone(self, worker: str) -> Visitor:
-        """The browser of somebody who takes part."""
-        return self._browser(cookies=dict(self.phones[worker].http.cookies))
+        """The browser of somebody who takes part: of every second one, a new one, to which they come by their words."""
+        person = self.phones[worker]
+        if [*self.phones].index(worker) % 2:
+            return self._browser(cookies=dict(person.http.cookies))
+        browser = self._browser()
+        assert browser.send("/join", "/join", passport=person.words).headers["location"] == "/me"
+        return browser
 
     def _browser(self, **options: Any) -> Visitor:
         visitor = Visitor(self.service, **options)
@@ -221,8 +226,11 @@ class Month:
         with self.world.lock:
             approved = sum(file.approved for file in files_of(self.service))
             assert spent(self.service) == approved * PRICE
-            state: Any = self.world.state
-            assert sum(cents for _, _, cents in earned(state.query)) == approved * PRICE
+        payouts = Payouts(self.service.access, self.study.folder)
+        assert sum(row.cents for row in payouts.rows()) == approved * PRICE
+        payouts.make(self.service.clock.now(), "tok_1")
+        assert payouts.owed() == []
+        assert sum(row.cents for row in payouts.rows()) == approved * PRICE
 
 
 @pytest.fixture

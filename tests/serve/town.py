@@ -151,12 +151,14 @@ class Person:
         content: the picture that they send.
         chance: how long they wait before they try again.
         by_form: whether they send by a plain form, and not in pieces.
+        words: their passport, once they have joined.
     """
 
     http: httpx.AsyncClient
     content: bytes
     chance: random.Random
     by_form: bool
+    words: str = ""
 
     @property
     def sha256(self) -> str:
@@ -185,7 +187,12 @@ class Person:
         boxes = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
         answer = await self.insist("POST", "/join", data={**hidden, **boxes})
         assert answer.status_code == 303, answer.text
-        found = re.search(r'href="(/w/[\w-]+)"', await self.page("/me"))
+        page = await self.page("/me")
+        while (words := re.search(r'id="passport"[^>]*>([^<]+)<', page)) is None:  # the page that had them broke off
+            await self.insist("POST", "/me/passport", data=fields_of(page))
+            page = await self.page("/me")
+        self.words = words[1]
+        found = re.search(r'href="(/w/[\w-]+)"', page)
         assert found is not None
         return found[1]
 
