@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from firsthandapi_server.serve import limits
 from firsthandapi_server.serve.access import FILE
-from firsthandapi_server.serve.backup import back_up
+from firsthandapi_server.serve.copies import back_up
 from firsthandapi_server.serve.passports import WORDS, vocabulary
 
 from .conftest import Visitor, upload
@@ -70,7 +70,7 @@ def test_a_passport_is_shown_once_and_kept_hashed(lab: Open, tmp_path: Path) -> 
     assert words_on(page)
     assert 'class="qr"' in page
     assert words_on(other.get(link).text) is None
-    back_up(here.folder, tmp_path / "copy", lambda _done, _all: None)
+    back_up(here.folder, tmp_path / "copy", lambda _done, _all: None, at=0)
     kept = [
         path for folder in (here.folder, tmp_path / "copy") for path in folder.rglob("*") if path.is_file()
     ]

@@ -188,7 +188,8 @@ class Person:
         answer = await self.insist("POST", "/join", data={**hidden, **boxes})
         assert answer.status_code == 303, answer.text
         page = await self.page("/me")
-        while (words := re.search(r'id="passport"[^>]*>([^<]+)<', page)) is None:  # the page that had them broke off
+        # The page that had the words may have broken off.
+        while (words := re.search(r'id="passport"[^>]*>([^<]+)<', page)) is None:
             await self.insist("POST", "/me/passport", data=fields_of(page))
             page = await self.page("/me")
         self.words = words[1]

@@ -97,10 +97,6 @@ def seconds_of(duration: float) -> str:
     return f"{duration:.1f} s" if duration < 60 else f"{int(duration // 60):,}:{int(duration % 60):02}"
 
 
-def _dollars(cents: int | None) -> str | None:
-    return None if cents is None else dollars(cents)
-
-
 def _cost(job: Job, cents: int | None) -> str | None:
     return None if cents is None else money(cents, job.currency)
 

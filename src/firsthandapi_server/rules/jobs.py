@@ -83,7 +83,7 @@ class Jobs:
         # What is said of stars where nobody wrote a reason: nothing, but by the simulated service for tests.
         self.reasons: Mapping[int, str] = {}
         # What new jobs say of their prices, on a server of one's own: `currency`, and `pay`.
-        self.terms: Mapping[str, str] = {}
+        self.terms: Mapping[str, Any] = {}
         # How long a worker may take for a second attempt; None: for ever.
         self.retry_seconds: float | None = None
 
