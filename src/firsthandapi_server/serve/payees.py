@@ -64,9 +64,8 @@ class PayPage:
 
     def routes(self) -> Iterable[Route]:
         """Where the page is."""
-        if self._reception.study is not None and self._reception.study.pay != "none":
-            yield Route(f"{ME}/pay", self._show, methods=["GET"])
-            yield Route(f"{ME}/pay", self._keep, methods=["POST"])
+        yield Route(f"{ME}/pay", self._show, methods=["GET"])
+        yield Route(f"{ME}/pay", self._keep, methods=["POST"])
 
     async def _show(self, request: Request) -> Response:
         worker = self._reception.participant(request)
