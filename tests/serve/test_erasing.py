@@ -26,6 +26,7 @@ import pytest
 from cli.support import Cli
 from firsthandapi import FirstHandClient
 from firsthandapi.testing import make
+from firsthandapi_server.rules.world import World
 from firsthandapi_server.serve import service as serving
 from firsthandapi_server.serve.access import FILE
 from firsthandapi_server.serve.clock import RealClock
@@ -35,6 +36,7 @@ from firsthandapi_server.serve.receiving import Receiving
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.sqlite import traces
 from firsthandapi_server.sqlite.traces import earned
+from firsthandapi_server.state.model import File
 from firsthandapi_server.state.storage import LocalStorage
 from processes import unmeasured
 
@@ -101,7 +103,7 @@ class House(Team):
     def file_ids(self, worker: str) -> list[str]:
         """The files of a person, the approved one first."""
         with self.service.world.lock:
-            return [f.id for each in traces.sent_by(self.service.world.state, worker) for f in each.files]  # type: ignore[arg-type]
+            return [file.id for file in files_of(self.service.world, worker)]
 
     def found(self, *words: str | bytes) -> list[tuple[str, str]]:
         """Which of these are anywhere in the folder, in names or in bytes."""
@@ -120,6 +122,13 @@ class House(Team):
             for path in self.folder.rglob("*")
             if path.is_file() and path.name.startswith(("blob_", "upload_")) and path.suffix != ".json"
         ]
+
+
+def files_of(world: World, worker: str) -> list[File]:
+    """The files of a person; the lock is held."""
+    return [
+        file for each in world.state.submissions.values() if each.worker_id == worker for file in each.files
+    ]
 
 
 def _base64(text: str) -> str:
@@ -383,8 +392,7 @@ def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
     (rejected,) = here.buyer.submissions.list(job.id, status="rejected")
     assert rejected.ai_reasoning == REASON
     with here.world.lock:
-        sent = traces.sent_by(here.world.state, worker)  # type: ignore[arg-type] # kept in SQLite
-        assert [file.is_erased for each in sent for file in each.files] == [False, True, False, False]
+        assert [file.is_erased for file in files_of(here.world, worker)] == [False, True, False, False]
 
 
 def test_failed_sign_ins_are_forgotten(house: Open) -> None:
@@ -424,8 +432,7 @@ def test_a_file_that_was_refused_beside_an_approved_one_is_rejected(house: Open)
     here.time = 31 * DAY
     here.service.eraser.run()
     with world.lock:
-        sent = traces.sent_by(world.state, worker)  # type: ignore[arg-type]
-        assert [file.is_erased for each in sent for file in each.files] == [False, True]
+        assert [file.is_erased for file in files_of(world, worker)] == [False, True]
 
 
 def test_a_person_takes_their_data_along(house: Open, cli: Cli, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import re
 import sqlite3
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,8 +13,17 @@ from typing import Any, cast
 
 import pytest
 
+from firsthandapi_server.contract.text import new_id
+from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.rules.world import World
+from firsthandapi_server.serve.access import Access
+from firsthandapi_server.serve.erasing import Eraser
+from firsthandapi_server.sqlite import open_world
 from firsthandapi_server.sqlite.kept import KeptState
 from firsthandapi_server.sqlite.reader import Reader
+from firsthandapi_server.state.model import Details, Facts, File, Submission
+from firsthandapi_server.state.storage import Stored
+from server.sqlite.support import HandClock, Reviewer, fields_of
 
 from .conftest import Team
 
@@ -107,3 +118,86 @@ def test_lists_of_the_api(team: Team, watched: Watched) -> None:
         assert reply.status_code == 200, reply.text
 
     assert {path: slow for path in API if (slow := watched.slow(partial(ask, path)))} == {}
+
+
+def test_an_erasure(team: Team, watched: Watched) -> None:
+    """A person, a file, and what was rejected long ago."""
+    team.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
+    job = team.job()
+    sent = [team.find(team.sent(job)) for _ in range(2)]
+    for each in sent:
+        team.score(each.id, 1, reason="Blurred")
+    eraser = Eraser(team.world, team.access, team.folder / "uploading", rejected_days=0)
+
+    def erase() -> None:
+        for subject in (sent[0].worker_id, sent[1].files[0].id):
+            team.access.wish(subject, 1.0, "somebody")
+        assert eraser.run()
+
+    assert watched.slow(erase) == {}
+    assert [each.files[0].is_erased for each in sent] == [True, True]
+
+
+def test_a_large_database_is_rewritten_at_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is erased becomes zeros, but for a few copies that rows left where they were before they grew and moved.
+    These go at night, so that nobody waits by day, or, if there was no night, at a start."""
+    monkeypatch.setattr("firsthandapi_server.serve.erasing._SMALL", 0)
+    clock, place = HandClock(), tmp_path / "data"
+    world, access = open_world(place, clock), Access(place / "access.db")
+    cast("KeptState", world.state)._rows.execute("PRAGMA synchronous = OFF")
+    people = _worked(world, random.Random(1), 400)
+    eraser = Eraser(world, access, place / "uploading")
+    clock.advance((12 - time.localtime(clock.now()).tm_hour) % 24 * 3600)
+    eraser.run()
+
+    def left(worker: str) -> int:
+        return sum(path.read_bytes().count(f"{worker} kwijibo".encode()) for path in place.glob("*.db*"))
+
+    for worker in people[:10]:
+        assert left(worker) > 9
+        access.wish(worker, clock.now(), "somebody")
+    assert eraser.run()
+    assert sum(map(left, people[:10])) < 5
+    clock.advance(14 * 3600)
+    assert eraser.run()
+    assert sum(map(left, people[:10])) == 0
+    assert min(map(left, people[10:])) > 9
+    clock.advance(10 * 3600)
+    access.wish(people[10], clock.now(), "somebody")
+    assert eraser.run()
+    marks = partial(cast("KeptState", world.state).query, "SELECT name FROM meta WHERE name LIKE 'rewrite %'")
+    for hours, count in ((1, 2), (24, 0)):
+        clock.advance(hours * 3600)
+        assert Eraser(world, access, place / "uploading").run()
+        assert len(marks()) == count
+    assert left(people[10]) == 0
+    assert access.erasures() == []
+    world.check_books()
+    world.close()
+    access.close()
+
+
+def _worked(world: World, chance: random.Random, count: int) -> list[str]:
+    """Twenty people send files with their name, and get a verdict with their name, long or short, in any order."""
+    world.jobs.jury = Reviewer()
+    with world.lock:
+        at = world.clock.now()
+        key = world.accounts.create_organization(
+            "Lab", "a@b.example", free_tier=False, at=at, cents=10**6
+        ).key
+        world.events.create_endpoint(key.account, "http://127.0.0.1:9/", None, None, at)
+        job = world.jobs.create(key.account, fields_of(files_needed=count), key.id, at, "http://x")
+    people, waiting = [new_id("wkr_", at) for _ in range(20)], list[Submission]()
+    for number in range(count):
+        worker = people[number % 20]
+        details = Details(at, {"device_model": worker}, None, None)
+        facts = Facts(9, new_id("", at).ljust(64, "0"), 4, 4, None)
+        source = Stored(world.state.storage, new_id("blob_", at), facts, details)
+        file = File(new_id("file_", at), "image/jpeg", source, f"{worker} kwijibo.jpg", at)
+        with world.lock:
+            waiting.append(world.jobs.submit(job, [file], at, worker=worker))
+            if number > 40:
+                scored = waiting.pop(chance.randrange(20))
+                reason = f"{scored.worker_id} kwijibo " * chance.randrange(1, 9)
+                world.jobs.score(scored, at, Verdict([chance.randrange(1, 6)], reason))
+    return people

@@ -21,6 +21,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS activity (
     position INTEGER PRIMARY KEY, at REAL NOT NULL, what TEXT NOT NULL, who TEXT, subject TEXT, data TEXT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS activity_by_kind ON activity (what, at);
 CREATE TRIGGER IF NOT EXISTS activity_is_kept BEFORE DELETE ON activity WHEN old.what <> 'sign_in.failed'
 BEGIN SELECT RAISE(ABORT, 'the log is kept'); END;
 CREATE TRIGGER IF NOT EXISTS activity_is_fixed BEFORE UPDATE ON activity

@@ -2,7 +2,12 @@
 itself after some days.
 
 A wish is a row in the database of people, which stays until it is fulfilled: after a crash, at the next start. A page,
-and a command beside a running server, write the same row. Every step may be done twice.
+and a command beside a running server, write the same row. Every step may be done twice. However much there is to erase,
+others wait for a few files only: each act has no more.
+
+What is deleted or replaced becomes zeros. But a row that has once moved to another page may have left a copy where it
+was, so the databases are rewritten as well: small ones at once, and large ones, for which all would wait, at night, or
+where no night is left to the server, at the start of the next day.
 """
 
 from __future__ import annotations
@@ -12,21 +17,23 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from firsthandapi._base.host import replacing
 from firsthandapi_server.contract.text import said
 from firsthandapi_server.rules.appeals import Appeals
 from firsthandapi_server.rules.world import World
-from firsthandapi_server.sqlite import traces
+from firsthandapi_server.sqlite import DATABASE, traces
 from firsthandapi_server.sqlite.kept import KeptState
+from firsthandapi_server.sqlite.tables import TABLES
 from firsthandapi_server.state.keeping import NotKeptError
 from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import DAY
 from firsthandapi_server.state.storage import Stored
 
-from .access import Access
+from .access import FILE, Access
 from .activity import FAILURE_DAYS, forget_failures
 from .copies import tell
 from .opinions import forget_opinions
@@ -35,6 +42,10 @@ SUBJECT = re.compile(r"(wkr|file)_[0-9A-Z]{26}")
 ERASED = said("The files were erased at the request of the person who sent them.")
 # How soon a wish is seen that another process wrote, and how soon one is tried again that failed.
 _LOOK_SECONDS, _RETRY_SECONDS = 0.5, 60.0
+_AT_ONCE = 20  # submissions, or files, in one act
+_SMALL = 32 << 20  # bytes of a database that is rewritten at once
+_NIGHT = range(2, 5)  # hours of the machine's time
+_LEFT = "rewrite"  # the mark of a large database that is to be rewritten
 _log = logging.getLogger("firsthandapi.serve")
 
 
@@ -56,6 +67,7 @@ class Eraser:
         self._uploading = uploading
         self._rejected_days = rejected_days
         self._next_sweep = 0.0
+        self._next_rewrite: float | None = None
         self._turn = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -84,7 +96,7 @@ class Eraser:
 
     def is_known(self, subject: str) -> bool:
         """Whether there is such a worker or file."""
-        return self._access.is_person(subject) or traces.is_known(self.state.query, subject)
+        return self._access.is_person(subject) or traces.is_known(self.state.read, subject)
 
     def drop_parts(self, worker: str) -> None:
         """Remove what a worker has begun to upload."""
@@ -112,28 +124,65 @@ class Eraser:
 
     def _run(self) -> None:
         now, wishes = self._world.clock.now(), self._access.erasures()
-        rejected: list[File] = []
-        has_forgotten = False
+        # Whoever has sent nothing is only in the small database: to join and leave costs the server little.
+        found = [self._erase(subject, now) for subject, _ in wishes]
+        is_changed, has_forgotten = any(found), False
         if now >= self._next_sweep:
             with self._access.transaction() as rows:
                 has_forgotten = forget_failures(rows, now - FAILURE_DAYS * DAY)
             if self._rejected_days is not None:
-                with self._world.lock:
-                    rejected = traces.rejected_by(self.state, now - self._rejected_days * DAY)
-        # Whoever has sent nothing is only in the small database: to join and leave costs the server little.
-        found = [self._erase(subject, now) for subject, _ in wishes]
-        self._empty(rejected)
-        if rejected or any(found):
-            with self._world.lock:
-                traces.compact(self.state.query)
-        if wishes or has_forgotten:
-            traces.compact(self._access.look)
+                is_changed |= self._sweep(now - self._rejected_days * DAY)
+        if is_changed:
+            self._compact(DATABASE)
+        if wishes or has_forgotten or is_changed:
+            self._compact(FILE)
         for subject, asked_at in wishes:
             self._access.fulfill(subject, asked_at, now)
         if wishes or now >= self._next_sweep:
             tell(self._access)
         if now >= self._next_sweep:
             self._next_sweep = now + DAY
+        # At a start, what a night should have had; afterwards, once a night.
+        until = now - DAY if self._next_rewrite is None else now
+        if self._next_rewrite is None or (
+            now >= self._next_rewrite and time.localtime(now).tm_hour in _NIGHT
+        ):
+            for name in (DATABASE, FILE):
+                if self.state.read(
+                    "SELECT 1 FROM meta WHERE name = ? AND value <= ?", f"{_LEFT} {name}", until
+                ):
+                    self._rewrite(name)
+                    self._next_rewrite = now + DAY / 2
+        self._next_rewrite = self._next_rewrite or now
+
+    def _compact(self, name: str) -> None:
+        """Leave nothing of what was erased in a database and its journal, if it is small; else a few copies, until the
+        next night."""
+        path = self._uploading.parent / name
+        if path.stat().st_size <= _SMALL:
+            self._rewrite(name)
+            return
+        with self._world.lock:
+            self.state.query(
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)", f"{_LEFT} {name}", self._world.clock.now()
+            )
+        traces.compact(path)
+
+    def _rewrite(self, name: str) -> None:
+        with self._world.lock:
+            (self.state.query if name == DATABASE else self._access.look)("VACUUM")
+            self.state.query("DELETE FROM meta WHERE name = ?", f"{_LEFT} {name}")
+        traces.compact(self._uploading.parent / name)
+
+    def _sweep(self, until: float) -> bool:
+        """Erase the files that were rejected until a time. Returns whether there are any."""
+        position = 0
+        while rows := traces.rejected_by(self.state.read, until, position, _AT_ONCE):
+            position = rows[-1][0]
+            with self._world.lock:
+                files = [self.state.load(TABLES["files"], id) for _, id in rows]
+            self._empty(files)
+        return position > 0
 
     def _erase(self, subject: str, at: float) -> bool:
         """Erase a worker or a file. Returns whether the database of the service has anything of it."""
@@ -142,31 +191,44 @@ class Eraser:
             self._access.forget(subject, at)  # first: from here on, nothing new comes
             self.drop_parts(subject)
         with self._world.lock:
-            if is_person:
-                sent = traces.sent_by(self.state, subject)
-                files = [file for each in sent for file in each.files]
-            else:
-                found = traces.file_of(self.state, subject)
-                files = [] if found is None else [found]
-                sent = [each.submission for each in files]
-            for each in sent:
-                self._let_go(each, files, at)
-            # Of a file, what was said of an attempt before it as well.
-            named = subject if is_person or not sent else sent[0].id
-            for event in [*traces.events_about(self.state, named)]:
-                event.body = _without_words(event.body)
-            traces.forget_replies(self.state, [subject, *(file.id for file in files)])
-        self._empty(files)
-        # Last: until its files are erased, a program may still say something of them.
-        self._access.forget_files([each.id for each in sent], [file.id for file in files])
-        return bool(sent)
+            found = None if is_person else traces.file_of(self.state, subject)
+            ids = traces.sent_by(self.state.query, subject) if is_person else found and [found.submission.id]
+        erased = {subject}
+        for some in _parts(ids or ()):
+            with self._world.lock:
+                sent = [self.state.submissions[id] for id in some]
+                files = [file for each in sent for file in each.files if is_person or file is found]
+                for each in sent:
+                    self._let_go(each, files, at)
+                # Of a file, what was said of an attempt before it as well.
+                for event in traces.events_about(self.state, some):
+                    event.body = _without_words(event.body)
+            erased.update(file.id for file in files)
+            self._empty(files)
+            # Last: until its files are erased, a program may still say something of them.
+            self._access.forget_files(some, [file.id for file in files])
+        traces.forget_replies(self.state, erased)
+        return bool(ids)
+
+    def take_back(self, worker: str, at: float, reason: str) -> None:
+        """Take back what a worker has sent: what waits is rejected, what is approved is withdrawn."""
+        self.drop_parts(worker)
+        for some in _parts(traces.sent_by(self.state.read, worker)):
+            with self._world.lock:
+                for each in some:
+                    submission = self.state.submissions[each]
+                    self._world.jobs.give_up(submission, at, reason, worker)
+                    self._withdraw(submission.files, at)
+
+    def _withdraw(self, files: Iterable[File], at: float) -> None:
+        for file in files:
+            if file.approved and not file.withdrawn:
+                self._world.jobs.withdraw(file, at)
 
     def _let_go(self, submission: Submission, files: Iterable[File], at: float) -> None:
         """Take away what people see of a submission: what waits leaves its slot, what is approved is withdrawn."""
         self._world.jobs.give_up(submission, at, ERASED)
-        for file in submission.files:
-            if file in files and file.approved and not file.withdrawn:
-                self._world.jobs.withdraw(file, at)
+        self._withdraw((file for file in submission.files if file in files), at)
         appeal = Appeals(self.state, self._world.jobs).of(submission)
         if appeal is not None:
             appeal.words = appeal.answer = ""
@@ -188,6 +250,10 @@ class Eraser:
                     file.erase(source.emptied())
         if files:
             forget_opinions(self._access, [file.id for file in files])
+
+
+def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
 
 
 def _without_words(body: bytes) -> bytes:

@@ -15,7 +15,7 @@ from firsthandapi_server.console.face import PageError, no_page
 from firsthandapi_server.contract.text import said
 from firsthandapi_server.http.browsers import MEDIA_HEADERS, attachment
 from firsthandapi_server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
-from firsthandapi_server.sqlite.traces import earned, latest_of, sent_by
+from firsthandapi_server.sqlite.traces import earned, latest_of
 
 from .access import JOINED_SECONDS
 from .activity import FAILURE_DAYS
@@ -320,11 +320,5 @@ class Joining:
         at = self._world.clock.now()
         # First the consent: were the rest lost, nothing new would be taken, and a second click repeats it.
         self._consents.withdraw(worker, at)
-        await asyncio.to_thread(self._eraser.drop_parts, worker)
-        with self._world.lock:
-            for submission in sent_by(self._eraser.state, worker):
-                self._world.jobs.give_up(submission, at, _WITHDRAWN, worker)
-                for file in submission.files:
-                    if file.approved and not file.withdrawn:
-                        self._world.jobs.withdraw(file, at)
+        await asyncio.to_thread(self._eraser.take_back, worker, at, _WITHDRAWN)
         return self._reception.go(ME)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,28 @@ def checkpoint(directory: Path, *more: str) -> None:
 
 def _write_all(path: Path) -> None:
     try:
-        with contextlib.closing(_connected(path)) as connection:
-            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        is_written = write_journal(path)
     except sqlite3.Error as error:
         raise explained(path, error) from None
-    if is_busy:
+    if not is_written:
         raise ConfigurationError(f"{path} is busy: another program reads it; try again")
+
+
+def write_journal(path: Path) -> bool:
+    """Write the journal of a database into it, and leave nothing in the journal. A server that runs hardly waits.
+
+    Returns:
+        Whether it is done; otherwise another program reads the database for too long.
+    """
+    with contextlib.closing(_connected(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, while others write
+        connection.execute("PRAGMA busy_timeout = 50")
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not is_busy or time.monotonic() > until:
+                return not is_busy
+            time.sleep(0.05)  # so that whoever writes has a turn
 
 
 @contextlib.contextmanager

@@ -1,14 +1,21 @@
-"""Where a person's files have left traces in the database, and how the last of them goes."""
+"""Where a person's files have left traces in the database, and how the last of them goes.
+
+`Query` is `KeptState.query`, in an act, or `KeptState.read`, beside the acts.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi_server.state.keeping import NotKeptError
 from firsthandapi_server.state.model import Account, Event, File, Submission
 
+from .opening import write_journal
 from .tables import TABLES
 
 if TYPE_CHECKING:
@@ -17,13 +24,17 @@ if TYPE_CHECKING:
 # Rows of the database.
 Query = Callable[..., list[Any]]
 
+# From the index `unapproved`, which has few: of what is erased, nothing is left in it.
 _REJECTED = """
-SELECT files.id FROM submissions JOIN files ON files.submission = submissions.id
-WHERE (submissions.status = 'rejected' OR submissions.status = 'approved' AND NOT files.approved)
+SELECT files.position, files.id FROM files JOIN submissions ON submissions.id = files.submission
+WHERE NOT files.approved AND json_extract(files.source, '$.sha256') <> '' AND files.position > ?
+    AND submissions.status IN ('rejected', 'approved')
     AND coalesce(submissions.scored_at, submissions.submitted_at) <= ?
-    AND json_extract(files.source, '$.sha256') <> ''
     AND NOT EXISTS (SELECT 1 FROM appeals WHERE appeals.submission = submissions.id AND answered_at IS NULL)
+ORDER BY files.position LIMIT ?
 """
+_IDS = re.compile(rb"(?:wkr|file)_\w+")
+_BODIES = 100  # replies that are read at a time: each may have a megabyte
 
 _EARNED = """
 SELECT submissions.worker_id, count(*), sum(json_extract(jobs.fields, '$.price_per_file_cents'))
@@ -85,10 +96,9 @@ def file_of(state: KeptState, file_id: str) -> File | None:
     return found
 
 
-def sent_by(state: KeptState, worker: str) -> list[Submission]:
-    """All that a worker has sent."""
-    found = state.query("SELECT id FROM submissions WHERE worker_id = ? ORDER BY position", worker)
-    return [state.load(TABLES["submissions"], id) for (id,) in found]
+def sent_by(query: Query, worker: str) -> list[str]:
+    """The ids of all that a worker has sent."""
+    return [id for (id,) in query("SELECT id FROM submissions WHERE worker_id = ? ORDER BY position", worker)]
 
 
 def latest_of(state: KeptState, worker: str, before: str | None, most: int) -> list[Submission]:
@@ -100,28 +110,39 @@ def latest_of(state: KeptState, worker: str, before: str | None, most: int) -> l
     return [state.load(TABLES["submissions"], id) for (id,) in state.query(sql, worker, before, most)]
 
 
-def events_about(state: KeptState, subject: str) -> Iterable[Event]:
-    """The events whose payload names a worker, or a file."""
-    found = state.query("SELECT id FROM events WHERE instr(body, ?)", subject.encode())
-    return (state.load(TABLES["events"], id) for (id,) in found)
+def events_about(state: KeptState, submissions: Iterable[str]) -> list[Event]:
+    """The events whose payload names a submission, of so many, by their ids."""
+    sql = (
+        "SELECT id FROM events WHERE json_extract(CAST(body AS TEXT), '$.data.submission_id') IN "
+        "(SELECT value FROM json_each(?))"
+    )
+    return [state.load(TABLES["events"], id) for (id,) in state.query(sql, json.dumps([*submissions]))]
 
 
-def rejected_by(state: KeptState, at: float) -> list[File]:
-    """The files that were rejected at this time or before, and are not erased."""
-    return [state.load(TABLES["files"], id) for (id,) in state.query(_REJECTED, at)]
+def rejected_by(query: Query, at: float, after: int, most: int) -> list[tuple[int, str]]:
+    """The positions and ids of the next files, after a position, that were rejected at a time or before, and are not
+    erased."""
+    return query(_REJECTED, after, at, most)
 
 
-def forget_replies(state: KeptState, ids: Iterable[str]) -> None:
-    """Forget the responses that were kept for idempotency keys and name one of these ids."""
-    for each in ids:
-        state.query("DELETE FROM replies WHERE instr(body, ?)", each.encode())
+def forget_replies(state: KeptState, ids: Collection[str]) -> None:
+    """Forget the responses that were kept for idempotency keys and name one of these ids; only that takes the lock."""
+    names, position = {each.encode() for each in ids}, 0
+    sql = "SELECT position, body FROM replies WHERE position > ? ORDER BY position LIMIT ?"
+    while rows := state.read(sql, position, _BODIES):
+        position = rows[-1][0]
+        named = [at for at, body in rows if not names.isdisjoint(_IDS.findall(body))]
+        if named:
+            with state.lock:
+                state.query(
+                    "DELETE FROM replies WHERE position IN (SELECT value FROM json_each(?))",
+                    json.dumps(named),
+                )
 
 
-def compact(query: Query) -> None:
-    """Rewrite a database: pages still contain what was deleted or replaced, and so does the journal.
-    Raises NotKeptError: there is no room for it, or another program reads the database for too long.
+def compact(path: Path) -> None:
+    """Leave nothing of what was deleted or replaced in the journal of a database.
+    Raises NotKeptError: another program reads the database for too long.
     """
-    query("VACUUM")
-    ((is_busy, _, _),) = query("PRAGMA wal_checkpoint(TRUNCATE)")
-    if is_busy:
+    if not write_journal(path):
         raise NotKeptError("another program reads the database")
