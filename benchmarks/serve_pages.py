@@ -110,7 +110,7 @@ def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
         first, last = (next(iter(each)) for each in (state.jobs.values(), reversed(state.jobs.values())))
         link, large = service.site.links.path(first), first.id
         event = next(reversed(state.events.values())).id if len(state.events) else None
-        waiting = [each.id for each in state.waiting()]
+        waiting = service.site.panel.line().part(4000, 1) or service.site.panel.line().part(0, 1)
     operator = session(service, service.access.create("operator", "Ops", service.clock.now())[0].id)
     for path in (
         "/console",
@@ -136,7 +136,7 @@ def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
         "/console/reviews/gold",
         "/healthz",
         "/review",
-        f"/review?at={waiting[len(waiting) // 2]}",
+        f"/review?at={waiting[0]}",
         "/review/waiting",
         "/review?view=grid",
         "/review?view=grid&start=5000",
@@ -144,7 +144,8 @@ def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
         "/review/appeals",
     ):
         yield path, operator
-    busiest = first.submissions[0].worker_id
+    people = {each.id for each in service.access.tokens() if each.revoked_at is None}
+    busiest = next(each.worker_id for each in first.submissions if each.worker_id in people)
     for path in ("/me", "/privacy", link, f"{link}?retry=sub_0"):
         yield path, session(service, busiest)
 
@@ -191,7 +192,9 @@ def erasing(service: Service) -> None:
         job = next(each for each in service.world.state.own.jobs if each.free_slots)
         stranger = new_id("wkr_", service.clock.now())
         service.world.jobs.submit(job, [picture(service)], service.clock.now(), worker=stranger)
-    people = (each.id for each in service.access.tokens() if each.role == "worker" and each.revoked_at is None)
+    people = (
+        each.id for each in service.access.tokens() if each.role == "worker" and each.revoked_at is None
+    )
     headers = session(service, next(each for each in people if each != busiest))
     for what, worker in (("one file", stranger), ("1,000 files", busiest)):
         service.access.wish(worker, service.clock.now(), "benchmark")

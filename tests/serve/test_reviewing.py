@@ -328,7 +328,7 @@ def test_whoever_works_without_a_token_is_known_by_the_browser(team: Team) -> No
     hidden = fields_of(page)
     shot = make("image/jpeg", "own").content
     alone.http.post(path, data=hidden, files={"file": ("a.jpg", shot, "image/jpeg")})
-    (own,) = team.world.state.queue()
+    (own,) = team.world.state.waiting()
     assert shown(other.get("/review").text) == own.id
     for _ in range(2):
         assert "1 is your own work" in alone.get("/review").text

@@ -22,6 +22,7 @@ from .events import Events
 
 # A job is flagged, once, when this many of its submissions were rejected.
 FLAGGED_AT = 10
+_RETRIES = 20  # that end in one act
 NO_RETRY = said("Two stars, and no second attempt.")
 
 
@@ -124,14 +125,14 @@ class Jobs:
         self.workforce.job_posted(job, at)
         return job
 
-    def resume(self) -> None:
-        """Watch deadlines, and have submissions scored, after a restart."""
+    def resume(self, *, live: bool = True) -> None:
+        """Watch deadlines, and have submissions scored, after a restart; without `live`, those of the sandbox."""
         for job_id, deadline in self._state.deadlines():
             self._state.later(deadline, partial(self._deadline, job_id))
-        for submission in self._state.waiting():
+        for submission in self._state.waiting(live=live):
             self._have_scored(submission, self._state.clock.now())
-        for each in self._state.queue("retry_pending"):
-            self._end_retry_in_time(self._state.submissions[each.id])
+        if self.retry_seconds is not None:
+            self._state.later(self._state.clock.now(), self._end_retries)
 
     def cancel(self, job: Job, actor: str, at: float) -> None:
         """Cancel a job and refund the rest of its escrow immediately."""
@@ -289,6 +290,18 @@ class Jobs:
         if self.retry_seconds is None or submission.scored_at is None:
             return None
         return submission.scored_at + self.retry_seconds
+
+    def _end_retries(self, at: float) -> None:
+        """Give up, some at a time, on second attempts that did not come; come back when the next one is late."""
+        if self.retry_seconds is None:
+            return
+        for submission_id, scored_at in (retries := self._state.retries(_RETRIES)):
+            if scored_at + self.retry_seconds > at:
+                self._state.later(scored_at + self.retry_seconds, self._end_retries)
+                return
+            self._retry_over(submission_id, at)
+        if retries:
+            self._state.later(at, self._end_retries)
 
     def _end_retry_in_time(self, submission: Submission) -> None:
         until = self.retry_until(submission)

@@ -35,13 +35,14 @@ class World:
         # A consent of whoever has worked for an account, as the contract shows it: a server with a study has some.
         self.consent_of: Callable[[str, Account], dict[str, Any] | None] = lambda _id, _account: None
 
-    def resume(self) -> None:
+    def resume(self, *, live: bool = True) -> None:
         """Continue unfinished work after a restart: call it once, before the first request.
 
-        Set `events.send`, `jobs.workforce`, and `jobs.jury` first.
+        Set `events.send`, `jobs.workforce`, and `jobs.jury` first. Without `live`, the jury itself knows which live
+        submissions wait for it.
         """
         with self.lock:
-            self.jobs.resume()
+            self.jobs.resume(live=live)
             self.credits.resume()
             self.events.resume()
 

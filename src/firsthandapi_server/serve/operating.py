@@ -13,6 +13,7 @@ from starlette.routing import Route
 from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, existing
 from firsthandapi_server.http.browsers import attachment
 from firsthandapi_server.rules.jobs import Verdict
+from firsthandapi_server.sqlite.line import Line
 from firsthandapi_server.state.model import SCOPES, Submission
 
 from .access import MAX_NAME, ROLES, Role
@@ -168,8 +169,8 @@ class Operating:
         if token not in (each.id for each in self._reception.access.tokens() if each.revoked_at is not None):
             return []
         worker = f"wkr_{token.partition('_')[2]}"
-        state = self._world.state
-        return [state.submissions[each.id] for each in state.queue() if each.worker == worker]
+        state = cast("KeptState", self._world.state)
+        return [state.submissions[id] for id, _ in Line(state.query, worker=worker).attempts()]
 
     def _reject_waiting(self, request: Request, _fields: dict[str, str]) -> str:
         at = self._world.clock.now()

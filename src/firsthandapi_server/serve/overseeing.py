@@ -75,7 +75,7 @@ class Overseeing:
             people=len(reviewers),
             alpha=alpha(units),
             compared=len(units),
-            stuck=sorted(Counter(lack for _, lack in self._panel.stuck(reviewers)).items()),
+            stuck=sorted(self._panel.stuck(reviewers).items()),
             programs=Opinions(self._reception.access).figures(),
             golden=[(each, file) for each in ratings.gold() if (file := self._file(each)) is not None],
         )

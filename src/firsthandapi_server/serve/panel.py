@@ -7,17 +7,19 @@ reviewer sees the next file. They count when they can no longer be undone, which
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median_low
+from typing import Any, cast
 
 from firsthandapi_server.console.face import PageError
 from firsthandapi_server.rules.jobs import Verdict
 from firsthandapi_server.rules.reviews import has_room, is_gold_turn, lacking
 from firsthandapi_server.rules.world import World
+from firsthandapi_server.sqlite.kept import KeptState
+from firsthandapi_server.sqlite.line import Line
 from firsthandapi_server.state.model import File, Submission
-from firsthandapi_server.state.state import Waiting
 
 from .access import Access
 from .deciding import Deciding
@@ -73,6 +75,8 @@ class Panel:
         """After a restart, wait for the ratings that do not count yet."""
         for rating in self.ratings.open():
             self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
+        for program in self.programs:
+            program.resume(self.line().attempts())
         self._have_decided()
 
     def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
@@ -144,16 +148,24 @@ class Panel:
     def _have_decided(self) -> None:
         """Let the model decide about what waits already, if it may."""
         if self.deciding is not None and self.deciding.is_on:
-            ids = [each.id for each in self._world.state.queue()]
-            self._world.state.later(self._world.clock.now(), partial(self._decide, ids))
+            self._world.state.later(
+                self._world.clock.now(), partial(self._decide_all, self.line().part(0, 1))
+            )
+
+    def _decide_all(self, first: Sequence[str], at: float) -> None:
+        """Let it decide from one on, some at a time, so that others have their turn."""
+        ids = [*first, *(id for each in first for id in self.line().after(each, _AT_ONCE))]
+        self._decide(ids, at)
+        if len(ids) > _AT_ONCE:
+            self._world.state.later(at, partial(self._decide_all, ids[-1:]))
 
     def _decide(self, ids: Sequence[str], at: float) -> None:
-        """Let the model decide, some at a time, about what nobody has rated or looks at now."""
+        """Let the model decide about what nobody has rated or looks at now."""
         if self.deciding is None or not self.deciding.is_on:
             return
         given, now = self._given(), self._world.clock.now()
         held = {each for each, until in self._holders.values() if until > now}
-        for each in ids[:_AT_ONCE]:
+        for each in ids:
             submission = self._world.state.submissions.get(each)
             if submission is None or submission.status != "pending_score" or each in held:
                 continue
@@ -162,32 +174,26 @@ class Panel:
                 rater = self.deciding.rater
                 verdict = Verdict(decision.stars, decision.reason, actor=rater, rated_by=rater)
                 self._world.jobs.score(submission, at, verdict)
-        if ids[_AT_ONCE:]:
-            self._world.state.later(at, partial(self._decide, ids[_AT_ONCE:]))
 
     # --- what a reviewer may look at --------------------------------------------------------------------
 
-    def waiting(self, asker: Asker, full: Collection[Attempt] | None = None) -> tuple[list[str], Gold | None]:
-        """The ids of what waits for somebody, oldest first; before them one whose rating is known, if it is time.
-        Nothing of their own, and nothing that others look at or have rated enough."""
-        full = self._full(asker) if full is None else full
-        ids = [
-            each.id
-            for each in self._world.state.queue()
-            if asker.wants(each.job, each.worker)
-            and (each.id, each.attempt) not in full
-            and not self._is_hidden(each)
-        ]
-        gold = self.gold_for(asker)
-        return (ids, None) if gold is None else ([gold.submission, *ids], gold)
+    def line(self, **options: Any) -> Line:
+        """What waits for a review, with the options of `Line`."""
+        return Line(cast("KeptState", self._world.state).query, **options)
 
-    def _is_hidden(self, waiting: Waiting) -> bool:
-        """Whether a submission waits for a scorer that decides alone."""
-        return any(
-            program.is_taken(waiting.id, waiting.attempt)
-            for program in self.programs
-            if self._decides(program.rater)
-        )
+    def waiting(self, asker: Asker, full: Collection[Attempt] | None = None) -> Line:
+        """What waits for somebody. Nothing of their own, and nothing that others look at or have rated enough."""
+        full = self._full(asker) if full is None else full
+        return self.line(job=asker.job, worker=asker.worker, own=asker.own, left_out={*full, *self._hidden()})
+
+    def elsewhere(self, asker: Asker) -> int:
+        """How much waits for others, or until a rating counts."""
+        waits = self.line(own=asker.own)
+        return sum(id in waits for id, _ in {*self._full(asker), *self._hidden()})
+
+    def _hidden(self) -> set[Attempt]:
+        """What waits for a scorer that decides alone."""
+        return {each for program in self.programs if self._decides(program.rater) for each in program.taken()}
 
     def _decides(self, rater: str) -> bool:
         """Whether a program's stars count alone. Where several rate, or gold is rated, a scorer is one of them."""
@@ -248,10 +254,9 @@ class Panel:
         Returns the id of what they look at next: what waits behind the rated one, or, after the last, before it.
         Raises PageError: they may not rate it now, or, with the status 400, this is no rating.
         """
-        full = self._full(asker)
-        ids, gold = self.waiting(asker, full)
+        full, gold = self._full(asker), self.gold_for(asker)
         if gold is not None and gold.submission != submission.id:
-            ids, gold = ids[1:], None
+            gold = None
         if submission.worker_id in asker.own:
             raise PageError(403, OWN, "Your own work")
         attempt = submission.id, submission.attempt
@@ -272,9 +277,11 @@ class Panel:
         self._latest[asker.browser] = rating.id
         if gold is None:
             self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
-        due = self.gold_for(asker)
-        at = ids.index(submission.id) if submission.id in ids else len(ids)
-        return due.submission if due else next(iter([*ids[at + 1 :], *reversed(ids[:at])]), None)
+        due, line = self.gold_for(asker), self.waiting(asker, {*full, attempt})
+        if due is not None:
+            return due.submission
+        onward = line.part(0, 1) if gold else line.after(submission.id)
+        return next(iter(onward or line.before(submission.id)), None)
 
     def undoable(self, browser: str) -> tuple[Rating, float] | None:
         """The latest rating from this browser that can be undone, and how many seconds are left."""
@@ -321,16 +328,26 @@ class Panel:
         }
         return {*known, "reviewer"} if is_open else known
 
-    def stuck(self, reviewers: Collection[str]) -> Iterable[tuple[Waiting, int]]:
-        """What cannot be rated by enough people, and how many are lacking."""
-        given = self._given()
-        for each in self._world.state.queue():
-            if self._is_hidden(each):
-                continue
-            author = f"tok_{each.worker.partition('_')[2]}"
-            lack = lacking(self.settings.overlap, _raters(given, (each.id, each.attempt)), reviewers, author)
-            if lack:
-                yield each, lack
+    def stuck(self, reviewers: Collection[str]) -> Mapping[int, int]:
+        """How much cannot be rated by enough people, by how many are lacking."""
+        given, hidden, found = self._given(), self._hidden(), Counter[int]()
+        authors = {f"wkr_{each.partition('_')[2]}": each for each in reviewers}
+        # What nobody has rated is counted: most of it lacks the same, and what a reviewer sent, one more.
+        left_out = {*given, *hidden}
+        lines = {"": self.line(own=authors, left_out=left_out)}
+        lines |= {each: self.line(worker=worker, left_out=left_out) for worker, each in authors.items()}
+        for author, line in lines.items():
+            if lack := lacking(self.settings.overlap, (), reviewers, author):
+                found[lack] += len(line)
+        for attempt in given.keys() - hidden:
+            submission = self._world.state.submissions.get(attempt[0])
+            if submission is not None and (submission.status, submission.attempt) == (
+                "pending_score",
+                attempt[1],
+            ):
+                author = authors.get(submission.worker_id, "")
+                found[lacking(self.settings.overlap, _raters(given, attempt), reviewers, author)] += 1
+        return {lack: count for lack, count in found.items() if lack and count}
 
 
 def stars_in(fields: Mapping[str, str], files: int) -> list[int] | None:

@@ -9,7 +9,7 @@ import queue
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,6 +121,15 @@ class Program(ABC):
         if self._running:
             self.opinions.plan(self.rater, [attempt])
         self._put(attempt)
+
+    def resume(self, attempts: Iterable[tuple[str, int]]) -> None:
+        """Have it look at what waits, before it starts."""
+        for attempt in attempts:
+            self._put(attempt)
+
+    def taken(self) -> Collection[tuple[str, int]]:
+        """The attempts that wait for it."""
+        return self._taken.keys()
 
     def _put(self, attempt: tuple[str, int]) -> None:
         if attempt not in self._taken:

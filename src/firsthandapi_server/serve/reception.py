@@ -22,6 +22,7 @@ from firsthandapi_server.http import browsers
 from firsthandapi_server.http.forms import is_own, read_fields
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.sqlite.kept import KeptState
+from firsthandapi_server.sqlite.line import Line, counted
 from firsthandapi_server.state.model import Job
 
 from .access import JOINED_SECONDS, Access, Role, Visitor
@@ -313,7 +314,7 @@ class Reception(Face):
             "person": self.access.name_of,
             "job_link": self.links.url,
             "retry_until": self.world.jobs.retry_until,
-            "to_review": lambda: f"{len(self.world.state.queue()):,}",
+            "to_review": lambda: counted(len(Line(cast("KeptState", self.world.state).query))),
             "undelivered": lambda: _count(
                 each.status in ("pending", "failed") for each in reversed(self.world.state.deliveries)
             ),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from starlette.routing import Route
 from firsthandapi_server.console.face import PageError, no_page
 from firsthandapi_server.http.browsers import HEADERS, POLICY, unchanged_or
 from firsthandapi_server.rules.jobs import NO_RETRY
+from firsthandapi_server.sqlite.line import Line, counted
 from firsthandapi_server.state.model import File, Submission
 
 from .judged import allowing, judged
@@ -22,6 +23,9 @@ from .opinions import MAX_REASON
 from .panel import OWN, Asker, Panel, rated_files, story_of
 from .ratings import UNDO_SECONDS, Rating
 from .reception import Reception
+
+if TYPE_CHECKING:
+    from firsthandapi_server.sqlite.kept import KeptState
 
 _TILES = 48  # on a page of the grid
 _MOST_CHOICES = 200  # in a filter
@@ -72,9 +76,17 @@ class Reviewing:
         fields: dict[str, str] | None = None,
     ) -> Response:
         with self._world.lock:
-            ids, gold = self._panel.waiting(asker)
-            at = ids.index(wanted) if wanted in ids else 0
-            submission = self._world.state.submissions[ids[at]] if ids else None
+            line, gold = self._panel.waiting(asker), self._panel.gold_for(asker)
+            first = line.part(0, 1) if gold is None else [gold.submission]
+            id = wanted if wanted and (wanted in first or wanted in line) else next(iter(first), None)
+            # One whose rating is known comes before all others.
+            is_gold = gold is not None and gold.submission == id
+            submission = None if id is None else self._world.state.submissions[id]
+            earlier = later = first[:0]
+            if id is not None and not is_gold:
+                earlier, later = line.before(id) or ([] if gold is None else first), line.after(id)
+            elif is_gold:
+                later = line.part(0, 1)
             if submission is None:
                 self._panel.release(asker.browser)
             else:
@@ -85,18 +97,18 @@ class Reviewing:
                 request,
                 "review.html",
                 status=status,
-                waiting=len(ids),
-                number=at + 1,
+                waiting=counted(len(line) + (gold is not None)),
+                number=1 if id is None or is_gold else counted(line.number(id) + 1 + (gold is not None)),
                 submission=submission,
                 files=[(file, self._twins(file, asker)) for file in files],
-                before=_path(asker, at=ids[at - 1]) if at else None,
-                after=_path(asker, at=ids[at + 1]) if at + 1 < len(ids) else None,
+                before=_path(asker, at=earlier[0]) if earlier else None,
+                after=_path(asker, at=later[0]) if later else None,
                 fault=fault,
                 fields=fields or self._filled(asker, submission),
                 most=MAX_REASON,
                 overlap=self._panel.settings.overlap,
                 judged=content,
-                **self._around(request, asker, ids),
+                **self._around(request, asker),
             )
         if response.status_code != 304:
             response.headers["content-security-policy"] = allowing(POLICY, content)
@@ -104,46 +116,50 @@ class Reviewing:
 
     def _grid(self, request: Request, asker: Asker) -> Response:
         with self._world.lock:
-            ids, gold = self._panel.waiting(asker)
+            line, gold = self._panel.waiting(asker), self._panel.gold_for(asker)
             given = request.query_params.get("start", "")
             start = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else 0
-            shown = [self._world.state.submissions[each] for each in ids[start : start + _TILES]]
+            ids = line.part(start, _TILES + 1)
+            if gold is not None and not start:
+                ids.insert(0, gold.submission)
+            shown = [self._world.state.submissions[each] for each in ids[:_TILES]]
             self._panel.release(asker.browser)
             return self._reception.page(
                 request,
                 "review_grid.html",
-                waiting=len(ids),
+                waiting=counted(len(line) + (gold is not None)),
                 tiles=[(each, rated_files(each, gold)[0], _path(asker, at=each.id)) for each in shown],
                 earlier=_path(asker, view="grid", start=str(max(0, start - _TILES))) if start else None,
-                later=_path(asker, view="grid", start=str(start + _TILES))
-                if start + _TILES < len(ids)
+                later=_path(
+                    asker, view="grid", start=str(start + len(shown) - (gold is not None and not start))
+                )
+                if len(ids) > _TILES
                 else None,
-                **self._around(request, asker, ids),
+                **self._around(request, asker),
             )
 
-    def _around(self, request: Request, asker: Asker, ids: Sequence[str]) -> dict[str, Any]:
+    def _retrying(self) -> Line:
+        return Line(cast("KeptState", self._world.state).query, "retry_pending")
+
+    def _around(self, request: Request, asker: Asker) -> dict[str, Any]:
         """What both views show around what waits: the filter, the undo, and what waits for others."""
-        state = self._world.state
-        queue = state.queue()
-        jobs = [*dict.fromkeys(each.job for each in queue)][:_MOST_CHOICES]
-        workers = [*dict.fromkeys(each.worker for each in queue)][:_MOST_CHOICES]
-        undoable = self._panel.undoable(asker.browser)
-        own = sum(each.worker in asker.own for each in queue)
+        state, line = self._world.state, self._panel.line()
+        undoable, retries = self._panel.undoable(asker.browser), len(self._retrying())
         return {
             "section": "/review",
             "asker": asker,
             "path": partial(_path, asker),
-            "jobs": [state.jobs[each] for each in jobs],
-            "workers": workers,
+            "jobs": [state.jobs[each] for each in line.jobs(_MOST_CHOICES)],
+            "workers": line.workers(_MOST_CHOICES),
             "undoable": undoable,
             "done": _UNDONE.get(request.query_params.get("done", "")),
             "undo_seconds": int(UNDO_SECONDS),
             "beside": self._panel.ratings.beside(asker.reviewer, self._world.clock.now() - UNDO_SECONDS)
             if self._panel.programs
             else [],
-            "own": own,
-            "elsewhere": 0 if asker.job or asker.worker else max(0, len(queue) - len(ids) - own),
-            "retries": len(state.queue("retry_pending")),
+            "own": sum(len(self._panel.line(worker=each)) for each in asker.own),
+            "elsewhere": 0 if asker.job or asker.worker else self._panel.elsewhere(asker),
+            "retries": retries and counted(retries),
         }
 
     def _twins(self, file: File, asker: Asker) -> list[File]:
@@ -170,11 +186,12 @@ class Reviewing:
         asker = self._asker(request)
         at, is_held = request.query_params.get("at"), False
         with self._world.lock:
-            ids, _ = self._panel.waiting(asker)
-            if at in ids:
+            line, gold = self._panel.waiting(asker), self._panel.gold_for(asker)
+            count = len(line) + (gold is not None)
+            if at is not None and (at in line or (gold is not None and gold.submission == at)):
                 self._panel.hold(asker.browser, at)
                 is_held = True
-        reply = JSONResponse({"waiting": len(ids), "held": is_held}, headers=HEADERS)
+        reply = JSONResponse({"waiting": count, "held": is_held}, headers=HEADERS)
         return unchanged_or(request, reply)
 
     async def _media(self, request: Request) -> Response:
@@ -225,12 +242,12 @@ class Reviewing:
         asker = self._asker(request)
         with self._world.lock:
             state = self._world.state
-            waiting = [state.submissions[each.id] for each in state.queue("retry_pending")[:_MOST_CHOICES]]
+            waiting = [state.submissions[each] for each in self._retrying().part(0, _MOST_CHOICES)]
             return self._reception.page(
                 request,
                 "review_retries.html",
                 attempts=[(each, self._world.jobs.retry_until(each)) for each in waiting],
-                **self._around(request, asker, ()),
+                **self._around(request, asker),
             )
 
     async def _free(self, request: Request) -> Response:

@@ -271,7 +271,7 @@ class Service:
     def _resume(self) -> None:
         """Continue where the server stopped, including the simulated workers."""
         self.world.jobs.retry_seconds = 3600.0 * self.site.panel.settings.retry_hours
-        self.world.resume()
+        self.world.resume(live=False)
         with self.world.lock:
             self.site.panel.resume()
             for organization in self.world.state.organizations:

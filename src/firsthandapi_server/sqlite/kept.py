@@ -20,7 +20,7 @@ from firsthandapi_server.state.keeping import Condition, DamagedError, Growing, 
 from firsthandapi_server.state.ledger import Sums
 from firsthandapi_server.state.limits import MemoryReplies, Slot, Stored
 from firsthandapi_server.state.model import Account, File, Job, Organization, Submission
-from firsthandapi_server.state.state import MAX_DELIVERIES, Pending, State, Tally, Timekeeper, Waiting
+from firsthandapi_server.state.state import MAX_DELIVERIES, Pending, State, Tally, Timekeeper
 from firsthandapi_server.state.storage import Storage, Upload
 from firsthandapi_server.state.storage import Stored as StoredFile
 
@@ -136,7 +136,6 @@ class KeptState(State):
         # Names for uploads to come, which count as interrupted ones until they are owned.
         self._ahead: list[str] = []
         self._acts = 0
-        self._queues: dict[str, tuple[int, tuple[Waiting, ...]]] = {}
         super().__init__(clock, int(self._meta("seed")))
         self.url_secret = self._meta("url_secret")
         self.storage = storage
@@ -253,22 +252,19 @@ class KeptState(State):
         )[0]
         return Sums(booked, held, paid, least)
 
-    def waiting(self) -> Iterable[Submission]:
-        sql = "SELECT id FROM submissions WHERE status = 'pending_score' ORDER BY position"
-        return self._each("submissions", sql)
+    def waiting(self, *, live: bool = True) -> Iterable[Submission]:
+        sql = (
+            "SELECT id FROM submissions WHERE status = 'pending_score' "
+            "AND account IN (SELECT id FROM accounts WHERE environment = 'test' OR ?) ORDER BY position"
+        )
+        return self._each("submissions", sql, live)
 
-    def queue(self, status: str = "pending_score") -> Sequence[Waiting]:
-        """The live submissions with a status, the oldest first, as the latest act has left them."""
-        acts, found = self._queues.get(status, (-1, ()))
-        if acts != self._acts:
-            sql = (
-                "SELECT submissions.id, job, worker_id, attempt FROM submissions "
-                f"WHERE status = '{status}' "  # no input, and the index of this status
-                "AND account IN (SELECT id FROM accounts WHERE environment = 'live') ORDER BY position"
-            )
-            found = tuple(Waiting(*row) for row in self.query(sql))
-            self._queues[status] = self._acts, found
-        return found
+    def retries(self, most: int) -> list[tuple[str, float]]:
+        sql = (
+            "SELECT id, scored_at FROM submissions WHERE status = 'retry_pending' "
+            "AND account IN (SELECT id FROM accounts WHERE environment = 'live') ORDER BY scored_at LIMIT ?"
+        )
+        return [(id, scored_at) for id, scored_at in self.query(sql, most)]
 
     def same_as(self, file: File, most: int) -> Iterable[File]:
         if file.is_erased:

@@ -152,6 +152,13 @@ _SECOND = """
 CREATE INDEX unapproved ON files (position) WHERE NOT approved AND json_extract(source, '$.sha256') <> '';
 CREATE INDEX submissions_by_status ON submissions (account, status, account_number, submitted_at, rating, scored_at);
 CREATE INDEX submissions_in_order ON submissions (account, account_number, submitted_at, rating);
+CREATE INDEX line ON submissions (position, account, worker_id, job, attempt, id) WHERE status = 'pending_score';
+CREATE INDEX line_of_job ON submissions (job, position, account, worker_id, attempt, id)
+WHERE status = 'pending_score';
+CREATE INDEX line_of_worker ON submissions (worker_id, position, account, job, attempt, id)
+WHERE status = 'pending_score';
+CREATE INDEX retries_by_time ON submissions (scored_at) WHERE status = 'retry_pending';
+DROP INDEX waiting;
 CREATE INDEX events_by_type ON events (account, type, account_number);
 CREATE INDEX events_about ON events (json_extract(CAST(body AS TEXT), '$.data.submission_id'));
 CREATE INDEX audit_by_type ON audit (account, event_type, account_number);

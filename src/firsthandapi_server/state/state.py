@@ -58,22 +58,6 @@ class Checkout:
     is_paid: bool = False
 
 
-class Waiting(NamedTuple):
-    """A live submission that waits, and is not loaded: there may be very many.
-
-    Attributes:
-        id: its id.
-        job: the id of its job.
-        worker: whose it is.
-        attempt: which attempt it is.
-    """
-
-    id: str
-    job: str
-    worker: str
-    attempt: int
-
-
 class Tally(NamedTuple):
     """How many submissions have a status, how many of them have stars, and how many stars these have together."""
 
@@ -226,17 +210,16 @@ class State:
 
     # --- unfinished work ------------------------------------------------------------------------
 
-    def waiting(self) -> Iterable[Submission]:
-        """The submissions that wait for their score, the oldest first."""
-        return [each for each in self.submissions.values() if each.status == "pending_score"]
+    def waiting(self, *, live: bool = True) -> Iterable[Submission]:
+        """The submissions that wait for their score, the oldest first; without `live`, those of the sandbox."""
+        found = (each for each in self.submissions.values() if each.status == "pending_score")
+        return [each for each in found if live or each.account.is_sandbox]
 
-    def queue(self, status: str = "pending_score") -> Sequence[Waiting]:
-        """The live submissions with a status, the oldest first."""
-        return [
-            Waiting(each.id, each.job.id, each.worker_id, each.attempt)
-            for each in self.submissions.values()
-            if each.status == status and not each.job.account.is_sandbox
-        ]
+    def retries(self, most: int) -> list[tuple[str, float]]:
+        """The live submissions that may be tried again, by id, and since when; the first ones."""
+        found = (each for each in self.submissions.values() if each.status == "retry_pending")
+        live = [(each.id, each.scored_at or 0.0) for each in found if not each.account.is_sandbox]
+        return sorted(live, key=lambda each: each[1])[:most]
 
     def same_as(self, file: File, most: int) -> Iterable[File]:
         """Other files with the same bytes, the latest first."""
