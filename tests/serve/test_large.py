@@ -21,6 +21,7 @@ from firsthandapi_server.serve.erasing import Eraser
 from firsthandapi_server.sqlite import open_world
 from firsthandapi_server.sqlite.kept import KeptState
 from firsthandapi_server.sqlite.reader import Reader
+from firsthandapi_server.sqlite.traces import earned
 from firsthandapi_server.state.model import Details, Facts, File, Submission
 from firsthandapi_server.state.storage import Stored
 from server.sqlite.support import HandClock, Reviewer, fields_of
@@ -40,7 +41,7 @@ _LARGE = (
     "replies",
 )
 # Indexes of the few rows that wait for something, and one whose entries are counted.
-_FEW = ("line", "retrying", "retries_by_time", "open_ratings", "gold_ratings", "ratings_given")
+_FEW = ("line", "retrying", "retries_by_time", "open_ratings", "gold_ratings", "ratings_given", "paid")
 _SCAN = re.compile(rf"SCAN (?:{'|'.join(_LARGE)})\b(?! USING (?:COVERING )?INDEX (?:{'|'.join(_FEW)}))")
 _SORT = re.compile(rf"(?:SCAN|SEARCH) (?:{'|'.join(_LARGE)})\b.*USE TEMP B-TREE FOR ORDER BY")
 
@@ -54,7 +55,7 @@ class Watched:
 
         def connected(reader: Reader) -> sqlite3.Connection:
             connection = connect(reader)
-            connection.set_trace_callback(self._noting(state))
+            connection.set_trace_callback(self._noting(state if state.name in reader._uri else people))
             return connection
 
         state, people = team.folder / "state.db", team.folder / "access.db"
@@ -131,6 +132,8 @@ PAGES = (
     "/console/deliveries?status=failed",
     "/console/ledger",
     "/console/log",
+    "/console/log?kind=people",
+    "/console/reviews/ratings.csv",
     "/console/people",
     "/console/reviews",
     "/console/reviews/gold",
@@ -144,6 +147,16 @@ PAGES = (
     "/review/retries",
     "/w/{link}",
 )
+
+
+def test_pay(team: Team, watched: Watched) -> None:
+    """What one person has earned; what all have, by an index of what is paid. Only the sums are sorted."""
+    sent = team.find(team.sent())
+    team.score(sent.id, 5)
+    for options in ({}, {"worker": sent.worker_id}):
+        pay = partial(earned, cast("KeptState", team.world.state).query, 0.0, 1e12, **options)
+        assert pay() == [(sent.worker_id, 1, 50)]
+        assert [plan for plan in watched.slow(pay).values() if _SCAN.search(plan)] == []
 
 
 def test_pages_of_people(team: Team, watched: Watched) -> None:

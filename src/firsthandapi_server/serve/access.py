@@ -28,6 +28,7 @@ from firsthandapi_server.sqlite import (
     is_damage,
     not_kept,
 )
+from firsthandapi_server.sqlite.reader import Reader
 from firsthandapi_server.state.keeping import DamagedError, NotKeptError
 
 from . import activity
@@ -193,6 +194,7 @@ class Access:
         create_for_owner(path)
         self._lock = threading.Lock()
         self.damage: str | None = None
+        self._reader = Reader(path)
         self._rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
         try:
             # A row costs one flush of the disk, where a journal that is rolled back costs four.
@@ -209,6 +211,7 @@ class Access:
     def close(self) -> None:
         """Close the database."""
         with self._lock:
+            self._reader.close()
             self._rows.close()
 
     def secret(self, name: str) -> bytes:
@@ -250,21 +253,30 @@ class Access:
     @contextmanager
     def _used(self) -> Generator[sqlite3.Connection]:
         """The database, for one thread at a time; its failures as those see them who visit a page."""
-        with self._lock:
-            try:
-                yield self._rows
-            except sqlite3.DatabaseError as error:
-                if not (is_damage(error) or isinstance(error, sqlite3.OperationalError)):
-                    raise
-                failure = not_kept(error)
-                if isinstance(failure, DamagedError):
-                    self.damage = str(failure)
-                raise failure from error
+        with self._lock, self._explained():
+            yield self._rows
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not (is_damage(error) or isinstance(error, sqlite3.OperationalError)):
+                raise
+            failure = not_kept(error)
+            if isinstance(failure, DamagedError):
+                self.damage = str(failure)
+            raise failure from error
 
     def look(self, sql: str, *values: object) -> list[Any]:
         """The rows that a query finds."""
         with self._used() as rows:
             return rows.execute(sql, values).fetchall()
+
+    def read(self, sql: str, *values: object) -> list[Any]:
+        """The same, for what may take long: nobody waits for it."""
+        with self._explained():
+            return self._reader.query(sql, *values)
 
     def note(self, what: str, at: float, who: str | None, subject: str | None = None, **data: object) -> None:
         """Add a row to the log of who did what: see `activity.note`, which takes the same."""

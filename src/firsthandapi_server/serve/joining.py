@@ -274,9 +274,9 @@ class Joining:
     async def _export(self, request: Request) -> Response:
         """All that the server knows of whoever asks."""
         worker = self._reception.participant(request)
-        with self._world.lock:
-            is_paid = self._study.pay != "none"
-            export = Export(self._eraser.state.query, self._reception.access.look, worker, is_paid=is_paid)
+        people, work = self._reception.access.read, self._eraser.state.read
+        is_paid = self._study.pay != "none"
+        export = await asyncio.to_thread(Export, work, people, worker, is_paid=is_paid)
         return attachment(f"{worker}.zip", export.stream(self._world.state.storage), "application/zip")
 
     async def _appeal(self, request: Request) -> Response:

@@ -40,7 +40,7 @@ class Operating:
         self._reception = reception
         self._eraser = eraser
         self._world = reception.world
-        self._activity = Activity(reception.access.look, self._audit)
+        self._activity = Activity(reception.access.read, cast("KeptState", self._world.state).read)
         self.pages: dict[str, Page] = {
             "/people": self._show,
             "/jobs/{id}/link": self._link,
@@ -117,17 +117,16 @@ class Operating:
 
     # --- the log ----------------------------------------------------------------------------------------
 
-    def _audit(self, sql: str, *values: object) -> list[Any]:
-        with self._world.lock:
-            return cast("KeptState", self._world.state).query(sql, *values)
-
-    def _log(self, request: Request) -> Response:
+    async def _log(self, request: Request) -> Response:
         query = request.query_params
         kind, who = query.get("kind", ""), query.get("who", "")
-        entries, older = self._activity.page(_ENTRIES, kind, who, query.get("before"))
+        entries, older = await asyncio.to_thread(
+            self._activity.page, _ENTRIES, kind, who, query.get("before")
+        )
         filters: dict[str, Any] = {"kind": kind, "who": who, "kinds": KINDS, "most_name": MAX_NAME}
         filters["failure_days"] = FAILURE_DAYS
-        return self._reception.page(request, "log.html", items=entries, older=older, **filters)
+        with self._world.lock:
+            return self._reception.page(request, "log.html", items=entries, older=older, **filters)
 
     def _log_lines(self, request: Request) -> Response:
         kind = request.path_params["kind"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
 from firsthandapi_server.contract.text import new_id
@@ -16,6 +16,7 @@ from .access import Access
 from .activity import note
 
 UNDO_SECONDS = 10.0
+_AT_ONCE = 1_000
 _MOST_COMPARED = 10_000  # ratings, for the agreement
 _BESIDE = 3  # of one's own, with what programs said
 
@@ -205,9 +206,11 @@ class Ratings:
             with self._access.transaction() as rows:
                 rows.executemany("UPDATE ratings SET is_settled = 1 WHERE id = ?", ids)
 
-    def all(self) -> list[Rating]:
-        """All ratings, also those undone, the oldest first."""
-        return self._all("ORDER BY given_at, id")
+    def all(self) -> Iterator[Rating]:
+        """All ratings, also those undone, the oldest first, some at a time."""
+        found, sql = [0], "SELECT rowid FROM ratings WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        while found := [row for (row,) in self._access.read(sql, found[-1], _AT_ONCE)]:
+            yield from self._all("WHERE rowid BETWEEN ? AND ? ORDER BY rowid", found[0], found[-1])
 
     def counts(self) -> list[tuple[str, int, int]]:
         """The people who review, with how many ratings each gave, and undid."""

@@ -149,6 +149,7 @@ CREATE INDEX expiring_replies ON replies (expires_at);
 # names a file. `replies` gets a position: what is written at the end, and removed from the start, is moved nowhere, so
 # that no copy stays behind.
 _SECOND = """
+CREATE INDEX paid ON files (submission, approved) WHERE approved;
 CREATE INDEX unapproved ON files (position) WHERE NOT approved AND json_extract(source, '$.sha256') <> '';
 CREATE INDEX submissions_by_status ON submissions (account, status, account_number, submitted_at, rating, scored_at);
 CREATE INDEX submissions_in_order ON submissions (account, account_number, submitted_at, rating);
