@@ -26,11 +26,13 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from firsthandapi._base.counts import count_of
 from firsthandapi_server.contract.bodies import JobBody
 from firsthandapi_server.contract.text import iso, new_id
 from firsthandapi_server.rules.jobs import Verdict
 from firsthandapi_server.serve.access import begin_session
 from firsthandapi_server.serve.service import Service
+from firsthandapi_server.sqlite.traces import sent_by
 from firsthandapi_server.state.model import SCOPES, Details, Facts, File, Job
 from firsthandapi_server.state.storage import Stored
 
@@ -186,7 +188,7 @@ def lists(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def erasing(service: Service) -> None:
-    """Show how long everybody else waits while somebody with one file, then somebody with 1,000, is erased."""
+    """Show how long everybody else waits while somebody with one file, then somebody with thousands, is erased."""
     with service.world.lock:
         busiest = service.world.state.own.submissions[0].worker_id
         job = next(each for each in service.world.state.own.jobs if each.free_slots)
@@ -196,9 +198,10 @@ def erasing(service: Service) -> None:
         each.id for each in service.access.tokens() if each.role == "worker" and each.revoked_at is None
     )
     headers = session(service, next(each for each in people if each != busiest))
-    for what, worker in (("one file", stranger), ("1,000 files", busiest)):
+    for worker in (stranger, busiest):
+        files = len(sent_by(service.eraser.state.read, worker))
         service.access.wish(worker, service.clock.now(), "benchmark")
-        others(service, f"erasing a person with {what}", service.eraser.run, headers)
+        others(service, f"erasing a person with {count_of(files)}", service.eraser.run, headers)
 
 
 def others(service: Service, what: str, act: Callable[[], object], headers: dict[str, str]) -> None:
