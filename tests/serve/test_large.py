@@ -41,7 +41,16 @@ _LARGE = (
     "replies",
 )
 # Indexes of the few rows that wait for something, and one whose entries are counted.
-_FEW = ("line", "retrying", "retries_by_time", "open_ratings", "gold_ratings", "ratings_given", "paid")
+_FEW = (
+    "line",
+    "retrying",
+    "retries_by_time",
+    "open_ratings",
+    "open_ratings_of",
+    "gold_ratings",
+    "ratings_given",
+    "paid",
+)
 _SCAN = re.compile(rf"SCAN (?:{'|'.join(_LARGE)})\b(?! USING (?:COVERING )?INDEX (?:{'|'.join(_FEW)}))")
 _SORT = re.compile(rf"(?:SCAN|SEARCH) (?:{'|'.join(_LARGE)})\b.*USE TEMP B-TREE FOR ORDER BY")
 
@@ -157,6 +166,21 @@ def test_pay(team: Team, watched: Watched) -> None:
         pay = partial(earned, cast("KeptState", team.world.state).query, 0.0, 1e12, **options)
         assert pay() == [(sent.worker_id, 1, 50)]
         assert [plan for plan in watched.slow(pay).values() if _SCAN.search(plan)] == []
+
+
+def test_a_rating(team: Team, watched: Watched) -> None:
+    """To give stars, and to count them ten seconds later, looks at this submission alone."""
+    job, reviewer = team.job(), team.visit("reviewer")
+    rated = team.sent(job)
+    team.sent(job)
+
+    def rate() -> None:
+        assert reviewer.rate(rated, 5, is_booked=False).status_code == 303
+        with team.world.lock:
+            team.service.site.panel.book(team.service.clock.now() + 10, rated)
+
+    assert watched.slow(rate) == {}
+    assert team.find(rated).status == "approved"
 
 
 def test_pages_of_people(team: Team, watched: Watched) -> None:

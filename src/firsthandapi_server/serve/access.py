@@ -96,6 +96,8 @@ CREATE TABLE IF NOT EXISTS ratings (
 );
 CREATE INDEX IF NOT EXISTS open_ratings ON ratings (given_at)
 WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled;
+CREATE INDEX IF NOT EXISTS open_ratings_of ON ratings (submission, attempt, reviewer)
+WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled;
 CREATE INDEX IF NOT EXISTS ratings_of ON ratings (reviewer) WHERE undone_at IS NULL;
 CREATE INDEX IF NOT EXISTS ratings_given ON ratings (reviewer, undone_at);
 CREATE TRIGGER IF NOT EXISTS ratings_stay BEFORE DELETE ON ratings

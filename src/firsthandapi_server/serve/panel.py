@@ -73,8 +73,12 @@ class Panel:
 
     def resume(self) -> None:
         """After a restart, wait for the ratings that do not count yet."""
-        for rating in self.ratings.open():
-            self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
+        now, ratings = self._world.clock.now(), self.ratings.open()
+        if ratings:
+            self._world.state.later(now, self.book)
+        for rating in ratings:
+            if rating.given_at + UNDO_SECONDS > now:
+                self._book_in_time(rating)
         for program in self.programs:
             program.resume(self.line().attempts())
         self._have_decided()
@@ -116,7 +120,8 @@ class Panel:
         reason = " ".join(reasons)[:MAX_REASON] or None
         waits = submission.status == "pending_score"
         if self._decides(answers.rater):
-            if waits and is_whole and not flags and (submission.id, submission.attempt) not in self._given():
+            given = self._given(submission.id)
+            if waits and is_whole and not flags and (submission.id, submission.attempt) not in given:
                 stars = [each for _, _, each in rated]
                 self._world.jobs.score(
                     submission, now, Verdict(stars, reason, actor="scorer", rated_by="rules")
@@ -132,7 +137,7 @@ class Panel:
                 program, submission, [file for file, _, _ in group], [s for *_, s in group], why, now
             )
         if counts:
-            self._world.state.later(now + UNDO_SECONDS, self.book)
+            self._world.state.later(now + UNDO_SECONDS, partial(self.book, submission=submission.id))
         self._learn(submission, now)
         self._decide([submission.id], now)
 
@@ -163,13 +168,14 @@ class Panel:
         """Let the model decide about what nobody has rated or looks at now."""
         if self.deciding is None or not self.deciding.is_on:
             return
-        given, now = self._given(), self._world.clock.now()
+        now = self._world.clock.now()
         held = {each for each, until in self._holders.values() if until > now}
         for each in ids:
             submission = self._world.state.submissions.get(each)
             if submission is None or submission.status != "pending_score" or each in held:
                 continue
-            decision = None if (each, submission.attempt) in given else self.deciding.decision(submission)
+            is_rated = (each, submission.attempt) in self._given(each)
+            decision = None if is_rated else self.deciding.decision(submission)
             if decision is not None:
                 rater = self.deciding.rater
                 verdict = Verdict(decision.stars, decision.reason, actor=rater, rated_by=rater)
@@ -200,17 +206,20 @@ class Panel:
         return rater.startswith(SCORER) and self.settings.overlap == 1 and not self.settings.gold
 
     def _full(self, asker: Asker) -> set[Attempt]:
-        """What a reviewer may not rate for the sake of others, or has rated. Few of all that waits."""
-        now, given = self._world.clock.now(), self._given()
+        """What a reviewer may not rate for the sake of others, or has rated."""
+        now, overlap = self._world.clock.now(), self.settings.overlap
         held = Counter(
             held for each, (held, until) in self._holders.items() if each != asker.browser and until > now
         )
         submissions = self._world.state.submissions
         looked_at = [(each, found.attempt) for each in held if (found := submissions.get(each)) is not None]
         return {
-            each
-            for each in {*given, *looked_at}
-            if not has_room(self.settings.overlap, _raters(given, each), asker.reviewer, held[each[0]])
+            *self.ratings.full(overlap, asker.reviewer),
+            *(
+                each
+                for each in looked_at
+                if not has_room(overlap, _raters(self._given(each[0]), each), asker.reviewer, held[each[0]])
+            ),
         }
 
     def gold_for(self, asker: Asker) -> Gold | None:
@@ -239,10 +248,10 @@ class Panel:
         """Let go of what a browser held."""
         self._holders.pop(browser, None)
 
-    def _given(self) -> dict[Attempt, list[Rating]]:
-        """The ratings that wait to count."""
+    def _given(self, submission: str | None = None) -> dict[Attempt, list[Rating]]:
+        """The ratings that wait to count; of one submission, or of all."""
         found: dict[Attempt, list[Rating]] = {}
-        for rating in self.ratings.open():
+        for rating in self.ratings.open(submission):
             found.setdefault((rating.submission, rating.attempt), []).append(rating)
         return found
 
@@ -276,7 +285,7 @@ class Panel:
         self.release(asker.browser)
         self._latest[asker.browser] = rating.id
         if gold is None:
-            self._world.state.later(rating.given_at + UNDO_SECONDS, self.book)
+            self._book_in_time(rating)
         due, line = self.gold_for(asker), self.waiting(asker, {*full, attempt})
         if due is not None:
             return due.submission
@@ -302,22 +311,31 @@ class Panel:
         del self._latest[browser]
         return found[0]
 
-    def book(self, at: float) -> None:
-        """Score what has enough ratings that can no longer be undone.
+    def _book_in_time(self, rating: Rating) -> None:
+        self._world.state.later(
+            rating.given_at + UNDO_SECONDS, partial(self.book, submission=rating.submission)
+        )
+
+    def book(self, at: float, submission: str | None = None) -> None:
+        """Score what has enough ratings that can no longer be undone: one submission, or all.
 
         A rating is settled only at the next look, when its score is surely kept.
         """
-        for (submission_id, attempt), ratings in self._given().items():
-            submission = self._world.state.submissions.get(submission_id)
-            if submission is None or submission.status != "pending_score" or submission.attempt != attempt:
-                self.ratings.settle(ratings)
-                if submission is not None:  # a kill may have come before
-                    self._learn(submission, at)
-                continue
-            counted = [each for each in ratings if each.given_at + UNDO_SECONDS <= at]
-            if len(counted) >= self.settings.overlap:
-                self._world.jobs.score(submission, at, _verdict(counted))
+        for attempt, ratings in self._given(submission).items():
+            self._book(attempt, ratings, at)
+
+    def _book(self, rated: Attempt, ratings: Sequence[Rating], at: float) -> None:
+        submission = self._world.state.submissions.get(rated[0])
+        if submission is None or (submission.status, submission.attempt) != ("pending_score", rated[1]):
+            self.ratings.settle(ratings)
+            if submission is not None:  # a kill may have come before
                 self._learn(submission, at)
+            return
+        counted = [each for each in ratings if each.given_at + UNDO_SECONDS <= at]
+        if len(counted) >= self.settings.overlap:
+            self._world.jobs.score(submission, at, _verdict(counted))
+            self._learn(submission, at)
+            self._world.state.later(at, partial(self.book, submission=rated[0]))
 
     # --- what stands still ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from .activity import note
 
 UNDO_SECONDS = 10.0
 _AT_ONCE = 1_000
+_OPEN = "undone_at IS NULL AND gold IS NULL AND NOT is_settled"
 _MOST_COMPARED = 10_000  # ratings, for the agreement
 _BESIDE = 3  # of one's own, with what programs said
 
@@ -195,9 +196,18 @@ class Ratings:
             rows.execute(sql, (at, rating.id))
             note(rows, "review.undone", at, rating.reviewer, rating.submission)
 
-    def open(self) -> list[Rating]:
-        """The ratings that wait to count, the oldest first."""
-        return self._all("WHERE undone_at IS NULL AND gold IS NULL AND NOT is_settled ORDER BY given_at, id")
+    def open(self, submission: str | None = None) -> list[Rating]:
+        """The ratings that wait to count, the oldest first; of one submission, or of all."""
+        of_one, values = ("", ()) if submission is None else (" AND submission = ?", (submission,))
+        return sorted(self._all(f"WHERE {_OPEN}{of_one}", *values), key=lambda each: (each.given_at, each.id))
+
+    def full(self, overlap: int, reviewer: str) -> list[tuple[str, int]]:
+        """The attempts with so many ratings that wait to count, or with one of this reviewer."""
+        sql = (
+            f"SELECT submission, attempt FROM ratings WHERE {_OPEN} GROUP BY submission, attempt "  # noqa: S608 - no input
+            "HAVING count(*) >= ? OR max(reviewer = ?)"
+        )
+        return self._access.look(sql, overlap, reviewer)
 
     def settle(self, ratings: Iterable[Rating]) -> None:
         """Record that ratings no longer wait: their submission is decided, or was tried again."""

@@ -16,7 +16,7 @@ from .support import HandClock, kept
 
 
 def test_what_is_kept_is_read_during_an_act(tmp_path: Path) -> None:
-    """Another thread looks something up while an act holds the lock; what the act has changed is seen once it is kept."""
+    """Another thread looks something up while an act holds the lock; its changes are seen once they are kept."""
     world = open_world(tmp_path, HandClock())
 
     def look() -> tuple[int, list[int]]:
