@@ -9,6 +9,8 @@ from typing import Any
 from .traces import Query
 
 MOST_COUNTED = 10_000
+# The plus keeps SQLite off the index of the account, in which the line is not in order.
+_LIVE = "+account IN (SELECT id FROM accounts WHERE environment = 'live')"
 
 
 def counted(count: int) -> str:
@@ -40,10 +42,9 @@ class Line:
     ) -> None:
         self._query = query
         self._status = status
-        # The plus keeps SQLite off the index of the account, in which the line is not in order.
         where = [
             f"status = '{status}'",  # no input, and the indexes of this status
-            "+account IN (SELECT id FROM accounts WHERE environment = 'live')",
+            _LIVE,
         ]
         values: list[str] = []
         for column, value in (("job", job), ("worker_id", worker)):
@@ -96,10 +97,11 @@ class Line:
 
     def _distinct(self, column: str, most: int) -> list[str]:
         """Each from the end of an index's entries of the one before: what they have many of is skipped."""
-        of_status = f"SELECT min({column}) FROM submissions WHERE status = '{self._status}'"
+        waits = f"FROM submissions WHERE status = '{self._status}'"
         sql = (
-            f"WITH RECURSIVE found (id) AS ({of_status} UNION ALL SELECT ({of_status} AND {column} > found.id) "
-            "FROM found WHERE found.id IS NOT NULL LIMIT ?) SELECT id FROM found WHERE id IS NOT NULL"
+            f"WITH RECURSIVE found (id) AS (SELECT min({column}) {waits} UNION ALL "
+            f"SELECT (SELECT min({column}) {waits} AND {column} > found.id) FROM found WHERE found.id <> '' LIMIT ?) "
+            f"SELECT id FROM found WHERE EXISTS (SELECT 1 {waits} AND {_LIVE} AND {column} = found.id)"
         )
         return [id for (id,) in self._query(sql, most)]
 
