@@ -9,23 +9,34 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium of the system, with a camera and a microphone that show and play a test signal."""
+def playwright() -> Iterator[Playwright]:
+    """What drives browsers."""
     from playwright.sync_api import sync_playwright
 
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        # In a container there is often no sandbox to be had; the pages are our own.
-        options = [
-            "--no-sandbox",
-            "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
-            "--auto-select-desktop-capture-source=Entire screen",
-        ]
-        made = playwright.chromium.launch(executable_path=path, args=options)
+    with sync_playwright() as made:
         yield made
-        made.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """Chromium of the system."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, chromium: str | None) -> Iterator[Browser]:
+    """One with a camera and a microphone that show and play a test signal."""
+    # In a container there is often no sandbox to be had; the pages are our own.
+    options = [
+        "--no-sandbox",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        "--auto-select-desktop-capture-source=Entire screen",
+    ]
+    made = playwright.chromium.launch(executable_path=chromium, args=options)
+    yield made
+    made.close()

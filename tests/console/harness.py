@@ -25,6 +25,20 @@ OWN = ("http://127.0.0.1:", "blob:http://127.0.0.1:")
 SHOTS = Path(os.environ["FIRSTHAND_CONSOLE"])
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202eevil"
 
+# The names of the files that wait in this browser.
+FILES = """new Promise(resolve => {
+    const asked = indexedDB.open("firsthand");
+    asked.onupgradeneeded = () => asked.transaction.abort(); // there is none, and this makes none
+    asked.onerror = () => resolve([]);
+    asked.onsuccess = () => {
+        const all = asked.result.transaction("uploads").objectStore("uploads").getAll();
+        all.onsuccess = () => {
+            asked.result.close();
+            resolve(all.result.flatMap(({ files }) => files.map(file => file.name)));
+        };
+    };
+})"""
+
 
 @contextmanager
 def page_of(browser: Browser, *, expected: str | None = None, **options: Any) -> Iterator[Page]:

@@ -125,6 +125,7 @@ class Face:
         return {
             "form_token": "",
             "visitor": None,
+            "sender": None,
             "person": dict[str, str]().get,  # nobody has a name here
             "counts": {},
             "speed": None,

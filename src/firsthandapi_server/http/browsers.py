@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 # Only our own styles and scripts, nothing from other hosts, no frames, and no forms to other hosts.
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # A page with a camera shows the captured picture before it sends it.
 CAMERA_POLICY = POLICY.replace("img-src 'self'", "img-src 'self' blob:").replace(
@@ -35,6 +35,8 @@ MEDIA_HEADERS = {
     # The bytes of an id never change.
     "cache-control": "private, max-age=3600, immutable",
 }
+# A browser of somebody who has left keeps no page, no picture, and no file to send: others may use the phone.
+EMPTIED = {"clear-site-data": '"cache", "storage"'}
 
 
 def attachment(name: str, pieces: Iterable[str | bytes], media_type: str) -> Response:

@@ -40,6 +40,7 @@ from .erasing import Eraser
 from .health import HEALTH, METRICS, Health
 from .joining import Joining
 from .limits import Limits
+from .offline import Offline
 from .operating import Operating
 from .overseeing import Overseeing
 from .panel import Panel
@@ -120,6 +121,7 @@ class Site:
             *Reviewing(self.reception, self.panel).routes(),
             *operating.routes(),
             *Working(self.reception, receiving, self.limits).routes(),
+            *Offline(self.reception).routes(),
             Route("/static/{name}", self.reception.asset, methods=["GET"]),
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]

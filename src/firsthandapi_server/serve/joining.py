@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from firsthandapi_server.console.face import PageError, no_page
 from firsthandapi_server.contract.text import said
-from firsthandapi_server.http.browsers import MEDIA_HEADERS, attachment
+from firsthandapi_server.http.browsers import EMPTIED, MEDIA_HEADERS, attachment
 from firsthandapi_server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi_server.sqlite.traces import earned, latest_of
 
@@ -302,7 +302,9 @@ class Joining:
         await self._reception.form(request)
         self._eraser.ask(worker, worker)
         await asyncio.to_thread(self._eraser.run)  # what fails is tried again without them
-        return self._reception.go(f"{ME}/deleted/{worker}")
+        response = self._reception.go(f"{ME}/deleted/{worker}")
+        response.headers.update(EMPTIED)
+        return response
 
     async def _deleted(self, request: Request) -> Response:
         """What is left, for whoever is unknown now: the id by which they are paid."""

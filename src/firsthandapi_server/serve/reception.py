@@ -267,6 +267,13 @@ class Reception(Face):
             return Words("en")
         return Words(chosen(request, _cookie(request, self.cookie("language")), self.study.languages))
 
+    def _sender(self, request: Request, visitor: Visitor | None) -> str | None:
+        """The worker's id of whoever may send files from this page; None where somebody else may sign in next."""
+        if visitor is None or request.scope["path"] == SIGN_IN or self._is_staffs(request):
+            return None
+        worker = worker_id(visitor)
+        return worker if self.consents is None or self.consents.of(worker) is not None else None
+
     # --- what they get ----------------------------------------------------------------------------------
 
     def navigation(self, request: Request) -> list[tuple[str, str]]:
@@ -311,6 +318,7 @@ class Reception(Face):
             "statuses": {each: words(status) for each, status in _STATUSES.items()},
             "form_token": self.form_token(request),
             "visitor": visitor,
+            "sender": self._sender(request, visitor),
             "person": self.access.name_of,
             "job_link": self.links.url,
             "retry_until": self.world.jobs.retry_until,

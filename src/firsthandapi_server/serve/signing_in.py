@@ -9,10 +9,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from firsthandapi_server.console.face import PageError
+from firsthandapi_server.http.browsers import EMPTIED
 
 from .access import SESSION_SECONDS
 from .limits import Limits
-from .reception import Reception, local_path
+from .reception import Reception, local_path, worker_id
 
 _UNKNOWN = (
     "This token is unknown or revoked: copy it again, or ask the person who gave it to you for a new one."
@@ -51,7 +52,9 @@ class SigningIn:
             # A link that somebody else sent must not make a person work, or review, as another one unawares.
             reception.access.sign_out(session)
             shown = {"target": target, "now": now, "then": visitor, "token": token}
-            return reception.page(request, "sign_in_instead.html", status=409, **shown)
+            return reception.page(
+                request, "sign_in_instead.html", status=409, now_working=worker_id(now), **shown
+            )
         if target == "/" and visitor.role == "reviewer":
             target = "/review"
         response = reception.go(target)
@@ -66,5 +69,6 @@ class SigningIn:
             raise PageError(400, "You are not signed in.")
         reception.access.sign_out(session)
         response = reception.go("/")
+        response.headers.update(EMPTIED)
         reception.set_cookie(response, reception.cookie("session"), "", 0)
         return response

@@ -49,7 +49,7 @@ class Words:
 
     @property
     def of_scripts(self) -> Mapping[str, str]:
-        """What the script of a job's page says in this language, where that is not English."""
+        """What the scripts of workers' pages say in this language, where that is not English."""
         return {english: self._catalogue[english] for english in _scripted() if english in self._catalogue}
 
     def __call__(self, english: str, **values: object) -> str:
@@ -89,9 +89,11 @@ def told(fields: Mapping[str, Any], name: str, language: str, first: str) -> tup
 
 @cache
 def _scripted() -> Sequence[str]:
-    """What the script of a job's page says."""
-    script = (_FOLDER.parent / "static" / "work.js").read_text(encoding="utf-8")
-    return re.findall(r'\bsay\("([^"]*)"', script)
+    """What the scripts of workers' pages say."""
+    scripts = [
+        (_FOLDER.parent / "static" / name).read_text(encoding="utf-8") for name in ("queue.js", "work.js")
+    ]
+    return [each for script in scripts for each in re.findall(r'\bsay\("([^"]*)"', script)]
 
 
 def name_of(language: str) -> str:

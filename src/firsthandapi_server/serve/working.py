@@ -85,7 +85,7 @@ class Working:
                 upload=secrets.token_hex(16),
                 formats=name_of(job.fields["accepted_formats"]),
                 types=types_of(job.fields["accepted_formats"]),
-                worker_id=worker,
+                sender=worker,
                 kinds=sorted({each.partition("/")[0] for each in job.fields["accepted_formats"]}),
                 limits=LIMITS,
                 size=_size_in_words(words, job.fields.get("min_width"), job.fields.get("min_height")),

@@ -11,6 +11,7 @@ let again = false;
 function asker(address, etag, take) {
   return async () => {
     const response = await fetch(address, { headers: etag ? { "if-none-match": etag } : {} });
+    document.getElementById("offline")?.remove(); // it has come from there
     if (!response.ok || response.redirected) {
       await response.text(); // read to its end, else developer tools call it failed
       return false;

@@ -5,15 +5,6 @@ let form = document.getElementById("send"); // null where no files are taken
 const mine = document.getElementById("mine");
 const PAUSES = [1000, 3000, 8000, 20000];
 
-// --- words -----------------------------------------------------------------------------------------------
-
-const words = JSON.parse(document.getElementById("words")?.textContent ?? "{}");
-
-// A text in the language of the page; the English one is its key.
-function say(english, values = {}) {
-  return (words[english] ?? english).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
-}
-
 // --- what is chosen --------------------------------------------------------------------------------------
 
 const waiting = document.getElementById("queue"); // what is not sent yet
@@ -31,8 +22,6 @@ function show(id, words) {
   if (id !== "recorder") element.textContent = words ?? "";
   return element;
 }
-
-function made(name, textContent, values) { return Object.assign(document.createElement(name), { textContent, ...values }); }
 
 function removal(name, onclick) {
   const button = made("button", say("Remove"), { type: "button", onclick });
@@ -96,6 +85,11 @@ async function choose() {
   const { value: retry } = form.elements.retry ?? {};
   if (files.length) await queue.put({ id: draft, person, job: form.dataset.job, retry, files, isDraft: true, at: Date.now() });
   else await queue.remove(draft);
+  if (unkept()) show("fault", unkept());
+}
+
+function unkept() {
+  return queue.isKept() ? "" : say("This browser cannot keep your files, perhaps because the phone is full. Leave this page open until they are sent.");
 }
 
 // One address for each file, however often the list is drawn.
@@ -179,8 +173,7 @@ function metadata(values) {
 function paths(id, value) {
   try {
     if (value === undefined) return JSON.parse(localStorage.getItem(`upload ${id}`)) ?? [];
-    if (value) localStorage.setItem(`upload ${id}`, JSON.stringify(value));
-    else localStorage.removeItem(`upload ${id}`);
+    localStorage.setItem(`upload ${id}`, JSON.stringify(value));
   } catch { /* a browser that keeps nothing */ }
   return value ?? [];
 }
@@ -290,7 +283,6 @@ async function sendAll(asked) {
       show("fault", words);
     }
     await queue.remove(item.id);
-    paths(item.id, null);
   }
   return done;
 }
@@ -361,6 +353,7 @@ async function list() {
   const items = (await queue.of(person)).filter((each) => !each.isDraft);
   waiting.hidden = !items.length;
   document.getElementById("count").textContent = items.length;
+  show("unkept", unkept());
   document.getElementById("nothing")?.toggleAttribute("hidden", items.length > 0);
   document.getElementById("waiting").replaceChildren(...items.map((item) => {
     const entry = document.createElement("li");
@@ -382,7 +375,6 @@ async function list() {
         sending.request?.abort();
       }
       for (const path of paths(item.id)) if (path) fetch(path, { method: "DELETE", headers: { "tus-resumable": "1.0.0" } }).catch(() => {}); // else it goes by itself
-      paths(item.id, null);
       await queue.remove(item.id);
       list();
     }));

@@ -1,0 +1,389 @@
+"""Phones far from a network, and phones that people share: `make console`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dataset.support import wait_until
+from firsthandapi_server.serve import offline
+from firsthandapi_server.serve.access import ROLES
+from firsthandapi_server.serve.app import Site
+from firsthandapi_server.serve.reception import Reception
+from firsthandapi_server.serve.service import Service
+from processes import free_port
+from serve.phones import Server, served
+from serve.test_study import write
+from serve.test_upload_crashes import running
+
+from .harness import FILES, look_at, page_of, wait_for
+from .test_worker import PHONE, photo, send
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright
+    from starlette.responses import Response
+
+# The addresses of the pages that this browser keeps.
+PAGES = """(async () => {
+    const names = (await caches.keys()).filter(name => name.startsWith("pages "));
+    const pages = await Promise.all(names.map(async name => (await caches.open(name)).keys()));
+    return pages.flat().map(({ url }) => new URL(url).pathname);
+})()"""
+NOTE = "No connection. This page is as you last saw it."
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A study that is joined with a token, so that people can sign out, and come back."""
+    with served(tmp_path / "data", study=write(tmp_path, join="invited")) as made:
+        for role in ROLES:  # nobody may see pages of staff just because they are at this machine
+            made.access.create(role, "Olu", made.service.clock.now())
+        yield made
+
+
+def sign_in(page: Page, server: Server, secret: str) -> None:
+    """By one's link, and agree where one has not; the browser keeps the pages from then on."""
+    page.goto(f"{server.service.url}/sign-in?next=/me#{secret}")
+    page.wait_for_url("**/join*")
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("button", name="I agree, and join").click()
+    page.wait_for_url("**/me")
+    ready(page, 1 + len([job for job in server.world.state.jobs.values() if not job.is_terminal]))
+
+
+def ready(page: Page, count: int) -> None:
+    """Wait until so many pages are kept."""
+    wait_for(page, f"{PAGES}.then(pages => pages.length == {count})")
+
+
+def token(server: Server, name: str) -> str:
+    """That of a new worker."""
+    return server.access.create("worker", name, server.service.clock.now())[1]
+
+
+def queue_offline(page: Page, job: str, name: str) -> None:
+    """Open a job from one's page without a network, and send a picture, which waits."""
+    page.goto("/me")
+    page.get_by_role("link", name=job).first.click()
+    send(page, name)
+    page.locator("#waiting").get_by_text(name).wait_for()
+
+
+def test_a_day_far_from_a_network(browser: Browser, server: Server) -> None:
+    """The pages open, also those of jobs that nobody has opened before; each takes pictures, says how many wait, and
+    sends them once there is a network, hours later and after all pages were closed."""
+    jobs = [server.job(title=title, files_needed=9) for title in ("Signs", "Doors")]
+    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+        page.clock.install()
+        sign_in(page, server, token(server, "Ana"))
+        persisted = "navigator.storage.persist = () => { window.asked = true; }"
+        page.context.add_init_script(persisted)
+        page.context.set_offline(True)
+        for number, title in enumerate(("Signs", "Doors", "Signs")):
+            queue_offline(page, title, f"{number}.jpg")
+            assert page.locator("#count").inner_text() == f"{number + 1}"
+            assert page.evaluate("window.asked")
+            page.clock.fast_forward("03:00:00")
+        look_at(page, "work-far-from-a-network", 390, "light")
+        page.goto("/join")  # the code that hangs on the wall
+        assert page.url.endswith("/me")
+        page.get_by_text(NOTE).wait_for()
+        page.get_by_text("2.jpg").wait_for()
+        look_at(page, "me-far-from-a-network", 390, "light")
+        other = page.context.new_page()
+        page.close()
+        other.goto("/me")
+        other.locator("#waiting li").nth(2).wait_for()
+        other.clock.fast_forward("20:00:00")
+        assert not any(job.submissions for job in jobs)
+        other.context.set_offline(False)
+        other.get_by_text("Submitted.").wait_for()
+        other.locator("#files").get_by_text("2.jpg").wait_for()
+        assert other.get_by_text(NOTE).count() == 0
+        assert other.evaluate(FILES) == []
+    assert [len(job.submissions) for job in jobs] == [2, 1]
+
+
+@contextmanager
+def phone(playwright: Playwright, chromium: str | None, folder: Path) -> Iterator[tuple[Page, Browser, Any]]:
+    """A browser with a memory, as a program, which is killed in the end."""
+    port = folder / "DevToolsActivePort"
+    port.unlink(missing_ok=True)
+    options = [f"--user-data-dir={folder}", "--headless", "--no-sandbox", "--no-first-run"]
+    process = subprocess.Popen(
+        [str(chromium), *options, "--remote-debugging-port=0"],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: port.exists() and port.read_text())
+        made = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port.read_text().split()[0]}")
+        page = made.contexts[0].new_page()
+        page.set_default_timeout(30_000)
+        yield page, made, process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_browser_and_a_server_die(playwright: Playwright, chromium: str | None, tmp_path: Path) -> None:
+    """A page opens in a browser that was killed, while the server is dead, and shows what waits. Each file goes once
+    when there is a server again."""
+    port = free_port()
+    here = tmp_path / "phone"
+    with running(tmp_path / "data", port=port) as (_, path, _):
+        url = f"http://127.0.0.1:{port}{path}"
+        with phone(playwright, chromium, here) as (page, made, process):
+            page.goto(url)
+            ready(page, 1)
+            made.new_browser_cdp_session().send("Browser.close")  # which writes down who it is
+            process.wait(30)
+    for name in ("a.jpg", "b.jpg"):
+        with phone(playwright, chromium, here) as (page, _, _):
+            page.goto(url)
+            page.get_by_text(NOTE).wait_for()
+            send(page, name)
+            page.locator("#waiting").get_by_text(name).wait_for()
+    with phone(playwright, chromium, here) as (page, _, _):
+        page.goto(url)
+        page.locator("#waiting li").nth(1).wait_for()
+        with running(tmp_path / "data", port=port):
+            page.locator("#mine li").nth(1).wait_for()
+            assert page.evaluate(FILES) == []
+    with Service(tmp_path / "data") as service:
+        (job,) = service.world.state.jobs.values()
+        assert [each.files[0].original_filename for each in job.submissions] == ["a.jpg", "b.jpg"]
+
+
+def test_a_phone_that_two_people_share(browser: Browser, server: Server) -> None:
+    """Whoever signs out while files wait is told that they will be lost, and cannot sign out without a network. After
+    that nothing of them is on the phone: the next person sees and sends only what is theirs."""
+    job = server.job(title="Signs", files_needed=9)
+    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+        sign_in(page, server, token(server, "Ana"))
+        page.context.set_offline(True)
+        queue_offline(page, "Signs", "ana.jpg")
+        other = page.context.new_page()
+        other.goto("/me")
+        other.locator("#waiting").get_by_text("ana.jpg").wait_for()
+        sign_out = page.get_by_role("button", name="Sign out")
+        sign_out.click()
+        page.get_by_text("Files that are not sent yet: 1.").wait_for()
+        look_at(page, "sign-out-while-files-wait", 390, "light")
+        sign_out.click()
+        page.get_by_text("No connection. Try again when you are back online.").wait_for()
+        assert page.evaluate(FILES) == ["ana.jpg"]
+        page.context.route("**/uploads", lambda route: route.abort())
+        page.context.set_offline(False)
+        sign_out.click()
+        for each in (page, other):
+            each.get_by_label("Your token").wait_for()
+            assert (each.evaluate(PAGES), each.evaluate(FILES)) == ([], [])
+        page.context.unroute("**/uploads")
+        sign_in(page, server, token(server, "Ben"))
+        assert page.locator("#queue").is_hidden()
+        page.context.set_offline(True)
+        queue_offline(page, "Signs", "ben.jpg")
+        assert "Ana" not in page.content()
+        page.context.set_offline(False)
+        page.get_by_text("Submitted.").wait_for()
+    (submission,) = job.submissions
+    assert submission.files[0].original_filename == "ben.jpg"
+    assert server.access.name_of(submission.worker_id or "") == "Ben"
+
+
+def test_somebody_else_signs_in(browser: Browser, server: Server) -> None:
+    """Without signing out before: the page warns of what waits, and the phone forgets it, and the pages."""
+    server.job(title="Signs", files_needed=9)
+    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+        sign_in(page, server, token(server, "Ana"))
+        page.context.set_offline(True)
+        queue_offline(page, "Signs", "ana.jpg")
+        page.context.route("**/uploads", lambda route: route.abort())
+        page.context.set_offline(False)
+        page.goto(f"/sign-in?next=/me#{token(server, 'Ben')}")
+        page.get_by_text("has files on this phone that are not sent yet.").wait_for()
+        look_at(page, "sign-in-while-files-wait", 390, "light")
+        assert page.evaluate(PAGES) == []
+        assert page.evaluate(FILES) == ["ana.jpg"]
+        page.get_by_role("button", name="Sign in as \u2068Ben\u2069").click()
+        for box in page.get_by_role("checkbox").all():
+            box.check()
+        page.get_by_role("button", name="I agree, and join").click()
+        ready(page, 2)
+        wait_for(page, f"{FILES}.then(names => names.length == 0)")
+
+
+def test_whoever_deletes_their_data(browser: Browser, server: Server) -> None:
+    """Nothing of it is left on the phone, either."""
+    server.job(title="Signs", files_needed=9)
+    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+        sign_in(page, server, token(server, "Ana"))
+        page.context.set_offline(True)
+        queue_offline(page, "Signs", "ana.jpg")
+        page.context.route("**/uploads", lambda route: route.abort())
+        page.goto("/me")
+        page.get_by_text("Delete my data", exact=True).click()
+        page.get_by_role("button", name="Yes, delete my data").click()
+        page.get_by_text("No connection. Try again when you are back online.").wait_for()
+        page.context.set_offline(False)
+        page.get_by_role("button", name="Yes, delete my data").click()
+        page.get_by_text("Your data is deleted").wait_for()
+        assert (page.evaluate(PAGES), page.evaluate(FILES)) == ([], [])
+
+
+def test_a_session_that_has_ended(browser: Browser, server: Server) -> None:
+    """What waits stays, and the page says why it is not sent; it goes when the same person signs in again."""
+    job = server.job(title="Signs", files_needed=9)
+    secret = token(server, "Ana")
+    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+        sign_in(page, server, secret)
+        page.context.set_offline(True)
+        queue_offline(page, "Signs", "ana.jpg")
+        (session,) = [each["value"] for each in page.context.cookies() if "session" in each["name"]]
+        server.access.sign_out(session)
+        page.context.set_offline(False)
+        page.get_by_text("You are signed out").wait_for()
+        assert page.evaluate(FILES) == ["ana.jpg"]
+        page.reload()
+        page.get_by_label("Your token").wait_for()
+        wait_for(page, f"{PAGES}.then(pages => pages.length == 0)")
+        assert page.evaluate(FILES) == ["ana.jpg"]
+        page.goto(f"/sign-in?next=/privacy#{secret}")  # each page sends it
+        page.get_by_text("Submitted.").wait_for()
+    assert len(job.submissions) == 1
+
+
+def test_a_phone_that_is_full(browser: Browser, server: Server) -> None:
+    """Files that the browser cannot keep are sent while the page stays open, and it says so."""
+    job = server.job(title="Signs", files_needed=9)
+    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+        sign_in(page, server, token(server, "Ana"))
+        page.context.set_offline(True)
+        page.get_by_role("link", name="Signs").click()
+        full = {"origin": server.service.url, "quotaSize": 1}
+        page.context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", full)
+        words = page.get_by_text("This browser cannot keep your files")
+        page.get_by_label("Take a picture").set_input_files(photo("a.jpg"))
+        words.first.wait_for()
+        page.get_by_role("button", name="Send", exact=True).click()
+        page.locator("#queue").get_by_text("This browser cannot keep your files").wait_for()
+        look_at(page, "phone-full", 390, "light")
+        assert page.evaluate(FILES) == []
+        page.context.set_offline(False)
+        page.get_by_text("Submitted.").wait_for()
+        assert words.last.is_hidden()
+    assert len(job.submissions) == 1
+
+
+def test_a_new_version_of_the_server(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser takes its scripts and pages, and forgets the older ones; what waits stays."""
+    port = free_port()
+    versions = "caches.keys().then(names => [...new Set(names.map(name => name.split(' ')[1]))])"
+    study = write(tmp_path, join="invited")
+    with page_of(browser, expected="Failed to load", base_url=f"http://127.0.0.1:{port}", **PHONE) as page:
+        with served(tmp_path / "data", study=study, port=port) as server:
+            server.job(title="Signs", files_needed=9)
+            key = server.key
+            sign_in(page, server, token(server, "Ana"))
+            page.context.set_offline(True)
+            queue_offline(page, "Signs", "ana.jpg")
+            before = page.evaluate(versions)
+        monkeypatch.setattr(offline, "ASSETS", offline.ASSETS[:-1])
+        with served(tmp_path / "data", study=study, port=port, key=key) as server:
+            page.context.route("**/uploads", lambda route: route.abort())
+            page.context.set_offline(False)
+            page.goto("/me")
+            page.locator("#waiting").get_by_text("ana.jpg").wait_for()
+            wait_for(page, f"{versions}.then(found => found.length == 1 && found[0] != '{before[0]}')")
+            ready(page, 2)
+
+
+def test_pages_of_staff_are_not_kept(browser: Browser, server: Server) -> None:
+    """A person who also reviews or operates: the browser keeps their pages as a worker, and nothing else; no media."""
+    job = server.job(title="Signs", files_needed=9)
+    reviewed = server.sent(job)
+    with page_of(browser, base_url=server.service.url, **PHONE) as page:
+        secret = server.access.create("operator", "Olu", server.service.clock.now())[1]
+        sign_in(page, server, secret)
+        staff = ("/console", "/console/people", "/console/ledger", f"/console/jobs/{job.id}", "/review")
+        for path in (*staff, "/privacy", "/me"):
+            assert page.goto(path).ok
+        page.goto(f"/review?submission={reviewed}")
+        page.goto("/me")
+        ready(page, 2)
+        assert {each.split("/")[1] for each in page.evaluate(PAGES)} == {"me", "w"}
+        names = page.evaluate("caches.keys()")
+        assert len(names) == 2
+        page.context.set_offline(True)
+        for path in staff:
+            with pytest.raises(Exception, match="ERR_INTERNET_DISCONNECTED"):
+                page.goto(path)
+
+
+def test_words_that_are_shown_once(browser: Browser, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page with a passport is shown, and kept without it."""
+    server.job(title="Signs", files_needed=9)
+    real, words = Reception.page, ["six words"]
+
+    def page_with_passport(self: Reception, request: Any, template: str, **values: Any) -> Response:
+        response = real(self, request, template, **values)
+        if template == "me.html" and words:
+            passport = f'<strong id="passport">{words.pop()}</strong></main>'.encode()
+            response.body = bytes(response.body).replace(b"</main>", passport)
+            response.headers["content-length"] = str(len(response.body))
+        return response
+
+    with page_of(browser, base_url=server.service.url, **PHONE) as page:
+        sign_in(page, server, token(server, "Ana"))
+        wait_for(page, "navigator.serviceWorker.controller !== null")
+        monkeypatch.setattr(Reception, "page", page_with_passport)
+        page.evaluate(
+            "caches.keys().then(names => caches.delete(names.find(name => name.startsWith('pages '))))"
+        )
+        page.goto("/me")
+        page.locator("#passport").wait_for()
+        ready(page, 2)
+        kept = page.evaluate("caches.match('/me').then(kept => kept.text())")
+        assert "six words" not in kept
+        assert "Open jobs" in kept
+
+
+def test_a_network_that_is_there_and_answers_nothing(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while the page of before opens. The late response is kept for the next time."""
+    monkeypatch.setattr(offline, "PATIENCE_SECONDS", 0.2)
+    real, is_silent, goes_on = Site.__call__, False, asyncio.Event()
+
+    async def call(self: Site, scope: Any, receive: Any, send: Any) -> None:
+        if is_silent:
+            await goes_on.wait()
+        await real(self, scope, receive, send)
+
+    monkeypatch.setattr(Site, "__call__", call)
+    with (
+        served(tmp_path / "data", study=write(tmp_path, join="invited")) as server,
+        page_of(browser, expected="", base_url=server.service.url, **PHONE) as page,
+    ):
+        server.job(title="Signs", files_needed=9)
+        sign_in(page, server, token(server, "Ana"))
+        is_silent = True
+        page.goto("/me")
+        page.get_by_text(NOTE).wait_for()
+        page.get_by_role("link", name="Signs").click()
+        send(page, "ana.jpg")
+        page.locator("#waiting").get_by_text("ana.jpg").wait_for()
+        is_silent = False
