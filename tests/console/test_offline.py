@@ -17,7 +17,6 @@ from dataset.support import wait_until
 from firsthandapi_server.serve import offline
 from firsthandapi_server.serve.access import ROLES
 from firsthandapi_server.serve.app import Site
-from firsthandapi_server.serve.reception import Reception
 from firsthandapi_server.serve.service import Service
 from processes import free_port
 from serve.phones import Server, served
@@ -29,7 +28,6 @@ from .test_worker import PHONE, photo, send
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
-    from starlette.responses import Response
 
 # The addresses of the pages that this browser keeps.
 PAGES = """(async () => {
@@ -333,32 +331,66 @@ def test_pages_of_staff_are_not_kept(browser: Browser, server: Server) -> None:
                 page.goto(path)
 
 
-def test_words_that_are_shown_once(browser: Browser, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page with a passport is shown, and kept without it."""
-    server.job(title="Signs", files_needed=9)
-    real, words = Reception.page, ["six words"]
+def test_a_passport_is_kept_by_nobody_but_its_owner(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page that shows it is kept without it, and is waited for after a form, however long that takes. A passport of
+    the same person keeps what waits; one of somebody else empties the phone."""
+    monkeypatch.setattr(offline, "PATIENCE_SECONDS", 0.0)
+    words = "caches.match('/me').then(kept => kept.text()).then(text => text.includes('passport-heading'))"
+    with (
+        served(tmp_path / "data", study=write(tmp_path)) as server,
+        page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page,
+    ):
+        for role in ROLES:
+            server.access.create(role, "Olu", server.service.clock.now())
+        job = server.job(title="Signs", files_needed=9)
 
-    def page_with_passport(self: Reception, request: Any, template: str, **values: Any) -> Response:
-        response = real(self, request, template, **values)
-        if template == "me.html" and words:
-            passport = f'<strong id="passport">{words.pop()}</strong></main>'.encode()
-            response.body = bytes(response.body).replace(b"</main>", passport)
-            response.headers["content-length"] = str(len(response.body))
-        return response
+        def joined() -> str:
+            page.goto("/join")
+            for box in page.get_by_role("checkbox").all():
+                box.check()
+            page.get_by_role("button", name="I agree, and join").click()
+            return page.locator("#passport").inner_text()
 
-    with page_of(browser, base_url=server.service.url, **PHONE) as page:
-        sign_in(page, server, token(server, "Ana"))
-        wait_for(page, "navigator.serviceWorker.controller !== null")
-        monkeypatch.setattr(Reception, "page", page_with_passport)
-        page.evaluate(
-            "caches.keys().then(names => caches.delete(names.find(name => name.startsWith('pages '))))"
-        )
-        page.goto("/me")
-        page.locator("#passport").wait_for()
+        def come_back(words: str) -> None:
+            (session,) = [each["value"] for each in page.context.cookies() if "session" in each["name"]]
+            server.access.sign_out(session)
+            page.goto("/join")
+            page.get_by_label("The six words of your passport").fill(words)
+            page.get_by_role("button", name="Continue").click()
+            page.wait_for_url("**/me")
+
+        ana = joined()
         ready(page, 2)
-        kept = page.evaluate("caches.match('/me').then(kept => kept.text())")
-        assert "six words" not in kept
-        assert "Open jobs" in kept
+        assert not page.evaluate(words)
+        page.context.set_offline(True)
+        queue_offline(page, "Signs", "ana.jpg")
+        page.context.route("**/uploads", lambda route: route.abort())
+        page.context.set_offline(False)
+        come_back(ana)
+        page.locator("#waiting").get_by_text("ana.jpg").wait_for()
+        page.get_by_role("button", name="Get new words").click()
+        ana = page.locator("#passport").inner_text()
+        ready(page, 2)
+        assert not page.evaluate(words)
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_text("Files that are not sent yet: 1.").wait_for()
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/join")
+        assert (page.evaluate(PAGES), page.evaluate(FILES)) == ([], [])
+        joined()
+        ready(page, 2)
+        page.context.set_offline(True)
+        queue_offline(page, "Signs", "ben.jpg")
+        page.context.set_offline(False)
+        come_back(ana)
+        ready(page, 2)
+        wait_for(page, f"{FILES}.then(names => names.length == 0)")
+        page.context.unroute("**/uploads")
+        page.reload()
+        assert page.locator("#queue").is_hidden()
+    assert not job.submissions
 
 
 def test_a_network_that_is_there_and_answers_nothing(
