@@ -74,7 +74,7 @@ def test_a_phone_installs_the_page(tmp_path: Path) -> None:
     (tmp_path / "logo.png").write_bytes(b"")
     with studied(tmp_path, logo="logo.png") as study:
         page = study.joined().get("/me")
-        assert '<link rel="manifest" href="/manifest.webmanifest">' in page.text
+        assert '<link rel="manifest" href="/manifest.webmanifest"' in page.text
         assert "manifest-src 'self'" in page.headers["content-security-policy"]
         answer = study.visit().get("/manifest.webmanifest")
         assert answer.headers["content-type"] == "application/manifest+json"
