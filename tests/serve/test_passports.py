@@ -14,6 +14,7 @@ from firsthandapi_server.serve import limits
 from firsthandapi_server.serve.access import FILE
 from firsthandapi_server.serve.copies import back_up
 from firsthandapi_server.serve.passports import WORDS, vocabulary
+from firsthandapi_server.serve.reception import Reception
 
 from .conftest import Visitor, upload
 from .test_joining import BOXES, Lab, Open, lab
@@ -221,3 +222,18 @@ def test_a_reviewer_who_joins_gets_none(lab: Open) -> None:
     page = reviewer.get("/me").text
     assert (words_on(page), "/me/passport" in page) == (None, False)
     assert reviewer.send("/me/passport", "/me").status_code == 404
+
+
+def test_a_session_that_ends_while_the_page_is_made(lab: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of somebody who signs out in another tab meanwhile is a page."""
+    here = lab()
+    person, _ = joined(here)
+    real = Reception.participant
+
+    def participant(self: Reception, request: Request) -> str:
+        worker = real(self, request)
+        self.access.sign_out(self.session(request) or "")
+        return worker
+
+    monkeypatch.setattr(Reception, "participant", participant)
+    assert person.get("/me").status_code == 200
