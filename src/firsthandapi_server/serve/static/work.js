@@ -127,7 +127,7 @@ function draw() {
 // By tus 1.0.0, in pieces: after a lost connection, a reload, or a closed tab an upload goes on from the last byte that
 // the server has. What was sent without a network waits, and goes as soon as there is one.
 const PIECE = 4 << 20;
-const LOST = [0, 408, 423, 502, 503, 504];
+const LOST = [0, 408, 423, 429, 502, 503, 504];
 const LATER = 60000;
 const SILENCE = 60000; // no byte for so long: the network has died without a word, which a browser may notice in a quarter of an hour
 let sending = null; // what is on its way: its id, and its request
