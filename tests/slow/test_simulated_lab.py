@@ -94,8 +94,8 @@ def test_it_decides_where_it_may(tmp_path: Path) -> None:
         job, panel, ana = team.job(files_needed=400), team.service.site.panel, Asker("reviewer", "b", ())
         deserved = dict(zip(send(team, job, truths), truths, strict=True))
         wait_until(lambda: not team.service.programs[0]._taken, 300)
-        while waiting := panel.waiting(ana)[0]:
-            for each in waiting[:10]:
+        while waiting := panel.waiting(ana).part(0, 10):
+            for each in waiting:
                 with team.world.lock:
                     panel.rate(ana, team.find(each), {"stars-0": str(deserved[each]), "attempt": "1"})
             pass_seconds(team.service, 11)

@@ -20,6 +20,7 @@ from firsthandapi_server.contract.text import said
 from firsthandapi_server.http import reach
 from firsthandapi_server.rules.world import World
 from firsthandapi_server.sqlite import reading
+from firsthandapi_server.sqlite.line import Line, counted
 from firsthandapi_server.state.state import DAY
 
 from .access import Access
@@ -198,10 +199,11 @@ class Teller:
 
     def _notify_reviewers(self, now: float) -> None:
         """Once a day while work waits, and again when it has waited for others after there was none."""
-        with self._world.lock:
-            queue = self._world.state.queue()
-            number = len(queue)
-            oldest = self._world.state.submissions[queue[0].id].submitted_at if queue else now
+        with reading(self._folder) as query:
+            number = len(line := Line(query))
+            ((oldest,),) = query(
+                "SELECT min(submitted_at) FROM submissions WHERE id = ?", *(line.part(0, 1) or [""])
+            )
         last = float(self._access.remembered(_NOTIFIED, "0"))
         if not number:
             if last:
@@ -210,7 +212,7 @@ class Teller:
         if now - oldest < GATHERING or now - last < DAY:
             return
         self._access.remember(_NOTIFIED, str(now))
-        words = "1 submission waits" if number == 1 else f"{number:,} submissions wait"
+        words = "1 submission waits" if number == 1 else f"{counted(number)} submissions wait"
         text = f"{words} for a review: {self._url}/review"
         for each in self._notify:
             try:
