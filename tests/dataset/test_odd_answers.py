@@ -506,7 +506,7 @@ ODD_FILE = {
     "width": "wide", "height": 1.5, "content_hash": 5, "original_filename": {"name": "x"}, "captured_at": "today",
     "ai_star_rating": "five", "device_info": "phone", "worker_region": 44, "download_url_expires_at": "never",
     "annotations": [1], "created_at": "2026-11-28T24:00:00Z", "consent_id": 5, "license": {"id": "MIT"},
-    "rated_by": ["person"], "flags": "stock", "simulated": "yes",
+    "rated_by": ["person"], "flags": "stock", "simulated": "yes", "task_id": 7, "task_text": ["read"],
     "content_credentials": {"state": 5, "signer": ["x"], "digital_source_type": {}, "original_sha256": 7},
 }  # fmt: skip
 

@@ -282,6 +282,8 @@ class File(Displayed, Model):
         rated_by: who rated it: `person`, `rules` (a program), or `model:<name>`; None for the service's own ensemble.
         flags: what was noticed in it: `policy`, `stock`, `synthetic`, `addresses_rater`, or `unreadable`.
         simulated: True for a file of the bundled server, which a program has drawn for a test.
+        task_id: the row of the study's tasks that it was made for; servers of one's own have it.
+        task_text: what that row asked for, as the worker read it; servers of one's own have it.
     """
 
     object: Any = None
@@ -310,6 +312,8 @@ class File(Displayed, Model):
     rated_by: str | None = None
     flags: Items[OpenFlag] | None = None
     simulated: bool | None = None
+    task_id: str | None = None
+    task_text: str | None = None
 
 
 class DownloadUrl(Model):

@@ -50,6 +50,8 @@ class Submission(Model):
             radius, and None where that cannot be told. On the service, only that a place was collected.
         rated_by: who rated it: `person`, `rules` (a program), or `model:<name>`; None for the service's own ensemble.
         flags: what was noticed: `policy`, `stock`, `synthetic`, `addresses_rater`, or `unreadable`.
+        task_id: the row of the study's tasks that it was made for; servers of one's own have it.
+        task_text: what that row asked for, as the worker read it; servers of one's own have it.
     """
 
     object: Any = None
@@ -70,6 +72,8 @@ class Submission(Model):
     location_verified: bool | None = None
     rated_by: str | None = None
     flags: Items[OpenFlag] | None = None
+    task_id: str | None = None
+    task_text: str | None = None
 
 
 class SubmissionSummary(Model):

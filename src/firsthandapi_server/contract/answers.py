@@ -199,6 +199,8 @@ class File(Answer):
     rated_by: RatedBy | None = None
     flags: list[Flag] = []
     simulated: bool = False
+    task_id: str | None = None
+    task_text: str | None = None
 
 
 class Consent(Answer):
@@ -242,6 +244,8 @@ class Submission(_Submitted):
     location_verified: bool | None
     rated_by: RatedBy | None = None
     flags: list[Flag] = []
+    task_id: str | None = None
+    task_text: str | None = None
 
 
 class SubmissionSummary(Answer):

@@ -55,6 +55,7 @@ def sections_of(
             None,
         ),
         ("Environment", row.environment, None),
+        ("Task", [row.task_id, row.task_text], None),
     ]
     size = f"{row.size_bytes / 1e3:,.1f} kB" if row.size_bytes < 1e6 else f"{row.size_bytes / 1e6:,.1f} MB"
     pixels = row.width and row.height and f"{row.width} × {row.height} px"

@@ -131,6 +131,15 @@ def test_a_row_says_who_rated_its_file() -> None:
     assert (row_of().rated_by, row_of().flags) == (None, None)
 
 
+def test_a_row_says_what_its_file_was_made_for() -> None:
+    """The row of a study's tasks, and its text, which may have several lines."""
+    row = row_of(task_id="0042", task_text="Read aloud:\n“Bonjour”")
+    assert [(each.task_id, each.task_text) for each in parse_manifest(manifest_line(row))] == [
+        ("0042", "Read aloud:\n“Bonjour”")
+    ]
+    assert (row_of().task_id, row_of().task_text) == (None, None)
+
+
 def test_a_secret_in_a_workers_name_is_masked() -> None:
     """A name may hold anything, an API key too."""
     assert "5ecret" not in str(row_of(original_filename="fh_live_5ecret5ecret5ecret.jpg"))

@@ -103,6 +103,8 @@ class Record(_Row):
         flags: what the rater noticed, such as `synthetic`; None if the service says nothing of that.
         environment: `live`, `sandbox`, or `simulated`: a file of the bundled server, which a program has drawn.
         server: the service that it comes from, such as `https://api.firsthandapi.com`.
+        task_id: the row of the study's tasks that it was made for, from your own server.
+        task_text: what that row asked for, as the worker read it.
     """
 
     file_name: str
@@ -138,6 +140,8 @@ class Record(_Row):
     flags: list[str] | None = field(default=None, hash=False)
     environment: str | None = None
     server: str | None = None
+    task_id: str | None = None
+    task_text: str | None = None
 
     @property
     def text(self) -> str | None:
@@ -324,6 +328,8 @@ def columns_of_file(file: Any, origin: Origin) -> dict[str, Any]:
         "flags": None if file.flags is None else fit(file.flags, [str]),
         "environment": "simulated" if file.simulated is True else origin.environment,
         "server": origin.server,
+        "task_id": file.task_id,
+        "task_text": file.task_text,
     }
 
 
