@@ -108,6 +108,41 @@ def test_erase(shell: Cli, tmp_path: Path) -> None:
         assert (refused.code, "pass one id" in refused.err) == (2, True), wrong
 
 
+def test_gold(shell: Cli, tmp_path: Path) -> None:
+    """A table brings in files whose rating is known, beside a server that runs: all of its lines, or none."""
+    folder, table = str(tmp_path / "data"), tmp_path / "known.csv"
+    with Service(tmp_path / "data") as service:
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url) as live:
+            job = live.jobs.create(**{**JOB, "files_needed": 3})
+        with FirstHandClient(service.first.sandbox, service.url) as sandbox:
+            drawn = submit(service, sandbox.jobs.create(**JOB).id)
+        files = [service.world.state.submissions[submit(service, job.id)].files[0].id for _ in range(2)]
+        ratings = service.site.panel.ratings
+        for lines, words in (
+            (
+                f"file_id,stars\n{files[0]},5\nfile_1,4\n",
+                "line 3: there is no file 'file_1', or it was erased",
+            ),
+            (f"file_id,stars\n{service.world.state.submissions[drawn].files[0].id},5\n", "there is no file"),
+            (f"file_id,stars\n{files[0]},6\n", "line 2: the stars is '6'; write a whole number from 1 to 5"),
+            (f"file_id\n{files[0]}\n", "has no column stars"),
+        ):
+            table.write_text(lines, encoding="utf-8")
+            refused = shell("server", "gold", folder, str(table))
+            assert (refused.code, words in refused.err) == (2, True), refused.err
+        assert ratings.gold() == []
+        table.write_text(f"file_id;stars\n{files[0]};5\n{files[1]};2\n", encoding="utf-8")
+        assert shell("server", "gold", folder, str(table)).out == "2 files have a known rating now.\n"
+        table.write_text(f"file_id,stars\n{files[0]},4\n", encoding="utf-8")
+        assert json.loads(shell("server", "gold", folder, str(table), "--json").out) == {"files": 1}
+        assert {each.file: (each.stars, each.marked_by) for each in ratings.gold()} == {
+            files[0]: (4, "command line"),
+            files[1]: (2, "command line"),
+        }
+        assert "gold_marked" in str(service.access.look("SELECT what FROM activity"))
+
+
 def test_calibration(shell: Cli, tmp_path: Path) -> None:
     """A table for each program and kind of job, beside a server that runs; the CSV of ratings names the program too."""
     folder = str(tmp_path / "data")

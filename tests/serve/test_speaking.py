@@ -24,6 +24,8 @@ STAFF_PAGES = {
     "post",
     "appeals",
     "checkout",
+    "tasks",
+    "task_rows",
     "link",
     "log",
     "payouts",
@@ -38,6 +40,7 @@ STAFF_PAGES = {
 }
 STAFF = {
     "appealing.py",
+    "assigning.py",
     "health.py",
     "operating.py",
     "overseeing.py",

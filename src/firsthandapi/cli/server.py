@@ -266,6 +266,31 @@ def payouts(
 
 
 @command(app)
+def gold(
+    folder: Folder,
+    files: Annotated[Path, argument("FILES.csv", "Table with the columns file_id and stars.")],
+) -> Output:
+    """Bring in files whose rating you know: gold files, which test reviewers.
+
+    FILES.csv has the columns file_id and stars, 1 to 5; a file that was gold
+    before gets the new stars. Nothing is changed if a line is wrong. The share of
+    gold files that reviewers get is reviews.gold of the study. The server may be
+    running.
+
+    Example: firsthandapi server gold photos known.csv
+    """
+    from firsthandapi_server.serve.ratings import Ratings, read_gold
+    from firsthandapi_server.sqlite import reading
+
+    with _access(folder) as access:
+        with reading(folder) as query:
+            found = read_gold(files, query, "command line", time.time())
+        Ratings(access).mark(*found)
+    known = "1 file has" if len(found) == 1 else f"{len(found):,} files have"
+    return Output({"files": len(found)}, f"{known} a known rating now.")
+
+
+@command(app)
 def calibration(folder: Folder) -> Output:
     """Print how far programs agree with people, who rate blind.
 

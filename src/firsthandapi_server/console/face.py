@@ -131,6 +131,7 @@ class Face:
             "speed": None,
             "has_tools": False,
             "job_link": None,
+            "table_of": dict[str | None, object]().get,  # nor has a job tasks
             "_": _english,
             "language": "en",
             "direction": "ltr",

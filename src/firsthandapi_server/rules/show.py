@@ -92,7 +92,7 @@ def _of_submission(submission: Submission) -> dict[str, Any]:
 
 def submission(submission: Submission, url: str | None) -> dict[str, Any]:
     """A Submission; `url` is the download URL of its first approved file."""
-    location = submission.location
+    location, more = submission.location, submission.files[0].source.details().more
     return _shown(
         answers.Submission,
         submission,
@@ -106,6 +106,7 @@ def submission(submission: Submission, url: str | None) -> dict[str, Any]:
         location_verified=location and location.verified,
         rated_by=submission.rated_by,
         flags=[*submission.flags],
+        **{name: more[name] for name in ("task_id", "task_text") if name in more},
     )
 
 

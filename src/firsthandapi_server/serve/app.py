@@ -8,7 +8,7 @@ import errno
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from firsthandapi_server.state.keeping import NotKeptError
 
 from .access import Access
 from .appealing import Appealing
+from .assigning import Assigning
 from .bounds import BOUNDS
 from .erasing import Eraser
 from .health import HEALTH, METRICS, Health
@@ -56,6 +57,7 @@ from .resuming import Resuming
 from .reviewing import Reviewing
 from .signing_in import SigningIn
 from .study import Reviews, Study
+from .tasks import Task, Tasks
 from .working import Working
 
 _log = logging.getLogger("firsthandapi.serve")
@@ -73,6 +75,7 @@ class Site:
         public: the same address if other machines reach it, else None.
         is_proxied: whether a proxy passes on what people send.
         on_request: called with each request of the API after its response.
+        tasks: the rows of the study's tasks, by the titles of jobs.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Site:
         is_proxied: bool,
         on_request: Callable[[ReceivedRequest], None] | None,
         study: Study | None,
+        tasks: Mapping[str, Sequence[Task]],
     ) -> None:
         self.world = world
         self.api = App(world, url)
@@ -97,6 +101,7 @@ class Site:
         self.links = self.reception.links
         settings = Reviews() if study is None else study.reviews
         self.panel = Panel(world, access, settings, programs)
+        self.tasks = Tasks(world, self.panel.ratings, tasks)
         self.log = RequestLog(on_request)
         self._public = public
         self._statuses: Counter[int] = Counter()
@@ -108,14 +113,15 @@ class Site:
         payees = Payees(access)
         paying = Paying(self.reception, payouts, payees)
         persons = Persons(self.reception, eraser, payouts)
+        assigning = Assigning(self.reception, self.tasks)
         self._console = Console(
             self.reception,
             log=self.log,
             style=lambda: "plain",
-            pages={**posting.pages, **operating.pages, **overseeing.pages, **paying.pages, **persons.pages},
+            pages={**posting.pages, **operating.pages, **overseeing.pages, **paying.pages, **persons.pages, **assigning.pages},
             forms={**posting.forms, **operating.forms, **overseeing.forms, **paying.forms},
         )
-        receiving = Receiving(self.reception, folder)
+        receiving = Receiving(self.reception, folder, self.tasks)
         routes = [
             *SigningIn(self.reception, self.limits).routes(),
             *Reviewing(self.reception, self.panel).routes(),

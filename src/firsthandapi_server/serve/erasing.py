@@ -37,6 +37,7 @@ from .access import FILE, Access
 from .activity import FAILURE_DAYS, forget_failures
 from .copies import tell
 from .opinions import forget_opinions
+from .tasks import give_back
 
 SUBJECT = re.compile(r"(wkr|file)_[0-9A-Z]{26}")
 ERASED = said("The files were erased at the request of the person who sent them.")
@@ -191,6 +192,8 @@ class Eraser:
             self._access.forget(subject, at)  # first: from here on, nothing new comes
             self.drop_parts(subject)
         with self._world.lock:
+            if is_person:
+                give_back(self.state, subject)
             found = None if is_person else traces.file_of(self.state, subject)
             ids = traces.sent_by(self.state.query, subject) if is_person else found and [found.submission.id]
         erased = {subject}
@@ -213,6 +216,8 @@ class Eraser:
     def take_back(self, worker: str, at: float, reason: str) -> None:
         """Take back what a worker has sent: what waits is rejected, what is approved is withdrawn."""
         self.drop_parts(worker)
+        with self._world.lock:
+            give_back(self.state, worker)
         for some in _parts(traces.sent_by(self.state.read, worker)):
             with self._world.lock:
                 for each in some:

@@ -82,6 +82,8 @@ class Export:
             "device_info": kept["device_info"],
             "sha256": kept["sha256"] or None,
             "submission_id": submission,
+            "task_id": kept["more"].get("task_id"),
+            "task_text": kept["more"].get("task_text"),
             "job_id": job,
             "job": asked.get("title") or asked["description"],
             "submitted_at": iso(submitted_at),

@@ -27,6 +27,7 @@ from firsthandapi_server.state.model import File, Submission
 
 from .access import Access
 from .opinions import Opinions, checked
+from .tasks import made_for
 
 # How the names of raters begin.
 MODEL, SCORER = "model:", "scorer:"
@@ -178,7 +179,7 @@ class Program(ABC):
         with world.lock:
             submission = world.state.submissions.get(submission_id)
             files = () if submission is None or submission.attempt != attempt else submission.files
-            job = None if submission is None else Job(**show.job(submission.job))
+            job = None if submission is None else _asked(submission)
             twins = {file.id: self._alike(file) for file in files}
         opinions: dict[str, Opinion] = {}
         versions: dict[str, str] = {}
@@ -311,6 +312,14 @@ class Program(ABC):
 def family(file: File) -> str:
     """The family of its media: `image`, `audio`, or `video`."""
     return file.content_type.partition("/")[0]
+
+
+def _asked(submission: Submission) -> Job:
+    """The job of a submission, with the task that it was made for."""
+    job, task = show.job(submission.job), made_for(submission)
+    if task:
+        job["description"] += f"\n\nThe task of this file: {task['task_text']}"
+    return Job(**job)
 
 
 def _work(file: File, job: Job | None, attempt: int, twins: tuple[str, ...]) -> Work:

@@ -7,15 +7,20 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
 
+from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.contract.text import new_id
 from firsthandapi_server.rules.calibration import ProgramStars
+from firsthandapi_server.sqlite.traces import Query
 from firsthandapi_server.state.model import File, Submission
 
 from .access import Access
 from .activity import note
+from .sheets import read_sheet, whole_in
 
 UNDO_SECONDS = 10.0
+FROM_TASKS = "tasks"  # who says what the ratings of a study's tasks are
 _AT_ONCE = 1_000
 _OPEN = "undone_at IS NULL AND gold IS NULL AND NOT is_settled"
 _MOST_COMPARED = 10_000  # ratings, for the agreement
@@ -242,13 +247,18 @@ class Ratings:
         return [[*unit] for each in given.values() if len(each) > 1 for unit in zip(*each, strict=True)]
 
     def gold_pairs(self) -> dict[str, list[tuple[int, int]]]:
-        """The stars that each reviewer gave to files whose rating is known, and the known ones."""
+        """The stars that each reviewer gave to files whose rating is known, and the known ones. Of tasks they are known
+        beforehand: their ratings count, and are compared."""
         sql = (
             "SELECT reviewer, json_extract(stars, '$[0]'), gold FROM ratings "
-            "WHERE gold IS NOT NULL AND undone_at IS NULL"
+            "WHERE gold IS NOT NULL AND undone_at IS NULL UNION ALL "
+            "SELECT reviewer, json_extract(ratings.stars, '$[' || rated.key || ']'), gold.stars FROM gold "
+            "JOIN ratings ON ratings.submission = gold.submission JOIN json_each(ratings.files) AS rated "
+            "WHERE marked_by = ? AND rated.value = gold.file AND ratings.gold IS NULL AND undone_at IS NULL "
+            "AND ratings.id NOT IN (SELECT rating FROM programs)"
         )
         found: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for reviewer, stars, known in self._access.look(sql):
+        for reviewer, stars, known in self._access.look(sql, FROM_TASKS):
             found[reviewer].append((stars, known))
         return found
 
@@ -261,12 +271,31 @@ class Ratings:
 
     # --- files whose rating is known --------------------------------------------------------------------
 
-    def mark(self, gold: Gold) -> None:
-        """Record the known rating of a file; a later one replaces it."""
+    def mark(self, *golden: Gold) -> None:
+        """Record the known ratings of files; a later one replaces another."""
         with self._access.transaction() as rows:
-            rows.execute("REPLACE INTO gold VALUES (?, ?, ?, ?, ?)", astuple(gold))
-            at, who = gold.marked_at, gold.marked_by
-            note(rows, "review.gold_marked", at, who, gold.submission, stars=gold.stars)
+            for gold in golden:
+                rows.execute("REPLACE INTO gold VALUES (?, ?, ?, ?, ?)", astuple(gold))
+                at, who = gold.marked_at, gold.marked_by
+                note(rows, "review.gold_marked", at, who, gold.submission, stars=gold.stars)
+
+    def bring(self, golden: Iterable[Gold], *, is_all: bool = False) -> None:
+        """Record the known ratings that a study's tasks say; what people have marked stays. With `is_all`, the tasks
+        say no others any more."""
+        known = [*golden]
+        if not (known or is_all):
+            return
+        with self._access.transaction() as rows:
+            if is_all:
+                others = (
+                    "DELETE FROM gold WHERE marked_by = ? AND file NOT IN (SELECT value FROM json_each(?))"
+                )
+                rows.execute(others, (FROM_TASKS, json.dumps([each.file for each in known])))
+            sql = (
+                "INSERT INTO gold VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (file) DO UPDATE SET stars = excluded.stars WHERE marked_by = excluded.marked_by"
+            )
+            rows.executemany(sql, [astuple(each) for each in known])
 
     def unmark(self, file: str, by: str, at: float) -> None:
         """Forget the known rating of a file. What was given meanwhile stays."""
@@ -288,6 +317,28 @@ class Ratings:
         )
         found = [Gold(*row) for row in self._access.look(sql, reviewer)]
         return int(self._access.look(count, reviewer)[0][0]), found
+
+
+def read_gold(path: Path, query: Query, who: str, at: float) -> list[Gold]:
+    """The known ratings that a table says of files.
+
+    Raises ConfigurationError: it cannot be read, or a row of it is wrong.
+    """
+    sql = (
+        "SELECT submissions.id FROM files JOIN submissions ON submissions.id = files.submission "
+        "JOIN accounts ON accounts.id = submissions.account "
+        "WHERE files.id = ? AND environment = 'live' AND json_extract(source, '$.sha256') <> ''"
+    )
+    found: list[Gold] = []
+    for where, cells in read_sheet(path, ("file_id", "stars"), ("file_id", "stars")):
+        stars, file = whole_in(where, "stars", cells["stars"], 5), cells["file_id"]
+        rows = query(sql, file)
+        if not rows:
+            raise ConfigurationError(
+                f"{where}: there is no file {file[:60]!r}, or it was erased; check the id"
+            )
+        found.append(Gold(file, rows[0][0], stars, who, at))
+    return found
 
 
 def _insert(rows: sqlite3.Connection, made: Rating, *, is_settled: bool = False) -> None:

@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from weakref import WeakValueDictionary
@@ -24,7 +24,7 @@ from firsthandapi_server.contract.text import Said, new_id, said
 from firsthandapi_server.media import LIMITS, MediaError, clean, credentials, is_like
 from firsthandapi_server.media.exif import printable
 from firsthandapi_server.state.limits import Slot, Stored
-from firsthandapi_server.state.model import Details, File, Job, Submission
+from firsthandapi_server.state.model import Assignment, Details, File, Job, Submission
 from firsthandapi_server.state.state import DAY
 from firsthandapi_server.state.storage import Upload
 
@@ -32,6 +32,7 @@ from .bounds import BOUNDS
 from .links import PREFIX
 from .reception import Reception
 from .sending import Sending
+from .tasks import Tasks, columns_of, made_for
 
 # Uploads that are cleaned at the same time, each in a thread that waits for the decoder of pictures. Of those with more
 # bytes than that, few: a picture is in memory meanwhile.
@@ -87,10 +88,11 @@ class UnwelcomeError(PageError):
 
 
 class Receiving:
-    """What uploads do to the disk with `folder`, and to the state."""
+    """What uploads do to the disk with `folder`, and to the state. The files of some jobs are made for `tasks`."""
 
-    def __init__(self, reception: Reception, folder: Path) -> None:
+    def __init__(self, reception: Reception, folder: Path, tasks: Tasks) -> None:
         self.folder = folder
+        self.tasks = tasks
         self._reception = reception
         self._world = reception.world
         self._claims: dict[Hashable, _Claim] = {}
@@ -117,6 +119,22 @@ class Receiving:
         """How many files of a job may be submitted together, in place of those that are tried again."""
         free = max(0, job.free_slots) + (0 if retried is None else len(retried.files))
         return 0 if job.is_terminal else min(job.fields["files_per_submission"], free)
+
+    def assign(self, job: Job, worker: str) -> Assignment | None:
+        """The task that somebody is to work on; None if none is open, or they may send nothing for it."""
+        try:
+            self.check(job, worker, None, 1)
+        except PageError:
+            return None
+        return self.tasks.assign(job, worker)
+
+    def claim_task(self, sending: Sending, count: int) -> Assignment | None:
+        """The task that somebody sends so many files for; None for a job that has none, or a second attempt.
+        Raises PageError: they may not.
+        """
+        if sending.retry or not self.tasks.has(sending.job):
+            return None
+        return self.tasks.claim(sending.job, sending.worker, sending.task_id, count)
 
     def check(
         self, job: Job, worker: str, retry: str | None, count: int, begun: int = 0
@@ -170,6 +188,7 @@ class Receiving:
         with self._world.lock:
             if not self.is_done(sending.job, sending.worker, sending.act):
                 self.check(sending.job, sending.worker, sending.retry, 1)
+                self.claim_task(sending, 1)
         self.claim(upload, sending.worker, size)
 
     # --- the disk: what is free, less what stays free, and less what others have announced ---------------
@@ -275,8 +294,14 @@ class Receiving:
         with self._world.lock:
             if self.is_done(job, worker, sending.act):
                 return
+            assignment = self.claim_task(sending, len(sent))
+            if assignment is not None:
+                task = columns_of(assignment)
+                sending = replace(sending, task_id=task["task_id"])
+            else:
+                task = made_for(self.retried(worker, sending.retry)) if sending.retry else {}
         self._check_disk(sum(each.size for each in sent))
-        granted = self._reception.granted(worker)
+        granted = {**self._reception.granted(worker), **task}
         with ExitStack() as stack:
             uploads = [stack.enter_context(state.upload(max(LIMITS.values()) + 4096)) for _ in sent]
             files = [
@@ -291,12 +316,21 @@ class Receiving:
                     return
                 at = self._world.clock.now()
                 retried = self.check(job, worker, sending.retry, len(files))
+                assignment = self.claim_task(sending, len(files))
                 self._check_new(sending, sent, files)
                 if retried is None:
-                    self._world.jobs.submit(job, files, at, worker=worker, location=sending.location)
+                    submission = self._world.jobs.submit(
+                        job, files, at, worker=worker, location=sending.location
+                    )
                 else:
+                    submission = retried
                     self._world.jobs.resubmit(retried, files, at, sending.location)
+                if assignment is not None:
+                    self.tasks.fulfill(assignment, submission)
                 state.replies.put(_slot(job, worker, sending.act), Stored("", 303, b"", at + DAY), at)
+        if task:
+            with self._world.lock:
+                self.tasks.mark(submission)
         what = "upload.received" if retried is None else "upload.repeated"
         self._reception.access.note(what, at, worker, job.id, files=len(files))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -36,6 +36,7 @@ ME = "/me"
 UPLOADS = "/uploads"
 JOIN = "/join"
 APPEALS = "/review/appeals"
+TASKS = "/tasks"
 SIGN_IN = "/sign-in"
 FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
@@ -47,6 +48,7 @@ _VIEWS = {
     f"{PREFIX}/people": [("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")],
     f"{PREFIX}/deliveries": [("Webhooks", f"{PREFIX}/deliveries"), ("Requests", f"{PREFIX}/requests")],
 }
+_WITH_TASKS = {PREFIX: [("Jobs", PREFIX), ("Tasks", f"{PREFIX}{TASKS}")]}
 _MOST_COUNTED = 50
 _MOST_JOBS = 200
 _STATUSES = {
@@ -92,6 +94,8 @@ class Reception(Face):
         self._workers = access.secret("workers")
         self.study = study
         self.consents = None if study is None else Consents(access, study)
+        # The tasks of jobs with a title, for pages of operators.
+        self.table_of: Callable[[str | None], object] = lambda _title: None
         world.consent_of = partial(shown, access, cast("KeptState", world.state))
 
     # --- who --------------------------------------------------------------------------------------------
@@ -309,7 +313,8 @@ class Reception(Face):
                 if self.study is None
                 else {"brand": self.study.organizer, "logo": self.study.logo and "/study/logo"}
             ),
-            "views": _VIEWS,
+            "views": _VIEWS if self.study is None or not self.study.tasks else {**_VIEWS, **_WITH_TASKS},
+            "table_of": self.table_of,
             # Whoever joined by a link needs their passport to come back: only their own page asks.
             "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
             "currency": "USD" if self.study is None else self.study.currency,

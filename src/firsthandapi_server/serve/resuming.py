@@ -47,7 +47,7 @@ from .sending import sending_of
 VERSION = "1.0.0"
 _MOST_OF_ONE = 200  # uploads of one person that are not finished
 _MOST_TEXT = 500
-_FIELDS = ("retry", "utc_offset", "latitude", "longitude", "once")
+_FIELDS = ("retry", "task_id", "utc_offset", "latitude", "longitude", "once")
 _SOMEBODY_ELSE = (
     "Somebody else is signed in with this browser now, so nothing was sent. Reload the page, "
     "or sign in again."
@@ -365,6 +365,7 @@ class Resuming:
         """
         check = partial(self._receiving.check, job, part.worker, part.fields.get("retry"), part.group_size)
         check()
+        self._receiving.claim_task(sending_of(job, part.worker, "", part.fields, ""), part.group_size)
         everybodys = [*self._open.values()]  # a copy, since other threads end uploads
         own = [each for each in everybodys if each.worker == part.worker and not self._is_done(each)]
         for each in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:

@@ -23,6 +23,7 @@ class Sending:
     Attributes:
         act: names it: the same one, sent again, is done once.
         retry: the id of the submission that they try again, or None.
+        task_id: the row that they made it for; None for the one that they have, if the job has some.
         device: what they send it with.
         utc_offset: seconds east of UTC, or 0.
         location: where they are, if the job asks for it.
@@ -32,6 +33,7 @@ class Sending:
     worker: str
     act: str
     retry: str | None
+    task_id: str | None
     device: Mapping[str, str]
     utc_offset: float
     location: Location | None
@@ -41,7 +43,8 @@ def sending_of(job: Job, worker: str, act: str, fields: Mapping[str, str], agent
     """What somebody sends, by the fields of a form and the name of the browser."""
     minutes = _number(fields.get("utc_offset"), 14 * 60) or 0.0
     location = _location(job.fields.get("location"), fields)
-    return Sending(job, worker, act, fields.get("retry"), device_of(agent), minutes * 60, location)
+    retry, task = fields.get("retry") or None, fields.get("task_id") or None
+    return Sending(job, worker, act, retry, task, device_of(agent), minutes * 60, location)
 
 
 def device_of(agent: str) -> dict[str, str]:

@@ -43,6 +43,7 @@ from .payouts import TERMS
 from .programs import Program
 from .scoring import Scorer, ScorerError, ScorerProcess, find_scorer
 from .study import read_study
+from .tasks import read_tasks
 from .telling import Teller, notified
 
 _STARTED = "started"
@@ -139,6 +140,7 @@ class Service:
         self.is_lan = lan
         is_local = self.is_local
         self.study = None if study is None else read_study(study)
+        tasks = {} if self.study is None else read_tasks(self.study)
         if scorer is not None:
             find_scorer(scorer)
         if ai is None and (ai_url, speech, ai_max_cents_a_day, ai_decides) != (None, None, None, False):
@@ -207,6 +209,7 @@ class Service:
                 is_proxied=needs_tokens,
                 on_request=on_request,
                 study=self.study,
+                tasks=tasks,
             )
             self.world.jobs.jury = self.site.panel
             self._sender = Sender(self.world.delivered, self._reach(private_webhooks))
@@ -274,6 +277,7 @@ class Service:
         self.world.resume(live=False)
         with self.world.lock:
             self.site.panel.resume()
+            self.site.tasks.resume()
             for organization in self.world.state.organizations:
                 for job in organization.accounts["test"].jobs:
                     if not job.is_terminal:

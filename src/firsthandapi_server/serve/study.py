@@ -24,7 +24,7 @@ LOGOS = {
 }
 _EXAMPLE = "name: Street signs of Lagos"
 _MOST_TEXT = 100_000
-_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # what no page can show
+UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # what no page can show
 
 Line = Annotated[
     str,
@@ -98,6 +98,7 @@ class Study(_Part):
         currency: the code of the currency of which prices are hundredths.
         pay: whether people are paid for each approved file. Unpaid, prices are only a unit of budget.
         logo: a picture beside the file, shown with the organizer.
+        tasks: files beside the file, with a row for each task, by the title of the job that they belong to.
     """
 
     name: Line
@@ -115,6 +116,7 @@ class Study(_Part):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
     pay: Literal["per_file", "none"] = "per_file"
     logo: Annotated[Path, Field(strict=False)] | None = None
+    tasks: dict[Line, Annotated[Path, Field(strict=False)]] = {}
 
     @property
     def controller(self) -> str:
@@ -164,8 +166,9 @@ def read_study(path: Path) -> Study:
     logo = None if study.logo is None else _beside(path, "logo", str(study.logo))
     if logo is not None and logo.suffix.lower() not in LOGOS:
         raise ConfigurationError(f"{path}: logo must end in {', '.join(LOGOS)}")
+    tasks = {title: _beside(path, f"tasks.{title}", str(name)) for title, name in study.tasks.items()}
     consent = study.consent.model_copy(update={"text": texts})
-    return study.model_copy(update={"consent": consent, "logo": logo})
+    return study.model_copy(update={"consent": consent, "logo": logo, "tasks": tasks})
 
 
 def _text(path: Path, where: str, text: str) -> str:
@@ -178,7 +181,7 @@ def _text(path: Path, where: str, text: str) -> str:
             raise ConfigurationError(f"{path}: {where}: could not read {beside}: {reason}") from None
     if not 1 <= len(text) <= _MOST_TEXT:
         raise ConfigurationError(f"{path}: {where} must have 1 to {_MOST_TEXT:,} characters")
-    if found := _UNSHOWN.search(text):
+    if found := UNSHOWN.search(text):
         raise ConfigurationError(f"{path}: {where} has {found[0]!a}, which no page can show")
     return text
 

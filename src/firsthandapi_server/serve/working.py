@@ -29,6 +29,7 @@ from .receiving import Receiving
 from .reception import ME, REFUSALS, Reception
 from .sending import sending_of
 from .speaking import Words
+from .tasks import columns_of, made_for
 from .uploads import BROKEN, SentForm, sent_form
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
@@ -56,6 +57,7 @@ class Working:
         yield Route(f"{PREFIX}/{{link}}/media/{{submission}}/{{file}}", self._media, methods=["GET"])
         # Not below the link of a job: uploads go there, which are large.
         yield Route(f"{ME}/give-up", self._give_up, methods=["POST"])
+        yield Route(f"{ME}/skip", self._skip, methods=["POST"])
 
     def _job(self, request: Request) -> Job:
         return existing(self._links.job(request.path_params["link"]))
@@ -71,9 +73,18 @@ class Working:
             own = [*self._world.state.submissions_of(job, worker, _SHOWN)]
             wanted = request.query_params.get("retry")
             retry = next((each for each in own if each.id == wanted and each.status == "retry_pending"), None)
+            has_tasks, study = self._receiving.tasks.has(job), self._reception.study
+            assignment = self._receiving.assign(job, worker) if has_tasks and retry is None else None
+            most_files = self._receiving.most_files(job, retry)
+            if has_tasks and retry is None:
+                room = 0 if assignment is None else self._receiving.tasks.room(assignment)
+                most_files = min(most_files, room)
             response = self._reception.page(
                 request,
                 "work.html",
+                has_tasks=has_tasks,
+                task=columns_of(assignment) if assignment else made_for(retry) if retry else None,
+                task_language=None if study is None else study.languages[0],
                 job=job,
                 passport=passport,
                 judged=(content := judged(job)),
@@ -81,7 +92,7 @@ class Working:
                 retry=retry,
                 is_new=request.query_params.get("sent") == "1",
                 link=self._links.path(job),
-                most_files=self._receiving.most_files(job, retry),
+                most_files=most_files,
                 upload=secrets.token_hex(16),
                 formats=name_of(job.fields["accepted_formats"]),
                 types=types_of(job.fields["accepted_formats"]),
@@ -117,6 +128,15 @@ class Working:
             found = self._receiving.retried(worker, fields.get("submission", ""))
             self._world.jobs.give_up(found, self._world.clock.now(), NO_RETRY, worker)
             return self._reception.go(ME if "home" in fields else self._links.path(found.job))
+
+    async def _skip(self, request: Request) -> Response:
+        """Give a task back, and take the next one."""
+        worker = self._reception.worker(request)
+        fields = await self._reception.form(request)
+        with self._world.lock:
+            job = existing(self._world.state.jobs.get(fields.get("job", "")))
+            self._receiving.tasks.skip(job, worker, fields.get("task_id", ""))
+        return self._reception.go(self._links.path(job))
 
     # --- an upload --------------------------------------------------------------------------------------
 

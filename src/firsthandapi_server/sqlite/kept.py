@@ -151,6 +151,7 @@ class KeptState(State):
             "approved AND NOT withdrawn",
         )
         self.appeals = ById(self, TABLES["appeals"])
+        self.assignments = ById(self, TABLES["assignments"])
         self.events = ById(self, TABLES["events"])
         self.checkouts = ById(self, TABLES["checkouts"])
         owned = Owned("deliveries", None, "number", most=MAX_DELIVERIES)

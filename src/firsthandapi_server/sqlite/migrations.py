@@ -177,7 +177,46 @@ DROP TABLE old_replies;
 CREATE INDEX expiring_replies ON replies (expires_at);
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND)
+# The rows of a study's tasks: `number` is the place in the table, null once it is not there any more.
+_TASKS = """
+CREATE TABLE tasks (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, task_id TEXT NOT NULL,
+    text TEXT NOT NULL, quota INTEGER NOT NULL, gold INTEGER, number INTEGER, taken INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX listed_tasks ON tasks (title, number) WHERE number IS NOT NULL;
+CREATE INDEX open_tasks ON tasks (title, number) WHERE number IS NOT NULL AND taken < quota;
+CREATE TABLE assignments (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    task TEXT NOT NULL REFERENCES tasks (id) DEFERRABLE INITIALLY DEFERRED,
+    worker_id TEXT NOT NULL, text TEXT NOT NULL, files INTEGER NOT NULL, until REAL NOT NULL, submission_id TEXT UNIQUE
+);
+CREATE INDEX assignments_of ON assignments (worker_id);
+CREATE INDEX assigned ON assignments (task, until);
+"""
+# `taken` is how many files of a row wait or are approved: counted at each change, whatever makes it.
+_COUNTED = "".join(
+    f"""
+CREATE TRIGGER tasks_{number} AFTER {change} BEGIN
+    UPDATE tasks SET taken = (
+        SELECT count(*) FROM assignments JOIN submissions ON submissions.id = assignments.submission_id
+            JOIN json_each(submissions.files) AS sent JOIN files ON files.id = sent.value
+        WHERE assignments.task = tasks.id
+            AND (submissions.status IN ('pending_score', 'retry_pending') OR files.approved AND NOT files.withdrawn)
+    ) WHERE id IN (SELECT task FROM assignments WHERE submission_id = {submission});
+END;"""
+    for number, (change, submission) in enumerate(
+        (
+            ("INSERT ON submissions", "new.id"),
+            ("UPDATE OF status, files ON submissions", "new.id"),
+            ("INSERT ON files", "new.submission"),
+            ("UPDATE OF approved, withdrawn ON files", "new.submission"),
+            ("UPDATE OF submission_id ON assignments", "new.submission_id"),
+            ("INSERT ON assignments", "new.submission_id"),
+        )
+    )
+)
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _TASKS + _COUNTED)
 UNRELEASED = 7  # versions before the first
 
 

@@ -216,6 +216,7 @@ _TABLES = (
     Table("submissions", model.Submission),
     Table("files", model.File, left_out=["_facts"]),
     Table("appeals", model.Appeal),
+    Table("assignments", model.Assignment),
     # Its secret is kept as it is: the server signs with it, so a hash would not do.
     Table("endpoints", model.Endpoint, is_pinned=True),
     Table(

@@ -270,6 +270,19 @@ class Appeal:
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
+class Assignment:
+    """A row of a study's tasks that somebody was given."""
+
+    id: str  # the worker, and the task
+    task: str
+    worker_id: str
+    text: str  # as they read it
+    files: int = 0  # how many they may send
+    until: float = 0.0  # until when it is theirs alone; 0: they gave it back
+    submission_id: str | None = None  # what they sent
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Endpoint:
     id: str
     account: Account

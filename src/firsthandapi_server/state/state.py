@@ -15,7 +15,7 @@ from firsthandapi_server.contract.text import new_id
 from .keeping import Condition, Growing, Index, Latest, Lock
 from .ledger import Lot, Sums
 from .limits import MemoryReplies, Replies
-from .model import Account, Appeal, Delivery, Event, File, Job, Key, Organization, Submission
+from .model import Account, Appeal, Assignment, Delivery, Event, File, Job, Key, Organization, Submission
 from .storage import MemoryStorage, Storage, Upload
 
 T = TypeVar("T")
@@ -101,6 +101,7 @@ class State:
         self.submissions: Index[Submission] = {}
         self.files: Index[File] = {}  # approved and not withdrawn
         self.appeals: Index[Appeal] = {}
+        self.assignments: Index[Assignment] = {}
         self.events: Index[Event] = {}
         self.checkouts: Index[Checkout] = Latest(MAX_CHECKOUTS)
         self.deliveries: Growing[Delivery] = deque(maxlen=MAX_DELIVERIES)

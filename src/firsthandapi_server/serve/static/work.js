@@ -33,6 +33,12 @@ function kindOf(type) { return type.split("/")[0]; }
 
 function accepts(type) { return form.dataset.formats.split(",").includes(type); }
 
+// The row that the files of a form are made for; null where there are none.
+function taskOf(one) {
+  const { value: id } = one.elements.task_id ?? {};
+  return id ? { id, text: document.getElementById("task-text").textContent } : null;
+}
+
 function size(bytes) { return bytes < 1e6 ? `${Math.ceil(bytes / 1024)} KB` : `${(bytes / (1 << 20)).toFixed(1)} MB`; }
 
 function bytesOf(all) { return all.reduce((sum, file) => sum + file.size, 0); }
@@ -83,7 +89,7 @@ async function add(given) {
 async function choose() {
   draw();
   const { value: retry } = form.elements.retry ?? {};
-  if (files.length) await queue.put({ id: draft, person, job: form.dataset.job, retry, files, isDraft: true, at: Date.now() });
+  if (files.length) await queue.put({ id: draft, person, job: form.dataset.job, retry, task: taskOf(form), files, isDraft: true, at: Date.now() });
   else await queue.remove(draft);
   if (unkept()) show("fault", unkept());
 }
@@ -273,7 +279,8 @@ async function sendAll(asked) {
       continue; // another tab has sent it
     } else {
       const words = why ?? say("The server failed. Try again.");
-      const isForm = item.id === asked && form && !files.length && item.job === form.dataset.job && item.retry === form.elements.retry?.value;
+      const isForm = item.id === asked && form && !files.length && item.job === form.dataset.job && item.retry === form.elements.retry?.value
+        && item.fields.task_id === form.elements.task_id?.value;
       if (!isForm) {
         await queue.put({ ...item, fault: words });
         continue;
@@ -319,7 +326,7 @@ async function arrived() {
 // Another form, if it is for something else now: a retry is sent, or fewer files are wanted, or none.
 function renewForm(fresh) {
   if (!form || files.length || recorder) return;
-  const purpose = (one) => JSON.stringify([{ ...one.dataset }, one.elements.retry?.value]);
+  const purpose = (one) => JSON.stringify([{ ...one.dataset }, one.elements.retry?.value, one.elements.task_id?.value]);
   if (fresh && purpose(fresh) === purpose(form)) return;
   const section = form.closest("section");
   if (form.elements.retry) history.replaceState(null, "", waiting.dataset.link);
@@ -337,7 +344,7 @@ async function send(event) {
   }
   show("fault", "");
   show("sent", "");
-  const fields = Object.fromEntries(["retry", "utc_offset", "latitude", "longitude"].map((name) => [name, form.elements[name]?.value]));
+  const fields = Object.fromEntries(["retry", "task_id", "utc_offset", "latitude", "longitude"].map((name) => [name, form.elements[name]?.value]));
   const title = document.querySelector("h1").textContent;
   const item = { id: draft, person, job: form.dataset.job, title, retry: fields.retry, files, fields, at: Date.now() };
   files = [];
@@ -517,6 +524,10 @@ if (form) {
     const kept = all.findLast((each) => each.isDraft && each.job === form.dataset.job && each.retry === form.elements.retry?.value);
     if (!kept || files.length) return;
     [files, draft] = [kept.files, kept.id];
+    if (kept.task) { // the task that they were made for, whichever the page has now
+      form.elements.task_id.value = kept.task.id;
+      document.getElementById("task-text").textContent = kept.task.text;
+    }
     draw();
   });
 }

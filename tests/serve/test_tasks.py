@@ -1,0 +1,495 @@
+"""Tasks: what each person is given, what its files say of it, and when a row is open again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import httpx
+import pytest
+
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.testing import make
+from firsthandapi_server.rules.reviews import GoldScore, gold_score
+from firsthandapi_server.serve.programs import _asked
+from firsthandapi_server.serve.service import Service
+from firsthandapi_server.serve.study import read_study
+from firsthandapi_server.serve.tasks import ASSIGNED_SECONDS, Task, read_tasks
+from firsthandapi_server.state.model import Job, Submission
+
+from .conftest import Team, Visitor, fields_of, pass_seconds, upload
+from .phones import Nobody
+from .test_joining import BOXES
+from .test_study import write
+
+TITLE = "Street signs"
+TABLE = "id,text,quota,gold\nr1,A stop sign,1,\nr2,A street name,2,5\nr3,A shop sign,1,\n"
+DAY = 86400.0
+
+
+class Lab(Team):
+    """A server with a study whose job has tasks."""
+
+    def joined(self) -> Visitor:
+        """A browser of somebody who has joined."""
+        visitor = self.visit()
+        assert visitor.send("/join", "/join", **BOXES).headers["location"] == "/me"
+        return visitor
+
+    def shown(self, visitor: Visitor, job: Job, **query: str) -> str | None:
+        """The row that somebody is shown on the page of a job."""
+        page = visitor.get(self.path(job), params=query).text
+        return fields_of(page).get("task_id")
+
+    def work(self, visitor: Visitor, job: Job) -> Submission:
+        """What somebody sends for the row that they are shown."""
+        answer = upload(visitor, self.path(job))
+        assert answer.status_code == 303, answer.text
+        return job.submissions[-1]
+
+    def open_rows(self) -> dict[str, int]:
+        """How many files are still wanted of each row."""
+        with self.world.lock:
+            counts = self.service.site.tasks.counts(TITLE, 0, 100)
+        return {each.id: each.quota - each.taken for each in counts if each.taken < each.quota}
+
+
+Open = Callable[..., Lab]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Open]:
+    """Opens a server with a study and its tasks, or again with other ones."""
+    with ExitStack() as stack:
+        keys: list[str] = []
+
+        def start(table: str = TABLE, running: ExitStack = stack, **fields: Any) -> Lab:
+            (tmp_path / "prompts.csv").write_text(table, encoding="utf-8")
+            study = write(tmp_path, **{"tasks": {TITLE: "prompts.csv"}, **fields})
+            here = Lab(tmp_path / "data", running, *keys[:1], study=study)
+            keys.append(here.key)
+            here.world.jobs.jury = Nobody()
+            return here
+
+        yield start
+
+
+def made_for(submission: Submission) -> Any:
+    """The row that was sent for."""
+    return submission.files[0].source.details().more.get("task_id")
+
+
+# --- what people are given ------------------------------------------------------------------------------
+
+
+def test_each_person_gets_the_next_open_row(lab: Open) -> None:
+    """A row is shown to one person at a time, as often as it wants files; a second page shows the same."""
+    here = lab()
+    job = here.job(files_needed=9)
+    ana, ben, cem, dia, eve = (here.joined() for _ in range(5))
+    assert [here.shown(each, job) for each in (ana, ana, ben, cem, dia, eve)] == [
+        *("r1", "r1", "r2", "r2", "r3"),
+        None,
+    ]
+    page = ana.get(here.path(job)).text
+    assert "A stop sign" in page
+    assert "A street name" not in page
+    assert "No task is open for you right now" in eve.get(here.path(job)).text
+    assert '<form id="send"' not in eve.get(here.path(job)).text
+
+
+def test_files_say_what_they_were_made_for(lab: Open, tmp_path: Path) -> None:
+    """The row of the form, in File and Submission, in the rows of the dataset, on the pages, and in one's own data."""
+    here = lab()
+    job = here.job(files_needed=1)
+    ana = here.joined()
+    submission = here.work(ana, job)
+    assert "A stop sign" in here.visit("reviewer").get("/review").text
+    here.score(submission.id, 5)
+    known = here.buyer.submissions.get(submission.id)
+    (file,) = here.buyer.files.list(job.id)
+    assert (known.task_id, known.task_text) == (file.task_id, file.task_text) == ("r1", "A stop sign")
+    dataset = here.buyer.files.download_all(job.id, tmp_path / "signs")
+    assert [(row.task_id, row.task_text) for row in dataset] == [("r1", "A stop sign")]
+    assert "A stop sign" in ana.get(here.path(job)).text
+    assert "A stop sign" in _asked(submission).description
+    exported = ana.get("/me/data.zip").content
+    assert b'"task_id": "r1"' in exported
+
+
+def test_nobody_gets_a_row_twice(lab: Open) -> None:
+    """Not even one that is open again since their file was rejected; others do."""
+    here = lab()
+    job = here.job(files_needed=9)
+    ana, ben = here.joined(), here.joined()
+    first = here.work(ana, job)
+    assert (made_for(first), here.shown(ana, job)) == ("r1", "r2")
+    here.score(first.id, 1)
+    assert [here.shown(each, job) for each in (ana, ben)] == ["r2", "r1"]
+    assert [made_for(here.work(ana, job)) for _ in range(2)] == ["r2", "r3"]
+    assert here.shown(ana, job) is None
+
+
+def test_a_job_without_a_table_has_no_tasks(lab: Open) -> None:
+    """Its files say nothing of any, and neither do those of a table whose job is posted later."""
+    here = lab()
+    job, other = here.job(title="Something else"), here.job(title=None)
+    ana = here.joined()
+    for each in (job, other):
+        assert here.shown(ana, each) is None
+        assert made_for(here.work(ana, each)) is None
+    assert here.buyer.submissions.get(job.submissions[0].id).task_id is None
+
+
+def test_a_row_that_somebody_cannot_do_is_given_back(lab: Open) -> None:
+    """Without scripts: they get another one, and others get theirs."""
+    here = lab()
+    job = here.job(files_needed=9)
+    ana, ben = here.joined(), here.joined()
+    page = here.path(job)
+    assert here.shown(ana, job) == "r1"
+    assert ana.send("/me/skip", page, job=job.id, task_id="r1").headers["location"] == page
+    assert [here.shown(each, job) for each in (ana, ben)] == ["r2", "r1"]
+    assert ana.send("/me/skip", page, job=job.id, task_id="r9").status_code == 303
+    assert ana.send("/me/skip", page, job="job_0", task_id="r2").status_code == 404
+    assert here.shown(ana, job) == "r2"
+
+
+def test_a_row_is_open_again_after_a_while(lab: Open) -> None:
+    """Two hours after it was given. Whoever comes later may still send for it, if nobody else has it."""
+    here = lab("id,text\nr1,A stop sign\n")
+    job = here.job(files_needed=9)
+    ana, ben = here.joined(), here.joined()
+    open_page = fields_of(ana.get(here.path(job)).text)
+    assert here.shown(ben, job) is None
+    pass_seconds(here.service, ASSIGNED_SECONDS + 1)
+    assert here.shown(ben, job) == "r1"
+    assert here.shown(ana, job) is None
+    refused = _send(ana, here.path(job), open_page)
+    assert refused.status_code == 409
+    assert "Others have done this task" in refused.text
+    pass_seconds(here.service, ASSIGNED_SECONDS + 1)
+    assert _send(ana, here.path(job), open_page).status_code == 303
+    assert made_for(job.submissions[-1]) == "r1"
+    assert here.open_rows() == {}
+
+
+def test_two_at_once_for_the_last_place(lab: Open) -> None:
+    """Both have the page of a row that wants one file, and send at the same moment: one file is taken."""
+    here = lab("id,text\nr1,A stop sign\n")
+    job = here.job(files_needed=9)
+    people = [here.joined() for _ in range(2)]
+    pages: list[dict[str, str]] = []
+    for each in people:
+        pages.append(fields_of(each.get(here.path(job)).text))
+        pass_seconds(here.service, ASSIGNED_SECONDS + 1)
+    answers: list[int] = []
+    threads = [
+        threading.Thread(
+            target=lambda each=each, page=page: answers.append(_send(each, here.path(job), page).status_code)
+        )
+        for each, page in zip(people, pages, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [303, 409]
+    assert len(job.submissions) == 1
+
+
+def test_a_stranger_cannot_choose_a_row(lab: Open) -> None:
+    """Neither one that they were not given, nor one that there is not; the same form twice is one file."""
+    here = lab()
+    job = here.job(files_needed=9)
+    ana = here.joined()
+    page = fields_of(ana.get(here.path(job)).text)
+    for task in ("r2", "r9", "r1\nr2"):
+        assert _send(ana, here.path(job), {**page, "task_id": task}).status_code == 409
+    assert len(job.submissions) == 0
+    assert _send(ana, here.path(job), page).status_code == 303
+    again = _send(ana, here.path(job), {**page, "upload": token_hex(16)})
+    assert (again.status_code, "You have already sent something for this task" in again.text) == (409, True)
+    assert len(job.submissions) == 1
+
+
+def test_several_files_for_one_row(lab: Open) -> None:
+    """A row that wants three files takes no more, and is whole for the first, with what is left for the second."""
+    here = lab("id,text,quota\nr1,A stop sign,3\nr2,A street name,1\n")
+    job = here.job(files_needed=9, files_per_submission=2)
+    ana, ben, cem = (here.joined() for _ in range(3))
+    most = [
+        page.partition('data-most="')[2].partition('"')[0]
+        for each in (ana, ben, cem)
+        if (page := each.get(here.path(job)).text)
+    ]
+    assert most == ["2", "1", "1"]
+    assert here.shown(cem, job) == "r2"
+    pages = {each: fields_of(each.get(here.path(job)).text) for each in (ana, ben)}
+    assert _send(ben, here.path(job), pages[ben], 2).status_code == 409
+    assert _send(ana, here.path(job), pages[ana], 2).status_code == 303
+    assert here.open_rows() == {"r1": 1, "r2": 1}
+
+
+# --- when a row is open again ---------------------------------------------------------------------------
+
+
+def test_a_second_attempt_is_for_the_same_row(lab: Open) -> None:
+    """It keeps its place and its text meanwhile; once it is given up, the row is open."""
+    here = lab()
+    job = here.job(files_needed=9)
+    ana = here.joined()
+    submission = here.work(ana, job)
+    here.score(submission.id, 2)
+    assert "r1" not in here.open_rows()
+    assert here.shown(ana, job, retry=submission.id) == "r1"
+    page = fields_of(ana.get(here.path(job), params={"retry": submission.id}).text)
+    assert _send(ana, here.path(job), page).status_code == 303
+    assert (submission.attempt, made_for(submission)) == (2, "r1")
+    assert here.buyer.submissions.get(submission.id).task_text == "A stop sign"
+    here.score(submission.id, 1)
+    assert here.open_rows()["r1"] == 1
+
+
+@pytest.mark.parametrize("leaves", ["/me/withdraw", "/me/delete"])
+def test_whoever_leaves_gives_their_rows_back(lab: Open, leaves: str) -> None:
+    """The one that they have, those that wait, and those that were approved."""
+    here = lab()
+    job = here.job(files_needed=9)
+    ana, ben = here.joined(), here.joined()
+    here.score(here.work(ana, job).id, 5)
+    here.work(ana, job)
+    assert here.shown(ana, job) == "r3"
+    assert here.open_rows() == {"r2": 1, "r3": 1}
+    assert ana.send(leaves, "/me", confirm="yes").status_code == 303
+    assert here.open_rows() == {"r1": 1, "r2": 2, "r3": 1}
+    assert [made_for(here.work(ben, job)) for _ in range(3)] == ["r1", "r2", "r3"]
+
+
+def test_a_restart_keeps_what_was_given_and_sent(lab: Open) -> None:
+    """With other rows, texts, and quotas, too: what somebody was given keeps the text that they read."""
+    with ExitStack() as first:
+        here = lab(running=first)
+        job = here.job(files_needed=9)
+        ana, ben, cem = (here.joined() for _ in range(3))
+        here.work(ana, job)
+        cookies = [dict(each.http.cookies) for each in (ana, ben, cem)]
+        assert [here.shown(each, job) for each in (ana, ben, cem)] == ["r2", "r2", "r3"]
+    here = lab("id,text,quota,gold\nr0,Anything,1,\nr2,The name of a street,3,\nr1,A stop sign,2,\n")
+    job = here.world.state.jobs[job.id]
+    for cookie, (row, text) in zip(
+        cookies, [("r2", "A street name"), ("r2", "A street name"), ("r0", "Anything")], strict=True
+    ):
+        visitor = here.visit()
+        visitor.http.cookies.update(cookie)
+        assert (here.shown(visitor, job), text in visitor.get(here.path(job)).text) == (row, True)
+        submission = here.work(visitor, job)
+        assert submission.files[0].source.details().more["task_text"] == text
+    assert here.open_rows() == {"r2": 1, "r1": 1}
+    assert here.shown(here.joined(), job) == "r2"
+
+
+def test_a_job_that_is_posted_again_continues(lab: Open) -> None:
+    """Jobs of one title share their rows; a job of the sandbox has none."""
+    here = lab()
+    first = here.job(files_needed=1)
+    ana = here.joined()
+    here.score(here.work(ana, first).id, 5)
+    second = here.job(files_needed=9)
+    assert [here.shown(each, second) for each in (ana, here.joined())] == ["r2", "r2"]
+    assert here.shown(ana, first) is None
+    assert "This job has ended" in ana.get(here.path(first)).text
+
+
+def test_whoever_has_reached_their_limit_takes_no_row_from_others(lab: Open) -> None:
+    """A row is not kept for whoever may send nothing."""
+    here = lab(max_files_per_worker=1)
+    job = here.job(files_needed=9)
+    ana = here.joined()
+    here.work(ana, job)
+    assert here.shown(ana, job) is None
+    with here.world.lock:
+        assert [each.assigned for each in here.service.site.tasks.counts(TITLE, 0, 9)] == [0, 0, 0]
+
+
+# --- uploads in pieces ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_upload_in_pieces_is_for_a_row(lab: Open, named: bool) -> None:
+    """The one that it names, or the one that its sender has."""
+    here = lab()
+    job = here.job(files_needed=9)
+    ana = here.joined()
+    more = {"task_id": here.shown(ana, job) or ""} if named else {}
+    content = make("image/jpeg", token_hex(4)).content
+    started = _begin(ana, job, content, **more)
+    assert started.status_code == 201, started.text
+    pass_seconds(here.service, ASSIGNED_SECONDS - 60)
+    assert here.shown(here.joined(), job) == "r2"  # for it was begun
+    sent = ana.http.patch(
+        started.headers["location"],
+        content=content,
+        headers={"upload-offset": "0", "content-type": "application/offset+octet-stream", **TUS},
+    )
+    assert sent.status_code == 204
+    assert made_for(job.submissions[-1]) == "r1"
+    assert _begin(ana, job, content + b" ", task_id="r1").status_code == 409
+    assert _begin(ana, job, content + b" ", task_id="r3").status_code == 409
+
+
+TUS = {"tus-resumable": "1.0.0"}
+
+
+def _begin(visitor: Visitor, job: Job, content: bytes, **more: str) -> httpx.Response:
+    said = {"filename": "a.jpg", "filetype": "image/jpeg", "job_id": job.id, **more}
+    metadata = ",".join(f"{name} {b64encode(value.encode()).decode()}" for name, value in said.items())
+    headers = {"upload-length": str(len(content)), "upload-metadata": metadata, **TUS}
+    origin = str(visitor.http.base_url).rstrip("/")
+    return visitor.http.post("/uploads", headers={**headers, "origin": origin})
+
+
+def _send(visitor: Visitor, page: str, fields: dict[str, str], count: int = 1) -> httpx.Response:
+    """A form as a page had it, whatever it would have now."""
+    files = [
+        ("file", (f"{n}.jpg", make("image/jpeg", token_hex(8)).content, "image/jpeg")) for n in range(count)
+    ]
+    return visitor.http.post(page, data=fields, files=files)
+
+
+# --- what is known of a row -----------------------------------------------------------------------------
+
+
+def test_a_known_rating_tests_reviewers(lab: Open) -> None:
+    """What reviewers give to the files of a row with a known rating is compared with it, and the rating counts; whoever
+    has not rated such a file gets it as a gold file."""
+    here = lab(reviews={"gold": 1.0})
+    job = here.job(files_needed=9)
+    ana, ben = here.joined(), here.joined()
+    plain, golden = here.work(ana, job), here.work(ben, job)
+    assert (made_for(plain), made_for(golden)) == ("r1", "r2")
+    first, second = here.visit("reviewer", "First"), here.visit("reviewer", "Second")
+    first.rate(plain.id, 4)
+    first.rate(golden.id, 4)
+    assert [each.status for each in (plain, golden)] == ["approved", "approved"]
+    ratings = here.service.site.panel.ratings
+    assert [gold_score(pairs) for pairs in ratings.gold_pairs().values()] == [GoldScore(1, 0, 1.0)]
+    assert golden.id in second.get("/review").text
+    second.rate(golden.id, 5)
+    assert sorted(each.right for pairs in ratings.gold_pairs().values() if (each := gold_score(pairs))) == [
+        0,
+        1,
+    ]
+    page = here.visit("operator").get("/console/reviews").text
+    assert "1 of 1" in page
+    assert "0 of 1" in page
+    assert "from <a" in page
+
+
+def test_known_ratings_follow_the_table(lab: Open) -> None:
+    """Those of files that were sent before, too; what an operator has marked stays."""
+    with ExitStack() as first:
+        here = lab(running=first)
+        job = here.job(files_needed=9)
+        ana = here.joined()
+        sent = [here.work(ana, job) for _ in range(3)]
+        assert [(each.submission, each.stars) for each in here.service.site.panel.ratings.gold()] == [
+            (sent[1].id, 5)
+        ]
+        here.score(sent[0].id, 4)
+        file = sent[0].files[0].id
+        operator = here.visit("operator")
+        operator.send("/console/reviews/gold", submission=sent[0].id, file=file, stars="3")
+        ids = [each.id for each in sent]
+    here = lab("id,text,gold\nr1,A stop sign,1\nr2,A street name,\nr3,A shop sign,2\n")
+    known = {each.submission: each.stars for each in here.service.site.panel.ratings.gold()}
+    assert known == {ids[0]: 3, ids[2]: 2}
+
+
+# --- the table ------------------------------------------------------------------------------------------
+
+
+def read(folder: Path, content: str | bytes) -> list[Task]:
+    """The rows of a table."""
+    data = content if isinstance(content, bytes) else content.encode()
+    (folder / "prompts.csv").write_bytes(data)
+    return read_tasks(read_study(write(folder, tasks={TITLE: "prompts.csv"})))[TITLE]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '\ufeffid;text;quota;gold\r\n1;“Hé”, he said;2;5\r\n\r\n2;"a; b\nc";;\r\n;;;\r\n',
+        'Id , TEXT,quota,gold,,\n 1 ,"“Hé”, he said",2,5,,\n2,"a; b\nc",,,,\n',
+        'gold\ttext\tid\tquota\n5\t“Hé”, he said\t1\t2\n\t"a; b\nc"\t2\t\n',
+    ],
+)
+def test_tables_as_spreadsheets_save_them(tmp_path: Path, content: str) -> None:
+    """With commas, semicolons, or tabs, with or without a byte order mark, with rows and columns that are empty."""
+    assert read(tmp_path, content) == [Task("1", "“Hé”, he said", 2, 5), Task("2", "a; b\nc", 1, None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("id,text\n1,a\n1,b\n", "line 3: the id '1' is already on line 2; change one of the two"),
+        ("id,text\n1,a\n,b\n", "line 3: the id is missing; write one"),
+        ("id,text\n1,\n", "line 2: the text is missing; write one"),
+        ("id,text,quota\n1,a,0\n", "line 2: the quota is '0'; write a whole number from 1 to 1,000,000"),
+        ("id,text,quota\n1,a,many\n", "line 2: the quota is 'many'; write"),
+        ("id,text,quota\n1,a,1.5\n", "line 2: the quota is '1.5'; write"),
+        ("id,text,quota\n1,a,-1\n", "line 2: the quota is '-1'; write"),
+        ("id,text,gold\n1,a,6\n", "line 2: the gold is '6'; write a whole number from 1 to 5"),
+        (
+            "text,quota\na,1\n",
+            "has no column id; its first line names its columns, such as id,text,quota,gold",
+        ),
+        ("id,quota\n1,1\n", "has no column text"),
+        ("id,text,qouta\n1,a,1\n", "'qouta' is not a known column; did you mean quota?"),
+        ("id,text,note\n1,a,1\n", "'note' is not a known column; its columns are id, text, quota, gold"),
+        ("id,text,id\n1,a,1\n", "has the column id twice; remove one of the two"),
+        (
+            "id,text,quota\n1,Hello, you,1\n",
+            "line 2 has more values than columns; put a text with ',' into quotes",
+        ),
+        ('id,text\n1,"a\n2,b\n', "is not valid CSV: unexpected end of data"),
+        ("id,text\n", "has 0 rows; write 1 to 100,000"),
+        ("", "has no column id"),
+        (f"id,text\n1,{'a' * 5001}\n", "line 2: the text has more than 5,000 characters; shorten it"),
+        ("id,text\n1\x07,a\n", "line 2 has '1\\x07', which no page can show"),
+        ("id,text\n1,a\x07\n", "line 2 has '\\x07', which no page can show"),
+        ("id,text\n1,Hé\n".encode("latin-1"), "it is not UTF-8; save it as CSV UTF-8"),
+    ],
+)
+def test_a_wrong_table_is_refused_by_name(tmp_path: Path, content: str | bytes, words: str) -> None:
+    """Which file, which line, what is wrong, and what to do."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(tmp_path, content)
+    assert str(tmp_path / "prompts.csv") in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        ({TITLE: "prompts.csv"}, f"tasks.{TITLE}: there is no file prompts.csv beside it"),
+        ({TITLE: "../prompts.csv"}, "there is no file ../prompts.csv beside it"),
+        ({TITLE: 7}, f"tasks.{TITLE}"),
+        ({"": "prompts.csv"}, "tasks"),
+        (["prompts.csv"], "tasks: input should be a valid dictionary"),
+    ],
+)
+def test_a_study_with_a_wrong_table_is_not_served(tmp_path: Path, tasks: Any, words: str) -> None:
+    """Before the server listens, or makes anything."""
+    study = write(tmp_path, tasks=tasks)
+    with pytest.raises(ConfigurationError) as caught:
+        Service(tmp_path / "data", study=study)
+    assert words in str(caught.value)
+    assert json.loads(study.read_text())["tasks"] == tasks
+    assert not (tmp_path / "data").exists()
