@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from firsthandapi.testing import make
 from serve.phones import JPEG, served
 from serve.test_study import write
 
@@ -144,3 +145,50 @@ def test_a_passport_is_scanned_and_people_are_paid(browser: Browser, tmp_path: P
         page.get_by_text("SEPA 7").wait_for()
         assert page.locator("#passport").count() == 0
         look_at(page, "me-paid", width, "light")
+
+
+def test_one_task_after_the_other(browser: Browser, tmp_path: Path) -> None:
+    """Without a reload: the next task is there when a file is sent, another one where somebody wants one, and pictures
+    that were chosen before a reload go to the task that they were made for."""
+    (tmp_path / "prompts.csv").write_text(
+        "id,text\n" + "".join(f"r{number},Task number {number}\n" for number in range(1, 6)), encoding="utf-8"
+    )
+    study = write(tmp_path, tasks={"Street signs": "prompts.csv"})
+    with (
+        served(tmp_path / "data", study=study) as server,
+        page_of(browser, viewport={"width": 390, "height": 740}, locale="en") as page,
+    ):
+        job = server.job(title="Street signs", files_needed=9)
+        page.goto(f"{server.service.url}/join")
+        for box in page.get_by_role("checkbox").all():
+            box.check()
+        page.get_by_role("button", name="I agree, and join").click()
+        page.get_by_role("link", name="Street signs").click()
+        look_at(page, "work-task", 390, "light")
+        page.get_by_role("button", name="Give me another task").click()
+        page.locator("#task-text").get_by_text("Task number 2").wait_for()
+
+        def choose(name: str) -> None:
+            chosen: Any = {"name": name, "mimeType": "image/jpeg", "buffer": make("image/jpeg", name).content}
+            page.locator("input[type=file]").last.set_input_files(chosen)
+            page.get_by_role("button", name=f"Remove {name}").wait_for()
+
+        for number in (2, 3):
+            page.locator("#task-text").get_by_text(f"Task number {number}").wait_for()
+            choose(f"{number}.jpg")
+            page.get_by_role("button", name="Send", exact=True).click()
+            page.locator("#mine").get_by_text(f"Task number {number}").wait_for()
+        page.locator("#task-text").get_by_text("Task number 4").wait_for()
+        choose("4.jpg")
+        page.wait_for_timeout(200)
+        with server.world.lock:  # they leave, and somebody else gives theirs back
+            own = server.world.state.query("SELECT id FROM assignments WHERE task LIKE '%r4'")[0][0]
+            server.world.state.assignments[own].until = 0.0
+        page.reload()
+        page.get_by_role("button", name="Remove 4.jpg").wait_for()
+        page.locator("#task-text").get_by_text("Task number 4").wait_for()
+        page.get_by_role("button", name="Send", exact=True).click()
+        page.locator("#mine").get_by_text("Task number 4").wait_for()
+        page.locator("#task-text").get_by_text("Task number 5").wait_for()
+    made = [each.files[0].source.details().more["task_id"] for each in job.submissions]
+    assert made == ["r2", "r3", "r4"]
