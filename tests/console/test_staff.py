@@ -88,6 +88,7 @@ def test_every_page_fits_and_is_accessible(
             ("reviews", "/console/reviews"),
             ("people", "/console/people"),
             ("log", "/console/log"),
+            ("keys", "/console/keys"),
             ("webhooks", "/console/deliveries"),
             ("requests", "/console/requests"),
             ("reviews-gold", "/console/reviews/gold"),
@@ -219,7 +220,7 @@ def test_without_javascript(browser: Browser, service: Service) -> None:
         page.get_by_text("Revoked: it opens nothing any more.").wait_for()
         page.get_by_role("link", name="Money").click()
         page.get_by_label("Dollars").fill("25")
-        page.get_by_role("button", name="Add credits").click()
-        page.get_by_text("The credits are booked.").wait_for()
+        page.get_by_role("button", name="Add to the budget").click()
+        page.get_by_text("The amount is booked.").wait_for()
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/review")

@@ -161,7 +161,7 @@ def test_the_page_shows_where_things_stand(team: Team) -> None:
         assert link in visitor.get(path).text
     assert "<svg" in visitor.get(f"/console/jobs/{job.id}/link").text
     assert visitor.get("/console/jobs/job_1/link").status_code == 404
-    assert "Add credits" in visitor.get("/console/ledger").text
+    assert "Add to the budget" in visitor.get("/console/ledger").text
 
 
 def test_people_have_names(team: Team) -> None:
@@ -206,8 +206,9 @@ def test_one_navigation_leads_everywhere(team: Team) -> None:
         ("/console/people", "People"),
         ("/console/reviews", "People"),
         ("/console/ledger", "Money"),
-        ("/console/deliveries", "API"),
-        ("/console/requests", "API"),
+        ("/console/keys", "Developers"),
+        ("/console/deliveries", "Developers"),
+        ("/console/requests", "Developers"),
         ("/console/log", "Log"),
     ):
         page = olga.get(path).text
@@ -215,7 +216,7 @@ def test_one_navigation_leads_everywhere(team: Team) -> None:
         marked = re.findall(r'aria-current="\w+">\s*(\w+)', top)
         assert marked == [part], path
         views = re.findall(r'<a href="([^"]+)"', rest.split("<h1", 1)[0])
-        assert (path in views) == (part in ("People", "API"))
+        assert (path in views) == (part in ("People", "Developers"))
         assert "Ledger" not in page
     log, money = olga.get("/console/log").text, olga.get("/console/ledger").text
     assert f'title="{job.id}" dir="auto">Street signs</a>' in log

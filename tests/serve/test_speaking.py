@@ -25,6 +25,8 @@ STAFF_PAGES = {
     "appeals",
     "checkout",
     "tasks",
+    "keys",
+    "secrets",
     "task_rows",
     "link",
     "log",
@@ -41,6 +43,7 @@ STAFF_PAGES = {
 STAFF = {
     "appealing.py",
     "assigning.py",
+    "developing.py",
     "health.py",
     "operating.py",
     "overseeing.py",

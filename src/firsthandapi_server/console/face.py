@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 # Messages after a form was handled. Pages show only these, never text from the address.
 _DONE = {
     "posted": "The job is posted.",
-    "cancelled": "The job is cancelled, and the rest of its escrow refunded.",
+    "cancelled": "The job is cancelled, and what it has not spent is available again.",
     "submitted": "The files are submitted. Scoring takes 5 to 15 seconds of the server's time.",
     "scored": "The submission is scored.",
     "withdrawn": "The file is withdrawn.",
@@ -48,7 +48,7 @@ _DONE = {
     "reset": "The server is reset to its initial state.",
     "revoked": "Revoked: it opens nothing any more.",
     "rejected": "Rejected: what waited for a review takes no slot any more.",
-    "booked": "The credits are booked.",
+    "booked": "The amount is booked.",
     "batched": "What was owed is in this batch now. Pay it, and then enter your reference below.",
     "nothing": "Nothing is owed that is in no batch.",
     "paid": "Marked as paid. People see the reference on their page.",
@@ -131,6 +131,7 @@ class Face:
             "speed": None,
             "has_tools": False,
             "job_link": None,
+            "terms": {},  # those of the contract, for developers
             "table_of": dict[str | None, object]().get,  # nor has a job tasks
             "_": _english,
             "language": "en",

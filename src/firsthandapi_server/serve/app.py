@@ -37,6 +37,7 @@ from .access import Access
 from .appealing import Appealing
 from .assigning import Assigning
 from .bounds import BOUNDS
+from .developing import Developing
 from .erasing import Eraser
 from .health import HEALTH, METRICS, Health
 from .joining import Joining
@@ -113,13 +114,22 @@ class Site:
         payees = Payees(access)
         paying = Paying(self.reception, payouts, payees)
         persons = Persons(self.reception, eraser, payouts)
+        developing = Developing(self.reception)
         assigning = Assigning(self.reception, self.tasks)
         self._console = Console(
             self.reception,
             log=self.log,
             style=lambda: "plain",
-            pages={**posting.pages, **operating.pages, **overseeing.pages, **paying.pages, **persons.pages, **assigning.pages},
-            forms={**posting.forms, **operating.forms, **overseeing.forms, **paying.forms},
+            pages={
+                **posting.pages,
+                **operating.pages,
+                **overseeing.pages,
+                **paying.pages,
+                **persons.pages,
+                **assigning.pages,
+                **developing.pages,
+            },
+            forms={**posting.forms, **operating.forms, **overseeing.forms, **paying.forms, **developing.forms},
         )
         receiving = Receiving(self.reception, folder, self.tasks)
         routes = [

@@ -1,4 +1,4 @@
-"""The operators' part of the console: people and their tokens, API keys, links of jobs, and credits."""
+"""The operators' part of the console: people and their tokens, links of jobs, the log, and the budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, exis
 from firsthandapi_server.http.browsers import attachment
 from firsthandapi_server.rules.jobs import Verdict
 from firsthandapi_server.sqlite.line import Line
-from firsthandapi_server.state.model import SCOPES, Submission
+from firsthandapi_server.state.model import Submission
 
 from .access import MAX_NAME, ROLES, Role
 from .activity import FAILURE_DAYS, KINDS, Activity
@@ -34,7 +34,7 @@ _ROLES: dict[str, Role] = {role: role for role in ROLES}
 
 
 class Operating:
-    """The page `/`, the console's pages for operators, and the pages to buy credits."""
+    """The page `/`, the console's pages for operators, and what a program asks of the budget."""
 
     def __init__(self, reception: Reception, eraser: Eraser) -> None:
         self._reception = reception
@@ -51,8 +51,6 @@ class Operating:
             "/tokens": self._create_token,
             "/tokens/{id}/revoke": self._revoke_token,
             "/tokens/{id}/reject": self._reject_waiting,
-            "/keys": self._create_key,
-            "/keys/{id}/revoke": self._revoke_key,
             "/credits": self._add_credits,
             "/erase": self._erase,
         }
@@ -96,7 +94,6 @@ class Operating:
                 section=f"{PREFIX}/people",
                 tokens=[*(token for token in tokens if token.role != "worker"), *shown],
                 older=shown[-1].id if len(workers) > start + _TOKENS else None,
-                keys=[key for key in self._world.state.own.organization.keys if key.revoked_at is None],
                 roles=ROLES,
                 most_name=MAX_NAME,
                 made=made,
@@ -135,7 +132,7 @@ class Operating:
         lines = self._activity.lines(query.get("kind", ""), query.get("who", ""), kind == "csv")
         return attachment(f"log.{kind}", lines, media_type)
 
-    # --- tokens and keys: shown in the response to the form, once --------------------------------------
+    # --- tokens: shown in the response to the form, once --------------------------------------
 
     def _create_token(self, request: Request, fields: dict[str, str]) -> Response:
         role = _ROLES.get(fields.get("role", ""))
@@ -154,14 +151,9 @@ class Operating:
         id, access = request.path_params["id"], self._reception.access
         token = existing(next((each for each in access.tokens() if each.id == id), None))
         if "confirm" not in fields:
-            return self._ask_to_revoke(request, "the token of", token.name)
+            return self._reception.ask_to_revoke(request, f"{PREFIX}/people", "the token of", token.name)
         access.revoke(id, self._world.clock.now(), self._reception.who(request))
         return f"{PREFIX}/people?done=revoked&revoked={id}#tokens"
-
-    def _ask_to_revoke(self, request: Request, what: str, name: str) -> Response:
-        """The question before a token or a key is revoked; its form comes back to the same address."""
-        where = f"{PREFIX}/people"
-        return self._reception.page(request, "revoke.html", section=where, live=None, what=what, name=name)
 
     def _waiting_of(self, token: str) -> list[Submission]:
         """What waits for a review of whoever has a token that was revoked; the lock is held."""
@@ -181,28 +173,6 @@ class Operating:
                 self._world.jobs.score(each, at, verdict)
         return f"{PREFIX}/people?done=rejected#tokens"
 
-    def _create_key(self, request: Request, fields: dict[str, str]) -> Response:
-        environment, name = fields.get("environment"), fields.get("name", "")
-        if environment not in ("live", "test") or not 1 <= len(name) <= MAX_NAME:
-            raise PageError(400, f"Choose live or test, and a name of 1 to {MAX_NAME} characters.")
-        with self._world.lock:
-            account = self._world.state.own.organization.accounts[environment]
-            now = self._world.clock.now()
-            key = self._world.accounts.create_key(account, name, SCOPES, self._reception.who(request), now)
-            secret = key.secret
-        return self._show(request, (f"The API key {name}", secret, ""))
-
-    def _revoke_key(self, request: Request, fields: dict[str, str]) -> Response | str:
-        with self._world.lock:
-            found = (
-                key for key in self._world.state.own.organization.keys if key.id == request.path_params["id"]
-            )
-            key = existing(next(found, None))
-            if "confirm" not in fields:
-                return self._ask_to_revoke(request, "the API key", key.name)
-            self._world.accounts.revoke_key(key, self._reception.who(request), self._world.clock.now())
-        return f"{PREFIX}/people?done=revoked#keys"
-
     async def _erase(self, request: Request, fields: dict[str, str]) -> str:
         subject = fields.get("subject", "")
         if not SUBJECT.fullmatch(subject) or not self._eraser.is_known(subject):
@@ -212,7 +182,7 @@ class Operating:
         is_done = await asyncio.to_thread(self._eraser.run)
         return f"{PREFIX}/people?done={'erased' if is_done else 'erasing'}#erase"
 
-    # --- credits ----------------------------------------------------------------------------------------
+    # --- the budget ----------------------------------------------------------------------------------------
 
     def _add_credits(self, request: Request, fields: dict[str, str]) -> str:
         cents, now = _cents(fields.get("dollars", "")), self._world.clock.now()

@@ -72,7 +72,13 @@ class Posting:
             except ApiError as error:
                 found: Any = error.details if isinstance(error.details, list) else []
                 faults = {str(each["field"]).partition(".")[0]: str(each["message"]) for each in found}
-                return self._show(request, fields, faults or {"": error.message})
+                if error.status == 402:
+                    message = (
+                        "The budget does not cover this job: add to it under Money, or order fewer files."
+                    )
+                else:
+                    message = error.message
+                return self._show(request, fields, faults or {"": message})
             where = f"{PREFIX}/jobs/{job.id}?done=posted"
             world.state.replies.put(slot, Stored("", 303, where.encode(), at + DAY), at)
         return where

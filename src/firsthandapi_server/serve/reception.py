@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -37,6 +37,7 @@ UPLOADS = "/uploads"
 JOIN = "/join"
 APPEALS = "/review/appeals"
 TASKS = "/tasks"
+KEYS = "/keys"
 SIGN_IN = "/sign-in"
 FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
@@ -46,16 +47,38 @@ _STAFF = (f"{PREFIX}/", "/review/", "/checkout/", "/purchase/")
 # The pages of one part of the server, by the page that the navigation leads to.
 _VIEWS = {
     f"{PREFIX}/people": [("People", f"{PREFIX}/people"), ("Reviewers", f"{PREFIX}/reviews")],
-    f"{PREFIX}/deliveries": [("Webhooks", f"{PREFIX}/deliveries"), ("Requests", f"{PREFIX}/requests")],
+    f"{PREFIX}{KEYS}": [
+        ("API keys", f"{PREFIX}{KEYS}"),
+        ("Webhooks", f"{PREFIX}/deliveries"),
+        ("Requests", f"{PREFIX}/requests"),
+    ],
 }
 _WITH_TASKS = {PREFIX: [("Jobs", PREFIX), ("Tasks", f"{PREFIX}{TASKS}")]}
-_MOST_COUNTED = 50
 _MOST_JOBS = 200
 _STATUSES = {
     "pending_score": said("Waiting for review"),
     "approved": said("Approved"),
     "retry_pending": said("Try again"),
     "rejected": said("Rejected"),
+}
+# A lab has a budget, of which jobs reserve what people are then owed.
+TERMS = {
+    "purchased": "added",
+    "available": "left in the budget",
+    "held": "reserved",
+    "spent": "owed or paid",
+    "paid": "owed or paid",
+    "refunded": "back in the budget",
+    "total": "in all",
+    "sandbox": "for tests",
+    "purchase": "budget",
+    "deduction": "reserved",
+    "refund": "back in the budget",
+    "Credit purchase": "Added to the budget",
+    "Escrow for": "Reserved for",
+    "Refund of": "Back from",
+    "credits purchased": "budget raised",
+    "credits auto topped up": "budget raised by itself",
 }
 _SIGNED_OUT = said("You are signed out: reload the page to sign in, and try again.")
 
@@ -293,8 +316,8 @@ class Reception(Face):
             review.append(("Appeals", APPEALS))
         if not self.may(request, "operator"):
             return [*own, *review]
-        others = ("People", "people"), ("Money", "ledger"), ("API", "deliveries"), ("Log", "log")
-        return [*review, ("Jobs", PREFIX), *((words, f"{PREFIX}/{path}") for words, path in others)]
+        others = ("People", "/people"), ("Money", "/ledger"), ("Log", "/log"), ("Developers", KEYS)
+        return [*review, ("Jobs", PREFIX), *((words, f"{PREFIX}{path}") for words, path in others)]
 
     def values(self, request: Request) -> dict[str, Any]:
         """The values for every template."""
@@ -328,9 +351,7 @@ class Reception(Face):
             "job_link": self.links.url,
             "retry_until": self.world.jobs.retry_until,
             "to_review": lambda: counted(len(Line(cast("KeptState", self.world.state).query))),
-            "undelivered": lambda: _count(
-                each.status in ("pending", "failed") for each in reversed(self.world.state.deliveries)
-            ),
+            "terms": TERMS,
         }
 
     def is_welcome(self, request: Request) -> bool:
@@ -364,6 +385,11 @@ class Reception(Face):
         with self.world.lock:
             jobs = islice(reversed(self.world.state.own.jobs), _MOST_JOBS)
             return [(job, self.links.path(job)) for job in jobs if not job.is_terminal]
+
+    def ask_to_revoke(self, request: Request, where: str, what: str, name: str) -> Response:
+        """The question before a token or a key of the page `where` is revoked; its form comes back to the same
+        address."""
+        return self.page(request, "revoke.html", section=where, live=None, what=what, name=name)
 
     def go(self, where: str) -> Response:
         """Redirect to another page after a form."""
@@ -410,12 +436,6 @@ def worker_id(visitor: Visitor) -> str:
 
 def _is_worker(visitor: Visitor | None) -> bool:
     return visitor is not None and visitor.role == "worker"
-
-
-def _count(items: Iterable[bool]) -> str:
-    """How many of the first items are true, for example `12` or `50+`. Limited, because items are loaded from disk."""
-    looked_at = [*islice(items, _MOST_COUNTED + 1)]
-    return f"{sum(looked_at)}{'+' if len(looked_at) > _MOST_COUNTED else ''}"
 
 
 def local_path(text: str | None) -> str:

@@ -1,0 +1,84 @@
+"""The pages for developers, and that those for a lab speak its words."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from firsthandapi import FirstHandClient
+
+from .conftest import JOB, Team, first_of, submit
+
+DEVELOPERS = ("/console/keys", "/console/deliveries", "/console/requests", "/console/events")
+THEIRS = re.compile(
+    r"escrow|checkout|purchase|sandbox|webhook|api key|openapi|firsthand_api_key", re.IGNORECASE
+)
+
+
+def said(page: str) -> str:
+    """What people read, or hear, of a page."""
+    read = re.findall(r'\b(?:alt|aria-label|placeholder|title)="([^"]*)"', page)
+    page = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+    return html.unescape(" ".join([re.sub(r"<[^>]*>", " ", page), *read]))
+
+
+def test_a_lab_reads_its_own_words(team: Team) -> None:
+    """Budget, reserved, owed, paid: whatever an operator reaches, but for the pages of developers, and the log's words
+    for what they do; also a page that asks something."""
+    visitor = team.visit("operator")
+    with FirstHandClient(first_of(team.service).sandbox, team.service.url) as sandbox:
+        submit(team.service, sandbox.jobs.create(**JOB).id)
+    settings = {"auto_top_up_threshold_cents": 10**7, "auto_top_up_amount_cents": 25_000}
+    team.buyer.organization.update_settings(auto_top_up_enabled=True, **settings)
+    team.score(team.sent(team.job(files_needed=1)), 5)
+    cancelled = team.job()
+    team.buyer.jobs.cancel(cancelled.id)
+    checkout = team.buyer.billing.purchase(1000).checkout_url.removeprefix(team.service.url)
+    visitor.send("/console/credits", dollars="12.50")
+    found, todo = {}, ["/console", checkout]
+    while todo:
+        path = todo.pop()
+        if (
+            path in found
+            or path.startswith(DEVELOPERS)
+            or "/static/" in path
+            or path.endswith((".csv", ".jsonl"))
+        ):
+            continue
+        found[path] = visitor.get(path).text
+        links = re.findall(r'href="((?:/console|/review|/checkout)[^"#?]*)', found[path])
+        todo += links
+    assert len(found) > 12
+    faults = [
+        (path, match[0])
+        for path, page in found.items()
+        for match in THEIRS.finditer(said(page))
+        if not (path == "/console/log" and match[0].lower() in ("api key", "webhook"))
+    ]
+    assert faults == []
+    for words in (
+        "Budget",
+        "reserved",
+        "owed or paid",
+        "back in the budget",
+        "Added to the budget",
+        "for tests",
+    ):
+        assert words.lower() in " ".join(map(said, found.values())).lower()
+    dear = visitor.send("/console/jobs/new", title="Dear", description="Much too dear for this", **{
+        "accepted_image/jpeg": "yes", "files_needed": "10000", "price_per_file_cents": "50000"})  # fmt: skip
+    assert "The budget does not cover this job" in dear.text
+    assert not THEIRS.search(said(dear.text))
+
+
+def test_developers_have_pages_of_their_own(team: Team) -> None:
+    """Keys, webhooks, and requests, each of which leads to the others, and to the document of the API."""
+    visitor = team.visit("operator")
+    for path in DEVELOPERS[:3]:
+        page = visitor.get(path).text
+        assert [each for each in DEVELOPERS[:3] if f'<a href="{each}"' in page] == [*DEVELOPERS[:3]]
+        assert "Developers" in page
+    assert "FIRSTHAND_API_KEY" in visitor.get("/console/keys").text
+    assert "/openapi.json" in visitor.get("/console/deliveries").text
+    assert "/openapi.json" not in visitor.get("/console").text
+    assert "/console/keys" not in visitor.get("/console/people").text.split("</header>")[1]
