@@ -435,10 +435,18 @@ def decoded(content: bytes) -> tuple[list[str], float]:
 def test_a_recording(
     browser: Browser, server: Server, button: str, formats: list[str], kinds: list[str]
 ) -> None:
-    """Sound, video, and the screen are recorded in the page, in a format that the job takes."""
-    job = server.job(accepted_formats=formats, description="Sounds or clips of a market")
+    """Sound, video, and the screen are recorded in the page, in a format that the job takes; the screen only by those
+    who judge something."""
+    is_judged = button == "Record the screen"
+    job = server.job(
+        accepted_formats=formats,
+        description="Sounds or clips of a market",
+        type="feedback" if is_judged else "data_collection",
+    )
     with page_of(browser, permissions=["microphone", "camera"]) as page:
         page.goto(server.service.url + server.path(job))
+        page.locator("form.is-scripted").wait_for()
+        assert page.get_by_role("button", name="Record the screen").count() == is_judged
         page.get_by_role("button", name=button).click()
         page.get_by_text("0:02").wait_for()
         page.get_by_role("button", name="Stop").click()
