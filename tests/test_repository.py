@@ -144,6 +144,7 @@ SAFE = {
     "h11": ("0.16", "CVE-2025-43859: chunks with a wrong end, so that requests can be smuggled"),
     "httpx": ("0.23", "CVE-2021-41945: URLs that are read in another way"),
     "jinja2": ("3.1.6", "CVE-2025-27516, CVE-2024-56326: ways out of the sandbox"),
+    "markdown-it-py": ("2.2", "CVE-2023-26302, CVE-2023-26303: texts that end the program"),
     "mcp": ("2.2", "CVE-2026-116686: schemas that read files and URLs"),
     # 13 has more: CVE-2026-112403 and others. `firsthandapi serve` needs it; near duplicates open no format that does.
     "pillow": ("12.3", "CVE-2026-59197 and others: sizes that write over memory"),

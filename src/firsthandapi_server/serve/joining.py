@@ -24,6 +24,7 @@ from .erasing import SUBJECT, Eraser
 from .exporting import Export
 from .limits import Limits
 from .payouts import Payouts
+from .prose import prose
 from .reception import ME, Reception, SignInNeeded, local_path, worker_id
 from .speaking import Words, direction, name_of
 from .study import LOGOS, Assurance, Study
@@ -219,6 +220,7 @@ class Joining:
             "study": self._study,
             "named": name_of,
             "text": text,
+            "prose": prose,
             "text_language": language,
             "text_direction": direction(language),
         }
