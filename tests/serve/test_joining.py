@@ -83,6 +83,31 @@ def test_who_agrees_joins_and_the_record_says_to_what(lab: Open) -> None:
         rows.execute("DELETE FROM consents")
 
 
+def test_a_name_and_purposes_in_the_language_of_the_reader(lab: Open) -> None:
+    """On every page that shows them; what somebody agreed to is told in it after a change."""
+    named = {"en": "Signs", "fr": "Panneaux"}
+    with ExitStack() as first:
+        here = lab(first, name=named, **consent(purposes={"en": ["museum"], "fr": ["un musée"]}))
+        reader = here.visit(headers={"accept-language": "fr"})
+        page = reader.get("/join").text
+        assert "<title>Panneaux" in page
+        assert "<bdi>Panneaux</bdi>" in page
+        assert "<bdi>un musée</bdi>" in page
+        assert '<bdi lang="en">Signs</bdi>' in here.visit().get("/join?lang=ar").text
+        assert reader.send("/join", "/join", **BOXES).status_code == 303
+        assert "<bdi>Panneaux</bdi>" in reader.get("/me").text
+        assert "“<bdi>Signs</bdi>”" in here.visit("operator").get("/console/people").text
+        assert [each["purposes"] for each in here.records()] == ['["museum"]']
+        cookies = dict(reader.http.cookies)
+    purposes = {"en": ["museum", "school"], "fr": ["un musée", "une école"]}
+    here = lab(name=named, **consent(version=3, purposes=purposes))
+    reader = here.visit(headers={"accept-language": "fr"})
+    reader.http.cookies.update(cookies)
+    page = reader.get("/join").text
+    assert "<bdi>un musée</bdi><br>" in page
+    assert "<bdi>un musée, une école</bdi>" in page
+
+
 @pytest.mark.parametrize("join", ["open", "invited"])
 def test_the_privacy_notice_is_for_everybody(lab: Open, join: str) -> None:
     """It says who asks, for what, how long, and what people may do, in the language of the reader, before they join."""

@@ -112,3 +112,41 @@ def test_an_open_study_needs_no_token_for_workers(tmp_path: Path) -> None:
         Service(
             tmp_path / "data", public_url="https://signs.example.org", study=write(tmp_path, join="invited")
         )
+
+
+def test_names_and_purposes_in_several_languages(tmp_path: Path) -> None:
+    """Written once, or by language: one that is missing is the first one's, and says so."""
+    purposes = {"en": ["research", "a museum"], "fr": ["recherche", "un musée"]}
+    study = read_study(write(tmp_path, name={"en": "Signs", "fr": "Panneaux"}, **consent(purposes=purposes)))
+    assert [study.name_in(each) for each in ("fr", "ar")] == [("Panneaux", "fr"), ("Signs", "en")]
+    assert study.purposes_in("fr") == (["recherche", "un musée"], "fr")
+    assert study.purposes == ["research", "a museum"]
+    plain = read_study(write(tmp_path))
+    assert (plain.name_in("fr"), plain.purposes_in("ar")) == (
+        ("Street signs of Lagos", "en"),
+        (["research", "publication"], "en"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"name": {"de": "Schilder"}}, "name.de is no language of the study; add de to languages"),
+        ({"name": {}}, "name: dictionary should have at least 1 item"),
+        ({"name": {"en": ""}}, "name.en: string should have at least 1 character"),
+        ({"name": 7}, "name: input should be a valid string"),
+        (consent(purposes={"de": ["Forschung"]}), "consent.purposes.de is no language of the study"),
+        (
+            consent(purposes={"en": ["a", "b"], "fr": ["a"]}),
+            "consent.purposes has more in one language than in another",
+        ),
+        (consent(purposes={"en": ["a", "a"]}), "consent.purposes.en names a twice"),
+        (consent(purposes="research"), "consent.purposes: input should be a valid list"),
+        (consent(purposes=["a", "a"]), "consent.purposes names a twice"),
+    ],
+)
+def test_wrong_names_and_purposes_are_refused(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    """By the key, and the language."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_study(write(tmp_path, **fields))
+    assert words in str(caught.value)

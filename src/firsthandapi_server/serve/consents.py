@@ -198,7 +198,7 @@ class Consents:
                 study.consent.version,
                 digest,
                 shown,
-                json.dumps(study.consent.purposes, ensure_ascii=False),
+                json.dumps(study.purposes, ensure_ascii=False),
                 study.license,
                 json.dumps(study.consent.assurances),
                 study.controller,

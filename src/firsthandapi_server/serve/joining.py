@@ -198,15 +198,17 @@ class Joining:
         """What has changed since somebody agreed: its name, what it was, and what it is."""
         study = self._study
 
+        spoken = dict(zip(study.purposes, study.purposes_in(words.language)[0], strict=True))
+
         def listed(purposes: Iterable[str]) -> str:
-            return words(", ").join(words(purpose) for purpose in purposes)
+            return words(", ").join(words(spoken.get(purpose, purpose)) for purpose in purposes)
 
         def kept(days: int | None) -> str:
             return "–" if days is None else words("Days until rejected files are erased: {days}.", days=days)
 
         rows = [
             (words("Version"), str(agreed.version), str(study.consent.version)),
-            (words("Purposes"), listed(agreed.purposes), listed(study.consent.purposes)),
+            (words("Purposes"), listed(agreed.purposes), listed(study.purposes)),
             (words("License of your files"), agreed.license, study.license),
             (words("Organizer"), agreed.controller, study.controller),
             (words("How long"), kept(agreed.rejected_days), kept(study.retention_days.rejected)),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from firsthandapi._base.nearest import nearest
 from firsthandapi._base.specs import read_spec
 from firsthandapi.errors import ConfigurationError
 
+T = TypeVar("T")
 Assurance = Literal["own_work", "adult", "people_shown_agree"]
 
 LOGOS = {
@@ -32,6 +33,9 @@ Line = Annotated[
 ]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
 License = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=100)]
+# What is written once for all languages is kept under an empty one.
+_Once = BeforeValidator(lambda value: value if isinstance(value, dict) else {"": value})  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
+_Languages = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$")]
 Whole = Annotated[int, Field(ge=1, le=10**9)]
 
 
@@ -44,13 +48,15 @@ class Consent(_Part):
 
     Attributes:
         version: the number of this notice; a new one asks everybody again.
-        purposes: what the files are for.
+        purposes: what the files are for, by language.
         text: the notice, by language.
         assurances: what people confirm, each with a box of its own.
     """
 
     version: Whole
-    purposes: Annotated[list[Line], Field(min_length=1)]
+    purposes: Annotated[
+        dict[_Languages, Annotated[list[Line], Field(min_length=1)]], Field(min_length=1), _Once
+    ]
     text: Annotated[dict[Language, str], Field(min_length=1)]
     assurances: list[Assurance]
 
@@ -83,7 +89,7 @@ class Study(_Part):
     """A study, as `study.yaml` describes it.
 
     Attributes:
-        name: what it is called.
+        name: what it is called, by language.
         organizer: who asks; the pages show it in place of our name.
         contact: where people may turn to.
         languages: those of the pages; the first stands in for texts that another lacks.
@@ -101,7 +107,7 @@ class Study(_Part):
         tasks: files beside the file, with a row for each task, by the title of the job that they belong to.
     """
 
-    name: Line
+    name: Annotated[dict[_Languages, Line], Field(min_length=1), _Once]
     organizer: Line
     contact: Line
     languages: Annotated[list[Language], Field(min_length=1)]
@@ -129,11 +135,27 @@ class Study(_Part):
         given = {"currency": self.currency, "pay": self.pay}
         return {name: value for name, value in given.items() if value not in ("USD", "per_file")}
 
+    @property
+    def purposes(self) -> list[str]:
+        """The purposes as records name them, whichever language people read: those of the first one."""
+        return self.purposes_in(self.languages[0])[0]
+
+    def name_in(self, language: str) -> tuple[str, str]:
+        """The name, and its language: the first of the study where this one has none."""
+        return self._in(self.name, language)
+
+    def purposes_in(self, language: str) -> tuple[list[str], str]:
+        """The purposes, likewise."""
+        return self._in(self.consent.purposes, language)
+
     def notice(self, language: str) -> tuple[str, str]:
-        """The text of the notice, and its language: the first of the study where this one has none."""
-        texts = self.consent.text
-        found = next((each for each in (language, self.languages[0]) if each in texts), next(iter(texts)))
-        return texts[found], found
+        """The text of the notice, likewise."""
+        return self._in(self.consent.text, language)
+
+    def _in(self, texts: Mapping[str, T], language: str) -> tuple[T, str]:
+        first = self.languages[0]
+        found = next((each for each in (language, first) if each in texts), next(iter(texts)))
+        return texts[found], found or first
 
 
 def read_study(path: Path) -> Study:
@@ -148,20 +170,33 @@ def read_study(path: Path) -> Study:
         raise ConfigurationError(f"{path}: {'; '.join(_faults(error))}") from None
     lists: dict[str, list[str]] = {
         "languages": [each.lower() for each in study.languages],
-        "consent.purposes": study.consent.purposes,
+        **{
+            f"consent.purposes{'.' if name else ''}{name}": each
+            for name, each in study.consent.purposes.items()
+        },
         "consent.assurances": [*study.consent.assurances],
         "processors": study.processors,
     }
     for where, names in lists.items():
         if repeated := [each for each in names if names.count(each) > 1]:
             raise ConfigurationError(f"{path}: {where} names {repeated[0]} twice; remove one of the two")
+    for where, spoken in (
+        ("name", study.name),
+        ("consent.purposes", study.consent.purposes),
+        ("consent.text", study.consent.text),
+    ):
+        for language in spoken:
+            if language and language not in study.languages:
+                raise ConfigurationError(
+                    f"{path}: {where}.{language} is no language of the study; add {language} to languages"
+                )
+    if len({len(each) for each in study.consent.purposes.values()}) > 1:
+        raise ConfigurationError(
+            f"{path}: consent.purposes has more in one language than in another; write the same ones in each"
+        )
     texts: dict[str, str] = {}
     for language, text in study.consent.text.items():
         where = f"consent.text.{language}"
-        if language not in study.languages:
-            raise ConfigurationError(
-                f"{path}: {where} is no language of the study; add {language} to languages"
-            )
         texts[language] = _text(path, where, text.strip())
     logo = None if study.logo is None else _beside(path, "logo", str(study.logo))
     if logo is not None and logo.suffix.lower() not in LOGOS:
@@ -199,7 +234,7 @@ def _beside(path: Path, where: str, name: str) -> Path:
 
 def _faults(error: ValidationError) -> Iterable[str]:
     for each in error.errors(include_url=False, include_context=False):
-        location = [str(part) for part in each["loc"] if part != "[key]"]
+        location = [str(part) for part in each["loc"] if part not in ("[key]", "")]
         where = ".".join(location)
         if each["type"] == "extra_forbidden":
             meant = nearest(location[-1], _known(location[:-1]))
