@@ -224,3 +224,25 @@ def test_without_javascript(browser: Browser, service: Service) -> None:
         page.get_by_text("The amount is booked.").wait_for()
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/review")
+
+
+def test_times_are_those_of_the_operator(browser: Browser, service: Service) -> None:
+    """Where they are: what has happened, also after a look for something new, and the deadline that they write."""
+    options: Any = {"timezone_id": "Asia/Kathmandu", "locale": "en-US"}
+    with page_of(browser, **options) as page:
+        sign_in(page, service)
+        page.get_by_text("all times Asia/Kathmandu").or_(
+            page.get_by_text("all times Asia/Katmandu")
+        ).wait_for()
+        page.goto(f"{service.url}/console/jobs/new")
+        page.get_by_label("Deadline in Asia/Kat").fill("2099-01-02T05:45")
+        page.get_by_label("What people should capture").fill("Photos of street signs in daylight")
+        page.get_by_label("JPEG").check()
+        page.get_by_label("Files needed").fill("3")
+        page.get_by_label("Pay for each").fill("50")
+        page.get_by_role("button", name="Post the job").click()
+        page.get_by_text("The job is posted.").wait_for()
+        page.locator("summary", has_text="Details").click()
+        deadline = page.locator("#facts time").last
+        assert deadline.get_attribute("datetime") == "2099-01-02T00:00:00.000Z"
+        assert " ".join(deadline.inner_text().split()) == "Jan 2, 2099, 5:45 AM"

@@ -33,6 +33,22 @@ def test_a_job_is_posted_once_from_the_credits(team: Team) -> None:
     assert changed.headers["location"] != first.headers["location"]
 
 
+def test_a_deadline_is_where_the_operator_is(team: Team) -> None:
+    """As a script of the page says it in UTC; without one it is UTC."""
+    operator = team.visit("operator")
+    for fields, deadline in (
+        (
+            {"deadline": "2099-01-02T05:45", "deadline_utc": "2099-01-02T00:00:00.000Z"},
+            "2099-01-02T00:00:00Z",
+        ),
+        ({"deadline": "2099-01-02T05:45"}, "2099-01-02T05:45:00Z"),
+    ):
+        assert operator.send(PAGE, PAGE, **GIVEN, **fields).status_code == 303
+        (job,) = team.buyer.jobs.list(limit=1).data
+        assert job.deadline is not None
+        assert job.deadline.isoformat().replace("+00:00", "Z") == deadline
+
+
 def test_what_is_wrong_stands_beside_its_field(team: Team) -> None:
     """With what was written; so does a lack of credits, and nothing is posted."""
     operator = team.visit("operator")

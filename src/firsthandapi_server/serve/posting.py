@@ -94,5 +94,7 @@ def _body(fields: dict[str, str]) -> dict[str, Any]:
             body[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
     body |= {name: fields[name] for name in _TEXTS if name in fields}
     if "deadline" in body:
-        body["deadline"] += "" if "Z" in body["deadline"] else "Z"  # browsers send minutes without an offset
+        # Browsers send minutes without an offset, and their scripts what these are in UTC.
+        given = fields.get("deadline_utc", body["deadline"])
+        body["deadline"] = given if "Z" in given else f"{given}Z"
     return body

@@ -63,6 +63,15 @@ function speak(part) {
 }
 speak(document);
 
+// So are the times that are asked for. Without scripts, all of these are UTC.
+const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+for (const place of document.querySelectorAll("[data-zoned]")) place.textContent = place.textContent.replace("UTC", timeZone);
+for (const input of document.querySelectorAll("input[type=datetime-local]")) {
+  input.form.addEventListener("formdata", ({ formData }) => {
+    if (input.value) formData.set(`${input.name}_utc`, new Date(input.value).toISOString());
+  });
+}
+
 // Whether the part shows now what the other one does.
 function update(part, other) {
   speak(other);
