@@ -182,3 +182,38 @@ def test_nobody_answers_for_their_own_work(court: Open) -> None:
     assert "This is your own work" in author.get("/review/appeals").text
     assert here.answer(author).status_code == 403
     assert here.answer(here.second).status_code == 303
+
+
+def test_an_appeal_always_has_somebody_who_may_decide_it(court: Open) -> None:
+    """Whoever has rated it, where nobody else may review any more, or where nobody else has answered in time."""
+    here = court()
+    assert here.appeal() == 303
+    assert "somebody else answers" in here.first.get("/review/appeals").text
+    assert here.answer(here.first).status_code == 403
+    for token in here.access.tokens():
+        if token.role != "worker" and token.id != here.first_id:
+            here.access.revoke(token.id, here.time)
+    assert "somebody else answers" not in here.first.get("/review/appeals").text
+    colleague, _ = here.reviewer()
+    assert here.answer(here.first).status_code == 403
+    here.time += 9 * DAY
+    assert here.answer(here.first).status_code == 303
+    assert "No open appeals" in colleague.get("/review/appeals").text
+
+
+def test_a_lone_reviewer_decides_alone(court: Open) -> None:
+    """The only other one is the author, who never decides."""
+    here = court(files_needed=2)
+    author, author_id = here.reviewer()
+    author.send("/join", "/join", **BOXES)
+    here.submission = here.sends(author)
+    here.rate(here.submission, 1)
+    assert here.appeal(who=author) == 303
+    for token in here.access.tokens():
+        if token.role != "worker" and token.id not in (here.first_id, author_id):
+            here.access.revoke(token.id, here.time)
+    here.time += 9 * DAY
+    assert here.answer(author).status_code == 403
+    here.time -= 9 * DAY
+    here.service.clock._latest = 0  # pyright: ignore[reportPrivateUsage]
+    assert here.answer(here.first, "reject").status_code == 303

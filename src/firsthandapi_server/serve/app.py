@@ -146,7 +146,7 @@ class Site:
             joining = Joining(self.reception, study, consents, eraser, self.limits, payouts, decides=decides)
             routes += joining.routes()
             routes += PayPage(self.reception, payees).routes()
-            routes += Appealing(self.reception).routes()
+            routes += Appealing(self.reception, self.panel).routes()
         routes += Resuming(self.reception, receiving).routes()
         # A Router rather than an application, so that the errors of pages get out and become pages.
         self._pages = Router(routes, redirect_slashes=False, default=_nothing)

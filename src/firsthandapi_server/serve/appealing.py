@@ -1,4 +1,4 @@
-"""The page where somebody other than the first reviewer answers the appeals of workers."""
+"""The page where appeals are answered: by somebody who did not rate the file, as long as there is one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from firsthandapi_server.rules.appeals import ANSWER_SECONDS, MAX_WORDS, Appeals
 from firsthandapi_server.sqlite.traces import rejecters
 from firsthandapi_server.state.model import Appeal, Submission
 
-from .panel import stars_in
+from .panel import Panel, stars_in
 from .reception import APPEALS, Reception
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ _MOST = 100
 class Appealing:
     """The page. Nothing of people who have withdrawn is approved any more."""
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: Reception, panel: Panel) -> None:
         self._reception = reception
+        self._panel = panel
         self._world = reception.world
         self._appeals = Appeals(self._world.state, self._world.jobs)
 
@@ -53,13 +54,18 @@ class Appealing:
             file.is_erased for file in submission.files
         )
 
-    def _why_not(self, request: Request, submission: Submission) -> str | None:
-        """Why whoever asks may not answer."""
+    def _why_not(self, request: Request, appeal: Appeal) -> str | None:
+        """Why whoever asks may not answer. Whoever has rated it may, where nobody else can, or has done so in time."""
+        submission = appeal.submission
         if submission.worker_id in self._reception.own(request):
             return "This is your own work: somebody else answers."
-        state = cast("KeptState", self._world.state)
-        if self._reception.reviewer(request) in rejecters(state, self._reception.access.look, submission):
-            return "You have rated it: somebody else answers. Who has no colleague creates a token for one."
+        raters = rejecters(cast("KeptState", self._world.state), self._reception.access.look, submission)
+        if self._reception.reviewer(request) not in raters or self._world.clock.now() >= _due(appeal):
+            return None
+        author = f"tok_{submission.worker_id.partition('_')[2]}"
+        reviewers = self._panel.reviewers(is_open=not self._reception.is_guarded("reviewer"))
+        if {*reviewers} - raters - {author}:
+            return "You have rated it: somebody else answers. You may, once the answer is overdue."
         return None
 
     async def _show(self, request: Request) -> Response:
@@ -69,7 +75,7 @@ class Appealing:
                 request,
                 "appeals.html",
                 section=APPEALS,
-                appeals=[(each, self._why_not(request, each.submission)) for each in self._open()],
+                appeals=[(each, self._why_not(request, each)) for each in self._open()],
                 done=_DONE.get(request.query_params.get("done", "")),
                 answer_seconds=ANSWER_SECONDS,
                 now=self._world.clock.now(),
@@ -82,7 +88,7 @@ class Appealing:
         words, at = fields.get("words", "").strip(), self._world.clock.now()
         with self._world.lock:
             appeal = existing(self._world.state.appeals.get(fields.get("appeal", "")))
-            why_not = self._why_not(request, appeal.submission)
+            why_not = self._why_not(request, appeal)
             if why_not is not None:
                 raise PageError(403, why_not, "Not yours")
             if appeal.answered_at is not None or self._is_gone(appeal.submission):
@@ -110,3 +116,7 @@ class Appealing:
         )
         done = "kept" if not appeal.accepted else "accepted" if appeal.paid else "unpaid"
         return self._reception.go(f"{APPEALS}?done={done}")
+
+
+def _due(appeal: Appeal) -> float:
+    return appeal.created_at + ANSWER_SECONDS

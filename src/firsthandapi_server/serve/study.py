@@ -145,11 +145,11 @@ class Study(_Part):
         return self._in(self.name, language)
 
     def purposes_in(self, language: str) -> tuple[list[str], str]:
-        """The purposes, likewise."""
+        """The purposes, and their language."""
         return self._in(self.consent.purposes, language)
 
     def notice(self, language: str) -> tuple[str, str]:
-        """The text of the notice, likewise."""
+        """The text of the notice, and its language."""
         return self._in(self.consent.text, language)
 
     def _in(self, texts: Mapping[str, T], language: str) -> tuple[T, str]:
