@@ -53,6 +53,8 @@ def test_a_title_that_no_job_has(lab: Open) -> None:  # noqa: F811
     operator = here.visit("operator")
     page = operator.get("/console/tasks").text
     assert page.count("No job has this title yet") == 2
+    jobs = operator.get("/console").text
+    assert (jobs.count("no job with this title yet"), "<script>alert" in jobs) == (2, False)
     assert "<script>alert" not in page
     job = here.job(title=f" {TITLE} ")
     assert operator.get("/console/tasks").text.count("No job has this title yet") == 1

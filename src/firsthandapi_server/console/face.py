@@ -133,6 +133,7 @@ class Face:
             "job_link": None,
             "terms": {},  # those of the contract, for developers
             "table_of": dict[str | None, object]().get,  # nor has a job tasks
+            "without_job": list[str],
             "_": _english,
             "language": "en",
             "direction": "ltr",

@@ -49,6 +49,7 @@ class Assigning:
         self._world = reception.world
         self._tasks = tasks
         reception.table_of = self.table
+        reception.without_job = lambda: [each for each in tasks.tables if tasks.job_of(each) is None]
         self.pages: dict[str, Page] = (
             {TASKS: self._show, f"{TASKS}.csv": self._export} if tasks.tables else {}
         )

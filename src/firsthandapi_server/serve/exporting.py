@@ -53,6 +53,13 @@ class Export:
             **({"earned_cents": sum(each["earned_cents"] for each in files)} if is_paid else {}),
             "consents": consents_of(people, worker),
             "files": files,
+            "tasks": [
+                {"task_id": task.rpartition("\n")[2], "task_text": text, "submission_id": submission}
+                for task, text, submission in query(
+                    "SELECT task, text, submission_id FROM assignments WHERE worker_id = ? ORDER BY position",
+                    worker,
+                )
+            ],
             "log": [
                 {"at": iso(at), "what": what, "subject": subject}
                 for at, what, subject in people(

@@ -117,8 +117,9 @@ class Reception(Face):
         self._workers = access.secret("workers")
         self.study = study
         self.consents = None if study is None else Consents(access, study)
-        # The tasks of jobs with a title, for pages of operators.
+        # The tasks of jobs with a title, and the titles that no job has, for pages of operators.
         self.table_of: Callable[[str | None], object] = lambda _title: None
+        self.without_job: Callable[[], list[str]] = list
         world.consent_of = partial(shown, access, cast("KeptState", world.state))
 
     # --- who --------------------------------------------------------------------------------------------
@@ -338,6 +339,7 @@ class Reception(Face):
             ),
             "views": _VIEWS if self.study is None or not self.study.tasks else {**_VIEWS, **_WITH_TASKS},
             "table_of": self.table_of,
+            "without_job": self.without_job,
             # Whoever joined by a link needs their passport to come back: only their own page asks.
             "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
             "currency": "USD" if self.study is None else self.study.currency,

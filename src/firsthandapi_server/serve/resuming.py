@@ -212,10 +212,17 @@ class Resuming:
         if offset < part.length:
             if int(request.headers.get("content-length", "0")) > part.length - offset:
                 raise _too_much(part)
+            if "task_id" in part.fields:
+                with self._world.lock:
+                    job = self._world.state.jobs[part.job]
+                    self._claim_task(job, part)  # which would go to others during a slow upload
             offset = await self._receive(request, part, offset)
         if offset == part.length:
             await self._finish(part, request)
         return _at(offset, 204)
+
+    def _claim_task(self, job: Job, part: Part) -> None:
+        self._receiving.claim_task(sending_of(job, part.worker, "", part.fields, ""), part.group_size)
 
     def _end(self, request: Request) -> Response:
         """Forget an upload that its sender has given up."""
@@ -365,7 +372,7 @@ class Resuming:
         """
         check = partial(self._receiving.check, job, part.worker, part.fields.get("retry"), part.group_size)
         check()
-        self._receiving.claim_task(sending_of(job, part.worker, "", part.fields, ""), part.group_size)
+        self._claim_task(job, part)
         everybodys = [*self._open.values()]  # a copy, since other threads end uploads
         own = [each for each in everybodys if each.worker == part.worker and not self._is_done(each)]
         for each in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:

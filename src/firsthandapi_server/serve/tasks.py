@@ -1,8 +1,8 @@
 """Tasks: the rows of a lab's table, of which each person who works on a job is given the next open one.
 
-A row is open while fewer files than it wants wait or are approved, and others do not have it. Whoever is given a row
-has it for two hours, and for two more once they begin to send. Nobody gets it again who has sent something for it, or
-given it back. Jobs of one title share their rows, so that a job that is posted again continues.
+A row is open while fewer files than it wants wait or are approved, and others do not have it. Whoever is given a row has
+it for two hours, and for two more from when something of their file last came. Nobody gets it again who has sent
+something for it, or given it back. Jobs of one title share their rows, so that a job that is posted again continues.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from firsthandapi_server.sqlite.kept import KeptState
 
 ASSIGNED_SECONDS = 7200.0
+_RENEWED_SECONDS = 600.0  # how often it begins again, at most: each time is kept on the disk
 COLUMNS = ("id", "text", "quota", "gold")
 _NEEDED = ("id", "text")
 _MOST_ROWS, _MOST_ID, _MOST_TEXT, _MOST_QUOTA = 100_000, 100, 5000, 1_000_000
@@ -203,7 +204,9 @@ class Tasks:
             raise PageError(409, _SENT)
         if count > self.room(assignment):
             raise PageError(409, _TAKEN)
-        assignment.files, assignment.until = count, self._world.clock.now() + ASSIGNED_SECONDS
+        until = self._world.clock.now() + ASSIGNED_SECONDS
+        if assignment.files != count or assignment.until < until - _RENEWED_SECONDS:
+            assignment.files, assignment.until = count, until
         return assignment
 
     def fulfill(self, assignment: Assignment, submission: Submission) -> None:

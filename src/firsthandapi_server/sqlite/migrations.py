@@ -192,6 +192,7 @@ CREATE TABLE assignments (
 );
 CREATE INDEX assignments_of ON assignments (worker_id);
 CREATE INDEX assigned ON assignments (task, until);
+CREATE INDEX titled ON jobs (account, trim(json_extract(fields, '$.title')));
 """
 # `taken` is how many files of a row wait or are approved: counted at each change, whatever makes it.
 _COUNTED = "".join(
