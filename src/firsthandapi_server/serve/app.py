@@ -129,7 +129,13 @@ class Site:
                 **assigning.pages,
                 **developing.pages,
             },
-            forms={**posting.forms, **operating.forms, **overseeing.forms, **paying.forms, **developing.forms},
+            forms={
+                **posting.forms,
+                **operating.forms,
+                **overseeing.forms,
+                **paying.forms,
+                **developing.forms,
+            },
         )
         receiving = Receiving(self.reception, folder, self.tasks)
         routes = [

@@ -1,7 +1,7 @@
 """Tasks: the rows of a lab's table, of which each person who works on a job is given the next open one.
 
-A row is open while fewer files than it wants wait or are approved, and others do not have it. Whoever is given a row has
-it for two hours, and for two more from when something of their file last came. Nobody gets it again who has sent
+A row is open while fewer files than it wants wait or are approved, and others do not have it. Whoever is given a row
+has it for two hours, and for two more from when something of their file last came. Nobody gets it again who has sent
 something for it, or given it back. Jobs of one title share their rows, so that a job that is posted again continues.
 """
 
