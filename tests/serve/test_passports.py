@@ -237,3 +237,15 @@ def test_a_session_that_ends_while_the_page_is_made(lab: Open, monkeypatch: pyte
 
     monkeypatch.setattr(Reception, "participant", participant)
     assert person.get("/me").status_code == 200
+
+
+def test_another_device_needs_a_passport(lab: Open) -> None:
+    """The code of a job's page is for another device of the same person: whoever has no passport would be somebody
+    else there."""
+    here = lab()
+    person, page = here.joined(), here.path(here.job())
+    person.get("/me")
+    assert 'id="share"' in person.get(page).text
+    with here.access.transaction() as rows:
+        rows.execute("DELETE FROM passports")
+    assert 'id="share"' not in person.get(page).text

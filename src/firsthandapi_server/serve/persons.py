@@ -11,6 +11,7 @@ from firsthandapi_server.sqlite.traces import earned, latest_of
 from .erasing import SUBJECT, Eraser
 from .exporting import consents_of
 from .payouts import Payouts
+from .prose import prose
 from .reception import Reception
 
 _SHOWN = 50
@@ -49,6 +50,7 @@ class Persons:
         return self._reception.page(
             request,
             "person.html",
+            prose=prose,
             section=f"{PREFIX}/people",
             number=worker,
             token=next((each for each in access.tokens() if each.id.partition("_")[2] == ulid), None),

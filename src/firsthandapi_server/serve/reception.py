@@ -80,6 +80,7 @@ TERMS = {
     "credits purchased": "budget raised",
     "credits auto topped up": "budget raised by itself",
 }
+_UNPAID = {**TERMS, "spent": "spent", "paid": "spent"}
 _SIGNED_OUT = said("You are signed out: reload the page to sign in, and try again.")
 
 
@@ -353,7 +354,7 @@ class Reception(Face):
             "job_link": self.links.url,
             "retry_until": self.world.jobs.retry_until,
             "to_review": lambda: counted(len(Line(cast("KeptState", self.world.state).query))),
-            "terms": TERMS,
+            "terms": TERMS if self.study is None or self.study.pay != "none" else _UNPAID,
         }
 
     def is_welcome(self, request: Request) -> bool:

@@ -25,6 +25,7 @@ from .bounds import BOUNDS
 from .judged import allowing, judged
 from .limits import Limits
 from .links import PREFIX, qr_code
+from .passports import Passports
 from .receiving import Receiving
 from .reception import ME, REFUSALS, Reception
 from .sending import sending_of
@@ -47,6 +48,7 @@ class Working:
         self._limits = limits
         self._links = reception.links
         self._world = reception.world
+        self._passports = Passports(reception.access)
         self._places = asyncio.Semaphore(BOUNDS.uploads)
         self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -84,6 +86,8 @@ class Working:
                 "work.html",
                 has_tasks=has_tasks,
                 task=columns_of(assignment) if assignment else made_for(retry) if retry else None,
+                # Elsewhere, whoever joined by a link and has no passport would join as somebody else.
+                is_shared=study is None or study.join != "open" or not self._passports.is_lacking(worker),
                 task_language=None if study is None else study.languages[0],
                 job=job,
                 passport=passport,
