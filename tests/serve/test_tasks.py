@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import threading
@@ -138,6 +139,23 @@ def test_nobody_gets_a_row_twice(lab: Open) -> None:
     assert [here.shown(each, job) for each in (ana, ben)] == ["r2", "r1"]
     assert [made_for(here.work(ana, job)) for _ in range(2)] == ["r2", "r3"]
     assert here.shown(ana, job) is None
+
+
+def test_what_a_table_says_is_inert(lab: Open) -> None:
+    """On the pages of workers, reviewers, and operators, in the form, and in what is fetched."""
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
+    here = lab('id,text\n"' + evil.replace('"', '""') + '","' + evil.replace('"', '""') + '"\n')
+    job = here.job(files_needed=9)
+    ana = here.joined()
+    pages = [ana.get(here.path(job)).text]
+    fields = {name: html.unescape(value) for name, value in fields_of(pages[0]).items()}
+    assert _send(ana, here.path(job), fields).status_code == 303
+    submission = job.submissions[-1]
+    pages += [ana.get(here.path(job)).text, ana.get("/me").text, here.visit("reviewer").get("/review").text]
+    operator = here.visit("operator")
+    pages += [operator.get(path).text for path in ("/console/tasks", f"/console/jobs/{job.id}")]
+    assert [page for page in pages if "<script>alert" in page or "<img src=x" in page or ">49<" in page] == []
+    assert here.buyer.submissions.get(submission.id).task_id == evil
 
 
 def test_a_job_without_a_table_has_no_tasks(lab: Open) -> None:
