@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firsthandapi.testing import make
+from serve.conftest import first_of
 from serve.phones import JPEG, served
 from serve.test_study import write
 
@@ -190,5 +191,11 @@ def test_one_task_after_the_other(browser: Browser, tmp_path: Path) -> None:
         page.get_by_role("button", name="Send", exact=True).click()
         page.locator("#mine .card").nth(2).wait_for()
         page.locator("#task-text").get_by_text("Task number 5").wait_for()
+        page.context.clear_cookies()
+        page.goto(f"{server.service.url}/sign-in#{first_of(server.service).operator}")
+        page.wait_for_url("**/console")
+        for name, path in (("tasks", "/console/tasks"), ("tasks-job", f"/console/jobs/{job.id}")):
+            page.goto(f"{server.service.url}{path}")
+            look_at(page, name, 390, "light")
     made = [each.files[0].source.details().more["task_id"] for each in job.submissions]
     assert made == ["r2", "r3", "r4"]
