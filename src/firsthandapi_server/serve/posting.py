@@ -95,6 +95,6 @@ def _body(fields: dict[str, str]) -> dict[str, Any]:
     body |= {name: fields[name] for name in _TEXTS if name in fields}
     if "deadline" in body:
         # Browsers send minutes without an offset, and their scripts what these are in UTC.
-        given = fields.get("deadline_utc", body["deadline"])
+        given = fields.get("deadline_utc") or fields["deadline"]
         body["deadline"] = given if "Z" in given else f"{given}Z"
     return body

@@ -33,7 +33,7 @@ def read_sheet(
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line_of: dict[str, int] = {}
     try:
-        names = [each.strip().lower() for each in next(lines, [])]
+        names = [each.strip().lower() for each in next(lines, list[str]())]
         while names and not names[-1]:
             names.pop()  # as spreadsheets leave them
         _check_columns(path, names, columns, needed)
