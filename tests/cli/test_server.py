@@ -125,8 +125,9 @@ def test_gold(shell: Cli, tmp_path: Path) -> None:
                 "line 3: there is no file 'file_1', or it was erased",
             ),
             (f"file_id,stars\n{service.world.state.submissions[drawn].files[0].id},5\n", "there is no file"),
-            (f"file_id,stars\n{files[0]},6\n", "line 2: the stars is '6'; write a whole number from 1 to 5"),
-            (f"file_id\n{files[0]}\n", "has no column stars"),
+            (f"file_id,stars\n{files[0]},6\n", "line 2: stars must be a whole number from 1 to 5, not '6'"),
+            (f"file_id\n{files[0]}\n", "line 2: stars must be a whole number from 1 to 5, not ''"),
+            ("stars\n5\n", "has no column file_id"),
         ):
             table.write_text(lines, encoding="utf-8")
             refused = shell("server", "gold", folder, str(table))
@@ -134,7 +135,7 @@ def test_gold(shell: Cli, tmp_path: Path) -> None:
         assert ratings.gold() == []
         table.write_text(f"file_id;stars\n{files[0]};5\n{files[1]};2\n", encoding="utf-8")
         assert shell("server", "gold", folder, str(table)).out == "2 files have a known rating now.\n"
-        table.write_text(f"file_id,stars\n{files[0]},4\n", encoding="utf-8")
+        table.write_text(f"file_id,gold\n{files[0]},4\n", encoding="utf-8")
         assert json.loads(shell("server", "gold", folder, str(table), "--json").out) == {"files": 1}
         assert {each.file: (each.stars, each.marked_by) for each in ratings.gold()} == {
             files[0]: (4, "command line"),

@@ -272,8 +272,8 @@ def gold(
 ) -> Output:
     """Bring in files whose rating you know: gold files, which test reviewers.
 
-    FILES.csv has the columns file_id and stars, 1 to 5; a file that was gold
-    before gets the new stars. Nothing is changed if a line is wrong. The share of
+    FILES.csv has the columns file_id and stars (or gold), 1 to 5; a file that was
+    gold before gets the new stars. Nothing is changed if a line is wrong. The share of
     gold files that reviewers get is reviews.gold of the study. The server may be
     running.
 

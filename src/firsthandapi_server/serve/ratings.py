@@ -330,8 +330,9 @@ def read_gold(path: Path, query: Query, who: str, at: float) -> list[Gold]:
         "WHERE files.id = ? AND environment = 'live' AND json_extract(source, '$.sha256') <> ''"
     )
     found: list[Gold] = []
-    for where, cells in read_sheet(path, ("file_id", "stars"), ("file_id", "stars")):
-        stars, file = whole_in(where, "stars", cells["stars"], 5), cells["file_id"]
+    # As a table of tasks calls it, too.
+    for where, cells in read_sheet(path, ("file_id", "stars", "gold"), ("file_id",)):
+        stars, file = whole_in(where, "stars", cells["stars"] or cells["gold"], 5), cells["file_id"]
         rows = query(sql, file)
         if not rows:
             raise ConfigurationError(

@@ -65,7 +65,7 @@ def whole_in(where: str, name: str, text: str, most: int) -> int:
     """A cell that has a whole number from 1. Raises ConfigurationError: it has none."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:12]) <= most):
         raise ConfigurationError(
-            f"{where}: the {name} is {text[:40]!r}; write a whole number from 1 to {most:,}"
+            f"{where}: {name} must be a whole number from 1 to {most:,}, not {text[:40]!r}"
         )
     return int(text)
 
