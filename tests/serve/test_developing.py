@@ -7,7 +7,8 @@ import re
 
 from firsthandapi import FirstHandClient
 
-from .conftest import JOB, Team, first_of, submit
+from .conftest import JOB, Team, Visitor, first_of, submit
+from .test_tasks import Open, lab  # noqa: F401 - the fixture
 
 DEVELOPERS = ("/console/keys", "/console/deliveries", "/console/requests", "/console/events")
 THEIRS = re.compile(
@@ -20,6 +21,33 @@ def said(page: str) -> str:
     read = re.findall(r'\b(?:alt|aria-label|placeholder|title)="([^"]*)"', page)
     page = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
     return html.unescape(" ".join([re.sub(r"<[^>]*>", " ", page), *read]))
+
+
+def pages_of(visitor: Visitor, *starts: str) -> dict[str, str]:
+    """All that an operator reaches by links, but for the pages of developers."""
+    found: dict[str, str] = {}
+    todo = [*starts]
+    while todo:
+        path = todo.pop()
+        if (
+            path in found
+            or path.startswith((*DEVELOPERS, "/console/static"))
+            or path.endswith((".csv", ".jsonl"))
+        ):
+            continue
+        found[path] = visitor.get(path).text
+        todo += re.findall(r'href="((?:/console|/review|/checkout)[^"#?]*)', found[path])
+    return found
+
+
+def faults_of(found: dict[str, str]) -> list[tuple[str, str]]:
+    """The words of developers on pages of a lab: the log alone has those for what they do."""
+    return [
+        (path, match[0])
+        for path, page in found.items()
+        for match in THEIRS.finditer(said(page))
+        if not (path == "/console/log" and match[0].lower() in ("api key", "webhook"))
+    ]
 
 
 def test_a_lab_reads_its_own_words(team: Team) -> None:
@@ -35,27 +63,9 @@ def test_a_lab_reads_its_own_words(team: Team) -> None:
     team.buyer.jobs.cancel(cancelled.id)
     checkout = team.buyer.billing.purchase(1000).checkout_url.removeprefix(team.service.url)
     visitor.send("/console/credits", dollars="12.50")
-    found, todo = {}, ["/console", checkout]
-    while todo:
-        path = todo.pop()
-        if (
-            path in found
-            or path.startswith(DEVELOPERS)
-            or "/static/" in path
-            or path.endswith((".csv", ".jsonl"))
-        ):
-            continue
-        found[path] = visitor.get(path).text
-        links = re.findall(r'href="((?:/console|/review|/checkout)[^"#?]*)', found[path])
-        todo += links
+    found = pages_of(visitor, "/console", checkout)
     assert len(found) > 12
-    faults = [
-        (path, match[0])
-        for path, page in found.items()
-        for match in THEIRS.finditer(said(page))
-        if not (path == "/console/log" and match[0].lower() in ("api key", "webhook"))
-    ]
-    assert faults == []
+    assert faults_of(found) == []
     for words in (
         "Budget",
         "reserved",
@@ -82,3 +92,15 @@ def test_developers_have_pages_of_their_own(team: Team) -> None:
     assert "/openapi.json" in visitor.get("/console/deliveries").text
     assert "/openapi.json" not in visitor.get("/console").text
     assert "/console/keys" not in visitor.get("/console/people").text.split("</header>")[1]
+
+
+def test_so_do_the_pages_of_a_study(lab: Open) -> None:  # noqa: F811
+    """Of a person, of payouts, of tasks, and of appeals."""
+    here = lab()
+    job = here.job(files_needed=9)
+    ana = here.joined()
+    here.score(here.work(ana, job).id, 5)
+    found = pages_of(here.visit("operator"), "/console")
+    for part in ("/console/people/wkr_", "/console/payouts", "/console/tasks", "/review/appeals"):
+        assert [path for path in found if path.startswith(part)], part
+    assert faults_of(found) == []
