@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,25 @@ def test_demo_shows_the_whole_job(shell: Cli, tmp_path: Path) -> None:
         assert part in run.out
     (folder,) = (tmp_path / "files").iterdir()
     assert len(list((folder / "data").iterdir())) == 4
+
+
+def test_demo_opens_the_console(shell: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a browser, from its first step on; the server stays until Ctrl-C, with the job in its console."""
+    opened: list[str] = []
+    pages: list[str] = []
+
+    def wait_for_stop() -> None:
+        with urllib.request.urlopen(opened[0], timeout=30) as page:
+            pages.append(page.read().decode())
+
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(demo, "wait_for_stop", wait_for_stop)
+    monkeypatch.setattr(demo, "_SPEED", 500.0)
+    run = shell("demo", "--console", "--dest", str(tmp_path / "files"))
+    assert run.code == 0, run.err
+    assert f"Watch it in a browser: {opened[0]}\n" in run.out
+    assert "Street signs" in pages[0]
+    assert run.out.endswith("Press Ctrl-C to stop it.\n")
 
 
 def test_demo_needs_a_folder(cli: Cli, tmp_path: Path) -> None:

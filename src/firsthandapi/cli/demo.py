@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from firsthandapi._base.counts import count_of
 from firsthandapi.errors import FirstHandError
@@ -16,6 +19,7 @@ from firsthandapi.errors import FirstHandError
 from .options import local_folder, option
 from .output import command, dollars, of_needed, stars
 from .pages import group
+from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
     from firsthandapi.datasets import Record
@@ -33,12 +37,15 @@ def demo(
     dest: Annotated[Path, option("DIR", "Folder for the files.", parser=local_folder)] = Path(
         "firsthandapi-demo"
     ),
+    open_console: Annotated[
+        bool, typer.Option("--console", help="Watch it in a browser, and keep the server until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Run a whole job on this machine, without an account or a network.
 
     A bundled server replaces the service, and simulated workers submit the files.
 
-    Example: firsthandapi demo
+    Example: firsthandapi demo --console
     """
     from rich.console import Console
     from rich.markup import escape
@@ -57,8 +64,17 @@ def demo(
     # A proxy cannot reach a server on this machine.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     receiver, hooks = _Receiver(), Server(0)
-    with MockServer(speed=_SPEED) as server, server.client() as client, hooks, hooks.serving(receiver):
+    with (
+        stoppable(),
+        MockServer(speed=_SPEED) as server,
+        server.client() as client,
+        hooks,
+        hooks.serving(receiver),
+    ):
         say(f"[bold]1.[/bold] A bundled server replaces the service, on {server.url}")
+        if open_console:
+            say(f"   Watch it in a browser: {server.url}/console")
+            webbrowser.open(f"{server.url}/console")
         say(f"   Balance: {dollars(client.billing.credits().balance_cents)}\n")
 
         endpoint = client.webhooks.create(url=f"{hooks.url}/hooks", events=["job.completed"])
@@ -102,6 +118,10 @@ def demo(
         )
         say(f"Load it: datasets.load_dataset('imagefolder', data_dir='{escape(str(dataset.path))}')")
         say("The same code runs against the real service with a real key.")
+        if open_console:
+            say("\nThe console keeps running, and the server does its jobs. Press Ctrl-C to stop it.")
+            wait_for_stop()
+            return
         say(
             "\nTo watch jobs, requests, webhooks, and money in a browser, open the console of:\n\n"
             f"  [bold]{escape(_program())} mock-server --speed 10[/bold]"
