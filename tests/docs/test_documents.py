@@ -38,7 +38,7 @@ PYTEST = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "--disable-plugin-auto
 PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
 PROGRAM = (ast.Import, ast.ImportFrom, ast.Call, ast.Assign)
 # They run until Ctrl-C, so only their options are looked at.
-ENDLESS = ("mock-server", "review", "serve", "webhooks listen", "mcp")
+ENDLESS = ("mock-server", "demo --console", "review", "serve", "webhooks listen", "mcp")
 
 
 # Pages that load pandas and its like, or change their process: one process runs their programs, one after the other.
@@ -46,7 +46,7 @@ ENDLESS = ("mock-server", "review", "serve", "webhooks listen", "mcp")
 FORKING = {"guides_filesystem", "guides_training"} if find_spec("torch") else set[str]()
 LOADING = {"collect", "quickstart", "guides_buckets", "guides_curating", "guides_datasets"}
 LOADING |= {"guides_filesystem", "guides_training", "guides_watching"}
-WITH_TESTS = {"readme", "guides_ci", "guides_testing"}
+WITH_TESTS = {"guides_ci", "guides_testing"}
 TOGETHER = [LOADING - FORKING, WITH_TESTS, *({name} for name in sorted(FORKING))]
 GROUPS = [[page for page in PAGES if page.name in names] for names in TOGETHER]
 GROUPS += [[page] for page in PAGES if not any(page.name in names for names in TOGETHER)]
@@ -164,11 +164,14 @@ def run_command(command: str, server: MockServer, cli: Cli) -> str | None:
     program, *arguments = shlex.split(command, comments=True)
     if program == "make":
         assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    elif program == "pip":
+    elif program in ("pip", "uvx"):
         extras = re.findall(r"firsthandapi(?:-python)?\[([\w,]+)\]", command)
         assert {name for group in extras for name in group.split(",")} <= set(
             metadata("firsthandapi").get_all("Provides-Extra") or ()
         )
+        if program == "uvx":
+            assert arguments[1].endswith(f"] @ git+{REPOSITORY}")
+            return run_command(shlex.join(arguments[2:]), server, cli)
     elif program == "git":
         assert arguments == ["clone", REPOSITORY]
     elif program == "python":
@@ -264,6 +267,11 @@ def test_the_ten_lines_of_the_readme_collect_ten_photos(tmp_path: Path) -> None:
         output = run(["ten_lines.py"], server, tmp_path)
     assert output.count(".jpg") == 10
     assert len(list((tmp_path / "signs" / "data").iterdir())) == 10
+
+
+def test_the_readme_is_short() -> None:
+    """It shows what the package is for on two screens: the site has the rest."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 600
 
 
 def test_the_readme_shows_what_the_demo_prints(cli: Cli) -> None:
