@@ -20,7 +20,7 @@ from serve.test_study import write
 
 pytest.importorskip("multipart", reason="it comes with the extra serve")
 
-PAGE = Path(__file__).parents[2] / "docs" / "guides" / "cards.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "publishing.md"
 DAYS = re.compile(r"(?:on|from) [\d-]{10}(?: to [\d-]{10})?")
 JOB: dict[str, Any] = {
     "description": "Photos of street signs in daylight",
@@ -100,4 +100,4 @@ def test_the_cards_of_the_docs_are_those_that_are_written(tmp_path: Path) -> Non
     lines = ["| | Your own server | The sandbox | The bundled server |", "|---|---|---|---|"]
     lines += [f"| {name} | {' | '.join(card[name] for card in cards)} |" for name in cards[0]]
     table = "\n".join(lines)
-    assert table in PAGE.read_text("utf-8"), f"docs/guides/cards.md needs this table:\n{table}"
+    assert table in PAGE.read_text("utf-8"), f"docs/guides/publishing.md needs this table:\n{table}"
