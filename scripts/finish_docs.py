@@ -47,7 +47,12 @@ MOVED = {
         "not-tried-is-not-kept": "guides/build-a-server/#promises-that-are-skipped",
         "promises-that-were-not-tried": "guides/build-a-server/#promises-that-are-skipped",
     },
-    "guides/curating": {"train": "guides/training/"},
+    "guides/curating": {
+        "publish-it": "guides/publishing/",
+        "remove-withdrawn-files": "guides/publishing/#remove-withdrawn-files",
+        "say-no-to-a-file": "guides/curating/#exclude-relabel-or-accept-files",
+        "train": "guides/training/",
+    },
     "guides/fleets": {"share-the-request-budget": "guides/rate-limits/#one-budget-in-redis"},
     "guides/notebooks": {"what-showing-does": "guides/notebooks/#what-a-cell-reads-and-writes"},
     "guides/own-server": {
@@ -61,7 +66,11 @@ MOVED = {
         "under-systemd-or-in-a-container": "guides/operating/#under-systemd-or-in-a-container",
         "who-did-what": "guides/operating/#who-did-what",
     },
-    "guides/versions": {"with-the-hugging-face-hub": "guides/versions/#publish-it"},
+    "guides/versions": {
+        "open-exactly-that-version": "guides/versions/#open-an-older-version",
+        "publish-it": "guides/publishing/",
+        "with-the-hugging-face-hub": "guides/publishing/#on-the-hugging-face-hub",
+    },
 }
 NOT_FOUND = (
     "<p>This page does not exist, or has moved. Use the search above, or start at the "

@@ -13,11 +13,12 @@ import sys
 import textwrap
 import tomllib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from snippets import Page, read_pages
@@ -45,7 +46,7 @@ ENDLESS = ("mock-server", "demo --console", "review", "serve", "webhooks listen"
 # PyTorch forks, so each of its pages has a process without the threads of other libraries.
 FORKING = {"guides_filesystem", "guides_training"} if find_spec("torch") else set[str]()
 LOADING = {"collect", "quickstart", "guides_buckets", "guides_curating", "guides_datasets"}
-LOADING |= {"guides_filesystem", "guides_training", "guides_watching"}
+LOADING |= {"guides_filesystem", "guides_publishing", "guides_training", "guides_watching"}
 WITH_TESTS = {"guides_ci", "guides_testing"}
 TOGETHER = [LOADING - FORKING, WITH_TESTS, *({name} for name in sorted(FORKING))]
 GROUPS = [[page for page in PAGES if page.name in names] for names in TOGETHER]
@@ -241,7 +242,7 @@ def test_no_block_gets_past_the_tests() -> None:
 
 
 # Python that no test can run from its page: code for 0.1.0, a cluster, and the Hub (test_hub.py).
-NOT_RUN = {"migration.md", "ray.md", "versions.md"}
+NOT_RUN = {"migration.md", "publishing.md", "ray.md"}
 
 
 def test_python_is_not_hidden_in_text() -> None:
@@ -300,6 +301,26 @@ def test_pages_name_the_version_and_the_repository() -> None:
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
     assert f"Version {firsthandapi.__version__} " in footer
     assert urls["Repository"] in footer
+
+
+def pages_of(nav: Any) -> Iterator[tuple[str, str]]:
+    """The title and the page of each link of a navigation."""
+    for link in nav:
+        for title, target in link.items():
+            yield from pages_of(target) if isinstance(target, list) else [(title, target)]
+
+
+def test_titles_meet_their_links() -> None:
+    """Whoever clicks on a link of the navigation gets a page of that title."""
+    nav = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
+    links = {page: title for title, page in pages_of(nav) if not page.startswith("reference/")}
+    assert len(links) > 40
+    del links["index.md"], links["changelog.md"]  # the title of the package, and a page of another file
+    titles = {
+        page: (ROOT / "docs" / page).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        for page in links
+    }
+    assert titles == links
 
 
 def test_pictures_are_small() -> None:

@@ -16,12 +16,12 @@ from dataset.test_near import jpeg
 
 pytest.importorskip("datasets", reason="datasets is not installed: make test")
 image = pytest.importorskip("PIL.Image")
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "versions.md"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "publishing.md"
 
 
 def test_a_dataset_is_pushed_to_the_hub(tmp_path: Path) -> None:
     """As the guide publishes it, with a tag and in splits, and as Parquet with the media in it."""
-    section = GUIDE.read_text(encoding="utf-8").partition("## Publish it")[2]
+    section = GUIDE.read_text(encoding="utf-8").partition("## On the Hugging Face Hub")[2]
     (publish, *_) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
     colors = ("red", "blue", "green", "white")
     dataset = folder_of(tmp_path / "signs", [jpeg(image.new("RGB", (48, 36), each)) for each in colors])
