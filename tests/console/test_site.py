@@ -133,7 +133,7 @@ def test_a_page_leads_to_its_source_and_its_markdown(browser: Browser, address: 
         assert canonical == "https://docs.firsthandapi.com/guides/campaigns/"
         source = page.locator("link[type='text/markdown']").get_attribute("href")
         shown = page.request.get(f"{address}guides/campaigns/{source}")
-        assert shown.text().startswith("# How do I collect several classes?")
+        assert shown.text().startswith("# Campaigns and classes")
         assert "/guides/campaigns/index.md" in page.request.get(f"{address}llms.txt").text()
 
 
