@@ -35,6 +35,7 @@ from processes import end_of
 pytestmark = pytest.mark.anyio
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "agents.md"
+REGISTRY = GUIDE.parents[2] / "server.json"
 
 
 def configurations() -> dict[str, dict[str, Any]]:
@@ -51,33 +52,33 @@ def configurations() -> dict[str, dict[str, Any]]:
     return pasted
 
 
-def test_each_configuration_of_the_guide_has_its_form_for_uvx_and_pipx() -> None:
-    """They end with the plain arguments, which run below."""
+def test_the_guide_runs_it_without_an_installation() -> None:
+    """With uvx and with pipx, from the repository as long as the index has only 0.1.0; the arguments run below."""
     page = GUIDE.read_text(encoding="utf-8")
-    plain = ["firsthandapi", "mcp", "--budget-cents", "2500"]
+    repository = json.loads(REGISTRY.read_text(encoding="utf-8"))["repository"]["url"]
     for name, options in (("uvx", ["--from"]), ("pipx", ["run", "--spec"])):
-        blocks = re.findall(rf'```(json|toml) title="with {name}"\n(.*?)```', page, re.DOTALL)
-        assert len(blocks) == len(configurations())
-        for language, text in blocks:
-            entry = (json.loads if language == "json" else tomllib.loads)(textwrap.dedent(text))
-            assert entry == {"command": name, "args": [*options, "firsthandapi[mcp]", *plain]}
+        (text,) = re.findall(rf'```json title="with {name}"\n(.*?)```', page, re.DOTALL)
+        plain = ["firsthandapi", "mcp", "--budget-cents", "2500"]
+        assert json.loads(text) == {
+            "command": name,
+            "args": [*options, f"firsthandapi[mcp] @ git+{repository}", *plain],
+        }
 
 
 def test_the_registry_finds_this_version() -> None:
     """`server.json` names it, and the README has the marker that proves the name."""
-    root = GUIDE.parents[2]
-    entry = json.loads((root / "server.json").read_text(encoding="utf-8"))
+    entry = json.loads(REGISTRY.read_text(encoding="utf-8"))
     (package,) = entry["packages"]
     assert entry["version"] == package["version"] == __version__
     assert package["runtimeArguments"][0]["value"] == f"firsthandapi[mcp]=={__version__}"
     assert len(entry["description"]) <= 100
-    assert f"mcp-name: {entry['name']} -->" in (root / "README.md").read_text(encoding="utf-8")
+    assert f"mcp-name: {entry['name']} -->" in (REGISTRY.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_main_job_with_the_configuration_of_the_guide(server: MockServer, tmp_path: Path) -> None:
     """All agents start the same command and pass the key on; over its pipe a model orders, waits, and looks."""
     pasted = configurations()
-    assert len(pasted) >= 5
+    assert pasted.keys() == {".mcp.json", "config.toml"}
     for name, entry in pasted.items():
         assert entry["command"] == "firsthandapi", name
         assert "FIRSTHAND_API_KEY" in str(entry.get("env") or entry.get("env_vars")), name
