@@ -14,6 +14,7 @@ How a page becomes programs:
   ends with, and `job_…` stands for the id of a job. What a ```text block right below shows is held against what the
   last command printed; `…` alone on a line says that there is more.
 
+- `<!-- after quickstart.md -->` stands in a page that continues where the first program of another one ends.
 - `<!-- needs torch -->` on the line above a block: it runs where these modules are installed, and is not type-checked.
 
 What cannot run is another language: ```text.
@@ -35,6 +36,7 @@ FENCE = re.compile(
 )
 # Nothing but an empty line stands between a command and what it prints.
 OUTPUT = re.compile(r"\n*```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+AFTER = re.compile(r"^<!-- after (\S+\.md) -->$", re.MULTILINE)
 NEEDS = re.compile(r"^ *<!-- needs ([\w, ]+) -->\n+\Z", re.MULTILINE)
 TITLE = re.compile(r'title="([^"]+)"')
 
@@ -78,6 +80,8 @@ def read_page(path: Path, *, typed: bool = False) -> Page:
     alone = path.parent == ROOT
     script: list[str] = []
     text = path.read_text(encoding="utf-8")
+    if before := AFTER.search(text):
+        script.append(first_program(ROOT / "docs" / before[1]))
     for number, block in enumerate(FENCE.finditer(text), start=1):
         code = textwrap.dedent(block["code"])
         needs = NEEDS.search(text, 0, block.start())
@@ -100,6 +104,11 @@ def read_page(path: Path, *, typed: bool = False) -> Page:
     if script:
         page.programs.insert(0, Program(f"{page.name}.py", "\n".join(script)))
     return page
+
+
+def first_program(path: Path) -> str:
+    blocks = FENCE.finditer(path.read_text(encoding="utf-8"))
+    return next(textwrap.dedent(block["code"]) for block in blocks if block["language"] == "python")
 
 
 def read_pages(*, typed: bool = False) -> list[Page]:
