@@ -38,6 +38,7 @@ MOVED = {
         "limits-of-your-own": "guides/paying-once/#a-limit-on-what-a-job-may-cost",
         "paying-once": "guides/paying-once/#idempotency-keys",
     },
+    "guides/annotate": {"an-annotator-of-your-own": "guides/annotate/#your-own-annotator"},
     "guides/buckets": {"what-it-needs-and-what-it-costs": "guides/buckets/#requirements-and-costs"},
     "guides/classes": {
         "merge-folders": "guides/campaigns/#merge-folders",
@@ -66,6 +67,9 @@ MOVED = {
         "under-systemd-or-in-a-container": "guides/operating/#under-systemd-or-in-a-container",
         "who-did-what": "guides/operating/#who-did-what",
     },
+    "guides/paying-once": {"a-key-of-your-own": "guides/paying-once/#your-own-key"},
+    "guides/testing": {"a-worker-driven-by-hand": "guides/testing/#play-the-worker-yourself"},
+    "guides/watching": {"a-function-of-your-own": "guides/watching/#your-own-function"},
     "guides/versions": {
         "open-exactly-that-version": "guides/versions/#open-an-older-version",
         "publish-it": "guides/publishing/",
