@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,6 +64,42 @@ def stopped(note: str | None) -> None:
         if note is not None:
             error.add_note(note)
         raise
+
+
+@public
+async def cancelled(note: str) -> None:
+    """A call of the async client, in a cell that is stopped: its task is cancelled."""
+    error = asyncio.CancelledError()
+    error.add_note(note)
+    raise error
+
+
+def test_ipython_shows_a_cancelled_call_as_a_sentence(shell: InteractiveShell) -> None:
+    """A cell that awaits is stopped in another way, and shows the same."""
+    text = shown(shell, "await cancelled('job_1 continues')", cancelled=cancelled)
+    assert text.splitlines() == ["CancelledError", "job_1 continues"]
+
+
+@public
+async def waiting() -> None:
+    """A call that waits for a response."""
+    await asyncio.sleep(600)
+
+
+def test_the_stop_button_wakes_a_loop_that_waits() -> None:
+    """A notebook cancels the task in a signal handler, after which nothing wakes the loop: it wakes by itself."""
+
+    async def stopped() -> None:
+        task = asyncio.ensure_future(waiting())
+        await asyncio.sleep(0)
+        handler = threading.Timer(0.05, task.cancel)  # of another thread, it wakes the loop as little
+        handler.start()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 60)
+
+    start = time.monotonic()
+    asyncio.run(stopped())
+    assert time.monotonic() - start < 30
 
 
 def test_ipython_shows_a_stopped_call_as_a_sentence(shell: InteractiveShell) -> None:

@@ -7,7 +7,7 @@ import sys
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from firsthandapi._base.display import render_interrupt
+from firsthandapi._base.display import render_interrupt, stops, ticker
 from firsthandapi._base.masking import mask_secrets
 from firsthandapi.errors import InvalidArgumentError
 
@@ -52,14 +52,17 @@ def public(method: F) -> F:
 
     @wraps(function)
     async def call_awaited(*args: Any, **kwargs: Any) -> Any:
+        awake = ticker()
         try:
             if len(args) > most or not takes.issuperset(kwargs) or not needed <= kwargs.keys():
                 raise _refused(function, args, kwargs, signature, needs, most)
             return await function(*args, **kwargs)
-        except KeyboardInterrupt as error:
+        except stops() as error:
             render_interrupt(error)
             raise
         finally:
+            if awake:
+                awake.stop()
             del args, kwargs
 
     made: Any = call_awaited if inspect.iscoroutinefunction(function) else call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from asyncio import CancelledError
 from copy import copy
 from traceback import format_exception
 from typing import Any
@@ -15,11 +16,13 @@ _INNER = frozenset(
     | {"concurrent", "contextlib", "threading", "socket", "ssl"}
 )
 
+STOPS = (KeyboardInterrupt, CancelledError)
+
 
 def rendered(error: BaseException) -> list[str]:
     """The lines for `error`. If a stopped call has notes on how to continue, it needs no frames."""
     notes: list[str] = getattr(error, "__notes__", [])
-    if notes and isinstance(error, KeyboardInterrupt):
+    if notes and isinstance(error, STOPS):
         return [type(error).__name__, *notes]
     shown = copy(error)  # without its causes, which are the package's own exceptions
     frames = without_frames(error.__traceback__, _INNER)
