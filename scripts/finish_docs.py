@@ -4,6 +4,7 @@
 - A link to a heading that has moved leads to where it is today.
 - The page for an unknown address says where to look.
 - Promises are folded by chapter, and the tests behind each one, so that the page stays readable.
+- The search leaves out fields of types, of which each method repeats the names: they would stand before the guides.
 - The link to the repository asks GitHub for no number of stars: pages load nothing from elsewhere.
 - With a folder PUBLISHED, the site is put there as the newest version, beside the older ones: the pages at the top are
   the newest, `1.0/` keeps those of each version, and a list in the header leads from one to the other. All pages name
@@ -86,6 +87,8 @@ REDIRECT = re.compile(
     r'<script>var anchor=window\.location\.hash.+?location\.href="([^"#]+)(#[^"]+)?".+?</script>'
 )
 
+# The anchor of a member of a class.
+FIELD = re.compile(r"^reference/.*\.[A-Z]\w+\.[a-z]\w*$")
 TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 TESTS = re.compile(r"<td>(<code>tests/.+?)</td>")
 
@@ -124,6 +127,17 @@ def rename(site: Path, names: dict[str, str]) -> None:
     *head, body = inventory.read_bytes().split(b"\n", 4)
     body = zlib.compress(renamed(zlib.decompress(body).decode()).encode())
     inventory.write_bytes(b"\n".join([*head, body]))
+
+
+def leave_fields_out(index: Path) -> None:
+    """Methods and classes stay."""
+    loaded = json.loads(index.read_text(encoding="utf-8"))
+    loaded["items"] = [
+        each
+        for each in loaded["items"]
+        if not FIELD.search(each["location"]) or f"{each['title']}(" in each["text"]
+    ]
+    index.write_text(json.dumps(loaded), encoding="utf-8")
 
 
 def keep_links(site: Path) -> None:
@@ -200,6 +214,7 @@ def copy(site: Path, folder: Path) -> None:
 if __name__ == "__main__":
     site, *folders = map(Path, sys.argv[1:])
     rename(site, public_names())
+    leave_fields_out(site / "search.json")
     keep_links(site)
     lost = site / "404.html"
     lost.write_text(

@@ -1,6 +1,6 @@
 """Make the pictures of the README and the docs again, and the outputs of the example notebook: `make pictures`.
 
-Each picture shows what really runs: the demo, a notebook's gallery, the console of the bundled server, the review of a
+Each picture shows what really runs: a notebook's gallery, the console of the bundled server, the review of a
 folder, a study on a phone, and the plan of a campaign. Needs Chromium.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import io
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -68,7 +67,6 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         console(browser)
         gallery(browser)
-        terminal(browser)
         reviewed(browser)
         phone(browser)
         planned(browser)
@@ -117,22 +115,6 @@ def gallery(browser: Browser) -> None:
         page.wait_for_timeout(300)
         save("gallery.png", page.screenshot(full_page=True))
         page.close()
-
-
-def terminal(browser: Browser) -> None:
-    """What the demo prints."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = Path(sys.executable).with_name("firsthandapi")
-        said = subprocess.run(
-            [command, "demo"], cwd=folder, capture_output=True, text=True, check=True, timeout=120,
-            env={**os.environ, "COLUMNS": "110"},
-        ).stdout  # fmt: skip
-    shown = html.escape(said.split("Load the folder")[0].strip())
-    shown = re.sub(r"^(\d\.)", r"<b>\1</b>", shown, flags=re.MULTILINE)
-    shown = re.sub(r"★+", r"<s>\g<0></s>", shown)
-    shown = re.sub(r"(completed|verified: yes|That is the product\.)", r"<u>\1</u>", shown)
-    shown = re.sub(r"(client\.jobs\.create_and_wait\(.*\))", r"<i>\1</i>", shown)
-    in_terminal(browser, "terminal.png", f"<i>$ firsthandapi demo</i>\n{shown}")
 
 
 def in_terminal(browser: Browser, name: str, shown: str) -> None:

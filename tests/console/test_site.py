@@ -15,6 +15,8 @@ import pytest
 pytest.importorskip("playwright", reason="Playwright is not installed: make console")
 from finish_docs import MOVED, publish
 
+from dataset.support import wait_until
+
 from .harness import found_by_axe, page_of, wait_for
 
 if TYPE_CHECKING:
@@ -159,6 +161,37 @@ def test_the_search_finds_a_method_by_its_public_name(browser: Browser, address:
     with page_of(browser, viewport={"width": 1280, "height": 900}) as page:
         page.goto(f"{address}reference/jobs/#client.jobs.collect")
         assert page.locator("[id='client.jobs.collect']").is_visible()
+
+
+# What people look for in other words than the titles have.
+WORDS = {
+    "stratify": "guides/curating/",
+    "time travel": "guides/versions/",
+    "bounding boxes": "guides/exchange/",
+    "price": "guides/offering/",
+    "timeout": "guides/errors/",
+    "hub": "guides/publishing/",
+    "gdpr": "guides/data-protection/",
+    "resume": "guides/paying-once/",
+}
+
+
+def test_the_words_of_a_reader_lead_to_a_guide(browser: Browser, address: str) -> None:
+    """It is among the first three results."""
+    with page_of(browser, viewport={"width": 1280, "height": 900}) as page:
+        page.goto(address)
+        page.keyboard.press("/")
+        entry = page.locator("input[placeholder]:visible")
+        for word, guide in WORDS.items():
+            entry.fill(word)
+            results = page.locator(f"a[href*='h={word.replace(' ', '+')}']")  # in a shadow tree
+            leads = f"results => results.slice(0, 3).some(each => each.href.includes('/{guide}'))"
+            wait_until(lambda results=results, leads=leads: results.evaluate_all(leads))
+
+
+def test_the_search_leaves_the_changelog_out() -> None:
+    """Each word is in it."""
+    assert '"location": "changelog/' not in (SITE / "search.json").read_text(encoding="utf-8")
 
 
 def test_versions_stand_side_by_side(browser: Browser, tmp_path: Path) -> None:
