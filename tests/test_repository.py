@@ -167,6 +167,7 @@ NOTHING_KNOWN = {
         "genai-prices",
         "huggingface-hub",
         "limits",
+        "markupsafe",
         "mcp-types",
         "numpy",
         "openai",

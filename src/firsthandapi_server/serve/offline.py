@@ -58,7 +58,8 @@ class Offline:
         icons = {f"{static}/icon.svg": "image/svg+xml"}
         if study is not None and study.logo is not None:
             icons = {"/study/logo": LOGOS[study.logo.suffix.lower()], **icons}
-        name = "FirstHandAPI" if study is None else study.name
+        language = self._reception.words(request).language
+        name = "FirstHandAPI" if study is None else study.name_in(language)[0]
         home = "/" if study is None else ME
         shown = {
             "id": home,
