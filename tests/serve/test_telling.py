@@ -127,6 +127,29 @@ def test_who_gets_none(lab: Open, mail: Post) -> None:
     assert (mail.messages, here.access.look("SELECT count(*) FROM news")) == ([], [(0,)])
 
 
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "a@=?utf-8?q?=0d=0aBcc=3ax=40example=2eorg?=.c",
+        "=?utf-8?q?a=2cb=40?=@example.org",
+        "=?utf-8?q?@?=.[.c",
+    ],
+)
+def test_a_contact_is_one_address_and_stops_nobody(lab: Open, mail: Post, contact: str) -> None:
+    """What headers read as more than an address gets nothing; and whoever has a domain in their own alphabet, theirs."""
+    here = lab(options={"smtp": mail.url, **FROM})
+    job = here.job()
+    here.service.teller.run()
+    for each in (contact, "ana@bücher.example"):
+        person = here.joined()
+        assert person.send("/me/pay", "/me/pay", contact=each).status_code == 303
+        assert upload(person, here.path(job)).status_code == 303
+        here.score(job.submissions[-1].id, 1)
+    tell(here)
+    (message,) = mail.messages
+    assert (message["to"], message["bcc"]) == ("ana@xn--bcher-kva.example", None)
+
+
 @contextmanager
 def hook() -> Iterator[tuple[str, list[Any]]]:
     """A webhook of a team's chat."""

@@ -15,7 +15,9 @@ from firsthandapi._base.host.loopback import is_loopback
 from firsthandapi.errors import ConfigurationError
 
 _SECONDS = 30.0
-_ADDRESS = re.compile(r"[^@\s<>,;:\"()]+@[^@\s<>,;:\"()]+\.[^@\s<>,;:\"()]+")
+# A subset: headers decode `=?utf-8?q?=0d=0aBcc=3a…?=`, and the library fails at some brackets.
+_ATOM = r"[\w!#$%&'*+/=^`{|}~-]+"
+_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@\w[\w-]*(\.\w[\w-]*)+")
 _PORTS = {"smtp": 587, "smtps": 465}
 _REFUSED = 500  # and more: for ever
 
@@ -72,6 +74,11 @@ class Mailer:
             RefusedError: the server refuses the address.
             UnsentError: it was not sent, and may be later.
         """
+        local, _, domain = address.rpartition("@")
+        try:
+            address = f"{local}@{domain.encode('idna').decode()}"  # which every server of mail understands
+        except UnicodeError:
+            raise RefusedError from None
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.sender, address, subject
         message["Date"], message["Message-ID"] = (
