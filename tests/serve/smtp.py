@@ -17,11 +17,13 @@ class Post:
 
     Attributes:
         answer: the code for a recipient.
+        farewell: the code for whoever leaves.
     """
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
         self.answer: Callable[[str], int] = lambda _address: 250
+        self.farewell = 221
         self.port = 0
 
     @property
@@ -49,7 +51,7 @@ def post() -> Iterator[Post]:
                     found.messages.append(cast("EmailMessage", message))
                     self._say(250)
                 else:
-                    self._say(221 if verb == "QUIT" else 250)
+                    self._say(found.farewell if verb == "QUIT" else 250)
 
         def _say(self, code: int) -> None:
             self.wfile.write(f"{code} so be it\r\n".encode())

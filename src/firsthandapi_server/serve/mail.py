@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -89,7 +90,7 @@ class Mailer:
         message.set_content(text)
         trust = ssl.create_default_context()
         try:
-            with (
+            with closing(
                 smtplib.SMTP_SSL(self.host, self.port, timeout=_SECONDS, context=trust)
                 if self.is_tls
                 else smtplib.SMTP(self.host, self.port, timeout=_SECONDS)
@@ -99,6 +100,8 @@ class Mailer:
                 if self.user is not None:
                     server.login(self.user, self.password or "")
                 server.send_message(message)
+                with suppress(OSError, smtplib.SMTPException):  # it has the message, however it takes leave
+                    server.quit()
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             if codes and min(codes) >= _REFUSED:
