@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from contextlib import ExitStack, closing
 from importlib import import_module
@@ -13,11 +14,13 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
+from firsthandapi._base.folder_lock import FolderLock
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.testing import make
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.serve import backup as copying
 from firsthandapi_server.serve import copies
+from firsthandapi_server.serve.access import FILE, Access
 from firsthandapi_server.serve.backup import Backup
 from firsthandapi_server.serve.service import Service
 
@@ -241,6 +244,33 @@ def test_an_earlier_copy_stays_until_the_next_is_there(
     assert {each.name for each in tmp_path.iterdir()} == {"data", "copy"}
 
 
+def test_what_killed_backups_leave_goes(team: Team, tmp_path: Path) -> None:
+    """Under whatever name the next one is made: nobody would erase anything there. One that runs stays."""
+    team.sent(team.job())
+    data, room = tmp_path / "data", tmp_path / "b"
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        back_up(data, room / "monday", killed)
+    back_up(data, room / "tuesday", at=NOW)
+    (room / "tuesday").rename(room / ".tuesday.gone.part")  # it was being removed
+    back_up(data, room / "wednesday", at=NOW + 1)
+    (room / ".notes.part").mkdir()
+    assert len([*room.iterdir()]) == 4
+    for each in room.iterdir():
+        os.utime(each, (0, 0))
+    lock = FolderLock(room / ".monday.part")
+    assert lock.acquire()
+    back_up(data, room / "thursday", at=NOW + 2)
+    lock.release()
+    there = {"wednesday", "thursday", ".notes.part"}
+    assert {each.name for each in room.iterdir()} == {*there, ".monday.part"}
+    back_up(data, room / "thursday", at=NOW + 3)
+    assert {each.name for each in room.iterdir()} == there
+
+
 def test_what_is_no_copy_is_not_replaced(tmp_path: Path) -> None:
     """A server that has started from a copy, and the copy of another server."""
     for name in ("data", "other"):
@@ -298,6 +328,28 @@ def test_a_copy_forgets_what_was_erased_later(tmp_path: Path, is_away: bool) -> 
         assert len(blobs(folder)) == 1
     with pytest.raises(ConfigurationError, match="is not empty: pass a new folder"):
         copies.restore(target, tmp_path / "restored", nothing)
+
+
+def test_a_copy_forgets_what_a_restored_server_erases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy that it came from, one that was made after it, and one whose making was killed at its end."""
+    data, person = tmp_path / "data", "wkr_" + "1" * 26
+    with running(data) as team:
+        team.sent(team.job(), worker=person)
+        for number in range(2):
+            back_up(data, tmp_path / f"{number}", at=NOW + number)
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(copying, "_tidy", Mock(side_effect=SystemExit))
+            back_up(data, tmp_path / "2", at=NOW + 2)
+    copies.restore(tmp_path / "0", tmp_path / "restored", nothing)
+    for folder, told in (("restored", ("0", "1")), ("data", ("2",))):
+        with running(tmp_path / folder, key=team.key) as started:
+            started.service.eraser.ask(person, "operator")
+            assert started.service.eraser.run()
+        for name in told:
+            with closing(Access(tmp_path / name / FILE)) as copy:
+                assert copy.wishes(person), name
 
 
 # --- to a bucket --------------------------------------------------------------------------------------------

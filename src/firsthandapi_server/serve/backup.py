@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from .access import FILE, Access
 # Keys that the owner has saved elsewhere, and what belongs to a process.
 _LEFT_OUT = {LOCK, "first-keys.txt"}
 _TRIES = 5
+_AWHILE = 3600.0  # seconds after which nothing moves in a folder any more
 MARK = "backup"  # the secret that says of a folder that it is a copy
 # The name, the hash, and the size of each file that a row owns; of one that was erased, nothing is left.
 _FILES = """
@@ -114,6 +116,7 @@ def back_up(
         )
     try:
         done = _written(folder, target, on_file, mark)
+        _tidy(target)
         if keep_days is not None:
             done.expired = _expire(target, mark, mark.at - keep_days * DAY)
     except OSError as error:
@@ -158,8 +161,8 @@ def _is_copy(folder: Path, mark: Mark) -> bool:
     return found is not None and found.server == mark.server
 
 
-def _beside(target: Path, mark: Mark) -> list[tuple[float, Path, Mark]]:
-    """The copies of the same server at `target` and beside it, the latest first."""
+def beside(target: Path, mark: Mark) -> list[tuple[float, Path, Mark]]:
+    """The copies of the same server at `target` and beside it, the latest first: when, where, and their marks."""
     places = [each for each in target.absolute().parent.iterdir() if each.is_dir()]
     found = [(each, mark_of(each)) for each in places if not each.name.endswith(".part")]
     same = [(each.at, path, each) for path, each in found if each is not None and each.server == mark.server]
@@ -168,12 +171,24 @@ def _beside(target: Path, mark: Mark) -> list[tuple[float, Path, Mark]]:
 
 def _expire(target: Path, mark: Mark, before: float) -> list[str]:
     expired: list[str] = []
-    for at, path, _ in _beside(target, mark):
+    for at, path, _ in beside(target, mark):
         if at < before and path != target.absolute():
             expired.append(str(path.resolve()))
             replacing.rename(path, _gone(path))
             shutil.rmtree(_gone(path))
     return expired
+
+
+def _tidy(target: Path) -> None:
+    """Remove what killed backups beside it have left: nobody erases anything there."""
+    for part in target.absolute().parent.glob(".*.part"):
+        is_ours = part.name.endswith(".gone.part") or (part / LOCK).is_file() or mark_of(part) is not None
+        # Of one that runs, the lock is held until the moment when it is put into its place.
+        if is_ours and part.is_dir() and part.stat().st_mtime < time.time() - _AWHILE:
+            lock = FolderLock(part)
+            if lock.acquire():
+                lock.release()
+                shutil.rmtree(part)
 
 
 def _gone(folder: Path) -> Path:
@@ -197,7 +212,7 @@ def _written(folder: Path, target: Path, on_file: Callable[[int, int], None], ma
         for left in part.iterdir():  # of a backup that was killed
             if left.name != LOCK:
                 shutil.rmtree(left) if left.is_dir() else replacing.remove(left)
-        earlier = None if mark is None else next(iter(_beside(target, mark)), None)
+        earlier = None if mark is None else next(iter(beside(target, mark)), None)
         done = _copied(folder, part, on_file, earlier and (earlier[1], earlier[2]))
         with closing(sqlite3.connect(part / FILE)) as rows, rows:
             rows.execute("DELETE FROM secrets WHERE name = ?", (MARK,))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -41,12 +41,14 @@ def back_up(
     check_server(folder)
     with closing(Access(folder / FILE)) as access:
         mark = Mark(_server(access, at), at)
+        place = dest if isinstance(dest, str) else str(dest.resolve())
+        # Before it is made: it may be complete when this is killed, and who restores it knows of it.
+        _remember(access, [(place, at)], is_new=False)
         if isinstance(dest, str):
-            done, place = backup_bucket.back_up_to(folder, dest, on_file, mark), dest
+            done = backup_bucket.back_up_to(folder, dest, on_file, mark)
         else:
-            done, place = backup.back_up(folder, dest, on_file, mark, keep_days), str(dest.resolve())
-        with access.transaction() as rows:
-            rows.execute("REPLACE INTO backups VALUES (?, ?)", (place, at))
+            done = backup.back_up(folder, dest, on_file, mark, keep_days)
+        _remember(access, [(place, at)])
         for each in done.expired:
             _forget(access, each)
         tell(access)
@@ -60,7 +62,12 @@ def restore(source: Path | str, target: Path, on_file: Callable[[int, int], None
     """
     if isinstance(source, str):
         return backup_bucket.restore_from(source, target, on_file)
-    return backup.restore(source, target, on_file)
+    done, mark = backup.restore(source, target, on_file), backup.mark_of(source)
+    if mark is not None:
+        with closing(Access(target / FILE)) as access:
+            # Those that were made later, too, have whomever the new server erases.
+            _remember(access, [(str(each.resolve()), at) for at, each, _ in backup.beside(source, mark)])
+    return done
 
 
 def tell(access: Access) -> None:
@@ -92,6 +99,13 @@ def unmark(access: Access) -> None:
 def _server(access: Access, at: float) -> str:
     """Which server this is, whatever its folder is called."""
     return access.settled("server", new_id("srv_", at))
+
+
+def _remember(access: Access, copies: Sequence[tuple[str, float]], *, is_new: bool = True) -> None:
+    """Write down where copies are, and of when; unless they are new, an earlier one may be there still."""
+    with access.transaction() as rows:
+        sql = f"INSERT OR {'REPLACE' if is_new else 'IGNORE'} INTO backups VALUES (?, ?)"
+        rows.executemany(sql, copies)
 
 
 def _forget(access: Access, place: str) -> None:
