@@ -339,9 +339,10 @@ def test_a_copy_forgets_what_a_restored_server_erases(
         team.sent(team.job(), worker=person)
         for number in range(2):
             back_up(data, tmp_path / f"{number}", at=NOW + number)
-        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        with monkeypatch.context() as patch:
             patch.setattr(copying, "_tidy", Mock(side_effect=SystemExit))
-            back_up(data, tmp_path / "2", at=NOW + 2)
+            with pytest.raises(SystemExit):
+                back_up(data, tmp_path / "2", at=NOW + 2)
     copies.restore(tmp_path / "0", tmp_path / "restored", nothing)
     for folder, told in (("restored", ("0", "1")), ("data", ("2",))):
         with running(tmp_path / folder, key=team.key) as started:

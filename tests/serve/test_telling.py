@@ -136,7 +136,7 @@ def test_who_gets_none(lab: Open, mail: Post) -> None:
     ],
 )
 def test_a_contact_is_one_address_and_stops_nobody(lab: Open, mail: Post, contact: str) -> None:
-    """What headers read as more than an address gets nothing; and whoever has a domain in their own alphabet, theirs."""
+    """What headers read as more than an address gets nothing; whoever has a domain in their own alphabet, theirs."""
     here = lab(options={"smtp": mail.url, **FROM})
     job = here.job()
     here.service.teller.run()

@@ -104,8 +104,8 @@ def _server(access: Access, at: float) -> str:
 def _remember(access: Access, copies: Sequence[tuple[str, float]], *, is_new: bool = True) -> None:
     """Write down where copies are, and of when; unless they are new, an earlier one may be there still."""
     with access.transaction() as rows:
-        sql = f"INSERT OR {'REPLACE' if is_new else 'IGNORE'} INTO backups VALUES (?, ?)"
-        rows.executemany(sql, copies)
+        verb = "REPLACE" if is_new else "INSERT OR IGNORE"
+        rows.executemany(f"{verb} INTO backups VALUES (?, ?)", copies)
 
 
 def _forget(access: Access, place: str) -> None:
