@@ -203,7 +203,7 @@ def test_the_bounds_are_those_of_the_guide() -> None:
     assert (512 * mib, 4 * mib) == (manifest.LARGEST_MANIFEST, manifest.LARGEST_ROW)
     assert (manifest.MOST_ROWS, manifest.MOST_NAMES) == (1_000_000, 2_000_000)
     guide = (Path(__file__).parents[3] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
-    said = "a manifest over 512 MiB, a million rows, or 4 MiB per row"
+    said = "| a manifest | over 512 MiB, a million rows, or 4 MiB per row |"
     assert said in " ".join(guide.split())
 
 
