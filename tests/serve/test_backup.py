@@ -22,9 +22,13 @@ from firsthandapi_server.serve import backup as copying
 from firsthandapi_server.serve import copies
 from firsthandapi_server.serve.access import FILE, Access
 from firsthandapi_server.serve.backup import Backup
+from firsthandapi_server.serve.payouts import Payouts
 from firsthandapi_server.serve.service import Service
 
-from .conftest import Team, first_of, running
+from .conftest import Team, first_of, running, upload
+from .test_joining import Open, lab
+
+__all__ = ["lab"]
 
 NOW = 1_700_000_000.0
 
@@ -351,6 +355,40 @@ def test_a_copy_forgets_what_a_restored_server_erases(
         for name in told:
             with closing(Access(tmp_path / name / FILE)) as copy:
                 assert copy.wishes(person), name
+
+
+@pytest.mark.parametrize("is_bucket", [False, True])
+def test_a_copy_learns_who_withdrew_and_who_was_paid(lab: Open, tmp_path: Path, is_bucket: bool) -> None:
+    """A server that is restored from it keeps nothing of whoever withdrew, and owes nobody what they have got."""
+    target = f"memory://news-{tmp_path.name}" if is_bucket else tmp_path / "copy"
+    with ExitStack() as first:
+        here = lab(first)
+        job, people = here.job(files_needed=4), [here.joined() for _ in range(2)]
+        for person in people:
+            assert upload(person, here.path(job)).status_code == 303
+            here.score(job.submissions[-1].id, 5)
+        assert upload(people[0], here.path(job)).status_code == 303
+        back_up(here.folder, target, at=here.service.clock.now())
+        operator = here.visit("operator", "Olga")
+        operator.send("/console/payouts/batch", "/console/payouts")
+        (batch,) = Payouts(here.access, here.folder).batches()
+        operator.send("/console/payouts/paid", "/console/payouts", batch=batch.id, reference="SEPA 7")
+        assert people[0].send("/me/withdraw", "/me", confirm="1").status_code == 303
+        assert here.service.eraser.run()
+        rows = Payouts(here.access, here.folder).rows()
+    copies.restore(target, tmp_path / "restored", nothing)
+    with running(tmp_path / "restored", key=here.key) as started:
+        access = started.service.access
+        assert Payouts(access, tmp_path / "restored").rows() == rows
+        assert access.look("SELECT count(*), count(withdrawn_at) FROM consents") == [(2, 1)]
+        assert access.look("SELECT count(*) FROM passports") == [(1,)]
+        sent = [*started.world.state.submissions.values()]
+        assert [(each.status, each.files[0].withdrawn) for each in sent] == [
+            ("approved", True),
+            ("approved", False),
+            ("rejected", False),
+        ]
+        started.world.check_books()
 
 
 # --- to a bucket --------------------------------------------------------------------------------------------

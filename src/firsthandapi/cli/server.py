@@ -237,6 +237,7 @@ def payouts(
     Example: firsthandapi server payouts photos --batch > payouts.csv
     """
     from firsthandapi_server.contract.text import parse_iso
+    from firsthandapi_server.serve.copies import tell
     from firsthandapi_server.serve.payouts import COLUMNS, Payouts, lines
 
     if (batch or paid is not None) and (since or until):
@@ -253,6 +254,8 @@ def payouts(
                 payouts.pay(paid, time.time(), "command line")
             except ValueError as error:
                 raise ConfigurationError(f"could not use --paid: the reference {error}") from None
+        if batch or paid is not None:
+            tell(access)
         rows = payouts.rows(start, end)
     advice = None
     if paid is not None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from errno import ENOSPC
@@ -345,15 +345,56 @@ def _copy(source: Path, target: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tell_folder(folder: Path, server: str, subjects: Iterable[str], at: float) -> bool:
+# --- what happened after it ---------------------------------------------------------------------------------
+
+
+def news_since(access: Access, at: float) -> dict[str, list[Any]]:
+    """What a copy of a time must know before a server starts from it: who was erased, which consents ended, and what
+    people have got."""
+    look, since = access.look, at - DAY  # clocks may have been set; to be told twice does no harm
+    later = "SELECT id FROM batches WHERE coalesce(paid_at, made_at) >= ?"
+    return {
+        "erased": look(
+            "SELECT worker_id FROM erasures WHERE coalesce(done_at, ?) >= ? ORDER BY 1", at, since
+        ),
+        "withdrawn": look(
+            "SELECT withdrawn_at, consent_id FROM consents WHERE withdrawn_at >= ? ORDER BY 2", since
+        ),
+        "batches": look(f"SELECT * FROM batches WHERE id IN ({later}) ORDER BY id", since),  # noqa: S608 - no input
+        "payouts": look(f"SELECT * FROM batch_rows WHERE batch IN ({later}) ORDER BY rowid", since),  # noqa: S608
+    }
+
+
+def learn(copy: Access, news: Mapping[str, list[Any]], at: float) -> None:
+    """Write the news into a copy."""
+    for (subject,) in news["erased"]:
+        if not copy.wishes(subject):
+            copy.wish(subject, at, "server")
+    with copy.transaction() as rows:
+        rows.executemany(
+            "UPDATE consents SET withdrawn_at = ? WHERE consent_id = ? AND withdrawn_at IS NULL",
+            news["withdrawn"],
+        )
+        rows.executemany(
+            "DELETE FROM passports WHERE worker_id IN (SELECT worker_id FROM consents WHERE consent_id = ?)",
+            [(consent,) for _, consent in news["withdrawn"]],
+        )
+        rows.executemany(
+            "INSERT INTO batches VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
+            "SET paid_at = excluded.paid_at, reference = excluded.reference WHERE batches.paid_at IS NULL",
+            news["batches"],
+        )
+        rows.executemany("INSERT OR IGNORE INTO batch_rows VALUES (?, ?, ?, ?)", news["payouts"])
+
+
+def tell_folder(folder: Path, server: str, news: Mapping[str, list[Any]], at: float) -> bool:
+    """Write into a copy what happened since. Returns whether the copy is there."""
     mark = mark_of(folder)
     if mark is None or mark.server != server:
         # A disk that is not mounted leaves an empty folder, or none: it comes back.
         return not _is_taken(folder)
     with closing(Access(folder / FILE)) as copy:
-        for subject in subjects:
-            if not copy.wishes(subject):
-                copy.wish(subject, at, "server")
+        learn(copy, news, at)
     return True
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -24,11 +24,12 @@ from .backup import (
     Backup,
     Mark,
     files_of,
+    learn,
     settings_of,
     snapshots,
 )
 
-_HEAD, _ERASED = "backup.json", "erased.json"
+_HEAD, _NEWS = "backup.json", "news.json"
 
 
 class _Bucket:
@@ -185,8 +186,8 @@ def _brought(
     for name in (DATABASE, FILE):
         (part / name).chmod(0o600)
     with closing(Access(part / FILE)) as access:
-        for subject in bucket.read(_ERASED) or ():
-            access.wish(subject, head["at"], "server")
+        if news := bucket.read(_NEWS):
+            learn(access, news, head["at"])
         kept = access.settled("storage", "")
     done = Backup(bucket=kept or None)
     rows = [] if kept else files_of(part)
@@ -206,13 +207,12 @@ def _brought(
     return done
 
 
-def tell_bucket(url: str, server: str, subjects: Iterable[str]) -> bool:
-    """Write down, beside a copy in a bucket, what was erased since. Returns whether the copy is there."""
+def tell_bucket(url: str, server: str, news: Mapping[str, list[Any]]) -> bool:
+    """Write down, beside a copy in a bucket, what happened since. Returns whether the copy is there."""
     bucket = _Bucket(url)
     head = bucket.read(_HEAD)
     if head is None or head["server"] != server:
         return False
-    erased = sorted({*subjects})
-    if bucket.read(_ERASED) != erased:
-        bucket.write(_ERASED, erased)
+    if bucket.read(_NEWS) != json.loads(json.dumps(news)):
+        bucket.write(_NEWS, news)
     return True

@@ -1,5 +1,6 @@
-"""The copies of one server: it knows where they are, and has each erase, once a server starts from it, what was erased
-after it was made.
+"""The copies of one server: it knows where they are, and tells each what happened after it was made.
+
+A server that starts from one erases whom it erased, keeps nothing of those who withdrew, and pays nobody twice.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 from firsthandapi.errors import FirstHandError
 from firsthandapi_server.contract.text import new_id
 from firsthandapi_server.state.keeping import NotKeptError
-from firsthandapi_server.state.state import DAY
 
 from . import backup, backup_bucket
 from .access import FILE, Access
@@ -71,19 +71,17 @@ def restore(source: Path | str, target: Path, on_file: Callable[[int, int], None
 
 
 def tell(access: Access) -> None:
-    """Have each copy that can be reached erase what was erased after it was made."""
+    """Have each copy that can be reached know what happened after it was made."""
     for place, at in access.look("SELECT place, made_at FROM backups"):
-        # Clocks may have been set; to erase twice does no harm.
-        erased = access.look("SELECT worker_id FROM erasures WHERE coalesce(done_at, ?) >= ?", at, at - DAY)
-        subjects, server = [subject for (subject,) in erased], _server(access, at)
+        news, server = backup.news_since(access, at), _server(access, at)
         try:
             is_there = (
-                backup_bucket.tell_bucket(place, server, subjects)
+                backup_bucket.tell_bucket(place, server, news)
                 if "://" in place
-                else backup.tell_folder(Path(place), server, subjects, at)
+                else backup.tell_folder(Path(place), server, news, at)
             )
         except (OSError, sqlite3.Error, FirstHandError, NotKeptError) as error:
-            _log.warning("the backup %s does not know yet what was erased: %s", place, error)
+            _log.warning("the backup %s does not know yet what happened after it: %s", place, error)
             continue
         if not is_there:
             _forget(access, place)

@@ -40,6 +40,7 @@ from .opinions import forget_opinions
 from .tasks import give_back
 
 SUBJECT = re.compile(r"(wkr|file)_[0-9A-Z]{26}")
+WITHDRAWN = said("The worker withdrew consent.")
 ERASED = said("The files were erased at the request of the person who sent them.")
 # How soon a wish is seen that another process wrote, and how soon one is tried again that failed.
 _LOOK_SECONDS, _RETRY_SECONDS = 0.5, 60.0
@@ -68,6 +69,7 @@ class Eraser:
         self._uploading = uploading
         self._rejected_days = rejected_days
         self._next_sweep = 0.0
+        self._has_news = False  # that copies do not know yet
         self._next_rewrite: float | None = None
         self._turn = threading.Lock()
         self._stopping = threading.Event()
@@ -125,6 +127,8 @@ class Eraser:
 
     def _run(self) -> None:
         now, wishes = self._world.clock.now(), self._access.erasures()
+        if self._next_rewrite is None:
+            self._take_back_all(now)
         # Whoever has sent nothing is only in the small database: to join and leave costs the server little.
         found = [self._erase(subject, now) for subject, _ in wishes]
         is_changed, has_forgotten = any(found), False
@@ -139,7 +143,8 @@ class Eraser:
             self._compact(FILE)
         for subject, asked_at in wishes:
             self._access.fulfill(subject, asked_at, now)
-        if wishes or now >= self._next_sweep:
+        if wishes or now >= self._next_sweep or self._has_news:
+            self._has_news = False
             tell(self._access)
         if now >= self._next_sweep:
             self._next_sweep = now + DAY
@@ -213,8 +218,16 @@ class Eraser:
         traces.forget_replies(self.state, erased)
         return bool(ids)
 
+    def _take_back_all(self, at: float) -> None:
+        """Finish at a start what a kill has interrupted, or what a copy learned: nothing of whoever has withdrawn."""
+        gone = "SELECT worker_id FROM consents GROUP BY 1 HAVING count(withdrawn_at) = count(*)"
+        for (worker,) in self._access.look(gone):
+            if traces.has_standing(self.state.read, worker):
+                self.take_back(worker, at, WITHDRAWN)
+
     def take_back(self, worker: str, at: float, reason: str) -> None:
         """Take back what a worker has sent: what waits is rejected, what is approved is withdrawn."""
+        self._has_news = True
         self.drop_parts(worker)
         with self._world.lock:
             give_back(self.state, worker)

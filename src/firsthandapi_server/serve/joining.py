@@ -20,7 +20,7 @@ from firsthandapi_server.sqlite.traces import earned, latest_of
 from .access import JOINED_SECONDS
 from .activity import FAILURE_DAYS
 from .consents import Agreed, Consents
-from .erasing import SUBJECT, Eraser
+from .erasing import SUBJECT, WITHDRAWN, Eraser
 from .exporting import Export
 from .limits import Limits
 from .payouts import Payouts
@@ -31,7 +31,6 @@ from .study import LOGOS, Assurance, Study
 
 _SHOWN = 50
 _UNSEEN_SECONDS = 600.0  # for which new words wait for the page that shows them
-_WITHDRAWN = said("The worker withdrew consent.")
 _ASSURED: dict[Assurance, str] = {
     "own_work": said("The files are my own work."),
     "adult": said("I am an adult."),
@@ -326,5 +325,5 @@ class Joining:
         at = self._world.clock.now()
         # First the consent: were the rest lost, nothing new would be taken, and a second click repeats it.
         self._consents.withdraw(worker, at)
-        await asyncio.to_thread(self._eraser.take_back, worker, at, _WITHDRAWN)
+        await asyncio.to_thread(self._eraser.take_back, worker, at, WITHDRAWN)
         return self._reception.go(ME)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, existing, whole
 from firsthandapi_server.http.browsers import attachment
 
+from .copies import tell
 from .payees import Payee, Payees
 from .payouts import MAX_REFERENCE, Payout, Payouts, lines
 from .reception import Reception
@@ -69,12 +70,14 @@ class Paying:
     async def _batch(self, request: Request, _fields: dict[str, str]) -> str:
         by, now = self._reception.who(request), self._world.clock.now()
         made = await asyncio.to_thread(self._payouts.make, now, by)
+        await asyncio.to_thread(tell, self._reception.access)
         return f"{_WHERE}?done=nothing" if made is None else f"{_WHERE}?batch={made}&done=batched"
 
-    def _pay(self, request: Request, fields: dict[str, str]) -> str:
+    async def _pay(self, request: Request, fields: dict[str, str]) -> str:
         batch, by = fields.get("batch", ""), self._reception.who(request)
         try:
             self._payouts.pay(fields.get("reference", ""), self._world.clock.now(), by, [batch])
         except ValueError as error:
             raise PageError(400, f"The reference {error}.") from None
+        await asyncio.to_thread(tell, self._reception.access)
         return f"{_WHERE}?batch={quote(batch)}&done=paid"

@@ -103,6 +103,15 @@ def sent_by(query: Query, worker: str) -> list[str]:
     return [id for (id,) in query("SELECT id FROM submissions WHERE worker_id = ? ORDER BY position", worker)]
 
 
+def has_standing(query: Query, worker: str) -> bool:
+    """Whether something of a worker waits, or is approved and not withdrawn."""
+    sql = (
+        "SELECT 1 FROM submissions WHERE worker_id = ? AND (status IN ('pending_score', 'retry_pending') OR EXISTS "
+        "(SELECT 1 FROM files WHERE files.submission = submissions.id AND approved AND NOT withdrawn)) LIMIT 1"
+    )
+    return bool(query(sql, worker))
+
+
 def latest_of(state: KeptState, worker: str, before: str | None, most: int) -> list[Submission]:
     """The latest that a worker has sent, the latest first; with `before`, before the one with this id."""
     sql = (
