@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import http.server
 import json
+import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from firsthandapi import ConfigurationError
+from firsthandapi_server.serve import mail as mailing
 from firsthandapi_server.serve import telling
 from firsthandapi_server.serve.service import Service
 
@@ -150,6 +152,30 @@ def test_a_contact_is_one_address_and_stops_nobody(lab: Open, mail: Post, contac
     tell(here, 7200)
     (message,) = mail.messages
     assert (message["to"], message["bcc"]) == ("ana@xn--bcher-kva.example", None)
+
+
+def test_a_server_of_mail_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it says meanwhile, a message has its time: others wait for it."""
+    ended = threading.Event()
+
+    class Endless(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                while not ended.wait(0.02):
+                    self.wfile.write(b"220-so be it\r\n")
+
+    monkeypatch.setattr(mailing, "_SECONDS", 0.2)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Endless) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        mailer = mailing.Mailer.of(f"smtp://127.0.0.1:{server.server_address[1]}", "study@example.org")
+        late = threading.Timer(5, ended.set)
+        late.start()
+        with pytest.raises(mailing.UnsentError, match="SMTPServerDisconnected"):
+            mailer.send("ana@example.org", "News", "None")
+        assert not ended.is_set()
+        late.cancel()
+        ended.set()
+        server.shutdown()
 
 
 @contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import smtplib
+import socket
 import ssl
+import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from firsthandapi._base.host.loopback import is_loopback
@@ -34,6 +36,31 @@ class UnsentError(Exception):
 def is_address(text: str) -> bool:
     """Whether a text is one address of mail."""
     return len(text) <= 254 and text.isprintable() and _ADDRESS.fullmatch(text) is not None
+
+
+class _Plain(smtplib.SMTP):
+    """Hangs up after a while: a server may say something for ever, a byte at a time."""
+
+    def connect(
+        self, host: str = "localhost", port: int = 0, source_address: Any = None
+    ) -> tuple[int, bytes]:
+        self._timer = threading.Timer(_SECONDS, self._hang_up)
+        self._timer.daemon = True
+        self._timer.start()
+        return super().connect(host, port, source_address)
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            if self.sock is not None:
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        super().close()
+
+
+class _Tls(_Plain, smtplib.SMTP_SSL):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +118,9 @@ class Mailer:
         trust = ssl.create_default_context()
         try:
             with closing(
-                smtplib.SMTP_SSL(self.host, self.port, timeout=_SECONDS, context=trust)
+                _Tls(self.host, self.port, timeout=_SECONDS, context=trust)
                 if self.is_tls
-                else smtplib.SMTP(self.host, self.port, timeout=_SECONDS)
+                else _Plain(self.host, self.port, timeout=_SECONDS)
             ) as server:
                 if not self.is_tls and not is_loopback(self.host):
                     server.starttls(context=trust)
