@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import threading
 import wave
 from collections.abc import Iterator
@@ -465,3 +466,15 @@ def test_a_redirect_is_not_followed(name: str, tmp_path: Path) -> None:
         finally:
             server.shutdown()
             server.server_close()
+
+
+def test_a_request_that_is_cut_is_none() -> None:
+    """A client that goes in the middle of its question leaves no trace in the stand-in."""
+    with FakeModels() as models:
+        with socket.create_connection(
+            ("127.0.0.1", int(models.url.rpartition(":")[2].partition("/")[0]))
+        ) as sock:
+            sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(1) == b""
+        assert models.requests == []

@@ -74,7 +74,10 @@ def read_request(stream: BinaryIO, number: int = 0) -> Request | None:
         lines.append(line.decode("latin-1").rstrip("\r\n"))
     fields = [(name.lower(), value.strip()) for name, _, value in (text.partition(":") for text in lines[1:])]
     headers = dict(fields)
-    body = stream.read(int(headers.get("content-length", 0)))
+    length = int(headers.get("content-length", 0))
+    body = stream.read(length)
+    if len(body) < length:
+        return None
     return Request(lines[0], headers, number, body, [name for name, _ in fields])
 
 

@@ -35,7 +35,7 @@ class Reader:
         try:
             return self._idle.pop()  # in one step, whatever other threads do
         except IndexError:
-            return sqlite3.connect(self._uri, _BUSY_SECONDS, uri=True, check_same_thread=False)
+            return sqlite3.connect(self._uri, timeout=_BUSY_SECONDS, uri=True, check_same_thread=False)
 
     def close(self) -> None:
         """Close the connections; one that is in use, after its query."""
