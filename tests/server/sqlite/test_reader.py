@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_what_is_kept_is_read_during_an_act(tmp_path: Path) -> None:
 
 def test_it_writes_nothing_and_lets_go(tmp_path: Path) -> None:
     """A connection is used again, whatever a query does, and closed at the end."""
-    with sqlite3.connect(tmp_path / DATABASE) as rows:
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as rows, rows:
         rows.execute("CREATE TABLE things (name)")
     reader = Reader(tmp_path / DATABASE)
     for sql in ("INSERT INTO things VALUES ('one')", "SELECT * FROM nowhere"):
