@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -299,8 +300,11 @@ def test_ctrl_c_while_a_run_removes_what_it_created_says_what_is_left(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Server, "remove", interrupt)
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         tried("-kjobs_create_cost", url=server.url, key=server.test_api_key)
+    gc.collect()  # a fixture that pytest could not end any more ends here, in the thread that may set a signal
+    assert signal.getsignal(signal.SIGTERM) == before
     out = re.sub(r"job_\w+", "job_…", capfd.readouterr().out)
     assert re.findall("could not be removed: (.*)", out) == [
         "job_…: not cancelled (its removal was stopped)",
