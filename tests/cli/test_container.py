@@ -15,7 +15,6 @@ from .support import Cli
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-BUILDER = next((each for each in ("podman", "docker", "buildah") if shutil.which(each)), None)
 
 
 def instruction(name: str) -> str:
@@ -50,12 +49,14 @@ def test_it_is_not_root_and_takes_what_it_needs() -> None:
 
 
 @pytest.mark.slow
-def test_it_is_built(tmp_path: Path) -> None:
-    """Where a builder is, and can fetch what it stands on."""
-    if BUILDER is None:
-        pytest.skip("install podman or docker to build the container")
+def test_it_is_built() -> None:
+    """Where a builder works: many machines have its command alone, without the service behind it."""
+    builders = [each for each in ("podman", "docker") if shutil.which(each)]
+    works = [each for each in builders if subprocess.run([each, "info"], capture_output=True).returncode == 0]
+    if not works:
+        pytest.skip("no builder works here; install podman, or start docker, to build the container")
     command = [
-        BUILDER,
+        works[0],
         "build",
         "--file",
         str(ROOT / "Containerfile"),
@@ -63,12 +64,5 @@ def test_it_is_built(tmp_path: Path) -> None:
         "firsthandapi-test",
         str(ROOT),
     ]
-    try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=900)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"{BUILDER} took more than 15 minutes")
-    if re.search(
-        r"connect to the docker daemon|no such host|lookup|dial tcp|timeout", ran.stderr, re.IGNORECASE
-    ):
-        pytest.skip(f"{BUILDER} has no daemon, or no network")
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert ran.returncode == 0, ran.stderr[-2000:]

@@ -221,9 +221,10 @@ def test_the_same_at_once(tmp_path: Path) -> None:
         assert (len(models.requests), len(given(team))) == (1, 3)
 
 
-def test_many_at_once(tmp_path: Path) -> None:
+def test_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight files are asked about at the same time, and people are offered all of them meanwhile; a stop does not wait
     for the answers, and the next start asks about what has none."""
+    monkeypatch.setattr(programs, "_STOP_SECONDS", 0.1)  # it waits for no answer that does not come
     together = threading.Barrier(9)
     is_slow = True
 
