@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from firsthandapi import ConfigurationError
 from firsthandapi_server.serve.access import FILE, Access
 from firsthandapi_server.serve.payouts import Payouts
 
@@ -169,14 +170,18 @@ def test_a_reviewers_own_files_are_paid_under_their_name(team: Team, payouts: Pa
 
 
 def test_a_batch_keeps_its_currency(lab: Open) -> None:
-    """When the study changes its own, what is owed is in the new one."""
-    for currency in ("EUR", "NGN"):
+    """Nobody is owed dollars that become euros: what is owed goes into a batch before a study changes its currency."""
+    for currency, other in (("EUR", "NGN"), ("NGN", "EUR")):
         with ExitStack() as running:
             here = lab(running, currency=currency)
             payouts = Payouts(here.access, here.folder)
             approved(here, ANA)
             assert [row.currency for row in payouts.owed()] == [currency]
-            payouts.make(here.service.clock.now(), "tok_1")
+        with ExitStack() as running, pytest.raises(ConfigurationError, match="put it into a batch first"):
+            lab(running, currency=other)
+        with ExitStack() as running:
+            here = lab(running, currency=currency)
+            Payouts(here.access, here.folder).make(here.service.clock.now(), "tok_1")
     here = lab(currency="USD")
     assert [row.currency for row in Payouts(here.access, here.folder).rows()] == ["EUR", "NGN"]
 

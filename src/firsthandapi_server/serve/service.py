@@ -39,7 +39,7 @@ from .clock import RealClock
 from .copies import unmark
 from .erasing import Eraser
 from .mail import Mailer
-from .payouts import TERMS
+from .payouts import TERMS, Payouts
 from .programs import Program
 from .scoring import Scorer, ScorerError, ScorerProcess, find_scorer
 from .study import read_study
@@ -194,6 +194,7 @@ class Service:
                 )
             self.world.credits.needs_operator = True
             if self.study is not None:
+                self._check_currency(folder, self.study.currency)
                 self.world.jobs.terms = self.study.terms
                 self.access.remember(TERMS, json.dumps(self.study.terms))
             days = None if self.study is None else self.study.retention_days.rejected
@@ -257,6 +258,14 @@ class Service:
                 f"--storage differs from that of the first start, {kept or 'which is the folder itself'}: leave it out"
             )
         return chosen or kept_storage(self.access, folder)
+
+    def _check_currency(self, folder: Path, currency: str) -> None:
+        payouts = Payouts(self.access, folder)
+        if currency != payouts.currency and payouts.owed():
+            raise ConfigurationError(
+                f"the study's currency is {currency}, and people are owed money in {payouts.currency}: put it into a "
+                f"batch first, with: firsthandapi server payouts {folder} --batch"
+            )
 
     def _loaded(self, process: ScorerProcess) -> ScorerProcess:
         self._undo.callback(process.close)
