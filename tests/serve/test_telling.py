@@ -6,7 +6,7 @@ import http.server
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError
+from firsthandapi_server.http import reach
 from firsthandapi_server.serve import mail as mailing
 from firsthandapi_server.serve import telling
 from firsthandapi_server.serve.service import Service
@@ -154,7 +155,21 @@ def test_a_contact_is_one_address_and_stops_nobody(lab: Open, mail: Post, contac
     assert (message["to"], message["bcc"]) == ("ana@xn--bcher-kva.example", None)
 
 
-def test_a_server_of_mail_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def mail_to(port: int) -> None:
+    mailer = mailing.Mailer.of(f"smtp://127.0.0.1:{port}", "study@example.org")
+    mailer.send("ana@example.org", "News", "None")
+
+
+def post_to(port: int) -> None:
+    telling.post(f"http://127.0.0.1:{port}", {}, reach.this_machine)
+
+
+@pytest.mark.parametrize(
+    ("send", "line"), [(mail_to, b"220-so be it\r\n"), (post_to, b"HTTP/1.1 100 Continue\r\n\r\n")]
+)
+def test_a_server_that_never_ends(
+    monkeypatch: pytest.MonkeyPatch, send: Callable[[int], None], line: bytes
+) -> None:
     """Whatever it says meanwhile, a message has its time: others wait for it."""
     ended = threading.Event()
 
@@ -162,16 +177,16 @@ def test_a_server_of_mail_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> No
         def handle(self) -> None:
             with suppress(OSError):
                 while not ended.wait(0.02):
-                    self.wfile.write(b"220-so be it\r\n")
+                    self.wfile.write(line)
 
-    monkeypatch.setattr(mailing, "_SECONDS", 0.2)
+    for module in (mailing, telling):
+        monkeypatch.setattr(module, "_SECONDS", 0.2)
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Endless) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        mailer = mailing.Mailer.of(f"smtp://127.0.0.1:{server.server_address[1]}", "study@example.org")
         late = threading.Timer(5, ended.set)
         late.start()
-        with pytest.raises(mailing.UnsentError, match="SMTPServerDisconnected"):
-            mailer.send("ana@example.org", "News", "None")
+        with pytest.raises(mailing.UnsentError, match="Disconnected"):
+            send(server.server_address[1])
         assert not ended.is_set()
         late.cancel()
         ended.set()

@@ -83,16 +83,15 @@ def test_the_connection_goes_to_the_address_that_was_checked(names: Callable[...
     """A name that leads elsewhere a moment later changes nothing; and of several addresses, the next is tried."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        connection = reach.connection(
-            "http", "hooks.example", port, lambda _host, _port: ["::1", "127.0.0.1"], 5
-        )
+        url = f"http://hooks.example:{port}"
+        connection = reach.connection(url, lambda _host, _port: ["::1", "127.0.0.1"], 5)
         names("10.0.0.1")
         connection.connect()
         accepted, _ = listener.accept()
         accepted.close()
         connection.close()
         assert connection.host == "hooks.example"  # in the Host header, and in the certificate
-    assert reach.connection("https", "h", None, lambda _host, port: [f"{port}"], 5).port == 443
+    assert reach.connection("https://h", lambda _host, port: [f"{port}"], 5).port == 443
 
 
 def test_https_proves_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +114,10 @@ def test_https_proves_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.start()
 
         def post(host: str) -> int:
-            made = reach.connection("https", host, server.server_port, lambda _host, _port: ["127.0.0.1"], 20)
-            with closing(made):
-                made.request("POST", "/")
-                return made.getresponse().status
+            url = f"https://{host}:{server.server_port}"
+            with closing(reach.connection(url, lambda _host, _port: ["127.0.0.1"], 20)) as connection:
+                connection.request("POST", "/")
+                return connection.getresponse().status
 
         try:
             with pytest.raises(ssl.SSLCertVerificationError):

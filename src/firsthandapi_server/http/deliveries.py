@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import http.client
-import socket
 import threading
 import time
 from collections import deque
@@ -75,7 +73,7 @@ class Sender:
             self._queues.clear()
             connections = [*self._connections]
         for connection in connections:
-            _break(connection)
+            reach.hang_up(connection)
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
         with self._idle:
@@ -133,26 +131,20 @@ class Sender:
             "X-FirstHand-Event-Id": event.id,
             **standard_headers(event.id, event.body, endpoint.secret),
         }
-        parts = urlsplit(endpoint.url)
-        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        target = reach.target_of(endpoint.url)
         if handler := self.handlers.get(endpoint.id):
-            headers |= {"Host": parts.netloc, "Content-Length": str(len(event.body))}
+            headers |= {"Host": urlsplit(endpoint.url).netloc, "Content-Length": str(len(event.body))}
             return DeliveryAttempt(at, *handler(target, headers, event.body, TIMEOUT), signed)
         try:
-            connection = reach.connection(
-                parts.scheme, parts.hostname or "", parts.port, self._reach, TIMEOUT
-            )
+            connection = reach.connection(endpoint.url, self._reach, TIMEOUT)
         except reach.OutOfReachError as error:
             return DeliveryAttempt(at, None, str(error))
-        # The socket's timeout does not stop a receiver that sends one byte at a time.
-        alarm = threading.Timer(TIMEOUT, _break, [connection])
-        alarm.daemon = True
         with self._idle:
             if self._pool is None:  # the server stopped while the name was looked up
                 return DeliveryAttempt(at, None, "not sent: the server has stopped")
             self._connections.add(connection)
+        alarm = reach.alarm(connection, TIMEOUT)
         try:
-            alarm.start()
             connection.request("POST", target, event.body, headers)
             return DeliveryAttempt(at, connection.getresponse().status, None, signed)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -162,10 +154,3 @@ class Sender:
             connection.close()
             with self._idle:
                 self._connections.discard(connection)
-
-
-def _break(connection: http.client.HTTPConnection) -> None:
-    sock = connection.sock
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import smtplib
 import socket
 import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from firsthandapi._base.host.loopback import is_loopback
@@ -81,16 +84,35 @@ def anywhere(host: str, port: int) -> list[str]:
     return addresses
 
 
-def connection(
-    scheme: str, host: str, port: int | None, reach: Reach, timeout: float
-) -> http.client.HTTPConnection:
+def target_of(url: str) -> str:
+    """What a request to a URL asks its host for."""
+    parts = urlsplit(url)
+    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+
+
+def connection(url: str, reach: Reach, timeout: float) -> http.client.HTTPConnection:
     """A connection to a checked address; the name may resolve to another one a moment later.
     Raises OutOfReachError: the host may not be reached.
     """
-    port = port or (443 if scheme == "https" else 80)
-    addresses = reach(host, port)
-    kind = _PinnedTls if scheme == "https" else _Pinned
-    return kind(host, port, addresses, timeout)
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    kind = _PinnedTls if parts.scheme == "https" else _Pinned
+    return kind(host, port, reach(host, port), timeout)
+
+
+def alarm(connection: http.client.HTTPConnection | smtplib.SMTP, seconds: float) -> threading.Timer:
+    """Hang up after some seconds: the socket's timeout does not stop a receiver that sends one byte at a time."""
+    timer = threading.Timer(seconds, hang_up, [connection])
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def hang_up(connection: http.client.HTTPConnection | smtplib.SMTP) -> None:
+    """End a connection, whoever waits on it."""
+    if connection.sock is not None:
+        with suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Pinned(http.client.HTTPConnection):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import smtplib
-import socket
 import ssl
-import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -16,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from firsthandapi._base.host.loopback import is_loopback
 from firsthandapi.errors import ConfigurationError
+from firsthandapi_server.http.reach import alarm
 
 _SECONDS = 30.0
 # A subset: headers decode `=?utf-8?q?=0d=0aBcc=3a…?=`, and the library fails at some brackets.
@@ -44,15 +43,8 @@ class _Plain(smtplib.SMTP):
     def connect(
         self, host: str = "localhost", port: int = 0, source_address: Any = None
     ) -> tuple[int, bytes]:
-        self._timer = threading.Timer(_SECONDS, self._hang_up)
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = alarm(self, _SECONDS)
         return super().connect(host, port, source_address)
-
-    def _hang_up(self) -> None:
-        with suppress(OSError):
-            if self.sock is not None:
-                self.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._timer.cancel()
@@ -109,10 +101,8 @@ class Mailer:
             raise RefusedError from None
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.sender, address, subject
-        message["Date"], message["Message-ID"] = (
-            formatdate(),
-            make_msgid(domain=self.sender.rpartition("@")[2]),
-        )
+        message["Date"] = formatdate()
+        message["Message-ID"] = make_msgid(domain=self.sender.rpartition("@")[2])
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
         trust = ssl.create_default_context()

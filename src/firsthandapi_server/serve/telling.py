@@ -220,26 +220,28 @@ class Teller:
                     assert self._mailer is not None  # noqa: S101 - `notified` has looked
                     self._mailer.send(each, f"{words} for a review", f"{text}\n")
                 else:
-                    self._post(each, {"text": text, "waiting": number, "url": f"{self._url}/review"})
+                    body = {"text": text, "waiting": number, "url": f"{self._url}/review"}
+                    post(each, body, self._reach)
             except (RefusedError, UnsentError) as error:
                 where = "an address" if is_address(each) else urlsplit(each).hostname
                 _log.warning("--notify: %s was not told that work waits (%s)", where, error or "refused")
 
-    def _post(self, url: str, body: Mapping[str, object]) -> None:
-        parts = urlsplit(url)
-        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+
+def post(url: str, body: Mapping[str, object], may_reach: reach.Reach) -> None:
+    """Send JSON to a webhook. Raises UnsentError: it was not taken."""
+    headers = {"Content-Type": "application/json"}
+    try:
+        connection = reach.connection(url, may_reach, _SECONDS)
+        alarm = reach.alarm(connection, _SECONDS)
         try:
-            connection = reach.connection(
-                parts.scheme, parts.hostname or "", parts.port, self._reach, _SECONDS
-            )
-            try:
-                connection.request("POST", target, json.dumps(body), {"Content-Type": "application/json"})
-                status = connection.getresponse().status
-            finally:
-                connection.close()
-        except reach.OutOfReachError as error:
-            raise UnsentError(str(error)) from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise UnsentError(type(error).__name__) from None
-        if not 200 <= status < 300:
-            raise UnsentError(f"it answers {status}")
+            connection.request("POST", reach.target_of(url), json.dumps(body), headers)
+            status = connection.getresponse().status
+        finally:
+            alarm.cancel()
+            connection.close()
+    except reach.OutOfReachError as error:
+        raise UnsentError(str(error)) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise UnsentError(type(error).__name__) from None
+    if not 200 <= status < 300:
+        raise UnsentError(f"it answers {status}")
