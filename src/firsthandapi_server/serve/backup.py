@@ -12,10 +12,11 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from errno import ENOSPC
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,8 +73,8 @@ class Mark:
     @classmethod
     def read(cls, text: str | bytes) -> Self:
         """The mark in a text."""
-        given = json.loads(text)
-        return cls(given["server"], given["at"], tuple(given["lost"]))
+        fields = json.loads(text)
+        return cls(fields["server"], fields["at"], tuple(fields["lost"]))
 
     def text(self) -> str:
         """The same as a text."""
@@ -88,6 +89,12 @@ def mark_of(folder: Path) -> Mark | None:
         for (text,) in _look(folder / FILE, "SELECT value FROM secrets WHERE name = 'backup'"):
             return Mark.read(bytes(text))
     return None
+
+
+def hash_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- making -------------------------------------------------------------------------------------------------
@@ -110,20 +117,20 @@ def back_up(
     """
     if target.resolve().is_relative_to(folder.resolve()):
         raise ConfigurationError(f"{target} is in {folder}: pass a folder elsewhere, best on another disk")
-    if _is_taken(target) and not _is_copy(target, mark):
+    if is_taken(target) and not _is_copy(target, mark):
         raise ConfigurationError(
             f"{target} exists and is not empty, and is no backup of {folder}: pass a new folder"
         )
     try:
-        done = _written(folder, target, on_file, mark)
+        backup = _written(folder, target, on_file, mark)
         _tidy(target)
         if keep_days is not None:
-            done.expired = _expire(target, mark, mark.at - keep_days * DAY)
+            backup.expired = _expire(target, mark, mark.at - keep_days * DAY)
     except OSError as error:
         raise ConfigurationError(
             f"could not write the backup: {error.strerror or error}; free some space, or pass another folder"
         ) from error
-    return done
+    return backup
 
 
 def restore(source: Path, target: Path, on_file: Callable[[int, int], None]) -> Backup:
@@ -132,8 +139,6 @@ def restore(source: Path, target: Path, on_file: Callable[[int, int], None]) -> 
     Raises ConfigurationError: one of the folders cannot be used, or a database is damaged.
     """
     check_server(source)
-    if _is_taken(target):
-        raise ConfigurationError(f"{target} exists and is not empty: pass a new folder")
     try:
         return _written(source, target, on_file, None)
     except OSError as error:
@@ -151,7 +156,8 @@ def check_server(folder: Path) -> None:
             )
 
 
-def _is_taken(target: Path) -> bool:
+def is_taken(target: Path) -> bool:
+    """Whether something is there."""
     return target.is_file() or (target.is_dir() and next(target.iterdir(), None) is not None)
 
 
@@ -197,6 +203,22 @@ def _gone(folder: Path) -> Path:
 
 
 def _written(folder: Path, target: Path, on_file: Callable[[int, int], None], mark: Mark | None) -> Backup:
+    with whole(target) as part:
+        earlier = None if mark is None else next(iter(beside(target, mark)), None)
+        backup = _copied(folder, part, on_file, earlier and (earlier[1], earlier[2]))
+        with closing(sqlite3.connect(part / FILE)) as rows, rows:
+            rows.execute("DELETE FROM secrets WHERE name = ?", (MARK,))
+            if mark is not None:
+                text = Mark(mark.server, mark.at, tuple(backup.lost)).text()
+                rows.execute("INSERT INTO secrets VALUES (?, ?)", (MARK, text.encode()))
+        for each in settings_of(folder):
+            shutil.copy2(each, part / each.name)
+    return backup
+
+
+@contextmanager
+def whole(target: Path) -> Generator[Path]:
+    """An empty folder that is put at `target` once it is whole. Raises ConfigurationError: somebody else fills it."""
     part = target.absolute().with_name(f".{target.absolute().name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     part.mkdir(mode=0o700, exist_ok=True)
@@ -212,28 +234,19 @@ def _written(folder: Path, target: Path, on_file: Callable[[int, int], None], ma
         for left in part.iterdir():  # of a backup that was killed
             if left.name != LOCK:
                 shutil.rmtree(left) if left.is_dir() else replacing.remove(left)
-        earlier = None if mark is None else next(iter(beside(target, mark)), None)
-        done = _copied(folder, part, on_file, earlier and (earlier[1], earlier[2]))
-        with closing(sqlite3.connect(part / FILE)) as rows, rows:
-            rows.execute("DELETE FROM secrets WHERE name = ?", (MARK,))
-            if mark is not None:
-                text = Mark(mark.server, mark.at, tuple(done.lost)).text()
-                rows.execute("INSERT INTO secrets VALUES (?, ?)", (MARK, text.encode()))
-        for each in settings_of(folder):
-            shutil.copy2(each, part / each.name)
+        yield part
         for each in (part, *part.rglob("*")):
             if each.is_dir():
                 replacing.sync_directory(each)
     finally:
         lock.release()
     replacing.remove(part / LOCK)
-    if _is_taken(target):
+    if is_taken(target):
         replacing.rename(target, _gone(target))
     elif target.is_dir():
         target.rmdir()  # Windows replaces no folder
     replacing.put(part, target)
     shutil.rmtree(_gone(target), ignore_errors=True)
-    return done
 
 
 def settings_of(folder: Path) -> Iterator[Path]:
@@ -250,37 +263,53 @@ def _copied(
     earlier: tuple[Path, Mark] | None,
 ) -> Backup:
     """Copy the databases, then the files that they name, and again if one of these was removed meanwhile."""
-    copied: dict[str, bool] = {}
-    known: set[str] = set()
-    rows: list[tuple[str, str, int]] = []
-    missing: list[str] = []
+    placed: dict[str, Path | None] = {}
+
+    def move(name: str, size: int) -> Path | None:
+        if name not in placed:
+            target = place(part / FILES, name)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            is_verified = earlier is not None and _has(earlier, name, size)
+            # A link, as it never changes; to another disk, a copy.
+            replacing.link(place((earlier[0] if earlier and is_verified else folder) / FILES, name), target)
+            placed[name] = None if is_verified else target
+        return placed[name]
+
+    names, backup, hash_once = set[str](), Backup(), cache(hash_of)
     for _ in range(_TRIES):
-        bucket = snapshots(folder, part)
-        if bucket is not None:
+        if (bucket := snapshots(folder, part)) is not None:
             return Backup(bucket=bucket)
-        rows, missing = files_of(part), []
-        for number, (name, digest, size) in enumerate(rows, 1):
-            if name not in copied and name not in known:
-                target = place(part / FILES, name)
-                try:
-                    if earlier is not None and _linked(earlier, name, target, size):
-                        known.add(name)
-                        continue
-                    copied[name] = _copy(place(folder / FILES, name), target) == digest
-                except FileNotFoundError:
-                    missing.append(name)
-                finally:
-                    on_file(number, len(rows))
-            else:
-                on_file(number, len(rows))
-        if not missing:
+        rows = files_of(part)
+        names = {name for name, _, _ in rows}
+        backup = transfer(rows, on_file, move, hash_once)
+        if names <= placed.keys():
             break
-    names = {name for name, _, _ in rows}
-    for name in (copied.keys() | known) - names:
+    for name in placed.keys() - names:
         replacing.remove(place(part / FILES, name))
-    lost = [*missing, *(name for name, is_good in copied.items() if name in names and not is_good)]
-    sizes = [place(part / FILES, name).stat().st_size for name in names.intersection(copied.keys() | known)]
-    return Backup(len(sizes), sum(sizes), len(names.intersection(copied)), None, sorted(lost))
+    return backup
+
+
+def transfer(
+    rows: Sequence[tuple[str, str, int]],
+    on_file: Callable[[int, int], None],
+    move: Callable[[str, int], Path | None],
+    hash_of: Callable[[Path], str] = hash_of,
+) -> Backup:
+    """Move each file of these rows, and verify it. `move` returns where it is then; None if it was verified before."""
+    backup = Backup()
+    for number, (name, digest, size) in enumerate(rows, 1):
+        try:
+            if (path := move(name, size)) is not None:
+                backup.copied += 1
+                if hash_of(path) != digest:
+                    backup.lost.append(name)
+            backup.files += 1
+            backup.bytes += size
+        except FileNotFoundError:
+            backup.lost.append(name)
+        on_file(number, len(rows))
+    backup.lost.sort()
+    return backup
 
 
 def snapshots(folder: Path, part: Path) -> str | None:
@@ -324,25 +353,13 @@ def _look(path: Path, sql: str) -> list[Any]:
         return rows.execute(sql).fetchall()
 
 
-def _linked(earlier: tuple[Path, Mark], name: str, target: Path, size: int) -> bool:
-    """Link what an earlier backup has verified. Returns whether it has it."""
-    source = place(earlier[0] / FILES, name)
+def _has(earlier: tuple[Path, Mark], name: str, size: int) -> bool:
+    """Whether an earlier backup has a file, and has verified it."""
+    folder, mark = earlier
     try:
-        if name in earlier[1].lost or source.stat().st_size != size:
-            return False
+        return name not in mark.lost and place(folder / FILES, name).stat().st_size == size
     except OSError:
         return False
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replacing.link(source, target)
-    return True
-
-
-def _copy(source: Path, target: Path) -> str:
-    """Link a file, which never changes, or copy it to another disk. Returns the hash of what is there then."""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replacing.link(source, target)
-    with target.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- what happened after it ---------------------------------------------------------------------------------
@@ -392,27 +409,27 @@ def tell_folder(folder: Path, server: str, news: Mapping[str, list[Any]], at: fl
     mark = mark_of(folder)
     if mark is None or mark.server != server:
         # A disk that is not mounted leaves an empty folder, or none: it comes back.
-        return not _is_taken(folder)
+        return not is_taken(folder)
     with closing(Access(folder / FILE)) as copy:
         learn(copy, news, at)
     return True
 
 
-def summary(done: Backup, folder: Path, target: str) -> str:
+def summary(backup: Backup, folder: Path, target: str) -> str:
     """What the command says at the end."""
-    if done.bucket:
-        return f"{target} has the databases. The files stay in {done.bucket}: back them up there."
+    if backup.bucket:
+        return f"{target} has the databases. The files stay in {backup.bucket}: back them up there."
     start = f"server restore {target} DIR" if "://" in target else f"serve {target}"
     text = (
-        f"{target} has the databases and {count_of(done.files)}, verified, of which {done.copied} are new. Start from "
-        f"it with: firsthandapi {start}"
+        f"{target} has the databases and {count_of(backup.files)}, verified, of which {backup.copied} are new. Start "
+        f"from it with: firsthandapi {start}"
     )
-    if done.expired:
-        text += f"\nRemoved because of their age: {', '.join(done.expired)}"
-    if done.lost:
-        names = ", ".join(done.lost[:3]) + (", …" if len(done.lost) > 3 else "")
+    if backup.expired:
+        text += f"\nRemoved because of their age: {', '.join(backup.expired)}"
+    if backup.lost:
+        names = ", ".join(backup.lost[:3]) + (", …" if len(backup.lost) > 3 else "")
         text += (
-            f"\n{count_of(len(done.lost))} of {folder} are missing or damaged there: {names}; look for them in an "
+            f"\n{count_of(len(backup.lost))} of {folder} are missing or damaged there: {names}; look for them in an "
             "earlier backup"
         )
     return text

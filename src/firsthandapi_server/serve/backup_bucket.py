@@ -4,30 +4,20 @@ object names last. A copy that is made again sends only new files.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
-from firsthandapi._base.host import replacing
 from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.sqlite import DATABASE, FILES
 from firsthandapi_server.state.keeping import NotKeptError
 from firsthandapi_server.state.storage import failures_named, open_url, place
 
 from .access import FILE, Access
-from .backup import (
-    Backup,
-    Mark,
-    files_of,
-    learn,
-    settings_of,
-    snapshots,
-)
+from .backup import Backup, Mark, files_of, learn, settings_of, snapshots, transfer, whole
 
 _HEAD, _NEWS = "backup.json", "news.json"
 
@@ -123,34 +113,30 @@ def _sent(
     mark: Mark,
     head: dict[str, Any] | None,
 ) -> Backup:
-    done = Backup(bucket=snapshots(folder, room))
+    bucket_of_files = snapshots(folder, room)
     there, lost = bucket.sizes(FILES), set(() if head is None else cast("list[str]", head["lost"]))
-    rows = [] if done.bucket else files_of(room)
-    for number, (name, digest, size) in enumerate(rows, 1):
+
+    def send(name: str, size: int) -> Path | None:
+        if there.get(name) == size and name not in lost:
+            return None
         path = place(folder / FILES, name)
-        try:
-            if there.get(name) != size or name in lost:
-                with path.open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                        done.lost.append(name)
-                bucket.put(path, f"{FILES}/{name}")
-                done.copied += 1
-            done.files += 1
-            done.bytes += size
-        except FileNotFoundError:
-            done.lost.append(name)
-        on_file(number, len(rows))
+        bucket.put(path, f"{FILES}/{name}")
+        return path
+
+    rows = [] if bucket_of_files else files_of(room)
+    backup = transfer(rows, on_file, send)
+    backup.bucket = bucket_of_files
     moment = f"at-{mark.at:.3f}"
     for path in (room / DATABASE, room / FILE, *settings_of(folder)):
         bucket.put(path, f"{moment}/{path.name}")
-    bucket.write(_HEAD, {"server": mark.server, "at": mark.at, "lost": done.lost, "moment": moment})
+    bucket.write(_HEAD, {"server": mark.server, "at": mark.at, "lost": backup.lost, "moment": moment})
     # Of no copy any more: what was erased, and earlier moments.
     for name in there.keys() - {name for name, _, _ in rows}:
         bucket.remove(f"{FILES}/{name}")
     for name in bucket.folders():
         if name.startswith("at-") and name != moment:
             bucket.remove(name)
-    return done
+    return backup
 
 
 def restore_from(url: str, target: Path, on_file: Callable[[int, int], None]) -> Backup:
@@ -159,23 +145,15 @@ def restore_from(url: str, target: Path, on_file: Callable[[int, int], None]) ->
 
     Raises ConfigurationError: there is no copy, or the folder or the bucket cannot be used.
     """
-    if target.exists() and (target.is_file() or next(target.iterdir(), None) is not None):
-        raise ConfigurationError(f"{target} exists and is not empty: pass a new folder")
     bucket = _Bucket(url)
-    part = target.absolute().with_name(f".{target.absolute().name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(mode=0o700, parents=True)
     try:
         head = bucket.read(_HEAD)
         if head is None:
             raise ConfigurationError("no backup is there: check the URL")
-        done = _brought(bucket, head, part, on_file)
+        with whole(target) as part:
+            return _brought(bucket, head, part, on_file)
     except (NotKeptError, OSError) as error:
         raise ConfigurationError(f"could not restore the backup: {error}; try again") from None
-    if target.is_dir():
-        target.rmdir()
-    replacing.put(part, target)
-    return done
 
 
 def _brought(
@@ -189,22 +167,15 @@ def _brought(
         if news := bucket.read(_NEWS):
             learn(access, news, head["at"])
         kept = access.settled("storage", "")
-    done = Backup(bucket=kept or None)
-    rows = [] if kept else files_of(part)
-    for number, (name, digest, size) in enumerate(rows, 1):
+
+    def bring(name: str, _size: int) -> Path:
         path = place(part / FILES, name)
-        try:
-            bucket.get(f"{FILES}/{name}", path)
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                    done.lost.append(name)
-            done.files += 1
-            done.copied += 1
-            done.bytes += size
-        except FileNotFoundError:
-            done.lost.append(name)
-        on_file(number, len(rows))
-    return done
+        bucket.get(f"{FILES}/{name}", path)
+        return path
+
+    backup = transfer([] if kept else files_of(part), on_file, bring)
+    backup.bucket = kept or None
+    return backup
 
 
 def tell_bucket(url: str, server: str, news: Mapping[str, list[Any]]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from firsthandapi.errors import FirstHandError
+from firsthandapi.errors import ConfigurationError, FirstHandError
 from firsthandapi_server.contract.text import new_id
 from firsthandapi_server.state.keeping import NotKeptError
 
@@ -60,6 +60,8 @@ def restore(source: Path | str, target: Path, on_file: Callable[[int, int], None
 
     Raises ConfigurationError: there is no copy, or one of the places cannot be used.
     """
+    if backup.is_taken(target):
+        raise ConfigurationError(f"{target} exists and is not empty: pass a new folder")
     if isinstance(source, str):
         return backup_bucket.restore_from(source, target, on_file)
     done, mark = backup.restore(source, target, on_file), backup.mark_of(source)
