@@ -9,10 +9,10 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The lists go with the folders of the run: its processes end without what Python does at its end."""
-    folder = str(tmp_path_factory.mktemp("shared"))
-    with pytest.MonkeyPatch.context() as patch:
+def temporary() -> Iterator[None]:
+    """The lists go with the run: its processes end without what Python does at its end. The folder's path is short, as
+    Ray has its sockets there, and the path of a socket ends at 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="tests") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", folder)
         patch.setenv("TMPDIR", folder)
         yield
