@@ -76,7 +76,7 @@ def test_a_judge_is_certified_where_it_should_be(tmp_path: Path) -> None:
         wait_until(lambda: not team.service.programs[0]._taken, 300)
         page = team.visit("operator").get("/console/reviews/programs").text
         assert page.count("<polyline") == 5
-        (found,) = calibrations(panel.ratings.given(), panel.ratings.of_people())
+        (found,) = calibrations(panel.ratings.of_programs(), panel.ratings.of_people())
     assert (found.rater, found.media, found.pairs) == ("model:openai:judge", "image", 400)
     assert [each.stars for each in found.bands if each.decides] == [1, 4, 5]
     assert sum(each.wrong for each in found.bands) == sum(

@@ -310,7 +310,7 @@ def calibration(folder: Folder) -> Output:
 
     with _access(folder) as access:
         ratings = Ratings(access)
-        results = calibrations(ratings.given(), ratings.of_people())
+        results = calibrations(ratings.of_programs(), ratings.of_people())
 
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.2f}"

@@ -118,20 +118,37 @@ def is_wrong(pair: Pair, bar: int) -> bool:
     return (people >= bar) != (stars >= bar)
 
 
+class Tally:
+    """How many files people have rated as well, and how many of these are wrong, by the number of a program's stars,
+    where files with `bar` stars or more are approved."""
+
+    def __init__(self, bar: int) -> None:
+        self._bar = bar
+        self.pairs, self.wrong = Counter[int](), Counter[int]()
+
+    def add(self, pair: Pair) -> None:
+        """Take one more file."""
+        self.pairs[pair[1]] += 1
+        self.wrong[pair[1]] += is_wrong(pair, self._bar)
+
+    def bound(self, stars: int) -> float:
+        """At most how large the share of errors is."""
+        return bound(self.wrong[stars], self.pairs[stars])
+
+
 def bands(pairs: Iterable[Pair], bar: int) -> tuple[Band, ...]:
     """What each number of a program's stars is worth, where files with `bar` stars or more are approved."""
-    counts, wrong = Counter[int](), Counter[int]()
-    for people, stars in pairs:
-        counts[stars] += 1
-        wrong[stars] += is_wrong((people, stars), bar)
-    result: list[Band] = []
-    for stars in range(1, 6):
-        most = bound(wrong[stars], counts[stars])
-        result.append(Band(stars, counts[stars], wrong[stars], most, most <= TOLERATED))
-    return tuple(result)
+    tally = Tally(bar)
+    for pair in pairs:
+        tally.add(pair)
+    bounds = {stars: tally.bound(stars) for stars in range(1, 6)}
+    return tuple(
+        Band(stars, tally.pairs[stars], tally.wrong[stars], most, most <= TOLERATED)
+        for stars, most in bounds.items()
+    )
 
 
-class Trust:
+class Trust(Tally):
     """Which of a program's stars decide alone, as people's blind ratings come in.
 
     Stars begin to decide where the bound is kept at one of a few looks: whoever looked after each pair would find a
@@ -142,17 +159,14 @@ class Trust:
     """
 
     def __init__(self, bar: int) -> None:
-        self._bar = bar
-        self._pairs, self._wrong = Counter[int](), Counter[int]()
+        super().__init__(bar)
         self.deciding: frozenset[int] = frozenset()
 
     def add(self, pair: Pair) -> None:
-        """Take one more file that people have rated as well."""
+        super().add(pair)
         stars = pair[1]
-        self._pairs[stars] += 1
-        self._wrong[stars] += is_wrong(pair, self._bar)
-        number = self._pairs[stars]
-        if bound(self._wrong[stars], number) > TOLERATED:
+        number = self.pairs[stars]
+        if self.bound(stars) > TOLERATED:
             self.deciding -= {stars}
         elif number >= _FIRST and (number - _FIRST) % _NEXT == 0:
             self.deciding |= {stars}
@@ -163,11 +177,11 @@ def kinds(ratings: Iterable[ProgramStars]) -> dict[tuple[str, str, int], list[Pr
     latest: dict[tuple[str, str], str] = {}
     for each in (ratings := [*ratings]):
         latest[each.rater, each.media] = each.version
-    found: dict[tuple[str, str, int], list[ProgramStars]] = defaultdict(list)
+    stars: dict[tuple[str, str, int], list[ProgramStars]] = defaultdict(list)
     for each in ratings:
         if latest[each.rater, each.media] == each.version:
-            found[each.rater, each.media, each.bar].append(each)
-    return found
+            stars[each.rater, each.media, each.bar].append(each)
+    return stars
 
 
 def pairs_of(ratings: Iterable[ProgramStars], people: Mapping[str, Sequence[int]]) -> list[Pair]:
@@ -182,15 +196,15 @@ def calibrations(ratings: Iterable[ProgramStars], people: Mapping[str, Sequence[
         ratings: what programs gave, the oldest first.
         people: what each person gave, by file.
     """
-    found: list[Calibration] = []
+    results: list[Calibration] = []
     for (rater, media, bar), of_kind in sorted(kinds(ratings).items()):
         pairs = pairs_of(of_kind, people)
         # Each two of them both ways: none of them is the one that is compared.
         among = [pair for each in of_kind for pair in permutations(people.get(each.file, ()), 2)]
         reached = People(len(among) // 2, agreement(among), kappa(among))
-        found.append(
+        results.append(
             Calibration(
                 rater, media, bar, len(pairs), agreement(pairs), kappa(pairs), reached, bands(pairs, bar)
             )
         )
-    return found
+    return results

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -14,15 +13,7 @@ from firsthandapi._base.agreement import alpha
 from firsthandapi_server.console.face import PREFIX, Form, Page, PageError, no_page, whole
 from firsthandapi_server.contract.text import iso
 from firsthandapi_server.http.browsers import attachment
-from firsthandapi_server.rules.calibration import (
-    TOLERATED,
-    Pair,
-    bound,
-    calibrations,
-    is_wrong,
-    kinds,
-    pairs_of,
-)
+from firsthandapi_server.rules.calibration import TOLERATED, Pair, Tally, calibrations, kinds, pairs_of
 from firsthandapi_server.rules.reviews import gold_score
 from firsthandapi_server.state.model import File
 
@@ -83,9 +74,9 @@ class Overseeing:
     def _compare(self, request: Request) -> Response:
         """How far programs agree with people, and how that changed."""
         ratings = self._panel.ratings
-        given, people = ratings.given(_MOST_COMPARED), ratings.of_people(_MOST_COMPARED)
+        stars, people = ratings.of_programs(_MOST_COMPARED), ratings.of_people(_MOST_COMPARED)
         deciding = self._panel.deciding
-        curves = {key: _curves(pairs_of(each, people), key[2]) for key, each in kinds(given).items()}
+        curves = {key: _curves(pairs_of(each, people), key[2]) for key, each in kinds(stars).items()}
         return self._reception.page(
             request,
             "reviews_programs.html",
@@ -99,7 +90,7 @@ class Overseeing:
                     if deciding is not None and deciding.rater == each.rater
                     else (),
                 )
-                for each in calibrations(given, people)
+                for each in calibrations(stars, people)
             ],
             tolerated=TOLERATED,
             height=_HEIGHT,
@@ -108,8 +99,8 @@ class Overseeing:
         )
 
     def _file(self, gold: Gold) -> File | None:
-        found = self._world.state.submissions.get(gold.submission)
-        return next((file for file in found.files if file.id == gold.file), None) if found else None
+        submission = self._world.state.submissions.get(gold.submission)
+        return next((file for file in submission.files if file.id == gold.file), None) if submission else None
 
     def _export(self, _request: Request) -> Response:
         return attachment("ratings.csv", _lines(self._panel.ratings.all()), "text/csv")
@@ -163,13 +154,12 @@ class Overseeing:
 def _curves(pairs: Sequence[Pair], bar: int) -> list[tuple[int, str, float]]:
     """How the bound of each number of stars went down or up, from pair to pair: the points of a line, and its end."""
     points: dict[int, list[tuple[float, float]]] = {}
-    seen, wrong = Counter[int](), Counter[int]()
-    for number, (people, stars) in enumerate(pairs, 1):
-        seen[stars] += 1
-        wrong[stars] += is_wrong((people, stars), bar)
-        most = min(bound(wrong[stars], seen[stars]), _MOST_SHOWN)
+    tally = Tally(bar)
+    for number, pair in enumerate(pairs, 1):
+        tally.add(pair)
+        most = min(tally.bound(pair[1]), _MOST_SHOWN)
         at = number / len(pairs) * _WIDTH, (1 - most / _MOST_SHOWN) * _HEIGHT
-        points.setdefault(stars, []).append(at)
+        points.setdefault(pair[1], []).append(at)
     thin = {stars: [*line[:: len(line) // _POINTS + 1], line[-1]] for stars, line in points.items()}
     for line in thin.values():
         line.append((_WIDTH, line[-1][1]))

@@ -23,6 +23,7 @@ UNDO_SECONDS = 10.0
 FROM_TASKS = "tasks"  # who says what the ratings of a study's tasks are
 _AT_ONCE = 1_000
 _OPEN = "undone_at IS NULL AND gold IS NULL AND NOT is_settled"
+_BY_PEOPLE = "undone_at IS NULL AND gold IS NULL AND id NOT IN (SELECT rating FROM programs)"
 _MOST_COMPARED = 10_000  # ratings, for the agreement
 _BESIDE = 3  # of one's own, with what programs said
 
@@ -97,20 +98,11 @@ class Ratings:
         gold: Gold | None = None,
     ) -> Rating:
         """Record a rating."""
-        made = Rating(
-            new_id("rtg_", at),
-            submission.id,
-            submission.attempt,
-            tuple(file.id for file in submission.files) if gold is None else (gold.file,),
-            reviewer,
-            tuple(stars),
-            reason,
-            None if gold is None else gold.stars,
-            at,
-        )
+        files = [file.id for file in submission.files] if gold is None else [gold.file]
+        rating = _rating(submission, files, reviewer, stars, reason, at, None if gold is None else gold.stars)
         with self._access.transaction() as rows:
-            _insert(rows, made)
-        return made
+            _insert(rows, rating)
+        return rating
 
     def give_as(
         self,
@@ -122,28 +114,17 @@ class Ratings:
         at: float,
     ) -> bool:
         """Record the rating of a program, once. Returns whether it is new."""
-        names = tuple(file.id for file in files)
-        made = Rating(
-            new_id("rtg_", at),
-            submission.id,
-            submission.attempt,
-            names,
-            program.rater,
-            tuple(stars),
-            reason,
-            None,
-            at,
-        )
+        rating = _rating(submission, [file.id for file in files], program.rater, stars, reason, at)
         with self._access.transaction() as rows:
             sql = "SELECT 1 FROM ratings WHERE reviewer = ? AND submission = ? AND undone_at IS NULL AND files = ?"
-            if rows.execute(sql, (program.rater, submission.id, json.dumps(names))).fetchone():
+            if rows.execute(sql, (program.rater, submission.id, json.dumps(rating.files))).fetchone():
                 return False
-            _insert(rows, made, is_settled=not program.counts)
-            values = (made.id, program.version, program.media, program.bar)
+            _insert(rows, rating, is_settled=not program.counts)
+            values = (rating.id, program.version, program.media, program.bar)
             rows.execute("INSERT INTO programs VALUES (?, ?, ?, ?)", values)
         return True
 
-    def given(self, most: int = -1) -> list[ProgramStars]:
+    def of_programs(self, most: int = -1) -> list[ProgramStars]:
         """The stars that programs gave to each file, the oldest first; of so many ratings, the latest."""
         found = self._access.look(
             "SELECT reviewer, version, media, bar, files, stars FROM programs JOIN ratings ON id = rating "
@@ -159,22 +140,18 @@ class Ratings:
     def of_people(self, most: int = -1) -> dict[str, list[int]]:
         """The stars that people gave to each file that a program rated as well; of so many ratings, the latest."""
         sql = (
-            "SELECT files, stars FROM ratings WHERE undone_at IS NULL AND gold IS NULL "
-            "AND id NOT IN (SELECT rating FROM programs) AND submission IN (SELECT submission FROM "
+            f"SELECT files, stars FROM ratings WHERE {_BY_PEOPLE} AND submission IN (SELECT submission FROM "  # noqa: S608 - no input
             "(SELECT rating FROM programs ORDER BY rowid DESC LIMIT ?) JOIN ratings ON id = rating)"
         )
-        found: dict[str, list[int]] = defaultdict(list)
+        by_file: dict[str, list[int]] = defaultdict(list)
         for files, stars in self._access.look(sql, most):
-            for file, given in zip(json.loads(files), json.loads(stars), strict=True):
-                found[file].append(given)
-        return found
+            for file, number in zip(json.loads(files), json.loads(stars), strict=True):
+                by_file[file].append(number)
+        return by_file
 
     def of_attempt(self, submission: str, attempt: int) -> list[list[int]]:
         """The stars that each person gave to the files of an attempt."""
-        sql = (
-            "SELECT stars FROM ratings WHERE submission = ? AND attempt = ? AND undone_at IS NULL AND gold IS NULL "
-            "AND id NOT IN (SELECT rating FROM programs)"
-        )
+        sql = f"SELECT stars FROM ratings WHERE submission = ? AND attempt = ? AND {_BY_PEOPLE}"  # noqa: S608 - no input
         return [json.loads(stars) for (stars,) in self._access.look(sql, submission, attempt)]
 
     def beside(self, reviewer: str, until: float) -> list[tuple[list[int], str, list[int], str | None]]:
@@ -237,14 +214,11 @@ class Ratings:
 
     def units(self) -> list[list[int]]:
         """The stars of each file that several people rated, of the latest ratings."""
-        sql = (
-            "SELECT submission, attempt, stars FROM ratings WHERE undone_at IS NULL AND gold IS NULL "
-            "AND id NOT IN (SELECT rating FROM programs) ORDER BY rowid DESC LIMIT ?"
-        )
-        given: dict[tuple[str, int], list[list[int]]] = defaultdict(list)
+        sql = f"SELECT submission, attempt, stars FROM ratings WHERE {_BY_PEOPLE} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+        attempts: dict[tuple[str, int], list[list[int]]] = defaultdict(list)
         for submission, attempt, stars in self._access.look(sql, _MOST_COMPARED):
-            given[submission, attempt].append(json.loads(stars))
-        return [[*unit] for each in given.values() if len(each) > 1 for unit in zip(*each, strict=True)]
+            attempts[submission, attempt].append(json.loads(stars))
+        return [[*unit] for each in attempts.values() if len(each) > 1 for unit in zip(*each, strict=True)]
 
     def gold_pairs(self) -> dict[str, list[tuple[int, int]]]:
         """The stars that each reviewer gave to files whose rating is known, and the known ones. Of tasks they are known
@@ -257,10 +231,10 @@ class Ratings:
             "WHERE marked_by = ? AND rated.value = gold.file AND ratings.gold IS NULL AND undone_at IS NULL "
             "AND ratings.id NOT IN (SELECT rating FROM programs)"
         )
-        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        pairs: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for reviewer, stars, known in self._access.look(sql, FROM_TASKS):
-            found[reviewer].append((stars, known))
-        return found
+            pairs[reviewer].append((stars, known))
+        return pairs
 
     def _all(self, condition: str, *values: object) -> list[Rating]:
         rows = self._access.look(f"SELECT {_COLUMNS} FROM ratings {condition}", *values)  # noqa: S608 - no input
@@ -287,10 +261,8 @@ class Ratings:
             return
         with self._access.transaction() as rows:
             if is_all:
-                others = (
-                    "DELETE FROM gold WHERE marked_by = ? AND file NOT IN (SELECT value FROM json_each(?))"
-                )
-                rows.execute(others, (FROM_TASKS, json.dumps([each.file for each in known])))
+                sql = "DELETE FROM gold WHERE marked_by = ? AND file NOT IN (SELECT value FROM json_each(?))"
+                rows.execute(sql, (FROM_TASKS, json.dumps([each.file for each in known])))
             sql = (
                 "INSERT INTO gold VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (file) DO UPDATE SET stars = excluded.stars WHERE marked_by = excluded.marked_by"
@@ -315,8 +287,8 @@ class Ratings:
             "SELECT * FROM gold WHERE NOT EXISTS (SELECT 1 FROM ratings WHERE reviewer = ? AND undone_at IS NULL "
             "AND submission = gold.submission) ORDER BY marked_at, file"
         )
-        found = [Gold(*row) for row in self._access.look(sql, reviewer)]
-        return int(self._access.look(count, reviewer)[0][0]), found
+        golden = [Gold(*row) for row in self._access.look(sql, reviewer)]
+        return int(self._access.look(count, reviewer)[0][0]), golden
 
 
 def read_gold(path: Path, query: Query, who: str, at: float) -> list[Gold]:
@@ -329,7 +301,7 @@ def read_gold(path: Path, query: Query, who: str, at: float) -> list[Gold]:
         "JOIN accounts ON accounts.id = submissions.account "
         "WHERE files.id = ? AND environment = 'live' AND json_extract(source, '$.sha256') <> ''"
     )
-    found: list[Gold] = []
+    golden: list[Gold] = []
     # As a table of tasks calls it, too.
     for where, cells in read_sheet(path, ("file_id", "stars", "gold"), ("file_id",)):
         stars, file = whole_in(where, "stars", cells["stars"] or cells["gold"], 5), cells["file_id"]
@@ -338,12 +310,26 @@ def read_gold(path: Path, query: Query, who: str, at: float) -> list[Gold]:
             raise ConfigurationError(
                 f"{where}: there is no file {file[:60]!r}, or it was erased; check the id"
             )
-        found.append(Gold(file, rows[0][0], stars, who, at))
-    return found
+        golden.append(Gold(file, rows[0][0], stars, who, at))
+    return golden
 
 
-def _insert(rows: sqlite3.Connection, made: Rating, *, is_settled: bool = False) -> None:
-    row = {**asdict(made), "files": json.dumps(made.files), "stars": json.dumps(made.stars), "is": is_settled}
+def _rating(
+    submission: Submission,
+    files: Iterable[str],
+    reviewer: str,
+    stars: Iterable[int],
+    reason: str | None,
+    at: float,
+    gold: int | None = None,
+) -> Rating:
+    attempt = submission.id, submission.attempt
+    return Rating(new_id("rtg_", at), *attempt, tuple(files), reviewer, tuple(stars), reason, gold, at)
+
+
+def _insert(rows: sqlite3.Connection, rating: Rating, *, is_settled: bool = False) -> None:
+    files, stars = json.dumps(rating.files), json.dumps(rating.stars)
+    row = {**asdict(rating), "files": files, "stars": stars, "is": is_settled}
     sql = f"INSERT INTO ratings ({_COLUMNS}, is_settled) VALUES (:{_COLUMNS.replace(', ', ', :')}, :is)"  # noqa: S608 - no input
     rows.execute(sql, row)
-    note(rows, "review.given", made.given_at, made.reviewer, made.submission, stars=made.stars)
+    note(rows, "review.given", rating.given_at, rating.reviewer, rating.submission, stars=rating.stars)
