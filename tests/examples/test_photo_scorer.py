@@ -75,7 +75,7 @@ def test_a_server_takes_it(scorer: ModuleType, tmp_path: Path) -> None:
                     kept, now = world.state.jobs[posted.id], world.clock.now()
                     file = capture(kept, "image/png", now, rating=4, given=photo(kind), annotations=None)
                     sent = world.jobs.submit(kept, [file], now)
-            wait_until(lambda: not service.programs[0].is_taken(sent.id, sent.attempt))
+            wait_until(lambda: (sent.id, sent.attempt) not in service.programs[0].taken())
             with world.lock:
                 world.jobs.score(sent, world.clock.now(), Verdict([5]))
             (found,) = client.files.list(posted.id)

@@ -102,7 +102,7 @@ def test_an_annotator(name: str, folder: Path) -> None:
     (folder.parent / "scorers.py").write_text(ANNOTATOR)
     with running(folder, scorer=f"scorers:{name}") as team:
         found = sent(team, "good")
-        wait_until(lambda: not team.service.programs[0].is_taken(found.id, found.attempt))
+        wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
         assert (found.status, found.rating, found.reasoning) == (
             "retry_pending",
             2,
@@ -166,7 +166,7 @@ def rated(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[st
 
         def rate(what: str) -> Any:
             found = sent(team, what)
-            wait_until(lambda: not team.service.programs[0].is_taken(found.id, found.attempt))
+            wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
             return team.buyer.submissions.get(found.id), team.buyer
 
         yield rate
@@ -198,13 +198,13 @@ def test_what_a_scorer_left_to_people_is_not_asked_again(folder: Path) -> None:
     """After a restart: unless its code has changed."""
     with running(folder, scorer="ours") as team:
         found = sent(team, "leave")
-        wait_until(lambda: not team.service.programs[0].is_taken(found.id, found.attempt))
+        wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
         key = team.key
     for code, asked in (("", 1), ("# another one", 2)):
         with (folder.parent / "scorers.py").open("a") as file:
             file.write(code)
         with running(folder, scorer="ours", key=key) as team:
-            wait_until(lambda: not team.service.programs[0].is_taken(found.id, found.attempt))
+            wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
             assert [each.asked for each in team.service.programs[0].opinions.figures()] == [asked]
 
 
@@ -229,7 +229,7 @@ def test_a_stop_does_not_wait_for_what_the_scorer_has_forked(folder: Path) -> No
     """Processes of the scorer's own, which hold its pipes open, may outlive it."""
     with running(folder, scorer="ours") as team:
         found = sent(team, "fork")
-        wait_until(lambda: not team.service.programs[0].is_taken(found.id, found.attempt))
+        wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
         assert found.reasoning is not None
         child = int(found.reasoning)
     os.kill(child, signal.SIGKILL)

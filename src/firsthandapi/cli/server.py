@@ -248,7 +248,7 @@ def payouts(
         raise ConfigurationError(f"could not use --since or --until: {error}") from None
     with _access(folder) as access:
         payouts = Payouts(access, folder)
-        made = payouts.make(time.time(), "command line") if batch else None
+        new = payouts.make(time.time(), "command line") if batch else None
         if paid is not None:
             try:
                 payouts.pay(paid, time.time(), "command line")
@@ -262,7 +262,7 @@ def payouts(
         rows = [row for row in rows if row.reference == paid.strip()]
         advice = None if rows else "No batch was unpaid; make one with --batch."
     elif batch:
-        rows = [row for row in rows if row.batch == made] if made else []
+        rows = [row for row in rows if row.batch == new] if new else []
         advice = None if rows else "Nothing is owed that is in no batch."
     text = "".join(lines(rows)).replace("\r\n", "\n").rstrip("\n")  # `print` ends lines as the system does
     return Output([{name: getattr(row, name) for name in COLUMNS} for row in rows], text, advice)
@@ -287,10 +287,10 @@ def gold(
 
     with _access(folder) as access:
         with reading(folder) as query:
-            found = read_gold(files, query, "command line", time.time())
-        Ratings(access).mark(*found)
-    known = "1 file has" if len(found) == 1 else f"{len(found):,} files have"
-    return Output({"files": len(found)}, f"{known} a known rating now.")
+            golden = read_gold(files, query, "command line", time.time())
+        Ratings(access).mark(*golden)
+    known = "1 file has" if len(golden) == 1 else f"{len(golden):,} files have"
+    return Output({"files": len(golden)}, f"{known} a known rating now.")
 
 
 @command(app)
@@ -329,9 +329,9 @@ def calibration(folder: Folder) -> Output:
             )
             rows = [
                 (
-                    str(band.stars),
-                    str(band.pairs),
-                    str(band.wrong),
+                    f"{band.stars}",
+                    f"{band.pairs}",
+                    f"{band.wrong}",
                     f"{band.bound:.3f}",
                     verdict[band.decides],
                 )
@@ -342,9 +342,9 @@ def calibration(folder: Folder) -> Output:
     return Output([asdict(each) for each in results], show)
 
 
-def _place(given: str | Path) -> str | Path:
+def _place(text: str | Path) -> str | Path:
     """A folder, or a URL of a bucket."""
-    return str(given) if "://" in str(given) else local_folder(given)
+    return str(text) if "://" in str(text) else local_folder(text)
 
 
 @contextmanager
@@ -385,8 +385,8 @@ def backup(
             "--keep-days is for folders: a bucket has one backup, which each run replaces"
         )
     with _progress("Copying") as shown:
-        done = back_up(folder, dest, shown, at=time.time(), keep_days=keep_days)
-    return Output(asdict(done), summary(done, folder, str(dest)), code=1 if done.lost else 0)
+        report = back_up(folder, dest, shown, at=time.time(), keep_days=keep_days)
+    return Output(asdict(report), summary(report, folder, str(dest)), code=1 if report.lost else 0)
 
 
 @command(app)
@@ -405,8 +405,8 @@ def restore(
     from firsthandapi_server.serve.backup import summary
 
     with _progress("Restoring") as shown:
-        done = copies.restore(source, folder, shown)
-    return Output(asdict(done), summary(done, source, str(folder)), code=1 if done.lost else 0)
+        report = copies.restore(source, folder, shown)
+    return Output(asdict(report), summary(report, source, str(folder)), code=1 if report.lost else 0)
 
 
 def _as_json(token: Token) -> dict[str, object]:

@@ -39,12 +39,8 @@ def model_of(
         )
     model.prepare()
     kinds = ["image/jpeg", *(["audio/mpeg"] if speech else [])]
-    unknown = [
-        each
-        for each in kinds
-        if model.price(Work(path=Path(), content_type=each, sha256=""), most=True) is None
-    ]
-    if cents_a_day is not None and unknown:
+    works = [Work(path=Path(), content_type=each, sha256="") for each in kinds]
+    if cents_a_day is not None and None in [model.price(each, most=True) for each in works]:
         raise ConfigurationError(
             f"the price of {model.name} is unknown, so --ai-max-cents-a-day cannot be kept; leave it out, or use a "
             "model with a known price"

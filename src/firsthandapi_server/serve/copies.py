@@ -45,14 +45,14 @@ def back_up(
         # Before it is made: it may be complete when this is killed, and who restores it knows of it.
         _remember(access, [(place, at)], is_new=False)
         if isinstance(dest, str):
-            done = backup_bucket.back_up_to(folder, dest, on_file, mark)
+            report = backup_bucket.back_up_to(folder, dest, on_file, mark)
         else:
-            done = backup.back_up(folder, dest, on_file, mark, keep_days)
+            report = backup.back_up(folder, dest, on_file, mark, keep_days)
         _remember(access, [(place, at)])
-        for each in done.expired:
+        for each in report.expired:
             _forget(access, each)
         tell(access)
-    return done
+    return report
 
 
 def restore(source: Path | str, target: Path, on_file: Callable[[int, int], None]) -> Backup:
@@ -64,12 +64,12 @@ def restore(source: Path | str, target: Path, on_file: Callable[[int, int], None
         raise ConfigurationError(f"{target} exists and is not empty: pass a new folder")
     if isinstance(source, str):
         return backup_bucket.restore_from(source, target, on_file)
-    done, mark = backup.restore(source, target, on_file), backup.mark_of(source)
+    report, mark = backup.restore(source, target, on_file), backup.mark_of(source)
     if mark is not None:
         with closing(Access(target / FILE)) as access:
             # Those that were made later, too, have whomever the new server erases.
             _remember(access, [(str(each.resolve()), at) for at, each, _ in backup.beside(source, mark)])
-    return done
+    return report
 
 
 def tell(access: Access) -> None:

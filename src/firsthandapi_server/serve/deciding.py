@@ -47,16 +47,15 @@ class Deciding:
     def __init__(self, access: Access, program: Program) -> None:
         self._access = access
         self._program = program
-        self._secret = access.settled(
-            "blind", secrets.token_hex()
-        )  # nobody foresees what people will look at
+        # Nobody foresees what people will look at.
+        self._secret = access.settled("blind", secrets.token_hex())
         self._trusts: dict[Kind, Trust] = {}
         sql = (
             "SELECT version, media, bar, blind.stars, json_extract(ratings.stars, '$[0]') FROM blind "
             "JOIN programs USING (rating) JOIN ratings ON ratings.id = rating WHERE reviewer = ? ORDER BY position"
         )
-        for *kind, people, stars in access.look(sql, program.rater):
-            self._trust((kind[0], kind[1], kind[2])).add((people, stars))
+        for version, media, bar, people, stars in access.look(sql, program.rater):
+            self._trust((version, media, bar)).add((people, stars))
 
     @property
     def rater(self) -> str:
@@ -82,15 +81,14 @@ class Deciding:
         ):
             return None
         rated = self._rated(submission)
-        found = [rated.get(file.id) for file in submission.files]
         trusted = [
             each
-            for file, each in zip(submission.files, found, strict=True)
-            if each is not None
+            for file in submission.files
+            if (each := rated.get(file.id)) is not None
             and each.kind[0] == self._version(file.content_type)
             and each.stars in self._trust(each.kind).deciding
         ]
-        if len(trusted) < len(found):
+        if len(trusted) < len(submission.files):
             return None
         reasons = dict.fromkeys(each.reason for each in trusted if each.reason)
         return Decision(tuple(each.stars for each in trusted), " ".join(reasons)[:MAX_REASON] or None)
@@ -142,8 +140,8 @@ class Deciding:
             "SELECT id, files, stars, reason, version, media, bar FROM ratings JOIN programs ON id = rating "
             "WHERE submission = ? AND reviewer = ? AND attempt = ? AND undone_at IS NULL"
         )
-        found = self._access.look(sql, submission.id, self._program.rater, submission.attempt)
+        ratings = self._access.look(sql, submission.id, self._program.rater, submission.attempt)
         return {
             json.loads(files)[0]: _Rated(rating, (version, media, bar), json.loads(stars)[0], reason)
-            for rating, files, stars, reason, version, media, bar in found
+            for rating, files, stars, reason, version, media, bar in ratings
         }

@@ -97,19 +97,18 @@ class Panel:
         submission = self._world.state.submissions.get(answers.submission)
         if submission is None or submission.attempt != answers.attempt:
             return
-        files = [each for each in submission.files if each.id in answers.opinions and not each.is_erased]
-        opinions = [answers.opinions[each.id] for each in files]
-        for file, opinion in zip(files, opinions, strict=True):
+        heard = [
+            (file, answers.opinions[file.id])
+            for file in submission.files
+            if file.id in answers.opinions and not file.is_erased
+        ]
+        for file, opinion in heard:
             if opinion.annotations is not None:
                 file.annotations = opinion.annotations
-        flags = dict.fromkeys([*submission.flags, *(flag for each in opinions for flag in each.flags)])
+        flags = dict.fromkeys([*submission.flags, *(flag for _, each in heard for flag in each.flags)])
         if len(flags) > len(submission.flags):
             submission.flags = tuple(flags)
-        rated = [
-            (file, each, each.stars)
-            for file, each in zip(files, opinions, strict=True)
-            if each.stars is not None
-        ]
+        rated = [(file, each, each.stars) for file, each in heard if each.stars is not None]
         if not rated:
             return
         best = max(rated, key=lambda each: each[2])[1].dimensions or {}
@@ -120,12 +119,10 @@ class Panel:
         reason = " ".join(reasons)[:MAX_REASON] or None
         waits = submission.status == "pending_score"
         if self._decides(answers.rater):
-            given = self._given(submission.id)
-            if waits and is_whole and not flags and (submission.id, submission.attempt) not in given:
-                stars = [each for _, _, each in rated]
-                self._world.jobs.score(
-                    submission, now, Verdict(stars, reason, actor="scorer", rated_by="rules")
-                )
+            is_rated = (submission.id, submission.attempt) in self._open(submission.id)
+            if waits and is_whole and not flags and not is_rated:
+                verdict = Verdict([stars for *_, stars in rated], reason, actor="scorer", rated_by="rules")
+                self._world.jobs.score(submission, now, verdict)
             return
         counts = answers.rater.startswith(SCORER) and self.settings.overlap > 1 and waits and is_whole
         bar = submission.job.fields["min_star_rating"]
@@ -133,9 +130,8 @@ class Panel:
             media = family(group[0][0])
             program = Program(answers.rater, answers.versions[media], media, bar, counts)
             why = reason if counts else group[0][1].reason
-            self.ratings.give_as(
-                program, submission, [file for file, _, _ in group], [s for *_, s in group], why, now
-            )
+            files, stars = [file for file, *_ in group], [stars for *_, stars in group]
+            self.ratings.give_as(program, submission, files, stars, why, now)
         if counts:
             self._world.state.later(now + UNDO_SECONDS, partial(self.book, submission=submission.id))
         self._learn(submission, now)
@@ -146,8 +142,8 @@ class Panel:
     def _learn(self, submission: Submission, at: float) -> None:
         """Compare the model with what people gave, once that counts."""
         if self.deciding is not None and submission.rated_by == "person":
-            given = self.ratings.of_attempt(submission.id, submission.attempt)
-            if self.deciding.learn(submission, given, at):
+            stars = self.ratings.of_attempt(submission.id, submission.attempt)
+            if self.deciding.learn(submission, stars, at):
                 self._have_decided()
 
     def _have_decided(self) -> None:
@@ -174,7 +170,7 @@ class Panel:
             submission = self._world.state.submissions.get(each)
             if submission is None or submission.status != "pending_score" or each in held:
                 continue
-            is_rated = (each, submission.attempt) in self._given(each)
+            is_rated = (each, submission.attempt) in self._open(each)
             decision = None if is_rated else self.deciding.decision(submission)
             if decision is not None:
                 rater = self.deciding.rater
@@ -212,28 +208,27 @@ class Panel:
             held for each, (held, until) in self._holders.items() if each != asker.browser and until > now
         )
         submissions = self._world.state.submissions
-        looked_at = [(each, found.attempt) for each in held if (found := submissions.get(each)) is not None]
-        return {
-            *self.ratings.full(overlap, asker.reviewer),
-            *(
-                each
-                for each in looked_at
-                if not has_room(overlap, _raters(self._given(each[0]), each), asker.reviewer, held[each[0]])
-            ),
-        }
+        full = {*self.ratings.full(overlap, asker.reviewer)}
+        for id, number in held.items():
+            if (submission := submissions.get(id)) is None:
+                continue
+            attempt = id, submission.attempt
+            if not has_room(overlap, _raters(self._open(id), attempt), asker.reviewer, number):
+                full.add(attempt)
+        return full
 
     def gold_for(self, asker: Asker) -> Gold | None:
         """The file with a known rating that this reviewer gets next, if it is time for one."""
         if not self.settings.gold:
             return None
-        given, golden = self.ratings.gold_for(asker.reviewer)
-        for gold in golden if is_gold_turn(self.settings.gold, asker.reviewer, given) else ():
-            found = self._world.state.submissions.get(gold.submission)
+        count, golden = self.ratings.gold_for(asker.reviewer)
+        for gold in golden if is_gold_turn(self.settings.gold, asker.reviewer, count) else ():
+            submission = self._world.state.submissions.get(gold.submission)
             if (
-                found is not None
-                and found.status in ("approved", "rejected")
-                and asker.wants(found.job.id, found.worker_id)
-                and any(file.id == gold.file and not file.is_erased for file in found.files)
+                submission is not None
+                and submission.status in ("approved", "rejected")
+                and asker.wants(submission.job.id, submission.worker_id)
+                and any(file.id == gold.file and not file.is_erased for file in submission.files)
             ):
                 return gold
         return None
@@ -248,12 +243,12 @@ class Panel:
         """Let go of what a browser held."""
         self._holders.pop(browser, None)
 
-    def _given(self, submission: str | None = None) -> dict[Attempt, list[Rating]]:
+    def _open(self, submission: str | None = None) -> dict[Attempt, list[Rating]]:
         """The ratings that wait to count; of one submission, or of all."""
-        found: dict[Attempt, list[Rating]] = {}
+        ratings: dict[Attempt, list[Rating]] = {}
         for rating in self.ratings.open(submission):
-            found.setdefault((rating.submission, rating.attempt), []).append(rating)
-        return found
+            ratings.setdefault((rating.submission, rating.attempt), []).append(rating)
+        return ratings
 
     # --- ratings ----------------------------------------------------------------------------------------
 
@@ -304,12 +299,12 @@ class Panel:
 
     def undo(self, browser: str, rating: str) -> Rating | None:
         """Undo the latest rating from this browser; None if that is too late."""
-        found = self.undoable(browser)
-        if found is None or found[0].id != rating:
+        latest, _ = self.undoable(browser) or (None, 0.0)
+        if latest is None or latest.id != rating:
             return None
-        self.ratings.undo(found[0], self._world.clock.now())
+        self.ratings.undo(latest, self._world.clock.now())
         del self._latest[browser]
-        return found[0]
+        return latest
 
     def _book_in_time(self, rating: Rating) -> None:
         self._world.state.later(
@@ -321,7 +316,7 @@ class Panel:
 
         A rating is settled only at the next look, when its score is surely kept.
         """
-        for attempt, ratings in self._given(submission).items():
+        for attempt, ratings in self._open(submission).items():
             self._book(attempt, ratings, at)
 
     def _book(self, rated: Attempt, ratings: Sequence[Rating], at: float) -> None:
@@ -348,30 +343,30 @@ class Panel:
 
     def stuck(self, reviewers: Collection[str]) -> Mapping[int, int]:
         """How much cannot be rated by enough people, by how many are lacking."""
-        given, hidden, found = self._given(), self._hidden(), Counter[int]()
+        ratings, hidden, counts = self._open(), self._hidden(), Counter[int]()
         authors = {f"wkr_{each.partition('_')[2]}": each for each in reviewers}
         # What nobody has rated is counted: most of it lacks the same, and what a reviewer sent, one more.
-        left_out = {*given, *hidden}
+        left_out = {*ratings, *hidden}
         lines = {"": self.line(own=authors, left_out=left_out)}
         lines |= {each: self.line(worker=worker, left_out=left_out) for worker, each in authors.items()}
         for author, line in lines.items():
             if lack := lacking(self.settings.overlap, (), reviewers, author):
-                found[lack] += len(line)
-        for attempt in given.keys() - hidden:
-            submission = self._world.state.submissions.get(attempt[0])
+                counts[lack] += len(line)
+        for id, attempt in ratings.keys() - hidden:
+            submission = self._world.state.submissions.get(id)
             if submission is not None and (submission.status, submission.attempt) == (
                 "pending_score",
-                attempt[1],
+                attempt,
             ):
-                author = authors.get(submission.worker_id, "")
-                found[lacking(self.settings.overlap, _raters(given, attempt), reviewers, author)] += 1
-        return {lack: count for lack, count in found.items() if lack and count}
+                author, raters = authors.get(submission.worker_id, ""), _raters(ratings, (id, attempt))
+                counts[lacking(self.settings.overlap, raters, reviewers, author)] += 1
+        return {lack: count for lack, count in counts.items() if lack and count}
 
 
 def stars_in(fields: Mapping[str, str], files: int) -> list[int] | None:
     """The stars that a form gives to each of so many files; None if one has none."""
-    given = [fields.get(f"stars-{number}", "") for number in range(files)]
-    return [int(each) for each in given] if {*given} <= {"1", "2", "3", "4", "5"} else None
+    values = [fields.get(f"stars-{number}", "") for number in range(files)]
+    return [int(each) for each in values] if {*values} <= {"1", "2", "3", "4", "5"} else None
 
 
 def rated_files(submission: Submission, gold: Gold | None) -> list[File]:
@@ -388,12 +383,12 @@ def story_of(submission: Submission) -> str:
         return (
             "The worker has sent something else: look at it before you rate it. Your stars changed nothing."
         )
-    given = "" if submission.rating is None else f" with {submission.rating} of 5 stars"
-    return f"This submission is {words}{given} already. Your stars changed nothing."
+    stars = "" if submission.rating is None else f" with {submission.rating} of 5 stars"
+    return f"This submission is {words}{stars} already. Your stars changed nothing."
 
 
-def _raters(given: Mapping[Attempt, Sequence[Rating]], attempt: Attempt) -> list[str]:
-    return [each.reviewer for each in given.get(attempt, ())]
+def _raters(ratings: Mapping[Attempt, Sequence[Rating]], attempt: Attempt) -> list[str]:
+    return [each.reviewer for each in ratings.get(attempt, ())]
 
 
 def _verdict(ratings: Sequence[Rating]) -> Verdict:

@@ -137,10 +137,6 @@ class Program(ABC):
             self._taken[attempt] = None
             self._work.put(attempt)
 
-    def is_taken(self, submission_id: str, attempt: int) -> bool:
-        """Whether an attempt waits for it."""
-        return (submission_id, attempt) in self._taken
-
     def start(self) -> None:
         """Start it, with what an earlier start has left, and what waits for people."""
         with self._world.lock:
@@ -157,9 +153,8 @@ class Program(ABC):
         self._stopping.set()
         for _ in self._running:
             self._work.put(None)
-        for thread in (
-            self._running
-        ):  # no longer than that: a service may be slow, or a thread sleeps until it tries again
+        # No longer than that: a service may be slow, or a thread sleeps until it tries again.
+        for thread in self._running:
             thread.join(_STOP_SECONDS / self.threads)
 
     def _run(self) -> None:
@@ -259,8 +254,8 @@ class Program(ABC):
             return self._known_or_asked(file, work, question)
 
     def _known_or_asked(self, file: File, work: Work, question: str) -> Opinion | None:
-        if (earlier_answer := self.opinions.known(work.sha256, question)) is not None:
-            return earlier_answer[0]
+        if (known := self.opinions.known(work.sha256, question)) is not None:
+            return known[0]
         row = self._begin(file, work, question)
         opinion: Opinion | None = None
         cents: float | None = None
@@ -286,23 +281,15 @@ class Program(ABC):
 
     def _begin(self, file: File, work: Work, question: str) -> int:
         most, budget = self.most(work), self._cents_a_day
-        if (
-            budget is not None and most is not None and most > budget
-        ):  # no day would have enough, and all others would wait
+        # No day would have enough, and all others would wait.
+        if budget is not None and most is not None and most > budget:
             raise AnnotationError(f"it may cost {most:.2f} cents, and a day has {budget:g}", cents=0.0)
         with self._budget:
             while not self._stopping.is_set():
                 if self._is_gone(file):  # meanwhile
                     raise AnnotationError("the file is withdrawn", cents=0.0)
-                row = self.opinions.begin(
-                    self.rater,
-                    work.sha256,
-                    question,
-                    file.id,
-                    self._world.clock.now(),
-                    most,
-                    budget,
-                )
+                at = self._world.clock.now()
+                row = self.opinions.begin(self.rater, work.sha256, question, file.id, at, most, budget)
                 if row is not None:
                     return row
                 self._stopping.wait(_PATIENCE)

@@ -62,14 +62,14 @@ def notified(text: str | None, mailer: Mailer | None) -> list[str]:
     """Whom `--notify` names: addresses, and URLs.
     Raises ConfigurationError: one of them is neither, or needs a server of mail.
     """
-    found = [each.strip() for each in (text or "").split(",") if each.strip()]
-    for each in found:
+    names = [each.strip() for each in (text or "").split(",") if each.strip()]
+    for each in names:
         if is_address(each):
             if mailer is None:
                 raise ConfigurationError(f"--notify {each} needs --smtp, a server of mail")
         elif fault := reach.webhook_url_fault(each):
             raise ConfigurationError(f"--notify names what is no address of mail, and as a URL {fault}")
-    return found
+    return names
 
 
 class Teller:
@@ -137,10 +137,10 @@ class Teller:
             ((latest,),) = query("SELECT coalesce(max(position), 0) FROM audit")
             # The first time, it begins with what comes.
             cursor = int(self._access.settled(_CURSOR, str(latest)))
-            found = query(_HAPPENED, cursor, latest, _MOST)
-        until = found[-1][0] if len(found) == _MOST else latest
+            events = query(_HAPPENED, cursor, latest, _MOST)
+        until = events[-1][0] if len(events) == _MOST else latest
         with self._access.transaction() as rows:
-            news = [(worker, what, "", now) for _, what, worker in found]
+            news = [(worker, what, "", now) for _, what, worker in events]
             for worker, batch in rows.execute(_PAYMENTS, (now - _LATEST,)).fetchall():
                 news.append((worker, "paid", batch, now))
             rows.executemany("INSERT INTO news (worker, what, subject, at, due) VALUES (?, ?, ?, ?, 0)", news)
@@ -181,8 +181,8 @@ class Teller:
 
     def _message(self, worker: str, news: Sequence[tuple[str, str]]) -> tuple[str, str]:
         sql = "SELECT language FROM consents WHERE worker_id = ? ORDER BY given_at DESC LIMIT 1"
-        found = self._access.look(sql, worker)
-        words = Words(found[0][0] if found else "en")
+        languages = self._access.look(sql, worker)
+        words = Words(languages[0][0] if languages else "en")
         counts = Counter(what for what, _ in news)
         lines = [words(line, number=counts[what]) for what, line in _LINES.items() if counts[what]]
         batches = {subject for what, subject in news if what == "paid"}
