@@ -33,6 +33,8 @@ _HOPELESS = (401, 403, 404)
 # Also while an account has no credit.
 _BUSY = (402, 408, 409, 429)
 _NOT_SENT = ("ConnectError", "ConnectTimeout")
+# The text, a refusal, and the tokens in and out.
+_Answer = tuple[str, str, tuple[int, int] | None]
 
 
 class _Service(NamedTuple):
@@ -300,22 +302,20 @@ class Model:
     def _sound(self, work: Work) -> bytes | None:
         return sound(work.path)
 
-    def _answer(self, kind: Kind, words: str, shot: Picture | None) -> tuple[str | None, float | None]:
+    def _answer(self, kind: Kind, words: str, shot: Picture | None) -> tuple[str, float | None]:
         ask = self._ask_anthropic if self._service.provider == "anthropic" else self._ask_openai
         data = None if shot is None else base64.b64encode(shot.content).decode()
         with self._service.reading():
-            text, refusal, tokens_in, tokens_out = ask(kind, words, data)
-        is_counted = tokens_in is not None and tokens_out is not None
-        spent = self._service.cents(Usage(input_tokens=tokens_in or 1, output_tokens=tokens_out or 0))
-        if not is_counted and spent:
+            text, refusal, counts = ask(kind, words, data)
+        tokens_in, tokens_out = counts or (0, 0)
+        spent = self._service.cents(Usage(input_tokens=tokens_in or 1, output_tokens=tokens_out))
+        if counts is None and spent:
             spent = None
         if refusal:
             raise AnnotationError(f"{self.name} refused: {mask_secrets(refusal[:300])}", cents=spent)
         return text, spent
 
-    def _ask_anthropic(
-        self, kind: Kind, words: str, data: str | None
-    ) -> tuple[str | None, str | None, int | None, int | None]:
+    def _ask_anthropic(self, kind: Kind, words: str, data: str | None) -> _Answer:
         parts: list[dict[str, Any]] = [{"type": "text", "text": words}]
         if data is not None:
             source = {"type": "base64", "media_type": "image/jpeg", "data": data}
@@ -329,12 +329,10 @@ class Model:
         )
         _check_answers(self.name, message)
         text = "".join(getattr(each, "text", None) or "" for each in message.content or ())
-        refusal = "it does not answer" if message.stop_reason == "refusal" else None
-        return text, refusal, *_counts(message.usage, "input_tokens", "output_tokens")
+        refusal = "it does not answer" if message.stop_reason == "refusal" else ""
+        return text, refusal, _counts(message.usage, "input_tokens", "output_tokens")
 
-    def _ask_openai(
-        self, kind: Kind, words: str, data: str | None
-    ) -> tuple[str | None, str | None, int | None, int | None]:
+    def _ask_openai(self, kind: Kind, words: str, data: str | None) -> _Answer:
         parts: list[dict[str, Any]] = [{"type": "text", "text": words}]
         if data is not None:
             parts.insert(0, {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}})
@@ -348,7 +346,8 @@ class Model:
         _check_answers(self.name, completion)
         message = completion.choices[0].message
         counts = _counts(completion.usage, "prompt_tokens", "completion_tokens")
-        return "".join([message.content or ""]), "".join([getattr(message, "refusal", None) or ""]), *counts
+        # What is no text raises TypeError.
+        return "".join([message.content or ""]), "".join([getattr(message, "refusal", None) or ""]), counts
 
     def _heard(self, service: _Service, recording: bytes) -> tuple[list[dict[str, Any]], float | None]:
         is_diarized = "diarize" in service.model
@@ -406,14 +405,11 @@ def _check_answers(name: str, response: Any) -> None:
         raise AnnotationError(words, is_temporary=True)
 
 
-def _counts(usage: Any, *names: str) -> tuple[int | None, int | None]:
+def _counts(usage: Any, *names: str) -> tuple[int, int] | None:
     """The tokens in and out; None where a server of one's own does not count."""
     read, written = (getattr(usage, name, None) for name in names)
-    return (
-        (read, written)
-        if all(isinstance(each, int) and each >= 0 for each in (read, written))
-        else (None, None)
-    )
+    is_counted = all(isinstance(each, int) and each >= 0 for each in (read, written))
+    return (read, written) if is_counted else None  # type: ignore[return-value]
 
 
 def _usage_of(transcript: Any) -> Usage:
