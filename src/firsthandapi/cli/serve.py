@@ -274,20 +274,20 @@ def _in_the_network(host: str, public_url: str | None) -> list[str]:
 
     if public_url is not None:
         raise ConfigurationError("--lan and --public-url exclude each other: leave one out")
-    found = lan_addresses()
+    addresses = lan_addresses()
     if not is_loopback(host):
         if not is_local_network(host):
             raise ConfigurationError(
                 f"--lan serves a local network, and {host} is not an address in one: pass an address of this machine"
-                f"{' (' + ', '.join(found) + ')' if found else ''}, or leave --host out"
+                f"{' (' + ', '.join(addresses) + ')' if addresses else ''}, or leave --host out"
             )
         return [host]
-    if not found:
+    if not addresses:
         raise ConfigurationError(
             "--lan found no address of this machine in a local network: connect to one, such as Wi-Fi, or pass its "
             "address as --host"
         )
-    return found
+    return addresses
 
 
 def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> None:

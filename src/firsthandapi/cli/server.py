@@ -98,7 +98,7 @@ def list_tokens(folder: Folder) -> Output:
     Example: firsthandapi server tokens list photos
     """
     with _access(folder) as access:
-        found = access.tokens()
+        listed = access.tokens()
     rows = [
         (
             token.id,
@@ -107,10 +107,10 @@ def list_tokens(folder: Folder) -> Output:
             "revoked" if token.revoked_at else "active",
             token.name,
         )
-        for token in found
+        for token in listed
     ]
     return Output(
-        [_as_json(token) for token in found],
+        [_as_json(token) for token in listed],
         lambda: print_table(("id", "role", "last used", "state", "name"), rows),
     )
 
@@ -201,12 +201,12 @@ def export(
     with _access(folder) as access, reading(folder) as query:
         if not access.is_person(worker) and not is_known(query, worker):
             raise ConfigurationError(f"nothing was exported: {folder} has no {worker}; check the id")
-        found = Export(query, access.look, worker, is_paid=Payouts(access, folder).is_paid)
+        record = Export(query, access.look, worker, is_paid=Payouts(access, folder).is_paid)
         storage = kept_storage(access, folder) or LocalStorage(folder / FILES)
         try:
             # Of a person, and so for its owner alone; "x" never overwrites.
             with open(to, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-                file.writelines(found.stream(storage))
+                file.writelines(record.stream(storage))
         except OSError as error:
             raise ConfigurationError(f"could not write {to}: {error.strerror or error}") from None
     typer.echo(f"Wrote {to}.")

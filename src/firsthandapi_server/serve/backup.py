@@ -117,7 +117,7 @@ def back_up(
     """
     if target.resolve().is_relative_to(folder.resolve()):
         raise ConfigurationError(f"{target} is in {folder}: pass a folder elsewhere, best on another disk")
-    if is_taken(target) and not _is_copy(target, mark):
+    if is_taken(target) and not _is_copy(target, mark.server):
         raise ConfigurationError(
             f"{target} exists and is not empty, and is no backup of {folder}: pass a new folder"
         )
@@ -125,7 +125,7 @@ def back_up(
         backup = _written(folder, target, on_file, mark)
         _tidy(target)
         if keep_days is not None:
-            backup.expired = _expire(target, mark, mark.at - keep_days * DAY)
+            backup.expired = _expire(target, mark.server, mark.at - keep_days * DAY)
     except OSError as error:
         raise ConfigurationError(
             f"could not write the backup: {error.strerror or error}; free some space, or pass another folder"
@@ -161,24 +161,22 @@ def is_taken(target: Path) -> bool:
     return target.is_file() or (target.is_dir() and next(target.iterdir(), None) is not None)
 
 
-def _is_copy(folder: Path, mark: Mark) -> bool:
-    """Whether a folder is a copy of the same server."""
-    found = mark_of(folder)
-    return found is not None and found.server == mark.server
+def _is_copy(folder: Path, server: str) -> bool:
+    mark = mark_of(folder)
+    return mark is not None and mark.server == server
 
 
-def beside(target: Path, mark: Mark) -> list[tuple[float, Path, Mark]]:
-    """The copies of the same server at `target` and beside it, the latest first: when, where, and their marks."""
-    places = [each for each in target.absolute().parent.iterdir() if each.is_dir()]
-    found = [(each, mark_of(each)) for each in places if not each.name.endswith(".part")]
-    same = [(each.at, path, each) for path, each in found if each is not None and each.server == mark.server]
-    return sorted(same, key=lambda each: each[0], reverse=True)
+def beside(target: Path, server: str) -> list[tuple[Path, Mark]]:
+    """The copies of a server at `target` and beside it, the latest first."""
+    places = [each for each in target.absolute().parent.iterdir() if not each.name.endswith(".part")]
+    copies = [(each, mark) for each in places if (mark := mark_of(each)) and mark.server == server]
+    return sorted(copies, key=lambda each: each[1].at, reverse=True)
 
 
-def _expire(target: Path, mark: Mark, before: float) -> list[str]:
+def _expire(target: Path, server: str, before: float) -> list[str]:
     expired: list[str] = []
-    for at, path, _ in beside(target, mark):
-        if at < before and path != target.absolute():
+    for path, mark in beside(target, server):
+        if mark.at < before and path != target.absolute():
             expired.append(str(path.resolve()))
             replacing.rename(path, _gone(path))
             shutil.rmtree(_gone(path))
@@ -204,8 +202,8 @@ def _gone(folder: Path) -> Path:
 
 def _written(folder: Path, target: Path, on_file: Callable[[int, int], None], mark: Mark | None) -> Backup:
     with whole(target) as part:
-        earlier = None if mark is None else next(iter(beside(target, mark)), None)
-        backup = _copied(folder, part, on_file, earlier and (earlier[1], earlier[2]))
+        earlier = None if mark is None else next(iter(beside(target, mark.server)), None)
+        backup = _copied(folder, part, on_file, earlier)
         with closing(sqlite3.connect(part / FILE)) as rows, rows:
             rows.execute("DELETE FROM secrets WHERE name = ?", (MARK,))
             if mark is not None:
@@ -406,8 +404,7 @@ def learn(copy: Access, news: Mapping[str, list[Any]], at: float) -> None:
 
 def tell_folder(folder: Path, server: str, news: Mapping[str, list[Any]], at: float) -> bool:
     """Write into a copy what happened since. Returns whether the copy is there."""
-    mark = mark_of(folder)
-    if mark is None or mark.server != server:
+    if not _is_copy(folder, server):
         # A disk that is not mounted leaves an empty folder, or none: it comes back.
         return not is_taken(folder)
     with closing(Access(folder / FILE)) as copy:

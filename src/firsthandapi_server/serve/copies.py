@@ -68,7 +68,8 @@ def restore(source: Path | str, target: Path, on_file: Callable[[int, int], None
     if mark is not None:
         with closing(Access(target / FILE)) as access:
             # Those that were made later, too, have whomever the new server erases.
-            _remember(access, [(str(each.resolve()), at) for at, each, _ in backup.beside(source, mark)])
+            copies = backup.beside(source, mark.server)
+            _remember(access, [(str(folder.resolve()), each.at) for folder, each in copies])
     return report
 
 

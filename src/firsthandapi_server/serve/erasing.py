@@ -130,8 +130,8 @@ class Eraser:
         if self._next_rewrite is None:
             self._take_back_all(now)
         # Whoever has sent nothing is only in the small database: to join and leave costs the server little.
-        found = [self._erase(subject, now) for subject, _ in wishes]
-        is_changed, has_forgotten = any(found), False
+        changes = [self._erase(subject, now) for subject, _ in wishes]
+        is_changed, has_forgotten = any(changes), False
         if now >= self._next_sweep:
             with self._access.transaction() as rows:
                 has_forgotten = forget_failures(rows, now - FAILURE_DAYS * DAY)
@@ -199,13 +199,13 @@ class Eraser:
         with self._world.lock:
             if is_person:
                 give_back(self.state, subject)
-            found = None if is_person else traces.file_of(self.state, subject)
-            ids = traces.sent_by(self.state.query, subject) if is_person else found and [found.submission.id]
+            named = None if is_person else traces.file_of(self.state, subject)
+            ids = traces.sent_by(self.state.query, subject) if is_person else named and [named.submission.id]
         erased = {subject}
         for some in _parts(ids or ()):
             with self._world.lock:
                 sent = [self.state.submissions[id] for id in some]
-                files = [file for each in sent for file in each.files if is_person or file is found]
+                files = [file for each in sent for file in each.files if is_person or file is named]
                 for each in sent:
                     self._let_go(each, files, at)
                 # Of a file, what was said of an attempt before it as well.
