@@ -12,25 +12,18 @@ from statistics import median_low
 
 from firsthandapi.ai import Work
 from firsthandapi_server.rules.calibration import Trust
+from firsthandapi_server.rules.jobs import Verdict
 from firsthandapi_server.state.model import Submission
 
 from .access import Access
 from .activity import note
-from .opinions import MAX_REASON
+from .opinions import one_reason
 from .programs import Program
 
 # What it would decide goes to people this often, so that they notice when it becomes worse.
 _BLIND = 0.05
 # A version of the program, the family of media, and the stars from which files are approved.
 Kind = tuple[str, str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The stars of each file, and why."""
-
-    stars: tuple[int, ...]
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +65,7 @@ class Deciding:
         kind = self._version(f"{media}/*"), media, bar
         return self._trust(kind).deciding if self._program.decides else frozenset()
 
-    def decision(self, submission: Submission) -> Decision | None:
+    def decision(self, submission: Submission) -> Verdict | None:
         """What it decides about a submission that waits for its first rating; None if people decide."""
         if (
             not self.is_on
@@ -90,8 +83,8 @@ class Deciding:
         ]
         if len(trusted) < len(submission.files):
             return None
-        reasons = dict.fromkeys(each.reason for each in trusted if each.reason)
-        return Decision(tuple(each.stars for each in trusted), " ".join(reasons)[:MAX_REASON] or None)
+        stars, reason = [each.stars for each in trusted], one_reason(each.reason for each in trusted)
+        return Verdict(stars, reason, actor=self.rater, rated_by=self.rater)
 
     def learn(self, submission: Submission, ratings: Sequence[Sequence[int]], at: float) -> bool:
         """Compare it with people's ratings of a submission, which count now; once.

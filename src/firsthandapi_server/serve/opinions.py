@@ -133,6 +133,11 @@ def forget_opinions(access: Access, files: Iterable[str]) -> None:
         rows.execute(sql, (json.dumps([*files]),))
 
 
+def one_reason(reasons: Iterable[str | None], between: str = " ") -> str | None:
+    """Several reasons as one, which has each of them once."""
+    return between.join(dict.fromkeys(each for each in reasons if each))[:MAX_REASON] or None
+
+
 def checked(opinion: Opinion, family: str) -> Opinion:
     """An opinion as it can be kept and shown.
     Raises ValueError: its annotations are none of the contract's, or too large.

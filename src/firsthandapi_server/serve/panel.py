@@ -23,7 +23,7 @@ from firsthandapi_server.state.model import File, Submission
 
 from .access import Access
 from .deciding import Deciding
-from .opinions import MAX_REASON
+from .opinions import MAX_REASON, one_reason
 from .programs import MODEL, SCORER, Answers, family
 from .programs import Program as Asked
 from .ratings import UNDO_SECONDS, Gold, Program, Rating, Ratings
@@ -115,8 +115,7 @@ class Panel:
         if submission.dimensions is None and {*_DIMENSIONS} <= best.keys():
             submission.dimensions = {name: round(best[name]) for name in _DIMENSIONS}
         now, is_whole = self._world.clock.now(), len(rated) == len(submission.files)
-        reasons = dict.fromkeys(each.reason for _, each, _ in rated if each.reason)
-        reason = " ".join(reasons)[:MAX_REASON] or None
+        reason = one_reason(each.reason for _, each, _ in rated)
         waits = submission.status == "pending_score"
         if self._decides(answers.rater):
             is_rated = (submission.id, submission.attempt) in self._open(submission.id)
@@ -171,10 +170,8 @@ class Panel:
             if submission is None or submission.status != "pending_score" or each in held:
                 continue
             is_rated = (each, submission.attempt) in self._open(each)
-            decision = None if is_rated else self.deciding.decision(submission)
-            if decision is not None:
-                rater = self.deciding.rater
-                verdict = Verdict(decision.stars, decision.reason, actor=rater, rated_by=rater)
+            verdict = None if is_rated else self.deciding.decision(submission)
+            if verdict is not None:
                 self._world.jobs.score(submission, at, verdict)
 
     # --- what a reviewer may look at --------------------------------------------------------------------
@@ -392,10 +389,9 @@ def _raters(ratings: Mapping[Attempt, Sequence[Rating]], attempt: Attempt) -> li
 
 
 def _verdict(ratings: Sequence[Rating]) -> Verdict:
-    reasons = dict.fromkeys(each.reason for each in ratings if each.reason)
     return Verdict(
         [median_low(stars) for stars in zip(*(each.stars for each in ratings), strict=True)],
-        "\n".join(reasons)[:MAX_REASON] or None,
+        one_reason((each.reason for each in ratings), "\n"),
         actor=ratings[0].reviewer if len(ratings) == 1 else "reviewers",
         rated_by="person",
     )
