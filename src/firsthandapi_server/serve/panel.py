@@ -180,10 +180,14 @@ class Panel:
         """What waits for a review, with the options of `Line`."""
         return Line(cast("KeptState", self._world.state).query, **options)
 
-    def waiting(self, asker: Asker, full: Collection[Attempt] | None = None) -> Line:
-        """What waits for somebody. Nothing of their own, and nothing that others look at or have rated enough."""
-        full = self._full(asker) if full is None else full
-        return self.line(job=asker.job, worker=asker.worker, own=asker.own, left_out={*full, *self._hidden()})
+    def waiting(
+        self, asker: Asker, full: Collection[Attempt] | None = None, gold: Gold | None = None
+    ) -> Line:
+        """What waits for somebody, after `gold`. Nothing of their own, and nothing that others look at or have rated
+        enough."""
+        left_out = {*(self._full(asker) if full is None else full), *self._hidden()}
+        first = None if gold is None else gold.submission
+        return self.line(job=asker.job, worker=asker.worker, own=asker.own, left_out=left_out, first=first)
 
     def elsewhere(self, asker: Asker) -> int:
         """How much waits for others, or until a rating counts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -15,7 +15,7 @@ from starlette.routing import Route
 from firsthandapi_server.console.face import PageError, no_page
 from firsthandapi_server.http.browsers import HEADERS, POLICY, unchanged_or
 from firsthandapi_server.rules.jobs import NO_RETRY
-from firsthandapi_server.sqlite.line import Line, counted
+from firsthandapi_server.sqlite.line import counted
 from firsthandapi_server.state.model import File, Submission
 
 from .judged import allowing, judged
@@ -23,9 +23,6 @@ from .opinions import MAX_REASON
 from .panel import OWN, Asker, Panel, rated_files, story_of
 from .ratings import UNDO_SECONDS, Rating
 from .reception import Reception
-
-if TYPE_CHECKING:
-    from firsthandapi_server.sqlite.kept import KeptState
 
 _TILES = 48  # on a page of the grid
 _MOST_CHOICES = 200  # in a filter
@@ -76,17 +73,11 @@ class Reviewing:
         fields: dict[str, str] | None = None,
     ) -> Response:
         with self._world.lock:
-            line, gold = self._panel.waiting(asker), self._panel.gold_for(asker)
-            first = line.part(0, 1) if gold is None else [gold.submission]
-            id = wanted if wanted and (wanted in first or wanted in line) else next(iter(first), None)
-            # One whose rating is known comes before all others.
-            is_gold = gold is not None and gold.submission == id
+            gold = self._panel.gold_for(asker)
+            line = self._panel.waiting(asker, gold=gold)
+            id = wanted if wanted in line else next(iter(line.part(0, 1)), None)
             submission = None if id is None else self._world.state.submissions[id]
-            earlier = later = first[:0]
-            if id is not None and not is_gold:
-                earlier, later = line.before(id) or ([] if gold is None else first), line.after(id)
-            elif is_gold:
-                later = line.part(0, 1)
+            earlier, later = ([], []) if id is None else (line.before(id), line.after(id))
             if submission is None:
                 self._panel.release(asker.browser)
             else:
@@ -97,8 +88,8 @@ class Reviewing:
                 request,
                 "review.html",
                 status=status,
-                waiting=counted(len(line) + (gold is not None)),
-                number=1 if id is None or is_gold else counted(line.number(id) + 1 + (gold is not None)),
+                waiting=counted(len(line)),
+                number=1 if id is None else counted(line.number(id) + 1),
                 submission=submission,
                 files=[(file, self._twins(file, asker)) for file in files],
                 before=_path(asker, at=earlier[0]) if earlier else None,
@@ -116,35 +107,27 @@ class Reviewing:
 
     def _grid(self, request: Request, asker: Asker) -> Response:
         with self._world.lock:
-            line, gold = self._panel.waiting(asker), self._panel.gold_for(asker)
+            gold = self._panel.gold_for(asker)
+            line = self._panel.waiting(asker, gold=gold)
             given = request.query_params.get("start", "")
             start = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else 0
             ids = line.part(start, _TILES + 1)
-            if gold is not None and not start:
-                ids.insert(0, gold.submission)
             shown = [self._world.state.submissions[each] for each in ids[:_TILES]]
             self._panel.release(asker.browser)
             return self._reception.page(
                 request,
                 "review_grid.html",
-                waiting=counted(len(line) + (gold is not None)),
+                waiting=counted(len(line)),
                 tiles=[(each, rated_files(each, gold)[0], _path(asker, at=each.id)) for each in shown],
                 earlier=_path(asker, view="grid", start=str(max(0, start - _TILES))) if start else None,
-                later=_path(
-                    asker, view="grid", start=str(start + len(shown) - (gold is not None and not start))
-                )
-                if len(ids) > _TILES
-                else None,
+                later=_path(asker, view="grid", start=str(start + _TILES)) if len(ids) > _TILES else None,
                 **self._around(request, asker),
             )
-
-    def _retrying(self) -> Line:
-        return Line(cast("KeptState", self._world.state).query, "retry_pending")
 
     def _around(self, request: Request, asker: Asker) -> dict[str, Any]:
         """What both views show around what waits: the filter, the undo, and what waits for others."""
         state, line = self._world.state, self._panel.line()
-        undoable, retries = self._panel.undoable(asker.browser), len(self._retrying())
+        undoable, retries = self._panel.undoable(asker.browser), len(self._panel.line(status="retry_pending"))
         return {
             "section": "/review",
             "asker": asker,
@@ -186,9 +169,9 @@ class Reviewing:
         asker = self._asker(request)
         at, is_held = request.query_params.get("at"), False
         with self._world.lock:
-            line, gold = self._panel.waiting(asker), self._panel.gold_for(asker)
-            count = len(line) + (gold is not None)
-            if at is not None and (at in line or (gold is not None and gold.submission == at)):
+            line = self._panel.waiting(asker, gold=self._panel.gold_for(asker))
+            count = len(line)
+            if at is not None and at in line:
                 self._panel.hold(asker.browser, at)
                 is_held = True
         reply = JSONResponse({"waiting": count, "held": is_held}, headers=HEADERS)
@@ -242,7 +225,8 @@ class Reviewing:
         asker = self._asker(request)
         with self._world.lock:
             state = self._world.state
-            waiting = [state.submissions[each] for each in self._retrying().part(0, _MOST_CHOICES)]
+            retries = self._panel.line(status="retry_pending").part(0, _MOST_CHOICES)
+            waiting = [state.submissions[each] for each in retries]
             return self._reception.page(
                 request,
                 "review_retries.html",

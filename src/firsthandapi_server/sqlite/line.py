@@ -28,6 +28,7 @@ class Line:
         worker: the only worker, or "".
         own: workers whose work is left out.
         left_out: attempts that are left out, by the id of the submission and the number.
+        first: the id of a submission that comes before all others, though it does not wait.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Line:
         worker: str = "",
         own: Collection[str] = (),
         left_out: Collection[tuple[str, int]] = (),
+        first: str | None = None,
     ) -> None:
         self._query = query
+        self._first = [] if first is None else [first]
         self._status = status
         where = [
             f"status = '{status}'",  # no input, and the indexes of this status
@@ -60,26 +63,39 @@ class Line:
 
     def __len__(self) -> int:
         """How many there are; of more than `MOST_COUNTED`, one more than that."""
-        return self._count("TRUE")
+        return len(self._first) + self._count("TRUE")
 
     def __contains__(self, id: object) -> bool:
-        return bool(self._ids("id = ?", id, "position", 1))
+        return id in self._first or bool(self._ids("id = ?", id, "position", 1))
 
     def number(self, id: str) -> int:
         """How many come before one, with the same bound."""
-        return self._count("position < (SELECT position FROM submissions WHERE id = ?)", id)
+        if id in self._first:
+            return 0
+        return len(self._first) + self._count(
+            "position < (SELECT position FROM submissions WHERE id = ?)", id
+        )
 
     def part(self, start: int, most: int) -> list[str]:
         """The ids of some from an index on."""
-        return self._ids("position > ?", -1, f"position LIMIT {most} OFFSET {start}", None)
+        first = self._first[start : start + most]
+        start = max(0, start - len(self._first))
+        return first + self._ids(
+            "position > ?", -1, f"position LIMIT {most - len(first)} OFFSET {start}", None
+        )
 
     def after(self, id: str, most: int = 1) -> list[str]:
         """The ids of those that come next after one, which may have left the line."""
+        if id in self._first:
+            return self.part(1, most)
         return self._ids("position > (SELECT position FROM submissions WHERE id = ?)", id, "position", most)
 
     def before(self, id: str) -> list[str]:
         """The id of the one that comes before one, if any."""
-        return self._ids("position < (SELECT position FROM submissions WHERE id = ?)", id, "position DESC", 1)
+        if id in self._first:
+            return []
+        earlier = "position < (SELECT position FROM submissions WHERE id = ?)"
+        return self._ids(earlier, id, "position DESC", 1) or self._first
 
     def attempts(self) -> list[tuple[str, int]]:
         """All, as ids and numbers of attempts."""

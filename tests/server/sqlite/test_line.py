@@ -69,5 +69,13 @@ def test_a_line_is_like_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (line.workers(9), line.workers(2)) == (people, people[:2])
     retrying = [each.id for each in sent if each.status == "retry_pending" and not each.account.is_sandbox]
     assert Line(kept(world).query, "retry_pending").part(0, 99) == retrying
+    ahead = next(each.id for each in sent if each.status == "approved")
+    plain, line = (Line(kept(world).query, job=second, worker="wkr_c", first=id) for id in (None, ahead))
+    order = [ahead, *plain.part(0, 99)]
+    assert (ahead in line, len(line)) == (True, len(order))
+    assert [line.part(start, 2) for start in range(3)] == [order[start : start + 2] for start in range(3)]
+    for index, id in enumerate(order):
+        assert line.number(id) == index
+        assert (line.before(id), line.after(id)) == (order[:index][-1:], order[index + 1 : index + 2])
     assert [counted(count) for count in (0, 8, 9)] == ["0", "8", "8+"]
     world.close()
