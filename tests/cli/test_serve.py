@@ -16,7 +16,7 @@ from firsthandapi_server.serve.access import Access
 from firsthandapi_server.serve.consents import Consents
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.keeping import NotKeptError
-from serve.test_study import write
+from serve.conftest import write
 
 
 def test_what_serve_refuses(shell: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

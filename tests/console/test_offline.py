@@ -19,8 +19,8 @@ from firsthandapi_server.serve.access import ROLES
 from firsthandapi_server.serve.app import Site
 from firsthandapi_server.serve.service import Service
 from processes import free_port
+from serve.conftest import write
 from serve.phones import Server, served
-from serve.test_study import write
 from serve.test_upload_crashes import running
 
 from .harness import FILES, look_at, page_of, wait_for

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firsthandapi.testing import make
-from serve.conftest import first_of
+from serve.conftest import first_of, write
 from serve.phones import JPEG, served
-from serve.test_study import write
 
 from .harness import look_at, page_of
 

@@ -14,9 +14,7 @@ from firsthandapi import Dataset, FirstHandClient, InvalidArgumentError
 from firsthandapi.testing import MockServer
 from firsthandapi_server.mock.workers import SandboxWorkers
 from firsthandapi_server.serve import service as serving
-from serve.conftest import Team, first_of, pass_seconds, stand_still, upload
-from serve.test_joining import BOXES
-from serve.test_study import write
+from serve.conftest import BOXES, Team, first_of, pass_seconds, stand_still, upload, write
 
 pytest.importorskip("multipart", reason="it comes with the extra serve")
 

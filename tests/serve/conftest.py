@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,29 @@ from firsthandapi import FirstHandClient
 from firsthandapi.testing import make
 from firsthandapi_server.mock.workers import capture
 from firsthandapi_server.rules.jobs import Verdict
-from firsthandapi_server.serve.access import Role
+from firsthandapi_server.serve.access import FILE, Role
 from firsthandapi_server.serve.service import FirstKeys, Service
 from firsthandapi_server.state.model import Job, Submission
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202eevil"
+TITLE = "Street signs"
+TABLE = "id,text,quota,gold\nr1,A stop sign,1,\nr2,A street name,2,5\nr3,A shop sign,1,\n"
+BOXES = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
+STUDY: dict[str, Any] = {
+    "name": "Street signs of Lagos",
+    "organizer": "Example Lab",
+    "contact": "signs@example.org",
+    "languages": ["en", "fr", "ar"],
+    "license": "CC-BY-4.0",
+    "consent": {
+        "version": 2,
+        "purposes": ["research", "publication"],
+        "text": {"en": "consent.en.md", "fr": "Vous acceptez que vos photos servent à la recherche."},
+        "assurances": ["own_work", "adult", "people_shown_agree"],
+    },
+}
 JOB: dict[str, Any] = {
-    "title": "Street signs",
+    "title": TITLE,
     "description": "Photos of street signs in daylight",
     "files_needed": 3,
     "accepted_formats": ["image/jpeg", "image/png"],
@@ -139,6 +157,64 @@ class Team:
             self.world.jobs.score(found, self.service.clock.now(), Verdict(each, reason, **options))
 
 
+def consent(**fields: Any) -> dict[str, Any]:
+    """The field of a study, with these of its own changed."""
+    return {"consent": {**STUDY["consent"], **fields}}
+
+
+def write(folder: Path, **fields: Any) -> Path:
+    """A study in a folder, with these fields changed; None leaves one out. JSON is YAML."""
+    (folder / "consent.en.md").write_text("You agree that your photos serve research.\n", encoding="utf-8")
+    given = {name: value for name, value in {**STUDY, **fields}.items() if value is not None}
+    path = folder / "study.yaml"
+    path.write_text(json.dumps(given), encoding="utf-8")
+    return path
+
+
+class Nobody:
+    """A jury that sees to everything, and says nothing by itself."""
+
+    def submitted(self, submission: Submission, at: float) -> bool:
+        return True
+
+
+class Lab(Team):
+    """A server with a study."""
+
+    def joined(self, **fields: str) -> Visitor:
+        """A browser of somebody who has joined."""
+        visitor = self.visit()
+        answer = visitor.send("/join", "/join", **{**BOXES, **fields})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/me"), answer.text
+        return visitor
+
+    def records(self) -> list[dict[str, Any]]:
+        """The records of consent, as they are kept."""
+        with closing(sqlite3.connect(self.folder / FILE)) as rows:
+            rows.row_factory = sqlite3.Row
+            return [dict(row) for row in rows.execute("SELECT * FROM consents ORDER BY given_at, consent_id")]
+
+    def shown(self, visitor: Visitor, job: Job, **query: str) -> str | None:
+        """The row that somebody is shown on the page of a job."""
+        page = visitor.get(self.path(job), params=query).text
+        return fields_of(page).get("task_id")
+
+    def work(self, visitor: Visitor, job: Job) -> Submission:
+        """What somebody sends for the row that they are shown."""
+        answer = upload(visitor, self.path(job))
+        assert answer.status_code == 303, answer.text
+        return job.submissions[-1]
+
+    def open_rows(self) -> dict[str, int]:
+        """How many files are still wanted of each row."""
+        with self.world.lock:
+            counts = self.service.site.tasks.counts(TITLE, 0, 100)
+        return {each.id: each.quota - each.taken for each in counts if each.taken < each.quota}
+
+
+Open = Callable[..., Lab]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def patient() -> Iterator[None]:
     """Busy cores may take longer for a picture than a server waits."""
@@ -175,6 +251,30 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with running(tmp_path_factory.mktemp("shared") / "data") as found:
         yield found
         found.world.check_books()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Open]:
+    """Opens a server with a study, perhaps with a table of tasks, or again with other values."""
+    with ExitStack() as stack:
+        keys: list[str] = []
+
+        def start(
+            running: ExitStack = stack,
+            options: Mapping[str, Any] | None = None,
+            table: str | None = None,
+            **fields: Any,
+        ) -> Lab:
+            if table is not None:
+                (tmp_path / "prompts.csv").write_text(table, encoding="utf-8")
+                fields = {"tasks": {TITLE: "prompts.csv"}, **fields}
+            study = write(tmp_path, **fields)
+            here = Lab(tmp_path / "data", running, *keys[:1], study=study, **(options or {}))
+            keys.append(here.key)
+            here.world.jobs.jury = Nobody()
+            return here
+
+        yield start
 
 
 def stand_still(service: Service) -> None:

@@ -12,19 +12,12 @@ from urllib.parse import urlencode
 import httpx
 
 from firsthandapi_server.mock.media import make
-from firsthandapi_server.state.model import Job, Submission
+from firsthandapi_server.state.model import Job
 
-from .conftest import Team, browser, fields_of
+from .conftest import Nobody, Team, browser, fields_of
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 JPEG = make("image/jpeg", "a").content
-
-
-class Nobody:
-    """A jury that sees to everything, and says nothing by itself."""
-
-    def submitted(self, submission: Submission, at: float) -> bool:
-        return True
 
 
 class Server(Team):

@@ -25,9 +25,7 @@ from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import Job
 from firsthandapi_server.state.storage import LocalStorage
 
-from .conftest import Team, numbered, pass_seconds, running, stand_still
-from .test_joining import BOXES
-from .test_study import write
+from .conftest import BOXES, Team, numbered, pass_seconds, running, stand_still, write
 
 NAME = "openai:gpt-5-mini"
 RATER = f"model:{NAME}"

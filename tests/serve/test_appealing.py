@@ -14,9 +14,7 @@ import pytest
 from firsthandapi_server.serve.clock import RealClock
 from firsthandapi_server.sqlite import DATABASE
 
-from .conftest import EVIL, Team, Visitor, upload
-from .test_joining import BOXES
-from .test_study import write
+from .conftest import BOXES, EVIL, Team, Visitor, upload, write
 
 DAY = 86400.0
 

@@ -6,8 +6,7 @@ import csv
 import io
 import re
 
-from .conftest import EVIL, Visitor
-from .test_tasks import TABLE, TITLE, Open, lab  # noqa: F401 - the fixture
+from .conftest import EVIL, TABLE, TITLE, Open, Visitor
 
 
 def rows_of(visitor: Visitor, path: str) -> list[list[str]]:
@@ -18,10 +17,10 @@ def rows_of(visitor: Visitor, path: str) -> list[list[str]]:
     return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td.*?</td>", row)] for row in body]
 
 
-def test_counts_for_each_row(lab: Open) -> None:  # noqa: F811
+def test_counts_for_each_row(lab: Open) -> None:
     """How many files it wants, how many are approved, how many wait, who has it, and what is known of it: on the page
     of tasks, on that of the job, and as a table."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     people = [here.joined() for _ in range(3)]
     here.score(here.work(people[0], job).id, 5)
@@ -46,10 +45,10 @@ def test_counts_for_each_row(lab: Open) -> None:  # noqa: F811
     assert here.visit("reviewer").get("/console/tasks").status_code == 403
 
 
-def test_a_title_that_no_job_has(lab: Open) -> None:  # noqa: F811
+def test_a_title_that_no_job_has(lab: Open) -> None:
     """It may be posted later, so the server starts, and says so; a title is shown as text, whatever it is. So is a job
     that ended too early."""
-    here = lab(tasks={TITLE: "prompts.csv", f"Signs {EVIL[:80]}": "prompts.csv"})
+    here = lab(table=TABLE, tasks={TITLE: "prompts.csv", f"Signs {EVIL[:80]}": "prompts.csv"})
     operator = here.visit("operator")
     page = operator.get("/console/tasks").text
     assert page.count("No job has this title yet") == 2
@@ -65,9 +64,9 @@ def test_a_title_that_no_job_has(lab: Open) -> None:  # noqa: F811
     assert operator.get("/console/tasks.csv").status_code == 404
 
 
-def test_many_rows_come_in_parts(lab: Open) -> None:  # noqa: F811
+def test_many_rows_come_in_parts(lab: Open) -> None:
     """A hundred on a page; the table has them all."""
-    here = lab("id,text\n" + "".join(f"r{number},Task {number}\n" for number in range(250)))
+    here = lab(table="id,text\n" + "".join(f"r{number},Task {number}\n" for number in range(250)))
     operator = here.visit("operator")
     found, path = [], "/console/tasks"
     while path:
@@ -80,9 +79,9 @@ def test_many_rows_come_in_parts(lab: Open) -> None:  # noqa: F811
     assert operator.get("/console/tasks", params={"after": "x"}).status_code == 400
 
 
-def test_a_server_without_tasks_has_no_such_page(lab: Open) -> None:  # noqa: F811
+def test_a_server_without_tasks_has_no_such_page(lab: Open) -> None:
     """And says nothing of any."""
-    here = lab(TABLE, tasks=None)
+    here = lab()
     operator, job = here.visit("operator"), here.job()
     assert operator.get("/console/tasks").status_code == 404
     assert "/console/tasks" not in operator.get("/console").text

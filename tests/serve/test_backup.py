@@ -25,10 +25,7 @@ from firsthandapi_server.serve.backup import Backup
 from firsthandapi_server.serve.payouts import Payouts
 from firsthandapi_server.serve.service import Service
 
-from .conftest import Team, first_of, running, upload
-from .test_joining import Open, lab
-
-__all__ = ["lab"]
+from .conftest import Open, Team, first_of, running, upload
 
 NOW = 1_700_000_000.0
 

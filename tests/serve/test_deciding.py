@@ -22,8 +22,7 @@ from firsthandapi_server.serve.panel import Asker
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import Details, File, Job
 
-from .conftest import Team, pass_seconds, running
-from .test_study import write
+from .conftest import Team, pass_seconds, running, write
 
 NAME = "openai:judge"
 RATER = f"model:{NAME}"

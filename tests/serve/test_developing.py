@@ -7,8 +7,7 @@ import re
 
 from firsthandapi import FirstHandClient
 
-from .conftest import JOB, Team, Visitor, first_of, submit
-from .test_tasks import Open, lab  # noqa: F401 - the fixture
+from .conftest import JOB, TABLE, Open, Team, Visitor, first_of, submit
 
 DEVELOPERS = ("/console/keys", "/console/deliveries", "/console/requests", "/console/events")
 THEIRS = re.compile(
@@ -94,9 +93,9 @@ def test_developers_have_pages_of_their_own(team: Team) -> None:
     assert "/console/keys" not in visitor.get("/console/people").text.split("</header>")[1]
 
 
-def test_so_do_the_pages_of_a_study(lab: Open) -> None:  # noqa: F811
+def test_so_do_the_pages_of_a_study(lab: Open) -> None:
     """Of a person, of payouts, of tasks, and of appeals."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     ana = here.joined()
     here.score(here.work(ana, job).id, 5)

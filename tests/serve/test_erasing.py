@@ -40,9 +40,7 @@ from firsthandapi_server.state.model import File
 from firsthandapi_server.state.storage import LocalStorage
 from processes import unmeasured
 
-from .conftest import Team, Visitor, fields_of, upload
-from .test_joining import BOXES
-from .test_study import write
+from .conftest import BOXES, Team, Visitor, fields_of, upload, write
 
 NAME, FILENAME, REASON = "Zanzibar Quux", "kwijibo", "Frobnicated"
 DAY = 86400.0

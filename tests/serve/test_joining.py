@@ -6,10 +6,8 @@ import json
 import re
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -18,47 +16,7 @@ from firsthandapi import FirstHandClient, NotFoundError
 from firsthandapi_server.serve import limits
 from firsthandapi_server.serve.access import FILE
 
-from .conftest import EVIL, Team, Visitor, fields_of, first_of, upload
-from .phones import Nobody
-from .test_study import consent, write
-
-BOXES = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
-
-
-class Lab(Team):
-    """A server with a study."""
-
-    def joined(self, **fields: str) -> Visitor:
-        """A browser of somebody who has joined."""
-        visitor = self.visit()
-        answer = visitor.send("/join", "/join", **{**BOXES, **fields})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/me"), answer.text
-        return visitor
-
-    def records(self) -> list[dict[str, Any]]:
-        """The records of consent, as they are kept."""
-        with closing(sqlite3.connect(self.folder / FILE)) as rows:
-            rows.row_factory = sqlite3.Row
-            return [dict(row) for row in rows.execute("SELECT * FROM consents ORDER BY given_at, consent_id")]
-
-
-Open = Callable[..., Lab]
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Open]:
-    """Opens a server with a study, or again with other values."""
-    with ExitStack() as stack:
-        keys: list[str] = []
-
-        def start(running: ExitStack = stack, options: Mapping[str, Any] | None = None, **fields: Any) -> Lab:
-            study = write(tmp_path, **fields)
-            here = Lab(tmp_path / "data", running, *keys[:1], study=study, **(options or {}))
-            keys.append(here.key)
-            here.world.jobs.jury = Nobody()
-            return here
-
-        yield start
+from .conftest import BOXES, EVIL, Open, Team, consent, fields_of, first_of, upload
 
 
 def test_who_agrees_joins_and_the_record_says_to_what(lab: Open) -> None:

@@ -12,9 +12,7 @@ import pytest
 
 from firsthandapi_server.serve import offline
 
-from .conftest import Team, Visitor, running
-from .test_joining import BOXES, Lab
-from .test_study import STUDY, write
+from .conftest import BOXES, STUDY, Lab, Team, Visitor, running, write
 
 
 @contextmanager

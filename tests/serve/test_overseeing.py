@@ -14,8 +14,7 @@ from firsthandapi._base.agreement import alpha
 from firsthandapi_server.serve.opinions import Opinions
 from firsthandapi_server.serve.ratings import Program
 
-from .conftest import Team, pass_seconds
-from .test_study import write
+from .conftest import Team, pass_seconds, write
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from firsthandapi_server.serve.study import Reviews
 from firsthandapi_server.sqlite import open_world
 from firsthandapi_server.state.model import Job, Submission
 
-from .phones import Nobody
+from .conftest import Nobody
 
 JOB = JobBody.model_validate(
     {

@@ -16,10 +16,7 @@ from firsthandapi_server.serve.copies import back_up
 from firsthandapi_server.serve.passports import WORDS, vocabulary
 from firsthandapi_server.serve.reception import Reception
 
-from .conftest import Visitor, upload
-from .test_joining import BOXES, Lab, Open, lab
-
-__all__ = ["lab"]
+from .conftest import BOXES, Lab, Open, Visitor, upload
 
 
 def words_on(page: str) -> str | None:

@@ -10,12 +10,9 @@ from contextlib import closing
 
 from firsthandapi_server.serve.access import FILE
 
-from .conftest import upload
+from .conftest import Open, upload
 from .phones import EVIL
-from .test_joining import Open, lab
 from .test_passports import worker_of
-
-__all__ = ["lab"]
 
 GIVEN = {"contact": f"ana@example.org {EVIL}", "pay_address": "NG12 3456"}
 

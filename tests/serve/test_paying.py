@@ -7,12 +7,9 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
-from .conftest import upload
+from .conftest import Open, upload
 from .phones import EVIL
-from .test_joining import Open, lab
 from .test_passports import worker_of
-
-__all__ = ["lab"]
 
 
 def test_a_batch_is_made_paid_and_seen(lab: Open) -> None:

@@ -12,10 +12,7 @@ from firsthandapi import ConfigurationError
 from firsthandapi_server.serve.access import FILE, Access
 from firsthandapi_server.serve.payouts import Payouts
 
-from .conftest import Team
-from .test_joining import Open, lab
-
-__all__ = ["lab"]
+from .conftest import Open, Team
 
 ANA, BO = (f"wkr_{'0' * 25}{number}" for number in range(2))
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from .conftest import upload
+from .conftest import Open, upload
 from .phones import EVIL
-from .test_joining import Open, lab
 from .test_passports import worker_of
-
-__all__ = ["lab"]
 
 
 def test_an_operator_sees_all_of_one_person(lab: Open) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from firsthandapi_server.serve.prose import prose
 
-from .test_joining import Open, lab  # noqa: F401 - the fixture
-from .test_study import consent
+from .conftest import Open, consent
 
 
 def test_markdown_is_shown_as_it_is_meant() -> None:
@@ -57,7 +56,7 @@ def test_nothing_in_it_runs_or_loads(text: str) -> None:
     assert "\u202e" not in made
 
 
-def test_a_notice_is_shown_in_markdown(lab: Open) -> None:  # noqa: F811
+def test_a_notice_is_shown_in_markdown(lab: Open) -> None:
     """Where people agree, and in the privacy notice; what is kept is what was written."""
     text = "## What for\n\nFor **research**. [More](https://example.org)\n\n<script>alert(1)</script>"
     here = lab(**consent(text={"en": text}))

@@ -33,9 +33,8 @@ from firsthandapi_server.serve.resuming import Part, Resuming
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import Job
 
-from .conftest import Visitor
+from .conftest import Visitor, write
 from .phones import ANDROID, JPEG, Phone, Server, served, words_of
-from .test_study import write
 from .test_upload_crashes import check, running
 
 BYTES = "application/offset+octet-stream"

@@ -37,8 +37,7 @@ from firsthandapi_server.sqlite import open_world
 from firsthandapi_server.state.model import DeliveryAttempt
 from processes import stopped, unmeasured
 
-from .conftest import JOB, browser, first_of, running, send, submit
-from .test_study import write
+from .conftest import JOB, browser, first_of, running, send, submit, write
 
 T = TypeVar("T")
 PICTURE = make("image/jpeg", "picture").content

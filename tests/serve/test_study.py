@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,34 +12,9 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi_server.serve.service import Service
 from firsthandapi_server.serve.study import read_study
 
+from .conftest import STUDY, consent, write
+
 GUIDE = Path(__file__).parents[2] / "docs/guides/studies.md"
-STUDY: dict[str, Any] = {
-    "name": "Street signs of Lagos",
-    "organizer": "Example Lab",
-    "contact": "signs@example.org",
-    "languages": ["en", "fr", "ar"],
-    "license": "CC-BY-4.0",
-    "consent": {
-        "version": 2,
-        "purposes": ["research", "publication"],
-        "text": {"en": "consent.en.md", "fr": "Vous acceptez que vos photos servent à la recherche."},
-        "assurances": ["own_work", "adult", "people_shown_agree"],
-    },
-}
-
-
-def consent(**fields: Any) -> dict[str, Any]:
-    """The field of a study, with these of its own changed."""
-    return {"consent": {**STUDY["consent"], **fields}}
-
-
-def write(folder: Path, **fields: Any) -> Path:
-    """A study in a folder, with these fields changed; None leaves one out. JSON is YAML."""
-    (folder / "consent.en.md").write_text("You agree that your photos serve research.\n", encoding="utf-8")
-    given = {name: value for name, value in {**STUDY, **fields}.items() if value is not None}
-    path = folder / "study.yaml"
-    path.write_text(json.dumps(given), encoding="utf-8")
-    return path
 
 
 def test_a_study_is_read_with_the_texts_beside_it(tmp_path: Path) -> None:

@@ -26,8 +26,7 @@ from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.model import File, Submission
 from firsthandapi_server.state.state import DAY
 
-from .conftest import Visitor, fields_of
-from .test_study import write
+from .conftest import Visitor, fields_of, write
 from .town import House, Network, Person, photo
 
 pytestmark = [

@@ -8,7 +8,6 @@ import json
 import threading
 import zipfile
 from base64 import b64encode
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from secrets import token_hex
@@ -26,61 +25,17 @@ from firsthandapi_server.serve.study import read_study
 from firsthandapi_server.serve.tasks import ASSIGNED_SECONDS, Task, read_tasks
 from firsthandapi_server.state.model import Job, Submission
 
-from .conftest import Team, Visitor, fields_of, pass_seconds, upload
-from .phones import Nobody
-from .test_joining import BOXES
-from .test_study import write
+from .conftest import (
+    TABLE,
+    TITLE,
+    Open,
+    Visitor,
+    fields_of,
+    pass_seconds,
+    write,
+)
 
-TITLE = "Street signs"
-TABLE = "id,text,quota,gold\nr1,A stop sign,1,\nr2,A street name,2,5\nr3,A shop sign,1,\n"
 DAY = 86400.0
-
-
-class Lab(Team):
-    """A server with a study whose job has tasks."""
-
-    def joined(self) -> Visitor:
-        """A browser of somebody who has joined."""
-        visitor = self.visit()
-        assert visitor.send("/join", "/join", **BOXES).headers["location"] == "/me"
-        return visitor
-
-    def shown(self, visitor: Visitor, job: Job, **query: str) -> str | None:
-        """The row that somebody is shown on the page of a job."""
-        page = visitor.get(self.path(job), params=query).text
-        return fields_of(page).get("task_id")
-
-    def work(self, visitor: Visitor, job: Job) -> Submission:
-        """What somebody sends for the row that they are shown."""
-        answer = upload(visitor, self.path(job))
-        assert answer.status_code == 303, answer.text
-        return job.submissions[-1]
-
-    def open_rows(self) -> dict[str, int]:
-        """How many files are still wanted of each row."""
-        with self.world.lock:
-            counts = self.service.site.tasks.counts(TITLE, 0, 100)
-        return {each.id: each.quota - each.taken for each in counts if each.taken < each.quota}
-
-
-Open = Callable[..., Lab]
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Open]:
-    """Opens a server with a study and its tasks, or again with other ones."""
-    with ExitStack() as stack:
-        keys: list[str] = []
-
-        def start(table: str = TABLE, running: ExitStack = stack, **fields: Any) -> Lab:
-            (tmp_path / "prompts.csv").write_text(table, encoding="utf-8")
-            study = write(tmp_path, **{"tasks": {TITLE: "prompts.csv"}, **fields})
-            here = Lab(tmp_path / "data", running, *keys[:1], study=study)
-            keys.append(here.key)
-            here.world.jobs.jury = Nobody()
-            return here
-
-        yield start
 
 
 def made_for(submission: Submission) -> Any:
@@ -93,7 +48,7 @@ def made_for(submission: Submission) -> Any:
 
 def test_each_person_gets_the_next_open_row(lab: Open) -> None:
     """A row is shown to one person at a time, as often as it wants files; a second page shows the same."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     ana, ben, cem, dia, eve = (here.joined() for _ in range(5))
     assert [here.shown(each, job) for each in (ana, ana, ben, cem, dia, eve)] == [
@@ -109,7 +64,7 @@ def test_each_person_gets_the_next_open_row(lab: Open) -> None:
 
 def test_files_say_what_they_were_made_for(lab: Open, tmp_path: Path) -> None:
     """The row of the form, in File and Submission, in the rows of the dataset, on the pages, and in one's own data."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=1)
     ana = here.joined()
     submission = here.work(ana, job)
@@ -130,7 +85,7 @@ def test_files_say_what_they_were_made_for(lab: Open, tmp_path: Path) -> None:
 
 def test_nobody_gets_a_row_twice(lab: Open) -> None:
     """Not even one that is open again since their file was rejected; others do."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     ana, ben = here.joined(), here.joined()
     first = here.work(ana, job)
@@ -144,7 +99,7 @@ def test_nobody_gets_a_row_twice(lab: Open) -> None:
 def test_what_a_table_says_is_inert(lab: Open) -> None:
     """On the pages of workers, reviewers, and operators, in the form, and in what is fetched."""
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
-    here = lab('id,text\n"' + evil.replace('"', '""') + '","' + evil.replace('"', '""') + '"\n')
+    here = lab(table='id,text\n"' + evil.replace('"', '""') + '","' + evil.replace('"', '""') + '"\n')
     job = here.job(files_needed=9)
     ana = here.joined()
     pages = [ana.get(here.path(job)).text]
@@ -160,7 +115,7 @@ def test_what_a_table_says_is_inert(lab: Open) -> None:
 
 def test_a_job_without_a_table_has_no_tasks(lab: Open) -> None:
     """Its files say nothing of any, and neither do those of a table whose job is posted later."""
-    here = lab()
+    here = lab(table=TABLE)
     job, other = here.job(title="Something else"), here.job(title=None)
     ana = here.joined()
     for each in (job, other):
@@ -171,7 +126,7 @@ def test_a_job_without_a_table_has_no_tasks(lab: Open) -> None:
 
 def test_a_row_that_somebody_cannot_do_is_given_back(lab: Open) -> None:
     """Without scripts: they get another one, and others get theirs."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     ana, ben = here.joined(), here.joined()
     page = here.path(job)
@@ -185,7 +140,7 @@ def test_a_row_that_somebody_cannot_do_is_given_back(lab: Open) -> None:
 
 def test_a_row_is_open_again_after_a_while(lab: Open) -> None:
     """Two hours after it was given. Whoever comes later may still send for it, if nobody else has it."""
-    here = lab("id,text\nr1,A stop sign\n")
+    here = lab(table="id,text\nr1,A stop sign\n")
     job = here.job(files_needed=9)
     ana, ben = here.joined(), here.joined()
     open_page = fields_of(ana.get(here.path(job)).text)
@@ -204,7 +159,7 @@ def test_a_row_is_open_again_after_a_while(lab: Open) -> None:
 
 def test_two_at_once_for_the_last_place(lab: Open) -> None:
     """Both have the page of a row that wants one file, and send at the same moment: one file is taken."""
-    here = lab("id,text\nr1,A stop sign\n")
+    here = lab(table="id,text\nr1,A stop sign\n")
     job = here.job(files_needed=9)
     people = [here.joined() for _ in range(2)]
     pages: list[dict[str, str]] = []
@@ -228,7 +183,7 @@ def test_two_at_once_for_the_last_place(lab: Open) -> None:
 
 def test_a_stranger_cannot_choose_a_row(lab: Open) -> None:
     """Neither one that they were not given, nor one that there is not; the same form twice is one file."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     ana = here.joined()
     page = fields_of(ana.get(here.path(job)).text)
@@ -243,7 +198,7 @@ def test_a_stranger_cannot_choose_a_row(lab: Open) -> None:
 
 def test_several_files_for_one_row(lab: Open) -> None:
     """A row that wants three files takes no more, and is whole for the first, with what is left for the second."""
-    here = lab("id,text,quota\nr1,A stop sign,3\nr2,A street name,1\n")
+    here = lab(table="id,text,quota\nr1,A stop sign,3\nr2,A street name,1\n")
     job = here.job(files_needed=9, files_per_submission=2)
     ana, ben, cem = (here.joined() for _ in range(3))
     most = [
@@ -264,7 +219,7 @@ def test_several_files_for_one_row(lab: Open) -> None:
 
 def test_a_second_attempt_is_for_the_same_row(lab: Open) -> None:
     """It keeps its place and its text meanwhile; once it is given up, the row is open."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     ana = here.joined()
     submission = here.work(ana, job)
@@ -282,7 +237,7 @@ def test_a_second_attempt_is_for_the_same_row(lab: Open) -> None:
 @pytest.mark.parametrize("leaves", ["/me/withdraw", "/me/delete"])
 def test_whoever_leaves_gives_their_rows_back(lab: Open, leaves: str) -> None:
     """The one that they have, those that wait, and those that were approved."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     ana, ben = here.joined(), here.joined()
     here.score(here.work(ana, job).id, 5)
@@ -297,13 +252,13 @@ def test_whoever_leaves_gives_their_rows_back(lab: Open, leaves: str) -> None:
 def test_a_restart_keeps_what_was_given_and_sent(lab: Open) -> None:
     """With other rows, texts, and quotas, too: what somebody was given keeps the text that they read."""
     with ExitStack() as first:
-        here = lab(running=first)
+        here = lab(table=TABLE, running=first)
         job = here.job(files_needed=9)
         ana, ben, cem = (here.joined() for _ in range(3))
         here.work(ana, job)
         cookies = [dict(each.http.cookies) for each in (ana, ben, cem)]
         assert [here.shown(each, job) for each in (ana, ben, cem)] == ["r2", "r2", "r3"]
-    here = lab("id,text,quota,gold\nr0,Anything,1,\nr2,The name of a street,3,\nr1,A stop sign,2,\n")
+    here = lab(table="id,text,quota,gold\nr0,Anything,1,\nr2,The name of a street,3,\nr1,A stop sign,2,\n")
     job = here.world.state.jobs[job.id]
     for cookie, (row, text) in zip(
         cookies, [("r2", "A street name"), ("r2", "A street name"), ("r0", "Anything")], strict=True
@@ -319,7 +274,7 @@ def test_a_restart_keeps_what_was_given_and_sent(lab: Open) -> None:
 
 def test_a_job_that_is_posted_again_continues(lab: Open) -> None:
     """Jobs of one title share their rows; a job of the sandbox has none."""
-    here = lab()
+    here = lab(table=TABLE)
     first = here.job(files_needed=1)
     ana = here.joined()
     here.score(here.work(ana, first).id, 5)
@@ -331,7 +286,7 @@ def test_a_job_that_is_posted_again_continues(lab: Open) -> None:
 
 def test_whoever_has_reached_their_limit_takes_no_row_from_others(lab: Open) -> None:
     """A row is not kept for whoever may send nothing."""
-    here = lab(max_files_per_worker=1)
+    here = lab(table=TABLE, max_files_per_worker=1)
     job = here.job(files_needed=9)
     ana = here.joined()
     here.work(ana, job)
@@ -346,7 +301,7 @@ def test_whoever_has_reached_their_limit_takes_no_row_from_others(lab: Open) -> 
 @pytest.mark.parametrize("named", [True, False])
 def test_an_upload_in_pieces_is_for_a_row(lab: Open, named: bool) -> None:
     """The one that it names, or the one that its sender has."""
-    here = lab()
+    here = lab(table=TABLE)
     job = here.job(files_needed=9)
     ana = here.joined()
     more = {"task_id": here.shown(ana, job) or ""} if named else {}
@@ -363,7 +318,7 @@ def test_an_upload_in_pieces_is_for_a_row(lab: Open, named: bool) -> None:
 
 def test_a_slow_upload_keeps_its_row(lab: Open) -> None:
     """From the last piece that came; where others were faster, the next piece says so, and the rest need not come."""
-    here = lab("id,text\nr1,A stop sign\n")
+    here = lab(table="id,text\nr1,A stop sign\n")
     job = here.job(files_needed=9)
     ana, ben = here.joined(), here.joined()
     content = make("image/jpeg", token_hex(4)).content
@@ -411,7 +366,7 @@ def _send(visitor: Visitor, page: str, fields: dict[str, str], count: int = 1) -
 def test_a_known_rating_tests_reviewers(lab: Open) -> None:
     """What reviewers give to the files of a row with a known rating is compared with it, and the rating counts; whoever
     has not rated such a file gets it as a gold file."""
-    here = lab(reviews={"gold": 1.0})
+    here = lab(table=TABLE, reviews={"gold": 1.0})
     job = here.job(files_needed=9)
     ana, ben = here.joined(), here.joined()
     plain, golden = here.work(ana, job), here.work(ben, job)
@@ -437,7 +392,7 @@ def test_a_known_rating_tests_reviewers(lab: Open) -> None:
 def test_known_ratings_follow_the_table(lab: Open) -> None:
     """Those of files that were sent before, too; what an operator has marked stays."""
     with ExitStack() as first:
-        here = lab(running=first)
+        here = lab(table=TABLE, running=first)
         job = here.job(files_needed=9)
         ana = here.joined()
         sent = [here.work(ana, job) for _ in range(3)]
@@ -449,7 +404,7 @@ def test_known_ratings_follow_the_table(lab: Open) -> None:
         operator = here.visit("operator")
         operator.send("/console/reviews/gold", submission=sent[0].id, file=file, stars="3")
         ids = [each.id for each in sent]
-    here = lab("id,text,gold\nr1,A stop sign,1\nr2,A street name,\nr3,A shop sign,2\n")
+    here = lab(table="id,text,gold\nr1,A stop sign,1\nr2,A street name,\nr3,A shop sign,2\n")
     known = {each.submission: each.stars for each in here.service.site.panel.ratings.gold()}
     assert known == {ids[0]: 3, ids[2]: 2}
 

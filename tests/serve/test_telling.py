@@ -19,11 +19,8 @@ from firsthandapi_server.serve import mail as mailing
 from firsthandapi_server.serve import telling
 from firsthandapi_server.serve.service import Service
 
-from .conftest import pass_seconds, upload
+from .conftest import BOXES, Open, pass_seconds, upload
 from .smtp import Post, post
-from .test_joining import BOXES, Open, lab
-
-__all__ = ["lab"]
 
 FROM = {"mail_from": "study@example.org"}
 

@@ -35,7 +35,8 @@ from server.conftest import JOB
 from server.test_cleaning import SECRET, exif
 from signed import SOURCES, sign
 
-from .phones import ANDROID, EVIL, JPEG, Nobody, Phone, Server, form, served, words_of
+from .conftest import Nobody
+from .phones import ANDROID, EVIL, JPEG, Phone, Server, form, served, words_of
 
 
 @pytest.fixture(scope="module")
