@@ -6,16 +6,16 @@ A failed sign-in has the address that it came from, and goes after a while.
 
 from __future__ import annotations
 
-import csv
 import heapq
-import io
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from firsthandapi_server.contract.text import iso
+
+from .sheets import csv_line
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS activity (
@@ -50,7 +50,6 @@ OR (event_type LIKE 'api_key.%' AND actor NOT IN (SELECT keys.id FROM keys JOIN 
     WHERE environment = 'live'))
 """
 _END = 1 << 62  # a position after all others
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 # The rows that a query finds.
 Query = Callable[..., list[Any]]
@@ -179,11 +178,3 @@ def _ulid(id: str | None) -> str:
 def text_of(kept: str | bytes) -> str:
     """A text as a database has it: what is no Unicode is there as bytes."""
     return kept.decode("utf-8", "replace") if isinstance(kept, bytes) else kept
-
-
-def csv_line(values: Iterable[object]) -> str:
-    """A line of CSV. A table's program would take a name that begins like a formula for one."""
-    text = io.StringIO()
-    cells = ["" if each is None else str(each) for each in values]
-    csv.writer(text).writerow([f"'{each}" if each.startswith(_FORMULA) else each for each in cells])
-    return text.getvalue()

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from firsthandapi_server.console.face import PREFIX, Page, existing, whole
 from firsthandapi_server.http.browsers import attachment
 
-from .activity import csv_line
 from .reception import TASKS, Reception
+from .sheets import csv_line
 from .tasks import Count, Tasks
 
 _ROWS = 100  # on one page

@@ -17,11 +17,11 @@ from firsthandapi_server.rules.calibration import TOLERATED, Pair, Tally, calibr
 from firsthandapi_server.rules.reviews import gold_score
 from firsthandapi_server.state.model import File
 
-from .activity import csv_line
 from .opinions import Opinions
 from .panel import Panel
 from .ratings import Gold, Rating
 from .reception import Reception
+from .sheets import csv_line
 
 _FILES = 48  # on a page of files to choose from
 _MOST_LOOKED_AT = 500

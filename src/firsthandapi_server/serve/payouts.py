@@ -18,7 +18,8 @@ from firsthandapi_server.sqlite import reading
 from firsthandapi_server.sqlite.traces import earned
 
 from .access import Access
-from .activity import csv_line, note, text_of
+from .activity import note, text_of
+from .sheets import csv_line
 
 MAX_REFERENCE = 200
 TERMS = "terms"  # the name under which a server keeps those of its study

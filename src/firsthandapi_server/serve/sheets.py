@@ -1,14 +1,16 @@
-"""Tables that people write in a spreadsheet: CSV, with the separator of whichever country."""
+"""Tables of spreadsheets: CSV, read with the separator of whichever country."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from firsthandapi._base.nearest import nearest
 from firsthandapi.errors import ConfigurationError
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_sheet(
@@ -83,3 +85,11 @@ def _check_columns(path: Path, names: Sequence[str], columns: Sequence[str], nee
             raise ConfigurationError(
                 f"{path} has no column {name}; its first line names its columns, such as {','.join(columns)}"
             )
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """A line of CSV. A table's program would take a name that begins like a formula for one."""
+    text = io.StringIO()
+    cells = ["" if each is None else str(each) for each in values]
+    csv.writer(text).writerow([f"'{each}" if each.startswith(_FORMULA) else each for each in cells])
+    return text.getvalue()
