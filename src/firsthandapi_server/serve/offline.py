@@ -61,7 +61,7 @@ class Offline:
         language = self._reception.words(request).language
         name = "FirstHandAPI" if study is None else study.name_in(language)[0]
         home = "/" if study is None else ME
-        shown = {
+        manifest = {
             "id": home,
             "name": name,
             "short_name": name,
@@ -70,4 +70,4 @@ class Offline:
             "display": "standalone",
             "icons": [{"src": icon, "sizes": "any", "type": kind} for icon, kind in icons.items()],
         }
-        return unchanged_or(request, JSONResponse(shown, 200, _HEADERS, "application/manifest+json"))
+        return unchanged_or(request, JSONResponse(manifest, 200, _HEADERS, "application/manifest+json"))

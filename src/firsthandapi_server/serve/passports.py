@@ -59,10 +59,10 @@ class Passports:
 
     async def holder(self, words: str) -> str | None:
         """Whose passport has these words, however they are written; None if nobody's."""
-        found = re.findall("[a-z]+", words.lower())
-        if len(found) != WORDS:
+        spelled = re.findall("[a-z]+", words.lower())
+        if len(spelled) != WORDS:
             return None
-        rows = self._access.look(_HOLDER, await self._hash(" ".join(found)))
+        rows = self._access.look(_HOLDER, await self._hash(" ".join(spelled)))
         return rows[0][0] if rows else None
 
     def sign_in(self, worker: str, at: float) -> str:

@@ -21,21 +21,21 @@ _DEEPEST = 6
 def prose(text: str, below: int) -> Markup:
     """A text in Markdown, with headings below one of this level; HTML in it is text, and so are addresses that run
     something. A line break stays one."""
-    shown = "\n".join(visible(line) for line in text.expandtabs(4).split("\n"))
-    return Markup(_parser().render(shown, {"below": below}).strip())  # noqa: S704 - what the parser makes is safe
+    lines = "\n".join(visible(line) for line in text.expandtabs(4).split("\n"))
+    return Markup(_parser().render(lines, {"below": below}).strip())  # noqa: S704 - what the parser makes is safe
 
 
 @cache
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    made = MarkdownIt("commonmark", {"html": False, "breaks": True})
-    made.disable(["html_block", "html_inline", "image"])
-    setattr(made, "validateLink", _is_harmless)  # noqa: B010 - the library's way, which its types do not know
-    made.add_render_rule("heading_open", _heading)
-    made.add_render_rule("heading_close", _heading)
-    made.add_render_rule("link_open", _link)
-    return made
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    parser.disable(["html_block", "html_inline", "image"])
+    setattr(parser, "validateLink", _is_harmless)  # noqa: B010 - the library's way, which its types do not know
+    parser.add_render_rule("heading_open", _heading)
+    parser.add_render_rule("heading_close", _heading)
+    parser.add_render_rule("link_open", _link)
+    return parser
 
 
 def _is_harmless(address: str) -> bool:

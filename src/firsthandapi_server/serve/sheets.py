@@ -48,17 +48,17 @@ def read_sheet(
                 raise ConfigurationError(
                     f"{where} has more values than columns; put a text with {separator!r} into quotes"
                 )
-            given = {**dict.fromkeys(columns, ""), **dict(zip(names, cells, strict=False))}
+            record = {**dict.fromkeys(columns, ""), **dict(zip(names, cells, strict=False))}
             for name in needed:
-                if not given[name]:
+                if not record[name]:
                     raise ConfigurationError(f"{where}: the {name} is missing; write one")
-            key = given[needed[0]]
+            key = record[needed[0]]
             if key in line_of:
                 raise ConfigurationError(
                     f"{where}: the {needed[0]} {key!r} is already on line {line_of[key]}; change one of the two"
                 )
             line_of[key] = lines.line_num
-            yield where, given
+            yield where, record
     except csv.Error as error:
         raise ConfigurationError(f"{path}: line {lines.line_num} is not valid CSV: {error}") from None
 

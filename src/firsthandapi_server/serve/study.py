@@ -132,8 +132,8 @@ class Study(_Part):
     @property
     def terms(self) -> dict[str, str]:
         """What jobs say of their prices, where it is not the contract's own."""
-        given = {"currency": self.currency, "pay": self.pay}
-        return {name: value for name, value in given.items() if value not in ("USD", "per_file")}
+        terms = {"currency": self.currency, "pay": self.pay}
+        return {name: value for name, value in terms.items() if value not in ("USD", "per_file")}
 
     @property
     def purposes(self) -> list[str]:
@@ -180,12 +180,12 @@ def read_study(path: Path) -> Study:
     for where, names in lists.items():
         if repeated := [each for each in names if names.count(each) > 1]:
             raise ConfigurationError(f"{path}: {where} names {repeated[0]} twice; remove one of the two")
-    for where, spoken in (
+    for where, translations in (
         ("name", study.name),
         ("consent.purposes", study.consent.purposes),
         ("consent.text", study.consent.text),
     ):
-        for language in spoken:
+        for language in translations:
             if language and language not in study.languages:
                 raise ConfigurationError(
                     f"{path}: {where}.{language} is no language of the study; add {language} to languages"
