@@ -25,7 +25,7 @@ class Developing:
 
     def _show(self, request: Request, made: tuple[str, str, str] | None = None) -> Response:
         # A secret is shown only once, so the page must not reload itself.
-        still: dict[str, Any] = {} if made is None else {"live": None}
+        live: dict[str, Any] = {} if made is None else {"live": None}
         with self._world.lock:
             keys = [each for each in self._world.state.own.organization.keys if each.revoked_at is None]
             return self._reception.page(
@@ -34,9 +34,8 @@ class Developing:
                 section=f"{PREFIX}{KEYS}",
                 keys=keys,
                 made=made,
-                made_qr=None,
                 most_name=MAX_NAME,
-                **still,
+                **live,
             )
 
     def _create(self, request: Request, fields: dict[str, str]) -> Response:

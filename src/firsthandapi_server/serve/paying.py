@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -60,18 +61,14 @@ class Paying:
 
     async def _table(self, request: Request) -> Response:
         id = request.query_params.get("batch", "")
-        rows = (
-            await asyncio.to_thread(self._payouts.in_batch, id)
-            if id
-            else await asyncio.to_thread(self._payouts.rows)
-        )
-        return attachment("payouts.csv", lines(rows), "text/csv; charset=utf-8")
+        read = partial(self._payouts.in_batch, id) if id else self._payouts.rows
+        return attachment("payouts.csv", lines(await asyncio.to_thread(read)), "text/csv; charset=utf-8")
 
     async def _batch(self, request: Request, _fields: dict[str, str]) -> str:
         by, now = self._reception.who(request), self._world.clock.now()
-        made = await asyncio.to_thread(self._payouts.make, now, by)
+        batch = await asyncio.to_thread(self._payouts.make, now, by)
         await asyncio.to_thread(tell, self._reception.access)
-        return f"{_WHERE}?done=nothing" if made is None else f"{_WHERE}?batch={made}&done=batched"
+        return f"{_WHERE}?done=nothing" if batch is None else f"{_WHERE}?batch={batch}&done=batched"
 
     async def _pay(self, request: Request, fields: dict[str, str]) -> str:
         batch, by = fields.get("batch", ""), self._reception.who(request)

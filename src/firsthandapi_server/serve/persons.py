@@ -38,11 +38,8 @@ class Persons:
         return worker
 
     def _show(self, request: Request) -> Response:
-        worker, access, state = (
-            self._known(request.path_params["worker"]),
-            self._reception.access,
-            self._eraser.state,
-        )
+        worker = self._known(request.path_params["worker"])
+        access, state = self._reception.access, self._eraser.state
         sent = latest_of(state, worker, request.query_params.get("before"), _SHOWN + 1)
         receipts = self._payouts.of(worker)
         cents = sum(cents for _, _, cents in earned(state.query, worker=worker))

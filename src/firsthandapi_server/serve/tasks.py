@@ -152,10 +152,10 @@ class Tasks:
             for title, tasks in self.tables.items()
             for number, task in enumerate(tasks, 1)
         ]
-        given = json.dumps(rows)
+        table = json.dumps(rows)
         # A crash in between is no harm: the next start does both.
-        self._state.query(_DROP, given)
-        self._state.query(_KEEP, given)
+        self._state.query(_DROP, table)
+        self._state.query(_KEEP, table)
         self._ratings.bring(self._gold(), is_all=True)
 
     def has(self, job: Job) -> bool:
@@ -167,9 +167,8 @@ class Tasks:
     def assign(self, job: Job, worker: str) -> Assignment | None:
         """The row that somebody has, or else the next open one, which is theirs from now on; None if none is open."""
         now, title = self._world.clock.now(), _title(job)
-        own = self._state.query(_OWN, worker, now, title)
-        if own:
-            return self._state.assignments[own[0][0]]
+        if held := self._state.query(_OWN, worker, now, title):
+            return self._state.assignments[held[0][0]]
         rows = self._state.query(_NEXT, worker, now, title)
         if not rows:
             return None
@@ -193,11 +192,7 @@ class Tasks:
 
         Raises PageError: they may not.
         """
-        assignment = (
-            self._state.assignments.get(f"{worker} {_key(_title(job), task_id)}")
-            if task_id
-            else self.assign(job, worker)
-        )
+        assignment = self._find(job, worker, task_id) if task_id else self.assign(job, worker)
         if assignment is None:
             raise PageError(409, _NOT_YOURS if task_id else _NONE_OPEN)
         if assignment.submission_id is not None:
@@ -219,9 +214,12 @@ class Tasks:
 
     def skip(self, job: Job, worker: str, task_id: str) -> None:
         """Give a row back, for good."""
-        assignment = self._state.assignments.get(f"{worker} {_key(_title(job), task_id)}")
+        assignment = self._find(job, worker, task_id)
         if assignment is not None and assignment.submission_id is None:
             assignment.until = 0.0
+
+    def _find(self, job: Job, worker: str, task_id: str) -> Assignment | None:
+        return self._state.assignments.get(f"{worker} {_key(_title(job), task_id)}")
 
     def _gold(self, more: str = "", *values: object) -> Iterator[Gold]:
         now = self._world.clock.now()
