@@ -111,6 +111,11 @@ class Consents:
         days = json.loads(retention)["rejected"]
         return Agreed(version, json.loads(purposes), license, controller, days, text, language, bool(holds))
 
+    def lacks_passport(self, worker: str) -> bool:
+        """Whether somebody joined by a link and has no passport, so that on another device they would be somebody
+        else."""
+        return self._study.join == "open" and self.passports.is_lacking(worker)
+
     def of_other_words(self) -> int:
         """How many people have agreed to a notice of this version whose text is none of today's."""
         given = self._access.look(_WORDS, self._study.consent.version)

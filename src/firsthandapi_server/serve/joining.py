@@ -128,7 +128,7 @@ class Joining:
         else:
             self._consents.give(worker, language, at)
         # Of a form that is sent again, nobody has seen the first words.
-        if self._study.join == "open" and (again or self._passports.is_lacking(worker)):
+        if (again and self._study.join == "open") or self._consents.lacks_passport(worker):
             await self._issue(response, worker)
         return response
 

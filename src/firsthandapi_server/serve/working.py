@@ -25,7 +25,6 @@ from .bounds import BOUNDS
 from .judged import allowing, judged
 from .limits import Limits
 from .links import PREFIX, qr_code
-from .passports import Passports
 from .receiving import Receiving
 from .reception import ME, REFUSALS, Reception
 from .sending import sending_of
@@ -48,7 +47,6 @@ class Working:
         self._limits = limits
         self._links = reception.links
         self._world = reception.world
-        self._passports = Passports(reception.access)
         self._places = asyncio.Semaphore(BOUNDS.uploads)
         self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -75,7 +73,8 @@ class Working:
             own = [*self._world.state.submissions_of(job, worker, _SHOWN)]
             wanted = request.query_params.get("retry")
             retry = next((each for each in own if each.id == wanted and each.status == "retry_pending"), None)
-            has_tasks, study = self._receiving.tasks.has(job), self._reception.study
+            has_tasks = self._receiving.tasks.has(job)
+            study, consents = self._reception.study, self._reception.consents
             assignment = self._receiving.assign(job, worker) if has_tasks and retry is None else None
             most_files = self._receiving.most_files(job, retry)
             if has_tasks and retry is None:
@@ -86,8 +85,7 @@ class Working:
                 "work.html",
                 has_tasks=has_tasks,
                 task=columns_of(assignment) if assignment else made_for(retry) if retry else None,
-                # Elsewhere, whoever joined by a link and has no passport would join as somebody else.
-                is_shared=study is None or study.join != "open" or not self._passports.is_lacking(worker),
+                is_shared=consents is None or not consents.lacks_passport(worker),
                 task_language=None if study is None else study.languages[0],
                 job=job,
                 passport=passport,
