@@ -40,6 +40,21 @@ class Court(Team):
         assert visitor.send("/sign-in", token=secret).status_code == 303
         return visitor, token.id
 
+    def author(self) -> tuple[Visitor, str]:
+        """A reviewer whose own file was rejected, who appeals; and the id of their token."""
+        author, id = self.reviewer()
+        author.send("/join", "/join", **BOXES)
+        self.submission = self.sends(author)
+        self.rate(self.submission, 1)
+        assert self.appeal(who=author) == 303
+        return author, id
+
+    def keep_only(self, *ids: str) -> None:
+        """Of all reviewers and operators, only these may still do something."""
+        for token in self.access.tokens():
+            if token.role != "worker" and token.id not in ids:
+                self.access.revoke(token.id, self.time)
+
     def sends(self, person: Visitor) -> str:
         """A person submits a file; the id of the submission."""
         upload(person, self.path(self.asked))
@@ -172,11 +187,7 @@ def test_an_appeal_has_its_time_and_its_owner(court: Open) -> None:
 def test_nobody_answers_for_their_own_work(court: Open) -> None:
     """A reviewer who also works waits for a colleague."""
     here = court(files_needed=2)
-    author, _ = here.reviewer()
-    author.send("/join", "/join", **BOXES)
-    here.submission = here.sends(author)
-    here.rate(here.submission, 1)
-    assert here.appeal(who=author) == 303
+    author, _ = here.author()
     assert "This is your own work" in author.get("/review/appeals").text
     assert here.answer(author).status_code == 403
     assert here.answer(here.second).status_code == 303
@@ -188,9 +199,7 @@ def test_an_appeal_always_has_somebody_who_may_decide_it(court: Open) -> None:
     assert here.appeal() == 303
     assert "somebody else answers" in here.first.get("/review/appeals").text
     assert here.answer(here.first).status_code == 403
-    for token in here.access.tokens():
-        if token.role != "worker" and token.id != here.first_id:
-            here.access.revoke(token.id, here.time)
+    here.keep_only(here.first_id)
     assert "somebody else answers" not in here.first.get("/review/appeals").text
     colleague, _ = here.reviewer()
     assert here.answer(here.first).status_code == 403
@@ -202,14 +211,8 @@ def test_an_appeal_always_has_somebody_who_may_decide_it(court: Open) -> None:
 def test_a_lone_reviewer_decides_alone(court: Open) -> None:
     """The only other one is the author, who never decides."""
     here = court(files_needed=2)
-    author, author_id = here.reviewer()
-    author.send("/join", "/join", **BOXES)
-    here.submission = here.sends(author)
-    here.rate(here.submission, 1)
-    assert here.appeal(who=author) == 303
-    for token in here.access.tokens():
-        if token.role != "worker" and token.id not in (here.first_id, author_id):
-            here.access.revoke(token.id, here.time)
+    author, author_id = here.author()
+    here.keep_only(here.first_id, author_id)
     here.time += 9 * DAY
     assert here.answer(author).status_code == 403
     here.time -= 9 * DAY
