@@ -251,8 +251,7 @@ class Joining:
         passport = await self._reception.fresh_passport(request)
         with self._world.lock:
             state = self._eraser.state
-            before = request.query_params.get("before")
-            own = latest_of(state, worker, before, _SHOWN + 1)
+            sent, older = latest_of(state, worker, request.query_params.get("before"), _SHOWN)
             return self._reception.page(
                 request,
                 "me.html",
@@ -263,8 +262,8 @@ class Joining:
                 has_passport=self._passports.has(worker),
                 link_of=self._reception.links.path,
                 open=self._reception.open_jobs(),
-                sent=[(each, file) for each in own[:_SHOWN] for file in each.files],
-                older=own[_SHOWN - 1].id if len(own) > _SHOWN else None,
+                sent=[(each, file) for each in sent for file in each.files],
+                older=older,
                 earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
                 receipts=self._payouts.of(worker),
                 consent=self._consents.of(worker),

@@ -40,7 +40,7 @@ class Persons:
     def _show(self, request: Request) -> Response:
         worker = self._known(request.path_params["worker"])
         access, state = self._reception.access, self._eraser.state
-        sent = latest_of(state, worker, request.query_params.get("before"), _SHOWN + 1)
+        sent, older = latest_of(state, worker, request.query_params.get("before"), _SHOWN)
         receipts = self._payouts.of(worker)
         cents = sum(cents for _, _, cents in earned(state.query, worker=worker))
         ulid = worker.partition("_")[2]
@@ -51,8 +51,8 @@ class Persons:
             section=f"{PREFIX}/people",
             number=worker,
             token=next((each for each in access.tokens() if each.id.partition("_")[2] == ulid), None),
-            sent=[(each, file) for each in sent[:_SHOWN] for file in each.files],
-            older=sent[_SHOWN - 1].id if len(sent) > _SHOWN else None,
+            sent=[(each, file) for each in sent for file in each.files],
+            older=older,
             earned=cents,
             owed=max(0, cents - sum(each.cents for each in receipts)),
             receipts=receipts,

@@ -112,13 +112,18 @@ def has_standing(query: Query, worker: str) -> bool:
     return bool(query(sql, worker))
 
 
-def latest_of(state: KeptState, worker: str, before: str | None, most: int) -> list[Submission]:
-    """The latest that a worker has sent, the latest first; with `before`, before the one with this id."""
+def latest_of(
+    state: KeptState, worker: str, before: str | None, most: int
+) -> tuple[list[Submission], str | None]:
+    """The latest that a worker has sent, the latest first; with `before`, before the one with this id. If there are
+    more, the id of the last one, before which they are."""
     sql = (
         "SELECT id FROM submissions WHERE worker_id = ? AND position < "
         "ifnull((SELECT position FROM submissions WHERE id = ?), 1 << 62) ORDER BY position DESC LIMIT ?"
     )
-    return [state.load(TABLES["submissions"], id) for (id,) in state.query(sql, worker, before, most)]
+    ids = [id for (id,) in state.query(sql, worker, before, most + 1)]
+    older = ids[most - 1] if len(ids) > most else None
+    return [state.load(TABLES["submissions"], id) for id in ids[:most]], older
 
 
 def events_about(state: KeptState, submissions: Iterable[str]) -> list[Event]:
