@@ -29,6 +29,8 @@ from .test_worker import PHONE, photo, send
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
 
+    from firsthandapi_server.state.model import Job
+
 # The addresses of the pages that this browser keeps.
 PAGES = """(async () => {
     const names = (await caches.keys()).filter(name => name.startsWith("pages "));
@@ -74,6 +76,17 @@ def queue_offline(page: Page, job: str, name: str) -> None:
     page.get_by_role("link", name=job).first.click()
     send(page, name)
     page.locator("#waiting").get_by_text(name).wait_for()
+
+
+@contextmanager
+def ana_waits(browser: Browser, server: Server, secret: str | None = None) -> Iterator[tuple[Page, Job]]:
+    """Ana's phone without a network, with a file that waits; and the job that it is for."""
+    job = server.job(title="Signs", files_needed=9)
+    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
+        sign_in(page, server, secret or token(server, "Ana"))
+        page.context.set_offline(True)
+        queue_offline(page, "Signs", "ana.jpg")
+        yield page, job
 
 
 def test_a_day_far_from_a_network(browser: Browser, server: Server) -> None:
@@ -166,11 +179,7 @@ def test_a_browser_and_a_server_die(playwright: Playwright, chromium: str | None
 def test_a_phone_that_two_people_share(browser: Browser, server: Server) -> None:
     """Whoever signs out while files wait is told that they will be lost, and cannot sign out without a network. After
     that nothing of them is on the phone: the next person sees and sends only what is theirs."""
-    job = server.job(title="Signs", files_needed=9)
-    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
-        sign_in(page, server, token(server, "Ana"))
-        page.context.set_offline(True)
-        queue_offline(page, "Signs", "ana.jpg")
+    with ana_waits(browser, server) as (page, job):
         other = page.context.new_page()
         other.goto("/me")
         other.locator("#waiting").get_by_text("ana.jpg").wait_for()
@@ -202,11 +211,7 @@ def test_a_phone_that_two_people_share(browser: Browser, server: Server) -> None
 
 def test_somebody_else_signs_in(browser: Browser, server: Server) -> None:
     """Without signing out before: the page warns of what waits, and the phone forgets it, and the pages."""
-    server.job(title="Signs", files_needed=9)
-    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
-        sign_in(page, server, token(server, "Ana"))
-        page.context.set_offline(True)
-        queue_offline(page, "Signs", "ana.jpg")
+    with ana_waits(browser, server) as (page, _):
         page.context.route("**/uploads", lambda route: route.abort())
         page.context.set_offline(False)
         page.goto(f"/sign-in?next=/me#{token(server, 'Ben')}")
@@ -224,11 +229,7 @@ def test_somebody_else_signs_in(browser: Browser, server: Server) -> None:
 
 def test_whoever_deletes_their_data(browser: Browser, server: Server) -> None:
     """Nothing of it is left on the phone, either."""
-    server.job(title="Signs", files_needed=9)
-    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
-        sign_in(page, server, token(server, "Ana"))
-        page.context.set_offline(True)
-        queue_offline(page, "Signs", "ana.jpg")
+    with ana_waits(browser, server) as (page, _):
         page.context.route("**/uploads", lambda route: route.abort())
         page.goto("/me")
         page.get_by_text("Delete my data", exact=True).click()
@@ -242,12 +243,8 @@ def test_whoever_deletes_their_data(browser: Browser, server: Server) -> None:
 
 def test_a_session_that_has_ended(browser: Browser, server: Server) -> None:
     """What waits stays, and the page says why it is not sent; it goes when the same person signs in again."""
-    job = server.job(title="Signs", files_needed=9)
     secret = token(server, "Ana")
-    with page_of(browser, expected="Failed to load", base_url=server.service.url, **PHONE) as page:
-        sign_in(page, server, secret)
-        page.context.set_offline(True)
-        queue_offline(page, "Signs", "ana.jpg")
+    with ana_waits(browser, server, secret) as (page, job):
         (session,) = [each["value"] for each in page.context.cookies() if "session" in each["name"]]
         server.access.sign_out(session)
         page.context.set_offline(False)
