@@ -130,11 +130,11 @@ test-core: $(VENV)/.test
 	$(BIN)/python -m $(PYTEST) -m "not slow" $(foreach each,cli contract console mcp docs engines examples pipelines serve,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/engines/fleet
+	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/engines/fleet --ignore tests/examples/test_queues.py
 
 slow: soak filesystem fleet ray
 
-# Many processes on one API key, slow tests too, which `soak` leaves out. Needs Redis or Valkey, such as
+# Many processes on one API key, slow tests too, which `soak` leaves out, and queues. Needs Redis or Valkey, such as
 # `apt-get install redis-server`. Most wait for the rate limit, so two run at a time; the test that
 # measures the shares of twelve processes runs alone.
 fleet: WORKERS = 2

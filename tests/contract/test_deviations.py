@@ -64,6 +64,7 @@ def subject(wrong: Wrong) -> str:
     return re.split(r"[_\[]", wrong.breaks)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("about", sorted({*map(subject, WRONG)}))
 def test_wrong_servers_are_caught(server: Deviating, about: str, subtests: pytest.Subtests) -> None:
     """Each by each promise that it breaks."""

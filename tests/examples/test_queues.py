@@ -22,6 +22,9 @@ from dataset.s3 import ENVIRONMENT
 from examples.test_receivers import JOB_COMPLETED, Receiver, started, statuses, wait_until
 from processes import REDIS_SERVERS, Redis, needs_redis
 
+# `make fleet` runs them, with a Redis.
+pytestmark = pytest.mark.slow
+
 
 class Queue(Protocol):
     """What the tests do to either queue."""
