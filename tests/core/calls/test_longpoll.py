@@ -139,27 +139,27 @@ def test_pauses() -> None:
 
 def test_a_pause_after_a_failure_is_what_the_service_asks_for() -> None:
     """Retry-After is obeyed when the wait has room for it, and ends the wait when it has not."""
-    assert Pauses().after_failure(busy(retry_after="7"), wall=0, left=None) == 7
-    assert Pauses().after_failure(busy(retry_after="7"), wall=0, left=7) == 7
+    assert Pauses().after_failure(busy(retry_after="7"), wall=0, seconds_left=None) == 7
+    assert Pauses().after_failure(busy(retry_after="7"), wall=0, seconds_left=7) == 7
     # No system can sleep until the year 9999.
     forever = busy(retry_after="Fri, 31 Dec 9999 23:59:59 GMT")
-    assert Pauses().after_failure(forever, wall=0, left=None) == 86_400
+    assert Pauses().after_failure(forever, wall=0, seconds_left=None) == 86_400
     with pytest.raises(ServerError):
-        Pauses().after_failure(busy(retry_after="7"), wall=0, left=6.9)
-    assert Pauses().after_failure(busy(), wall=0, left=0.1) == 0.5
+        Pauses().after_failure(busy(retry_after="7"), wall=0, seconds_left=6.9)
+    assert Pauses().after_failure(busy(), wall=0, seconds_left=0.1) == 0.5
 
 
 def test_a_short_retry_after_does_not_keep_pauses_short() -> None:
     """A service that is down all night and says "1 s" each time is not asked every second."""
     pauses, error = Pauses(), busy(retry_after="3")
-    assert [pauses.after_failure(error, wall=0, left=None) for _ in range(6)] == [3, 3, 3, 4, 8, 10]
+    assert [pauses.after_failure(error, wall=0, seconds_left=None) for _ in range(6)] == [3, 3, 3, 4, 8, 10]
 
 
 def test_what_does_not_heal_ends_the_wait() -> None:
     """The error itself is raised, at once."""
     error = NotFoundError("x", status=404)
     with pytest.raises(NotFoundError) as caught:
-        Pauses().after_failure(error, wall=0, left=None)
+        Pauses().after_failure(error, wall=0, seconds_left=None)
     assert caught.value is error
 
 

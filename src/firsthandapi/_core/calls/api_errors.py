@@ -124,15 +124,15 @@ def _word(value: Any) -> str | None:
 
 
 def _first(read: Callable[[Any], T | None], name: str, *objects: dict[str, Any]) -> T | None:
-    values = (read(each.get(name)) for each in objects)
+    values = (read(body.get(name)) for body in objects)
     return next((value for value in values if value is not None), None)
 
 
 def _details(error: dict[str, Any], body: dict[str, Any]) -> list[dict[str, Any]]:
     """What the service says of each field, or the `errors` of RFC 9457, with their words in the service's names."""
     problems = (
-        {"field": _field_at(each.get("pointer")), "message": each.get("detail"), **each}
-        for each in _objects(body.get("errors"))
+        {"field": _field_at(problem.get("pointer")), "message": problem.get("detail"), **problem}
+        for problem in _objects(body.get("errors"))
     )
     return _objects(error.get("details")) or [*problems]
 

@@ -42,18 +42,18 @@ def check(params_type: type[P], values: Mapping[str, Any]) -> P:
     integers ints.
     Raises InvalidArgumentError: an argument is missing, or the contract does not allow its value.
     """
-    given = {name: _plain(value) for name, value in values.items() if value is not None}
-    for name, value in given.items():
+    arguments = {name: _plain(value) for name, value in values.items() if value is not None}
+    for name, value in arguments.items():
         # pydantic reads the characters of a str only to count them.
         if isinstance(value, str) and (problem := _surrogate(value)):
             raise InvalidArgumentError(f"{name} {problem}", field=name)
     try:
-        return params_type.model_validate(given)
+        return params_type.model_validate(arguments)
     except validation_error() as error:
         # Without the input, which may be a secret.
         misfit: Any = error.errors(include_url=False, include_input=False)[0]
     # Outside the except block, so that the pydantic error, which quotes the input, is not chained.
-    raise _invalid(params_type, misfit, given)
+    raise _invalid(params_type, misfit, arguments)
 
 
 def validation_error() -> type[ValidationError]:
@@ -68,7 +68,7 @@ def _plain(value: Any) -> Any:
     return [*value] if isinstance(value, tuple) else as_int(value)  # pyright: ignore[reportUnknownVariableType] # of any type
 
 
-def _invalid(params_type: type[Params], problem: Any, given: Mapping[str, Any]) -> InvalidArgumentError:
+def _invalid(params_type: type[Params], problem: Any, arguments: Mapping[str, Any]) -> InvalidArgumentError:
     name, *rest = problem["loc"]
     field = params_type.model_fields.get(name)
     if field is None:
@@ -82,7 +82,7 @@ def _invalid(params_type: type[Params], problem: Any, given: Mapping[str, Any]) 
     if problem["type"] == "value_error" and "ctx" in problem:
         message += f"; it {problem['ctx']['error']}"
     else:
-        message += _what_it_is(problem["type"], given[name], rest)
+        message += _what_it_is(problem["type"], arguments[name], rest)
     return InvalidArgumentError(message, field=name)
 
 

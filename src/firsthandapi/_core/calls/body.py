@@ -100,9 +100,9 @@ class BodyReader:
                 raise self._error(_TOO_MANY)
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
-    def _error(self, what: str) -> UnexpectedResponseError:
+    def _error(self, problem: str) -> UnexpectedResponseError:
         return UnexpectedResponseError(
-            f"HTTP {self._status}: the body {what}; check that base_url is the address of the FirstHandAPI service",
+            f"HTTP {self._status}: the body {problem}; check that base_url is the address of the FirstHandAPI service",
             status=self._status,
             content_type=self._content_type,
             length=self._length,

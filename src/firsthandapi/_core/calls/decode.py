@@ -203,11 +203,11 @@ def _misfit(
         if TYPED_BRANCH not in location
     ]
     fields = list(dict.fromkeys(field for field in fields if field))
-    what = f"page of {name} objects" if as_page else f"{name} object"
+    shape = f"page of {name} objects" if as_page else f"{name} object"
     if fields:
-        problem = f"is not the documented {what}: missing or of a different type: {', '.join(fields)}"
+        problem = f"is not the documented {shape}: missing or of a different type: {', '.join(fields)}"
     else:
-        problem = f"is JSON, but not the documented {what}"
+        problem = f"is JSON, but not the documented {shape}"
     if response is None:
         return UnexpectedResponseError(
             f"the webhook delivery {problem}; upgrade firsthandapi, which may support it",

@@ -51,9 +51,9 @@ def estimate(cost_cents: int, jobs: Sequence[Job], submissions: Iterable[Submiss
     """The estimate by these finished jobs, and by those of the submissions that are to them."""
     ids = {job.id for job in jobs}
     decided = [
-        each.status == "approved"
-        for each in map(fitting, submissions)
-        if each.job_id in ids and each.status in ("approved", "rejected")
+        submission.status == "approved"
+        for submission in map(fitting, submissions)
+        if submission.job_id in ids and submission.status in ("approved", "rejected")
     ]
     hours = sorted(
         (job.completed_at - job.created_at).total_seconds() / 3600

@@ -47,11 +47,11 @@ class RequestHeaders:
         self._pairs = tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in pairs)
         self._names = frozenset(name.lower() for name, _ in self._pairs)
 
-    def under(self, given: Collection[tuple[str, str]]) -> RequestHeaders:
-        """These headers merged with `given`, which replace those of the same name."""
-        if not given:
+    def under(self, pairs: Collection[tuple[str, str]]) -> RequestHeaders:
+        """These headers merged with `pairs`, which replace those of the same name."""
+        if not pairs:
             return self
-        merged = RequestHeaders(given)
+        merged = RequestHeaders(pairs)
         merged._pairs = (
             *(pair for pair in self._pairs if pair[0].lower() not in merged._names),
             *merged._pairs,

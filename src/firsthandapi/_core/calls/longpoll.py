@@ -73,11 +73,11 @@ def count_lags(job: Job | None, *, listed: int, most: int, waited: float) -> flo
         return 0.0
     from firsthandapi.types._base import fitting
 
-    shown = fitting(job)
-    needed, count = shown.files_needed, shown.files_approved
-    if shown.status != "completed" or needed is None or count is None or max(count, listed, most) >= needed:
+    facts = fitting(job)
+    needed, count = facts.files_needed, facts.files_approved
+    if facts.status != "completed" or needed is None or count is None or max(count, listed, most) >= needed:
         return 0.0
-    response, ended = getattr(job, "response", None), shown.completed_at
+    response, ended = getattr(job, "response", None), facts.completed_at
     now = None if response is None else served_at(response.headers)
     age = 0.0 if now is None or ended is None else now - ended.timestamp()
     return max(COUNT_LAGS - max(age, waited), 0.0)
@@ -109,9 +109,9 @@ class Pauses:
         self._garbled = 0
 
     def after_failure(
-        self, error: FirstHandError, *, wall: float, left: float | None, is_new: bool = False
+        self, error: FirstHandError, *, wall: float, seconds_left: float | None, is_new: bool = False
     ) -> float:
-        """The pause after a failure, if the service may recover within `left` seconds; else raise the failure.
+        """The pause after a failure, if the service may recover within `seconds_left`; else raise the failure.
 
         `Retry-After` can only lengthen the pause. `wall` is the time in Unix seconds. `is_new`: the job was just
         posted, so a 404 means that a replica does not have it yet.
@@ -129,7 +129,7 @@ class Pauses:
         asked = asked_to_wait(error, now=wall) or 0.0
         if isinstance(error, RateLimitError):
             asked = min(asked, asked if error.believed_for is None else error.believed_for)
-        if left is not None and asked > left:
+        if seconds_left is not None and asked > seconds_left:
             raise error
         return min(max(asked, self.longer()), _LONGEST_RETRY_AFTER)
 
@@ -180,7 +180,7 @@ class Wait:
 
     def next(self, now: float, until: float | None = None) -> Poll | Pause | End:
         """The next step; `until` is when the caller has other work."""
-        limit = min((each for each in (self.ends, until) if each is not None), default=None)
+        limit = min((end for end in (self.ends, until) if end is not None), default=None)
         if self._asked is None:
             # The first poll is immediate and not held, so that even a timeout of 0 reads the job.
             return Poll(None)
@@ -196,12 +196,12 @@ class Wait:
             return Pause((ready if limit is None else min(ready, limit)) - now)
         if not self._statuses:
             return Poll(None)
-        left = None if limit is None else limit - now
-        if left is not None and left < 1:
+        seconds_left = None if limit is None else limit - now
+        if seconds_left is not None and seconds_left < 1:
             # Too short to hold a poll. At the end of the wait, the job is read once more.
             self._last_look = limit == self.ends
-            return Pause(left)
-        return Poll(poll_wait(left, self.deadline))
+            return Pause(seconds_left)
+        return Poll(poll_wait(seconds_left, self.deadline))
 
     def count(self, now: float) -> None:
         """Count one request of this wait."""
@@ -231,7 +231,7 @@ class Wait:
         Raises FirstHandError: `error` itself, if the service will not recover in time.
         """
         is_new = self.shows_by is not None and now < self.shows_by
-        pause = pauses.after_failure(error, wall=wall, left=self.left(now), is_new=is_new)
+        pause = pauses.after_failure(error, wall=wall, seconds_left=self.left(now), is_new=is_new)
         return max(pause, self._room_at(now) - now)
 
     def rest(self, pauses: Pauses, now: float) -> float:

@@ -38,11 +38,11 @@ def how_to_repeat(key: str, *, recorded: bool, may_be_done: bool = True) -> str:
     `may_be_done`: whether the service has not refused it. What is refused may have been done as well, so the advice is
     the same.
     """
-    shown = _shown(key)
+    text = _shown(key)
     start = "; it may have been done: " if may_be_done else "; "
     if recorded:
-        return f"{start}run the same call again: it sends the same key ({shown}), which does nothing twice"
-    return f"{start}to repeat this call safely, send the same key within 23 hours: {shown}"
+        return f"{start}run the same call again: it sends the same key ({text}), which does nothing twice"
+    return f"{start}to repeat this call safely, send the same key within 23 hours: {text}"
 
 
 def with_other_advice(text: str, key: str, *, lost: str = "", refused: str = "") -> str:
@@ -104,7 +104,7 @@ def advise(error: FirstHandError, advice: str) -> None:
 
 
 @contextmanager
-def naming(job_id: str, again: str, *, exists: bool = True) -> Generator[None, None, None]:
+def naming(job_id: str, advice: str, *, exists: bool = True) -> Generator[None, None, None]:
     """Add a note to any exception of the block, such as Ctrl-C: the job continues, and how to get it.
 
     `exists`: whether the job is known to exist; if not, a 404 gets no note.
@@ -113,7 +113,7 @@ def naming(job_id: str, again: str, *, exists: bool = True) -> Generator[None, N
         yield
     except BaseException as error:
         if exists or not isinstance(error, NotFoundError):
-            error.add_note(continues(job_id, again))
+            error.add_note(continues(job_id, advice))
         raise
 
 
@@ -123,7 +123,7 @@ def several(job_ids: Sequence[str]) -> str:
     return ", ".join(job_ids[:5]) + more
 
 
-def continues(job_id: str, again: str) -> str:
-    """The note for a stopped call with a job, or several joined by commas; `again` says how to get them."""
+def continues(job_id: str, advice: str) -> str:
+    """The note for a stopped call with a job, or several joined by commas; `advice` says how to get them."""
     several = "," in job_id
-    return f"The {'jobs' if several else 'job'} {job_id} {'continue' if several else 'continues'}: {again}"
+    return f"The {'jobs' if several else 'job'} {job_id} {'continue' if several else 'continues'}: {advice}"

@@ -142,9 +142,9 @@ def asked_to_hold(response: ApiResponse, *, now: float) -> float | None:
     """Seconds until the service accepts requests again: the `Retry-After` of a 429, or the reset of a limit that is
     spent for longer than a minute; None if unknown. `now` is in Unix seconds."""
     asked = parse_retry_after(response.headers, now=now) if response.status_code == 429 else None
-    said = response.rate_limit
-    if said is not None and said.remaining <= 0:
-        seconds = seconds_to_reset(said, response.headers, now=now)
+    rate_limit = response.rate_limit
+    if rate_limit is not None and rate_limit.remaining <= 0:
+        seconds = seconds_to_reset(rate_limit, response.headers, now=now)
         if seconds > LONGEST_WINDOW:
             return max(asked or 0.0, seconds)
     return asked
@@ -159,16 +159,16 @@ def believed_hold(response: ApiResponse, seconds: float, *, now: float, period: 
 
 def spent(rate_limit: RateLimit | None, seconds: float, *, now: float) -> str:
     """The message that a limit is spent for another `seconds`; `now` is in Unix seconds."""
-    what = "the rate limit"
+    limit = "the rate limit"
     if rate_limit is not None and rate_limit.remaining <= 0:
         # The service reports no period, so this is the shortest that fits the wait.
         period = " per hour" if seconds <= _HOUR else " per day" if seconds <= 24 * _HOUR else ""
-        what = f"the limit of {count_of(rate_limit.limit, 'request')}{period}"
+        limit = f"the limit of {count_of(rate_limit.limit, 'request')}{period}"
     try:
         until = f"{datetime.fromtimestamp(now + seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
     except (ValueError, OverflowError, OSError):
         until = "a time beyond all calendars"
-    return f"{what} of this API key is spent until {until}: wait {math.ceil(seconds):,} s, or use another API key"
+    return f"{limit} of this API key is spent until {until}: wait {math.ceil(seconds):,} s, or use another API key"
 
 
 def spent_error(
@@ -207,7 +207,7 @@ class Wait(NamedTuple):
     reported: float = 0.0
 
 
-class _Said(NamedTuple):
+class _Report(NamedTuple):
     rate_limit: RateLimit
     headers: Mapping[str, str]
     monotonic: float
@@ -244,7 +244,7 @@ class RequestBudget:
         # The seconds that were left of the current window when it was first described, with requests left; and the most
         # such seconds on which two responses agreed, so that one wrong clock shows no period.
         self._length = self._period = 0.0
-        self._said: _Said | None = None
+        self._report: _Report | None = None
         self._probes: set[Permit] = set()
         self._probing_since = 0.0
 
@@ -328,8 +328,8 @@ class RequestBudget:
             return
         if response.rate_limit is not None:
             self.rate_limit = response.rate_limit
-            said = _Said(response.rate_limit, response.headers, now, time, next(self._order))
-            self._learn(permit, said)
+            report = _Report(response.rate_limit, response.headers, now, time, next(self._order))
+            self._learn(permit, report)
         if response.status_code == 429:
             self._refuse(response, now=now, time=time)
         elif response.rate_limit is None and self.limit is None:
@@ -340,57 +340,57 @@ class RequestBudget:
         seconds = asked_to_hold(response, now=time)
         if seconds is None:
             return
-        said = response.rate_limit
-        if said is not None:
-            to_reset = seconds_to_reset(said, response.headers, now=time)
+        rate_limit = response.rate_limit
+        if rate_limit is not None:
+            to_reset = seconds_to_reset(rate_limit, response.headers, now=time)
             if to_reset == 0 and seconds > LONGEST_WINDOW:
                 return  # its window is over, so the long pause is for this request only
-            if said.remaining <= 0:
+            if rate_limit.remaining <= 0:
                 seconds = max(seconds, to_reset)
         self._known, self._unlimited, self._left = True, False, 0
-        self._said = None  # the 429 alone decides when the window ends
+        self._report = None  # the 429 alone decides when the window ends
         seconds = max(seconds, FIRST_DELAY)
         believed = believed_hold(response, seconds, now=time, period=self._period)
         self._refused_until = max(self._refused_until, now + believed)
         self._reported_ends = max(self._refused_until, now + seconds)
 
-    def _learn(self, permit: Permit, said: _Said) -> None:
-        reset, before = said.rate_limit.reset.timestamp(), self._said
+    def _learn(self, permit: Permit, report: _Report) -> None:
+        reset, last_report = report.rate_limit.reset.timestamp(), self._report
         self._unlimited = False
         if self._known:
             # More requests left than an earlier response reported: a new window.
             refilled = (
-                before is not None
-                and permit.order > before.order
-                and said.rate_limit.remaining > before.rate_limit.remaining
+                last_report is not None
+                and permit.order > last_report.order
+                and report.rate_limit.remaining > last_report.rate_limit.remaining
             )
-            new = refilled or reset > self._reset + _SAME_RESET or said.rate_limit.limit != self.limit
+            new = refilled or reset > self._reset + _SAME_RESET or report.rate_limit.limit != self.limit
         else:
             new = permit.time >= self._begun or reset > self._reset + _SAME_RESET
         if new:
-            self._known, self.limit, self._reset = True, said.rate_limit.limit, reset
-            on_their_way = sum(said.monotonic - sent < _ARRIVED for sent in self._in_flight.values())
-            self._left = said.rate_limit.remaining - on_their_way
-            self._said, self._ends, self._reported_ends = said, math.inf, math.inf
-            seconds = seconds_to_reset(said.rate_limit, said.headers, now=said.time)
-            self._length = seconds if said.rate_limit.remaining > 0 and seconds <= _LONGEST_PERIOD else 0.0
+            self._known, self.limit, self._reset = True, report.rate_limit.limit, reset
+            on_their_way = sum(report.monotonic - sent < _ARRIVED for sent in self._in_flight.values())
+            self._left = report.rate_limit.remaining - on_their_way
+            self._report, self._ends, self._reported_ends = report, math.inf, math.inf
+            seconds = seconds_to_reset(report.rate_limit, report.headers, now=report.time)
+            self._length = seconds if report.rate_limit.remaining > 0 and seconds <= _LONGEST_PERIOD else 0.0
             self._probes.clear()
         elif self._known and reset >= self._reset - _SAME_RESET:
             # Responses arrive in any order, so the count never rises within a window.
-            self._left = min(self._left, said.rate_limit.remaining)
+            self._left = min(self._left, report.rate_limit.remaining)
             self._period = max(self._period, self._length)
             self._end_of_window()
-            self._said = said
+            self._report = report
 
     def _end_of_window(self) -> float:
         # Only when needed, because parsing a date is slow.
-        if self._left <= 0 and self._said is not None:
-            said = self._said
-            seconds = seconds_to_reset(said.rate_limit, said.headers, now=said.time)
+        if self._left <= 0 and self._report is not None:
+            report = self._report
+            seconds = seconds_to_reset(report.rate_limit, report.headers, now=report.time)
             # Each response rounds the end up differently; the earliest is the closest.
-            self._reported_ends = min(self._reported_ends, said.monotonic + seconds)
-            self._ends = min(self._ends, said.monotonic + min(seconds, max(self._period, LONGEST_WINDOW)))
-        return -math.inf if self._said is None else self._ends
+            self._reported_ends = min(self._reported_ends, report.monotonic + seconds)
+            self._ends = min(self._ends, report.monotonic + min(seconds, max(self._period, LONGEST_WINDOW)))
+        return -math.inf if self._report is None else self._ends
 
     def _most(self) -> int:
         return USUAL_LIMIT if self.limit is None else self.limit
@@ -422,7 +422,7 @@ class RequestBudgets:
         budget = self.of(endpoint)
         if not self._is_learned(budget):
             # This endpoint probably shares the limit for which another one was refused.
-            waits = [wait for each in self._by_limit.values() if (wait := each.refused_for(now)) is not None]
+            waits = [wait for peer in self._by_limit.values() if (wait := peer.refused_for(now)) is not None]
             if waits:
                 return max(waits)
         return budget.take(now)
@@ -439,21 +439,21 @@ class RequestBudgets:
         time: float,
     ) -> RequestBudget:
         """As `RequestBudget.observe`; returns the endpoint's budget before this response, which may have changed."""
-        before = budget = self.of(endpoint)
+        old_budget = budget = self.of(endpoint)
         if response is not None and (response.rate_limit is not None or response.status_code < 500):
             limit = None if response.rate_limit is None else response.rate_limit.limit
-            learned = self._is_learned(before)
+            learned = self._is_learned(old_budget)
             if limit is not None or not learned:
-                budget = self._by_limit.get(limit, before)
-                if budget is before:
+                budget = self._by_limit.get(limit, old_budget)
+                if budget is old_budget:
                     # The first limit of this endpoint; or the limit has changed, for all endpoints that share it.
-                    others = {key: each for key, each in self._by_limit.items() if each is not before}
-                    self._by_limit = {**others, limit: before}
+                    rest = {key: peer for key, peer in self._by_limit.items() if peer is not old_budget}
+                    self._by_limit = {**rest, limit: old_budget}
             self._by_endpoint[endpoint] = budget
         if budget is not taken_from:
             taken_from.release(permit)
         budget.observe(permit, response, sent=sent, now=now, time=time)
-        return before
+        return old_budget
 
     def _is_learned(self, budget: RequestBudget) -> bool:
-        return any(each is budget for each in self._by_limit.values())
+        return any(peer is budget for peer in self._by_limit.values())

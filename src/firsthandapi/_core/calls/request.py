@@ -237,11 +237,11 @@ def check_headers(extra: Mapping[str, str] | None, field: str) -> Iterable[tuple
 
 
 def check_default_headers(
-    given: Secret[Mapping[str, str]] | None,
+    headers: Secret[Mapping[str, str]] | None,
 ) -> Secret[tuple[tuple[str, str], ...]] | None:
     """The headers of a client; their values may be tokens. Raises InvalidArgumentError, as `check_headers` does."""
     try:
-        return None if given is None else Secret((*check_headers(given.reveal(), "default_headers"),))
+        return None if headers is None else Secret((*check_headers(headers.reveal(), "default_headers"),))
     except InvalidArgumentError as error:
         raise error.with_traceback(None) from None  # the frames inside have the values as local variables
 

@@ -45,10 +45,10 @@ class ApiResponse(Led):
     @property
     def headers(self) -> Headers:
         """The response's headers; names ignore case."""
-        kept = self.__dict__
-        if "headers" not in kept:
-            kept["headers"] = Headers(self.raw_headers)
-        headers: Headers = kept["headers"]
+        cache = self.__dict__
+        if "headers" not in cache:
+            cache["headers"] = Headers(self.raw_headers)
+        headers: Headers = cache["headers"]
         return headers
 
     @property
@@ -59,10 +59,10 @@ class ApiResponse(Led):
     @property
     def rate_limit(self) -> RateLimit | None:
         """The rate limit as of this response, if the service sent it."""
-        kept = self.__dict__
-        if "rate_limit" not in kept:
-            kept["rate_limit"] = parse_rate_limit(self.headers)
-        rate_limit: RateLimit | None = kept["rate_limit"]
+        cache = self.__dict__
+        if "rate_limit" not in cache:
+            cache["rate_limit"] = parse_rate_limit(self.headers)
+        rate_limit: RateLimit | None = cache["rate_limit"]
         return rate_limit
 
     @property
@@ -116,4 +116,4 @@ def without_halves(content: bytes) -> bytes:
     A service that shortens text by its UTF-16 length may leave half an emoji. A list, or the message of an error, must
     still be readable.
     """
-    return re.sub(_ESCAPE, lambda found: rb"\ufffd" if found[1] else found[0], content)
+    return re.sub(_ESCAPE, lambda match: rb"\ufffd" if match[1] else match[0], content)

@@ -131,8 +131,8 @@ def decide(
         return NoRetry()
     if isinstance(error, RateLimitError) and retry_after is not None and line_left is not None:
         seconds = max(backoff(1, jitter=jitter), retry_after)
-        left = line_left if time_left is None else time_left
-        return RetryIn(seconds, in_line=True) if seconds < left else NoRetry()
+        seconds_left = line_left if time_left is None else time_left
+        return RetryIn(seconds, in_line=True) if seconds < seconds_left else NoRetry()
     if attempts > max_retries:
         return NoRetry()
     # A pause shorter than the backoff would make all clients return at once.

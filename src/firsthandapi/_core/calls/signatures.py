@@ -82,21 +82,21 @@ def keyed_macs(secret: Any) -> list[Keyed]:
     Raises InvalidArgumentError: no secret was passed, or a secret is empty or not a str.
     """
     secrets: Any = secret
-    one: Any = None
+    entry: Any = None
     # The loop below refuses any other type.
     if isinstance(secret, (str, bytes, bytearray, memoryview)) or not hasattr(secret, "__iter__"):
         secrets = (secret,)
     macs: list[Keyed] = []
     try:
-        for one in secrets:
-            if not isinstance(one, str):
-                hint = ": is the environment variable set?" if one is None else ""
+        for entry in secrets:
+            if not isinstance(entry, str):
+                hint = ": is the environment variable set?" if entry is None else ""
                 raise InvalidArgumentError(
-                    f"secret must be a str or several, not {type(one).__name__}{hint}", field="secret"
+                    f"secret must be a str or several, not {type(entry).__name__}{hint}", field="secret"
                 )
-            macs.append(keyed_mac(one))
+            macs.append(keyed_mac(entry))
     finally:
-        del secret, secrets, one  # tracebacks show local variables
+        del secret, secrets, entry  # tracebacks show local variables
     if not macs:
         raise InvalidArgumentError("secret holds no secret: pass at least one, whsec_…", field="secret")
     return macs
@@ -184,7 +184,7 @@ def forms_in(headers: object) -> list[Callable[[], Form]]:
     """Functions that read the signatures in `headers`, one for each form that is there: ours first, if there is none.
     Raises InvalidArgumentError: `headers` is neither a mapping nor pairs.
     """
-    found: dict[str, list[object]] = {name.lower(): [] for name in (*HEADER_NAMES, *_STANDARD_NAMES)}
+    values_by_name: dict[str, list[object]] = {name.lower(): [] for name in (*HEADER_NAMES, *_STANDARD_NAMES)}
     for name, value in _pairs(headers):
         if isinstance(name, bytes):
             name = name.decode("latin-1")  # noqa: PLW2901 - the same name, as text
@@ -193,14 +193,14 @@ def forms_in(headers: object) -> list[Callable[[], Form]]:
         key = name.lower()
         if key.startswith("http_"):  # WSGI: HTTP_X_FIRSTHANDAPI_SIGNATURE
             key = key[5:].replace("_", "-")
-        values = found.get(key)
+        values = values_by_name.get(key)
         if values is None:
             continue
         if isinstance(value, bytes):
             value = value.decode("latin-1")  # noqa: PLW2901 - fits every byte; parse refuses the odd ones
         if value not in (None, "", *values):
             values.append(value)
-    newer, older, *standard = found.values()
+    newer, older, *standard = values_by_name.values()
     forms: list[Callable[[], Form]] = []
     if newer or older or not standard[-1]:
         forms.append(lambda: parse(_the_one(newer or older)))
@@ -309,8 +309,8 @@ def _parse_standard(event_id: object, stamp: object, signature: object) -> Form:
     """The three headers of Standard Webhooks. Raises WebhookSignatureError: one is missing or malformed."""
     texts = (event_id, stamp, signature)
     if not all(
-        isinstance(each, str) and len(each) <= MAX_LENGTH and each.isascii() and each.isprintable()
-        for each in texts
+        isinstance(text, str) and len(text) <= MAX_LENGTH and text.isascii() and text.isprintable()
+        for text in texts
     ):
         raise _malformed(
             f"{', '.join(_STANDARD_NAMES)} must be text of at most {MAX_LENGTH} characters", _STANDARD
@@ -319,11 +319,11 @@ def _parse_standard(event_id: object, stamp: object, signature: object) -> Form:
     if _DIGITS.fullmatch(stamp) is None:
         raise _malformed("webhook-timestamp is not Unix seconds", _STANDARD)
     # Other versions, such as v1a, have other kinds of keys.
-    signed = [each[3:] for each in signature.split(" ") if each.startswith("v1,")]
+    signed = [part[3:] for part in signature.split(" ") if part.startswith("v1,")]
     if not 1 <= len(signed) <= MAX_CANDIDATES:
         raise _malformed(f"it has {len(signed)} v1, where there must be 1 to {MAX_CANDIDATES}", _STANDARD)
     try:
-        candidates = [a2b_base64(each, strict_mode=True) for each in signed]
+        candidates = [a2b_base64(text, strict_mode=True) for text in signed]
     except ValueError:
         raise _malformed("its v1 is not base64", _STANDARD) from None
     return stamp, f"{event_id}.{stamp}.".encode(), candidates, True

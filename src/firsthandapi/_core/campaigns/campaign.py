@@ -67,7 +67,7 @@ class Spec:
 
     def comparable(self) -> str:
         """A text that is equal for two specs exactly if they are equal."""
-        jobs = {label: [plain(each), each.get("deadline")] for label, each in self.jobs.items()}
+        jobs = {label: [plain(job), job.get("deadline")] for label, job in self.jobs.items()}
         return canonical([self.budget_cents, self.unique, jobs, self.moved, self.replace_excluded])
 
 
@@ -103,9 +103,9 @@ def check_spec(
     for label, fields in labels.items():
         name = check_label(label, f"jobs: the label {_shown(label)}")
         _check_spelling(name, requests)
-        own = _mapping(fields, f"jobs.{name}")
-        _check_names(own, f"jobs.{name}")
-        requests[name] = _request(name, {**shared, **own}, own)
+        own_fields = _mapping(fields, f"jobs.{name}")
+        _check_names(own_fields, f"jobs.{name}")
+        requests[name] = _request(name, {**shared, **own_fields}, own_fields)
     _check_kinds(requests)
     moves = _moved(_mapping(moved, "moved"), requests)
     return Spec(budget, unique, requests, moves, dest, replace_excluded)
@@ -113,11 +113,11 @@ def check_spec(
 
 def fields_of(spec: Spec) -> dict[str, Any]:
     """The fields that its user may have written: common values as defaults, and the service's defaults left out."""
-    first, *others = spec.jobs.values()
+    first, *rest = spec.jobs.values()
     shared = {
         name: value
         for name, value in first.items()
-        if others and all(name in each and canonical(each[name]) == canonical(value) for each in others)
+        if rest and all(name in job and canonical(job[name]) == canonical(value) for job in rest)
     }
     fields: dict[str, Any] = {"budget_cents": spec.budget_cents}
     if defaults := _without_type(shared):
@@ -139,21 +139,21 @@ def _without_type(request: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in request.items() if (name, value) != ("type", "data_collection")}
 
 
-def check_labels(spec: Spec, others: Iterable[str]) -> None:
+def check_labels(spec: Spec, folder_labels: Iterable[str]) -> None:
     """Refuse a label that is one of the folder's but for the case of its letters.
     Raises InvalidArgumentError: on many disks both would be one folder.
     """
-    known = frozenset(others)
+    labels = frozenset(folder_labels)
     for label in spec.jobs:
-        check_spelling(label, known)
+        check_spelling(label, labels)
 
 
 def check_known(label: str, labels: Iterable[str]) -> None:
     """Refuse a label that is not in the campaign. Raises InvalidArgumentError: it is none."""
-    known = sorted(labels)
-    if label not in known:
-        like = nearest(label, known) if isinstance(label, str) else None
-        advice = f"use one of: {', '.join(known)}" if like is None else f"did you mean {like!r}?"
+    choices = sorted(labels)
+    if label not in choices:
+        like = nearest(label, choices) if isinstance(label, str) else None
+        advice = f"use one of: {', '.join(choices)}" if like is None else f"did you mean {like!r}?"
         raise InvalidArgumentError(
             f"label: the campaign has no label {_shown(label)}; {advice}", field="label"
         )
@@ -210,9 +210,9 @@ def spec_key(spec: Spec) -> str | None:
     return place[:_PLACE] + of_words[len("fh-") :][: 64 + len("fh-") - _PLACE]
 
 
-def are_of_one_dest(key: str, other: str) -> bool:
+def are_of_one_dest(key: str, other_key: str) -> bool:
     """Whether two campaigns, the first of them identified by its spec, have the same `dest` as it was written."""
-    return key[:_PLACE] == other[:_PLACE]
+    return key[:_PLACE] == other_key[:_PLACE]
 
 
 def order_key(campaign: str, label: str, ordinal: int) -> str:
@@ -229,7 +229,7 @@ def metadata_of(request: Mapping[str, Any], campaign: str, label: str) -> dict[s
 def kinds_in(requests: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[str]]:
     """By label, the kinds of media that its job accepts."""
     return {
-        label: frozenset(str(kind_of(each)) for each in request["accepted_formats"])
+        label: frozenset(str(kind_of(content_type)) for content_type in request["accepted_formats"])
         for label, request in requests.items()
     }
 
@@ -247,17 +247,17 @@ def _mapping(value: Any, field: str) -> dict[str, Any]:
 
 
 def _check_names(fields: Mapping[str, Any], where: str) -> None:
-    known = JobCreateParams.model_fields
+    choices = JobCreateParams.model_fields
     for name in fields:
-        if name in known:
+        if name in choices:
             continue
-        like = nearest(name, known)
+        like = nearest(name, choices)
         if name in _NOT_HERE:
             advice = f"leave it out: {_NOT_HERE[name]}"
         elif like:
             advice = f"did you mean {like}?"
         else:
-            advice = f"use one of: {', '.join(known)}"
+            advice = f"use one of: {', '.join(choices)}"
         raise InvalidArgumentError(
             f"{where}.{_shown(name, quoted=False)} is not a field of a job; {advice}",
             field=f"{where}.{_shown(name, quoted=False)}",
@@ -298,24 +298,24 @@ def _moved(moved: dict[str, Any], jobs: Mapping[str, Any]) -> dict[str, str]:
     return ends
 
 
-def _check_spelling(label: str, others: Mapping[str, Any]) -> None:
+def _check_spelling(label: str, labels: Mapping[str, Any]) -> None:
     problem = None
-    if label in others:
+    if label in labels:
         problem = f"jobs: the label {label!r} occurs twice; remove one"
     try:
-        check_spelling(label, others)
+        check_spelling(label, labels)
     except InvalidArgumentError as error:
         problem = f"jobs: {error.message}"
     if problem is not None:
         raise InvalidArgumentError(problem, field=f"jobs.{label}")
 
 
-def _request(label: str, fields: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def _request(label: str, fields: dict[str, Any], own_fields: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a job, with defaults that the service would add left to the service."""
     try:
         request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
     except InvalidArgumentError as error:
-        where = f"jobs.{label}" if error.field in own or error.field not in fields else "defaults"
+        where = f"jobs.{label}" if error.field in own_fields or error.field not in fields else "defaults"
         # Out of here, so that the user sees one error, which names the field.
         problem = InvalidArgumentError(f"{where}.{error.message}", field=f"{where}.{error.field}")
     else:
@@ -334,10 +334,10 @@ def _check_kinds(requests: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse labels of different media: no loader reads them from one folder."""
     kinds = kinds_in(requests)
     first = next(iter(kinds))
-    for label, own in kinds.items():
-        if own != kinds[first]:
+    for label, media in kinds.items():
+        if media != kinds[first]:
             raise InvalidArgumentError(
-                f"jobs.{label}.accepted_formats has {_words(own)} and jobs.{first}.accepted_formats has "
+                f"jobs.{label}.accepted_formats has {_words(media)} and jobs.{first}.accepted_formats has "
                 f"{_words(kinds[first])}: a loader reads one kind of media; make a campaign of its own for {label!r}",
                 field=f"jobs.{label}.accepted_formats",
             )

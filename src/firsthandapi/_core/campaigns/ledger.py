@@ -160,8 +160,8 @@ class Order:
 
     def has_words_of(self, request: Mapping[str, Any]) -> bool:
         """Whether it asks for what `request` asks for, whatever the number of files."""
-        own = {name: value for name, value in self.request.items() if name not in NOT_WORDS}
-        return fits(own, request)
+        words = {name: value for name, value in self.request.items() if name not in NOT_WORDS}
+        return fits(words, request)
 
     def with_(self, **changes: Any) -> Order:
         """The same with these fields of its record."""
@@ -180,12 +180,12 @@ class Order:
         job that counts its files, and once it is known, a later look never finds more of it. An order whose job is seen
         unfinished is open again, and nothing of it is refunded.
         """
-        count, before = int_or_none(job.get("files_approved")), self.job or {}
+        count, old_job = int_or_none(job.get("files_approved")), self.job or {}
         approved = max(self.approved if count is None else count, listed)
         refund = 0
         if job.get("status") == "cancelled" and count is not None:
             refund = max(self.files - approved, 0) * self.price_cents
-        if self.is_over and int_or_none(before.get("files_approved")) is not None:
+        if self.is_over and int_or_none(old_job.get("files_approved")) is not None:
             refund = min(self.record.refund_cents, refund)
         record = replace(
             self.record.with_job(job),
@@ -253,7 +253,7 @@ class Ledger:
             if order.job is not None:
                 jobs.setdefault(order.key, []).append(order.job)
         unclosed = {order.key for order in self.orders if not order.closed}
-        groups = [oldest_first(each) for key, each in jobs.items() if key in unclosed]
+        groups = [oldest_first(group) for key, group in jobs.items() if key in unclosed]
         return [(first, twin) for first, *twins in groups for twin in twins]
 
     def next_key(self, label: str) -> str:
@@ -278,24 +278,24 @@ class Ledger:
         """
         by_id, by_key = {str(job["id"]): job for job in jobs}, {key_of(job): job for job in jobs}
         orders: list[Order] = []
-        known = set(self.job_ids)
+        job_ids = set(self.job_ids)
         for order in self.orders:
             if order.job is not None:
                 job = by_id.get(str(order.job["id"]))
                 orders.append(order if job is None else order.seen(job))
                 continue
             job = by_key.get(order.key)
-            if job is None or str(job["id"]) in known:  # no job is of two orders
+            if job is None or str(job["id"]) in job_ids:  # no job is of two orders
                 orders.append(order)
             else:
                 orders.append(order.bought(job))
-                known.add(str(job["id"]))
+                job_ids.add(str(job["id"]))
         unknown = [
-            found
+            new_order
             for job_id, job in reversed(by_id.items())
-            if job_id not in known
+            if job_id not in job_ids
             and campaign_of(job) == self.campaign
-            and (found := _found(job)) is not None
+            and (new_order := _found(job)) is not None
         ]
         return replace(self, orders=(*orders, *unknown))
 
@@ -318,10 +318,10 @@ class Ledger:
         for order in self.orders:
             label = moved.get(order.label, order.label)
             if firsts.setdefault(label, order.first_label) != order.first_label and label in moved.values():
-                one, other = sorted((firsts[label], order.first_label))
+                first, second = sorted((firsts[label], order.first_label))
                 raise InvalidArgumentError(
-                    f"moved: the campaign has ordered files for {one!r} and for {other!r}, and a move does not mix two "
-                    f"labels into {label!r}; move to a label without orders, or keep both labels in jobs",
+                    f"moved: the campaign has ordered files for {first!r} and for {second!r}, and a move does not mix "
+                    f"two labels into {label!r}; move to a label without orders, or keep both labels in jobs",
                     field="moved",
                 )
             orders.append(order if label == order.label else order.with_(label=label))
@@ -343,30 +343,30 @@ class Ledger:
         orders: list[Order] = []
         lost = self._lost(files, decided)
         for order in self.orders:
-            again, excluded, moved = 0, list[str | None](), Counter[str]()
-            here = files.get(str((order.job or {}).get("id")), {})
-            for file_id, sha256 in here.items():
+            duplicates, excluded, moved = 0, list[str | None](), Counter[str]()
+            order_files = files.get(str((order.job or {}).get("id")), {})
+            for file_id, sha256 in order_files.items():
                 if (no := decided.excluded.get(file_id)) is not None:
                     excluded.append(no.reason)
                     continue
-                again += (is_again := sha256 in met)
+                duplicates += (is_again := sha256 in met)
                 met.add(sha256)
                 label = decided.labels.get(file_id, order.label)
                 if label != order.label and not (unique and is_again):
                     moved[label] += 1
-            again = min(again, order.approved)
+            duplicates = min(duplicates, order.approved)
             # One that was withdrawn may be one that is excluded: it must not be replaced for both.
-            excluded = excluded[max(len(here) - order.approved, 0) :]
-            lacks = order.lacks(here) if lost else 0
+            excluded = excluded[max(len(order_files) - order.approved, 0) :]
+            lacks = order.lacks(order_files) if lost else 0
             excluded, lost = excluded + lost[:lacks], lost[lacks:]
-            orders.append(replace(order.with_(duplicates=again), excluded=tuple(excluded), moved=moved))
+            orders.append(replace(order.with_(duplicates=duplicates), excluded=tuple(excluded), moved=moved))
         return replace(self, orders=tuple(orders))
 
     def _lost(self, files: Mapping[str, Mapping[str, str]], decided: Decided) -> list[str | None]:
         """The reasons for excluded files without rows, as in a copy without hidden files. Decisions do not name the job
         of a file, so they count only if nothing else is missing."""
-        here = {file_id for each in files.values() for file_id in each}
-        lost = [no.reason for file_id, no in decided.excluded.items() if file_id not in here]
+        file_ids = {file_id for job_files in files.values() for file_id in job_files}
+        lost = [no.reason for file_id, no in decided.excluded.items() if file_id not in file_ids]
         if not lost or not all(order.closed for order in self.orders):
             return []
         lacks = sum(order.lacks(files.get(str((order.job or {}).get("id")), {})) for order in self.orders)
@@ -446,15 +446,15 @@ def campaign_in(
     """
     of_place = campaign_key(name, location)
     derived = (None if name is not None else spec_key(spec)) or of_place
-    campaigns = [(each, job) for job in jobs if (each := campaign_of(job)) is not None]
-    named = {each for each, job in campaigns if job["id"] in of_folder}
+    campaigns = [(campaign_id, job) for job in jobs if (campaign_id := campaign_of(job)) is not None]
+    named = {campaign_id for campaign_id, job in campaigns if job["id"] in of_folder}
     if named:
         return derived if derived in named else min(named)
-    ids = {each for each, _ in campaigns}
+    ids = {campaign_id for campaign_id, _ in campaigns}
     if derived in ids or derived == of_place:
         return derived
     # Its words may have changed since.
-    of_dest = sorted(each for each in ids if are_of_one_dest(derived, each))
+    of_dest = sorted(campaign_id for campaign_id in ids if are_of_one_dest(derived, campaign_id))
     shared = [(campaign, _shared(spec, campaign, jobs)) for campaign in of_dest]
     for same in (True, False):
         doubtful = {campaign: labels[same] for campaign, labels in shared if same in labels}
@@ -480,15 +480,15 @@ def _shared(spec: Spec, campaign: str, jobs: Sequence[ShownJob]) -> dict[bool, s
 
 
 def _ambiguous(spec: Spec, campaigns: Mapping[str, set[str]], *, same: bool) -> InvalidArgumentError:
-    one, labels = len(campaigns) == 1, sorted({label for shared in campaigns.values() for label in shared})
+    single, labels = len(campaigns) == 1, sorted({label for shared in campaigns.values() for label in shared})
     named = f"label{'s' if len(labels) > 1 else ''} {', '.join(map(repr, labels[:3]))}"
     words = (
         "and with the same description" if same else "but with a different description, price, or other field"
     )
     folder = re.split(r"[/\\]", (spec.dest or "").rstrip("/\\"))[-1]
     return InvalidArgumentError(
-        f"nothing was ordered: your account already has {'a campaign' if one else f'{len(campaigns)} campaigns'} with "
-        f"dest {spec.dest!r} and the {named}, {words}; to continue {'it' if one else 'one'}, add "
+        f"nothing was ordered: your account already has {'a campaign' if single else f'{len(campaigns)} campaigns'} "
+        f"with dest {spec.dest!r} and the {named}, {words}; to continue {'it' if single else 'one'}, add "
         f"name: {' or '.join(list(campaigns)[:3])} to the file (in Python: name=); to start a new one, add a name of "
         f"your own, such as name: {folder[:90]}-2",
         field="name",

@@ -149,8 +149,8 @@ class Planner:
         spec, labels = self.spec, self.labels(ledger)
         orders: list[PlannedOrder] = []
         spent = ledger.spent_cents
-        for each in labels:
-            lost = _to_send(each, ledger.of(each.label))
+        for state in labels:
+            lost = _to_send(state, ledger.of(state.label))
             orders += [
                 PlannedOrder(
                     order.label,
@@ -162,17 +162,17 @@ class Planner:
                 for order in lost
             ]
             spent -= sum(order.record.asked_cents for order in lost)
-            missing = each.missing - sum(order.files for order in lost)
-            if missing > 0 and not each.in_vain:
-                orders.append(_planned(spec, each.label, missing, ledger.of(each.label)))
+            missing = state.missing - sum(order.files for order in lost)
+            if missing > 0 and not state.in_vain:
+                orders.append(_planned(spec, state.label, missing, ledger.of(state.label)))
                 spent -= _held(ledger, orders[-1])
         return CampaignPlan(tuple(orders), tuple(labels), spent, spec.budget_cents)
 
     def _label(self, label: str, ledger: Ledger) -> LabelPlan:
         orders, moved = ledger.of(label), ledger.moved.get(label, 0)
-        before, moved_before, plan = self._known.get(label, ((), -1, None))
-        is_same = len(orders) == len(before) and all(map(is_, orders, before))
-        if plan is None or not is_same or moved != moved_before:
+        old_orders, old_moved, plan = self._known.get(label, ((), -1, None))
+        is_same = len(orders) == len(old_orders) and all(map(is_, orders, old_orders))
+        if plan is None or not is_same or moved != old_moved:
             plan = _label(label, self.spec, orders, moved)
             self._known[label] = orders, moved, plan
         return plan
@@ -185,15 +185,15 @@ def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
 
 def to_send(spec: Spec, ledger: Ledger) -> frozenset[str]:
     """The keys of the unconfirmed orders that are sent again."""
-    labels = (each for each in Planner(spec).labels(ledger) if each.label in spec.jobs)
-    return frozenset(order.key for each in labels for order in _to_send(each, ledger.of(each.label)))
+    labels = (state for state in Planner(spec).labels(ledger) if state.label in spec.jobs)
+    return frozenset(order.key for state in labels for order in _to_send(state, ledger.of(state.label)))
 
 
 def _to_send(label: LabelPlan, orders: Iterable[Order]) -> list[Order]:
     """The unconfirmed orders of a label that it still needs."""
     lost: list[Order] = []
     for order in orders:
-        if order.is_lost and sum(each.files for each in lost) < label.missing:
+        if order.is_lost and sum(lost_order.files for lost_order in lost) < label.missing:
             lost.append(order)
     return lost
 
@@ -232,7 +232,7 @@ def next_orders(spec: Spec, ledger: Ledger) -> list[PlannedOrder]:
 def _held(ledger: Ledger, order: PlannedOrder) -> int:
     """How much of the cost of a planned order is spent already: what was refused may have been bought, and this one has
     its key. What is beyond stays spent."""
-    refused = next((each for each in ledger.of(order.label) if each.is_refused), None)
+    refused = next((entry for entry in ledger.of(order.label) if entry.is_refused), None)
     return 0 if refused is None else min(refused.spent_cents, order.cost_cents)
 
 
@@ -273,40 +273,40 @@ def _unconfirmed(order: Order, name: str, cost_cents: int, limit_cents: int) -> 
 def check_kinds(spec: Spec, ledger: Ledger) -> str | None:
     """What is wrong if the media of the spec are not those that the campaign has ordered; None if they are."""
     ordered = {order.label: order.request for order in ledger.orders}
-    known = {label: each for label, each in ordered.items() if each.get("accepted_formats")}
-    if not known:
+    requests = {label: request for label, request in ordered.items() if request.get("accepted_formats")}
+    if not requests:
         return None
-    had = set(kinds_in(known).values())
+    had = set(kinds_in(requests).values())
     wants = set(kinds_in(spec.jobs).values())
     if wants <= had:
         return None
-    (before, *_), (now, *_) = (sorted(" and ".join(sorted(each)) for each in kinds) for kinds in (had, wants))
-    return f"the campaign in dest has ordered {before} files, and accepted_formats now has {now}"
+    (old, *_), (new, *_) = (sorted(" and ".join(sorted(group)) for group in kinds) for kinds in (had, wants))
+    return f"the campaign in dest has ordered {old} files, and accepted_formats now has {new}"
 
 
-def outdated(before: CampaignPlan, now: CampaignPlan) -> InvalidArgumentError | None:
+def outdated(old_plan: CampaignPlan, new_plan: CampaignPlan) -> InvalidArgumentError | None:
     """The error for a plan that no longer holds; None if it does."""
     changes = [
-        f"{name} was {dollars(one)}, and is {dollars(other)}"
-        for name, one, other in (
-            ("budget_cents", before.budget_cents, now.budget_cents),
-            ("spent", before.spent_cents, now.spent_cents),
+        f"{name} was {dollars(old_cents)}, and is {dollars(new_cents)}"
+        for name, old_cents, new_cents in (
+            ("budget_cents", old_plan.budget_cents, new_plan.budget_cents),
+            ("spent", old_plan.spent_cents, new_plan.spent_cents),
         )
-        if one != other
+        if old_cents != new_cents
     ]
-    labels = dict.fromkeys([order.label for order in (*before.orders, *now.orders)])
+    labels = dict.fromkeys([order.label for order in (*old_plan.orders, *new_plan.orders)])
     for label in labels:
-        one, other = (
+        old_order, new_order = (
             " and ".join(
                 f"{count_of(order.files)} for {dollars(order.cost_cents)}"
                 for order in plan.orders
                 if order.label == label
             )
             or "nothing"
-            for plan in (before, now)
+            for plan in (old_plan, new_plan)
         )
-        if one != other:
-            changes.append(f"{label} was to order {one}, and is to order {other}")
+        if old_order != new_order:
+            changes.append(f"{label} was to order {old_order}, and is to order {new_order}")
     if not changes:
         return None
     return InvalidArgumentError(
@@ -320,9 +320,9 @@ def over_budget(plan: CampaignPlan, *, begun: bool = False) -> SpendLimitError:
     """The error for orders that the budget has no room for."""
     orders = ", ".join(f"{order.label} ({count_of(order.files)})" for order in plan.orders)
     costs = f"{dollars(plan.cost_cents)} more, and budget_cents has {dollars(plan.left_cents)} left"
-    what = "the campaign is incomplete" if begun else "nothing was ordered"
+    outcome = "the campaign is incomplete" if begun else "nothing was ordered"
     return SpendLimitError(
-        f"{what}: {orders} would cost {costs} of {dollars(plan.budget_cents)}; increase budget_cents, or request "
+        f"{outcome}: {orders} would cost {costs} of {dollars(plan.budget_cents)}; increase budget_cents, or request "
         "fewer or cheaper files",
         cost_cents=plan.spent_cents + plan.cost_cents,
         limit_cents=plan.budget_cents,
@@ -332,9 +332,9 @@ def over_budget(plan: CampaignPlan, *, begun: bool = False) -> SpendLimitError:
 def in_vain(plan: CampaignPlan) -> str | None:
     """What to say of labels that are not ordered again; None if there are none."""
     stuck = [
-        f"{each.label} has {each.approved:,} of {count_of(each.wanted)}"
-        for each in plan.labels
-        if each.in_vain and each.missing
+        f"{state.label} has {state.approved:,} of {count_of(state.wanted)}"
+        for state in plan.labels
+        if state.in_vain and state.missing
     ]
     if not stuck:
         return None
@@ -349,26 +349,26 @@ def _planned(spec: Spec, label: str, files: int, orders: Sequence[Order]) -> Pla
     return PlannedOrder(label, files, files * _price(spec, label), changed)
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+def _changed(old_request: Mapping[str, Any], new_request: Mapping[str, Any]) -> tuple[str, ...]:
     """The fields in which two orders of a label differ, however many files they are for."""
-    names = differing(before, now)
-    names += ["deadline"] if before.get("deadline") != now.get("deadline") else []
+    names = differing(old_request, new_request)
+    names += ["deadline"] if old_request.get("deadline") != new_request.get("deadline") else []
     return tuple(name for name in names if name != "files_needed")
 
 
 def _label(label: str, spec: Spec, orders: Sequence[Order], moved: int) -> LabelPlan:
     request = spec.jobs.get(label)
-    wanted = 0 if request is None else int(request["files_needed"])
+    files_needed = 0 if request is None else int(request["files_needed"])
     counted = sum(order.counted(unique=spec.unique) for order in orders) + moved
     held = sum(order.held(unique=spec.unique) for order in orders if order.job is not None) + moved
     excluded = [reason for order in orders for reason in order.excluded]
     last = orders[-_MOST_IN_VAIN:]
     return LabelPlan(
         label=label,
-        wanted=wanted,
+        wanted=files_needed,
         approved=counted,
         coming=max(held - counted, 0),
-        missing=max(wanted - held - (0 if spec.replace_excluded else len(excluded)), 0),
+        missing=max(files_needed - held - (0 if spec.replace_excluded else len(excluded)), 0),
         spent_cents=sum(order.spent_cents for order in orders),
         refundable_cents=sum(order.refundable_cents for order in orders),
         in_vain=request is not None
@@ -385,7 +385,7 @@ def _label(label: str, spec: Spec, orders: Sequence[Order], moved: int) -> Label
 def _never_ordered(spec: Spec, ledger: Ledger, order: PlannedOrder) -> int:
     """How many files of a planned order replace nothing."""
     ordered = sum(
-        each.files for each in ledger.of(order.label) if not each.is_refused and not each.record.is_free
+        entry.files for entry in ledger.of(order.label) if not entry.is_refused and not entry.record.is_free
     )
     return min(max(int(spec.jobs[order.label]["files_needed"]) - ordered, 0), order.files)
 
@@ -403,7 +403,7 @@ _TEXTS = ("label", "changed")
 def columns_of(plan: CampaignPlan) -> tuple[str, ...]:
     """The columns of the table: what was excluded and what changed since the last order where there is any."""
     left_out = {
-        *([] if any(each.excluded for each in plan.labels) else ["excluded"]),
+        *([] if any(state.excluded for state in plan.labels) else ["excluded"]),
         *([] if any(order.changed for order in plan.orders) else ["changed"]),
     }
     return tuple(name for name in _COLUMNS if name not in left_out)
@@ -412,22 +412,22 @@ def columns_of(plan: CampaignPlan) -> tuple[str, ...]:
 def rows_of(plan: CampaignPlan) -> list[tuple[str, ...]]:
     """The rows of the table, a total last."""
     rows: list[dict[str, str]] = []
-    for each in (*plan.labels, None):
-        labels = plan.labels if each is None else [each]
-        orders = [order for order in plan.orders if each is None or order.label == each.label]
+    for state in (*plan.labels, None):
+        labels = plan.labels if state is None else [state]
+        orders = [order for order in plan.orders if state is None or order.label == state.label]
         prices = dict.fromkeys(dollars(order.price_per_file_cents) for order in orders)
         changed = dict.fromkeys(name for order in orders for name in order.changed)
         rows.append(
             {
-                "label": "total" if each is None else each.label,
-                "wanted": f"{sum(one.wanted for one in labels):,}",
-                "approved": f"{sum(one.approved for one in labels):,}",
-                "excluded": f"{sum(one.excluded for one in labels):,}",
-                "coming": f"{sum(one.coming for one in labels):,}",
+                "label": "total" if state is None else state.label,
+                "wanted": f"{sum(label.wanted for label in labels):,}",
+                "approved": f"{sum(label.approved for label in labels):,}",
+                "excluded": f"{sum(label.excluded for label in labels):,}",
+                "coming": f"{sum(label.coming for label in labels):,}",
                 "to order": f"{sum(order.files for order in orders):,}",
-                "price": "" if each is None else ", ".join(prices),
+                "price": "" if state is None else ", ".join(prices),
                 "cost": dollars(sum(order.cost_cents for order in orders)),
-                "changed": "" if each is None else ", ".join(changed),
+                "changed": "" if state is None else ", ".join(changed),
             }
         )
     return [tuple(row[name] for name in columns_of(plan)) for row in rows]
@@ -455,8 +455,8 @@ def _again(plan: CampaignPlan) -> str | None:
 
 def _excluded(plan: CampaignPlan) -> str | None:
     """What the buyer said of the files that are excluded."""
-    said = [f"{each.label} ({', '.join(each.reasons)})" for each in plan.labels if each.reasons]
-    return visible(f"excluded: {', '.join(said)}") if said else None
+    notes = [f"{state.label} ({', '.join(state.reasons)})" for state in plan.labels if state.reasons]
+    return visible(f"excluded: {', '.join(notes)}") if notes else None
 
 
 def text_of(plan: CampaignPlan) -> str:

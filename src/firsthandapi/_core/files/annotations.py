@@ -59,7 +59,7 @@ def has_speech(kind: Kind | None) -> bool:
 def speech_in(annotations: Mapping[str, Any] | None) -> str | None:
     """What is said in a file, its segments in one text; None where nothing was transcribed."""
     segments: list[dict[str, Any]] = (annotations or {}).get("transcript_segments") or []
-    return " ".join(each["text"].strip() for each in segments if each["text"]) or None
+    return " ".join(segment["text"].strip() for segment in segments if segment["text"]) or None
 
 
 def fit(value: Any, shape: Any) -> Any:
@@ -71,7 +71,7 @@ def fitter(shape: Any) -> Callable[[Any], Any]:
     """`fit` for one shape, ready for many values."""
     if isinstance(shape, dict):
         return _fitter_of_members(
-            {name: fitter(each) for name, each in cast("dict[str, Any]", shape).items()}
+            {name: fitter(member) for name, member in cast("dict[str, Any]", shape).items()}
         )
     if isinstance(shape, list):
         return _fitter_of_items(fitter(cast("Any", shape)[0]))
@@ -94,7 +94,7 @@ def _fitter_of_members(members: dict[str, Callable[[Any], Any]]) -> Callable[[An
 def _fitter_of_items(fit_item: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def fitted(value: Any) -> list[Any]:
         items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # JSON
-        return [item for each in items if (item := fit_item(each)) is not None]
+        return [item for entry in items if (item := fit_item(entry)) is not None]
 
     return fitted
 

@@ -163,10 +163,10 @@ def range_headers(offset: int, etag: str | None, *, promised: bool) -> list[tupl
     """
     if offset == 0:
         return []
-    wanted = ("Range", f"bytes={offset}-")
+    range_header = ("Range", f"bytes={offset}-")
     if etag is not None and _STRONG_ETAG.fullmatch(etag):
-        return [wanted, ("If-Range", etag)]
-    return [wanted] if promised else []
+        return [range_header, ("If-Range", etag)]
+    return [range_header] if promised else []
 
 
 # --- what a response means --------------------------------------------------------------------------------
@@ -243,8 +243,8 @@ def judge(
     if status == 206:
         part = _part_of(headers, length)
         # A part that nobody asked for is wrong too: then offset is 0.
-        other = etag is not None and headers.get("etag", etag) != etag
-        if part is None or offset == 0 or part[0] != offset or other:
+        is_another = etag is not None and headers.get("etag", etag) != etag
+        if part is None or offset == 0 or part[0] != offset or is_another:
             return TryAgain("the storage sent a different part than requested", from_start=True)
         # All the rest was asked for; a server may send less, and the next request asks for the rest.
         total: int | None = part[1] + 1 if part[2] is None else part[2]
@@ -319,13 +319,13 @@ def judge_range(
     return TryAgain("the storage sent a different part than requested")
 
 
-def check_whole(size: int, sha256: str, wanted: Wanted) -> Mismatch | None:
+def check_whole(size: int, sha256: str, promise: Wanted) -> Mismatch | None:
     """Whether the received bytes are the promised ones."""
-    if wanted.size_bytes is not None and size > wanted.size_bytes:
-        return Mismatch(f"received more than the promised {wanted.size_bytes} bytes")
-    if wanted.size_bytes is not None and size != wanted.size_bytes:
-        return Mismatch(f"received {size} bytes, but {wanted.size_bytes} were promised")
-    if wanted.sha256 is not None and sha256 != wanted.sha256.strip().lower():
+    if promise.size_bytes is not None and size > promise.size_bytes:
+        return Mismatch(f"received more than the promised {promise.size_bytes} bytes")
+    if promise.size_bytes is not None and size != promise.size_bytes:
+        return Mismatch(f"received {size} bytes, but {promise.size_bytes} were promised")
+    if promise.sha256 is not None and sha256 != promise.sha256.strip().lower():
         return Mismatch("its SHA-256 differs from the promised one")
     return None
 

@@ -39,15 +39,16 @@ def is_mixed(formats: Iterable[str] | None) -> bool:
 
 
 def is_mixed_with(
-    formats: Iterable[str] | None, there: Mapping[str, Iterable[Kind | None]], folder: str
+    formats: Iterable[str] | None, kinds_by_folder: Mapping[str, Iterable[Kind | None]], folder: str
 ) -> bool:
     """Whether a job that accepts these formats gets a folder for each kind, in a `folder` that has files already.
-    `there`: the kinds of media by the folder that they are in, relative to the dataset's: ``, or that of a kind.
+    `kinds_by_folder`: the kinds of media by the folder that they are in, relative to the dataset's: ``, or that of a
+    kind.
     Raises ConfigurationError: loaders could not read these formats beside those files.
     """
     kinds = {kind_of(name) for name in formats or ()}
-    beside = set(there.get("", ())) - {None}
-    if any(there.keys()) and not beside:
+    beside = set(kinds_by_folder.get("", ())) - {None}
+    if any(kinds_by_folder.keys()) and not beside:
         return True
     if beside and kinds - {None, *beside}:
         new = " and ".join(str(name) for name in KINDS if name in kinds - beside)
@@ -70,10 +71,10 @@ def chosen_kind(kinds: Iterable[Kind | None], kind: Kind | None) -> Kind:
     `kind`: the one asked for, or None for the only one.
     Raises InvalidArgumentError: there is no such kind here, or not just one to take.
     """
-    here = set(kinds)
-    named: list[Kind] = [name for name in KINDS if name in here]
+    held_kinds = set(kinds)
+    named: list[Kind] = [name for name in KINDS if name in held_kinds]
     if kind is None:
-        if len(here) == 1 and named:
+        if len(held_kinds) == 1 and named:
             return named[0]
         holds = f"may contain {' and '.join(named)} files" if named else "records no kind of media"
         if len(named) == 1:

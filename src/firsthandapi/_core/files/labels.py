@@ -59,14 +59,14 @@ def check_label(label: object, field: str = "label") -> str:
     return text
 
 
-def check_spelling(label: str, others: Iterable[str]) -> None:
+def check_spelling(label: str, labels: Iterable[str]) -> None:
     """Make sure that a label is not another one but for the case of its letters.
     Raises InvalidArgumentError: on many disks both would be one folder.
     """
-    for other in sorted(others):
-        if other != label and disk_key(other) == disk_key(label):
+    for other_label in sorted(labels):
+        if other_label != label and disk_key(other_label) == disk_key(label):
             raise InvalidArgumentError(
-                f"label {label!r} differs from {other!r} of this folder only in the case of its letters; "
-                f"use {other!r}",
+                f"label {label!r} differs from {other_label!r} of this folder only in the case of its letters; "
+                f"use {other_label!r}",
                 field="label",
             )

@@ -147,10 +147,10 @@ def earliest(records: Iterable[OrderRecord]) -> float | None:
     """The time, in Unix seconds, before which no job of the records was posted; None if one does not say."""
     times: list[float] = []
     for record in records:
-        known = [time for time in (record.first_sent_at, record.server_sent_at, _created(record)) if time]
-        if not known:
+        dates = [time for time in (record.first_sent_at, record.server_sent_at, _created(record)) if time]
+        if not dates:
             return None
-        times += known
+        times += dates
     return min(times, default=None)
 
 
@@ -184,14 +184,14 @@ def check_account(
     `jobs` and `transactions`: those of the account, at least since the first record.
     """
     orders = _orders(records)
-    shown = {job.id: job for job in jobs}
+    job_by_id = {job.id: job for job in jobs}
     by_key: dict[str, list[str]] = {}
-    for job in reversed(shown.values()):  # the oldest first
+    for job in reversed(job_by_id.values()):  # the oldest first
         if (key := key_of({"metadata": job.metadata})) is not None:
             by_key.setdefault(key, []).append(job.id)
     campaigns = {campaign for order in orders if (campaign := _campaign(order.record.request))}
-    known = shown.keys() | {job_id for order in orders for job_id in order.job_ids}
-    charges = _by_job(transactions, known)
+    job_ids = job_by_id.keys() | {job_id for order in orders for job_id in order.job_ids}
+    charges = _by_job(transactions, job_ids)
     expected = charged = 0
     duplicates: list[Job] = []
     unexplained: list[CreditTransaction] = []
@@ -200,28 +200,28 @@ def check_account(
     for order in orders:
         record = order.record
         listed = by_key.get(record.key or "", [])
-        kept = next((job_id for job_id in [*order.job_ids, *listed] if job_id in shown), None)
+        main_id = next((job_id for job_id in [*order.job_ids, *listed] if job_id in job_by_id), None)
         # Two jobs of one key are twins, even if both are recorded.
-        own = [job_id for job_id in order.job_ids if job_id not in listed and job_id != kept]
-        own += [] if kept is None else [kept]
-        seen = record.job if kept is None else dump(shown[kept])
+        own_ids = [job_id for job_id in order.job_ids if job_id not in listed and job_id != main_id]
+        own_ids += [] if main_id is None else [main_id]
+        seen = record.job if main_id is None else dump(job_by_id[main_id])
         # A record that is sure to have bought nothing explains no job.
         most = 0 if record.is_free else _most(record, seen)
         cost = _cost(record) if most is None or seen is None else min(most, _cost_now(seen, most))
-        moves = [move for job_id in own for move in charges.get(job_id, ())]
+        moves = [move for job_id in own_ids for move in charges.get(job_id, ())]
         expected += cost
         charged += _net(moves)
         unexplained += [] if most is None else beyond(moves, most, cost)
-        twins = [job_id for job_id in listed if job_id not in own]
-        explained.update(own)
+        twins = [job_id for job_id in listed if job_id not in own_ids]
+        explained.update(own_ids)
         strangers.update(twins)
         # One that was cancelled before it cost anything needs nothing more.
         duplicates += [
-            shown[twin]
+            job_by_id[twin]
             for twin in twins
-            if shown[twin].status != "cancelled" or _net(charges.get(twin, ())) > 0
+            if job_by_id[twin].status != "cancelled" or _net(charges.get(twin, ())) > 0
         ]
-    for job_id, job in shown.items():
+    for job_id, job in job_by_id.items():
         is_strange = job_id in strangers or _campaign({"metadata": job.metadata}) in campaigns
         if is_strange and job_id not in explained:
             charged += _net(charges.get(job_id, ()))
@@ -295,26 +295,26 @@ def fee_warning(record: OrderRecord, book: object) -> str | None:
 
 
 def _by_job(
-    transactions: Iterable[CreditTransaction], known: Collection[str]
+    transactions: Iterable[CreditTransaction], job_ids: Collection[str]
 ) -> dict[str, list[CreditTransaction]]:
     """The transactions of each of the known jobs, the oldest first. `transactions`: the newest first."""
     charges: dict[str, list[CreditTransaction]] = {}
     # A page that moved on while it was read shows an item again.
     once = {transaction.id: transaction for transaction in transactions}
     for transaction in reversed(once.values()):
-        if (job_id := job_of(transaction, known)) is not None and transaction.type not in _NOT_OF_JOBS:
+        if (job_id := job_of(transaction, job_ids)) is not None and transaction.type not in _NOT_OF_JOBS:
             charges.setdefault(job_id, []).append(transaction)
     return charges
 
 
-def job_of(transaction: CreditTransaction, known: Collection[str]) -> str | None:
+def job_of(transaction: CreditTransaction, job_ids: Collection[str]) -> str | None:
     """The job whose money a transaction moved; None if it names none of the known ones."""
     job_id, description = transaction.job_id, transaction.description
     if isinstance(job_id, str) and job_id:
-        return job_id if job_id in known else None
+        return job_id if job_id in job_ids else None
     if not isinstance(description, str):
         return None
-    return next((word for words in _WORDS for word in words.findall(description) if word in known), None)
+    return next((word for words in _WORDS for word in words.findall(description) if word in job_ids), None)
 
 
 def cents_of(transaction: CreditTransaction) -> int:
@@ -335,8 +335,8 @@ def _net(moves: Iterable[CreditTransaction]) -> int:
 def _excess(moves: Sequence[CreditTransaction], most: int, cost: int) -> int:
     """By how much the charges of a job exceed what it may cost; a refund of more than is due takes back a charge."""
     cents = [cents_of(move) for move in moves]
-    refunded = -sum(each for each in cents if each < 0)
-    return sum(each for each in cents if each > 0) - max(refunded - (most - cost), 0) - most
+    refunded = -sum(amount for amount in cents if amount < 0)
+    return sum(amount for amount in cents if amount > 0) - max(refunded - (most - cost), 0) - most
 
 
 def beyond(moves: Sequence[CreditTransaction], most: int, cost: int) -> list[CreditTransaction]:

@@ -126,9 +126,9 @@ def same_call(entries: Iterable[Entry], account: Account, *, waits: bool) -> Ent
     """The entry, of those with its digest, that a call of `account` repeats: rather one that is surely its own.
     `waits`: it is a `create_and_wait`, which also continues a job."""
     same = [
-        each for each in entries if _may_be_of(each.record, account) and (waits or each.record.job is None)
+        item for item in entries if _may_be_of(item.record, account) and (waits or item.record.job is None)
     ]
-    return min(same, key=lambda each: not is_of(each.record, account), default=None)
+    return min(same, key=lambda item: not is_of(item.record, account), default=None)
 
 
 def is_of(record: OrderRecord, account: Account) -> bool:

@@ -87,8 +87,8 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
                     raise refusals.too_many_pages(key)
                 unread = replace(question, cursor=page.next_cursor, seen=seen)
             unmarked = tuple(dump(job) for job in page.data if not job.metadata)
-            shown = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data), moment)
-            return shown, next(iter(jobs), None)
+            answer = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data), moment)
+            return answer, next(iter(jobs), None)
 
 
 def _is_older(jobs: Iterable[Job], since: float | None) -> bool:

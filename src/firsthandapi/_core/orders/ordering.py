@@ -2,8 +2,8 @@
 
 `next_command` turns the known facts into the next command, and `learn` adds its answer to the facts:
 
-    while not isinstance(command := next_command(known), Continue | Refuse):
-        known = learn(known, command, …)
+    while not isinstance(command := next_command(facts), Continue | Refuse):
+        facts = learn(known, command, …)
 
 So are the POSTs of a client's journal made once, of any path. Three rules hold it together. Nothing is posted before
 the order's record has its key, and, unless it is a single call's, the API key has shown that it may read jobs. Only a
@@ -224,45 +224,45 @@ class Walk:
 # ── From the facts to a command ────────────────────────────────────────────────────────────────────────
 
 
-def next_command(known: Known) -> Command:
+def next_command(facts: Known) -> Command:
     """The next step."""
-    record = known.record
-    if known.unread is not None:
-        return known.unread
-    if known.failure is not None:
-        return _after_a_failure(known, known.failure)
-    if known.bought is not None and known.single:
-        return Continue(known.bought)
-    if known.bought is not None and record != known.bought:
-        return WriteDown(known.bought)
-    if record is None and known.rows_of:
-        return _of_the_rows(known, known.rows_of[0])
+    record = facts.record
+    if facts.unread is not None:
+        return facts.unread
+    if facts.failure is not None:
+        return _after_a_failure(facts, facts.failure)
+    if facts.bought is not None and facts.single:
+        return Continue(facts.bought)
+    if facts.bought is not None and record != facts.bought:
+        return WriteDown(facts.bought)
+    if record is None and facts.rows_of:
+        return _of_the_rows(facts, facts.rows_of[0])
     if record is None:
-        return WriteDown(_order(known, known.key or known.spare_key, known.now), create=True)
+        return WriteDown(_order(facts, facts.key or facts.spare_key, facts.now), create=True)
     if record.job is not None:
-        return _with_a_job(known, record, record.job)
-    return _with_a_key(known, record, record.key or "")
+        return _with_a_job(facts, record, record.job)
+    return _with_a_key(facts, record, record.key or "")
 
 
-def _order(known: Known, key: str, sent_at: float, job: ShownJob | None = None) -> OrderRecord:
+def _order(facts: Known, key: str, sent_at: float, job: ShownJob | None = None) -> OrderRecord:
     return OrderRecord(
         "order",
         key,
-        marked(known.request, key),
+        marked(facts.request, key),
         sent_at,
         job,
-        server_sent_at=None if job else known.server_now,
-        account=known.account,
-        label=known.label,
+        server_sent_at=None if job else facts.server_now,
+        account=facts.account,
+        label=facts.label,
     )
 
 
-def _search(known: Known, record: OrderRecord) -> LookFor:
+def _search(facts: Known, record: OrderRecord) -> LookFor:
     # This call's own time says nothing of earlier ones, and the service's clock may be ahead of it.
-    server_sent_at = record.server_sent_at or (known.server_now if known.fresh else None)
-    sent_at = (None if known.fresh else record.first_sent_at, server_sent_at)
-    key_since = known.key_since
-    if key_since is None and known.fresh and known.key is None and not known.derived:
+    server_sent_at = record.server_sent_at or (facts.server_now if facts.fresh else None)
+    sent_at = (None if facts.fresh else record.first_sent_at, server_sent_at)
+    key_since = facts.key_since
+    if key_since is None and facts.fresh and facts.key is None and not facts.derived:
         # Nobody had this key before this call, so a refusal costs one page, however many jobs the account has.
         key_since = next(filter(None, sent_at), None)
     return LookFor(record.key, since=search_start(key_since, sent_at))
@@ -279,132 +279,132 @@ def search_start(key_since: float | None, sent_at: Iterable[float | None]) -> fl
     return max(min([key_since, *filter(None, sent_at)]) - _DAY, 0.0)
 
 
-def _with_a_job(known: Known, record: OrderRecord, job: ShownJob) -> Command:
+def _with_a_job(facts: Known, record: OrderRecord, job: ShownJob) -> Command:
     """The record has a job: that of this call, or another."""
     if record.request is None:
-        if _is_this_order(known, job):
-            return WriteDown(_restored(known, job))
+        if _is_this_order(facts, job):
+            return WriteDown(_restored(facts, job))
         return Refuse(refusals.downloaded_by_download_all(job))
-    if names := differing(record.request, known.request):
-        is_single = known.single
+    if names := differing(record.request, facts.request):
+        is_single = facts.single
         error = (
             refusals.key_of_another(job, record.key or "")
             if is_single
             else refusals.other_request(job, names)
         )
         return Refuse(error)
-    if known.key not in (None, record.key):
+    if facts.key not in (None, record.key):
         return Refuse(refusals.other_key(job, record.key))
-    if known.gone is None:
+    if facts.gone is None:
         return Continue(record)
     # The response to the POST may have made up the id; the list shows the job with the key, if there is one.
-    if not known.looked:
-        return _search(known, record)
-    if known.found and not fits(known.found[0], record.request):
-        return Refuse(refusals.key_of_another(known.found[0], record.key or ""))
-    if known.found and job_id_of(known.found[0]) != job_id_of(job):
-        return WriteDown(record.with_job(known.found[0]))
-    if known.found:
-        return Refuse(refusals.listed_only(known.gone, record))
-    return Refuse(refusals.gone(known.gone, record, own_key=known.key is not None))
+    if not facts.looked:
+        return _search(facts, record)
+    if facts.found and not fits(facts.found[0], record.request):
+        return Refuse(refusals.key_of_another(facts.found[0], record.key or ""))
+    if facts.found and job_id_of(facts.found[0]) != job_id_of(job):
+        return WriteDown(record.with_job(facts.found[0]))
+    if facts.found:
+        return Refuse(refusals.listed_only(facts.gone, record))
+    return Refuse(refusals.gone(facts.gone, record, own_key=facts.key is not None))
 
 
-def _of_the_rows(known: Known, job_id: str) -> Command:
+def _of_the_rows(facts: Known, job_id: str) -> Command:
     """The record is lost, but the folder has files: of the job of this call, or of another."""
-    if len(known.rows_of) > 1:
-        return Refuse(refusals.rows_of_several(known.rows_of))
-    if not known.looked:
+    if len(facts.rows_of) > 1:
+        return Refuse(refusals.rows_of_several(facts.rows_of))
+    if not facts.looked:
         return Read(job_id)
-    if not known.found:
+    if not facts.found:
         return Refuse(refusals.rows_of_a_stranger(job_id))
-    job = known.found[0]
-    if _is_this_order(known, job):
-        return WriteDown(_restored(known, job), create=True)
+    job = facts.found[0]
+    if _is_this_order(facts, job):
+        return WriteDown(_restored(facts, job), create=True)
     return Refuse(refusals.rows_of_another(job))
 
 
-def _with_a_key(known: Known, record: OrderRecord, key: str) -> Command:
+def _with_a_key(facts: Known, record: OrderRecord, key: str) -> Command:
     """The order has a key, and no job so far."""
-    never_sent = known.fresh and (known.key is None or known.single)
+    never_sent = facts.fresh and (facts.key is None or facts.single)
     is_searched = record.path == JOBS_PATH
-    if never_sent and not known.may_read and not known.single:
+    if never_sent and not facts.may_read and not facts.single:
         return TryReading()
-    if is_searched and not never_sent and not known.looked:
-        return _search(known, record)
-    order = _corrected(record, known.request) if differing(record.request, known.request) else record
-    if known.found:
-        job = known.found[0]
-        if fits(job, known.request):
+    if is_searched and not never_sent and not facts.looked:
+        return _search(facts, record)
+    order = _corrected(record, facts.request) if differing(record.request, facts.request) else record
+    if facts.found:
+        job = facts.found[0]
+        if fits(job, facts.request):
             return WriteDown(order.with_job(job))
-        if known.derived or (not known.fresh and not known.single and fits(job, record.request)):
+        if facts.derived or (not facts.fresh and not facts.single and fits(job, record.request)):
             return WriteDown(record.with_job(job))
-        return Refuse(refusals.key_of_another(job, key), forget=known.fresh and known.key is not None)
-    if known.key not in (None, key):
+        return Refuse(refusals.key_of_another(job, key), forget=facts.fresh and facts.key is not None)
+    if facts.key not in (None, key):
         return Refuse(refusals.other_key(None, key))
-    if is_searched and not never_sent and not 0 <= known.now - known.looked_at <= _SEARCH_LASTS:
+    if is_searched and not never_sent and not 0 <= facts.now - facts.looked_at <= _SEARCH_LASTS:
         # The machine has slept since.
         return (
-            _search(known, record) if known.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
+            _search(facts, record) if facts.searches < _MOST_SEARCHES else Refuse(refusals.slow_search(key))
         )
-    is_young = not known.fresh and _is_young(known, record)
-    may_be_used = known.derived or not never_sent
-    if may_be_used and not is_young and (alike := _may_have_bought(known)):
-        way_out = None if known.fresh else _way_out(known, key)
-        return Refuse(refusals.may_have_bought(alike, key, way_out), forget=known.fresh)
-    if not never_sent and not known.fresh and not is_young and not record.shows_key:
+    is_young = not facts.fresh and _is_young(facts, record)
+    may_be_used = facts.derived or not never_sent
+    if may_be_used and not is_young and (alike := _may_have_bought(facts)):
+        way_out = None if facts.fresh else _way_out(facts, key)
+        return Refuse(refusals.may_have_bought(alike, key, way_out), forget=facts.fresh)
+    if not never_sent and not facts.fresh and not is_young and not record.shows_key:
         error = refusals.key_too_old if is_searched else refusals.cannot_be_looked_up
-        return Refuse(error(key, _way_out(known, key)))
-    if known.unaffordable is not None:
-        return Refuse(known.unaffordable, forget=known.fresh)
+        return Refuse(error(key, _way_out(facts, key)))
+    if facts.unaffordable is not None:
+        return Refuse(facts.unaffordable, forget=facts.fresh)
     # What is sent is on the disk before, and from then on it may cost. If an earlier request has bought, the service
     # refuses another one with its key.
     to_send = order.sent_again()
-    if known.fresh and record.server_sent_at is None:
-        to_send = replace(to_send, server_sent_at=known.server_now)
+    if facts.fresh and record.server_sent_at is None:
+        to_send = replace(to_send, server_sent_at=facts.server_now)
     if to_send != record:
         return WriteDown(to_send)
     if never_sent:
         return Post(to_send)
-    return Post(to_send, record.first_sent_at if is_young else known.looked_at)
+    return Post(to_send, record.first_sent_at if is_young else facts.looked_at)
 
 
-def _way_out(known: Known, key: str) -> str:
-    return known.way_out or refusals.forgetting(known.book, key)
+def _way_out(facts: Known, key: str) -> str:
+    return facts.way_out or refusals.forgetting(facts.book, key)
 
 
-def _is_young(known: Known, record: OrderRecord) -> bool:
+def _is_young(facts: Known, record: OrderRecord) -> bool:
     """Whether the service surely still knows the key.
 
     Also when this run began: a clock set back and then a long sleep look young.
     """
-    return record.is_young(known.began) and record.is_young(known.now, known.server_now)
+    return record.is_young(facts.began) and record.is_young(facts.now, facts.server_now)
 
 
-def _may_have_bought(known: Known) -> ShownJob | None:
+def _may_have_bought(facts: Known) -> ShownJob | None:
     """A job that the key may have bought, on a service that keeps no metadata and has forgotten the key."""
-    others = [job for job in known.alike if job_id_of(job) not in known.taken]
+    candidates = [job for job in facts.alike if job_id_of(job) not in facts.taken]
     # The service says when a job was created, so its own clock counts as well.
-    clocks = [now for now in (known.now, known.server_now) if now is not None]
-    old = [job for job in others if not all(is_young(job, now) for now in clocks)]
-    return old[0] if old and not known.keeps_metadata else None
+    clocks = [now for now in (facts.now, facts.server_now) if now is not None]
+    old = [job for job in candidates if not all(is_young(job, now) for now in clocks)]
+    return old[0] if old and not facts.keeps_metadata else None
 
 
-def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
-    record = known.record
-    if known.sent and record is not None:
-        if record.path == JOBS_PATH and not known.looked and _is_an_answer(failure):
+def _after_a_failure(facts: Known, failure: FirstHandError) -> Command:
+    record = facts.record
+    if facts.sent and record is not None:
+        if record.path == JOBS_PATH and not facts.looked and _is_an_answer(failure):
             # Whatever it says, the job may exist: a purchase itself may have spent the balance.
-            return _search(known, record)
+            return _search(facts, record)
         if isinstance(failure, InvalidRequestError):
-            order = _corrected(record, known.request)
-            if order != record and not differing(record.request, known.request):
+            order = _corrected(record, facts.request)
+            if order != record and not differing(record.request, facts.request):
                 # Sent as it was written down, and refused: the caller may have corrected what is no difference
                 # elsewhere, such as a deadline that has passed.
                 return WriteDown(order)
         if record.refused_at is None and is_refusal(failure):
-            return WriteDown(record.refused(known.now, known.server_now))
-    never_left = not known.sent or failure.request_sent is False
-    return Refuse(failure, forget=known.fresh and never_left)
+            return WriteDown(record.refused(facts.now, facts.server_now))
+    never_left = not facts.sent or failure.request_sent is False
+    return Refuse(failure, forget=facts.fresh and never_left)
 
 
 def _corrected(record: OrderRecord, request: Any) -> OrderRecord:
@@ -434,73 +434,73 @@ def is_refusal(failure: FirstHandError) -> bool:
 # ── From an answer to the facts ────────────────────────────────────────────────────────────────────────
 
 
-def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHandError) -> Known:
+def learn(facts: Known, command: Question | WriteDown, answer: Shown | FirstHandError) -> Known:
     """The facts after `command`: with the service's response, or the failure."""
     if isinstance(command, Read) and isinstance(answer, NotFoundError):
         answer = Shown()
     if isinstance(command, Post):
         # A search before this POST does not count.
-        known = replace(known, sent=True, looked=False)
+        facts = replace(facts, sent=True, looked=False)
         key = command.order.key
         if (
             isinstance(answer, Shown)
-            and not known.single
-            and (not _can_be_of(answer.jobs[0], command.order) or job_id_of(answer.jobs[0]) in known.taken)
+            and not facts.single
+            and (not _can_be_of(answer.jobs[0], command.order) or job_id_of(answer.jobs[0]) in facts.taken)
         ):
             answer = refusals.of_another(answer.jobs[0], key)
-    if isinstance(command, LookFor) and isinstance(answer, PermissionDeniedError) and _needs_no_search(known):
+    if isinstance(command, LookFor) and isinstance(answer, PermissionDeniedError) and _needs_no_search(facts):
         answer = Shown()
     if isinstance(command, LookFor) and command.cursor is None:
-        known = replace(known, looked_at=known.now, searches=known.searches + 1)
+        facts = replace(facts, looked_at=facts.now, searches=facts.searches + 1)
     if isinstance(command, LookFor | Read):
-        known = replace(known, looked=True, may_read=True, unread=None)
+        facts = replace(facts, looked=True, may_read=True, unread=None)
     if (served_at := _served_at(answer)) is not None:
-        known = replace(known, server_now=served_at)
+        facts = replace(facts, server_now=served_at)
     if isinstance(answer, FirstHandError):
         # A second search may fail as well; the response to the POST counts.
-        return known if known.failure is not None else replace(known, failure=answer)
+        return facts if facts.failure is not None else replace(facts, failure=answer)
     match command:
         case WriteDown(record, create):
             is_refused = record.refused_at is not None
-            failure = known.failure if is_refused else None
-            return replace(known, record=record, fresh=known.fresh or create, gone=None, failure=failure)
+            failure = facts.failure if is_refused else None
+            return replace(facts, record=record, fresh=facts.fresh or create, gone=None, failure=failure)
         case TryReading():
-            return replace(known, may_read=True)
+            return replace(facts, may_read=True)
         case Post(order, _):
             bought = order.with_job(answer.jobs[0]) if answer.jobs else order
             return replace(
-                known, bought=replace(bought, server_sent_at=bought.server_sent_at or known.server_now)
+                facts, bought=replace(bought, server_sent_at=bought.server_sent_at or facts.server_now)
             )
         case LookFor() | Read():  # pragma: no branch # there is no other command
-            found = known.found + answer.jobs
-            has_it = found and answer.unread is None
+            jobs = facts.found + answer.jobs
+            has_it = jobs and answer.unread is None
             return replace(
-                known,
-                found=found,
+                facts,
+                found=jobs,
                 unread=answer.unread,
-                failure=None if has_it else known.failure,
-                alike=known.alike + tuple(job for job in answer.unmarked if _is_alike(known, job)),
-                keeps_metadata=known.keeps_metadata or answer.keeps_metadata,
+                failure=None if has_it else facts.failure,
+                alike=facts.alike + tuple(job for job in answer.unmarked if _is_alike(facts, job)),
+                keeps_metadata=facts.keeps_metadata or answer.keeps_metadata,
             )
 
 
-def _needs_no_search(known: Known) -> bool:
+def _needs_no_search(facts: Known) -> bool:
     """Whether an API key that may post jobs, but not read them, may send its key again all the same."""
-    return known.single and known.record is not None and _is_young(known, known.record)
+    return facts.single and facts.record is not None and _is_young(facts, facts.record)
 
 
-def _is_alike(known: Known, job: ShownJob) -> bool:
+def _is_alike(facts: Known, job: ShownJob) -> bool:
     """Whether `job` is what this call asks for, or what an earlier one has sent with the key of the record."""
-    recorded = None if known.record is None else known.record.request
-    return fits(job, known.request) or (recorded is not None and fits(job, recorded))
+    recorded = None if facts.record is None else facts.record.request
+    return fits(job, facts.request) or (recorded is not None and fits(job, recorded))
 
 
-def with_walk(known: Known, walk: Walk) -> Known:
+def with_walk(facts: Known, walk: Walk) -> Known:
     """The facts after a search that was made for several orders, and has not found the job of this one, or that was
     made before this order was."""
-    alike = tuple(job for job in walk.unmarked if _is_alike(known, job))
+    alike = tuple(job for job in walk.unmarked if _is_alike(facts, job))
     return replace(
-        known,
+        facts,
         looked=True,
         looked_at=walk.began,
         searches=1,
@@ -530,14 +530,14 @@ def _can_be_of(job: ShownJob, order: OrderRecord) -> bool:
     return job_id_of(job) is not None and is_its_key and fits(job, order.request)
 
 
-def _is_this_order(known: Known, job: ShownJob) -> bool:
+def _is_this_order(facts: Known, job: ShownJob) -> bool:
     """Whether this call bought `job` in an earlier run."""
     key = key_of(job)
-    return key is not None and known.key in (None, key) and fits(job, known.request)
+    return key is not None and facts.key in (None, key) and fits(job, facts.request)
 
 
-def _restored(known: Known, job: ShownJob) -> OrderRecord:
-    return _order(known, key_of(job) or "", known.now, job)
+def _restored(facts: Known, job: ShownJob) -> OrderRecord:
+    return _order(facts, key_of(job) or "", facts.now, job)
 
 
 # ── download_all ───────────────────────────────────────────────────────────────────────────────────────
@@ -557,10 +557,10 @@ def check_download_into(
                 field="dest",
             )
         rows_of = (record.job["id"],)
-    others = [other for other in rows_of if other != job_id]
-    if others:
+    owners = [owner for owner in rows_of if owner != job_id]
+    if owners:
         raise InvalidArgumentError(
-            f"dest belongs to another job: {path} is the folder of {', '.join(others[:3])}; choose a folder of its own "
+            f"dest belongs to another job: {path} is the folder of {', '.join(owners[:3])}; choose a folder of its own "
             f"for {job_id}",
             field="dest",
         )

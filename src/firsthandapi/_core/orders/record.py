@@ -176,8 +176,8 @@ class OrderRecord:
 
     def encode(self) -> bytes:
         """The file, indented for people: members only where they say something."""
-        said = {name: value for name, value in vars(self).items() if value != _defaults()[name]}
-        members = {"version": _VERSION, "kind": self.kind, **said}
+        values = {name: value for name, value in vars(self).items() if value != _defaults()[name]}
+        members = {"version": _VERSION, "kind": self.kind, **values}
         text = json.dumps(members, ensure_ascii=False, indent=2, default=asdict)  # of its account
         return text.encode("utf-8", "replace") + b"\n"
 
@@ -226,8 +226,8 @@ class OrderRecord:
 
     def with_job(self, job: ShownJob) -> OrderRecord:
         """The same with the job as last seen."""
-        known = replace(self, refused_at=None, server_refused_at=None, unbought=False)
-        return replace(known, job=job, before_cents=0)
+        record = replace(self, refused_at=None, server_refused_at=None, unbought=False)
+        return replace(record, job=job, before_cents=0)
 
     def refused(self, now: float, server_now: float | None) -> OrderRecord:
         """The same after a refusal of the service."""
@@ -260,19 +260,19 @@ def _number(request: Any, name: str) -> int:
 def marked(request: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The body of a job's POST as it is sent: with the key and the hash of the request in its metadata, as far as the
     caller's own leave room for them."""
-    given: Any = request.get("metadata") or {}
-    own = loose_json.members(given)
-    if not isinstance(given, dict) or KEY_METADATA in own or len(own) >= _MOST_METADATA:
+    metadata: Any = request.get("metadata") or {}
+    entries = loose_json.members(metadata)
+    if not isinstance(metadata, dict) or KEY_METADATA in entries or len(entries) >= _MOST_METADATA:
         return dict(request)
-    hashed = hash_to_send({**request, "metadata": own})
+    hashed = hash_to_send({**request, "metadata": entries})
     marks = {KEY_METADATA: key} if hashed is None else {REQUEST_METADATA: hashed, KEY_METADATA: key}
-    return {**request, "metadata": own | marks}
+    return {**request, "metadata": entries | marks}
 
 
 @cache
 def _defaults() -> dict[str, Any]:
     """By name, what a member is that a file need not have."""
-    return {each.name: each.default for each in fields(OrderRecord)}
+    return {field.name: field.default for field in fields(OrderRecord)}
 
 
 @cache
@@ -338,11 +338,11 @@ def dump(job: Job) -> ShownJob:
     return job.model_dump(mode="json", exclude_none=True)
 
 
-def load(shown: ShownJob) -> Job:
+def load(job: ShownJob) -> Job:
     """A job as `dump` has left it. Raises UnexpectedResponseError: it is not one."""
     from firsthandapi.types.job import Job
 
-    return decode(Job, Secret(json.dumps(shown).encode()), None)
+    return decode(Job, Secret(json.dumps(job).encode()), None)
 
 
 # ── Is it the same? ────────────────────────────────────────────────────────────────────────────────────
@@ -352,9 +352,9 @@ def differing(recorded: Any, request: Any) -> list[str]:
     """The fields in which two requests ask for different things."""
     if not isinstance(recorded, dict) or not isinstance(request, dict):
         return [] if recorded == request else ["body"]
-    one, other = plain(loose_json.members(recorded)), plain(loose_json.members(request))
-    names = one.keys() | other.keys()
-    return sorted(name for name in names if canonical(one.get(name)) != canonical(other.get(name)))
+    first, second = plain(loose_json.members(recorded)), plain(loose_json.members(request))
+    names = first.keys() | second.keys()
+    return sorted(name for name in names if canonical(first.get(name)) != canonical(second.get(name)))
 
 
 def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
@@ -369,13 +369,13 @@ def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     digest = request_hash_of(job)
     if digest is not None:
         return digest == request_hash(request)
-    shown, asked = plain(job), plain(request)
+    job_fields, request_fields = plain(job), plain(request)
     # A value of another type than documented cannot be compared; that of a place still names another one.
     read = fitting(Job.model_validate({"id": "", "status": "", **job}))
     # The fields of the caller's extra_body, except names that a job itself sets.
-    names = JobCreateParams.model_fields.keys() | (asked.keys() - Job.model_fields.keys())
+    names = JobCreateParams.model_fields.keys() | (request_fields.keys() - Job.model_fields.keys())
     return all(
-        _same(name, shown.get(name), asked.get(name))
+        _same(name, job_fields.get(name), request_fields.get(name))
         for name in names
         if job.get(name) not in _NOT_SHOWN and (name == "location" or getattr(read, name, None) is not None)
     )
@@ -390,17 +390,19 @@ def key_of(job: Mapping[str, Any]) -> str | None:
         return None
 
 
-def _same(name: str, shown: Any, asked: Any) -> bool:
-    if name == "location" and isinstance(shown, dict) and isinstance(asked, dict):
-        one, other = (
+def _same(name: str, job_value: Any, request_value: Any) -> bool:
+    if name == "location" and isinstance(job_value, dict) and isinstance(request_value, dict):
+        job_place, request_place = (
             {_COORDINATES.get(key, key): item for key, item in place.items()}
-            for place in (cast("dict[str, Any]", shown), cast("dict[str, Any]", asked))
+            for place in (cast("dict[str, Any]", job_value), cast("dict[str, Any]", request_value))
         )
-        both = one.keys() & other.keys()
-        return bool(both) and all(_close(one[key], other[key]) for key in both)
-    return canonical(shown) == canonical(asked)
+        both = job_place.keys() & request_place.keys()
+        return bool(both) and all(_close(job_place[key], request_place[key]) for key in both)
+    return canonical(job_value) == canonical(request_value)
 
 
-def _close(one: Any, other: Any) -> bool:
-    numbers = [value for value in (one, other) if isinstance(value, int | float)]
-    return abs(numbers[0] - numbers[1]) <= _CLOSE if len(numbers) == 2 else canonical(one) == canonical(other)
+def _close(first: Any, second: Any) -> bool:
+    numbers = [value for value in (first, second) if isinstance(value, int | float)]
+    return (
+        abs(numbers[0] - numbers[1]) <= _CLOSE if len(numbers) == 2 else canonical(first) == canonical(second)
+    )

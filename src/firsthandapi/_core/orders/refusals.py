@@ -63,9 +63,9 @@ def other_key(job: ShownJob | None, key: str | None) -> InvalidArgumentError:
 
 
 def of_another(job: ShownJob, key: str | None) -> UnexpectedResponseError:
-    shown = job_id_of(job) or "a job without a usable id"
+    name = job_id_of(job) or "a job without a usable id"
     error = UnexpectedResponseError(
-        f"the service responded to the order with {shown}, which is not the job of idempotency key {key}; run the same "
+        f"the service responded to the order with {name}, which is not the job of idempotency key {key}; run the same "
         "call again: it looks for that job, and cannot post a second one"
     )
     error.idempotency_key, error.request_sent = key, True

@@ -82,9 +82,11 @@ class Tally:
     @classmethod
     def of(cls, tallies: Iterable[Tally]) -> Tally:
         """Several together."""
-        each = list(tallies)
+        parts = list(tallies)
         return cls(
-            sum(one.files for one in each), sum(one.rated for one in each), sum(one.stars for one in each)
+            sum(part.files for part in parts),
+            sum(part.rated for part in parts),
+            sum(part.stars for part in parts),
         )
 
     @property

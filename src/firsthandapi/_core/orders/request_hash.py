@@ -82,5 +82,5 @@ def request_hash_of(job: Mapping[str, Any]) -> str | None:
 
 def text_in_metadata(job: Mapping[str, Any], name: str) -> str | None:
     """A text in the metadata of a job; None if they have no text of this name."""
-    found = members(job.get("metadata")).get(name)
-    return found if isinstance(found, str) else None
+    text = members(job.get("metadata")).get(name)
+    return text if isinstance(text, str) else None
