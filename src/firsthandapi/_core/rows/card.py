@@ -125,8 +125,8 @@ def hash_of_prices(jobs: Iterable[Job]) -> str:
 
 def read_marker(card: bytes) -> Marker | None:
     """The marker of a card; None if the card is not ours."""
-    found = _MARKER.search(card)
-    return None if found is None else Marker(*(group.decode() for group in found.groups()))
+    match = _MARKER.search(card)
+    return None if match is None else Marker(*(group.decode() for group in match.groups()))
 
 
 def is_unchanged(card: bytes) -> bool:
@@ -214,8 +214,8 @@ def _body(facts: Facts) -> str:
         ],
     )
     for sentences in (facts.witness.ratings(), facts.witness.descriptions()):
-        if told := " ".join(sentences):
-            parts += [_text(told, most=10_000), ""]
+        if paragraph := " ".join(sentences):
+            parts += [_text(paragraph, most=10_000), ""]
     parts += _table(
         "Jobs",
         ("Job", "Label", "Task", "Created", "Status", "Files", "Price per file"),
@@ -223,7 +223,7 @@ def _body(facts: Facts) -> str:
     )
     if len(facts.jobs) > _MOST_JOBS:
         parts += [f"And {count_of(len(facts.jobs) - _MOST_JOBS, 'more job')}.", ""]
-    roots = dict.fromkeys(each.removesuffix(place_in(each)).strip("/") for each in facts.subfolders) or [""]
+    roots = dict.fromkeys(path.removesuffix(place_in(path)).strip("/") for path in facts.subfolders) or [""]
     parts += ["## Use", "", "```python", "from firsthandapi import Dataset", ""]
     for root in roots:
         parts += [f'dataset = Dataset.open("{root or "."}")', "assert dataset.verify()"]
@@ -296,7 +296,7 @@ def _licenses(facts: Facts) -> list[str]:
 def days_of(records: Iterable[Record]) -> list[str]:
     """The days on which files were created, in order. A row may say anything; what is no time is left out."""
     times = (record.created_at for record in records)
-    return sorted(datetime.fromisoformat(each).date().isoformat() for each in times if is_time(each))
+    return sorted(datetime.fromisoformat(time).date().isoformat() for time in times if is_time(time))
 
 
 def is_time(text: str | None) -> TypeGuard[str]:
@@ -311,16 +311,16 @@ def is_time(text: str | None) -> TypeGuard[str]:
 def _said(facts: Facts) -> Iterator[tuple[str, object]]:
     """A person's statements, except for the license."""
     for name in (*NEEDED, *MORE):
-        said = facts.said.get(name)
-        if name == "license" or said is None:
+        fact = facts.said.get(name)
+        if name == "license" or fact is None:
             continue
         title = name.replace("_", " ").capitalize()
-        if isinstance(said, list):
-            yield title, " ".join(cast("list[str]", said))
-        elif isinstance(said, dict):
-            yield title, " ".join(text for key, text in cast("dict[str, str]", said).items() if key != "type")
+        if isinstance(fact, list):
+            yield title, " ".join(cast("list[str]", fact))
+        elif isinstance(fact, dict):
+            yield title, " ".join(text for key, text in cast("dict[str, str]", fact).items() if key != "type")
         else:
-            yield title, "yes" if said is True else "no" if said is False else said
+            yield title, "yes" if fact is True else "no" if fact is False else fact
 
 
 def _by_label(records: Sequence[Record]) -> list[tuple[object, ...]]:
@@ -358,8 +358,8 @@ def _loader(subfolder: str, rows: Sequence[Record]) -> str:
 
 def main_kind(rows: Sequence[Record]) -> Kind:
     """The main kind of media in a manifest."""
-    here = {kind_of(row.content_type) for row in rows}
-    kinds: list[Kind] = [kind for kind in KINDS if kind in here]
+    row_kinds = {kind_of(row.content_type) for row in rows}
+    kinds: list[Kind] = [kind for kind in KINDS if kind in row_kinds]
     return kinds[0] if kinds else KINDS[0]
 
 

@@ -32,13 +32,13 @@ def line_of(consent: Consent) -> dict[str, Any]:
 
 def parse_consents(content: bytes | None) -> dict[str, dict[str, Any]]:
     """The lines by their ids. What is no line of ours is left out: the service is asked for it again."""
-    lines = [members(load(each)) for each in (content or b"").splitlines()]
+    lines = [members(load(line)) for line in (content or b"").splitlines()]
     return {line["consent_id"]: line for line in lines if isinstance(line.get("consent_id"), str)}
 
 
 def encode_consents(lines: Mapping[str, Mapping[str, Any]]) -> bytes:
     """The file, by id, so that the same consents give the same bytes."""
     return b"".join(
-        json.dumps(lines[each], ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
-        for each in sorted(lines)
+        json.dumps(lines[id_], ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+        for id_ in sorted(lines)
     )

@@ -70,8 +70,8 @@ _FILE_NAME = r"^(?:.*/)?([^/]+)$"
 def missing_of(facts: Facts) -> tuple[str, ...]:
     """The names of metadata that are missing: what only a person can provide, and the date of publication if no file
     has a date."""
-    known = {"license": facts.license, "has_synthetic_data": facts.witness.is_synthetic}
-    terms = [term for name, term in NEEDED.items() if facts.said.get(name, known.get(name)) is None]
+    defaults = {"license": facts.license, "has_synthetic_data": facts.witness.is_synthetic}
+    terms = [term for name, term in NEEDED.items() if facts.said.get(name, defaults.get(name)) is None]
     return (*terms, *(() if days_of(facts.records) else ("datePublished",)))
 
 
@@ -105,12 +105,12 @@ def croissant_of(facts: Facts) -> bytes:
 
 def license_url(name: str) -> str:
     """The SPDX page of a license on the SPDX list; any other text unchanged."""
-    known = SPDX.get(name.lower())
-    return name if known is None else f"https://spdx.org/licenses/{known}"
+    spdx_id = SPDX.get(name.lower())
+    return name if spdx_id is None else f"https://spdx.org/licenses/{spdx_id}"
 
 
-def _creator(said: Mapping[str, str]) -> dict[str, str]:
-    return {"@type": f"sc:{said['type']}", **{key: text for key, text in said.items() if key != "type"}}
+def _creator(creator: Mapping[str, str]) -> dict[str, str]:
+    return {"@type": f"sc:{creator['type']}", **{key: text for key, text in creator.items() if key != "type"}}
 
 
 # ── Responsible AI, provenance ───────────────────────────────────────────────────────────────────────────
@@ -123,7 +123,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
     witness = facts.witness
     stars = sorted({job.min_star_rating for job, _ in facts.jobs if job.min_star_rating is not None})
     bar = f" A file needed at least {' or '.join(map(str, stars))} stars to be approved." if stars else ""
-    known: dict[str, Any] = {
+    properties: dict[str, Any] = {
         "rai:hasSyntheticData": witness.is_synthetic,
         "rai:dataCollection": summary_of(facts),
         "rai:dataCollectionType": [
@@ -136,10 +136,10 @@ def _responsible(facts: Facts) -> dict[str, Any]:
         "rai:machineAnnotationTools": models,
     }
     for name, term in {**NEEDED, **MORE}.items():
-        said = facts.said.get(name)
-        if term.startswith("rai:") and said is not None:
-            known[term] = "\n".join(said) if name in _SINGLE else said
-    return {term: value for term, value in known.items() if value not in (None, [])}
+        statement = facts.said.get(name)
+        if term.startswith("rai:") and statement is not None:
+            properties[term] = "\n".join(statement) if name in _SINGLE else statement
+    return {term: value for term, value in properties.items() if value not in (None, [])}
 
 
 def _provenance(facts: Facts) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def _times_of(records: Iterable[Record]) -> list[str]:
 
 def _models_of(records: Iterable[Record]) -> list[str]:
     return sorted(
-        {str(model) for each in records if (model := (each.annotations or {}).get("annotation_model"))}
+        {str(model) for record in records if (model := (record.annotations or {}).get("annotation_model"))}
     )
 
 
@@ -244,7 +244,9 @@ def _file_set(subfolder: str, ending: str, records: Sequence[Record], base: str)
         "description": f"{count_of(len(records))}, each named by its row in {within(subfolder, MANIFEST)}{below}.",
         "encodingFormat": types if len(types) > 1 else types[0],
         "includes": [
-            within(subfolder, f"data/{'*/' * (depth - 1)}*.{each}") for depth in places for each in endings
+            within(subfolder, f"data/{'*/' * (depth - 1)}*.{ending}")
+            for depth in places
+            for ending in endings
         ],
     }
 
@@ -301,7 +303,7 @@ def _fields(facts: Facts, name: str, subfolder: str, splits: Sequence[str]) -> I
                 field["source"]["transform"] = {"jsonPath": member}
                 yield field
             continue
-        if column in _TIMES and not all(is_time(each) for row in rows if (each := getattr(row, column))):
+        if column in _TIMES and not all(is_time(text) for row in rows if (text := getattr(row, column))):
             # pandas reads odd texts in columns of these names as times, or does not, depending on its version, and
             # mlcroissant cannot load a field of the other type.
             continue

@@ -95,10 +95,10 @@ class Decided:
     def spelled(self, labels: Iterable[str | None]) -> Decided:
         """The same decisions, with the labels spelled as those of the rows. In a folder whose rows have no labels, none
         is carried out: a file has no folder to move to."""
-        known = sorted({*labels} - {None}, key=str)
-        if not known:
+        row_labels = sorted({*labels} - {None}, key=str)
+        if not row_labels:
             return replace(self, labels={}, source=(0, b""))
-        spelled = Decided(spellings={disk_key(str(label)): str(label) for label in reversed(known)})
+        spelled = Decided(spellings={disk_key(str(label)): str(label) for label in reversed(row_labels)})
         if not self.labels:
             return replace(self, spellings=spelled.spellings, source=(0, b""))
         for decision in self.decisions:
@@ -154,8 +154,8 @@ _KEPT = {"exclude": 0, "relabel": 1, "accept": 2, "include": 2}
 def agreement(decisions: Iterable[Decision]) -> float | None:
     """How far the people of these decisions agree; None if no two have decided about the same file, or all decisions
     are the same."""
-    units = by_person(each for each in decisions if each.by is not None and each.action in _KEPT)
-    return alpha([[_KEPT[each.action] for each in people.values()] for people in units.values()])
+    units = by_person(entry for entry in decisions if entry.by is not None and entry.action in _KEPT)
+    return alpha([[_KEPT[entry.action] for entry in people.values()] for people in units.values()])
 
 
 def ids_of(which: object) -> list[str]:
@@ -164,12 +164,12 @@ def ids_of(which: object) -> list[str]:
     """
     is_one = isinstance(which, str | Record) or not isinstance(which, Iterable)
     ids: dict[str, None] = {}
-    for each in cast("Iterable[object]", [which] if is_one else which):
-        if not isinstance(each, str | Record):
+    for item in cast("Iterable[object]", [which] if is_one else which):
+        if not isinstance(item, str | Record):
             raise InvalidArgumentError(
                 "which must be a Record, a file id, or an iterable of either", field="which"
             )
-        ids[each.file_id if isinstance(each, Record) else each] = None
+        ids[item.file_id if isinstance(item, Record) else item] = None
     return list(ids)
 
 
@@ -209,9 +209,9 @@ def parse_decisions(content: bytes | None, path: str = DECISIONS, known: Decided
             continue
         decision = _decision(cast("dict[str, Any]", row)) if isinstance(row, dict) else None
         if decision is None:
-            before = content.count(b"\n", 0, start)
+            offset = content.count(b"\n", 0, start)
             raise ConfigurationError(
-                f"{path}, line {before + number}: not a decision of firsthandapi; another program changed this "
+                f"{path}, line {offset + number}: not a decision of firsthandapi; another program changed this "
                 "folder: remove the line if the folder is yours, else do not use it"
             )
         decided.add(decision)
@@ -241,15 +241,15 @@ def _decision(row: dict[str, Any]) -> Decision | None:
     return Decision(cast("str", file_id), action, label, reason, by, moment)
 
 
-def carried(source: Decided, here: Decided, ids: Iterable[str], *, labels: bool) -> list[Decision]:
+def carried(source: Decided, target: Decided, ids: Iterable[str], *, labels: bool) -> list[Decision]:
     """The decisions to copy when files are merged into another dataset: those about these files and excluded ones, if
-    they are newer than the decisions `here`. `labels`: whether the files keep their labels.
+    they are newer than those of `target`. `labels`: whether the files keep their labels.
     """
-    known = {*ids, *source.excluded}
+    file_ids = {*ids, *source.excluded}
     return [
-        each
-        for each in source.decisions
-        if each.file_id in known
-        and (labels or each.action != "relabel")
-        and (newest := here.newest.get(each.file_id), newest is None or newest.at < each.at)[1]
+        decision
+        for decision in source.decisions
+        if decision.file_id in file_ids
+        and (labels or decision.action != "relabel")
+        and (newest := target.newest.get(decision.file_id), newest is None or newest.at < decision.at)[1]
     ]

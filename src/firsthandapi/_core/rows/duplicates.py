@@ -53,16 +53,16 @@ def stars(links: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     takes all its neighbors; then the one with the most of those that are left, and so on.
     """
     neighbors: dict[int, list[int]] = {}
-    for one, other in links:
-        neighbors.setdefault(one, []).append(other)
-        neighbors.setdefault(other, []).append(one)
+    for row, neighbor in links:
+        neighbors.setdefault(row, []).append(neighbor)
+        neighbors.setdefault(neighbor, []).append(row)
     pairs: list[tuple[int, int]] = []
     taken: set[int] = set()
     for center in sorted(neighbors, key=lambda number: (-len(neighbors[number]), number)):
         if center not in taken:
-            first, *others = sorted({center, *neighbors[center]} - taken)
-            pairs += [(first, other) for other in others]
-            taken.update((first, *others))
+            first, *rest = sorted({center, *neighbors[center]} - taken)
+            pairs += [(first, member) for member in rest]
+            taken.update((first, *rest))
     return pairs
 
 
@@ -77,8 +77,8 @@ def groups(rows: Sequence[Row], pairs: Iterable[tuple[int, int]]) -> list[tuple[
         return number
 
     for pair in pairs:
-        one, other = map(leader_of, pair)
-        leader[other] = one
+        first, second = map(leader_of, pair)
+        leader[second] = first
     members: dict[int, list[Row]] = {}
     for number, row in enumerate(rows):
         members.setdefault(leader_of(number), []).append(row)

@@ -29,8 +29,8 @@ def failed_rules(
     stars = [row.ai_star_rating for row in records if row.ai_star_rating is not None]
     mean = sum(stars) / len(stars) if stars else None
     if min_mean_stars is not None and (mean is None or mean < min_mean_stars):
-        said = "no file has a rating" if mean is None else f"the files have {mean:.2f} stars on average"
-        lines.append(f"--min-mean-stars {min_mean_stars:g}: {said}")
+        outcome = "no file has a rating" if mean is None else f"the files have {mean:.2f} stars on average"
+        lines.append(f"--min-mean-stars {min_mean_stars:g}: {outcome}")
     if no_duplicates and duplicates:
         first = " and ".join(next(iter(duplicates)))
         lines.append(

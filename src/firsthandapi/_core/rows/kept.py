@@ -120,11 +120,11 @@ def kept_of(version: Version, snapshot: Snapshot, chain: Sequence[Kept]) -> Kept
     whole = Kept(version.number, version.tree, None, 0, 0, replace(snapshot, subfolders={}), rows)
     if not chain or chain[-1].depth + 1 >= DEEPEST:
         return whole
-    before = folded(chain)
-    changed = {key: row for key, row in rows.items() if before.get(key) != row}
-    removed = dict.fromkeys(before.keys() - rows.keys(), _REMOVED)
+    old_rows = folded(chain)
+    changed = {key: row for key, row in rows.items() if old_rows.get(key) != row}
+    removed = dict.fromkeys(old_rows.keys() - rows.keys(), _REMOVED)
     size = sum(map(len, (*changed.values(), *removed)))
-    if sum(kept.size for kept in chain) + size > 2 * sum(map(len, rows.values())):
+    if sum(file.size for file in chain) + size > 2 * sum(map(len, rows.values())):
         return whole
     return replace(whole, base=chain[-1].number, depth=chain[-1].depth + 1, lines={**changed, **removed})
 
@@ -132,9 +132,9 @@ def kept_of(version: Version, snapshot: Snapshot, chain: Sequence[Kept]) -> Kept
 def folded(chain: Sequence[Kept]) -> Lines:
     """The rows of a version, from its file and those that it builds on, oldest first."""
     rows: Lines = {}
-    for kept in chain:
-        rows.update(kept.lines)
-        for key in [key for key, row in kept.lines.items() if row == _REMOVED]:
+    for file in chain:
+        rows.update(file.lines)
+        for key in [key for key, row in file.lines.items() if row == _REMOVED]:
             del rows[key]
     return rows
 
@@ -159,13 +159,13 @@ def parse_kept(content: bytes, number: str, path: object) -> Kept:
     first, *lines = content.splitlines() or [b""]
     matches = [match for match in map(_LINE.fullmatch, lines) if match is not None]
     try:
-        kept = _kept_of(load(first), len(content), matches)
+        file = _kept_of(load(first), len(content), matches)
     except (LookupError, TypeError, InvalidArgumentError):
         raise damaged(path) from None
-    is_based = kept.base is not None and kept.base != number
-    if kept.number != number or len(matches) < len(lines) or is_based != (0 < kept.depth < DEEPEST):
+    is_based = file.base is not None and file.base != number
+    if file.number != number or len(matches) < len(lines) or is_based != (0 < file.depth < DEEPEST):
         raise damaged(path)
-    return kept
+    return file
 
 
 def _kept_of(head: Any, size: int, matches: Sequence[re.Match[bytes]]) -> Kept:

@@ -176,8 +176,8 @@ def in_place_of(record: Record, former: Record | None) -> Record:
     """`record` with the user's own columns of `former`, which it replaces."""
     if former is None:
         return record
-    kept = {column: getattr(former, column) for column in _ASKED if getattr(record, column) is None}
-    return _record({**vars(record), **kept}, former.extra)
+    old_values = {column: getattr(former, column) for column in _ASKED if getattr(record, column) is None}
+    return _record({**vars(record), **old_values}, former.extra)
 
 
 def with_own(record: Record, column: str, value: Any) -> Record:
@@ -235,7 +235,7 @@ _FITTERS = {column: fitter(shape) for column, shape in {**_NUMBERS, **_STRUCTS}.
 def column_types(kind: Kind) -> dict[str, Any]:
     """The type of each column of a table, in the notation of `SHAPES`, independent of the values in the rows. For media
     with speech, the column `text` has the transcript."""
-    known = {
+    types = {
         "size_bytes": int,
         **_NUMBERS,
         "annotations": SHAPES[kind],
@@ -243,7 +243,7 @@ def column_types(kind: Kind) -> dict[str, Any]:
         **_STRUCTS,
     }
     text = ("text",) if has_speech(kind) else ()
-    return {column: known.get(column, str) for column in (*COLUMNS, *text)}
+    return {column: types.get(column, str) for column in (*COLUMNS, *text)}
 
 
 def data_folder(label: str | None) -> str:
@@ -422,8 +422,8 @@ def parse_manifest(content: bytes | Iterable[bytes], path: str = MANIFEST) -> li
                 f"{where}: label {label!r} is the folder of an earlier line in other letters; "
                 "rename one of the two folders, and its rows"
             )
-        known = records.get(record.file_id)
-        if known is None or known.file_name != record.file_name:
+        earlier_record = records.get(record.file_id)
+        if earlier_record is None or earlier_record.file_name != record.file_name:
             # An id contains no slash, so it never equals a name.
             for column, value in (("file_id", record.file_id), ("file_name", record.file_name)):
                 # On many disks, names that differ only in case are the same file.
@@ -503,11 +503,11 @@ def _our_rows() -> SchemaValidator:
 def _exactly(shape: Any) -> CoreSchema:
     """The values that `fit` leaves as they are, in the notation of `SHAPES`."""
     if isinstance(shape, dict):
-        members = {name: _exactly(each) for name, each in cast("dict[str, Any]", shape).items()}
+        members = {name: _exactly(member) for name, member in cast("dict[str, Any]", shape).items()}
         return core_schema.typed_dict_schema(
             {
-                name: core_schema.typed_dict_field(core_schema.nullable_schema(each))
-                for name, each in members.items()
+                name: core_schema.typed_dict_field(core_schema.nullable_schema(schema))
+                for name, schema in members.items()
             },
             extra_behavior="forbid",
         )

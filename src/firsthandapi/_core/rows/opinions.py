@@ -134,20 +134,20 @@ def columns_annotated(
     if flags:
         columns["flags"] = sorted({*(record.flags or ()), *flags})
     if annotations is not None:
-        before = _raw(record) or {}
-        corrected = _fields_corrected(before)
-        own = {name: before[name] for name in corrected if name in before}
+        old_annotations = _raw(record) or {}
+        corrected = _fields_corrected(old_annotations)
+        corrections = {name: old_annotations[name] for name in corrected if name in old_annotations}
         named = {CORRECTED: [*corrected]} if corrected else {}
         answered = {name: value for name, value in annotations.items() if name != CORRECTED}
-        columns |= _columns(record, {**answered, **own, **named})
+        columns |= _columns(record, {**answered, **corrections, **named})
     return columns
 
 
 def columns_corrected(record: Record, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a row after a person's word."""
-    before = _raw(record) or {"type": kind_of(record.content_type)}
-    corrected = sorted({*_fields_corrected(before), *fields})
-    return _columns(record, {**before, **fields, CORRECTED: corrected})
+    old_annotations = _raw(record) or {"type": kind_of(record.content_type)}
+    corrected = sorted({*_fields_corrected(old_annotations), *fields})
+    return _columns(record, {**old_annotations, **fields, CORRECTED: corrected})
 
 
 def with_opinions(record: Record, former: Record | None) -> Record:
@@ -176,7 +176,7 @@ def check_fields(record: Record, fields: object) -> dict[str, Any]:
         raise InvalidArgumentError(
             f"record: {record.file_id} is neither an image, a recording, nor a video", field="record"
         )
-    shape = {name: each for name, each in SHAPES[kind].items() if name not in _WHOSE}
+    shape = {name: field_shape for name, field_shape in SHAPES[kind].items() if name not in _WHOSE}
     if not isinstance(fields, Mapping) or not fields:
         raise InvalidArgumentError(
             f"fields must be a dict of {', '.join(shape)} with their new values", field="fields"
@@ -208,7 +208,7 @@ def value_of(record: Record, name: str, text: str) -> Any:
     """The value of a field that is written as text: nothing where it is empty, and a list where commas part it."""
     kind = kind_of(record.content_type)
     is_list = kind is not None and SHAPES[kind].get(name) == [str]
-    parts = [part for each in text.split(",") if (part := each.strip())]
+    parts = [part for piece in text.split(",") if (part := piece.strip())]
     return parts if is_list else text.strip() or None
 
 
@@ -216,14 +216,14 @@ def _fits(value: Any, shape: Any) -> bool:
     if isinstance(shape, list):
         item = cast("Any", shape)[0]
         items: list[Any] = value if isinstance(value, list) else [None]  # pyright: ignore[reportUnknownVariableType] # JSON
-        return all(each is not None and _fits(each, item) for each in items)
+        return all(element is not None and _fits(element, item) for element in items)
     if isinstance(shape, dict):
         members = cast("dict[str, Any]", shape)
         if isinstance(value, str):  # an object by its label alone
             return "label" in members
         return isinstance(value, dict) and all(
-            name in members and (each is None or _fits(each, members[name]))
-            for name, each in cast("dict[str, Any]", value).items()
+            name in members and (member is None or _fits(member, members[name]))
+            for name, member in cast("dict[str, Any]", value).items()
         )
     return fit(value, shape) is not None
 
@@ -247,7 +247,7 @@ def _raw(record: Record) -> dict[str, Any] | None:
 def _fields_corrected(annotations: Mapping[str, Any]) -> list[str]:
     named = annotations.get(CORRECTED)
     fields: list[Any] = named if isinstance(named, list) else []  # pyright: ignore[reportUnknownVariableType] # JSON
-    return [each for each in fields if isinstance(each, str)]
+    return [field for field in fields if isinstance(field, str)]
 
 
 def _columns(record: Record, annotations: dict[str, Any]) -> dict[str, Any]:

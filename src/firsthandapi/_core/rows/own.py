@@ -36,7 +36,7 @@ def check_own(name: object, values: object, file_ids: Collection[str]) -> dict[s
             f"values must map file ids to values, and is of type {kind}", field="values"
         )
     column: Mapping[Any, Any] = values  # pyright: ignore[reportUnknownVariableType] # it may have keys of any type
-    unknown = [each for each in column if not isinstance(each, str) or each not in file_ids]
+    unknown = [key for key in column if not isinstance(key, str) or key not in file_ids]
     if unknown:
         raise InvalidArgumentError(
             f"values: {len(unknown):,} of {len(column):,} ids are of no file of the dataset, such as {unknown[0]!r}",

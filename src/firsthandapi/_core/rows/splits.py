@@ -90,36 +90,36 @@ def split_rows(
     rule: Rule,
     near: Iterable[tuple[int, int]] = (),
     memory: Mapping[str, str] | None = None,
-    others: Iterable[Record] = (),
+    other_rows: Iterable[Record] = (),
 ) -> dict[str, list[Record]]:
     """The rows of each split, in their order.
     `near`: the pairs of rows, by position, that are near duplicates.
     `memory`: by file id, the splits of before.
-    `others`: rows that are not to be split, whose workers are remembered too.
+    `other_rows`: rows that are not to be split, whose workers are remembered too.
     """
     memory = memory or {}
     parts = {name: share for name, share in rule.parts.items() if share}
     homes: dict[str, str] = {}
-    for record in sorted((*records, *others), key=lambda row: row.file_id):
+    for record in sorted((*records, *other_rows), key=lambda row: row.file_id):
         if memory.get(record.file_id) in parts:
             homes.setdefault(_worker_of(record), memory[record.file_id])
     duplicates = _Joined()
     for number, record in enumerate(records):
         duplicates.join(number, record.sha256)
-    for one, other in near:
-        duplicates.join(one, other)
+    for first, second in near:
+        duplicates.join(first, second)
     contents = [duplicates.leader_of(number) for number in range(len(records))]
     digests = {worker: _digest(worker, rule.seed) for worker in map(_worker_of, records)}
     order = sorted(
         range(len(records)),
         key=lambda number: (digests[_worker_of(records[number])], records[number].file_id),
     )
-    kept: dict[int, str] = {}
+    split_by_number: dict[int, str] = {}
     taken: dict[object, set[str]] = defaultdict(set)
     counts: dict[str, Counter[str | None]] = {name: Counter() for name in parts}
 
     def keep(number: int, name: str) -> None:
-        kept[number] = name
+        split_by_number[number] = name
         taken[contents[number]].add(name)
         counts[name][records[number].label] += 1
 
@@ -148,8 +148,8 @@ def split_rows(
         for number in free(new, part):
             keep(number, part)
     rows: dict[str, list[Record]] = {name: [] for name in rule.parts}
-    for number in sorted(kept):
-        rows[kept[number]].append(records[number])
+    for number in sorted(split_by_number):
+        rows[split_by_number[number]].append(records[number])
     return rows
 
 
@@ -166,8 +166,8 @@ class _Joined:
             thing = leader
         return thing
 
-    def join(self, one: object, other: object) -> None:
-        self._leaders[self.leader_of(other)] = self.leader_of(one)
+    def join(self, first: object, second: object) -> None:
+        self._leaders[self.leader_of(second)] = self.leader_of(first)
 
 
 def _groups(

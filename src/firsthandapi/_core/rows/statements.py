@@ -34,11 +34,11 @@ _MOST_LINE = 500
 _MOST_TEXT = 10_000
 
 
-def check_statements(given: Mapping[str, object]) -> dict[str, Any]:
+def check_statements(values: Mapping[str, object]) -> dict[str, Any]:
     """Check the statements of a caller or of `card.json`, and return them as JSON values, without None.
     Raises InvalidArgumentError: a value is not allowed.
     """
-    return {name: _CHECKS[name](value, name) for name, value in given.items() if value is not None}
+    return {name: _CHECKS[name](value, name) for name, value in values.items() if value is not None}
 
 
 def read_statements(content: bytes | None, path: object) -> dict[str, Any]:
@@ -54,9 +54,9 @@ def read_statements(content: bytes | None, path: object) -> dict[str, Any]:
         raise ConfigurationError(f"{path} cannot be used: {why}; correct it, or remove it") from None
 
 
-def encode_statements(said: Mapping[str, Any]) -> bytes:
+def encode_statements(statements: Mapping[str, Any]) -> bytes:
     """`card.json` with these statements. Splits keep their order, which decides their rows."""
-    return json.dumps(said, ensure_ascii=True, indent=1).encode() + b"\n"
+    return json.dumps(statements, ensure_ascii=True, indent=1).encode() + b"\n"
 
 
 def check_text(value: object, field: str) -> str:
@@ -86,25 +86,25 @@ def _check_base(value: object, field: str) -> str:
 
 
 def _check_creator(value: object, field: str) -> dict[str, str]:
-    given = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {"name": value}
-    unknown = set(given) - {"type", "name", "url", "email"}
-    kind = given.get("type", "Organization")
+    fields = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {"name": value}
+    unknown = set(fields) - {"type", "name", "url", "email"}
+    kind = fields.get("type", "Organization")
     if unknown or kind not in ("Organization", "Person"):
         raise InvalidArgumentError(
             f"{field} must be a name, or a dict with name and perhaps type (Organization or Person), url, and email",
             field=field,
         )
-    checked = {"name": check_text(given.get("name"), field)}
-    for key in sorted(given.keys() & {"url", "email"}):
-        checked[key] = (_check_url if key == "url" else check_text)(given[key], f"{field}.{key}")
+    checked = {"name": check_text(fields.get("name"), field)}
+    for key in sorted(fields.keys() & {"url", "email"}):
+        checked[key] = (_check_url if key == "url" else check_text)(fields[key], f"{field}.{key}")
     return {"type": str(kind), **checked}
 
 
 def _check_texts(value: object, field: str) -> list[str]:
     texts = cast("Sequence[object]", value) if isinstance(value, list | tuple) else [value]
     for text in texts:
-        shown = text.replace("\n", " ") if isinstance(text, str) else ""
-        if not shown.strip() or not shown.isprintable() or len(shown) > _MOST_TEXT:
+        line = text.replace("\n", " ") if isinstance(text, str) else ""
+        if not line.strip() or not line.isprintable() or len(line) > _MOST_TEXT:
             raise InvalidArgumentError(
                 f"{field} must be a str of 1 to {_MOST_TEXT:,} printable characters, or a list of them",
                 field=field,

@@ -155,16 +155,16 @@ def table_of(
         line = _encode(values).encode()
         lines.append(subfolder.encode() + b"\0" + line)
         # A file whose type has changed may have rows in two manifests.
-        other = files.get(record.file_id, ("", ""))[1].encode()
-        files[record.file_id] = record.sha256, hashlib.sha256(other + line).hexdigest()
+        earlier_hash = files.get(record.file_id, ("", ""))[1].encode()
+        files[record.file_id] = record.sha256, hashlib.sha256(earlier_hash + line).hexdigest()
     columns = tuple(sorted(names))
     former: dict[str, str] = {}
     if beside is not None and beside.columns != columns:
         for _, record in rows:
             values = _values(record)
             line = _encode({name: values[name] for name in beside.columns if name in values}).encode()
-            other = former.get(record.file_id, "").encode()
-            former[record.file_id] = hashlib.sha256(other + line).hexdigest()
+            earlier_hash = former.get(record.file_id, "").encode()
+            former[record.file_id] = hashlib.sha256(earlier_hash + line).hexdigest()
     tree = hashlib.sha256(b"\n".join(sorted(lines))).hexdigest()
     return Table(
         files,
@@ -178,69 +178,69 @@ def table_of(
     )
 
 
-def diff_of(one: Table, other: Table) -> Diff:
+def diff_of(first: Table, second: Table) -> Diff:
     """The differences of the second table from the first."""
     changed = [
-        id_ for id_, (sha256, _) in one.files.items() if other.files.get(id_, (sha256, ""))[0] != sha256
+        id_ for id_, (sha256, _) in first.files.items() if second.files.get(id_, (sha256, ""))[0] != sha256
     ]
-    had = one.files.keys() | one.lost
-    gone = had - other.files.keys() - (one.lost & other.lost)
-    withdrawn = gone & (other.withdrawn | other.lost)
-    grown: Mapping[str, str] = other.former if other.former_columns == one.columns else {}
+    had = first.files.keys() | first.lost
+    gone = had - second.files.keys() - (first.lost & second.lost)
+    withdrawn = gone & (second.withdrawn | second.lost)
+    grown: Mapping[str, str] = second.former if second.former_columns == first.columns else {}
     rows = [
         id_
-        for id_, (sha256, row) in one.files.items()
-        if (there := other.files.get(id_)) is not None
-        and there[0] == sha256
-        and row not in (there[1], grown.get(id_))
+        for id_, (sha256, row) in first.files.items()
+        if (entry := second.files.get(id_)) is not None
+        and entry[0] == sha256
+        and row not in (entry[1], grown.get(id_))
     ]
     return Diff(
-        added=tuple(sorted(other.files.keys() - had)),
-        removed=tuple(sorted(gone - withdrawn - other.excluded)),
+        added=tuple(sorted(second.files.keys() - had)),
+        removed=tuple(sorted(gone - withdrawn - second.excluded)),
         bytes_changed=tuple(sorted(changed)),
         rows_changed=tuple(sorted(rows)),
         withdrawn=tuple(sorted(withdrawn)),
-        excluded=tuple(sorted(gone & other.excluded - withdrawn)),
-        columns=tuple(sorted(set(other.columns) - set(one.columns))),
+        excluded=tuple(sorted(gone & second.excluded - withdrawn)),
+        columns=tuple(sorted(set(second.columns) - set(first.columns))),
     )
 
 
 def changes_of(
-    diff: Diff, one: Mapping[str, Sequence[Record]], other: Mapping[str, Sequence[Record]]
+    diff: Diff, old_side: Mapping[str, Sequence[Record]], new_side: Mapping[str, Sequence[Record]]
 ) -> tuple[Change, ...]:
     """The values that differ, from the rows of both sides."""
     changed = {*diff.bytes_changed, *diff.rows_changed}
     olds, news = (
         {row.file_id: row for rows in side.values() for row in rows if row.file_id in changed}
-        for side in (one, other)
+        for side in (old_side, new_side)
     )
     changes: list[Change] = []
     for file_id in sorted(changed):
         old, new = olds[file_id], news[file_id]
-        before, after = _values(old), _values(new)
-        for column in {**before, **after}:
+        old_values, new_values = _values(old), _values(new)
+        for column in {**old_values, **new_values}:
             is_new = column in diff.columns
-            if not is_new and _encode(before.get(column)) != _encode(after.get(column)):
+            if not is_new and _encode(old_values.get(column)) != _encode(new_values.get(column)):
                 values = ({**vars(row), **row.extra}.get(column) for row in (old, new))
                 changes.append(Change(file_id, column, *values))
     return tuple(changes)
 
 
-def version_of(table: Table, before: Version | None) -> Version:
+def version_of(table: Table, last_version: Version | None) -> Version:
     """The version of these rows that follows the previously locked version."""
-    if before is None or before._table is None:
+    if last_version is None or last_version._table is None:
         return _with(table, Version(FIRST, None, table.tree))
-    diff = diff_of(before._table, table)
-    major, minor, patch = map(int, before.number.split("."))
+    diff = diff_of(last_version._table, table)
+    major, minor, patch = map(int, last_version.number.split("."))
     if diff.removed or diff.bytes_changed or diff.rows_changed or diff.withdrawn or diff.excluded:
         number = f"{major + 1}.0.0"
     elif diff:
         number = f"{major}.{minor + 1}.0"
-    elif table.tree != before.tree:
+    elif table.tree != last_version.tree:
         number = f"{major}.{minor}.{patch + 1}"
     else:
-        return _with(table, Version(before.number, before.parent, before.tree))
-    return _with(table, Version(number, before, table.tree))
+        return _with(table, Version(last_version.number, last_version.parent, last_version.tree))
+    return _with(table, Version(number, last_version, table.tree))
 
 
 def _with(table: Table, version: Version) -> Version:
@@ -249,8 +249,8 @@ def _with(table: Table, version: Version) -> Version:
 
 
 def _values(record: Record) -> dict[str, Any]:
-    own = record.extra
-    return _kept({**vars(record), **_whole(own)} if own else vars(record))
+    extra = record.extra
+    return _kept({**vars(record), **_whole(extra)} if extra else vars(record))
 
 
 def _whole(value: Any) -> Any:
@@ -258,8 +258,8 @@ def _whole(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) <= _MOST_EXACT else value
     if isinstance(value, dict):
-        return {name: _whole(each) for name, each in cast("dict[str, Any]", value).items()}
-    return [_whole(each) for each in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType] # JSON
+        return {name: _whole(member) for name, member in cast("dict[str, Any]", value).items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType] # JSON
 
 
 def _kept(values: dict[str, Any]) -> dict[str, Any]:
@@ -274,7 +274,7 @@ def _kept(values: dict[str, Any]) -> dict[str, Any]:
 def _kept_in(value: Any) -> Any:
     if isinstance(value, dict):
         return _kept(cast("dict[str, Any]", value))
-    return [_kept_in(each) for each in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType] # JSON
+    return [_kept_in(item) for item in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType] # JSON
 
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
@@ -290,7 +290,7 @@ def encode_lock(version: Version, table: Table) -> bytes:
         "version": version.number,
         "parent": None if version.parent is None else version.parent.number,
         "tree": version.tree,
-        "history": [[each.number, each.tree] for each in history_of(version)],
+        "history": [[entry.number, entry.tree] for entry in history_of(version)],
         "columns": table.columns,
         "withdrawn": sorted(table.withdrawn),
         "excluded": sorted(table.excluded),
@@ -311,10 +311,10 @@ def encode_lock(version: Version, table: Table) -> bytes:
 
 def history_of(version: Version) -> list[Version]:
     """The earlier versions, oldest first."""
-    before: list[Version] = []
+    history: list[Version] = []
     while version.parent is not None:
-        before.insert(0, version := version.parent)
-    return before
+        history.insert(0, version := version.parent)
+    return history
 
 
 def read_lock(content: bytes, path: object) -> Version:
@@ -330,20 +330,20 @@ def read_lock(content: bytes, path: object) -> Version:
         files: dict[str, list[str]] = lock["files"]
         history: list[list[str]] = lock["history"]
         _check_texts(lock["version"], lock["tree"], *lock["columns"], *lock["withdrawn"], *lock["excluded"])
-        _check_texts(*(text for each in (*files.values(), *history) for text in each))
+        _check_texts(*(text for row in (*files.values(), *history) for text in row))
         _check_texts(*(lost := lock.get("lost", [])))
         parent: Version | None = None
         for number, tree in history:
             parent = Version(check_number(number), parent, tree)
         former = lock.get("former_columns")
         table = Table(
-            {id_: (each[0], each[1]) for id_, each in files.items()},
+            {id_: (row[0], row[1]) for id_, row in files.items()},
             tuple(lock["columns"]),
             lock["tree"],
             frozenset(lock["withdrawn"]),
             frozenset(lock["excluded"]),
             None if former is None else tuple(former),
-            {id_: each[2] for id_, each in files.items() if len(each) > 2},
+            {id_: row[2] for id_, row in files.items() if len(row) > 2},
             frozenset(lost),
         )
         return _with(table, Version(check_number(lock["version"]), parent, lock["tree"]))

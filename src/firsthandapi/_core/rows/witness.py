@@ -71,20 +71,20 @@ class Witness:
         """The services that the files come from; empty if no row names one."""
         return " and ".join(map(visible, self.servers))
 
-    def check(self, said: Mapping[str, Any]) -> None:
+    def check(self, statements: Mapping[str, Any]) -> None:
         """Check that no row contradicts a person's statements.
         Raises InvalidArgumentError: some do; the message names how many.
         """
-        license = said.get("license")
-        others = {name: files for name, files in self.licenses.items() if not _is_same(name, license)}
-        if license is not None and others:
-            granted = ", ".join(f"{visible(name)} ({count_of(files)})" for name, files in others.items())
+        license = statements.get("license")
+        grants = {name: files for name, files in self.licenses.items() if not _is_same(name, license)}
+        if license is not None and grants:
+            granted = ", ".join(f"{visible(name)} ({count_of(files)})" for name, files in grants.items())
             raise InvalidArgumentError(
-                f"license: the workers of {count_of(sum(others.values()))} granted another: "
+                f"license: the workers of {count_of(sum(grants.values()))} granted another: "
                 f"{granted}; leave license out, or make a dataset of the others with filter and copy_to",
                 field="license",
             )
-        if said.get("has_synthetic_data") is False and self.is_synthetic:
+        if statements.get("has_synthetic_data") is False and self.is_synthetic:
             files = count_of(len({row.file_id for row in (*self.of_models, *self.drawn)}))
             raise InvalidArgumentError(
                 f"has_synthetic_data: a program or a model made {files}, as their rows say; leave it out",
@@ -98,9 +98,9 @@ class Witness:
         if self.of_models:
             whose = "its" if len(self.of_models) == 1 else "their"
             yield f"A model made {count_of(len(self.of_models))}, as {whose} Content Credentials say."
-        for environment, what in (("sandbox", "of the sandbox"), ("simulated", "of a server for tests")):
+        for environment, origin in (("sandbox", "of the sandbox"), ("simulated", "of a server for tests")):
             if files := sum(row.environment == environment for row in self.records):
-                yield f"A program drew {count_of(files)} {what}, which cost nothing."
+                yield f"A program drew {count_of(files)} {origin}, which cost nothing."
 
     def consents(self) -> Iterator[str]:
         """Whose worker's consent is named, in figures; nothing where none is."""
@@ -136,7 +136,7 @@ def _names_model(row: Record) -> bool:
     return (row.digital_source_type or "").rpartition("/")[2] in _MADE_BY_MODELS
 
 
-def _is_same(license: str, other: object) -> bool:
+def _is_same(license: str, candidate: object) -> bool:
     """Whether two names are of one license, which Hugging Face and SPDX may name differently."""
-    names = [SPDX.get(name.lower(), name.lower()) for name in (license, other) if isinstance(name, str)]
+    names = [SPDX.get(name.lower(), name.lower()) for name in (license, candidate) if isinstance(name, str)]
     return len(names) > 1 and names[0] == names[1]
