@@ -21,11 +21,11 @@ def alpha(units: Iterable[Sequence[int]]) -> float | None:
     if len(counts) < 2:
         return None
 
-    def apart(one: int, other: int) -> float:
-        between = sum(counts[each] for each in range(min(one, other), max(one, other) + 1))
-        return (between - (counts[one] + counts[other]) / 2) ** 2
+    def apart(value: int, peer: int) -> float:
+        between = sum(counts[rank] for rank in range(min(value, peer), max(value, peer) + 1))
+        return (between - (counts[value] + counts[peer]) / 2) ** 2
 
-    distances = {(one, other): apart(one, other) for one in counts for other in counts}
-    seen = sum(distances[one, other] / (len(unit) - 1) for unit in rated for one in unit for other in unit)
-    chance = sum(counts[one] * counts[other] * distance for (one, other), distance in distances.items())
+    distances = {(value, peer): apart(value, peer) for value in counts for peer in counts}
+    seen = sum(distances[value, peer] / (len(unit) - 1) for unit in rated for value in unit for peer in unit)
+    chance = sum(counts[value] * counts[peer] * distance for (value, peer), distance in distances.items())
     return 1 - seen * (total - 1) / chance

@@ -57,6 +57,6 @@ def _after_in_child() -> None:  # pragma: no cover # it runs in a forked child, 
         # There such a property holds a lock while it is made, which is while its module is imported.
         for half, name in ("_async", "AsyncFirstHandClient"), ("_sync", "FirstHandClient"):
             client: type | None = getattr(sys.modules.get(f"firsthandapi.{half}.client"), name, None)
-            for each in vars(client).values() if client else ():
-                if isinstance(each, cached_property):
-                    vars(each)["lock"] = threading.RLock()
+            for attribute in vars(client).values() if client else ():
+                if isinstance(attribute, cached_property):
+                    vars(attribute)["lock"] = threading.RLock()

@@ -145,15 +145,15 @@ firsthandapi.webhooks
 @cache
 def habits() -> dict[str, dict[str, str]]:
     """The table, read when somebody first writes such a name."""
-    found: dict[str, dict[str, str]] = {}
+    table: dict[str, dict[str, str]] = {}
     section: dict[str, str] = {}
     for line in _TABLE.splitlines():
         if line.startswith("  "):
             names, _, advice = line.strip().partition(": ")
             section.update(dict.fromkeys(names.split(", "), advice))
         else:
-            section = found.setdefault(line, {})
-    return found
+            section = table.setdefault(line, {})
+    return table
 
 
 _WHERE = "was removed in firsthandapi 1.0; use"
@@ -171,20 +171,20 @@ def missing(module: str, name: str) -> Exception:
     return AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
-def missing_attribute(owner: type, name: str, what: str = "object") -> AttributeError:
+def missing_attribute(owner: type, name: str, kind: str = "object") -> AttributeError:
     """The error for an attribute that `owner`, or what it is the type of, does not have."""
     bases = [base.__name__ for base in owner.__mro__]
     removed = habits()["methods of 0.1.0"].get(name)
     if removed is not None and bases[0].endswith("FirstHandClient"):
         return AttributeError(f"{bases[0]}.{name} {_WHERE} {removed}")
-    shown = f"{what} {bases[0]!r}" if what != "object" else f"{bases[0]!r} object"
-    text = f"{shown} has no attribute {name!r}"
+    subject = f"{kind} {bases[0]!r}" if kind != "object" else f"{bases[0]!r} object"
+    text = f"{subject} has no attribute {name!r}"
     for base in bases:
         section = habits().get(base) or habits().get(base.removeprefix("Async"), {})
         if name in section:
             return AttributeError(f"{text}: use {section[name]}")
     if "Resource" in bases and not name.startswith("_"):
-        return AttributeError(f"{text}: it has {', '.join(each for each in dir(owner) if each[0] != '_')}")
+        return AttributeError(f"{text}: it has {', '.join(item for item in dir(owner) if item[0] != '_')}")
     return AttributeError(text)
 
 
@@ -231,8 +231,8 @@ class LedPage(Led):
     if not TYPE_CHECKING:  # pragma: no branch - as above
 
         def __getitem__(self, key: object) -> Any:
-            shown = _attribute(key) if isinstance(key, str) else f".data[{key!r}]"
-            raise TypeError(f"{type(self).__name__!r} object is neither dict nor list: use {shown}")
+            advice = _attribute(key) if isinstance(key, str) else f".data[{key!r}]"
+            raise TypeError(f"{type(self).__name__!r} object is neither dict nor list: use {advice}")
 
         def __len__(self) -> int:
             # What Python asks as a hint, such as `list`, takes a TypeError for "unknown".
@@ -246,7 +246,7 @@ class LedPage(Led):
         def __contains__(self, item: object) -> bool:
             if isinstance(item, str) or not hasattr(self, "__iter__"):
                 raise TypeError(f"{type(self).__name__!r} object is no dict: use {_attribute(item)}")
-            return any(each == item for each in self)
+            return any(element == item for element in self)
 
 
 def _attribute(key: object) -> str:

@@ -17,7 +17,7 @@ def load(content: bytes | str) -> Any:
 def strings(value: Any) -> list[str] | None:
     """The items of a list of strings; None of any other value."""
     items: list[Any] = value if isinstance(value, list) else [None]  # pyright: ignore[reportUnknownVariableType] # it is JSON
-    return items if all(isinstance(each, str) for each in items) else None
+    return items if all(isinstance(item, str) for item in items) else None
 
 
 def members(value: Any) -> dict[str, Any]:

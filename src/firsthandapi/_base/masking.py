@@ -85,26 +85,26 @@ def secret_or_none(value: T | None) -> Secret[T] | None:
 
 def cut_frames(error: BaseException, packages: Set[str]) -> None:
     """Take the frames of `packages`, whose locals show secrets, out of the traceback of `error` and what led to it."""
-    left, seen = [error], set[int]()
-    while left:
-        each = left.pop()
-        seen.add(id(each))
-        each.__traceback__ = without_frames(each.__traceback__, packages)
-        left += [by for by in (each.__cause__, each.__context__) if by is not None and id(by) not in seen]
+    errors, seen = [error], set[int]()
+    while errors:
+        link = errors.pop()
+        seen.add(id(link))
+        link.__traceback__ = without_frames(link.__traceback__, packages)
+        errors += [by for by in (link.__cause__, link.__context__) if by is not None and id(by) not in seen]
 
 
 def without_frames(traceback: TracebackType | None, packages: Set[str]) -> TracebackType | None:
     """`traceback` without the frames of `packages`."""
-    kept: list[TracebackType] = []
+    tracebacks: list[TracebackType] = []
     while traceback is not None:
         if str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] not in packages:
-            kept.append(traceback)
+            tracebacks.append(traceback)
         traceback = traceback.tb_next
     chain: TracebackType | None = None
-    for each in reversed(kept):
+    for link in reversed(tracebacks):
         # Code that a compiler added has no line: against its type, a traceback then shows None, and takes none.
-        line = cast("int | None", each.tb_lineno)
+        line = cast("int | None", link.tb_lineno)
         chain = TracebackType(
-            chain, each.tb_frame, each.tb_lasti, each.tb_frame.f_code.co_firstlineno if line is None else line
+            chain, link.tb_frame, link.tb_lasti, link.tb_frame.f_code.co_firstlineno if line is None else line
         )
     return chain

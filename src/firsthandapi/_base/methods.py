@@ -23,18 +23,18 @@ def public(method: F) -> F:
     - A notebook shows an interrupt without the frames inside.
     """
     function: Any = method
-    own = inspect.signature(function)
-    keys = _keys(function, own)
-    signature = own if keys is None else _with_keys(own, keys)
-    rest = _rest(own)
+    base = inspect.signature(function)
+    keys = _keys(function, base)
+    signature = base if keys is None else _with_keys(base, keys)
+    rest = _rest(base)
     takes = signature.parameters.keys() - rest
     needs = [
         name
-        for name, each in own.parameters.items()
-        if each.default is each.empty and each.kind is each.KEYWORD_ONLY
+        for name, slot in base.parameters.items()
+        if slot.default is slot.empty and slot.kind is slot.KEYWORD_ONLY
     ]
     needed = frozenset(needs)
-    places = [each for each in own.parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    places = [slot for slot in base.parameters.values() if slot.kind is slot.POSITIONAL_OR_KEYWORD]
     most = sys.maxsize if rest else len(places)
 
     # `del`: while an error leaves this frame, nothing that was passed, such as a key, is in it.
@@ -65,14 +65,14 @@ def public(method: F) -> F:
                 awake.stop()
             del args, kwargs
 
-    made: Any = call_awaited if inspect.iscoroutinefunction(function) else call
-    made.__signature__ = signature
-    return cast("F", made)
+    wrapper: Any = call_awaited if inspect.iscoroutinefunction(function) else call
+    wrapper.__signature__ = signature
+    return cast("F", wrapper)
 
 
 def _rest(signature: inspect.Signature) -> set[str]:
     """The name of what takes any number of arguments by position, as in `*books`."""
-    return {each.name for each in signature.parameters.values() if each.kind is each.VAR_POSITIONAL}
+    return {slot.name for slot in signature.parameters.values() if slot.kind is slot.VAR_POSITIONAL}
 
 
 def _keys(function: Any, signature: inspect.Signature) -> Any:
@@ -86,14 +86,14 @@ def _keys(function: Any, signature: inspect.Signature) -> Any:
 
 def _with_keys(signature: inspect.Signature, keys: Any) -> inspect.Signature:
     """`signature` with the keys, each None by default, which leaves the option out."""
-    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    slots = [slot for slot in signature.parameters.values() if slot.kind is not slot.VAR_KEYWORD]
     options = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation.__forward_arg__
         )
         for name, annotation in keys.__annotations__.items()
     ]
-    return signature.replace(parameters=[*own, *options])
+    return signature.replace(parameters=[*slots, *options])
 
 
 class _CallError(InvalidArgumentError, TypeError):
@@ -115,41 +115,41 @@ def _call_error(message: str, field: str) -> _CallError:
 def _refused(
     function: Any,
     args: tuple[Any, ...],
-    given: dict[str, Any],
+    kwargs: dict[str, Any],
     signature: inspect.Signature,
     needs: list[str],
     most: int,
 ) -> InvalidArgumentError:
     """Why a call cannot be made."""
     method = function.__name__
-    names = [each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
-    field = next((name for name in needs if name not in given), names[0] if names else method)
+    names = [slot.name for slot in signature.parameters.values() if slot.kind is slot.KEYWORD_ONLY]
+    field = next((name for name in needs if name not in kwargs), names[0] if names else method)
     # The body of 0.1.0, and of whoever has a dict.
-    if any(isinstance(each, dict) for each in args) and (len(args) > most or not set(needs) <= given.keys()):
+    if any(isinstance(arg, dict) for arg in args) and (len(args) > most or not set(needs) <= kwargs.keys()):
         return _CallError(
             f"{method}() takes fields as keyword arguments, not a dict: call {method}(**body)", field=field
         )
     if len(args) > most:
         advice = f"pass the rest by name, such as {field}=…" if names else "pass no more"
         return _CallError(f"{method}() takes at most {most - 1} arguments by position: {advice}", field=field)
-    if not signature.parameters.keys() - _rest(signature) >= given.keys():
-        return _unknown(function, given, signature)
+    if not signature.parameters.keys() - _rest(signature) >= kwargs.keys():
+        return _unknown(function, kwargs, signature)
     return _CallError(f"{field} is required: call {method}({field}=…)", field=field)
 
 
-def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature) -> InvalidArgumentError:
+def _unknown(function: Any, kwargs: dict[str, Any], signature: inspect.Signature) -> InvalidArgumentError:
     from firsthandapi._base.habits import habits
     from firsthandapi._base.nearest import nearest
 
     takes = [name for name in signature.parameters if name not in ("self", "cls")]
     rest = _rest(signature)
-    name = next(name for name in given if name not in takes or name in rest)
+    name = next(name for name in kwargs if name not in takes or name in rest)
     habit = habits()["arguments"].get(name)
     meant = habit if habit in takes else nearest(name, takes)
     advice = f"it takes {', '.join(takes)}" if meant is None else f"did you mean {meant}?"
     advice = f"pass {meant} by position, without a name" if meant in rest else advice
     owner, _, method = function.__qualname__.rpartition(".")
-    shown = mask_secrets(name)[:60]
+    word = mask_secrets(name)[:60]
     return InvalidArgumentError(
-        f"{owner if method == '__init__' else method}() takes no argument {shown}: {advice}", field=shown
+        f"{owner if method == '__init__' else method}() takes no argument {word}: {advice}", field=word
     )

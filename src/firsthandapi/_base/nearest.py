@@ -22,7 +22,7 @@ _UNITS = frozenset({"cent", "dollar", "usd"})
 _BOUNDS = frozenset({"max", "maximum", "most", "limit", "cap", "total"})
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The known name that is spelled most like `name`, or else the first that has most of its words; None if none is
     like it: `files_neded` and `files` mean `files_needed`, and `price` means `price_per_file_cents`.
 
@@ -30,22 +30,22 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     it may mean two, as `max_price` does, the result is "price_per_file_cents or max_spend_cents"; without a bound among
     the known names it is None, since the price would cost more.
     """
-    names, written = list(known), name[:_LONGEST].lower()
+    names, written = list(choices), name[:_LONGEST].lower()
     words = _words(written)
     uses = _uses(words)
     if uses:
-        names = [each for each in names if uses & _uses(_words(each.lower()))]
-        if _ALL in uses and not any(_ALL in _uses(_words(each.lower())) for each in names):
+        names = [candidate for candidate in names if uses & _uses(_words(candidate.lower()))]
+        if _ALL in uses and not any(_ALL in _uses(_words(candidate.lower())) for candidate in names):
             return None
         return " or ".join(get_close_matches(written, names, n=1, cutoff=_ALIKE) or names) or None
     if words & _UNITS:
-        names = [each for each in names if _words(each.lower()) & _UNITS]
+        names = [candidate for candidate in names if _words(candidate.lower()) & _UNITS]
     close = get_close_matches(written, names, n=1, cutoff=_ALIKE)
     if close:
         return close[0]
     # A word such as "file" does not make a price of a name.
-    plain = [each for each in names if words & _UNITS or not _uses(_words(each.lower()))]
-    best = max(plain, key=lambda each: len(words & _words(each.lower()) - _UNITS), default="")
+    plain = [candidate for candidate in names if words & _UNITS or not _uses(_words(candidate.lower()))]
+    best = max(plain, key=lambda candidate: len(words & _words(candidate.lower()) - _UNITS), default="")
     if words & _words(best.lower()) - _UNITS:
         return best
     # An amount whose use no word states, such as `ceiling_cents`, may be any: similar letters do not decide that.

@@ -44,11 +44,11 @@ def _in_notebook() -> bool:
 
 
 @contextmanager
-def progress_line(given: Any, progress: bool, dest: object) -> Generator[Any]:
-    """What to call with each `Progress`: `given`; or, where someone looks and unless `progress` is False, what redraws
-    one line: on standard error, or below the cell of a notebook."""
-    if given is not None or not progress or not someone_looks():
-        yield given
+def progress_line(on_progress: Any, progress: bool, dest: object) -> Generator[Any]:
+    """What to call with each `Progress`: `on_progress`; or, where someone looks and unless `progress` is False, what
+    redraws one line: on standard error, or below the cell of a notebook."""
+    if on_progress is not None or not progress or not someone_looks():
+        yield on_progress
         return
     line = _Line(str(dest))
     try:

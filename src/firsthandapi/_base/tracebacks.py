@@ -24,12 +24,12 @@ def rendered(error: BaseException) -> list[str]:
     notes: list[str] = getattr(error, "__notes__", [])
     if notes and isinstance(error, STOPS):
         return [type(error).__name__, *notes]
-    shown = copy(error)  # without its causes, which are the package's own exceptions
+    bare_error = copy(error)  # without its causes, which are the package's own exceptions
     frames = without_frames(error.__traceback__, _INNER)
     shell = _shell()
     if shell is None:
-        return "".join(format_exception(type(error), shown, frames)).splitlines()
-    lines: list[str] = shell.InteractiveTB.structured_traceback(type(error), shown, frames)
+        return "".join(format_exception(type(error), bare_error, frames)).splitlines()
+    lines: list[str] = shell.InteractiveTB.structured_traceback(type(error), bare_error, frames)
     return lines
 
 

@@ -24,12 +24,12 @@ _LOGGERS: dict[str, logging.Logger] = {}
 
 def logger(name: str = CALLS) -> logging.Logger:
     """The logger `name`."""
-    found = _LOGGERS.get(name)
-    if found is None:
+    log = _LOGGERS.get(name)
+    if log is None:
         import logging
 
-        found = _LOGGERS[name] = logging.getLogger(name)
-    return found
+        log = _LOGGERS[name] = logging.getLogger(name)
+    return log
 
 
 def is_watched(on_attempt: OnAttempt | None, name: str = CALLS) -> bool:

@@ -70,8 +70,8 @@ def _masked(name: str, value: Any, depth: int = 0) -> Any:
 
 
 def _masked_list(name: str, items: list[Any], depth: int) -> list[Any]:
-    shown = [_masked(name, item, depth) for item in items[:_MOST_ITEMS]]
-    return shown if len(items) <= _MOST_ITEMS else [*shown, _ELLIPSIS]
+    masked_items = [_masked(name, item, depth) for item in items[:_MOST_ITEMS]]
+    return masked_items if len(items) <= _MOST_ITEMS else [*masked_items, _ELLIPSIS]
 
 
 def _masked_dict(entries: dict[Any, Any], depth: int) -> dict[str, Any]:
@@ -250,8 +250,8 @@ def attach_all(models: list[M], response: ApiResponse) -> None:
 def fitting(model: M) -> M:
     """`model` with None for what is not of its documented type: nothing in this package reads anything else."""
     values = {**model.__dict__, **(model.__pydantic_extra__ or {})}
-    found = type(model).__pydantic_validator__.validate_python(values, context=_FITTING)
-    return attach(cast("M", found), getattr(model, "response", None))
+    valid_model = type(model).__pydantic_validator__.validate_python(values, context=_FITTING)
+    return attach(cast("M", valid_model), getattr(model, "response", None))
 
 
 class Params(BaseModel):

@@ -12,15 +12,15 @@ _TARGETS = ("192.0.2.1", "192.168.255.254", "172.31.255.254", "10.255.255.254", 
 
 def lan_addresses() -> list[str]:
     """The IPv4 addresses of this machine that are not of the internet, that of the usual way out first."""
-    found: list[str] = []
+    addresses: list[str] = []
     for target in _TARGETS:
         # A datagram's socket sends nothing when it connects, and has the address that the way there begins with.
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((target, 9))
-            found.append(str(probe.getsockname()[0]))
+            addresses.append(str(probe.getsockname()[0]))
     with contextlib.suppress(OSError):
-        found += socket.gethostbyname_ex(socket.gethostname())[2]
-    return [each for each in dict.fromkeys(found) if is_local_network(each)]
+        addresses += socket.gethostbyname_ex(socket.gethostname())[2]
+    return [address for address in dict.fromkeys(addresses) if is_local_network(address)]
 
 
 def is_local_network(host: str) -> bool:
@@ -29,5 +29,5 @@ def is_local_network(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return False
-    others = address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast
-    return not (address.is_global or others)
+    exempt = address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast
+    return not (address.is_global or exempt)

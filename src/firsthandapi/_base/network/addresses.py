@@ -60,7 +60,7 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
                 if not ready and look is not None:
                     look()
                     patience = lookups.LOOK
-                for sock in [each for each in pending if any(each is key.fileobj for key, _ in ready)]:
+                for sock in [peer for peer in pending if any(peer is key.fileobj for key, _ in ready)]:
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if code == 0:
                         sock.settimeout(timeout)

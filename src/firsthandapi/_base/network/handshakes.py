@@ -79,14 +79,14 @@ def socks5(host: str, port: int, login: Secret[tuple[str, str]] | None) -> Hands
     if answer[0] != 5:
         raise ProxyError("the proxy's response is not SOCKS 5")
     if answer[1] == 2 and login is not None:
-        if any(not 1 <= len(each.encode()) <= 255 for each in login.reveal()):
+        if any(not 1 <= len(part.encode()) <= 255 for part in login.reveal()):
             raise ProxyError("the user name and the password for the proxy must be 1 to 255 bytes long")
-        request = Secret(b"\1" + b"".join(_counted(each) for each in login.reveal()))
+        request = Secret(b"\1" + b"".join(_counted(part) for part in login.reveal()))
         if (yield from _exactly(2, request))[1] != 0:
             raise ProxyError("the proxy refused the user name or the password", check=_LOG_IN)
     elif answer[1] != 0:
-        wanted = "a user name and a password" if login is None else "a different way to log in"
-        raise ProxyError(f"the proxy requires {wanted}", check=_LOG_IN)
+        requirement = "a user name and a password" if login is None else "a different way to log in"
+        raise ProxyError(f"the proxy requires {requirement}", check=_LOG_IN)
     if len(host) > 255:
         raise ProxyError("a host name must be at most 255 bytes long")
     answer = yield from _exactly(4, Secret(b"\5\1\0" + _address(host) + port.to_bytes(2, "big")))

@@ -55,17 +55,17 @@ def _transport_for_downloads(http_client: Any) -> object:
         getattr(pattern, "pattern", ""): transport
         for pattern, transport in getattr(http_client, "_mounts", {}).items()
     }
-    known: dict[str, str] = {}
+    proxies: dict[str, str] = {}
     if mounts and http_client.trust_env:
         from urllib.request import getproxies  # 15 ms, as in proxies.py
 
-        known = getproxies()  # downloads read the same variables themselves
-    own = (
+        proxies = getproxies()  # downloads read the same variables themselves
+    transports = (
         mounts[f"{scheme}://"]
         for scheme in ("https", "all")
-        if f"{scheme}://" in mounts and scheme not in known
+        if f"{scheme}://" in mounts and scheme not in proxies
     )
-    return next(own, getattr(http_client, "_transport", None))
+    return next(transports, getattr(http_client, "_transport", None))
 
 
 def _kind(transport: object) -> str | None:

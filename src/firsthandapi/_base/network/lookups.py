@@ -48,19 +48,19 @@ class _Lookups:
 
     def start(self, name: Name) -> Future[Found]:
         with self._lock:
-            found = self._unfinished.get(name)
-            if found is not None:
-                return found
-            found = self._unfinished[name] = Future()
+            future = self._unfinished.get(name)
+            if future is not None:
+                return future
+            future = self._unfinished[name] = Future()
             self._queue.append(name)
             if self._threads == MAX_THREADS:
-                return found
+                return future
             self._threads += 1
         try:
             threading.Thread(target=self._run, name="firsthandapi-names", daemon=True).start()
         except RuntimeError:
             self._run()  # the system refuses a thread, such as at exit
-        return found
+        return future
 
     def _run(self) -> None:
         while True:
@@ -69,11 +69,11 @@ class _Lookups:
                     self._threads -= 1
                     return
                 name = self._queue.popleft()
-            found, failure = _look_up(name)
+            addresses, failure = _look_up(name)
             with self._lock:
                 future = self._unfinished.pop(name)
             if failure is None:
-                future.set_result(found)
+                future.set_result(addresses)
             else:
                 future.set_exception(failure)
                 failure = None  # else the error and this frame would keep each other alive
@@ -116,16 +116,16 @@ def look_up(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
     Raises UnicodeError: `host` cannot be a name.
     """
     ends = time.monotonic() + timeout
-    found = start(host, port)
+    future = start(host, port)
     patience = LOOK if look is None else NOTICEABLE
-    while not found.done():
-        left = ends - time.monotonic()
-        if left <= 0:
+    while not future.done():
+        seconds_left = ends - time.monotonic()
+        if seconds_left <= 0:
             raise TimeoutError(TOO_SLOW)
         with contextlib.suppress(TimeoutError):
-            found.exception(min(left, patience))
+            future.exception(min(seconds_left, patience))
             break
         patience = LOOK
         if look is not None:
             look()
-    return found.result()
+    return future.result()

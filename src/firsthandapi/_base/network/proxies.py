@@ -40,8 +40,8 @@ def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | Non
         for scheme, url in getproxies().items()
         if url
     }
-    found = proxies.get(origin.scheme) or proxies.get("all")
-    if found is None:
+    address = proxies.get(origin.scheme) or proxies.get("all")
+    if address is None:
         return None
     direct = proxies.get("no")
     if direct is not None:
@@ -51,7 +51,7 @@ def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | Non
         origin.host
     ):  # the settings of the system
         return None
-    return check_proxy(found, f"{origin.scheme.upper()}_PROXY" if origin.scheme in proxies else "ALL_PROXY")
+    return check_proxy(address, f"{origin.scheme.upper()}_PROXY" if origin.scheme in proxies else "ALL_PROXY")
 
 
 def is_exempt(no_proxy: str, host: str, port: int) -> bool:
@@ -61,10 +61,10 @@ def is_exempt(no_proxy: str, host: str, port: int) -> bool:
 
 
 def _exempts(entry: str, host: str, port: int) -> bool:
-    found = _ENTRY.fullmatch(entry)
-    if found is None or found["port"] not in (None, str(port)):
+    match = _ENTRY.fullmatch(entry)
+    if match is None or match["port"] not in (None, str(port)):
         return False
-    name = f"{found['bracketed'] or found['bare'] or found['name']}{found['length'] or ''}"
+    name = f"{match['bracketed'] or match['bare'] or match['name']}{match['length'] or ''}"
     if name == "*":
         return True
     try:

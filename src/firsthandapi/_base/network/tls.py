@@ -56,10 +56,10 @@ class TlsInTls:
         ends = None if self._timeout is None else time.monotonic() + self._timeout
         while True:
             if ends is not None:
-                left = ends - time.monotonic()
-                if left <= 0:
+                seconds_left = ends - time.monotonic()
+                if seconds_left <= 0:
                     raise TimeoutError
-                self.outer.settimeout(left)
+                self.outer.settimeout(seconds_left)
             try:
                 result = step()
             except ssl.SSLWantReadError:
