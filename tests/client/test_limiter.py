@@ -410,11 +410,11 @@ def test_a_429_whose_line_moves_too_slowly_is_told(connect: Connect, monkeypatch
     module = async_limiter if connect.is_async else sync_limiter
     acquire = module.ClientLimiter.acquire
 
-    def once(self: Any, *given: Any, again: Any = None, **options: Any) -> Any:
-        if again is not None:
+    def once(self: Any, *arguments: Any, turn: Any = None, **options: Any) -> Any:
+        if turn is not None:
             clock.now += 300
             raise module.NoTurnError
-        return acquire(self, *given, again=again, **options)
+        return acquire(self, *arguments, turn=turn, **options)
 
     monkeypatch.setattr(module.ClientLimiter, "acquire", once)
     with pytest.raises(RateLimitError) as caught:

@@ -68,7 +68,7 @@ class AccountReader:
         model: type[M],
         path: str,
         since: float | None,
-        what: str,
+        plural: str,
         scope: str,
         filters: Sequence[tuple[str, str]] = (),
     ) -> list[M]:
@@ -78,23 +78,23 @@ class AccountReader:
         cursor: tuple[tuple[str, str], ...] = ()
         seen: frozenset[str] = frozenset()
         while True:
-            left = None if ends is None else ends - self._transport.clock.monotonic()
-            if left is not None and left <= 0:
-                raise self._too_slow(what, len(seen))
-            request = build_request("GET", path, query=[*query, *cursor], time_limit=left, **self._options)
+            limit = None if ends is None else ends - self._transport.clock.monotonic()
+            if limit is not None and limit <= 0:
+                raise self._too_slow(plural, len(seen))
+            request = build_request("GET", path, query=[*query, *cursor], time_limit=limit, **self._options)
             try:
                 page = await self._transport.read(request, partial(decode_page, model))
             except PermissionDeniedError as error:
                 if error.type != "unknown":  # a gateway knows no scopes
                     error.message += (
-                        f". To read the {what} of the account, the API key needs the scope {scope}"
+                        f". To read the {plural} of the account, the API key needs the scope {scope}"
                     )
                 raise
             except NotFoundError as error:  # nothing was asked for by an id
-                error.message = f"the service has no list of {what}, so charges cannot be checked there"
+                error.message = f"the service has no list of {plural}, so charges cannot be checked there"
                 raise
             except DeadlineExceededError as error:
-                raise self._too_slow(what, len(seen)) from error
+                raise self._too_slow(plural, len(seen)) from error
             items += page.data
             if page.next_cursor is None or _are_older(page.data, since):
                 return items
@@ -102,15 +102,15 @@ class AccountReader:
             cursor = (("cursor", page.next_cursor),)
             if len(seen) >= MOST_PAGES:
                 raise PaginationError(
-                    f"the check ended after {MOST_PAGES:,} pages of the list of {what}: check books with newer orders "
-                    "only"
+                    f"the check ended after {MOST_PAGES:,} pages of the list of {plural}: check books with newer "
+                    "orders only"
                 )
 
-    def _too_slow(self, what: str, pages: int) -> DeadlineExceededError:
+    def _too_slow(self, plural: str, pages: int) -> DeadlineExceededError:
         deadline = self._transport.config.deadline or 0.0
         return DeadlineExceededError(
             f"the check did not finish within the deadline of {deadline:g} s: it read {count_of(pages, 'page')} of the "
-            f"list of {what}; increase deadline=, or check books with newer orders only",
+            f"list of {plural}; increase deadline=, or check books with newer orders only",
             deadline=deadline,
         )
 
@@ -193,5 +193,5 @@ def _are_older(items: Sequence[M], since: float | None) -> bool:
     return (
         since is not None
         and bool(moments)
-        and all(each is not None and each.timestamp() < since for each in moments)
+        and all(moment is not None and moment.timestamp() < since for moment in moments)
     )

@@ -133,10 +133,10 @@ class BorrowedWire:
         except FirstHandError:
             raise
         except Exception as error:
-            found = look_up(error)
-            if found is not None:
+            entry = look_up(error)
+            if entry is not None:
                 # Not chained: their text may quote secrets that the service echoed.
-                raise self._mapped(error, *found) from None
+                raise self._mapped(error, *entry) from None
             # httpx says so when its client is closed.
             if isinstance(error, RuntimeError) and self._client.is_closed:
                 raise ConfigurationError(

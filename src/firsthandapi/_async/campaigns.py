@@ -271,7 +271,7 @@ class Campaigning(Collecting):
         plan = make_plan(spec, ledger)
         check_deadlines(spec, (order.label for order in plan.orders), now)
         if plan.orders:
-            coming = Counter({each.label: each.coming for each in plan.labels if each.label in spec.jobs})
+            coming = Counter({entry.label: entry.coming for entry in plan.labels if entry.label in spec.jobs})
             coming.update({order.label: order.files for order in plan.orders})
             formats = [(spec.jobs[label]["accepted_formats"], files) for label, files in coming.items()]
             await run_blocking(folder.check_room, formats)
@@ -304,13 +304,13 @@ class Campaigning(Collecting):
         for record in folder.rows_in_place():
             rows.setdefault(record.job_id, []).append(record)
         self._hashes = {
-            str(job_id): {row.file_id: row.sha256 for row in each} for job_id, each in rows.items()
+            str(job_id): {row.file_id: row.sha256 for row in records} for job_id, records in rows.items()
         }
         for number, order in enumerate(self._file.ledger.orders):
-            here = rows.get((order.job or {}).get("id"), [])
-            if order.closed and len(here) >= order.approved - order.repeated:
+            order_rows = rows.get((order.job or {}).get("id"), [])
+            if order.closed and len(order_rows) >= order.approved - order.repeated:
                 self._done.add(number)
-                for row in here:
+                for row in order_rows:
                     if row.file_id in folder.decided.excluded:
                         continue
                     label = row.label or order.label
@@ -341,8 +341,8 @@ class Campaigning(Collecting):
                 error.failures = downloads.failures(self._unusable())
                 raise
             finally:
-                for each in self._followed.values():
-                    each.reader.leave()
+                for task in self._followed.values():
+                    task.reader.leave()
                 await finish_blocking(downloads.stop)
                 await self._write_last_seen_of_all()
         return downloads
@@ -479,11 +479,11 @@ class Campaigning(Collecting):
         waiting.most_approved = max(waiting.most_approved, approved_of(order.record))
         is_in_kinds = is_mixed(order.request["accepted_formats"])
         source = Source(waiting.job_id, is_in_kinds, origin_of(self._transport.config), order.label)
-        each = Followed(self._transport, number, waiting, source)
-        each.following.again = self._downloads.failed
-        each.reader.join()
-        self._followed[number] = each
-        self._all.append(each)
+        task = Followed(self._transport, number, waiting, source)
+        task.following.again = self._downloads.failed
+        task.reader.join()
+        self._followed[number] = task
+        self._all.append(task)
 
     async def _beat(self) -> None:
         """Read the list of jobs when it is due, unless a job is known to be finished; then the new files of each job
@@ -493,8 +493,8 @@ class Campaigning(Collecting):
         if await self._finish():
             return
         followed = self._followed.values()
-        shown = [each for each in followed if each.is_new_end]
-        if not shown:
+        queue = [task for task in followed if task.is_new_end]
+        if not queue:
             await self._rest(pacer)
             await pacer.reader.next_read(self._until_next())
             if (failure := pacer.reader.failure) is not None:
@@ -502,17 +502,17 @@ class Campaigning(Collecting):
                 return
             self._pauses.reset()
             await self._take_twins(pacer.reader.twins)
-            stale = [each for each in followed if each.is_stale and not each.reader.is_listed]
-            await at_once([each.read for each in stale])
-            shown = [each for each in followed if each.reader.has_turn]
-            for each in shown:
-                await each.reader.take()
-            shown += stale
-        for start in range(0, len(shown), AT_ONCE):
-            some = shown[start : start + AT_ONCE]
-            await at_once([each.following.read_ahead for each in some if each.is_new_end])
-            for each in some:
-                await self._read_files(each)
+            stale = [task for task in followed if task.is_stale and not task.reader.is_listed]
+            await at_once([task.read for task in stale])
+            queue = [task for task in followed if task.reader.has_turn]
+            for task in queue:
+                await task.reader.take()
+            queue += stale
+        for start in range(0, len(queue), AT_ONCE):
+            some = queue[start : start + AT_ONCE]
+            await at_once([task.following.read_ahead for task in some if task.is_new_end])
+            for task in some:
+                await self._read_files(task)
 
     async def _take_twins(self, twins: list[ShownJob]) -> None:
         """Record jobs that the service has posted twice: the budget pays for their files, which come as well."""
@@ -521,55 +521,55 @@ class Campaigning(Collecting):
         if (more := ledger.with_jobs(unknown)) != ledger:
             await finish_blocking(self._file.write, more)
 
-    async def _read_files(self, each: Followed) -> None:
-        job, following = each.waiting.job, each.following
+    async def _read_files(self, task: Followed) -> None:
+        job, following = task.waiting.job, task.following
         if job is None:
             return  # the read failed; the next beat tries again
         if not job.is_terminal:
             # Closes nothing: no job restarts, so a replica is behind, or reported the end too early.
-            each.over_at, each.most, each.is_read, each.due = None, 0, False, 0.0
+            task.over_at, task.most, task.is_read, task.due = None, 0, False, 0.0
             if following.unlisted or int_or_none(job.files_approved) is None:
-                await self._download_from(each, following.walk(to_known=True))
+                await self._download_from(task, following.walk(to_known=True))
             return
-        now, order = self._transport.clock.monotonic(), self._file.ledger.orders[each.number]
-        each.over_at = now if each.over_at is None else each.over_at
-        waited, count = now - each.over_at, int_or_none(job.files_approved)
-        is_due = waited < LIST_LAGS or now >= each.due or count != each.counted
-        if not each.is_read and is_due:
-            each.counted = count
-            is_new, is_whole = not following.listed, each.retried or waited >= LIST_LAGS
-            await self._download_from(each, following.walk(to_known=not is_whole))
+        now, order = self._transport.clock.monotonic(), self._file.ledger.orders[task.number]
+        task.over_at = now if task.over_at is None else task.over_at
+        waited, count = now - task.over_at, int_or_none(job.files_approved)
+        is_due = waited < LIST_LAGS or now >= task.due or count != task.counted
+        if not task.is_read and is_due:
+            task.counted = count
+            is_new, is_whole = not following.listed, task.retried or waited >= LIST_LAGS
+            await self._download_from(task, following.walk(to_known=not is_whole))
             if not (is_new or is_whole or following.has_all(order.files)):
-                await self._download_from(each, following.walk(to_known=False))
-            each.most = max(each.most, count or 0, following.listed)
+                await self._download_from(task, following.walk(to_known=False))
+            task.most = max(task.most, count or 0, following.listed)
             # With a count that lags, the ledger would note too large a refund of a cancelled job, and the campaign
             # would order files again that have arrived.
-            lags = following.unlisted or (each.most < order.files and not order.closed)
-            left = max(
+            lags = following.unlisted or (task.most < order.files and not order.closed)
+            seconds_left = max(
                 LIST_LAGS - waited if lags else 0.0, 0.0 if order.closed else following.count_lags(waited)
             )
-            each.is_read = left <= 0
-            each.due = now + min(max(count_pause(waited), HEAD_EVERY), left)
+            task.is_read = seconds_left <= 0
+            task.due = now + min(max(count_pause(waited), HEAD_EVERY), seconds_left)
             if waited < LIST_LAGS:
-                each.due = each.over_at + LIST_LAGS
+                task.due = task.over_at + LIST_LAGS
 
     def _until_next(self) -> float:
         """Seconds until the next read of the list, at most: until a finished job whose files are late is due."""
         now = self._transport.clock.monotonic()
-        waits = [each.due - now for each in self._followed.values() if each.is_late]
+        waits = [task.due - now for task in self._followed.values() if task.is_late]
         return min([HEAD_EVERY, *(max(wait, 1.0) for wait in waits)])
 
     async def _rest(self, pacer: Followed) -> None:
         """Pause as long as nothing but counts that are very late is waited for, and no list is due."""
         now, followed = self._transport.clock.monotonic(), self._followed.values()
-        is_rare = all(each.is_late and now - (each.over_at or now) >= LIST_LAGS for each in followed)
+        is_rare = all(task.is_late and now - (task.over_at or now) >= LIST_LAGS for task in followed)
         if is_rare and await run_blocking(self._downloads.wait, 0, 0.0):
-            await pacer.waiting.pause(max(min(each.due for each in followed) - now, 0.0))
+            await pacer.waiting.pause(max(min(task.due for task in followed) - now, 0.0))
 
-    async def _download_from(self, each: Followed, batches: AsyncIterator[list[File]]) -> None:
+    async def _download_from(self, task: Followed, batches: AsyncIterator[list[File]]) -> None:
         async with ended(batches) as pages:
             async for files in pages:
-                await run_blocking(self._downloads.add, files, each.source)
+                await run_blocking(self._downloads.add, files, task.source)
                 await self._settle(MOST_PENDING, None)
 
     async def _settle(self, most: int, until: Callable[[], float] | None) -> None:
@@ -590,61 +590,61 @@ class Campaigning(Collecting):
         """Record the result of each job whose files have all arrived or failed. Returns whether a job is finished."""
         failed = self._downloads.failed()
         over = [
-            each
-            for each in self._followed.values()
-            if each.is_read and not self._downloads.pending_of(each.source.job_id)
+            task
+            for task in self._followed.values()
+            if task.is_read and not self._downloads.pending_of(task.source.job_id)
         ]
-        for each in over:
-            if not each.retried and each.following.has_met(failed):
+        for task in over:
+            if not task.retried and task.following.has_met(failed):
                 # Try each file twice.
-                each.retried, each.is_read, each.due = True, False, 0.0
-        closing = [each for each in over if each.is_read]
+                task.retried, task.is_read, task.due = True, False, 0.0
+        closing = [task for task in over if task.is_read]
         if closing:
-            await note_workers(self._transport, [each.waiting for each in closing], self._in)
+            await note_workers(self._transport, [task.waiting for task in closing], self._in)
             await self._close(closing)
         return bool(closing)
 
     async def _close(self, closing: list[Followed]) -> None:
         ledger, jobs_of = self._file.ledger, dict[str, str | None]()
-        for each in closing:
-            self._hashes[each.source.job_id] = {}
+        for task in closing:
+            self._hashes[task.source.job_id] = {}
         for row in await run_blocking(self._in.rows_written):
             jobs_of[row.file_id] = row.job_id
             if row.job_id in self._hashes:
                 self._hashes[row.job_id][row.file_id] = row.sha256
-        for each in closing:
-            job = dump(await each.waiting.first())
-            others = {
-                file_id for file_id in each.following.ids if jobs_of.get(file_id, job["id"]) != job["id"]
+        for task in closing:
+            job = dump(await task.waiting.first())
+            shared_ids = {
+                file_id for file_id in task.following.ids if jobs_of.get(file_id, job["id"]) != job["id"]
             }
-            others |= each.following.ids & self._downloads.pending_of_others(job["id"])
-            order = ledger.orders[each.number].seen(job, each.most)
-            order = order.with_(repeated=each.following.repeats + len(others), closed=True)
-            ledger = ledger.with_order(each.number, order)
+            shared_ids |= task.following.ids & self._downloads.pending_of_others(job["id"])
+            order = ledger.orders[task.number].seen(job, task.most)
+            order = order.with_(repeated=task.following.repeats + len(shared_ids), closed=True)
+            ledger = ledger.with_order(task.number, order)
         decided = (await run_blocking(self._in.decided_now)).with_moved(self._spec.moved)
         self._file.ledger = ledger = ledger.with_files(self._hashes, decided, unique=self._spec.unique)
         # An order is closed on the disk once its rows are there.
         if await finish_blocking(self._in.write_many_rows):
             await finish_blocking(self._file.write, ledger)
-        for each in closing:
-            each.reader.leave()
-            del self._followed[each.number]
-            self._done.add(each.number)
+        for task in closing:
+            task.reader.leave()
+            del self._followed[task.number]
+            self._done.add(task.number)
 
     async def _write_last_seen_of_all(self) -> None:
-        seen = [dump(each.waiting.job) for each in self._followed.values() if each.waiting.job is not None]
+        seen = [dump(task.waiting.job) for task in self._followed.values() if task.waiting.job is not None]
         # On a full disk the records stay unchanged; the error that follows explains it.
         with contextlib.suppress(FirstHandError):
             await finish_blocking(self._in.write_rows)
             await finish_blocking(self._file.write, self._file.ledger.with_jobs(seen))
 
     async def _fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
-        each = next(each for each in self._all if each.following.has_met({file_id}))
-        return await each.following.fresh_url(file_id)
+        task = next(task for task in self._all if task.following.has_met({file_id}))
+        return await task.following.fresh_url(file_id)
 
     def _unusable(self) -> dict[str, FirstHandError]:
         """The files that the service described with unusable data, and the error of each."""
-        return {file_id: error for each in self._all for file_id, error in each.following.failures.items()}
+        return {file_id: error for task in self._all for file_id, error in task.following.failures.items()}
 
     # ── Progress, result, and errors ─────────────────────────────────────────────────────────────────────
 
@@ -664,18 +664,18 @@ class Campaigning(Collecting):
         plans = self._planner.labels(ledger)
         tallies = self._downloads.tallies()
         counted = {
-            each.label: Tally.of(filter(None, (self._before.get(each.label), tallies.get(each.label))))
-            for each in plans
+            entry.label: Tally.of(filter(None, (self._before.get(entry.label), tallies.get(entry.label))))
+            for entry in plans
         }
         labels = [
             LabelProgress(
-                each.label,
-                counted[each.label].files,
-                max(each.wanted, counted[each.label].files),
-                counted[each.label].average_stars,
-                each.spent_cents,
+                entry.label,
+                counted[entry.label].files,
+                max(entry.wanted, counted[entry.label].files),
+                counted[entry.label].average_stars,
+                entry.spent_cents,
             )
-            for each in plans
+            for entry in plans
         ]
         return CampaignProgress(
             files_done=now.files_done + sum(tally.files for tally in self._before.values()),
@@ -691,27 +691,27 @@ class Campaigning(Collecting):
 
     def _last_job(self) -> Job | None:
         """The latest job that this run has seen."""
-        return next((each.waiting.job for each in reversed(self._all) if each.waiting.job is not None), None)
+        return next((task.waiting.job for task in reversed(self._all) if task.waiting.job is not None), None)
 
     def _noted(self, error: E) -> E:
         """Add a note to `error` that names the jobs that continue."""
         orders = self._file.ledger.orders
         if isinstance(error, FirstHandError):
             name_twins(self._transport, error, self._file.ledger.job_ids)
-        going_on = [str(each.job["id"]) for each in orders if each.job is not None and not each.is_over]
+        going_on = [str(entry.job["id"]) for entry in orders if entry.job is not None and not entry.is_over]
         if going_on:
             error.add_note(continues(several(going_on), "run the same call again; it posts no job twice"))
         return error
 
     def _timed_out(self, error: WaitTimeoutError) -> WaitTimeoutError:
         plan = make_plan(self._spec, self._file.ledger)
-        approved = sum(each.approved for each in plan.labels)
-        wanted = sum(each.wanted for each in plan.labels)
-        late = (each for each in self._followed.values() if each.is_late)
-        job = next((each.waiting.job for each in late if each.following.count_lags(0.0)), None)
+        approved = sum(entry.approved for entry in plan.labels)
+        target = sum(entry.wanted for entry in plan.labels)
+        late = (task for task in self._followed.values() if task.is_late)
+        job = next((task.waiting.job for task in late if task.following.count_lags(0.0)), None)
         short = "" if job is None else f"; {job.id} is {job.status}, but {short_count(job)}"
         return WaitTimeoutError(
-            f"the campaign did not finish before timeout= passed: {approved:,} of {count_of(wanted)} approved{short}; "
+            f"the campaign did not finish before timeout= passed: {approved:,} of {count_of(target)} approved{short}; "
             "its jobs continue; run the same call again",
             job=error.job or self._last_job(),
             failures=error.failures,
@@ -724,13 +724,13 @@ class Campaigning(Collecting):
             dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
             downloads.check(self._unusable())
             plan = make_plan(self._spec, self._file.ledger)
-            unlisted = [each for each in self._all if each.following.unlisted > each.following.repeats]
+            unlisted = [task for task in self._all if task.following.unlisted > task.following.repeats]
             why = in_vain(plan)
             if unlisted and why is None:
-                count = sum(each.following.unlisted - each.following.repeats for each in unlisted)
+                count = sum(task.following.unlisted - task.following.repeats for task in unlisted)
                 why = (
                     f"the service counts {count_of(count, 'approved file')} more than its lists show, of "
-                    f"{', '.join(each.source.job_id for each in unlisted[:3])}: run the same call again later"
+                    f"{', '.join(task.source.job_id for task in unlisted[:3])}: run the same call again later"
                 )
             if why is not None:
                 job = job or load(

@@ -129,7 +129,7 @@ class Collecting(Calls):
             record, rows_of = await run_blocking(folder.known_order, job_id)
             waiting.most_approved = approved_of(record)
             check_download_into(folder.path, record, rows_of, job_id)
-            job = await self._job_of(folder, waiting, known=record is not None)
+            job = await self._job_of(folder, waiting, is_own=record is not None)
             if record is None:
                 record = OrderRecord("job", job=dump(job), label=label)
                 await run_blocking(folder.create, record)
@@ -143,7 +143,7 @@ class Collecting(Calls):
                     following.all(only),
                     concurrency,
                     on_progress,
-                    again=only is not None,
+                    is_repeat=only is not None,
                 )
                 if only is None:
                     await note_workers(self._transport, [waiting], folder)
@@ -208,17 +208,17 @@ class Collecting(Calls):
                 charges.note(record)
                 await charges.look(record.cost_cents, [record])
                 # From here on, the folder and every error name the job.
-                shown = key_of(record.job or {}) is not None
-                waiting = self._waiting_for(record, job, ends, is_new=shown and job is not None)
+                is_shown = key_of(record.job or {}) is not None
+                waiting = self._waiting_for(record, job, ends, is_new=is_shown and job is not None)
                 try:
                     try:
-                        await self._job_of(folder, waiting, known=True, shown=shown)
+                        await self._job_of(folder, waiting, is_own=True, is_shown=is_shown)
                     except NotFoundError as gone:
                         record, job = await order(gone=gone)
                         waiting = self._waiting_for(record, job, ends)
                     # The record may have seen the count only after a file was withdrawn.
-                    known = await run_blocking(folder.known_files, waiting.job_id)
-                    waiting.most_approved = max(waiting.most_approved, known)
+                    count = await run_blocking(folder.known_files, waiting.job_id)
+                    waiting.most_approved = max(waiting.most_approved, count)
                     following = Following(self._transport, waiting)
                     downloads = await self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
@@ -275,19 +275,19 @@ class Collecting(Calls):
         waiting.most_approved = max(waiting.most_approved, approved_of(record))
         return waiting
 
-    async def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool, shown: bool = True) -> Job:
+    async def _job_of(self, folder: Folder, waiting: Waiting, *, is_own: bool, is_shown: bool = True) -> Job:
         """Read the job, unless a response has already shown it.
 
-        `known` means that the folder was started for this job. `shown` is False if the response to the POST does not
-        prove that the job exists, because it lacks the idempotency key.
+        `is_own` means that the folder was started for this job. `is_shown` is False if the response to the POST does
+        not prove that the job exists, because it lacks the idempotency key.
         Raises NotFoundError: the service does not have the job.
         """
         try:
-            if waiting.job is not None and not shown:
+            if waiting.job is not None and not is_shown:
                 await waiting.look()
             return await waiting.first()
         except NotFoundError as error:
-            if known:
+            if is_own:
                 # For example, the job of a bundled server that no longer runs.
                 error.message += visible(
                     f"; {folder.path} is the folder of {waiting.job_id}: use the API key and base_url that it was "
@@ -310,7 +310,7 @@ class Collecting(Calls):
         concurrency: int,
         on_progress: Callback[Progress] | None,
         *,
-        again: bool = False,
+        is_repeat: bool = False,
     ) -> Downloads:
         """Download the files of `batches`, and report progress in the caller's thread or loop."""
         clock = self._transport.clock
@@ -338,7 +338,7 @@ class Collecting(Calls):
                 self._transport.config,
                 ordered=int_or_none(job.files_needed) or 0,
                 concurrency=concurrency,
-                again=again,
+                is_repeat=is_repeat,
                 refresh=lambda file_id: call(following.fresh_url, file_id),
                 clock=clock,
             )
@@ -372,10 +372,10 @@ class Collecting(Calls):
             downloads.check(following.failures)
         # With labels, the folder also has files of other jobs. Excluded files count: they were downloaded.
         rows = (*dataset.records, *dataset.excluded)
-        here = len(rows) if folder.label is None else sum(row.job_id == job.id for row in rows)
-        if here < needed:
+        row_count = len(rows) if folder.label is None else sum(row.job_id == job.id for row in rows)
+        if row_count < needed:
             raise IncompleteJobError(
-                f"{job.id} is {job.status} with {here:,} of {count_of(needed)}, which are in {folder.path}"
+                f"{job.id} is {job.status} with {row_count:,} of {count_of(needed)}, which are in {folder.path}"
                 f"{_why(job, needed, following.unlisted, len(failures))}",
                 job=job,
                 dataset=dataset,

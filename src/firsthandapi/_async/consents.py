@@ -34,7 +34,7 @@ async def read_consents(
 ) -> dict[str, Mapping[str, Any]]:
     """The lines of these consents, with a request each. A failure of the service ends no call: the others are
     missing."""
-    known: dict[str, Mapping[str, Any]] = {}
+    lines: dict[str, Mapping[str, Any]] = {}
     unknown = 0
     for consent_id in ids:
         time_limit = None if waiting is None else waiting.time_limit()
@@ -45,14 +45,14 @@ async def read_consents(
         )
         try:
             response, content = await transport.send(request)
-            known[consent_id] = line_of(fitting(decode(Consent, content, response)))
+            lines[consent_id] = line_of(fitting(decode(Consent, content, response)))
         except NotFoundError:  # its worker's data was erased, or the server has no study
             unknown += 1
-            if unknown == _MOST_UNKNOWN and not known:
+            if unknown == _MOST_UNKNOWN and not lines:
                 break
         except FirstHandError as error:
             logger(DOWNLOADS).warning(
                 "%s", f"some consents of the rows are unknown so far: {error}; run the same call again"
             )
             break
-    return known
+    return lines

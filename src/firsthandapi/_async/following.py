@@ -77,8 +77,8 @@ class Following(Calls):
                 due = clock.monotonic() + HEAD_EVERY
                 # The list of jobs shows how many files are approved. A poll of a single job reports no new files.
                 if has_moved or self.unlisted or int_or_none(job.files_approved) is None:
-                    async with ended(self.walk(to_known=True)) as found:
-                        async for files in found:
+                    async with ended(self.walk(to_known=True)) as batches:
+                        async for files in batches:
                             yield files
                 yield []
                 if reader.is_alone:
@@ -90,19 +90,19 @@ class Following(Calls):
         finally:
             reader.leave()
         # Files approved since, or listed where no read of the head could find them.
-        async with ended(self._rest()) as found:
-            async for files in found:
+        async with ended(self._rest()) as batches:
+            async for files in batches:
                 yield files
 
     async def all(self, only: frozenset[str] | None) -> AsyncIterator[list[File]]:
         """Yield every file approved so far, page by page; with `only`, these files, and stop after the last one."""
-        left = set(only or ())
+        ids_left = set(only or ())
         complete = only is None and (await self._waiting.first()).is_terminal
-        async with ended(self._rest() if complete else self.walk(to_known=False)) as found:
-            async for files in found:
-                yield files if only is None else [file for file in files if file.id in left]
-                left.difference_update(file.id for file in files)
-                if only is not None and not left:
+        async with ended(self._rest() if complete else self.walk(to_known=False)) as batches:
+            async for files in batches:
+                yield files if only is None else [file for file in files if file.id in ids_left]
+                ids_left.difference_update(file.id for file in files)
+                if only is not None and not ids_left:
                     return
 
     @property
@@ -157,25 +157,25 @@ class Following(Calls):
         began: float | None = None
         since, counted = 0.0, -1
         while True:
-            async with ended(self.walk(to_known=False)) as found:
-                async for files in found:
+            async with ended(self.walk(to_known=False)) as batches:
+                async for files in batches:
                     yield files
             now = clock.monotonic()
             began = now if began is None else began
             if counted != self._counted:
                 since, counted = now, self._counted
-            left = self.count_lags(now - began) if self.waits_for_count else 0.0
+            seconds_left = self.count_lags(now - began) if self.waits_for_count else 0.0
             if self.unlisted:
-                left = max(left, since + LIST_LAGS - now)
-            if left <= 0:
+                seconds_left = max(seconds_left, since + LIST_LAGS - now)
+            if seconds_left <= 0:
                 return
             yield []  # so that the caller can report the downloads
-            await self._waiting.pause(min(max(pauses.longer(), count_pause(now - began)), left))
+            await self._waiting.pause(min(max(pauses.longer(), count_pause(now - began)), seconds_left))
             await self._waiting.look()
 
     async def walk(self, *, to_known: bool) -> AsyncIterator[list[File]]:
         """Yield the files that no walk has met. With `to_known`, stop after a page with a file of an earlier walk."""
-        again = set(() if to_known else self.again())
+        retry_ids = set(() if to_known else self.again())
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()
         self._walks += 1
@@ -191,9 +191,9 @@ class Following(Calls):
                 self._seen_last[file.id] = walk
                 self._cursors[file.id] = cursor
                 self.failures.pop(file.id, None)
-                if file.id not in self._seen or file.id in again:
+                if file.id not in self._seen or file.id in retry_ids:
                     unseen.append(file)
-                    again.discard(file.id)
+                    retry_ids.discard(file.id)
                 met |= self._seen.setdefault(file.id, walk) < walk
             if unseen:
                 yield unseen

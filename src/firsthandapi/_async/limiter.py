@@ -58,46 +58,46 @@ class ClientLimiter:
         self._lines: dict[RequestBudget, Line] = {}
         self._arrivals = itertools.count(1)
 
-    async def acquire(self, endpoint: str, *, timeout: float | None, again: Turn | None = None) -> Turn:
-        """Wait until a request may be sent, in order of arrival; `again` is the turn of one that a 429 refused.
+    async def acquire(self, endpoint: str, *, timeout: float | None, turn: Turn | None = None) -> Turn:
+        """Wait until a request may be sent, in order of arrival; `turn` is that of one that a 429 refused.
         Raises NoTurnError: it may not be sent within `timeout` seconds.
         Raises RateLimitError: the service would refuse it for longer than a minute.
         """
-        arrival = next(self._arrivals) if again is None else again.arrival
+        arrival = next(self._arrivals) if turn is None else turn.arrival
         clock = self._clock()
         ends = None if timeout is None else clock.monotonic() + timeout
         while True:
             budget, line = self._line_of(endpoint)
             # A waiting caller is never overtaken. Without one, a call only counts.
             if line.empty:
-                found = self._take(endpoint, arrival)
-                if isinstance(found, Turn):
-                    return found
+                answer = self._take(endpoint, arrival)
+                if isinstance(answer, Turn):
+                    return answer
             with line.join(arrival) as waiter:
                 woken = 0.0
                 while self._budgets.of(endpoint) is budget:
                     if not waiter.first:
                         await waiter.wait(_left(ends, clock))
                         continue
-                    found = self._take(endpoint, arrival, woken)
-                    if isinstance(found, Turn):
-                        return found
-                    seconds = max(found.seconds, found.reported)
+                    answer = self._take(endpoint, arrival, woken)
+                    if isinstance(answer, Turn):
+                        return answer
+                    seconds = max(answer.seconds, answer.reported)
                     if seconds > LONGEST_WINDOW:
                         raise spent_error(
-                            budget.rate_limit, seconds, believed=found.seconds, now=clock.time()
+                            budget.rate_limit, seconds, believed=answer.seconds, now=clock.time()
                         )
-                    left = _left(ends, clock)
-                    if left is not None and found.seconds >= left and found.for_reset:
+                    limit = _left(ends, clock)
+                    if limit is not None and answer.seconds >= limit and answer.for_reset:
                         raise NoTurnError
-                    if found.for_reset:
-                        logger().info("waiting %.1f s for the rate limit of the key to reset", found.seconds)
-                        seconds = found.seconds + budget.spread(found.seconds, jitter=clock.random())
+                    if answer.for_reset:
+                        logger().info("waiting %.1f s for the rate limit of the key to reset", answer.seconds)
+                        seconds = answer.seconds + budget.spread(answer.seconds, jitter=clock.random())
                         # In tests the clock may be frozen.
-                        woken = max(clock.monotonic(), woken) + found.seconds
-                        await clock.sleep(seconds if left is None else min(seconds, left))
+                        woken = max(clock.monotonic(), woken) + answer.seconds
+                        await clock.sleep(seconds if limit is None else min(seconds, limit))
                     else:
-                        await waiter.wait(found.seconds if left is None else min(left, found.seconds))
+                        await waiter.wait(answer.seconds if limit is None else min(limit, answer.seconds))
 
     def _line_of(self, endpoint: str) -> tuple[RequestBudget, Line]:
         with self._lock:
@@ -109,33 +109,33 @@ class ClientLimiter:
 
     def _take(self, endpoint: str, arrival: int, woken: float = 0.0) -> Turn | Wait:
         with self._lock:
-            found = self._budgets.take(endpoint, max(self._clock().monotonic(), woken))
-            if isinstance(found, Permit):
-                return Turn(endpoint, arrival, self._budgets.of(endpoint), found)
-            return found
+            answer = self._budgets.take(endpoint, max(self._clock().monotonic(), woken))
+            if isinstance(answer, Permit):
+                return Turn(endpoint, arrival, self._budgets.of(endpoint), answer)
+            return answer
 
     async def observe(self, turn: Turn, response: ApiResponse | None, *, sent: bool) -> None:
         """Learn the result of a request."""
         clock = self._clock()
         now, time = clock.monotonic(), clock.time()
         with self._lock:
-            before = self._budgets.observe(
+            old_budget = self._budgets.observe(
                 turn.endpoint, turn.budget, turn.permit, response, sent=sent, now=now, time=time
             )
         budget, line = self._line_of(turn.endpoint)
         line.wake()
-        if before is not budget:
+        if old_budget is not budget:
             # Callers of an endpoint whose budget has changed go to another line.
-            self._lines[before].wake(everyone=True)
+            self._lines[old_budget].wake(everyone=True)
 
 
 def _left(ends: float | None, clock: Clock) -> float | None:
     if ends is None:
         return None
-    left = ends - clock.monotonic()
-    if left <= 0:
+    seconds = ends - clock.monotonic()
+    if seconds <= 0:
         raise NoTurnError
-    return left
+    return seconds
 
 
 def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured

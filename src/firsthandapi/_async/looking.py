@@ -88,8 +88,8 @@ class Looking:
         """Add the orders that the ledger lacks because it is a copy. They are newer than its first order. One walk
         looks for the jobs of all orders that have none."""
         if ledger.is_confirmed:
-            left = set(ledger.job_ids) or None
-            jobs = await self._jobs(self._start(ledger), left, _MOST_PAGES_OF_ORDERS)
+            job_ids = set(ledger.job_ids) or None
+            jobs = await self._jobs(self._start(ledger), job_ids, _MOST_PAGES_OF_ORDERS)
             return ledger.with_jobs(jobs).with_moved(spec.moved)
         self.walk = None
         jobs = await self._jobs(self._start(ledger))
@@ -106,19 +106,19 @@ class Looking:
         closed = {order.record.job_id: order.approved for order in ledger.orders if order.may_be_late}
         if not unfinished and not closed:
             return []
-        left = {str(order.job["id"]) for order in unfinished if order.job is not None}
+        open_ids = {str(order.job["id"]) for order in unfinished if order.job is not None}
         now = self._transport.clock.time()
         young = {
             order.record.job_id
             for order in unfinished
             if 0 <= now - (order.record.first_sent_at or 0) < LIST_LAGS
         }
-        looked_for = left.union(map(str, closed))
+        looked_for = open_ids.union(map(str, closed))
         jobs = await self._jobs(self._start(ledger), looked_for, _MOST_PAGES)
         jobs = [
             job for job in jobs if (int_or_none(job.get("files_approved")) or 0) > closed.get(job["id"], -1)
         ]
-        left &= looked_for
+        open_ids &= looked_for
 
         async def read(job_id: str) -> None:
             try:
@@ -133,31 +133,31 @@ class Looking:
                 )
                 raise
 
-        await at_once([partial(read, job_id) for job_id in sorted(left)])
+        await at_once([partial(read, job_id) for job_id in sorted(open_ids)])
         return jobs
 
     async def _jobs(
-        self, since: float | None, left: set[str] | None = None, most_pages: float = inf
+        self, since: float | None, targets: set[str] | None = None, most_pages: float = inf
     ) -> list[ShownJob]:
-        """The jobs of the account that have an idempotency key, created at `since` or later. With `left`, read until
-        all of these are found; each one found is removed from `left`."""
+        """The jobs of the account that have an idempotency key, created at `since` or later. With `targets`, read until
+        all of these are found; each one found is removed from `targets`."""
         jobs: list[ShownJob] = []
         question: LookFor | None = LookFor(None, since=since)
         pages, ends = 0, end_of_search(self._transport)
         walk = Walk(self._transport.clock.time())
-        while question is not None and pages < most_pages and (left is None or left or not pages):
-            shown = await self._ask(question, ends)
-            question = shown.unread
-            jobs += shown.jobs
+        while question is not None and pages < most_pages and (targets is None or targets or not pages):
+            page = await self._ask(question, ends)
+            question = page.unread
+            jobs += page.jobs
             pages += 1
-            walk = walk.after(shown)
-            if left is not None:
-                left.difference_update(str(job["id"]) for job in shown.jobs)
+            walk = walk.after(page)
+            if targets is not None:
+                targets.difference_update(str(job["id"]) for job in page.jobs)
         self.met = walk
         self.walk = walk if question is None else self.walk
         return jobs
 
     async def _ask(self, question: LookFor | Read, ends: float | None = None) -> Shown:
-        shown, _ = await ask(self._transport, question, ends, **self._options)
+        answer, _ = await ask(self._transport, question, ends, **self._options)
         self.may_read = True
-        return shown
+        return answer

@@ -160,14 +160,14 @@ async def _wait(places: Places, line: Line, timeout: float) -> Place:
             place = places.take() if waiter.first else None
             if place is not None:
                 return place
-            left = ends - time.monotonic()
+            seconds_left = ends - time.monotonic()
             if (
-                left <= 0
+                seconds_left <= 0
             ):  # pragma: no cover # tested: Python 3.11 traces no frame that a cancelled wait goes on in
                 raise FirstHandTimeoutError(
                     f"all {MAX_CONNECTIONS} connections were busy for {timeout:g} s", request_sent=False
                 )
-            await waiter.wait(left)
+            await waiter.wait(seconds_left)
 
 
 async def _close(connection: Connection) -> None:

@@ -110,8 +110,8 @@ async def connect(host: str, port: int, timeout: float) -> Stream:
 
 async def _look_up(host: str, port: int) -> list[str]:
     # Not by anyio, which makes the end of the loop wait for the lookup.
-    found = lookups.start(host, port)
-    if not found.done():
+    lookup = lookups.start(host, port)
+    if not lookup.done():
         token = current_token()
         loop: Any = getattr(token, "native_token", token)
         wake = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
@@ -121,9 +121,9 @@ async def _look_up(host: str, port: int) -> list[str]:
             with suppress(RuntimeError):  # the loop is closed by now
                 wake(looked_up.set)
 
-        found.add_done_callback(tell)
+        lookup.add_done_callback(tell)
         await looked_up.wait()
-    return [address[0] for *_, address in found.result()]
+    return [address[0] for *_, address in lookup.result()]
 
 
 async def _connect_first(addresses: list[str], port: int) -> Stream:

@@ -382,8 +382,8 @@ class Transport:
         return True
 
     def _report(self, call: Call, error: Exception | None, *, retry_in: float | None = None) -> None:
-        told, call.untold = not call.untold, False
-        if not told and is_watched(self.config.on_attempt):
+        is_told, call.untold = not call.untold, False
+        if not is_told and is_watched(self.config.on_attempt):
             from firsthandapi._core.calls.attempt import Attempt
 
             response = call.response
@@ -437,7 +437,7 @@ class Transport:
             if limiter is not None:
                 return await limiter.acquire(self._fingerprint, timeout=timeout)
             call.turn = await self.key_state.limiter.acquire(
-                call.request.endpoint, timeout=timeout, again=call.turn
+                call.request.endpoint, timeout=timeout, turn=call.turn
             )
             return call.turn
         except RateLimitError as error:
@@ -469,11 +469,11 @@ class Transport:
 
     async def _exchange(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
         timeout = (call.request.timeout or self.config.timeout) + (call.request.wait or 0)
-        left = self._time_left(call)
-        if left is not None:
-            if left <= 0:
+        limit = self._time_left(call)
+        if limit is not None:
+            if limit <= 0:
                 raise self._deadline_exceeded(call)
-            timeout = min(timeout, left)
+            timeout = min(timeout, limit)
         if not self._key_is_known(call):  # the machine may have slept since `decide`
             raise call.failure or FirstHandConnectionError(
                 "the request was not sent: its idempotency key is more than 23 hours old by now; try again",
@@ -502,8 +502,8 @@ class Transport:
             if isinstance(error, FirstHandConnectionError):
                 error.attempts = call.attempts
                 # A timeout may also be that of connecting, which is shorter than the deadline.
-                left = self._time_left(call)
-                if isinstance(error, FirstHandTimeoutError) and left is not None and left <= _TIMER_SLACK:
+                limit = self._time_left(call)
+                if isinstance(error, FirstHandTimeoutError) and limit is not None and limit <= _TIMER_SLACK:
                     call.maybe_received |= may_have_arrived(error)
                     raise self._deadline_exceeded(call) from error
             raise
@@ -565,15 +565,15 @@ class Transport:
     def time_limit(self, request: Request) -> float | None:
         """The seconds that a request may take with all attempts; None for no limit."""
         limits = (self.config.deadline, request.time_limit, self._seconds)
-        return min((each for each in limits if each is not None), default=None)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def _time_left(self, call: Call) -> float | None:
         return None if call.ends is None else call.ends - self.clock.monotonic()
 
-    def _deadline_exceeded(self, call: Call, what: str | None = None) -> DeadlineExceededError:
+    def _deadline_exceeded(self, call: Call, outcome: str | None = None) -> DeadlineExceededError:
         deadline = self.time_limit(call.request) or 0.0
         attempts = count_of(call.attempts, "attempt")
-        reason = f"it {what} after {attempts}" if what else f"it made {attempts}"
+        reason = f"it {outcome} after {attempts}" if outcome else f"it made {attempts}"
         return DeadlineExceededError(
             f"{call.request.endpoint} did not finish within its deadline of {deadline:g} s: {reason}; "
             "increase deadline=, or try again later",

@@ -38,11 +38,11 @@ class Waiting(Calls):
         patient: bool = True,
         job: Job | None = None,
         is_new: bool = False,
-        again: str = "run the same call again",
+        advice: str = "run the same call again",
         **options: Unpack[RequestOptions],
     ) -> None:
         super().__init__(transport)
-        self._again = again
+        self._advice = advice
         self.job_id = job_id
         self.job: Job | None = None
         self.most_approved = 0
@@ -96,20 +96,20 @@ class Waiting(Calls):
 
     async def look(self) -> None:
         """Read the job now, even if it has finished. If that fails, its last known state remains."""
-        before = await self.first()
+        old_job = await self.first()
         await self._poll(Poll(None))
-        if before.is_terminal and not (await self.first()).is_terminal:
+        if old_job.is_terminal and not (await self.first()).is_terminal:
             # Finished jobs do not start again: a late replica has responded.
-            self.job = before
+            self.job = old_job
 
     async def change_to(self, job: Job | None) -> bool:
         """Take the job from another request, or read it. Returns whether it has changed."""
         if job is None:
             return await self._poll(Poll(None))
-        before, self.job, self._failure = self.job, job, None
+        old_job, self.job, self._failure = self.job, job, None
         self._count(job)
-        self._trace(before)
-        return _news(before) != _news(job)
+        self._trace(old_job)
+        return _news(old_job) != _news(job)
 
     async def _poll(self, poll: Poll) -> bool:
         clock = self._transport.clock
@@ -122,7 +122,7 @@ class Waiting(Calls):
             retry=self.retry,
             **self.options,
         )
-        before = self.job
+        old_job = self.job
         try:
             job = await self._read(Job, request)
             if job.id.lower() != self.job_id.lower():
@@ -133,17 +133,17 @@ class Waiting(Calls):
                 raise
             self._fail(error)
             self._wait.failed(error, clock.monotonic(), clock.time())
-        return before is not self.job and (before is None or _news(before) != _news(self.job))
+        return old_job is not self.job and (old_job is None or _news(old_job) != _news(self.job))
 
     def _note(self, job: Job) -> None:
-        before, self._failure, self.job = self.job, None, job
+        old_job, self._failure, self.job = self.job, None, job
         self._count(job)
-        self._trace(before)
+        self._trace(old_job)
         self._wait.answered(job.status, self._transport.clock.monotonic())
 
     def _fail(self, error: FirstHandError) -> None:
-        before, self._failure = self._failure, error
-        if type(before) is not type(error):  # an hour without the service is no hundred events
+        old_failure, self._failure = self._failure, error
+        if type(old_failure) is not type(error):  # an hour without the service is no hundred events
             attributes = {
                 **job_attribute(self.job_id),
                 "error.type": type(error).__name__,
@@ -152,9 +152,9 @@ class Waiting(Calls):
             }
             add_event(self._traced, "firsthandapi.failure", attributes)
 
-    def _trace(self, before: Job | None) -> None:
+    def _trace(self, old_job: Job | None) -> None:
         job = self.job
-        if job is not None and _news(before) != _news(job):
+        if job is not None and _news(old_job) != _news(job):
             attributes = {
                 **job_attribute(self.job_id),
                 "firsthandapi.job.status": job.status,
@@ -174,8 +174,8 @@ class Waiting(Calls):
 
     def time_limit(self) -> float | None:
         """Seconds for a request: the rest of the wait, but at least one."""
-        left = self._wait.left(self._transport.clock.monotonic())
-        return None if left is None else max(left, 1.0)
+        seconds_left = self._wait.left(self._transport.clock.monotonic())
+        return None if seconds_left is None else max(seconds_left, 1.0)
 
     def count(self) -> None:
         """Count one sent request."""
@@ -201,8 +201,8 @@ class Waiting(Calls):
     async def pause(self, seconds: float) -> None:
         """Sleep, but not beyond the end."""
         clock = self._transport.clock
-        left = self._wait.left(clock.monotonic())
-        await clock.sleep(seconds if left is None else min(seconds, left))
+        seconds_left = self._wait.left(clock.monotonic())
+        await clock.sleep(seconds if seconds_left is None else min(seconds, seconds_left))
         self.check_time()
 
     def check_time(self) -> None:
@@ -221,7 +221,7 @@ class Waiting(Calls):
             seen = "" if job is None else f": it is {job.status}, {count_of(approved or 0)} approved"
             state = f"did not finish before timeout= passed{seen}; the job continues"
         failure = "" if self._failure is None else f". The last failure: {self._failure}"
-        error = WaitTimeoutError(f"{self.job_id} {state}; {self._again}{failure}", job=job)
+        error = WaitTimeoutError(f"{self.job_id} {state}; {self._advice}{failure}", job=job)
         error.__cause__ = self._failure
         return error
 

@@ -49,21 +49,21 @@ def connection_error(error: Exception, peer: str, *, sent: bool) -> FirstHandCon
     reason = mask_secrets(next(filter(None, texts), unnamed)).rstrip(".")
     untrusted = distrust(error, peer)
     if untrusted is not None:
-        what = untrusted
+        problem = untrusted
     elif isinstance(error, ProxyError):
-        what = reason
+        problem = reason
     elif speaks_no_tls(error):
-        what = (
+        problem = (
             f"could not connect to {peer}: it answers, but not in TLS 1.2 or later; if it is a server of your own "
             "without TLS, write http:// in base_url or the proxy settings, else check the network"
         )
     elif not sent:
-        what = f"could not connect to {peer}: {reason}; check the network, base_url and the proxy settings"
+        problem = f"could not connect to {peer}: {reason}; check the network, base_url and the proxy settings"
     elif late:
-        what = f"{peer} did not answer in time; increase timeout="
+        problem = f"{peer} did not answer in time; increase timeout="
     else:
-        what = f"the connection to {peer} broke: {reason}"
-    result = (FirstHandTimeoutError if late else FirstHandConnectionError)(what, request_sent=sent)
+        problem = f"the connection to {peer} broke: {reason}"
+    result = (FirstHandTimeoutError if late else FirstHandConnectionError)(problem, request_sent=sent)
     result.untrusted = untrusted is not None
     result.no_tls = speaks_no_tls(error)
     result.proxy_refused = isinstance(error, ProxyError) and not error.transient

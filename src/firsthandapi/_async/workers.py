@@ -31,11 +31,11 @@ class Workers:
         self._transport = transport
         self._waiting = waiting
 
-    async def read(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:
-        """Add the columns of these submissions to `known`. A failure of the service does not end the run; the next run
-        tries again."""
+    async def read(self, submissions: frozenset[str], columns: dict[str, Mapping[str, Any]]) -> None:
+        """Add the columns of these submissions to `columns`. A failure of the service does not end the run; the next
+        run tries again."""
         try:
-            await self._walk(submissions, known)
+            await self._walk(submissions, columns)
         except FirstHandError as error:
             logger(DOWNLOADS).warning(
                 "%s",
@@ -43,8 +43,8 @@ class Workers:
                 "again",
             )
 
-    async def _walk(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:
-        left = set(submissions)
+    async def _walk(self, submissions: frozenset[str], columns: dict[str, Mapping[str, Any]]) -> None:
+        ids_left = set(submissions)
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()
         while True:
@@ -59,9 +59,9 @@ class Workers:
             )
             response, content = await self._transport.send(request)
             page, _ = decode_items(Submission, content, response)
-            known.update((each.id, columns_of_submission(each)) for each in map(fitting, page.data))
-            left.difference_update(each.id for each in page.data)
-            if not left or page.next_cursor is None:
+            columns.update((item.id, columns_of_submission(item)) for item in map(fitting, page.data))
+            ids_left.difference_update(item.id for item in page.data)
+            if not ids_left or page.next_cursor is None:
                 return
             cursors = follow_cursor(cursors, page.next_cursor, most=MOST_PAGES)
             cursor = page.next_cursor
@@ -69,10 +69,10 @@ class Workers:
 
 async def note_workers(transport: Transport, waiting: Sequence[Waiting], folder: Folder) -> None:
     """Complete the rows of these jobs that have no worker, and write down what workers agreed to."""
-    submissions = await run_blocking(folder.unknown_submissions, {each.job_id for each in waiting})
-    known: dict[str, Mapping[str, Any]] = {}
-    jobs = [each for each in waiting if each.job_id in submissions]
-    await at_once([partial(Workers(transport, each).read, submissions[each.job_id], known) for each in jobs])
-    if known:
-        await run_blocking(folder.note_submissions, known)
+    submissions = await run_blocking(folder.unknown_submissions, {job.job_id for job in waiting})
+    columns: dict[str, Mapping[str, Any]] = {}
+    jobs = [job for job in waiting if job.job_id in submissions]
+    await at_once([partial(Workers(transport, job).read, submissions[job.job_id], columns) for job in jobs])
+    if columns:
+        await run_blocking(folder.note_submissions, columns)
     await note_consents(transport, waiting[0], folder)

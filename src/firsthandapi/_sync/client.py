@@ -213,8 +213,8 @@ class FirstHandClient:
             "default_headers": headers if isinstance(headers, NotGiven) else check_default_headers(headers),
             "tracing": tracing,
         }
-        given = {name: value for name, value in options.items() if not isinstance(value, NotGiven)}
-        config = _checked(replace(self._config, **given))
+        changes = {name: value for name, value in options.items() if not isinstance(value, NotGiven)}
+        config = _checked(replace(self._config, **changes))
         copy = object.__new__(type(self))
         copy._start(config, self._shared, owner=False)
         return copy

@@ -128,7 +128,7 @@ class Collecting(Calls):
             record, rows_of = run_blocking(folder.known_order, job_id)
             waiting.most_approved = approved_of(record)
             check_download_into(folder.path, record, rows_of, job_id)
-            job = self._job_of(folder, waiting, known=record is not None)
+            job = self._job_of(folder, waiting, is_own=record is not None)
             if record is None:
                 record = OrderRecord("job", job=dump(job), label=label)
                 run_blocking(folder.create, record)
@@ -142,7 +142,7 @@ class Collecting(Calls):
                     following.all(only),
                     concurrency,
                     on_progress,
-                    again=only is not None,
+                    is_repeat=only is not None,
                 )
                 if only is None:
                     note_workers(self._transport, [waiting], folder)
@@ -207,17 +207,17 @@ class Collecting(Calls):
                 charges.note(record)
                 charges.look(record.cost_cents, [record])
                 # From here on, the folder and every error name the job.
-                shown = key_of(record.job or {}) is not None
-                waiting = self._waiting_for(record, job, ends, is_new=shown and job is not None)
+                is_shown = key_of(record.job or {}) is not None
+                waiting = self._waiting_for(record, job, ends, is_new=is_shown and job is not None)
                 try:
                     try:
-                        self._job_of(folder, waiting, known=True, shown=shown)
+                        self._job_of(folder, waiting, is_own=True, is_shown=is_shown)
                     except NotFoundError as gone:
                         record, job = order(gone=gone)
                         waiting = self._waiting_for(record, job, ends)
                     # The record may have seen the count only after a file was withdrawn.
-                    known = run_blocking(folder.known_files, waiting.job_id)
-                    waiting.most_approved = max(waiting.most_approved, known)
+                    count = run_blocking(folder.known_files, waiting.job_id)
+                    waiting.most_approved = max(waiting.most_approved, count)
                     following = Following(self._transport, waiting)
                     downloads = self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
@@ -274,19 +274,19 @@ class Collecting(Calls):
         waiting.most_approved = max(waiting.most_approved, approved_of(record))
         return waiting
 
-    def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool, shown: bool = True) -> Job:
+    def _job_of(self, folder: Folder, waiting: Waiting, *, is_own: bool, is_shown: bool = True) -> Job:
         """Read the job, unless a response has already shown it.
 
-        `known` means that the folder was started for this job. `shown` is False if the response to the POST does not
-        prove that the job exists, because it lacks the idempotency key.
+        `is_own` means that the folder was started for this job. `is_shown` is False if the response to the POST does
+        not prove that the job exists, because it lacks the idempotency key.
         Raises NotFoundError: the service does not have the job.
         """
         try:
-            if waiting.job is not None and not shown:
+            if waiting.job is not None and not is_shown:
                 waiting.look()
             return waiting.first()
         except NotFoundError as error:
-            if known:
+            if is_own:
                 # For example, the job of a bundled server that no longer runs.
                 error.message += visible(
                     f"; {folder.path} is the folder of {waiting.job_id}: use the API key and base_url that it was "
@@ -309,7 +309,7 @@ class Collecting(Calls):
         concurrency: int,
         on_progress: Callback[Progress] | None,
         *,
-        again: bool = False,
+        is_repeat: bool = False,
     ) -> Downloads:
         """Download the files of `batches`, and report progress in the caller's thread or loop."""
         clock = self._transport.clock
@@ -337,7 +337,7 @@ class Collecting(Calls):
                 self._transport.config,
                 ordered=int_or_none(job.files_needed) or 0,
                 concurrency=concurrency,
-                again=again,
+                is_repeat=is_repeat,
                 refresh=lambda file_id: call(following.fresh_url, file_id),
                 clock=clock,
             )
@@ -371,10 +371,10 @@ class Collecting(Calls):
             downloads.check(following.failures)
         # With labels, the folder also has files of other jobs. Excluded files count: they were downloaded.
         rows = (*dataset.records, *dataset.excluded)
-        here = len(rows) if folder.label is None else sum(row.job_id == job.id for row in rows)
-        if here < needed:
+        row_count = len(rows) if folder.label is None else sum(row.job_id == job.id for row in rows)
+        if row_count < needed:
             raise IncompleteJobError(
-                f"{job.id} is {job.status} with {here:,} of {count_of(needed)}, which are in {folder.path}"
+                f"{job.id} is {job.status} with {row_count:,} of {count_of(needed)}, which are in {folder.path}"
                 f"{_why(job, needed, following.unlisted, len(failures))}",
                 job=job,
                 dataset=dataset,

@@ -192,7 +192,7 @@ class _Posting(Generic[T]):
         Return the id in its response, such as that of its job."""
         request, record, clock = self._request, entry.record, self._transport.clock
         key, now = record.key or "", clock.time()
-        known = Known(
+        facts = Known(
             rules.body_of(request),
             request.idempotency_key,
             key,
@@ -207,7 +207,7 @@ class _Posting(Generic[T]):
         )
         while True:
             answer: Shown | FirstHandError = Shown()
-            match command := next_command(known):
+            match command := next_command(facts):
                 case Continue(record):
                     return record.job_id or self._answer
                 case Refuse(error, forget):
@@ -221,8 +221,8 @@ class _Posting(Generic[T]):
                         try:
                             finish_blocking(self._folder.write, entry)
                         except ConfigurationError as error:
-                            if known.failure is not None:
-                                raise known.failure from error
+                            if facts.failure is not None:
+                                raise facts.failure from error
                             raise
                 case _:
                     try:
@@ -232,7 +232,7 @@ class _Posting(Generic[T]):
                             answer, _ = ask(self._transport, command, self._ends)
                     except FirstHandError as error:
                         answer = error
-            known = replace(learn(known, command, answer), now=clock.time())
+            facts = replace(learn(facts, command, answer), now=clock.time())
 
     def _finish(self, entry: Entry, job_id: str | None) -> None:
         """Record the response."""
@@ -248,8 +248,8 @@ class _Posting(Generic[T]):
 
     def _begin(self) -> Entry | None:
         """The entry of this call; None if the service must be asked first."""
-        left = inf if self._ends is None else self._ends - self._transport.clock.monotonic()
-        seconds = min(max(left, 0.0), LOCK_SECONDS)
+        seconds_left = inf if self._ends is None else self._ends - self._transport.clock.monotonic()
+        seconds = min(max(seconds_left, 0.0), LOCK_SECONDS)
         self._entry, self._is_new = None, False
         try:
             return run_blocking(self._chosen, seconds)
@@ -270,22 +270,22 @@ class _Posting(Generic[T]):
     def _chosen(self, seconds: float) -> Entry | None:
         request, account, folder = self._request, self._account, self._folder
         with folder.unresolved(self._digest, seconds=seconds) as entries:
-            known = rules.same_call(entries, account, waits=self._held is not None)
-            if known is not None and known.record.job is None and not self._asked:
+            entry = rules.same_call(entries, account, waits=self._held is not None)
+            if entry is not None and entry.record.job is None and not self._asked:
                 return None
-            if known is not None and rules.is_repeatable(request.path) and not self._is_young(known.record):
-                entries.remove(known)
-                folder.end(known)
-                known = None
+            if entry is not None and rules.is_repeatable(request.path) and not self._is_young(entry.record):
+                entries.remove(entry)
+                folder.end(entry)
+                entry = None
             self._source = None
-            if known is not None and rules.is_of(known.record, account):
-                self._entry = known
-                entries.remove(known)
-            elif known is not None:
+            if entry is not None and rules.is_of(entry.record, account):
+                self._entry = entry
+                entries.remove(entry)
+            elif entry is not None:
                 # It is of another API key, perhaps of the same organization. This call gets its own entry.
-                self._entry = folder.begin(self._digest, replace(known.record, account=account, others=()))
-                others = (*known.record.others, account.fingerprint)
-                self._source = replace(known, record=replace(known.record, others=others))
+                self._entry = folder.begin(self._digest, replace(entry.record, account=account, others=()))
+                fingerprints = (*entry.record.others, account.fingerprint)
+                self._source = replace(entry, record=replace(entry.record, others=fingerprints))
                 folder.write(self._source)
         if self._entry is None:
             key, now = request.idempotency_key or new_key(), self._transport.clock.time()
@@ -336,8 +336,8 @@ class _Posting(Generic[T]):
                 return self._transport.exchange(self._in_time(request), self._decoder)
             except NotFoundError:
                 pause = pauses.longer()
-                left = inf if self._ends is None else self._ends - clock.monotonic()
-                if self._source is not None or pause > left or not 0 <= until - clock.time() <= LIST_LAGS:
+                limit = inf if self._ends is None else self._ends - clock.monotonic()
+                if self._source is not None or pause > limit or not 0 <= until - clock.time() <= LIST_LAGS:
                     raise
                 clock.sleep(pause)
 

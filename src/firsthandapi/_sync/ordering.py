@@ -97,7 +97,7 @@ def order_once(
     job: Job | None = None
     record, rows_of = run_blocking(book.known_order)
     began = transport.clock.time()
-    known = Known(
+    facts = Known(
         request,
         key,
         new_key() if derived is None else derived,
@@ -117,11 +117,11 @@ def order_once(
         book=book.path,
     )
     if walk is not None:
-        known = with_walk(known, walk)
+        facts = with_walk(facts, walk)
     search_ends: float | None = None
     while True:
         answer: Shown | FirstHandError = Shown()
-        match command := next_command(known):
+        match command := next_command(facts):
             case Continue(record):
                 return record, job
             case Refuse(error, forget):
@@ -132,10 +132,10 @@ def order_once(
                 try:
                     finish_blocking(book.create if create else book.write, record)
                 except FirstHandError as error:
-                    if known.failure is not None:
-                        raise known.failure from error
+                    if facts.failure is not None:
+                        raise facts.failure from error
                     if record.job_id is not None:
-                        error.job, error.idempotency_key, error.request_sent = job, record.key, known.sent
+                        error.job, error.idempotency_key, error.request_sent = job, record.key, facts.sent
                         advise(error, not_recorded(record.job_id, record.key or ""))
                     raise
             case _:
@@ -145,11 +145,11 @@ def order_once(
                     charges.begin(0)
                 limit = search_ends if isinstance(command, LookFor) else ends
                 try:
-                    answer, shown = ask(transport, command, limit, **options)
-                    job = shown or job
+                    answer, first_job = ask(transport, command, limit, **options)
+                    job = first_job or job
                 except FirstHandError as error:
                     answer = error
-        known = replace(learn(known, command, answer), now=transport.clock.time())
+        facts = replace(learn(facts, command, answer), now=transport.clock.time())
 
 
 def end_of_search(transport: Transport) -> float | None:
@@ -169,17 +169,17 @@ def ask(
     Raises FirstHandError: the request failed.
     """
     clock, deadline = transport.clock, transport.config.deadline or 0.0
-    left = None if ends is None else ends - clock.monotonic()
+    seconds_left = None if ends is None else ends - clock.monotonic()
     if not isinstance(question, LookFor):
-        left = None if left is None else max(left, _LEAST)
-    elif left is not None and left <= 0:
+        seconds_left = None if seconds_left is None else max(seconds_left, _LEAST)
+    elif seconds_left is not None and seconds_left <= 0:
         raise refusals.search_took_too_long(question.key, len(question.seen), deadline)
     try:
-        request = request_for(question, time_limit=left, **options)
-        shown, job = transport.read(request, partial(read_jobs, question))
-        if shown.twins:
-            board_of(transport).note_twins(shown.jobs[0], shown.twins)
-        return shown, job
+        request = request_for(question, time_limit=seconds_left, **options)
+        answer, job = transport.read(request, partial(read_jobs, question))
+        if answer.twins:
+            board_of(transport).note_twins(answer.jobs[0], answer.twins)
+        return answer, job
     except DeadlineExceededError as error:
         if isinstance(question, LookFor):
             raise refusals.search_took_too_long(question.key, len(question.seen), deadline) from error

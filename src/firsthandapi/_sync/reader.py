@@ -80,11 +80,11 @@ class Board:
         """Publish a read of the list, and give turns to followers of unlisted jobs."""
         # In one step, so that a follower that wakes late sees the previous read or this one.
         self.jobs = jobs
-        unlisted = [each for each, job_id in self.followers.copy().items() if job_id not in self.jobs]
-        unlisted.sort(key=lambda each: each.had_turn_at)
-        for each in [each for each in unlisted if each not in self.turns][:_MOST_SINGLE]:
-            each.had_turn_at = self.reads
-            self.turns.add(each)
+        unlisted = [reader for reader, job_id in self.followers.copy().items() if job_id not in self.jobs]
+        unlisted.sort(key=lambda reader: reader.had_turn_at)
+        for reader in [reader for reader in unlisted if reader not in self.turns][:_MOST_SINGLE]:
+            reader.had_turn_at = self.reads
+            self.turns.add(reader)
 
     def wake(self, job_id: str) -> None:
         """Make the next read earlier, after a webhook for this job."""
@@ -218,7 +218,7 @@ class SharedReader:
         board, followed = self._board, self._board.followed
         board.failure = None
         jobs: dict[str, Job] = {}
-        others: list[Job] = []
+        other_jobs: list[Job] = []
         cursor: str | None = None
         for _ in range(len(followed) // LARGEST_PAGE + 2):
             params = arguments.check(JobListParams, {"limit": LARGEST_PAGE, "cursor": cursor})
@@ -238,7 +238,7 @@ class SharedReader:
                 board.failure = error
                 break  # each follower reads its own job in turn, and meets the error itself
             jobs.update((job.id, job) for job in page.data if job.id in followed)
-            others += [job for job in page.data if job.id not in followed]
+            other_jobs += [job for job in page.data if job.id not in followed]
             cursor = page.next_cursor
             if cursor is None or jobs.keys() >= followed:
                 break
@@ -248,7 +248,7 @@ class SharedReader:
             board.pauses.reset()
         board.show(jobs)
         keys = {key: job for job in jobs.values() if (key := key_of({"metadata": job.metadata}))}
-        for job in others:
+        for job in other_jobs:
             if (used := keys.get(key_of({"metadata": job.metadata}) or "")) is not None:
                 board.note_twins(dump(used), [dump(job)])
 

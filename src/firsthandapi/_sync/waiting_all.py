@@ -68,8 +68,8 @@ class WaitingAll:
         """
         for job in self._finished.values():
             call_back(self._on_update, job)
-        for each in self._left:
-            each.join()
+        for reader in self._left:
+            reader.join()
         try:
             if len(self._left) > 1:
                 self._left[0].read_now(LOOK_EVERY)
@@ -80,26 +80,26 @@ class WaitingAll:
         except WaitTimeoutError as error:
             raise self._timed_out() from error.__cause__
         finally:
-            for each in self._left:
-                each.leave()
+            for reader in self._left:
+                reader.leave()
         return [self._finished[job_id] for job_id in self._order]
 
     def _read_finished(self) -> None:
         """Read jobs that the list does not show at the same time, as long as some are finished: most old ones are."""
-        unlisted = [] if self._left[0].failure else [each for each in self._left if not each.is_listed]
+        unlisted = [] if self._left[0].failure else [reader for reader in self._left if not reader.is_listed]
         while unlisted:
             some, unlisted = unlisted[:AT_ONCE], unlisted[AT_ONCE:]
-            at_once([partial(self._read_one, each) for each in some])
-            for each in some:
-                self._look(each, changed=True)
-            if all(each in self._left for each in some):
+            at_once([partial(self._read_one, reader) for reader in some])
+            for reader in some:
+                self._look(reader, changed=True)
+            if all(reader in self._left for reader in some):
                 return
-            for each in self._left[:1]:
-                each.waiting.check_time()
+            for reader in self._left[:1]:
+                reader.waiting.check_time()
 
-    def _read_one(self, each: SharedReader) -> None:
-        with _naming(each.waiting.job_id):
-            each.read()
+    def _read_one(self, reader: SharedReader) -> None:
+        with _naming(reader.waiting.job_id):
+            reader.read()
 
     def _next(self) -> None:
         first = self._left[0]
@@ -118,31 +118,31 @@ class WaitingAll:
         self._take()
 
     def _take(self) -> None:
-        for each in list(self._left):
-            if each.has_turn:
-                with _naming(each.waiting.job_id):
-                    changed = each.take()
-                self._look(each, changed=changed)
+        for reader in list(self._left):
+            if reader.has_turn:
+                with _naming(reader.waiting.job_id):
+                    changed = reader.take()
+                self._look(reader, changed=changed)
 
-    def _look(self, each: SharedReader, *, changed: bool) -> None:
-        job = each.waiting.job
+    def _look(self, reader: SharedReader, *, changed: bool) -> None:
+        job = reader.waiting.job
         if job is None or not changed:
             return
         if job.is_terminal:
-            self._finished[each.waiting.job_id] = job
-            self._left.remove(each)
-            each.leave()
+            self._finished[reader.waiting.job_id] = job
+            self._left.remove(reader)
+            reader.leave()
         call_back(self._on_update, job)
 
     def _timed_out(self) -> WaitTimeoutError:
-        wanted = len(set(self._order))
-        left = [each.waiting.job_id for each in self._left]
-        more = len(left) - _MOST_NAMED
-        named = ", ".join(left[:_MOST_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+        total = len(set(self._order))
+        job_ids = [reader.waiting.job_id for reader in self._left]
+        more = len(job_ids) - _MOST_NAMED
+        named = ", ".join(job_ids[:_MOST_NAMED]) + (f", and {more:,} more" if more > 0 else "")
         return WaitTimeoutError(
-            f"{wanted - len(left):,} of {count_of(wanted, 'job')} finished before timeout= passed; the others "
+            f"{total - len(job_ids):,} of {count_of(total, 'job')} finished before timeout= passed; the others "
             f"continue ({named}); run the same call again",
-            job=next((each.waiting.job for each in self._left if each.waiting.job is not None), None),
+            job=next((reader.waiting.job for reader in self._left if reader.waiting.job is not None), None),
         )
 
 

@@ -32,11 +32,11 @@ class Workers:
         self._transport = transport
         self._waiting = waiting
 
-    def read(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:
-        """Add the columns of these submissions to `known`. A failure of the service does not end the run; the next run
-        tries again."""
+    def read(self, submissions: frozenset[str], columns: dict[str, Mapping[str, Any]]) -> None:
+        """Add the columns of these submissions to `columns`. A failure of the service does not end the run; the next
+        run tries again."""
         try:
-            self._walk(submissions, known)
+            self._walk(submissions, columns)
         except FirstHandError as error:
             logger(DOWNLOADS).warning(
                 "%s",
@@ -44,8 +44,8 @@ class Workers:
                 "again",
             )
 
-    def _walk(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:
-        left = set(submissions)
+    def _walk(self, submissions: frozenset[str], columns: dict[str, Mapping[str, Any]]) -> None:
+        ids_left = set(submissions)
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()
         while True:
@@ -60,9 +60,9 @@ class Workers:
             )
             response, content = self._transport.send(request)
             page, _ = decode_items(Submission, content, response)
-            known.update((each.id, columns_of_submission(each)) for each in map(fitting, page.data))
-            left.difference_update(each.id for each in page.data)
-            if not left or page.next_cursor is None:
+            columns.update((item.id, columns_of_submission(item)) for item in map(fitting, page.data))
+            ids_left.difference_update(item.id for item in page.data)
+            if not ids_left or page.next_cursor is None:
                 return
             cursors = follow_cursor(cursors, page.next_cursor, most=MOST_PAGES)
             cursor = page.next_cursor
@@ -70,10 +70,10 @@ class Workers:
 
 def note_workers(transport: Transport, waiting: Sequence[Waiting], folder: Folder) -> None:
     """Complete the rows of these jobs that have no worker, and write down what workers agreed to."""
-    submissions = run_blocking(folder.unknown_submissions, {each.job_id for each in waiting})
-    known: dict[str, Mapping[str, Any]] = {}
-    jobs = [each for each in waiting if each.job_id in submissions]
-    at_once([partial(Workers(transport, each).read, submissions[each.job_id], known) for each in jobs])
-    if known:
-        run_blocking(folder.note_submissions, known)
+    submissions = run_blocking(folder.unknown_submissions, {job.job_id for job in waiting})
+    columns: dict[str, Mapping[str, Any]] = {}
+    jobs = [job for job in waiting if job.job_id in submissions]
+    at_once([partial(Workers(transport, job).read, submissions[job.job_id], columns) for job in jobs])
+    if columns:
+        run_blocking(folder.note_submissions, columns)
     note_consents(transport, waiting[0], folder)

@@ -41,16 +41,16 @@ def close(table: Any, pixels: Any, bits: int, np: Any) -> Iterator[tuple[int, in
     while waiting:
         rows = waiting.pop()
         rows = rows[degrees[rows] < _ENOUGH]
-        found = index.near(rows)
-        if found is None or len(found[0]) > _MANY * len(rows) > _MANY:
+        pairs = index.near(rows)
+        if pairs is None or len(pairs[0]) > _MANY * len(rows) > _MANY:
             waiting += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
             continue
-        ones, others = found
-        is_new = ~asked[others]
+        firsts, seconds = pairs
+        is_new = ~asked[seconds]
         # Those that are near the other way round were found, and looked at, when it was the other one's turn.
-        is_new[~is_new] = index.distances(others[~is_new], ones[~is_new]) > bits
-        ones, others = ones[is_new], others[is_new]
-        low, high = np.minimum(ones, others), np.maximum(ones, others)
+        is_new[~is_new] = index.distances(seconds[~is_new], firsts[~is_new]) > bits
+        firsts, seconds = firsts[is_new], seconds[is_new]
+        low, high = np.minimum(firsts, seconds), np.maximum(firsts, seconds)
         low, high = np.divmod(np.unique(low * len(table) + high), len(table))
         is_alike = look.are_alike(low, high)
         low, high = low[is_alike], high[is_alike]
@@ -116,29 +116,29 @@ class Index:
             buckets.append((len(masks), first, counts, order))
         if sum(int(counts.sum()) for _, _, counts, _ in buckets) > _CANDIDATES_AT_ONCE and len(rows) > 1:
             return None
-        ones: list[Any] = []
+        positions: list[Any] = []
         entries: list[Any] = []
         for masks, first, counts, order in buckets:
             total = counts.sum()
             places = np.arange(total) + np.repeat(first - np.cumsum(counts) + counts, counts)
-            one, entry = np.repeat(np.arange(len(counts)) // masks, counts), order[places]
-            is_near = np.bitwise_count(self._wholes[rows[one]] ^ self._hashes[entry]) <= self._bits
-            ones.append(one[is_near])
+            position, entry = np.repeat(np.arange(len(counts)) // masks, counts), order[places]
+            is_near = np.bitwise_count(self._wholes[rows[position]] ^ self._hashes[entry]) <= self._bits
+            positions.append(position[is_near])
             entries.append(entry[is_near])
-        return self._pairs(rows, np.concatenate(ones), np.concatenate(entries))
+        return self._pairs(rows, np.concatenate(positions), np.concatenate(entries))
 
-    def _pairs(self, rows: Any, ones: Any, entries: Any) -> tuple[Any, Any]:
+    def _pairs(self, rows: Any, firsts: Any, entries: Any) -> tuple[Any, Any]:
         np, images = self._np, len(self._wholes)
-        ones, others = np.divmod(np.unique(rows[ones] * images + entries // self._parts), images)
-        differ = ones != others
-        return ones[differ], others[differ]
+        firsts, seconds = np.divmod(np.unique(rows[firsts] * images + entries // self._parts), images)
+        differ = firsts != seconds
+        return firsts[differ], seconds[differ]
 
-    def distances(self, ones: Any, others: Any) -> Any:
+    def distances(self, firsts: Any, seconds: Any) -> Any:
         """The least numbers of bits in which the whole of each of these differs from the whole or a part of the other
         one."""
         np = self._np
-        parts = self._hashes.reshape(-1, self._parts)[others]
-        return np.bitwise_count(self._wholes[ones, None] ^ parts).min(axis=1, initial=64)
+        parts = self._hashes.reshape(-1, self._parts)[seconds]
+        return np.bitwise_count(self._wholes[firsts, None] ^ parts).min(axis=1, initial=64)
 
 
 def _masks(width: int, most: int) -> list[int]:
@@ -161,27 +161,27 @@ class SecondLook:
             for size in _FINE_SIZES
         ]
 
-    def are_alike(self, ones: Any, others: Any) -> Any:
+    def are_alike(self, firsts: Any, seconds: Any) -> Any:
         """Whether each of these images is like the other one at its place."""
         np = self._np
-        alike = np.zeros(len(ones), bool)
-        for start in range(0, len(ones), _PAIRS_AT_ONCE):
+        alike = np.zeros(len(firsts), bool)
+        for start in range(0, len(firsts), _PAIRS_AT_ONCE):
             pairs = slice(start, start + _PAIRS_AT_ONCE)
             alike[pairs] = self._are_alike(
-                *(self._pixels[each[pairs]].astype(np.float32) for each in (ones, others))
+                *(self._pixels[side[pairs]].astype(np.float32) for side in (firsts, seconds))
             )
         return alike
 
-    def _are_alike(self, ones: Any, others: Any) -> Any:
+    def _are_alike(self, firsts: Any, seconds: Any) -> Any:
         np = self._np
-        plain = [images.std(axis=(1, 2)) < _PLAIN for images in (ones, others)]
-        alike = plain[0] & plain[1] & (abs(ones.mean(axis=(1, 2)) - others.mean(axis=(1, 2))) < _SHADE)
-        wholes = [self._patterns(self._parts[0], images) for images in (others, ones)]
+        plain = [images.std(axis=(1, 2)) < _PLAIN for images in (firsts, seconds)]
+        alike = plain[0] & plain[1] & (abs(firsts.mean(axis=(1, 2)) - seconds.mean(axis=(1, 2))) < _SHADE)
+        wholes = [self._patterns(self._parts[0], images) for images in (seconds, firsts)]
         for parts in self._parts:
-            for images, whole in zip((ones, others), wholes, strict=True):
-                left = np.flatnonzero(~alike)
-                likeness = self._patterns(parts, images[left]) @ whole[left].swapaxes(-1, -2)
-                alike[left] = (likeness >= ALIKE).any(axis=(1, 2))
+            for images, whole in zip((firsts, seconds), wholes, strict=True):
+                rest = np.flatnonzero(~alike)
+                likeness = self._patterns(parts, images[rest]) @ whole[rest].swapaxes(-1, -2)
+                alike[rest] = (likeness >= ALIKE).any(axis=(1, 2))
         return alike
 
     def _patterns(self, parts: Any, images: Any) -> Any:

@@ -165,9 +165,9 @@ class _Run:
         self.journal = Journal(store)
         self._rows = [row for row in rows.records if replace or not is_annotated(row)]
         self._questions = {row.file_id: self._question(row) for row in self._rows}
-        known = {id for id, key in self._questions.items() if key in self._answers}
+        answered_ids = {id for id, key in self._questions.items() if key in self._answers}
         # Files of the same bytes are asked about once.
-        unknown = {self._questions[row.file_id]: row for row in self._rows if row.file_id not in known}
+        unknown = {self._questions[row.file_id]: row for row in self._rows if row.file_id not in answered_ids}
         self._unknown = [row for row in unknown.values() if self._takes(row)]
         if skipped := len(unknown) - len(self._unknown):
             _log.warning(
@@ -176,8 +176,8 @@ class _Run:
                 skipped,
             )
         prices = [self._price(row, most=False) for row in self._unknown]
-        about = None if None in prices else round(sum((each or 0.0 for each in prices), 0.0), 4)
-        self.report = AnnotationReport(len(rows.records), len(known), about_cents=about)
+        about = None if None in prices else round(sum((price or 0.0 for price in prices), 0.0), 4)
+        self.report = AnnotationReport(len(rows.records), len(answered_ids), about_cents=about)
         self._failed: dict[str, FirstHandError] = {}
         self._spent = self._held = 0.0
         self._all_prices_known = True
@@ -205,7 +205,7 @@ class _Run:
         errors = {self._questions[id]: error for id, error in self._failed.items()}
         failed = ((row.file_id, errors.get(self._questions[row.file_id])) for row in self._rows)
         self.report = dataclasses.replace(
-            self.report, failed=tuple((id, each) for id, each in failed if each)
+            self.report, failed=tuple((id, error) for id, error in failed if error)
         )
 
     def ask(self, concurrency: int) -> None:

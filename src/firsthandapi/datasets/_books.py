@@ -75,11 +75,11 @@ def _sent_at(record: OrderRecord) -> float:
 
 
 def _forgettable(store: Store, key: str) -> tuple[Path, OrderRecord]:
-    known = [(path, record) for path, record in _records_of(store).items() if record.key == key]
-    for path, record in known:
+    entries = [(path, record) for path, record in _records_of(store).items() if record.key == key]
+    for path, record in entries:
         if record.kind == "call" or (record.kind == "order" and record.job is None and not record.forgotten):
             return path, record
-    if job := next((record.job for _, record in known if record.job is not None), None):
+    if job := next((record.job for _, record in entries if record.job is not None), None):
         raise InvalidArgumentError(
             f"key {key} has bought {job['id']}, so its order stays; to stop that job, cancel it", field="key"
         )
@@ -111,12 +111,12 @@ def _records_of(store: Store) -> dict[Path, OrderRecord]:
         raise ConfigurationError(f"no orders are recorded in {store.root}: {_BOOKS}")
     if len(names) > MOST_RECORDS:
         raise too_many(store.root, MOST_RECORDS)
-    records, left = dict[Path, OrderRecord](), LARGEST_RECORDS
+    records, bytes_left = dict[Path, OrderRecord](), LARGEST_RECORDS
     for name in names:
         path = store.root / name
-        content = store.read(path, min(left, LARGEST_RECORD))
+        content = store.read(path, min(bytes_left, LARGEST_RECORD))
         if content is not None:  # a journal removes what is finished
-            left -= len(content)
+            bytes_left -= len(content)
             if not is_ours and "kind" not in loose_json.members(loose_json.load(content)):
                 # It may be of another program: nobody is to remove it, as what is damaged of ours.
                 raise ConfigurationError(f"{path} is no record of an order, or is damaged: {_BOOKS}")

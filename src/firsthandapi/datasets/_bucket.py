@@ -159,12 +159,12 @@ class Bucket:
                 self._files.pipe_file(_key(path), content, mode="create")
             except Exception as error:
                 # Stores report in different ways that the object exists. It may be ours, if a response was lost.
-                there = self.read(path)
-                if there is None and _knows_no_create(error):
+                stored_content = self.read(path)
+                if stored_content is None and _knows_no_create(error):
                     self._files.pipe_file(_key(path), content)
-                elif there is None:
+                elif stored_content is None:
                     raise
-                elif there != content:
+                elif stored_content != content:
                     raise ConfigurationError(
                         f"{path} was just created by another program. "
                         "If that was the same call, run it again: it continues the same job"
@@ -188,14 +188,14 @@ class Bucket:
             self.remove(folder / name)
 
     @contextlib.contextmanager
-    def _telling(self, path: Path, what: str) -> Generator[None, None, None]:
+    def _telling(self, path: Path, verb: str) -> Generator[None, None, None]:
         """Turn any exception of the store's library into our error."""
         try:
             yield
         except FirstHandError:
             raise
         except Exception as error:  # libraries raise anything
-            raise ConfigurationError(f"{path} cannot be {what}: {_words(error)}") from None
+            raise ConfigurationError(f"{path} cannot be {verb}: {_words(error)}") from None
 
 
 class BucketWriter:
@@ -319,14 +319,14 @@ class BucketWriter:
 def _clear_beside(stage: Path) -> None:
     """Remove the temporary folders of killed processes, which may contain many large files."""
     owner, now = stage.stat().st_uid, time.time()
-    for other in stage.parent.glob(f"{_STAGE}*"):
+    for folder in stage.parent.glob(f"{_STAGE}*"):
         with contextlib.suppress(OSError, ConfigurationError):
-            about = other.lstat()
+            about = folder.lstat()
             ours = stat.S_ISDIR(about.st_mode) and about.st_uid == owner
-            lock = FolderLock(other)
+            lock = FolderLock(folder)
             if ours and now - about.st_mtime > _YOUNG_SECONDS and lock.acquire():
                 lock.release()
-                rmtree(other, ignore_errors=True)
+                rmtree(folder, ignore_errors=True)
 
 
 def _key(path: Path) -> str:
@@ -352,14 +352,14 @@ def _abort(upload: Any) -> None:
 def _words(error: Exception) -> str:
     """What went wrong and what to do, without secrets, and without naming the store's library."""
     text = getattr(error, "strerror", None) or str(error)
-    said = " ".join(mask_secrets(text).split())[:_MOST_WORDS] or type(error).__name__
+    words = " ".join(mask_secrets(text).split())[:_MOST_WORDS] or type(error).__name__
     if isinstance(error, PermissionError):
-        return f"{said}; the credentials must allow listing, reading, writing, and deleting in the bucket"
+        return f"{words}; the credentials must allow listing, reading, writing, and deleting in the bucket"
     if isinstance(error, FileNotFoundError):
-        return f"{said}: create the bucket first; firsthandapi does not create buckets"
-    if said == "Bad Request":  # S3's response to a HEAD contains no more
-        return f"{said}: the credentials have expired, or are for a different region than the bucket"
-    return f"{said}; check the URL, the credentials, and the network"
+        return f"{words}: create the bucket first; firsthandapi does not create buckets"
+    if words == "Bad Request":  # S3's response to a HEAD contains no more
+        return f"{words}: the credentials have expired, or are for a different region than the bucket"
+    return f"{words}; check the URL, the credentials, and the network"
 
 
 def _check_scheme(scheme: str, field: str) -> None:

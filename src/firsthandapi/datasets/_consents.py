@@ -20,10 +20,10 @@ def keep_consents(store: Store, new: Mapping[str, Mapping[str, Any]], ids: Colle
     """Add lines, and drop those that no row names any more, by the `ids` of all rows. Without a change, nothing is
     written."""
     with taking_notes(store):
-        before = consents_in(store)
-        after = {each: line for each, line in {**before, **new}.items() if each in ids}
-        if after:
-            if after != before:
-                store.replace(store.root / CONSENTS, encode_consents(after))
-        elif before:
+        old_lines = consents_in(store)
+        new_lines = {key: line for key, line in {**old_lines, **new}.items() if key in ids}
+        if new_lines:
+            if new_lines != old_lines:
+                store.replace(store.root / CONSENTS, encode_consents(new_lines))
+        elif old_lines:
             store.remove(store.root / CONSENTS)

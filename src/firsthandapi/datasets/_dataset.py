@@ -103,7 +103,7 @@ class Dataset(Rows):
     ) -> None:
         """Show what was read. Without stamps, a later `_catch_up` reads the folder again."""
         # What can fail comes first.
-        jobs = [_job(each.job) for each in orders if each.job is not None]
+        jobs = [_job(order.job) for order in orders if order.job is not None]
         self._hidden = hidden_in(self._store, self._places(orders), decided)
         self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
         self.job: Job | None = self.jobs[0] if len(self.jobs) == 1 else None
@@ -112,16 +112,16 @@ class Dataset(Rows):
         self._as_written = decided
         rows = {key_of(row): (row, m) for m in manifests for row in m.records.values()}
         shown_now = [row for row, _ in rows.values()]
-        rows_hidden = (row for each in self._hidden for row in each.records.values())
+        rows_hidden = (row for manifest in self._hidden for row in manifest.records.values())
         self._decided = decided.spelled([label_of(row) for row in (*shown_now, *rows_hidden)])
         # Other paths where a file may be while a decision about it is carried out.
         self._moving: dict[tuple[str, str], list[Path]] = {}
-        here = {row.file_id: key for key, (row, _) in rows.items()} if self._hidden else {}
+        key_by_id = {row.file_id: key for key, (row, _) in rows.items()} if self._hidden else {}
         out = {*self._decided.excluded}
         for manifest in self._hidden:
             for row in manifest.records.values():
-                if row.file_id in here:
-                    self._moving.setdefault(here[row.file_id], []).append(manifest.file(row))
+                if row.file_id in key_by_id:
+                    self._moving.setdefault(key_by_id[row.file_id], []).append(manifest.file(row))
                     continue
                 rows[key_of(row)] = row, manifest
                 if row.file_id not in self._decided.included:
@@ -130,9 +130,9 @@ class Dataset(Rows):
             if (labeled := relabeled(row, self._decided)).file_name != row.file_name:
                 self._moving.setdefault(key, []).append(manifest.file(labeled))
         self._manifest_of = {key: manifest for key, (_, manifest) in rows.items()}
-        shown = [self._decided.applied_to(row) for row, _ in rows.values()]
-        self.records: list[Record] = [row for row in shown if row.file_id not in out]
-        self.excluded: tuple[Record, ...] = tuple(row for row in shown if row.file_id in out)
+        decided_rows = [self._decided.applied_to(row) for row, _ in rows.values()]
+        self.records: list[Record] = [row for row in decided_rows if row.file_id not in out]
+        self.excluded: tuple[Record, ...] = tuple(row for row in decided_rows if row.file_id in out)
         self.decisions: tuple[Decision, ...] = tuple(self._decided.decisions)
         # The files that were read, each with its stamp, or with "" if it may have changed since.
         self._stamps = stamps or dict.fromkeys((self.path / DECISIONS, *(m.path for m in manifests)), "")
@@ -195,8 +195,8 @@ class Dataset(Rows):
 
         return cls._copied(
             [
-                (each if isinstance(each, Dataset) else cls.open(cast("str", each)), label)
-                for each, label in sources_of(datasets)
+                (source if isinstance(source, Dataset) else cls.open(cast("str", source)), label)
+                for source, label in sources_of(datasets)
             ],
             dest,
         )
@@ -237,9 +237,9 @@ class Dataset(Rows):
             raise InvalidArgumentError(
                 f"record must be a row of this dataset, {self._name}", field="record"
             ) from None
-        others = self._moving.get(key_of(record), ())
+        places = self._moving.get(key_of(record), ())
         return next(
-            (each for each in others if not self._store.exists(path) and self._store.exists(each)), path
+            (place for place in places if not self._store.exists(path) and self._store.exists(place)), path
         )
 
     def _places(self, orders: list[OrderRecord]) -> list[Manifest]:
@@ -287,7 +287,7 @@ class Dataset(Rows):
                 "version to change the dataset, or copy_to to make a folder of this version"
             )
 
-    def _set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+    def _set_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Write columns of rows, by file id.
 
         Raises:
@@ -296,7 +296,7 @@ class Dataset(Rows):
         self._check_writable()
         folder = Folder(self.path)
         with folder.writing():
-            folder.set_columns(known)
+            folder.set_columns(columns)
         self._open_again()
 
     def add_column(self, name: str, values: Mapping[str, Any], *, by: str | None = None) -> None:
@@ -352,7 +352,7 @@ class Dataset(Rows):
         self._check_writable()
         self._catch_up()
         (file_id,) = ids_of(record)
-        row = next((each for each in self.records if each.file_id == file_id), None)
+        row = next((record for record in self.records if record.file_id == file_id), None)
         if row is None:
             raise InvalidArgumentError(f"record: {file_id} is no file of {self._name}", field="record")
         checked = check_fields(row, fields)
@@ -467,7 +467,7 @@ class Dataset(Rows):
 
     def _labels_here(self, orders: Iterable[OrderRecord], manifests: Iterable[Manifest]) -> frozenset[str]:
         """The labels of the folder's jobs and rows."""
-        rows = (row for each in (*manifests, *self._hidden) for row in each.records.values())
+        rows = (row for manifest in (*manifests, *self._hidden) for row in manifest.records.values())
         return labels_of(orders, rows)
 
     def _decide(
@@ -481,31 +481,31 @@ class Dataset(Rows):
     ) -> None:
         decisions = self._checked(action, which, label, reason, by)
         if action == "accept":
-            written = write_down(self._store, decisions, known=self._as_written)
+            written = write_down(self._store, decisions, baseline=self._as_written)
             if self._only_accepts(written):
                 return
-        here = {each.folder: each for each in (*self._places(self._orders), *self._manifests)}
+        places = {manifest.folder: manifest for manifest in (*self._places(self._orders), *self._manifests)}
         decided = labels = None
         try:
             if label is not None:  # a run may have brought labels meanwhile
-                for each in here.values():
-                    each.read()
-                labels = self._labels_here(Orders(self._store).all().values(), here.values())
+                for manifest in places.values():
+                    manifest.read()
+                labels = self._labels_here(Orders(self._store).all().values(), places.values())
             decided = write_down(self._store, decisions, labels, self._as_written)
             if action != "accept":  # which moves nothing
-                decided = settle_rest(self._store, [*here.values()], Decided())
+                decided = settle_rest(self._store, [*places.values()], Decided())
         finally:
-            manifests = [each for each in here.values() if each.records]
+            manifests = [manifest for manifest in places.values() if manifest.records]
             self._load(self._orders, manifests, decided_in(self._store) if decided is None else decided)
 
     def _only_accepts(self, decided: Decided) -> bool:
         """Take over what was written if it leaves all rows as they are, as `accept` does: nothing is read again."""
-        before = self._as_written.decisions
-        new = decided.decisions[len(before) :]
-        if decided.decisions[: len(before)] != before or any(each.action != "accept" for each in new):
+        old = self._as_written.decisions
+        new = decided.decisions[len(old) :]
+        if decided.decisions[: len(old)] != old or any(decision.action != "accept" for decision in new):
             return False
-        for each in new:
-            self._decided.add(each)
+        for decision in new:
+            self._decided.add(decision)
         self.decisions = (*self.decisions, *new)
         self._as_written, self._stamps = decided, {**self._stamps, self._store.root / DECISIONS: ""}
         return True
@@ -514,21 +514,21 @@ class Dataset(Rows):
         self,
         action: Action,
         which: object,
-        known: Decided,
+        baseline: Decided,
         *,
         label: str | None = None,
         reason: str | None = None,
         by: str | None = None,
     ) -> tuple[Decided, list[Decision]]:
         """Write decisions down, for `_settle` to carry out. Returns all of the folder, and those that are new.
-        `known`: those of the folder as last read.
+        `baseline`: those of the folder as last read.
         """
         decisions = self._checked(action, which, label, reason, by)
         labels = (
             None if label is None else self._labels_here(Orders(self._store).all().values(), self._manifests)
         )
-        decided = write_down(self._store, decisions, labels, known)
-        return decided, [each for each in decided.decisions[-len(decisions) :] if each.at == decisions[0].at]
+        decided = write_down(self._store, decisions, labels, baseline)
+        return decided, [note for note in decided.decisions[-len(decisions) :] if note.at == decisions[0].at]
 
     def _settle(self) -> None:
         """Carry out what was written down, unless a run has the folder: it does when it ends. `_catch_up` shows the
@@ -542,8 +542,8 @@ class Dataset(Rows):
         excluded, included = self._decided.excluded, self._decided.included
         return not (
             self._moving
-            or any(each in manifest.records for manifest in self._manifests for each in excluded)
-            or any(each in manifest.records for manifest in self._hidden for each in included)
+            or any(file_id in manifest.records for manifest in self._manifests for file_id in excluded)
+            or any(file_id in manifest.records for manifest in self._hidden for file_id in included)
         )
 
     def _path_now(self, record: Record, decided: Decided) -> Path | None:
@@ -552,7 +552,7 @@ class Dataset(Rows):
         folder = f"{manifest.subfolder.removeprefix(EXCLUDED).strip('/')}/".lstrip("/")
         names = dict.fromkeys((record.file_name, relabeled(record, decided).file_name))
         paths = [self.path / f"{place}{folder}{name}" for place in ("", f"{EXCLUDED}/") for name in names]
-        return next((each for each in (manifest.file(record), *paths) if self._store.exists(each)), None)
+        return next((path for path in (manifest.file(record), *paths) if self._store.exists(path)), None)
 
     def _checked(
         self, action: Action, which: object, label: str | None, reason: str | None, by: str | None
@@ -578,13 +578,13 @@ class Dataset(Rows):
                 field="which",
             )
         now = datetime.now(UTC)
-        return [Decision(each, action, label, reason, by, now) for each in ids]
+        return [Decision(file_id, action, label, reason, by, now) for file_id in ids]
 
     def _unknown(self, ids: list[str], action: Action) -> list[str]:
         rows: list[Collection[str]] = [manifest.records for manifest in (*self._manifests, *self._hidden)]
         if action == "include":  # a copy may lack `excluded/`: then `repair` downloads them again
             rows.append(self._decided.excluded)
-        return [each for each in ids if not any(each in known for known in rows)]
+        return [file_id for file_id in ids if not any(file_id in records for records in rows)]
 
     def write_card(
         self,
@@ -655,7 +655,7 @@ class Dataset(Rows):
         from ._papers import write_papers
 
         self._check_writable()
-        given = {
+        values = {
             "license": license,
             "creator": creator,
             "url": url,
@@ -670,7 +670,7 @@ class Dataset(Rows):
             "has_synthetic_data": has_synthetic_data,
             "splits": splits,
         }
-        return write_papers(self, given, overwrite=overwrite)
+        return write_papers(self, values, overwrite=overwrite)
 
     def write_lock(self) -> Version:
         """Write `dataset.lock`, with a hash for each row, and return the version of the dataset. Trusts the manifest:
@@ -754,11 +754,11 @@ class Dataset(Rows):
         """
         from ._versions import diff, lock_at
 
-        one, other = (
+        old_side, new_side = (
             side if isinstance(side, Dataset | Version) else lock_at(side, field) or Dataset.open(side)
             for side, field in ((a, "a"), (b, "b"))
         )
-        return diff(one, other)
+        return diff(old_side, new_side)
 
     def __repr__(self) -> str:
         return self._described(str(self.path))
@@ -1016,11 +1016,11 @@ class DatasetView(Rows):
         return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"
 
 
-def _job(shown: ShownJob) -> Job:
+def _job(job: ShownJob) -> Job:
     try:
-        return load(shown)
+        return load(job)
     except UnexpectedResponseError:
         raise ConfigurationError(
-            f"the record of {shown['id']}: the job is not a valid FirstHandAPI job; run the call that made the folder "
+            f"the record of {job['id']}: the job is not a valid FirstHandAPI job; run the call that made the folder "
             "again to restore it"
         ) from None

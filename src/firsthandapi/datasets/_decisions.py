@@ -26,10 +26,10 @@ from ._manifest import Manifest
 from ._store import Store, append
 
 
-def decided_in(store: Store, known: Decided | None = None) -> Decided:
-    """The decisions of a folder. `known`: as last read; only what was appended since is parsed."""
+def decided_in(store: Store, baseline: Decided | None = None) -> Decided:
+    """The decisions of a folder. `baseline`: as last read; only what was appended since is parsed."""
     path = store.root / DECISIONS
-    return parse_decisions(store.read(path, LARGEST_DECISIONS), str(path), known)
+    return parse_decisions(store.read(path, LARGEST_DECISIONS), str(path), baseline)
 
 
 def spelled(store: Store, decided: Decided, manifests: Iterable[Manifest]) -> Decided:
@@ -38,25 +38,25 @@ def spelled(store: Store, decided: Decided, manifests: Iterable[Manifest]) -> De
         return decided
     manifests = list(manifests)
     hidden = hidden_in(store, manifests, decided)
-    return decided.spelled(label_of(row) for each in (*manifests, *hidden) for row in each.records.values())
+    return decided.spelled(label_of(row) for place in (*manifests, *hidden) for row in place.records.values())
 
 
 def write_down(
     store: Store,
     decisions: list[Decision],
     labels: Iterable[str] | None = None,
-    known: Decided | None = None,
+    baseline: Decided | None = None,
 ) -> Decided:
     """Append the decisions that change anything to those of the folder, and flush them to the disk; returns them all.
     `labels`: the labels of the folder, if new ones may not differ from them, or from those of earlier decisions, only
     in the case of letters.
-    `known`: the decisions of the folder as last read.
+    `baseline`: the decisions of the folder as last read.
     Raises InvalidArgumentError: a label is spelled differently.
     """
     path = store.root / DECISIONS
     store.refuse_link(store.root / EXCLUDED)
     content = store.read(path, LARGEST_DECISIONS)
-    decided = parse_decisions(content, str(path), known)
+    decided = parse_decisions(content, str(path), baseline)
     _check_labels(decisions, decided, labels)
     if not any(map(decided.changes, decisions)):
         return decided
@@ -66,10 +66,10 @@ def write_down(
             decided = parse_decisions(content, str(path), decided)
             _check_labels(decisions, decided, labels)
         new: list[bytes] = []
-        for each in decisions:
-            if decided.changes(each):
-                decided.add(each)
-                new.append(decision_line(each))
+        for decision in decisions:
+            if decided.changes(decision):
+                decided.add(decision)
+                new.append(decision_line(decision))
         # A line that a crash has cut off must not spoil the next line.
         lines = b"".join([b"\n", *new] if content and not content.endswith(b"\n") else new)
         if len(content or b"") + len(lines) > LARGEST_DECISIONS:
@@ -85,17 +85,17 @@ def write_down(
 
 def _check_labels(decisions: list[Decision], decided: Decided, labels: Iterable[str] | None) -> None:
     if labels is not None:
-        known = decided.spelled(labels).spellings.values()
-        for label in {each.label for each in decisions if each.label is not None}:
-            check_spelling(label, known)
+        spellings = decided.spelled(labels).spellings.values()
+        for label in {decision.label for decision in decisions if decision.label is not None}:
+            check_spelling(label, spellings)
 
 
 def hidden_in(store: Store, manifests: Iterable[Manifest], decided: Decided) -> list[Manifest]:
     """Read the manifests of the files excluded from these manifests; both are in `excluded/`.
     Raises ConfigurationError: a manifest cannot be read, or is not one of ours.
     """
-    hidden = [_hidden_of(store, each) for each in manifests if decided.decisions]
-    return [each for each in hidden if each.read()]
+    hidden = [_hidden_of(store, manifest) for manifest in manifests if decided.decisions]
+    return [manifest for manifest in hidden if manifest.read()]
 
 
 def _hidden_of(store: Store, manifest: Manifest) -> Manifest:
@@ -113,8 +113,8 @@ def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> Decid
         try:
             # Again: until the folder was locked, another process may have carried out later ones.
             decided = decided_in(store)
-            for each in manifests:
-                each.read()
+            for manifest in manifests:
+                manifest.read()
             done = spelled(store, decided, manifests)
             settle(store, manifests, done)
         finally:
@@ -170,13 +170,13 @@ def _move(store: Store, source: Manifest, target: Manifest, rows: list[tuple[Rec
         target.rewrite()
     for (folder, _), names in ways.items():
         store.remove_all(folder, names)
-        if left := {*names}.intersection(store.names(folder)):
+        if rest := {*names}.intersection(store.names(folder)):
             raise ConfigurationError(
-                f"{folder / min(left)} cannot be removed: another program may have it open; close that, then run the "
+                f"{folder / min(rest)} cannot be removed: another program may have it open; close that, then run the "
                 "same call again"
             )
     if target is source:
         source.records = {**source.records, **moved}
     else:
-        source.records = {each: row for each, row in source.records.items() if each not in moved}
+        source.records = {file_id: row for file_id, row in source.records.items() if file_id not in moved}
     source.rewrite()

@@ -22,15 +22,15 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _CHUNK = 1024 * 1024
 
 
-def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
+def cannot(path: Path, verb: str, error: Exception) -> ConfigurationError:
     """Our error for a failure of the disk, for an impossible file name, or for a file in place of a folder."""
     in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
     files = [place for place in (path, *path.parents) if in_the_way and place.is_file()]
     if files:
         return ConfigurationError(f"{files[0]} is a file, not a folder; choose a different folder")
     why = getattr(error, "strerror", None)
-    way = f"{error}; use a different name" if why is None else f"{why}; check its permissions and the disk"
-    return ConfigurationError(f"{path} cannot be {what}: {way}")
+    reason = f"{error}; use a different name" if why is None else f"{why}; check its permissions and the disk"
+    return ConfigurationError(f"{path} cannot be {verb}: {reason}")
 
 
 def exists(path: Path) -> bool:

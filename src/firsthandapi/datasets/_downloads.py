@@ -41,10 +41,10 @@ class Downloads:
         concurrency: int,
         refresh: Refresh,
         clock: HostClock,
-        again: bool = False,
+        is_repeat: bool = False,
     ) -> None:
         self._folder = folder
-        self._again = again
+        self._is_repeat = is_repeat
         self._ordered = ordered
         # Guards all attributes below, and is notified of every finished file.
         self._changed = threading.Condition()
@@ -89,21 +89,21 @@ class Downloads:
         Raises ConfigurationError: the folder cannot be written to, or is not one of ours.
         """
         files = [*map(fitting, files)]
-        wanted, there = self._folder.plan(files, source, again=self._again)
+        tasks, present_files = self._folder.plan(files, source, is_repeat=self._is_repeat)
         by_id = {file.id: file for file in files}
         with self._changed:
             # A file that another job also lists is downloaded once.
-            wanted = [one for one in wanted if one.file_id not in self._pending]
+            tasks = [task for task in tasks if task.file_id not in self._pending]
             # A file that failed before is already counted.
             new = [file for file in files if self._failures.pop(file.id, None) is None]
             self._files_known += len(new)
             self._bytes_known += sum(file.size_bytes or 0 for file in new)
-            self._bytes_done += sum(file.size_bytes or 0 for file in there)
-            for file in there:
+            self._bytes_done += sum(file.size_bytes or 0 for file in present_files)
+            for file in present_files:
                 self._count(file, source)
-            self._pending.update((one.file_id, (by_id[one.file_id], source)) for one in wanted)
-        for one in wanted:
-            self._engine.submit(one)
+            self._pending.update((task.file_id, (by_id[task.file_id], source)) for task in tasks)
+        for task in tasks:
+            self._engine.submit(task)
 
     def wait(self, most: int, seconds: float) -> bool:
         """Wait until at most `most` downloads are pending; return False if there are more after `seconds`.
@@ -146,7 +146,7 @@ class Downloads:
     def pending_of_others(self, job_id: str) -> frozenset[str]:
         """The ids of files whose downloads for other jobs are pending."""
         with self._changed:
-            return frozenset(each for each, (_, source) in self._pending.items() if source.job_id != job_id)
+            return frozenset(key for key, (_, source) in self._pending.items() if source.job_id != job_id)
 
     def stop(self) -> None:
         """Stop, and abort running downloads. Takes a few seconds at most."""
@@ -173,11 +173,11 @@ class Downloads:
         """Report the files that could not be downloaded. Raises DownloadError: a file could not be downloaded."""
         failures = self.failures(unusable)
         if failures:
-            shown = "; ".join(str(error) for _, error in failures[:3])
+            reasons = "; ".join(str(error) for _, error in failures[:3])
             more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
             raise DownloadError(
                 f"{len(failures)} of {count_of(self._files_known + len(unusable))} could not be downloaded: "
-                f"{shown}{more}; all others are on disk: run the same call again to retry only these",
+                f"{reasons}{more}; all others are on disk: run the same call again to retry only these",
                 failures=failures,
             )
 

@@ -99,10 +99,10 @@ class Folder:
     def _settle(self) -> None:
         self.decided = decided_in(self._store)
         if self.decided.decisions:
-            here = self._manifests_now()
-            self.decided = spelled(self._store, self.decided, here)
-            settle(self._store, here, self.decided)
-            self._before = dict(zip(PLACES, here, strict=True))
+            manifests = self._manifests_now()
+            self.decided = spelled(self._store, self.decided, manifests)
+            settle(self._store, manifests, self.decided)
+            self._before = dict(zip(PLACES, manifests, strict=True))
 
     def stop(self) -> None:
         """Drop the files that are not yet in the folder. `close` writes the rows of the others in one step."""
@@ -167,20 +167,20 @@ class Folder:
     ) -> tuple[OrderRecord | None, tuple[str, ...]]:
         rows = [*self._rows_here(), *self._rows_excluded(self.decided)]
         check_spelling(label, labels_of(records.values(), rows))
-        own = records.get(self._record)
+        record = records.get(self._record)
         self._others.update(
-            (each.job_id, each.label)
-            for path, each in records.items()
-            if path != self._record and each.job_id is not None
+            (entry.job_id, entry.label)
+            for path, entry in records.items()
+            if path != self._record and entry.job_id is not None
         )
-        if own is not None and own.job_id is not None:
+        if record is not None and record.job_id is not None:
             # Another record of its job, such as a copy, must not take it from the label.
-            self._others.pop(own.job_id, None)
+            self._others.pop(record.job_id, None)
         if job_id is None:
             named = {row.job_id: None for row in rows if label_of(row) == label and row.job_id is not None}
-            return own, () if own is not None else tuple(named.keys() - self._others.keys())
-        if own is not None and own.job_id == job_id:
-            return own, ()
+            return record, () if record is not None else tuple(named.keys() - self._others.keys())
+        if record is not None and record.job_id == job_id:
+            return record, ()
         self._record = self._orders.path_of_job(job_id)
         self._check_label_of(job_id)
         self._others.pop(job_id, None)
@@ -210,10 +210,10 @@ class Folder:
 
     def _check_label_of(self, job_id: str) -> None:
         if self._others.get(job_id, self.label) != self.label:
-            other = self._others[job_id]
-            there = "without a label" if other is None else f"labeled {other!r}"
+            label = self._others[job_id]
+            state = "without a label" if label is None else f"labeled {label!r}"
             raise InvalidArgumentError(
-                f"{job_id} is already in this folder, {there}; use that label, or merge it into a different folder: "
+                f"{job_id} is already in this folder, {state}; use that label, or merge it into a different folder: "
                 "Dataset.merge({label: dataset}, folder)",
                 field="label",
             )
@@ -269,7 +269,7 @@ class Folder:
         """Check that the records of these jobs can be read again, before any is written.
         Raises ConfigurationError: they would be too many, or too large.
         """
-        self._orders.check_room({self._orders.path_of_job(job_id): each for job_id, each in records.items()})
+        self._orders.check_room({self._orders.path_of_job(job_id): item for job_id, item in records.items()})
 
     def is_mixed(self, formats: list[str] | None) -> bool:
         """Whether the files of a job that takes these formats go to a folder for each kind of media.
@@ -361,11 +361,11 @@ class Folder:
         """Check that manifests with these rows, each with its label, can be read again, before any is written.
         Raises ConfigurationError: one would be too large.
         """
-        number, size, known = Counter[str](), Counter[str](), set[str]()
+        number, size, ids = Counter[str](), Counter[str](), set[str]()
         for record, label in rows:
             name = folder_of(record.content_type, mixed=mixed)
-            if record.file_id not in known and record.file_id not in self._read_once(name).records:
-                known.add(record.file_id)
+            if record.file_id not in ids and record.file_id not in self._read_once(name).records:
+                ids.add(record.file_id)
                 file_name = f"{data_folder(label)}/{file_name_on_disk(record.file_id, record.content_type)}"
                 row = replace(record, file_name=file_name, label=label or record.label)
                 number[name] += 1
@@ -379,21 +379,21 @@ class Folder:
         Raises ConfigurationError: one is missing or mismatched, or the folder cannot be written to.
         Raises InvalidArgumentError: one is here with another label.
         """
-        wanted = {
+        copies = {
             target: (manifest, path, record, label)
             for record, path, name in rows
             for manifest, target, label in self._places_of(record, name, mixed=mixed)
         }
 
         def copy(target: Path) -> Path:
-            _, path, record, _ = wanted[target]
+            _, path, record, _ = copies[target]
             copied(source, path, record, self._writer.fetch_to(target))
             self._writer.put(target)
             return target
 
         with at_once(source, self._store) as pool:
-            for target in pool.map(copy, wanted):
-                manifest, _, record, label = wanted[target]
+            for target in pool.map(copy, copies):
+                manifest, _, record, label = copies[target]
                 row = replace(
                     record, file_name=f"{data_folder(label)}/{target.name}", label=label or record.label
                 )
@@ -407,45 +407,45 @@ class Folder:
             return
         label = self.decided.labels.get(record.file_id, label)
         manifest = self._manifest_named(folder_of(record.content_type, mixed=mixed), label)
-        there = manifest.records.get(record.file_id)
-        if there is not None and label_of(there) != label:
+        row = manifest.records.get(record.file_id)
+        if row is not None and label_of(row) != label:
             raise InvalidArgumentError(
-                f"{record.file_id} would have two labels, {label_of(there)!r} and {label!r}; take it out of one source",
+                f"{record.file_id} would have two labels, {label_of(row)!r} and {label!r}; take it out of one source",
                 field="datasets",
             )
         target = manifest.path_of(record.file_id, record.content_type, label)
-        if there is None or self._writer.size_of(target) != record.size_bytes:
+        if row is None or self._writer.size_of(target) != record.size_bytes:
             yield manifest, target, label
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
     def plan(
-        self, files: list[File], source: Source, *, again: bool = False
+        self, files: list[File], source: Source, *, is_repeat: bool = False
     ) -> tuple[list[Wanted], list[File]]:
         """The files to download, and those that the folder has, or had until they were withdrawn. A row stays until
         its successor is in place.
 
-        With `again`, download every file whose bytes differ from those of the service, whatever its row says.
+        With `is_repeat`, download every file whose bytes differ from those of the service, whatever its row says.
         Raises ConfigurationError: the folder cannot be read or written to, or is not one of ours.
         """
-        wanted: list[Wanted] = []
-        there: list[File] = []
+        tasks: list[Wanted] = []
+        present_files: list[File] = []
         with self._rows:
             withdrawn = self._withdrawn_ids()
             for file in files:
                 manifest = self._manifest_for(file, source)
                 is_out = file.id in self.decided.excluded
-                if file.id in withdrawn or (is_out and not (again and file.id in manifest.records)):
-                    there.append(file)
+                if file.id in withdrawn or (is_out and not (is_repeat and file.id in manifest.records)):
+                    present_files.append(file)
                     continue
-                there_already = not again and manifest.has(file, self._writer)
+                there_already = not is_repeat and manifest.has(file, self._writer)
                 if there_already or manifest.adopt(file, source, self._writer):
-                    there.append(file)
+                    present_files.append(file)
                     continue
                 target = self._writer.fetch_to(manifest.path_of(file.id, file.content_type, source.label))
                 url = file.download_url, _believable(file.download_url_expires_at)
-                wanted.append(Wanted.of(file, target, url))
-        return wanted, there
+                tasks.append(Wanted.of(file, target, url))
+        return tasks, present_files
 
     def add(self, file: File, source: Source, *, size_bytes: int, sha256: str) -> None:
         """Take in a downloaded and verified file: put it into the folder, write its row. Any thread may call this.
@@ -506,7 +506,7 @@ class Folder:
         former = [file_id for file_id, label in self.decided.labels.items() if label == old]
         if former:
             now = datetime.now(UTC)
-            write_down(self._store, [Decision(each, "relabel", new, None, None, now) for each in former])
+            write_down(self._store, [Decision(key, "relabel", new, None, None, now) for key in former])
             self.decided = decided_in(self._store)
         for manifest in (*self._manifests_here(), *self._hidden(self.decided)):
             manifest.move_label(old, new)
@@ -535,34 +535,32 @@ class Folder:
                     unknown[job_id] = unknown.get(job_id, frozenset()) | submissions
         return unknown
 
-    def note_submissions(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+    def note_submissions(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         with self._rows:
             for manifest in self._manifests.values():
-                manifest.note_submissions(known)
+                manifest.note_submissions(columns)
 
     def unknown_consents(self) -> list[str]:
         """The consents that rows of this run name, and consents.jsonl does not have; what is no id is nobody's."""
         named = {row.consent_id for row in self.rows_written() if row.consent_id is not None}
-        return (
-            sorted(each for each in named - consents_in(self._store).keys() if is_id(each)) if named else []
-        )
+        return sorted(key for key in named - consents_in(self._store).keys() if is_id(key)) if named else []
 
-    def note_consents(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+    def note_consents(self, lines: Mapping[str, Mapping[str, Any]]) -> None:
         """Add lines to consents.jsonl, and drop those of rows that are gone."""
-        if known or self._store.exists(self.path / CONSENTS):
-            rows = [row for each in self._manifests_now() for row in each.records.values()]
+        if lines or self._store.exists(self.path / CONSENTS):
+            rows = [row for manifest in self._manifests_now() for row in manifest.records.values()]
             rows += self._rows_excluded(self.decided)
-            keep_consents(self._store, known, {row.consent_id for row in rows})
+            keep_consents(self._store, lines, {row.consent_id for row in rows})
 
     def note_opinions(self, source: Store, hashes: frozenset[str]) -> None:
         """Add what was said of files in another folder, by their SHA-256."""
         keep_opinions(self._store, source, hashes)
 
-    def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+    def set_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         with self._rows:
             for name in PLACES:
-                if not known.keys().isdisjoint(self._read_once(name).records):
-                    self._manifest_named(name, None).set_columns(known)
+                if not columns.keys().isdisjoint(self._read_once(name).records):
+                    self._manifest_named(name, None).set_columns(columns)
 
     def set_own(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a column of the user's own in every row, those of excluded files too."""

@@ -47,6 +47,6 @@ def erase_lines(store: Store, hashes: Collection[str]) -> None:
     Raises ConfigurationError: the folder cannot be written to.
     """
     path = store.root / HASHES
-    left = [line for sha256, line in lines_in(store).items() if sha256 not in hashes]
-    if store.size_of(path) not in (None, len(left) * _LINE):
-        store.replace(path, b"".join(left))
+    lines = [line for sha256, line in lines_in(store).items() if sha256 not in hashes]
+    if store.size_of(path) not in (None, len(lines) * _LINE):
+        store.replace(path, b"".join(lines))

@@ -77,7 +77,7 @@ class Hub:
             path = self._api.hf_hub_download(self._repo, name, repo_type=_KIND, local_dir=folder)
             return Path(path).read_bytes()
 
-    def has(self, item: Item, known: Mapping[str, str]) -> bool:  # noqa: ARG002 # the Hub knows the hashes
+    def has(self, item: Item, hashes: Mapping[str, str]) -> bool:  # noqa: ARG002 # the Hub knows the hashes
         entry = self._files.get(item.name)
         if entry is None or entry.size != item.size:
             return False
@@ -92,7 +92,7 @@ class Hub:
             return
         with self._telling("read"):
             tags = self._api.list_repo_refs(self._repo, repo_type=_KIND).tags
-        target = next((each.target_commit for each in tags if each.name == self._tag), None)
+        target = next((tag.target_commit for tag in tags if tag.name == self._tag), None)
         if target is not None and (is_changed or target != self._about.sha):
             raise ConfigurationError(
                 f"{self.key} has the tag {self._tag} for an earlier state; use a different tag"
@@ -130,24 +130,24 @@ class Hub:
             self._api.create_commit(self._repo, operations, commit_message=message, repo_type=_KIND)
 
     def erase(self, ids: Collection[str]) -> None:
-        names = (file_name_on_disk(each, None, plain=plain) for each in ids for plain in (True, False))
-        stems = {PurePosixPath(each).stem for each in names}
+        names = (file_name_on_disk(file_id, None, plain=plain) for file_id in ids for plain in (True, False))
+        stems = {PurePosixPath(name).stem for name in names}
         hashes: dict[bool, set[str]] = {True: set(), False: set()}
         for name, entry in self._files.items():
             if entry.lfs is not None:
                 hashes[PurePosixPath(name).stem in stems].add(entry.lfs.sha256)
         with self._telling("written"):
             files = [
-                each
-                for each in self._api.list_lfs_files(self._repo, repo_type=_KIND)
-                if each.oid not in hashes[False]  # the same bytes may be another file's too
-                and (each.oid in hashes[True] or PurePosixPath(each.filename).stem in stems)
+                file
+                for file in self._api.list_lfs_files(self._repo, repo_type=_KIND)
+                if file.oid not in hashes[False]  # the same bytes may be another file's too
+                and (file.oid in hashes[True] or PurePosixPath(file.filename).stem in stems)
             ]
             if files:
                 self._api.permanently_delete_lfs_files(self._repo, files, repo_type=_KIND)
 
     @contextlib.contextmanager
-    def _telling(self, what: str) -> Generator[None, None, None]:
+    def _telling(self, verb: str) -> Generator[None, None, None]:
         """Turn any exception of the library into our error, without a token."""
         try:
             yield
@@ -159,7 +159,7 @@ class Hub:
                 text = text.replace(token, "…")
             words = " ".join(mask_secrets(text).split())[:_MOST_WORDS] or type(error).__name__
             raise ConfigurationError(
-                f"{self.key} cannot be {what}: {words}; check HF_TOKEN, its permissions, and the network, then run "
+                f"{self.key} cannot be {verb}: {words}; check HF_TOKEN, its permissions, and the network, then run "
                 "the same call again"
             ) from None
 

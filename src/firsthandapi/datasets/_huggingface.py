@@ -24,8 +24,8 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Se
     types: dict[str, Any] = {**hf.Features.from_arrow_schema(schema_of([kind]))}
     del types["path"]
     files = [*files]
-    own, mixed = own_columns([record for record, _ in files], {kind, "path", *types})
-    types |= hf.Features.from_arrow_schema(pa.schema([*own.items()]))
+    own_types, mixed = own_columns([record for record, _ in files], {kind, "path", *types})
+    types |= hf.Features.from_arrow_schema(pa.schema([*own_types.items()]))
     if labels:
         types["label"] = hf.ClassLabel(names=labels)
     numbers = {label: number for number, label in enumerate(labels)}

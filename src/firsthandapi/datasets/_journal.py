@@ -235,8 +235,8 @@ class JournalFolder:
             with contextlib.suppress(FileExistsError):
                 Path(self.path).mkdir(0o700)  # on Windows the folder of the user decides who may read it
                 replacing.sync_directory(Path(self.path).parent)
-            others = {child.name for child in path.parent.iterdir()} - {LOCK_FILE}
-            if not all(map(_NAME.fullmatch, others)):
+            names = {child.name for child in path.parent.iterdir()} - {LOCK_FILE}
+            if not all(map(_NAME.fullmatch, names)):
                 raise ConfigurationError(
                     f"journal: {self.path} is not a journal of firsthandapi: it contains other files; choose another "
                     "path"
@@ -299,8 +299,8 @@ def _check_plain(path: Path) -> None:
 def _after_fork() -> None:  # pragma: no cover # see above
     global _journals_lock  # noqa: PLW0603 # another thread of the parent may have held it
     _journals_lock = threading.Lock()
-    for each in _journals.values():
-        each.after_fork()
+    for journal in _journals.values():
+        journal.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch # Windows has no fork

@@ -48,7 +48,7 @@ class LedgerFolder:
     def rows_of(self) -> frozenset[str]:
         """The ids of the jobs in the rows of the folder."""
         manifests = [manifest for manifest in all_manifests(self._store) if manifest.read()]
-        return frozenset(str(record.job_id) for each in manifests for record in each.records.values())
+        return frozenset(str(record.job_id) for manifest in manifests for record in manifest.records.values())
 
     def recorded(self) -> frozenset[str]:
         """The ids of the campaigns' jobs that the folder has records of, but not of their orders, as after a merge."""

@@ -225,10 +225,10 @@ class Manifest:
         """Check that the manifest can still be read with more rows, of `size` bytes; by default of the usual size.
         Raises ConfigurationError: it would be too large.
         """
-        here = len(self.records)
+        row_count = len(self.records)
         if size is None:
-            size = rows * max(USUAL_ROW, self._size // max(1, here))
-        check_room(str(self.path), here + rows, self._size + size)
+            size = rows * max(USUAL_ROW, self._size // max(1, row_count))
+        check_room(str(self.path), row_count + rows, self._size + size)
 
     def keep(self, record: Record) -> None:
         """Let `close` write a row with all others."""
@@ -244,17 +244,17 @@ class Manifest:
                 unknown.setdefault(job_id, set()).add(row.submission_id)
         return unknown
 
-    def note_submissions(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+    def note_submissions(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Complete the rows of these submissions; `close` writes them."""
         for row in list(self.records.values()):
-            if (new := completed(row, known.get(row.submission_id or "", {}))) != row:
+            if (new := completed(row, columns.get(row.submission_id or "", {}))) != row:
                 self.keep(new)
 
-    def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+    def set_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Write columns of files, by their ids; `close` writes the rows."""
-        for file_id in known.keys() & self.records.keys():
+        for file_id in columns.keys() & self.records.keys():
             row = self.records[file_id]
-            if (new := replace(row, **known[file_id])) != row:
+            if (new := replace(row, **columns[file_id])) != row:
                 self.keep(new)
 
     def set_own(self, name: str, values: Mapping[str, Any]) -> None:
@@ -280,8 +280,8 @@ class Manifest:
                 name = f"{data_folder(new)}/{self.file(row).name}"
                 self.records[row.file_id] = in_place_of(replace(row, file_name=name, label=new), row)
             self.rewrite()
-        here = {row.file_name for row in self.records.values()}
-        names = [name for name in self._store.names(folder) if f"{data_folder(new)}/{name}" in here]
+        file_names = {row.file_name for row in self.records.values()}
+        names = [name for name in self._store.names(folder) if f"{data_folder(new)}/{name}" in file_names]
         if names:
             self._store.remove_all(folder, names)
 

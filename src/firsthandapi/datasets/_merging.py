@@ -45,17 +45,17 @@ def merge_into(folder: Folder, sources: Sequence[tuple[Rows, str | None]]) -> No
     """
     formats = [record.content_type or "" for rows, _ in sources for record in rows]
     mixed = folder.start_merging(formats)
-    known = set(folder.labels())
+    labels = set(folder.labels())
     for rows, label in sources:
         for name in rows.labels if label is None else [label]:
-            check_spelling(name, known)
-            known.add(name)
+            check_spelling(name, labels)
+            labels.add(name)
     folder.check_taking(
         ((row, label_of(row) if label is None else label) for rows, label in sources for row in rows),
         mixed=mixed,
     )
     records = [_records_of(rows, label) for rows, label in sources]
-    folder.check_jobs({job_id: each for known in records for job_id, each in known.items()})
+    folder.check_jobs({job_id: record for jobs in records for job_id, record in jobs.items()})
     for (rows, label), jobs in zip(sources, records, strict=True):
         dataset = rows._whole
         folder.take_decisions(dataset._decided, (row.file_id for row in rows), labels=label is None)
@@ -70,7 +70,7 @@ def _records_of(rows: Rows, label: str | None) -> dict[str, OrderRecord]:
     """The records of the jobs of a source, by their ids. Files that are excluded there have no row in a copy; of those
     that a view has left out, any may be missing."""
     dataset = rows._whole
-    records = {each.job_id: each for each in dataset._orders}
+    records = {order.job_id: order for order in dataset._orders}
     repeated = Counter(row.job_id for row in dataset.excluded)
     return {
         job.id: OrderRecord(

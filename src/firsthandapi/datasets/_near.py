@@ -78,7 +78,7 @@ def near_pairs(*sides: Side, bits: int) -> list[tuple[int, int]]:
     numbers = sorted(lines)
     rows = np.frombuffer(b"".join(lines.pop(number) for number in numbers), _dtype(np))
     close_pairs = close(rows["hashes"].astype(np.uint64), rows["pixels"], bits, np)
-    links = [(numbers[one], numbers[other]) for one, other in close_pairs]
+    links = [(numbers[low], numbers[high]) for low, high in close_pairs]
     between = len(sides[0].records)
     return stars(links) + [link for link in links if link[0] < between <= link[1]]
 
@@ -90,36 +90,36 @@ def _dtype(np: Any) -> Any:
 def _lines_of(side: Side, images: list[int], np: Any, pil: Any) -> Iterator[tuple[int, bytes | memoryview]]:
     """The hashes of images, by position, as a line; only those that are new are made."""
     store, records, paths = side
-    known = lines_in(store)
+    lines = lines_in(store)
     yield from (
-        (number, known[records[number].sha256]) for number in images if records[number].sha256 in known
+        (number, lines[records[number].sha256]) for number in images if records[number].sha256 in lines
     )
-    new = [number for number in images if records[number].sha256 not in known]
+    new = [number for number in images if records[number].sha256 not in lines]
 
     def line_of(number: int) -> bytes | None:
         content = store.begin_of(paths[number], records[number].size_bytes + 1)
         hashes = None if content is None else hashes_of(content, np, pil)
         if content is None or hashes is None:
             return None
-        return b"".join([*(each.tobytes() for each in hashes), hashlib.sha256(content).digest()])
+        return b"".join([*(part.tobytes() for part in hashes), hashlib.sha256(content).digest()])
 
     # In a bucket, nothing can be appended.
     step = len(new) if store.appender(store.root / HASHES) is None else _KEPT_AT_ONCE
     with ThreadPoolExecutor(max_workers=store.readers) as pool:
         for start in range(0, len(new), max(1, step)):
             numbers = new[start : start + step]
-            made = [(n, line) for n, line in zip(numbers, pool.map(line_of, numbers), strict=True) if line]
-            _keep(store, [(records[n], line) for n, line in made])
-            yield from made
+            pairs = [(n, line) for n, line in zip(numbers, pool.map(line_of, numbers), strict=True) if line]
+            _keep(store, [(records[n], line) for n, line in pairs])
+            yield from pairs
 
 
-def _keep(store: Store, made: list[tuple[Record, bytes]]) -> None:
+def _keep(store: Store, pairs: list[tuple[Record, bytes]]) -> None:
     """Keep hashes for the next call, as far as the folder can be written to."""
     with contextlib.suppress(FirstHandError), taking_notes(store):
         gone = withdrawn_ids(store)
         lines = [
             line
-            for record, line in made
+            for record, line in pairs
             # A file that was changed has no row.
             if record.file_id not in gone and line.endswith(bytes.fromhex(record.sha256))
         ]

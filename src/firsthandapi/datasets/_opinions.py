@@ -33,11 +33,11 @@ def keep_opinions(store: Store, source: Store, hashes: frozenset[str]) -> None:
     if not (lines := lines_kept(source.read(source.root / OPINIONS, LARGEST_OPINIONS), hashes.__contains__)):
         return
     with taking_notes(store):
-        before = store.read(store.root / OPINIONS, LARGEST_OPINIONS) or b""
-        known = set(before.splitlines())
-        new = [line for line in lines.splitlines() if line not in known]
-        if new and len(before) + len(lines) <= LARGEST_OPINIONS:
-            store.replace(store.root / OPINIONS, before + b"".join(line + b"\n" for line in new))
+        content = store.read(store.root / OPINIONS, LARGEST_OPINIONS) or b""
+        old_lines = set(content.splitlines())
+        new = [line for line in lines.splitlines() if line not in old_lines]
+        if new and len(content) + len(lines) <= LARGEST_OPINIONS:
+            store.replace(store.root / OPINIONS, content + b"".join(line + b"\n" for line in new))
 
 
 def forget_opinions(store: Store, hashes: frozenset[str]) -> None:

@@ -78,7 +78,7 @@ class Orders:
         Raises ConfigurationError: they would be too many or too large.
         """
         sizes = {path: len(content) for path, content in self._contents().items()}
-        sizes.update((path, len(each.encode())) for path, each in coming.items())
+        sizes.update((path, len(record.encode())) for path, record in coming.items())
         if len(sizes) > MOST_RECORDS or sum(sizes.values()) > LARGEST_RECORDS:
             raise ConfigurationError(
                 f"{self.folder} would have {len(sizes):,} records of jobs and {-(-sum(sizes.values()) >> 20):,} MiB, "
@@ -94,11 +94,11 @@ class Orders:
         if len(names) > MOST_RECORDS:
             raise too_many(self.folder, MOST_RECORDS)
         contents: dict[Path, bytes] = {}
-        left = LARGEST_RECORDS
+        bytes_left = LARGEST_RECORDS
         for name in names:
-            content = self._store.read(self.folder / name, min(left, LARGEST_RECORD))
+            content = self._store.read(self.folder / name, min(bytes_left, LARGEST_RECORD))
             if content is not None:
-                left -= len(content)
+                bytes_left -= len(content)
                 contents[self.folder / name] = content
         return contents
 
@@ -136,7 +136,7 @@ class Orders:
 
 
 def labels_of(records: Iterable[OrderRecord], rows: Iterable[Record]) -> frozenset[str]:
-    labels = {each.label for each in records} | {label_of(row) for row in rows}
+    labels = {record.label for record in records} | {label_of(row) for row in rows}
     return frozenset(label for label in labels if label is not None)
 
 

@@ -20,5 +20,5 @@ def note_column(store: Store, name: str, by: str | None) -> None:
     line = {"name": name, "by": by, "at": iso(datetime.now(UTC))}
     with taking_notes(store):
         path = store.root / COLUMNS_FILE
-        before = store.read(path, _LARGEST) or b""
-        store.replace(path, before + json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        content = store.read(path, _LARGEST) or b""
+        store.replace(path, content + json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")

@@ -71,32 +71,32 @@ class Card:
         return str(self.path)
 
 
-def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bool) -> Card:
-    """Write both files, and the statements of `given`.
+def write_papers(dataset: Dataset, values: Mapping[str, object], *, overwrite: bool) -> Card:
+    """Write both files, and the statements of `values`.
     Raises ConfigurationError: a file is not ours, was edited, or cannot be written.
-    Raises InvalidArgumentError: a value of `given` is not allowed.
+    Raises InvalidArgumentError: a value of `values` is not allowed.
     """
     dataset._catch_up()
     store = dataset._store
-    known = statements_in(store)
-    said = {**known, **check_statements(given)}
-    Witness(dataset.records).check(said)
+    old_statements = statements_in(store)
+    statements = {**old_statements, **check_statements(values)}
+    Witness(dataset.records).check(statements)
     card, croissant = dataset.path / CARD, dataset.path / CROISSANT
     if not overwrite:
         _check_ours(store, card, croissant)
-    if said != known:
+    if statements != old_statements:
         with taking_notes(store):
-            store.replace(dataset.path / STATEMENTS_FILE, encode_statements(said))
+            store.replace(dataset.path / STATEMENTS_FILE, encode_statements(statements))
     rows = dataset._by_folder()
-    own = any("split" in record.extra for record in dataset.records)
+    has_split = any("split" in record.extra for record in dataset.records)
     facts = replace(
-        facts_of(dataset, said, rows),
+        facts_of(dataset, statements, rows),
         manifests={
-            each.subfolder: _hash_of(store, each.path) or ""
-            for each in dataset._manifests
-            if each.subfolder in rows
+            manifest.subfolder: _hash_of(store, manifest.path) or ""
+            for manifest in dataset._manifests
+            if manifest.subfolder in rows
         },
-        splits={} if own else split(dataset, Rule(said.get("splits", SPLITS))),
+        splits={} if has_split else split(dataset, Rule(statements.get("splits", SPLITS))),
         version=number_of(dataset),
     )
     metadata = croissant_of(facts)
@@ -113,13 +113,13 @@ def statements_in(store: Store) -> dict[str, Any]:
     return read_statements(store.read(path, LARGEST_STATEMENTS), path)
 
 
-def facts_of(dataset: Dataset, said: Mapping[str, Any], rows: Mapping[str, Sequence[Record]]) -> Facts:
+def facts_of(dataset: Dataset, statements: Mapping[str, Any], rows: Mapping[str, Sequence[Record]]) -> Facts:
     """What the card and the metadata say of these rows, by their folder, as far as the dataset knows it."""
-    labels = {each.job_id: each.label for each in dataset._orders}
+    labels = {order.job_id: order.label for order in dataset._orders}
     spent_cents, ordered = spent_in(dataset.path)
     return Facts(
-        name=said.get("name") or visible(dataset._name),
-        said=said,
+        name=statements.get("name") or visible(dataset._name),
+        said=statements,
         subfolders=rows,
         jobs=[(fitting(job), labels[job.id]) for job in dataset.jobs],
         manifests={},

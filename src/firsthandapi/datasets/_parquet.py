@@ -24,9 +24,9 @@ def schema_of(kinds: Iterable[Kind | None]) -> Any:
     import pyarrow  # pyright: ignore[reportMissingTypeStubs] # it ships none
 
     pa: Any = pyarrow
-    here = set(kinds)
+    unique_kinds = set(kinds)
     # A file of another kind has no annotations, but a struct column without keys cannot be written.
-    tables = [column_types(kind) for kind in KINDS if kind in here or not here & set(KINDS)]
+    tables = [column_types(kind) for kind in KINDS if kind in unique_kinds or not unique_kinds & set(KINDS)]
     columns = {name: shape for table in tables for name, shape in table.items()} | {"path": str}
     # Keys that two kinds share have the same type.
     columns["annotations"] = {key: shape for table in tables for key, shape in table["annotations"].items()}

@@ -170,10 +170,10 @@ class _Published:
     def version(self) -> Version:
         return read_lock(self._shelf.read(LOCK_FILE, LARGEST_LOCK) or b"", f"{self._shelf.key}: {LOCK_FILE}")
 
-    def names_gone(self, wanted: Collection[str]) -> list[str]:
+    def names_gone(self, names: Collection[str]) -> list[str]:
         """The names of ours, also those that a death has left, that are none of these."""
         ours = self.hashes.keys() | {name for name in self._names if is_ours(name)}
-        return sorted((ours & {*self._names}).difference(wanted))
+        return sorted((ours & {*self._names}).difference(names))
 
 
 def _shelf_at(dest: Any, *, private: bool | None, tag: str | None) -> Shelf:
@@ -196,8 +196,8 @@ def _shelf_at(dest: Any, *, private: bool | None, tag: str | None) -> Shelf:
 def _check_apart(dataset: Dataset, shelf: Shelf) -> None:
     """Raises InvalidArgumentError: the place is in the dataset's folder, or around it."""
     if isinstance(shelf, StoreShelf):
-        here, there = dataset.path.resolve(), shelf.store.root.resolve()
-        if here == there or here in there.parents or there in here.parents:
+        source, target = dataset.path.resolve(), shelf.store.root.resolve()
+        if source == target or source in target.parents or target in source.parents:
             raise InvalidArgumentError(
                 f"dest is in the folder of the dataset, {dataset.path}, or around it; use a folder beside it",
                 field="dest",
@@ -303,7 +303,7 @@ def _tables(dataset: Dataset, places: Mapping[str, Sequence[Record]]) -> Iterato
         kind = place_in(place)
         if kind == "other":
             continue
-        kinds: Collection[Kind | None] = [each for each in KINDS if each == kind] or dataset._kinds()
+        kinds: Collection[Kind | None] = [member for member in KINDS if member == kind] or dataset._kinds()
         speech = any(map(has_speech, kinds))
         schema, mixed = schema_with_own(kinds, by_kind[kind])
         schema = schema.remove(schema.get_field_index("path"))

@@ -79,7 +79,7 @@ class Reconciling:
     def note_consents(self, lines: Mapping[str, Mapping[str, Any]]) -> None:
         """Write them down as they are now."""
         dataset = self._dataset
-        rows = (row for each in (*dataset._manifests, *dataset._hidden) for row in each.records.values())
+        rows = (row for place in (*dataset._manifests, *dataset._hidden) for row in place.records.values())
         keep_consents(dataset._store, lines, {row.consent_id for row in rows})
 
     def done(self) -> Reconciliation:

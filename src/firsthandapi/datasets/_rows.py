@@ -111,13 +111,13 @@ class Rows(Displayed, Led, metaclass=LedClass):
         Raises:
             InvalidArgumentError: the dataset has no such label.
         """
-        wanted = [labels] if isinstance(labels, str) else list(labels)
-        if unknown := [each for each in wanted if each not in self.labels]:
+        names = [labels] if isinstance(labels, str) else list(labels)
+        if unknown := [name for name in names if name not in self.labels]:
             raise InvalidArgumentError(
                 f"labels: no label {unknown[0]!r} exists here, only {', '.join(self.labels) or 'none'}",
                 field="labels",
             )
-        return self._view("select", [record for record in self.records if record.label in wanted])
+        return self._view("select", [record for record in self.records if record.label in names])
 
     def annotate(
         self,
@@ -328,7 +328,7 @@ class Rows(Displayed, Led, metaclass=LedClass):
             if no file has decisions of two people, or if all decisions are the same.
         """
         self._whole._catch_up()
-        return agreement(each for each in self._whole.decisions if self._has(each.file_id))
+        return agreement(decision for decision in self._whole.decisions if self._has(decision.file_id))
 
     def _has(self, file_id: str) -> bool:
         """Whether these are, or were, rows of this file: it may be excluded."""
@@ -418,12 +418,12 @@ class Rows(Displayed, Led, metaclass=LedClass):
         pairs = [*same_bytes(records), *self._near_pairs(near, against)]
         between = len(self.records)
         sides = [
-            tuple(tuple(records[n] for n in group if (n < between) is here) for here in (True, False))
+            tuple(tuple(records[n] for n in group if (n < between) is is_own) for is_own in (True, False))
             for group in groups(range(len(records)), pairs)
         ]
-        return [(here, there) for here, there in sides if here and there]
+        return [(own_rows, other_rows) for own_rows, other_rows in sides if own_rows and other_rows]
 
-    def _near_pairs(self, near: int | bool | None, *others: Rows) -> list[tuple[int, int]]:
+    def _near_pairs(self, near: int | bool | None, *views: Rows) -> list[tuple[int, int]]:
         """Pairs of near duplicates, by position in `records`, then in those of others: enough of them to join each
         group. None if only the same bytes count."""
         bits = check_near(near)
@@ -432,8 +432,8 @@ class Rows(Displayed, Led, metaclass=LedClass):
         from ._near import Side, near_pairs
 
         sides = [
-            Side(each._store, each.records, [each.path_of(record) for record in each.records])
-            for each in (self, *others)
+            Side(view._store, view.records, [view.path_of(record) for record in view.records])
+            for view in (self, *views)
         ]
         return near_pairs(*sides, bits=bits)
 

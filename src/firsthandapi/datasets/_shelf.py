@@ -69,8 +69,8 @@ class Shelf(Protocol):
     def read(self, name: str, most: int) -> bytes | None:
         """The content of a file, which `names` has named."""
 
-    def has(self, item: Item, known: Mapping[str, str]) -> bool:
-        """Whether it has this file. `known`: the SHA-256 of files, by name, as the rows there say."""
+    def has(self, item: Item, hashes: Mapping[str, str]) -> bool:
+        """Whether it has this file. `hashes`: the SHA-256 of files, by name, as the rows there say."""
 
     def check_new(self, *, is_changed: bool) -> None:
         """Refuse what would fail in the end, before anything is written."""
@@ -111,11 +111,11 @@ class StoreShelf:
     def read(self, name: str, most: int) -> bytes | None:
         return self.store.read(self.store.root / name, most)
 
-    def has(self, item: Item, known: Mapping[str, str]) -> bool:
+    def has(self, item: Item, hashes: Mapping[str, str]) -> bool:
         if self._sizes.get(item.name) != item.size:
             return False
-        there = known.get(item.name) or sha256_of(self.store, self.store.root / item.name, item.size)
-        return there == item.sha256
+        sha256 = hashes.get(item.name) or sha256_of(self.store, self.store.root / item.name, item.size)
+        return sha256 == item.sha256
 
     def check_new(self, *, is_changed: bool) -> None:
         pass

@@ -88,9 +88,9 @@ def _refuse_others(folder: Path, view: DatasetView) -> None:
     ours = {row.file_id for row in (*view, *view.dataset.excluded)}
     for manifest in all_manifests(store_at(folder, "dest")):
         manifest.read()
-        if others := [row for row in manifest.records.values() if row.file_id not in ours]:
+        if strays := [row for row in manifest.records.values() if row.file_id not in ours]:
             raise ConfigurationError(
-                f"{folder} contains {others[0].file_name}, which is not in this split: it would leak; use an empty "
+                f"{folder} contains {strays[0].file_name}, which is not in this split: it would leak; use an empty "
                 "folder"
             )
 
@@ -104,11 +104,11 @@ def split(rows: Rows, rule: Rule) -> dict[str, list[Record]]:
     # In the order of their ids, since that of the rows is that of their downloads.
     ordered = rows._view("split", sorted(rows.records, key=lambda row: row.file_id))
     near = ordered._near_pairs(rule.near)
-    others = (*dataset.records, *dataset.excluded)
+    all_rows = (*dataset.records, *dataset.excluded)
 
     def assigned(content: bytes | None) -> tuple[dict[str, list[Record]], bytes]:
         memory = parse_splits(content, rule, path)
-        parts = split_rows(ordered.records, rule, near, memory, others)
+        parts = split_rows(ordered.records, rule, near, memory, all_rows)
         return parts, splits_line(rule, parts, memory)
 
     content = store.read(path, LARGEST_SPLITS)

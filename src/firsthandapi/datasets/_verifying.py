@@ -27,7 +27,7 @@ def verified(dataset: Dataset) -> Verification:
     """Read every file, and compare it with its row."""
 
     alike = groups(dataset.records, same_bytes(dataset.records))
-    duplicates = tuple(tuple(dataset._name_of(dataset.path_of(each)) for each in group) for group in alike)
+    duplicates = tuple(tuple(dataset._name_of(dataset.path_of(row)) for row in group) for group in alike)
     diary = bool(dataset._orders) or not (dataset.records or dataset.excluded)
     mismatched: list[str] = []
     missing: list[str] = []
@@ -39,19 +39,19 @@ def verified(dataset: Dataset) -> Verification:
     moving = [path for paths in dataset._moving.values() for path in paths]
     listed = {manifest.folder for manifest in dataset._manifests}
     # A folder whose manifest was lost may still contain files.
-    others = [each for each in dataset._places(dataset._orders) if each.folder not in listed]
-    for manifest in [*dataset._manifests, *others, *dataset._hidden]:
+    strays = [place for place in dataset._places(dataset._orders) if place.folder not in listed]
+    for manifest in [*dataset._manifests, *strays, *dataset._hidden]:
         records = [
             row for row in manifest.records.values() if dataset._manifest_of.get(key_of(row)) is manifest
         ]
         paths = _compare(dataset, records, mismatched, missing)
         folders = manifest.folders()
-        known = {*paths, *folders, *moving}
+        places = {*paths, *folders, *moving}
         extra += [
             dataset._name_of(folder / name)
             for folder in folders
             for name in dataset._store.names(folder)
-            if folder / name not in known and not (name.startswith(".") and name.endswith(".part"))
+            if folder / name not in places and not (name.startswith(".") and name.endswith(".part"))
         ]
     short = sum(short_of(dataset).values())
     altered = altered_in(dataset)
@@ -87,13 +87,13 @@ def short_of(dataset: Dataset) -> dict[str, int]:
     rows = {row.file_id for row in (*dataset.records, *dataset.excluded)}
     out = len(dataset._decided.excluded.keys() - rows - withdrawn_ids(dataset._store))
     # A merge counts the excluded files of its sources as repeated.
-    out = max(out - sum(each.repeated for each in dataset._orders), 0)
+    out = max(out - sum(order.repeated for order in dataset._orders), 0)
     short: dict[str, int] = {}
     for job in dataset.jobs:
-        files = [each for each in dataset._orders if each.job_id == job.id]
-        repeated = sum(each.repeated for each in files)
+        files = [order for order in dataset._orders if order.job_id == job.id]
+        repeated = sum(order.repeated for order in files)
         lacks = (int_or_none(job.files_approved) or 0) - len(dataset._rows_of(job)) - repeated
-        lacks = 0 if any(each.selected for each in files) else max(lacks, 0)
+        lacks = 0 if any(order.selected for order in files) else max(lacks, 0)
         # Decisions do not name the job.
         short[job.id] = max(lacks - out, 0)
         out = max(out - lacks, 0)
@@ -104,7 +104,7 @@ def repairs(dataset: Dataset, client: Any, state: Verification, **options: Any) 
     """The downloads of the files that are mismatched, missing, or without a row. Each is made when the iterator
     gets to it; one of the async client is to be awaited."""
     names = {*state.mismatched, *state.missing}
-    labels = {each.job_id: each.label for each in dataset._orders}
+    labels = {order.job_id: order.label for order in dataset._orders}
     short = short_of(dataset)
     for job in dataset.jobs:
         bad = {

@@ -61,18 +61,18 @@ def write_lock(dataset: Dataset) -> Version:
     while True:
         dataset._catch_up()
         seen = _seen(store)
-        before = locked_in(store)
+        old_version = locked_in(store)
         snapshot = now_of(dataset)
-        version, table = _version(snapshot, before)
-        chain = [] if before is None else _chain_or_none(store, before)
-        if version == before and chain:
+        version, table = _version(snapshot, old_version)
+        chain = [] if old_version is None else _chain_or_none(store, old_version)
+        if version == old_version and chain:
             return _at(store, version)
-        kept = kept_of(version, snapshot, [] if version == before else chain).encode()
+        content = kept_of(version, snapshot, [] if version == old_version else chain).encode()
         with taking_notes(store):
             if _seen(store) == seen:  # else another process has locked, or withdrawn files, meanwhile
                 file = _path_of(store, version.number)
-                (store.replace if store.exists(file) else store.create)(file, kept)
-                if version != before:
+                (store.replace if store.exists(file) else store.create)(file, content)
+                if version != old_version:
                     store.replace(path, encode_lock(version, table))
                 return _at(store, version)
 
@@ -108,14 +108,14 @@ def differs_from_lock(dataset: Dataset) -> str | None:
         return None
     names = [*vars(diff_of(locked._table, table)).items()] if locked._table is not None else []
     files = {file_id for name, ids in names if name != "columns" for file_id in ids}
-    what = (
+    summary = (
         f"{count_of(len(files))}, such as {min(files)}"
         if files
         else "their columns, or the folders of their files"
     )
     if gone := dict(names).get("withdrawn"):
-        what += f"; {count_of(len(gone))} {'was' if len(gone) == 1 else 'were'} withdrawn"
-    return f"the rows differ from {LOCK_FILE}, version {locked}: {what}; write a new version with firsthandapi lock"
+        summary += f"; {count_of(len(gone))} {'was' if len(gone) == 1 else 'were'} withdrawn"
+    return f"the rows differ from {LOCK_FILE}, version {locked}: {summary}; write a new version with firsthandapi lock"
 
 
 # ── Two sides ────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,13 +135,13 @@ def lock_at(path: str | os.PathLike[str], field: str) -> Version | None:
     return None if version is None else _at(store_at(store.root.parent, field), version)
 
 
-def diff(one: Dataset | Version, other: Dataset | Version) -> Diff:
-    rows, rows_of_other = _snapshot(one), _snapshot(other)
-    first = _table(one, rows, "a", None)
-    found = diff_of(first, _table(other, rows_of_other, "b", first))
-    if rows is None or rows_of_other is None:
-        return found
-    return replace(found, changes=changes_of(found, rows.subfolders, rows_of_other.subfolders))
+def diff(old_side: Dataset | Version, new_side: Dataset | Version) -> Diff:
+    old_rows, new_rows = _snapshot(old_side), _snapshot(new_side)
+    old_table = _table(old_side, old_rows, "a", None)
+    difference = diff_of(old_table, _table(new_side, new_rows, "b", old_table))
+    if old_rows is None or new_rows is None:
+        return difference
+    return replace(difference, changes=changes_of(difference, old_rows.subfolders, new_rows.subfolders))
 
 
 def _snapshot(side: Dataset | Version) -> Snapshot | None:
@@ -163,9 +163,9 @@ def _table(side: Dataset | Version, snapshot: Snapshot | None, field: str, besid
     )
 
 
-def _version(snapshot: Snapshot, before: Version | None) -> tuple[Version, Table]:
-    table = _table_of(snapshot, None if before is None else before._table)
-    return version_of(table, before), table
+def _version(snapshot: Snapshot, old_version: Version | None) -> tuple[Version, Table]:
+    table = _table_of(snapshot, None if old_version is None else old_version._table)
+    return version_of(table, old_version), table
 
 
 def _table_of(snapshot: Snapshot, beside: Table | None) -> Table:
@@ -196,8 +196,8 @@ def _locked(store: Store, path: Path) -> Version | None:
 
 def _at(store: Store, version: Version) -> Version:
     """The version, and those before it, with the store that may have their rows."""
-    for each in (*history_of(version), version):
-        object.__setattr__(each, "_store", store)
+    for entry in (*history_of(version), version):
+        object.__setattr__(entry, "_store", store)
     return version
 
 
@@ -223,13 +223,13 @@ class KeptRows:
         return self.now.path / place / record.file_name if row is None else self.now.path_of(row)
 
 
-def at_version(dataset: Dataset, wanted: Version | str) -> Dataset:
+def at_version(dataset: Dataset, target: Version | str) -> Dataset:
     """A dataset as it was in a version, which only reads.
     Raises ConfigurationError: it does not know that version, or has not kept its rows.
-    Raises InvalidArgumentError: `wanted` is no version.
+    Raises InvalidArgumentError: `target` is no version.
     """
     store = dataset._store
-    version = wanted if isinstance(wanted, Version) else _numbered(store, check_number(wanted))
+    version = target if isinstance(target, Version) else _numbered(store, check_number(target))
     snapshot = _rows_kept(store, version)
     if snapshot is None:
         snapshot = now_of(dataset)
@@ -294,16 +294,16 @@ def kept_chain(store: Store, version: Version) -> list[Kept]:
         content = store.read(path, room)
         if content is None:
             return []
-        kept = parse_kept(content, number, path)
+        link = parse_kept(content, number, path)
         room -= len(content)
-        if not chain and kept.tree != version.tree:  # of another version with this number
+        if not chain and link.tree != version.tree:  # of another version with this number
             return []
-        if chain and kept.depth != chain[0].depth - 1:
+        if chain and link.depth != chain[0].depth - 1:
             raise damaged(path)
-        chain.insert(0, kept)
-        if kept.base is None:
+        chain.insert(0, link)
+        if link.base is None:
             return chain
-        number = kept.base
+        number = link.base
 
 
 def _chain_or_none(store: Store, version: Version) -> list[Kept]:

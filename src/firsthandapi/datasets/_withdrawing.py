@@ -80,9 +80,9 @@ def _forget(store: Store, ids: Collection[str]) -> None:
     for name in store.names(folder):
         content = store.read(folder / name, LARGEST_KEPT) if name.endswith(ENDING) else None
         if content is not None:
-            kept = parse_kept(content, name.removesuffix(ENDING), folder / name).forgetting(ids)
-            if kept is not None:
-                store.replace(folder / name, kept.encode())
+            rest = parse_kept(content, name.removesuffix(ENDING), folder / name).forgetting(ids)
+            if rest is not None:
+                store.replace(folder / name, rest.encode())
 
 
 def note_export(store: Store, path: str, rows: Collection[Record], *, adds: bool) -> None:

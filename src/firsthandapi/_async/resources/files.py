@@ -75,18 +75,18 @@ class Files(Resource):
             if job_id is None:
                 raise InvalidArgumentError("job_id is required, or submission_id=", field="job_id")
             return self._list(File, _files_of(job_id), params, **options)
-        wanted = check_id(submission_id, "submission_id")
+        target_id = check_id(submission_id, "submission_id")
         job_id = job_id or getattr(submission_id, "job_id", None)
-        found = [] if job_id is None else [_files_of(job_id)]
+        paths = [] if job_id is None else [_files_of(job_id)]
 
         async def find() -> str:
-            if not found:
-                submission = await self._get(Submission, f"/v1/submissions/{wanted}", **options)
-                found.append(_files_of(fitting(submission).job_id or ""))
-            return found[0]
+            if not paths:
+                submission = await self._get(Submission, f"/v1/submissions/{target_id}", **options)
+                paths.append(_files_of(fitting(submission).job_id or ""))
+            return paths[0]
 
         return self._list(
-            File, "/v1/jobs", params, find, lambda file: file.submission_id == wanted, **options
+            File, "/v1/jobs", params, find, lambda file: file.submission_id == target_id, **options
         )
 
     async def refresh_url(self, file_id: File | str, **options: Unpack[PostOptions]) -> DownloadUrl:
@@ -247,9 +247,9 @@ class Files(Resource):
         with importing():
             from firsthandapi._async.collecting import Collecting
         job_id = check_id(job_id, "job_id")
-        with self._span("files.download_all", job_id), progress_line(on_progress, progress, dest) as shown:
+        with self._span("files.download_all", job_id), progress_line(on_progress, progress, dest) as callback:
             return await Collecting(self._transport, **options).download_all(
-                job_id, dest, concurrency=concurrency, on_progress=shown, label=label
+                job_id, dest, concurrency=concurrency, on_progress=callback, label=label
             )
 
     async def _listed(self, job_id: str) -> tuple[Job, frozenset[str]]:

@@ -298,15 +298,15 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._async.waiting_all import WaitingAll
-        given = _check_jobs(ids)
+        entries = _check_jobs(ids)
         jobs = [
-            each if isinstance(each, Job) and each.is_terminal else getattr(each, "id", each)
-            for each in given
+            entry if isinstance(entry, Job) and entry.is_terminal else getattr(entry, "id", entry)
+            for entry in entries
         ]
-        new = frozenset(each.id for each in given if isinstance(each, Job) and self._is_new(each))
+        new = frozenset(job.id for job in entries if isinstance(job, Job) and self._is_new(job))
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
-        unfinished = [each for each in jobs if isinstance(each, str)]
+        unfinished = [job_id for job_id in jobs if isinstance(job_id, str)]
         with (
             self._span("jobs.wait_all"),
             naming(several(unfinished), "run the same call again", exists=False),
@@ -430,11 +430,11 @@ class Jobs(Resource):
                     )
                 check_id(job.id, "id")  # it becomes part of a path
                 name_job(job.id)
-                again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
+                advice = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
                 if recorded:
-                    again = "run the same call again, which posts no other job"
-                waiting = Waiting(transport, job.id, ends=ends, job=job, is_new=True, again=again)
-                with naming(job.id, again):
+                    advice = "run the same call again, which posts no other job"
+                waiting = Waiting(transport, job.id, ends=ends, job=job, is_new=True, advice=advice)
+                with naming(job.id, advice):
                     return await self._wait(waiting, on_update)
 
     def _is_new(self, job: Job | str) -> bool:
@@ -627,14 +627,14 @@ class Jobs(Resource):
             self._check_spend(params, extra_body, max_spend_cents)
         except SpendLimitError as error:
             too_costly = error  # unless the folder has its job already
-        with self._span("jobs.collect"), progress_line(on_progress, progress, dest) as shown:
+        with self._span("jobs.collect"), progress_line(on_progress, progress, dest) as callback:
             collecting = Collecting(self._transport, extra_headers=extra_headers, extra_query=extra_query)
             return await collecting.collect(
                 dest,
                 params,
                 timeout=timeout,
                 concurrency=concurrency,
-                on_progress=shown,
+                on_progress=callback,
                 idempotency_key=idempotency_key,
                 key_since=since,
                 extra_body=extra_body,
@@ -822,7 +822,7 @@ def _check_jobs(ids: Iterable[Job | str]) -> list[str | Job]:
     """
     if isinstance(ids, (str, Job, Mapping)) or not isinstance(ids, Iterable):
         raise InvalidArgumentError("ids must be a list of job ids, such as [job.id]", field="ids")
-    given = list(ids)
-    for number, each in enumerate(given):
-        check_id(each.id if isinstance(each, Job) else each, f"ids[{number}]")
-    return given
+    entries = list(ids)
+    for number, entry in enumerate(entries):
+        check_id(entry.id if isinstance(entry, Job) else entry, f"ids[{number}]")
+    return entries

@@ -112,9 +112,9 @@ class Campaigns(Resource):
         timeout, since = check_whole_timeout(timeout), check_since(key_since, self._transport.clock.time())
         plan = campaign if isinstance(campaign, CampaignPlan) else None
         checked = _checked(campaign if plan is None else plan.campaign)
-        with self._span("campaigns.run"), progress_line(on_progress, progress, checked.dest) as shown:
+        with self._span("campaigns.run"), progress_line(on_progress, progress, checked.dest) as callback:
             return Campaigning(self._transport, checked, key_since=since, **options).run(
-                plan=plan, timeout=timeout, concurrency=concurrency, on_progress=shown
+                plan=plan, timeout=timeout, concurrency=concurrency, on_progress=callback
             )
 
     def cancel(self, campaign: Campaign, label: str, **options: Unpack[RequestOptions]) -> tuple[Job, ...]:

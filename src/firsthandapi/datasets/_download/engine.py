@@ -90,18 +90,18 @@ class Engine:
         self._full = False
         self._directories: set[str] = set()
 
-    def submit(self, wanted: Wanted) -> None:
-        """Download `wanted` as soon as a connection is free. Never blocks."""
+    def submit(self, task: Wanted) -> None:
+        """Download the file of `task` as soon as a connection is free. Never blocks."""
         with self._lock:
             if self._closing:
                 raise ConfigurationError("the engine is closed: no file can be added")
             full = self._full
             if not full:
-                self._queue.append(wanted)
+                self._queue.append(task)
                 self._grow(min(_FIRST_THREADS, self._concurrency))
                 self._work.notify()
         if full:
-            self._report(Outcome(wanted, error=failure(wanted.file_id, _NOT_TRIED)))
+            self._report(Outcome(task, error=failure(task.file_id, _NOT_TRIED)))
 
     @property
     def disk_full(self) -> bool:
@@ -179,8 +179,8 @@ class Engine:
         session = Session(self._network, self._waits)
         self._sessions.append(session)
         try:
-            while (wanted := self._next()) is not None:
-                self._report(self._transfer(wanted, session))
+            while (task := self._next()) is not None:
+                self._report(self._transfer(task, session))
                 if self._full:
                     self._refuse_queued(_NOT_TRIED)
                 with self._lock:
@@ -197,29 +197,29 @@ class Engine:
             self._idle -= 1
             return self._queue.popleft()
 
-    def _transfer(self, wanted: Wanted, session: Session) -> Outcome:
+    def _transfer(self, task: Wanted, session: Session) -> Outcome:
         try:
-            outcome = transfer(wanted, session, self._rules)
+            outcome = transfer(task, session, self._rules)
         except StoppedError:
-            return Outcome(wanted, error=failure(wanted.file_id, "the run was cancelled"))
+            return Outcome(task, error=failure(task.file_id, "the run was cancelled"))
         except DiskFullError as error:
             with self._lock:
                 self._full = True
-            return Outcome(wanted, error=error.error)
+            return Outcome(task, error=error.error)
         except Exception as error:  # it must not stop the other files
             # Not chained: a traceback would show its text unmasked.
             reason = mask_secrets(f"{type(error).__name__}: {error}")
-            return Outcome(wanted, error=failure(wanted.file_id, f"unexpected error: {reason}"))
+            return Outcome(task, error=failure(task.file_id, f"unexpected error: {reason}"))
         if outcome.error is None:
             with self._lock:
-                self._directories.add(os.path.dirname(wanted.target))  # noqa: PTH120 # twice as fast
+                self._directories.add(os.path.dirname(task.target))  # noqa: PTH120 # twice as fast
         return outcome
 
     def _refuse_queued(self, reason: str) -> None:
         with self._lock:
             queued, self._queue = self._queue, deque()
-        for wanted in queued:
-            self._report(Outcome(wanted, error=failure(wanted.file_id, reason)))
+        for task in queued:
+            self._report(Outcome(task, error=failure(task.file_id, reason)))
 
     def _report(self, outcome: Outcome) -> None:
         # The caller's loop may be closed by now.

@@ -190,19 +190,19 @@ class Session:
         connection.used = True
         return response
 
-    def explain(self, error: BaseException, what: str) -> BaseException:
+    def explain(self, error: BaseException, problem: str) -> BaseException:
         """Our error for one that ended a request; none of its text is the server's."""
         if isinstance(error, Exception) and self.network.stop.is_set():
             return StoppedError()
         if isinstance(error, http.client.RemoteDisconnected):
-            return BrokenError(f"{what}: the server closed the connection")
+            return BrokenError(f"{problem}: the server closed the connection")
         if isinstance(error, http.client.IncompleteRead):
             return BrokenError("the connection closed before the body's end")
         if isinstance(error, http.client.HTTPException):
-            return BrokenError(f"{what}: it is not HTTP")
+            return BrokenError(f"{problem}: it is not HTTP")
         if isinstance(error, MalformedResponseError):
-            return BrokenError(f"{what}: {error}")
-        return as_broken(error, what) if isinstance(error, OSError) else error
+            return BrokenError(f"{problem}: {error}")
+        return as_broken(error, problem) if isinstance(error, OSError) else error
 
     def _begin_to_wait(self) -> bool:
         self.waiting = True

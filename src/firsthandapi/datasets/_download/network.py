@@ -45,11 +45,11 @@ class HopelessError(Exception):
         self.cause = cause
 
 
-def as_broken(error: Exception, what: str) -> BrokenError:
+def as_broken(error: Exception, problem: str) -> BrokenError:
     if isinstance(error, TimeoutError):
-        return BrokenError(f"{what}: nothing came in time")
+        return BrokenError(f"{problem}: nothing came in time")
     reason = mask_secrets(str(error)) or type(error).__name__
-    return BrokenError(f"{what}: {reason}")
+    return BrokenError(f"{problem}: {reason}")
 
 
 class Network:
@@ -146,16 +146,16 @@ class Network:
             if self.stop.is_set():
                 raise StoppedError
 
-        what = f"could not connect to {route.peer if route.kind else route.host}"
+        problem = f"could not connect to {route.peer if route.kind else route.host}"
         try:
             sock = addresses.connect(
                 route.host, route.port, timeout=min(CONNECT_TIMEOUT, self.timeout), look=look
             )
         except UnicodeError:
-            raise HopelessError(f"{what}: this name has no address") from None
+            raise HopelessError(f"{problem}: this name has no address") from None
         except OSError as error:
             advice = "; check the proxy settings" if route.kind else ""
-            raise BrokenError(f"{what}: {mask_secrets(str(error))}{advice}") from None
+            raise BrokenError(f"{problem}: {mask_secrets(str(error))}{advice}") from None
         self.add(sock)
         return sock
 
@@ -193,10 +193,10 @@ class Network:
         try:
             request, size = next(handshake)
             while True:
-                left = ends - time.monotonic()
-                if left <= 0:
+                seconds_left = ends - time.monotonic()
+                if seconds_left <= 0:
                     raise TimeoutError
-                link.settimeout(left)
+                link.settimeout(seconds_left)
                 if request.reveal():
                     link.sendall(request.reveal())
                 request, size = handshake.send(link.recv(size))

@@ -23,10 +23,10 @@ _LAST_PORTION = 4 * 1024 * 1024
 class DiskError(Exception):
     """The file cannot be written. `full`: the disk is full, so no other file can be written."""
 
-    def __init__(self, error: OSError, what: str) -> None:
+    def __init__(self, error: OSError, problem: str) -> None:
         self.full = error.errno in _FULL
         hint = "; free some space" if self.full else ""
-        super().__init__(f"{what}: {mask_secrets(error.strerror or type(error).__name__)}{hint}")
+        super().__init__(f"{problem}: {mask_secrets(error.strerror or type(error).__name__)}{hint}")
 
 
 class Part:

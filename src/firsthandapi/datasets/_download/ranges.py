@@ -67,15 +67,15 @@ class RangeReader:
             started = self._clock.monotonic()
             if not sha256 or start or end is not None:
                 content.clear()  # only a hash shows that two parts are of one object
-            kept = len(content)
+            old_size = len(content)
             try:
                 address = parse_url(url_of(stale), self._schemes)
                 stale = False
-                found = self._attempt(address, content, start, end, size_bytes, sha256)
+                result = self._attempt(address, content, start, end, size_bytes, sha256)
             except BrokenError as error:
                 reason = str(error)
                 pause = attempts.failed(
-                    gained=max(len(content) - kept, 0),
+                    gained=max(len(content) - old_size, 0),
                     seconds=self._clock.monotonic() - started,
                     retry_after=error.retry_after,
                     jitter=self._clock.random(),
@@ -86,11 +86,11 @@ class RangeReader:
             except (HopelessError, BadUrlError) as error:
                 raise failure(file_id, str(error)) from None
             else:
-                if isinstance(found, tuple):
-                    return found
-                if isinstance(found, Mismatch):
+                if isinstance(result, tuple):
+                    return result
+                if isinstance(result, Mismatch):
                     if not attempts.mismatched():
-                        raise failure(file_id, f"{found.reason}, in two downloads", mismatch=True)
+                        raise failure(file_id, f"{result.reason}, in two downloads", mismatch=True)
                     content.clear()
                 elif attempts.refused():
                     stale, reason = True, "the storage responded with 403, even to a fresh URL"
@@ -109,9 +109,9 @@ class RangeReader:
     ) -> tuple[bytes, int] | Mismatch | Refused:
         """Add to `content` what it lacks of the part."""
         at, hops = start + len(content), 0
-        wanted = f"bytes={at}-{'' if end is None else end - 1}"
+        byte_range = f"bytes={at}-{'' if end is None else end - 1}"
         while True:
-            response = self._session.get(address, [("Range", wanted)])
+            response = self._session.get(address, [("Range", byte_range)])
             verdict = judge_range(
                 response.status,
                 response.headers,
@@ -151,12 +151,12 @@ class RangeReader:
                 response.abandon()
             if len(content) < count:
                 raise BrokenError("the body ended early")
-            found = bytes(memoryview(content)[:count])
+            body = bytes(memoryview(content)[:count])
             # Also where it has another size by now: these bytes may be of the object that was there before.
-            whole = len(found) == size or (not start and end is None)
-            if sha256 and whole and hashlib.sha256(found).hexdigest() != sha256.strip().lower():
+            whole = len(body) == size or (not start and end is None)
+            if sha256 and whole and hashlib.sha256(body).hexdigest() != sha256.strip().lower():
                 return Mismatch("its SHA-256 differs from the promised one")
-            return found, size
+            return body, size
 
     def close(self) -> None:
         self._session.close()

@@ -60,7 +60,7 @@ def download_file(
     # Unlike `Path.is_dir`, this does not raise for a name that is too long; the write does.
     if os.path.isdir(path):  # noqa: PTH112 # see above
         path /= file_name_on_disk(file.id, file.content_type)
-    wanted = Wanted.of(file, path)
+    task = Wanted.of(file, path)
     rules = Rules(
         schemes=allowed_schemes(base_url),
         max_retries=max_retries,
@@ -72,7 +72,7 @@ def download_file(
     )
     session = Session(network)
     try:
-        outcome = transfer(wanted, session, rules)
+        outcome = transfer(task, session, rules)
     except DiskFullError as error:
         raise error.error from None
     except StoppedError:
@@ -81,5 +81,5 @@ def download_file(
         session.close()
     if outcome.error is not None:
         raise outcome.error
-    sync_directory(wanted.target.parent)
-    return wanted.target
+    sync_directory(task.target.parent)
+    return task.target

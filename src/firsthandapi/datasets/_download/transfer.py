@@ -96,38 +96,38 @@ class DiskFullError(Exception):
         self.error = error
 
 
-def transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
+def transfer(task: Wanted, session: Session, rules: Rules) -> Outcome:
     """Download one file. A failure that concerns only this file is in the outcome.
     Raises StoppedError: the run was cancelled. Nothing is left behind.
     Raises DiskFullError: the disk is full. Nothing is left behind.
     """
-    with rules.watch.file(wanted) as traced:
-        outcome = _transfer(wanted, session, rules)
+    with rules.watch.file(task) as traced:
+        outcome = _transfer(task, session, rules)
         traced["http.response.body.size"] = outcome.size_bytes
         if outcome.error is not None:
             traced["error.type"] = type(outcome.error).__name__
         return outcome
 
 
-def _transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
+def _transfer(task: Wanted, session: Session, rules: Rules) -> Outcome:
     try:
-        with rules.parts.open(wanted.target) as part:
-            return _Transfer(wanted, session, rules, part).run()
+        with rules.parts.open(task.target) as part:
+            return _Transfer(task, session, rules, part).run()
     except DiskError as error:
-        reported = failure(wanted.file_id, str(error))
+        reported = failure(task.file_id, str(error))
         if error.full:
             raise DiskFullError(reported) from None
-        return Outcome(wanted, error=reported)
+        return Outcome(task, error=reported)
     except HopelessError as error:
-        reported = failure(wanted.file_id, str(error), mismatch=error.mismatch)
+        reported = failure(task.file_id, str(error), mismatch=error.mismatch)
         if error.cause is not None:
-            reported.failures = ((wanted.file_id, error.cause),)
-        return Outcome(wanted, error=reported)
+            reported.failures = ((task.file_id, error.cause),)
+        return Outcome(task, error=reported)
 
 
 class _Transfer:
-    def __init__(self, wanted: Wanted, session: Session, rules: Rules, part: Part) -> None:
-        self._wanted = wanted
+    def __init__(self, task: Wanted, session: Session, rules: Rules, part: Part) -> None:
+        self._task = task
         self._session = session
         self._rules = rules
         self._part = part
@@ -136,11 +136,11 @@ class _Transfer:
         self._offset = 0  # bytes in the part; between attempts all of them are hashed
         self._total: int | None = None
         self._etag: str | None = None
-        self._promised = None not in (wanted.size_bytes, wanted.sha256)
+        self._promised = None not in (task.size_bytes, task.sha256)
         self._gained = 0  # bytes of this attempt
         self._asked: Address | None = None  # the last request of this attempt
         self._status: int | None = None
-        self._url, self._expires_at = wanted.url, wanted.expires_at
+        self._url, self._expires_at = task.url, task.expires_at
 
     def run(self) -> Outcome:
         try:
@@ -159,15 +159,15 @@ class _Transfer:
             started = clock.monotonic()
             self._gained, self._asked, self._status = 0, None, None
             try:
-                here = self._attempt()
-                self._report(started, None if here else f"the storage responded with {self._status}")
-                if here:
+                is_complete = self._attempt()
+                self._report(started, None if is_complete else f"the storage responded with {self._status}")
+                if is_complete:
                     sha256 = self._digest.hexdigest()
-                    mismatch = check_whole(self._offset, sha256, self._wanted)
+                    mismatch = check_whole(self._offset, sha256, self._task)
                     if mismatch is None:
                         self._part.put()
                         self._rules.refusals.received()
-                        return Outcome(self._wanted, self._offset, sha256)
+                        return Outcome(self._task, self._offset, sha256)
                     self._mismatched(mismatch.reason)
             except BrokenError as error:
                 reason = str(error)
@@ -203,7 +203,7 @@ class _Transfer:
                 self._asked,
                 self._attempts.made,
                 status=self._status,
-                error=None if problem is None else failure(self._wanted.file_id, problem),
+                error=None if problem is None else failure(self._task.file_id, problem),
                 seconds=self._rules.clock.monotonic() - started,
                 retry_in=retry_in,
             )
@@ -227,8 +227,8 @@ class _Transfer:
                 framed=response.framed,
                 offset=self._offset,
                 etag=self._etag,
-                size_bytes=self._wanted.size_bytes,
-                sha256=self._wanted.sha256,
+                size_bytes=self._task.size_bytes,
+                sha256=self._task.sha256,
                 now=self._rules.clock.time(),
             )
             if not isinstance(verdict, Redirected):
@@ -267,7 +267,7 @@ class _Transfer:
         return False
 
     def _read(self, response: Response) -> None:
-        limit = self._wanted.size_bytes
+        limit = self._task.size_bytes
         storing: StoringThread | None = None
         try:
             while piece := response.read():
@@ -324,7 +324,7 @@ class _Transfer:
 
     def _fresh_url(self) -> str:
         try:
-            self._url, self._expires_at = self._rules.refresh(self._wanted.file_id)
+            self._url, self._expires_at = self._rules.refresh(self._task.file_id)
         except FirstHandError as error:
             raise HopelessError(f"no fresh URL: {error}", cause=error) from None
         return self._url

@@ -25,20 +25,20 @@ class Watch:
         self._context: Any = None if self._tracer is None else current_context()
 
     @contextmanager
-    def file(self, wanted: Wanted) -> Generator[dict[str, Any], None, None]:
+    def file(self, task: Wanted) -> Generator[dict[str, Any], None, None]:
         """A span around one file. What the block adds to the dict becomes its attributes."""
-        found: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         if self._tracer is None:
-            yield found
+            yield results
             return
-        attributes = {"http.request.method": "GET", "firsthandapi.file.id": wanted.file_id}
-        if wanted.url is not None:
-            attributes["url.full"] = mask_secrets(wanted.url)
+        attributes = {"http.request.method": "GET", "firsthandapi.file.id": task.file_id}
+        if task.url is not None:
+            attributes["url.full"] = mask_secrets(task.url)
         with span(
             self._tracer, "firsthandapi download", attributes, client=True, context=self._context
-        ) as it:
-            yield found
-            it.set_attributes(found)
+        ) as file_span:
+            yield results
+            file_span.set_attributes(results)
 
     def attempt(
         self,
