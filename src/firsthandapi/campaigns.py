@@ -149,9 +149,9 @@ class Campaign:
         if not isinstance(dest, str):
             raise ConfigurationError(f"{file}: dest must be a path or a URL; put it in quotes")
         try:
-            given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
-            given["dest"] = _from(dest, file.parent)
-            return cls(**given)
+            arguments: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+            arguments["dest"] = _from(dest, file.parent)
+            return cls(**arguments)
         except InvalidArgumentError as error:
             problem, field = error.message, error.field
         raise InvalidArgumentError(f"{file}: {problem}", field=field)
@@ -226,8 +226,8 @@ class Campaign:
 
     def __repr__(self) -> str:
         labels = list(self._spec.jobs)
-        shown = [*labels[:_MOST_LABELS], *([f"{len(labels):,} labels"] if len(labels) > _MOST_LABELS else [])]
-        return f"<Campaign [{_text(self.dest)!r}, {', '.join(shown)}, {dollars(self.budget_cents)}]>"
+        names = [*labels[:_MOST_LABELS], *([f"{len(labels):,} labels"] if len(labels) > _MOST_LABELS else [])]
+        return f"<Campaign [{_text(self.dest)!r}, {', '.join(names)}, {dollars(self.budget_cents)}]>"
 
 
 def _file(path: object) -> Path:

@@ -537,14 +537,14 @@ def _warn_of_near_miss(event_type: str) -> None:
 
     from .types.enums import EventType
 
-    known = get_args(EventType)
-    nearest = get_close_matches(event_type.lower(), known, n=1, cutoff=0.85)
-    if event_type not in known and nearest:
+    event_types = get_args(EventType)
+    nearest = get_close_matches(event_type.lower(), event_types, n=1, cutoff=0.85)
+    if event_type not in event_types and nearest:
         import warnings
 
-        shown = mask_secrets(event_type[:100])
+        text = mask_secrets(event_type[:100])
         warnings.warn(
-            f"{shown!r} is no event type that this version knows: did you mean {nearest[0]!r}?",
+            f"{text!r} is no event type that this version knows: did you mean {nearest[0]!r}?",
             UserWarning,
             stacklevel=3,
         )

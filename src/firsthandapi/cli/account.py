@@ -55,10 +55,10 @@ def signup(
 
     return one(
         FirstHandClient.signup(name=name, email=email),
-        lambda made: (
-            ("organization", made.organization_id),
-            ("API key", made.api_key),
-            ("credits", dollars(made.credits_cents)),
+        lambda account: (
+            ("organization", account.organization_id),
+            ("API key", account.api_key),
+            ("credits", dollars(account.credits_cents)),
         ),
         advice="Save the key now: it is not stored here and not shown again. "
         "Commands read it from FIRSTHAND_API_KEY.",
@@ -72,11 +72,11 @@ def whoami(api: FirstHandClient) -> Output:
     Example: firsthandapi whoami
     """
     me = api.me()
-    known = fitting(me)
+    identity = fitting(me)
     facts = (
-        ("organization", known.organization_id),
-        ("environment", known.environment),
-        ("scopes", ", ".join(known.scopes or ["unknown"])),
+        ("organization", identity.organization_id),
+        ("environment", identity.environment),
+        ("scopes", ", ".join(identity.scopes or ["unknown"])),
     )
     return Output(me.model_dump(mode="json"), lambda: print_facts(facts))
 
@@ -130,12 +130,12 @@ def transactions(
         api.billing.transactions(type=type, limit=min(limit, 100)),
         limit,
         ("id", "type", "amount", "date", "description"),
-        lambda each: (
-            each.id,
-            each.type,
-            dollars(each.amount_cents),
-            moment(each.created_at),
-            joined(each.description, each.expires_at and f"expires {moment(each.expires_at)}"),
+        lambda entry: (
+            entry.id,
+            entry.type,
+            dollars(entry.amount_cents),
+            moment(entry.created_at),
+            joined(entry.description, entry.expires_at and f"expires {moment(entry.expires_at)}"),
         ),
     )
 
@@ -159,11 +159,11 @@ def audit(
         api.audit_events.list(job_id=job_id or of_job, event_type=event_type, limit=min(limit, 100)),
         limit,
         ("id", "type", "date", "details"),
-        lambda each: (
-            each.id,
-            each.event_type,
-            moment(each.created_at),
-            joined(each.job_id, _plain(each.data), each.actor and f"by {_plain(each.actor)}"),
+        lambda event: (
+            event.id,
+            event.event_type,
+            moment(event.created_at),
+            joined(event.job_id, _plain(event.data), event.actor and f"by {_plain(event.actor)}"),
         ),
     )
 

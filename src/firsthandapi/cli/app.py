@@ -67,7 +67,7 @@ COMMANDS = {
 }
 # Another name of `credits`, for scripts.
 _HIDDEN = {"balance": "account"}
-_MODULES = {name: module for each in COMMANDS.values() for name, (module, _) in each.items()} | _HIDDEN
+_MODULES = {name: module for rows in COMMANDS.values() for name, (module, _) in rows.items()} | _HIDDEN
 
 
 class Root(Group):
@@ -80,18 +80,18 @@ class Root(Group):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in _MODULES and self.commands[cmd_name] is None:
-            made = typer.main.get_command(import_module(f".{_MODULES[cmd_name]}", __package__).app)
+            root = typer.main.get_command(import_module(f".{_MODULES[cmd_name]}", __package__).app)
             # A module has one command, or several, or a group, which is called like its module.
-            found = getattr(made, "commands", {}).get(cmd_name, made)
-            found.name = cmd_name
-            self.commands[cmd_name] = found
+            command = getattr(root, "commands", {}).get(cmd_name, root)
+            command.name = cmd_name
+            self.commands[cmd_name] = command
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 # the parent's signature
         return [name for name in self.commands if name not in _HIDDEN]
 
     def listed(self, context: Any) -> dict[str, list[tuple[str, str]]]:  # noqa: ARG002 # the parent's signature
-        return {title: [(name, text) for name, (_, text) in each.items()] for title, each in COMMANDS.items()}
+        return {title: [(name, text) for name, (_, text) in rows.items()] for title, rows in COMMANDS.items()}
 
 
 app: typer.Typer = typer.Typer(

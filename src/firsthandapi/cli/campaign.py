@@ -37,8 +37,8 @@ def plan(api: FirstHandClient, file: File) -> Output:
 
     Example: firsthandapi campaign plan signs.yaml
     """
-    found = api.campaigns.plan(_campaign(file))
-    return Output(_json_of(found), str(found), code=0 if found.fits else 1)
+    campaign_plan = api.campaigns.plan(_campaign(file))
+    return Output(_json_of(campaign_plan), str(campaign_plan), code=0 if campaign_plan.fits else 1)
 
 
 @command(app)
@@ -73,23 +73,23 @@ def status(api: FirstHandClient, file: File) -> Output:
 
     Example: firsthandapi campaign status signs.yaml
     """
-    found = api.campaigns.plan(_campaign(file))
+    campaign_plan = api.campaigns.plan(_campaign(file))
     rows = [
         (
-            each.label,
-            f"{each.approved:,} of {each.wanted:,}",
-            f"{each.coming:,}",
-            f"{each.missing:,}",
-            dollars(each.spent_cents),
+            label.label,
+            f"{label.approved:,} of {label.wanted:,}",
+            f"{label.coming:,}",
+            f"{label.missing:,}",
+            dollars(label.spent_cents),
         )
-        for each in found.labels
+        for label in campaign_plan.labels
     ]
 
     def show() -> None:
         print_table(("label", "approved", "coming", "missing", "spent"), rows)
-        typer.echo(f"{dollars(found.spent_cents)} of {dollars(found.budget_cents)} spent")
+        typer.echo(f"{dollars(campaign_plan.spent_cents)} of {dollars(campaign_plan.budget_cents)} spent")
 
-    return Output(_json_of(found), show)
+    return Output(_json_of(campaign_plan), show)
 
 
 @command(app)
@@ -110,23 +110,23 @@ def cancel(
     Example: firsthandapi campaign cancel signs.yaml stop
     """
     campaign = _campaign(file)
-    before = _of(api.campaigns.plan(campaign), label)
-    if before is not None and before.refundable_cents and not yes:
-        _ask(label, before)
+    old_plan = _of(api.campaigns.plan(campaign), label)
+    if old_plan is not None and old_plan.refundable_cents and not yes:
+        _ask(label, old_plan)
     jobs = api.campaigns.cancel(campaign, label)
-    after = api.campaigns.plan(campaign)
-    now = _of(after, label)
-    refund = before.spent_cents - now.spent_cents if before and now else 0
-    again = sum(order.files for order in after.orders if order.label == label)
+    campaign_plan = api.campaigns.plan(campaign)
+    new_plan = _of(campaign_plan, label)
+    refund = old_plan.spent_cents - new_plan.spent_cents if old_plan and new_plan else 0
+    file_count = sum(order.files for order in campaign_plan.orders if order.label == label)
     name = printable(label)
     return Output(
         {"jobs": [job.id for job in jobs], "refund_cents": refund},
         f"{count_of(len(jobs), 'job')} cancelled, {dollars(refund)} refunded."
         if jobs
         else f"{name} has no unfinished job.",
-        advice=f"The next `campaign run` requests {count_of(again)} for {name} again. To prevent that, decrease "
+        advice=f"The next `campaign run` requests {count_of(file_count)} for {name} again. To prevent that, decrease "
         "its files_needed, or remove the label from the file."
-        if jobs and again
+        if jobs and file_count
         else None,
     )
 
@@ -142,7 +142,7 @@ def _ask(label: str, plan: LabelPlan) -> None:
 
 
 def _of(plan: CampaignPlan, label: str) -> LabelPlan | None:
-    return next((each for each in plan.labels if each.label == label), None)
+    return next((entry for entry in plan.labels if entry.label == label), None)
 
 
 def _campaign(file: Path) -> Campaign:
@@ -151,14 +151,14 @@ def _campaign(file: Path) -> Campaign:
     return Campaign.load(file)
 
 
-def _json_of(found: CampaignPlan) -> dict[str, Any]:
+def _json_of(plan: CampaignPlan) -> dict[str, Any]:
     return {
         "orders": [
-            {**vars(order), "price_per_file_cents": order.price_per_file_cents} for order in found.orders
+            {**vars(order), "price_per_file_cents": order.price_per_file_cents} for order in plan.orders
         ],
-        "labels": [vars(label) for label in found.labels],
-        "cost_cents": found.cost_cents,
-        "spent_cents": found.spent_cents,
-        "budget_cents": found.budget_cents,
-        "fits": found.fits,
+        "labels": [vars(label) for label in plan.labels],
+        "cost_cents": plan.cost_cents,
+        "spent_cents": plan.spent_cents,
+        "budget_cents": plan.budget_cents,
+        "fits": plan.fits,
     }

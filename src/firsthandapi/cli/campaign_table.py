@@ -36,10 +36,10 @@ class Pace:
         self._seen.append((now, done))
         while now - self._seen[0][0] > _SECONDS:
             self._seen.popleft()
-        begun, before = self._seen[0]
-        if done == before or now == begun or done >= total:
+        old_time, old_done = self._seen[0]
+        if done == old_done or now == old_time or done >= total:
             return ""
-        rate = (done - before) / (now - begun)
+        rate = (done - old_done) / (now - old_time)
         return f"{rate * 60:,.0f} files per minute, {clock((total - done) / rate)} left"
 
 
@@ -71,19 +71,19 @@ def table_of(now: Any, pace: str, width: int) -> Any:
     table = Table(box=None, pad_edge=False, show_header=False)
     labels = now.labels
     if len(labels) > _MOST_LABELS:
-        labels = [each for each in labels if each.files_done < each.files_total][:_MOST_LABELS]
+        labels = [item for item in labels if item.files_done < item.files_total][:_MOST_LABELS]
     hidden = len(now.labels) - len(labels)
     sign = star(sys.stderr)
-    for each in labels:
-        stars = "" if each.average_stars is None else f"{each.average_stars:.1f} {sign}"
+    for item in labels:
+        stars = "" if item.average_stars is None else f"{item.average_stars:.1f} {sign}"
         cells: list[Any] = [
-            Text(printable(each.label), style="bold", overflow="ellipsis", no_wrap=True),
-            Text(f"{each.files_done:,}/{each.files_total:,}", justify="right"),
+            Text(printable(item.label), style="bold", overflow="ellipsis", no_wrap=True),
+            Text(f"{item.files_done:,}/{item.files_total:,}", justify="right"),
             Text(stars, justify="right"),
-            Text(dollars(each.spent_cents), justify="right"),
+            Text(dollars(item.spent_cents), justify="right"),
         ]
         if width >= _WIDE:
-            cells.insert(1, ProgressBar(total=max(each.files_total, 1), completed=each.files_done, width=20))
+            cells.insert(1, ProgressBar(total=max(item.files_total, 1), completed=item.files_done, width=20))
         table.add_row(*cells)
     facts = [
         f"{now.files_done:,} of {count_of(now.files_total)}",

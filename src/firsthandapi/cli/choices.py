@@ -24,22 +24,22 @@ def words(literal: Any) -> str:
     return ", ".join(str(word) for word in get_args(literal))
 
 
-def only(what: str, literal: Any) -> Any:
+def only(noun: str, literal: Any) -> Any:
     """An option of a list that shows only some of its objects."""
-    return option(what.upper(), f"Only this {what}: {words(literal)}.")
+    return option(noun.upper(), f"Only this {noun}: {words(literal)}.")
 
 
 def several(literal: Any) -> Callable[[Sequence[str] | None], list[str] | None]:
     """Check an option that can be given several times, with values that can be joined by commas."""
 
     def check(values: Sequence[str] | None) -> list[str] | None:
-        found = [word.strip() for value in values or () for word in value.split(",") if word.strip()]
-        for word in found:
+        terms = [word.strip() for value in values or () for word in value.split(",") if word.strip()]
+        for word in terms:
             if word not in get_args(literal):
                 raise typer.BadParameter(f"{word!r} is not one of {words(literal)}.")
-        if values and not found:  # as of `--scopes "$SCOPES"` where it is not set: all is not what was meant
+        if values and not terms:  # as of `--scopes "$SCOPES"` where it is not set: all is not what was meant
             raise typer.BadParameter(f"empty; choose from {words(literal)}.")
-        return list(dict.fromkeys(found)) or None
+        return list(dict.fromkeys(terms)) or None
 
     return check
 
@@ -48,8 +48,8 @@ def complete_several(literal: Any) -> Callable[[str], list[str]]:
     """Complete the last value of such an option."""
 
     def complete(incomplete: str) -> list[str]:
-        before, comma, last = incomplete.rpartition(",")
-        return [f"{before}{comma}{word}" for word in get_args(literal) if word.startswith(last)]
+        head, comma, last = incomplete.rpartition(",")
+        return [f"{head}{comma}{word}" for word in get_args(literal) if word.startswith(last)]
 
     return complete
 

@@ -98,7 +98,7 @@ def verify(
     failed = failed_rules(
         dataset.records,
         state.duplicates,
-        {each.file_id for each in dataset.decisions},
+        {decision.file_id for decision in dataset.decisions},
         min_files=min_files,
         min_mean_stars=min_mean_stars,
         no_duplicates=no_duplicates,
@@ -126,16 +126,16 @@ def verify(
 
 def described(dataset: Dataset, state: Verification) -> tuple[list[str], dict[str, Any]]:
     """The result of a verification: its lines for people, and the same for programs."""
-    found = {name: getattr(state, name) for name in ("mismatched", "missing", "extra")}
+    problems = {name: getattr(state, name) for name in ("mismatched", "missing", "extra")}
     rest = {name: getattr(state, name) for name in ("short", "duplicates", "altered", "diary")}
     lines = [
-        joined(f"{what:<10}", name)
-        for what, names in {**found, "altered": state.altered}.items()
+        joined(f"{heading:<10}", name)
+        for heading, names in {**problems, "altered": state.altered}.items()
         for name in names
     ]
     diary = "" if state.diary else f", no record of their jobs in {ROOM}/"
     lines.append(f"{count_of(len(dataset))}: {'all verified' if state.ok else 'verification failed'}{diary}")
-    return lines, {"ok": state.ok, "files": len(dataset), **found, **rest}
+    return lines, {"ok": state.ok, "files": len(dataset), **problems, **rest}
 
 
 def collected(dataset: Dataset, dest: str | None = None) -> Output:

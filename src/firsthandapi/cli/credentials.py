@@ -47,31 +47,31 @@ def content_credentials(
         )
     anchors = None if trust is None else _read_list(trust)
     dataset = Dataset.open(folder)
-    known: dict[str, dict[str, Any]] = {}
+    columns: dict[str, dict[str, Any]] = {}
     states: Counter[str] = Counter()
     for record in dataset:
         if record.original_sha256 is not None:  # its server has read them before it removed them
             states[record.c2pa_state or "unknown"] += 1
             continue
         path = dataset.path_of(record)
-        found: Any = None
+        verdict: Any = None
         if type(path) is type(Path()):
-            found = credentials.verdict_of(str(path.absolute()), record.content_type, anchors)
+            verdict = credentials.verdict_of(str(path.absolute()), record.content_type, anchors)
         elif record.size_bytes <= _LARGEST_FILE:
-            found = credentials.verdict_of(path.read_bytes(), record.content_type, anchors)
-        states["unknown" if found is None else found["state"]] += 1
-        known[record.file_id] = {
-            "c2pa_state": found and found["state"],
-            "c2pa_signer": found and found["signer"] and visible(found["signer"]),
-            "digital_source_type": found and found["digital_source_type"],
+            verdict = credentials.verdict_of(path.read_bytes(), record.content_type, anchors)
+        states["unknown" if verdict is None else verdict["state"]] += 1
+        columns[record.file_id] = {
+            "c2pa_state": verdict and verdict["state"],
+            "c2pa_signer": verdict and verdict["signer"] and visible(verdict["signer"]),
+            "digital_source_type": verdict and verdict["digital_source_type"],
         }
-    dataset._set_columns(known)  # pyright: ignore[reportPrivateUsage] # of one house
+    dataset._set_columns(columns)  # pyright: ignore[reportPrivateUsage] # of one house
     lines = [joined(f"{state:<7}", count_of(number)) for state, number in sorted(states.items())]
     models = sum(map(is_of_model, dataset))
     if models:
         lines.append(f"{count_of(models)} of them made by a model, as they say")
-    shown = {"files": len(dataset), "states": dict(states), "made_by_models": models}
-    return Output(shown, "\n".join(lines) or "0 files")
+    summary = {"files": len(dataset), "states": dict(states), "made_by_models": models}
+    return Output(summary, "\n".join(lines) or "0 files")
 
 
 def _read_list(path: Path) -> str:

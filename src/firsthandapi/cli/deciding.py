@@ -61,13 +61,13 @@ def relabel(
     return _decide(folder, "relabel", ids, to, reason=reason, by=by)
 
 
-def _decide(folder: str, method: str, *given: Any, **more: str | None) -> Output:
+def _decide(folder: str, method: str, *arguments: Any, **more: str | None) -> Output:
     from firsthandapi import Dataset
 
     dataset = Dataset.open(folder)
-    getattr(dataset, method)(*given, **more)
+    getattr(dataset, method)(*arguments, **more)
     files, excluded = len(dataset), len(dataset.excluded)
-    reviewed = len({row.file_id for row in dataset} & {each.file_id for each in dataset.decisions})
+    reviewed = len({row.file_id for row in dataset} & {decision.file_id for decision in dataset.decisions})
     return Output(
         {"files": files, "excluded": excluded, "reviewed": reviewed},
         f"{count_of(files)}, {reviewed:,} reviewed; {excluded:,} excluded",

@@ -125,7 +125,7 @@ def _without_names(finding: Finding) -> Finding:
     except RuntimeError:  # no home at all, as in some containers
         home = ""
     user = os.environ.get("USER") or os.environ.get("USERNAME") or Path(home).name
-    text, fix = (each and anonymous(each, home=home, user=user) for each in (finding.text, finding.fix))
+    text, fix = (part and anonymous(part, home=home, user=user) for part in (finding.text, finding.fix))
     return replace(finding, text=text or "", fix=fix)
 
 
@@ -294,11 +294,11 @@ def _service(url: str, answer: Answer, *, proxied: bool) -> Finding:
     if answer.status is None and answer.problem is None:
         return _warn(topic, f"{url} not checked", _FIRST)
     if answer.status is None:
-        way = " through the proxy" if proxied else ""
+        route = " through the proxy" if proxied else ""
         return _fail(
             topic,
             # The advice of the error follows the semicolon; the fix below is more specific.
-            f"could not reach {url}{way}: {(answer.problem or '').partition(';')[0]}",
+            f"could not reach {url}{route}: {(answer.problem or '').partition(';')[0]}",
             "if a proxy decrypts TLS, set SSL_CERT_FILE to its certificate"
             if answer.untrusted
             else "check the network, the proxy, and FIRSTHAND_BASE_URL",
@@ -345,28 +345,28 @@ def _key(key: str | None, problem: str | None, answer: Answer) -> Finding:
 
 
 def _account(answer: Answer) -> list[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if answer.me is not None and (scopes := answer.me.scopes) is not None:
         text = ", ".join(scopes) or "none"
         lacking = " and ".join(scope for scope in _NEEDED_SCOPES if scope not in scopes)
         advice = "use a key with these scopes to post and collect jobs"
-        found.append(
+        findings.append(
             _warn("Scopes", f"{text}; missing {lacking}", advice) if lacking else _ok("Scopes", text)
         )
     if answer.response is None:
-        return found
+        return findings
     if (limit := answer.response.rate_limit) is not None:
         text = f"{limit.remaining:,} of {count_of(limit.limit, 'request')} left in this window"
         advice = "wait a minute; the client also waits for you"
-        found.append(_ok("Rate limit", text) if limit else _warn("Rate limit", text, advice))
+        findings.append(_ok("Rate limit", text) if limit else _warn("Rate limit", text, advice))
     if (cents := answer.response.credits_remaining_cents) is not None:
         text = f"{dollars(cents)} available"
         # The sandbox charges nothing.
         fine = cents > 0 or (answer.me is not None and answer.me.environment == "test")
-        found.append(
+        findings.append(
             _ok("Credits", text) if fine else _warn("Credits", text, "run firsthandapi purchase 2500")
         )
-    return found
+    return findings
 
 
 def _ask(config: Config) -> Answer:

@@ -16,13 +16,13 @@ def event_facts(event: WebhookEvent) -> str:
 
     facts: tuple[str | None, ...] = ()
     if isinstance(event, SubmissionEvent):
-        what = fitting(event.data)
-        facts = (what.job_id, what.submission_id, what.content_type, stars(what.ai_star_rating))
+        entry = fitting(event.data)
+        facts = (entry.job_id, entry.submission_id, entry.content_type, stars(entry.ai_star_rating))
     elif isinstance(event, JobEvent):
         job = fitting(event.data)
         facts = (job.job_id, job.status, of_needed(job))
     elif isinstance(event, CreditsEvent):
         moved = fitting(event.data)
-        left = dollars(moved.balance_cents)
-        facts = (dollars(moved.amount_cents), left and f"balance {left}")
+        balance = dollars(moved.balance_cents)
+        facts = (dollars(moved.amount_cents), balance and f"balance {balance}")
     return joined(*facts)

@@ -127,7 +127,7 @@ def duplicates(
     else:
         pairs = dataset.duplicates(near=near or None, against=Dataset.open(against))
         groups = [[[row.file_name for row in side] for side in sides] for sides in pairs]
-        lines = [joined(*here, "=", *there) for here, there in groups]
+        lines = [joined(*own_names, "=", *other_names) for own_names, other_names in groups]
     lines.append(f"{count_of(len(groups), 'group')} of duplicates")
     return Output({"groups": groups}, "\n".join(lines))
 
@@ -192,8 +192,8 @@ def card(
     from firsthandapi._core.rows.statements import NEEDED
 
     stated = dict(locals())
-    for given in ("folder", "Dataset", "NEEDED"):
-        del stated[given]
+    for local in ("folder", "Dataset", "NEEDED"):
+        del stated[local]
     written = Dataset.open(folder).write_card(**stated)
     options = {term: f"--{argument.replace('_', '-')}" for argument, term in NEEDED.items()}
     lines = [printable(written.path), printable(written.croissant)]

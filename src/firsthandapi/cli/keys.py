@@ -116,8 +116,8 @@ def _may_be_in_use(api: FirstHandClient, key_id: str) -> bool:
     for key in map(fitting, api.api_keys.list()):
         if key.id == key_id and key.masked_key:
             # A mask shows the start of a key, and most masks also show its end.
-            shown = re.fullmatch(r"(\w*)\W(?:.*\W)?(\w*)", key.masked_key, re.DOTALL | re.ASCII)
-            return shown is None or (ours.startswith(shown[1]) and ours.endswith(shown[2]))
+            match = re.fullmatch(r"(\w*)\W(?:.*\W)?(\w*)", key.masked_key, re.DOTALL | re.ASCII)
+            return match is None or (ours.startswith(match[1]) and ours.endswith(match[2]))
         if key.id == key_id:
             return True
     return False

@@ -268,13 +268,13 @@ def _endpoint(
             )
         url = server.url
     with client() as api:
-        made = api.webhooks.create(url=url, events=events, description="firsthandapi webhooks listen")
+        hook = api.webhooks.create(url=url, events=events, description="firsthandapi webhooks listen")
         try:
-            yield [word for word in (made.secret, secret) if word]
+            yield [word for word in (hook.secret, secret) if word]
         finally:
             try:
                 # After Ctrl-C, a person waits only briefly.
-                api.with_options(timeout=10, deadline=15).webhooks.delete(made.id)
-                note(f"Deleted the endpoint {made.id}.")
+                api.with_options(timeout=10, deadline=15).webhooks.delete(hook.id)
+                note(f"Deleted the endpoint {hook.id}.")
             except FirstHandError as error:
-                note(f"Could not delete {made.id}: {error}. Run firsthandapi webhooks delete {made.id}")
+                note(f"Could not delete {hook.id}: {error}. Run firsthandapi webhooks delete {hook.id}")

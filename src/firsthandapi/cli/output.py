@@ -117,12 +117,12 @@ def many(
     urls: bool = False,
 ) -> Output:
     """The output of a command that lists the first `limit` objects."""
-    found = list(islice(page, min(limit, sys.maxsize)))
-    if page.has_more and len(found) == limit:
+    models = list(islice(page, min(limit, sys.maxsize)))
+    if page.has_more and len(models) == limit:
         note(f"Showing the first {limit:,}; use --limit to show more.")
     return Output(
-        [as_json(each, urls=urls) for each in found],
-        lambda: print_table(header, (row(fitting(each)) for each in found)),
+        [as_json(model, urls=urls) for model in models],
+        lambda: print_table(header, (row(fitting(model)) for model in models)),
     )
 
 
@@ -141,17 +141,17 @@ def prints(command: Callable[..., Output | None]) -> Callable[..., None]:
         hints["as_json"] = AsJson
 
     @wraps(command)
-    def run(**given: Any) -> None:
-        as_json = given.pop("as_json") if adds_json else given.get("as_json", False)
+    def run(**arguments: Any) -> None:
+        as_json = arguments.pop("as_json") if adds_json else arguments.get("as_json", False)
         with _speaking_of(signature), client() if takes_api else contextlib.nullcontext() as api:
-            output = command(**given, api=api) if takes_api else command(**given)
+            output = command(**arguments, api=api) if takes_api else command(**arguments)
         if output is not None:
             output.print(as_json=as_json)
 
     run.__annotations__ = {name: hint for name, hint in hints.items() if name in parameters}
     # Typer reads the signature, whose annotations must not be text.
     hints = get_type_hints(run, include_extras=True)
-    signature = inspect.Signature([each.replace(annotation=hints[name]) for name, each in parameters.items()])
+    signature = inspect.Signature([item.replace(annotation=hints[name]) for name, item in parameters.items()])
     run.__signature__ = signature  # type: ignore[attr-defined]
     return run
 
@@ -166,8 +166,8 @@ def _speaking_of(command: inspect.Signature) -> Generator[None, None, None]:
     except FirstHandError as error:
         options = {
             name: (about.param_decls or (f"--{name.replace('_', '-')}",))[0].partition("/")[0]
-            for name, each in command.parameters.items()
-            for about in getattr(each.annotation, "__metadata__", ())
+            for name, parameter in command.parameters.items()
+            for about in getattr(parameter.annotation, "__metadata__", ())
             if isinstance(about, OptionInfo) and name not in _OTHER_ADVICE
         }
         field = error.field if isinstance(error, InvalidArgumentError) else None
@@ -275,9 +275,9 @@ def print_line(parts: Iterable[object]) -> None:
 
 def print_facts(rows: Iterable[tuple[str, object]]) -> None:
     """Print one object: a line for each known fact."""
-    known = [(printable(name), str(value)) for name, value in rows if value is not None]
-    width = max((len(name) for name, _ in known), default=0)
-    for name, value in known:
+    facts = [(printable(name), str(value)) for name, value in rows if value is not None]
+    width = max((len(name) for name, _ in facts), default=0)
+    for name, value in facts:
         print_hanging(f"{name:<{width}}  ", value)
 
 

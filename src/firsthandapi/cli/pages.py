@@ -46,10 +46,10 @@ class Group(Page, TyperGroup):
 
     def listed(self, context: Any) -> dict[str, list[tuple[str, str]]]:
         """The names of the commands and what they do, by heading."""
-        found = [(name, self.get_command(context, name)) for name in self.list_commands(context)]
+        entries = [(name, self.get_command(context, name)) for name in self.list_commands(context)]
         return {
             "Commands": [
-                (name, first_sentence(each.help)) for name, each in found if each and not each.hidden
+                (name, first_sentence(entry.help)) for name, entry in entries if entry and not entry.hidden
             ]
         }
 
@@ -88,9 +88,9 @@ def help_page(command: Any, context: Any) -> str:
 
 def usage(command: Any, context: Any) -> str:
     arguments = [
-        each.metavar if each.required else f"[{each.metavar}]"
-        for each in command.get_params(context)
-        if each.param_type_name == "argument"
+        parameter.metavar if parameter.required else f"[{parameter.metavar}]"
+        for parameter in command.get_params(context)
+        if parameter.param_type_name == "argument"
     ]
     rest = [command.subcommand_metavar] if isinstance(command, Group) else []
     return " ".join([context.command_path, "[OPTIONS]", *arguments, *rest])
@@ -98,19 +98,19 @@ def usage(command: Any, context: Any) -> str:
 
 def sections(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
     """What a page lists, by heading: arguments, options, and commands, each with its text."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for each in command.get_params(context):
-        if not getattr(each, "hidden", False):
-            is_option = each.param_type_name == "option"
-            title = getattr(each, "rich_help_panel", None) or ("Options" if is_option else "Arguments")
-            found.setdefault(title, []).append((_name(each) if is_option else each.metavar, _text(each)))
-    return found | (command.listed(context) if isinstance(command, Group) else {})
+    entries: dict[str, list[tuple[str, str]]] = {}
+    for item in command.get_params(context):
+        if not getattr(item, "hidden", False):
+            is_option = item.param_type_name == "option"
+            title = getattr(item, "rich_help_panel", None) or ("Options" if is_option else "Arguments")
+            entries.setdefault(title, []).append((_name(item) if is_option else item.metavar, _text(item)))
+    return entries | (command.listed(context) if isinstance(command, Group) else {})
 
 
 def _name(option: Any) -> str:
     # Of several long names the first one: the others are older.
-    long = [each for each in option.opts if each.startswith("--")][:1]
-    names = [each for each in option.opts if not each.startswith("--")] + long + option.secondary_opts
+    long = [name for name in option.opts if name.startswith("--")][:1]
+    names = [name for name in option.opts if not name.startswith("--")] + long + option.secondary_opts
     return ", ".join(names) + ("" if option.is_flag else f" {option.metavar}")
 
 
@@ -134,8 +134,8 @@ def _text(parameter: Any) -> str:
         facts.append(f"variable: {parameter.envvar}")
     default = parameter.default
     if isinstance(default, str | int | float | Path) and default is not False:
-        shown = f"{default:.15g}" if isinstance(default, float) else default
-        facts.append(f"default: {parameter.opts[0] if default is True else shown}")
+        text = f"{default:.15g}" if isinstance(default, float) else default
+        facts.append(f"default: {parameter.opts[0] if default is True else text}")
     if parameter.required and parameter.param_type_name == "option":
         facts.append("required")
     # Nobody wants to read half a range.

@@ -87,7 +87,7 @@ def _shown(dest: str, *, quiet: bool, posting: bool, live: Display | None) -> Ge
         return
     console = Console(file=cast("TextIO", _Forgiving(sys.stderr)))
     on_terminal = console.is_terminal and not is_for_an_agent()
-    shown = (live or _live)(console, dest) if on_terminal else _lines()
+    display = (live or _live)(console, dest) if on_terminal else _lines()
 
     def announce(job: Job) -> None:
         for line in _first_lines(job) if posting else ():
@@ -96,7 +96,7 @@ def _shown(dest: str, *, quiet: bool, posting: bool, live: Display | None) -> Ge
             else:
                 note(line)
 
-    with shown as show:
+    with display as show:
         yield Report(show, announce)
 
 

@@ -47,12 +47,12 @@ def publish(
 
 def _shares(split: list[str]) -> dict[str, Any]:
     shares: dict[str, Any] = {"train": 0.0, "test": 0.0}
-    for each in split:
-        name, _, share = each.partition("=")
+    for part in split:
+        name, _, share = part.partition("=")
         try:
             shares[name] = float(share)
         except ValueError:
-            raise typer.BadParameter(f"{each!r} is not like train=0.8", param_hint="--split") from None
+            raise typer.BadParameter(f"{part!r} is not like train=0.8", param_hint="--split") from None
     if unusable := shares.keys() & {"near", "seed", "stratify"}:  # other arguments of `split`
         raise typer.BadParameter(f"a split cannot be called {min(unusable)}", param_hint="--split")
     return shares

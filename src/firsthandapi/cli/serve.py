@@ -174,9 +174,9 @@ def serve(
     BOUNDS.upload_bytes, BOUNDS.spare_bytes = max_upload_mb << 20, spare_mb << 20
     BOUNDS.uploads, BOUNDS.upload_seconds = max_uploads, upload_seconds
     descriptors.raise_limit()
-    others: list[str] = []
+    other_hosts: list[str] = []
     if lan:
-        host, *others = _in_the_network(host, public_url)
+        host, *other_hosts = _in_the_network(host, public_url)
     try:
         started = Service(
             folder,
@@ -218,7 +218,7 @@ def serve(
         if config is not None:
             typer.echo(f"Settings: {config}")
         if lan:
-            _introduce_to_network(service, folder, others)
+            _introduce_to_network(service, folder, other_hosts)
         else:
             _introduce(service, folder)
         typer.echo("Press Ctrl-C to stop it.")
@@ -290,13 +290,13 @@ def _in_the_network(host: str, public_url: str | None) -> list[str]:
     return addresses
 
 
-def _introduce_to_network(service: Service, folder: Path, others: list[str]) -> None:
+def _introduce_to_network(service: Service, folder: Path, other_hosts: list[str]) -> None:
     from firsthandapi_server.serve.access import ROLES
 
     say, url, is_shown = typer.echo, service.url, sys.stdout.isatty()
     say(f"Serving {folder} in the local network at {url}\n")
-    if others:
-        say(f"To use another address of this machine, pass it as --host: {', '.join(others)}\n")
+    if other_hosts:
+        say(f"To use another address of this machine, pass it as --host: {', '.join(other_hosts)}\n")
     is_open = service.study is not None and service.study.join == "open"
     for role in ROLES:
         link = f"{url}/join" if role == "worker" and is_open else f"{url}/sign-in"

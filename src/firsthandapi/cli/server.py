@@ -289,8 +289,8 @@ def gold(
         with reading(folder) as query:
             golden = read_gold(files, query, "command line", time.time())
         Ratings(access).mark(*golden)
-    known = "1 file has" if len(golden) == 1 else f"{len(golden):,} files have"
-    return Output({"files": len(golden)}, f"{known} a known rating now.")
+    subject = "1 file has" if len(golden) == 1 else f"{len(golden):,} files have"
+    return Output({"files": len(golden)}, f"{subject} a known rating now.")
 
 
 @command(app)
@@ -319,12 +319,12 @@ def calibration(folder: Folder) -> Output:
         verdict = {True: "yes", False: "no"}
         if not results:
             typer.echo("No program has rated anything yet.")
-        for each in results:
-            people = each.people
+        for result in results:
+            people = result.people
             typer.echo(
-                f"{each.rater}: {each.media}, approved from {each.min_star_rating} stars\n"
-                f"{each.pairs} files that people rated too; same stars {share(each.agreement)}, "
-                f"kappa {share(each.kappa)}; people among themselves: {people.pairs} pairs, "
+                f"{result.rater}: {result.media}, approved from {result.min_star_rating} stars\n"
+                f"{result.pairs} files that people rated too; same stars {share(result.agreement)}, "
+                f"kappa {share(result.kappa)}; people among themselves: {people.pairs} pairs, "
                 f"same stars {share(people.agreement)}, kappa {share(people.kappa)}"
             )
             rows = [
@@ -335,11 +335,11 @@ def calibration(folder: Folder) -> Output:
                     f"{band.bound:.3f}",
                     verdict[band.decides],
                 )
-                for band in each.bands
+                for band in result.bands
             ]
             print_table(("stars", "pairs", "wrong", "bound", "decides"), rows)
 
-    return Output([asdict(each) for each in results], show)
+    return Output([asdict(result) for result in results], show)
 
 
 def _place(text: str | Path) -> str | Path:
@@ -351,11 +351,11 @@ def _place(text: str | Path) -> str | Path:
 def _progress(label: str) -> Generator[Callable[[int, int], None], None, None]:
     with typer.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
-        def shown(done: int, files: int) -> None:
+        def show(done: int, files: int) -> None:
             bar.length = files
             bar.update(done - bar.pos)
 
-        yield shown
+        yield show
 
 
 @command(app)
@@ -384,8 +384,8 @@ def backup(
         raise ConfigurationError(
             "--keep-days is for folders: a bucket has one backup, which each run replaces"
         )
-    with _progress("Copying") as shown:
-        report = back_up(folder, dest, shown, at=time.time(), keep_days=keep_days)
+    with _progress("Copying") as show:
+        report = back_up(folder, dest, show, at=time.time(), keep_days=keep_days)
     return Output(asdict(report), summary(report, folder, str(dest)), code=1 if report.lost else 0)
 
 
@@ -404,8 +404,8 @@ def restore(
     from firsthandapi_server.serve import copies
     from firsthandapi_server.serve.backup import summary
 
-    with _progress("Restoring") as shown:
-        report = copies.restore(source, folder, shown)
+    with _progress("Restoring") as show:
+        report = copies.restore(source, folder, show)
     return Output(asdict(report), summary(report, source, str(folder)), code=1 if report.lost else 0)
 
 

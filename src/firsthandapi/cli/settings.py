@@ -22,7 +22,7 @@ def settle(context: typer.Context, config: Path | None) -> Path | None:
     Raises ConfigurationError: a name is unknown, or a value is none for its option.
     """
     options: dict[str, Any] = {
-        str(each.name): each for each in context.command.params if each.param_type_name == "option"
+        str(item.name): item for item in context.command.params if item.param_type_name == "option"
     }
     for name in ("config", "help"):
         options.pop(name, None)
@@ -45,10 +45,10 @@ def settle(context: typer.Context, config: Path | None) -> Path | None:
 
 def _found(folder: Any) -> Path | None:
     """The file in the server's folder."""
-    found = [folder / name for name in FILES if folder is not None and (folder / name).is_file()]
-    if len(found) > 1:
-        raise ConfigurationError(f"{found[0]} and {found[1].name} both have settings; remove one of the two")
-    return found[0] if found else None
+    paths = [folder / name for name in FILES if folder is not None and (folder / name).is_file()]
+    if len(paths) > 1:
+        raise ConfigurationError(f"{paths[0]} and {paths[1].name} both have settings; remove one of the two")
+    return paths[0] if paths else None
 
 
 def _known(where: str, name: str, options: dict[str, Any], prefix: str) -> Any:

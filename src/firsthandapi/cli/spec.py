@@ -67,14 +67,14 @@ def _input() -> str:
 def _check_names(fields: dict[str, Any]) -> None:
     from firsthandapi.types.job_arguments import JobArguments, JobCreateParams
 
-    known = JobArguments.__required_keys__ | JobArguments.__optional_keys__
-    for name in sorted(fields.keys() - known):
+    names = JobArguments.__required_keys__ | JobArguments.__optional_keys__
+    for name in sorted(fields.keys() - names):
         if name in _OPTIONS:
             raise ConfigurationError(f"--spec: {name} is an option of the command, not of the job")
-        like = nearest(name, sorted(known))
+        like = nearest(name, sorted(names))
         raise ConfigurationError(
             f"--spec: {name[:100]} is not an argument; "
-            + (f"did you mean {like}?" if like else f"use one of: {', '.join(sorted(known))}")
+            + (f"did you mean {like}?" if like else f"use one of: {', '.join(sorted(names))}")
         )
     for name, field in JobCreateParams.model_fields.items():
         if field.is_required() and name not in fields:

@@ -37,16 +37,16 @@ def stoppable() -> Generator[None, None, None]:
             raise KeyboardInterrupt
         raise _StoppedError(number)
 
-    before = {
-        each: signal.signal(each, stop)
-        for each in (getattr(signal, name, None) for name in _SIGNALS)
+    old_handlers = {
+        signum: signal.signal(signum, stop)
+        for signum in (getattr(signal, name, None) for name in _SIGNALS)
         # A process started to ignore one, by nohup or in the background of a script, continues to ignore it.
-        if each is not None and signal.getsignal(each) is not signal.SIG_IGN
+        if signum is not None and signal.getsignal(signum) is not signal.SIG_IGN
     }
     try:
         yield
     except _StoppedError as error:
         raise typer.Exit(128 + error.args[0]) from None
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for signum, handler in old_handlers.items():
+            signal.signal(signum, handler)

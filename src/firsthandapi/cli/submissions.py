@@ -45,7 +45,7 @@ def list_submissions(
         page,
         limit,
         ("id", "status", "stars", "reason"),
-        lambda each: (each.id, each.status, stars(each.ai_star_rating), each.ai_reasoning),
+        lambda item: (item.id, item.status, stars(item.ai_star_rating), item.ai_reasoning),
         urls=urls,
     )
 
@@ -62,15 +62,15 @@ def get(
     """
     return one(
         api.submissions.get(submission_id),
-        lambda each: (
-            ("id", each.id),
-            ("status", each.status),
-            ("job", each.job_id),
-            ("stars", stars(each.ai_star_rating) or None),
-            ("reason", each.ai_reasoning),
-            ("type", each.content_type),
-            ("submitted", moment(each.submitted_at)),
-            ("scored", moment(each.scored_at)),
+        lambda submission: (
+            ("id", submission.id),
+            ("status", submission.status),
+            ("job", submission.job_id),
+            ("stars", stars(submission.ai_star_rating) or None),
+            ("reason", submission.ai_reasoning),
+            ("type", submission.content_type),
+            ("submitted", moment(submission.submitted_at)),
+            ("scored", moment(submission.scored_at)),
         ),
         urls=urls,
     )
@@ -88,8 +88,8 @@ def summary(
 
     Example: firsthandapi submissions summary job_01JD…
     """
-    found = api.submissions.summary(job_id=job_id or of_job, start_date=start_date, end_date=end_date)
-    return one(found, _figures)
+    figures = api.submissions.summary(job_id=job_id or of_job, start_date=start_date, end_date=end_date)
+    return one(figures, _figures)
 
 
 def _figures(figures: SubmissionSummary) -> tuple[tuple[str, object], ...]:

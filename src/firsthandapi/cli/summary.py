@@ -51,19 +51,19 @@ def _about(dataset: Dataset) -> dict[str, Any]:
     job = None if dataset.job is None else fitting(dataset.job)
     # A campaign's ledger knows its refunds; of another job, what was not approved is refunded.
     spent, ordered = spent_in(dataset.path)
-    others = [fitting(each) for each in dataset.jobs if each.id not in ordered]
+    other_jobs = [fitting(job) for job in dataset.jobs if job.id not in ordered]
     costs = [
-        each.files_approved * each.price_per_file_cents
-        for each in others
-        if each.files_approved is not None and each.price_per_file_cents is not None
+        job.files_approved * job.price_per_file_cents
+        for job in other_jobs
+        if job.files_approved is not None and job.price_per_file_cents is not None
     ]
-    is_known = len(costs) == len(others) and bool(dataset.jobs)
+    is_known = len(costs) == len(other_jobs) and bool(dataset.jobs)
     stars = Counter(str(record.ai_star_rating or "none") for record in dataset)
     return {
         "path": str(dataset.path),
         "title": (job and (job.title or job.description)) or dataset.path.name,
         "job_id": job.id if job else None,
-        "jobs": [each.id for each in dataset.jobs],
+        "jobs": [job.id for job in dataset.jobs],
         "status": job.status if job else None,
         "files": len(dataset),
         "files_needed": job.files_needed if job else None,
@@ -100,8 +100,8 @@ def _plain(text: str) -> str:
 
 
 def _page(dataset: Dataset) -> str:
-    shown = dataset._repr_html_() or ""  # pyright: ignore[reportPrivateUsage] # of one house
+    body = dataset._repr_html_() or ""  # pyright: ignore[reportPrivateUsage] # of one house
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{count_of(len(dataset))}</title>'
-        f'<meta name="viewport" content="width=device-width">{shown}</html>\n'
+        f'<meta name="viewport" content="width=device-width">{body}</html>\n'
     )

@@ -32,7 +32,7 @@ def _take_away(path: Path) -> None:
     if (path / WRITER).exists() and not lock.acquire():
         return
     try:
-        if all(each in locks or each.is_dir() for each in path.rglob("*")):
+        if all(entry in locks or entry.is_dir() for entry in path.rglob("*")):
             shutil.rmtree(path)
     finally:
         lock.release()

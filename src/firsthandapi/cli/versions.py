@@ -29,14 +29,14 @@ def lock(folder: Folder) -> Output:
 
     version = Dataset.open(folder).write_lock()
     parent = None if version.parent is None else version.parent.number
-    found = {"version": version.number, "parent": parent, "tree": version.tree}
-    return Output(found, f"{version.number} {version.tree}")
+    facts = {"version": version.number, "parent": parent, "tree": version.tree}
+    return Output(facts, f"{version.number} {version.tree}")
 
 
 @command(app)
 def diff(
-    one: Annotated[str, argument("A", _SIDE)],
-    other: Annotated[str, argument("B", _SIDE)],
+    old_side: Annotated[str, argument("A", _SIDE)],
+    new_side: Annotated[str, argument("B", _SIDE)],
 ) -> Output:
     """Print a line for each file that differs between A and B, and for each value.
 
@@ -46,16 +46,16 @@ def diff(
     """
     from firsthandapi import Dataset
 
-    found = Dataset.diff(one, other)
-    changes = [vars(change) for change in found.changes]
-    difference = {what: names for what, names in vars(found).items() if what != "changes"}
+    report = Dataset.diff(old_side, new_side)
+    changes = [vars(change) for change in report.changes]
+    difference = {kind: names for kind, names in vars(report).items() if kind != "changes"}
     lines = [
-        joined(f"{what.replace('_', ' '):<13}", name) for what, names in difference.items() for name in names
+        joined(f"{kind.replace('_', ' '):<13}", name) for kind, names in difference.items() for name in names
     ]
-    files = sum(len(names) for what, names in difference.items() if what != "columns")
+    files = sum(len(names) for kind, names in difference.items() if kind != "columns")
     lines += [
-        joined("changed      ", each["file_id"], f"{each['column']}: {each['old']!r} is now {each['new']!r}")
-        for each in changes
+        joined("changed      ", item["file_id"], f"{item['column']}: {item['old']!r} is now {item['new']!r}")
+        for item in changes
     ]
     lines.append(f"{count_of(files)}: {'different' if lines else 'no difference'}")
     return Output({**difference, "changes": changes}, "\n".join(lines))

@@ -70,12 +70,12 @@ def list_endpoints(api: FirstHandClient, limit: Limit = 20) -> Output:
         api.webhooks.list(limit=min(limit, 100)),
         limit,
         ("id", "enabled", "events", "url"),
-        lambda each: (
-            each.id,
-            yes_no(each.enabled),
-            _which(each.events or ()),
+        lambda endpoint: (
+            endpoint.id,
+            yes_no(endpoint.enabled),
+            _which(endpoint.events or ()),
             # Such a URL often contains a token.
-            joined(mask_secrets(each.url or ""), each.description),
+            joined(mask_secrets(endpoint.url or ""), endpoint.description),
         ),
     )
 
@@ -149,7 +149,7 @@ def list_events(
         api.webhooks.events.list(type=type, limit=min(limit, 100)),
         limit,
         ("id", "type", "date", "details"),
-        lambda each: (each.id, each.type, moment(each.created_at), event_facts(each)),
+        lambda event: (event.id, event.type, moment(event.created_at), event_facts(event)),
     )
 
 
