@@ -167,7 +167,7 @@ class Campaigns:
 
 
 def _has_all(plan: CampaignPlan) -> bool:
-    return not plan.orders and all(each.approved >= each.wanted for each in plan.labels)
+    return not plan.orders and all(label.approved >= label.wanted for label in plan.labels)
 
 
 def add_planning(server: MCPServer, campaigns: Campaigns, ledger: Ledger) -> None:
@@ -189,8 +189,8 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, confirm_cents: int | 
         name, budget_cents = fields["name"], fields["budget_cents"]
         if confirm_cents is None:
             return NotAsked()
-        more, left = await answered(campaigns.room(str(campaigns.dest(name)), budget_cents))
-        if more <= confirm_cents or more > left:
+        more, cents_left = await answered(campaigns.room(str(campaigns.dest(name)), budget_cents))
+        if more <= confirm_cents or more > cents_left:
             return NotAsked()  # what costs too much is refused below, without a question
         if await answered(campaigns.has_all(fields)):
             return NotAsked()

@@ -94,14 +94,14 @@ def _advice(error: FirstHandError) -> str:
     return "If it happens again, tell the person."
 
 
-def check_names(tool: str, given: Any, taken: Any) -> None:
+def check_names(tool: str, arguments: Any, parameters: Any) -> None:
     """Refuse an argument that the tool does not take. Left out in silence, it would order something else.
     Raises ToolError: there is one.
     """
-    for name in given:
-        if name not in taken:
-            meant = nearest(name, taken)
-            advice = f"it takes {', '.join(taken)}." if meant is None else f"did you mean {meant}?"
+    for name in arguments:
+        if name not in parameters:
+            meant = nearest(name, parameters)
+            advice = f"it takes {', '.join(parameters)}." if meant is None else f"did you mean {meant}?"
             raise ToolError(f"{tool} takes no argument {_shown(name)}: {advice} Nothing was sent.")
 
 
@@ -140,23 +140,23 @@ def message_in(line: str) -> str | Refusal | None:
     if message is not None and not isinstance(message, mcp_types.JSONRPCNotification):
         return line
     try:
-        said: Any = json.loads(line)
+        content: Any = json.loads(line)
     except (ValueError, RecursionError):
         return _refusal(mcp_types.PARSE_ERROR, "the line is not JSON", None)
-    given = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
-    if message is not None and "id" not in given:
+    fields = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    if message is not None and "id" not in fields:
         return line
     # The id of an answer is one of this server's.
-    found = None if {"result", "error"} & given.keys() else given.get("id")
-    if not isinstance(found, str | int | float) or isinstance(found, bool):
-        found = None
-    if isinstance(found, str):
-        found = found.encode("utf-8", "replace").decode()  # half a character cannot be sent
+    request_id = None if {"result", "error"} & fields.keys() else fields.get("id")
+    if not isinstance(request_id, str | int | float) or isinstance(request_id, bool):
+        request_id = None
+    if isinstance(request_id, str):
+        request_id = request_id.encode("utf-8", "replace").decode()  # half a character cannot be sent
     text = (
         "the line is not a JSON-RPC 2.0 message: its id must be a string or an integer, its params an object, and its "
         "text must have no half characters"
     )
-    return _refusal(mcp_types.INVALID_REQUEST, text, found)
+    return _refusal(mcp_types.INVALID_REQUEST, text, request_id)
 
 
 def _refusal(code: int, text: str, request_id: Any) -> Refusal:
@@ -165,10 +165,10 @@ def _refusal(code: int, text: str, request_id: Any) -> Refusal:
 
 def _invalid(error: ValidationError) -> str:
     # Neither the values, which may be long, nor links into the manual of pydantic.
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    said = [f"{_shown('.'.join(map(str, one['loc'])))}: {_lowered(one['msg'])}" for one in found[:5]]
-    more = f", and {len(found) - 5} more" if len(found) > 5 else ""
-    return "; ".join(said) + more
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    texts = [f"{_shown('.'.join(map(str, fault['loc'])))}: {_lowered(fault['msg'])}" for fault in faults[:5]]
+    more = f", and {len(faults) - 5} more" if len(faults) > 5 else ""
+    return "; ".join(texts) + more
 
 
 def _lowered(text: str) -> str:

@@ -145,8 +145,8 @@ class Ledger:
     def obstacle(self, key: str) -> BudgetError | None:
         """Why an order that was sent before may not be sent again."""
         with self._locked() as records:
-            record, left = records.get(key), self._left(records)
-        if record is None or record.is_free or left >= 0:
+            record, cents_left = records.get(key), self._left(records)
+        if record is None or record.is_free or cents_left >= 0:
             return None
         return BudgetError(
             f"this order for {dollars(record.cost_cents)} was sent before, no job shows it so far, and the orders of "
@@ -223,31 +223,31 @@ class Ledger:
         return self.budget_cents - sum(map(_cost, records.values()))
 
     def _write(self, record: OrderRecord, records: _Records, most_more: int | None = None) -> None:
-        known = records.get(record.key)
-        more = record.cost_cents - _cost(known)
+        old_record = records.get(record.key)
+        more = record.cost_cents - _cost(old_record)
         if record.job is None and more > 0:
             self._check(more, records)
             if most_more is not None and more > most_more:
                 raise FirstHandError(_CHANGED)
-        write = replacing.create if known is None else replacing.replace
+        write = replacing.create if old_record is None else replacing.replace
         with self._writing():
             write(self._path(record.key), record.encode(), 0o600)
 
     def _check(self, more: int, records: _Records) -> None:
-        left = max(self._left(records), 0)
-        if more <= left:
+        cents_left = max(self._left(records), 0)
+        if more <= cents_left:
             return
         held = sum(record.cost_cents for record in self._held(records) if not self._is_due(record))
-        beside, again = "", ""
+        beside, hint = "", ""
         if held:
             beside = f", and {held} more are held for a minute by orders that the service refused"
-            again = "call again in a minute, "
+            hint = "call again in a minute, "
         raise BudgetError(
-            f"this costs {more} cents, but the budget of this server has {left} of {self.budget_cents} cents left"
-            f"{beside}: nothing was ordered; {again}ask for fewer files or a lower price, or ask the person to restart "
+            f"this costs {more} cents, but the budget of this server has {cents_left} of {self.budget_cents} cents left"
+            f"{beside}: nothing was ordered; {hint}ask for fewer files or a lower price, or ask the person to restart "
             "the server with a larger --budget-cents",
             cost_cents=more,
-            left_cents=left,
+            left_cents=cents_left,
         )
 
     def _path(self, key: str | None) -> Path:

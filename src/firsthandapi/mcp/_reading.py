@@ -99,8 +99,8 @@ def add_reading(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger)
             result = FileList(files=files, next_cursor=page.next_cursor)
             content: list[Any] = [_text(result.model_dump_json(exclude_none=True))]
             fit = map(fitting, page.data)
-            shown = [file for file in fit if (file.content_type or "").startswith("image/")][:images]
-            for file in shown:
+            pictures = [file for file in fit if (file.content_type or "").startswith("image/")][:images]
+            for file in pictures:
                 content += await _look(client, file)
             return mcp_types.CallToolResult(
                 content=content, structured_content=result.model_dump(mode="json")
@@ -122,7 +122,7 @@ def add_reading(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger)
             _page(client.submissions.list, job_id, status=status, limit=limit, cursor=cursor)
         )
         return SubmissionList(
-            submissions=[SubmissionResult.of(one) for one in page.data], next_cursor=page.next_cursor
+            submissions=[SubmissionResult.of(entry) for entry in page.data], next_cursor=page.next_cursor
         )
 
     @server.tool(annotations=READS)
@@ -137,9 +137,9 @@ def add_reading(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger)
     @server.tool(annotations=READS)
     async def get_credits() -> CreditsResult:
         """Get the organization's credits, and what this server may still spend."""
-        left = await answered(on_thread(ledger.left_cents))
+        cents_left = await answered(on_thread(ledger.left_cents))
         balance = await answered(client.billing.credits())
-        return CreditsResult.of(balance, budget_cents=ledger.budget_cents, budget_left_cents=left)
+        return CreditsResult.of(balance, budget_cents=ledger.budget_cents, budget_left_cents=cents_left)
 
 
 def add_resources(server: MCPServer, client: AsyncFirstHandClient) -> None:
@@ -162,8 +162,8 @@ def add_resources(server: MCPServer, client: AsyncFirstHandClient) -> None:
         """A small copy of an approved image."""
 
         async def find() -> bytes:
-            async for each in client.files.list(job_id, min_score=1):
-                file = fitting(each)
+            async for entry in client.files.list(job_id, min_score=1):
+                file = fitting(entry)
                 if file.id == file_id and (file.content_type or "").startswith("image/"):
                     return await _picture(client, file)
             raise ResourceError(f"{job_id} has no image {file_id}: read firsthand://jobs/{job_id}/files")

@@ -160,7 +160,7 @@ class CampaignResult(Result):
     @classmethod
     def of(cls, source: Any, **more: Any) -> Self:
         """The result for a plan."""
-        return super().of(source, labels=[LabelResult.of(each) for each in source.labels], **more)
+        return super().of(source, labels=[LabelResult.of(label) for label in source.labels], **more)
 
 
 class CollectedCampaign(CampaignResult):
@@ -181,25 +181,25 @@ class SignedUp(Result):
 
 def tamed(value: Any) -> Any:
     """What strangers wrote, for a model: bounded, and without letters that people do not see but models read."""
-    left = _MOST
+    room = _MOST
 
     def tame(value: Any, depth: int) -> Any:
-        nonlocal left
-        left -= 1
+        nonlocal room
+        room -= 1
         if isinstance(value, str):
-            shown = visible(value[:_LONGEST_TEXT])
-            kept = shown[: max(left, 0)]
-            left -= len(kept)
-            return kept + (_CUT if len(value) > _LONGEST_TEXT or len(kept) < len(shown) else "")
+            text = visible(value[:_LONGEST_TEXT])
+            part = text[: max(room, 0)]
+            room -= len(part)
+            return part + (_CUT if len(value) > _LONGEST_TEXT or len(part) < len(text) else "")
         if isinstance(value, list | dict) and depth == _DEEPEST:
             return _CUT
         if isinstance(value, list):
             items = cast("list[Any]", value)  # type: ignore[redundant-cast] # pyright needs it
-            some = [tame(item, depth + 1) for item in items[:_LONGEST_LIST] if left > 0]
+            some = [tame(item, depth + 1) for item in items[:_LONGEST_LIST] if room > 0]
             return [*some, _CUT] if len(some) < len(items) else some
         if isinstance(value, dict):
             pairs = [*cast("dict[str, Any]", value).items()][:_LONGEST_LIST]
-            return {tame(name, depth): tame(item, depth + 1) for name, item in pairs if left > 0}
+            return {tame(name, depth): tame(item, depth + 1) for name, item in pairs if room > 0}
         return value
 
     return tame(value, 0)

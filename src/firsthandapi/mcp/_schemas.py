@@ -65,13 +65,13 @@ _BOUNDS = ("minimum", "maximum")
 
 def _job_fields() -> dict[str, Any]:
     """The schemas of all fields of a job, none of which a label or the defaults of a campaign need have."""
-    found: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
     for name, schema in JobCreateParams.model_json_schema()["properties"].items():
         kind = (schema.get("anyOf") or [schema])[0]
         bounds = {key: kind[key] for key in _BOUNDS if "maximum" in kind}
-        found[name] = _SHARED.get(name) or {"type": [kind.get("type", "string"), "null"], **bounds}
-    found["type"] = {"type": ["string", "null"], "enum": [*get_args(JobType), None]}
-    return found
+        schemas[name] = _SHARED.get(name) or {"type": [kind.get("type", "string"), "null"], **bounds}
+    schemas["type"] = {"type": ["string", "null"], "enum": [*get_args(JobType), None]}
+    return schemas
 
 
 _FIELDS = _job_fields()
@@ -108,7 +108,7 @@ def _needed(schema: dict[str, Any]) -> dict[str, Any]:
     if "anyOf" in schema:
         return schema["anyOf"][0]  # type: ignore[no-any-return]
     kind = {**schema, "type": schema["type"][0]}
-    return {**kind, "enum": [each for each in kind["enum"] if each is not None]} if "enum" in kind else kind
+    return {**kind, "enum": [item for item in kind["enum"] if item is not None]} if "enum" in kind else kind
 
 
 def job_parameters(*, explained: bool = False) -> list[inspect.Parameter]:
@@ -122,24 +122,24 @@ def taking(parameters: Iterable[inspect.Parameter]) -> Callable[[Callable[..., A
 
     Those that are null are left out, as are those that nobody passes.
     """
-    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
 
-    def made(function: Callable[..., Any]) -> Any:
+    def decorator(function: Callable[..., Any]) -> Any:
         signature = inspect.signature(function, eval_str=True)
-        own = [each for each in signature.parameters.values() if each.name != "fields"]
-        both = [*named, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
+        extras = [parameter for parameter in signature.parameters.values() if parameter.name != "fields"]
+        both = [*named, *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in extras)]
 
         @wraps(function)
-        async def called(**given: Any) -> Any:
-            fields = {each.name: given.pop(each.name) for each in named}
-            return await function(**given, fields={name: v for name, v in fields.items() if v is not None})
+        async def called(**values: Any) -> Any:
+            fields = {parameter.name: values.pop(parameter.name) for parameter in named}
+            return await function(**values, fields={name: v for name, v in fields.items() if v is not None})
 
         called.__signature__ = signature.replace(parameters=both)  # type: ignore[attr-defined]
-        called.__annotations__ = {each.name: each.annotation for each in both}
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in both}
         called.__annotations__["return"] = signature.return_annotation
         return called
 
-    return made
+    return decorator
 
 
 def by_label(jobs: Any) -> Any:
@@ -148,14 +148,14 @@ def by_label(jobs: Any) -> Any:
         return {label: fields_of(job) for label, job in _dict(jobs).items()}
     if not isinstance(jobs, list):
         return jobs
-    found: dict[Any, Any] = {}
+    fields_by_label: dict[Any, Any] = {}
     for job in _list(jobs):
         fields = dict(_dict(job)) if isinstance(job, dict) else {}
         label = fields.pop("label", None)
-        if not isinstance(label, str) or label in found:
+        if not isinstance(label, str) or label in fields_by_label:
             raise ValueError("each job needs a label, another one for each")  # pydantic shows it
-        found[label] = fields_of(fields)
-    return found
+        fields_by_label[label] = fields_of(fields)
+    return fields_by_label
 
 
 def fields_of(job: Any) -> Any:
@@ -169,7 +169,7 @@ def fields_of(job: Any) -> Any:
 def _unpaired(metadata: Any) -> Any:
     if not isinstance(metadata, list):
         return metadata
-    found: dict[Any, Any] = {}
+    value_by_name: dict[Any, Any] = {}
     for pair in _list(metadata):
         if (
             not isinstance(pair, dict)
@@ -177,17 +177,17 @@ def _unpaired(metadata: Any) -> Any:
             or not isinstance(pair["name"], str)
         ):
             raise ValueError("metadata is a list of {name, value}")
-        if pair["name"] in found:
+        if pair["name"] in value_by_name:
             raise ValueError("metadata has the same name twice")
-        found[pair["name"]] = pair["value"]
-    return found
+        value_by_name[pair["name"]] = pair["value"]
+    return value_by_name
 
 
 def _placed(location: Any) -> Any:
-    known = [name for place in _PLACES for name in place["properties"]]
+    names = [name for place in _PLACES for name in place["properties"]]
     for name in _dict(location) if isinstance(location, dict) else ():
-        if name not in known:
-            raise ValueError(f"location takes {', '.join(known)}, not {visible(str(name)[:60])}")
+        if name not in names:
+            raise ValueError(f"location takes {', '.join(names)}, not {visible(str(name)[:60])}")
     return _dict(location)
 
 
@@ -222,33 +222,33 @@ def _referring(schema: Any) -> Any:
         if schema == part:
             return {"$ref": f"#/$defs/{name}"}
     if isinstance(schema, list):
-        return [_referring(each) for each in _list(schema)]
+        return [_referring(item) for item in _list(schema)]
     if isinstance(schema, dict):
-        return {name: _referring(each) for name, each in _dict(schema).items()}
+        return {name: _referring(value) for name, value in _dict(schema).items()}
     return schema
 
 
 def _shorter(schema: Any, *, is_output: bool = False) -> Any:
     """A schema without titles, which repeat the names, and without defaults that are null."""
     if isinstance(schema, list):
-        return [_shorter(each, is_output=is_output) for each in _list(schema)]
+        return [_shorter(item, is_output=is_output) for item in _list(schema)]
     if not isinstance(schema, dict):
         return schema
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     dropped = ("title", "description", "format") if is_output else ("title",)
     for name, value in _dict(schema).items():
         if name in ("properties", "$defs"):
-            found[name] = {key: _shorter(each, is_output=is_output) for key, each in value.items()}
+            result[name] = {key: _shorter(part, is_output=is_output) for key, part in value.items()}
         elif name not in dropped and (name, value) not in (("default", None), ("additionalProperties", True)):
-            found[name] = _shorter(value, is_output=is_output)
-    return _merged(found) if is_output else found
+            result[name] = _shorter(value, is_output=is_output)
+    return _merged(result) if is_output else result
 
 
 def _merged(schema: dict[str, Any]) -> dict[str, Any]:
     """`anyOf` a type and null, as one schema."""
     match schema.get("anyOf"):
         case [{"type": str(kind)}, {"type": "null"}] if "enum" not in schema["anyOf"][0]:
-            others = {key: value for key, value in schema.items() if key != "anyOf"}
-            return {**schema["anyOf"][0], "type": [kind, "null"], **others}
+            rest = {key: value for key, value in schema.items() if key != "anyOf"}
+            return {**schema["anyOf"][0], "type": [kind, "null"], **rest}
         case _:
             return schema

@@ -198,10 +198,10 @@ def _add_signup(server: MCPServer) -> None:
 
         The key is shown only once. The person must save it as FIRSTHAND_API_KEY and restart this server.
         """
-        made = await answered(AsyncFirstHandClient.signup(name=org_name, email=email))
-        if made.api_key is None:
+        organization = await answered(AsyncFirstHandClient.signup(name=org_name, email=email))
+        if organization.api_key is None:
             raise ToolError("the service returned no API key. Tell the person to sign up in the dashboard.")
-        return SignedUp.of(made)
+        return SignedUp.of(organization)
 
 
 # ── Running it ───────────────────────────────────────────────────────────────────────────────────────────
@@ -255,11 +255,11 @@ async def _serve_stdio(server: Server[Any]) -> None:
 
     async def lines() -> AsyncGenerator[str, None]:
         async for line in anyio.wrap_file(source):
-            found = message_in(line)
-            if isinstance(found, str):
-                yield found
-            elif found is not None:
-                await answers.send(SessionMessage(found))
+            message = message_in(line)
+            if isinstance(message, str):
+                yield message
+            elif message is not None:
+                await answers.send(SessionMessage(message))
 
     reading: Any = lines()  # all that is asked of a file there is its lines
     async with stdio_server(reading) as (messages, answers):

@@ -75,8 +75,8 @@ def add_spending(
         if confirm_cents is None or cost <= confirm_cents:
             return NotAsked()
         key = await answered(on_thread(ledger.key, fields))
-        more, left = await answered(room_for(client, ledger, key, cost))
-        if more <= 0 or more > left:
+        more, cents_left = await answered(room_for(client, ledger, key, cost))
+        if more <= 0 or more > cents_left:
             return NotAsked()  # an order that costs too much is refused below, without a question
         check_can_ask(ctx, cost, confirm_cents)
         return Elicit(
@@ -121,9 +121,9 @@ def add_spending(
         Tell the person the cost first. Repeating the same call returns the same job, at any time, and costs nothing.
         To order the same again, put a value of your own into metadata.
         """
-        job, before = await answered(ordered(approved, fields))
-        left = await answered(on_thread(ledger.left_cents))
-        return CreatedJob.of(job, created_before=before, budget_left_cents=left)
+        job, is_old = await answered(ordered(approved, fields))
+        cents_left = await answered(on_thread(ledger.left_cents))
+        return CreatedJob.of(job, created_before=is_old, budget_left_cents=cents_left)
 
     @server.tool(annotations=SPENDS)
     @taking(job_parameters())
@@ -137,7 +137,7 @@ def add_spending(
 
         If it takes longer, timed_out_waiting is true and the job continues: read it later with get_job.
         """
-        job, before = await answered(ordered(approved, fields))
+        job, is_old = await answered(ordered(approved, fields))
         late = False
         try:
             async with JobSteps(ctx, int_or_none(job.files_needed)) as steps:
@@ -146,8 +146,8 @@ def add_spending(
             job, late = error.job or job, True
         except FirstHandError as error:
             raise ToolError(f"{job.id} was created, and then: {error}. Read it with get_job.") from None
-        left = await answered(on_thread(ledger.left_cents))
-        return WaitedJob.of(job, created_before=before, budget_left_cents=left, timed_out_waiting=late)
+        cents_left = await answered(on_thread(ledger.left_cents))
+        return WaitedJob.of(job, created_before=is_old, budget_left_cents=cents_left, timed_out_waiting=late)
 
 
 def add_cancelling(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger) -> None:
@@ -248,13 +248,13 @@ async def room_for(
 ) -> tuple[int, int]:
     """How much more would count if what has this key cost so much, and what the budget has left, in US cents: if that
     is too little, after a search for refused orders that would leave enough."""
-    more, left = await on_thread(ledger.room, key, cost_cents)
-    if more > left:
+    more, cents_left = await on_thread(ledger.room, key, cost_cents)
+    if more > cents_left:
         refused = await on_thread(ledger.refused)
-        if sum(record.cost_cents for record in refused) >= more - left:
+        if sum(record.cost_cents for record in refused) >= more - cents_left:
             await _look_for(client, ledger, refused)
-            more, left = await on_thread(ledger.room, key, cost_cents)
-    return more, left
+            more, cents_left = await on_thread(ledger.room, key, cost_cents)
+    return more, cents_left
 
 
 async def _look_for(client: AsyncFirstHandClient, ledger: Ledger, refused: list[OrderRecord]) -> None:
@@ -268,8 +268,8 @@ async def _look_for(client: AsyncFirstHandClient, ledger: Ledger, refused: list[
     jobs: list[ShownJob] = []
     question: LookFor | None = LookFor(None, since=since)
     while question is not None:
-        shown, _ = await ask(transport, question, ends)
-        walk = walk.after(shown)
-        jobs += shown.jobs
-        question = shown.unread
+        page, _ = await ask(transport, question, ends)
+        walk = walk.after(page)
+        jobs += page.jobs
+        question = page.unread
     await on_thread(ledger.looked, jobs, walk.began, walk.served_at)
