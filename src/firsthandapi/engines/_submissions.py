@@ -16,8 +16,8 @@ def columns_of(
     from firsthandapi._sync.waiting import Waiting  # pydantic, which an import of this module does not load
     from firsthandapi._sync.workers import Workers
 
-    known: dict[Any, Mapping[str, Any]] = {}
+    columns: dict[Any, Mapping[str, Any]] = {}
     if ids := frozenset(filter(None, submissions)):
         transport = client._transport  # pyright: ignore[reportPrivateUsage] # of one house
-        Workers(transport, Waiting(transport, job_id, patient=False)).read(ids, known)
-    return known
+        Workers(transport, Waiting(transport, job_id, patient=False)).read(ids, columns)
+    return columns

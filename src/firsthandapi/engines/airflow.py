@@ -103,11 +103,11 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
         mapped = [] if task.map_index is None or task.map_index < 0 else [task.map_index]
         run = (self.dag_id, self.task_id, context["run_id"], *mapped)
         key = idempotency_key(*(run if self.name is None else ("airflow", self.name)))
-        known: list[str] = []
+        job_ids: list[str] = []
 
         def note(job: Job | None) -> None:
-            if job is not None and not known:
-                known.append(job.id)
+            if job is not None and not job_ids:
+                job_ids.append(job.id)
                 task.xcom_push(key="job_id", value=job.id)
 
         with self._client() as client:
@@ -129,7 +129,7 @@ class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it 
                 if error.job is None:  # the service has not confirmed it yet: a retry finds it
                     raise
                 note(error.job)
-        return self.defer(trigger=JobTrigger(known[0], conn_id=self.conn_id), method_name="resume")  # type: ignore[no-any-return] # it raises
+        return self.defer(trigger=JobTrigger(job_ids[0], conn_id=self.conn_id), method_name="resume")  # type: ignore[no-any-return] # it raises
 
     def resume(self, context: Any, event: dict[str, str]) -> str:  # noqa: ARG002 # Airflow passes it
         """Download the files of a job that has ended. Nothing is posted.
@@ -226,16 +226,16 @@ def _check_names(job: dict[str, Any]) -> None:
     Raises:
         InvalidArgumentError: an argument is missing or not taken.
     """
-    own = ("self", "dest", "timeout", "idempotency_key", "on_progress", "progress")
-    takes = {name: each for name, each in signature(Jobs.collect).parameters.items() if name not in own}
+    extras = ("self", "dest", "timeout", "idempotency_key", "on_progress", "progress")
+    takes = {name: field for name, field in signature(Jobs.collect).parameters.items() if name not in extras}
     for name in job:
         if name not in takes:
-            shown = mask_secrets(str(name))[:60]
-            meant = None if name in own else nearest(shown, takes)
+            text = mask_secrets(str(name))[:60]
+            meant = None if name in extras else nearest(text, takes)
             advice = f"use one of: {', '.join(takes)}" if meant is None else f"did you mean {meant}?"
-            raise InvalidArgumentError(f"job takes no argument {shown}: {advice}", field=f"job.{shown}")
-    for name, each in takes.items():
-        if each.default is each.empty and name not in job:
+            raise InvalidArgumentError(f"job takes no argument {text}: {advice}", field=f"job.{text}")
+    for name, field in takes.items():
+        if field.default is field.empty and name not in job:
             raise InvalidArgumentError(f"job.{name} is required: add it to job", field=f"job.{name}")
 
 

@@ -93,11 +93,11 @@ class Account:
 
     def forget(self, job_id: str) -> None:
         """Forget the list of a job; of all, if it is empty."""
-        for each in [job_id] if job_id else [*self._files]:
-            self._files.pop(each, None)
-            self._manifests.pop(each, None)
-            self._columns.pop(each, None)
-            self._lists.forget(each)
+        for listed_id in [job_id] if job_id else [*self._files]:
+            self._files.pop(listed_id, None)
+            self._manifests.pop(listed_id, None)
+            self._columns.pop(listed_id, None)
+            self._lists.forget(listed_id)
         self._large.discard(job_id) if job_id else self._large.clear()
 
     def files(self, job_id: str, *, refresh: bool = False) -> dict[str, File]:
@@ -139,9 +139,9 @@ class Account:
         files: list[File] = []
         try:
             page = self.client.files.list(id_in(job_id, job_id), min_score=1)
-            for number, each in enumerate(page.pages(), 1):
-                files += map(fitting, each.data)
-                if number == most_pages and each.has_more:
+            for number, batch in enumerate(page.pages(), 1):
+                files += map(fitting, batch.data)
+                if number == most_pages and batch.has_more:
                     self._large.add(job_id)
                     self._note_urls(files)
                     return None
@@ -198,12 +198,12 @@ class Account:
             content = self.manifest(job_id)
             return content[start:end], len(content)
         file_id, file = self._find(job_id, name, whole=bound and start == 0 and end is None)
-        given: str | None = None
+        url: str | None = None
 
         def url_of(stale: bool) -> str:
-            nonlocal given
-            given, _ = self._url(job_id, file_id, refused=given if stale else None)
-            return given
+            nonlocal url
+            url, _ = self._url(job_id, file_id, refused=url if stale else None)
+            return url
 
         size_bytes, sha256 = (None, None) if file is None else (file.size_bytes, file.content_hash)
         try:
@@ -217,9 +217,9 @@ class Account:
 
     def prepare(self, places: Iterable[tuple[str, str]]) -> None:
         """Before many files are read: list the jobs of those whose URLs would cost more requests one by one."""
-        known = [(job_id, name) for job_id, name in places if name and name != MANIFEST]
+        files = [(job_id, name) for job_id, name in places if name and name != MANIFEST]
         for job_id, count in Counter(
-            job_id for job_id, name in known if self._is_old(name.partition(".")[0])
+            job_id for job_id, name in files if self._is_old(name.partition(".")[0])
         ).items():
             # Whoever reads a file of a job that does not exist is told so.
             with contextlib.suppress(FileNotFoundError):
@@ -236,7 +236,7 @@ class Account:
 
         config = self.client._config  # pyright: ignore[reportPrivateUsage] # of one house
         errors: list[Exception | None] = [None] * len(copies)
-        places: dict[int, int] = {}  # by the id of the wanted, since two may be equal
+        places: dict[int, int] = {}  # by the id of the download, since two may be equal
         wanted_by_id: dict[
             str, tuple[str, str | None]
         ] = {}  # by that of the file: its job, and the URL it has
@@ -258,10 +258,10 @@ class Account:
                         continue
                     if name == MANIFEST:
                         continue  # last
-                    wanted = self._wanted(job_id, name, target)
-                    wanted_by_id[wanted.file_id] = job_id, wanted.url
-                    engine.submit(wanted)
-                    places[id(wanted)] = place
+                    download = self._wanted(job_id, name, target)
+                    wanted_by_id[download.file_id] = job_id, download.url
+                    engine.submit(download)
+                    places[id(download)] = place
                 except (OSError, FirstHandError) as error:
                     errors[place] = error
             missing = len(places)
@@ -348,7 +348,7 @@ class Account:
         """Take a file that the service no longer has off the list: its worker may have withdrawn it."""
         with self._lock(job_id):
             if (files := self._files.get(job_id)) is not None:
-                self._files[job_id] = {each: file for each, file in files.items() if each != name}
+                self._files[job_id] = {key: file for key, file in files.items() if key != name}
                 self._manifests.pop(job_id, None)
         return FileNotFoundError(f"{job_id}/{name}")
 

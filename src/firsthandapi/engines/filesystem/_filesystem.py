@@ -96,17 +96,17 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         """
         job_id, name = _parts(path)
         if not job_id:
-            found = [_folder(job.id) for job in self._account.client.jobs.list()]
+            entries = [_folder(job.id) for job in self._account.client.jobs.list()]
         elif name:
-            found = [self.info(path)]
+            entries = [self.info(path)]
         else:
-            found = [
+            entries = [
                 _entry(job_id, name, file)
                 for name, file in self._account.files(job_id, refresh=refresh).items()
             ]
             if manifest:
-                found.append(self.info(f"{job_id}/{MANIFEST}"))
-        return found if detail else [entry["name"] for entry in found]
+                entries.append(self.info(f"{job_id}/{MANIFEST}"))
+        return entries if detail else [entry["name"] for entry in entries]
 
     def walk(self, path: str, *args: Any, **options: Any) -> Any:
         """Folders and their files, as `os.walk`: `find`, `glob`, and a recursive `get` go by it."""
@@ -190,10 +190,10 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         if isinstance(path, str) and paths == [self._strip_protocol(path)]:
             return self.cat_file(paths[0], **options)
         if recursive:
-            paths = [each for each in paths if _parts(each)[1]]
-        calls = [partial(self.cat_file, each, **options) for each in paths]
-        found = zip(paths, self._at_once(paths, calls, raising=on_error == "raise"), strict=True)
-        return {each: it for each, it in found if on_error == "return" or not isinstance(it, Exception)}
+            paths = [path for path in paths if _parts(path)[1]]
+        calls = [partial(self.cat_file, path, **options) for path in paths]
+        pairs = zip(paths, self._at_once(paths, calls, raising=on_error == "raise"), strict=True)
+        return {path: part for path, part in pairs if on_error == "return" or not isinstance(part, Exception)}
 
     def cat_ranges(
         self,
@@ -224,7 +224,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         ends = ends if isinstance(ends, list) else [ends] * len(paths)
         if not len(paths) == len(starts) == len(ends):
             raise ValueError("paths, starts, and ends must be of the same length")
-        calls = [partial(self.cat_file, *each) for each in zip(paths, starts, ends, strict=True)]
+        calls = [partial(self.cat_file, *part) for part in zip(paths, starts, ends, strict=True)]
         return self._at_once(paths, calls, raising=on_error != "return")
 
     def _at_once(self, paths: list[str], calls: Sequence[Callable[[], bytes]], *, raising: bool) -> list[Any]:
@@ -266,7 +266,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
                 child.relative_update(size)
             callback.relative_update()
 
-        self._account.prepare(each[:2] for each in copies)
+        self._account.prepare(copy[:2] for copy in copies)
         errors = self._account.copy(copies, on_copied)
         if on_error == "raise":
             for error in filter(None, errors):
@@ -302,10 +302,10 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         if mode != "rb":
             raise io.UnsupportedOperation(_READ_ONLY)
         options.pop("autocommit", None)
-        found = self._info(path, listed=False)
-        options.setdefault("size", found["size"])
+        info = self._info(path, listed=False)
+        options.setdefault("size", info["size"])
         file = FirstHandFile(self, path, mode, block_size, **options)  # pyright: ignore[reportArgumentType] # None is its default
-        file.expect(found.get("sha256"), listed="sha256" in found or _parts(path)[1] == MANIFEST)
+        file.expect(info.get("sha256"), listed="sha256" in info or _parts(path)[1] == MANIFEST)
         return file
 
     def created(self, path: str) -> datetime | None:
@@ -342,8 +342,8 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
 
     def ukey(self, path: str) -> str:
         """What changes when a file's bytes do: its SHA-256, if the service reports it."""
-        found = self.info(path)
-        return str(found.get("sha256") or f"{found['name']} {found['size']}")
+        info = self.info(path)
+        return str(info.get("sha256") or f"{info['name']} {info['size']}")
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget the listings."""
@@ -411,10 +411,10 @@ class FirstHandFile(AbstractBufferedFile):  # type: ignore[misc] # fsspec ships 
     def read(self, length: int | None = -1) -> bytes:
         """So many bytes, or all that are left. What reaches the end is bound by the list."""
         if not self._listed and (length is None or length < 0 or self.loc + length >= self.size):
-            found = self.fs.info(self.path)
-            self._sha256, self._listed = found["sha256"], True
-            if found["size"] != self.size:
-                raise self._differs(f"the storage has {self.size} bytes, but {found['size']} were promised")
+            info = self.fs.info(self.path)
+            self._sha256, self._listed = info["sha256"], True
+            if info["size"] != self.size:
+                raise self._differs(f"the storage has {self.size} bytes, but {info['size']} were promised")
             self._compare()
         return bytes(super().read(-1 if length is None else length))
 

@@ -76,7 +76,7 @@ class Lists:
         lines = [file.model_dump_json().encode() for file in files]
         with contextlib.suppress(OSError):
             replace(self._path(job_id), b"\n".join([_signature(lines), *lines]), 0o600)
-            _remove(_NAME, before=time.time() - _OLD)
+            _remove(_NAME, cutoff=time.time() - _OLD)
 
     def forget(self, job_id: str) -> None:
         """Remove the list of a job."""
@@ -99,12 +99,12 @@ class Lists:
         return Path(tempfile.gettempdir()) / f"{self._prefix}{_digest(job_id)}{suffix}"
 
 
-def _remove(prefix: str, *, before: float = float("inf")) -> None:
+def _remove(prefix: str, *, cutoff: float = float("inf")) -> None:
     user = getattr(os, "getuid", int)()  # Windows tells no users apart here
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
             status = path.lstat()
-            if status.st_uid == user and status.st_mtime < before:
+            if status.st_uid == user and status.st_mtime < cutoff:
                 remove(path)
 
 

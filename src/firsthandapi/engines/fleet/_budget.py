@@ -214,10 +214,10 @@ class SharedBudget:
 
     def _take_alone(self, key: str) -> Permit | float:
         with self._lock:
-            found = self._alone.setdefault(key, RequestBudget()).take(time.monotonic())
-        if isinstance(found, Wait):
-            return min(found.seconds, _SHOW_UP) if found.for_reset else _TURN
-        return Permit(None, found)
+            answer = self._alone.setdefault(key, RequestBudget()).take(time.monotonic())
+        if isinstance(answer, Wait):
+            return min(answer.seconds, _SHOW_UP) if answer.for_reset else _TURN
+        return Permit(None, answer)
 
     def _known(self, key: str) -> list[Any]:
         remaining, ends = self._last.get(key, (0, -math.inf))
@@ -262,10 +262,10 @@ class SharedBudget:
         self, key: str, permit: AlonePermit, response: ApiResponse | None, *, sent: bool
     ) -> None:
         if response is not None and response.rate_limit is not None:
-            said = response.rate_limit
+            limits = response.rate_limit
             response = replace(response)
             # Others may have sent some since.
-            vars(response)["rate_limit"] = replace(said, remaining=_unsure(said.remaining, said.limit))
+            vars(response)["rate_limit"] = replace(limits, remaining=_unsure(limits.remaining, limits.limit))
         with self._lock:
             if (budget := self._alone.get(key)) is not None:
                 budget.observe(permit, response, sent=sent, now=time.monotonic(), time=time.time())
@@ -328,14 +328,14 @@ def _unsure(remaining: int, limit: int) -> int:
 
 def _described(response: ApiResponse, now: float) -> _Described | None:
     """Limit, remainder, and milliseconds to the reset, as a response describes them; None if it does not."""
-    found = response.rate_limit
+    limits = response.rate_limit
     asked = parse_retry_after(response.headers, now=now) if response.status_code == 429 else None
-    if found is not None:
-        seconds = seconds_to_reset(found, response.headers, now=now)
-        remaining = 0 if response.status_code == 429 else max(found.remaining, 0)
+    if limits is not None:
+        seconds = seconds_to_reset(limits, response.headers, now=now)
+        remaining = 0 if response.status_code == 429 else max(limits.remaining, 0)
         # Of a minute and no more: a window that never ends would stop every process.
-        wanted = min(max(seconds, asked or 0.0), LONGEST_WINDOW)
-        return _Described(max(found.limit, 1), remaining, math.ceil(wanted * 1000))
+        wait_seconds = min(max(seconds, asked or 0.0), LONGEST_WINDOW)
+        return _Described(max(limits.limit, 1), remaining, math.ceil(wait_seconds * 1000))
     if asked is not None:
         return _Described(None, 0, math.ceil(min(asked, LONGEST_WINDOW) * 1000))
     return None

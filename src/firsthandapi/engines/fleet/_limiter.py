@@ -42,13 +42,13 @@ class RedisRateLimiter:
             while not waiter.first:
                 waiter.wait(_left(ends))
             try:
-                while not isinstance(found := self._budget.take(key), Permit):
-                    left = _left(ends)
-                    time.sleep(found if left is None else min(found, left))
+                while not isinstance(answer := self._budget.take(key), Permit):
+                    seconds_left = _left(ends)
+                    time.sleep(answer if seconds_left is None else min(answer, seconds_left))
             except BaseException:
                 self._budget.leave(key)
                 raise
-            return found
+            return answer
 
     def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
         """Learn the result of a request: see `RateLimiter`."""
@@ -76,13 +76,13 @@ class AsyncRedisRateLimiter:
             while not waiter.first:
                 await waiter.wait(_left(ends))
             try:
-                while not isinstance(found := await run_blocking(self._budget.take, key), Permit):
-                    left = _left(ends)
-                    await anyio.sleep(found if left is None else min(found, left))
+                while not isinstance(answer := await run_blocking(self._budget.take, key), Permit):
+                    seconds_left = _left(ends)
+                    await anyio.sleep(answer if seconds_left is None else min(answer, seconds_left))
             except BaseException:
                 await finish_blocking(self._budget.leave, key)
                 raise
-            return found
+            return answer
 
     async def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
         """Learn the result of a request: see `RateLimiter`."""
@@ -92,7 +92,7 @@ class AsyncRedisRateLimiter:
 def _left(ends: float | None) -> float | None:
     if ends is None:
         return None
-    left = ends - time.monotonic()
-    if left <= 0:
+    seconds_left = ends - time.monotonic()
+    if seconds_left <= 0:
         raise TimeoutError
-    return left
+    return seconds_left

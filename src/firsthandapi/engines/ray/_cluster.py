@@ -35,8 +35,8 @@ def result_of(reference: Any) -> Any:
     try:
         return ray.get(reference, timeout=_ANSWERS_WITHIN)
     except RayError as error:
-        if (found := ours(error)) is not None:
-            raise found from None
+        if (own_error := ours(error)) is not None:
+            raise own_error from None
         raise DownloadError(
             f"the actor that holds the API key does not respond ({type(error).__name__}); run the pipeline again"
         ) from None

@@ -87,8 +87,8 @@ def blocks_of(files: list[Record], keeper: Keeper, schema: Any) -> Iterator[Any]
     if unknown_columns(files).isdisjoint(schema.names) or not files:
         yield table_of(files, schema)
         return
-    wanted = [(file.job_id or "", file.file_id) for file in files]
-    urls = keeper.urls(wanted)
+    ids = [(file.job_id or "", file.file_id) for file in files]
+    urls = keeper.urls(ids)
     readers = _readers_for(keeper)
 
     def read(file: Record, url: Secret[Url]) -> dict[str, Any]:
@@ -125,8 +125,8 @@ def _row(file: Record, url: Secret[Url], reader: RangeReader, keeper: Keeper) ->
 def _readers_for(keeper: Keeper) -> Readers:
     from firsthandapi.datasets._download.ranges import Readers
 
-    for other in [each for each in _idle if each != keeper]:
-        _idle.pop(other).close()
+    for old_keeper in [idle_keeper for idle_keeper in _idle if idle_keeper != keeper]:
+        _idle.pop(old_keeper).close()
     config = Config(
         api_key=None,
         base_url=keeper.base_url,

@@ -91,7 +91,7 @@ def _ids(job_ids: object) -> list[str]:
             f"job_ids must be ids, as a list of str, not a value of type {type(job_ids).__name__}",
             field="job_ids",
         )
-    ids = list(dict.fromkeys(check_id(each, "job_ids") for each in cast("Any", job_ids)))
+    ids = list(dict.fromkeys(check_id(job_id, "job_ids") for job_id in cast("Any", job_ids)))
     if not ids:
         raise InvalidArgumentError("job_ids is empty; pass the id of a job", field="job_ids")
     return ids

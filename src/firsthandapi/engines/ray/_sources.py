@@ -64,14 +64,14 @@ class FilesDatasource(Datasource):  # type: ignore[misc] # without Ray it is of 
         expression, files = predicate_expr.to_pyarrow(), self._files
         if any(column in str(expression) for column in SUBMISSION_COLUMNS):
             files = self._keeper.completed(files)
-        known = table_of(files, self._schema).drop_columns([*self._unknown])
-        numbered = known.append_column("", pyarrow.array(range(len(files))))
+        table = table_of(files, self._schema).drop_columns([*self._unknown])
+        numbered = table.append_column("", pyarrow.array(range(len(files))))
         try:
-            kept = numbered.filter(expression)
+            matches = numbered.filter(expression)
         except pyarrow.ArrowException:  # it needs what is unknown before the download: Ray filters then
             return self
         filtered = copy.copy(self)
-        filtered._files = [files[number] for number in kept[""].to_pylist()]
+        filtered._files = [files[number] for number in matches[""].to_pylist()]
         return filtered
 
     def _size(self, files: list[Record]) -> int:
@@ -118,4 +118,4 @@ class FolderDatasink(Datasink):  # type: ignore[misc] # without Ray it is of no 
         ]
 
     def on_write_complete(self, write_result: Any) -> None:
-        self.written = [each for task in write_result.write_returns for each in task]
+        self.written = [row for task in write_result.write_returns for row in task]

@@ -108,16 +108,16 @@ class Urls:
     def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
         for job_id in {job_id for job_id, file_id in files if self._is_old(file_id)}:
             with self._lock:
-                known = self._files.get(job_id, {})
-                old = sum(map(self._is_old, known))
+                file_ids = self._files.get(job_id, {})
+                old = sum(map(self._is_old, file_ids))
                 # Those of a job expire together: then a list is cheaper than a request for each.
-                if not known or old > -(-len(known) // _PAGE):
+                if not file_ids or old > -(-len(file_ids) // _PAGE):
                     self._list(job_id, 1)
         return [Secret(self.fresh(file) if self._is_old(file) else self._urls[file]) for _, file in files]
 
     def fresh(self, file_id: str) -> Url:
-        found = fitting(self._client.files.refresh_url(file_id))
-        self._urls[file_id] = found.download_url or "", found.download_url_expires_at
+        file = fitting(self._client.files.refresh_url(file_id))
+        self._urls[file_id] = file.download_url or "", file.download_url_expires_at
         return self._urls[file_id]
 
     def _list(self, job_id: str, min_score: int) -> list[File]:

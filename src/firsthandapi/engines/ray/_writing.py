@@ -67,8 +67,8 @@ def write_dataset(ds: ray.data.Dataset, dest: str | os.PathLike[str]) -> Dataset
         try:
             ds.write_datasink(sink)
         except Exception as error:
-            if (found := ours(error)) is not None:
-                raise found from None
+            if (own_error := ours(error)) is not None:
+                raise own_error from None
             raise
         if not sink.written:
             raise InvalidArgumentError("ds has no rows, so there is nothing to write", field="ds")
@@ -76,7 +76,7 @@ def write_dataset(ds: ray.data.Dataset, dest: str | os.PathLike[str]) -> Dataset
             manifest = Manifest(store, place)
             manifest.read()
             manifest.prepare(writer)
-            _write_rows(manifest, writer, [record for each, record in sink.written if each == place])
+            _write_rows(manifest, writer, [record for folder, record in sink.written if folder == place])
     return Dataset.open(dest)
 
 
