@@ -114,10 +114,10 @@ if not TYPE_CHECKING:  # pragma: no branch - checkers read the imports above
     __all__ = list(_HOMES)
 
 
-def _html_of(shown: Any) -> str | None:
+def _html_of(thing: Any) -> str | None:
     from ._notebook import html_of
 
-    return html_of(shown)
+    return html_of(thing)
 
 
 show_with(_html_of)

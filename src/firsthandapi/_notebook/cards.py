@@ -113,12 +113,12 @@ def _stars(rating: int | None) -> str | None:
 def _labels(kind: Kind | None, annotations: Mapping[str, Any]) -> list[str]:
     """The recognized objects, as short labels."""
     if kind == "image":
-        found = [seen["label"] for seen in annotations["objects"]]
+        names = [seen["label"] for seen in annotations["objects"]]
     elif kind == "audio":
-        found = [*annotations["topics"], *annotations["keywords"]]
+        names = [*annotations["topics"], *annotations["keywords"]]
     else:
-        found = [*annotations["actions"], *(seen["label"] for seen in annotations["tracked_objects"])]
-    return list(dict.fromkeys(label for label in found if label))
+        names = [*annotations["actions"], *(seen["label"] for seen in annotations["tracked_objects"])]
+    return list(dict.fromkeys(label for label in names if label))
 
 
 def _words_in(kind: Kind | None, annotations: Mapping[str, Any]) -> str:
@@ -134,9 +134,9 @@ def _words_in(kind: Kind | None, annotations: Mapping[str, Any]) -> str:
 def card(file: File | Record, media: Media) -> str:
     """The card of a file: its media or why they are missing, stars, labels, and facts."""
     kind = kind_of(file.content_type)
-    known = _annotations_of(file, kind)
-    labels = [] if known is None else _labels(kind, known)
-    words = "" if known is None else _words_in(kind, known)
+    annotations = _annotations_of(file, kind)
+    labels = [] if annotations is None else _labels(kind, annotations)
+    words = "" if annotations is None else _words_in(kind, annotations)
     file_id = file.file_id if isinstance(file, Record) else file.id
     parts = [
         _rating(file.ai_star_rating),
@@ -148,9 +148,9 @@ def card(file: File | Record, media: Media) -> str:
         else "",
         f'<div class="fh-id">{text(file_id, 60)}</div>',
     ]
-    shown = _shown(media, _alternative(kind, labels, file_id))
+    preview = _shown(media, _alternative(kind, labels, file_id))
     return (
-        f'<figure class="fh-card"><div class="fh-media">{shown}</div>'
+        f'<figure class="fh-card"><div class="fh-media">{preview}</div>'
         f"<figcaption>{''.join(parts)}</figcaption></figure>"
     )
 
@@ -174,8 +174,8 @@ def _shown(media: Media, alternative: str) -> str:
 
 
 def _alternative(kind: Kind | None, labels: Sequence[str], file_id: str) -> str:
-    what = "File" if kind is None else _KINDS[kind]
-    return text(f"{what} {file_id}" + (f": {', '.join(labels[:_MOST_LABELS])}" if labels else ""), 300)
+    kind_name = "File" if kind is None else _KINDS[kind]
+    return text(f"{kind_name} {file_id}" + (f": {', '.join(labels[:_MOST_LABELS])}" if labels else ""), 300)
 
 
 def _rating(rating: int | None) -> str:
@@ -188,7 +188,7 @@ def _rating(rating: int | None) -> str:
 
 
 def _details(file: File | Record) -> str:
-    known = [
+    details = [
         file.content_type,
         f"{file.width} × {file.height}" if file.width and file.height else None,
         seconds_of(file.duration_seconds)
@@ -197,18 +197,18 @@ def _details(file: File | Record) -> str:
         None if file.size_bytes is None else bytes_of(file.size_bytes),
         file.worker_region,
     ]
-    return f'<div class="fh-dim">{" · ".join(f"<bdi>{text(each, 60)}</bdi>" for each in known if each)}</div>'
+    return f'<div class="fh-dim">{" · ".join(f"<bdi>{text(detail, 60)}</bdi>" for detail in details if detail)}</div>'
 
 
 def _label_list(labels: Sequence[str]) -> str:
     if not labels:
         return ""
     # Commas are for pages that strip styles, such as a notebook on a forge, where the labels would be one word.
-    shown = '<span class="fh-and">, </span>'.join(
+    names = '<span class="fh-and">, </span>'.join(
         f'<span dir="auto">{text(label, 40)}</span>' for label in labels[:_MOST_LABELS]
     )
     more = f" +{len(labels) - _MOST_LABELS}" if len(labels) > _MOST_LABELS else ""
-    return f'<div class="fh-labels">{shown}{more}</div>'
+    return f'<div class="fh-labels">{names}{more}</div>'
 
 
 # ── Cells ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,11 +269,11 @@ def plan_cell(plan: CampaignPlan) -> str:
     columns = columns_of(plan)
     rows: list[dict[str, object]] = [dict(zip(columns, row, strict=True)) for row in rows_of(plan)]
     # If the table cannot show all labels, it still shows the total.
-    shown = [*rows[: MOST_ROWS - 1], rows[-1]] if len(rows) > MOST_ROWS else rows
-    hidden = len(rows) - len(shown)
+    visible_rows = [*rows[: MOST_ROWS - 1], rows[-1]] if len(rows) > MOST_ROWS else rows
+    hidden = len(rows) - len(visible_rows)
     return cell(
         heading("Campaign plan", count_of(len(plan.orders), "order"), dollars(plan.cost_cents)),
-        table(shown, len(columns)),
+        table(visible_rows, len(columns)),
         note(summary_of(plan) + (f"; {count_of(hidden, 'more label')} not shown" if hidden else "")),
     )
 
@@ -286,8 +286,8 @@ def page_cell(items: Sequence[Any], *, has_more: bool) -> str:
     notes += ["there are more pages: iterate over it for all of them"] if has_more else []
     if of_files:
         notes.append("files.download_all(job_id, dest) downloads them, for a gallery with pictures")
-        shown = [(fitting(file), "not downloaded") for file in items[:MOST_CARDS]]
-        return galleries(heading("Page of files", count_of(len(items))), [(None, shown)], "; ".join(notes))
+        cards = [(fitting(file), "not downloaded") for file in items[:MOST_CARDS]]
+        return galleries(heading("Page of files", count_of(len(items))), [(None, cards)], "; ".join(notes))
     rows: list[dict[str, object]] = [dict(item.__repr_args__()) for item in items[:MOST_ROWS]]
     return cell(
         heading(f"Page of {_name_of(items)}" if items else "Empty page", count_of(len(items), "item")),
@@ -299,4 +299,4 @@ def page_cell(items: Sequence[Any], *, has_more: bool) -> str:
 def _name_of(items: Sequence[Any]) -> str:
     """The name of the class that all items share: each type of event has its own class."""
     classes: Sequence[type] = type(items[0]).__mro__
-    return next(each.__name__ for each in classes if all(isinstance(item, each) for item in items))
+    return next(kind.__name__ for kind in classes if all(isinstance(item, kind) for item in items))

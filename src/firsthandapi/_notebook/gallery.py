@@ -63,10 +63,10 @@ class Budget:
 
     def refuse(self, content_type: str | None, size: int) -> str | None:
         """The reason not to read a file of this type and size, or None."""
-        known = media_type(content_type)
-        if known is None:
+        mime_type = media_type(content_type)
+        if mime_type is None:
             return _UNKNOWN
-        if not known.startswith("image/"):
+        if not mime_type.startswith("image/"):
             return _LARGE if size > LARGEST_CLIP else None
         if self._pillow:
             return _LARGE if size > LARGEST_READ else None
@@ -74,20 +74,20 @@ class Budget:
 
     def preview(self, content: bytes, content_type: str | None) -> Media:
         """The media to embed for a file, or the reason why there are none."""
-        known = media_type(content_type)
-        if known is None or not begins_like(content, known):
+        mime_type = media_type(content_type)
+        if mime_type is None or not begins_like(content, mime_type):
             return _BROKEN
-        if self._pillow and known.startswith("image/"):
+        if self._pillow and mime_type.startswith("image/"):
             if not self.seconds:
                 return _LATE
-            small = thumbnail(self._pillow, content, known)
+            small = thumbnail(self._pillow, content, mime_type)
             if small is None:
                 return "broken, or too large to show here"
-            content, known = small, "image/jpeg"
+            content, mime_type = small, "image/jpeg"
         if len(content) > self._left:
             return _FULL
         self._left -= len(content)
-        return Embedded(known, content)
+        return Embedded(mime_type, content)
 
 
 def dataset_cell(rows: Dataset | DatasetView) -> str:
@@ -136,10 +136,10 @@ def _kept(dataset: Dataset | DatasetView, records: Sequence[Record], budget: Bud
             _shown(_found(store, path, record, budget), record, budget)
             for path, record in zip(paths, records, strict=True)
         ]
-    found: list[Media | bytes] = [_LATE] * len(records)
+    contents: list[Media | bytes] = [_LATE] * len(records)
 
     def find(number: int) -> None:
-        found[number] = _found(store, paths[number], records[number], budget)
+        contents[number] = _found(store, paths[number], records[number], budget)
 
     # In threads, because a network may take any time.
     threads = [threading.Thread(target=find, args=(number,), daemon=True) for number in range(len(records))]
@@ -147,7 +147,7 @@ def _kept(dataset: Dataset | DatasetView, records: Sequence[Record], budget: Bud
         thread.start()
     for thread in threads:
         thread.join(budget.seconds)
-    return [_shown(one, record, budget) for one, record in zip(list(found), records, strict=True)]
+    return [_shown(content, record, budget) for content, record in zip(list(contents), records, strict=True)]
 
 
 def _found(store: Store, path: Path, record: Record, budget: Budget) -> Media | bytes:
@@ -170,10 +170,10 @@ def _found(store: Store, path: Path, record: Record, budget: Budget) -> Media | 
     return _UNREADABLE if content is None else content
 
 
-def _shown(found: Media | bytes, record: Record, budget: Budget) -> Media:
-    if not isinstance(found, bytes):
-        return found
+def _shown(content: Media | bytes, record: Record, budget: Budget) -> Media:
+    if not isinstance(content, bytes):
+        return content
     # The bytes are in memory anyway, so verify that the picture is the one that was bought.
-    if hashlib.sha256(found).hexdigest() != record.sha256:
+    if hashlib.sha256(content).hexdigest() != record.sha256:
         return _DAMAGED
-    return budget.preview(found, record.content_type)
+    return budget.preview(content, record.content_type)

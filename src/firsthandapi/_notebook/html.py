@@ -53,8 +53,8 @@ def text(value: object, most: int = 200) -> str:
     start = whole[: most * 8 + 1000]
     start = mask_secrets(start, cut=len(start) < len(whole))
     words = " ".join(start.split())
-    shown = words if len(words) <= most else words[: most - 1] + "…"
-    return html.escape(visible(shown))
+    excerpt = words if len(words) <= most else words[: most - 1] + "…"
+    return html.escape(visible(excerpt))
 
 
 def cell(*parts: str) -> str:
@@ -82,12 +82,12 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
 
 def table(rows: Sequence[Mapping[str, object]], most_columns: int = _MOST_COLUMNS) -> str:
     """A row for each mapping, and a column for each of the first few names."""
-    shown = rows[:MOST_ROWS]
-    names = list(dict.fromkeys(name for row in shown for name in row if name != "object"))[:most_columns]
+    excerpt = rows[:MOST_ROWS]
+    names = list(dict.fromkeys(name for row in excerpt for name in row if name != "object"))[:most_columns]
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in names)
     body = "".join(
         "<tr>" + "".join(f'<td dir="auto">{_in_table(row.get(name))}</td>' for name in names) + "</tr>"
-        for row in shown
+        for row in excerpt
     )
     return f'<div class="fh-wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

@@ -59,7 +59,7 @@ class _Service(NamedTuple):
         Raises ConfigurationError: it has no key, or the extra is not installed.
         """
         key: dict[str, Any] = {}
-        if not any(os.environ.get(each) for each in self.keys):
+        if not any(os.environ.get(name) for name in self.keys):
             if not self.is_here:
                 raise ConfigurationError(
                     f"{self.provider}:{self.model} needs a key: set {self.keys[0]} to the one of your account there"
@@ -208,7 +208,7 @@ class Model:
     @property
     def is_here(self) -> bool:
         """Whether it is asked on this machine alone, so that nothing leaves it."""
-        return all(each.is_here for each in (self._service, self._speech) if each is not None)
+        return all(service.is_here for service in (self._service, self._speech) if service is not None)
 
     def takes(self, content_type: str) -> bool:
         """Whether it can look at files of a type: sounds take a model for speech.
@@ -276,8 +276,8 @@ class Model:
         if self._speech is not None and kind != "image" and (recording := self._sound(work)) is not None:
             more["transcript_segments"], cost = self._heard(self._speech, recording)
             spoken = "\n".join(
-                f"[{each['start']}-{each['end']}] {each['speaker'] or ''}: {each['text']}"
-                for each in more["transcript_segments"]
+                f"[{segment['start']}-{segment['end']}] {segment['speaker'] or ''}: {segment['text']}"
+                for segment in more["transcript_segments"]
             )
             # Whoever speaks, or names a voice, cannot end the transcript and begin a job.
             spoken = spoken.replace("<", "‹")
@@ -285,7 +285,7 @@ class Model:
         if shot is not None and shot.palette:
             more["color_palette"] = [*shot.palette]
         if shot is not None and shot.seconds:
-            times = ", ".join(f"{each:g}" for each in shot.seconds)
+            times = ", ".join(f"{second:g}" for second in shot.seconds)
             notes.append(f"The picture shows frames of a video, row by row, at these seconds: {times}.")
         try:
             text, spent = self._answer(kind, prompt(work.job, *notes), shot)
@@ -328,7 +328,7 @@ class Model:
             messages=[{"role": "user", "content": parts}],
         )
         _check_answers(self.name, message)
-        text = "".join(getattr(each, "text", None) or "" for each in message.content or ())
+        text = "".join(getattr(block, "text", None) or "" for block in message.content or ())
         refusal = "it does not answer" if message.stop_reason == "refusal" else ""
         return text, refusal, _counts(message.usage, "input_tokens", "output_tokens")
 
@@ -362,12 +362,12 @@ class Model:
             )
             segments = [
                 {
-                    "start": each.start,
-                    "end": each.end,
-                    "text": each.text,
-                    "speaker": getattr(each, "speaker", None),
+                    "start": segment.start,
+                    "end": segment.end,
+                    "text": segment.text,
+                    "speaker": getattr(segment, "speaker", None),
                 }
-                for each in getattr(transcript, "segments", None) or ()
+                for segment in getattr(transcript, "segments", None) or ()
             ]
             if not segments and transcript.text:
                 segments = [{"start": None, "end": None, "text": transcript.text, "speaker": None}]
@@ -408,7 +408,7 @@ def _check_answers(name: str, response: Any) -> None:
 def _counts(usage: Any, *names: str) -> tuple[int, int] | None:
     """The tokens in and out; None where a server of one's own does not count."""
     read, written = (getattr(usage, name, None) for name in names)
-    is_counted = all(isinstance(each, int) and each >= 0 for each in (read, written))
+    is_counted = all(isinstance(count, int) and count >= 0 for count in (read, written))
     return (read, written) if is_counted else None  # type: ignore[return-value]
 
 

@@ -78,7 +78,7 @@ class Opinion:
         if isinstance(flags, str) or not isinstance(flags, Iterable):
             raise InvalidArgumentError("flags must be a tuple of str", field="flags")
         names = tuple(dict.fromkeys(cast("Iterable[str]", flags)))
-        if unknown := [each for each in names if each not in FLAGS]:
+        if unknown := [name for name in names if name not in FLAGS]:
             raise InvalidArgumentError(
                 f"flags: {unknown[0]!r} is no flag; the flags are {', '.join(FLAGS)}", field="flags"
             )

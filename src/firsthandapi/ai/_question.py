@@ -114,8 +114,8 @@ def prompt(job: Job | None, *notes: str) -> str:
 
 def key(name: str, job: Job | None, kind: Kind | None = None) -> str:
     """The hash of a question: who is asked, about what job, and, of a model, by which rubric and schema."""
-    own = [] if kind is None else [RUBRIC, json.dumps(schema(kind), sort_keys=True)]
-    return hashlib.sha256("\n".join([name, prompt(job), *own]).encode("utf-8", "replace")).hexdigest()[:32]
+    rubric = [] if kind is None else [RUBRIC, json.dumps(schema(kind), sort_keys=True)]
+    return hashlib.sha256("\n".join([name, prompt(job), *rubric]).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def opinion(
@@ -140,18 +140,18 @@ def opinion(
     dimensions = {name: getattr(answer, name) for name in ("relevance", "quality", "completeness")}
     texts = [
         annotations.get("text_extraction"),
-        *(each.get("text") for each in more.get("transcript_segments", ())),
+        *(segment.get("text") for segment in more.get("transcript_segments", ())),
     ]
     flags = [
         *answer.flags,
-        *(["addresses_rater"] if any(each and _TO_RATER.search(each) for each in texts) else []),
+        *(["addresses_rater"] if any(passage and _TO_RATER.search(passage) for passage in texts) else []),
     ]
     return Opinion(
         stars=answer.stars,
         dimensions={name: float(value) for name, value in dimensions.items() if value is not None} or None,
         reason=answer.reason,
         annotations=annotations,
-        flags=tuple(each for each in FLAGS if each in flags),
+        flags=tuple(flag for flag in FLAGS if flag in flags),
         cents=cents,
     )
 
@@ -169,12 +169,12 @@ def _json_in(text: str) -> str:
 def _strict(value: Any) -> Any:
     if isinstance(value, list):
         items: list[Any] = value  # pyright: ignore[reportUnknownVariableType] # JSON
-        return [_strict(each) for each in items]
+        return [_strict(item) for item in items]
     if not isinstance(value, dict):
         return value
     source = cast("dict[str, Any]", value)
-    strict = {name: _strict(each) for name, each in source.items() if name not in ("default", "title")}
+    strict = {name: _strict(part) for name, part in source.items() if name not in ("default", "title")}
     if "properties" in strict:
-        strict["properties"] = {name: _strict(each) for name, each in source["properties"].items()}
+        strict["properties"] = {name: _strict(part) for name, part in source["properties"].items()}
         strict.update(required=[*strict["properties"]], additionalProperties=False)
     return strict

@@ -538,9 +538,9 @@ class HostileService(WithClients):
         }
 
     def _order(self, request: Request) -> tuple[int, Any]:
-        kept = self._kept(request)
-        if kept is not None:
-            return self._refusal(kept, request) or (201, self.shown(self._repeated(kept.result)))
+        entry = self._kept(request)
+        if entry is not None:
+            return self._refusal(entry, request) or (201, self.shown(self._repeated(entry.result)))
         job = self.post(json.loads(request.body), request.headers["idempotency-key"])
         self._keep(request, job)
         if self._is_one_of(self.lies.refused):
@@ -549,9 +549,9 @@ class HostileService(WithClients):
 
     def _once(self, request: Request, kind: str) -> tuple[int, Any]:
         """Make what is no job."""
-        kept = self._kept(request)
-        if kept is not None:
-            return self._refusal(kept, request) or (200, kept.result)
+        entry = self._kept(request)
+        if entry is not None:
+            return self._refusal(entry, request) or (200, entry.result)
         id_ = self._id({"api_keys": "key", "webhook_endpoints": "we"}.get(kind, "checkout"))
         hook: dict[str, Any] = {"object": "webhook_endpoint", "enabled": True, "events": []}
         fields: dict[str, dict[str, Any]] = {
@@ -565,20 +565,20 @@ class HostileService(WithClients):
 
     def _kept(self, request: Request) -> _Kept | None:
         """What the key of a request has done already, if it is still known."""
-        kept = self._keys.get((request.target, request.headers["idempotency-key"]))
-        if kept is None or self.now() - kept.time >= self.lies.idem_life:
+        entry = self._keys.get((request.target, request.headers["idempotency-key"]))
+        if entry is None or self.now() - entry.time >= self.lies.idem_life:
             return None
-        return None if self._is_one_of(self.lies.forgets) else kept
+        return None if self._is_one_of(self.lies.forgets) else entry
 
     def _keep(self, request: Request, result: Any) -> None:
         key = request.target, request.headers["idempotency-key"]
         self._keys[key] = _Kept(result, self.now(), request.body)
 
-    def _refusal(self, kept: _Kept, request: Request) -> tuple[int, Any] | None:
+    def _refusal(self, entry: _Kept, request: Request) -> tuple[int, Any] | None:
         """The error for a key that is known; None for the first response again."""
         if self.lies.idem == "422":
             return _error(422, "validation_error")
-        if self.lies.idem == "409" or kept.body != request.body:
+        if self.lies.idem == "409" or entry.body != request.body:
             return _error(409, "idempotency_error")
         return None
 

@@ -59,8 +59,8 @@ _OPTIONS: dict[str, tuple[Any, Callable[[str], Any], Any, str]] = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     typed = pytest.version_tuple >= (8, 4)
     for name, (kind, *_, text) in _OPTIONS.items():
-        known = kind if typed or kind in ("bool", "linelist") else None
-        parser.addini(f"firsthand_{name}", f"firsthand_server: {text}", type=known, default=None)
+        ini_type = kind if typed or kind in ("bool", "linelist") else None
+        parser.addini(f"firsthand_{name}", f"firsthand_server: {text}", type=ini_type, default=None)
         # Where another plugin has this name, a plain text leaves it as it was.
         parser.addini(name, f"the same as firsthand_{name}, if no other plugin uses it")
 
@@ -98,8 +98,8 @@ def _options(node: pytest.Item) -> dict[str, Any]:
     for mark in reversed([*node.iter_markers("firsthand")]):
         unknown = [*mark.kwargs.keys() - _OPTIONS.keys(), *map(repr, mark.args)]
         if unknown:
-            known = ", ".join(f"{name}=" for name in _OPTIONS)
-            pytest.fail(f"@pytest.mark.firsthand has no argument {unknown[0]}; it has {known}", pytrace=False)
+            names = ", ".join(f"{name}=" for name in _OPTIONS)
+            pytest.fail(f"@pytest.mark.firsthand has no argument {unknown[0]}; it has {names}", pytrace=False)
         options |= mark.kwargs
     for name in ("workers", "live"):  # a text such as "no" would be true
         if not isinstance(options[name], bool):
@@ -120,11 +120,11 @@ class _Guard:
     @classmethod
     @contextlib.contextmanager
     def at(cls, live: bool | None) -> Generator[None]:
-        before, cls.live = cls.live, live
+        previous, cls.live = cls.live, live
         try:
             yield
         finally:
-            cls.live = before
+            cls.live = previous
 
 
 def _refuse_live(transport: Any) -> None:
