@@ -51,7 +51,7 @@ class Console:
         self._log = log
         self._style = style
         self._streams = 0
-        shown: dict[str, Page] = {
+        views: dict[str, Page] = {
             **pages,  # first: no job has the id `new`
             "": self._jobs,
             "/jobs/{id}": self._job,
@@ -70,7 +70,7 @@ class Console:
             routes=[
                 *(
                     Route(PREFIX + path, partial(self._show, page), methods=["GET"])
-                    for path, page in shown.items()
+                    for path, page in views.items()
                 ),
                 *(
                     Route(PREFIX + path, partial(self._take, form), methods=["POST"])
@@ -109,9 +109,9 @@ class Console:
     def _positions(self, request: Request, items: Growing[T], status: str = "") -> Iterable[tuple[int, T]]:
         """The items of the page before the position in its address, newest first, with their positions."""
         state = self._world.state
-        before = whole(request.query_params.get("before"), "before", 0, 10**11, 10**11)
-        found = state.find(items, [Condition("status", "=", status)] if status else (), before, _PER_PAGE + 1)
-        return zip(found, state.pick(items, found), strict=True)
+        end = whole(request.query_params.get("before"), "before", 0, 10**11, 10**11)
+        indexes = state.find(items, [Condition("status", "=", status)] if status else (), end, _PER_PAGE + 1)
+        return zip(indexes, state.pick(items, indexes), strict=True)
 
     # --- pages ------------------------------------------------------------------------------------------
 
@@ -142,7 +142,9 @@ class Console:
         status = request.query_params.get("status", "")
         deliveries = self._world.state.deliveries
         accounts = self._world.state.accounts()
-        endpoints = [each for account in accounts for each in account.endpoints if not each.deleted]
+        endpoints = [
+            endpoint for account in accounts for endpoint in account.endpoints if not endpoint.deleted
+        ]
         return self._face.page(
             request,
             "deliveries.html",
@@ -161,35 +163,36 @@ class Console:
     def _request_list(self, request: Request) -> Response:
         query = request.query_params
         method, path, outcome = query.get("method", ""), query.get("path", ""), query.get("outcome", "")
-        before = whole(query.get("before"), "before", 0, 10**11, 10**11)
+        end = whole(query.get("before"), "before", 0, 10**11, 10**11)
         part = _part(
-            (number, (number, each))
-            for number, each in reversed(self._log.numbered())
-            if number < before and method in ("", each.method) and path in each.path and _is(each, outcome)
+            (number, (number, entry))
+            for number, entry in reversed(self._log.numbered())
+            if number < end and method in ("", entry.method) and path in entry.path and _is(entry, outcome)
         )
         return self._face.page(request, "requests.html", method=method, path=path, outcome=outcome, **part)
 
     def _request(self, request: Request) -> Response:
         requests = self._log.numbered()
         number = request.path_params["number"]
-        found = existing(next((each for at, each in requests if at == number), None))
-        keyed = "idempotency-key" in found.headers
+        entry = existing(next((candidate for at, candidate in requests if at == number), None))
+        keyed = "idempotency-key" in entry.headers
         return self._face.page(
             request,
             "request.html",
             section=f"{PREFIX}/requests",
             number=number,
-            seen=found,
-            story=shown.story(requests, found) if keyed else [],
-            command=shown.curl(found, self._face.url),
-            is_whole=shown.curl_is_whole(found),
+            seen=entry,
+            story=shown.story(requests, entry) if keyed else [],
+            command=shown.curl(entry, self._face.url),
+            is_whole=shown.curl_is_whole(entry),
         )
 
     def _ledger(self, request: Request) -> Response:
         accounts = [account for account in self._world.state.accounts() if account.book.transactions][:20]
         name = request.query_params.get("account", "")
         chosen = next(
-            (each for each in accounts if _account_name(each) == name), accounts[0] if accounts else None
+            (account for account in accounts if _account_name(account) == name),
+            accounts[0] if accounts else None,
         )
         fault = None
         if chosen is not None:
@@ -201,7 +204,7 @@ class Console:
         return self._face.page(
             request,
             "ledger.html",
-            accounts=[(_account_name(each), each) for each in accounts],
+            accounts=[(_account_name(account), account) for account in accounts],
             account=chosen,
             fault=fault,
             top_up=None if chosen is None else self._world.credits.waiting_top_up(chosen),
@@ -275,11 +278,11 @@ class Console:
 
 def _part(items: Iterable[tuple[object, T]]) -> dict[str, Any]:
     """One page of `items`, newest first. Each item comes with its position for the address of the next page."""
-    found = [*islice(items, _PER_PAGE + 1)]
-    is_more = len(found) > _PER_PAGE
+    rows = [*islice(items, _PER_PAGE + 1)]
+    is_more = len(rows) > _PER_PAGE
     return {
-        "items": [item for _, item in found[:_PER_PAGE]],
-        "older": found[_PER_PAGE - 1][0] if is_more else None,
+        "items": [item for _, item in rows[:_PER_PAGE]],
+        "older": rows[_PER_PAGE - 1][0] if is_more else None,
     }
 
 

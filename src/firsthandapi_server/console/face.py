@@ -87,11 +87,11 @@ def no_page() -> PageError:
     return PageError(404, "This page does not exist, or no longer exists.", "Not found")
 
 
-def existing(found: T | None) -> T:
+def existing(value: T | None) -> T:
     """What was found. Raises PageError: nothing was."""
-    if found is None:
+    if value is None:
         raise no_page()
-    return found
+    return value
 
 
 class Face:
@@ -193,9 +193,9 @@ class Face:
         Raises PageError: the file does not exist.
         """
         with self.world.lock:
-            found = submission or self.world.state.submissions.get(request.path_params["submission"])
-            files = () if found is None else found.files
-            file = next((each for each in files if each.id == request.path_params["file"]), None)
+            owner = submission or self.world.state.submissions.get(request.path_params["submission"])
+            files = () if owner is None else owner.files
+            file = next((entry for entry in files if entry.id == request.path_params["file"]), None)
         if file is None or file.is_erased:
             raise no_page()
         response = await self._thumbnail(request, file) or file_response(request, file)
@@ -225,8 +225,8 @@ class Face:
 
     def refused(self, request: Request, error: PageError) -> Response:
         """The page of an error."""
-        shown = {"heading": error.heading, "words": error.words}
-        return self.page(request, "error.html", status=error.status, live=None, **shown)
+        fields = {"heading": error.heading, "words": error.words}
+        return self.page(request, "error.html", status=error.status, live=None, **fields)
 
     async def form(self, request: Request) -> dict[str, str]:
         """The fields of a form from this server's own pages, each once; empty fields are left out.

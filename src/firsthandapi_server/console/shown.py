@@ -34,14 +34,14 @@ _OWN_HEADERS = frozenset({"host", "content-length", "connection", "accept-encodi
 @cache  # servers of one process share what is compiled
 def templates(*folders: Path) -> Environment:
     """The templates of these folders, with the functions of this module. They escape their values."""
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
+    environment.filters.update(
         money=cast("Any", _money_here),
         when=when,
         iso=iso,
@@ -55,7 +55,7 @@ def templates(*folders: Path) -> Environment:
         in_words=attempts_in_words,
         size=size,
     )
-    return made
+    return environment
 
 
 def money(cents: int, currency: str = "USD") -> str:
@@ -97,8 +97,8 @@ def clean(text: object, most: int = MOST_TEXT) -> str:
     whole = str(text)
     start = whole[: most + 200]
     start = mask_secrets(start, cut=len(start) < len(whole))
-    shown = "\n".join(visible(line) for line in start[:most].split("\n"))
-    return shown if len(whole) <= most else shown + "…"
+    excerpt = "\n".join(visible(line) for line in start[:most].split("\n"))
+    return excerpt if len(whole) <= most else excerpt + "…"
 
 
 def pretty(body: bytes) -> str:
@@ -146,22 +146,22 @@ def annotated(annotations: object) -> Annotated | None:
     """The parts of the annotations that have the documented shape; untrusted ones may have any other."""
     if not isinstance(annotations, dict):
         return None
-    given = cast("dict[str, Any]", annotations)
+    fields = cast("dict[str, Any]", annotations)
     labels = [
-        *_labels(given.get("objects")),
-        *_labels(given.get("tracked_objects")),
-        *_labels(given.get("topics")),
+        *_labels(fields.get("objects")),
+        *_labels(fields.get("tracked_objects")),
+        *_labels(fields.get("topics")),
     ]
-    scene = given.get("scene")
+    scene = fields.get("scene")
     setting = cast("dict[str, Any]", scene).get("setting") if isinstance(scene, dict) else None
-    text = given.get("text_extraction")
-    colors = given.get("color_palette")
-    found = cast("list[object]", colors) if isinstance(colors, list) else []
+    text = fields.get("text_extraction")
+    colors = fields.get("color_palette")
+    palette = cast("list[object]", colors) if isinstance(colors, list) else []
     return Annotated(
         tuple(clean(label, 60) for label in labels[:6]),
         clean(setting, 60) if isinstance(setting, str) else None,
         clean(text, 60) if isinstance(text, str) else None,
-        tuple(color for color in found[:5] if isinstance(color, str) and _COLOR.fullmatch(color)),
+        tuple(color for color in palette[:5] if isinstance(color, str) and _COLOR.fullmatch(color)),
     )
 
 
@@ -174,8 +174,8 @@ def _labels(items: object) -> Iterable[str]:
 
 def described(file: File) -> str:
     """A description of a picture, for people who cannot see it."""
-    found = annotated(file.shown_annotations())
-    labels = ", ".join(found.labels) if found else ""
+    annotations = annotated(file.shown_annotations())
+    labels = ", ".join(annotations.labels) if annotations else ""
     return f"{file.content_type}: {labels}" if labels else file.content_type
 
 
@@ -194,7 +194,7 @@ def story(
     requests: Iterable[tuple[int, ReceivedRequest]], of: ReceivedRequest
 ) -> list[tuple[int, ReceivedRequest, str]]:
     """Every request with the same caller, method, path, and idempotency key, in order, and its outcome."""
-    return [(number, each, outcome(each)) for number, each in requests if _slot(each) == _slot(of)]
+    return [(number, entry, outcome(entry)) for number, entry in requests if _slot(entry) == _slot(of)]
 
 
 def _slot(request: ReceivedRequest) -> tuple[str | None, ...]:

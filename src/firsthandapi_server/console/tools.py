@@ -108,7 +108,7 @@ class Bench(Face):
 
     def pulse(self) -> object:
         """A value that changes with the faults."""
-        return tuple((each.id, each.times) for each in self._tools.faults.active())
+        return tuple((fault.id, fault.times) for fault in self._tools.faults.active())
 
     def _faults(self, request: Request) -> Response:
         return self.page(request, "faults.html", faults=self._tools.faults.active())

@@ -130,7 +130,7 @@ def review(
 
 def in_words(decided: Sequence[Decision]) -> str:
     """What was decided, for the terminal: each file counts by its newest decision."""
-    newest = {each.file_id: each.action for each in decided}
+    newest = {decision.file_id: decision.action for decision in decided}
     counts = Counter(newest.values())
     past = {"accept": "accepted", "exclude": "excluded", "include": "included again", "relabel": "relabeled"}
     parts = [f"{counts[action]:,} {words}" for action, words in past.items() if counts[action]]
@@ -168,14 +168,14 @@ class _Read:
 
     def add(self, decisions: list[Decision]) -> None:
         """What was decided since."""
-        for each in decisions:
-            self.history.setdefault(each.file_id, []).append(each)
-            if each.action == "exclude":
-                self.excluded.add(each.file_id)
-            elif each.action == "include":
-                self.excluded.discard(each.file_id)
-            elif each.action == "relabel" and (row := self.rows.get(each.file_id)) is not None:
-                self.rows[each.file_id] = in_place_of(replace(row, label=each.label), row)
+        for decision in decisions:
+            self.history.setdefault(decision.file_id, []).append(decision)
+            if decision.action == "exclude":
+                self.excluded.add(decision.file_id)
+            elif decision.action == "include":
+                self.excluded.discard(decision.file_id)
+            elif decision.action == "relabel" and (row := self.rows.get(decision.file_id)) is not None:
+                self.rows[decision.file_id] = in_place_of(replace(row, label=decision.label), row)
 
     @cached_property
     def consents(self) -> dict[str, dict[str, Any]]:
@@ -341,7 +341,7 @@ class ReviewPage:
             "worker": [row.worker_id for row in rows],
             "job": [row.job_id for row in rows],
             "state": [state for state, _ in states],
-            "mine": [own is not None for _, own in states],
+            "mine": [choice is not None for _, choice in states],
             "reason": [
                 self._reason(read, row.file_id) if state == "excluded" else None
                 for row, (state, _) in zip(rows, states, strict=True)
@@ -359,30 +359,30 @@ class ReviewPage:
             "labels": sorted({*columns["label"]} - {None}) if self._blind else read.dataset.labels,
             "agreement": None
             if self._blind
-            else agreement(each for row in rows for each in read.history.get(row.file_id, ())),
+            else agreement(decision for row in rows for decision in read.history.get(row.file_id, ())),
         }
         return _json(data)
 
     def _state(self, read: _Read, file_id: str) -> tuple[str, Decision | None]:
         """What the page says of a file, and the newest decision of whoever looks at it. Blind, only that counts."""
         history = read.history.get(file_id, ())
-        own = next((each for each in reversed(history) if each.by == self._by), None)
+        choice = next((entry for entry in reversed(history) if entry.by == self._by), None)
         if self._blind:
             return (
-                "undecided" if own is None else "excluded" if own.action == "exclude" else "accepted"
-            ), own
-        return ("excluded" if file_id in read.excluded else "accepted" if history else "undecided"), own
+                "undecided" if choice is None else "excluded" if choice.action == "exclude" else "accepted"
+            ), choice
+        return ("excluded" if file_id in read.excluded else "accepted" if history else "undecided"), choice
 
     def _reason(self, read: _Read, file_id: str) -> str | None:
         """Why a file is excluded, so that somebody who includes it can undo that."""
-        history = (each for each in reversed(read.history.get(file_id, ())) if each.action == "exclude")
-        return next((each.reason for each in history if not self._blind or each.by == self._by), None)
+        history = (entry for entry in reversed(read.history.get(file_id, ())) if entry.action == "exclude")
+        return next((entry.reason for entry in history if not self._blind or entry.by == self._by), None)
 
     def _label(self, read: _Read, row: Record) -> str | None:
         """The label of a file, unless it says what somebody else has decided."""
         if self._blind:
             newest = next(
-                (each for each in reversed(read.history.get(row.file_id, ())) if each.action == "relabel"),
+                (entry for entry in reversed(read.history.get(row.file_id, ())) if entry.action == "relabel"),
                 None,
             )
             if newest is not None and newest.by != self._by:
@@ -391,8 +391,8 @@ class ReviewPage:
 
     def _facts(self, request: Request) -> Response:
         row, read = self._row(request.path_params["file_id"]), self._read
-        state, own = self._state(read, row.file_id)
-        is_open = own is not None or not self._blind
+        state, choice = self._state(read, row.file_id)
+        is_open = choice is not None or not self._blind
         label = row.label if is_open else self._label(read, row)
         consent = read.consents.get(row.consent_id) if row.consent_id else None
         return _json(
@@ -403,7 +403,7 @@ class ReviewPage:
                 "annotations": annotations_of(row),
                 "correctable": correctable_of(row),
                 "transcript": transcript_of(row),
-                "decisions": [_decided(each) for each in read.history.get(row.file_id, ())]
+                "decisions": [_decided(entry) for entry in read.history.get(row.file_id, ())]
                 if is_open
                 else [],
             }
@@ -445,8 +445,8 @@ class ReviewPage:
     def _file(self, request: Request) -> Response:
         row, path = self._row_and_path(request.path_params["file_id"])
         # Bytes are shown as a picture, a sound, or a video, whatever they are, or not at all.
-        said = row.content_type or ""
-        media_type = said if kind_of(said) and _MEDIA_TYPE.fullmatch(said) else "application/octet-stream"
+        mime = row.content_type or ""
+        media_type = mime if kind_of(mime) and _MEDIA_TYPE.fullmatch(mime) else "application/octet-stream"
         size = self._read.dataset._store.size_of(path) or 0
         headers = {**browsers.MEDIA_HEADERS, "etag": f'"{row.sha256}"'}
         return bytes_response(request, partial(_pieces, path), size, headers, media_type)
@@ -491,10 +491,10 @@ class ReviewPage:
         decisions: list[_Decision] = validate(_Decisions, several).decisions
         refused: FirstHandError | None = None
         with self._deciding:
-            for each in decisions:
-                reason = each.reason or None if each.action in ("exclude", "relabel") else None
-                label = each.label or "" if each.action == "relabel" else None
-                for action, ids in self._acts(each):
+            for decision in decisions:
+                reason = decision.reason or None if decision.action in ("exclude", "relabel") else None
+                label = decision.label or "" if decision.action == "relabel" else None
+                for action, ids in self._acts(decision):
                     try:
                         self._known, new = self._read.dataset._note(
                             action, ids, self._known, label=label, reason=reason, by=self._by
@@ -516,12 +516,12 @@ class ReviewPage:
         ids = decision.ids
         if not (self._blind and decision.action == "include"):
             return [(decision.action, ids)]
-        out = [each for each in ids if each in self._read.excluded]
+        out = [file_id for file_id in ids if file_id in self._read.excluded]
         acts: list[tuple[Action, list[str]]] = [
             ("include", out),
-            ("accept", [each for each in ids if each not in out]),
+            ("accept", [file_id for file_id in ids if file_id not in out]),
         ]
-        return [each for each in acts if each[1]]
+        return [act for act in acts if act[1]]
 
     def _end(self, _: Request) -> Response:
         # Once the response is sent: the server then cuts every connection.
@@ -542,7 +542,7 @@ def _pooled(values: list[Any]) -> dict[str, list[Any]]:
 
 def _is_disputed(newest: Iterable[Decision]) -> bool:
     """Whether people have decided differently about a file, by the newest decision of each."""
-    return len({(each.action == "exclude", each.label) for each in newest}) > 1
+    return len({(decision.action == "exclude", decision.label) for decision in newest}) > 1
 
 
 def _decided(decision: Decision) -> dict[str, str | None]:

@@ -70,7 +70,7 @@ def sections_of(
         *((name, json.dumps(value, ensure_ascii=False), None) for name, value in row.extra.items()),
     ]
     titled = [("Rating", rating if is_rated else []), ("Origin", origin), ("File", file)]
-    return [(title, facts) for title, given in titled if (facts := _known(given))]
+    return [(title, facts) for title, entries in titled if (facts := _known(entries))]
 
 
 def annotations_of(row: Record) -> list[Fact]:
@@ -91,12 +91,12 @@ def transcript_of(row: Record) -> list[dict[str, Any]]:
     segments: list[dict[str, Any]] = (row.annotations or {}).get("transcript_segments") or []
     return [
         {
-            "start": each["start"],
-            "speaker": text_of(each["speaker"]),
-            "text": visible(" ".join(each["text"].split())),
+            "start": segment["start"],
+            "speaker": text_of(segment["speaker"]),
+            "text": visible(" ".join(segment["text"].split())),
         }
-        for each in segments
-        if each["text"]
+        for segment in segments
+        if segment["text"]
     ]
 
 
@@ -130,11 +130,11 @@ def text_of(value: Any, name: str = "") -> str:
         case int() | float():
             return f"{value:.0%}" if name == "confidence" else f"{value:g}"
         case list():
-            parts = [text_of(each, name) for each in cast("list[object]", value)]
+            parts = [text_of(item, name) for item in cast("list[object]", value)]
             return ("; " if any(", " in part for part in parts) else ", ").join(filter(None, parts))
         case dict():
             return ", ".join(
-                filter(None, (text_of(each, key) for key, each in cast("dict[str, object]", value).items()))
+                filter(None, (text_of(item, key) for key, item in cast("dict[str, object]", value).items()))
             )
         case _:
             text = visible(" ".join(str(value).split()))
