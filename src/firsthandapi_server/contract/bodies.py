@@ -90,7 +90,7 @@ class Body(BaseModel):
     def example(cls, number: int = 0) -> dict[str, Any]:
         """A right body, of the first examples of its fields; with 1, another one, of the second ones."""
         examples = {name: field.examples for name, field in cls.model_fields.items() if field.examples}
-        return {name: found[min(number, len(found) - 1)] for name, found in examples.items()}
+        return {name: values[min(number, len(values) - 1)] for name, values in examples.items()}
 
 
 class EmptyBody(Body):

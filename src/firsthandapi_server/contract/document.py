@@ -115,7 +115,7 @@ def _described(
         }
         for status in sorted(statuses)
     }
-    made: Json = {
+    entry: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [tag],
@@ -125,8 +125,8 @@ def _described(
     if body is not None:
         # A request without a body counts as an empty one.
         needs_body = any(field.is_required() for field in body.model_fields.values())
-        made["requestBody"] = {"required": needs_body, "content": _content(_ref(body))}
-    return made
+        entry["requestBody"] = {"required": needs_body, "content": _content(_ref(body))}
+    return entry
 
 
 class _Page(answers.Answer):
@@ -144,10 +144,10 @@ def _page(kind: type[answers.Answer]) -> type[answers.Answer]:
 
 @cache
 def _event(name: str) -> type[answers.Answer]:
-    made = "".join(word.capitalize() for word in name.replace(".", "_").split("_"))
+    stem = "".join(word.capitalize() for word in name.replace(".", "_").split("_"))
     kind = Annotated[str, Field(json_schema_extra={"const": name})]
     fields: Any = {"type": kind, "data": answers.EVENT_DATA[name]}
-    return create_model(f"{made}Event", __base__=answers.Event, **fields)
+    return create_model(f"{stem}Event", __base__=answers.Event, **fields)
 
 
 def _answer(operation: Operation) -> type[answers.Answer] | None:
@@ -156,15 +156,15 @@ def _answer(operation: Operation) -> type[answers.Answer] | None:
 
 
 def _schemas(control: Iterable[Operation]) -> Json:
-    shown: list[type[BaseModel] | None] = [answers.Error, answers.InsufficientCreditsError]
-    shown += [_event(name) for name in answers.EVENT_DATA]
+    outputs: list[type[BaseModel] | None] = [answers.Error, answers.InsufficientCreditsError]
+    outputs += [_event(name) for name in answers.EVENT_DATA]
     models: list[Any] = []
     for operation in (*OPERATIONS, *control):
         models.append((operation.body, "validation"))
-        shown.append(_answer(operation))
-    models += [(model, "serialization") for model in shown]
-    known = dict.fromkeys(each for each in models if each[0] is not None)
-    _, definitions = models_json_schema([*known], ref_template=_SCHEMA)
+        outputs.append(_answer(operation))
+    models += [(model, "serialization") for model in outputs]
+    pairs = dict.fromkeys(pair for pair in models if pair[0] is not None)
+    _, definitions = models_json_schema([*pairs], ref_template=_SCHEMA)
     return {name: _plain(schema) for name, schema in sorted(definitions["$defs"].items())}
 
 
@@ -178,16 +178,16 @@ def _plain(schema: Any) -> Any:
         return [_plain(item) for item in schema]  # pyright: ignore[reportUnknownVariableType] # it is JSON
     if not isinstance(schema, dict):
         return schema
-    found = cast("Json", schema)
-    kept: Json = {}
-    for name, value in found.items():
+    source = cast("Json", schema)
+    result: Json = {}
+    for name, value in source.items():
         if name == "properties":
-            kept[name] = {key: _plain(item) for key, item in value.items()}
+            result[name] = {key: _plain(item) for key, item in value.items()}
         elif name not in ("title", "default") and not (
-            name == "additionalProperties" and value is True and "properties" in found
+            name == "additionalProperties" and value is True and "properties" in source
         ):
-            kept[name] = _plain(value)
-    return kept
+            result[name] = _plain(value)
+    return result
 
 
 def _webhook(event: str) -> Json:
@@ -223,39 +223,39 @@ def _operation(operation: Operation) -> Json:
         statuses.add(404)
     if operation.method == "POST":
         statuses.add(409)
-    made = _described(operation, operation.tag, statuses, partial(_response_headers, operation))
-    made["parameters"] = _parameters(operation)
+    entry = _described(operation, operation.tag, statuses, partial(_response_headers, operation))
+    entry["parameters"] = _parameters(operation)
     if operation.scope == NO_KEY:
-        made["security"] = []
+        entry["security"] = []
     elif operation.scope != ANY_SCOPE:
-        made["description"] = f"Needs the scope `{operation.scope}`."
+        entry["description"] = f"Needs the scope `{operation.scope}`."
         if operation.job is not None:
-            made["description"] += f" The job must be {operation.job}."
+            entry["description"] += f" The job must be {operation.job}."
     if operation.method == "POST" and operation.body is None:
         empty = {"type": "object", "additionalProperties": False}
-        made["requestBody"] = {"required": False, "content": _content(empty)}
-    return made
+        entry["requestBody"] = {"required": False, "content": _content(empty)}
+    return entry
 
 
 def _parameters(operation: Operation) -> list[Json]:
-    made: list[Json] = []
+    parameters: list[Json] = []
     if "{id}" in operation.path:
-        made.append(_parameter("id", "path", {"type": "string", "minLength": 1}, required=True))
+        parameters.append(_parameter("id", "path", {"type": "string", "minLength": 1}, required=True))
     schema = operation.query.model_json_schema(ref_template=_SCHEMA)
-    for name, found in schema.get("properties", {}).items():
+    for name, field in schema.get("properties", {}).items():
         # A query cannot contain null: leaving it out is the same.
-        options = [option for option in found.get("anyOf", []) if option != {"type": "null"}]
-        default = None if found.get("default") is None else f"Default: {found['default']}."
-        made.append(_parameter(name, "query", _plain((options or [found])[0]), default))
+        options = [option for option in field.get("anyOf", []) if option != {"type": "null"}]
+        default = None if field.get("default") is None else f"Default: {field['default']}."
+        parameters.append(_parameter(name, "query", _plain((options or [field])[0]), default))
     if operation.method == "POST":
         key = {"type": "string", "minLength": 1, "maxLength": 255}
         text = "Any unique string. The same key and body get the same response for 24 hours."
         needs_key = operation.needs_idempotency_key
-        made.append(_parameter("Idempotency-Key", "header", key, text, required=needs_key))
+        parameters.append(_parameter("Idempotency-Key", "header", key, text, required=needs_key))
     if operation.waits:
         text = "`wait=N` holds the request up to N seconds (at most 60) for a new status."
-        made.append(_parameter("Prefer", "header", {"type": "string"}, text))
-    return made
+        parameters.append(_parameter("Prefer", "header", {"type": "string"}, text))
+    return parameters
 
 
 def _parameter(

@@ -33,9 +33,9 @@ def invalid(field: str, message: str, *, status: int = 400) -> ApiError:
     return ApiError(status, "validation_error", f"{field}: {message}", details=details)
 
 
-def not_found(what: str) -> ApiError:
+def not_found(kind: str) -> ApiError:
     """It does not exist, or it belongs to somebody else: the response is the same."""
-    return ApiError(404, "not_found", f"No such {what}.")
+    return ApiError(404, "not_found", f"No such {kind}.")
 
 
 def conflict(message: str) -> ApiError:

@@ -25,9 +25,9 @@ class Said(str):
 
     def __new__(cls, english: str, values: Mapping[str, object]) -> Self:
         """The text, with `values` for what is in braces."""
-        made = super().__new__(cls, english.format(**values) if values else english)
-        made.english, made.values = english, values
-        return made
+        text = super().__new__(cls, english.format(**values) if values else english)
+        text.english, text.values = english, values
+        return text
 
     def __getnewargs__(self) -> tuple[str, Mapping[str, object]]:  # type: ignore[override] # those of `__new__` here
         """How a pickle makes it again."""

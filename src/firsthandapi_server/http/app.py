@@ -176,9 +176,9 @@ class App:
             if isinstance(answer, Search) and not world.state.reads_aside:
                 return answer.show(answer.look())
         if isinstance(answer, Search):
-            found = await asyncio.get_running_loop().run_in_executor(self._readers, answer.look)
+            result = await asyncio.get_running_loop().run_in_executor(self._readers, answer.look)
             with world.lock:
-                return answer.show(found)
+                return answer.show(result)
         return answer
 
     def _handle(self, operation: Operation, call: Call) -> Response:
@@ -203,8 +203,8 @@ class App:
             return Response(stored.body or None, stored.status, media_type=media_type)
         response = self._handle(operation, call)
         body, ends = bytes(response.body), call.at + DAY
-        kept = Stored(fingerprint, response.status_code, body, ends, operation.shows_secret)
-        self.world.state.replies.put(slot, kept, call.at)
+        reply = Stored(fingerprint, response.status_code, body, ends, operation.shows_secret)
+        self.world.state.replies.put(slot, reply, call.at)
         return response
 
     def _deprecated(self, request: Request, headers: dict[str, str], now: float) -> None:
@@ -242,16 +242,16 @@ class App:
         if self.rate_limit is None:
             return
         limit = self.rate_limit
-        allowed, left, ends = self._per_key.take(key.id, limit, now)
+        allowed, requests_left, ends = self._per_key.take(key.id, limit, now)
         if allowed and self.organization_rate_limit is not None:
             organization_limit = self.organization_rate_limit
             fits, _, organization_ends = self._per_organization.take(
                 key.account.organization.id, organization_limit, now
             )
             if not fits:
-                allowed, left, ends, limit = False, 0, organization_ends, organization_limit
+                allowed, requests_left, ends, limit = False, 0, organization_ends, organization_limit
         headers["x-ratelimit-limit"] = str(limit)
-        headers["x-ratelimit-remaining"] = str(left)
+        headers["x-ratelimit-remaining"] = str(requests_left)
         is_stopped = not self.world.clock.speed and self.moved is None
         if not is_stopped:
             seconds = ends - now if self.moved else self.world.clock.real_seconds(ends - now)

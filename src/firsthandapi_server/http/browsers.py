@@ -59,8 +59,8 @@ def unchanged_or(request: Request, response: Response, etag: str | None = None) 
         etag: that of what it shows; None for that of the body.
     """
     etag = etag or etag_of(bytes(response.body))
-    known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
-    if etag in known and response.status_code == 200 and request.method in ("GET", "HEAD"):
+    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if etag in tags and response.status_code == 200 and request.method in ("GET", "HEAD"):
         # Few bytes: a page that looks for news gets this most of the time.
         return Response(None, 304, {"etag": etag, "cache-control": response.headers["cache-control"]})
     response.headers["etag"] = etag

@@ -66,14 +66,14 @@ def bytes_response(
     """The response with all that `read` gives from one byte up to another, or a range of it. `headers` has an etag."""
     etag = headers["etag"]
     headers = {**headers, "accept-ranges": "bytes"}
-    wanted = request.headers
-    if "if-match" in wanted and not _names(wanted["if-match"], etag):
+    request_headers = request.headers
+    if "if-match" in request_headers and not _names(request_headers["if-match"], etag):
         return xml_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")
-    if "if-none-match" in wanted and _names(wanted["if-none-match"], etag):
+    if "if-none-match" in request_headers and _names(request_headers["if-none-match"], etag):
         return Response(status_code=304, headers=headers)
     start, stop, status = 0, size, 200
-    match = _RANGE.fullmatch(wanted.get("range", "").strip())
-    is_unchanged = wanted.get("if-range", etag) in (etag, headers.get("last-modified"))
+    match = _RANGE.fullmatch(request_headers.get("range", "").strip())
+    is_unchanged = request_headers.get("if-range", etag) in (etag, headers.get("last-modified"))
     if match is not None and match.group(0) != "bytes=-" and is_unchanged:
         first, last = match.groups()
         if not first:

@@ -33,8 +33,8 @@ def refusal(
     for name, raw in headers:
         value = raw.decode("latin-1")
         if name == b"host" and not _names_this_server(value, public):
-            known = "127.0.0.1 or localhost" if public is None else public
-            message = f"This server does not know this host name: call it as {known}."
+            address = "127.0.0.1 or localhost" if public is None else public
+            message = f"This server does not know this host name: call it as {address}."
             return ApiError(421, "misdirected_request", message)
         if name == b"origin" and not _is_own_page(value, public):
             return _foreign_page()

@@ -66,11 +66,11 @@ class Call:
         """The caller's job with the id in the path."""
         return self.own("job", self.world.state.jobs)
 
-    def own(self, what: str, items: Index[Owned], id: str | None = None) -> Owned:
+    def own(self, kind: str, items: Index[Owned], id: str | None = None) -> Owned:
         """The caller's item with this id, or else with the one in the path."""
         item = items.get(self.id if id is None else id)
         if item is None or item.account is not self.account:
-            raise not_found(what)
+            raise not_found(kind)
         return item
 
     def url(self, file: File) -> tuple[str, float]:
@@ -78,35 +78,35 @@ class Call:
         path, expires_at = self.signer.sign(f"/files/{file.id}", self.at)
         return self.base_url + path, expires_at
 
-    def find(self, what: str, items: Iterable[Listed]) -> Listed:
+    def find(self, kind: str, items: Iterable[Listed]) -> Listed:
         """The one of the caller's items with the id in the path."""
         for item in items:
             if item.id == self.id and not getattr(item, "deleted", False):
                 return item
-        raise not_found(what)
+        raise not_found(kind)
 
     def page(
         self,
         name: str,
         items: Growing[Any],
-        shown: Callable[[Any], Json],
+        formatter: Callable[[Any], Json],
         conditions: Sequence[Condition] | None = None,
     ) -> Search[list[int]]:
         """The requested page of a list; by default of what has the attributes that the query asks for."""
         if conditions is None:
-            asked = [each for each in self.query if each[0] not in _PAGE]
+            asked = [pair for pair in self.query if pair[0] not in _PAGE]
             conditions = _given(*((name, "=", value) for name, value in asked))
-        return page(self.world.state, name, items, self.query.limit, self.query.cursor, shown, conditions)
+        return page(self.world.state, name, items, self.query.limit, self.query.cursor, formatter, conditions)
 
 
 def signup(call: Call) -> Json:
-    made = call.world.accounts.create_organization(
+    new_key = call.world.accounts.create_organization(
         call.body.name, call.body.email, free_tier=True, at=call.at
     )
     return {
-        "organization_id": made.key.account.organization.id,
-        "api_key": made.secret,
-        "credits_cents": made.key.account.book.available,
+        "organization_id": new_key.key.account.organization.id,
+        "api_key": new_key.secret,
+        "credits_cents": new_key.key.account.book.available,
     }
 
 
@@ -203,8 +203,8 @@ def summarize_submissions(call: Call) -> Search[list[Tally]]:
 
 
 def _summary(tallies: list[Tally]) -> Json:
-    by_status = dict.fromkeys(SUBMISSION_STATUSES, 0) | {each.status: each.total for each in tallies}
-    rated, stars = sum(each.rated for each in tallies), sum(each.stars for each in tallies)
+    by_status = dict.fromkeys(SUBMISSION_STATUSES, 0) | {tally.status: tally.total for tally in tallies}
+    rated, stars = sum(tally.rated for tally in tallies), sum(tally.stars for tally in tallies)
     decided = by_status["approved"] + by_status["rejected"]
     return {
         "object": "submission_summary",
@@ -220,10 +220,10 @@ def get_submission(call: Call) -> Json:
 
 
 def get_consent(call: Call) -> Json:
-    found = call.world.consent_of(call.id, call.account)
-    if found is None:
+    consent = call.world.consent_of(call.id, call.account)
+    if consent is None:
         raise not_found("consent")
-    return found
+    return consent
 
 
 def create_key(call: Call) -> Json:
@@ -235,8 +235,8 @@ def create_key(call: Call) -> Json:
     return _new_key(call.world.accounts.create_key(account, call.body.name, scopes, call.key.id, call.at))
 
 
-def _new_key(made: NewKey) -> Json:
-    return {**show.key(made.key), "secret": made.secret}
+def _new_key(new_key: NewKey) -> Json:
+    return {**show.key(new_key.key), "secret": new_key.secret}
 
 
 def list_keys(call: Call) -> Search[list[int]]:
@@ -276,9 +276,9 @@ def create_webhook(call: Call) -> Json:
     return show.endpoint(endpoint, secret=True)
 
 
-def _audit_webhook(call: Call, endpoint: Endpoint, what: str, data: Json) -> None:
+def _audit_webhook(call: Call, endpoint: Endpoint, action: str, data: Json) -> None:
     data = {"webhook_endpoint_id": endpoint.id, **data}
-    call.world.events.audit(call.account, f"webhook_endpoint.{what}", call.at, call.key.id, data)
+    call.world.events.audit(call.account, f"webhook_endpoint.{action}", call.at, call.key.id, data)
 
 
 def list_webhooks(call: Call) -> Search[list[int]]:
@@ -361,7 +361,7 @@ def list_audit_events(call: Call) -> Search[list[int]]:
 
 def _given(*conditions: tuple[str, str, Any]) -> list[Condition]:
     """Those of the conditions that have a value."""
-    return [Condition(*each) for each in conditions if each[2] is not None]
+    return [Condition(*condition) for condition in conditions if condition[2] is not None]
 
 
 def _time(text: str | None) -> float | None:

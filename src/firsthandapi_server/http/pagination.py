@@ -61,11 +61,11 @@ def page(
     conditions: Sequence[Condition],
 ) -> Search[list[int]]:
     """One page of the `items` that meet all conditions, newest first. `name` ties a cursor to its list."""
-    before = _END if cursor is None else _decode(name, cursor)
+    end = _END if cursor is None else _decode(name, cursor)
 
-    def shown(found: list[int]) -> Json:
-        data = [show(item) for item in state.pick(items, found[:limit])]
-        next_cursor = _encode(name, found[limit] + 1) if len(found) > limit else None
+    def shown(indexes: list[int]) -> Json:
+        data = [show(item) for item in state.pick(items, indexes[:limit])]
+        next_cursor = _encode(name, indexes[limit] + 1) if len(indexes) > limit else None
         return {
             "object": "list",
             "data": data,
@@ -73,4 +73,4 @@ def page(
             "next_cursor": next_cursor,
         }
 
-    return Search(lambda: state.find(items, conditions, before, limit + 1), shown)
+    return Search(lambda: state.find(items, conditions, end, limit + 1), shown)

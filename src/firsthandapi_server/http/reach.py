@@ -19,8 +19,8 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 # Blocks that `is_global` judges differently in different versions of Python: for protocols and relays, for
 # documentation, and those that contain an IPv4 address, to which a gateway may lead.
 _SPECIAL = [
-    ipaddress.ip_network(each)
-    for each in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+    ipaddress.ip_network(block)
+    for block in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 ]
 
 Reach = Callable[[str, int], list[str]]
@@ -52,7 +52,7 @@ def this_machine(host: str, port: int) -> list[str]:
     Raises OutOfReachError: the host is another machine.
     """
     addresses = _addresses(host, port) if is_loopback(host) else []
-    if addresses and all(is_loopback(each) for each in addresses):
+    if addresses and all(is_loopback(address) for address in addresses):
         return addresses
     raise OutOfReachError("not sent: the bundled server delivers to this machine only")
 
@@ -62,7 +62,7 @@ def the_internet(host: str, port: int) -> list[str]:
     Raises OutOfReachError: an address is not public, or the host has none.
     """
     addresses = anywhere(host, port)
-    if all(_is_public(each) for each in addresses):
+    if all(_is_public(address) for address in addresses):
         return addresses
     raise OutOfReachError(
         "not sent: the address is private; the operator can allow it with --private-webhooks"
@@ -122,8 +122,8 @@ class _Pinned(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Connect to the first address that accepts the connection."""
-        *others, last = self._addresses
-        for address in others:
+        *rest, last = self._addresses
+        for address in rest:
             try:
                 self.sock = socket.create_connection((address, self.port), self.timeout)
                 break
@@ -149,10 +149,10 @@ class _PinnedTls(_Pinned):
 
 def _addresses(host: str, port: int) -> list[str]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    return [str(address[0]) for *_, address in found]
+    return [str(address[0]) for *_, address in entries]
 
 
 def _is_public(text: str) -> bool:
@@ -162,4 +162,4 @@ def _is_public(text: str) -> bool:
             return _is_public(str(address.ipv4_mapped))
         if address not in _UNICAST:
             return False
-    return address.is_global and not address.is_multicast and not any(address in each for each in _SPECIAL)
+    return address.is_global and not address.is_multicast and not any(address in block for block in _SPECIAL)

@@ -42,12 +42,12 @@ async def read_body(receive: Receive, keep: int) -> bytes:
 
 
 def read_query(request: Request) -> dict[str, str]:
-    found: dict[str, str] = {}
+    query: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
-        if name in found:
+        if name in query:
             raise invalid(name, "was given more than once")
-        found[name] = value
-    return found
+        query[name] = value
+    return query
 
 
 def _refuse_constant(name: str) -> float:

@@ -76,8 +76,8 @@ class ReceivedRequests(list[ReceivedRequest]):
     Length and positions include the dropped requests; iteration does not.
     """
 
-    def __init__(self, kept: Iterable[ReceivedRequest], dropped: int) -> None:
-        super().__init__(kept)
+    def __init__(self, requests: Iterable[ReceivedRequest], dropped: int) -> None:
+        super().__init__(requests)
         self.dropped = dropped
 
     def __len__(self) -> int:

@@ -74,23 +74,23 @@ class _Protocol(H11Protocol):
     def _make_room(self) -> None:
         """With too many connections, close some: of whoever has many, first those without a whole request, and of
         these those silent longest. Several at once, because looking is slow."""
-        others = [
-            each
-            for each in cast("set[_Protocol]", self.connections)
-            if each is not self and not each.transport.is_closing()
+        peers = [
+            peer
+            for peer in cast("set[_Protocol]", self.connections)
+            if peer is not self and not peer.transport.is_closing()
         ]
-        if len(others) >= self.most:
+        if len(peers) >= self.most:
             tenth = max(1, self.most // 10)
-            crowds = Counter(each.address for each in others)
-            others.sort(
-                key=lambda each: (
-                    -(crowds[each.address] // tenth),
-                    each.conn.their_state not in _UNFINISHED,
-                    each.heard,
+            crowds = Counter(peer.address for peer in peers)
+            peers.sort(
+                key=lambda peer: (
+                    -(crowds[peer.address] // tenth),
+                    peer.conn.their_state not in _UNFINISHED,
+                    peer.heard,
                 )
             )
-            for each in others[: len(others) - self.most + tenth]:
-                each.transport.abort()
+            for peer in peers[: len(peers) - self.most + tenth]:
+                peer.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -172,8 +172,8 @@ class HttpServer:
             self._thread.join()
 
     def _close(self) -> None:
-        for each in self._sockets:
-            each.close()
+        for listener in self._sockets:
+            listener.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -208,10 +208,11 @@ class HttpServer:
 
         self._loop.set_exception_handler(self._say)
         servers = [
-            await self._loop.create_server(protocol, sock=each, backlog=_ACCEPTED) for each in self._sockets
+            await self._loop.create_server(protocol, sock=listener, backlog=_ACCEPTED)
+            for listener in self._sockets
         ]
-        for each in self._sockets:
-            each.listen(_WAITING)
+        for listener in self._sockets:
+            listener.listen(_WAITING)
         self._started.set()
         await self._stopping.wait()
         for server in servers:
@@ -233,8 +234,8 @@ def _bind_all(hosts: Sequence[str], port: int, tries: int = 20) -> list[socket.s
         for host in hosts:
             bound.append(_bind(host, bound[0].getsockname()[1] if bound else port))
     except OSError:
-        for each in bound:
-            each.close()
+        for listener in bound:
+            listener.close()
         if port or not bound or tries == 1:
             raise
         return _bind_all(hosts, port, tries - 1)

@@ -37,11 +37,11 @@ class Signer:
         if set(query) != {*_NAMES, "X-Amz-Signature"}:
             return "AccessDenied", "Access Denied"
         signed = urlencode({name: query[name] for name in _NAMES})
-        given = query["X-Amz-Signature"].encode("utf-8", "surrogatepass")
-        if method != "GET" or not hmac.compare_digest(self._signature(path, signed).encode(), given):
+        signature = query["X-Amz-Signature"].encode("utf-8", "surrogatepass")
+        if method != "GET" or not hmac.compare_digest(self._signature(path, signed).encode(), signature):
             return "SignatureDoesNotMatch", "The request signature we calculated does not match yours."
-        made = datetime.strptime(query["X-Amz-Date"], _FORMAT).replace(tzinfo=UTC).timestamp()
-        if now >= made + int(query["X-Amz-Expires"]):
+        signed_at = datetime.strptime(query["X-Amz-Date"], _FORMAT).replace(tzinfo=UTC).timestamp()
+        if now >= signed_at + int(query["X-Amz-Expires"]):
             return "AccessDenied", "Request has expired"
         return None
 
