@@ -221,13 +221,13 @@ class _Movie:
             if inner.kind not in _KEPT[box.kind]:
                 blank(data, inner)
             elif inner.kind == b"trak":
-                found = _Track()
-                self._walk(data, inner, found)
-                self.tracks.append(found)
-                if not found.is_kept:
+                new_track = _Track()
+                self._walk(data, inner, new_track)
+                self.tracks.append(new_track)
+                if not new_track.is_kept:
                     blank(data, inner)
-                elif found.entries is not None:
-                    found.units = clean_entries(data, found.entries, found.handler)
+                elif new_track.entries is not None:
+                    new_track.units = clean_entries(data, new_track.entries, new_track.handler)
             elif inner.kind in _KEPT:
                 self._walk(data, inner, track)
             elif inner.kind == b"stsd" and track is not None:
@@ -327,7 +327,7 @@ class _Movie:
 
     def facts(self) -> Cleaned:
         """What the container says; every video is an MP4 here."""
-        seen = next((each for each in self.tracks if each.handler == _SEEN), None)
+        seen = next((track for track in self.tracks if track.handler == _SEEN), None)
         duration = self._duration / self._timescale
         for track in self.tracks:
             if track.timescale:
@@ -409,6 +409,6 @@ def _read_track(kind: bytes, body: bytes, track: _Track) -> None:
 
 def _check_references(body: bytes) -> None:
     """Refuse a track whose samples lie in another file."""
-    for each in inside(body, Box(b"dref", 0, 8, len(body))):
-        if not number(body, each.body, ">I") & 1:
+    for entry in inside(body, Box(b"dref", 0, 8, len(body))):
+        if not number(body, entry.body, ">I") & 1:
             raise MediaError("The file only points to another file. Export it as a self-contained one.")

@@ -48,22 +48,22 @@ def clean(
         picture = READERS[content_type](read_exactly(source, size), utc_offset)
         content, width, height, look = upright(content_type, picture)
         target.write(content)
-        found = Cleaned(content_type, width, height, None, picture.exif.taken_at, picture.exif.device, look)
+        result = Cleaned(content_type, width, height, None, picture.exif.taken_at, picture.exif.device, look)
     elif content_type == "audio/wav":
-        found = clean_wav(source, size, target)
+        result = clean_wav(source, size, target)
     elif content_type == "audio/mpeg":
-        found = clean_mp3(source, size, target)
+        result = clean_mp3(source, size, target)
     else:
-        found = clean_boxes(source, size, target, as_mp4=(mp4_brand, mp4_index) if as_mp4 else None)
-        if found.content_type == "video/mp4" and not as_mp4:
-            found = replace(found, content_type=content_type)
-        elif found.content_type == "audio/mp4":
+        result = clean_boxes(source, size, target, as_mp4=(mp4_brand, mp4_index) if as_mp4 else None)
+        if result.content_type == "video/mp4" and not as_mp4:
+            result = replace(result, content_type=content_type)
+        elif result.content_type == "audio/mp4":
             if content_type == "video/quicktime":
                 raise MediaError("This is a MOV file without pictures. Record the sound as M4A, MP3, or WAV.")
-            check_size(found.content_type, size)
-        check_accepted(found.content_type, accepted)
-    if found.captured_at is not None and not _EARLIEST <= found.captured_at <= now:
-        found = replace(found, captured_at=None)
-    if found.duration is not None and found.duration > _LONGEST:
-        found = replace(found, duration=None)
-    return found
+            check_size(result.content_type, size)
+        check_accepted(result.content_type, accepted)
+    if result.captured_at is not None and not _EARLIEST <= result.captured_at <= now:
+        result = replace(result, captured_at=None)
+    if result.duration is not None and result.duration > _LONGEST:
+        result = replace(result, duration=None)
+    return result

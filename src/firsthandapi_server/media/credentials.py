@@ -34,10 +34,10 @@ atexit.register(_bounded.close)
 def verdict_of(source: str | bytes, content_type: str | None, trust: str | None = None) -> Any:
     """What `read` says of a file; None also if that took too much memory or time."""
     try:
-        found = _bounded(source, content_type, trust)
+        output = _bounded(source, content_type, trust)
     except BoundedError:
         return None
-    return None if found is None else json.loads(found)
+    return None if output is None else json.loads(output)
 
 
 def read(source: str | bytes, content_type: str | None, trust: str | None) -> bytes | None:

@@ -63,23 +63,23 @@ def _long(data: bytes, at: int, order: str) -> int:
 
 def _directory(data: bytes, order: str, start: int) -> dict[int, int | str]:
     """The numbers and texts of one directory."""
-    found: dict[int, int | str] = {}
+    tags: dict[int, int | str] = {}
     if not 0 <= start <= len(data) - 2:
-        return found
+        return tags
     (count,) = struct.unpack_from(f"{order}H", data, start)
     for position in range(start + 2, start + 2 + 12 * min(count, _MOST_ENTRIES), 12):
         if position + 12 > len(data):
             break
         tag, kind, size = struct.unpack_from(f"{order}HHI", data, position)
         if kind == 3 and size == 1:
-            (found[tag],) = struct.unpack_from(f"{order}H", data, position + 8)
+            (tags[tag],) = struct.unpack_from(f"{order}H", data, position + 8)
         elif kind == 4 and size == 1:
-            found[tag] = _long(data, position + 8, order)
+            tags[tag] = _long(data, position + 8, order)
         elif kind == 2:
             at = position + 8 if size <= 4 else _long(data, position + 8, order)
             text = data[at : at + min(size, 200)] if at >= 0 else b""
-            found[tag] = text.partition(b"\0")[0].decode("utf-8", "replace").strip()
-    return found
+            tags[tag] = text.partition(b"\0")[0].decode("utf-8", "replace").strip()
+    return tags
 
 
 def _taken_at(tags: dict[int, int | str], utc_offset: float) -> float | None:
@@ -91,9 +91,9 @@ def _taken_at(tags: dict[int, int | str], utc_offset: float) -> float | None:
         sign, hours, minutes = zone.groups()
         utc_offset = int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60)
     try:
-        here = timezone(timedelta(seconds=utc_offset))
+        local_zone = timezone(timedelta(seconds=utc_offset))
         year, month, day, hour, minute, second = map(int, match.groups())
-        return datetime(year, month, day, hour, minute, second, tzinfo=here).astimezone(UTC).timestamp()
+        return datetime(year, month, day, hour, minute, second, tzinfo=local_zone).astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -110,4 +110,4 @@ def printable(text: object) -> str:
     """Untrusted text as a short line, without invisible characters."""
     if not isinstance(text, str):
         return ""
-    return " ".join("".join(each for each in text[:200] if not is_hidden(each)).split())[:_MOST_TEXT].strip()
+    return " ".join("".join(char for char in text[:200] if not is_hidden(char)).split())[:_MOST_TEXT].strip()

@@ -90,14 +90,14 @@ def copy(source: BinaryIO, target: Target, size: int) -> None:
         size -= len(part)
 
 
-def box_at(data: bytes, at: int, left: int) -> Box:
-    """The box whose head is at `at`, `left` bytes before the one around it ends."""
+def box_at(data: bytes, at: int, room: int) -> Box:
+    """The box whose head is at `at`, `room` bytes before the one around it ends."""
     length, kind, body = number(data, at, ">I"), take(data, at + 4, 4), at + 8
     if length == 1:
         length, body = number(data, at + 8, ">Q"), at + 16
     elif length == 0:
-        length = left
-    if not body - at <= length <= left:
+        length = room
+    if not body - at <= length <= room:
         raise damaged()
     return Box(kind, at, body, at + length)
 

@@ -72,11 +72,11 @@ def read_jpeg(data: bytes, utc_offset: float) -> Picture:
                 size = number(body, 3, ">H"), number(body, 1, ">H")
         elif marker == 0xDA:
             scans += 1
-            found = _MARKER.search(data, at)
-            if found is None or scans > _MOST_SCANS:
+            match = _MARKER.search(data, at)
+            if match is None or scans > _MOST_SCANS:
                 raise damaged()
-            out += (_segment(marker, body), view[at : found.start()])
-            at = found.start()
+            out += (_segment(marker, body), view[at : match.start()])
+            at = match.start()
     if size is None or not scans:
         raise damaged()
     out[profile_at:profile_at] = _profile_segments(b"".join(profile[place] for place in sorted(profile)))
@@ -170,8 +170,8 @@ def read_webp(data: bytes, utc_offset: float) -> Picture:
         raise damaged()
     out: list[bytes] = []
     exif, size, flags = Exif(), None, 0
-    for kind, given in riff_chunks(data[:end], 12):
-        body = given
+    for kind, content in riff_chunks(data[:end], 12):
+        body = content
         if kind == b"EXIF":
             exif = read_exif(body, utc_offset)
         elif kind == b"VP8X":
@@ -187,7 +187,7 @@ def read_webp(data: bytes, utc_offset: float) -> Picture:
             size = number(body, 6, "<H") & 0x3FFF, number(body, 8, "<H") & 0x3FFF
         elif kind == b"ANMF":
             frame = (
-                riff_chunk(*each) for each in riff_chunks(body, 16) if each[0] in (b"ALPH", b"VP8 ", b"VP8L")
+                riff_chunk(*part) for part in riff_chunks(body, 16) if part[0] in (b"ALPH", b"VP8 ", b"VP8L")
             )
             body = b"".join((take(body, 0, 16), *frame))
         elif kind == b"ICCP":

@@ -35,18 +35,18 @@ def mp4_index(moov: bytes) -> bytes:
     Raises MediaError: a track is one that no MP4 contains.
     """
     data = bytearray(moov)
-    kept: set[bytes] = set()
+    handlers: set[bytes] = set()
     left_out: set[bytes] = set()
     for box in inside(data, box_at(moov, 0, len(moov))):
         if box.kind == b"trak":
             track = _Track(data, box)
             if track.fits:
-                kept.add(track.handler)
+                handlers.add(track.handler)
             else:
                 left_out.add(track.handler)
                 blank(data, box)
     # A second sound, which a new iPhone writes for headphones, may be left out; all sound may not.
-    if left_out - kept:
+    if left_out - handlers:
         raise MediaError(_WORDS)
     return bytes(data)
 
@@ -75,11 +75,11 @@ class _Track:
                 self.handler = bytes(data[box.body + 8 : box.body + 12])
                 data[box.body : box.end] = bytes(8) + self.handler + bytes(box.end - box.body - 12)
             elif box.kind == b"dref":
-                for each in inside(data, box, box.body + 8):  # to this file itself, as is checked
-                    data[each.start + 4 : each.start + 8] = b"url "
+                for entry in inside(data, box, box.body + 8):  # to this file itself, as is checked
+                    data[entry.start + 4 : entry.start + 8] = b"url "
             elif box.kind == b"stsd":
-                for each in inside(data, box, box.body + 8):
-                    self._rewrite(each)
+                for entry in inside(data, box, box.body + 8):
+                    self._rewrite(entry)
             elif box.kind in (b"hdlr", b"tapt"):
                 blank(data, box)
 
@@ -103,7 +103,7 @@ class _Track:
             head[26:32] = b"\0\x10\0\0\0\0"
             at += 16 * version
         parts = [
-            bytes(data[each.start : each.end]) for each in self._parts(Box(entry.kind, start, at, entry.end))
+            bytes(data[part.start : part.end]) for part in self._parts(Box(entry.kind, start, at, entry.end))
         ]
         body = bytes(head) + b"".join(parts)
         filling = entry.end - start - len(body)
@@ -112,10 +112,10 @@ class _Track:
         data[start : entry.end] = body + bytes(entry.end - start - len(body))
 
     def _parts(self, entry: Box) -> list[Box]:
-        found: list[Box] = []
-        for each in inside(self._data, entry):
-            if each.kind == b"wave":
-                found += self._parts(each)
-            elif each.kind in _DECODING:
-                found.append(each)
-        return found
+        parts: list[Box] = []
+        for part in inside(self._data, entry):
+            if part.kind == b"wave":
+                parts += self._parts(part)
+            elif part.kind in _DECODING:
+                parts.append(part)
+        return parts

@@ -135,7 +135,7 @@ def check_said(kind: str, name: str, size: int, accepted: Collection[str]) -> No
         words = said("This file cannot be taken here: this job takes {formats}.", formats=name_of(accepted))
         raise MediaError(words)
     check_size(
-        max(accepted, key=lambda each: LIMITS[each.partition("/")[0]]) if kind not in accepted else kind, size
+        max(accepted, key=lambda name: LIMITS[name.partition("/")[0]]) if kind not in accepted else kind, size
     )
 
 
@@ -146,7 +146,7 @@ def types_of(accepted: Collection[str]) -> list[str]:
         taken.add("video/quicktime")
     if _BOXES & taken:
         taken |= _BOXES
-    taken |= {each for each, name in _ALIASES.items() if name in taken}
+    taken |= {alias for alias, name in _ALIASES.items() if name in taken}
     return [*accepted, *sorted(taken - {*accepted})]
 
 
@@ -164,7 +164,7 @@ def check_accepted(content_type: str, accepted: Collection[str]) -> None:
 
 def name_of(formats: Collection[str]) -> str:
     """The names of formats, such as `JPEG, PNG`, which every language has."""
-    return ", ".join(NAMES[each] for each in NAMES if each in formats)
+    return ", ".join(NAMES[kind] for kind in NAMES if kind in formats)
 
 
 def check_size(content_type: str, size: int) -> None:

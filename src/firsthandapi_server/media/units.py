@@ -76,10 +76,10 @@ class Units:
         """A unit of messages, as long, with only those that may be kept."""
         head, size = unit[: self._head], len(unit)
         body = unit[self._head :].replace(b"\0\0\3", b"\0\0").rstrip(b"\0").removesuffix(b"\x80")
-        kept = self._numbers(body) if size <= _LARGEST_MESSAGES else b""
-        if kept == body:
+        numbers = self._numbers(body) if size <= _LARGEST_MESSAGES else b""
+        if numbers == body:
             return unit
-        for messages in (kept, b""):
+        for messages in (numbers, b""):
             free = size - 1 - len(_escaped(head + messages))
             for room in (free, free - 1):  # the filling may take an escape
                 content = _escaped(head + messages + _filling(room) + b"\x80")
@@ -88,7 +88,7 @@ class Units:
         return (head + b"\x80").ljust(size, b"\0")[:size]
 
     def _numbers(self, body: bytes) -> bytes:
-        kept: list[bytes] = []
+        numbers: list[bytes] = []
         at = 0
         while at < len(body):
             self._step()
@@ -97,8 +97,8 @@ class Units:
             size, at = _coded(body, at)
             at += size
             if at <= len(body) and kind in _KEPT and size <= _LARGEST_NUMBERS:
-                kept.append(body[start:at])
-        return b"".join(kept)
+                numbers.append(body[start:at])
+        return b"".join(numbers)
 
     def _step(self) -> None:
         self._count += 1

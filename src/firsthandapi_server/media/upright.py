@@ -56,13 +56,13 @@ def upright(content_type: str, picture: Picture) -> tuple[bytes, int, int, str |
     is_large = picture.width * picture.height > _LARGE
     try:
         with _large if is_large else nullcontext():
-            found = _decode(content_type, picture.content, (picture.width, picture.height), turn)
+            output = _decode(content_type, picture.content, (picture.width, picture.height), turn)
     except BoundedError:
         raise _too_much() from None
-    if not found:
+    if not output:
         # Some decoders do not say that it was memory they lacked.
         raise _too_much() if is_large else damaged()
-    look, content = found[:_LOOK], found[_LOOK:] or picture.content
+    look, content = output[:_LOOK], output[_LOOK:] or picture.content
     width, height = picture.width, picture.height
     if orientation in _SIDEWAYS:
         width, height = height, width
@@ -86,7 +86,7 @@ def decoded(content_type: str, content: bytes, size: tuple[int, int], turn: int)
             if turn == 1:
                 # A JPEG is read whole, and decoded small.
                 image.draft(image.mode, (image.width // 8, image.height // 8))
-            elif image.mode == "RGB" and [each[0] for each in getattr(image, "layer", ())] == [1, 2, 3]:
+            elif image.mode == "RGB" and [layer[0] for layer in getattr(image, "layer", ())] == [1, 2, 3]:
                 # In the colors of the file, which are encoded again as they are.
                 image.draft("YCbCr", image.size)
             image.load()
@@ -129,6 +129,6 @@ def _look(image: Any, orientation: int = 1) -> bytes:
     return sum(1 << place for place, bit in enumerate(bits) if bit and sum(bits) >= _PLAIN).to_bytes(_LOOK)
 
 
-def is_like(look: str, other: str) -> bool:
+def is_like(first: str, second: str) -> bool:
     """Whether two pictures look the same."""
-    return (int(look, 16) ^ int(other, 16)).bit_count() <= _MOST_DIFFERENT
+    return (int(first, 16) ^ int(second, 16)).bit_count() <= _MOST_DIFFERENT
