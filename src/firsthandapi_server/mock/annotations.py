@@ -26,12 +26,12 @@ def annotate(
     """Annotations of the kind that fits the file's type, a picture's objects with a confidence if asked."""
     chance = random.Random(f"{seed}:annotations")  # noqa: S311 - a seed is the point
     kind = content_type.partition("/")[0]
-    made = _image(seed, subject) if kind == "image" else {"audio": _audio, "video": _video}[kind](chance)
+    fields = _image(seed, subject) if kind == "image" else {"audio": _audio, "video": _video}[kind](chance)
     if kind == "image" and style == "made up, with confidence":
-        made["objects"] = [
-            {"label": label, "confidence": round(chance.uniform(0.5, 1), 3)} for label in made["objects"]
+        fields["objects"] = [
+            {"label": label, "confidence": round(chance.uniform(0.5, 1), 3)} for label in fields["objects"]
         ]
-    return {"type": kind, **made, "annotation_model": _MODEL}
+    return {"type": kind, **fields, "annotation_model": _MODEL}
 
 
 def _image(seed: str, name: str | None) -> dict[str, Any]:

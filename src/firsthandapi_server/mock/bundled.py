@@ -171,10 +171,10 @@ class BundledServer:
             self._world.jobs.workforce = SimulatedWorkers(self._world)
         with self._world.lock:
             accounts, at = self._world.accounts, self.clock.now()
-            made = accounts.create_organization(
+            new_key = accounts.create_organization(
                 "Mock Organization", "owner@example.com", free_tier=False, at=at, secret=self.api_key
             )
-            self._organization = made.key.account.organization
+            self._organization = new_key.key.account.organization
             sandbox = self._organization.accounts["test"]
             accounts.create_key(sandbox, "Default key", SCOPES, "system", at, self.test_api_key)
 
@@ -264,11 +264,11 @@ class BundledServer:
         """
         with self._world.lock:
             at = self.clock.now()
-            made = self._world.accounts.create_organization(
+            new_key = self._world.accounts.create_organization(
                 name, email, free_tier=free_tier, at=at, cents=cents
             )
-        organization = made.key.account.organization
-        return NewOrganization(organization.id, made.secret, self._new_key(organization.accounts["test"]))
+        organization = new_key.key.account.organization
+        return NewOrganization(organization.id, new_key.secret, self._new_key(organization.accounts["test"]))
 
     def create_key(self, *scopes: Scope, environment: Environment = "live") -> str:
         """Create one more key of the server's own organization.
@@ -345,16 +345,16 @@ class BundledServer:
             ValueError: the job does not exist, does not accept the file, or has no slot for it.
         """
         lists = [
-            len(each)
-            for each in (content, content_type, rating, original_filename)
-            if isinstance(each, (list, tuple))
+            len(value)
+            for value in (content, content_type, rating, original_filename)
+            if isinstance(value, (list, tuple))
         ]
         count = files or (lists[0] if lists else 1)
         say = _sayer(dimensions, ai_reasoning, rated_by, flags)
         with self._world.lock:
             at = self.clock.now()
             job = self._job(job_id)
-            made = [
+            new_files = [
                 self._file(job, at, *parts, annotations, (width, height))
                 for parts in zip(
                     _as_list(content, count),
@@ -368,13 +368,13 @@ class BundledServer:
                 location_verified = lies_within(job.fields.get("location"), latitude, longitude)
             location = Location(latitude, longitude, location_verified)
             if retry_of is None:
-                submission = self._world.jobs.submit(job, made, at, worker=worker_id, location=location)
+                submission = self._world.jobs.submit(job, new_files, at, worker=worker_id, location=location)
             else:
                 submission = self._submission(retry_of, job)
-                self._world.jobs.resubmit(submission, made, at, location)
+                self._world.jobs.resubmit(submission, new_files, at, location)
             if say is not None:
                 self._world.jobs.verdicts[submission] = partial(say, submission)
-        return SubmittedWork(submission.id, tuple(file.id for file in made))
+        return SubmittedWork(submission.id, tuple(file.id for file in new_files))
 
     def score(
         self,
@@ -469,9 +469,9 @@ class BundledServer:
             endpoint = self._world.events.create_endpoint(
                 self._account("live"), f"http://localhost{path}", None, None, self.clock.now()
             )
-            shown = show.endpoint(endpoint, secret=True)
+            fields = show.endpoint(endpoint, secret=True)
         self._sender.handlers[endpoint.id] = partial(self._in_process.post, app)
-        return WebhookEndpoint.model_validate(shown)
+        return WebhookEndpoint.model_validate(fields)
 
     def deprecate(
         self,
@@ -718,7 +718,7 @@ def _sayer(
     def say(submission: Submission) -> Verdict:
         stars = [file.wanted_rating for file in submission.files]
         best = 4 if submission.account.is_sandbox else max(stars)
-        made = parts or made_up_dimensions(submission.job, best)
-        return Verdict(stars, ai_reasoning or REASONS[best], made, rated_by=rated_by, flags=(*flags,))
+        scores = parts or made_up_dimensions(submission.job, best)
+        return Verdict(stars, ai_reasoning or REASONS[best], scores, rated_by=rated_by, flags=(*flags,))
 
     return say

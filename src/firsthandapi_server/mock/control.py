@@ -44,13 +44,13 @@ PREFIX = "/_control"
 # --- what is taken --------------------------------------------------------------------------------------
 
 
-def _decoded(given: Any) -> Any:
-    if isinstance(given, str):
+def _decoded(value: Any) -> Any:
+    if isinstance(value, str):
         try:
-            return base64.b64decode(given, validate=True)
+            return base64.b64decode(value, validate=True)
         except ValueError:
             raise ValueError("must be Base64") from None
-    return given and [_decoded(each) for each in given]
+    return value and [_decoded(part) for part in value]
 
 
 # Where JSON says it in another way: the parameter, the name and the type of its field.
@@ -77,18 +77,18 @@ _ARGUMENT = re.compile(r"^    ([a-z_, ]+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 def _body_of(name: str, method: Callable[..., Any]) -> type[Body]:
     """The model of a body: a field for each parameter of a method."""
     arguments = (inspect.getdoc(method) or "").partition("Args:\n")[2].partition("\n\n")[0]
-    said = {
-        each: " ".join(text.split())
+    texts = {
+        argument: " ".join(text.split())
         for names, text in _ARGUMENT.findall(arguments)
-        for each in names.split(", ")
+        for argument in names.split(", ")
     }
     fields: dict[str, Any] = {}
-    for each, hint in zip(inspect.signature(method).parameters.values(), _hints(method), strict=False):
-        alias, kind = _IN_JSON.get(each.name, (each.name, None))
-        kind, default = kind or hint, ... if each.default is each.empty else each.default
-        if each.kind is each.VAR_POSITIONAL:
+    for parameter, hint in zip(inspect.signature(method).parameters.values(), _hints(method), strict=False):
+        alias, kind = _IN_JSON.get(parameter.name, (parameter.name, None))
+        kind, default = kind or hint, ... if parameter.default is parameter.empty else parameter.default
+        if parameter.kind is parameter.VAR_POSITIONAL:
             kind, default = list.__class_getitem__(hint) | None, None
-        fields[each.name] = kind, Field(default, alias=alias, description=said.get(each.name))
+        fields[parameter.name] = kind, Field(default, alias=alias, description=texts.get(parameter.name))
     return create_model(name, __base__=Body, **fields)
 
 
@@ -96,8 +96,8 @@ def _settings_body(server: BundledServer) -> type[Body]:
     """The model of a body that has what can be set."""
     fields: dict[str, Any] = {}
     # A subclass has what it inherits, in the order of the class.
-    found = {name: held for kind in reversed(type(server).__mro__) for name, held in vars(kind).items()}
-    for name, held in found.items():
+    members = {name: held for kind in reversed(type(server).__mro__) for name, held in vars(kind).items()}
+    for name, held in members.items():
         if isinstance(held, property) and held.fset is not None:
             kind, *_ = _hints(held.fset)
             fields[name] = kind, Field(None, description=inspect.getdoc(held))
@@ -130,7 +130,7 @@ class FaultAnswer(Shown):
     id: str
     does: Annotated[
         str,
-        BeforeValidator(lambda said: said()),
+        BeforeValidator(lambda method: method()),
         Field(validation_alias="describe", description="In words, what it does to a request."),
     ]
     path: str
@@ -258,10 +258,10 @@ class Action:
 
     def bound(self, server: BundledServer) -> Callable[..., Any]:
         """What does it."""
-        found: Callable[..., Any] = (
+        method: Callable[..., Any] = (
             attrgetter(self.do)(server) if isinstance(self.do, str) else MethodType(self.do, server)
         )
-        return found
+        return method
 
     def described(self, server: BundledServer) -> Operation:
         """As the OpenAPI document takes it."""
@@ -281,8 +281,8 @@ class Action:
 
     def answered(self, server: BundledServer, body: Body | None) -> Any:
         """Do it, and read off what is answered."""
-        given = {} if body is None else {name: getattr(body, name) for name in body.model_fields_set}
-        result = self.bound(server)(*(given.pop("scopes", None) or ()), **given)
+        arguments = {} if body is None else {name: getattr(body, name) for name in body.model_fields_set}
+        result = self.bound(server)(*(arguments.pop("scopes", None) or ()), **arguments)
         if self.answer is None:
             return None
         if self.answer is ServerAnswer:
@@ -326,7 +326,7 @@ class Control:
             by_path.setdefault(described.path, {})[action.method] = action, described.body or EmptyBody
         self.asgi = Starlette(
             routes=[
-                Route(path, partial(self._serve, found), methods=[*found]) for path, found in by_path.items()
+                Route(path, partial(self._serve, verbs), methods=[*verbs]) for path, verbs in by_path.items()
             ],
             exception_handlers={404: self._no_path, 405: no_method},
         )

@@ -68,7 +68,7 @@ def _is_asgi(app: Any) -> bool:
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         return True
     parameters = [*inspect.signature(app).parameters.values()]
-    return sum(each.default is each.empty and each.kind < each.VAR_POSITIONAL for each in parameters) == 3
+    return sum(slot.default is slot.empty and slot.kind < slot.VAR_POSITIONAL for slot in parameters) == 3
 
 
 async def _asgi(app: Any, path: str, headers: Mapping[str, str], body: bytes, started: Started) -> None:

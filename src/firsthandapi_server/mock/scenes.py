@@ -82,7 +82,7 @@ def scene(unique: str, subject: str | None = None) -> Scene:
     chance = random.Random(f"{unique}:scene")  # noqa: S311 - a seed is the point
     if subject is None:
         indoor = chance.random() < 0.5
-        subject = chance.choice([name for name, each in SUBJECTS.items() if each.indoor == indoor])
+        subject = chance.choice([name for name, entry in SUBJECTS.items() if entry.indoor == indoor])
     raw = hashlib.sha512(unique.encode()).digest()
     place, scheme = chance.randrange(_PLACES), chance.randrange(_SCHEMES)
     ground = scheme_colors(subject, scheme)[GROUND]
@@ -102,11 +102,11 @@ def subjects_of(text: str) -> tuple[str, ...]:
     """The subjects that a job asks for, by the words of its title and description; none where it names none."""
     words = set(re.findall(r"[a-z]+", text.lower()))
     for table in (_WORDS, _AREAS):
-        found = [
+        subjects = [
             name for word, names in table.items() if words & {word, f"{word}s", f"{word}es"} for name in names
         ]
-        if found:
-            return tuple(dict.fromkeys(found))
+        if subjects:
+            return tuple(dict.fromkeys(subjects))
     return ()
 
 
@@ -306,8 +306,8 @@ def _door(board: Board, _text: str) -> None:
 _STREET, _HOMES = "city street", "outdoor residential"
 _LIMITS = ("30", "50", "70")
 SUBJECTS: dict[str, Subject] = {
-    each.name: each
-    for each in (
+    subject.name: subject
+    for subject in (
         Subject("stop sign", ("stop sign", "street", "tree"), _STREET, 28, _stop_sign, ("STOP",)),
         Subject("yield sign", ("yield sign", "street", "tree"), _STREET, 12, _yield_sign),
         Subject("speed limit sign", ("speed limit sign", "street"), _STREET, 17, _speed_sign, _LIMITS),

@@ -43,7 +43,7 @@ def trace_of(
     """
     recent = requests[-_MOST_REQUESTS:]
     began = recent[0].time if recent else 0.0
-    steps: list[tuple[float, str, Any]] = [(each.time, "request", each) for each in recent]
+    steps: list[tuple[float, str, Any]] = [(request.time, "request", request) for request in recent]
     steps += [(at, "move", _Move(*span)) for at, *span in clock.moves if at >= began]
     templates = shown.templates(*(folder / "templates" for folder in (Path(__file__).parent, _CONSOLE)))
     with world.lock:
@@ -58,7 +58,9 @@ def trace_of(
             now=clock.now(),
             moves=len(clock.moves),
             speed=clock.speed,
-            accounts=[each for each in world.state.accounts() if each.jobs or not each.is_sandbox],
+            accounts=[
+                account for account in world.state.accounts() if account.jobs or not account.is_sandbox
+            ],
             span=_span,
         )
 

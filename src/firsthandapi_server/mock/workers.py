@@ -59,8 +59,8 @@ class Capture:
         """Size, hash, width, height, and duration; of given bytes, those measures that came with them."""
         if self.given is not None:
             return _facts(self.given, *self.given_size, None)
-        made = self._made()
-        return _facts(made.content, made.width, made.height, made.duration_seconds)
+        media = self._made()
+        return _facts(media.content, media.width, media.height, media.duration_seconds)
 
     def details(self) -> Details:
         """The worker's device and region, the time of the capture, and the annotations."""
