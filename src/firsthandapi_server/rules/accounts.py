@@ -114,6 +114,6 @@ class Accounts:
 
     def _audit_key(self, type: str, key: Key, actor: str, at: float, data: dict[str, Any]) -> None:
         # A live key also manages the sandbox's keys: both audit trails show that.
-        acting = next((each for each in key.account.organization.keys if each.id == actor), key)
+        acting = next((entry for entry in key.account.organization.keys if entry.id == actor), key)
         for account in dict.fromkeys((key.account, acting.account)):
             self._events.audit(account, type, at, actor, {"api_key_id": key.id, **data})

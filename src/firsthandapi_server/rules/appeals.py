@@ -59,7 +59,7 @@ class Appeals:
         Raises ValueError: it has an answer, or the stars approve nothing.
         """
         submission, job = appeal.submission, appeal.submission.job
-        good = sum(each >= job.fields["min_star_rating"] for each in stars or ())
+        good = sum(rating >= job.fields["min_star_rating"] for rating in stars or ())
         if appeal.answered_at is not None:
             raise ValueError(f"{appeal.id} has an answer")
         if stars is not None and not good:

@@ -102,14 +102,16 @@ def bound(wrong: int, pairs: int) -> float:
 def kappa(pairs: Sequence[Pair]) -> float | None:
     """Cohen's kappa with quadratic weights: 1 if they always agree, about 0 if as by chance; None where no chance could
     have made a difference."""
-    ones, others = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
-    chance = sum(ones[one] * others[other] * (one - other) ** 2 for one in ones for other in others)
-    return 1 - len(pairs) * sum((one - other) ** 2 for one, other in pairs) / chance if chance else None
+    firsts, seconds = Counter(first for first, _ in pairs), Counter(second for _, second in pairs)
+    chance = sum(
+        firsts[first] * seconds[second] * (first - second) ** 2 for first in firsts for second in seconds
+    )
+    return 1 - len(pairs) * sum((first - second) ** 2 for first, second in pairs) / chance if chance else None
 
 
 def agreement(pairs: Sequence[Pair]) -> float | None:
     """The share of pairs with the same stars; None without any."""
-    return sum(one == other for one, other in pairs) / len(pairs) if pairs else None
+    return sum(first == second for first, second in pairs) / len(pairs) if pairs else None
 
 
 def is_wrong(pair: Pair, bar: int) -> bool:
@@ -175,18 +177,18 @@ class Trust(Tally):
 def kinds(ratings: Iterable[ProgramStars]) -> dict[tuple[str, str, int], list[ProgramStars]]:
     """What programs gave, the oldest first, by program, media, and bar. Another version begins from nothing."""
     latest: dict[tuple[str, str], str] = {}
-    for each in (ratings := [*ratings]):
-        latest[each.rater, each.media] = each.version
+    for rating in (ratings := [*ratings]):
+        latest[rating.rater, rating.media] = rating.version
     stars: dict[tuple[str, str, int], list[ProgramStars]] = defaultdict(list)
-    for each in ratings:
-        if latest[each.rater, each.media] == each.version:
-            stars[each.rater, each.media, each.bar].append(each)
+    for rating in ratings:
+        if latest[rating.rater, rating.media] == rating.version:
+            stars[rating.rater, rating.media, rating.bar].append(rating)
     return stars
 
 
 def pairs_of(ratings: Iterable[ProgramStars], people: Mapping[str, Sequence[int]]) -> list[Pair]:
     """What people gave to the files that a program rated, and what it did."""
-    return [(median_low(people[each.file]), each.stars) for each in ratings if people.get(each.file)]
+    return [(median_low(people[rating.file]), rating.stars) for rating in ratings if people.get(rating.file)]
 
 
 def calibrations(ratings: Iterable[ProgramStars], people: Mapping[str, Sequence[int]]) -> list[Calibration]:
@@ -200,7 +202,7 @@ def calibrations(ratings: Iterable[ProgramStars], people: Mapping[str, Sequence[
     for (rater, media, bar), of_kind in sorted(kinds(ratings).items()):
         pairs = pairs_of(of_kind, people)
         # Each two of them both ways: none of them is the one that is compared.
-        among = [pair for each in of_kind for pair in permutations(people.get(each.file, ()), 2)]
+        among = [pair for rating in of_kind for pair in permutations(people.get(rating.file, ()), 2)]
         reached = People(len(among) // 2, agreement(among), kappa(among))
         results.append(
             Calibration(

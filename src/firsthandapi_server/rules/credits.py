@@ -53,14 +53,14 @@ class Credits:
 
     def pay_checkout(self, checkout: str, at: float, actor: str = "system") -> int | None:
         """Book a purchase, once however often its page is opened; the amount, or None for an unknown one."""
-        found = self._state.checkouts.get(checkout)
-        if found is None:
+        purchase = self._state.checkouts.get(checkout)
+        if purchase is None:
             return None
-        if not found.is_paid:
-            found.is_paid = True
-            kind = _TOP_UP if found.id == _top_up_id(found.account) else _PURCHASE
-            self._purchase(found.account, found.cents, at, *kind, actor)
-        return found.cents
+        if not purchase.is_paid:
+            purchase.is_paid = True
+            kind = _TOP_UP if purchase.id == _top_up_id(purchase.account) else _PURCHASE
+            self._purchase(purchase.account, purchase.cents, at, *kind, actor)
+        return purchase.cents
 
     def auto_top_up(self, account: Account, at: float) -> None:
         """Buy credit if the settings say so and the balance asks for it."""
@@ -75,36 +75,36 @@ class Credits:
                 return
             # One for each account, however often it is asked for.
             checkout = _top_up_id(account)
-            found = self._state.checkouts.get(checkout)
-            if found is None:
+            top_up = self._state.checkouts.get(checkout)
+            if top_up is None:
                 self._state.checkouts[checkout] = Checkout(checkout, account, amount)
             else:
-                found.cents, found.is_paid = amount, False
+                top_up.cents, top_up.is_paid = amount, False
 
     def waiting_top_up(self, account: Account) -> Checkout | None:
         """The automatic top-up that waits for an operator, if one does."""
-        found = self._state.checkouts.get(_top_up_id(account))
-        return None if found is None or found.is_paid else found
+        top_up = self._state.checkouts.get(_top_up_id(account))
+        return None if top_up is None or top_up.is_paid else top_up
 
     def escrow(self, account: Account, total: int, job_id: str, at: float, url: str) -> Escrow:
         """Set the cost of a job aside; `url` is where credits can be bought."""
         if account.is_sandbox:
             return Escrow(0, ())  # no charges
-        before = account.book.available
-        if before < total:
+        balance = account.book.available
+        if balance < total:
             raise ApiError(
                 402,
                 "insufficient_credits",
-                f"The job costs {total} cents, and the balance is {before}: buy credits, or order fewer files.",
+                f"The job costs {total} cents, and the balance is {balance}: buy credits, or order fewer files.",
                 extra={
-                    "current_balance_cents": before,
+                    "current_balance_cents": balance,
                     "required_cents": total,
-                    "shortfall_cents": total - before,
+                    "shortfall_cents": total - balance,
                     "purchase_url": url,
                 },
             )
         escrow = account.book.hold(total, at, job_id)
-        self._spent_down(account, before, at)
+        self._spent_down(account, balance, at)
         return escrow
 
     def release(self, job: Job, at: float) -> int:
@@ -138,18 +138,18 @@ class Credits:
             self._events.emit(account, "credits.expiring_soon", data, at)
 
     def _expire(self, account: Account, lot: Lot, at: float) -> None:
-        before = account.book.available
+        old_balance = account.book.available
         if amount := account.book.expire(lot, at):
             self._expired(account, amount, at)
-            self._spent_down(account, before, at)
+            self._spent_down(account, old_balance, at)
 
     def _expired(self, account: Account, amount: int, at: float) -> None:
         data = {"amount_cents": amount, "balance_cents": account.book.available}
         self._events.emit(account, "credits.expired", data, at)
 
-    def _spent_down(self, account: Account, before: int, at: float) -> None:
+    def _spent_down(self, account: Account, old_balance: int, at: float) -> None:
         threshold = account.settings["auto_top_up_threshold_cents"]
-        if before >= threshold > account.book.available:
+        if old_balance >= threshold > account.book.available:
             data = {"balance_cents": account.book.available, "threshold_cents": threshold}
             self._events.emit(account, "credits.low_balance", data, at)
         self.auto_top_up(account, at)

@@ -51,7 +51,7 @@ class Fault:
 
     def describe(self) -> str:
         """Its effect on a request, in words."""
-        said: list[tuple[object, str]] = [
+        effects: list[tuple[object, str]] = [
             (self.delay, f"waits {self.delay:g} s"),
             (self.drop, f"drops the connection {self.drop} the request is handled"),
             (self.status, f"responds with {self.status}"),
@@ -63,7 +63,7 @@ class Fault:
             (self.dribble, f"waits {self.dribble:g} s before each byte"),
             (self.headers, f"sets {', '.join(self.headers)}"),
         ]
-        return "; ".join(words for holds, words in said if holds)
+        return "; ".join(words for holds, words in effects if holds)
 
 
 class Faults:
@@ -193,10 +193,10 @@ class Faults:
             ValueError: no such fault strikes.
         """
         with self._lock:
-            left = [fault for fault in self._faults if fault.id != fault_id]
-            if len(left) == len(self._faults):
+            rest = [fault for fault in self._faults if fault.id != fault_id]
+            if len(rest) == len(self._faults):
                 raise ValueError(f"no fault {fault_id!r} exists")
-            self._faults = left
+            self._faults = rest
 
     def clear(self) -> None:
         """Remove all faults."""
@@ -233,13 +233,13 @@ class Faults:
             meant = nearest(path, self._routes)
             advice = f"did you mean {meant}?" if meant else "use a path, a folder above it, or a glob"
             raise ValueError(f"the server has no path {path!r}; {advice}")
-        known = sorted({each for methods in fitting for each in methods})
-        if method is not None and method not in known:
-            raise ValueError(f"no request to {path} has the method {method}; use {', '.join(known)}")
+        names = sorted({name for methods in fitting for name in methods})
+        if method is not None and method not in names:
+            raise ValueError(f"no request to {path} has the method {method}; use {', '.join(names)}")
 
 
 def _fits(pattern: str, route: str) -> bool:
     """Whether a pattern fits some path of a route such as `/v1/jobs/{id}`."""
     if re.fullmatch(_PARAMETER.sub("[^/]+", route), pattern):
         return True
-    return any(path_matches(pattern, _PARAMETER.sub(each, route)) for each in ("x", *_ID.findall(pattern)))
+    return any(path_matches(pattern, _PARAMETER.sub(value, route)) for value in ("x", *_ID.findall(pattern)))

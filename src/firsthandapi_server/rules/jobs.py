@@ -247,9 +247,9 @@ class Jobs:
         stars = [file.wanted_rating for file in submission.files] if verdict is None else verdict.stars
         for file, rating in zip(submission.files, stars, strict=True):
             file.rating = 4 if account.is_sandbox else rating
-        for file, given in zip(submission.files, verdict.annotations if verdict else (), strict=False):
-            if given is not None:
-                file.annotations = given
+        for file, notes in zip(submission.files, verdict.annotations if verdict else (), strict=False):
+            if notes is not None:
+                file.annotations = notes
         good = [file for file in submission.files if (file.rating or 0) >= bar]
         submission.rating = max(file.rating or 0 for file in submission.files)
         submission.reasoning = (verdict and verdict.reasoning) or self.reasons.get(submission.rating)
@@ -355,8 +355,8 @@ class Jobs:
             file.submission = submission
         small = next((file for file in submission.files if _is_small(file, job)), None)
         if small is not None:
-            shown = f"{small.facts().width}x{small.facts().height}"
-            self.give_up(submission, at, said("Rejected before scoring: {size} is too small.", size=shown))
+            size = f"{small.facts().width}x{small.facts().height}"
+            self.give_up(submission, at, said("Rejected before scoring: {size} is too small.", size=size))
             return
         self._refresh_status(job, at)
         self._have_scored(submission, at)
@@ -381,12 +381,12 @@ class Jobs:
 
     def _worker(self, job: Job, worker: str | None, at: float) -> str:
         limit: int | None = job.fields.get("max_workers")
-        known = [] if limit is None else [*self._state.workers_of(job)]
-        if limit is None or len(known) < limit or worker in known:
+        workers = [] if limit is None else [*self._state.workers_of(job)]
+        if limit is None or len(workers) < limit or worker in workers:
             return worker or new_id("wkr_", at)
         if worker is not None:
             raise ValueError(f"{job.id} already has its {limit} workers")
-        return known[len(job.submissions) % limit]
+        return workers[len(job.submissions) % limit]
 
 
 def _check_count(job: Job, count: int, free: int) -> None:
@@ -411,8 +411,8 @@ def _verdict(submission: Submission) -> dict[str, Any]:
 
 
 def _is_small(file: File, job: Job) -> bool:
-    wanted = (job.fields.get("min_width") or 0, job.fields.get("min_height") or 0)
-    if wanted == (0, 0):
+    minimum = (job.fields.get("min_width") or 0, job.fields.get("min_height") or 0)
+    if minimum == (0, 0):
         return False
     facts = file.facts()
-    return (facts.width or wanted[0]) < wanted[0] or (facts.height or wanted[1]) < wanted[1]
+    return (facts.width or minimum[0]) < minimum[0] or (facts.height or minimum[1]) < minimum[1]

@@ -18,16 +18,16 @@ def area_of(place: object) -> tuple[float, float, float] | None:
     """Latitude, longitude, and radius in kilometers of a job's place, or None: buyers may write anything."""
     if not isinstance(place, dict):
         return None
-    given = cast("dict[str, Any]", place)
-    found: tuple[Any, ...] = (
-        given.get("latitude", given.get("lat")),
-        given.get("longitude", given.get("lng")),
-        given.get("radius_km"),
+    fields = cast("dict[str, Any]", place)
+    numbers: tuple[Any, ...] = (
+        fields.get("latitude", fields.get("lat")),
+        fields.get("longitude", fields.get("lng")),
+        fields.get("radius_km"),
     )
-    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in found):
+    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
         return None
     try:
-        latitude, longitude, radius = map(float, found)
+        latitude, longitude, radius = map(float, numbers)
     except OverflowError:  # JSON has integers of any size
         return None
     return latitude, longitude, radius

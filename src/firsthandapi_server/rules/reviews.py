@@ -28,8 +28,8 @@ def lacking(overlap: int, raters: Collection[str], reviewers: Collection[str], a
         reviewers: all reviewers.
         author: the one of them whose work it is, if it is one's.
     """
-    left = {each for each in reviewers if each != author and each not in raters}
-    return max(0, overlap - len(raters) - len(left))
+    candidates = {reviewer for reviewer in reviewers if reviewer != author and reviewer not in raters}
+    return max(0, overlap - len(raters) - len(candidates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +51,23 @@ def gold_score(pairs: Sequence[tuple[int, int]]) -> GoldScore | None:
     """The score of a reviewer, from pairs of given and known stars; None without any."""
     if not pairs:
         return None
-    apart = [abs(given - known) for given, known in pairs]
+    apart = [abs(rating - gold) for rating, gold in pairs]
     return GoldScore(len(apart), apart.count(0), sum(apart) / len(apart))
 
 
-def is_gold_turn(share: float, reviewer: str, given: int) -> bool:
+def is_gold_turn(share: float, reviewer: str, count: int) -> bool:
     """Whether the next file of a reviewer should be one whose rating is known: at a random place in each 1/share files.
 
     Args:
         share: the share of such files.
         reviewer: who rates; others have other turns.
-        given: how many ratings the reviewer has given.
+        count: how many ratings the reviewer has given.
     """
     if not share:
         return False
-    first = int(given * share)
+    first = int(count * share)
     places = (
         int((number + random.Random(f"{reviewer} {number}").random()) / share)  # noqa: S311 - no secret
         for number in (first, first + 1)
     )
-    return given in places
+    return count in places

@@ -23,14 +23,14 @@ from firsthandapi_server.state.model import (
 )
 
 
-def _shown(kind: type[Answer], item: object, **given: Any) -> dict[str, Any]:
+def _shown(kind: type[Answer], item: object, **overrides: Any) -> dict[str, Any]:
     """An answer: each field that it must have as given, or as the attribute of its name; what is given beside comes
     last."""
-    made: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     for name, always in _fields(kind):
-        value = given.pop(name) if name in given else always or getattr(item, name)
-        made[name] = iso(value) if name.endswith("_at") and value is not None else value
-    return {**made, **given}
+        value = overrides.pop(name) if name in overrides else always or getattr(item, name)
+        answer[name] = iso(value) if name.endswith("_at") and value is not None else value
+    return {**answer, **overrides}
 
 
 @cache
@@ -41,7 +41,7 @@ def _fields(kind: type[Answer]) -> list[tuple[str, Any]]:
         for name, field in kind.model_fields.items()
         if field.is_required()
     }
-    return [(name, each[0] if len(each) == 1 else None) for name, each in words.items()]
+    return [(name, values[0] if len(values) == 1 else None) for name, values in words.items()]
 
 
 def job(job: Job) -> dict[str, Any]:
@@ -112,8 +112,8 @@ def submission(submission: Submission, url: str | None) -> dict[str, Any]:
 
 def submission_event(submission: Submission) -> dict[str, Any]:
     """The data of a submission's webhook event, with its id under both names."""
-    given = _of_submission(submission)
-    return _shown(answers.SubmissionEventData, submission, **given, submission_id=submission.id)
+    fields = _of_submission(submission)
+    return _shown(answers.SubmissionEventData, submission, **fields, submission_id=submission.id)
 
 
 def credits(book: Book) -> dict[str, Any]:

@@ -85,6 +85,8 @@ def _check_job(job: Job) -> None:
         "completed": (job.status == "completed", approved == job.files_needed),
         "free slots": (min(job.free_slots, 0), 0),
     }
-    wrong = [f"{name} {left}, not {right}" for name, (left, right) in rules.items() if left != right]
+    wrong = [
+        f"{name} {actual}, not {expected}" for name, (actual, expected) in rules.items() if actual != expected
+    ]
     if wrong:
         raise AssertionError(f"{job.id} does not add up: {'; '.join(wrong)}")

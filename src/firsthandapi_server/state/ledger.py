@@ -161,7 +161,9 @@ class Book:
             "held = the sum of the escrows": (self.held, sums.held),
             "spent = the sum of what jobs paid": (self.spent, sums.paid),
         }
-        wrong = [f"{rule}: {left} and {right}" for rule, (left, right) in rules.items() if left != right]
+        wrong = [
+            f"{rule}: {first} and {second}" for rule, (first, second) in rules.items() if first != second
+        ]
         if min(self.available, self.held, sums.least_held) < 0:
             wrong.append("an amount is below zero")
         if wrong:

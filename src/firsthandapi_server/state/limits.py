@@ -78,7 +78,7 @@ class RateLimiter:
         allowed = count < limit
         if who not in self._windows and len(self._windows) >= MAX_WINDOWS:
             self._windows = {
-                each: window for each, window in self._windows.items() if now < window[0] + self._seconds
+                caller: window for caller, window in self._windows.items() if now < window[0] + self._seconds
             }
         self._windows[who] = (start, count + allowed)
         return allowed, max(0, limit - count - allowed), start + self._seconds

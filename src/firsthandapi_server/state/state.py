@@ -157,11 +157,11 @@ class State:
 
     def workers_of(self, job: Job) -> Collection[str]:
         """Who has sent something to a job, in order of arrival."""
-        return dict.fromkeys(each.worker_id for each in job.submissions)
+        return dict.fromkeys(submission.worker_id for submission in job.submissions)
 
     def submissions_of(self, job: Job, worker: str, most: int) -> Iterable[Submission]:
         """The submissions of one worker to a job, the latest first."""
-        return islice((each for each in reversed(job.submissions) if each.worker_id == worker), most)
+        return islice((entry for entry in reversed(job.submissions) if entry.worker_id == worker), most)
 
     def jobs_before(self, job_id: str | None, is_terminal: bool | None = None) -> Iterator[Job]:
         """All jobs that were posted before this one, or all of them, the newest first: finished ones, or others."""
@@ -180,8 +180,8 @@ class State:
         A state that `reads_aside` reads what was kept, and needs no lock for it; so does `tally`.
         """
         start = len(items) if before is None else min(before, len(items))
-        found = (at for at in range(start - 1, -1, -1) if all(each.holds(items[at]) for each in conditions))
-        return [*islice(found, most)]
+        indexes = (at for at in range(start - 1, -1, -1) if all(rule.holds(items[at]) for rule in conditions))
+        return [*islice(indexes, most)]
 
     def pick(self, items: Growing[T], indexes: Sequence[int]) -> list[T]:
         """The items with these indexes, the latest first."""
@@ -190,13 +190,13 @@ class State:
     def tally(self, items: Growing[Submission], conditions: Sequence[Condition]) -> list[Tally]:
         """How many of these submissions have which status."""
         ratings: dict[str, list[int | None]] = {}
-        for each in items:
-            if all(condition.holds(each) for condition in conditions):
-                ratings.setdefault(each.status, []).append(each.rating)
-        rated = {status: [stars for stars in given if stars is not None] for status, given in ratings.items()}
+        for submission in items:
+            if all(condition.holds(submission) for condition in conditions):
+                ratings.setdefault(submission.status, []).append(submission.rating)
+        rated = {status: [stars for stars in group if stars is not None] for status, group in ratings.items()}
         return [
-            Tally(status, len(given), len(rated[status]), sum(rated[status]))
-            for status, given in ratings.items()
+            Tally(status, len(group), len(rated[status]), sum(rated[status]))
+            for status, group in ratings.items()
         ]
 
     def sums_of(self, account: Account) -> Sums:
@@ -213,20 +213,20 @@ class State:
 
     def waiting(self, *, live: bool = True) -> Iterable[Submission]:
         """The submissions that wait for their score, the oldest first; without `live`, those of the sandbox."""
-        found = (each for each in self.submissions.values() if each.status == "pending_score")
-        return [each for each in found if live or each.account.is_sandbox]
+        candidates = (entry for entry in self.submissions.values() if entry.status == "pending_score")
+        return [entry for entry in candidates if live or entry.account.is_sandbox]
 
     def retries(self, most: int) -> list[tuple[str, float]]:
         """The live submissions that may be tried again, by id, and since when; the first ones."""
-        found = (each for each in self.submissions.values() if each.status == "retry_pending")
-        live = [(each.id, each.scored_at or 0.0) for each in found if not each.account.is_sandbox]
-        return sorted(live, key=lambda each: each[1])[:most]
+        candidates = (entry for entry in self.submissions.values() if entry.status == "retry_pending")
+        live = [(entry.id, entry.scored_at or 0.0) for entry in candidates if not entry.account.is_sandbox]
+        return sorted(live, key=lambda pair: pair[1])[:most]
 
     def same_as(self, file: File, most: int) -> Iterable[File]:
         """Other files with the same bytes, the latest first."""
         sha256 = file.facts().sha256
-        others = (each for one in reversed(self.submissions.values()) for each in one.files)
-        return islice((each for each in others if each is not file and each.facts().sha256 == sha256), most)
+        files = (item for submission in reversed(self.submissions.values()) for item in submission.files)
+        return islice((twin for twin in files if twin is not file and twin.facts().sha256 == sha256), most)
 
     def deadlines(self) -> Iterable[tuple[str, float]]:
         """The jobs that are not finished and have a deadline, by id."""

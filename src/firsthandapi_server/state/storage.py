@@ -212,8 +212,8 @@ class LocalStorage:
 
     def remove(self, name: str) -> None:
         path = self._path(name)
-        for each in (path, _unfinished(path)):
-            replacing.remove(each)
+        for target in (path, _unfinished(path)):
+            replacing.remove(target)
 
     def _path(self, name: str) -> Path:
         return place(self._folder, name)
@@ -226,7 +226,7 @@ def open_url(url: str) -> tuple[Any, str]:
     scheme = url.partition(":")[0]
     try:
         # A cached listing would miss newer files.
-        found: tuple[Any, str] = import_module("fsspec.core").url_to_fs(
+        location: tuple[Any, str] = import_module("fsspec.core").url_to_fs(
             url, use_listings_cache=False, skip_instance_cache=True
         )
     except ImportError:
@@ -237,7 +237,7 @@ def open_url(url: str) -> tuple[Any, str]:
         raise ConfigurationError(
             f"the storage is not a URL that fsspec knows, but begins with {scheme}: pass one such as s3://bucket/folder"
         ) from None
-    return found[0], found[1].rstrip("/")
+    return location[0], location[1].rstrip("/")
 
 
 class BucketStorage:

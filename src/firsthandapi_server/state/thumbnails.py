@@ -54,7 +54,7 @@ class Thumbnails:
     def forget(self, name: str) -> None:
         """Remove the thumbnails of a file. One that is being drawn is not kept."""
         with self._lock:
-            self._drawing = [each for each in self._drawing if each != name]
+            self._drawing = [drawing for drawing in self._drawing if drawing != name]
             if self._folder.is_dir():
                 for size in SIDES:
                     LocalStorage(self._folder / size).remove(name)
@@ -82,9 +82,9 @@ class Thumbnails:
         Raises OSError: the file is gone.
         Raises NotKeptError: the storage of files failed.
         """
-        known = self.of(file, size)  # somebody else was faster
-        if known is not None or not isinstance(file.source, Stored):
-            return known or b""
+        thumbnail = self.of(file, size)  # somebody else was faster
+        if thumbnail is not None or not isinstance(file.source, Stored):
+            return thumbnail or b""
         name = file.source.name
         with self._lock:
             self._drawing.append(name)
