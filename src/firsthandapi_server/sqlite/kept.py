@@ -199,11 +199,11 @@ class KeptState(State):
         rows = self.query(sql, _digest(slot), now)
         if not rows:
             return None
-        *stored, kept = rows[0]
-        found = Stored(*stored) if kept == "as it came" else self._with_secrets.get(slot, now)
-        if found is None:
+        *stored, form = rows[0]
+        reply = Stored(*stored) if form == "as it came" else self._with_secrets.get(slot, now)
+        if reply is None:
             raise ApiError(409, "idempotency_error", _GONE)
-        return found
+        return reply
 
     def put(self, slot: Slot, stored: Stored, now: float) -> None:
         """Keep a response, together with what the request has changed."""
@@ -214,7 +214,7 @@ class KeptState(State):
 
     def workers_of(self, job: Job) -> Collection[str]:
         sql = "SELECT worker_id FROM submissions WHERE job = ? GROUP BY worker_id ORDER BY min(position)"
-        new = [each.worker_id for each in self.fresh(TABLES["submissions"]) if each.job is job]
+        new = [row.worker_id for row in self.fresh(TABLES["submissions"]) if row.job is job]
         return dict.fromkeys([*(worker for (worker,) in self.query(sql, job.id)), *new])
 
     def submissions_of(self, job: Job, worker: str, most: int) -> Iterable[Submission]:
@@ -320,28 +320,28 @@ class KeptState(State):
     # --- loading --------------------------------------------------------------------------------------------
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = self._safely(lambda: self._rows.execute(sql, values).fetchall())
-        return found
+        rows: list[tuple[Any, ...]] = self._safely(lambda: self._rows.execute(sql, values).fetchall())
+        return rows
 
     def read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query finds in what is kept. It needs no lock, and what the current act has changed is not in it."""
-        found: list[tuple[Any, ...]] = self._safely(lambda: self._reader.query(sql, *values))
-        return found
+        rows: list[tuple[Any, ...]] = self._safely(lambda: self._reader.query(sql, *values))
+        return rows
 
     def load_or_none(self, table: Table, id: str) -> Any | None:
         """The object with this id, or None."""
-        found = self._known[table.name].get(id)
-        if found is None:
+        item = self._known[table.name].get(id)
+        if item is None:
             rows = self.query(f"SELECT {table.selected} FROM {table.name} WHERE id = ?", id)
-            found = self.made(table, rows[0]) if rows else None
-        return found
+            item = self.made(table, rows[0]) if rows else None
+        return item
 
     def load(self, table: Table, id: str) -> Any:
         """The object with this id, which must exist."""
-        found = self.load_or_none(table, id)
-        if found is None:
+        item = self.load_or_none(table, id)
+        if item is None:
             raise self._failed(DamagedError(f"{table.name} has no {id}"))
-        return found
+        return item
 
     def made(self, table: Table, row: tuple[Any, ...]) -> Any:
         """The object of a row; the one in memory if there is one."""
@@ -353,19 +353,19 @@ class KeptState(State):
     def _made(self, table: Table, row: tuple[Any, ...]) -> Any:
         if table.is_fixed:
             return table.kind(**self._values(table, row))
-        known = self._known[table.name]
-        found = known.get(row[0])
-        if found is None:
-            found = cast("Any", object.__new__(self._classes[table.kind]))
-            known[row[0]] = found  # first, since its references may lead back to it
+        items = self._known[table.name]
+        item = items.get(row[0])
+        if item is None:
+            item = cast("Any", object.__new__(self._classes[table.kind]))
+            items[row[0]] = item  # first, since its references may lead back to it
             try:
-                self._fill(table, found, row)
+                self._fill(table, item, row)
             except BaseException:
-                del known[row[0]]
+                del items[row[0]]
                 raise
             if table.is_pinned:
-                self._pinned[found] = None
-        return found
+                self._pinned[item] = None
+        return item
 
     def _values(self, table: Table, row: tuple[Any, ...]) -> dict[str, Any]:
         return {
@@ -439,11 +439,11 @@ class KeptState(State):
             self._pinned[item] = None
         self._fresh[item] = None
         for name, owned in table.lists.items():
-            given = getattr(item, name)
+            elements = getattr(item, name)
             rows: Rows[Any] = Rows(self, TABLES[owned.table], owned, item)
             _set(item, name, rows)
-            for each in given:
-                rows.append(each)
+            for element in elements:
+                rows.append(element)
         if isinstance(item, Organization):
             for account in item.accounts.values():
                 self.adopt(account)

@@ -54,9 +54,9 @@ class Line:
             if value:
                 where.append(f"{column} = ?")
                 values.append(value)
-        for what, some in (("worker_id", own), ("id || attempt", [f"{id}{at}" for id, at in left_out])):
+        for expression, some in (("worker_id", own), ("id || attempt", [f"{id}{at}" for id, at in left_out])):
             if some:
-                where.append(f"{what} NOT IN (SELECT value FROM json_each(?))")
+                where.append(f"{expression} NOT IN (SELECT value FROM json_each(?))")
                 values.append(json.dumps([*some]))
         self._where = " AND ".join(where)
         self._values = values

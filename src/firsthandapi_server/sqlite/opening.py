@@ -65,11 +65,11 @@ def open_world(
     path, journal = directory / DATABASE, directory / f"{DATABASE}-wal"
     connection: sqlite3.Connection | None = None
     try:
-        _check_found(path, left, any(each.is_file() and each.stat().st_size for each in (path, journal)))
+        _check_found(path, left, any(file.is_file() and file.stat().st_size for file in (path, journal)))
         connection = _connected(path)
         migrate(connection, path)
-        found = connection.execute("SELECT 1 FROM organizations LIMIT 1").fetchone()
-        _check_found(path, left, found is not None)
+        row = connection.execute("SELECT 1 FROM organizations LIMIT 1").fetchone()
+        _check_found(path, left, row is not None)
         _found(connection)
         storage = Thumbnails(storage or LocalStorage(directory / FILES), directory / "thumbnails")
         _tidy(connection, storage)
@@ -185,11 +185,11 @@ def check_pages(path: Path, original: Path | None = None) -> None:
     """
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         raise explained(original or path, error) from None
-    if found != "ok":
-        raise explained(original or path, DamagedError(found))
+    if result != "ok":
+        raise explained(original or path, DamagedError(result))
 
 
 def create_for_owner(path: Path) -> None:
@@ -230,12 +230,12 @@ def _tidy(connection: sqlite3.Connection, storage: Storage) -> None:
         connection.execute("DELETE FROM loose")
 
 
-def _check_found(path: Path, left: str | None, is_found: bool) -> None:
-    if left is None or is_found:
+def _check_found(path: Path, remains: str | None, is_found: bool) -> None:
+    if remains is None or is_found:
         return
     state = "is empty" if path.is_file() else "is missing"
     raise ConfigurationError(
-        f"{path.parent} contains the {left} of an earlier start, but {path.name}, which keeps its jobs and money, "
+        f"{path.parent} contains the {remains} of an earlier start, but {path.name}, which keeps its jobs and money, "
         f"{state}: put {path.name} back from a backup, or use another folder"
     )
 

@@ -39,10 +39,10 @@ def _walk(
             f"SELECT {number}, {table.selected} FROM {table.name} "
             f"WHERE {where} AND {number} {after} ? ORDER BY {number} {order} LIMIT {CHUNK}"
         )
-        found = store.query(sql, *values, start)
-        for start, *row in found:
+        rows = store.query(sql, *values, start)
+        for start, *row in rows:
             yield start, store.made(table, tuple(row))
-        if len(found) < CHUNK:
+        if len(rows) < CHUNK:
             return
 
 
@@ -123,8 +123,8 @@ class Rows(Generic[T]):
             f"SELECT {self.table.selected} FROM {self.table.name} WHERE {self._where} "
             f"AND {self.number} IN (SELECT value FROM json_each(?)) ORDER BY {self.number} DESC"
         )
-        found = self._store.query(sql, *self._whose(), json.dumps([first + at for at in indexes]))
-        return [self._store.made(self.table, row) for row in found]
+        rows = self._store.query(sql, *self._whose(), json.dumps([first + at for at in indexes]))
+        return [self._store.made(self.table, row) for row in rows]
 
     def tally(self, conditions: Sequence[Condition]) -> list[Tally]:
         """How many submissions that meet conditions have which status."""
@@ -159,9 +159,9 @@ class Rows(Generic[T]):
         return 0 if most is None else max(0, self._all() - most)
 
     def _at(self, at: int) -> T:
-        kept = self._kept()
-        if at >= kept:
-            return self._new[at - kept]
+        kept_count = self._kept()
+        if at >= kept_count:
+            return self._new[at - kept_count]
         if not self._start <= at < self._start + len(self._chunk):
             self._start = at - at % CHUNK
             number = self.number
@@ -169,8 +169,8 @@ class Rows(Generic[T]):
                 f"SELECT {self.table.selected} FROM {self.table.name} "
                 f"WHERE {self._where} AND {number} >= ? AND {number} < ? ORDER BY {number}"
             )
-            found = self._store.query(sql, *self._whose(), self._start, self._start + CHUNK)
-            self._chunk = [self._store.made(self.table, row) for row in found]
+            rows = self._store.query(sql, *self._whose(), self._start, self._start + CHUNK)
+            self._chunk = [self._store.made(self.table, row) for row in rows]
         return self._chunk[at - self._start]
 
     def _whose(self) -> tuple[Any, ...]:
@@ -196,12 +196,12 @@ class All(Generic[T]):
 
     def before(self, key: str) -> Iterator[T]:
         """Those that are kept and came before the one with this id, in reverse."""
-        found = self._store.query(f"SELECT position FROM {self._table.name} WHERE id = ?", key)
-        return self._kept(found[0][0] if found else 0)
+        rows = self._store.query(f"SELECT position FROM {self._table.name} WHERE id = ?", key)
+        return self._kept(rows[0][0] if rows else 0)
 
     def _kept(self, start: int, *, back: bool = True) -> Iterator[T]:
-        found = _walk(self._store, self._table, "position", self._where, (), start, back=back)
-        return (item for _, item in found if self._keep(item))
+        items = _walk(self._store, self._table, "position", self._where, (), start, back=back)
+        return (item for _, item in items if self._keep(item))
 
 
 class ById(Generic[T]):
@@ -226,14 +226,14 @@ class ById(Generic[T]):
         self._where = where
 
     def get(self, key: str, /) -> T | None:
-        found: T | None = self._store.load_or_none(self._table, key)
-        return found if found is not None and self._keep(found) else None
+        item: T | None = self._store.load_or_none(self._table, key)
+        return item if item is not None and self._keep(item) else None
 
     def __getitem__(self, key: str, /) -> T:
-        found = self.get(key)
-        if found is None:
+        item = self.get(key)
+        if item is None:
             raise KeyError(key)
-        return found
+        return item
 
     def __contains__(self, key: object, /) -> bool:
         return isinstance(key, str) and self.get(key) is not None
@@ -264,9 +264,9 @@ class KeysByDigest(ById[T]):
     def get(self, key: str, /) -> T | None:
         if key not in self._known:
             fresh: list[Any] = self._store.fresh(self._table)
-            found = next((each for each in fresh if each.digest == key), None)
-            if found is not None:
-                return cast("T", found)
+            fresh_key = next((item for item in fresh if item.digest == key), None)
+            if fresh_key is not None:
+                return cast("T", fresh_key)
             rows = self._store.query("SELECT id FROM keys WHERE digest = ?", key)
             if not rows:
                 return None

@@ -44,10 +44,10 @@ TEXT = Column(_text, _text_again)
 BOOL = Column(lambda _state, value: int(value), lambda _state, value: bool(value))
 
 
-def _json(make: Callable[[KeptState, Any], Any], again: Callable[[KeptState, Any], Any]) -> Column:
+def _json(make: Callable[[KeptState, Any], Any], restore: Callable[[KeptState, Any], Any]) -> Column:
     return Column(
         lambda state, value: None if value is None else json.dumps(make(state, value), separators=(",", ":")),
-        lambda state, value: None if value is None else again(state, json.loads(value)),
+        lambda state, value: None if value is None else restore(state, json.loads(value)),
     )
 
 
@@ -68,24 +68,24 @@ def _escrow(_state: KeptState, escrow: ledger.Escrow) -> dict[str, Any]:
     return {"total": escrow.total, "paid": escrow.paid, "refunded": escrow.refunded, "pieces": pieces}
 
 
-def _escrow_again(state: KeptState, kept: dict[str, Any]) -> ledger.Escrow:
-    pieces = tuple((state.load(TABLES["lots"], lot), amount) for lot, amount in kept["pieces"])
-    return ledger.Escrow(kept["total"], pieces, kept["paid"], kept["refunded"])
+def _escrow_again(state: KeptState, record: dict[str, Any]) -> ledger.Escrow:
+    pieces = tuple((state.load(TABLES["lots"], lot), amount) for lot, amount in record["pieces"])
+    return ledger.Escrow(record["total"], pieces, record["paid"], record["refunded"])
 
 
 def _source(_state: KeptState, source: model.Source) -> dict[str, Any]:
     stored = cast("Stored", source)
-    known = (stored.facts(), stored.details())
+    parts = (stored.facts(), stored.details())
     return {
         "name": stored.name,
-        **{each.name: getattr(item, each.name) for item in known for each in fields(item)},
+        **{field.name: getattr(item, field.name) for item in parts for field in fields(item)},
     }
 
 
-def _source_again(state: KeptState, kept: dict[str, Any]) -> Stored:
-    name = kept.pop("name")
-    facts = model.Facts(**{each.name: kept.pop(each.name) for each in fields(model.Facts)})
-    return Stored(state.storage, name, facts, model.Details(**kept))
+def _source_again(state: KeptState, record: dict[str, Any]) -> Stored:
+    name = record.pop("name")
+    facts = model.Facts(**{field.name: record.pop(field.name) for field in fields(model.Facts)})
+    return Stored(state.storage, name, facts, model.Details(**record))
 
 
 def _ref(kind: type) -> Column:
@@ -95,11 +95,11 @@ def _ref(kind: type) -> Column:
 # How values are kept that no row of their own has.
 _WITHIN: dict[Any, Column] = {
     ledger.Escrow: _json(_escrow, _escrow_again),
-    model.Location: _json(lambda _state, value: astuple(value), lambda _state, kept: model.Location(*kept)),
+    model.Location: _json(lambda _state, value: astuple(value), lambda _state, parts: model.Location(*parts)),
     model.Source: _json(_source, _source_again),
     tuple[model.DeliveryAttempt, ...]: _json(
-        lambda _state, value: [astuple(each) for each in value],
-        lambda _state, kept: tuple(model.DeliveryAttempt(*each) for each in kept),
+        lambda _state, value: [astuple(attempt) for attempt in value],
+        lambda _state, attempts: tuple(model.DeliveryAttempt(*attempt) for attempt in attempts),
     ),
     tuple[model.File, ...]: _json(
         _file_ids, lambda state, ids: tuple(state.load(TABLES["files"], id) for id in ids)
@@ -166,9 +166,10 @@ class Table:
         if unknown := elsewhere - hints.keys():
             raise TypeError(f"{self.kind.__name__} has no {unknown}")
         names = sorted(
-            (each.name for each in fields(self.kind) if each.name not in elsewhere), key=lambda at: at != "id"
+            (field.name for field in fields(self.kind) if field.name not in elsewhere),
+            key=lambda at: at != "id",
         )
-        self.columns: Mapping[str, Column] = {each: _column(hints[each]) for each in names}
+        self.columns: Mapping[str, Column] = {name: _column(hints[name]) for name in names}
         self.selected = ", ".join(self.columns)
 
 
@@ -184,7 +185,7 @@ _TABLES = (
     Table(
         "accounts",
         model.Account,
-        lists={each: Owned(each, "account", "account_number") for each in _ACCOUNT_LISTS},
+        lists={name: Owned(name, "account", "account_number") for name in _ACCOUNT_LISTS},
         left_out=["book"],
         is_pinned=True,
     ),

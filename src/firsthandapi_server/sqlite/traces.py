@@ -72,9 +72,9 @@ def rejecters(state: KeptState, people: Query, submission: Submission) -> set[st
         "SELECT actor FROM audit WHERE job_id = ? AND event_type = 'submission.rejected' "
         "AND json_extract(data, '$.submission_id') = ?"
     )
-    found = {actor for (actor,) in state.query(sql, submission.job.id, submission.id)}
+    actors = {actor for (actor,) in state.query(sql, submission.job.id, submission.id)}
     rated = people("SELECT reviewer FROM ratings WHERE submission = ? AND undone_at IS NULL", submission.id)
-    return found.union(reviewer for (reviewer,) in rated)
+    return actors.union(reviewer for (reviewer,) in rated)
 
 
 def is_known(query: Query, subject: str) -> bool:
@@ -94,8 +94,8 @@ def has_worked_for(state: KeptState, worker: str, account: Account) -> bool:
 
 def file_of(state: KeptState, file_id: str) -> File | None:
     """The file with this id, whatever its status."""
-    found: File | None = state.load_or_none(TABLES["files"], file_id)
-    return found
+    file: File | None = state.load_or_none(TABLES["files"], file_id)
+    return file
 
 
 def sent_by(query: Query, worker: str) -> list[str]:
@@ -113,15 +113,15 @@ def has_standing(query: Query, worker: str) -> bool:
 
 
 def latest_of(
-    state: KeptState, worker: str, before: str | None, most: int
+    state: KeptState, worker: str, last_id: str | None, most: int
 ) -> tuple[list[Submission], str | None]:
-    """The latest that a worker has sent, the latest first; with `before`, before the one with this id. If there are
+    """The latest that a worker has sent, the latest first; with `last_id`, before the one with this id. If there are
     more, the id of the last one, before which they are."""
     sql = (
         "SELECT id FROM submissions WHERE worker_id = ? AND position < "
         "ifnull((SELECT position FROM submissions WHERE id = ?), 1 << 62) ORDER BY position DESC LIMIT ?"
     )
-    ids = [id for (id,) in state.query(sql, worker, before, most + 1)]
+    ids = [id for (id,) in state.query(sql, worker, last_id, most + 1)]
     older = ids[most - 1] if len(ids) > most else None
     return [state.load(TABLES["submissions"], id) for id in ids[:most]], older
 
@@ -143,7 +143,7 @@ def rejected_by(query: Query, at: float, after: int, most: int) -> list[tuple[in
 
 def forget_replies(state: KeptState, ids: Collection[str]) -> None:
     """Forget the responses that were kept for idempotency keys and name one of these ids; only that takes the lock."""
-    names, position = {each.encode() for each in ids}, 0
+    names, position = {id.encode() for id in ids}, 0
     sql = "SELECT position, body FROM replies WHERE position > ? ORDER BY position LIMIT ?"
     while rows := state.read(sql, position, _BODIES):
         position = rows[-1][0]
