@@ -98,14 +98,14 @@ def test_pages_of_the_log_miss_nothing(team: Team) -> None:
         whole, nothing = activity.page(1000)
         parts, before = activity.page(7)
         while before is not None:
-            more, before = activity.page(7, before=before)
+            more, before = activity.page(7, cursor=before)
             parts += more
         assert nothing is None
         assert parts == whole
         assert len(whole) > 250
         for wrong in ("1", "x-1", "-1-1", "1-²", f"{1 << 63}-1"):
             with pytest.raises(ValueError, match="before"):
-                activity.page(7, before=wrong)
+                activity.page(7, cursor=wrong)
     page = team.visit("operator").get("/console/log").text
     assert 'rel="next"' in page
     assert page.count("<tr>") == 101

@@ -227,8 +227,8 @@ class Access:
     def _first(self, name: str, value: bytes) -> bytes:
         with self._used() as rows:
             rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, value))
-            found = rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
-        return bytes(found[0])
+            row = rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
+        return bytes(row[0])
 
     def remember(self, name: str, value: str) -> None:
         """Keep a value, for commands beside the server."""
@@ -237,8 +237,8 @@ class Access:
 
     def remembered(self, name: str, otherwise: str) -> str:
         """A value that was kept."""
-        found = self.look("SELECT value FROM secrets WHERE name = ?", name)
-        return bytes(found[0][0]).decode() if found else otherwise
+        rows = self.look("SELECT value FROM secrets WHERE name = ?", name)
+        return bytes(rows[0][0]).decode() if rows else otherwise
 
     def is_settled(self, name: str) -> bool:
         """Whether `settled` has stored this value."""
@@ -280,10 +280,10 @@ class Access:
         with self._explained():
             return self._reader.query(sql, *values)
 
-    def note(self, what: str, at: float, who: str | None, subject: str | None = None, **data: object) -> None:
+    def note(self, kind: str, at: float, who: str | None, subject: str | None = None, **data: object) -> None:
         """Add a row to the log of who did what: see `activity.note`, which takes the same."""
         with self.transaction() as rows:
-            activity.note(rows, what, at, who, subject, **data)
+            activity.note(rows, kind, at, who, subject, **data)
 
     # --- tokens -----------------------------------------------------------------------------------------
 
@@ -296,14 +296,14 @@ class Access:
 
     def tokens(self) -> list[Token]:
         """All tokens, oldest first."""
-        found = self.look(f"SELECT {_COLUMNS} FROM tokens ORDER BY created_at, id")  # noqa: S608 - no input
-        return [Token(*row) for row in found]
+        rows = self.look(f"SELECT {_COLUMNS} FROM tokens ORDER BY created_at, id")  # noqa: S608 - no input
+        return [Token(*row) for row in rows]
 
     def name_of(self, worker: str) -> str | None:
         """The name on a worker's token. Reviewers and operators can also be workers."""
         ulid = worker.partition("_")[2]
-        found = self.look("SELECT name FROM tokens WHERE id IN (?, ?)", f"wkr_{ulid}", f"tok_{ulid}")
-        return str(found[0][0]) if found else None
+        rows = self.look("SELECT name FROM tokens WHERE id IN (?, ?)", f"wkr_{ulid}", f"tok_{ulid}")
+        return str(rows[0][0]) if rows else None
 
     def revoke(self, token_id: str, at: float, by: str = "server") -> bool:
         """Revoke a token and end its sessions immediately. Returns whether the token exists."""
@@ -371,7 +371,7 @@ class Access:
 
     def wishes(self, subject: str) -> bool:
         """Whether this is still to be erased."""
-        return any(subject == each for each, _ in self.erasures())
+        return any(subject == name for name, _ in self.erasures())
 
     def erasures(self) -> list[tuple[str, float]]:
         """What is still to be erased, and since when."""
@@ -393,8 +393,8 @@ class Access:
     def has_withdrawn(self, worker: str) -> bool:
         """Whether this person agreed once, and has withdrawn all of it."""
         sql = "SELECT count(*), count(withdrawn_at) FROM consents WHERE worker_id = ?"
-        ((given, withdrawn),) = self.look(sql, worker)
-        return bool(given) and given == withdrawn
+        ((consents, withdrawals),) = self.look(sql, worker)
+        return bool(consents) and consents == withdrawals
 
     def forget(self, worker: str, at: float) -> None:
         """Forget who a worker was: no name or contact, no session, no token that opens anything, no consent that holds.
@@ -415,10 +415,10 @@ class Access:
     def forget_files(self, submissions: Iterable[str], files: Iterable[str]) -> None:
         """Forget what reviewers wrote of submissions; their stars stay. No erased file tests a reviewer any more."""
         with self.transaction() as rows:
-            given = "SELECT value FROM json_each(?)"
-            sql = f"UPDATE ratings SET reason = NULL WHERE submission IN ({given})"  # noqa: S608 - no input
+            names = "SELECT value FROM json_each(?)"
+            sql = f"UPDATE ratings SET reason = NULL WHERE submission IN ({names})"  # noqa: S608 - no input
             rows.execute(sql, (json.dumps([*submissions]),))
-            rows.execute(f"DELETE FROM gold WHERE file IN ({given})", (json.dumps([*files]),))  # noqa: S608 - no input
+            rows.execute(f"DELETE FROM gold WHERE file IN ({names})", (json.dumps([*files]),))  # noqa: S608 - no input
 
     # --- forms ------------------------------------------------------------------------------------------
 
@@ -426,9 +426,9 @@ class Access:
         """The value that a form from this browser must send, and that nobody else can know."""
         return hmac.new(self._secret, browser.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
-    def is_form_token(self, browser: str, given: str) -> bool:
+    def is_form_token(self, browser: str, token: str) -> bool:
         """Whether a form sent the value of `form_token`."""
-        return hmac.compare_digest(self.form_token(browser).encode(), given.encode("utf-8", "surrogatepass"))
+        return hmac.compare_digest(self.form_token(browser).encode(), token.encode("utf-8", "surrogatepass"))
 
 
 def _holder(rows: sqlite3.Connection, secret: str) -> Visitor | None:

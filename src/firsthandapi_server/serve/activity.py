@@ -57,7 +57,7 @@ Query = Callable[..., list[Any]]
 
 def note(
     rows: sqlite3.Connection,
-    what: str,
+    kind: str,
     at: float,
     who: str | None,
     subject: str | None = None,
@@ -72,7 +72,7 @@ def note(
         data: what else is worth knowing: no secret, and no name or word of a person.
     """
     sql = "INSERT INTO activity (at, what, who, subject, data) VALUES (?, ?, ?, ?, ?)"
-    rows.execute(sql, (at, what, who, subject, json.dumps(data)))
+    rows.execute(sql, (at, kind, who, subject, json.dumps(data)))
 
 
 def forget_failures(rows: sqlite3.Connection, until: float) -> bool:
@@ -105,26 +105,26 @@ class Activity:
         self._audit = audit
 
     def page(
-        self, most: int, kind: str = "", who: str = "", before: str | None = None
+        self, most: int, kind: str = "", who: str = "", cursor: str | None = None
     ) -> tuple[list[Entry], str | None]:
         """The latest entries of a filter of `KINDS` by `who`, an id or a part of a name, or of all; and what to pass as
-        `before` for older ones.
-        Raises ValueError: `kind` or `before` is none.
+        `cursor` for older ones.
+        Raises ValueError: `kind` or `cursor` is none.
         """
         names = self._names()
-        ids = [each for each, name in names.items() if who.casefold() in name.casefold()] if who else []
-        at = [*_positions(before)]
+        ids = [ulid for ulid, name in names.items() if who.casefold() in name.casefold()] if who else []
+        at = [*_positions(cursor)]
         both: list[list[tuple[int, tuple[Any, ...]]]] = []
         for number, (query, table) in enumerate(((self._people, _OWN), (self._audit, _AUDIT))):
             conditions, values = _where(kind, who, ids, at[number])
             sql = f"SELECT * FROM ({table}) WHERE {conditions} ORDER BY position DESC LIMIT ?"  # noqa: S608 - no input
             both.append([(number, row) for row in query(sql, *values, most + 1)])
-        found = [*heapq.merge(*both, key=lambda each: -each[1][1])][: most + 1]
+        latest = [*heapq.merge(*both, key=lambda row: -row[1][1])][: most + 1]
         entries: list[Entry] = []
-        for number, (position, when, what, actor, subject, data) in found[:most]:
+        for number, (position, when, event, actor, subject, data) in latest[:most]:
             at[number] = position
-            entries.append(Entry(when, what, actor, names.get(_ulid(actor)), subject, json.loads(data)))
-        return entries, f"{at[0]}-{at[1]}" if len(found) > most else None
+            entries.append(Entry(when, event, actor, names.get(_ulid(actor)), subject, json.loads(data)))
+        return entries, f"{at[0]}-{at[1]}" if len(latest) > most else None
 
     def _names(self) -> dict[str, str]:
         """The names of people and keys, by their ids without the kind: a reviewer has the same as a worker."""
@@ -133,48 +133,48 @@ class Activity:
 
     def lines(self, kind: str, who: str, as_csv: bool) -> Iterator[str]:
         """The whole log as CSV or as JSON lines, many of them at a time."""
-        before: str | None = None
+        cursor: str | None = None
         if as_csv:
             yield csv_line(COLUMNS)
         while True:
-            entries, before = self.page(1000, kind, who, before)
+            entries, cursor = self.page(1000, kind, who, cursor)
             rows = [entry.as_dict() for entry in entries]
             if as_csv:
                 yield "".join(csv_line({**row, "data": json.dumps(row["data"])}.values()) for row in rows)
             else:
                 yield "".join(f"{json.dumps(row)}\n" for row in rows)
-            if before is None:
+            if cursor is None:
                 return
 
 
-def _where(kind: str, who: str, ids: list[str], before: int) -> tuple[str, list[Any]]:
+def _where(kind: str, who: str, ids: list[str], end: int) -> tuple[str, list[Any]]:
     conditions = ["position < ?"]
-    values: list[Any] = [before]
+    values: list[Any] = [end]
     if kind:
         if kind not in KINDS:
             raise ValueError(f"kind must be one of: {', '.join(KINDS)}")
         conditions.append(f"({' OR '.join('what GLOB ?' for _ in KINDS[kind])})")
-        values += [f"{each}*" for each in KINDS[kind]]
+        values += [f"{prefix}*" for prefix in KINDS[kind]]
     if who:
         conditions.append(f"(who = ? OR substr(who, instr(who, '_') + 1) IN ({', '.join('?' * len(ids))}))")
         values += [who, *ids]
     return " AND ".join(conditions), values
 
 
-def _positions(before: str | None) -> tuple[int, int]:
-    if before is None:
+def _positions(cursor: str | None) -> tuple[int, int]:
+    if cursor is None:
         return _END, _END
-    own, _, audit = before.partition("-")
-    is_number = f"{own}{audit}".isascii() and own.isdecimal() and audit.isdecimal() and len(before) < 40
-    if not is_number or max(int(own), int(audit)) > _END:
+    people, _, audit = cursor.partition("-")
+    is_number = f"{people}{audit}".isascii() and people.isdecimal() and audit.isdecimal() and len(cursor) < 40
+    if not is_number or max(int(people), int(audit)) > _END:
         raise ValueError("before must be as a page of the log has it")
-    return int(own), int(audit)
+    return int(people), int(audit)
 
 
 def _ulid(id: str | None) -> str:
     return (id or "").partition("_")[2]
 
 
-def text_of(kept: str | bytes) -> str:
+def text_of(value: str | bytes) -> str:
     """A text as a database has it: what is no Unicode is there as bytes."""
-    return kept.decode("utf-8", "replace") if isinstance(kept, bytes) else kept
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

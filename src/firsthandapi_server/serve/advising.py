@@ -39,8 +39,8 @@ def model_of(
         )
     model.prepare()
     kinds = ["image/jpeg", *(["audio/mpeg"] if speech else [])]
-    works = [Work(path=Path(), content_type=each, sha256="") for each in kinds]
-    if cents_a_day is not None and None in [model.price(each, most=True) for each in works]:
+    works = [Work(path=Path(), content_type=kind, sha256="") for kind in kinds]
+    if cents_a_day is not None and None in [model.price(work, most=True) for work in works]:
         raise ConfigurationError(
             f"the price of {model.name} is unknown, so --ai-max-cents-a-day cannot be kept; leave it out, or use a "
             "model with a known price"

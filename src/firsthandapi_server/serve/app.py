@@ -148,7 +148,7 @@ class Site:
             Route(METRICS, self._health.metrics, methods=["GET"]),
         ]
         if study is not None and self.reception.consents is not None:
-            decides, consents = any(each.decides for each in programs), self.reception.consents
+            decides, consents = any(program.decides for program in programs), self.reception.consents
             joining = Joining(self.reception, study, consents, eraser, self.limits, payouts, decides=decides)
             routes += joining.routes()
             routes += PayPage(self.reception, payees).routes()

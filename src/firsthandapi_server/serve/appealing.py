@@ -45,9 +45,9 @@ class Appealing:
 
     def _open(self) -> list[Appeal]:
         """What waits for an answer, the oldest first; not of people who have withdrawn or were erased."""
-        waiting = (each for each in self._world.state.appeals.values() if each.answered_at is None)
-        found = (each for each in waiting if not self._is_gone(each.submission))
-        return [*islice(found, _MOST)]
+        waiting = (appeal for appeal in self._world.state.appeals.values() if appeal.answered_at is None)
+        appeals = (appeal for appeal in waiting if not self._is_gone(appeal.submission))
+        return [*islice(appeals, _MOST)]
 
     def _is_gone(self, submission: Submission) -> bool:
         return self._reception.access.has_withdrawn(submission.worker_id) or any(
@@ -75,7 +75,7 @@ class Appealing:
                 request,
                 "appeals.html",
                 section=APPEALS,
-                appeals=[(each, self._why_not(request, each)) for each in self._open()],
+                appeals=[(appeal, self._why_not(request, appeal)) for appeal in self._open()],
                 done=_DONE.get(request.query_params.get("done", "")),
                 answer_seconds=ANSWER_SECONDS,
                 now=self._world.clock.now(),

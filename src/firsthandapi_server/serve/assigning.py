@@ -49,7 +49,7 @@ class Assigning:
         self._world = reception.world
         self._tasks = tasks
         reception.table_of = self.table
-        reception.without_job = lambda: [each for each in tasks.tables if tasks.job_of(each) is None]
+        reception.without_job = lambda: [title for title in tasks.tables if tasks.job_of(title) is None]
         self.pages: dict[str, Page] = (
             {TASKS: self._show, f"{TASKS}.csv": self._export} if tasks.tables else {}
         )
@@ -68,12 +68,12 @@ class Assigning:
         title = request.query_params.get("title")
         titles = [*self._tasks.tables] if title is None else [title]
         after = whole(request.query_params.get("after"), "after", 0, 10**9, 0)
-        tables = [existing(self.table(each, after)) for each in titles]
+        tables = [existing(self.table(title, after)) for title in titles]
         return self._reception.page(
             request,
             "tasks.html",
             section=f"{PREFIX}{TASKS}",
-            tables=[(each, self._tasks.job_of(each.title)) for each in tables],
+            tables=[(table, self._tasks.job_of(table.title)) for table in tables],
         )
 
     def _export(self, request: Request) -> Response:
@@ -86,7 +86,7 @@ class Assigning:
         while after is not None:
             with self._world.lock:
                 table = existing(self.table(title, after))
-            for each in table.counts:
-                row: list[Any] = [each.id, each.text, each.quota, each.gold]
-                yield csv_line([*row, each.approved, each.taken - each.approved, each.assigned])
+            for task in table.counts:
+                row: list[Any] = [task.id, task.text, task.quota, task.gold]
+                yield csv_line([*row, task.approved, task.taken - task.approved, task.assigned])
             after = table.more

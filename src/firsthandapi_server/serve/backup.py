@@ -168,15 +168,15 @@ def _is_copy(folder: Path, server: str) -> bool:
 
 def beside(target: Path, server: str) -> list[tuple[Path, Mark]]:
     """The copies of a server at `target` and beside it, the latest first."""
-    places = [each for each in target.absolute().parent.iterdir() if not each.name.endswith(".part")]
-    copies = [(each, mark) for each in places if (mark := mark_of(each)) and mark.server == server]
-    return sorted(copies, key=lambda each: each[1].at, reverse=True)
+    places = [place for place in target.absolute().parent.iterdir() if not place.name.endswith(".part")]
+    copies = [(place, mark) for place in places if (mark := mark_of(place)) and mark.server == server]
+    return sorted(copies, key=lambda copy: copy[1].at, reverse=True)
 
 
-def _expire(target: Path, server: str, before: float) -> list[str]:
+def _expire(target: Path, server: str, limit: float) -> list[str]:
     expired: list[str] = []
     for path, mark in beside(target, server):
-        if mark.at < before and path != target.absolute():
+        if mark.at < limit and path != target.absolute():
             expired.append(str(path.resolve()))
             replacing.rename(path, _gone(path))
             shutil.rmtree(_gone(path))
@@ -209,8 +209,8 @@ def _written(folder: Path, target: Path, on_file: Callable[[int, int], None], ma
             if mark is not None:
                 text = Mark(mark.server, mark.at, tuple(backup.lost)).text()
                 rows.execute("INSERT INTO secrets VALUES (?, ?)", (MARK, text.encode()))
-        for each in settings_of(folder):
-            shutil.copy2(each, part / each.name)
+        for path in settings_of(folder):
+            shutil.copy2(path, part / path.name)
     return backup
 
 
@@ -229,13 +229,13 @@ def whole(target: Path) -> Generator[Path]:
         if _gone(target).is_dir() and not target.exists():  # it was killed before the new one was there
             replacing.rename(_gone(target), target)
         shutil.rmtree(_gone(target), ignore_errors=True)
-        for left in part.iterdir():  # of a backup that was killed
-            if left.name != LOCK:
-                shutil.rmtree(left) if left.is_dir() else replacing.remove(left)
+        for remnant in part.iterdir():  # of a backup that was killed
+            if remnant.name != LOCK:
+                shutil.rmtree(remnant) if remnant.is_dir() else replacing.remove(remnant)
         yield part
-        for each in (part, *part.rglob("*")):
-            if each.is_dir():
-                replacing.sync_directory(each)
+        for path in (part, *part.rglob("*")):
+            if path.is_dir():
+                replacing.sync_directory(path)
     finally:
         lock.release()
     replacing.remove(part / LOCK)
@@ -249,9 +249,9 @@ def whole(target: Path) -> Generator[Path]:
 
 def settings_of(folder: Path) -> Iterator[Path]:
     """Settings and a study beside the data."""
-    for each in sorted(folder.iterdir()):
-        if each.is_file() and each.name not in _LEFT_OUT and not each.name.startswith((DATABASE, FILE)):
-            yield each
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name not in _LEFT_OUT and not path.name.startswith((DATABASE, FILE)):
+            yield path
 
 
 def _copied(

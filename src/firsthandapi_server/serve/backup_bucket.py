@@ -32,20 +32,20 @@ class _Bucket:
         """The size of each object in a folder, by its name."""
         with failures_named():
             try:
-                found = self._files.find(self._path(folder), detail=True)
+                info_by_path = self._files.find(self._path(folder), detail=True)
             except FileNotFoundError:
                 return {}
-        return {str(path).rpartition("/")[2]: int(each["size"] or 0) for path, each in found.items()}
+        return {str(path).rpartition("/")[2]: int(info["size"] or 0) for path, info in info_by_path.items()}
 
     def folders(self) -> list[str]:
         """The names of the folders in it."""
         with failures_named():
             try:
-                found = self._files.ls(self._root, detail=True)
+                infos = self._files.ls(self._root, detail=True)
             except FileNotFoundError:
                 return []
         return [
-            str(each["name"]).rstrip("/").rpartition("/")[2] for each in found if each["type"] == "directory"
+            str(info["name"]).rstrip("/").rpartition("/")[2] for info in infos if info["type"] == "directory"
         ]
 
     def put(self, path: Path, name: str) -> None:
@@ -114,10 +114,10 @@ def _sent(
     head: dict[str, Any] | None,
 ) -> Backup:
     bucket_of_files = snapshots(folder, room)
-    there, lost = bucket.sizes(FILES), set(() if head is None else cast("list[str]", head["lost"]))
+    sizes, lost = bucket.sizes(FILES), set(() if head is None else cast("list[str]", head["lost"]))
 
     def send(name: str, size: int) -> Path | None:
-        if there.get(name) == size and name not in lost:
+        if sizes.get(name) == size and name not in lost:
             return None
         path = place(folder / FILES, name)
         bucket.put(path, f"{FILES}/{name}")
@@ -131,7 +131,7 @@ def _sent(
         bucket.put(path, f"{moment}/{path.name}")
     bucket.write(_HEAD, {"server": mark.server, "at": mark.at, "lost": backup.lost, "moment": moment})
     # Of no copy any more: what was erased, and earlier moments.
-    for name in there.keys() - {name for name, _, _ in rows}:
+    for name in sizes.keys() - {name for name, _, _ in rows}:
         bucket.remove(f"{FILES}/{name}")
     for name in bucket.folders():
         if name.startswith("at-") and name != moment:
@@ -166,15 +166,15 @@ def _brought(
     with closing(Access(part / FILE)) as access:
         if news := bucket.read(_NEWS):
             learn(access, news, head["at"])
-        kept = access.settled("storage", "")
+        storage = access.settled("storage", "")
 
     def bring(name: str, _size: int) -> Path:
         path = place(part / FILES, name)
         bucket.get(f"{FILES}/{name}", path)
         return path
 
-    backup = transfer([] if kept else files_of(part), on_file, bring)
-    backup.bucket = kept or None
+    backup = transfer([] if storage else files_of(part), on_file, bring)
+    backup.bucket = storage or None
     return backup
 
 

@@ -76,8 +76,8 @@ class RealClock:
 
     def run_due(self) -> float:
         """Make the calls that are due, in order. Returns the seconds until the next call, within a limit."""
-        left = self._due.run(blocking=False)
-        return _LOOK_SECONDS if left is None else min(left, _LOOK_SECONDS)
+        seconds = self._due.run(blocking=False)
+        return _LOOK_SECONDS if seconds is None else min(seconds, _LOOK_SECONDS)
 
     def _call(self, callback: Callback) -> None:
         if self._stopping:

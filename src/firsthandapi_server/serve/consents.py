@@ -99,8 +99,8 @@ class Consents:
 
     def of(self, worker: str) -> dict[str, str] | None:
         """What the files of this person say of it, if they agreed to the notice of today and have not withdrawn."""
-        found = self._access.look(_CURRENT, worker, self._study.consent.version)
-        return dict(zip(("consent_id", "license"), found[0], strict=True)) if found else None
+        rows = self._access.look(_CURRENT, worker, self._study.consent.version)
+        return dict(zip(("consent_id", "license"), rows[0], strict=True)) if rows else None
 
     def latest(self, worker: str) -> Agreed | None:
         """What this person agreed to last, be it an older notice, or withdrawn since."""
@@ -118,9 +118,9 @@ class Consents:
 
     def of_other_words(self) -> int:
         """How many people have agreed to a notice of this version whose text is none of today's."""
-        given = self._access.look(_WORDS, self._study.consent.version)
+        rows = self._access.look(_WORDS, self._study.consent.version)
         today = {_digest(text) for text in self._study.consent.text.values()}
-        return len({worker for worker, digest in given if digest not in today})
+        return len({worker for worker, digest in rows if digest not in today})
 
     def check_place(self, worker: str | None) -> None:
         """Check that one more may join; whoever has joined keeps their place. Raises PageError: nobody else may."""
@@ -156,10 +156,10 @@ class Consents:
         """Whoever has joined by this act, and a session of theirs; None if nobody has."""
         worker = self._joined(joining)
         with self._access.transaction() as rows:
-            found = rows.execute(
+            row = rows.execute(
                 "SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NULL", (worker,)
             ).fetchone()
-            return None if found is None else (worker, begin_session(rows, worker, at, JOINED_SECONDS))
+            return None if row is None else (worker, begin_session(rows, worker, at, JOINED_SECONDS))
 
     def _joined(self, joining: str) -> str:
         """The id of whoever joins by an act: of somebody new, if the act is repeated after they left."""
@@ -190,7 +190,7 @@ class Consents:
             return
         self._check_place(rows, worker)
         study = self._study
-        text, shown = study.notice(language)
+        text, notice_language = study.notice(language)
         digest = _digest(text)
         days = study.retention_days.rejected
         rows.execute("INSERT OR IGNORE INTO notices VALUES (?, ?)", (digest, text))
@@ -202,7 +202,7 @@ class Consents:
                 self._notice,
                 study.consent.version,
                 digest,
-                shown,
+                notice_language,
                 json.dumps(study.purposes, ensure_ascii=False),
                 study.license,
                 json.dumps(study.consent.assurances),

@@ -49,8 +49,8 @@ def back_up(
         else:
             report = backup.back_up(folder, dest, on_file, mark, keep_days)
         _remember(access, [(place, at)])
-        for each in report.expired:
-            _forget(access, each)
+        for path in report.expired:
+            _forget(access, path)
         tell(access)
     return report
 
@@ -69,7 +69,7 @@ def restore(source: Path | str, target: Path, on_file: Callable[[int, int], None
         with closing(Access(target / FILE)) as access:
             # Those that were made later, too, have whomever the new server erases.
             copies = backup.beside(source, mark.server)
-            _remember(access, [(str(folder.resolve()), each.at) for folder, each in copies])
+            _remember(access, [(str(folder.resolve()), mark.at) for folder, mark in copies])
     return report
 
 

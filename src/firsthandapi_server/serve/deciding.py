@@ -58,7 +58,7 @@ class Deciding:
     @property
     def is_on(self) -> bool:
         """Whether any stars decide alone now."""
-        return self._program.decides and any(each.deciding for each in self._trusts.values())
+        return self._program.decides and any(trust.deciding for trust in self._trusts.values())
 
     def now(self, media: str, bar: int) -> frozenset[int]:
         """The stars that decide alone now about files of a family of media, where so many stars are approved."""
@@ -75,15 +75,15 @@ class Deciding:
             return None
         rated = self._rated(submission)
         trusted = [
-            each
+            rating
             for file in submission.files
-            if (each := rated.get(file.id)) is not None
-            and each.kind[0] == self._version(file.content_type)
-            and each.stars in self._trust(each.kind).deciding
+            if (rating := rated.get(file.id)) is not None
+            and rating.kind[0] == self._version(file.content_type)
+            and rating.stars in self._trust(rating.kind).deciding
         ]
         if len(trusted) < len(submission.files):
             return None
-        stars, reason = [each.stars for each in trusted], one_reason(each.reason for each in trusted)
+        stars, reason = [rating.stars for rating in trusted], one_reason(rating.reason for rating in trusted)
         return Verdict(stars, reason, actor=self.rater, rated_by=self.rater)
 
     def learn(self, submission: Submission, ratings: Sequence[Sequence[int]], at: float) -> bool:
@@ -93,24 +93,24 @@ class Deciding:
             return False
         rated, has_begun = self._rated(submission), False
         for file, *stars in zip(submission.files, *ratings, strict=True):
-            each = rated.get(file.id)
-            if each is not None:
-                has_begun |= self._learn(each, median_low(stars), at)
+            rating = rated.get(file.id)
+            if rating is not None:
+                has_begun |= self._learn(rating, median_low(stars), at)
         return has_begun
 
     def _learn(self, rated: _Rated, people: int, at: float) -> bool:
         trust = self._trust(rated.kind)
-        before = trust.deciding
+        earlier = trust.deciding
         with self._access.transaction() as rows:
             sql = "INSERT OR IGNORE INTO blind (rating, stars) VALUES (?, ?)"
             if not rows.execute(sql, (rated.rating, people)).rowcount:
                 return False
             trust.add((people, rated.stars))
-            if trust.deciding != before and self._program.decides:
-                what = "review.model_trusted" if trust.deciding > before else "review.model_distrusted"
+            if trust.deciding != earlier and self._program.decides:
+                event = "review.model_trusted" if trust.deciding > earlier else "review.model_distrusted"
                 _, media, bar = rated.kind
-                note(rows, what, at, self._program.rater, media=media, bar=bar, stars=rated.stars)
-        return trust.deciding > before
+                note(rows, event, at, self._program.rater, media=media, bar=bar, stars=rated.stars)
+        return trust.deciding > earlier
 
     def _may(self, submission: Submission) -> bool:
         """Whether it might decide about this, whatever its stars are. It is not shown what looks the same, as people

@@ -23,17 +23,17 @@ class Developing:
         self.pages: dict[str, Page] = {KEYS: self._show}
         self.forms: dict[str, Form] = {KEYS: self._create, f"{KEYS}/{{id}}/revoke": self._revoke}
 
-    def _show(self, request: Request, made: tuple[str, str, str] | None = None) -> Response:
+    def _show(self, request: Request, new_key: tuple[str, str, str] | None = None) -> Response:
         # A secret is shown only once, so the page must not reload itself.
-        live: dict[str, Any] = {} if made is None else {"live": None}
+        live: dict[str, Any] = {} if new_key is None else {"live": None}
         with self._world.lock:
-            keys = [each for each in self._world.state.own.organization.keys if each.revoked_at is None]
+            keys = [key for key in self._world.state.own.organization.keys if key.revoked_at is None]
             return self._reception.page(
                 request,
                 "keys.html",
                 section=f"{PREFIX}{KEYS}",
                 keys=keys,
-                made=made,
+                made=new_key,
                 most_name=MAX_NAME,
                 **live,
             )
@@ -53,7 +53,7 @@ class Developing:
         where = f"{PREFIX}{KEYS}"
         with self._world.lock:
             keys = self._world.state.own.organization.keys
-            key = existing(next((each for each in keys if each.id == request.path_params["id"]), None))
+            key = existing(next((key for key in keys if key.id == request.path_params["id"]), None))
             if "confirm" not in fields:
                 return self._reception.ask_to_revoke(request, where, "the API key", key.name)
             self._world.accounts.revoke_key(key, self._reception.who(request), self._world.clock.now())

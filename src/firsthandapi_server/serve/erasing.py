@@ -205,9 +205,11 @@ class Eraser:
         for some in _parts(ids or ()):
             with self._world.lock:
                 sent = [self.state.submissions[id] for id in some]
-                files = [file for each in sent for file in each.files if is_person or file is named]
-                for each in sent:
-                    self._let_go(each, files, at)
+                files = [
+                    file for submission in sent for file in submission.files if is_person or file is named
+                ]
+                for submission in sent:
+                    self._let_go(submission, files, at)
                 # Of a file, what was said of an attempt before it as well.
                 for event in traces.events_about(self.state, some):
                     event.body = _without_words(event.body)
@@ -233,8 +235,8 @@ class Eraser:
             give_back(self.state, worker)
         for some in _parts(traces.sent_by(self.state.read, worker)):
             with self._world.lock:
-                for each in some:
-                    submission = self.state.submissions[each]
+                for id in some:
+                    submission = self.state.submissions[id]
                     self._world.jobs.give_up(submission, at, reason, worker)
                     self._withdraw(submission.files, at)
 
@@ -256,14 +258,14 @@ class Eraser:
     def _empty(self, files: Iterable[File]) -> None:
         """Remove the bytes first: after a crash, the rows still say where they are."""
         files = [*files]
-        kept = [(file, file.source) for file in files if not file.is_erased]
-        for _, source in kept:
+        sources = [(file, file.source) for file in files if not file.is_erased]
+        for _, source in sources:
             if self._stopping.is_set():
                 raise NotKeptError("the server stops")
             if isinstance(source, Stored):
                 self.state.storage.remove(source.name)
         with self._world.lock:
-            for file, source in kept:
+            for file, source in sources:
                 if isinstance(source, Stored):
                     file.erase(source.emptied())
         if files:

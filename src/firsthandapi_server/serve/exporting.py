@@ -43,14 +43,14 @@ class Export:
             "SELECT file, opinion FROM opinions WHERE opinion IS NOT NULL "
             "AND file IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
-        by_file = {each["file_id"]: each for each in files}
+        by_file = {file["file_id"]: file for file in files}
         for file, opinion in people(opinions, json.dumps([*by_file])):
             by_file[file]["program_opinions"].append(json.loads(opinion))
         names = people("SELECT name FROM tokens WHERE substr(id, 5) = substr(?, 5)", worker)
         self._known = {
             "worker_id": worker,
             "name": next((text_of(name) for (name,) in names if name), None),
-            **({"earned_cents": sum(each["earned_cents"] for each in files)} if is_paid else {}),
+            **({"earned_cents": sum(file["earned_cents"] for file in files)} if is_paid else {}),
             "consents": consents_of(people, worker),
             "files": files,
             "tasks": [
@@ -61,8 +61,8 @@ class Export:
                 )
             ],
             "log": [
-                {"at": iso(at), "what": what, "subject": subject}
-                for at, what, subject in people(
+                {"at": iso(at), "what": event, "subject": subject}
+                for at, event, subject in people(
                     "SELECT at, what, subject FROM activity WHERE who = ? ORDER BY position", worker
                 )
             ],
@@ -73,24 +73,24 @@ class Export:
             row
         )
         (reasoning, submitted_at, scored_at, location, job, fields, appeal, answer) = times
-        kept, asked = json.loads(source), json.loads(fields)
+        details, asked = json.loads(source), json.loads(fields)
         name = f"files/{file_name_on_disk(file_id, content_type)}"
-        if kept["sha256"]:
-            self._parts.append((name, kept["name"], kept["size"]))
+        if details["sha256"]:
+            self._parts.append((name, details["name"], details["size"]))
         if withdrawn:
             status = "withdrawn"
         elif status == "approved" and not approved:
             status = "rejected"
         return {
             "file_id": file_id,
-            "file": name if kept["sha256"] else None,
+            "file": name if details["sha256"] else None,
             "original_filename": text_of(original),
-            "captured_at": iso(kept["captured_at"]),
-            "device_info": kept["device_info"],
-            "sha256": kept["sha256"] or None,
+            "captured_at": iso(details["captured_at"]),
+            "device_info": details["device_info"],
+            "sha256": details["sha256"] or None,
             "submission_id": submission,
-            "task_id": kept["more"].get("task_id"),
-            "task_text": kept["more"].get("task_text"),
+            "task_id": details["more"].get("task_id"),
+            "task_text": details["more"].get("task_text"),
             "job_id": job,
             "job": asked.get("title") or asked["description"],
             "submitted_at": iso(submitted_at),
@@ -148,12 +148,12 @@ def consents_of(people: Query, worker: str) -> list[dict[str, Any]]:
         f"SELECT {', '.join(_CONSENT)}, text FROM consents JOIN notices ON sha256 = notice_sha256 "  # noqa: S608 - no input
         "WHERE worker_id = ? ORDER BY given_at"
     )
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for row in people(sql, worker):
         record: dict[str, Any] = dict(zip((*_CONSENT, "notice"), row, strict=True))
         for name in ("purposes", "assurances", "retention"):
             record[name] = json.loads(record[name])
         for name in ("given_at", "withdrawn_at"):
             record[name] = None if record[name] is None else iso(record[name])
-        found.append(record)
-    return found
+        records.append(record)
+    return records

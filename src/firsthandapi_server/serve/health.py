@@ -67,26 +67,26 @@ class Health:
         try:
             async with asyncio.timeout(_SECONDS):
                 loop = asyncio.get_running_loop()
-                problems, told = await loop.run_in_executor(self._thread, self._look)
+                problems, figures = await loop.run_in_executor(self._thread, self._look)
         except TimeoutError:
-            problems, told = [f"The server has been busy for {_SECONDS:.0f} seconds."], {}
+            problems, figures = [f"The server has been busy for {_SECONDS:.0f} seconds."], {}
         if problems:
             return JSONResponse({"status": "failing", "problems": problems}, 503, HEADERS)
-        return JSONResponse({"status": "ok", **told}, headers=HEADERS)
+        return JSONResponse({"status": "ok", **figures}, headers=HEADERS)
 
     def _look(self) -> tuple[list[str], dict[str, Any]]:
         """The problems; without any, what the model was asked."""
         problems = [*self.problems()]
-        names = {each.rater for each in self._programs if each.rater.startswith(MODEL)}
-        told = [
-            asdict(each) for each in ([] if problems else self._opinions.figures()) if each.rater in names
+        names = {program.rater for program in self._programs if program.rater.startswith(MODEL)}
+        figures = [
+            asdict(model) for model in ([] if problems else self._opinions.figures()) if model.rater in names
         ]
-        return problems, {"ai": told[0]} if told else {}
+        return problems, {"ai": figures[0]} if figures else {}
 
     def problems(self) -> Iterator[str]:
         """What keeps the server from working, in words."""
         state = cast("KeptState", self._reception.world.state)
-        damage = [each for each in (state.damage, self._reception.access.damage) if each is not None]
+        damage = [damage for damage in (state.damage, self._reception.access.damage) if damage is not None]
         yield from damage
         if not damage:
             try:
@@ -131,8 +131,8 @@ class Health:
         def add(name: str, kind: str, words: str, samples: Mapping[str, float] | float) -> None:
             full = f"firsthandapi_{name}"
             lines.extend((f"# HELP {full} {words}", f"# TYPE {full} {kind}"))
-            given = samples if isinstance(samples, Mapping) else {"": samples}
-            lines.extend(f"{full}{sample} {value:.15g}" for sample, value in given.items())
+            value_by_sample = samples if isinstance(samples, Mapping) else {"": samples}
+            lines.extend(f"{full}{sample} {value:.15g}" for sample, value in value_by_sample.items())
 
         # A connection of its own: a scrape holds up nobody.
         uri = f"{(self._folder / DATABASE).absolute().as_uri()}?mode=ro"
@@ -186,7 +186,7 @@ class Health:
         add("webhooks_waiting", "gauge", "Webhook deliveries that wait for an attempt.", pending)
         add("webhooks_failed", "gauge", "Webhook deliveries that were given up.", failed)
         for name, words in _OF_PROGRAMS.items() if self._programs else ():
-            counts = {each.rater: getattr(each, name) for each in asked}
+            counts = {figure.rater: getattr(figure, name) for figure in asked}
             if name == "cents":  # it goes down once it is known what a question has cost
                 add("ai_cents", "gauge", words, _by("rater", counts))
             else:
@@ -208,4 +208,4 @@ def _ages(state: sqlite3.Connection) -> dict[str, float]:
     ).fetchone()
     *buckets, count, total = row
     aged = zip((*map(str, _AGES), "+Inf"), (*buckets, count), strict=True)
-    return {**{f'_bucket{{le="{age}"}}': found for age, found in aged}, "_sum": total, "_count": count}
+    return {**{f'_bucket{{le="{age}"}}': number for age, number in aged}, "_sum": total, "_count": count}

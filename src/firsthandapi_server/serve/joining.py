@@ -111,24 +111,24 @@ class Joining:
         worker = self._who(request)
         # A form that is sent again, since its answer was lost, makes nobody twice.
         joining = fields.get("joining") and f"{self._reception.browser(request)}\n{fields['joining']}"
-        again = self._consents.again(joining, self._world.clock.now()) if joining and not worker else None
-        if again is None:
+        entry = self._consents.again(joining, self._world.clock.now()) if joining and not worker else None
+        if entry is None:
             self._consents.check_place(worker)
-        given = [each for each in self._study.consent.assurances if each in fields]
-        if len(given) < len(self._study.consent.assurances):
-            return self._form(request, worker, target, given=given, status=422)
-        if worker is None and again is None and (wait := self._limits.join(request)):
+        assurances = [assurance for assurance in self._study.consent.assurances if assurance in fields]
+        if len(assurances) < len(self._study.consent.assurances):
+            return self._form(request, worker, target, assurances=assurances, status=422)
+        if worker is None and entry is None and (wait := self._limits.join(request)):
             await asyncio.sleep(wait)
-            again = self._consents.again(joining, self._world.clock.now()) if joining else None
+            entry = self._consents.again(joining, self._world.clock.now()) if joining else None
         language, at = self._reception.words(request).language, self._world.clock.now()
         response = self._reception.go(ME if target == "/" else target)
         if worker is None:
-            worker, session = again or self._consents.join(language, at, joining)
+            worker, session = entry or self._consents.join(language, at, joining)
             self._reception.set_cookie(response, self._reception.cookie("session"), session, JOINED_SECONDS)
         else:
             self._consents.give(worker, language, at)
         # Of a form that is sent again, nobody has seen the first words.
-        if (again and self._study.join == "open") or self._consents.lacks_passport(worker):
+        if (entry and self._study.join == "open") or self._consents.lacks_passport(worker):
             await self._issue(response, worker)
         return response
 
@@ -145,8 +145,8 @@ class Joining:
         if worker is None:
             await self._limits.slow_down(request)
             return self._form(request, None, target, wrong=words, status=403)
-        if (before := reception.session(request)) is not None:
-            reception.access.sign_out(before)
+        if (old_session := reception.session(request)) is not None:
+            reception.access.sign_out(old_session)
         response = reception.go(ME if target == "/" else target)
         session = self._passports.sign_in(worker, self._world.clock.now())
         reception.set_cookie(response, reception.cookie("session"), session, JOINED_SECONDS)
@@ -169,7 +169,7 @@ class Joining:
         worker: str | None,
         target: str,
         *,
-        given: Iterable[str] | None = None,
+        assurances: Iterable[str] | None = None,
         wrong: str | None = None,
         full: PageError | None = None,
         status: int = 200,
@@ -183,13 +183,13 @@ class Joining:
             status=status,
             target=target,
             joining=secrets.token_hex(16),
-            given=given,
+            given=assurances,
             wrong=wrong,
             full=full,
             agreed=agreed,
             agreed_direction=agreed and direction(agreed.language),
             changes=[] if agreed is None else self._changes(agreed, words),
-            assured={each: words(sentence) for each, sentence in _ASSURED.items()},
+            assured={name: words(sentence) for name, sentence in _ASSURED.items()},
             **self._about(request),
         )
 
@@ -202,7 +202,7 @@ class Joining:
         def listed(purposes: Iterable[str]) -> str:
             return words(", ").join(words(spoken.get(purpose, purpose)) for purpose in purposes)
 
-        def kept(days: int | None) -> str:
+        def erasure(days: int | None) -> str:
             return "–" if days is None else words("Days until rejected files are erased: {days}.", days=days)
 
         rows = [
@@ -210,7 +210,7 @@ class Joining:
             (words("Purposes"), listed(agreed.purposes), listed(study.purposes)),
             (words("License of your files"), agreed.license, study.license),
             (words("Organizer"), agreed.controller, study.controller),
-            (words("How long"), kept(agreed.rejected_days), kept(study.retention_days.rejected)),
+            (words("How long"), erasure(agreed.rejected_days), erasure(study.retention_days.rejected)),
         ]
         return [row for row in rows if row[1] != row[2]]
 
@@ -262,7 +262,7 @@ class Joining:
                 has_passport=self._passports.has(worker),
                 link_of=self._reception.links.path,
                 open=self._reception.open_jobs(),
-                sent=[(each, file) for each in sent for file in each.files],
+                sent=[(submission, file) for submission in sent for file in submission.files],
                 older=older,
                 earned=sum(cents for _, _, cents in earned(state.query, worker=worker)),
                 receipts=self._payouts.of(worker),

@@ -37,11 +37,11 @@ class Judged:
 def judged(job: Job) -> list[Judged]:
     """What is to be judged; nothing of another job."""
     metadata: Mapping[str, Any] = job.fields.get("metadata") or {}
-    given: Any = metadata.get("content")
+    content: Any = metadata.get("content")
     if job.fields["type"] != "feedback":
         return []
-    each: list[object] = cast("list[object]", given) if isinstance(given, list) else [given]
-    return [_judged(words.strip()) for words in each[:_MOST] if isinstance(words, str) and words.strip()]
+    contents: list[object] = cast("list[object]", content) if isinstance(content, list) else [content]
+    return [_judged(words.strip()) for words in contents[:_MOST] if isinstance(words, str) and words.strip()]
 
 
 def _judged(words: str) -> Judged:
@@ -59,8 +59,8 @@ def _judged(words: str) -> Judged:
 
 def allowing(policy: str, contents: Iterable[Judged]) -> str:
     """A content security policy that also shows pictures, and plays what is played, from these origins alone."""
-    found = [*contents]
+    entries = [*contents]
     for directive, kinds in (("img-src", ("image",)), ("media-src", ("audio", "video"))):
-        origins = dict.fromkeys(each.origin for each in found if each.origin and each.kind in kinds)
-        policy = policy.replace(directive, " ".join([directive, *(each for each in origins if each)]))
+        origins = dict.fromkeys(entry.origin for entry in entries if entry.origin and entry.kind in kinds)
+        policy = policy.replace(directive, " ".join([directive, *(origin for origin in origins if origin)]))
     return policy

@@ -46,8 +46,8 @@ class Limits:
     def wrong_token(self, request: Request) -> float:
         """Count a wrong token of this address. Returns the seconds to delay the response: more each time."""
         now = self._reception.world.clock.now()
-        _, left, _ = self._failures.take(self.address(request), SIGN_IN_FAILURES, now)
-        return SIGN_IN_SECONDS * (1 - left / SIGN_IN_FAILURES)
+        _, tries, _ = self._failures.take(self.address(request), SIGN_IN_FAILURES, now)
+        return SIGN_IN_SECONDS * (1 - tries / SIGN_IN_FAILURES)
 
     async def slow_down(self, request: Request) -> None:
         """Count and log a wrong token, or passport, and wait before its response."""
@@ -60,7 +60,7 @@ class Limits:
         """Count a new person of this address. Returns the seconds to wait before they join."""
         now, address = self._reception.world.clock.now(), self.address(request)
         if len(self._joined) >= _MOST_ADDRESSES:
-            self._joined = {each: at for each, at in self._joined.items() if at > now}
+            self._joined = {address: at for address, at in self._joined.items() if at > now}
         turn = max(now, self._joined.get(address, now))
         self._joined[address] = turn + JOIN_SECONDS
         return max(0.0, turn - now - JOINS * JOIN_SECONDS)

@@ -50,8 +50,8 @@ def draw_code(url: str) -> str:
     """The QR code of a URL as SVG for a page; always dark on light."""
     import segno
 
-    made = segno.make(url, error="m", micro=False)
-    picture = made.svg_inline(
+    code = segno.make(url, error="m", micro=False)
+    picture = code.svg_inline(
         scale=4, border=4, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=""
     )
     words = 'role="img" aria-label="QR code of the link"'

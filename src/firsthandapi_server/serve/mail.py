@@ -83,7 +83,7 @@ class Mailer:
         if not is_address(sender):
             raise ConfigurationError("--mail-from must be an address, such as study@example.org")
         user, password = (
-            None if each is None else unquote(each) for each in (parts.username, parts.password)
+            None if part is None else unquote(part) for part in (parts.username, parts.password)
         )
         return cls(parts.hostname, port, parts.scheme == "smtps", user, password, sender)
 

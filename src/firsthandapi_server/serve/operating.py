@@ -74,16 +74,16 @@ class Operating:
         jobs = [] if reception.visitor(request) is None else reception.open_jobs()
         return reception.page(request, "home.html", jobs=jobs)
 
-    def _show(self, request: Request, made: tuple[str, str, str] | None = None) -> Response:
+    def _show(self, request: Request, new_token: tuple[str, str, str] | None = None) -> Response:
         # A secret is shown only once, so the page must not reload itself.
-        still: dict[str, Any] = {} if made is None else {"live": None}
+        still: dict[str, Any] = {} if new_token is None else {"live": None}
         consents, where = self._reception.consents, f"{self._reception.url}{JOIN}"
         tokens = [token for token in self._reception.access.tokens() if token.revoked_at is None]
         # The latest first, since there may be very many; of the staff, all.
         workers = [token for token in reversed(tokens) if token.role == "worker"]
-        before = request.query_params.get("before")
-        start = next((at + 1 for at, token in enumerate(workers) if token.id == before), 0)
-        shown = workers[start : start + _TOKENS]
+        last_id = request.query_params.get("before")
+        start = next((at + 1 for at, token in enumerate(workers) if token.id == last_id), 0)
+        page = workers[start : start + _TOKENS]
         revoked = request.query_params.get("revoked", "")
         with self._world.lock:
             return self._reception.page(
@@ -92,12 +92,12 @@ class Operating:
                 revoked=revoked,
                 left=len(self._waiting_of(revoked)),
                 section=f"{PREFIX}/people",
-                tokens=[*(token for token in tokens if token.role != "worker"), *shown],
-                older=shown[-1].id if len(workers) > start + _TOKENS else None,
+                tokens=[*(token for token in tokens if token.role != "worker"), *page],
+                older=page[-1].id if len(workers) > start + _TOKENS else None,
                 roles=ROLES,
                 most_name=MAX_NAME,
-                made=made,
-                made_qr=draw_code(made[2]) if made and made[2] else None,
+                made=new_token,
+                made_qr=draw_code(new_token[2]) if new_token and new_token[2] else None,
                 study=self._reception.study,
                 join_url=where,
                 join_qr=None if consents is None else qr_code(where),
@@ -149,7 +149,7 @@ class Operating:
 
     def _revoke_token(self, request: Request, fields: dict[str, str]) -> Response | str:
         id, access = request.path_params["id"], self._reception.access
-        token = existing(next((each for each in access.tokens() if each.id == id), None))
+        token = existing(next((token for token in access.tokens() if token.id == id), None))
         if "confirm" not in fields:
             return self._reception.ask_to_revoke(request, f"{PREFIX}/people", "the token of", token.name)
         access.revoke(id, self._world.clock.now(), self._reception.who(request))
@@ -157,7 +157,7 @@ class Operating:
 
     def _waiting_of(self, token: str) -> list[Submission]:
         """What waits for a review of whoever has a token that was revoked; the lock is held."""
-        if token not in (each.id for each in self._reception.access.tokens() if each.revoked_at is not None):
+        if token not in (row.id for row in self._reception.access.tokens() if row.revoked_at is not None):
             return []
         worker = f"wkr_{token.partition('_')[2]}"
         state = cast("KeptState", self._world.state)
@@ -166,11 +166,11 @@ class Operating:
     def _reject_waiting(self, request: Request, _fields: dict[str, str]) -> str:
         at = self._world.clock.now()
         with self._world.lock:
-            for each in self._waiting_of(request.path_params["id"]):
+            for case in self._waiting_of(request.path_params["id"]):
                 verdict = Verdict(
-                    [1] * len(each.files), _REVOKED, actor=self._reception.who(request), rated_by="person"
+                    [1] * len(case.files), _REVOKED, actor=self._reception.who(request), rated_by="person"
                 )
-                self._world.jobs.score(each, at, verdict)
+                self._world.jobs.score(case, at, verdict)
         return f"{PREFIX}/people?done=rejected#tokens"
 
     async def _erase(self, request: Request, fields: dict[str, str]) -> str:

@@ -135,7 +135,7 @@ def forget_opinions(access: Access, files: Iterable[str]) -> None:
 
 def one_reason(reasons: Iterable[str | None], between: str = " ") -> str | None:
     """Several reasons as one, which has each of them once."""
-    return between.join(dict.fromkeys(each for each in reasons if each))[:MAX_REASON] or None
+    return between.join(dict.fromkeys(reason for reason in reasons if reason))[:MAX_REASON] or None
 
 
 def checked(opinion: Opinion, family: str) -> Opinion:

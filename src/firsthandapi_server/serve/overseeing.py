@@ -68,7 +68,7 @@ class Overseeing:
             compared=len(units),
             stuck=sorted(self._panel.stuck(reviewers).items()),
             programs=Opinions(self._reception.access).figures(),
-            golden=[(each, file) for each in ratings.gold() if (file := self._file(each)) is not None],
+            golden=[(gold, file) for gold in ratings.gold() if (file := self._file(gold)) is not None],
         )
 
     def _compare(self, request: Request) -> Response:
@@ -76,7 +76,7 @@ class Overseeing:
         ratings = self._panel.ratings
         stars, people = ratings.of_programs(_MOST_COMPARED), ratings.of_people(_MOST_COMPARED)
         deciding = self._panel.deciding
-        curves = {key: _curves(pairs_of(each, people), key[2]) for key, each in kinds(stars).items()}
+        curves = {key: _curves(pairs_of(ratings, people), key[2]) for key, ratings in kinds(stars).items()}
         return self._reception.page(
             request,
             "reviews_programs.html",
@@ -84,13 +84,13 @@ class Overseeing:
             figures=Opinions(self._reception.access).figures(),
             found=[
                 (
-                    each,
-                    curves[each.rater, each.media, each.min_star_rating],
-                    deciding.now(each.media, each.min_star_rating)
-                    if deciding is not None and deciding.rater == each.rater
+                    calibration,
+                    curves[calibration.rater, calibration.media, calibration.min_star_rating],
+                    deciding.now(calibration.media, calibration.min_star_rating)
+                    if deciding is not None and deciding.rater == calibration.rater
                     else (),
                 )
-                for each in calibrations(stars, people)
+                for calibration in calibrations(stars, people)
             ],
             tolerated=TOLERATED,
             height=_HEIGHT,
@@ -111,20 +111,20 @@ class Overseeing:
         """The files that were rated, the latest first."""
         submissions = self._world.state.own.submissions
         most = len(submissions)
-        before = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)
-        found: list[File] = []
-        at = before
-        for at in islice(range(before - 1, -1, -1), _MOST_LOOKED_AT):
+        end = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)
+        files: list[File] = []
+        at = end
+        for at in islice(range(end - 1, -1, -1), _MOST_LOOKED_AT):
             if submissions[at].status in ("approved", "rejected"):
-                found += [file for file in submissions[at].files if file.rating and not file.is_erased]
-            if len(found) >= _FILES:
+                files += [file for file in submissions[at].files if file.rating and not file.is_erased]
+            if len(files) >= _FILES:
                 break
-        known = {each.file: each.stars for each in self._panel.ratings.gold()}
+        stars_by_file = {gold.file: gold.stars for gold in self._panel.ratings.gold()}
         return self._reception.page(
             request,
             "reviews_gold.html",
             section=f"{PREFIX}/reviews",
-            files=[(file, known.get(file.id)) for file in found],
+            files=[(file, stars_by_file.get(file.id)) for file in files],
             older=at if at else None,
         )
 
@@ -135,15 +135,15 @@ class Overseeing:
         with self._world.lock:
             submission = self._world.state.submissions.get(fields.get("submission", ""))
             files = () if submission is None or submission.job.account.is_sandbox else submission.files
-            file = next((each for each in files if each.id == fields.get("file")), None)
+            file = next((file for file in files if file.id == fields.get("file")), None)
             if file is None or submission is None:
                 raise no_page()
             if submission.status not in ("approved", "rejected") or file.is_erased:
                 raise PageError(409, "Only a file that was rated and is still there can be gold.")
             who, now = self._reception.who(request), self._world.clock.now()
             self._panel.ratings.mark(Gold(file.id, submission.id, int(stars), who, now))
-        before = fields.get("before", "")
-        return f"{PREFIX}/reviews/gold{f'?before={before}' if before.isdecimal() else ''}#{file.id}"
+        end = fields.get("before", "")
+        return f"{PREFIX}/reviews/gold{f'?before={end}' if end.isdecimal() else ''}#{file.id}"
 
     def _unmark(self, request: Request, _fields: dict[str, str]) -> str:
         file = request.path_params["file"]
@@ -172,8 +172,8 @@ def _curves(pairs: Sequence[Pair], bar: int) -> list[tuple[int, str, float]]:
 def _lines(ratings: Iterable[Rating]) -> Iterator[str]:
     """A row for each file that was rated."""
     yield csv_line(_COLUMNS)
-    for each in ratings:
-        undone = None if each.undone_at is None else iso(each.undone_at)
-        for file, stars in zip(each.files, each.stars, strict=True):
-            row: list[Any] = [each.id, iso(each.given_at), each.reviewer, each.submission, each.attempt, file]
-            yield csv_line([*row, stars, each.gold, undone])
+    for vote in ratings:
+        undone = None if vote.undone_at is None else iso(vote.undone_at)
+        for file, stars in zip(vote.files, vote.stars, strict=True):
+            row: list[Any] = [vote.id, iso(vote.given_at), vote.reviewer, vote.submission, vote.attempt, file]
+            yield csv_line([*row, stars, vote.gold, undone])

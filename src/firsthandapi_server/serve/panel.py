@@ -66,7 +66,7 @@ class Panel:
         for program in programs:
             program.listener = self.hear
         self.ratings = Ratings(access)
-        model = next((each for each in programs if each.rater.startswith(MODEL)), None)
+        model = next((program for program in programs if program.rater.startswith(MODEL)), None)
         self.deciding = None if model is None else Deciding(access, model)
         self._holders: dict[str, tuple[str, float]] = {}  # by browser: the submission, and until when
         self._latest: dict[str, str] = {}  # by browser: the rating that it can undo
@@ -105,17 +105,17 @@ class Panel:
         for file, opinion in heard:
             if opinion.annotations is not None:
                 file.annotations = opinion.annotations
-        flags = dict.fromkeys([*submission.flags, *(flag for _, each in heard for flag in each.flags)])
+        flags = dict.fromkeys([*submission.flags, *(flag for _, opinion in heard for flag in opinion.flags)])
         if len(flags) > len(submission.flags):
             submission.flags = tuple(flags)
-        rated = [(file, each, each.stars) for file, each in heard if each.stars is not None]
+        rated = [(file, opinion, opinion.stars) for file, opinion in heard if opinion.stars is not None]
         if not rated:
             return
-        best = max(rated, key=lambda each: each[2])[1].dimensions or {}
+        best = max(rated, key=lambda entry: entry[2])[1].dimensions or {}
         if submission.dimensions is None and {*_DIMENSIONS} <= best.keys():
             submission.dimensions = {name: round(best[name]) for name in _DIMENSIONS}
         now, is_whole = self._world.clock.now(), len(rated) == len(submission.files)
-        reason = one_reason(each.reason for _, each, _ in rated)
+        reason = one_reason(opinion.reason for _, opinion, _ in rated)
         waits = submission.status == "pending_score"
         if self._decides(answers.rater):
             is_rated = (submission.id, submission.attempt) in self._open(submission.id)
@@ -125,7 +125,7 @@ class Panel:
             return
         counts = answers.rater.startswith(SCORER) and self.settings.overlap > 1 and waits and is_whole
         bar = submission.job.fields["min_star_rating"]
-        for group in [rated] if counts else [[each] for each in rated]:
+        for group in [rated] if counts else [[entry] for entry in rated]:
             media = family(group[0][0])
             program = Program(answers.rater, answers.versions[media], media, bar, counts)
             why = reason if counts else group[0][1].reason
@@ -154,7 +154,7 @@ class Panel:
 
     def _decide_all(self, first: Sequence[str], at: float) -> None:
         """Let it decide from one on, some at a time, so that others have their turn."""
-        ids = [*first, *(id for each in first for id in self.line().after(each, _AT_ONCE))]
+        ids = [*first, *(id for start in first for id in self.line().after(start, _AT_ONCE))]
         self._decide(ids, at)
         if len(ids) > _AT_ONCE:
             self._world.state.later(at, partial(self._decide_all, ids[-1:]))
@@ -164,12 +164,12 @@ class Panel:
         if self.deciding is None or not self.deciding.is_on:
             return
         now = self._world.clock.now()
-        held = {each for each, until in self._holders.values() if until > now}
-        for each in ids:
-            submission = self._world.state.submissions.get(each)
-            if submission is None or submission.status != "pending_score" or each in held:
+        held = {id for id, until in self._holders.values() if until > now}
+        for id in ids:
+            submission = self._world.state.submissions.get(id)
+            if submission is None or submission.status != "pending_score" or id in held:
                 continue
-            is_rated = (each, submission.attempt) in self._open(each)
+            is_rated = (id, submission.attempt) in self._open(id)
             verdict = None if is_rated else self.deciding.decision(submission)
             if verdict is not None:
                 self._world.jobs.score(submission, at, verdict)
@@ -196,7 +196,7 @@ class Panel:
 
     def _hidden(self) -> set[Attempt]:
         """What waits for a scorer that decides alone."""
-        return {each for program in self.programs if self._decides(program.rater) for each in program.taken()}
+        return {id for program in self.programs if self._decides(program.rater) for id in program.taken()}
 
     def _decides(self, rater: str) -> bool:
         """Whether a program's stars count alone. Where several rate, or gold is rated, a scorer is one of them."""
@@ -206,7 +206,7 @@ class Panel:
         """What a reviewer may not rate for the sake of others, or has rated."""
         now, overlap = self._world.clock.now(), self.settings.overlap
         held = Counter(
-            held for each, (held, until) in self._holders.items() if each != asker.browser and until > now
+            held for key, (held, until) in self._holders.items() if key != asker.browser and until > now
         )
         submissions = self._world.state.submissions
         full = {*self.ratings.full(overlap, asker.reviewer)}
@@ -237,7 +237,7 @@ class Panel:
     def hold(self, browser: str, submission: str) -> None:
         """Hold what a browser shows for two minutes, instead of what it showed before."""
         now = self._world.clock.now()
-        self._holders = {each: held for each, held in self._holders.items() if held[1] > now}
+        self._holders = {key: held for key, held in self._holders.items() if held[1] > now}
         self._holders[browser] = submission, now + HOLD_SECONDS
 
     def release(self, browser: str) -> None:
@@ -292,9 +292,9 @@ class Panel:
         """The latest rating from this browser that can be undone, and how many seconds are left."""
         rating = self.ratings.find(self._latest.get(browser, ""))
         if rating is not None and rating.undone_at is None:
-            left = rating.given_at + UNDO_SECONDS - self._world.clock.now()
-            if left > 0:
-                return rating, left
+            seconds = rating.given_at + UNDO_SECONDS - self._world.clock.now()
+            if seconds > 0:
+                return rating, seconds
         self._latest.pop(browser, None)
         return None
 
@@ -327,7 +327,7 @@ class Panel:
             if submission is not None:  # a kill may have come before
                 self._learn(submission, at)
             return
-        counted = [each for each in ratings if each.given_at + UNDO_SECONDS <= at]
+        counted = [rating for rating in ratings if rating.given_at + UNDO_SECONDS <= at]
         if len(counted) >= self.settings.overlap:
             self._world.jobs.score(submission, at, _verdict(counted))
             self._learn(submission, at)
@@ -337,19 +337,19 @@ class Panel:
 
     def reviewers(self, *, is_open: bool) -> Collection[str]:
         """All who may review; `is_open` if the person at the machine may without a token."""
-        known = {
+        ids = {
             token.id for token in self._access.tokens() if token.role != "worker" and token.revoked_at is None
         }
-        return {*known, "reviewer"} if is_open else known
+        return {*ids, "reviewer"} if is_open else ids
 
     def stuck(self, reviewers: Collection[str]) -> Mapping[int, int]:
         """How much cannot be rated by enough people, by how many are lacking."""
         ratings, hidden, counts = self._open(), self._hidden(), Counter[int]()
-        authors = {f"wkr_{each.partition('_')[2]}": each for each in reviewers}
+        authors = {f"wkr_{id.partition('_')[2]}": id for id in reviewers}
         # What nobody has rated is counted: most of it lacks the same, and what a reviewer sent, one more.
         left_out = {*ratings, *hidden}
         lines = {"": self.line(own=authors, left_out=left_out)}
-        lines |= {each: self.line(worker=worker, left_out=left_out) for worker, each in authors.items()}
+        lines |= {id: self.line(worker=worker, left_out=left_out) for worker, id in authors.items()}
         for author, line in lines.items():
             if lack := lacking(self.settings.overlap, (), reviewers, author):
                 counts[lack] += len(line)
@@ -367,7 +367,7 @@ class Panel:
 def stars_in(fields: Mapping[str, str], files: int) -> list[int] | None:
     """The stars that a form gives to each of so many files; None if one has none."""
     values = [fields.get(f"stars-{number}", "") for number in range(files)]
-    return [int(each) for each in values] if {*values} <= {"1", "2", "3", "4", "5"} else None
+    return [int(value) for value in values] if {*values} <= {"1", "2", "3", "4", "5"} else None
 
 
 def rated_files(submission: Submission, gold: Gold | None) -> list[File]:
@@ -389,13 +389,13 @@ def story_of(submission: Submission) -> str:
 
 
 def _raters(ratings: Mapping[Attempt, Sequence[Rating]], attempt: Attempt) -> list[str]:
-    return [each.reviewer for each in ratings.get(attempt, ())]
+    return [rating.reviewer for rating in ratings.get(attempt, ())]
 
 
 def _verdict(ratings: Sequence[Rating]) -> Verdict:
     return Verdict(
-        [median_low(stars) for stars in zip(*(each.stars for each in ratings), strict=True)],
-        one_reason((each.reason for each in ratings), "\n"),
+        [median_low(stars) for stars in zip(*(rating.stars for rating in ratings), strict=True)],
+        one_reason((rating.reason for rating in ratings), "\n"),
         actor=ratings[0].reviewer if len(ratings) == 1 else "reviewers",
         rated_by="person",
     )

@@ -78,7 +78,7 @@ class PayPage:
         worker = self._reception.participant(request)
         fields = await self._reception.form(request)
         contact, address = fields.get("contact", ""), fields.get("pay_address", "")
-        if any(len(each) > MOST_WORDS or not each.isprintable() for each in (contact, address)):
+        if any(len(line) > MOST_WORDS or not line.isprintable() for line in (contact, address)):
             raise PageError(400, _TOO_LONG)
         self._payees.keep(worker, contact, address, self._reception.world.clock.now())
         return self._reception.go(f"{ME}/pay?saved=1")

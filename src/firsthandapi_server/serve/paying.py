@@ -40,7 +40,7 @@ class Paying:
         id = request.query_params.get("batch", "")
         rows = await asyncio.to_thread(self._rows, id)
         batches = self._payouts.batches()
-        batch = existing(next((each for each in batches if each.id == id), None)) if id else None
+        batch = existing(next((batch for batch in batches if batch.id == id), None)) if id else None
         start = whole(request.query_params.get("before"), "before", 0, 10**9, 0)
         with self._world.lock:
             return self._reception.page(
@@ -51,7 +51,7 @@ class Paying:
                 batch=batch,
                 rows=rows[start : start + _PEOPLE],
                 people=len(rows),
-                total=sum(each.cents for each in rows),
+                total=sum(row.cents for row in rows),
                 older=start + _PEOPLE if len(rows) > start + _PEOPLE else None,
                 payees=self._payees.all(),
                 nobody=Payee(),

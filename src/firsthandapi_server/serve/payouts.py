@@ -63,7 +63,7 @@ class Payout:
     reference: str | None = None
 
 
-COLUMNS = tuple(each.name for each in fields(Payout))
+COLUMNS = tuple(column.name for column in fields(Payout))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +106,17 @@ class Payouts:
     def owed(self, since: float = 0.0, until: float = math.inf) -> list[Payout]:
         """What was approved in a time and is in no batch. What was approved first is paid first."""
         taken = {worker: (files, cents) for worker, files, cents in self._access.look(_TAKEN)}
-        before = dict(_less(self._earned(0.0, since), taken)) if since > 0 else {}
+        earlier = dict(_less(self._earned(0.0, since), taken)) if since > 0 else {}
         until_then = _less(self._earned(0.0, until), taken)
         names, currency = self._names(), self.currency
         return [
             Payout(worker, names(worker), files, cents, currency)
-            for worker, (files, cents) in _less(((worker, *owed) for worker, owed in until_then), before)
+            for worker, (files, cents) in _less(((worker, *owed) for worker, owed in until_then), earlier)
         ]
 
     def in_batch(self, batch: str) -> list[Payout]:
         """The payouts of a batch."""
-        return [each for each in self._batched(0.0, math.inf) if each.batch == batch]
+        return [payout for payout in self._batched(0.0, math.inf) if payout.batch == batch]
 
     def _batched(self, since: float, until: float) -> Iterator[Payout]:
         names = self._names()
@@ -172,10 +172,9 @@ class Payouts:
             raise ValueError(f"must have 1 to {MAX_REFERENCE} characters, on one line")
         with self._access.transaction() as rows:
             unpaid = [
-                each
-                for (each,) in rows.execute("SELECT id FROM batches WHERE paid_at IS NULL ORDER BY made_at")
+                id for (id,) in rows.execute("SELECT id FROM batches WHERE paid_at IS NULL ORDER BY made_at")
             ]
-            marked = [each for each in unpaid if batches is None or each in batches]
+            marked = [id for id in unpaid if batches is None or id in batches]
             for batch in marked:
                 rows.execute(
                     "UPDATE batches SET paid_at = ?, reference = ? WHERE id = ?", (at, reference, batch)
@@ -209,5 +208,5 @@ def _less(
 def lines(payouts: Iterable[Payout]) -> Iterator[str]:
     """Payouts as CSV."""
     yield csv_line(COLUMNS)
-    for each in payouts:
-        yield csv_line(astuple(each))
+    for payout in payouts:
+        yield csv_line(astuple(payout))

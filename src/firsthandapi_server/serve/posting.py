@@ -43,7 +43,7 @@ class Posting:
         self.forms: dict[str, Form] = {PATH: self._post}
 
     def _show(
-        self, request: Request, given: dict[str, str] | None = None, faults: dict[str, str] | None = None
+        self, request: Request, values: dict[str, str] | None = None, faults: dict[str, str] | None = None
     ) -> Response:
         return self._reception.page(
             request,
@@ -51,9 +51,9 @@ class Posting:
             status=422 if faults else 200,
             section=PREFIX,
             live=None,
-            given=given or {"accepted_image/jpeg": "yes"},
+            given=values or {"accepted_image/jpeg": "yes"},
             faults=faults or {},
-            once=(given or {}).get("once") or secrets.token_hex(16),
+            once=(values or {}).get("once") or secrets.token_hex(16),
             formats=NAMES,
         )
 
@@ -70,8 +70,8 @@ class Posting:
                 body, who = validate(JobBody, _body(fields)).model_dump(), self._reception.who(request)
                 job = world.jobs.create(world.state.own, body, who, at, self._reception.url)
             except ApiError as error:
-                found: Any = error.details if isinstance(error.details, list) else []
-                faults = {str(each["field"]).partition(".")[0]: str(each["message"]) for each in found}
+                details: Any = error.details if isinstance(error.details, list) else []
+                faults = {str(entry["field"]).partition(".")[0]: str(entry["message"]) for entry in details}
                 if error.status == 402:
                     message = (
                         "The budget does not cover this job: add to it under Money, or order fewer files."
@@ -87,7 +87,7 @@ class Posting:
 def _body(fields: dict[str, str]) -> dict[str, Any]:
     """The body of the API's call: a number that is none stays text, and is refused by its name."""
     body: dict[str, Any] = {"type": "data_collection"}
-    body["accepted_formats"] = [each for each in NAMES if f"accepted_{each}" in fields]
+    body["accepted_formats"] = [name for name in NAMES if f"accepted_{name}" in fields]
     for name in _NUMBERS:
         if name in fields:
             text = fields[name]
@@ -95,6 +95,6 @@ def _body(fields: dict[str, str]) -> dict[str, Any]:
     body |= {name: fields[name] for name in _TEXTS if name in fields}
     if "deadline" in body:
         # Browsers send minutes without an offset, and their scripts what these are in UTC.
-        given = fields.get("deadline_utc") or fields["deadline"]
-        body["deadline"] = given if "Z" in given else f"{given}Z"
+        deadline = fields.get("deadline_utc") or fields["deadline"]
+        body["deadline"] = deadline if "Z" in deadline else f"{deadline}Z"
     return body

@@ -201,8 +201,8 @@ class Program(ABC):
         if is_temporary:
             with world.lock:
                 lost = min(_LATEST, self.opinions.lost(file.id for file in files))
-                again = world.clock.now() + AGAIN_SECONDS * _LATER**lost
-                world.state.later(again, lambda _at: self._put((submission_id, attempt)))
+                retry_at = world.clock.now() + AGAIN_SECONDS * _LATER**lost
+                world.state.later(retry_at, lambda _at: self._put((submission_id, attempt)))
         elif is_done:
             self.opinions.done(self.rater, submission_id, attempt)
 
@@ -210,7 +210,7 @@ class Program(ABC):
         """The ids of files with the same bytes, or that look the same."""
         state, twin_id = self._world.state, file.source.details().like
         twin = state.submissions.get(twin_id) if twin_id else None
-        return tuple(each.id for each in [*state.same_as(file, _TWINS), *(twin.files if twin else ())])
+        return tuple(copy.id for copy in [*state.same_as(file, _TWINS), *(twin.files if twin else ())])
 
     def _is_gone(self, file: File) -> bool:
         """Whether it is nobody's to look at any more, as whoever sent it does not want it."""
@@ -220,7 +220,7 @@ class Program(ABC):
         """Whether an earlier file has the same bytes, or looks the same. Later ones change nothing: whoever sent them
         could take a file out of what is compared."""
         same = self._world.state.same_as(file, _COPIES)
-        return file.source.details().like is not None or any(each.id < file.id for each in same)
+        return file.source.details().like is not None or any(copy.id < file.id for copy in same)
 
     @contextmanager
     def _copied(self, file: File, suffix: str) -> Generator[Path]:
@@ -254,8 +254,8 @@ class Program(ABC):
             return self._known_or_asked(file, work, question)
 
     def _known_or_asked(self, file: File, work: Work, question: str) -> Opinion | None:
-        if (known := self.opinions.known(work.sha256, question)) is not None:
-            return known[0]
+        if (kept_answer := self.opinions.known(work.sha256, question)) is not None:
+            return kept_answer[0]
         row = self._begin(file, work, question)
         opinion: Opinion | None = None
         cents: float | None = None

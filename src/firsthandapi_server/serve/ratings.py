@@ -79,7 +79,7 @@ class Gold:
     marked_at: float
 
 
-_COLUMNS = ", ".join(each.name for each in fields(Rating))
+_COLUMNS = ", ".join(column.name for column in fields(Rating))
 
 
 class Ratings:
@@ -126,15 +126,15 @@ class Ratings:
 
     def of_programs(self, most: int = -1) -> list[ProgramStars]:
         """The stars that programs gave to each file, the oldest first; of so many ratings, the latest."""
-        found = self._access.look(
+        rows = self._access.look(
             "SELECT reviewer, version, media, bar, files, stars FROM programs JOIN ratings ON id = rating "
             "WHERE undone_at IS NULL ORDER BY programs.rowid DESC LIMIT ?",
             most,
         )
         return [
-            ProgramStars(who, version, media, bar, *each)
-            for who, version, media, bar, files, stars in reversed(found)
-            for each in zip(json.loads(files), json.loads(stars), strict=True)
+            ProgramStars(who, version, media, bar, *pair)
+            for who, version, media, bar, files, stars in reversed(rows)
+            for pair in zip(json.loads(files), json.loads(stars), strict=True)
         ]
 
     def of_people(self, most: int = -1) -> dict[str, list[int]]:
@@ -181,7 +181,7 @@ class Ratings:
     def open(self, submission: str | None = None) -> list[Rating]:
         """The ratings that wait to count, the oldest first; of one submission, or of all."""
         of_one, values = ("", ()) if submission is None else (" AND submission = ?", (submission,))
-        return sorted(self._all(f"WHERE {_OPEN}{of_one}", *values), key=lambda each: (each.given_at, each.id))
+        return sorted(self._all(f"WHERE {_OPEN}{of_one}", *values), key=lambda row: (row.given_at, row.id))
 
     def full(self, overlap: int, reviewer: str) -> list[tuple[str, int]]:
         """The attempts with so many ratings that wait to count, or with one of this reviewer."""
@@ -193,16 +193,16 @@ class Ratings:
 
     def settle(self, ratings: Iterable[Rating]) -> None:
         """Record that ratings no longer wait: their submission is decided, or was tried again."""
-        ids = [(each.id,) for each in ratings]
+        ids = [(rating.id,) for rating in ratings]
         if ids:
             with self._access.transaction() as rows:
                 rows.executemany("UPDATE ratings SET is_settled = 1 WHERE id = ?", ids)
 
     def all(self) -> Iterator[Rating]:
         """All ratings, also those undone, the oldest first, some at a time."""
-        found, sql = [0], "SELECT rowid FROM ratings WHERE rowid > ? ORDER BY rowid LIMIT ?"
-        while found := [row for (row,) in self._access.read(sql, found[-1], _AT_ONCE)]:
-            yield from self._all("WHERE rowid BETWEEN ? AND ? ORDER BY rowid", found[0], found[-1])
+        positions, sql = [0], "SELECT rowid FROM ratings WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        while positions := [row for (row,) in self._access.read(sql, positions[-1], _AT_ONCE)]:
+            yield from self._all("WHERE rowid BETWEEN ? AND ? ORDER BY rowid", positions[0], positions[-1])
 
     def counts(self) -> list[tuple[str, int, int]]:
         """The people who review, with how many ratings each gave, and undid."""
@@ -210,7 +210,7 @@ class Ratings:
             "SELECT reviewer, count(*), count(undone_at) FROM ratings "
             "WHERE instr(reviewer, ':') = 0 GROUP BY reviewer"  # that of a program has one
         )
-        return sorted(self._access.look(sql), key=lambda each: (-each[1], each[0]))
+        return sorted(self._access.look(sql), key=lambda row: (-row[1], row[0]))
 
     def units(self) -> list[list[int]]:
         """The stars of each file that several people rated, of the latest ratings."""
@@ -218,7 +218,7 @@ class Ratings:
         attempts: dict[tuple[str, int], list[list[int]]] = defaultdict(list)
         for submission, attempt, stars in self._access.look(sql, _MOST_COMPARED):
             attempts[submission, attempt].append(json.loads(stars))
-        return [[*unit] for each in attempts.values() if len(each) > 1 for unit in zip(*each, strict=True)]
+        return [[*unit] for rows in attempts.values() if len(rows) > 1 for unit in zip(*rows, strict=True)]
 
     def gold_pairs(self) -> dict[str, list[tuple[int, int]]]:
         """The stars that each reviewer gave to files whose rating is known, and the known ones. Of tasks they are known
@@ -232,15 +232,15 @@ class Ratings:
             "AND ratings.id NOT IN (SELECT rating FROM programs)"
         )
         pairs: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for reviewer, stars, known in self._access.look(sql, FROM_TASKS):
-            pairs[reviewer].append((stars, known))
+        for reviewer, stars, gold in self._access.look(sql, FROM_TASKS):
+            pairs[reviewer].append((stars, gold))
         return pairs
 
     def _all(self, condition: str, *values: object) -> list[Rating]:
         rows = self._access.look(f"SELECT {_COLUMNS} FROM ratings {condition}", *values)  # noqa: S608 - no input
         return [
-            Rating(id, submission, attempt, tuple(json.loads(files)), who, tuple(json.loads(stars)), *others)
-            for id, submission, attempt, files, who, stars, *others in rows
+            Rating(id, submission, attempt, tuple(json.loads(files)), who, tuple(json.loads(stars)), *rest)
+            for id, submission, attempt, files, who, stars, *rest in rows
         ]
 
     # --- files whose rating is known --------------------------------------------------------------------
@@ -256,18 +256,18 @@ class Ratings:
     def bring(self, golden: Iterable[Gold], *, is_all: bool = False) -> None:
         """Record the known ratings that a study's tasks say; what people have marked stays. With `is_all`, the tasks
         say no others any more."""
-        known = [*golden]
-        if not (known or is_all):
+        entries = [*golden]
+        if not (entries or is_all):
             return
         with self._access.transaction() as rows:
             if is_all:
                 sql = "DELETE FROM gold WHERE marked_by = ? AND file NOT IN (SELECT value FROM json_each(?))"
-                rows.execute(sql, (FROM_TASKS, json.dumps([each.file for each in known])))
+                rows.execute(sql, (FROM_TASKS, json.dumps([entry.file for entry in entries])))
             sql = (
                 "INSERT INTO gold VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (file) DO UPDATE SET stars = excluded.stars WHERE marked_by = excluded.marked_by"
             )
-            rows.executemany(sql, [astuple(each) for each in known])
+            rows.executemany(sql, [astuple(entry) for entry in entries])
 
     def unmark(self, file: str, by: str, at: float) -> None:
         """Forget the known rating of a file. What was given meanwhile stays."""

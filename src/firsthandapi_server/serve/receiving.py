@@ -108,12 +108,12 @@ class Receiving:
 
     def retried(self, worker: str, submission_id: str) -> Submission:
         """The submission that its worker tries again. Raises PageError: they cannot."""
-        found = self._world.state.submissions.get(submission_id)
-        if found is None or found.worker_id != worker:
+        submission = self._world.state.submissions.get(submission_id)
+        if submission is None or submission.worker_id != worker:
             raise no_page()
-        if found.status != "retry_pending":
+        if submission.status != "retry_pending":
             raise PageError(409, "This submission can no longer be tried again: reload the page.")
-        return found
+        return submission
 
     def most_files(self, job: Job, retried: Submission | None) -> int:
         """How many files of a job may be submitted together, in place of those that are tried again."""
@@ -159,8 +159,8 @@ class Receiving:
             )
             raise PageError(409, words)
         most: int | None = job.fields.get("max_workers")
-        known = () if most is None else self._world.state.workers_of(job)
-        if most is not None and worker not in known and len(known) >= most:
+        workers = () if most is None else self._world.state.workers_of(job)
+        if most is not None and worker not in workers and len(workers) >= most:
             words = said(
                 "The limit of people for this job is {count}, and it is reached, so nothing was submitted.",
                 count=most,
@@ -169,8 +169,8 @@ class Receiving:
         study = self._reception.study
         most = None if study is None else study.max_files_per_worker
         if most is not None:
-            own = self._world.state.submissions_of(job, worker, _ALL)
-            held = sum(len(each.files) for each in own if each.status != "rejected" and each is not retried)
+            rows = self._world.state.submissions_of(job, worker, _ALL)
+            held = sum(len(row.files) for row in rows if row.status != "rejected" and row is not retried)
             if held + begun + count > most:
                 words = said(
                     "The limit of files per person for this job is {count}, and you have reached it.",
@@ -209,10 +209,11 @@ class Receiving:
 
         Raises PageError: the space is not there.
         """
-        claims = [(each, self._open(each)) for each in [*self._claims.values()]]  # other threads end uploads
-        own = sum(each.bytes for each, left in claims if each.worker == worker and left is not None)
-        room, needed = self._free() - sum(left or 0 for _, left in claims), 2 * size
-        if needed > (room - own) / 2 if own else needed > room:
+        # A copy, since other threads end uploads.
+        claims = [(claim, self._open(claim)) for claim in [*self._claims.values()]]
+        own_bytes = sum(claim.bytes for claim, rest in claims if claim.worker == worker and rest is not None)
+        room, needed = self._free() - sum(rest or 0 for _, rest in claims), 2 * size
+        if needed > (room - own_bytes) / 2 if own_bytes else needed > room:
             raise PageError(507, FULL)
         self.keep(upload, worker, size, path)
 
@@ -245,16 +246,16 @@ class Receiving:
     # --- bytes ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def turn(self, upload: Hashable, left: int = 0) -> AsyncGenerator[asyncio.Timeout, None]:
+    async def turn(self, upload: Hashable, size: int = 0) -> AsyncGenerator[asyncio.Timeout, None]:
         """The turn of a request, with a deadline as soon as another one sends the same upload, since the connection of
-        the first may be lost in silence. `left` bytes are still to come.
+        the first may be lost in silence. `size` bytes are still to come.
 
         Raises PageError: another request has taken the turn, or the disk is full.
         """
-        self._check_disk(left)
-        before = self._turns.pop(upload, None)
-        if before is not None:
-            before.reschedule(asyncio.get_running_loop().time())
+        self._check_disk(size)
+        earlier = self._turns.pop(upload, None)
+        if earlier is not None:
+            earlier.reschedule(asyncio.get_running_loop().time())
         turn = self._turns[upload] = asyncio.timeout(None)
         try:
             async with turn:
@@ -262,7 +263,7 @@ class Receiving:
         except TimeoutError:
             raise PageError(408, "The upload continues in another connection.") from None
         except OSError:
-            self._check_disk(left)
+            self._check_disk(size)
             raise
         finally:
             if self._turns.get(upload) is turn:
@@ -284,7 +285,7 @@ class Receiving:
 
         Raises PageError: they are not taken.
         """
-        limiter = self._large if sum(each.size for each in files) > _LARGE else self._small
+        limiter = self._large if sum(file.size for file in files) > _LARGE else self._small
         async with self._cleaned_of.setdefault(sending.worker, asyncio.Lock()):
             # A stop does not wait.
             await to_thread.run_sync(self._submit, sending, files, limiter=limiter, abandon_on_cancel=True)
@@ -300,13 +301,13 @@ class Receiving:
                 sending = replace(sending, task_id=task["task_id"])
             else:
                 task = made_for(self.retried(worker, sending.retry)) if sending.retry else {}
-        self._check_disk(sum(each.size for each in sent))
+        self._check_disk(sum(file.size for file in sent))
         granted = {**self._reception.granted(worker), **task}
         with ExitStack() as stack:
             uploads = [stack.enter_context(state.upload(max(LIMITS.values()) + 4096)) for _ in sent]
             files = [
-                self._cleaned(sending, each, stack.enter_context(each.open()), upload, granted)
-                for each, upload in zip(sent, uploads, strict=True)
+                self._cleaned(sending, file, stack.enter_context(file.open()), upload, granted)
+                for file, upload in zip(sent, uploads, strict=True)
             ]
             with self._world.lock:
                 self._reception.granted(worker)  # which they may have withdrawn meanwhile
@@ -331,50 +332,50 @@ class Receiving:
         if task:
             with self._world.lock:
                 self.tasks.mark(submission)
-        what = "upload.received" if retried is None else "upload.repeated"
-        self._reception.access.note(what, at, worker, job.id, files=len(files))
+        event = "upload.received" if retried is None else "upload.repeated"
+        self._reception.access.note(event, at, worker, job.id, files=len(files))
 
     def _cleaned(
         self, sending: Sending, sent: SentFile, file: BinaryIO, upload: Upload, granted: Mapping[str, str]
     ) -> File:
         at, accepted = self._world.clock.now(), sending.job.fields["accepted_formats"]
         try:
-            found = clean(file, upload, accepted, now=at, utc_offset=sending.utc_offset)
+            result = clean(file, upload, accepted, now=at, utc_offset=sending.utc_offset)
         except MediaError as error:
             raise UnwelcomeError(sent, 422, error.args[0]) from None
         details = Details(
-            more={**_credentials_in(file, found.content_type), **granted},
-            captured_at=at if found.captured_at is None else found.captured_at,
-            device_info={**sending.device, **({"device_model": found.device} if found.device else {})},
+            more={**_credentials_in(file, result.content_type), **granted},
+            captured_at=at if result.captured_at is None else result.captured_at,
+            device_info={**sending.device, **({"device_model": result.device} if result.device else {})},
             worker_region=None,
             annotations=None,
-            look=found.look,
-            like=self._like(sending, found.look),
+            look=result.look,
+            like=self._like(sending, result.look),
         )
-        source = upload.finish(details, width=found.width, height=found.height, duration=found.duration)
-        return File(new_id("file_", at), found.content_type, source, _name(sent.name), at)
+        source = upload.finish(details, width=result.width, height=result.height, duration=result.duration)
+        return File(new_id("file_", at), result.content_type, source, _name(sent.name), at)
 
     def _like(self, sending: Sending, look: str | None) -> str | None:
         """The latest submission of a worker to a job, but that which they try again, with a picture that looks so."""
         if look is None:
             return None
         with self._world.lock:
-            for each in self._world.state.submissions_of(sending.job, sending.worker, _ALL):
-                looks = (file.source.details().look for file in each.files)
-                is_retried = each.id == sending.retry
-                if not is_retried and any(other is not None and is_like(look, other) for other in looks):
-                    return each.id
+            for submission in self._world.state.submissions_of(sending.job, sending.worker, _ALL):
+                looks = (file.source.details().look for file in submission.files)
+                is_retried = submission.id == sending.retry
+                if not is_retried and any(twin is not None and is_like(look, twin) for twin in looks):
+                    return submission.id
         return None
 
     def _check_new(self, sending: Sending, sent: Sequence[SentFile], files: Sequence[File]) -> None:
         """Check that none of the files is there already: of this person, and this job."""
-        own = self._world.state.submissions_of(sending.job, sending.worker, _ALL)
-        known = {file.facts().sha256 for each in own for file in each.files}
-        for each, file in zip(sent, files, strict=True):
-            if file.facts().sha256 in known:
+        submissions = self._world.state.submissions_of(sending.job, sending.worker, _ALL)
+        digests = {file.facts().sha256 for submission in submissions for file in submission.files}
+        for sent_file, file in zip(sent, files, strict=True):
+            if file.facts().sha256 in digests:
                 words = said("you have sent this file to this job before. Send another one.")
-                raise UnwelcomeError(each, 409, words)
-            known.add(file.facts().sha256)
+                raise UnwelcomeError(sent_file, 409, words)
+            digests.add(file.facts().sha256)
 
 
 def _credentials_in(file: BinaryIO, content_type: str) -> dict[str, Any]:

@@ -225,10 +225,10 @@ class Reception(Face):
             if self.access.name_of(worker) == "":  # they were erased while their file came
                 raise SignInNeeded
             return {}
-        found = self.consents.of(worker)
-        if found is None:
+        consent = self.consents.of(worker)
+        if consent is None:
             raise SignInNeeded(JOIN)
-        return found
+        return consent
 
     async def fresh_passport(self, request: Request) -> tuple[str, str] | None:
         """The words that the visitor's browser has just got, for the one page that shows them, and their QR code."""
@@ -242,11 +242,11 @@ class Reception(Face):
 
     def browser(self, request: Request) -> str:
         """A random name that a browser keeps, whether or not it is signed in. The first page sets it."""
-        kept: str | None = getattr(request.state, "browser", None)
-        if kept is None:
-            kept = _cookie(request, self.cookie("browser")) or secrets.token_urlsafe(24)
-            request.state.browser = kept
-        return kept
+        name: str | None = getattr(request.state, "browser", None)
+        if name is None:
+            name = _cookie(request, self.cookie("browser")) or secrets.token_urlsafe(24)
+            request.state.browser = name
+        return name
 
     def keep_browser(self, request: Request, response: Response) -> None:
         """Give a browser its name, or the same for as long again."""
@@ -308,18 +308,20 @@ class Reception(Face):
     def navigation(self, request: Request) -> list[tuple[str, str]]:
         """The parts of the server that the visitor may see."""
         visitor = self.visitor(request)
-        own = [(self.words(request)("My page"), ME)] if self.study is not None and visitor is not None else []
+        own_links = (
+            [(self.words(request)("My page"), ME)] if self.study is not None and visitor is not None else []
+        )
         is_theirs = request.scope["path"] != "/" and not self._is_staffs(request)
         if self.study is not None and is_theirs and (visitor is None or _is_worker(visitor)):
             # Where nobody needs a token, they might see the others too, and would not know what for.
-            return own
+            return own_links
         review = [("Review", "/review")] if self.may(request, "reviewer") else []
         if self.study is not None and review:
             review.append(("Appeals", APPEALS))
         if not self.may(request, "operator"):
-            return [*own, *review]
-        others = ("People", "/people"), ("Money", "/ledger"), ("Log", "/log"), ("Developers", KEYS)
-        return [*review, ("Jobs", PREFIX), *((words, f"{PREFIX}{path}") for words, path in others)]
+            return [*own_links, *review]
+        links = ("People", "/people"), ("Money", "/ledger"), ("Log", "/log"), ("Developers", KEYS)
+        return [*review, ("Jobs", PREFIX), *((words, f"{PREFIX}{path}") for words, path in links)]
 
     def values(self, request: Request) -> dict[str, Any]:
         """The values for every template."""
@@ -346,7 +348,7 @@ class Reception(Face):
             "currency": "USD" if self.study is None else self.study.currency,
             "is_paid": self.study is None or self.study.pay != "none",
             "is_by_link": self.study is not None and self.study.join == "open",
-            "statuses": {each: words(status) for each, status in _STATUSES.items()},
+            "statuses": {name: words(status) for name, status in _STATUSES.items()},
             "form_token": self.form_token(request),
             "visitor": visitor,
             "sender": self._sender(request, visitor),
@@ -377,8 +379,8 @@ class Reception(Face):
 
     def _in_language(self, request: Request, response: Response) -> Response:
         """A response after which the browser's pages are in the language that the address asks for."""
-        wanted = request.query_params.get("lang", "")
-        language = None if self.study is None else lookup(wanted, self.study.languages)
+        tag = request.query_params.get("lang", "")
+        language = None if self.study is None else lookup(tag, self.study.languages)
         if language is not None:
             self.set_cookie(response, self.cookie("language"), language, JOINED_SECONDS)
         return response
@@ -389,10 +391,10 @@ class Reception(Face):
             jobs = islice(reversed(self.world.state.own.jobs), _MOST_JOBS)
             return [(job, self.links.path(job)) for job in jobs if not job.is_terminal]
 
-    def ask_to_revoke(self, request: Request, where: str, what: str, name: str) -> Response:
+    def ask_to_revoke(self, request: Request, where: str, kind: str, name: str) -> Response:
         """The question before a token or a key of the page `where` is revoked; its form comes back to the same
         address."""
-        return self.page(request, "revoke.html", section=where, live=None, what=what, name=name)
+        return self.page(request, "revoke.html", section=where, live=None, what=kind, name=name)
 
     def go(self, where: str) -> Response:
         """Redirect to another page after a form."""

@@ -139,14 +139,14 @@ class Resuming:
             raise PageError(403, FOREIGN)
         length = _number(request, "upload-length")
         metadata = request.headers.get("upload-metadata", "")
-        said = _metadata(metadata)
+        values = _metadata(metadata)
         with self._world.lock:
-            job = self._world.state.jobs.get(said.get("job_id", ""))
+            job = self._world.state.jobs.get(values.get("job_id", ""))
             if job is None:
                 raise no_page()
-            if said.get("worker_id", worker) != worker:  # a page that somebody else has left open
+            if values.get("worker_id", worker) != worker:  # a page that somebody else has left open
                 raise PageError(403, _SOMEBODY_ELSE)
-            part = self._new(job, worker, length, said, metadata)
+            part = self._new(job, worker, length, values, metadata)
             self._check_count(job, part)
         self._receiving.claim(part.id, worker, length, self._bytes(part))
         try:
@@ -160,24 +160,24 @@ class Resuming:
         self._reception.keep_browser(request, response)
         return response
 
-    def _new(self, job: Job, worker: str, length: int, said: dict[str, str], metadata: str) -> Part:
-        name = said.get("filename", "")
+    def _new(self, job: Job, worker: str, length: int, values: dict[str, str], metadata: str) -> Part:
+        name = values.get("filename", "")
         if not length:
             raise PageError(400, "The file is empty. Take it again, and send it again.")
         try:
             check_size("video/mp4", length)  # Tus-Max-Size holds for what is of no format, too
-            check_said(said.get("filetype", ""), name, length, job.fields["accepted_formats"])
+            check_said(values.get("filetype", ""), name, length, job.fields["accepted_formats"])
         except LargeError as error:
             raise PageError(413, error.args[0]) from None
         except MediaError as error:
             raise PageError(415, error.args[0]) from None
-        group, size = said.get("group") or None, said.get("group_size") or "1"
+        group, size = values.get("group") or None, values.get("group_size") or "1"
         most = job.fields["files_per_submission"]
         if not (size.isascii() and size.isdigit() and len(size) < 10 and 1 <= int(size) <= most):
             raise _wrong(400, f"group_size must be a whole number from 1 to {most}.")
         if group is None and int(size) > 1:
             raise _wrong(400, "group_size needs group, the name of what is submitted together.")
-        fields = {key: value for key, value in said.items() if key in _FIELDS}
+        fields = {key: value for key, value in values.items() if key in _FIELDS}
         return Part(
             f"upload_{secrets.token_hex(16)}",
             worker,
@@ -196,8 +196,8 @@ class Resuming:
         if offset == part.length:
             # Whoever reads this takes it for submitted: a server that was killed in between submits it now.
             await self._finish(part, request)
-        said = {"upload-metadata": part.metadata} if part.metadata else {}
-        return _at(offset, 200, {"upload-length": str(part.length), **said})
+        headers = {"upload-metadata": part.metadata} if part.metadata else {}
+        return _at(offset, 200, {"upload-length": str(part.length), **headers})
 
     async def _append(self, request: Request) -> Response:
         part = self._find(request)
@@ -229,7 +229,7 @@ class Resuming:
         part = self._find(request)
         if not is_own(request):
             raise PageError(403, FOREIGN)
-        if self._is_done(part) or any(each.id in self._ends for each in self._together(part)):
+        if self._is_done(part) or any(member.id in self._ends for member in self._together(part)):
             raise _wrong(409, "The upload is submitted, or about to be.")
         self._remove(part)
         return Response(None, 204, HEADERS)
@@ -292,7 +292,7 @@ class Resuming:
         if part.group is None:
             return [part]
         group = _group(part)
-        parts = [each for each in self._all() if _group(each) == group and self._is_whole(each)]
+        parts = [member for member in self._all() if _group(member) == group and self._is_whole(member)]
         return [] if len(parts) < part.group_size else parts
 
     async def _submit(self, parts: Sequence[Part], agent: str) -> None:
@@ -300,14 +300,14 @@ class Resuming:
         with self._world.lock:
             job = self._world.state.jobs[first.job]
         sending = sending_of(job, first.worker, _act(parts), first.fields, agent)
-        files = [SentFile(each.name, each.length, self._bytes(each)) for each in parts]
+        files = [SentFile(part.name, part.length, self._bytes(part)) for part in parts]
         try:
             await self._receiving.submit(sending, files)
         except PageError as error:
             if error.status != 507:
                 # The others too: they would count towards the limit of whoever sends them again.
-                for each in parts:
-                    self._remove(each)
+                for part in parts:
+                    self._remove(part)
             raise
         await asyncio.to_thread(self._settle, parts)
 
@@ -341,8 +341,8 @@ class Resuming:
         return not self._is_done(part) and self._offset(part) == part.length
 
     def _write(self, part: Part) -> None:
-        known = json.dumps(asdict(part), sort_keys=True).encode()
-        replacing.replace(self._known(part), known, 0o600)
+        content = json.dumps(asdict(part), sort_keys=True).encode()
+        replacing.replace(self._known(part), content, 0o600)
         self._parts[part.id] = part
 
     def _forget(self, part: Part) -> None:
@@ -374,24 +374,24 @@ class Resuming:
         check()
         self._claim_task(job, part)
         everybodys = [*self._open.values()]  # a copy, since other threads end uploads
-        own = [each for each in everybodys if each.worker == part.worker and not self._is_done(each)]
-        for each in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:
-            self._remove(each)
-        own, once = own[-_MOST_OF_ONE + 1 :], part.fields.get("once")
-        for each in own:
+        files = [file for file in everybodys if file.worker == part.worker and not self._is_done(file)]
+        for file in files[: max(0, len(files) + 1 - _MOST_OF_ONE)]:
+            self._remove(file)
+        files, once = files[-_MOST_OF_ONE + 1 :], part.fields.get("once")
+        for file in files:
             # Begun again, since the response was lost.
-            if once and each.fields.get("once") == once and not arrived_at(self._bytes(each)):
-                self._remove(each)
+            if once and file.fields.get("once") == once and not arrived_at(self._bytes(file)):
+                self._remove(file)
         # Its own group counts with it.
         begun = [
-            each
-            for each in own
-            if each.id in self._open
-            and each.job == part.job
-            and (part.group is None or _group(each) != _group(part))
+            file
+            for file in files
+            if file.id in self._open
+            and file.job == part.job
+            and (part.group is None or _group(file) != _group(part))
         ]
         idle = [
-            each for each in begun if each.id not in self._ends and self._receiving.is_idle(self._bytes(each))
+            file for file in begun if file.id not in self._ends and self._receiving.is_idle(self._bytes(file))
         ]
         for gone, stalled in enumerate((*idle, None)):
             try:
@@ -406,9 +406,9 @@ class Resuming:
         """What an earlier start has left."""
         for path in sorted(self._folder.glob("upload_*.json"), key=moved_at):
             with suppress(ValueError, TypeError, KeyError):
-                known = json.loads(path.read_bytes())
+                values = json.loads(path.read_bytes())
                 # Earlier versions have written more.
-                part = Part(**{each.name: known[each.name] for each in fields(Part)})
+                part = Part(**{field.name: values[field.name] for field in fields(Part)})
                 if part.id == path.stem:
                     self._parts[part.id] = part
                     if not self._is_done(part):
@@ -427,9 +427,9 @@ class Resuming:
                 continue
             # Of its group, some may be settled.
             parts = self._together(part) or [
-                each
-                for each in self._all()
-                if _group(each) == _group(part) and self._offset(each) == each.length
+                member
+                for member in self._all()
+                if _group(member) == _group(part) and self._offset(member) == member.length
             ]
             job = self._world.state.jobs.get(part.job)
             if job is not None and self._receiving.is_done(job, part.worker, _act(parts)):
@@ -455,7 +455,7 @@ def _group(part: Part) -> tuple[object, ...]:
 
 def _act(parts: Iterable[Part]) -> str:
     """A name for the act of submitting these."""
-    return hashlib.sha256("\n".join(sorted(each.id for each in parts)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(part.id for part in parts)).encode()).hexdigest()
 
 
 def _at(offset: int, status: int, more: dict[str, str] | None = None) -> Response:
@@ -480,11 +480,11 @@ def _number(request: Request, name: str) -> int:
 
 def _metadata(text: str) -> dict[str, str]:
     """The pairs of `Upload-Metadata`: names, and values in Base64."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in filter(None, map(str.strip, text.split(","))):
         key, _, value = pair.partition(" ")
         try:
-            found[key] = b64decode(value.strip(), validate=True).decode()[:_MOST_TEXT]
+            values[key] = b64decode(value.strip(), validate=True).decode()[:_MOST_TEXT]
         except ValueError:
             raise _wrong(400, f"Upload-Metadata: the value of {key[:40]} is not Base64 of UTF-8.") from None
-    return found
+    return values

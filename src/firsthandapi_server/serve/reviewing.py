@@ -51,8 +51,8 @@ class Reviewing:
         yield Route("/review/media/{submission}/{file}", self._media, methods=["GET"])
 
     def _asker(self, request: Request, fields: dict[str, str] | None = None) -> Asker:
-        given = request.query_params if fields is None else fields
-        return Asker(*self._reception.reviewing(request), given.get("job", ""), given.get("worker", ""))
+        values = request.query_params if fields is None else fields
+        return Asker(*self._reception.reviewing(request), values.get("job", ""), values.get("worker", ""))
 
     # --- looking ----------------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ class Reviewing:
         self,
         request: Request,
         asker: Asker,
-        wanted: str | None,
+        choice: str | None,
         *,
         status: int = 200,
         fault: str | None = None,
@@ -75,7 +75,7 @@ class Reviewing:
         with self._world.lock:
             gold = self._panel.gold_for(asker)
             line = self._panel.waiting(asker, gold=gold)
-            id = wanted if wanted in line else next(iter(line.part(0, 1)), None)
+            id = choice if choice in line else next(iter(line.part(0, 1)), None)
             submission = None if id is None else self._world.state.submissions[id]
             earlier, later = ([], []) if id is None else (line.before(id), line.after(id))
             if submission is None:
@@ -109,16 +109,16 @@ class Reviewing:
         with self._world.lock:
             gold = self._panel.gold_for(asker)
             line = self._panel.waiting(asker, gold=gold)
-            given = request.query_params.get("start", "")
-            start = int(given) if re.fullmatch(r"[0-9]{1,9}", given) else 0
+            text = request.query_params.get("start", "")
+            start = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
             ids = line.part(start, _TILES + 1)
-            shown = [self._world.state.submissions[each] for each in ids[:_TILES]]
+            page = [self._world.state.submissions[id] for id in ids[:_TILES]]
             self._panel.release(asker.browser)
             return self._reception.page(
                 request,
                 "review_grid.html",
                 waiting=counted(len(line)),
-                tiles=[(each, rated_files(each, gold)[0], _path(asker, at=each.id)) for each in shown],
+                tiles=[(tile, rated_files(tile, gold)[0], _path(asker, at=tile.id)) for tile in page],
                 earlier=_path(asker, view="grid", start=str(max(0, start - _TILES))) if start else None,
                 later=_path(asker, view="grid", start=str(start + _TILES)) if len(ids) > _TILES else None,
                 **self._around(request, asker),
@@ -132,7 +132,7 @@ class Reviewing:
             "section": "/review",
             "asker": asker,
             "path": partial(_path, asker),
-            "jobs": [state.jobs[each] for each in line.jobs(_MOST_CHOICES)],
+            "jobs": [state.jobs[id] for id in line.jobs(_MOST_CHOICES)],
             "workers": line.workers(_MOST_CHOICES),
             "undoable": undoable,
             "done": _UNDONE.get(request.query_params.get("done", "")),
@@ -140,7 +140,7 @@ class Reviewing:
             "beside": self._panel.ratings.beside(asker.reviewer, self._world.clock.now() - UNDO_SECONDS)
             if self._panel.programs
             else [],
-            "own": sum(len(self._panel.line(worker=each)) for each in asker.own),
+            "own": sum(len(self._panel.line(worker=worker)) for worker in asker.own),
             "elsewhere": 0 if asker.job or asker.worker else self._panel.elsewhere(asker),
             "retries": retries and counted(retries),
         }
@@ -149,8 +149,8 @@ class Reviewing:
         """Other files with the same bytes, or that look the same, but none of the reviewer's own."""
         state, like = self._world.state, file.source.details().like
         alike = state.submissions.get(like) if like else None
-        found = dict.fromkeys([*state.same_as(file, _TWINS), *(alike.files if alike else ())])
-        return [each for each in found if not each.is_erased and each.submission.worker_id not in asker.own]
+        twins = dict.fromkeys([*state.same_as(file, _TWINS), *(alike.files if alike else ())])
+        return [twin for twin in twins if not twin.is_erased and twin.submission.worker_id not in asker.own]
 
     def _filled(self, asker: Asker, submission: Submission | None) -> dict[str, str]:
         """What the form of a submission contains: what was undone."""
@@ -161,7 +161,7 @@ class Reviewing:
             or (rating.submission, rating.attempt) != (submission.id, submission.attempt)
         ):
             return {}
-        stars = {f"stars-{number}": str(each) for number, each in enumerate(rating.stars)}
+        stars = {f"stars-{number}": str(value) for number, value in enumerate(rating.stars)}
         return {**stars, "reason": rating.reason or ""}
 
     async def _waiting_count(self, request: Request) -> Response:
@@ -226,11 +226,11 @@ class Reviewing:
         with self._world.lock:
             state = self._world.state
             retries = self._panel.line(status="retry_pending").part(0, _MOST_CHOICES)
-            waiting = [state.submissions[each] for each in retries]
+            waiting = [state.submissions[id] for id in retries]
             return self._reception.page(
                 request,
                 "review_retries.html",
-                attempts=[(each, self._world.jobs.retry_until(each)) for each in waiting],
+                attempts=[(submission, self._world.jobs.retry_until(submission)) for submission in waiting],
                 **self._around(request, asker),
             )
 
@@ -249,5 +249,5 @@ class Reviewing:
 def _path(asker: Asker, **query: str | None) -> str:
     """An address of the page that keeps the filter."""
     filled = {"job": asker.job, "worker": asker.worker, **query}
-    given = urlencode({name: value for name, value in filled.items() if value})
-    return f"/review?{given}" if given else "/review"
+    pairs = urlencode({name: value for name, value in filled.items() if value})
+    return f"/review?{pairs}" if pairs else "/review"

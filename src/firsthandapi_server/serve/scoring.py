@@ -37,7 +37,7 @@ def find_scorer(name: str) -> EntryPoint:
     """
     if ":" in name:
         return EntryPoint(name, name, GROUP)
-    scorers = {each.name: each for each in entry_points(group=GROUP)}
+    scorers = {entry_point.name: entry_point for entry_point in entry_points(group=GROUP)}
     if name not in scorers:
         names = ", ".join(sorted(scorers)) or "none"
         raise ConfigurationError(
@@ -88,7 +88,7 @@ class ScorerProcess:
         """Ask the scorer about a file; None if it leaves it to the reviewers.
         Raises ScorerError: the scorer failed, or took too long.
         """
-        request = {each: getattr(work, each) for each in Work.__dataclass_fields__}
+        request = {name: getattr(work, name) for name in Work.__dataclass_fields__}
         job = None if work.job is None else work.job.model_dump(mode="json")
         captured = work.captured_at and work.captured_at.isoformat()
         line = json.dumps({**request, "path": str(work.path), "job": job, "captured_at": captured}).encode()

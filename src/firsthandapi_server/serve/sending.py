@@ -76,7 +76,7 @@ def _location(place: object, fields: Mapping[str, str]) -> Location | None:
 
 def _number(text: str | None, most: float) -> float | None:
     try:
-        found = float(text or "")
+        number = float(text or "")
     except ValueError:
         return None
-    return found if math.isfinite(found) and abs(found) <= most else None
+    return number if math.isfinite(number) and abs(number) <= most else None

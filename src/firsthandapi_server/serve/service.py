@@ -149,7 +149,7 @@ class Service:
         if (smtp is None) != (mail_from is None):
             raise ConfigurationError("--smtp and --mail-from need each other")
         mailer = None if smtp is None else Mailer.of(smtp, mail_from or "")
-        told = notified(notify, mailer)
+        recipients = notified(notify, mailer)
         # Refuses an invalid URL before it is stored.
         bucket = None if storage is None else BucketStorage(storage, folder / UPLOADING)
         # Roles that need a token beyond this machine: whoever may join needs none.
@@ -175,8 +175,8 @@ class Service:
             if needs_tokens:
                 self._check_tokens(folder, "", self.access)
             self.clock = clock or RealClock()
-            kept = self._storage(folder, storage, bucket)
-            self.world = open_world(folder, self.clock, storage=kept, left=self._left(folder))
+            store = self._storage(folder, storage, bucket)
+            self.world = open_world(folder, self.clock, storage=store, left=self._left(folder))
             self._undo.callback(self.world.close)
             is_ours = not was_there  # nobody else has it: its lock is held
             self.tokens: dict[Role, str] = {}
@@ -217,7 +217,7 @@ class Service:
             self.world.events.send = self._sender.send
             may_reach = self._reach(private_webhooks)
             self.teller = Teller(
-                self.world, self.access, folder, self.url, self.study, mailer, told, may_reach
+                self.world, self.access, folder, self.url, self.study, mailer, recipients, may_reach
             )
             if sandbox is not None:
                 self.world.jobs.workforce = sandbox(self.world)
@@ -252,10 +252,10 @@ class Service:
 
     def _storage(self, folder: Path, url: str | None, chosen: Storage | None) -> Storage | None:
         """The storage that the first start chose; a different one would not have its files."""
-        kept = self.access.settled("storage", url or "")
-        if url is not None and url.rstrip("/") != kept.rstrip("/"):
+        place = self.access.settled("storage", url or "")
+        if url is not None and url.rstrip("/") != place.rstrip("/"):
             raise ConfigurationError(
-                f"--storage differs from that of the first start, {kept or 'which is the folder itself'}: leave it out"
+                f"--storage differs from that of the first start, {place or 'which is the folder itself'}: leave it out"
             )
         return chosen or kept_storage(self.access, folder)
 
@@ -304,9 +304,9 @@ class Service:
 
     def _left(self, folder: Path) -> str | None:
         """A trace of an earlier start in the folder, or None. With a trace, an empty database means a lost one."""
-        found = ["files"] if next((folder / FILES).glob("*/blob_*"), None) else []
-        found += ["tokens"] if self.access.is_settled(_STARTED) else []
-        return " and ".join(found) or None
+        remains = ["files"] if next((folder / FILES).glob("*/blob_*"), None) else []
+        remains += ["tokens"] if self.access.is_settled(_STARTED) else []
+        return " and ".join(remains) or None
 
     def _first_start(self, credit_cents: int, keys_file: Path | None) -> FirstKeys | None:
         """Create what is missing: at the first start keys and an operator, and in a local network a reviewer as well.
@@ -326,13 +326,13 @@ class Service:
                 self.tokens[role] = new_token(rows, role, f"First {role}", at)[1]
             if is_first:
                 accounts = self.world.accounts
-                made = accounts.create_organization(
+                live = accounts.create_organization(
                     "My organization", "owner@example.com", free_tier=False, at=at, cents=credit_cents
                 )
                 sandbox = accounts.create_key(
-                    made.key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
+                    live.key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
                 )
-                first = FirstKeys(made.secret, sandbox.secret, self.tokens["operator"])
+                first = FirstKeys(live.secret, sandbox.secret, self.tokens["operator"])
             if keys_file is not None and self.tokens:
                 # Inside the transactions, so that the file has all that is valid, even after a power failure.
                 try:
@@ -341,17 +341,19 @@ class Service:
                     raise explained(keys_file, error) from None
         return first
 
-    def _as_file(self, kept: Path, first: FirstKeys | None) -> str:
+    def _as_file(self, path: Path, first: FirstKeys | None) -> str:
         """The keys file after what an earlier start has left in it: variables for a shell, Docker, or systemd, and the
         rest in comments."""
-        before = kept.read_text(encoding="utf-8") if kept.is_file() else ""
+        old_text = path.read_text(encoding="utf-8") if path.is_file() else ""
         start = "start" if first is None else "first start"
         lines = [f"# The {start} of this server created these keys. Save them, and delete this file."]
-        lines += [f"# Sign in as the {role}: {self.url}/sign-in#{each}" for role, each in self.tokens.items()]
+        lines += [
+            f"# Sign in as the {role}: {self.url}/sign-in#{token}" for role, token in self.tokens.items()
+        ]
         if first is not None:
             lines.append(f"# Key of the sandbox: {first.sandbox}")
             lines += [f"FIRSTHAND_BASE_URL={self.url}", f"FIRSTHAND_API_KEY={first.live}"]
-        return before + "\n".join([*lines, ""])
+        return old_text + "\n".join([*lines, ""])
 
     # --- life -------------------------------------------------------------------------------------------
 

@@ -35,13 +35,13 @@ def read_sheet(
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line_of: dict[str, int] = {}
     try:
-        names = [each.strip().lower() for each in next(lines, list[str]())]
+        names = [name.strip().lower() for name in next(lines, list[str]())]
         while names and not names[-1]:
             names.pop()  # as spreadsheets leave them
         _check_columns(path, names, columns, needed)
         for row in lines:
             where = f"{path}: line {lines.line_num}"
-            cells = [each.strip() for each in row]
+            cells = [cell.strip() for cell in row]
             if not any(cells):
                 continue
             if any(cells[len(names) :]):
@@ -90,6 +90,6 @@ def _check_columns(path: Path, names: Sequence[str], columns: Sequence[str], nee
 def csv_line(values: Iterable[object]) -> str:
     """A line of CSV. A table's program would take a name that begins like a formula for one."""
     text = io.StringIO()
-    cells = ["" if each is None else str(each) for each in values]
-    csv.writer(text).writerow([f"'{each}" if each.startswith(_FORMULA) else each for each in cells])
+    cells = ["" if value is None else str(value) for value in values]
+    csv.writer(text).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
     return text.getvalue()

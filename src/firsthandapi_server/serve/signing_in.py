@@ -51,9 +51,9 @@ class SigningIn:
         if now is not None and now.id not in (visitor.id, fields.get("instead_of")):
             # A link that somebody else sent must not make a person work, or review, as another one unawares.
             reception.access.sign_out(session)
-            shown = {"target": target, "now": now, "then": visitor, "token": token}
+            values = {"target": target, "now": now, "then": visitor, "token": token}
             return reception.page(
-                request, "sign_in_instead.html", status=409, now_working=worker_id(now), **shown
+                request, "sign_in_instead.html", status=409, now_working=worker_id(now), **values
             )
         if target == "/" and visitor.role == "reviewer":
             target = "/review"

@@ -58,7 +58,9 @@ class Words:
             return self(english.english, **{**english.values, **values})
         text = self._catalogue.get(english, english)
         if values:
-            named = {name: self(each) if isinstance(each, Said) else each for name, each in values.items()}
+            named = {
+                name: self(value) if isinstance(value, Said) else value for name, value in values.items()
+            }
             return text.format(**named)
         return text
 
@@ -79,11 +81,11 @@ def told(fields: Mapping[str, Any], name: str, language: str, first: str) -> tup
         language: that of the page.
         first: that of the fields themselves.
     """
-    found: Any = fields.get("metadata")
+    text: Any = fields.get("metadata")
     for key in ("texts", language, name):
-        found = cast("Mapping[str, Any]", found).get(key) if isinstance(found, Mapping) else None
-    if language != first and isinstance(found, str) and found.strip():
-        return found.strip(), language
+        text = cast("Mapping[str, Any]", text).get(key) if isinstance(text, Mapping) else None
+    if language != first and isinstance(text, str) and text.strip():
+        return text.strip(), language
     return fields[name] or "", first
 
 
@@ -93,7 +95,7 @@ def _scripted() -> Sequence[str]:
     scripts = [
         (_FOLDER.parent / "static" / name).read_text(encoding="utf-8") for name in ("queue.js", "work.js")
     ]
-    return [each for script in scripts for each in re.findall(r'\bsay\("([^"]*)"', script)]
+    return [text for script in scripts for text in re.findall(r'\bsay\("([^"]*)"', script)]
 
 
 def name_of(language: str) -> str:
@@ -111,40 +113,40 @@ def _catalogue(language: str) -> tuple[str, Mapping[str, str]]:
     """The catalogue of a language, or of the same with fewer parts, or more: `fr` for `fr-CA`, `pt-BR` for `pt`. The
     English one is empty."""
     # The name is matched against what is there, and becomes part of no path.
-    known = sorted(each.stem for each in _FOLDER.glob("*.json"))
+    names = sorted(path.stem for path in _FOLDER.glob("*.json"))
     more = f"{language.partition('-')[0].lower()}-"
-    found = lookup(language, known) or next((each for each in known if each.lower().startswith(more)), None)
-    if found is None:
+    name = lookup(language, names) or next((name for name in names if name.lower().startswith(more)), None)
+    if name is None:
         return "en", {}
-    return found, json.loads((_FOLDER / f"{found}.json").read_text(encoding="utf-8"))
+    return name, json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def chosen(request: Request, cookie: str | None, languages: Sequence[str]) -> str:
     """The language of a page: the one that the address, the cookie, or the browser asks for; else the first."""
     accepted = request.headers.get("accept-language", "")
-    for wanted in (request.query_params.get("lang"), cookie, *_ranges(accepted)):
-        found = lookup(wanted or "", languages)
-        if found is not None:
-            return found
+    for tag in (request.query_params.get("lang"), cookie, *_ranges(accepted)):
+        language = lookup(tag or "", languages)
+        if language is not None:
+            return language
     return languages[0]
 
 
-def lookup(wanted: str, languages: Sequence[str]) -> str | None:
+def lookup(tag: str, languages: Sequence[str]) -> str | None:
     """The language that fits best, by the lookup of RFC 4647: of what is wanted, parts are left out from the end."""
-    known = {each.lower(): each for each in languages}
-    wanted = wanted.strip().lower()[:35]
-    while wanted:
-        if wanted in known:
-            return known[wanted]
-        wanted = wanted.rpartition("-")[0]
-        if wanted[-2:-1] == "-":  # a single letter begins an extension
-            wanted = wanted[:-2]
+    by_tag = {language.lower(): language for language in languages}
+    tag = tag.strip().lower()[:35]
+    while tag:
+        if tag in by_tag:
+            return by_tag[tag]
+        tag = tag.rpartition("-")[0]
+        if tag[-2:-1] == "-":  # a single letter begins an extension
+            tag = tag[:-2]
     return None
 
 
 def _ranges(header: str) -> list[str]:
     """The languages of `Accept-Language`, the most wanted first."""
-    found: list[tuple[float, str]] = []
+    ranges: list[tuple[float, str]] = []
     for part in header.split(",")[:_MOST_RANGES]:
         name, _, weight = part.partition(";")
         try:
@@ -152,5 +154,5 @@ def _ranges(header: str) -> list[str]:
         except ValueError:
             continue
         if quality > 0:
-            found.append((quality, name.strip()))
-    return [name for _, name in sorted(found, key=lambda each: -each[0])]
+            ranges.append((quality, name.strip()))
+    return [name for _, name in sorted(ranges, key=lambda entry: -entry[0])]

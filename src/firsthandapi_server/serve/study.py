@@ -154,8 +154,8 @@ class Study(_Part):
 
     def _in(self, texts: Mapping[str, T], language: str) -> tuple[T, str]:
         first = self.languages[0]
-        found = next((each for each in (language, first) if each in texts), next(iter(texts)))
-        return texts[found], found or first
+        tag = next((tag for tag in (language, first) if tag in texts), next(iter(texts)))
+        return texts[tag], tag or first
 
 
 def read_study(path: Path) -> Study:
@@ -169,16 +169,16 @@ def read_study(path: Path) -> Study:
     except ValidationError as error:
         raise ConfigurationError(f"{path}: {'; '.join(_faults(error))}") from None
     lists: dict[str, list[str]] = {
-        "languages": [each.lower() for each in study.languages],
+        "languages": [language.lower() for language in study.languages],
         **{
-            f"consent.purposes{'.' if name else ''}{name}": each
-            for name, each in study.consent.purposes.items()
+            f"consent.purposes{'.' if name else ''}{name}": purposes
+            for name, purposes in study.consent.purposes.items()
         },
         "consent.assurances": [*study.consent.assurances],
         "processors": study.processors,
     }
     for where, names in lists.items():
-        if repeated := [each for each in names if names.count(each) > 1]:
+        if repeated := [name for name in names if names.count(name) > 1]:
             raise ConfigurationError(f"{path}: {where} names {repeated[0]} twice; remove one of the two")
     for where, translations in (
         ("name", study.name),
@@ -190,7 +190,7 @@ def read_study(path: Path) -> Study:
                 raise ConfigurationError(
                     f"{path}: {where}.{language} is no language of the study; add {language} to languages"
                 )
-    if len({len(each) for each in study.consent.purposes.values()}) > 1:
+    if len({len(purposes) for purposes in study.consent.purposes.values()}) > 1:
         raise ConfigurationError(
             f"{path}: consent.purposes has more in one language than in another; write the same ones in each"
         )
@@ -216,33 +216,33 @@ def _text(path: Path, where: str, text: str) -> str:
             raise ConfigurationError(f"{path}: {where}: could not read {beside}: {reason}") from None
     if not 1 <= len(text) <= _MOST_TEXT:
         raise ConfigurationError(f"{path}: {where} must have 1 to {_MOST_TEXT:,} characters")
-    if found := UNSHOWN.search(text):
-        raise ConfigurationError(f"{path}: {where} has {found[0]!a}, which no page can show")
+    if match := UNSHOWN.search(text):
+        raise ConfigurationError(f"{path}: {where} has {match[0]!a}, which no page can show")
     return text
 
 
 def _beside(path: Path, where: str, name: str) -> Path:
-    found = path.parent / name
+    file = path.parent / name
     try:
-        is_there = Path(name).name == name and found.is_file()
+        is_there = Path(name).name == name and file.is_file()
     except ValueError:  # a NUL
         is_there = False
     if not is_there:
         raise ConfigurationError(f"{path}: {where}: there is no file {name} beside it")
-    return found
+    return file
 
 
 def _faults(error: ValidationError) -> Iterable[str]:
-    for each in error.errors(include_url=False, include_context=False):
-        location = [str(part) for part in each["loc"] if part not in ("[key]", "")]
+    for problem in error.errors(include_url=False, include_context=False):
+        location = [str(part) for part in problem["loc"] if part not in ("[key]", "")]
         where = ".".join(location)
-        if each["type"] == "extra_forbidden":
+        if problem["type"] == "extra_forbidden":
             meant = nearest(location[-1], _known(location[:-1]))
             yield f"{where} is not a known key" + (f"; did you mean {meant}?" if meant else "")
-        elif each["type"] == "missing":
+        elif problem["type"] == "missing":
             yield f"{where} is missing"
         else:
-            yield f"{where}: {each['msg'][:1].lower()}{each['msg'][1:]}"
+            yield f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
 
 
 def _known(location: Iterable[str]) -> Iterable[str]:

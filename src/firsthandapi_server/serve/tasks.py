@@ -241,8 +241,8 @@ class Tasks:
 
     def sums(self, title: str) -> tuple[int, int, int]:
         """How many rows a table has, how many files they want, and how many of these wait or are approved."""
-        rows, wanted, taken = self._state.query(_SUM, title)[0]
-        return int(rows), int(wanted), int(taken)
+        rows, places, taken = self._state.query(_SUM, title)[0]
+        return int(rows), int(places), int(taken)
 
 
 def give_back(state: KeptState, worker: str) -> None:

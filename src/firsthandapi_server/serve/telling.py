@@ -62,12 +62,12 @@ def notified(text: str | None, mailer: Mailer | None) -> list[str]:
     """Whom `--notify` names: addresses, and URLs.
     Raises ConfigurationError: one of them is neither, or needs a server of mail.
     """
-    names = [each.strip() for each in (text or "").split(",") if each.strip()]
-    for each in names:
-        if is_address(each):
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    for name in names:
+        if is_address(name):
             if mailer is None:
-                raise ConfigurationError(f"--notify {each} needs --smtp, a server of mail")
-        elif fault := reach.webhook_url_fault(each):
+                raise ConfigurationError(f"--notify {name} needs --smtp, a server of mail")
+        elif fault := reach.webhook_url_fault(name):
             raise ConfigurationError(f"--notify names what is no address of mail, and as a URL {fault}")
     return names
 
@@ -140,12 +140,12 @@ class Teller:
             events = query(_HAPPENED, cursor, latest, _MOST)
         until = events[-1][0] if len(events) == _MOST else latest
         with self._access.transaction() as rows:
-            news = [(worker, what, "", now) for _, what, worker in events]
+            news = [(worker, event, "", now) for _, event, worker in events]
             for worker, batch in rows.execute(_PAYMENTS, (now - _LATEST,)).fetchall():
                 news.append((worker, "paid", batch, now))
             rows.executemany("INSERT INTO news (worker, what, subject, at, due) VALUES (?, ?, ?, ?, 0)", news)
-            told = {(subject,) for _, what, subject, _ in news if what == "paid"}
-            rows.executemany("INSERT INTO news_told VALUES (?)", told)
+            payments = {(subject,) for _, event, subject, _ in news if event == "paid"}
+            rows.executemany("INSERT INTO news_told VALUES (?)", payments)
             rows.execute("REPLACE INTO secrets VALUES (?, ?)", (_CURSOR, str(until).encode()))
 
     def _send(self, mailer: Mailer, now: float) -> None:
@@ -164,7 +164,7 @@ class Teller:
             )
             try:
                 if is_address(contact) and max(at for *_, at in news) > now - _LATEST:
-                    subject, text = self._message(worker, [(what, about) for what, about, _ in news])
+                    subject, text = self._message(worker, [(event, about) for event, about, _ in news])
                     mailer.send(contact, subject, text)
             except RefusedError:
                 _log.warning("the server of mail refuses the address of %s", worker)
@@ -183,13 +183,13 @@ class Teller:
         sql = "SELECT language FROM consents WHERE worker_id = ? ORDER BY given_at DESC LIMIT 1"
         languages = self._access.look(sql, worker)
         words = Words(languages[0][0] if languages else "en")
-        counts = Counter(what for what, _ in news)
-        lines = [words(line, number=counts[what]) for what, line in _LINES.items() if counts[what]]
-        batches = {subject for what, subject in news if what == "paid"}
+        counts = Counter(event for event, _ in news)
+        lines = [words(line, number=counts[event]) for event, line in _LINES.items() if counts[event]]
+        batches = {subject for event, subject in news if event == "paid"}
         lines += [
-            words(_PAID, amount=f"{each.cents / 100:.2f} {each.currency}", reference=each.reference)
-            for each in self._payouts.of(worker)
-            if each.batch in batches
+            words(_PAID, amount=f"{payout.cents / 100:.2f} {payout.currency}", reference=payout.reference)
+            for payout in self._payouts.of(worker)
+            if payout.batch in batches
         ]
         name = "" if self._study is None else self._study.controller
         text = "\n".join([*lines, "", words(_PAGE, url=f"{self._url}/me"), "", words(_WHY), "", name, ""])
@@ -214,16 +214,16 @@ class Teller:
         self._access.remember(_NOTIFIED, str(now))
         words = "1 submission waits" if number == 1 else f"{counted(number)} submissions wait"
         text = f"{words} for a review: {self._url}/review"
-        for each in self._notify:
+        for recipient in self._notify:
             try:
-                if is_address(each):
+                if is_address(recipient):
                     assert self._mailer is not None  # noqa: S101 - `notified` has looked
-                    self._mailer.send(each, f"{words} for a review", f"{text}\n")
+                    self._mailer.send(recipient, f"{words} for a review", f"{text}\n")
                 else:
                     body = {"text": text, "waiting": number, "url": f"{self._url}/review"}
-                    post(each, body, self._reach)
+                    post(recipient, body, self._reach)
             except (RefusedError, UnsentError) as error:
-                where = "an address" if is_address(each) else urlsplit(each).hostname
+                where = "an address" if is_address(recipient) else urlsplit(recipient).hostname
                 _log.warning("--notify: %s was not told that work waits (%s)", where, error or "refused")
 
 

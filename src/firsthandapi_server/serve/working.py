@@ -70,9 +70,9 @@ class Working:
         with self._world.lock:
             job = self._job(request)
             worker = self._reception.worker(request)
-            own = [*self._world.state.submissions_of(job, worker, _SHOWN)]
-            wanted = request.query_params.get("retry")
-            retry = next((each for each in own if each.id == wanted and each.status == "retry_pending"), None)
+            rows = [*self._world.state.submissions_of(job, worker, _SHOWN)]
+            retry_id = request.query_params.get("retry")
+            retry = next((row for row in rows if row.id == retry_id and row.status == "retry_pending"), None)
             has_tasks = self._receiving.tasks.has(job)
             study, consents = self._reception.study, self._reception.consents
             assignment = self._receiving.assign(job, worker) if has_tasks and retry is None else None
@@ -90,7 +90,7 @@ class Working:
                 job=job,
                 passport=passport,
                 judged=(content := judged(job)),
-                own=own,
+                own=rows,
                 retry=retry,
                 is_new=request.query_params.get("sent") == "1",
                 link=self._links.path(job),
@@ -99,7 +99,7 @@ class Working:
                 formats=name_of(job.fields["accepted_formats"]),
                 types=types_of(job.fields["accepted_formats"]),
                 sender=worker,
-                kinds=sorted({each.partition("/")[0] for each in job.fields["accepted_formats"]}),
+                kinds=sorted({name.partition("/")[0] for name in job.fields["accepted_formats"]}),
                 limits=LIMITS,
                 size=_size_in_words(words, job.fields.get("min_width"), job.fields.get("min_height")),
                 place=_place_in_words(words, job.fields.get("location")),
@@ -127,9 +127,9 @@ class Working:
         worker = self._reception.worker(request)
         fields = await self._reception.form(request)
         with self._world.lock:
-            found = self._receiving.retried(worker, fields.get("submission", ""))
-            self._world.jobs.give_up(found, self._world.clock.now(), NO_RETRY, worker)
-            return self._reception.go(ME if "home" in fields else self._links.path(found.job))
+            submission = self._receiving.retried(worker, fields.get("submission", ""))
+            self._world.jobs.give_up(submission, self._world.clock.now(), NO_RETRY, worker)
+            return self._reception.go(ME if "home" in fields else self._links.path(submission.job))
 
     async def _skip(self, request: Request) -> Response:
         """Give a task back, and take the next one."""
@@ -156,12 +156,12 @@ class Working:
         with self._world.lock:
             job = self._job(request)
         worker = self._reception.worker(request)
-        own = self._places_of.setdefault(worker, asyncio.Semaphore(_MOST_OF_ONE))
+        own_places = self._places_of.setdefault(worker, asyncio.Semaphore(_MOST_OF_ONE))
         # Whoever sends halves of forms from one address leaves places for the others.
         half = asyncio.Semaphore(max(1, BOUNDS.uploads // 2))
         near = self._places_of.setdefault(self._limits.address(request), half)
         most = job.fields["files_per_submission"]
-        async with own, near, self._places, sent_form(request, self._receiving, most) as sent:
+        async with own_places, near, self._places, sent_form(request, self._receiving, most) as sent:
             self._reception.check_form(request, sent.fields.get("form_token"))
             try:
                 await self._submit(request, sent, job, worker)
@@ -202,6 +202,6 @@ def _place_in_words(words: Words, place: object) -> str | None:
     area = area_of(place)
     if area is not None:
         return words("within {count} km of {place}", count=f"{area[2]:g}", place=f"{area[0]:g}, {area[1]:g}")
-    given = cast("dict[str, Any]", place) if isinstance(place, dict) else {}
-    names = [str(given[name]) for name in ("city", "state") if given.get(name)]
+    fields = cast("dict[str, Any]", place) if isinstance(place, dict) else {}
+    names = [str(fields[name]) for name in ("city", "state") if fields.get(name)]
     return words("in {place}", place=", ".join(names)) if names else None
