@@ -33,66 +33,66 @@ NOWHERE = "/v1/nowhere"
 _MOST_AWAY = 600
 
 
-def status(*wanted: int) -> Check:
+def status(*codes: int) -> Check:
     """One of these statuses."""
-    return lambda it: None if it.status in wanted else _instead(it, " or ".join(map(str, wanted)))
+    return lambda reply: None if reply.status in codes else _instead(reply, " or ".join(map(str, codes)))
 
 
-def succeeded(it: Response) -> str | None:
+def succeeded(reply: Response) -> str | None:
     """Any 2xx."""
-    return None if it.ok else _instead(it, "success")
+    return None if reply.ok else _instead(reply, "success")
 
 
-def _instead(it: Response, wanted: str) -> str:
-    kind: Any = members(it.object.get("error")).get("type", "without an error type")
-    return f"{it.status}{'' if it.status < 400 else f' {kind}'[:60]} instead of {wanted}"
+def _instead(reply: Response, expected: str) -> str:
+    kind: Any = members(reply.object.get("error")).get("type", "without an error type")
+    return f"{reply.status}{'' if reply.status < 400 else f' {kind}'[:60]} instead of {expected}"
 
 
-def is_json(it: Response) -> str | None:
+def is_json(reply: Response) -> str | None:
     """A JSON body."""
-    return "the body is no JSON" if it.json is None else None
+    return "the body is no JSON" if reply.json is None else None
 
 
 def shaped(kind: Kind) -> Check:
     """A body of this shape."""
-    return lambda it: is_json(it) or kind(it.json)
+    return lambda reply: is_json(reply) or kind(reply.json)
 
 
-def shows(_wanted: dict[str, Any] | None = None, **more: Any) -> Check:
+def shows(_values: dict[str, Any] | None = None, **more: Any) -> Check:
     """A body with these fields, each with this value; one that it leaves out may be optional there."""
-    wanted = {**(_wanted or {}), **more}
-    return lambda it: _differing(it, {name: wanted[name] for name in wanted if name in it.object})
+    values = {**(_values or {}), **more}
+    return lambda reply: _differing(reply, {name: values[name] for name in values if name in reply.object})
 
 
-def same(before: dict[str, Any], *names: str) -> Check:
+def same(earlier: dict[str, Any], *names: str) -> Check:
     """A body with the same values of these fields as an earlier one."""
-    return lambda it: _differing(it, {name: before.get(name) for name in names})
+    return lambda reply: _differing(reply, {name: earlier.get(name) for name in names})
 
 
-def _differing(it: Response, wanted: dict[str, Any]) -> str | None:
-    for name, value in wanted.items():
-        if it.object.get(name) != value:
-            return f"`{name}` is {it.object.get(name)!r:.200}, not {value!r:.200}"
+def _differing(reply: Response, expected: dict[str, Any]) -> str | None:
+    for name, value in expected.items():
+        if reply.object.get(name) != value:
+            return f"`{name}` is {reply.object.get(name)!r:.200}, not {value!r:.200}"
     return None
 
 
-def empty(it: Response) -> str | None:
+def empty(reply: Response) -> str | None:
     """No body."""
-    return f"a body of {len(it.body)} bytes" if it.body else None
+    return f"a body of {len(reply.body)} bytes" if reply.body else None
 
 
-def xml_error(it: Response) -> str | None:
+def xml_error(reply: Response) -> str | None:
     """An error of the download host, as S3 writes it."""
-    return None if b"<Error>" in it.body else "an error that is no XML with <Error>"
+    return None if b"<Error>" in reply.body else "an error that is no XML with <Error>"
 
 
 def listed(shape: Kind, most: int = 100) -> Check:
     """A page: the envelope of a list, with at most so many items of this shape."""
 
-    def check(it: Response) -> str | None:
-        if fault := status(200)(it) or is_json(it) or page(it.json):
+    def check(reply: Response) -> str | None:
+        if fault := status(200)(reply) or is_json(reply) or page(reply.json):
             return fault
-        items: list[Any] = it.object["data"]
+        items: list[Any] = reply.object["data"]
         if len(items) > most:
             return f"{len(items)} items, more than asked for: at most {most}"
         return next((fault for item in items if (fault := shape(item))), None)
@@ -118,26 +118,26 @@ def page(value: Any) -> str | None:
 
 
 def refused(
-    wanted: int | tuple[int, ...], *types: str, field: str | None = None, extras: tuple[str, ...] = ()
+    expected: int | tuple[int, ...], *types: str, field: str | None = None, extras: tuple[str, ...] = ()
 ) -> Check:
     """The error envelope with one of these statuses and types, and `details` that name the field.
 
     `extras` are fields of the error, in `error` or beside it.
     """
-    statuses = (wanted,) if isinstance(wanted, int) else wanted
+    statuses = (expected,) if isinstance(expected, int) else expected
 
-    def check(it: Response) -> str | None:
-        if fault := status(*statuses)(it) or is_json(it) or envelope(it):
+    def check(reply: Response) -> str | None:
+        if fault := status(*statuses)(reply) or is_json(reply) or envelope(reply):
             return fault
-        error: Any = it.object["error"]
-        allowed = types or TYPES.get(it.status, ())
+        error: Any = reply.object["error"]
+        allowed = types or TYPES.get(reply.status, ())
         if allowed and error["type"] not in allowed:
             return f"an error of the type {error['type']} instead of {' or '.join(allowed)}"
         if field is not None:
             named = [detail["field"] for detail in error.get("details") or ()]
             if not any(name == field or name.startswith(f"{field}.") for name in named):
                 return f"`error.details` names {', '.join(named) or 'no field'} instead of {field}"
-        lacking = [name for name in extras if name not in error and name not in it.object]
+        lacking = [name for name in extras if name not in error and name not in reply.object]
         return f"an error without {', '.join(lacking)}" if lacking else None
 
     return check
@@ -146,9 +146,9 @@ def refused(
 def has_headers(*names: str) -> Check:
     """These headers, each a whole number."""
 
-    def check(it: Response) -> str | None:
+    def check(reply: Response) -> str | None:
         for name in names:
-            value = it.headers.get(name)
+            value = reply.headers.get(name)
             if value is None:
                 return f"no header {name}"
             if not value.removeprefix("-").isdecimal():
@@ -160,27 +160,29 @@ def has_headers(*names: str) -> Check:
 
 def has_header(name: str, *values: str | None) -> Check:
     """This header with one of these values; None if it is missing."""
-    return lambda it: (
+    return lambda reply: (
         None
-        if it.headers.get(name) in values
-        else f"the header {name} is {it.headers.get(name, 'missing')[:80]}, not {values[-1]!r}"
+        if reply.headers.get(name) in values
+        else f"the header {name} is {reply.headers.get(name, 'missing')[:80]}, not {values[-1]!r}"
     )
 
 
 def within(least: float, most: float) -> Check:
     """A response that took between so many seconds."""
-    return lambda it: (
-        None if least <= it.seconds <= most else f"after {it.seconds:.1f} s, not {least:g} to {most:g} s"
+    return lambda reply: (
+        None
+        if least <= reply.seconds <= most
+        else f"after {reply.seconds:.1f} s, not {least:g} to {most:g} s"
     )
 
 
 def same_as(first: Response) -> Check:
     """The status and the body of an earlier response."""
 
-    def check(it: Response) -> str | None:
-        if it.status != first.status:
-            return _instead(it, f"{first.status} again")
-        is_same = it.json == first.json and bool(it.body) == bool(first.body)
+    def check(reply: Response) -> str | None:
+        if reply.status != first.status:
+            return _instead(reply, f"{first.status} again")
+        is_same = reply.json == first.json and bool(reply.body) == bool(first.body)
         return None if is_same else f"another body than the first one, which was {first.text}"
 
     return check
@@ -189,8 +191,8 @@ def same_as(first: Response) -> Check:
 def only(fits: Callable[[dict[str, Any]], bool]) -> Check:
     """A page on which each item fits the filter."""
 
-    def check(it: Response) -> str | None:
-        wrong = next((item.get("id") for item in it.items if not fits(item)), None)
+    def check(reply: Response) -> str | None:
+        wrong = next((item.get("id") for item in reply.items if not fits(item)), None)
         return None if wrong is None else f"an item that does not fit the filter: {wrong}"
 
     return check
@@ -199,30 +201,30 @@ def only(fits: Callable[[dict[str, Any]], bool]) -> Check:
 # --- what holds of every response ------------------------------------------------------------------------------------
 
 
-def envelope(it: Response) -> str | None:
+def envelope(reply: Response) -> str | None:
     """Every error comes in the envelope, with a type, a message, and a request id."""
-    fault = ERROR(it.object.get("error")) if it.status >= 400 else None
+    fault = ERROR(reply.object.get("error")) if reply.status >= 400 else None
     return fault and f"an error {fault}"
 
 
-def uncompressed(it: Response) -> str | None:
+def uncompressed(reply: Response) -> str | None:
     """No body is compressed unless the request accepts that."""
     return (
-        f"the body came compressed with {it.encoding}, though the request has Accept-Encoding: identity; "
+        f"the body came compressed with {reply.encoding}, though the request has Accept-Encoding: identity; "
         "a gateway in front of the server may do that: switch it off there"
-        if it.encoding
+        if reply.encoding
         else None
     )
 
 
-def json_text(it: Response) -> str | None:
+def json_text(reply: Response) -> str | None:
     """JSON is UTF-8 without a byte order mark (BOM), with each name once and without NaN."""
-    if it.json is None:
+    if reply.json is None:
         return None
-    if it.content.startswith(codecs.BOM_UTF8):
+    if reply.content.startswith(codecs.BOM_UTF8):
         return "a byte order mark (BOM) before the JSON"
     try:
-        json.loads(it.content.decode(), parse_constant=_no_number, object_pairs_hook=_once)
+        json.loads(reply.content.decode(), parse_constant=_no_number, object_pairs_hook=_once)
     except UnicodeDecodeError:
         return "JSON that is not UTF-8"
     except ValueError as error:
@@ -241,26 +243,26 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def json_type(it: Response) -> str | None:
+def json_type(reply: Response) -> str | None:
     """JSON comes as application/json."""
-    kind = it.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if it.json is None or kind == "application/json":
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if reply.json is None or kind == "application/json":
         return None
     return f"JSON with another content type: {kind[:60] or 'none'}"
 
 
-def account_headers(it: Response) -> str | None:
+def account_headers(reply: Response) -> str | None:
     """The rate-limit and credits headers are on every authenticated response, errors too."""
     # A path or a method that does not exist belongs to nobody's limit.
-    is_nowhere = it.status == 405 or it.request.url.endswith(NOWHERE)
-    if it.request.key.secret is None or it.status == 401 or is_nowhere:
+    is_nowhere = reply.status == 405 or reply.request.url.endswith(NOWHERE)
+    if reply.request.key.secret is None or reply.status == 401 or is_nowhere:
         return None
-    return has_headers(*RATE_HEADERS, CREDITS_HEADER)(it)
+    return has_headers(*RATE_HEADERS, CREDITS_HEADER)(reply)
 
 
-def date(it: Response) -> str | None:
+def date(reply: Response) -> str | None:
     """The header Date, if it is sent, is the time."""
-    if (header := it.headers.get("date")) is None:
+    if (header := reply.headers.get("date")) is None:
         return None
     try:
         away = parsedate_to_datetime(header).timestamp() - time.time()
@@ -269,11 +271,11 @@ def date(it: Response) -> str | None:
     return None if abs(away) <= _MOST_AWAY else f"the header Date is {away:+,.0f} s from this machine's time"
 
 
-def request_id(it: Response) -> str | None:
+def request_id(reply: Response) -> str | None:
     """The request id of an error is the same in the header, if it is sent, and the body."""
-    if it.status < 400 or envelope(it):
+    if reply.status < 400 or envelope(reply):
         return None
-    id, header = it.object["error"]["request_id"], it.headers.get("x-request-id")
+    id, header = reply.object["error"]["request_id"], reply.headers.get("x-request-id")
     return None if header in (None, id) else f"the header has the request id {header[:40]}, the body {id}"
 
 

@@ -57,8 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     kind = "sandbox" if os.environ.get(_VARIABLE, "").startswith("fh_test_") else "live"
     held = "; jobs hold up to $5.00 at any time" if kind == "live" else ""
-    what = "only reads" if config.getoption("--read-only") else f"creates, changes, and cleans up{held}"
-    return f"contract: {config.getoption('--url')} with a {kind} key, {what}"
+    effect = "only reads" if config.getoption("--read-only") else f"creates, changes, and cleans up{held}"
+    return f"contract: {config.getoption('--url')} with a {kind} key, {effect}"
 
 
 # --- what a failure says ---------------------------------------------------------------------------------
@@ -74,12 +74,12 @@ def pytest_runtest_setup(item: pytest.Function) -> Generator[None]:
 def pytest_runtest_call(item: pytest.Function) -> Generator[None]:
     """What a test creates for itself is removed after it; what fixtures create stays until the end."""
     server = item.config.stash[_SERVER]
-    kept = {*server.made}
+    earlier = {*server.made}
     with _explained(item):
         try:
             return (yield)
         finally:
-            server.remove(kept)
+            server.remove(earlier)
 
 
 @contextmanager
@@ -121,11 +121,11 @@ def stopping() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture(scope="session")
@@ -151,9 +151,9 @@ def server(pytestconfig: pytest.Config, stopping: None) -> Iterator[Server]:
             server.close()
         finally:
             reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
-            for id, made in reversed(server.made.items()):
+            for id, resource in reversed(server.made.items()):
                 why = server.left.get(id, "its removal was stopped")
-                reporter.write_line(f"\ncould not be removed: {made.words} ({why})", red=True)
+                reporter.write_line(f"\ncould not be removed: {resource.words} ({why})", red=True)
 
 
 @pytest.fixture(scope="session")
@@ -261,9 +261,9 @@ def receiver(server: Server) -> Receiver:
 def strangers(server: Server) -> tuple[Key, Key]:
     """Keys of another organization: for the same environment, and a live one, whose money nobody owns."""
     server.needs_control("another organization")
-    made: dict[str, Any] = server.control("POST", "/organizations", {})
+    keys: dict[str, Any] = server.control("POST", "/organizations", {})
     name = "KEY_OF_ANOTHER_ORGANIZATION"
-    return Key(made["test_api_key" if server.is_sandbox else "api_key"], name), Key(made["api_key"], name)
+    return Key(keys["test_api_key" if server.is_sandbox else "api_key"], name), Key(keys["api_key"], name)
 
 
 @pytest.fixture(scope="session")

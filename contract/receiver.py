@@ -39,20 +39,20 @@ class Delivery:
 
     def fault(self, secret: str) -> str | None:
         """What is wrong with its signature, in a few words, or None."""
-        given = self.headers.get("x-firsthandapi-signature") or self.headers.get("x-firsthand-signature")
-        if given is None:
+        signature = self.headers.get("x-firsthandapi-signature") or self.headers.get("x-firsthand-signature")
+        if signature is None:
             return "a delivery without a signature"
-        if re.fullmatch("[0-9a-fA-F]{64}", given):
-            signed, found = self.body, [given.lower()]
-        elif match := re.fullmatch(r"t=([0-9]{1,12})((?:,v1=[0-9a-fA-F]{64})+)", given):
+        if re.fullmatch("[0-9a-fA-F]{64}", signature):
+            signed, digests = self.body, [signature.lower()]
+        elif match := re.fullmatch(r"t=([0-9]{1,12})((?:,v1=[0-9a-fA-F]{64})+)", signature):
             if abs(int(match[1]) - self.at) > _TOLERANCE:
                 return f"the time in the signature is {int(match[1]) - self.at:+,.0f} s from this machine's"
-            signed, found = f"{match[1]}.".encode() + self.body, match[2].lower().split(",v1=")
+            signed, digests = f"{match[1]}.".encode() + self.body, match[2].lower().split(",v1=")
         else:
-            return f"the signature has neither of the two forms: {shortened(given, 60)}"
-        wanted = hmac.new(secret.encode(), signed, sha256).hexdigest()
+            return f"the signature has neither of the two forms: {shortened(signature, 60)}"
+        digest = hmac.new(secret.encode(), signed, sha256).hexdigest()
         return (
-            None if wanted in found else "the signature is not the HMAC-SHA256 of the body under the secret"
+            None if digest in digests else "the signature is not the HMAC-SHA256 of the body under the secret"
         )
 
 

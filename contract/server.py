@@ -201,7 +201,7 @@ class Server:
             pytest.skip("--read-only")
         if self.is_sandbox or request.key is not self.key or not request.url.endswith("/v1/jobs"):
             return
-        if sum(each.cents for each in self.made.values()) + _cost(request.body) > MAX_HELD_CENTS:
+        if sum(resource.cents for resource in self.made.values()) + _cost(request.body) > MAX_HELD_CENTS:
             pytest.skip(f"with a live key, the jobs of a run hold at most ${MAX_HELD_CENTS / 100:.2f}")
 
     # --- removing what was created ----------------------------------------------------------------------
@@ -234,26 +234,26 @@ class Server:
         remove = self.request(method, f"/v1/{kind}/{id}{action}", key=key)
         self.made[id] = _Made(f"{id}: not {done}", remove, _cost(by.body) if by else 0)
 
-    def undo(self, what: str, request: Request) -> None:
+    def undo(self, subject: str, request: Request) -> None:
         """Send a request when the run ends, however it ends: it restores what is about to change."""
         self._allow(request)
-        self.made[what] = _Made(f"{what}: not restored", request)
+        self.made[subject] = _Made(f"{subject}: not restored", request)
 
-    def remove(self, kept: set[str]) -> None:
+    def remove(self, exceptions: set[str]) -> None:
         """Remove what was created, but for what is kept, the newest first. What fails is `left` until the next time."""
         last, self.left = self.last, {}
         # What was created by a request whose outcome was unknown comes up on the way.
-        while id := next((each for each in reversed(self.made) if each not in {*kept, *self.left}), None):
-            made = self.made[id]
+        while id := next((key for key in reversed(self.made) if key not in {*exceptions, *self.left}), None):
+            resource = self.made[id]
             self.left[id] = "its removal was stopped"
             try:
-                response = self._send(made.remove)
+                response = self._send(resource.remove)
             except NoResponseError as error:
                 self.left[id] = str(error)
                 continue
             self.left[id] = response.text if response.object else f"{response.status} without an id"
             # A finished job, or one that is not known any more, needs no removing; nor does what was refused now.
-            if (response.ok and id not in made.remove.headers.values()) or response.status in (404, 409):
+            if (response.ok and id not in resource.remove.headers.values()) or response.status in (404, 409):
                 self.made.pop(id, None)
         self.last = last
 
@@ -282,8 +282,8 @@ class Server:
 
     def new_key(self, *scopes: str, name: str = "LIMITED_KEY") -> tuple[Key, Json]:
         """Create an API key; `name` is what stands for it where a test fails."""
-        made = created(self.post("/v1/api_keys", self.key_body(scopes=[*scopes])))
-        return Key(made["secret"], name), made
+        record = created(self.post("/v1/api_keys", self.key_body(scopes=[*scopes])))
+        return Key(record["secret"], name), record
 
     def hook(self, path: str = "", event: str = "job.flagged") -> Json:
         """Create a webhook endpoint, on this machine if the server reaches it: it has no other one to reach."""
@@ -299,11 +299,11 @@ class Server:
         response = self.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
         return receiver if response.ok else f"the server takes no receiver on this machine: {response.text}"
 
-    def first(self, path: str, what: str) -> Json:
+    def first(self, path: str, noun: str) -> Json:
         """The newest item of a list."""
         response = self.get(path).must(succeeded)
         if not response.items:
-            pytest.skip(f"this account has no {what}")
+            pytest.skip(f"this account has no {noun}")
         return response.items[0]
 
     def finished(self, id: str, seconds: float) -> Json:
@@ -362,8 +362,8 @@ class Server:
     def prepare(self) -> None:
         """Set up a server that can be driven, until the run ends."""
         if self.has_control:
-            before = {name: self.settings[name] for name in _SETTINGS}
-            self.undo("the settings", self.request("PATCH", "/_control/settings", before))
+            settings = {name: self.settings[name] for name in _SETTINGS}
+            self.undo("the settings", self.request("PATCH", "/_control/settings", settings))
             # Before it, in a new window: the requests of the run would have spent the old one.
             self.undo(
                 "the window of the rate limit", self.request("POST", "/_control/advance", {"seconds": 60})

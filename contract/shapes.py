@@ -34,18 +34,18 @@ def shape(model: Any, *always: str, but: str = "") -> Kind:
     def check(value: Any) -> str | None:
         if not isinstance(value, dict):
             return f"is no object: {_quoted(value)}"
-        found = cast("dict[str, Any]", value)
-        if lacking := next((name for name in always if name not in found), None):
+        fields = cast("dict[str, Any]", value)
+        if lacking := next((name for name in always if name not in fields), None):
             return f"without `{lacking}`"
         try:
-            _adapter(model).validate_python({**found, but: None} if but else found, strict=True)
+            _adapter(model).validate_python({**fields, but: None} if but else fields, strict=True)
         except ValidationError as error:
-            for each in error.errors(include_url=False):
-                field = str(each["loc"][0])
-                if not _forgiven(each, field in always):
-                    said = "" if field in _SECRETS else f": {_quoted(each['input'])}"
-                    words = each["msg"].replace("Input should", "should").replace("Value error,", "is")
-                    return f"`{'.'.join(map(str, each['loc']))}` {words}{said}"
+            for detail in error.errors(include_url=False):
+                field = str(detail["loc"][0])
+                if not _forgiven(detail, field in always):
+                    quote = "" if field in _SECRETS else f": {_quoted(detail['input'])}"
+                    words = detail["msg"].replace("Input should", "should").replace("Value error,", "is")
+                    return f"`{'.'.join(map(str, detail['loc']))}` {words}{quote}"
         return None
 
     return check
@@ -67,8 +67,8 @@ def _forgiven(error: Any, always: bool) -> bool:
 def _quoted(value: Any) -> str:
     if value is None:
         return "null"
-    shown = f'"{value}"' if isinstance(value, str) else repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 _KNOWN = {

@@ -57,10 +57,10 @@ def test_headers_rate(server: Server) -> None:
     first, second = _two(server)
     if first.headers[RESET] != second.headers[RESET]:  # a window ended between them
         first, second = _two(server)
-    limit, left, before = int(second.headers[LIMIT]), int(second.headers[LEFT]), int(first.headers[LEFT])
-    assert 0 <= left <= limit, f"{left} of {limit} requests are left"
+    limit, rest, start = int(second.headers[LIMIT]), int(second.headers[LEFT]), int(first.headers[LEFT])
+    assert 0 <= rest <= limit, f"{rest} of {limit} requests are left"
     if first.headers[RESET] == second.headers[RESET]:
-        assert left < before, f"requests are not counted: {before} were left before one, and {left} after it"
+        assert rest < start, f"requests are not counted: {start} were left before one, and {rest} after it"
 
 
 def test_headers_rate_reset(server: Server) -> None:

@@ -14,16 +14,16 @@ def _balance(server: Server, key: Key | None = None) -> Response:
     return server("GET", "/v1/billing/credits", key=key).must(status(200), shaped(CREDITS))
 
 
-def _hold_moved(before: Response, after: Response, *cents: int) -> int:
+def _hold_moved(opening: Response, closing: Response, *cents: int) -> int:
     """By how much the balance fell."""
-    moved = int(before.object["balance_cents"] - after.object["balance_cents"])
+    moved = int(opening.object["balance_cents"] - closing.object["balance_cents"])
     assert moved in cents, f"the balance moved by {moved} instead of {cents[-1]} cents"
     return moved
 
 
-def _hold_held(before: Response, after: Response, more: int = 0) -> None:
+def _hold_held(opening: Response, closing: Response, more: int = 0) -> None:
     """`held_cents`, where it is shown, rose by what a job escrows."""
-    first, second = (response.object.get("held_cents") for response in (before, after))
+    first, second = (response.object.get("held_cents") for response in (opening, closing))
     is_same = first is None or second is None or second - first == more
     assert is_same, f"`held_cents` does not fit the balance: {first} before, and {second} after"
 
@@ -39,36 +39,36 @@ def test_credits(server: Server) -> None:
 
 def test_escrow(server: Server) -> None:
     """A job escrows files_needed × price_per_file_cents, and cancelling it refunds what is unused. (§2 "Jobs")"""
-    before = _balance(server)
+    opening = _balance(server)
     job = server.new_job(files_needed=3, price_per_file_cents=11)
     during = _balance(server)
     # The sandbox charges nothing; whether it shows an escrow is not said.
-    moved = _hold_moved(before, during, *((0, 33) if server.is_sandbox else (33,)))
-    _hold_held(before, during, moved)
+    moved = _hold_moved(opening, during, *((0, 33) if server.is_sandbox else (33,)))
+    _hold_held(opening, during, moved)
     server.cancel(job["id"]).must(status(200))
-    after = _balance(server)
-    _hold_moved(before, after, 0)
-    _hold_held(before, after)
+    closing = _balance(server)
+    _hold_moved(opening, closing, 0)
+    _hold_held(opening, closing)
 
 
 def test_escrow_paid(server: Server) -> None:
     """A completed job has paid its price for each approved file, and holds nothing more. (§2 "Jobs")"""
     server.needs_control("a worker")
-    before = _balance(server)
+    opening = _balance(server)
     job = server.complete_job()
-    after = _balance(server)
-    _hold_moved(before, after, 0 if server.is_sandbox else job["total_cost_cents"])
-    _hold_held(before, after)
+    closing = _balance(server)
+    _hold_moved(opening, closing, 0 if server.is_sandbox else job["total_cost_cents"])
+    _hold_held(opening, closing)
 
 
 def test_escrow_partial(server: Server, strangers: tuple[Key, Key]) -> None:
     """Cancelling a job with an approved file pays this file, and refunds the others. (§2 "Jobs")"""
     key = strangers[1]  # a live key: its money is counted
-    before = _balance(server, key)
+    opening = _balance(server, key)
     job = server.new_job(key=key, files_needed=3, price_per_file_cents=11, min_star_rating=3)["id"]
     server.work(job, 5)
     server.cancel(job, key=key).must(status(200))
-    _hold_moved(before, _balance(server, key), 11)
+    _hold_moved(opening, _balance(server, key), 11)
 
 
 def test_escrow_replay(server: Server, request: pytest.FixtureRequest) -> None:
@@ -77,17 +77,17 @@ def test_escrow_replay(server: Server, request: pytest.FixtureRequest) -> None:
     if server.is_sandbox and key is None:
         pytest.skip("the sandbox charges nothing")
     order = server.request("POST", "/v1/jobs", {**NEW_JOB, "files_needed": 1}, key=key)
-    before = _balance(server, key)
+    opening = _balance(server, key)
     for _ in range(2):
         server.send(order).must(succeeded)
-    _hold_moved(before, _balance(server, key), 10)
+    _hold_moved(opening, _balance(server, key), 10)
 
 
 def test_escrow_once(server: Server, cancelled_job: Json) -> None:
     """Cancelling a job twice refunds it once. (§2 "Jobs")"""
-    before = _balance(server)
+    opening = _balance(server)
     server.cancel(cancelled_job["id"])
-    _hold_moved(before, _balance(server), 0)
+    _hold_moved(opening, _balance(server), 0)
 
 
 def test_escrow_lack(server: Server, request: pytest.FixtureRequest) -> None:

@@ -31,7 +31,7 @@ _OPERATIONS = [operation for operation in OPERATIONS if operation.name not in ("
 
 def _of(operations: list[Operation]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
-        "operation", operations, ids=lambda each: f"{each.method} {each.path.replace('{id}', ':id')}"
+        "operation", operations, ids=lambda call: f"{call.method} {call.path.replace('{id}', ':id')}"
     )
 
 
@@ -104,9 +104,9 @@ def test_idempotency_required(server: Server, operation: Operation, id: str) -> 
 @_ONCE
 def test_idempotency(server: Server, operation: Operation, id: str) -> None:
     """The same Idempotency-Key and body: the first response again. Another body: 409. (§1 "Idempotency")"""
-    path, once, (body, other) = _path(operation, id), str(uuid.uuid4()), _bodies(server, operation)
+    path, once, (body, other_body) = _path(operation, id), str(uuid.uuid4()), _bodies(server, operation)
     first = server.post(path, body, once=once).must(succeeded)
     server.post(path, body, once=once).must(same_as(first))
-    if other != body:
-        response = server.post(path, other, once=once)
+    if other_body != body:
+        response = server.post(path, other_body, once=once)
         response.must(refused(409, "idempotency_error", "idempotency_conflict", "conflict"))

@@ -183,7 +183,7 @@ def test_downloads_if_range(server: Server, url: str) -> None:
 
 def test_downloads_tampered(server: Server, url: str) -> None:
     """A changed URL is refused with 403. (§2 "Files")"""
-    changed = re.sub(r"(?i)(signature=)([0-9a-z]{4})", lambda it: f"{it[1]}{it[2][::-1]}x", url, count=1)
+    changed = re.sub(r"(?i)(signature=)([0-9a-z]{4})", lambda hit: f"{hit[1]}{hit[2][::-1]}x", url, count=1)
     if changed == url:
         pytest.skip("the URL has no signature in its query")
     server.download(changed).must(status(403), xml_error)

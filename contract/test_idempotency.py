@@ -73,9 +73,9 @@ def test_idempotency_strangers(server: Server, once: str, strangers: tuple[Key, 
 def test_idempotency_together(server: Server) -> None:
     """Two requests with one key at the same time create one job. (§1 "Idempotency" ‡)"""
     order = server.request("POST", "/v1/jobs", NEW_JOB)
-    other = server.begin(order)
+    future = server.begin(order)
     first = server.send(order).must(succeeded)
-    second = other.result()
+    second = future.result()
     server.note(second)
     if second.status != 409:  # refused while the first one is in flight: nothing was created twice
         second.must(same_as(first))

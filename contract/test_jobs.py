@@ -116,9 +116,9 @@ def test_jobs_create_deadline_offset(server: Server) -> None:
     # In each of these offsets, the clock shows a time on the other side of now.
     later = (now + hour).astimezone(timezone(-5 * hour)).isoformat()
     response = server.post("/v1/jobs", {**NEW_JOB, "deadline": later}).must(status(201))
-    if (shown := response.object.get("deadline")) is not None:
-        is_same = datetime.fromisoformat(shown) == datetime.fromisoformat(later)
-        assert is_same, f"`deadline` is another moment: {shown}, not {later}"
+    if (deadline := response.object.get("deadline")) is not None:
+        is_same = datetime.fromisoformat(deadline) == datetime.fromisoformat(later)
+        assert is_same, f"`deadline` is another moment: {deadline}, not {later}"
     earlier = (now - hour).astimezone(timezone(5 * hour)).isoformat()
     server.post("/v1/jobs", {**NEW_JOB, "deadline": earlier}).must(refused(400, field="deadline"))
 

@@ -59,8 +59,8 @@ def test_api_keys_masked(server: Server) -> None:
 
 def test_api_keys_rotate(server: Server) -> None:
     """A rotation makes a new secret; the old one works for 24 hours more. (§2 "API keys")"""
-    old, made = server.new_key("usage:read", name="OLD_KEY")
-    response = server.post(f"/v1/api_keys/{made['id']}/rotate").must(succeeded, shaped(NEW_KEY))
+    old, record = server.new_key("usage:read", name="OLD_KEY")
+    response = server.post(f"/v1/api_keys/{record['id']}/rotate").must(succeeded, shaped(NEW_KEY))
     assert response.object["secret"] != old.secret, "the secret of a rotated key is the old one"
     for key in (Key(response.object["secret"], "NEW_KEY"), old):
         server("GET", "/v1/me", key=key).must(status(200))
@@ -68,10 +68,10 @@ def test_api_keys_rotate(server: Server) -> None:
 
 def test_api_keys_revoke(server: Server) -> None:
     """Revoking a key is 204; from then on the key is 401, also one that was in use. (§2 "API keys")"""
-    key, made = server.new_key("usage:read", name="REVOKED_KEY")
+    key, record = server.new_key("usage:read", name="REVOKED_KEY")
     for _ in range(2):
         server("GET", "/v1/me", key=key).must(status(200))
-    server.post(f"/v1/api_keys/{made['id']}/revoke").must(status(204), empty)
+    server.post(f"/v1/api_keys/{record['id']}/revoke").must(status(204), empty)
     server("GET", "/v1/me", key=key).must(refused(401))
 
 
@@ -91,11 +91,11 @@ def _read(server: Server) -> Response:
     return server.get(_SETTINGS).must(status(200), shaped(SETTINGS))
 
 
-def _patch(server: Server, before: Json, **fields: object) -> Response:
+def _patch(server: Server, settings: Json, **fields: object) -> Response:
     """Change settings; they change back at the end, should the server take them."""
     for name in fields:
-        if before.get(name) is not None:
-            server.undo(name, server.request("PATCH", _SETTINGS, {name: before[name]}))
+        if settings.get(name) is not None:
+            server.undo(name, server.request("PATCH", _SETTINGS, {name: settings[name]}))
     return server("PATCH", _SETTINGS, fields)
 
 
@@ -109,13 +109,13 @@ def test_settings(server: Server) -> None:
 
 def test_settings_update(server: Server) -> None:
     """A PATCH changes what it names, and nothing else. (§2 "Organization and audit")"""
-    before = _read(server).object
-    wanted = {name: value for name, value in before.items() if name != "updated_at"}
+    settings = _read(server).object
+    expected = {name: value for name, value in settings.items() if name != "updated_at"}
     # One after the other: a server that takes a PATCH for a PUT loses the first.
     for name, value in (("default_price_per_file_cents", 77), ("auto_top_up_threshold_cents", 1234)):
-        _patch(server, before, **{name: value}).must(status(200), shaped(SETTINGS))
-        wanted[name] = value
-        _read(server).must(same(wanted, *wanted))
+        _patch(server, settings, **{name: value}).must(status(200), shaped(SETTINGS))
+        expected[name] = value
+        _read(server).must(same(expected, *expected))
 
 
 def test_settings_fields(server: Server) -> None:

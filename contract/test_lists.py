@@ -108,7 +108,7 @@ def _page(server: Server, listing: Listing, path: str, limit: int, **query: Any)
     return server.get(path, limit=limit, **query).must(listed(listing.shape, limit))
 
 
-_EACH = pytest.mark.parametrize("listing", LISTS, ids=lambda each: each.operation)
+_EACH = pytest.mark.parametrize("listing", LISTS, ids=lambda listing: listing.operation)
 
 
 @_EACH
@@ -159,7 +159,7 @@ def test_list_walk(server: Server, listing: Listing, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "listing", [each for each in LISTS if each.bad], ids=lambda each: each.operation
+    "listing", [listing for listing in LISTS if listing.bad], ids=lambda listing: listing.operation
 )  # fmt: skip
 def test_list_filters(server: Server, listing: Listing, path: str) -> None:
     """A filter with a value that it cannot have is 400, and `details` names it. (§1 ‡)"""
@@ -185,15 +185,15 @@ def _fits(name: str, value: Any, item: Json) -> bool:
 
 @pytest.mark.parametrize(
     ("listing", "name"),
-    [pytest.param(each, name, id=f"{each.operation}-{name}") for each in LISTS for name in each.filters],
+    [pytest.param(case, name, id=f"{case.operation}-{name}") for case in LISTS for name in case.filters],
 )
 def test_list_filter(
     server: Server, listing: Listing, name: str, path: str, request: pytest.FixtureRequest
 ) -> None:
     """With {name}, every page has only what fits it. (§2)"""
-    for number, given in enumerate(listing.filters[name]):
-        is_id = isinstance(given, str) and given.startswith(":")
-        value = request.getfixturevalue(given[1:])["id"] if is_id else given
+    for number, argument in enumerate(listing.filters[name]):
+        is_id = isinstance(argument, str) and argument.startswith(":")
+        value = request.getfixturevalue(argument[1:])["id"] if is_id else argument
         query = {**(_ALWAYS if path == "/v1/submissions" else {}), name: value}
         check = only(partial(_fits, name, value))
         response = _page(server, listing, path, _MOST, **query).must(check)
@@ -214,10 +214,10 @@ def test_list_filter(
 def _hold_offsets(server: Server, path: str, item: Json, lower: str, upper: str | None) -> None:
     """A moment is the same with any offset: a minute before and after an item, where clocks show the opposite."""
     moment, minute = _moment(item), timedelta(minutes=1)
-    before = (moment - minute).astimezone(timezone(timedelta(hours=9, minutes=30))).isoformat()
-    after = (moment + minute).astimezone(timezone(timedelta(hours=-7))).isoformat()
-    with_it = {lower: before, **({upper: after} if upper else {})}
-    without = [{lower: after}, *([{**_ALWAYS, upper: before}] if upper else [])]
+    earlier = (moment - minute).astimezone(timezone(timedelta(hours=9, minutes=30))).isoformat()
+    later = (moment + minute).astimezone(timezone(timedelta(hours=-7))).isoformat()
+    with_it = {lower: earlier, **({upper: later} if upper else {})}
+    without = [{lower: later}, *([{**_ALWAYS, upper: earlier}] if upper else [])]
     for query, is_listed in ((with_it, True), *((query, False) for query in without)):
         response = server.get(path, limit=_MOST, **query).must(listed(OBJECT))
         words = "not listed" if is_listed else "listed"

@@ -55,9 +55,9 @@ def _spend(server: Server, key: Key) -> None:
             break
     assert response.status == 429, f"{limit + 2} requests passed, and {LIMIT} is {limit}"
     response.must(refused(429), has_headers("retry-after", *RATE_HEADERS))
-    pause, left = int(response.headers["retry-after"]), int(response.headers[LEFT])
+    pause, rest = int(response.headers["retry-after"]), int(response.headers[LEFT])
     assert 0 <= pause <= 3600, f"no sensible Retry-After: {pause}"
-    assert left == 0, f"a 429 says that {left} requests are left"
+    assert rest == 0, f"a 429 says that {rest} requests are left"
 
 
 def test_limits(server: Server) -> None:
@@ -78,8 +78,8 @@ def test_limits_reset(server: Server) -> None:
             seconds=61
         )  # a whole window of the server's own time: Retry-After is in seconds of ours
         response = server("GET", "/v1/me", key=key).must(status(200))
-    left = int(response.headers[LEFT])
-    assert left == 2, f"a new window of 3 requests has {left} left after the first"
+    rest = int(response.headers[LEFT])
+    assert rest == 2, f"a new window of 3 requests has {rest} left after the first"
 
 
 # --- what expires ---------------------------------------------------------------------------------------
@@ -107,8 +107,8 @@ def test_jobs_deadline(server: Server) -> None:
 def test_api_keys_rotate_day(server: Server) -> None:
     """The old secret of a rotated key works for 24 hours, and then no more. (§2 "API keys")"""
     server.needs_control("24 hours")
-    old, made = server.new_key("usage:read", name="OLD_KEY")
-    server.post(f"/v1/api_keys/{made['id']}/rotate").must(succeeded)
+    old, record = server.new_key("usage:read", name="OLD_KEY")
+    server.post(f"/v1/api_keys/{record['id']}/rotate").must(succeeded)
     server.advance(hours=23)
     server("GET", "/v1/me", key=old).must(status(200))
     server.advance(hours=1, seconds=1)

@@ -52,12 +52,12 @@ def test_webhooks_masked(server: Server, endpoint: Json) -> None:
 def test_webhooks_update(server: Server, spare_endpoint: Json) -> None:
     """A PATCH changes what it names, and nothing else. (§2 "Webhook endpoints and events")"""
     path = f"{_HOOKS}/{spare_endpoint['id']}"
-    wanted = {name: spare_endpoint.get(name) for name in ("url", "events", "description", "enabled")}
+    expected = {name: spare_endpoint.get(name) for name in ("url", "events", "description", "enabled")}
     # One after the other: a server that takes a PATCH for a PUT loses the first.
     for change in ({"description": "Changed"}, {"enabled": False}):
-        wanted |= change
-        server("PATCH", path, change).must(status(200), shaped(ENDPOINT), same(wanted, *wanted))
-        server.get(path).must(status(200), same(wanted, *wanted))
+        expected |= change
+        server("PATCH", path, change).must(status(200), shaped(ENDPOINT), same(expected, *expected))
+        server.get(path).must(status(200), same(expected, *expected))
 
 
 def test_webhooks_update_https(server: Server, spare_endpoint: Json) -> None:
@@ -115,12 +115,12 @@ class Inbox:
         self._server = server
         self._receiver = receiver
 
-    def take(self, what: str, fits: Callable[[Delivery], bool], count: int = 1) -> Delivery:
+    def take(self, subject: str, fits: Callable[[Delivery], bool], count: int = 1) -> Delivery:
         """The newest delivery that fits, once so many have arrived."""
         if self._server.has_control:
             self._server.advance(seconds=1)  # time may stand still: now, deliveries are due
         delivery = self._receiver.wait(fits, self._server.patience, count)
-        assert delivery is not None, f"{what} did not arrive within {self._server.patience:g} s"
+        assert delivery is not None, f"{subject} did not arrive within {self._server.patience:g} s"
         return delivery
 
     def has_none(self, fits: Callable[[Delivery], bool]) -> bool:
@@ -137,7 +137,8 @@ class Inbox:
         """The delivery of a new job.cancelled."""
         job = self.cancel_job()
         return self.take(
-            "a job.cancelled", lambda it: it.event.get("type") == "job.cancelled" and _is_of(it.event, job)
+            "a job.cancelled",
+            lambda delivery: delivery.event.get("type") == "job.cancelled" and _is_of(delivery.event, job),
         )
 
 
@@ -173,7 +174,7 @@ def test_deliveries_submission(server: Server, inbox: Inbox) -> None:
     job = server.new_job(min_star_rating=3)["id"]
     server.hook("/approved", "submission.approved")
     server.work(job, 4)
-    event = inbox.take("a submission.approved", lambda it: _is_of(it.event, job)).event
+    event = inbox.take("a submission.approved", lambda delivery: _is_of(delivery.event, job)).event
     data = event["data"]
     ids = server.get(f"/v1/jobs/{job}/submissions").ids
     is_named = event["type"] == "submission.approved" and (data.get("submission_id") or data.get("id")) in ids
@@ -186,45 +187,45 @@ def test_deliveries_replay(server: Server, inbox: Inbox) -> None:
     """A replayed event is delivered again, with the same id. (§2 "Webhook endpoints and events")"""
     id = inbox.cancelled().event.get("id")
     server.post(f"/v1/webhook_events/{id}/replay").must(status(200))
-    inbox.take("a replayed event", lambda it: it.event.get("id") == id, 2)
+    inbox.take("a replayed event", lambda delivery: delivery.event.get("id") == id, 2)
 
 
 def test_deliveries_rotated(server: Server, inbox: Inbox) -> None:
     """After a rotation, deliveries are signed with the new secret. (§2 "Webhook endpoints and events")"""
-    made = server.hook("/rotated", "job.cancelled")
-    rotated = server.post(f"{_HOOKS}/{made['id']}/rotate_secret").must(succeeded, shaped(NEW_ENDPOINT)).object
+    hook = server.hook("/rotated", "job.cancelled")
+    rotated = server.post(f"{_HOOKS}/{hook['id']}/rotate_secret").must(succeeded, shaped(NEW_ENDPOINT)).object
     job = inbox.cancel_job()
     inbox.take(
         "a delivery with the signature of the new secret",
-        lambda it: _is_of(it.event, job) and _is_signed(it, rotated),
+        lambda delivery: _is_of(delivery.event, job) and _is_signed(delivery, rotated),
     )
 
 
 def test_deliveries_events(server: Server, inbox: Inbox) -> None:
     """An endpoint receives only the events that it asked for. (§2 "Webhook endpoints and events")"""
-    made = server.hook("/completed", "job.completed")
+    hook = server.hook("/completed", "job.completed")
     id = inbox.cancelled().event.get("id")
-    is_silent = inbox.has_none(lambda it: it.event.get("id") == id and _is_signed(it, made))
+    is_silent = inbox.has_none(lambda delivery: delivery.event.get("id") == id and _is_signed(delivery, hook))
     assert is_silent, "a job.cancelled arrived at an endpoint for job.completed"
 
 
 def test_deliveries_disabled(server: Server, inbox: Inbox) -> None:
     """A disabled endpoint receives nothing. (§2 "Webhook endpoints and events" ‡)"""
-    made = server.hook("/disabled", "job.cancelled")
-    server("PATCH", f"{_HOOKS}/{made['id']}", {"enabled": False}).must(status(200))
+    hook = server.hook("/disabled", "job.cancelled")
+    server("PATCH", f"{_HOOKS}/{hook['id']}", {"enabled": False}).must(status(200))
     id = inbox.cancelled().event.get("id")
-    is_silent = inbox.has_none(lambda it: it.event.get("id") == id and _is_signed(it, made))
+    is_silent = inbox.has_none(lambda delivery: delivery.event.get("id") == id and _is_signed(delivery, hook))
     assert is_silent, "a job.cancelled arrived at a disabled endpoint"
 
 
 def test_deliveries_retry(server: Server, inbox: Inbox) -> None:
     """A delivery that fails is attempted again after a minute. (§6)"""
     server.needs_control("a minute")
-    made = server.hook("?fail=1", "job.cancelled")
+    hook = server.hook("?fail=1", "job.cancelled")
     job = inbox.cancel_job()
 
     def fits(delivery: Delivery) -> bool:
-        return _is_of(delivery.event, job) and _is_signed(delivery, made)
+        return _is_of(delivery.event, job) and _is_signed(delivery, hook)
 
     inbox.take("the first attempt", fits)
     server.advance(seconds=61)
