@@ -56,9 +56,9 @@ def in_turns(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
 
 def ratio(measured: Mapping[str, list[float]], case: str, to: str) -> float:
     """The median of the rounds' ratios: a machine that changes speed half-way disturbs both sides alike."""
-    return statistics.median(mine / other for mine, other in zip(measured[case], measured[to], strict=True))
+    return statistics.median(value / base for value, base in zip(measured[case], measured[to], strict=True))
 
 
 def difference(measured: Mapping[str, list[float]], case: str, to: str) -> float:
     """The median of the rounds' differences."""
-    return statistics.median(mine - other for mine, other in zip(measured[case], measured[to], strict=True))
+    return statistics.median(value - base for value, base in zip(measured[case], measured[to], strict=True))

@@ -60,12 +60,12 @@ def running(target: Callable[..., None], *args: object) -> Generator[Any, None, 
     """What `target` tells when it serves, in a process of its own."""
     # A new interpreter, not a fork: the same on every platform, and no thread or socket is inherited.
     context = multiprocessing.get_context("spawn")
-    told, tell = context.Pipe(duplex=False)
+    reader, tell = context.Pipe(duplex=False)
     process = context.Process(target=target, args=(*args, tell), daemon=True)
     process.start()
     tell.close()
     try:
-        yield told.recv()
+        yield reader.recv()
     finally:
         process.terminate()
         process.join()

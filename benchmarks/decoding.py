@@ -22,10 +22,10 @@ _MODELS: tuple[tuple[str, type[Model], Callable[[int], dict[str, Any]]], ...] = 
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    for what, model, sample in _MODELS:
+    for name, model, sample in _MODELS:
         content = page([sample(number) for number in range(100)])
         value = _ratio(model, content, calls=2 if quick else 30, rounds=1 if quick else 41)
-        yield Row(what, value, "× json.loads", 2.0)
+        yield Row(name, value, "× json.loads", 2.0)
     # A model is four objects to the collector where a dict is one; long turns hold several full collections.
     value = _ratio(model, content, calls=2 if quick else 400, rounds=1 if quick else 9, collect=True)
     yield Row("the same, collecting garbage", value, "× json.loads")

@@ -103,14 +103,14 @@ def aria2c(setting: Setting) -> Run:
 
 def python_tool(python: str, script: str, *more: str, tree: Path = HERE.parent) -> Tool:
     def run(setting: Setting) -> Run:
-        given = [*more]
+        arguments = [*more]
         environment = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
         environment["PYTHONPATH"] = str(tree / "src")
         if setting.certificate:
             environment["SSL_CERT_FILE"] = str(setting.certificate)
-            given += ["--verify", str(setting.certificate)]
+            arguments += ["--verify", str(setting.certificate)]
         done = subprocess.run(
-            [python, str(tree / "benchmarks" / script), *given],
+            [python, str(tree / "benchmarks" / script), *arguments],
             input=setting.lines,
             capture_output=True,
             text=True,
@@ -194,11 +194,11 @@ def serving(base: Path, modes: list[str]) -> Iterator[dict[str, str]]:
 def make_files(directory: Path) -> None:
     directory.mkdir()
     for number, (count, size) in enumerate(SETS.values()):
-        for each in range(count):
-            with (directory / f"{number}-{each}").open("wb") as file:
-                left = size
-                while left:
-                    left -= file.write(os.urandom(min(left, 1 << 20)))
+        for index in range(count):
+            with (directory / f"{number}-{index}").open("wb") as file:
+                rest = size
+                while rest:
+                    rest -= file.write(os.urandom(min(rest, 1 << 20)))
 
 
 def wait_for_quiet(most: float) -> None:
@@ -207,16 +207,16 @@ def wait_for_quiet(most: float) -> None:
     Ours uses two processors where curl uses one, so a busy neighbour slows down ours alone.
     """
     for _ in range(int(most * 5)):
-        before = processor_ticks()
+        start = processor_ticks()
         time.sleep(0.2)
-        busy, idle = (now - then for now, then in zip(processor_ticks(), before, strict=True))
+        busy, idle = (now - then for now, then in zip(processor_ticks(), start, strict=True))
         if busy <= 0.05 * (busy + idle):
             return
 
 
 def processor_ticks() -> tuple[int, int]:
     ticks = [
-        int(each) for each in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+        int(field) for field in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
     ]
     idle = ticks[3] + ticks[4]
     return sum(ticks) - idle, idle
@@ -255,21 +255,21 @@ def report(mode: str, name: str, count: int, size: int, runs: dict[str, list[Run
             line += f"  ({over:.0f} MB over the client's own; target {MOST_MEMORY_MB})"
         print(line)
     # Round by round: what slowed one down slowed the other down as well.
-    for other in runs:
-        if other == "ours":
+    for rival in runs:
+        if rival == "ours":
             continue
-        pairs = list(zip(runs["ours"], runs[other], strict=True))
+        pairs = list(zip(runs["ours"], runs[rival], strict=True))
         speed = statistics.median(theirs.seconds / mine.seconds for mine, theirs in pairs)
         cpu = statistics.median(mine.cpu / theirs.cpu for mine, theirs in pairs)
         # Beside programs that come and go, the least of all rounds says more than the median of their ratios.
-        least_cpu = min(run.cpu for run in runs["ours"]) / min(run.cpu for run in runs[other])
+        least_cpu = min(run.cpu for run in runs["ours"]) / min(run.cpu for run in runs[rival])
         goal = ""
-        if other == "floor" and mode != "far":
+        if rival == "floor" and mode != "far":
             least, most = TARGETS[name]
             goal = (
                 f"  target {least:.2f} and {most:.2f}  {'ok' if speed >= least and cpu <= most else 'MISSED'}"
             )
-        print(f"  ours / {other:16} {speed:5.2f} x speed {cpu:5.2f} x CPU, at best {least_cpu:5.2f}{goal}")
+        print(f"  ours / {rival:16} {speed:5.2f} x speed {cpu:5.2f} x CPU, at best {least_cpu:5.2f}{goal}")
 
 
 def has_hub(python: str) -> bool:
@@ -319,8 +319,8 @@ def main() -> None:
         print("nginx is not installed: only the far server is used")
         modes = [mode for mode in modes if mode == "far"]
 
-    with tempfile.TemporaryDirectory(dir=options.directory) as made:
-        base = Path(made)
+    with tempfile.TemporaryDirectory(dir=options.directory) as folder:
+        base = Path(folder)
         base.chmod(0o755)  # nginx's workers are another user
         make_files(base / "files")
         with serving(base, modes) as origins:
@@ -329,7 +329,7 @@ def main() -> None:
                     if name not in options.sets.split(",") or (mode == "far" and name not in FAR_SETS):
                         continue
                     setting = Setting(
-                        [f"{origin}/{number}-{each}" for each in range(count)],
+                        [f"{origin}/{number}-{index}" for index in range(count)],
                         size,
                         base / "out",
                         base / "cert.pem" if mode == "tls" else None,

@@ -57,26 +57,24 @@ def main() -> None:
     parser.add_argument("--verify", default=None)
     parser.add_argument("--concurrency", type=int, default=8)
     options = parser.parse_args()
-    wanted = [line.rstrip("\n").split("\t") for line in sys.stdin]
+    rows = [line.rstrip("\n").split("\t") for line in sys.stdin]
     context = ssl.create_default_context(cafile=options.verify) if options.verify else None
     if options.hub:
         import huggingface_hub.file_download  # noqa: F401 # a program that downloads has imported it before
 
-    def get(each: list[str]) -> None:
-        url, size, target = each
+    def get(row: list[str]) -> None:
+        url, size, target = row
         fetch_with_hub(url, int(size), Path(target)) if options.hub else fetch(url, Path(target), context)
 
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    start = resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()
     with ThreadPoolExecutor(options.concurrency) as pool:
-        for _ in pool.map(get, wanted):
+        for _ in pool.map(get, rows):
             pass
     seconds = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(
-        json.dumps({"seconds": seconds, "cpu": cpu, "rss": after.ru_maxrss, "rss_before": before.ru_maxrss})
-    )
+    end = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "rss": end.ru_maxrss, "rss_before": start.ru_maxrss}))
 
 
 if __name__ == "__main__":

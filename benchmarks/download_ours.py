@@ -25,17 +25,17 @@ def main() -> None:
     parser.add_argument("--verify", default=None)
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY)
     options = parser.parse_args()
-    wanted: list[Wanted] = []
+    files: list[Wanted] = []
     for number, line in enumerate(sys.stdin):
         url, size, target = line.rstrip("\n").split("\t")
-        wanted.append(Wanted(f"file_{number}", url, None, int(size), None, Path(target)))
+        files.append(Wanted(f"file_{number}", url, None, int(size), None, Path(target)))
     # What a client that has listed its files has done already.
     client = FirstHandClient("fh_test_x", "http://127.0.0.1:9", verify=options.verify or True)
     choose_proxy(Origin("https", "api.firsthandapi.com", 443, ""), None)
     ssl_context(options.verify or True)
     before_kb = peak_kb()
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    start = resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()
     with Engine(
         client._config,
@@ -43,22 +43,22 @@ def main() -> None:
         on_done=outcomes.put,
         concurrency=options.concurrency,
     ) as engine:
-        for each in wanted:
-            engine.submit(each)
+        for file in files:
+            engine.submit(file)
     seconds = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_SELF)
+    end = resource.getrusage(resource.RUSAGE_SELF)
     client.close()
     failed = [outcome.error for outcome in iter_all(outcomes) if outcome.error is not None]
     if failed:
         sys.exit(str(failed[0]))
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cpu = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
     print(json.dumps({"seconds": seconds, "cpu": cpu, "rss": peak_kb(), "rss_before": before_kb}))
 
 
 def peak_kb() -> int:
     """The peak of this very program: what getrusage tells begins with that of its parent."""
-    found = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
-    return int(found[1]) if found else 0
+    match = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(match[1]) if match else 0
 
 
 def iter_all(outcomes: queue.SimpleQueue[Outcome]) -> list[Outcome]:

@@ -45,8 +45,8 @@ def measure(
     with MockServer(speed=speed, workers=False) as server:
         started = context.Barrier(processes)
         pipes = [context.Pipe() for _ in range(processes)]
-        given = (started, server.api_key, server.url, redis, seconds)
-        running = [context.Process(target=work, args=(theirs, *given), daemon=True) for _, theirs in pipes]
+        setup = (started, server.api_key, server.url, redis, seconds)
+        running = [context.Process(target=work, args=(theirs, *setup), daemon=True) for _, theirs in pipes]
         for process in running:
             process.start()
         counts: list[int] = []
@@ -63,8 +63,8 @@ def main() -> None:
     parser.add_argument("redis", help="the URL of a Redis or Valkey that nobody else uses")
     parser.add_argument("--processes", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=60)
-    given = parser.parse_args()
-    counts, refused = measure(given.redis, processes=given.processes, seconds=given.seconds)
+    options = parser.parse_args()
+    counts, refused = measure(options.redis, processes=options.processes, seconds=options.seconds)
     share = sum(counts) / len(counts)
     print(f"{sum(counts):,} requests, {refused} of them refused with a 429")
     print(

@@ -40,9 +40,9 @@ def rows(quick: bool) -> Iterator[Row]:
         make(Path(folder), number)
         command = [sys.executable, "-m", "benchmarks.folders", folder]
         measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    for what, value in measured.items():
-        unit, target = TARGETS[what]
-        yield Row(what, value, f"{unit}, of {number:,} pictures".lstrip(", "), target)
+    for name, value in measured.items():
+        unit, target = TARGETS[name]
+        yield Row(name, value, f"{unit}, of {number:,} pictures".lstrip(", "), target)
 
 
 def make(folder: Path, number: int) -> None:
@@ -113,10 +113,10 @@ def measure(folder: str) -> dict[str, float]:
 
     measured: dict[str, float] = {}
 
-    def clocked(what: str, call: Callable[[], Any]) -> Any:
+    def clocked(name: str, call: Callable[[], Any]) -> Any:
         start = time.perf_counter()
         result = call()
-        measured[what] = time.perf_counter() - start
+        measured[name] = time.perf_counter() - start
         return result
 
     dataset = clocked("open", lambda: Dataset.open(folder))
@@ -135,12 +135,12 @@ def measure(folder: str) -> dict[str, float]:
     assert response.status_code == 204, response.text
     page.close()
     clocked("accept", lambda: dataset.accept(first))
-    what = "near duplicates, first time"
-    found = clocked(what, lambda: dataset.duplicates(near=True))
-    measured[what] *= 1000 / len(dataset)
-    assert clocked("near duplicates, hashes kept", lambda: dataset.duplicates(near=True)) == found
+    case = "near duplicates, first time"
+    groups = clocked(case, lambda: dataset.duplicates(near=True))
+    measured[case] *= 1000 / len(dataset)
+    assert clocked("near duplicates, hashes kept", lambda: dataset.duplicates(near=True)) == groups
     copies = len(dataset) - len({record.worker_id for record in dataset})
-    kinds = [len({record.worker_id for record in group}) for group in found]
+    kinds = [len({record.worker_id for record in group}) for group in groups]
     measured["copies that are not found"] = 100 * (1 - kinds.count(1) / copies)
     measured["groups of strangers"] = len(kinds) - kinds.count(1)
     return measured

@@ -52,8 +52,8 @@ def _account(world: World) -> Account:
     world.jobs.jury = Reviewer()
     with world.lock:
         at = world.clock.now()
-        made = world.accounts.create_organization("Name", "a@b.example", free_tier=False, at=at, cents=10**10)
-    return made.key.account
+        firm = world.accounts.create_organization("Name", "a@b.example", free_tier=False, at=at, cents=10**10)
+    return firm.key.account
 
 
 def _job(world: World, account: Account) -> Job:
@@ -114,7 +114,7 @@ def acts(world: World, count: int) -> None:
 
 
 def _show(name: str, taken: list[tuple[float, float]]) -> None:
-    cpu, wall = ([1000 * each[column] for each in taken] for column in (0, 1))
+    cpu, wall = ([1000 * pair[column] for pair in taken] for column in (0, 1))
     print(
         f"{name:20} CPU {statistics.median(cpu):7.2f} ms (least {min(cpu):.2f})   "
         f"clock {statistics.median(wall):7.2f} ms (least {min(wall):.2f})"

@@ -94,18 +94,18 @@ def measure(bits: int = NEAR) -> tuple[float, float, dict[str, float], int]:
                 kinds.append(name)
     first = len(originals)
     # Each original with each copy.
-    table, pixels = (np.array(each) for each in zip(*looks, strict=True))
+    table, pixels = (np.array(column) for column in zip(*looks, strict=True))
     index, look = Index(table, bits, np), SecondLook(pixels, np)
-    ones, others = np.divmod(np.arange(first * (len(looks) - first)), len(looks) - first)
-    others += first
-    near = np.minimum(index.distances(ones, others), index.distances(others, ones)) <= bits
-    ones, others = ones[near], others[near]
-    alike = look.are_alike(ones, others)
-    found = [*zip(ones[alike].tolist(), others[alike].tolist(), strict=True)]
-    true = [pair for pair in found if source[pair[1]] == pair[0]]
+    firsts, seconds = np.divmod(np.arange(first * (len(looks) - first)), len(looks) - first)
+    seconds += first
+    near = np.minimum(index.distances(firsts, seconds), index.distances(seconds, firsts)) <= bits
+    firsts, seconds = firsts[near], seconds[near]
+    alike = look.are_alike(firsts, seconds)
+    pairs = [*zip(firsts[alike].tolist(), seconds[alike].tolist(), strict=True)]
+    true = [pair for pair in pairs if source[pair[1]] == pair[0]]
     total = len(looks) - first
-    recall = {name: sum(kinds[other] == name for _, other in true) / kinds.count(name) for name in COPIES}
-    return len(true) / total, len(true) / len(found), recall, first
+    recall = {name: sum(kinds[copy] == name for _, copy in true) / kinds.count(name) for name in COPIES}
+    return len(true) / total, len(true) / len(pairs), recall, first
 
 
 def main() -> None:

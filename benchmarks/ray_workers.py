@@ -44,5 +44,5 @@ def rows(quick: bool) -> Iterator[Row]:
             value = ratio(in_turns(cases, rounds=1 if quick else 3), "two", "one")
         finally:
             ray.shutdown()
-    what = f"Ray, {count} verified files, 2 workers"
-    yield Row(what, value, f"× 1 worker, {delay:g} s to a first byte", 0.56)
+    name = f"Ray, {count} verified files, 2 workers"
+    yield Row(name, value, f"× 1 worker, {delay:g} s to a first byte", 0.56)

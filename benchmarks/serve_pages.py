@@ -109,7 +109,7 @@ def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
     """Every page, and who asks for it."""
     state = service.world.state
     with service.world.lock:
-        first, last = (next(iter(each)) for each in (state.jobs.values(), reversed(state.jobs.values())))
+        first, last = (next(iter(jobs)) for jobs in (state.jobs.values(), reversed(state.jobs.values())))
         link, large = service.site.links.path(first), first.id
         event = next(reversed(state.events.values())).id if len(state.events) else None
         waiting = service.site.panel.line().part(4000, 1) or service.site.panel.line().part(0, 1)
@@ -121,8 +121,8 @@ def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
         f"/console?before={last.id}",
         f"/console/jobs/{large}",
         *(
-            f"/console/jobs/{large}?status={each}"
-            for each in ("approved", "pending_score", "retry_pending", "rejected")
+            f"/console/jobs/{large}?status={status}"
+            for status in ("approved", "pending_score", "retry_pending", "rejected")
         ),
         f"/console/jobs/{large}?before=5000",
         f"/console/jobs/{large}/link",
@@ -146,8 +146,8 @@ def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
         "/review/appeals",
     ):
         yield path, operator
-    people = {each.id for each in service.access.tokens() if each.revoked_at is None}
-    busiest = next(each.worker_id for each in first.submissions if each.worker_id in people)
+    people = {token.id for token in service.access.tokens() if token.revoked_at is None}
+    busiest = next(submission.worker_id for submission in first.submissions if submission.worker_id in people)
     for path in ("/me", "/privacy", link, f"{link}?retry=sub_0"):
         yield path, session(service, busiest)
 
@@ -155,9 +155,9 @@ def pages(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
 def lists(service: Service) -> Iterator[tuple[str, dict[str, str]]]:
     """Every list of the API, and the filters that find little."""
     with service.world.lock:
-        own = service.world.state.own
-        key = service.world.accounts.create_key(own, "Benchmark", SCOPES, "system", service.clock.now())
-        first = own.jobs[0]
+        buyer = service.world.state.own
+        key = service.world.accounts.create_key(buyer, "Benchmark", SCOPES, "system", service.clock.now())
+        first = buyer.jobs[0]
         at = first.created_at
     service.site.api.rate_limit = None
     for path in (
@@ -191,20 +191,20 @@ def erasing(service: Service) -> None:
     """Show how long everybody else waits while somebody with one file, then somebody with thousands, is erased."""
     with service.world.lock:
         busiest = service.world.state.own.submissions[0].worker_id
-        job = next(each for each in service.world.state.own.jobs if each.free_slots)
+        job = next(job for job in service.world.state.own.jobs if job.free_slots)
         stranger = new_id("wkr_", service.clock.now())
         service.world.jobs.submit(job, [picture(service)], service.clock.now(), worker=stranger)
     people = (
-        each.id for each in service.access.tokens() if each.role == "worker" and each.revoked_at is None
+        token.id for token in service.access.tokens() if token.role == "worker" and token.revoked_at is None
     )
-    headers = session(service, next(each for each in people if each != busiest))
+    headers = session(service, next(person for person in people if person != busiest))
     for worker in (stranger, busiest):
         files = len(sent_by(service.eraser.state.read, worker))
         service.access.wish(worker, service.clock.now(), "benchmark")
         others(service, f"erasing a person with {count_of(files)}", service.eraser.run, headers)
 
 
-def others(service: Service, what: str, act: Callable[[], object], headers: dict[str, str]) -> None:
+def others(service: Service, name: str, act: Callable[[], object], headers: dict[str, str]) -> None:
     """Show how long an act takes, and the longest that somebody else waits for their own page meanwhile."""
     waited: list[float] = []
     thread = threading.Thread(target=act)
@@ -218,14 +218,14 @@ def others(service: Service, what: str, act: Callable[[], object], headers: dict
         waited.append(1000 * (time.perf_counter() - asked))
         time.sleep(0.01)
     taken = 1000 * (time.perf_counter() - began)
-    print(f"{what:60} {taken:8.0f} ms, others waited {max(waited, default=0):.0f} ms at most; {memory()} MB")
+    print(f"{name:60} {taken:8.0f} ms, others waited {max(waited, default=0):.0f} ms at most; {memory()} MB")
 
 
 def memory() -> int:
     """The resident memory of this process, in MB; the least of what is measured is the server's own."""
     status = Path("/proc/self/status")
-    found = re.search(r"VmRSS:\s+(\d+)", status.read_text()) if status.exists() else None
-    return int(found[1]) >> 10 if found else 0
+    match = re.search(r"VmRSS:\s+(\d+)", status.read_text()) if status.exists() else None
+    return int(match[1]) >> 10 if match else 0
 
 
 def target(path: str) -> int:
@@ -271,10 +271,10 @@ def measure(service: Service, times: int) -> None:
                 body = response.read()
                 taken.append(1000 * (time.perf_counter() - began))
                 assert response.status == 200, (path, response.status, body)
-            shown = re.sub(r"_[0-9A-Z]{26}", "_…", re.sub(r"/w/[\w-]+", "/w/…", path))
+            label = re.sub(r"_[0-9A-Z]{26}", "_…", re.sub(r"/w/[\w-]+", "/w/…", path))
             slow = "" if min(taken) <= target(path) else "  slow"
             print(
-                f"{shown:60} {min(taken):8.1f} ms, median {statistics.median(taken):.1f}, {len(body):,} bytes{slow}"
+                f"{label:60} {min(taken):8.1f} ms, median {statistics.median(taken):.1f}, {len(body):,} bytes{slow}"
             )
 
 

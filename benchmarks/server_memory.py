@@ -58,8 +58,8 @@ def _ask(connection: http.client.HTTPConnection, number: int, key: str) -> None:
 
 def resident_mb(pid: int) -> float:
     """Its resident memory, as `ps` has it."""
-    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return int(shown.stdout) / 1024
+    listing = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(listing.stdout) / 1024
 
 
 def main() -> None:
@@ -68,10 +68,10 @@ def main() -> None:
     requests = parser.parse_args().requests
     # A new interpreter, not a fork: what it takes is the server's alone.
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there,), daemon=True)
+    parent, child = context.Pipe()
+    process = context.Process(target=_serve, args=(child,), daemon=True)
     process.start()
-    address, key = here.recv()
+    address, key = parent.recv()
     started = time.monotonic()
     with closing(http.client.HTTPConnection(address)) as connection:
         for number in range(requests + 1):
@@ -80,7 +80,7 @@ def main() -> None:
                 mb, seconds = resident_mb(process.pid), time.monotonic() - started
                 print(f"{number:9,} requests {mb:7.1f} MB {seconds:6.0f} s", flush=True)
             _ask(connection, number, key)
-    here.send(None)
+    parent.send(None)
     process.join()
 
 

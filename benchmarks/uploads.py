@@ -114,8 +114,8 @@ def _form(port: int, path: str, photo: bytes, fields: dict[str, str], cookie: st
 
 def _resumable(port: int, job: str, photo: bytes) -> None:
     cookie = f"firsthand_browser={secrets.token_urlsafe(24)}"
-    said = {"filename": "a.jpg", "filetype": "image/jpeg", "job_id": job}
-    pairs = ",".join(f"{name} {b64encode(value.encode()).decode()}" for name, value in said.items())
+    metadata = {"filename": "a.jpg", "filetype": "image/jpeg", "job_id": job}
+    pairs = ",".join(f"{name} {b64encode(value.encode()).decode()}" for name, value in metadata.items())
     headers = {"cookie": cookie, "tus-resumable": "1.0.0"}
     more = {"upload-length": str(len(photo)), "upload-metadata": pairs}
     _, where = _send(port, "POST", "/uploads", None, headers | more)
@@ -142,11 +142,11 @@ def rows(quick: bool) -> Iterator[Row]:
 
         def somebody(_: int) -> tuple[str, str]:
             cookie, page = _send(port, "GET", path, None, {})
-            found = page_token.search(page)
-            assert found is not None
-            return cookie, found[1]
+            match = page_token.search(page)
+            assert match is not None
+            return cookie, match[1]
 
-        for what, size, normally, most in (
+        for name, size, normally, most in (
             ("small picture", (640, 480, 1), 160, 1 / 0.6),
             ("12 megapixels", (4032, 3024, 1), 24, 1 / 0.7),
             ("12 megapixels, sideways", (4032, 3024, 6), 24, 1 / 0.5),
@@ -154,10 +154,10 @@ def rows(quick: bool) -> Iterator[Row]:
             photo, number = _photo(*size), _AT_ONCE if quick else normally
 
             def by_form(photo: bytes = photo, number: int = number) -> float:
-                people = [somebody(each) for each in range(number)]
+                people = [somebody(index) for index in range(number)]
 
-                def act(each: int) -> None:
-                    cookie, token = people[each]
+                def act(index: int) -> None:
+                    cookie, token = people[index]
                     fields = {"form_token": token, "upload": secrets.token_hex(16), "utc_offset": "0"}
                     _form(port, path, photo, fields, cookie)
 
@@ -171,5 +171,5 @@ def rows(quick: bool) -> Iterator[Row]:
                 },
                 1 if quick else 5,
             )
-            yield Row(f"{what}, by form", ratio(measured, "form", "bare"), "× bare Starlette", round(most, 2))
-            yield Row(f"{what}, in pieces", ratio(measured, "tus", "bare"), "× bare Starlette")
+            yield Row(f"{name}, by form", ratio(measured, "form", "bare"), "× bare Starlette", round(most, 2))
+            yield Row(f"{name}, in pieces", ratio(measured, "tus", "bare"), "× bare Starlette")

@@ -38,11 +38,11 @@ def main(dest: str) -> None:
     )
     with FirstHandClient(rate_limiter=RedisRateLimiter(url)) as client, lease(work, me):
         while True:
-            others = give_back(work, me)
+            has_peers = give_back(work, me)
             # The id moves to a list of this worker's, so a worker that dies loses no work.
             entry = work.blmove("jobs", f"jobs:taken:{me}", timeout=min(5, LEASE))
             if entry is None:
-                if others:
+                if has_peers:
                     continue  # one of them may die
                 break
             job_id = entry.strip()
@@ -84,15 +84,15 @@ def give_back(work: Any, me: str) -> bool:
 
     Whether another worker has a job.
     """
-    others = False
+    has_peers = False
     for taken in work.scan_iter("jobs:taken:*"):
         worker = taken.rpartition(":")[2]
         if worker != me and work.exists(f"jobs:alive:{worker}"):
-            others = True
+            has_peers = True
         else:
             while work.lmove(taken, "jobs", "RIGHT", "LEFT"):
                 pass
-    return others
+    return has_peers
 
 
 if __name__ == "__main__":

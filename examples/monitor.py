@@ -45,11 +45,11 @@ def totals(job: Job, summary: SubmissionSummary) -> str:
 
 
 def watch(client: FirstHandClient, job_id: str) -> None:
-    shown: dict[str, str] = {}
+    lines: dict[str, str] = {}
 
     def show(key: str, line: str) -> None:
-        if shown.get(key) != line:
-            shown[key] = line
+        if lines.get(key) != line:
+            lines[key] = line
             print(line, flush=True)
 
     wait: int | None = None
@@ -62,11 +62,11 @@ def watch(client: FirstHandClient, job_id: str) -> None:
         except (FirstHandConnectionError, FirstHandApiError) as error:
             if isinstance(error, FirstHandApiError) and not error.retryable:
                 raise  # a wrong key or id does not heal
-            if "trouble" not in shown:  # once, however long it lasts
+            if "trouble" not in lines:  # once, however long it lasts
                 show("trouble", f"{error}; trying again")
             time.sleep(EVERY)
             continue
-        shown.pop("trouble", None)
+        lines.pop("trouble", None)
         for submission in reversed(newest):
             show(submission.id, described(submission))
         show(job.id, totals(job, summary))

@@ -60,14 +60,14 @@ class Page(HTMLParser):
 def problems(site: Path) -> list[str]:
     """What is wrong with a site, one line each."""
     pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
-    found: list[str] = []
+    lines: list[str] = []
     for path, page in pages.items():
         where = path.relative_to(site).as_posix()
         for link in sorted(page.links | page.fetched):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 if link in page.fetched and parts.scheme != "data":
-                    found.append(f"{where}: fetches {link}")
+                    lines.append(f"{where}: fetches {link}")
                 continue
             # 404.html is served at any depth, so its links start at the root.
             base = site if parts.path.startswith("/") else path.parent
@@ -75,31 +75,31 @@ def problems(site: Path) -> list[str]:
             if target.is_dir():
                 target /= "index.html"
             if not target.is_file():
-                found.append(f"{where}: {link} leads nowhere")
+                lines.append(f"{where}: {link} leads nowhere")
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
-                found.append(f"{where}: {link}: no such anchor")
+                lines.append(f"{where}: {link}: no such anchor")
     for sheet in sorted(site.rglob("*.css")):
         where = sheet.relative_to(site).as_posix()
-        found += [f"{where}: fetches {url}" for url in STYLED.findall(sheet.read_text(encoding="utf-8"))]
+        lines += [f"{where}: fetches {url}" for url in STYLED.findall(sheet.read_text(encoding="utf-8"))]
     if site / "index.html" not in pages:
-        return [*found, f"{site} has no index.html: build the site first, with `make docs`"]
+        return [*lines, f"{site} has no index.html: build the site first, with `make docs`"]
     reached = {(site / unquote(urlsplit(link).path)).resolve() for link in pages[site / "index.html"].links}
     for path, page in pages.items():
         if path.name == "index.html" and path.parent not in {site, *reached} and not page.moved:
-            found.append(f"{path.parent.relative_to(site).as_posix()}: the navigation does not lead there")
+            lines.append(f"{path.parent.relative_to(site).as_posix()}: the navigation does not lead there")
         if path.name == "index.html" and not page.moved and not path.with_suffix(".md").exists():
-            found.append(f"{path.relative_to(site).as_posix()}: llms.txt does not name it")
+            lines.append(f"{path.relative_to(site).as_posix()}: llms.txt does not name it")
     sitemap = site / "sitemap.xml"
     if "<loc>" not in sitemap.read_text(encoding="utf-8"):
-        found.append("sitemap.xml: it is empty")
-    return found
+        lines.append("sitemap.xml: it is empty")
+    return lines
 
 
 def main() -> int:
     """Print what is wrong; 1 if anything is."""
-    found = problems(Path(sys.argv[1]).resolve())
-    print("\n".join(found) or "every link of the site leads somewhere, and nothing is fetched from elsewhere")
-    return bool(found)
+    lines = problems(Path(sys.argv[1]).resolve())
+    print("\n".join(lines) or "every link of the site leads somewhere, and nothing is fetched from elsewhere")
+    return bool(lines)
 
 
 if __name__ == "__main__":

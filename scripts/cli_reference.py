@@ -23,8 +23,8 @@ def description(help: str) -> str:
     """The text of a help page, with what readers copy as blocks."""
     parts: list[str] = []
     for paragraph in help.split("\n\n"):
-        before, example, command = paragraph.partition("Example: ")
-        if example and not before:
+        intro, example, command = paragraph.partition("Example: ")
+        if example and not intro:
             parts.append(f"Example:\n\n```sh\n{command}\n```")
         elif paragraph.startswith("  "):
             language = "sh" if "firsthandapi " in paragraph else "yaml"
@@ -63,15 +63,15 @@ def main(folder: Path) -> None:
     for name in root.list_commands(context):
         command, inner = below(root, name, context)
         if isinstance(command, Group):
-            found = entry(command, inner, 2).partition("\n\n")[2]
-            pages[name] = re.sub(r"^#(#+ )", r"\1", found, flags=re.MULTILINE)
+            section = entry(command, inner, 2).partition("\n\n")[2]
+            pages[name] = re.sub(r"^#(#+ )", r"\1", section, flags=re.MULTILINE)
         else:
             pages["index"] += entry(command, inner, 2)
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
-        shown = PAGES / f"cli/{name}.md" if name != "index" else PAGES / "cli.md"
-        if f"build/cli/{name}.md" not in (shown.read_text(encoding="utf-8") if shown.exists() else ""):
-            sys.exit(f"{shown} does not show build/cli/{name}.md: write it like the pages beside it")
+        page = PAGES / f"cli/{name}.md" if name != "index" else PAGES / "cli.md"
+        if f"build/cli/{name}.md" not in (page.read_text(encoding="utf-8") if page.exists() else ""):
+            sys.exit(f"{page} does not show build/cli/{name}.md: write it like the pages beside it")
 
 
 if __name__ == "__main__":

@@ -96,15 +96,15 @@ TESTS = re.compile(r"<td>(<code>tests/.+?)</td>")
 def public_names() -> dict[str, str]:
     """The path of each class behind the client, and how a caller reaches it."""
     with FirstHandClient("fh_test_x", "http://127.0.0.1:1") as client:
-        found = {
+        names = {
             path_of(getattr(client, name)): f"client.{name}"
             for name, value in vars(FirstHandClient).items()
             if isinstance(value, cached_property) and not name.startswith("_")
         }
-        found[path_of(client.webhooks.events)] = "client.webhooks.events"
+        names[path_of(client.webhooks.events)] = "client.webhooks.events"
     journal = import_module("firsthandapi._sync.journal").Journal
     assert isclass(journal)
-    return {**found, f"{journal.__module__}.{journal.__qualname__}": "client.journal"}
+    return {**names, f"{journal.__module__}.{journal.__qualname__}": "client.journal"}
 
 
 def path_of(value: object) -> str:
@@ -133,9 +133,9 @@ def leave_fields_out(index: Path) -> None:
     """Methods and classes stay."""
     loaded = json.loads(index.read_text(encoding="utf-8"))
     loaded["items"] = [
-        each
-        for each in loaded["items"]
-        if not FIELD.search(each["location"]) or f"{each['title']}(" in each["text"]
+        item
+        for item in loaded["items"]
+        if not FIELD.search(item["location"]) or f"{item['title']}(" in item["text"]
     ]
     index.write_text(json.dumps(loaded), encoding="utf-8")
 
@@ -152,8 +152,8 @@ def keep_links(site: Path) -> None:
         moved = {anchor: root + target for anchor, target in MOVED.get(where, {}).items()}
         for target in moved.values():
             path, _, anchor = target.partition("#")
-            there = (page.parent / path / "index.html").read_text(encoding="utf-8")
-            if anchor and f'id="{anchor}"' not in there:
+            html = (page.parent / path / "index.html").read_text(encoding="utf-8")
+            if anchor and f'id="{anchor}"' not in html:
                 raise ValueError(f"{where}: {target} does not exist")
         script = f"{{ const moved = {json.dumps(moved)}, anchor = location.hash.slice(1); "
         if redirect is None:
@@ -186,13 +186,13 @@ def publish(site: Path, published: Path, version: str) -> None:
     """Add a version to those that are published already; the newest one is also at the top."""
     short = version.rpartition(".")[0]
     listed = published / "versions.json"
-    known: list[dict[str, Any]] = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else []
-    others = [each for each in known if each["version"] != short]
-    versions = sorted([{"version": short, "title": version}, *others], key=order, reverse=True)
-    versions = [{**each, "aliases": [] if number else ["latest"]} for number, each in enumerate(versions)]
+    entries: list[dict[str, Any]] = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else []
+    older = [entry for entry in entries if entry["version"] != short]
+    versions = sorted([{"version": short, "title": version}, *older], key=order, reverse=True)
+    versions = [{**entry, "aliases": [] if number else ["latest"]} for number, entry in enumerate(versions)]
     if versions[0]["version"] == short:
         for old in published.glob("*"):
-            if old.is_dir() and old.name not in {each["version"] for each in others}:
+            if old.is_dir() and old.name not in {entry["version"] for entry in older}:
                 shutil.rmtree(old)
         copy(site, published)
     shutil.rmtree(published / short, ignore_errors=True)

@@ -87,9 +87,9 @@ def with_fields(text: str) -> str:
     for pattern, names, write in PLACES:
 
         def lines(
-            found: re.Match[str], names: Iterable[str] = names, write: Callable[[str, str], str] = write
+            match: re.Match[str], names: Iterable[str] = names, write: Callable[[str, str], str] = write
         ) -> str:
-            return "".join(f"{found[1]}{write(name, found[1])}\n" for name in names)
+            return "".join(f"{match[1]}{write(name, match[1])}\n" for name in names)
 
         text, count = re.subn(pattern, lines, text, flags=re.MULTILINE)
         if not count:
@@ -99,14 +99,14 @@ def with_fields(text: str) -> str:
 
 def public_names() -> dict[str, list[str]]:
     """By module of types/, the names that it makes public, in the order of the alphabet."""
-    found: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {}
     for path in sorted(TYPES.parent.glob("*.py")):
-        made = re.findall(
+        matches = re.findall(
             r"^(?:class )?([A-Z]\w*[a-z]\w*)(?: =|\()", path.read_text(encoding="utf-8"), re.MULTILINE
         )
-        if names := {*made} - SHARED:
-            found[path.stem] = sorted(names)
-    return found
+        if names := {*matches} - SHARED:
+            modules[path.stem] = sorted(names)
+    return modules
 
 
 def with_names(text: str) -> str:
@@ -121,18 +121,18 @@ def with_names(text: str) -> str:
 
 def with_reference(text: str) -> str:
     """`docs/reference/types.md` with the words of the contract, what checks arguments, and each new model."""
-    found = public_names()
-    words = found.pop("enums")
+    modules = public_names()
+    words = modules.pop("enums")
     for heading, names in (
         ("Words in arguments", [name for name in words if not name.startswith("Open")]),
         ("Words in responses", [name for name in words if name.startswith("Open")]),
-        ("Arguments", [name for made in found.values() for name in made if name.endswith("Params")]),
+        ("Arguments", [name for group in modules.values() for name in group if name.endswith("Params")]),
     ):
         blocks = "".join(map(shown, names))
         text = re.sub(
             rf"^(## {heading}\n\n.+\n\n)(?:\n|:::.*\n| .*\n)+", rf"\1{blocks}", text, flags=re.MULTILINE
         )
-    for module, names in found.items():
+    for module, names in modules.items():
         for name in names:
             if f"types.{name}\n" not in text:  # a new one: at the end of its section
                 start, heading, rest = text.partition(f"## {SECTIONS.get(module, 'Organization')}\n")
@@ -152,11 +152,11 @@ def main() -> int:
     stale: list[Path] = []
     for path, written in TARGETS.items():
         text = path.read_text(encoding="utf-8")
-        made = written(text)
-        if made != text:
+        new_text = written(text)
+        if new_text != text:
             stale.append(path.relative_to(ROOT))
             if "--check" not in sys.argv[1:]:
-                path.write_text(made, encoding="utf-8", newline="\n")
+                path.write_text(new_text, encoding="utf-8", newline="\n")
     if "--check" in sys.argv[1:] and stale:
         print(f"{', '.join(map(str, stale))}: not as types/ has it: run `make generate`", file=sys.stderr)
         return 1

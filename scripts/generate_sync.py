@@ -59,10 +59,10 @@ def convert(name: str, text: str, used: set[str]) -> str:
     return HEADER.format(name=name) + text
 
 
-def tidy(made: dict[str, str]) -> dict[str, str]:
+def tidy(files: dict[str, str]) -> dict[str, str]:
     """Sort imports and break lines anew: names got shorter."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in made.items():
+        for name, text in files.items():
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
@@ -78,7 +78,7 @@ def tidy(made: dict[str, str]) -> dict[str, str]:
                 "pyproject.toml",
             ]
             subprocess.run([*ruff, folder], check=True, cwd=ROOT)
-        return {name: (Path(folder) / name).read_text(encoding="utf-8") for name in made}
+        return {name: (Path(folder) / name).read_text(encoding="utf-8") for name in files}
 
 
 def main() -> int:
@@ -88,14 +88,14 @@ def main() -> int:
     sources = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rglob("*.py"))}
     texts = {name: path.read_text(encoding="utf-8") for name, path in sources.items() if name not in BY_HAND}
     converted = {name: convert(name, text, used) if text.strip() else text for name, text in texts.items()}
-    for name, made in tidy(converted).items():
+    for name, code in tidy(converted).items():
         target = TARGET / name
         if check:
-            if not target.exists() or target.read_text(encoding="utf-8") != made:
+            if not target.exists() or target.read_text(encoding="utf-8") != code:
                 problems.append(f"{target.relative_to(ROOT)} is not what {name} makes: run `make generate`")
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(made, encoding="utf-8", newline="\n")
+            target.write_text(code, encoding="utf-8", newline="\n")
     for left_over in sorted(set(TARGET.rglob("*.py")) - {TARGET / name for name in sources}):
         problems.append(f"{left_over.relative_to(ROOT)} has no source any more: delete it")
     every_rule = {

@@ -21,8 +21,8 @@ def lowest(extras: list[str]) -> list[str]:
     declared = project["dependencies"] + [
         line for extra in extras for line in project["optional-dependencies"][extra]
     ]
-    found = [re.match(r"([\w-]+)(?:\[[\w,]+\])?>=([\w.]+)", line) for line in declared]
-    return [f"{match[1]}=={match[2]}" for match in found if match]
+    matches = [re.match(r"([\w-]+)(?:\[[\w,]+\])?>=([\w.]+)", line) for line in declared]
+    return [f"{match[1]}=={match[2]}" for match in matches if match]
 
 
 if __name__ == "__main__":

@@ -117,9 +117,9 @@ def gallery(browser: Browser) -> None:
         page.close()
 
 
-def in_terminal(browser: Browser, name: str, shown: str) -> None:
+def in_terminal(browser: Browser, name: str, output: str) -> None:
     page = browser.new_page(viewport={"width": 1000, "height": 200})
-    page.set_content(f"<style>{_TERMINAL}</style><pre>{shown}</pre>")
+    page.set_content(f"<style>{_TERMINAL}</style><pre>{output}</pre>")
     save(name, page.screenshot(full_page=True))
     page.close()
 
@@ -141,14 +141,14 @@ def reviewed(browser: Browser) -> None:
         dataset = client.files.download_all(job.id, Path(folder) / "house", label="house")
         dataset.accept(dataset.records[0], by="ana")
         dataset.exclude(dataset.records[3], reason="blurred", by="ana")
-        told: list[str] = []
-        arguments = {"open_browser": False, "tell": told.append}
+        messages: list[str] = []
+        arguments = {"open_browser": False, "tell": messages.append}
         review = threading.Thread(target=app.review, args=[dataset], kwargs=arguments)
         review.start()
-        while not told:
+        while not messages:
             time.sleep(0.05)
         page = browser.new_page(viewport={"width": 1160, "height": 460})
-        page.goto(told[0].rpartition(" ")[2])
+        page.goto(messages[0].rpartition(" ")[2])
         page.wait_for_timeout(2_000)
         save("review.png", page.screenshot())
         page.close()  # which ends the review
@@ -199,34 +199,34 @@ def planned(browser: Browser) -> None:
         environment = {**os.environ, "FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
         environment["COLUMNS"] = "110"
 
-        def said(*arguments: str) -> str:
+        def output_of(*arguments: str) -> str:
             command = [Path(sys.executable).with_name("firsthandapi"), "campaign", *arguments, "signs.yaml"]
             done = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=120
             )
             return done.stdout.strip()
 
-        said("run")
+        output_of("run")
         file.write_text(
             _CAMPAIGN.replace("in daylight", "at dusk", 1).replace("files_needed: 4", "files_needed: 8"),
             encoding="utf-8",
         )
-        shown = html.escape(said("plan"))
-    in_terminal(browser, "plan.png", f"<i>$ firsthandapi campaign plan signs.yaml</i>\n{shown}")
+        output = html.escape(output_of("plan"))
+    in_terminal(browser, "plan.png", f"<i>$ firsthandapi campaign plan signs.yaml</i>\n{output}")
 
 
 def notebook() -> None:
     """The outputs of the example notebook; the rest of it stays as it is."""
-    kept, run = (nbformat.reads(NOTEBOOK.read_text(encoding="utf-8"), as_version=4) for _ in range(2))
+    original, run = (nbformat.reads(NOTEBOOK.read_text(encoding="utf-8"), as_version=4) for _ in range(2))
     with tempfile.TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
         NotebookClient(
             run, timeout=60, kernel_name="python3", resources=resources, record_timing=False
         ).execute()
-    for cell, done in zip(kept["cells"], run["cells"], strict=True):
+    for cell, done in zip(original["cells"], run["cells"], strict=True):
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = done["outputs"], done["execution_count"]
-    nbformat.write(kept, NOTEBOOK)
+    nbformat.write(original, NOTEBOOK)
     print(f"{NOTEBOOK.name}: {NOTEBOOK.stat().st_size // 1000} kB")
 
 

@@ -80,8 +80,8 @@ def read_page(path: Path, *, typed: bool = False) -> Page:
     alone = path.parent == ROOT
     script: list[str] = []
     text = path.read_text(encoding="utf-8")
-    if before := AFTER.search(text):
-        script.append(first_program(ROOT / "docs" / before[1]))
+    if match := AFTER.search(text):
+        script.append(first_program(ROOT / "docs" / match[1]))
     for number, block in enumerate(FENCE.finditer(text), start=1):
         code = textwrap.dedent(block["code"])
         needs = NEEDS.search(text, 0, block.start())
@@ -98,9 +98,9 @@ def read_page(path: Path, *, typed: bool = False) -> Page:
             else:
                 script.append(code)
         elif block["language"] == "sh":
-            *others, last = filter(None, code.replace("\\\n", " ").splitlines())
+            *lines, last = filter(None, code.replace("\\\n", " ").splitlines())
             output = OUTPUT.match(text, block.end())
-            page.commands += [*map(Command, others), Command(last, output[1] if output else "")]
+            page.commands += [*map(Command, lines), Command(last, output[1] if output else "")]
     if script:
         page.programs.insert(0, Program(f"{page.name}.py", "\n".join(script)))
     return page
