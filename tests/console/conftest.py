@@ -17,8 +17,8 @@ def playwright() -> Iterator[Playwright]:
     """What drives browsers."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as made:
-        yield made
+    with sync_playwright() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +37,6 @@ def browser(playwright: Playwright, chromium: str | None) -> Iterator[Browser]:
         "--use-fake-ui-for-media-stream",
         "--auto-select-desktop-capture-source=Entire screen",
     ]
-    made = playwright.chromium.launch(executable_path=chromium, args=options)
-    yield made
-    made.close()
+    instance = playwright.chromium.launch(executable_path=chromium, args=options)
+    yield instance
+    instance.close()

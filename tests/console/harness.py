@@ -49,7 +49,7 @@ def page_of(browser: Browser, *, expected: str | None = None, **options: Any) ->
         page.set_default_timeout(20_000)
         page.on(
             "console",
-            lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
+            lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None,
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
@@ -58,7 +58,7 @@ def page_of(browser: Browser, *, expected: str | None = None, **options: Any) ->
             lambda sent: complaints.append(sent.url) if not sent.url.startswith(OWN) else None,
         )
         yield page
-        complaints = [each for each in complaints if expected is None or expected not in each]
+        complaints = [complaint for complaint in complaints if expected is None or expected not in complaint]
         assert complaints == [], complaints  # not rewritten by pytest
 
 
@@ -102,9 +102,9 @@ KNOWN: set[str] = set()
 def found_by_axe(page: Page) -> list[str]:
     """What keeps people from using a page."""
     page.evaluate(Axe().axe_script)
-    found = page.evaluate(LOOK, sorted(KNOWN))
-    KNOWN.update(found["passed"])
-    return list(found["wrong"])
+    report = page.evaluate(LOOK, sorted(KNOWN))
+    KNOWN.update(report["passed"])
+    return list(report["wrong"])
 
 
 def look_at(page: Page, name: str, width: int, scheme: str, *, full_page: bool = True) -> None:

@@ -75,7 +75,7 @@ def busy() -> Iterator[tuple[MockServer, dict[str, str]]]:
         server.faults.add(path="/v1/billing", status=503, times=3)
         server.clock.advance()
         log = server._front.log.numbered()
-        retried = next(number for number, each in log if each.replayed)
+        retried = next(number for number, entry in log if entry.replayed)
         yield (
             server,
             {

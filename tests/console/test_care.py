@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def as_(page: Page, visitor: Visitor, url: str) -> None:
     """Browse as somebody who has signed in elsewhere."""
     page.context.clear_cookies()
-    kept = visitor.http.cookies.jar
-    page.context.add_cookies([{"name": each.name, "value": each.value or "", "url": url} for each in kept])
+    jar = visitor.http.cookies.jar
+    page.context.add_cookies([{"name": item.name, "value": item.value or "", "url": url} for item in jar])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -30,12 +30,12 @@ def test_each_page_fits_and_is_accessible(browser: Browser, tmp_path: Path, widt
     """Each fits a phone and a desk, light and dark, from the left and from the right; axe finds nothing serious."""
     options: Any = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme}
     with ExitStack() as stack, page_of(browser, **options) as page:
-        here = Court(tmp_path, stack)
-        url = here.service.url
+        case = Court(tmp_path, stack)
+        url = case.service.url
         for language in ("en", "ar"):
             page.goto(f"{url}/privacy?lang={language}")
             look_at(page, f"care-privacy-{language}", width, scheme)
-        as_(page, here.person, url)
+        as_(page, case.person, url)
         page.goto(f"{url}/me?lang=en")
         page.locator("summary", has_text="Appeal").click()
         page.locator("summary", has_text="Delete my data").click()
@@ -43,14 +43,14 @@ def test_each_page_fits_and_is_accessible(browser: Browser, tmp_path: Path, widt
         page.get_by_label("Why should somebody look at it again?").fill("It is a sign")
         page.get_by_role("button", name="Send the appeal").click()
         page.get_by_text("Your appeal was sent").wait_for()
-        as_(page, here.second, url)
+        as_(page, case.second, url)
         page.goto(f"{url}/review/appeals")
         look_at(page, "care-appeals", width, scheme)
         page.get_by_label("Words, which the worker and the buyer see").fill("It is")
         page.get_by_role("button", name="Accept", exact=True).click()
         page.get_by_text("approved and paid").wait_for()
         look_at(page, "care-answered", width, scheme)
-        as_(page, here.person, url)
+        as_(page, case.person, url)
         page.goto(f"{url}/me?lang=en")
         look_at(page, "care-accepted", width, scheme)
         page.locator("summary", has_text="Delete my data").click()

@@ -43,10 +43,10 @@ NOTE = "No connection. This page is as you last saw it."
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A study that is joined with a token, so that people can sign out, and come back."""
-    with served(tmp_path / "data", study=write(tmp_path, join="invited")) as made:
+    with served(tmp_path / "data", study=write(tmp_path, join="invited")) as host:
         for role in ROLES:  # nobody may see pages of staff just because they are at this machine
-            made.access.create(role, "Olu", made.service.clock.now())
-        yield made
+            host.access.create(role, "Olu", host.service.clock.now())
+        yield host
 
 
 def sign_in(page: Page, server: Server, secret: str) -> None:
@@ -110,17 +110,17 @@ def test_a_day_far_from_a_network(browser: Browser, server: Server) -> None:
         page.get_by_text(NOTE).wait_for()
         page.get_by_text("2.jpg").wait_for()
         look_at(page, "me-far-from-a-network", 390, "light")
-        other = page.context.new_page()
+        tab = page.context.new_page()
         page.close()
-        other.goto("/me")
-        other.locator("#waiting li").nth(2).wait_for()
-        other.clock.fast_forward("20:00:00")
+        tab.goto("/me")
+        tab.locator("#waiting li").nth(2).wait_for()
+        tab.clock.fast_forward("20:00:00")
         assert not any(job.submissions for job in jobs)
-        other.context.set_offline(False)
-        other.get_by_text("Submitted.").wait_for()
-        other.locator("#files").get_by_text("2.jpg").wait_for()
-        assert other.get_by_text(NOTE).count() == 0
-        assert other.evaluate(FILES) == []
+        tab.context.set_offline(False)
+        tab.get_by_text("Submitted.").wait_for()
+        tab.locator("#files").get_by_text("2.jpg").wait_for()
+        assert tab.get_by_text(NOTE).count() == 0
+        assert tab.evaluate(FILES) == []
     assert [len(job.submissions) for job in jobs] == [2, 1]
 
 
@@ -137,10 +137,10 @@ def phone(playwright: Playwright, chromium: str | None, folder: Path) -> Iterato
     )
     try:
         wait_until(lambda: port.exists() and port.read_text())
-        made = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port.read_text().split()[0]}")
-        page = made.contexts[0].new_page()
+        browser = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port.read_text().split()[0]}")
+        page = browser.contexts[0].new_page()
         page.set_default_timeout(30_000)
-        yield page, made, process
+        yield page, browser, process
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -151,21 +151,21 @@ def test_a_browser_and_a_server_die(playwright: Playwright, chromium: str | None
     """A page opens in a browser that was killed, while the server is dead, and shows what waits. Each file goes once
     when there is a server again."""
     port = free_port()
-    here = tmp_path / "phone"
+    folder = tmp_path / "phone"
     with running(tmp_path / "data", port=port) as (_, path, _):
         url = f"http://127.0.0.1:{port}{path}"
-        with phone(playwright, chromium, here) as (page, made, process):
+        with phone(playwright, chromium, folder) as (page, browser, process):
             page.goto(url)
             ready(page, 1)
-            made.new_browser_cdp_session().send("Browser.close")  # which writes down who it is
+            browser.new_browser_cdp_session().send("Browser.close")  # which writes down who it is
             process.wait(30)
     for name in ("a.jpg", "b.jpg"):
-        with phone(playwright, chromium, here) as (page, _, _):
+        with phone(playwright, chromium, folder) as (page, _, _):
             page.goto(url)
             page.get_by_text(NOTE).wait_for()
             send(page, name)
             page.locator("#waiting").get_by_text(name).wait_for()
-    with phone(playwright, chromium, here) as (page, _, _):
+    with phone(playwright, chromium, folder) as (page, _, _):
         page.goto(url)
         page.locator("#waiting li").nth(1).wait_for()
         with running(tmp_path / "data", port=port):
@@ -173,16 +173,16 @@ def test_a_browser_and_a_server_die(playwright: Playwright, chromium: str | None
             assert page.evaluate(FILES) == []
     with Service(tmp_path / "data") as service:
         (job,) = service.world.state.jobs.values()
-        assert [each.files[0].original_filename for each in job.submissions] == ["a.jpg", "b.jpg"]
+        assert [submission.files[0].original_filename for submission in job.submissions] == ["a.jpg", "b.jpg"]
 
 
 def test_a_phone_that_two_people_share(browser: Browser, server: Server) -> None:
     """Whoever signs out while files wait is told that they will be lost, and cannot sign out without a network. After
     that nothing of them is on the phone: the next person sees and sends only what is theirs."""
     with ana_waits(browser, server) as (page, job):
-        other = page.context.new_page()
-        other.goto("/me")
-        other.locator("#waiting").get_by_text("ana.jpg").wait_for()
+        tab = page.context.new_page()
+        tab.goto("/me")
+        tab.locator("#waiting").get_by_text("ana.jpg").wait_for()
         sign_out = page.get_by_role("button", name="Sign out")
         sign_out.click()
         page.get_by_text("Files that are not sent yet: 1.").wait_for()
@@ -193,9 +193,9 @@ def test_a_phone_that_two_people_share(browser: Browser, server: Server) -> None
         page.context.route("**/uploads", lambda route: route.abort())
         page.context.set_offline(False)
         sign_out.click()
-        for each in (page, other):
-            each.get_by_label("Your token").wait_for()
-            assert (each.evaluate(PAGES), each.evaluate(FILES)) == ([], [])
+        for view in (page, tab):
+            view.get_by_label("Your token").wait_for()
+            assert (view.evaluate(PAGES), view.evaluate(FILES)) == ([], [])
         page.context.unroute("**/uploads")
         sign_in(page, server, token(server, "Ben"))
         assert page.locator("#queue").is_hidden()
@@ -245,7 +245,7 @@ def test_a_session_that_has_ended(browser: Browser, server: Server) -> None:
     """What waits stays, and the page says why it is not sent; it goes when the same person signs in again."""
     secret = token(server, "Ana")
     with ana_waits(browser, server, secret) as (page, job):
-        (session,) = [each["value"] for each in page.context.cookies() if "session" in each["name"]]
+        (session,) = [cookie["value"] for cookie in page.context.cookies() if "session" in cookie["name"]]
         server.access.sign_out(session)
         page.context.set_offline(False)
         page.get_by_text("You are signed out").wait_for()
@@ -295,14 +295,14 @@ def test_a_new_version_of_the_server(
             sign_in(page, server, token(server, "Ana"))
             page.context.set_offline(True)
             queue_offline(page, "Signs", "ana.jpg")
-            before = page.evaluate(versions)
+            old_versions = page.evaluate(versions)
         monkeypatch.setattr(offline, "ASSETS", offline.ASSETS[:-1])
         with served(tmp_path / "data", study=study, port=port, key=key) as server:
             page.context.route("**/uploads", lambda route: route.abort())
             page.context.set_offline(False)
             page.goto("/me")
             page.locator("#waiting").get_by_text("ana.jpg").wait_for()
-            wait_for(page, f"{versions}.then(found => found.length == 1 && found[0] != '{before[0]}')")
+            wait_for(page, f"{versions}.then(found => found.length == 1 && found[0] != '{old_versions[0]}')")
             ready(page, 2)
 
 
@@ -319,7 +319,7 @@ def test_pages_of_staff_are_not_kept(browser: Browser, server: Server) -> None:
         page.goto(f"/review?submission={reviewed}")
         page.goto("/me")
         ready(page, 2)
-        assert {each.split("/")[1] for each in page.evaluate(PAGES)} == {"me", "w"}
+        assert {path.split("/")[1] for path in page.evaluate(PAGES)} == {"me", "w"}
         names = page.evaluate("caches.keys()")
         assert len(names) == 2
         page.context.set_offline(True)
@@ -351,7 +351,7 @@ def test_a_passport_is_kept_by_nobody_but_its_owner(
             return page.locator("#passport").inner_text()
 
         def come_back(words: str) -> None:
-            (session,) = [each["value"] for each in page.context.cookies() if "session" in each["name"]]
+            (session,) = [cookie["value"] for cookie in page.context.cookies() if "session" in cookie["name"]]
             server.access.sign_out(session)
             page.goto("/join")
             page.get_by_label("The six words of your passport").fill(words)

@@ -51,9 +51,9 @@ class Public:
 
 def shown(title: str) -> str:
     """A file that the guide shows."""
-    found = re.search(rf'```text title="{title}"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
+    match = re.search(rf'```text title="{title}"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert match is not None
+    return match[1]
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def nginx(folder: Path, port: int, upstream: int) -> Iterator[None]:
         assert server.count(old) == 1, old
         server = server.replace(old, new)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{each}_temp_path {folder / each};\n" for each in kinds)
+    temporary = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in kinds)
     user = "user root;\n" if os.name != "nt" and os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(
         f"{user}daemon off;\npid {folder / 'pid'};\nerror_log {folder / 'error.log'};\nevents {{}}\n"
@@ -134,8 +134,8 @@ def public(
     real = socket.getaddrinfo
 
     def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
-        here = host in (HOST, HOST.encode())
-        return real("127.0.0.1" if here else host, *arguments, **options)
+        is_ours = host in (HOST, HOST.encode())
+        return real("127.0.0.1" if is_ours else host, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     port = free_port()

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 def pictures(count: int) -> list[bytes]:
     """As many pictures, of which neighbors differ."""
-    made: list[bytes] = []
+    contents: list[bytes] = []
     for n in range(count):
         content = BytesIO()
         Image.linear_gradient("L").rotate(n * 37).convert("RGB").resize((400 + n % 7 * 40, 300)).save(
             content, "JPEG"
         )
-        made.append(content.getvalue())
-    return made
+        contents.append(content.getvalue())
+    return contents
 
 
 def actions(path: Path) -> list[tuple[str, str]]:
-    return [(each.file_id, each.action) for each in Dataset.open(path).decisions]
+    return [(entry.file_id, entry.action) for entry in Dataset.open(path).decisions]
 
 
 def labeled(path: Path) -> Dataset:
@@ -134,7 +134,7 @@ def test_closing_the_tab_loses_no_decision(
         ready.set()
         wait_until(lambda: len(actions(dataset.path)) == 4)
     # What leaves with the page has a connection of its own, and may arrive before what was on its way.
-    assert sorted(actions(dataset.path)) == [*((each, "exclude") for each in ids[:3]), (ids[3], "accept")]
+    assert sorted(actions(dataset.path)) == [*((id, "exclude") for id in ids[:3]), (ids[3], "accept")]
     assert len(Dataset.open(dataset.path).excluded) == 3
 
 
@@ -244,7 +244,7 @@ def test_several_at_once(browser: Browser, tmp_path: Path, width: int) -> None:
         page.keyboard.type("dark")
         press("Enter")
         wait_until(lambda: len(actions(dataset.path)) == 2)
-        assert {(each.action, each.reason) for each in Dataset.open(dataset.path).decisions} == {
+        assert {(entry.action, entry.reason) for entry in Dataset.open(dataset.path).decisions} == {
             ("exclude", "dark")
         }
         assert page.locator("#batch").is_hidden()
@@ -269,7 +269,7 @@ def test_several_at_once(browser: Browser, tmp_path: Path, width: int) -> None:
         page.locator("#done").click()
         wait_for(page, "document.querySelector('h1').textContent === 'Done'")
         assert shifts_of(page) == 0
-    assert sorted(actions(dataset.path)[-11:]) == sorted((each, "accept") for each in ids)
+    assert sorted(actions(dataset.path)[-11:]) == sorted((id, "accept") for id in ids)
 
 
 def test_filters(browser: Browser, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_filters(browser: Browser, tmp_path: Path) -> None:
             for name, value in chosen.items():
                 page.locator(f"#{name}").select_option(value)
             return sorted(
-                str(each.get_attribute("data-id")) for each in page.locator("#grid button.tile").all()
+                str(tile.get_attribute("data-id")) for tile in page.locator("#grid button.tile").all()
             )
 
         assert page.locator("#label").is_hidden()
@@ -377,7 +377,7 @@ def test_how_it_looks(browser: Browser, tmp_path: Path, width: int, scheme: str)
         page.keyboard.press("Escape")
         page.keyboard.press("Escape")
         page.locator("#filter").select_option("duplicates")
-        assert [each.get_attribute("data-id") for each in page.locator("#grid button.tile").all()] == [
+        assert [tile.get_attribute("data-id") for tile in page.locator("#grid button.tile").all()] == [
             "file_0",
             "file_10",
         ]

@@ -83,7 +83,7 @@ def test_each_page_fits_and_can_be_read_by_everybody(
             if page.evaluate("document.documentElement.scrollWidth") > width:
                 wrong.append(f"{path} is wider than {width} pixels")
             if number % every == 0:
-                wrong += [f"{path}: {each}" for each in found_by_axe(page)]
+                wrong += [f"{path}: {fault}" for fault in found_by_axe(page)]
     assert wrong == []
 
 
@@ -93,8 +93,8 @@ def test_text_that_is_hard_to_read_is_found(browser: Browser) -> None:
         for color, is_found in (("#000", False), ("#ccc", True), ("#000", False), ("#ccc", True)):
             text = f"<p style='color:{color}'>text</p>"
             page.set_content(f"<html lang=en><title>x</title><main><h1>x</h1>{text}</main>")
-            found = [each for each in found_by_axe(page) if each.startswith("color-contrast")]
-            assert bool(found) is is_found, color
+            faults = [fault for fault in found_by_axe(page) if fault.startswith("color-contrast")]
+            assert bool(faults) is is_found, color
 
 
 def test_one_click_chooses_the_async_client_everywhere(browser: Browser, address: str) -> None:
@@ -134,8 +134,8 @@ def test_a_page_leads_to_its_source_and_its_markdown(browser: Browser, address: 
         canonical = page.locator("link[rel=canonical]").get_attribute("href")
         assert canonical == "https://docs.firsthandapi.com/guides/campaigns/"
         source = page.locator("link[type='text/markdown']").get_attribute("href")
-        shown = page.request.get(f"{address}guides/campaigns/{source}")
-        assert shown.text().startswith("# Campaigns and classes")
+        reply = page.request.get(f"{address}guides/campaigns/{source}")
+        assert reply.text().startswith("# Campaigns and classes")
         assert "/guides/campaigns/index.md" in page.request.get(f"{address}llms.txt").text()
 
 

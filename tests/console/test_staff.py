@@ -166,10 +166,10 @@ def test_a_reviewer_works_by_keyboard(browser: Browser, service: Service) -> Non
         press("Enter")
         page.get_by_text("Nothing to review").wait_for()
         pass_seconds(service, 10)
-        found = [*service.world.state.submissions.values()]
-        assert [[file.rating for file in each.files] for each in found] == [[4], [5, 1], [1]]
-        assert [found[0].reasoning, found[2].reasoning] == ["Sharp, 5 of 5\n4", "No sign"]
-        submit(service, found[0].job.id, "image/jpeg")
+        rows = [*service.world.state.submissions.values()]
+        assert [[file.rating for file in row.files] for row in rows] == [[4], [5, 1], [1]]
+        assert [rows[0].reasoning, rows[2].reasoning] == ["Sharp, 5 of 5\n4", "No sign"]
+        submit(service, rows[0].job.id, "image/jpeg")
         turned(page, "1 of 1")
 
 

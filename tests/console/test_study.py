@@ -102,7 +102,7 @@ def test_a_passport_is_scanned_and_people_are_paid(browser: Browser, tmp_path: P
     with (
         served(tmp_path / "data", study=write(tmp_path)) as server,
         page_of(browser, **size) as page,
-        page_of(browser, **size) as other,
+        page_of(browser, **size) as phone,
         page_of(browser, **size) as office,
     ):
         job = server.job(title="Street signs")
@@ -113,21 +113,21 @@ def test_a_passport_is_scanned_and_people_are_paid(browser: Browser, tmp_path: P
         words = page.locator("#passport").inner_text()
         page.get_by_text("Continue on another device now").click()
         look_at(page, "passport", width, "light")
-        other.goto(f"{server.service.url}/join#{words.replace(' ', '-')}")
-        other.wait_for_url("**/join")
-        assert other.locator("input[name=passport]").input_value() == words
-        look_at(other, "come-back", width, "light")
-        other.keyboard.press("Enter")
-        other.wait_for_url("**/me")
-        number = other.locator("[data-person]").get_attribute("data-person")
+        phone.goto(f"{server.service.url}/join#{words.replace(' ', '-')}")
+        phone.wait_for_url("**/join")
+        assert phone.locator("input[name=passport]").input_value() == words
+        look_at(phone, "come-back", width, "light")
+        phone.keyboard.press("Enter")
+        phone.wait_for_url("**/me")
+        number = phone.locator("[data-person]").get_attribute("data-person")
         assert number == page.locator("[data-person]").get_attribute("data-person")
         server.score(server.sent(job, worker=number), 5)
-        other.get_by_role("link", name="Where your pay goes").click()
-        other.get_by_label("How to reach you").fill("ana@example.org")
-        other.get_by_label("Where to send your pay").fill("NG12 3456")
-        other.get_by_role("button", name="Save").click()
-        other.get_by_text("Saved.").wait_for()
-        look_at(other, "pay", width, "light")
+        phone.get_by_role("link", name="Where your pay goes").click()
+        phone.get_by_label("How to reach you").fill("ana@example.org")
+        phone.get_by_label("Where to send your pay").fill("NG12 3456")
+        phone.get_by_role("button", name="Save").click()
+        phone.get_by_text("Saved.").wait_for()
+        look_at(phone, "pay", width, "light")
         _, token = server.access.create("operator", "Olga", 0)
         office.goto(f"{server.service.url}/sign-in#{token}")
         office.wait_for_url("**/console")
@@ -182,8 +182,8 @@ def test_one_task_after_the_other(browser: Browser, tmp_path: Path) -> None:
         choose("4.jpg")
         page.wait_for_timeout(200)
         with server.world.lock:  # they leave, and somebody else gives theirs back
-            own = server.world.state.query("SELECT id FROM assignments WHERE task LIKE '%r4'")[0][0]
-            server.world.state.assignments[own].until = 0.0
+            assignment = server.world.state.query("SELECT id FROM assignments WHERE task LIKE '%r4'")[0][0]
+            server.world.state.assignments[assignment].until = 0.0
         page.reload()
         page.get_by_role("button", name="Remove 4.jpg").wait_for()
         page.locator("#task-text").get_by_text("Task number 4").wait_for()
@@ -196,5 +196,5 @@ def test_one_task_after_the_other(browser: Browser, tmp_path: Path) -> None:
         for name, path in (("tasks", "/console/tasks"), ("tasks-job", f"/console/jobs/{job.id}")):
             page.goto(f"{server.service.url}{path}")
             look_at(page, name, 390, "light")
-    made = [each.files[0].source.details().more["task_id"] for each in job.submissions]
-    assert made == ["r2", "r3", "r4"]
+    task_ids = [submission.files[0].source.details().more["task_id"] for submission in job.submissions]
+    assert task_ids == ["r2", "r3", "r4"]

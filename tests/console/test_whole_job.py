@@ -73,6 +73,6 @@ def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
             assert client.billing.credits().balance_cents == 100_000 - 50
         with service.world.lock:
             service.world.check_books()
-        told = {"submission.scored", "submission.approved", "job.completed"}
-        wait_until(lambda: told <= {json.loads(body)["type"] for _, body in got})
+        types = {"submission.scored", "submission.approved", "job.completed"}
+        wait_until(lambda: types <= {json.loads(body)["type"] for _, body in got})
     assert all(signature for signature, _ in got)

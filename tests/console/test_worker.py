@@ -36,8 +36,8 @@ NOW = "document.dispatchEvent(new Event('visibilitychange'))"  # as when the pho
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server whose submissions wait for the test to score them."""
-    with served(tmp_path) as made:
-        yield made
+    with served(tmp_path) as host:
+        yield host
 
 
 SHOTS = count()
@@ -101,8 +101,8 @@ def test_times_are_in_the_words_of_the_reader(browser: Browser, server: Server) 
     for scripts, words in ((True, "Jan 5, 2027, 11:00 AM"), (False, "2027-01-05 10:00 UTC")):
         with page_of(browser, timezone_id="Africa/Lagos", java_script_enabled=scripts) as page:
             page.goto(url)
-            shown = page.locator("#asked time").inner_text()
-            assert shown.replace("\u202f", " ") == words
+            text = page.locator("#asked time").inner_text()
+            assert text.replace("\u202f", " ") == words
 
 
 def test_an_open_page_costs_little(browser: Browser, server: Server) -> None:
@@ -113,14 +113,14 @@ def test_an_open_page_costs_little(browser: Browser, server: Server) -> None:
         page.goto(server.service.url + server.path(job))
         page.wait_for_load_state("networkidle")
         finished: list[Any] = []
-        page.on("requestfinished", lambda each: finished.append(each))
+        page.on("requestfinished", lambda request: finished.append(request))
         for _ in range(720):
             page.clock.run_for(5000)
-        sizes = [each.sizes() for each in finished]
-        assert {each.response().status for each in finished} == {304}
+        sizes = [request.sizes() for request in finished]
+        assert {request.response().status for request in finished} == {304}
         assert 24 < len(sizes) < 100  # at most 82, and fewer where the clock is faster than the server
         names = ("responseHeadersSize", "responseBodySize", "requestHeadersSize")
-        assert 82 * max(sum(each[name] for name in names) for each in sizes) <= 100_000
+        assert 82 * max(sum(size[name] for name in names) for size in sizes) <= 100_000
         server.phone(job).shot()
         page.clock.run_for(60_000)
         page.get_by_text("All files are submitted.").wait_for()
@@ -210,10 +210,10 @@ def test_an_upload_goes_on_in_another_tab(browser: Browser, server: Server, tmp_
         page.get_by_label("Choose a file").set_input_files(large)
         page.get_by_role("button", name="Send").click()
         page.get_by_text("The connection was lost.").wait_for()
-        other = page.context.new_page()
+        tab = page.context.new_page()
         page.close()
-        other.goto(url)
-        other.get_by_text("Waiting for review").wait_for()
+        tab.goto(url)
+        tab.get_by_text("Waiting for review").wait_for()
     assert seen[:3] == [0, piece, piece]
     assert len(job.submissions) == 1
 
@@ -235,17 +235,17 @@ def test_pictures_without_a_network_wait(browser: Browser, server: Server) -> No
         page.locator("#waiting").get_by_text("b.jpg").wait_for(state="detached")
         camera(page).set_input_files(photo("draft.jpg"))
         page.get_by_text("draft.jpg, ").wait_for()
-        other = page.context.new_page()
+        tab = page.context.new_page()
         page.close()
         page.context.set_offline(False)
-        other.goto(url)
-        other.locator("#chosen").get_by_text("draft.jpg").wait_for()
-        other.locator("#queue").wait_for(state="hidden")
-        other.reload()
-        other.locator("#chosen").get_by_text("draft.jpg").wait_for()
-        other.get_by_role("button", name="Send").click()
-        other.get_by_text("Submitted. Its status is below").wait_for()
-    names = [file.original_filename for each in job.submissions for file in each.files]
+        tab.goto(url)
+        tab.locator("#chosen").get_by_text("draft.jpg").wait_for()
+        tab.locator("#queue").wait_for(state="hidden")
+        tab.reload()
+        tab.locator("#chosen").get_by_text("draft.jpg").wait_for()
+        tab.get_by_role("button", name="Send").click()
+        tab.get_by_text("Submitted. Its status is below").wait_for()
+    names = [file.original_filename for submission in job.submissions for file in submission.files]
     assert names == ["a.jpg", "c.jpg", "draft.jpg"]
 
 
@@ -254,16 +254,16 @@ def test_an_upload_that_is_removed_on_its_way(browser: Browser, server: Server) 
     job = server.job()
     storage: Any = server.world.state.storage._storage  # of the thumbnails
     folder = storage._folder.parent / "uploading"
-    before = {*folder.iterdir()}
+    old_files = {*folder.iterdir()}
     with at_work(browser, server, job, expected="Failed to load") as page:
         page.route("**/uploads/*", lambda route: route.request.method == "PATCH" or route.continue_())
         with page.expect_request(lambda request: request.method == "PATCH"):
             send(page, "a.jpg")
-        assert {*folder.iterdir()} > before
+        assert {*folder.iterdir()} > old_files
         with page.expect_response(lambda response: response.request.method == "DELETE"):
             page.get_by_role("button", name="Remove a.jpg").click()
         page.locator("#queue").wait_for(state="hidden")
-    assert {*folder.iterdir()} == before
+    assert {*folder.iterdir()} == old_files
     assert not job.submissions
 
 
@@ -271,15 +271,15 @@ def test_a_network_that_comes_back(browser: Browser, server: Server) -> None:
     """An open page sends what waits as soon as there is a network; what the server refuses meanwhile is said there."""
     job, ended = server.job(files_needed=9), server.job(files_needed=9, title="Signs of another job")
     with page_of(browser, expected="Failed to load", **PHONE) as page:
-        for each in (job, ended):
-            page.goto(server.service.url + server.path(each))
+        for target in (job, ended):
+            page.goto(server.service.url + server.path(target))
             page.context.set_offline(True)
             send(page, "a.jpg")
             page.get_by_text("No connection. These files wait here").wait_for()
-            if each is ended:
+            if target is ended:
                 server.buyer.jobs.cancel(ended.id)
             page.context.set_offline(False)
-            if each is job:
+            if target is job:
                 page.get_by_text("Submitted. Its status is below").wait_for()
         words = page.locator("#waiting").get_by_text("This job has ended, so nothing was submitted.")
         words.wait_for()
@@ -345,13 +345,13 @@ def test_nobody_sends_what_somebody_else_has_taken(browser: Browser, server: Ser
         page.reload()
         page.locator("#waiting").get_by_text("first.jpg").wait_for()
         page.context.clear_cookies()
-        other = page.context.new_page()
-        other.goto(url)
-        other.get_by_text("Take a picture").wait_for()
-        wait_for(other, f"{FILES}.then(names => names.length == 0)")
-        assert other.locator("#queue").is_hidden()
-        other.context.clear_cookies()
-        other.context.add_cookies(cookies)
+        tab = page.context.new_page()
+        tab.goto(url)
+        tab.get_by_text("Take a picture").wait_for()
+        wait_for(tab, f"{FILES}.then(names => names.length == 0)")
+        assert tab.locator("#queue").is_hidden()
+        tab.context.clear_cookies()
+        tab.context.add_cookies(cookies)
         page.reload()
         page.get_by_text("Take a picture").wait_for()
         assert page.locator("#queue").is_hidden()
@@ -455,8 +455,8 @@ def test_a_recording(
         page.get_by_text("Waiting for review").wait_for()
     (file,) = job.submissions[0].files
     assert file.content_type in formats
-    found, seconds = decoded(file.content())
-    assert found == kinds
+    tracks, seconds = decoded(file.content())
+    assert tracks == kinds
     assert 1 < seconds < 30
     assert file.facts().duration == pytest.approx(seconds, abs=1)
 
