@@ -71,9 +71,9 @@ class Visitor:
         self, submission: str, *stars: object, attempt: int = 1, is_booked: bool = True, **fields: str
     ) -> httpx.Response:
         """Give stars to each file; unless they are booked, they can still be undone."""
-        given = {f"stars-{number}": str(each) for number, each in enumerate(stars)}
+        ratings = {f"stars-{number}": str(value) for number, value in enumerate(stars)}
         send = self.send if is_booked else self.post
-        return send("/review", submission=submission, attempt=str(attempt), **given, **fields)
+        return send("/review", submission=submission, attempt=str(attempt), **ratings, **fields)
 
     def post(self, path: str, page: str | None = None, **fields: str) -> httpx.Response:
         """The same, and no time passes."""
@@ -95,8 +95,8 @@ def fields_of(page: str) -> dict[str, str]:
 def browser(url: str, **options: Any) -> httpx.Client:
     """A browser that follows where forms lead, unless told otherwise."""
     # To read certificates takes long.
-    given = {"timeout": 30, "trust_env": False, "verify": False, "follow_redirects": True, **options}
-    return httpx.Client(base_url=url, **given)
+    settings = {"timeout": 30, "trust_env": False, "verify": False, "follow_redirects": True, **options}
+    return httpx.Client(base_url=url, **settings)
 
 
 def send(http: httpx.Client, page: str, files: Any = None, **fields: str) -> httpx.Response:
@@ -152,9 +152,9 @@ class Team:
     def score(self, submission: str, *stars: int, reason: str | None = None, **options: Any) -> None:
         """Decide, without a reviewer: stars for each file, or the same for all."""
         with self.world.lock:
-            found = self.find(submission)
-            each = [*stars] if len(stars) > 1 else [*stars] * len(found.files)
-            self.world.jobs.score(found, self.service.clock.now(), Verdict(each, reason, **options))
+            item = self.find(submission)
+            ratings = [*stars] if len(stars) > 1 else [*stars] * len(item.files)
+            self.world.jobs.score(item, self.service.clock.now(), Verdict(ratings, reason, **options))
 
 
 def consent(**fields: Any) -> dict[str, Any]:
@@ -165,9 +165,9 @@ def consent(**fields: Any) -> dict[str, Any]:
 def write(folder: Path, **fields: Any) -> Path:
     """A study in a folder, with these fields changed; None leaves one out. JSON is YAML."""
     (folder / "consent.en.md").write_text("You agree that your photos serve research.\n", encoding="utf-8")
-    given = {name: value for name, value in {**STUDY, **fields}.items() if value is not None}
+    values = {name: value for name, value in {**STUDY, **fields}.items() if value is not None}
     path = folder / "study.yaml"
-    path.write_text(json.dumps(given), encoding="utf-8")
+    path.write_text(json.dumps(values), encoding="utf-8")
     return path
 
 
@@ -209,7 +209,7 @@ class Lab(Team):
         """How many files are still wanted of each row."""
         with self.world.lock:
             counts = self.service.site.tasks.counts(TITLE, 0, 100)
-        return {each.id: each.quota - each.taken for each in counts if each.taken < each.quota}
+        return {row.id: row.quota - row.taken for row in counts if row.taken < row.quota}
 
 
 Open = Callable[..., Lab]
@@ -240,17 +240,17 @@ def first_of(service: Service) -> FirstKeys:
 @pytest.fixture
 def team(tmp_path: Path) -> Iterator[Team]:
     """A server that runs."""
-    with running(tmp_path / "data") as found:
-        yield found
-        found.world.check_books()
+    with running(tmp_path / "data") as server:
+        yield server
+        server.world.check_books()
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """A server that runs, for tests that need nothing of it but what they make."""
-    with running(tmp_path_factory.mktemp("shared") / "data") as found:
-        yield found
-        found.world.check_books()
+    with running(tmp_path_factory.mktemp("shared") / "data") as server:
+        yield server
+        server.world.check_books()
 
 
 @pytest.fixture
@@ -269,10 +269,10 @@ def lab(tmp_path: Path) -> Iterator[Open]:
                 (tmp_path / "prompts.csv").write_text(table, encoding="utf-8")
                 fields = {"tasks": {TITLE: "prompts.csv"}, **fields}
             study = write(tmp_path, **fields)
-            here = Lab(tmp_path / "data", running, *keys[:1], study=study, **(options or {}))
-            keys.append(here.key)
-            here.world.jobs.jury = Nobody()
-            return here
+            server = Lab(tmp_path / "data", running, *keys[:1], study=study, **(options or {}))
+            keys.append(server.key)
+            server.world.jobs.jury = Nobody()
+            return server
 
         yield start
 
@@ -286,8 +286,8 @@ def stand_still(service: Service) -> None:
 def pass_seconds(service: Service, seconds: float) -> None:
     """Let time pass for a server, and what is due then happen."""
     clock = service.clock
-    before = clock._time
-    clock._time = lambda: before() + seconds
+    old_time = clock._time
+    clock._time = lambda: old_time() + seconds
     clock.run_due()
     with service.world.lock:  # what its own thread has begun
         service.site.panel.book(clock.now())
@@ -304,8 +304,8 @@ def submit(service: Service, job_id: str, *, files: int = 1, name: str | None = 
     world = service.world
     with world.lock:
         job, now = world.state.jobs[job_id], world.clock.now()
-        made = [
+        shots = [
             capture(job, "image/jpeg", now, rating=4, name=name, given=numbered(number))
             for number in range(files)
         ]
-        return world.jobs.submit(job, made, now, **options).id
+        return world.jobs.submit(job, shots, now, **options).id

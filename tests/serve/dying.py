@@ -16,7 +16,7 @@ from firsthandapi_server.serve.service import Service
 from firsthandapi_server.state.storage import Upload
 
 
-def main(said: Connection, folder: str, point: str, port: int) -> None:
+def main(reports: Connection, folder: str, point: str, port: int) -> None:
     """Serve until killed; `said` gets the port, and the path of the job."""
 
     def dies(where: str, real: Callable[..., Any]) -> Any:
@@ -50,5 +50,5 @@ def main(said: Connection, folder: str, point: str, port: int) -> None:
                     price_per_file_cents=10,
                 )
         (job,) = service.world.state.jobs.values()
-        said.send((service.port, service.site.links.path(job)))
+        reports.send((service.port, service.site.links.path(job)))
         threading.Event().wait()

@@ -25,8 +25,8 @@ class Server(Team):
 
     def job(self, **fields: Any) -> Job:
         """A new job for two JPEG files."""
-        given = {"title": None, "files_needed": 2, "accepted_formats": ["image/jpeg"], **fields}
-        return super().job(**given)
+        values = {"title": None, "files_needed": 2, "accepted_formats": ["image/jpeg"], **fields}
+        return super().job(**values)
 
     def phone(self, job: Job) -> Phone:
         """A browser that has opened the page of a job."""

@@ -34,7 +34,7 @@ class Post:
 @contextmanager
 def post() -> Iterator[Post]:
     """Run one, until the end of the block."""
-    found = Post()
+    office = Post()
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -43,15 +43,15 @@ def post() -> Iterator[Post]:
                 command = line.decode().strip()
                 verb = command[:4].upper()
                 if verb == "RCPT":
-                    self._say(found.answer(command.partition("<")[2].partition(">")[0]))
+                    self._say(office.answer(command.partition("<")[2].partition(">")[0]))
                 elif verb == "DATA":
                     self._say(354)
                     lines = iter(self.rfile.readline, b".\r\n")
                     message = email.message_from_bytes(b"".join(lines), policy=default)
-                    found.messages.append(cast("EmailMessage", message))
+                    office.messages.append(cast("EmailMessage", message))
                     self._say(250)
                 else:
-                    self._say(found.farewell if verb == "QUIT" else 250)
+                    self._say(office.farewell if verb == "QUIT" else 250)
 
         def _say(self, code: int) -> None:
             self.wfile.write(f"{code} so be it\r\n".encode())
@@ -60,9 +60,9 @@ def post() -> Iterator[Post]:
         daemon_threads = True
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        found.port = server.server_address[1]
+        office.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield found
+        yield office
         server.shutdown()
         thread.join()

@@ -23,10 +23,10 @@ def rows(visitor: Visitor, **query: str) -> list[dict[str, object]]:
 def test_the_log_says_who_did_what(team: Team) -> None:
     """Sign-ins and failed ones, tokens, keys, money, jobs, and reviews, by the ids of those who did it."""
     olga, ben = team.visit("operator"), team.visit("reviewer")
-    olga_id, ben_id = (each.id for each in team.access.tokens() if each.name == "Ana")
+    olga_id, ben_id = (token.id for token in team.access.tokens() if token.name == "Ana")
     assert team.visit().send("/sign-in", token="fh_worker_0").status_code == 403
     olga.send("/console/tokens", name="Wes", role="worker")
-    (wes,) = (each.id for each in team.access.tokens() if each.name == "Wes")
+    (wes,) = (token.id for token in team.access.tokens() if token.name == "Wes")
     olga.send(f"/console/tokens/{wes}/revoke", confirm="yes")
     olga.send("/console/keys", name="ci", environment="live")
     olga.send("/console/credits", dollars="5")
@@ -35,7 +35,7 @@ def test_the_log_says_who_did_what(team: Team) -> None:
         submission = team.sent(job)
         ben.send("/review", **{"submission": submission, "attempt": "1", "stars-0": stars})
     olga.send(f"/console/jobs/{job.id}/cancel")
-    found = [(row["what"], row["who"]) for row in rows(olga)]
+    pairs = [(row["what"], row["who"]) for row in rows(olga)]
     first = [
         ("sign_in", olga_id),
         ("token.created", "server"),
@@ -46,16 +46,16 @@ def test_the_log_says_who_did_what(team: Team) -> None:
         ("api_key.created", olga_id),
         ("credits.purchased", olga_id),
     ]
-    assert [each for each in found[::-1] if each in first][-len(first) :] == first
-    whats = [what for what, who in found if who == ben_id]
+    assert [pair for pair in pairs[::-1] if pair in first][-len(first) :] == first
+    whats = [event for event, who in pairs if who == ben_id]
     assert whats.count("review.given") == 3
-    assert [each for each in whats if each != "review.given"] == [
+    assert [event for event in whats if event != "review.given"] == [
         "submission.rejected",
         "submission.retry_asked",
         "submission.approved",
         "sign_in",
     ]
-    assert ("job.cancelled", olga_id) in found
+    assert ("job.cancelled", olga_id) in pairs
     assert {row["what"] for row in rows(olga, kind="money")} == {"credits.purchased"}
     assert {row["name"] for row in rows(olga, who="aN")} == {"Ana"}
     assert {row["who"] for row in rows(olga, who=ben_id)} == {ben_id}
@@ -68,15 +68,15 @@ def test_the_log_contains_no_name(team: Team) -> None:
     token, _ = team.access.create("worker", f"=1+1 {EVIL}"[:80], 0)
     team.access.note("upload.received", 1.0, token.id, "job_1", files=2)
     assert "<script>" not in olga.get("/console/log").text
-    found = [*csv.DictReader(io.StringIO(olga.get("/console/log.csv").text))]
-    (line,) = (each for each in found if each["what"] == "upload.received")
+    table = [*csv.DictReader(io.StringIO(olga.get("/console/log.csv").text))]
+    (line,) = (row for row in table if row["what"] == "upload.received")
     assert line["name"].startswith("'=1+1")
     assert json.loads(line["data"]) == {"files": 2}
     with team.access.transaction() as tables:
         tables.execute("UPDATE tokens SET name = '' WHERE id = ?", (token.id,))
-        stored = "\n".join(each for each in tables.iterdump() if "activity" in each)
+        stored = "\n".join(line for line in tables.iterdump() if "activity" in line)
     assert "1+1" not in stored
-    (row,) = (each for each in rows(olga) if each["what"] == "upload.received")
+    (row,) = (row for row in rows(olga) if row["what"] == "upload.received")
     assert row["name"] is None
     assert row["who"] == token.id
 
@@ -96,9 +96,9 @@ def test_pages_of_the_log_miss_nothing(team: Team) -> None:
     activity = Activity(team.access.look, team.world.state.query)  # type: ignore[attr-defined] # kept in SQLite
     with team.world.lock:
         whole, nothing = activity.page(1000)
-        parts, before = activity.page(7)
-        while before is not None:
-            more, before = activity.page(7, cursor=before)
+        parts, cursor = activity.page(7)
+        while cursor is not None:
+            more, cursor = activity.page(7, cursor=cursor)
             parts += more
         assert nothing is None
         assert parts == whole

@@ -40,8 +40,8 @@ def keyless(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def models() -> Iterator[FakeModels]:
     parts = {"relevance": 5, "quality": 4, "completeness": 5}
-    with FakeModels({"stars": 3, "reason": "Dark.", "text_extraction": "STOP", **parts}) as found:
-        yield found
+    with FakeModels({"stars": 3, "reason": "Dark.", "text_extraction": "STOP", **parts}) as fakes:
+        yield fakes
 
 
 @contextmanager
@@ -54,18 +54,18 @@ def picture(team: Team, job: Job, *contents: bytes, worker: str | None = None) -
     """What a worker sends for a job: files with these bytes, which bring no annotations."""
     with team.world.lock:
         now = team.world.clock.now()
-        files = [capture(job, "image/jpeg", now, rating=4, given=each, annotations=None) for each in contents]
+        files = [capture(job, "image/jpeg", now, rating=4, given=blob, annotations=None) for blob in contents]
         return team.world.jobs.submit(job, files, now, worker=worker).id
 
 
 def given(team: Team) -> list[tuple[str, tuple[int, ...]]]:
-    return [(each.reviewer, each.stars) for each in team.service.site.panel.ratings.all()]
+    return [(rating.reviewer, rating.stars) for rating in team.service.site.panel.ratings.all()]
 
 
 def figures(team: Team) -> tuple[int, int, int]:
     """How often the model was asked, answered, and failed."""
-    found = team.service.programs[0].opinions.figures()
-    return (found[0].asked, found[0].answered, found[0].failed) if found else (0, 0, 0)
+    models = team.service.programs[0].opinions.figures()
+    return (models[0].asked, models[0].answered, models[0].failed) if models else (0, 0, 0)
 
 
 def wait_for(team: Team) -> None:
@@ -88,11 +88,11 @@ def test_advice(tmp_path: Path, models: FakeModels) -> None:
         assert "Dark." not in ben.get("/review").text
         pass_seconds(team.service, 11)
         assert "Dark." in ben.get("/review").text
-        found = team.buyer.submissions.get(sent)
-        assert (found.status, found.ai_star_rating, found.rated_by) == ("approved", 5, "person")
-        assert found.dimensions is not None
-        assert found.dimensions.quality == 4
-        (file,) = team.buyer.files.list(found.job_id)
+        reply = team.buyer.submissions.get(sent)
+        assert (reply.status, reply.ai_star_rating, reply.rated_by) == ("approved", 5, "person")
+        assert reply.dimensions is not None
+        assert reply.dimensions.quality == 4
+        (file,) = team.buyer.files.list(reply.job_id)
         assert file.annotations is not None
         assert file.annotations.model_dump()["text_extraction"] == "STOP"
         picture(team, job, numbered(0))
@@ -126,7 +126,7 @@ def test_copies_end_with_the_look(tmp_path: Path) -> None:
         with advised(tmp_path / "data", models) as team:
             picture(team, team.job(), numbered(0))
             wait_for(team)
-            assert [len(each) for each in copies] == [1]
+            assert [len(copy) for copy in copies] == [1]
             assert [*uploading.glob("upload_seen_*")] == []
             key = team.key
         (uploading / "upload_seen_left.jpg").write_bytes(numbered(1))
@@ -266,9 +266,9 @@ def test_a_start_writes_once(tmp_path: Path, models: FakeModels, monkeypatch: py
 
     monkeypatch.setattr(Opinions, "plan", counted)
     with advised(tmp_path / "data", models, key=key) as team:
-        assert [len(each) for each in plans] == [3]
+        assert [len(plan) for plan in plans] == [3]
         picture(team, team.job(), numbered(3))
-        assert [len(each) for each in plans] == [3, 1]
+        assert [len(plan) for plan in plans] == [3, 1]
         wait_for(team)
         assert len(models.requests) == 4
 

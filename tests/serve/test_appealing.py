@@ -87,52 +87,52 @@ def court(tmp_path: Path) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def new(**job: Any) -> Court:
-            here = Court(tmp_path, stack, **job)
-            stack.callback(here.world.check_books)
-            return here
+            case = Court(tmp_path, stack, **job)
+            stack.callback(case.world.check_books)
+            return case
 
         yield new
 
 
 def test_an_accepted_appeal_is_paid_and_charged_once(court: Open) -> None:
     """Somebody else accepts it with stars; the buyer sees an approval like any other."""
-    here = court()
-    assert 'action="/me/appeal"' in here.person.get("/me").text
-    assert here.appeal(EVIL) == 303
-    assert here.appeal() == 409, "each submission has one appeal"
-    assert "will decide by \u20662023-11-23" in here.person.get("/me").text
-    page = here.second.get("/review/appeals").text
+    case = court()
+    assert 'action="/me/appeal"' in case.person.get("/me").text
+    assert case.appeal(EVIL) == 303
+    assert case.appeal() == 409, "each submission has one appeal"
+    assert "will decide by \u20662023-11-23" in case.person.get("/me").text
+    page = case.second.get("/review/appeals").text
     assert "&lt;script&gt;alert(1)" in page
     assert "Not a sign" in page
     assert "<script>alert" not in page
-    assert "You have rated it" in here.first.get("/review/appeals").text
-    assert here.answer(here.first).status_code == 403
-    assert here.answer(here.second, stars="2").status_code == 400, "too few stars approve nothing"
-    assert here.answer(here.second, stars="9").status_code == 400
-    assert here.answer(here.second).headers["location"] == "/review/appeals?done=accepted"
-    assert here.answer(here.second).status_code == 409, "it is answered once"
-    assert "Your appeal was accepted." in (page := here.person.get("/me").text)
+    assert "You have rated it" in case.first.get("/review/appeals").text
+    assert case.answer(case.first).status_code == 403
+    assert case.answer(case.second, stars="2").status_code == 400, "too few stars approve nothing"
+    assert case.answer(case.second, stars="9").status_code == 400
+    assert case.answer(case.second).headers["location"] == "/review/appeals?done=accepted"
+    assert case.answer(case.second).status_code == 409, "it is answered once"
+    assert "Your appeal was accepted." in (page := case.person.get("/me").text)
     assert "$0.50" in page
-    (file,) = here.buyer.files.list(here.asked.id)
+    (file,) = case.buyer.files.list(case.asked.id)
     assert file.ai_star_rating == 4
-    job = here.buyer.jobs.get(here.asked.id)
-    assert (job.status, here.buyer.billing.credits().held_cents) == ("completed", 0)
-    events = [each.type for each in here.buyer.webhooks.events.list()]
+    job = case.buyer.jobs.get(case.asked.id)
+    assert (job.status, case.buyer.billing.credits().held_cents) == ("completed", 0)
+    events = [event.type for event in case.buyer.webhooks.events.list()]
     assert events[:3] == ["job.completed", "submission.approved", "submission.scored"]
 
 
 def test_a_rejected_appeal_has_words(court: Open) -> None:
     """The worker reads them, the file stays rejected, and the answer is final, in the database too."""
-    here = court()
-    here.appeal()
-    assert here.answer(here.second, "reject", words="").status_code == 400
-    assert here.answer(here.second, "reject", words="It is a mural").headers["location"].endswith("done=kept")
-    page = here.person.get("/me").text
+    case = court()
+    case.appeal()
+    assert case.answer(case.second, "reject", words="").status_code == 400
+    assert case.answer(case.second, "reject", words="It is a mural").headers["location"].endswith("done=kept")
+    page = case.person.get("/me").text
     assert "Your appeal was not accepted." in page
     assert "It is a mural" in page
-    assert here.appeal() == 409
-    assert [*here.buyer.files.list(here.asked.id)] == []
-    with closing(sqlite3.connect(here.folder / DATABASE)) as rows:
+    assert case.appeal() == 409
+    assert [*case.buyer.files.list(case.asked.id)] == []
+    with closing(sqlite3.connect(case.folder / DATABASE)) as rows:
         for change in (
             "DELETE FROM appeals",
             "UPDATE appeals SET accepted = 1",
@@ -145,76 +145,76 @@ def test_a_rejected_appeal_has_words(court: Open) -> None:
 @pytest.mark.parametrize("end", ["filled", "cancelled"])
 def test_a_job_without_a_slot_pays_nothing(court: Open, end: str) -> None:
     """Its budget is never exceeded: the appeal is accepted, and the worker is told why nothing is paid."""
-    here = court()
-    here.appeal()
+    case = court()
+    case.appeal()
     if end == "filled":
-        here.rate(here.sends(here.person), 5)
+        case.rate(case.sends(case.person), 5)
     else:
-        here.buyer.jobs.cancel(here.asked.id)
-    spent = here.asked.escrow
-    assert "no slot left" in here.second.get("/review/appeals").text
-    assert here.answer(here.second).headers["location"].endswith("done=unpaid")
-    assert here.asked.escrow == spent
-    assert "the job had no slot left" in here.person.get("/me").text
-    assert here.find(here.submission).status == "rejected"
+        case.buyer.jobs.cancel(case.asked.id)
+    spent = case.asked.escrow
+    assert "no slot left" in case.second.get("/review/appeals").text
+    assert case.answer(case.second).headers["location"].endswith("done=unpaid")
+    assert case.asked.escrow == spent
+    assert "the job had no slot left" in case.person.get("/me").text
+    assert case.find(case.submission).status == "rejected"
 
 
 def test_an_appeal_has_its_time_and_its_owner(court: Open) -> None:
     """Seven days, with a word, by whoever sent the file and has not withdrawn; an answer that is late is marked."""
-    here = court()
-    stranger = here.visit()
+    case = court()
+    stranger = case.visit()
     stranger.send("/join", "/join", **BOXES)
-    assert here.appeal(who=stranger) == 404
+    assert case.appeal(who=stranger) == 404
     assert stranger.get("/review/appeals").status_code == 403
-    assert here.appeal(" ") == here.appeal("x" * 1001) == 400
+    assert case.appeal(" ") == case.appeal("x" * 1001) == 400
     token = re.search(r'name="form_token" value="(\w+)"', stranger.get("/me").text)
     assert token is not None
-    forged = {"form_token": token[1], "submission": here.submission, "words": "x"}
-    assert here.person.http.post("/me/appeal", data=forged).status_code == 403
-    here.time += 7 * DAY
-    assert "/me/appeal" not in here.person.get("/me").text
-    assert here.appeal() == 409
-    here.time -= 1
-    here.service.clock._latest = 0  # pyright: ignore[reportPrivateUsage]
-    assert here.appeal() == 303
-    here.time += 9 * DAY + 1
-    assert "The answer was due" in here.second.get("/review/appeals").text
-    here.person.send("/me/withdraw", "/me", confirm="yes")
-    assert "No open appeals" in here.second.get("/review/appeals").text
-    assert here.answer(here.second).status_code == 409
+    forged = {"form_token": token[1], "submission": case.submission, "words": "x"}
+    assert case.person.http.post("/me/appeal", data=forged).status_code == 403
+    case.time += 7 * DAY
+    assert "/me/appeal" not in case.person.get("/me").text
+    assert case.appeal() == 409
+    case.time -= 1
+    case.service.clock._latest = 0  # pyright: ignore[reportPrivateUsage]
+    assert case.appeal() == 303
+    case.time += 9 * DAY + 1
+    assert "The answer was due" in case.second.get("/review/appeals").text
+    case.person.send("/me/withdraw", "/me", confirm="yes")
+    assert "No open appeals" in case.second.get("/review/appeals").text
+    assert case.answer(case.second).status_code == 409
 
 
 def test_nobody_answers_for_their_own_work(court: Open) -> None:
     """A reviewer who also works waits for a colleague."""
-    here = court(files_needed=2)
-    author, _ = here.author()
+    case = court(files_needed=2)
+    author, _ = case.author()
     assert "This is your own work" in author.get("/review/appeals").text
-    assert here.answer(author).status_code == 403
-    assert here.answer(here.second).status_code == 303
+    assert case.answer(author).status_code == 403
+    assert case.answer(case.second).status_code == 303
 
 
 def test_an_appeal_always_has_somebody_who_may_decide_it(court: Open) -> None:
     """Whoever has rated it, where nobody else may review any more, or where nobody else has answered in time."""
-    here = court()
-    assert here.appeal() == 303
-    assert "somebody else answers" in here.first.get("/review/appeals").text
-    assert here.answer(here.first).status_code == 403
-    here.keep_only(here.first_id)
-    assert "somebody else answers" not in here.first.get("/review/appeals").text
-    colleague, _ = here.reviewer()
-    assert here.answer(here.first).status_code == 403
-    here.time += 9 * DAY
-    assert here.answer(here.first).status_code == 303
+    case = court()
+    assert case.appeal() == 303
+    assert "somebody else answers" in case.first.get("/review/appeals").text
+    assert case.answer(case.first).status_code == 403
+    case.keep_only(case.first_id)
+    assert "somebody else answers" not in case.first.get("/review/appeals").text
+    colleague, _ = case.reviewer()
+    assert case.answer(case.first).status_code == 403
+    case.time += 9 * DAY
+    assert case.answer(case.first).status_code == 303
     assert "No open appeals" in colleague.get("/review/appeals").text
 
 
 def test_a_lone_reviewer_decides_alone(court: Open) -> None:
     """The only other one is the author, who never decides."""
-    here = court(files_needed=2)
-    author, author_id = here.author()
-    here.keep_only(here.first_id, author_id)
-    here.time += 9 * DAY
-    assert here.answer(author).status_code == 403
-    here.time -= 9 * DAY
-    here.service.clock._latest = 0  # pyright: ignore[reportPrivateUsage]
-    assert here.answer(here.first, "reject").status_code == 303
+    case = court(files_needed=2)
+    author, author_id = case.author()
+    case.keep_only(case.first_id, author_id)
+    case.time += 9 * DAY
+    assert case.answer(author).status_code == 403
+    case.time -= 9 * DAY
+    case.service.clock._latest = 0  # pyright: ignore[reportPrivateUsage]
+    assert case.answer(case.first, "reject").status_code == 303

@@ -20,13 +20,13 @@ def rows_of(visitor: Visitor, path: str) -> list[list[str]]:
 def test_counts_for_each_row(lab: Open) -> None:
     """How many files it wants, how many are approved, how many wait, who has it, and what is known of it: on the page
     of tasks, on that of the job, and as a table."""
-    here = lab(table=TABLE)
-    job = here.job(files_needed=9)
-    people = [here.joined() for _ in range(3)]
-    here.score(here.work(people[0], job).id, 5)
-    here.work(people[1], job)
-    assert here.shown(people[2], job) == "r2"
-    operator = here.visit("operator")
+    study = lab(table=TABLE)
+    job = study.job(files_needed=9)
+    people = [study.joined() for _ in range(3)]
+    study.score(study.work(people[0], job).id, 5)
+    study.work(people[1], job)
+    assert study.shown(people[2], job) == "r2"
+    operator = study.visit("operator")
     counts = [
         ["r1", "A stop sign", "1", "1", "0", "0"],
         ["r2", "A street name", "2", "0", "1", "1"],
@@ -42,22 +42,22 @@ def test_counts_for_each_row(lab: Open) -> None:
     assert lines[0] == ["id", "text", "quota", "gold", "approved", "waiting", "assigned"]
     assert lines[2] == ["r2", "A street name", "2", "5", "0", "1", "1"]
     assert 'href="/console/tasks"' in operator.get("/console").text
-    assert here.visit("reviewer").get("/console/tasks").status_code == 403
+    assert study.visit("reviewer").get("/console/tasks").status_code == 403
 
 
 def test_a_title_that_no_job_has(lab: Open) -> None:
     """It may be posted later, so the server starts, and says so; a title is shown as text, whatever it is. So is a job
     that ended too early."""
-    here = lab(table=TABLE, tasks={TITLE: "prompts.csv", f"Signs {EVIL[:80]}": "prompts.csv"})
-    operator = here.visit("operator")
+    study = lab(table=TABLE, tasks={TITLE: "prompts.csv", f"Signs {EVIL[:80]}": "prompts.csv"})
+    operator = study.visit("operator")
     page = operator.get("/console/tasks").text
     assert page.count("No job has this title yet") == 2
     jobs = operator.get("/console").text
     assert (jobs.count("no job with this title yet"), "<script>alert" in jobs) == (2, False)
     assert "<script>alert" not in page
-    job = here.job(title=f" {TITLE} ")
+    job = study.job(title=f" {TITLE} ")
     assert operator.get("/console/tasks").text.count("No job has this title yet") == 1
-    here.buyer.jobs.cancel(job.id)
+    study.buyer.jobs.cancel(job.id)
     assert "rows are still open: post another one" in operator.get("/console/tasks").text
     for path in ("/console/tasks", "/console/tasks.csv"):
         assert operator.get(path, params={"title": "No such title"}).status_code == 404
@@ -66,14 +66,14 @@ def test_a_title_that_no_job_has(lab: Open) -> None:
 
 def test_many_rows_come_in_parts(lab: Open) -> None:
     """A hundred on a page; the table has them all."""
-    here = lab(table="id,text\n" + "".join(f"r{number},Task {number}\n" for number in range(250)))
-    operator = here.visit("operator")
-    found, path = [], "/console/tasks"
+    study = lab(table="id,text\n" + "".join(f"r{number},Task {number}\n" for number in range(250)))
+    operator = study.visit("operator")
+    ids, path = [], "/console/tasks"
     while path:
-        found += [row[0] for row in rows_of(operator, path)]
+        ids += [row[0] for row in rows_of(operator, path)]
         following = re.search(r'href="([^"]*)" rel="next"', operator.get(path).text)
         path = following[1].replace("&amp;", "&") if following else ""
-    assert found == [f"r{number}" for number in range(250)]
+    assert ids == [f"r{number}" for number in range(250)]
     lines = operator.get("/console/tasks.csv", params={"title": TITLE}).text.splitlines()
     assert len(lines) == 251
     assert operator.get("/console/tasks", params={"after": "x"}).status_code == 400
@@ -81,8 +81,8 @@ def test_many_rows_come_in_parts(lab: Open) -> None:
 
 def test_a_server_without_tasks_has_no_such_page(lab: Open) -> None:
     """And says nothing of any."""
-    here = lab()
-    operator, job = here.visit("operator"), here.job()
+    study = lab()
+    operator, job = study.visit("operator"), study.job()
     assert operator.get("/console/tasks").status_code == 404
     assert "/console/tasks" not in operator.get("/console").text
     assert 'id="tasks"' not in operator.get(f"/console/jobs/{job.id}").text

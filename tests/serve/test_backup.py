@@ -72,41 +72,41 @@ def test_a_server_starts_from_its_backup(tmp_path: Path, is_running: bool) -> No
         done = back_up(folder, target, lambda at, of: seen.append((at, of)))
     assert (done.files, done.lost, done.bucket, seen) == (3, [], None, [(1, 3), (2, 3), (3, 3)])
     assert [*target.parent.iterdir()] == [target]
-    assert {each.name for each in target.iterdir()} == {"access.db", "files", "state.db", "study.yaml"}
+    assert {path.name for path in target.iterdir()} == {"access.db", "files", "state.db", "study.yaml"}
     with running(target, key=team.key) as restored:
         restored.world.check_books()
         assert restored.access.holder(operator) is not None
         (file,) = restored.buyer.files.list(job_id=job.id)
         assert httpx.get(str(file.download_url), trust_env=False, timeout=60).status_code == 200
-        found = {each.status for each in restored.buyer.submissions.list()}
-        assert found == {"approved", "rejected", "pending_score"}
+        statuses = {submission.status for submission in restored.buyer.submissions.list()}
+        assert statuses == {"approved", "rejected", "pending_score"}
 
 
 def test_a_file_that_goes_meanwhile_makes_a_later_copy(team: Team, tmp_path: Path) -> None:
     """Each row of the copy has its file, and each file its row: a retry replaces files while they are copied."""
     job = team.job()
     world = team.world
-    found = [team.find(team.sent(job)) for _ in range(2)]
-    for each in found:
-        team.score(each.id, 2)
+    submissions = [team.find(team.sent(job)) for _ in range(2)]
+    for submission in submissions:
+        team.score(submission.id, 2)
 
     def on_file(done: int, _files: int) -> None:
         if done == 1:
             with world.lock:
-                for each in found:
-                    if each.status == "retry_pending":
-                        given = make("image/jpeg", each.id).content
-                        again = capture(
-                            each.job, "image/jpeg", team.service.clock.now(), rating=4, given=given
+                for submission in submissions:
+                    if submission.status == "retry_pending":
+                        content = make("image/jpeg", submission.id).content
+                        retry = capture(
+                            submission.job, "image/jpeg", team.service.clock.now(), rating=4, given=content
                         )
-                        world.jobs.resubmit(each, [again], team.service.clock.now())
+                        world.jobs.resubmit(submission, [retry], team.service.clock.now())
 
     target = tmp_path / "copy"
     done = back_up(tmp_path / "data", target, on_file)
     with closing(sqlite3.connect(target / "state.db")) as rows:
         names = {name for (name,) in rows.execute("SELECT json_extract(source, '$.name') FROM files")}
     assert (done.files, done.lost) == (2, [])
-    assert {each.name for each in target.rglob("blob_*")} == names
+    assert {path.name for path in target.rglob("blob_*")} == names
 
 
 def test_a_backup_that_was_killed_looks_like_none(team: Team, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_files_in_a_bucket_stay_there(tmp_path: Path) -> None:
 
 
 def blobs(folder: Path) -> set[str]:
-    return {each.name for each in folder.rglob("blob_*")}
+    return {path.name for path in folder.rglob("blob_*")}
 
 
 def test_no_byte_is_hashed_twice(team: Team, tmp_path: Path, hashed: list[str]) -> None:
@@ -213,7 +213,7 @@ def test_no_byte_is_hashed_twice(team: Team, tmp_path: Path, hashed: list[str]) 
     done = back_up(data, tuesday, at=NOW + 2)
     assert (done.files, done.copied, len(hashed)) == (5, 1, 1)
     assert blobs(tuesday) == blobs(data / "files")
-    assert {each.name for each in (tmp_path / "b").iterdir()} == {"monday", "tuesday"}
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"monday", "tuesday"}
     with running(tuesday, key=team.key) as started:
         started.world.check_books()
 
@@ -242,7 +242,7 @@ def test_an_earlier_copy_stays_until_the_next_is_there(
         back_up(data, target, killed)
     assert len(blobs(target)) == 1
     assert back_up(data, target).copied == 1
-    assert {each.name for each in tmp_path.iterdir()} == {"data", "copy"}
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "copy"}
 
 
 def test_what_killed_backups_leave_goes(team: Team, tmp_path: Path) -> None:
@@ -260,16 +260,16 @@ def test_what_killed_backups_leave_goes(team: Team, tmp_path: Path) -> None:
     back_up(data, room / "wednesday", at=NOW + 1)
     (room / ".notes.part").mkdir()
     assert len([*room.iterdir()]) == 4
-    for each in room.iterdir():
-        os.utime(each, (0, 0))
+    for path in room.iterdir():
+        os.utime(path, (0, 0))
     lock = FolderLock(room / ".monday.part")
     assert lock.acquire()
     back_up(data, room / "thursday", at=NOW + 2)
     lock.release()
-    there = {"wednesday", "thursday", ".notes.part"}
-    assert {each.name for each in room.iterdir()} == {*there, ".monday.part"}
+    names = {"wednesday", "thursday", ".notes.part"}
+    assert {path.name for path in room.iterdir()} == {*names, ".monday.part"}
     back_up(data, room / "thursday", at=NOW + 3)
-    assert {each.name for each in room.iterdir()} == there
+    assert {path.name for path in room.iterdir()} == names
 
 
 def test_what_is_no_copy_is_not_replaced(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_old_copies_go(tmp_path: Path) -> None:
     for number in range(4):
         done = back_up(tmp_path / "data", tmp_path / "b" / f"{number}", at=NOW + number * day, keep_days=1.5)
     assert done.expired == [str((tmp_path / "b" / "1").resolve())]
-    assert {each.name for each in (tmp_path / "b").iterdir()} == {"2", "3", "notes", "other"}
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"2", "3", "notes", "other"}
 
 
 # --- what is erased later -----------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_a_copy_forgets_what_was_erased_later(tmp_path: Path, is_away: bool) -> 
     data, target = tmp_path / "data", tmp_path / "disk" / "copy"
     with running(data) as team:
         job = team.job()
-        gone, kept = team.sent(job, worker="wkr_" + "1" * 26), team.sent(job, worker="wkr_" + "2" * 26)
+        gone, rest = team.sent(job, worker="wkr_" + "1" * 26), team.sent(job, worker="wkr_" + "2" * 26)
         back_up(data, target)
         if is_away:
             (tmp_path / "disk").rename(tmp_path / "away")
@@ -321,7 +321,7 @@ def test_a_copy_forgets_what_was_erased_later(tmp_path: Path, is_away: bool) -> 
     copies.restore(target, tmp_path / "restored", nothing)
     for folder in (tmp_path / "restored", target):
         with running(folder, key=team.key) as started:
-            assert [each.is_erased for name in (gone, kept) for each in started.find(name).files] == [
+            assert [file.is_erased for name in (gone, rest) for file in started.find(name).files] == [
                 True,
                 False,
             ]
@@ -345,11 +345,11 @@ def test_a_copy_forgets_what_a_restored_server_erases(
             with pytest.raises(SystemExit):
                 back_up(data, tmp_path / "2", at=NOW + 2)
     copies.restore(tmp_path / "0", tmp_path / "restored", nothing)
-    for folder, told in (("restored", ("0", "1")), ("data", ("2",))):
+    for folder, names in (("restored", ("0", "1")), ("data", ("2",))):
         with running(tmp_path / folder, key=team.key) as started:
             started.service.eraser.ask(person, "operator")
             assert started.service.eraser.run()
-        for name in told:
+        for name in names:
             with closing(Access(tmp_path / name / FILE)) as copy:
                 assert copy.wishes(person), name
 
@@ -359,28 +359,28 @@ def test_a_copy_learns_who_withdrew_and_who_was_paid(lab: Open, tmp_path: Path, 
     """A server that is restored from it keeps nothing of whoever withdrew, and owes nobody what they have got."""
     target = f"memory://news-{tmp_path.name}" if is_bucket else tmp_path / "copy"
     with ExitStack() as first:
-        here = lab(first)
-        job, people = here.job(files_needed=4), [here.joined() for _ in range(2)]
+        study = lab(first)
+        job, people = study.job(files_needed=4), [study.joined() for _ in range(2)]
         for person in people:
-            assert upload(person, here.path(job)).status_code == 303
-            here.score(job.submissions[-1].id, 5)
-        assert upload(people[0], here.path(job)).status_code == 303
-        back_up(here.folder, target, at=here.service.clock.now())
-        operator = here.visit("operator", "Olga")
+            assert upload(person, study.path(job)).status_code == 303
+            study.score(job.submissions[-1].id, 5)
+        assert upload(people[0], study.path(job)).status_code == 303
+        back_up(study.folder, target, at=study.service.clock.now())
+        operator = study.visit("operator", "Olga")
         operator.send("/console/payouts/batch", "/console/payouts")
-        (batch,) = Payouts(here.access, here.folder).batches()
+        (batch,) = Payouts(study.access, study.folder).batches()
         operator.send("/console/payouts/paid", "/console/payouts", batch=batch.id, reference="SEPA 7")
         assert people[0].send("/me/withdraw", "/me", confirm="1").status_code == 303
-        assert here.service.eraser.run()
-        rows = Payouts(here.access, here.folder).rows()
+        assert study.service.eraser.run()
+        rows = Payouts(study.access, study.folder).rows()
     copies.restore(target, tmp_path / "restored", nothing)
-    with running(tmp_path / "restored", key=here.key) as started:
+    with running(tmp_path / "restored", key=study.key) as started:
         access = started.service.access
         assert Payouts(access, tmp_path / "restored").rows() == rows
         assert access.look("SELECT count(*), count(withdrawn_at) FROM consents") == [(2, 1)]
         assert access.look("SELECT count(*) FROM passports") == [(1,)]
         sent = [*started.world.state.submissions.values()]
-        assert [(each.status, each.files[0].withdrawn) for each in sent] == [
+        assert [(submission.status, submission.files[0].withdrawn) for submission in sent] == [
             ("approved", True),
             ("approved", False),
             ("rejected", False),
@@ -401,7 +401,7 @@ def test_a_copy_in_a_bucket(tmp_path: Path, hashed: list[str]) -> None:
         (data / "study.yaml").write_text("name: Signs")
         done = back_up(data, url, at=NOW)
         assert (done.files, done.copied, done.lost) == (2, 2, [])
-        kept = team.sent(job)
+        rest = team.sent(job)
         hashed.clear()
         done = back_up(data, url, at=NOW + 1)
         assert (done.files, done.copied, len(hashed)) == (3, 1, 1)
@@ -411,14 +411,14 @@ def test_a_copy_in_a_bucket(tmp_path: Path, hashed: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="another server has its backup there"):
         back_up(tmp_path / "other", url)
     seen: list[tuple[int, int]] = []
-    found = copies.restore(url, tmp_path / "restored", lambda at, of: seen.append((at, of)))
-    assert (found.files, found.lost, seen) == (3, [], [(1, 3), (2, 3), (3, 3)])
+    report = copies.restore(url, tmp_path / "restored", lambda at, of: seen.append((at, of)))
+    assert (report.files, report.lost, seen) == (3, [], [(1, 3), (2, 3), (3, 3)])
     assert (tmp_path / "restored" / "study.yaml").read_text() == "name: Signs"
     with running(tmp_path / "restored", key=team.key) as started:
-        assert [each.is_erased for name in (gone, kept) for each in started.find(name).files] == [True, False]
+        assert [file.is_erased for name in (gone, rest) for file in started.find(name).files] == [True, False]
         started.world.check_books()
     assert len(blobs(tmp_path / "restored")) == 2
-    assert {each.name for each in tmp_path.iterdir()} == {"data", "other", "restored"}
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "other", "restored"}
 
 
 def test_a_bucket_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

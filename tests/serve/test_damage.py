@@ -120,7 +120,7 @@ def test_a_damaged_page_is_explained(
 ) -> None:
     """At a start by one message, later by a page or an error of the API that says what to do, and by `/healthz`."""
     folder, *who = good
-    refused, told = set[str](), set[str]()
+    refused, explained = set[str](), set[str]()
     for name, page, size in roots(folder / database):
         if chosen is not None and name not in chosen:
             continue
@@ -148,6 +148,6 @@ def test_a_damaged_page_is_explained(
         if failed:
             assert health.status_code == 503
             assert "backup" in health.text
-            told.add(name)
+            explained.add(name)
     # Pages that nothing has asked for yet, such as those of the jobs' workers, stay unnoticed.
-    assert refused | told >= (chosen or _NOTICED[database])
+    assert refused | explained >= (chosen or _NOTICED[database])

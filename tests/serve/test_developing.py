@@ -24,26 +24,26 @@ def said(page: str) -> str:
 
 def pages_of(visitor: Visitor, *starts: str) -> dict[str, str]:
     """All that an operator reaches by links, but for the pages of developers."""
-    found: dict[str, str] = {}
+    pages: dict[str, str] = {}
     todo = [*starts]
     while todo:
         path = todo.pop()
         if (
-            path in found
+            path in pages
             or path.startswith((*DEVELOPERS, "/console/static"))
             or path.endswith((".csv", ".jsonl"))
         ):
             continue
-        found[path] = visitor.get(path).text
-        todo += re.findall(r'href="((?:/console|/review|/checkout)[^"#?]*)', found[path])
-    return found
+        pages[path] = visitor.get(path).text
+        todo += re.findall(r'href="((?:/console|/review|/checkout)[^"#?]*)', pages[path])
+    return pages
 
 
-def faults_of(found: dict[str, str]) -> list[tuple[str, str]]:
+def faults_of(pages: dict[str, str]) -> list[tuple[str, str]]:
     """The words of developers on pages of a lab: the log alone has those for what they do."""
     return [
         (path, match[0])
-        for path, page in found.items()
+        for path, page in pages.items()
         for match in THEIRS.finditer(said(page))
         if not (path == "/console/log" and match[0].lower() in ("api key", "webhook"))
     ]
@@ -62,9 +62,9 @@ def test_a_lab_reads_its_own_words(team: Team) -> None:
     team.buyer.jobs.cancel(cancelled.id)
     checkout = team.buyer.billing.purchase(1000).checkout_url.removeprefix(team.service.url)
     visitor.send("/console/credits", dollars="12.50")
-    found = pages_of(visitor, "/console", checkout)
-    assert len(found) > 12
-    assert faults_of(found) == []
+    pages = pages_of(visitor, "/console", checkout)
+    assert len(pages) > 12
+    assert faults_of(pages) == []
     for words in (
         "Budget",
         "reserved",
@@ -73,7 +73,7 @@ def test_a_lab_reads_its_own_words(team: Team) -> None:
         "Added to the budget",
         "for tests",
     ):
-        assert words.lower() in " ".join(map(said, found.values())).lower()
+        assert words.lower() in " ".join(map(said, pages.values())).lower()
     dear = visitor.send("/console/jobs/new", title="Dear", description="Much too dear for this", **{
         "accepted_image/jpeg": "yes", "files_needed": "10000", "price_per_file_cents": "50000"})  # fmt: skip
     assert "The budget does not cover this job" in dear.text
@@ -85,7 +85,7 @@ def test_developers_have_pages_of_their_own(team: Team) -> None:
     visitor = team.visit("operator")
     for path in DEVELOPERS[:3]:
         page = visitor.get(path).text
-        assert [each for each in DEVELOPERS[:3] if f'<a href="{each}"' in page] == [*DEVELOPERS[:3]]
+        assert [path for path in DEVELOPERS[:3] if f'<a href="{path}"' in page] == [*DEVELOPERS[:3]]
         assert "Developers" in page
     assert "FIRSTHAND_API_KEY" in visitor.get("/console/keys").text
     assert "/openapi.json" in visitor.get("/console/deliveries").text
@@ -95,11 +95,11 @@ def test_developers_have_pages_of_their_own(team: Team) -> None:
 
 def test_so_do_the_pages_of_a_study(lab: Open) -> None:
     """Of a person, of payouts, of tasks, and of appeals."""
-    here = lab(table=TABLE)
-    job = here.job(files_needed=9)
-    ana = here.joined()
-    here.score(here.work(ana, job).id, 5)
-    found = pages_of(here.visit("operator"), "/console")
+    study = lab(table=TABLE)
+    job = study.job(files_needed=9)
+    ana = study.joined()
+    study.score(study.work(ana, job).id, 5)
+    pages = pages_of(study.visit("operator"), "/console")
     for part in ("/console/people/wkr_", "/console/payouts", "/console/tasks", "/review/appeals"):
-        assert [path for path in found if path.startswith(part)], part
-    assert faults_of(found) == []
+        assert [path for path in pages if path.startswith(part)], part
+    assert faults_of(pages) == []

@@ -59,10 +59,10 @@ class House(Team):
 
     def again(self) -> Service:
         """Start it again."""
-        again = Service(self.folder, study=self._study, clock=self._clock())
-        self.service = self.stack.enter_context(again)
-        self.world, self.access = again.world, again.access
-        return again
+        service = Service(self.folder, study=self._study, clock=self._clock())
+        self.service = self.stack.enter_context(service)
+        self.world, self.access = service.world, service.access
+        return service
 
     def joins(self, name: str) -> tuple[Visitor, str]:
         """A person joins; their browser, and their id."""
@@ -124,9 +124,7 @@ class House(Team):
 
 def files_of(world: World, worker: str) -> list[File]:
     """The files of a person; the lock is held."""
-    return [
-        file for each in world.state.submissions.values() if each.worker_id == worker for file in each.files
-    ]
+    return [file for row in world.state.submissions.values() if row.worker_id == worker for file in row.files]
 
 
 def _base64(text: str) -> str:
@@ -150,9 +148,9 @@ def house(tmp_path: Path) -> Iterator[Open]:
 
 
 def _by_the_person(house: House, person: Visitor, worker: str) -> None:
-    left = person.send("/me/delete", "/me")
-    assert (left.status_code, left.headers["location"]) == (303, f"/me/deleted/{worker}")
-    assert worker in person.get(left.headers["location"]).text
+    reply = person.send("/me/delete", "/me")
+    assert (reply.status_code, reply.headers["location"]) == (303, f"/me/deleted/{worker}")
+    assert worker in person.get(reply.headers["location"]).text
 
 
 def _by_the_operator(house: House, person: Visitor, worker: str) -> None:
@@ -173,80 +171,80 @@ def _by_command_alone(house: House, person: Visitor, worker: str) -> None:
     access.close()
 
 
-@pytest.mark.parametrize("way", [_by_the_person, _by_the_operator, _by_command, _by_command_alone])
-def test_nothing_of_a_person_is_left_on_disk(house: Open, way: Callable[[House, Visitor, str], None]) -> None:
+@pytest.mark.parametrize("act", [_by_the_person, _by_the_operator, _by_command, _by_command_alone])
+def test_nothing_of_a_person_is_left_on_disk(house: Open, act: Callable[[House, Visitor, str], None]) -> None:
     """Not a byte of a file, no name, no word of a reviewer; pay, charges, and the record of consent stay."""
-    here = house()
-    person, worker = here.works()
-    contents = here.contents()
+    home = house()
+    person, worker = home.works()
+    contents = home.contents()
     assert len(contents) == 5
-    with here.world.lock:
-        sent = here.world.state.submissions.values()
-        (rejected,) = [each for each in sent if each.status == "rejected"]
-    ratings = Ratings(here.access)
+    with home.world.lock:
+        sent = home.world.state.submissions.values()
+        (rejected,) = [submission for submission in sent if submission.status == "rejected"]
+    ratings = Ratings(home.access)
     ratings.give(rejected, "tok_1", [1], f"{REASON}, too", 1.0)
     ratings.mark(Gold(rejected.files[0].id, rejected.id, 1, "tok_1", 1.0))
-    said = {"submission": rejected.id, "words": f"{FILENAME} is right"}
-    assert person.send("/me/appeal", "/me", **said).status_code == 303
-    assert here.found(NAME, FILENAME, REASON)
-    way(here, person, worker)
-    assert here.found(NAME, FILENAME, REASON, *contents) == []
-    if way is _by_command_alone:
-        here.again()
-    assert Ratings(here.access).gold() == []
-    with here.world.lock:
-        here.world.check_books()
-    with closing(sqlite3.connect(here.folder / FILE)) as rows:
-        ((kept, withdrawn_at),) = rows.execute("SELECT worker_id, withdrawn_at FROM consents")
-    assert (kept, withdrawn_at is not None) == (worker, True)
-    with FirstHandClient(here.key, here.service.url, max_retries=0) as buyer:
+    appeal = {"submission": rejected.id, "words": f"{FILENAME} is right"}
+    assert person.send("/me/appeal", "/me", **appeal).status_code == 303
+    assert home.found(NAME, FILENAME, REASON)
+    act(home, person, worker)
+    assert home.found(NAME, FILENAME, REASON, *contents) == []
+    if act is _by_command_alone:
+        home.again()
+    assert Ratings(home.access).gold() == []
+    with home.world.lock:
+        home.world.check_books()
+    with closing(sqlite3.connect(home.folder / FILE)) as rows:
+        ((person_id, withdrawn_at),) = rows.execute("SELECT worker_id, withdrawn_at FROM consents")
+    assert (person_id, withdrawn_at is not None) == (worker, True)
+    with FirstHandClient(home.key, home.service.url, max_retries=0) as buyer:
         (job,) = buyer.jobs.list()
         assert [*buyer.files.list(job.id)] == []
-        statuses = [each.status for each in buyer.submissions.list(job.id)]
+        statuses = [submission.status for submission in buyer.submissions.list(job.id)]
         assert sorted(statuses) == ["approved", "rejected", "rejected", "rejected"]
-        assert here.world.state.jobs[job.id].escrow.paid == 50
-    with closing(Visitor(here.service).http) as http:
+        assert home.world.state.jobs[job.id].escrow.paid == 50
+    with closing(Visitor(home.service).http) as http:
         http.cookies.update(person.http.cookies)
         assert http.get("/me").status_code == 303
 
 
 def test_one_file_is_erased(house: Open) -> None:
     """The others stay, and so does the person; the pages say that it is erased."""
-    here = house()
-    person, worker = here.works()
-    file_id, other = here.file_ids(worker)[:2]
-    before = {*here.folder.rglob("blob_*")}
-    assert serving.erase(here.folder, here.access, file_id)
-    assert len(before - {*here.folder.rglob("blob_*")}) == 1
+    home = house()
+    person, worker = home.works()
+    file_id, next_id = home.file_ids(worker)[:2]
+    blobs = {*home.folder.rglob("blob_*")}
+    assert serving.erase(home.folder, home.access, file_id)
+    assert len(blobs - {*home.folder.rglob("blob_*")}) == 1
     page = person.get("/me").text
     assert "<bdi>Erased</bdi>" in page
     assert FILENAME in page
-    with here.world.lock:
-        submission = here.world.state.submissions.values()
+    with home.world.lock:
+        submission = home.world.state.submissions.values()
         first = next(iter(submission))
-        assert (first.files[0].is_erased, first.files[0].id == file_id, other) == (True, True, other)
-    link = here.service.site.links.path(first.job)
+        assert (first.files[0].is_erased, first.files[0].id == file_id, next_id) == (True, True, next_id)
+    link = home.service.site.links.path(first.job)
     assert person.get(f"{link}/media/{first.id}/{file_id}").status_code == 404
     assert person.get(link).status_code == 200
-    assert serving.erase(here.folder, here.access, file_id), "a second time changes nothing"
-    assert [*here.service.eraser.state.same_as(first.files[0], 9)] == []
-    assert back_up(here.folder, here.folder.parent / "copy", lambda _done, _all: None, at=0.0).lost == []
+    assert serving.erase(home.folder, home.access, file_id), "a second time changes nothing"
+    assert [*home.service.eraser.state.same_as(first.files[0], 9)] == []
+    assert back_up(home.folder, home.folder.parent / "copy", lambda _done, _all: None, at=0.0).lost == []
 
 
 def test_an_upload_keeps_no_name_of_an_erased_file(house: Open) -> None:
     """What it remembers for a day is that it was submitted, so that a lost answer makes nothing twice."""
-    here = house()
-    person, worker = here.joins(NAME)
-    job = here.job()
+    home = house()
+    person, worker = home.joins(NAME)
+    job = home.job()
     content = make("image/jpeg", "one").content
-    said = {
+    fields = {
         "filename": f"{FILENAME}.jpg",
         "filetype": "image/jpeg",
         "job_id": job.id,
         "latitude": "6.5243793",
     }
-    metadata = ",".join(f"{key} {_base64(value)}" for key, value in said.items())
-    tus = {"tus-resumable": "1.0.0", "origin": here.service.url}
+    metadata = ",".join(f"{key} {_base64(value)}" for key, value in fields.items())
+    tus = {"tus-resumable": "1.0.0", "origin": home.service.url}
     length = str(len(content))
     begun = person.http.post(
         "/uploads", headers={**tus, "upload-length": length, "upload-metadata": metadata}
@@ -254,34 +252,34 @@ def test_an_upload_keeps_no_name_of_an_erased_file(house: Open) -> None:
     path = begun.headers["location"]
     piece = {**tus, "upload-offset": "0", "content-type": "application/offset+octet-stream"}
     assert person.http.patch(path, content=content, headers=piece).status_code == 204
-    assert serving.erase(here.folder, here.access, here.file_ids(worker)[0])
-    assert here.found(FILENAME, said["latitude"]) == []
+    assert serving.erase(home.folder, home.access, home.file_ids(worker)[0])
+    assert home.found(FILENAME, fields["latitude"]) == []
     assert person.http.head(path, headers=tus).headers["upload-offset"] == length
     assert len(job.submissions) == 1
 
 
 def test_what_was_said_of_a_first_attempt_goes_with_the_second(house: Open) -> None:
     """The payload of its event names the file of the first attempt alone, which is gone already."""
-    here = house()
-    person, worker = here.joins(NAME)
-    here.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
-    job = here.job()
-    link = here.path(job)
+    home = house()
+    person, worker = home.joins(NAME)
+    home.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
+    job = home.job()
+    link = home.path(job)
     assert upload(person, link).status_code == 303
     (submission,) = job.submissions
-    here.score(submission.id, 2, reason=REASON)
+    home.score(submission.id, 2, reason=REASON)
     assert upload(person, f"{link}?retry={submission.id}").status_code == 303
     assert submission.attempt == 2
-    assert serving.erase(here.folder, here.access, here.file_ids(worker)[0])
-    assert here.found(REASON) == []
+    assert serving.erase(home.folder, home.access, home.file_ids(worker)[0])
+    assert home.found(REASON) == []
 
 
 def test_what_is_unknown_is_refused(house: Open) -> None:
     """An id that nobody has is an error, and no wish."""
-    here = house()
+    home = house()
     with pytest.raises(serving.ConfigurationError, match="check the id"):
-        serving.erase(here.folder, here.access, f"wkr_{'0' * 26}")
-    assert here.access.erasures() == []
+        serving.erase(home.folder, home.access, f"wkr_{'0' * 26}")
+    assert home.access.erasures() == []
 
 
 @pytest.mark.parametrize("step", ["remove", "compact", "fulfill", "stop"])
@@ -289,9 +287,9 @@ def test_what_was_stopped_is_finished_at_the_next_start(
     house: Open, step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Wherever a server dies, a wish stays until nothing is left."""
-    here = house()
-    _, worker = here.works()
-    contents = here.contents()
+    home = house()
+    _, worker = home.works()
+    contents = home.contents()
 
     def dies(*_: object) -> None:
         raise OSError("no")
@@ -299,72 +297,72 @@ def test_what_was_stopped_is_finished_at_the_next_start(
     with monkeypatch.context() as broken:
         owner = {"remove": LocalStorage, "compact": traces, "fulfill": serving.Access}.get(step)
         if owner is None:
-            here.service.eraser.stop()
+            home.service.eraser.stop()
         else:
             broken.setattr(owner, step, dies)
-        here.access.wish(worker, 1.0, "somebody")
-        assert not here.service.eraser.run()
+        home.access.wish(worker, 1.0, "somebody")
+        assert not home.service.eraser.run()
         assert "tries again" in caplog.text
-        here.service.stop()
-    here.again()
-    assert here.access.erasures() == []
-    assert here.found(NAME, FILENAME, REASON, *contents) == []
-    here.world.check_books()
+        home.service.stop()
+    home.again()
+    assert home.access.erasures() == []
+    assert home.found(NAME, FILENAME, REASON, *contents) == []
+    home.world.check_books()
 
 
 def test_a_buyer_learns_of_it_as_of_any_withdrawal(house: Open, tmp_path: Path) -> None:
     """Their folder lets go of the file, and nothing that they decide changes what was paid."""
-    here = house()
-    _, worker = here.works()
-    (job,) = here.buyer.jobs.list()
-    dataset = here.buyer.files.download_all(job.id, tmp_path / "bought")
+    home = house()
+    _, worker = home.works()
+    (job,) = home.buyer.jobs.list()
+    dataset = home.buyer.files.download_all(job.id, tmp_path / "bought")
     (record,) = dataset
-    paid = earned(here.service.eraser.state.query)
+    paid = earned(home.service.eraser.state.query)
     assert paid == [(worker, 1, 50)]
     dataset.exclude(record)
-    assert earned(here.service.eraser.state.query) == paid
+    assert earned(home.service.eraser.state.query) == paid
     dataset.include(record)
-    assert serving.erase(here.folder, here.access, worker)
-    here.buyer.files.download_all(job.id, tmp_path / "bought")
-    assert dataset.reconcile(here.buyer).removed == (record.file_name,)
+    assert serving.erase(home.folder, home.access, worker)
+    home.buyer.files.download_all(job.id, tmp_path / "bought")
+    assert dataset.reconcile(home.buyer).removed == (record.file_name,)
     assert not [*(tmp_path / "bought" / "data").iterdir()]
-    assert earned(here.service.eraser.state.query) == paid
+    assert earned(home.service.eraser.state.query) == paid
 
 
 def test_nothing_is_left_in_a_bucket(house: Open) -> None:
     """The command finds the bucket by itself, with and without a server that runs."""
     pytest.importorskip("fsspec", reason="it comes with the extra remote")
-    here = house(storage="memory://erasing")
-    person, worker = here.works()
+    home = house(storage="memory://erasing")
+    person, worker = home.works()
     bucket = import_module("fsspec.core").url_to_fs("memory://erasing")[0]
-    first, *others = here.file_ids(worker)
+    first, *rest = home.file_ids(worker)
     assert len(bucket.find("/erasing")) == 4
-    assert serving.erase(here.folder, here.access, first)
+    assert serving.erase(home.folder, home.access, first)
     assert len(bucket.find("/erasing")) == 3
-    _by_command_alone(here, person, worker)
-    assert (bucket.find("/erasing"), others != []) == ([], True)
+    _by_command_alone(home, person, worker)
+    assert (bucket.find("/erasing"), rest != []) == ([], True)
 
 
 def test_a_file_that_comes_while_its_owner_is_erased_is_not_taken(
     house: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However far it is: nothing of it is kept."""
-    here = house()
-    person, worker = here.joins(NAME)
-    link = here.service.site.links.path(here.job())
+    home = house()
+    person, worker = home.joins(NAME)
+    link = home.service.site.links.path(home.job())
     cleaned = Receiving._cleaned  # pyright: ignore[reportPrivateUsage]
 
     def meanwhile(*args: Any) -> Any:
-        here.service.eraser.ask(worker, worker)
-        assert here.service.eraser.run()
+        home.service.eraser.ask(worker, worker)
+        assert home.service.eraser.run()
         return cleaned(*args)
 
     monkeypatch.setattr(Receiving, "_cleaned", meanwhile)
     sent = upload(person, link, f"{FILENAME}.jpg")
     assert sent.status_code == 303
     assert "/w/" not in sent.headers["location"]
-    assert here.found(NAME, FILENAME) == []
-    assert not [*here.folder.rglob("blob_*")]
+    assert home.found(NAME, FILENAME) == []
+    assert not [*home.folder.rglob("blob_*")]
 
 
 def test_a_person_without_a_study_is_erased(team: Team) -> None:
@@ -377,96 +375,96 @@ def test_a_person_without_a_study_is_erased(team: Team) -> None:
 
 def test_rejected_files_are_erased_when_their_time_is_over(house: Open) -> None:
     """After the days that the study says, on the server's clock; the verdict and everything else stay."""
-    here = house()
-    _, worker = here.works()
-    blobs = {*here.folder.rglob("blob_*")}
-    here.time = 29 * DAY
-    here.service.eraser.run()
-    assert {*here.folder.rglob("blob_*")} == blobs
-    here.time = 31 * DAY
-    here.service.eraser.run()
-    assert len(blobs - {*here.folder.rglob("blob_*")}) == 1
-    (job,) = here.buyer.jobs.list()
-    (rejected,) = here.buyer.submissions.list(job.id, status="rejected")
+    home = house()
+    _, worker = home.works()
+    blobs = {*home.folder.rglob("blob_*")}
+    home.time = 29 * DAY
+    home.service.eraser.run()
+    assert {*home.folder.rglob("blob_*")} == blobs
+    home.time = 31 * DAY
+    home.service.eraser.run()
+    assert len(blobs - {*home.folder.rglob("blob_*")}) == 1
+    (job,) = home.buyer.jobs.list()
+    (rejected,) = home.buyer.submissions.list(job.id, status="rejected")
     assert rejected.ai_reasoning == REASON
-    with here.world.lock:
-        assert [file.is_erased for file in files_of(here.world, worker)] == [False, True, False, False]
+    with home.world.lock:
+        assert [file.is_erased for file in files_of(home.world, worker)] == [False, True, False, False]
 
 
 def test_failed_sign_ins_are_forgotten(house: Open) -> None:
     """Their addresses are nowhere in the folder after thirty days; nothing else of the log goes."""
-    here = house()
-    here.visit("operator")
-    stranger = here.visit()
+    home = house()
+    home.visit("operator")
+    stranger = home.visit()
     assert stranger.send("/sign-in", token="fh_worker_0").status_code == 403
-    here.time = 20 * DAY
+    home.time = 20 * DAY
     assert stranger.send("/sign-in", token="fh_worker_0").status_code == 403
 
-    def logged(what: str) -> int:
-        return len(here.access.look("SELECT 1 FROM activity WHERE what = ?", what))
+    def logged(event: str) -> int:
+        return len(home.access.look("SELECT 1 FROM activity WHERE what = ?", event))
 
     for day, failures in ((29, 2), (31, 1), (51, 0)):
-        here.time = day * DAY
-        assert here.service.eraser.run()
+        home.time = day * DAY
+        assert home.service.eraser.run()
         assert (logged("sign_in.failed"), logged("sign_in")) == (failures, 1)
-    assert here.found('{"address": "127.0.0.1"}') == []
+    assert home.found('{"address": "127.0.0.1"}') == []
 
 
 def test_a_file_that_was_refused_beside_an_approved_one_is_rejected(house: Open) -> None:
     """On the person's own page, in what they take along, and when the time of rejected files is over."""
-    here = house()
-    person, worker = here.joins(NAME)
-    world = here.world
-    link = here.service.site.links.path(here.job(files_per_submission=2))
+    home = house()
+    person, worker = home.joins(NAME)
+    world = home.world
+    link = home.service.site.links.path(home.job(files_per_submission=2))
     hidden = fields_of(person.get(link).text)
-    shots = [("file", (f"{each}.jpg", make("image/jpeg", each).content, "image/jpeg")) for each in "ab"]
+    shots = [("file", (f"{letter}.jpg", make("image/jpeg", letter).content, "image/jpeg")) for letter in "ab"]
     assert person.http.post(link, data=hidden, files=shots).status_code == 303
     (waiting,) = world.state.waiting()
-    here.score(waiting.id, 5, 1)
+    home.score(waiting.id, 5, 1)
     page = person.get("/me").text
     assert re.findall(r'id="file_\w+" data-status="(\w+)"', page) == ["approved", "rejected"]
-    known = json.loads(ZipFile(io.BytesIO(person.get("/me/data.zip").content)).read("data.json"))
-    assert [(each["status"], each["stars"]) for each in known["files"]] == [("approved", 5), ("rejected", 1)]
-    here.time = 31 * DAY
-    here.service.eraser.run()
+    export = json.loads(ZipFile(io.BytesIO(person.get("/me/data.zip").content)).read("data.json"))
+    assert [(file["status"], file["stars"]) for file in export["files"]] == [("approved", 5), ("rejected", 1)]
+    home.time = 31 * DAY
+    home.service.eraser.run()
     with world.lock:
         assert [file.is_erased for file in files_of(world, worker)] == [False, True]
 
 
 def test_a_person_takes_their_data_along(house: Open, cli: Cli, tmp_path: Path) -> None:
     """By their page and by command: all that is known of them, their files, and nothing of anybody else."""
-    here = house()
-    person, worker = here.works()
-    other, _ = here.joins("Somebody else")
+    home = house()
+    person, worker = home.works()
+    guest, _ = home.joins("Somebody else")
     taken = person.get("/me/data.zip")
     assert taken.headers["content-type"] == "application/zip"
     archive = ZipFile(io.BytesIO(taken.content))
     assert archive.testzip() is None
-    known = json.loads(archive.read("data.json"))
-    assert (known["worker_id"], known["name"], known["earned_cents"]) == (worker, NAME, 50)
-    assert [each["status"] for each in known["files"]] == [
+    export = json.loads(archive.read("data.json"))
+    assert (export["worker_id"], export["name"], export["earned_cents"]) == (worker, NAME, 50)
+    assert [file["status"] for file in export["files"]] == [
         "approved",
         "rejected",
         "retry_pending",
         "pending_score",
     ]
-    assert {each["original_filename"] for each in known["files"]} == {f"{FILENAME}.jpg"}
-    assert [each["reason"] for each in known["files"]] == [REASON, REASON, REASON, None]
-    assert known["consents"][0]["purposes"] == ["research", "publication"]
-    assert known["consents"][0]["notice"].startswith("You agree")
-    assert "study.joined" in [each["what"] for each in known["log"]]
-    for each in known["files"]:
-        assert hashlib.sha256(archive.read(each["file"])).hexdigest() == each["sha256"]
-    assert json.loads(ZipFile(io.BytesIO(other.get("/me/data.zip").content)).read("data.json"))["files"] == []
+    assert {file["original_filename"] for file in export["files"]} == {f"{FILENAME}.jpg"}
+    assert [file["reason"] for file in export["files"]] == [REASON, REASON, REASON, None]
+    assert export["consents"][0]["purposes"] == ["research", "publication"]
+    assert export["consents"][0]["notice"].startswith("You agree")
+    assert "study.joined" in [entry["what"] for entry in export["log"]]
+    for file in export["files"]:
+        assert hashlib.sha256(archive.read(file["file"])).hexdigest() == file["sha256"]
+    assert json.loads(ZipFile(io.BytesIO(guest.get("/me/data.zip").content)).read("data.json"))["files"] == []
     copy = tmp_path / "taken.zip"
-    command = ("server", "export", str(here.folder), "--worker", worker, "--to", str(copy))
+    command = ("server", "export", str(home.folder), "--worker", worker, "--to", str(copy))
     assert cli(*command).out == f"Wrote {copy}.\n"
     if os.name == "posix":
         assert copy.stat().st_mode & 0o077 == 0
     assert sorted(ZipFile(copy).namelist()) == sorted(archive.namelist())
     assert "could not write" in cli(*command).err
     assert "check the id" in cli(*command[:4], f"wkr_{'0' * 26}", *command[5:]).err
-    blob = next(here.folder.rglob("blob_*"))
+    blob = next(home.folder.rglob("blob_*"))
     blob.unlink()
     assert len(ZipFile(io.BytesIO(person.get("/me/data.zip").content)).namelist()) == 4, (
         "one was erased meanwhile"
@@ -477,9 +475,9 @@ def test_a_person_takes_their_data_along(house: Open, cli: Cli, tmp_path: Path) 
 
 def test_a_person_takes_along_a_file_of_any_size(house: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file beyond the limit of a plain ZIP file, 2 GiB, has an entry that allows it."""
-    here = house()
-    person, _ = here.joins(NAME)
-    assert upload(person, here.path(here.job())).status_code == 303
+    home = house()
+    person, _ = home.joins(NAME)
+    assert upload(person, home.path(home.job())).status_code == 303
     with monkeypatch.context() as patch:
         patch.setattr("zipfile.ZIP64_LIMIT", 100)
         taken = person.get("/me/data.zip").content
@@ -519,22 +517,22 @@ STEPS = ("wish", "forget", "drop_parts", "let_go", "forget_files", "remove", "em
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
 def test_an_erasure_that_is_killed_at_any_step_is_finished(house: Open, tmp_path: Path) -> None:
     """From the wish on, the next start leaves nothing on disk, and books that add up."""
-    here = house()
-    _, worker = here.works()
-    contents = here.contents()
-    here.service.stop()
-    whole = here.folder
+    home = house()
+    _, worker = home.works()
+    contents = home.contents()
+    home.service.stop()
+    whole = home.folder
     for step in STEPS:
         for moment in ("before", "after"):
-            here.folder = tmp_path / f"{step} {moment}"
-            shutil.copytree(whole, here.folder)
-            command = [sys.executable, "-c", DYING, str(here.folder), worker, step, moment]
+            home.folder = tmp_path / f"{step} {moment}"
+            shutil.copytree(whole, home.folder)
+            command = [sys.executable, "-c", DYING, str(home.folder), worker, step, moment]
             ended = subprocess.run(command, env=unmeasured(), check=False, timeout=120)
             assert ended.returncode == -signal.SIGKILL, (step, moment)
-            service = here.again()
+            service = home.again()
             asked = (step, moment) != ("wish", "before")
-            assert (here.found(NAME, FILENAME, REASON, *contents) == []) is asked, (step, moment)
+            assert (home.found(NAME, FILENAME, REASON, *contents) == []) is asked, (step, moment)
             assert service.access.erasures() == []
             with service.world.lock:
                 service.world.check_books()
-            here.service.stop()
+            home.service.stop()

@@ -20,7 +20,7 @@ _SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\\n]*",?)+)\})? (\S+)')
 
 def parsed(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     """The samples of Prometheus text by name and labels; anything that the format does not allow fails."""
-    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     kinds: dict[str, str] = {}
     assert text.endswith("\n")
     for line in text.splitlines():
@@ -39,9 +39,9 @@ def parsed(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
         suffixes = ("_bucket", "_sum", "_count") if kinds[family] == "histogram" else ("",)
         assert match[1].removeprefix(family) in suffixes
         labels = tuple(re.findall(r'([a-z]+)="([^"]*)"', match[2] or ""))
-        assert labels not in found.setdefault(match[1], {})
-        found[match[1]][labels] = float(match[3])
-    return found
+        assert labels not in samples.setdefault(match[1], {})
+        samples[match[1]][labels] = float(match[3])
+    return samples
 
 
 def test_a_server_that_works_is_healthy(team: Team) -> None:
@@ -53,17 +53,17 @@ def test_a_server_that_works_is_healthy(team: Team) -> None:
     assert team.service.site.log.latest() == []
 
 
-@pytest.mark.parametrize("what", ["disk", "state", "missing", "busy"])
+@pytest.mark.parametrize("cause", ["disk", "state", "missing", "busy"])
 def test_a_server_that_cannot_work_says_why(
-    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
     """In words, and without a path or a secret."""
     held = ExitStack()
-    if what == "disk":
+    if cause == "disk":
         monkeypatch.setattr(BOUNDS, "spare_bytes", 1 << 60)
-    elif what == "missing":
+    elif cause == "missing":
         tmp_path.joinpath("data", "state.db").rename(tmp_path / "lost.db")
-    elif what == "busy":
+    elif cause == "busy":
         monkeypatch.setattr(health, "_SECONDS", 0.05)
         held.enter_context(team.world.lock)
     else:
@@ -103,10 +103,10 @@ def test_the_figures_are_those_of_the_state(team: Team) -> None:
     assert team.buyer.billing.credits().held_cents == 100
     answer = team.visit("operator").get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    figures = {name.removeprefix("firsthandapi_"): each for name, each in parsed(answer.text).items()}
+    figures = {name.removeprefix("firsthandapi_"): values for name, values in parsed(answer.text).items()}
     assert figures["healthy"] == {(): 1}
     for name, statuses in (("jobs", ["in_progress"]), ("submissions", ["pending_score", "approved"])):
-        assert {each[0][1]: count for each, count in figures[name].items() if count} == dict.fromkeys(
+        assert {labels[0][1]: count for labels, count in figures[name].items() if count} == dict.fromkeys(
             statuses, 1
         )
         assert len(figures[name]) > len(statuses)

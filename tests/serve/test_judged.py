@@ -25,9 +25,9 @@ CONTENT: list[Any] = [
 
 
 def directive(policy: str, name: str) -> list[str]:
-    found = re.search(rf"{name} ([^;]*)", policy)
-    assert found is not None
-    return found[1].split()
+    match = re.search(rf"{name} ([^;]*)", policy)
+    assert match is not None
+    return match[1].split()
 
 
 @pytest.mark.parametrize("role", ["worker", "reviewer"])
@@ -53,9 +53,9 @@ def test_what_is_to_be_judged(shared: Team, role: str) -> None:
     assert 'href="https://example.org/report.html"' in page
     assert not re.search(r'(?:href|src)="(?:javascript|data|https://evil|https://ana)', page)
     assert "<script>alert" not in page
-    own = ["'self'", "blob:"] if role == "worker" else ["'self'"]
-    assert directive(policy, "img-src") == ["https://cdn.example.org", *own]
-    assert directive(policy, "media-src") == ["https://cdn.example.org:8443", "http://[2001:db8::1]", *own]
+    base = ["'self'", "blob:"] if role == "worker" else ["'self'"]
+    assert directive(policy, "img-src") == ["https://cdn.example.org", *base]
+    assert directive(policy, "media-src") == ["https://cdn.example.org:8443", "http://[2001:db8::1]", *base]
     assert directive(policy, "script-src") == ["'self'"]
     assert reply.headers["referrer-policy"] == "same-origin"
 

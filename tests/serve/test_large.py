@@ -79,7 +79,7 @@ class Watched:
         """What an act asks for that reads a whole table, and how."""
         self._asked.clear()
         act()
-        found: dict[str, str] = {}
+        plans: dict[str, str] = {}
         for path, sql in dict.fromkeys(self._asked):
             if sql.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
                 rows = sqlite3.connect(path)
@@ -87,8 +87,8 @@ class Watched:
                 rows.close()
                 # In order, with a limit, a table is read from its end until there is enough.
                 if (_SCAN.search(plan) and "LIMIT" not in sql) or _SORT.search(plan):
-                    found[sql] = plan
-        return found
+                    plans[sql] = plan
+        return plans
 
 
 @pytest.fixture
@@ -202,8 +202,8 @@ def test_an_erasure(team: Team, watched: Watched) -> None:
     team.buyer.webhooks.create(url="http://127.0.0.1:9/hook")
     job = team.job()
     sent = [team.find(team.sent(job)) for _ in range(2)]
-    for each in sent:
-        team.score(each.id, 1, reason="Blurred")
+    for submission in sent:
+        team.score(submission.id, 1, reason="Blurred")
     eraser = Eraser(team.world, team.access, team.folder / "uploading", rejected_days=0)
 
     def erase() -> None:
@@ -212,7 +212,7 @@ def test_an_erasure(team: Team, watched: Watched) -> None:
         assert eraser.run()
 
     assert watched.slow(erase) == {}
-    assert [each.files[0].is_erased for each in sent] == [True, True]
+    assert [submission.files[0].is_erased for submission in sent] == [True, True]
 
 
 def test_a_large_database_is_rewritten_at_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

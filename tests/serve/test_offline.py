@@ -31,8 +31,8 @@ def loads(visitor: Visitor, path: str) -> dict[str, int]:
     """What a browser loads with a page, and the bytes of each."""
     page = visitor.get(path)
     assert page.status_code == 200
-    found = re.findall(r'(?:src|href)="(/(?:static|study)/[^"]+)"', page.text)
-    return {path: len(page.content)} | {each: len(visitor.get(each).content) for each in found}
+    paths = re.findall(r'(?:src|href)="(/(?:static|study)/[^"]+)"', page.text)
+    return {path: len(page.content)} | {asset: len(visitor.get(asset).content) for asset in paths}
 
 
 def test_the_worker_keeps_what_pages_of_workers_load(tmp_path: Path) -> None:
@@ -43,28 +43,28 @@ def test_the_worker_keeps_what_pages_of_workers_load(tmp_path: Path) -> None:
         loaded = {*loads(visitor, "/me"), *loads(visitor, study.path(job))} - {"/me", study.path(job)}
         assert {"/static/queue.js", "/static/work.js", "/study/logo"} < loaded
         script = visitor.get("/offline.js")
-        assert [each for each in loaded if f'"{each}"' not in script.text] == []
+        assert [path for path in loaded if f'"{path}"' not in script.text] == []
         assert script.headers["content-type"] == "text/javascript; charset=utf-8"
         assert script.headers["cache-control"] == "no-cache"
-        again = visitor.get("/offline.js", headers={"if-none-match": script.headers["etag"]})
-        assert (again.status_code, again.content) == (304, b"")
+        reply = visitor.get("/offline.js", headers={"if-none-match": script.headers["etag"]})
+        assert (reply.status_code, reply.content) == (304, b"")
 
 
 def test_another_version_has_another_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same files have the same one after a start; if one differs, so does the worker."""
     with running(tmp_path / "a") as team:
-        before = worker_of(team)
+        old_worker = worker_of(team)
     with running(tmp_path / "b") as team:
-        assert worker_of(team) == before
-    other = tmp_path / "static"
-    other.mkdir()
+        assert worker_of(team) == old_worker
+    folder = tmp_path / "static"
+    folder.mkdir()
     for name in offline.ASSETS:
-        (other / name).write_bytes(b"")
+        (folder / name).write_bytes(b"")
     monkeypatch.setattr(offline, "FRAME", tmp_path)
     with running(tmp_path / "c") as team:
         after = worker_of(team)
-    assert after != before
-    assert after.splitlines()[1:] == before.splitlines()[1:]
+    assert after != old_worker
+    assert after.splitlines()[1:] == old_worker.splitlines()[1:]
 
 
 def test_a_phone_installs_the_page(tmp_path: Path) -> None:
@@ -79,11 +79,11 @@ def test_a_phone_installs_the_page(tmp_path: Path) -> None:
         manifest = answer.json()
         assert (manifest["name"], manifest["start_url"]) == (STUDY["name"], "/me")
         assert manifest["display"] == "standalone"
-        assert [each["src"] for each in manifest["icons"]] == ["/study/logo", "/static/icon.svg"]
+        assert [icon["src"] for icon in manifest["icons"]] == ["/study/logo", "/static/icon.svg"]
         with running(tmp_path / "alone") as team:
             manifest = team.visit().get("/manifest.webmanifest").json()
             assert (manifest["name"], manifest["start_url"]) == ("FirstHandAPI", "/")
-            assert [each["src"] for each in manifest["icons"]] == ["/static/icon.svg"]
+            assert [icon["src"] for icon in manifest["icons"]] == ["/static/icon.svg"]
 
 
 def test_the_first_page_is_small(tmp_path: Path) -> None:
@@ -98,20 +98,20 @@ def test_a_page_sends_what_is_its_visitors(tmp_path: Path) -> None:
     may be about to sign in, and none of staff does."""
 
     def sender(visitor: Visitor, path: str) -> str | None:
-        found = re.search(r'data-person="(\w+)"', visitor.get(path).text)
-        return found and found[1]
+        match = re.search(r'data-person="(\w+)"', visitor.get(path).text)
+        return match and match[1]
 
     with studied(tmp_path, join="invited") as study:
         worker, operator = study.visit("worker"), study.visit("operator")
         assert [sender(worker, path) for path in ("/join", "/privacy", "/nothing")] == [None] * 3
         for visitor in (worker, operator):
             visitor.send("/join", "/join", **BOXES)
-        found = {sender(worker, path) for path in ("/me", "/privacy", "/nothing", study.path(study.job()))}
-        assert len(found) == 1
-        assert None not in found
+        senders = {sender(worker, path) for path in ("/me", "/privacy", "/nothing", study.path(study.job()))}
+        assert len(senders) == 1
+        assert None not in senders
         assert sender(worker, "/sign-in") is None
         assert sender(study.visit(), "/privacy") is None
-        assert sender(operator, "/me") not in (None, *found)
+        assert sender(operator, "/me") not in (None, *senders)
         assert [sender(operator, path) for path in ("/console", "/review", "/console/people")] == [None] * 3
 
 

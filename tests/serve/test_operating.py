@@ -22,7 +22,7 @@ def test_a_token_is_created_shown_once_and_revoked(shared: Team) -> None:
     assert secret not in visitor.get("/console/people").text
     ben = shared.visit()
     assert ben.send("/sign-in", token=secret).headers["location"] == "/review"
-    (token,) = (each for each in shared.access.tokens() if each.name == "Ben")
+    (token,) = (token for token in shared.access.tokens() if token.name == "Ben")
     asked = visitor.send(path := f"/console/tokens/{token.id}/revoke")
     assert (asked.status_code, "<bdi>Ben</bdi>?" in asked.text) == (200, True)
     assert ben.get("/review").status_code == 200, "one tap only asks"
@@ -41,11 +41,11 @@ def test_revoking_a_token_offers_to_reject_what_waits(team: Team) -> None:
     visitor = team.visit("operator")
     assert visitor.send(f"/console/tokens/{token.id}/reject").status_code == 303  # not revoked: nothing goes
     where = visitor.send(f"/console/tokens/{token.id}/revoke", confirm="yes").headers["location"]
-    assert [each.status for each in job.submissions] == ["pending_score"] * 2
+    assert [submission.status for submission in job.submissions] == ["pending_score"] * 2
     assert "1 submission of" in (page := visitor.get(where).text)
     assert f'action="/console/tokens/{token.id}/reject"' in page
     where = visitor.send(f"/console/tokens/{token.id}/reject").headers["location"]
-    assert [each.status for each in job.submissions] == ["rejected", "pending_score"]
+    assert [submission.status for submission in job.submissions] == ["rejected", "pending_score"]
     assert "still wait" not in visitor.get(where).text
 
 
@@ -55,7 +55,7 @@ def test_an_api_key_is_created_shown_once_and_revoked(shared: Team) -> None:
     page = visitor.send("/console/keys", name="ci", environment="live").text
     (secret,) = set(re.findall(r"fh_live_own_\w{8,}", page))
     with FirstHandClient(secret, shared.service.url, max_retries=0) as client:
-        (key,) = (each for each in client.api_keys.list() if each.name == "ci")
+        (key,) = (key for key in client.api_keys.list() if key.name == "ci")
         asked = visitor.send(path := f"/console/keys/{key.id}/revoke")
         assert (asked.status_code, "<bdi>ci</bdi>?" in asked.text) == (200, True)
         assert client.me().environment == "live", "one tap only asks"

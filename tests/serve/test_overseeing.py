@@ -28,33 +28,33 @@ def test_what_operators_see(three: Team) -> None:
     """What stands still and why, how far reviewers agree, how they rate gold, and every rating, as CSV."""
     new, buyer = three.visit, three.buyer
     job = three.job(files_needed=9)
-    one, two = (three.sent(job, worker="wkr_x") for _ in range(2))
+    first_id, second_id = (three.sent(job, worker="wkr_x") for _ in range(2))
     operator, ana = new("operator", "Olga"), new("reviewer", "Ana")
     assert "Nobody has rated anything yet." in operator.get("/console/reviews").text
     # Olga, Ana, and the operator of the first start.
     assert "cannot be decided" not in operator.get("/console/reviews").text
-    first = next(each for each in three.access.tokens() if each.name == "First operator")
+    first = next(token for token in three.access.tokens() if token.name == "First operator")
     three.access.revoke(first.id, three.service.clock.now())
     page = operator.get("/console/reviews").text
     assert "2 submissions cannot be decided:</strong> 1 more reviewer is needed." in page
     people = ana, new("reviewer", "Ben"), new("reviewer", "Cara")
     assert "cannot be decided" not in operator.get("/console/reviews").text
     for visitor, stars in zip(people, (5, 4, 2), strict=True):
-        assert visitor.rate(one, stars, reason="=1+1").status_code == 303
-        assert visitor.rate(two, 1).status_code == 303
-    assert [buyer.submissions.get(each).ai_star_rating for each in (one, two)] == [4, 1]
+        assert visitor.rate(first_id, stars, reason="=1+1").status_code == 303
+        assert visitor.rate(second_id, 1).status_code == 303
+    assert [buyer.submissions.get(id).ai_star_rating for id in (first_id, second_id)] == [4, 1]
     page = operator.get("/console/reviews").text
     assert f"<dt>Agreement (alpha)</dt><dd>{alpha([[5, 4, 2], [1, 1, 1]]):.2f}</dd>" in page
     assert '<span dir="auto">Cara</span></td><td class="num">2</td><td class="num">0</td>' in page
 
-    file = three.find(one).files[0].id
+    file = three.find(first_id).files[0].id
     assert file in operator.get("/console/reviews/gold").text
-    gold = {"page": "/console/reviews", "submission": one, "file": file}
+    gold = {"page": "/console/reviews", "submission": first_id, "file": file}
     assert operator.send("/console/reviews/gold", **gold, stars="6").status_code == 400
     assert operator.send("/console/reviews/gold", **{**gold, "file": "file_1"}, stars="4").status_code == 404
     waiting = three.sent(job, worker="wkr_x")
-    (other,) = three.find(waiting).files
-    early = {**gold, "submission": waiting, "file": other.id}
+    (waiting_file,) = three.find(waiting).files
+    early = {**gold, "submission": waiting, "file": waiting_file.id}
     assert operator.send("/console/reviews/gold", **early, stars="4").status_code == 409
     reply = operator.send("/console/reviews/gold", **gold, before="9", stars="4")
     assert reply.headers["location"] == f"/console/reviews/gold?before=9#{file}"
@@ -62,12 +62,12 @@ def test_what_operators_see(three: Team) -> None:
 
     dan = new("reviewer", "Dan")
     page = dan.get("/review").text
-    assert f'value="{one}"' in page
+    assert f'value="{first_id}"' in page
     assert "1 of 2" in page
-    assert dan.rate(one, 2).status_code == 303
+    assert dan.rate(first_id, 2).status_code == 303
     assert f'value="{waiting}"' in dan.get("/review").text
-    assert dan.rate(one, 2).status_code == 409
-    assert buyer.submissions.get(one).ai_star_rating == 4
+    assert dan.rate(first_id, 2).status_code == 409
+    assert buyer.submissions.get(first_id).ai_star_rating == 4
     page = operator.get("/console/reviews").text
     assert '0 of 1</td><td class="num">2.0 stars</td>' in page
     rows = [*csv.DictReader(io.StringIO(operator.get("/console/reviews/ratings.csv").text))]
@@ -92,9 +92,9 @@ def test_programs(shared: Team) -> None:
     assert asked is not None
     program, job = Program("model:m", "1", "image", 3, counts=False), team.job(files_needed=60)
     for number in range(60):
-        found = team.find(team.sent(job, worker="wkr_x"))
-        ratings.give_as(program, found, found.files, [4], "Clear.", float(number))
-        ratings.give(found, "tok_1", [5 if number else 1], None, float(number))
+        submission = team.find(team.sent(job, worker="wkr_x"))
+        ratings.give_as(program, submission, submission.files, [4], "Clear.", float(number))
+        ratings.give(submission, "tok_1", [5 if number else 1], None, float(number))
     page = olga.get("/console/reviews/programs").text
     assert "<code>model:m</code> · image, approved from 3 stars" in page
     assert '<td>4★</td><td class="num">60</td><td class="num">1</td>' in page

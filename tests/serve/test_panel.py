@@ -61,10 +61,10 @@ class Room:
         self.settings = Reviews(**settings)
         self.open()
         with self.world.lock:
-            made = self.world.accounts.create_organization(
+            owner = self.world.accounts.create_organization(
                 "Lab", "a@example.com", free_tier=False, at=self.now, cents=10_000
             )
-            account = made.key.account
+            account = owner.key.account
             self.job: Job = self.world.jobs.create(account, JOB, "x", self.now, "http://x")
 
     def open(self) -> None:
@@ -96,25 +96,25 @@ class Room:
 
     def rate(self, submission: str, who: str, stars: int, reason: str | None = None) -> None:
         with self.world.lock:
-            found = self.find(submission)
-            fields = {"stars-0": str(stars), "attempt": str(found.attempt)}
-            self.panel.rate(asker(who), found, fields if reason is None else {**fields, "reason": reason})
+            item = self.find(submission)
+            fields = {"stars-0": str(stars), "attempt": str(item.attempt)}
+            self.panel.rate(asker(who), item, fields if reason is None else {**fields, "reason": reason})
 
     def hear(
         self, submission: str, rater: str = "scorer:rules", attempt: int = 1, **fields: Any
     ) -> Submission:
         """What a program says of the only file of an attempt."""
         with self.world.lock:
-            found = self.find(submission)
-            said = {found.files[0].id: Opinion(**fields)}
-            self.panel.hear(Answers(rater, submission, attempt, said, {"image": "1"}))
-        return found
+            item = self.find(submission)
+            opinions = {item.files[0].id: Opinion(**fields)}
+            self.panel.hear(Answers(rater, submission, attempt, opinions, {"image": "1"}))
+        return item
 
     def undo(self, who: str) -> bool:
         with self.world.lock:
             browser = f"browser of {who}"
-            found = self.panel.undoable(browser)
-            return found is not None and self.panel.undo(browser, found[0].id) is not None
+            undoable = self.panel.undoable(browser)
+            return undoable is not None and self.panel.undo(browser, undoable[0].id) is not None
 
     def queue(self, who: str, browser: str | None = None) -> list[str]:
         with self.world.lock:
@@ -134,21 +134,21 @@ class Room:
 def test_whoever_looks_holds_for_two_minutes() -> None:
     """Others get something else; a look again holds on, and what was let go or is over goes to others."""
     room = Room()
-    one, two, three = (room.submit() for _ in range(3))
-    room.hold(ANA, one)
-    assert room.queue(BEN) == [two, three]
-    room.hold(BEN, two)
-    assert room.queue(CARA) == [three]
-    assert room.queue(ANA, "another browser of Ana's") == [three]
+    first, second, third = (room.submit() for _ in range(3))
+    room.hold(ANA, first)
+    assert room.queue(BEN) == [second, third]
+    room.hold(BEN, second)
+    assert room.queue(CARA) == [third]
+    assert room.queue(ANA, "another browser of Ana's") == [third]
     room.pass_seconds(HOLD_SECONDS - 1)
-    room.hold(BEN, two)
+    room.hold(BEN, second)
     room.pass_seconds(1)
-    assert room.queue(CARA) == [one, three]
-    room.hold(BEN, three)
-    assert room.queue(CARA) == [one, two]
+    assert room.queue(CARA) == [first, third]
+    room.hold(BEN, third)
+    assert room.queue(CARA) == [first, second]
     with room.world.lock:
         room.panel.release(f"browser of {BEN}")
-    assert room.queue(CARA) == [one, two, three]
+    assert room.queue(CARA) == [first, second, third]
 
 
 def test_a_rating_counts_after_ten_seconds() -> None:
@@ -165,12 +165,12 @@ def test_a_rating_counts_after_ten_seconds() -> None:
     assert room.find(submission).status == "pending_score"
     room.rate(submission, ANA, 4, "Sharp")
     room.pass_seconds(10)
-    found = room.find(submission)
-    assert (found.status, found.rating, found.reasoning) == ("approved", 4, "Sharp")
+    item = room.find(submission)
+    assert (item.status, item.rating, item.reasoning) == ("approved", 4, "Sharp")
     assert room.job.escrow.paid == 50
     assert not room.undo(ANA)
-    kept = room.panel.ratings.all()
-    assert [(each.stars, each.undone_at is None) for each in kept] == [((5,), False), ((4,), True)]
+    ratings = room.panel.ratings.all()
+    assert [(rating.stars, rating.undone_at is None) for rating in ratings] == [((5,), False), ((4,), True)]
     room.world.check_books()
 
 
@@ -202,8 +202,8 @@ def test_a_restart_loses_no_rating(overlap: int) -> None:
 )
 def test_the_median_counts(stars: list[int], middle: int) -> None:
     """Of two in the middle, the lower one."""
-    given = [Rating("", "", 1, ("",), "", (each,), None, None, 0.0) for each in stars]
-    assert _verdict(given).stars == [middle]
+    ratings = [Rating("", "", 1, ("",), "", (value,), None, None, 0.0) for value in stars]
+    assert _verdict(ratings).stars == [middle]
 
 
 def test_the_median_of_three_counts() -> None:
@@ -220,10 +220,10 @@ def test_the_median_of_three_counts() -> None:
     assert room.queue("tok_dan") == []
     room.rate(submission, CARA, 4)
     room.pass_seconds(10)
-    found = room.find(submission)
-    assert (found.status, found.rating, found.reasoning) == ("approved", 4, "5 stars\n1 stars")
+    item = room.find(submission)
+    assert (item.status, item.rating, item.reasoning) == ("approved", 4, "5 stars\n1 stars")
     assert room.job.escrow.paid == 50
-    (entry,) = [each for each in room.job.account.audit if each.event_type == "submission.approved"]
+    (entry,) = [entry for entry in room.job.account.audit if entry.event_type == "submission.approved"]
     assert entry.actor == "reviewers"
     noted = room.access.look("SELECT what, who FROM activity WHERE what LIKE 'review.%' ORDER BY position")
     assert noted == [("review.given", who) for who in (ANA, BEN, CARA)]
@@ -253,9 +253,9 @@ def test_a_rating_of_the_first_attempt_does_not_count_for_the_second() -> None:
 def test_what_stands_still_is_known() -> None:
     """With too few reviewers, and for what one of them sent; the person at the machine is one where it is open."""
     room = Room(overlap=3)
-    one = room.submit()
+    submission = room.submit()
     room.submit("wkr_ana")
-    room.rate(one, "tok_gone", 4)
+    room.rate(submission, "tok_gone", 4)
 
     def stuck(*reviewers: str) -> Mapping[int, int]:
         with room.world.lock:
@@ -305,7 +305,7 @@ def test_gold_changes_no_money(golden: Callable[..., tuple[Room, str]]) -> None:
     room.rate(submission, ANA, 1)
     room.pass_seconds(10)
     assert (room.find(submission).rating, room.job.escrow.paid) == (4, 50)
-    assert [each.gold for each in room.panel.ratings.all()] == [None, 4, 4, 4]
+    assert [rating.gold for rating in room.panel.ratings.all()] == [None, 4, 4, 4]
     assert given("tok_dan") is not None
     room.panel.ratings.unmark(room.find(submission).files[0].id, "tok_op", room.now)
     assert given("tok_dan") is None
@@ -336,9 +336,9 @@ def test_a_second_attempt_has_a_deadline(is_killed: bool) -> None:
     room.pass_seconds(86400 - 1)
     assert room.find(submission).status == "retry_pending"
     room.pass_seconds(1)
-    found = room.find(submission)
-    assert (found.status, found.rating, found.job.free_slots) == ("rejected", 2, 9)
-    assert found.reasoning == "Two stars, and no second attempt."
+    item = room.find(submission)
+    assert (item.status, item.rating, item.job.free_slots) == ("rejected", 2, 9)
+    assert item.reasoning == "Two stars, and no second attempt."
     with room.world.lock:
         assert room.world.state.retries(9) == []
         room.world.check_books()
@@ -352,15 +352,15 @@ def test_a_scorer_decides_alone() -> None:
     """Its stars, reason, and dimensions count at once, unless it flags the file, or somebody has rated it already."""
     room = Room()
     first, second, third = room.submit(), room.submit(), room.submit()
-    found = room.hear(first, stars=5, reason="Sharp.", dimensions=GOOD, annotations={"type": "image"})
-    assert (found.status, found.rating, found.reasoning, found.rated_by) == ("approved", 5, "Sharp.", "rules")
-    assert found.dimensions == {"relevance": 5, "quality": 3, "completeness": 5}
-    assert found.files[0].annotations == {"type": "image"}
-    found = room.hear(second, stars=5, flags=("stock",))
-    assert (found.status, found.flags) == ("pending_score", ("stock",))
+    item = room.hear(first, stars=5, reason="Sharp.", dimensions=GOOD, annotations={"type": "image"})
+    assert (item.status, item.rating, item.reasoning, item.rated_by) == ("approved", 5, "Sharp.", "rules")
+    assert item.dimensions == {"relevance": 5, "quality": 3, "completeness": 5}
+    assert item.files[0].annotations == {"type": "image"}
+    item = room.hear(second, stars=5, flags=("stock",))
+    assert (item.status, item.flags) == ("pending_score", ("stock",))
     room.rate(third, ANA, 2)
     assert room.hear(third, stars=5).status == "pending_score"
-    assert {each.reviewer for each in room.panel.ratings.all()} == {ANA}
+    assert {rating.reviewer for rating in room.panel.ratings.all()} == {ANA}
 
 
 def test_a_scorer_among_several_reviewers() -> None:
@@ -397,13 +397,13 @@ def test_programs_beside_people(rater: str, settings: dict[str, Any]) -> None:
         room.rate(sent, ANA, 4)
     assert room.panel.ratings.beside(ANA, room.now - 10) == []
     room.pass_seconds(20)
-    found = room.hear(late, rater, **opinion)
-    for each in (found, room.find(early)):
-        assert (each.status, each.rating, each.rated_by, each.flags) == ("approved", 4, "person", ("stock",))
-        assert each.dimensions == {"relevance": 5, "quality": 3, "completeness": 5}
-        assert each.files[0].annotations == {"type": "image"}
+    item = room.hear(late, rater, **opinion)
+    for row in (item, room.find(early)):
+        assert (row.status, row.rating, row.rated_by, row.flags) == ("approved", 4, "person", ("stock",))
+        assert row.dimensions == {"relevance": 5, "quality": 3, "completeness": 5}
+        assert row.files[0].annotations == {"type": "image"}
     assert room.panel.ratings.beside(ANA, room.now - 10) == [([4], rater, [1], "Blurred.")] * 2
-    assert sorted(each.reviewer for each in room.panel.ratings.all()) == sorted([rater, ANA, ANA, rater])
+    assert sorted(rating.reviewer for rating in room.panel.ratings.all()) == sorted([rater, ANA, ANA, rater])
     assert room.panel.ratings.open() == []
 
 

@@ -34,19 +34,19 @@ def test_every_cent_is_in_one_batch(team: Team, payouts: Payouts) -> None:
     """A batch takes what none has: each row stays as it was made, and all of them are what people have earned."""
     approved(team, ANA, 2)
     approved(team, BO)
-    one = payouts.make(100.0, "tok_1")
+    batch = payouts.make(100.0, "tok_1")
     assert payouts.make(101.0, "tok_1") is None
     approved(team, ANA)
     two = payouts.make(86_500.0, "tok_1")
     approved(team, BO)
     assert [(row.worker_id, row.files, row.cents, row.batch, row.date) for row in payouts.rows()] == [
-        (ANA, 2, 100, one, "1970-01-01"),
-        (BO, 1, 50, one, "1970-01-01"),
+        (ANA, 2, 100, batch, "1970-01-01"),
+        (BO, 1, 50, batch, "1970-01-01"),
         (ANA, 1, 50, two, "1970-01-02"),
         (BO, 1, 50, None, None),
     ]
     assert [row.batch for row in payouts.rows(200.0, 90_000.0)] == [two]
-    assert [each.cents for each in payouts.of(ANA)] == [50, 100]
+    assert [payout.cents for payout in payouts.of(ANA)] == [50, 100]
 
 
 def test_two_who_make_a_batch_at_once_share_nothing(team: Team, payouts: Payouts) -> None:
@@ -61,21 +61,21 @@ def test_two_who_make_a_batch_at_once_share_nothing(team: Team, payouts: Payouts
             access.close()
 
     with ThreadPoolExecutor(4) as threads:
-        made = [*threads.map(make, range(8))]
-    assert len([each for each in made if each]) == 1
+        batches = [*threads.map(make, range(8))]
+    assert len([batch for batch in batches if batch]) == 1
     assert [(row.files, row.cents) for row in payouts.rows()] == [(3, 150)]
 
 
 def test_a_batch_is_paid_once(team: Team, payouts: Payouts) -> None:
     """A second reference changes nothing, and only what was shown is marked."""
     approved(team, ANA)
-    one = str(payouts.make(100.0, "tok_1"))
+    batch = str(payouts.make(100.0, "tok_1"))
     approved(team, ANA)
     two = str(payouts.make(200.0, "tok_1"))
-    assert payouts.pay("SEPA 1", 300.0, "tok_1", [one, "batch_0"]) == [one]
+    assert payouts.pay("SEPA 1", 300.0, "tok_1", [batch, "batch_0"]) == [batch]
     assert payouts.pay("SEPA 2", 400.0, "tok_1") == [two]
     assert payouts.pay("SEPA 3", 500.0, "tok_1") == []
-    assert [(each.reference, each.paid_at) for each in payouts.of(ANA)] == [
+    assert [(payout.reference, payout.paid_at) for payout in payouts.of(ANA)] == [
         ("SEPA 2", 400.0),
         ("SEPA 1", 300.0),
     ]
@@ -88,13 +88,13 @@ def test_a_batch_is_paid_once(team: Team, payouts: Payouts) -> None:
         ):
             with pytest.raises(sqlite3.IntegrityError):
                 rows.execute(sql)
-    found = team.access.look(
+    entries = team.access.look(
         "SELECT what, who, subject FROM activity WHERE what LIKE 'payout.%' ORDER BY position"
     )
-    assert found == [
-        ("payout.batched", "tok_1", one),
+    assert entries == [
+        ("payout.batched", "tok_1", batch),
         ("payout.batched", "tok_1", two),
-        ("payout.paid", "tok_1", one),
+        ("payout.paid", "tok_1", batch),
         ("payout.paid", "tok_1", two),
     ]
 
@@ -168,37 +168,37 @@ def test_a_reviewers_own_files_are_paid_under_their_name(team: Team, payouts: Pa
 
 def test_a_batch_keeps_its_currency(lab: Open) -> None:
     """Nobody is owed dollars that become euros: what is owed goes into a batch before a study changes its currency."""
-    for currency, other in (("EUR", "NGN"), ("NGN", "EUR")):
+    for currency, next_currency in (("EUR", "NGN"), ("NGN", "EUR")):
         with ExitStack() as running:
-            here = lab(running, currency=currency)
-            payouts = Payouts(here.access, here.folder)
-            approved(here, ANA)
+            study = lab(running, currency=currency)
+            payouts = Payouts(study.access, study.folder)
+            approved(study, ANA)
             assert [row.currency for row in payouts.owed()] == [currency]
         with ExitStack() as running, pytest.raises(ConfigurationError, match="put it into a batch first"):
-            lab(running, currency=other)
+            lab(running, currency=next_currency)
         with ExitStack() as running:
-            here = lab(running, currency=currency)
-            Payouts(here.access, here.folder).make(here.service.clock.now(), "tok_1")
-    here = lab(currency="USD")
-    assert [row.currency for row in Payouts(here.access, here.folder).rows()] == ["EUR", "NGN"]
+            study = lab(running, currency=currency)
+            Payouts(study.access, study.folder).make(study.service.clock.now(), "tok_1")
+    study = lab(currency="USD")
+    assert [row.currency for row in Payouts(study.access, study.folder).rows()] == ["EUR", "NGN"]
 
 
 def test_volunteers_are_owed_nothing(lab: Open) -> None:
     """Nor when their study pays for other jobs later; and what a study paid before, volunteers or not, stays paid."""
     with ExitStack() as running:
-        here = lab(running, pay="none")
-        payouts = Payouts(here.access, here.folder)
-        approved(here, ANA)
+        study = lab(running, pay="none")
+        payouts = Payouts(study.access, study.folder)
+        approved(study, ANA)
         assert (payouts.rows(), payouts.make(100.0, "tok_1"), payouts.batches()) == ([], None, [])
     with ExitStack() as running:
-        here = lab(running)
-        payouts = Payouts(here.access, here.folder)
+        study = lab(running)
+        payouts = Payouts(study.access, study.folder)
         assert payouts.rows() == []
-        approved(here, BO)
+        approved(study, BO)
         assert [(row.worker_id, row.cents) for row in payouts.owed()] == [(BO, 50)]
         payouts.make(200.0, "tok_1")
-        approved(here, BO)
-    here = lab(pay="none")
+        approved(study, BO)
+    study = lab(pay="none")
     assert [
-        (row.worker_id, row.cents, bool(row.batch)) for row in Payouts(here.access, here.folder).rows()
+        (row.worker_id, row.cents, bool(row.batch)) for row in Payouts(study.access, study.folder).rows()
     ] == [(BO, 50, True)]

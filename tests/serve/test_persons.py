@@ -10,15 +10,15 @@ from .test_passports import worker_of
 def test_an_operator_sees_all_of_one_person(lab: Open) -> None:
     """What they sent and its verdict, what they earned and got, and what they agreed to and withdrew; nobody else may,
     and nothing of another person is there."""
-    here = lab()
-    job = here.job(title=f"Signs {EVIL}"[:100])
-    person, other = here.joined(), here.joined()
+    study = lab()
+    job = study.job(title=f"Signs {EVIL}"[:100])
+    person, stranger = study.joined(), study.joined()
     worker = worker_of(person)
-    for visitor in (person, other, person):
-        assert upload(visitor, here.path(job), f"{worker_of(visitor)[-4:]}.jpg").status_code == 303
-    here.score(job.submissions[0].id, 5)
-    here.score(job.submissions[2].id, 1, reason=f"Blurred {EVIL}")
-    operator = here.visit("operator", "Olga")
+    for visitor in (person, stranger, person):
+        assert upload(visitor, study.path(job), f"{worker_of(visitor)[-4:]}.jpg").status_code == 303
+    study.score(job.submissions[0].id, 5)
+    study.score(job.submissions[2].id, 1, reason=f"Blurred {EVIL}")
+    operator = study.visit("operator", "Olga")
     batch = operator.send("/console/payouts/batch", "/console/payouts").headers["location"].partition("&")[0]
     assert person.send("/me/withdraw", "/me", confirm="yes").status_code == 303
     people = operator.get("/console/people").text
@@ -40,8 +40,8 @@ def test_an_operator_sees_all_of_one_person(lab: Open) -> None:
     ):
         assert words in page, words
     assert "<script>alert" not in page
-    assert worker_of(other) not in page
-    for who in (person, here.visit("reviewer", "Rui")):
+    assert worker_of(stranger) not in page
+    for who in (person, study.visit("reviewer", "Rui")):
         assert who.get(f"/console/people/{worker}").status_code == 403
     for unknown in (f"wkr_{'0' * 26}", job.submissions[0].files[0].id, "x"):
         assert operator.get(f"/console/people/{unknown}").status_code == 404
@@ -50,13 +50,13 @@ def test_an_operator_sees_all_of_one_person(lab: Open) -> None:
 
 def test_whoever_was_erased_has_a_page_without_a_name(lab: Open) -> None:
     """What they are owed is still to be seen, under their number."""
-    here = lab()
-    job = here.job()
-    person = here.joined()
+    study = lab()
+    job = study.job()
+    person = study.joined()
     worker = worker_of(person)
-    assert upload(person, here.path(job), "ana.jpg").status_code == 303
-    here.score(job.submissions[0].id, 5)
-    operator = here.visit("operator", "Olga")
+    assert upload(person, study.path(job), "ana.jpg").status_code == 303
+    study.score(job.submissions[0].id, 5)
+    operator = study.visit("operator", "Olga")
     assert operator.send("/console/erase", f"/console/people/{worker}", subject=worker).status_code == 303
     page = operator.get(f"/console/people/{worker}").text
     assert "Without a name" in page
@@ -66,13 +66,13 @@ def test_whoever_was_erased_has_a_page_without_a_name(lab: Open) -> None:
 
 def test_much_is_on_pages(lab: Open) -> None:
     """Fifty submissions on each, the latest first."""
-    here = lab()
-    job = here.job(files_needed=60)
-    worker = worker_of(here.joined())
-    with here.world.lock:
+    study = lab()
+    job = study.job(files_needed=60)
+    worker = worker_of(study.joined())
+    with study.world.lock:
         for _ in range(51):
-            here.sent(job, worker=worker)
-    operator = here.visit("operator", "Olga")
+            study.sent(job, worker=worker)
+    operator = study.visit("operator", "Olga")
     page = operator.get(f"/console/people/{worker}").text
     assert page.count('<li id="file_') == 50
     assert 'rel="next"' in page

@@ -22,12 +22,12 @@ def test_a_job_is_posted_once_from_the_credits(team: Team) -> None:
     once = re.search(r'name="once" value="(\w+)"', operator.get(PAGE).text)
     assert once is not None
     fields = {**GIVEN, "once": once[1], "deadline": "2099-01-02T03:04"}
-    first, again = (operator.send(PAGE, PAGE, **fields) for _ in range(2))
-    assert (first.status_code, first.headers["location"]) == (303, again.headers["location"])
+    first, second = (operator.send(PAGE, PAGE, **fields) for _ in range(2))
+    assert (first.status_code, first.headers["location"]) == (303, second.headers["location"])
     (job,) = team.world.state.organizations[0].accounts["live"].jobs
     assert (job.files_needed, job.price, job.escrow.held) == (3, 50, 150)
     assert operator.get(first.headers["location"]).status_code == 200
-    (event,) = (each for each in job.account.audit if each.event_type == "job.created")
+    (event,) = (event for event in job.account.audit if event.event_type == "job.created")
     assert event.actor.startswith("tok_")
     changed = operator.send(PAGE, PAGE, **{**fields, "title": "Shop signs"})  # after a step back
     assert changed.headers["location"] != first.headers["location"]

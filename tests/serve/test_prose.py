@@ -45,27 +45,27 @@ def test_markdown_is_shown_as_it_is_meant() -> None:
 )
 def test_nothing_in_it_runs_or_loads(text: str) -> None:
     """Whatever HTML it has is text, and an address of another kind is no link."""
-    made = str(prose(text, 1))
-    tags = re.findall(r"<[^>]*>", made)
+    html = str(prose(text, 1))
+    tags = re.findall(r"<[^>]*>", html)
     assert {re.split(r"[\s>/]", tag.strip("</"))[0] for tag in tags} <= {
         *("p", "a", "pre", "code", "br", "em", "strong", "ul", "ol", "li")
     }
     names = {name for tag in tags for name in re.findall(r'\s([\w-]+)="[^"]*"', tag)}
     assert names <= {"href", "rel", "target", "title", "class"}
-    assert all(link.startswith("https://example.org") for link in re.findall(r'href="([^"]*)"', made))
-    assert "\u202e" not in made
+    assert all(link.startswith("https://example.org") for link in re.findall(r'href="([^"]*)"', html))
+    assert "\u202e" not in html
 
 
 def test_a_notice_is_shown_in_markdown(lab: Open) -> None:
     """Where people agree, and in the privacy notice; what is kept is what was written."""
     text = "## What for\n\nFor **research**. [More](https://example.org)\n\n<script>alert(1)</script>"
-    here = lab(**consent(text={"en": text}))
+    study = lab(**consent(text={"en": text}))
     for path in ("/join", "/privacy"):
-        page = here.visit().get(path).text
+        page = study.visit().get(path).text
         assert "For <strong>research</strong>." in page
         assert 'href="https://example.org" rel="noopener noreferrer"' in page
         assert "<script>alert" not in page
-    here.joined()
-    (record,) = here.records()
-    shown = here.access.look("SELECT text FROM notices WHERE sha256 = ?", record["notice_sha256"])
-    assert shown == [(text,)]
+    study.joined()
+    (record,) = study.records()
+    texts = study.access.look("SELECT text FROM notices WHERE sha256 = ?", record["notice_sha256"])
+    assert texts == [(text,)]

@@ -44,9 +44,9 @@ BYTES = "application/offset+octet-stream"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server; each test makes a job of its own."""
     folder = tmp_path_factory.mktemp("served")
-    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(folder) as made:
-        made.service.site.api.rate_limit = None
-        yield made
+    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(folder) as host:
+        host.service.site.api.rate_limit = None
+        yield host
 
 
 def tus(phone: Phone, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
@@ -54,16 +54,16 @@ def tus(phone: Phone, method: str, path: str, body: Any = None, **headers: str) 
     return phone.send(method, path, body, **{"tus_resumable": "1.0.0", "user_agent": ANDROID, **headers})
 
 
-def create(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> httpx.Response:
+def create(phone: Phone, job: str, length: int = len(JPEG), **fields: str) -> httpx.Response:
     """Begin an upload."""
-    pairs = {"filename": "shot.jpg", "filetype": "image/jpeg", "job_id": job, **said}
+    pairs = {"filename": "shot.jpg", "filetype": "image/jpeg", "job_id": job, **fields}
     metadata = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs.items())
     return tus(phone, "POST", "/uploads", upload_length=str(length), upload_metadata=metadata)
 
 
-def begun(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> str:
+def begun(phone: Phone, job: str, length: int = len(JPEG), **fields: str) -> str:
     """Begin an upload that is welcome; its path."""
-    answer = create(phone, job, length, **said)
+    answer = create(phone, job, length, **fields)
     assert answer.status_code == 201, answer.text
     return answer.headers["location"]
 
@@ -104,7 +104,7 @@ def stalled(phone: Phone, path: str, content: bytes, start: int = 0) -> socket.s
 
 def test_in_pieces(server: Server) -> None:
     """A picture comes in two pieces; with the last byte it is a submission, and its bytes in the upload are gone."""
-    job, before = server.job(), parts(server)
+    job, old_parts = server.job(), parts(server)
     phone = server.phone(job)
     path = begun(phone, job.id, utc_offset="60")
     assert offset(phone, path) == 0
@@ -124,7 +124,7 @@ def test_in_pieces(server: Server) -> None:
         "device_os": "Android 15",
         "app_version": "web",
     }
-    assert parts(server) == before
+    assert parts(server) == old_parts
     assert offset(phone, path) == len(JPEG)
     assert append(phone, path, b"", len(JPEG)).status_code == 204
     assert len(job.submissions) == 1
@@ -141,8 +141,8 @@ def test_what_is_offered(server: Server) -> None:
         "creation,termination",
     )
     assert int(asked.headers["tus-max-size"]) == 500 << 20
-    other = phone.send("POST", "/uploads", tus_resumable="0.2.2")
-    assert (other.status_code, other.headers["tus-version"], other.headers["tus-resumable"]) == (
+    reply = phone.send("POST", "/uploads", tus_resumable="0.2.2")
+    assert (reply.status_code, reply.headers["tus-version"], reply.headers["tus-resumable"]) == (
         412,
         "1.0.0",
         "1.0.0",
@@ -196,7 +196,7 @@ def test_an_upload_is_its_owners(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "length", "status", "words"),
+    ("fields", "length", "status", "words"),
     [
         ({"filetype": "application/pdf"}, 9, 415, "cannot be taken"),
         ({"filetype": "", "filename": "x.pdf"}, 9, 415, "cannot be taken"),
@@ -214,14 +214,14 @@ def test_an_upload_is_its_owners(server: Server) -> None:
     ],
 )
 def test_what_is_refused_before_a_byte(
-    server: Server, said: dict[str, str], length: int, status: int, words: str
+    server: Server, fields: dict[str, str], length: int, status: int, words: str
 ) -> None:
     """A type, a size, a job, or a group that will not do is refused before anything is sent, in words."""
     phone = server.phone(job := server.job())
-    before = parts(server)
-    answer = create(phone, job.id, length, **said)
+    old_parts = parts(server)
+    answer = create(phone, job.id, length, **fields)
     assert (answer.status_code, words in words_of(answer)) == (status, True), words_of(answer)
-    assert parts(server) == before
+    assert parts(server) == old_parts
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,8 @@ def test_what_was_said_of_an_upload_is_said_again(server: Server) -> None:
     """HEAD answers with the `Upload-Metadata` that came, until the file is submitted: then its name must be gone."""
     phone = server.phone(job := server.job())
     path = begun(phone, job.id, filename="äpfel.jpg", theirs="x")
-    said = tus(phone, "HEAD", path).headers["upload-metadata"]
-    pairs = dict(pair.split(" ") for pair in said.split(","))
+    metadata = tus(phone, "HEAD", path).headers["upload-metadata"]
+    pairs = dict(pair.split(" ") for pair in metadata.split(","))
     assert b64decode(pairs["filename"]).decode() == "äpfel.jpg"
     assert (pairs["theirs"], len(pairs)) == ("eA==", 4)
     assert append(phone, path, JPEG).status_code == 204
@@ -271,13 +271,13 @@ def test_wrong_bytes_are_refused_early(server: Server) -> None:
 def test_the_same_file_twice(server: Server) -> None:
     """The same bytes of the same person are refused, and take no place; of somebody else they are welcome."""
     job = server.job(files_needed=3)
-    phone, other = server.phone(job), server.phone(job)
+    phone, tablet = server.phone(job), server.phone(job)
     assert append(phone, begun(phone, job.id), JPEG).status_code == 204
-    again = append(phone, begun(phone, job.id), JPEG)
-    assert (again.status_code, "before" in words_of(again), job.free_slots) == (409, True, 2)
+    reply = append(phone, begun(phone, job.id), JPEG)
+    assert (reply.status_code, "before" in words_of(reply), job.free_slots) == (409, True, 2)
     form = phone.shot()  # the same by a form
     assert (form.status_code, "before" in words_of(form), job.free_slots) == (409, True, 2)
-    assert append(other, begun(other, job.id), JPEG).status_code == 204
+    assert append(tablet, begun(tablet, job.id), JPEG).status_code == 204
 
 
 def joined(server: Server, job: Job) -> Phone:
@@ -296,44 +296,44 @@ def test_what_a_person_has_begun_counts(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=2)) as server:
         job = server.job(files_needed=9, files_per_submission=2)
-        phone, other = joined(server, job), joined(server, job)
+        phone, tablet = joined(server, job), joined(server, job)
         first, second = begun(phone, job.id), begun(phone, job.id, once="lost")
         assert append(phone, first, JPEG[:50]).status_code == 204
         assert create(phone, job.id).status_code == 403
-        again = begun(phone, job.id, once="lost")
-        assert [tus(phone, "HEAD", path).status_code for path in (first, second, again)] == [200, 404, 200]
+        third = begun(phone, job.id, once="lost")
+        assert [tus(phone, "HEAD", path).status_code for path in (first, second, third)] == [200, 404, 200]
         assert create(phone, job.id).status_code == 403
         os.utime(tmp_path / "data" / "uploading" / f"{first.rpartition('/')[2]}.bytes", (1, 1))
         begun(phone, job.id)
-        assert [tus(phone, "HEAD", path).status_code for path in (first, again)] == [404, 200]
+        assert [tus(phone, "HEAD", path).status_code for path in (first, third)] == [404, 200]
         # Without a byte half a minute will do: of a client that sends no `once`, the response may have been lost.
         begun_at = time.time() - 40
-        os.utime(tmp_path / "data" / "uploading" / f"{again.rpartition('/')[2]}.bytes", (begun_at, begun_at))
+        os.utime(tmp_path / "data" / "uploading" / f"{third.rpartition('/')[2]}.bytes", (begun_at, begun_at))
         begun(phone, job.id)
-        assert tus(phone, "HEAD", again).status_code == 404
+        assert tus(phone, "HEAD", third).status_code == 404
         assert create(phone, job.id).status_code == 403
         group = {"group": "g", "group_size": "2"}
         for _ in range(2):
-            begun(other, job.id, **group)
-        assert create(other, job.id).status_code == 403
+            begun(tablet, job.id, **group)
+        assert create(tablet, job.id).status_code == 403
 
 
 def test_what_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left of an upload that its owner gives up, and it no longer counts; what was submitted stays."""
     monkeypatch.setattr(BOUNDS, "spare_bytes", 0)
     with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=1)) as server:
-        phone, other = (joined(server, server.job()) for _ in range(2))
+        phone, tablet = (joined(server, server.job()) for _ in range(2))
         (job, _) = server.world.state.own.jobs
         path = begun(phone, job.id)
         append(phone, path, JPEG[:50])
-        assert tus(other, "DELETE", path).status_code == 404
+        assert tus(tablet, "DELETE", path).status_code == 404
         assert tus(phone, "DELETE", path, origin="https://evil.example").status_code == 403
         assert (offset(phone, path), create(phone, job.id).status_code) == (50, 403)
         assert [tus(phone, method, path).status_code for method in ("DELETE", "HEAD")] == [204, 404]
         assert not [*(tmp_path / "data" / "uploading").iterdir()]
-        again = begun(phone, job.id)
-        assert append(phone, again, JPEG).status_code == 204
-        assert [tus(phone, method, again).status_code for method in ("DELETE", "HEAD")] == [409, 200]
+        next_path = begun(phone, job.id)
+        assert append(phone, next_path, JPEG).status_code == 204
+        assert [tus(phone, method, next_path).status_code for method in ("DELETE", "HEAD")] == [409, 200]
         assert len(job.submissions) == 1
 
 
@@ -345,11 +345,12 @@ def test_a_refused_group_counts_no_more(tmp_path: Path, monkeypatch: pytest.Monk
         phone = joined(server, job)
         sound = make("image/jpeg", "b").content
         answers: list[int] = []
-        for name, other in (("bad", JPEG[:-100]), ("good", sound)):
-            said = {"group": name, "group_size": "2"}
-            paths = [begun(phone, job.id, len(each), **said) for each in (JPEG, other)]
+        for name, content in (("bad", JPEG[:-100]), ("good", sound)):
+            group = {"group": name, "group_size": "2"}
+            paths = [begun(phone, job.id, len(picture), **group) for picture in (JPEG, content)]
             answers += [
-                append(phone, path, each).status_code for path, each in zip(paths, (JPEG, other), strict=True)
+                append(phone, path, picture).status_code
+                for path, picture in zip(paths, (JPEG, content), strict=True)
             ]
         assert answers == [204, 422, 204, 204]
         assert len(job.submissions) == 1
@@ -362,8 +363,8 @@ def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         job = server.job(files_needed=3)
         assert create(Phone(server.service.port, ""), job.id).status_code == 401  # before they have agreed
         phone = joined(server, job)
-        other = make("image/jpeg", "b").content
-        late = begun(phone, job.id, len(other))
+        content = make("image/jpeg", "b").content
+        late = begun(phone, job.id, len(content))
         phone.open()
         assert phone.shot(JPEG).status_code == 200
         (file,) = job.submissions[0].files
@@ -371,9 +372,9 @@ def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert create(phone, job.id).status_code == 403
         phone.open()
         assert phone.shot(make("image/jpeg", "c").content).status_code == 403
-        assert append(phone, late, other).status_code == 403
+        assert append(phone, late, content).status_code == 403
         server.score(job.submissions[0].id, 1)
-        assert append(phone, begun(phone, job.id, len(other)), other).status_code == 204
+        assert append(phone, begun(phone, job.id, len(content)), content).status_code == 204
 
 
 def test_a_job_that_is_full(server: Server) -> None:
@@ -394,13 +395,13 @@ def test_a_group_is_one_submission(server: Server) -> None:
     phone = server.phone(job)
     contents = [JPEG, make("image/jpeg", "b").content]
     group = {"group": "g", "group_size": "2"}
-    paths = [begun(phone, job.id, len(each), filename=f"{n}.jpg", **group) for n, each in enumerate(contents)]
+    paths = [begun(phone, job.id, len(shot), filename=f"{n}.jpg", **group) for n, shot in enumerate(contents)]
     assert append(phone, paths[1], contents[1]).status_code == 204
     assert (offset(phone, paths[1]), len(job.submissions)) == (len(contents[1]), 0)
     assert append(phone, paths[0], contents[0]).status_code == 204
     (submission,) = job.submissions
-    assert [each.original_filename for each in submission.files] == ["0.jpg", "1.jpg"]
-    assert [offset(phone, path) for path in paths] == [len(each) for each in contents]
+    assert [file.original_filename for file in submission.files] == ["0.jpg", "1.jpg"]
+    assert [offset(phone, path) for path in paths] == [len(content) for content in contents]
 
 
 def test_others_begin_meanwhile(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,8 +416,8 @@ def test_others_begin_meanwhile(server: Server, monkeypatch: pytest.MonkeyPatch)
     job = server.job(files_needed=4, files_per_submission=2)
     phone = server.phone(job)
     contents = [JPEG, make("image/jpeg", "b").content]
-    paths = [begun(phone, job.id, len(each), group="g", group_size="2") for each in contents]
-    assert [append(phone, *each).status_code for each in zip(paths, contents, strict=True)] == [204, 204]
+    paths = [begun(phone, job.id, len(content), group="g", group_size="2") for content in contents]
+    assert [append(phone, *pair).status_code for pair in zip(paths, contents, strict=True)] == [204, 204]
     assert len(job.submissions) == 1
 
 
@@ -487,7 +488,7 @@ def test_two_pieces_at_once(server: Server) -> None:
     phone = server.phone(job := server.job())
     path = begun(phone, job.id)
     with ThreadPoolExecutor(4) as pool:
-        answers = sorted(each.status_code for each in pool.map(append, [phone] * 4, [path] * 4, [JPEG] * 4))
+        answers = sorted(reply.status_code for reply in pool.map(append, [phone] * 4, [path] * 4, [JPEG] * 4))
     assert answers[0] == 204
     assert {*answers} <= {204, 408, 409}
     assert (len(job.submissions), offset(phone, path)) == (1, len(JPEG))
@@ -499,7 +500,7 @@ def test_a_full_house_turns_nobody_away(server: Server) -> None:
     phones = [server.phone(job) for _ in range(60)]
     with ThreadPoolExecutor(60) as pool:
         paths = pool.map(begun, phones, [job.id] * 60)
-        answers = [each.status_code for each in pool.map(append, phones, paths, [JPEG] * 60)]
+        answers = [reply.status_code for reply in pool.map(append, phones, paths, [JPEG] * 60)]
     assert answers == [204] * 60
     assert len(job.submissions) == 60
 
@@ -528,17 +529,17 @@ def test_busy_decoders_hold_up_nobody_else(tmp_path: Path, monkeypatch: pytest.M
             for phone, content in zip((*phones, phones[0]), contents, strict=True)
         ]
         sent = [
-            pool.submit(append, *each) for each in zip((*phones, phones[0]), paths, contents, strict=True)
+            pool.submit(append, *call) for call in zip((*phones, phones[0]), paths, contents, strict=True)
         ]
         wait_until(lambda: len(cleaning) == 12)
         try:
             health = httpx.get(f"{server.service.url}/healthz", trust_env=False, timeout=60)
-            other = server.phone(job)
-            assert (health.status_code, append(other, begun(other, job.id), JPEG).status_code) == (200, 204)
+            tablet = server.phone(job)
+            assert (health.status_code, append(tablet, begun(tablet, job.id), JPEG).status_code) == (200, 204)
             assert len(cleaning) == 12
         finally:
             release.set()
-        assert sorted(each.result().status_code for each in sent) == [204] * 12 + [409]
+        assert sorted(future.result().status_code for future in sent) == [204] * 12 + [409]
 
 
 def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -582,9 +583,9 @@ def test_an_upload_has_its_space_reserved(tmp_path: Path, monkeypatch: pytest.Mo
         assert (refused.status_code, "no space left" in words_of(refused)) == (507, True)
         assert phones[2].shot().status_code == 507  # a form likewise
         assert append(phones[0], paths[0], JPEG[:50]).status_code == 204
-    with Service(tmp_path) as again:
+    with Service(tmp_path) as second_start:
         for phone in phones:
-            phone.port = again.port
+            phone.port = second_start.port
         assert create(phones[2], job.id).status_code == 507
         assert append(phones[0], paths[0], JPEG[50:], 50).status_code == 204
         assert append(phones[1], paths[1], JPEG).status_code == 204
@@ -601,11 +602,11 @@ def test_what_does_not_move_reserves_nothing(tmp_path: Path, monkeypatch: pytest
     with served(tmp_path) as server:
         Disk(monkeypatch, tmp_path, 5 * len(JPEG))
         job = server.job(files_needed=9)
-        idle, other, third = (server.phone(job) for _ in range(3))
+        idle, tablet, third = (server.phone(job) for _ in range(3))
         path = begun(idle, job.id, 2 * len(JPEG))
-        assert create(other, job.id).status_code == 507
+        assert create(tablet, job.id).status_code == 507
         os.utime(tmp_path / "uploading" / f"{path.rpartition('/')[2]}.bytes", (1, 1))
-        begun(other, job.id)
+        begun(tablet, job.id)
         assert create(idle, job.id).status_code == 507
         assert append(idle, path, JPEG).status_code == 204
         assert create(third, job.id).status_code == 507
@@ -626,9 +627,9 @@ def test_a_machine_without_means_is_no_bug(
 
     phone = server.phone(job := server.job())
     monkeypatch.setattr(Resuming, "_write", keep)
-    before = parts(server)
+    old_parts = parts(server)
     assert create(phone, job.id).status_code == status
-    assert parts(server) == before
+    assert parts(server) == old_parts
     assert bool(caplog.records) == (status == 500)
 
 
@@ -662,8 +663,8 @@ def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name, junk in (("junk", "{"), ("nothing", "{}"), ("list", "[]")):
         (folder / f"upload_{name}.json").write_text(junk)
     (folder / ".upload_killed.json.00.part").write_text('{"name": "shot.jpg"}')
-    with Service(tmp_path) as again:
-        phone.port = again.port
+    with Service(tmp_path) as second_start:
+        phone.port = second_start.port
         assert [offset(phone, path) for path in paths[1:]] == [50, len(JPEG)]
         assert len([*folder.iterdir()]) == 3
     for path in folder.iterdir():
@@ -683,20 +684,20 @@ def test_a_start_settles_what_was_submitted(
     contents = [make("image/jpeg", name).content for name in "pq"]
     with served(tmp_path) as server:
         phone = server.phone(job := server.job(files_per_submission=2))
-        said = {"group": "g", "group_size": "2"}
-        paths = [begun(phone, job.id, len(each), **said) for each in contents]
-        kept = {path: path.read_bytes() for path in folder.glob("*.json")}
+        group = {"group": "g", "group_size": "2"}
+        paths = [begun(phone, job.id, len(content), **group) for content in contents]
+        records = {path: path.read_bytes() for path in folder.glob("*.json")}
         for path, content in zip(paths, contents, strict=True):
             assert append(phone, path, content).status_code == 204
         assert len(job.submissions) == 1
     for path, content in [*zip(paths, contents, strict=True)][settled:]:
-        known = folder / f"{path.rpartition('/')[2]}.json"
-        known.write_bytes(kept[known])
-        known.with_suffix(".bytes").write_bytes(content)
-    with Service(tmp_path) as again:
+        record = folder / f"{path.rpartition('/')[2]}.json"
+        record.write_bytes(records[record])
+        record.with_suffix(".bytes").write_bytes(content)
+    with Service(tmp_path) as second_start:
         assert [json.loads(path.read_bytes())["name"] for path in folder.iterdir()] == ["", ""]
-        phone.port = again.port
-        assert [offset(phone, path) for path in paths] == [len(each) for each in contents]
+        phone.port = second_start.port
+        assert [offset(phone, path) for path in paths] == [len(content) for content in contents]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
@@ -704,7 +705,7 @@ def test_a_start_settles_what_was_submitted(
     "point",
     [
         "",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("clean before", "submit after")),
+        *(pytest.param(moment, marks=pytest.mark.slow) for moment in ("clean before", "submit after")),
         "answer after",
     ],
 )
@@ -721,8 +722,8 @@ def test_a_killed_server(tmp_path: Path, point: str) -> None:
                 process.kill()
             process.join(30)
             assert process.exitcode is not None
-    with Service(folder) as again:
-        phone.port = again.port
+    with Service(folder) as second_start:
+        phone.port = second_start.port
         start = offset(phone, path)
         assert start == (len(JPEG) if point else len(JPEG) // 2)
         assert append(phone, path, JPEG[start:], start).status_code == 204

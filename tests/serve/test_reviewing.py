@@ -54,7 +54,7 @@ def test_a_reason_that_nobody_wrote_is_none(team: Team, stars: int) -> None:
     assert team.buyer.submissions.get(submission.id).ai_reasoning is None
     bodies = [json.loads(event.body) for event in team.world.state.events.values()]
     data = [body["data"] for body in bodies if body["type"].startswith("submission.")]
-    assert {each["ai_reasoning"] for each in data} == {None}
+    assert {entry["ai_reasoning"] for entry in data} == {None}
     verdict = worker.get(team.path(job)).text.partition('<p class="verdict">')[2]
     assert '<p dir="auto">' not in verdict
 
@@ -62,13 +62,13 @@ def test_a_reason_that_nobody_wrote_is_none(team: Team, stars: int) -> None:
 def test_nobody_scores_but_the_reviewers(team: Team) -> None:
     """A live submission waits as long as it takes; the sandbox is scored by the clock."""
     due = team.service.clock._due
-    before = len(due.queue)
+    old_length = len(due.queue)
     live = team.sent()
-    assert len(due.queue) == before
+    assert len(due.queue) == old_length
     with FirstHandClient(first_of(team.service).sandbox, team.service.url) as sandbox:
         tested = submit(team.service, sandbox.jobs.create(**JOB).id)
-    assert len(due.queue) == before + 1
-    assert {each.id for each in team.world.state.waiting()} == {live, tested}
+    assert len(due.queue) == old_length + 1
+    assert {submission.id for submission in team.world.state.waiting()} == {live, tested}
 
 
 def test_each_file_has_its_own_stars(team: Team) -> None:
@@ -109,8 +109,8 @@ def test_a_page_of_the_first_attempt_does_not_rate_the_second(team: Team) -> Non
     visitor.rate(submission, 2)
     world = team.world
     with world.lock:
-        found = world.state.submissions[submission]
-        world.jobs.resubmit(found, [*found.files], world.clock.now())
+        item = world.state.submissions[submission]
+        world.jobs.resubmit(item, [*item.files], world.clock.now())
     reply = visitor.rate(submission, 5)
     assert reply.status_code == 409
     assert "The worker has sent something else" in reply.text
@@ -162,10 +162,10 @@ def test_what_does_not_exist_cannot_be_rated(team: Team) -> None:
     for submission in ("sub_1", tested):
         assert visitor.rate(submission, 4).status_code == 404
     job = team.job()
-    one, two = team.sent(job), team.sent(job)
-    file = team.find(one).files[0]
-    assert visitor.get(f"/review/media/{two}/{file.id}").status_code == 404
-    media = visitor.get(f"/review/media/{one}/{file.id}", headers={"range": "bytes=0-9"})
+    first_id, second_id = team.sent(job), team.sent(job)
+    file = team.find(first_id).files[0]
+    assert visitor.get(f"/review/media/{second_id}/{file.id}").status_code == 404
+    media = visitor.get(f"/review/media/{first_id}/{file.id}", headers={"range": "bytes=0-9"})
     assert media.status_code == 206
     assert media.headers["content-security-policy"].startswith("default-src 'none'; sandbox")
     assert media.headers["x-content-type-options"] == "nosniff"
@@ -199,7 +199,7 @@ def test_a_cancellation_in_the_midst_of_approvals(team: Team) -> None:
 
     def approve(number: int) -> list[int]:
         together.wait(20)
-        return [reviewers[number].rate(each, 5).status_code for each in waiting[number::4]]
+        return [reviewers[number].rate(id, 5).status_code for id in waiting[number::4]]
 
     def some_are_approved() -> bool:
         with team.world.lock:
@@ -216,8 +216,8 @@ def test_a_cancellation_in_the_midst_of_approvals(team: Team) -> None:
     with ThreadPoolExecutor(6) as pool:
         rated = [pool.submit(approve, number) for number in range(4)]
         cancelled = [pool.submit(cancel) for _ in range(2)]
-        replies = [status for each in rated for status in each.result(60)]
-        assert sorted(each.result(60) for each in cancelled) == [False, True]
+        replies = [status for future in rated for status in future.result(60)]
+        assert sorted(future.result(60) for future in cancelled) == [False, True]
     team.world.check_books()
     approved = len(job.approved)
     assert 3 <= approved <= replies.count(303) == 16 - replies.count(409)
@@ -226,15 +226,15 @@ def test_a_cancellation_in_the_midst_of_approvals(team: Team) -> None:
         50 * approved,
         1000 - 50 * approved,
     )
-    assert [each.amount_cents for each in team.buyer.billing.transactions() if each.type == "refund"] == [
+    assert [entry.amount_cents for entry in team.buyer.billing.transactions() if entry.type == "refund"] == [
         1000 - 50 * approved
     ]
     assert len([*team.buyer.files.list(job.id)]) == team.buyer.jobs.get(job.id).files_approved == approved
-    told = [each.event_type for each in team.buyer.audit_events.list(job_id=job.id)]  # newest first
-    assert told[0] == "job.cancelled"
-    assert (told.count("job.cancelled"), told.count("submission.approved")) == (1, approved)
-    for each in job.submissions:
-        assert each.status == ("approved" if each.scored_at else "rejected")
+    types = [event.event_type for event in team.buyer.audit_events.list(job_id=job.id)]  # newest first
+    assert types[0] == "job.cancelled"
+    assert (types.count("job.cancelled"), types.count("submission.approved")) == (1, approved)
+    for submission in job.submissions:
+        assert submission.status == ("approved" if submission.scored_at else "rejected")
 
 
 def test_reviewers_see_content_credentials(team: Team) -> None:
@@ -248,8 +248,8 @@ def test_reviewers_see_content_credentials(team: Team) -> None:
     visitor = team.visit("reviewer")
     assert "Content Credentials" not in visitor.get("/review").text
     (file,) = team.find(submission).files
-    told = replace(file.source.details(), more={"content_credentials": verdict})
-    with mock.patch.object(type(file.source), "details", return_value=told):
+    details = replace(file.source.details(), more={"content_credentials": verdict})
+    with mock.patch.object(type(file.source), "details", return_value=details):
         page = visitor.get("/review").text
     assert "Content Credentials: valid · signed by &lt;script&gt;" in page
     assert "trainedAlgorithmicMedia" in page
@@ -268,14 +268,14 @@ def test_three_reviewers_share_the_queue(team: Team) -> None:
     ids = {team.sent(job) for _ in range(6)}
     _, secret = team.access.create("reviewer", "Ana", 0)
     reviewers = [team.visit() for _ in range(3)]
-    for each in reviewers:
-        each.send("/sign-in", token=secret)
+    for reviewer in reviewers:
+        reviewer.send("/sign-in", token=secret)
     seen: list[str] = []
     for _ in range(2):
-        pages = [(each, shown(each.get("/review").text)) for each in reviewers]
-        seen += [each for _, each in pages]
-        for each, one in pages:
-            assert each.rate(one, 4, is_booked=False).status_code == 303
+        pages = [(visitor, shown(visitor.get("/review").text)) for visitor in reviewers]
+        seen += [id for _, id in pages]
+        for reviewer, id in pages:
+            assert reviewer.rate(id, 4, is_booked=False).status_code == 303
     assert (len(seen), {*seen}) == (6, ids)
     pass_seconds(team.service, 10)
     assert team.buyer.jobs.get(job.id).files_approved == 6
@@ -285,19 +285,19 @@ def test_a_hold_ends_unless_the_page_stays_open(team: Team) -> None:
     """An open page asks again and holds on; after two minutes without it, another reviewer takes over."""
     stand_still(team.service)
     submission = team.sent()
-    one, two = team.visit("reviewer"), team.visit("reviewer")
-    assert shown(one.get("/review").text) == submission
+    first, second = team.visit("reviewer"), team.visit("reviewer")
+    assert shown(first.get("/review").text) == submission
     pass_seconds(team.service, 100)
-    assert one.get(f"/review/waiting?at={submission}").json() == {"waiting": 1, "held": True}
+    assert first.get(f"/review/waiting?at={submission}").json() == {"waiting": 1, "held": True}
     pass_seconds(team.service, 100)
-    page = two.get("/review").text
+    page = second.get("/review").text
     assert "Nothing to review" in page
     assert "1 waits for other reviewers" in page
     pass_seconds(team.service, 20)
-    assert shown(two.get("/review").text) == submission
-    assert one.get(f"/review/waiting?at={submission}").json() == {"waiting": 0, "held": False}
-    assert one.rate(submission, 1, is_booked=False).status_code == 409
-    assert two.rate(submission, 4, is_booked=False).status_code == 303
+    assert shown(second.get("/review").text) == submission
+    assert first.get(f"/review/waiting?at={submission}").json() == {"waiting": 0, "held": False}
+    assert first.rate(submission, 1, is_booked=False).status_code == 409
+    assert second.rate(submission, 4, is_booked=False).status_code == 303
 
 
 def test_nobody_sees_or_rates_their_own_work(team: Team) -> None:
@@ -305,34 +305,34 @@ def test_nobody_sees_or_rates_their_own_work(team: Team) -> None:
     job = team.job()
     visitor = team.visit()
     visitor.sign_in("reviewer", "Ana")
-    (token,) = [each for each in team.access.tokens() if each.name == "Ana"]
-    own = team.sent(job, worker=f"wkr_{token.id.partition('_')[2]}")
-    page = visitor.get(f"/review?at={own}").text
-    assert own not in page
+    (token,) = [token for token in team.access.tokens() if token.name == "Ana"]
+    own_id = team.sent(job, worker=f"wkr_{token.id.partition('_')[2]}")
+    page = visitor.get(f"/review?at={own_id}").text
+    assert own_id not in page
     assert "1 is your own work" in page
-    reply = visitor.rate(own, 5)
+    reply = visitor.rate(own_id, 5)
     assert (reply.status_code, "your own work" in reply.text) == (403, True)
-    file = team.find(own).files[0]
-    assert visitor.get(f"/review/media/{own}/{file.id}").status_code == 403
-    assert team.buyer.submissions.get(own).status == "pending_score"
-    other = team.visit("reviewer")
-    assert shown(other.get("/review").text) == own
-    assert other.get(f"/review/media/{own}/{file.id}").status_code == 200
+    file = team.find(own_id).files[0]
+    assert visitor.get(f"/review/media/{own_id}/{file.id}").status_code == 403
+    assert team.buyer.submissions.get(own_id).status == "pending_score"
+    colleague = team.visit("reviewer")
+    assert shown(colleague.get("/review").text) == own_id
+    assert colleague.get(f"/review/media/{own_id}/{file.id}").status_code == 200
 
 
 def test_whoever_works_without_a_token_is_known_by_the_browser(team: Team) -> None:
     """Who sent something and then reviews in the same browser, signed in or not, does not get it."""
     path = team.service.site.links.path(team.job())
-    alone, other = team.visit(), team.visit()
+    alone, colleague = team.visit(), team.visit()
     page = alone.get(path).text
     hidden = fields_of(page)
     shot = make("image/jpeg", "own").content
     alone.http.post(path, data=hidden, files={"file": ("a.jpg", shot, "image/jpeg")})
-    (own,) = team.world.state.waiting()
-    assert shown(other.get("/review").text) == own.id
+    (submission,) = team.world.state.waiting()
+    assert shown(colleague.get("/review").text) == submission.id
     for _ in range(2):
         assert "1 is your own work" in alone.get("/review").text
-        reply = alone.rate(own.id, 5)
+        reply = alone.rate(submission.id, 5)
         assert reply.status_code == 403
         alone.sign_in("reviewer", "Ana")
 
@@ -341,12 +341,12 @@ def test_undo(team: Team) -> None:
     """For ten seconds, by whoever rated, without scripts: the form comes back as it was; then it is too late."""
     stand_still(team.service)
     submission = team.sent()
-    visitor, other = team.visit("reviewer"), team.visit("reviewer")
+    visitor, colleague = team.visit("reviewer"), team.visit("reviewer")
     visitor.rate(submission, 1, reason="Blurred", is_booked=False)
     assert team.buyer.submissions.get(submission).status == "pending_score"
     rating = re.findall(r'name="rating" value="(\w+)"', visitor.get("/review").text)[0]
-    assert 'name="rating"' not in other.get("/review").text
-    assert other.post("/review/undo", rating=rating).status_code == 409
+    assert 'name="rating"' not in colleague.get("/review").text
+    assert colleague.post("/review/undo", rating=rating).status_code == 409
     reply = visitor.post("/review/undo", rating=rating)
     assert reply.headers["location"] == f"/review?at={submission}&done=undone"
     page = visitor.get(reply.headers["location"]).text
@@ -366,22 +366,22 @@ def test_filters_the_grid_and_duplicates(team: Team) -> None:
     """One job or one person, also after a rating; all at a glance; the same bytes side by side."""
     signs, dogs = (team.job(title=title) for title in ("Signs", "Dogs"))
     sent = [(signs, "wkr_a"), (dogs, "wkr_b"), (dogs, "wkr_a")]
-    one, two, three = (team.sent(job, worker=worker) for job, worker in sent)
+    first, second, third = (team.sent(job, worker=worker) for job, worker in sent)
     visitor = team.visit("reviewer")
     page = visitor.get(f"/review?job={dogs.id}").text
-    assert (shown(page), "1 of 2" in page) == (two, True)
+    assert (shown(page), "1 of 2" in page) == (second, True)
     assert "<strong>Duplicate of</strong> what" in page
-    found = team.world.state.submissions
-    assert f"/review/media/{three}/{found[three].files[0].id}" in page
+    submissions = team.world.state.submissions
+    assert f"/review/media/{third}/{submissions[third].files[0].id}" in page
     assert "1 of 2" in visitor.get("/review?worker=wkr_a").text
     grid = visitor.get("/review?view=grid").text
-    assert [each in grid for each in (one, two, three)] == [True] * 3
+    assert [id in grid for id in (first, second, third)] == [True] * 3
     grid = visitor.get("/review?view=grid&worker=wkr_b").text
-    assert [f"at={each}" in grid for each in (one, two, three)] == [False, True, False]
-    reply = visitor.rate(two, 4, job=dogs.id)
-    assert reply.headers["location"] == f"/review?job={dogs.id}&at={three}"
-    assert three in visitor.get("/review?view=grid&start=x").text
-    assert three not in visitor.get("/review?view=grid&start=48").text
+    assert [f"at={id}" in grid for id in (first, second, third)] == [False, True, False]
+    reply = visitor.rate(second, 4, job=dogs.id)
+    assert reply.headers["location"] == f"/review?job={dogs.id}&at={third}"
+    assert third in visitor.get("/review?view=grid&start=x").text
+    assert third not in visitor.get("/review?view=grid&start=48").text
 
 
 def test_a_reviewer_frees_the_slot_of_a_second_attempt(team: Team) -> None:

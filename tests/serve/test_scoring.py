@@ -35,7 +35,7 @@ REQUEST: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("score", "expected"),
     [
         (None, None),
         (4, {"stars": 4}),
@@ -48,15 +48,15 @@ REQUEST: dict[str, Any] = {
         (Opinion(annotations={"objects": ["sign"]}), {"annotations": {"type": "image", "objects": ["sign"]}}),
     ],
 )
-def test_scores(given: object, expected: dict[str, Any] | None) -> None:
+def test_scores(score: object, expected: dict[str, Any] | None) -> None:
     """Stars alone, or with other fields of an opinion, or an opinion; None leaves it to the reviewers; unknown fields
     of annotations stay."""
-    found = answer(lambda _path, _type, _job: given, REQUEST)
-    assert found == {"opinion": expected and asdict(Opinion(**expected))}
+    result = answer(lambda _path, _type, _job: score, REQUEST)
+    assert result == {"opinion": expected and asdict(Opinion(**expected))}
 
 
 @pytest.mark.parametrize(
-    "given",
+    "score",
     [
         0, 6, True, 4.5, "4", [], {}, {"stars": 4, "star": 5}, {"stars": 4, "reason": 5},
         {"stars": 4, "annotations": 1},
@@ -67,10 +67,10 @@ def test_scores(given: object, expected: dict[str, Any] | None) -> None:
         {"stars": 4, "annotations": {"type": "image", "x": "x" * 300_000}},
     ],
 )  # fmt: skip
-def test_what_is_no_score_is_refused(given: object) -> None:
+def test_what_is_no_score_is_refused(score: object) -> None:
     """Wrong stars, unknown fields, and annotations against the contract: the reviewers decide then."""
-    told = answer(lambda _path, _type, _job: given, REQUEST)
-    assert told["error"].startswith("it returned something else than a score: ")
+    result = answer(lambda _path, _type, _job: score, REQUEST)
+    assert result["error"].startswith("it returned something else than a score: ")
 
 
 def test_whatever_a_scorer_raises_is_told() -> None:
@@ -101,9 +101,9 @@ def test_an_annotator(name: str, folder: Path) -> None:
     """A class, or one of it: it gets the work, and its name is its own."""
     (folder.parent / "scorers.py").write_text(ANNOTATOR)
     with running(folder, scorer=f"scorers:{name}") as team:
-        found = sent(team, "good")
-        wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
-        assert (found.status, found.rating, found.reasoning) == (
+        item = sent(team, "good")
+        wait_until(lambda: (item.id, item.attempt) not in team.service.programs[0].taken())
+        assert (item.status, item.rating, item.reasoning) == (
             "retry_pending",
             2,
             "('Street signs', 1, True, True)",
@@ -154,9 +154,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-def sent(team: Team, what: str) -> Submission:
+def sent(team: Team, word: str) -> Submission:
     """A picture for a job whose last word says what the scorer does."""
-    return team.find(team.sent(team.job(description=f"Photos of street signs {what}")))
+    return team.find(team.sent(team.job(description=f"Photos of street signs {word}")))
 
 
 @pytest.fixture(params=[60.0])
@@ -164,25 +164,25 @@ def rated(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[st
     """Submits a picture to a job whose last word says what the scorer does, and waits until the scorer has looked."""
     with running(folder, scorer="ours", scorer_seconds=request.param) as team:
 
-        def rate(what: str) -> Any:
-            found = sent(team, what)
-            wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
-            return team.buyer.submissions.get(found.id), team.buyer
+        def rate(word: str) -> Any:
+            item = sent(team, word)
+            wait_until(lambda: (item.id, item.attempt) not in team.service.programs[0].taken())
+            return team.buyer.submissions.get(item.id), team.buyer
 
         yield rate
 
 
 def test_a_scorer_rates(rated: Callable[[str], Any], caplog: pytest.LogCaptureFixture) -> None:
     """Its stars, reason, and annotations count; after a crash, an exception, nonsense, and None, the next is rated."""
-    for what, why in (
+    for word, why in (
         ("crash", "its process ended"),
         ("raise", "RuntimeError: no model"),
         ("nonsense", "it returned something else than a score"),
         ("leave", None),
     ):
         caplog.clear()
-        submission, _ = rated(what)
-        assert submission.status == "pending_score", what
+        submission, _ = rated(word)
+        assert submission.status == "pending_score", word
         assert (why in caplog.text) if why else not caplog.records
     submission, client = rated("good")
     assert (submission.ai_star_rating, submission.ai_reasoning) == (5, "good")
@@ -197,15 +197,15 @@ def test_a_scorer_rates(rated: Callable[[str], Any], caplog: pytest.LogCaptureFi
 def test_what_a_scorer_left_to_people_is_not_asked_again(folder: Path) -> None:
     """After a restart: unless its code has changed."""
     with running(folder, scorer="ours") as team:
-        found = sent(team, "leave")
-        wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
+        item = sent(team, "leave")
+        wait_until(lambda: (item.id, item.attempt) not in team.service.programs[0].taken())
         key = team.key
     for code, asked in (("", 1), ("# another one", 2)):
         with (folder.parent / "scorers.py").open("a") as file:
             file.write(code)
         with running(folder, scorer="ours", key=key) as team:
-            wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
-            assert [each.asked for each in team.service.programs[0].opinions.figures()] == [asked]
+            wait_until(lambda: (item.id, item.attempt) not in team.service.programs[0].taken())
+            assert [model.asked for model in team.service.programs[0].opinions.figures()] == [asked]
 
 
 @pytest.mark.parametrize("rated", [0.3], indirect=True)
@@ -219,8 +219,8 @@ def test_a_scorer_that_hangs_is_ended(rated: Callable[[str], Any], caplog: pytes
 def test_a_stop_does_not_wait_for_the_scorer(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What the scorer has not scored when the server stops waits for the next start, and is not called left over."""
     with running(folder, scorer="ours") as team:
-        found = [sent(team, what) for what in ("hang", "good", "good")]
-    assert [each.status for each in found] == ["pending_score"] * 3
+        items = [sent(team, word) for word in ("hang", "good", "good")]
+    assert [item.status for item in items] == ["pending_score"] * 3
     assert not caplog.records
 
 
@@ -228,10 +228,10 @@ def test_a_stop_does_not_wait_for_the_scorer(folder: Path, caplog: pytest.LogCap
 def test_a_stop_does_not_wait_for_what_the_scorer_has_forked(folder: Path) -> None:
     """Processes of the scorer's own, which hold its pipes open, may outlive it."""
     with running(folder, scorer="ours") as team:
-        found = sent(team, "fork")
-        wait_until(lambda: (found.id, found.attempt) not in team.service.programs[0].taken())
-        assert found.reasoning is not None
-        child = int(found.reasoning)
+        item = sent(team, "fork")
+        wait_until(lambda: (item.id, item.attempt) not in team.service.programs[0].taken())
+        assert item.reasoning is not None
+        child = int(item.reasoning)
     os.kill(child, signal.SIGKILL)
     assert not [*folder.parent.glob("*.ended")]
 

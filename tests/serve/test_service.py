@@ -54,15 +54,15 @@ class Server:
     @property
     def url(self) -> str:
         """Its address."""
-        found = re.search(r"at (http://\S+)", self.said)
-        assert found is not None
-        return found[1]
+        match = re.search(r"at (http://\S+)", self.said)
+        assert match is not None
+        return match[1]
 
     def secret(self, kind: str) -> str:
         """A key or token of its first start."""
-        found = re.search(rf"fh_{kind}_\w+", (self.folder / "first-keys.txt").read_text(encoding="ascii"))
-        assert found is not None
-        return found[0]
+        match = re.search(rf"fh_{kind}_\w+", (self.folder / "first-keys.txt").read_text(encoding="ascii"))
+        assert match is not None
+        return match[0]
 
     def end(self, number: int) -> int:
         """Its exit code after a signal."""
@@ -100,23 +100,23 @@ def served(folder: Path, *options: str) -> Iterator[Server]:
 def soon(look: Callable[[], T | None]) -> T:
     """What there is, as soon as there is something."""
     ends = time.monotonic() + 200
-    while not (found := look()):
+    while not (value := look()):
         assert time.monotonic() < ends
         time.sleep(0.01)
-    return found
+    return value
 
 
 @contextmanager
 def receiver(*statuses: int) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     """A receiver of webhooks that responds with these statuses, and then with 204; and what came."""
     got: list[tuple[str, bytes]] = []
-    left = [*statuses]
+    codes = [*statuses]
 
     class Receive(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             got.append((self.headers["x-firsthandapi-signature"], body))
-            self.send_response(left.pop(0) if left else 204)
+            self.send_response(codes.pop(0) if codes else 204)
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -159,10 +159,10 @@ def test_from_a_job_to_a_picture(
             dataset = collected.result(200)
             (record,) = dataset.records
             with (
-                Image.open(tmp_path / "signs" / record.file_name) as kept,
+                Image.open(tmp_path / "signs" / record.file_name) as picture,
                 Image.open(io.BytesIO(PICTURE)) as sent,
             ):
-                assert kept.tobytes() == sent.tobytes()
+                assert picture.tobytes() == sent.tobytes()
             assert (record.ai_star_rating, record.original_filename) == (5, "IMG_1.jpg")
             assert record.annotations is None
             assert dataset.verify().ok
@@ -182,8 +182,8 @@ def test_from_a_job_to_a_picture(
             (job,) = client.jobs.list()
             assert (job.status, job.files_approved) == ("completed", 1)
             (file,) = client.files.list(job.id)
-            again = client.files.download(file, tmp_path / "again.jpg")
-            assert again.read_bytes() == (tmp_path / "signs" / record.file_name).read_bytes()
+            copy = client.files.download(file, tmp_path / "again.jpg")
+            assert copy.read_bytes() == (tmp_path / "signs" / record.file_name).read_bytes()
         assert server.end(signal.SIGTERM) == 0
 
 
@@ -247,9 +247,9 @@ def test_keys_of_ones_own(tmp_path: Path) -> None:
             assert key not in repr(first)
         with pytest.raises(ConfigurationError, match="FIRSTHAND_BASE_URL"):
             FirstHandClient(first.live, "https://api.firsthandapi.com")
-        made = team.buyer.api_keys.create(name="reader", scopes=["billing:read"])
-        assert made.scopes == ["billing:read"]
-        assert (made.secret or "").startswith("fh_live_own_")
+        reader = team.buyer.api_keys.create(name="reader", scopes=["billing:read"])
+        assert reader.scopes == ["billing:read"]
+        assert (reader.secret or "").startswith("fh_live_own_")
 
 
 def test_the_file_of_the_first_keys(tmp_path: Path) -> None:
@@ -281,31 +281,31 @@ def test_no_keys_work_that_could_not_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["missing", "empty", "without_rows"])
-@pytest.mark.parametrize("left", ["files and tokens", "files", "tokens"])
-def test_a_lost_database_is_no_first_start(tmp_path: Path, left: str, lost: str) -> None:
+@pytest.mark.parametrize("parts", ["files and tokens", "files", "tokens"])
+def test_a_lost_database_is_no_first_start(tmp_path: Path, parts: str, lost: str) -> None:
     """A folder with files or tokens of an earlier start gets no new keys: the words say what to do."""
     folder = tmp_path / "data"
     with running(folder) as team:
-        if "files" in left:
+        if "files" in parts:
             team.sent()
-    if "tokens" not in left:
+    if "tokens" not in parts:
         (folder / "access.db").unlink()
-    kept = (folder / "state.db").rename(tmp_path / "backup.db")
+    backup = (folder / "state.db").rename(tmp_path / "backup.db")
     if lost == "empty":
         (folder / "state.db").touch()
     elif lost == "without_rows":
         open_world(tmp_path / "fresh", RealClock()).close()
         (tmp_path / "fresh" / "state.db").rename(folder / "state.db")
-    before = sorted(path.name for path in folder.iterdir())
+    old_names = sorted(path.name for path in folder.iterdir())
     state = "missing" if lost == "missing" else "empty"
     with pytest.raises(
         ConfigurationError,
-        match=rf"contains the {left} of an earlier start, but state\.db, which keeps its jobs and money, is {state}: "
+        match=rf"contains the {parts} of an earlier start, but state\.db, which keeps its jobs and money, is {state}: "
         r"put state\.db back from a backup, or use another folder$",
     ):
         Service(folder)
-    assert sorted(path.name for path in folder.iterdir()) == before
-    kept.replace(folder / "state.db")
+    assert sorted(path.name for path in folder.iterdir()) == old_names
+    backup.replace(folder / "state.db")
     with Service(folder) as service:
         assert service.first is None
 
@@ -325,10 +325,10 @@ def test_tokens_may_come_before_the_first_start(tmp_path: Path) -> None:
 @pytest.fixture
 def address() -> str:
     """An address of this machine that is not 127.0.0.1."""
-    found = lan_addresses() or (["127.0.0.2"] if sys.platform != "darwin" else [])
-    if not found:
+    addresses = lan_addresses() or (["127.0.0.2"] if sys.platform != "darwin" else [])
+    if not addresses:
         pytest.skip("this machine has one address alone")
-    return found[0]
+    return addresses[0]
 
 
 def test_a_local_network_needs_nothing_made_before(tmp_path: Path, address: str) -> None:
@@ -348,14 +348,14 @@ def test_a_local_network_needs_nothing_made_before(tmp_path: Path, address: str)
         assert service.first is not None
         with FirstHandClient(service.first.live, f"http://127.0.0.1:{service.port}") as client:
             assert client.jobs.list().data == []
-    before = keys.read_text()
+    old_text = keys.read_text()
     with Service(folder, host=address, lan=True, keys_file=keys) as service:
-        assert (service.first, service.tokens, keys.read_text()) == (None, {}, before)
-        (operator,) = [each for each in service.access.tokens() if each.role == "operator"]
+        assert (service.first, service.tokens, keys.read_text()) == (None, {}, old_text)
+        (operator,) = [token for token in service.access.tokens() if token.role == "operator"]
         service.access.revoke(operator.id, 1)
     with Service(folder, host=address, lan=True, keys_file=keys) as service:
         assert {*service.tokens} == {"operator"}
-        assert keys.read_text().startswith(before)
+        assert keys.read_text().startswith(old_text)
     study = write(tmp_path)
     with Service(tmp_path / "open", host=address, lan=True, study=study) as service:
         assert {*service.tokens} == {"reviewer", "operator"}
@@ -467,18 +467,18 @@ def test_files_go_where_the_first_start_put_them(tmp_path: Path) -> None:
         submission = team.sent()
     assert [*(tmp_path / "bucket").rglob("blob_*")]
     assert not [*(tmp_path / "data").rglob("blob_*")]
-    for again in (None, url):
-        with Service(tmp_path / "data", storage=again) as service:
+    for place in (None, url):
+        with Service(tmp_path / "data", storage=place) as service:
             (waiting,) = service.world.state.waiting()
             assert waiting.id == submission
             (file,) = waiting.files
             assert file.content().startswith(b"\xff\xd8")
-    other = (tmp_path / "other").as_uri()
+    other_place = (tmp_path / "other").as_uri()
     with pytest.raises(ConfigurationError, match="--storage differs from that of the first start, file://"):
-        Service(tmp_path / "data", storage=other)
+        Service(tmp_path / "data", storage=other_place)
     Service(tmp_path / "plain").stop()
     with pytest.raises(ConfigurationError, match="which is the folder itself: leave it out"):
-        Service(tmp_path / "plain", storage=other)
+        Service(tmp_path / "plain", storage=other_place)
 
 
 def test_a_secret_is_shown_again_until_the_server_stops(tmp_path: Path) -> None:
@@ -502,10 +502,10 @@ def test_a_secret_is_shown_again_until_the_server_stops(tmp_path: Path) -> None:
                         for path, body in calls
                     ]
                 )
-    assert [[each.status_code for each in replies] for replies in seen] == [[201, 201, 200]] * 2 + [
+    assert [[reply.status_code for reply in replies] for replies in seen] == [[201, 201, 200]] * 2 + [
         [409] * 3
     ] * 2
-    assert [each.json() for each in seen[0]] == [each.json() for each in seen[1]]
-    for each in seen[2]:
-        assert each.json()["error"]["type"] == "idempotency_error"
-        assert "rotate the key or the secret" in each.json()["error"]["message"]
+    assert [reply.json() for reply in seen[0]] == [reply.json() for reply in seen[1]]
+    for reply in seen[2]:
+        assert reply.json()["error"]["type"] == "idempotency_error"
+        assert "rotate the key or the secret" in reply.json()["error"]["message"]

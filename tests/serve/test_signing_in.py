@@ -60,7 +60,7 @@ def test_the_cookie_stands_for_the_token_and_nothing_shows_either(shared: Team) 
     token, secret = shared.access.create("operator", "Ana", 0)
     reply = visitor.send("/sign-in", token=secret, next="/console")
     assert reply.headers["location"] == "/console"
-    (cookie,) = (each for each in reply.headers.get_list("set-cookie") if "session" in each)
+    (cookie,) = (header for header in reply.headers.get_list("set-cookie") if "session" in header)
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert "Secure" not in cookie
@@ -100,8 +100,8 @@ def test_only_hashes_are_on_disk(team: Team, tmp_path: Path) -> None:
     ]
     headers = {"Authorization": f"Bearer {first_of(team.service).live}", "Idempotency-Key": "one"}
     for _ in range(2):  # the response is kept, and repeated
-        made = visitor.http.post("/v1/api_keys", json={"name": "x"}, headers=headers).json()
-        secrets.append(made["secret"])
+        key = visitor.http.post("/v1/api_keys", json={"name": "x"}, headers=headers).json()
+        secrets.append(key["secret"])
     assert secrets[-1] == secrets[-2]
     checkpoint(tmp_path / "data")
     for path in (tmp_path / "data").rglob("*"):
@@ -128,9 +128,9 @@ def test_nobody_becomes_somebody_else_unasked(shared: Team) -> None:
     """Whoever is signed in, and follows a link with another's token, stays who they are until they say so."""
     visitor = shared.visit("operator")
     token, secret = shared.access.create("reviewer", "Mallory <b>", 0)
-    before = visitor.http.cookies["firsthand_session"]
+    cookie = visitor.http.cookies["firsthand_session"]
     asked = visitor.send("/sign-in", token=secret, next="/review?job=x")
-    assert (asked.status_code, visitor.http.cookies["firsthand_session"]) == (409, before)
+    assert (asked.status_code, visitor.http.cookies["firsthand_session"]) == (409, cookie)
     assert "You are signed in as \u2068Ana\u2069." in asked.text
     assert "Mallory &lt;b&gt;" in asked.text
     assert "no-store" in asked.headers["cache-control"]
@@ -211,16 +211,16 @@ FORMS = (
 )
 def test_forms_come_from_our_own_pages_only(shared: Team, how: str) -> None:
     """A form without the token of this browser's page is refused, whatever else it sends."""
-    visitor, other = shared.visit("operator"), shared.visit()
+    visitor, stranger = shared.visit("operator"), shared.visit()
     token = visitor.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
-    foreign = other.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
+    foreign = stranger.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
     headers = {
         "another origin": {"origin": "http://127.0.0.1:1"},
         "another site": {"sec-fetch-site": "same-site"},
         "no cookie": {"cookie": f"firsthand_session={visitor.http.cookies['firsthand_session']}"},
     }.get(how, {})
-    given = {"no token": "", "another's token": foreign}.get(how, token)
-    fields = {"form_token": given, "name": "x", "role": "operator", "environment": "live", "dollars": "1"}
+    proof = {"no token": "", "another's token": foreign}.get(how, token)
+    fields = {"form_token": proof, "name": "x", "role": "operator", "environment": "live", "dollars": "1"}
     for path in FORMS:
         reply = visitor.http.post(path, data=fields, headers=headers)
         assert reply.status_code == 403, path

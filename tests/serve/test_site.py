@@ -142,7 +142,7 @@ def test_a_strangers_body_is_refused_at_its_head(
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert answer.lower().count(b"\r\nconnection: close\r\n") == 1
     assert shared.visit().http.post("/v1/jobs", content=b"x" * 5000).status_code == 401
-    assert not any(each.body for _, each in shared.service.site.log.numbered())
+    assert not any(exchange.body for _, exchange in shared.service.site.log.numbered())
 
 
 @pytest.mark.parametrize(("size", "arrives"), [(16 << 10, True), (100, False)])
@@ -341,12 +341,12 @@ def test_the_console_loads_a_page_of_what_is_kept(team: Team, monkeypatch: pytes
         job_id = wide.id
         del wide
     loaded = 0
-    made = KeptState.made
+    make = KeptState.made
 
     def counted(*arguments: Any) -> Any:
         nonlocal loaded
         loaded += 1
-        return made(*arguments)
+        return make(*arguments)
 
     monkeypatch.setattr(KeptState, "made", counted)
     for path, row, first in (
@@ -362,10 +362,10 @@ def test_the_console_loads_a_page_of_what_is_kept(team: Team, monkeypatch: pytes
         assert loaded < 600, path
         older = re.search(r'href="([^"]+)" rel="next">Older', page)
         assert older is not None, path
-        again = visitor.get(path + older[1].replace("&amp;", "&")).text
-        assert again.count(row) == first, path
-        assert '">Newest</a>' in again
-        ids = [set(re.findall(r'<li[^>]* id="(\w+)"', each)) for each in (page, again)]
+        older_page = visitor.get(path + older[1].replace("&amp;", "&")).text
+        assert older_page.count(row) == first, path
+        assert '">Newest</a>' in older_page
+        ids = [set(re.findall(r'<li[^>]* id="(\w+)"', text)) for text in (page, older_page)]
         assert not ids[0] & ids[1]
     for path, count in (
         (f"/console/jobs/{job_id}?status=rejected", 1),

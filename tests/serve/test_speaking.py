@@ -71,19 +71,19 @@ def of_workers() -> Iterator[tuple[str, str]]:
 
 def unsaid(template: str) -> list[str]:
     """What a template says in English alone: text, and attributes that are read out."""
-    shown = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", template, flags=re.DOTALL)
-    shown = re.sub(r"<(script|style)\b.*?</\1>", "", shown, flags=re.DOTALL)
-    read = re.findall(r'\b(?:alt|aria-label|placeholder|title)="([^"]*)"', shown)
-    return [each.strip() for each in [*re.split(r"<[^>]*>", shown), *read] if re.search(r"[A-Za-z]{2}", each)]
+    text = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", template, flags=re.DOTALL)
+    text = re.sub(r"<(script|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    read = re.findall(r'\b(?:alt|aria-label|placeholder|title)="([^"]*)"', text)
+    return [part.strip() for part in [*re.split(r"<[^>]*>", text), *read] if re.search(r"[A-Za-z]{2}", part)]
 
 
 def constants(tree: ast.Module) -> dict[str, ast.expr]:
     """The values of a module's names."""
-    found: dict[str, ast.expr] = {}
+    constants: dict[str, ast.expr] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = node.value
-    return found
+            constants[node.targets[0].id] = node.value
+    return constants
 
 
 def texts(node: ast.expr, names: dict[str, ast.expr]) -> Iterator[str]:
@@ -105,8 +105,8 @@ def in_code(path: Path) -> Iterator[str]:
             if node.func.id in ("said", "words"):
                 yield from texts(node.args[0], names)
             elif node.func.id in REFUSALS and path.name not in STAFF:
-                for each in node.args:
-                    yield from texts(each, names)
+                for argument in node.args:
+                    yield from texts(argument, names)
 
 
 def said() -> Iterator[str]:
@@ -135,7 +135,7 @@ def test_a_catalogue_is_complete(subtests: pytest.Subtests) -> None:
 
 def test_pages_for_workers_say_nothing_in_english_alone() -> None:
     """Their templates have no text but what catalogues translate; nor have scripts that fill them."""
-    assert {name: found for name, template in of_workers() if (found := unsaid(template))} == {}
+    assert {name: parts for name, template in of_workers() if (parts := unsaid(template))} == {}
     for name in ("work.js",):
         script = (SERVE / "static" / name).read_text(encoding="utf-8")
         assert not re.findall(r'(?:textContent = |"fault", |aria-label", )["`][A-Za-z]', script), name
@@ -145,7 +145,7 @@ def test_pages_for_workers_say_nothing_in_english_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "language", "said"),
+    ("metadata", "language", "expected"),
     [
         ({"texts": {"fr": {"title": " Panneaux "}}}, "fr", ("Panneaux", "fr")),
         ({"texts": {"fr": {"title": " "}}}, "fr", ("Signs", "en")),
@@ -156,23 +156,23 @@ def test_pages_for_workers_say_nothing_in_english_alone() -> None:
         (None, "fr", ("Signs", "en")),
     ],
 )
-def test_the_texts_of_a_job(metadata: Any, language: str, said: tuple[str, str]) -> None:
+def test_the_texts_of_a_job(metadata: Any, language: str, expected: tuple[str, str]) -> None:
     """Whatever the buyer wrote into the metadata: a text that is none falls back to the field itself."""
-    assert told({"title": "Signs", "metadata": metadata}, "title", language, "en") == said
+    assert told({"title": "Signs", "metadata": metadata}, "title", language, "en") == expected
 
 
 def test_there_are_catalogues_of_both_directions() -> None:
     """English needs none: it is in the pages."""
     assert {"ar", "fr"} <= {path.stem for path in CATALOGUES}
     assert (Words("ar").direction, Words("fr-CA").direction, Words("he").direction) == ("rtl", "ltr", "ltr")
-    assert [Words(each).spoken for each in ("fr-CA", "pt", "he", "en-GB")] == ["fr", "pt-BR", "en", "en"]
+    assert [Words(tag).spoken for tag in ("fr-CA", "pt", "he", "en-GB")] == ["fr", "pt-BR", "en", "en"]
     assert (Words("fr-CA")("Send"), Words("en")("Send"), Words("xx")("Send")) == ("Envoyer", "Send", "Send")
     assert Words("pt-PT")("Send") == Words("pt")("Send") == Words("pt-BR")("Send") != "Send"
     assert Words("f")("Send") == Words("../fr")("Send") == "Send"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("tag", "language"),
     [
         ("fr", "fr"),
         ("FR-ca", "fr"),
@@ -183,9 +183,9 @@ def test_there_are_catalogues_of_both_directions() -> None:
         ("", None),
     ],
 )
-def test_lookup(wanted: str, found: str | None) -> None:
+def test_lookup(tag: str, language: str | None) -> None:
     """The lookup of RFC 4647: parts are left out from the end until one fits."""
-    assert lookup(wanted, ["en", "fr", "pt-BR"]) == found
+    assert lookup(tag, ["en", "fr", "pt-BR"]) == language
 
 
 def test_a_refusal_is_said_with_its_values_in_the_language_of_the_page() -> None:

@@ -34,11 +34,11 @@ def test_a_study_is_read_with_the_texts_beside_it(tmp_path: Path) -> None:
 def test_the_study_of_the_guide_is_one(tmp_path: Path) -> None:
     """What the guide shows can be served."""
     path = write(tmp_path)
-    found = re.search(
+    match = re.search(
         r"```yaml title=\"study.yaml\"\n(name: .*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL
     )
-    assert found is not None
-    path.write_text(found[1], encoding="utf-8")
+    assert match is not None
+    path.write_text(match[1], encoding="utf-8")
     assert read_study(path).max_workers == 300
 
 
@@ -92,7 +92,7 @@ def test_names_and_purposes_in_several_languages(tmp_path: Path) -> None:
     """Written once, or by language: one that is missing is the first one's, and says so."""
     purposes = {"en": ["research", "a museum"], "fr": ["recherche", "un musée"]}
     study = read_study(write(tmp_path, name={"en": "Signs", "fr": "Panneaux"}, **consent(purposes=purposes)))
-    assert [study.name_in(each) for each in ("fr", "ar")] == [("Panneaux", "fr"), ("Signs", "en")]
+    assert [study.name_in(language) for language in ("fr", "ar")] == [("Panneaux", "fr"), ("Signs", "en")]
     assert study.purposes_in("fr") == (["recherche", "un musée"], "fr")
     assert study.purposes == ["research", "a museum"]
     plain = read_study(write(tmp_path))

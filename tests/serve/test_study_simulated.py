@@ -50,7 +50,7 @@ async def take_part(house: House, chance: random.Random) -> list[Person]:
             await stack.enter_async_context(http)
             content = photo(number, *((4032, 3024) if number < LARGE else ()))
             people.append(Person(http, content, random.Random(number), number % 2 == 0))
-        links = await asyncio.gather(*(each.join() for each in people))
+        links = await asyncio.gather(*(person.join() for person in people))
         assert len({*links}) == 1
         done = 0
 
@@ -66,7 +66,7 @@ async def take_part(house: House, chance: random.Random) -> list[Person]:
                 house.kill()
                 await asyncio.to_thread(house.start)
 
-        await asyncio.gather(kill(), *(send(each) for each in people))
+        await asyncio.gather(kill(), *(send(person) for person in people))
         assert network.cut > network.carried / 3
     return people
 
@@ -119,7 +119,7 @@ def sent(service: Service) -> list[Submission]:
 
 def files_of(service: Service) -> list[File]:
     """All files of it."""
-    return [file for each in sent(service) for file in each.files]
+    return [file for submission in sent(service) for file in submission.files]
 
 
 def spent(service: Service) -> int:
@@ -135,12 +135,14 @@ def test_three_hundred_people(study: Study) -> None:
         assert spent(service) == 0
         assert service.world.state.organizations[0].accounts["live"].book.held == PEOPLE * PRICE
         files = files_of(service)
-        assert sorted(file.facts().sha256 for file in files) == sorted(each.sha256 for each in study.people)
+        assert sorted(file.facts().sha256 for file in files) == sorted(
+            person.sha256 for person in study.people
+        )
         assert all(len(file.content()) == file.facts().size for file in files)
         consents = service.access.look("SELECT worker_id, consent_id FROM consents")
         assert len(consents) == len({worker for worker, _ in consents}) == PEOPLE
-        given = {file.submission.worker_id: file.source.details().more["consent_id"] for file in files}
-        assert given == dict(consents)
+        consent_of = {file.submission.worker_id: file.source.details().more["consent_id"] for file in files}
+        assert consent_of == dict(consents)
         on_disk = {path.name for path in (study.folder / "files").rglob("blob_*")}
         assert on_disk == {file.source.name for file in files}  # type: ignore[attr-defined] # a Stored
 
@@ -155,11 +157,11 @@ class Month:
         self.service = stack.enter_context(study.open(clock=RealClock(lambda: time.time() + self._ahead)))
         self.world = self.service.world
         with self.world.lock:
-            owners = {each.files[0].facts().sha256: each.worker_id for each in sent(self.service)}
+            owners = {row.files[0].facts().sha256: row.worker_id for row in sent(self.service)}
             (job,) = self.world.state.jobs.values()
         self.link = self.service.site.links.path(job)
-        self.phones = {owners[each.sha256]: each for each in study.people}
-        self.contents = {owners[each.sha256]: [each.content] for each in study.people}
+        self.phones = {owners[person.sha256]: person for person in study.people}
+        self.contents = {owners[person.sha256]: [person.content] for person in study.people}
         self.ratings = 0
 
     def later(self, seconds: float) -> None:
@@ -190,7 +192,7 @@ class Month:
     def having(self, status: str) -> list[Submission]:
         """The submissions with a status."""
         with self.world.lock:
-            return [each for each in sent(self.service) if each.status == status]
+            return [row for row in sent(self.service) if row.status == status]
 
     def review(self, reviewers: list[Visitor], opinion: Callable[[str], int]) -> None:
         """All reviewers rate, at the same time, until nothing is left for any of them; one of them is never content."""
@@ -242,7 +244,7 @@ def month(study: Study) -> Iterator[Month]:
 def test_the_month_after(month: Month, tmp_path: Path) -> None:
     """Three reviewers rate in vain nothing, with overlap 3; second attempts, appeals, a backup that is restored
     elsewhere, erasures, and the end of retention: the books are exact, and erased bytes are nowhere on the disk."""
-    study, order = month.study, {each.id: at for at, each in enumerate(month.having("pending_score"))}
+    study, order = month.study, {row.id: at for at, row in enumerate(month.having("pending_score"))}
     reviewers = [month.staff(name) for name in ("Ada", "Bob", "Cleo")]
     month.review(reviewers, lambda submission: 1 + order[submission] % 5)
     counts = {status: len(month.having(status)) for status in ("approved", "retry_pending", "rejected")}
@@ -251,8 +253,8 @@ def test_the_month_after(month: Month, tmp_path: Path) -> None:
 
     # Second attempts: half of them in time.
     retrying = month.having("retry_pending")
-    for number, each in enumerate(retrying[::2]):
-        month.retry(each, PEOPLE + number)
+    for number, item in enumerate(retrying[::2]):
+        month.retry(item, PEOPLE + number)
     month.review(reviewers, lambda _: 4)
     month.later(DAY)
     assert not month.having("retry_pending")
@@ -266,13 +268,13 @@ def test_the_month_after(month: Month, tmp_path: Path) -> None:
 
     # Appeals: every second one is accepted.
     judge = month.staff("Dora")
-    for each in month.having("rejected")[:10]:
-        answer = month.phone(each.worker_id).send(
-            "/me/appeal", "/me", submission=each.id, words="It is a sign."
+    for item in month.having("rejected")[:10]:
+        answer = month.phone(item.worker_id).send(
+            "/me/appeal", "/me", submission=item.id, words="It is a sign."
         )
         assert answer.status_code == 303, answer.text
     with month.world.lock:
-        appeals = [each.id for each in month.world.state.appeals.values()]
+        appeals = [appeal.id for appeal in month.world.state.appeals.values()]
     for number, appeal in enumerate(appeals):
         verdict = "accept" if number % 2 else "reject"
         fields = {"appeal": appeal, "verdict": verdict, "stars-0": "4", "words": "Looked at again."}
@@ -290,10 +292,10 @@ def test_the_month_after(month: Month, tmp_path: Path) -> None:
         assert all(len(file.content()) == file.facts().size for file in files_of(copy))
 
     # Erasures: of people whose pictures were looked at.
-    gone = [each for each in month.phones if len(month.contents[each][0]) > 10**6][:5]
+    gone = [worker for worker in month.phones if len(month.contents[worker][0]) > 10**6][:5]
     erased = [content for worker in gone for content in month.contents[worker]]
     with month.world.lock:
-        pictures = [each.files[0] for each in sent(month.service) if each.worker_id in gone]
+        pictures = [row.files[0] for row in sent(month.service) if row.worker_id in gone]
         blobs: set[str] = {file.source.name for file in pictures}  # type: ignore[attr-defined] # a Stored
     for file in pictures:
         assert judge.get(f"/review/media/{file.submission.id}/{file.id}?size=small").status_code == 200
@@ -311,14 +313,14 @@ def test_the_month_after(month: Month, tmp_path: Path) -> None:
 
     # The end of retention: what was rejected goes, what was approved stays.
     with month.world.lock:
-        rejected = {each.worker_id for each in sent(month.service) if each.status == "rejected"}
+        rejected = {row.worker_id for row in sent(month.service) if row.status == "rejected"}
         approved = [
-            each for each in sent(month.service) if each.status == "approved" and each.worker_id not in gone
+            row for row in sent(month.service) if row.status == "approved" and row.worker_id not in gone
         ]
     month.later((RETENTION + 1) * DAY)
     assert month.service.eraser.run()
     assert study.found(content for worker in rejected for content in month.contents[worker]) == []
     with month.world.lock:
-        assert all(file.facts().sha256 for each in approved for file in each.files)
-        assert all(len(file.content()) == file.facts().size for each in approved for file in each.files)
+        assert all(file.facts().sha256 for row in approved for file in row.files)
+        assert all(len(file.content()) == file.facts().size for row in approved for file in row.files)
     month.check()

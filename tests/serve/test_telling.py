@@ -27,36 +27,36 @@ FROM = {"mail_from": "study@example.org"}
 
 @pytest.fixture
 def mail() -> Iterator[Post]:
-    with post() as found:
-        yield found
+    with post() as office:
+        yield office
 
 
-def tell(here: Any, seconds: float = telling.GATHERING) -> None:
+def tell(study: Any, seconds: float = telling.GATHERING) -> None:
     """Look, let time pass, and look again."""
-    here.service.teller.run()
-    pass_seconds(here.service, seconds)
-    here.service.teller.run()
+    study.service.teller.run()
+    pass_seconds(study.service, seconds)
+    study.service.teller.run()
 
 
 def test_what_became_of_files(lab: Open, mail: Post) -> None:
     """One message with all that happened in a quarter of an hour, in the language of the consent, once."""
-    here = lab(options={"smtp": mail.url, **FROM})
-    job = here.job(files_needed=6)
-    person, other = here.visit(), here.joined()
+    study = lab(options={"smtp": mail.url, **FROM})
+    job = study.job(files_needed=6)
+    person, stranger = study.visit(), study.joined()
     person.get("/join?lang=fr")
     assert person.send("/join", "/join", **BOXES).status_code == 303
     assert person.send("/me/pay", "/me/pay", contact="ana@example.org").status_code == 303
-    here.service.teller.run()
-    for sender, stars in ((person, 1), (person, 1), (person, 2), (person, 5), (other, 1)):
-        assert upload(sender, here.path(job)).status_code == 303
-        here.score(job.submissions[-1].id, stars)
-    here.service.teller.run()
+    study.service.teller.run()
+    for sender, stars in ((person, 1), (person, 1), (person, 2), (person, 5), (stranger, 1)):
+        assert upload(sender, study.path(job)).status_code == 303
+        study.score(job.submissions[-1].id, stars)
+    study.service.teller.run()
     assert mail.messages == []
-    operator = here.visit("operator", "Olga")
+    operator = study.visit("operator", "Olga")
     where = operator.send("/console/payouts/batch", "/console/payouts").headers["location"]
     batch = where.partition("batch=")[2].partition("&")[0]
     operator.send("/console/payouts/paid", where, batch=batch, reference="SEPA 7")
-    tell(here)
+    tell(study)
     (message,) = mail.messages
     assert (message["to"], message["from"]) == ("ana@example.org", "study@example.org")
     assert message["subject"] == "Des nouvelles de vos fichiers"
@@ -64,22 +64,22 @@ def test_what_became_of_files(lab: Open, mail: Post) -> None:
     assert "Fichiers refusés : 2." in text
     assert "Fichiers que vous pouvez réessayer : 1." in text
     assert "Vous avez été payé 0.50 USD. Référence : SEPA 7" in text
-    assert f"{here.service.url}/me" in text
-    tell(here)
+    assert f"{study.service.url}/me" in text
+    tell(study)
     assert len(mail.messages) == 1
 
 
 def test_mail_that_is_not_taken(lab: Open, mail: Post, caplog: pytest.LogCaptureFixture) -> None:
     """Tried again where it may be taken later, ever more rarely; not where it is refused. Others get theirs meanwhile,
     and no log has an address."""
-    here = lab(options={"smtp": mail.url, **FROM})
-    job = here.job(files_needed=6)
-    here.service.teller.run()
+    study = lab(options={"smtp": mail.url, **FROM})
+    job = study.job(files_needed=6)
+    study.service.teller.run()
     for name in ("later", "never", "well"):
-        person = here.joined()
+        person = study.joined()
         person.send("/me/pay", "/me/pay", contact=f"{name}@example.org")
-        assert upload(person, here.path(job)).status_code == 303
-        here.score(job.submissions[-1].id, 1)
+        assert upload(person, study.path(job)).status_code == 303
+        study.score(job.submissions[-1].id, 1)
     tried: list[str] = []
 
     def answer(address: str) -> int:
@@ -87,44 +87,44 @@ def test_mail_that_is_not_taken(lab: Open, mail: Post, caplog: pytest.LogCapture
         return {"later": 451, "never": 550}.get(tried[-1], 250)
 
     mail.answer = answer
-    tell(here)
-    assert (sorted(tried), [each["to"] for each in mail.messages]) == (
+    tell(study)
+    assert (sorted(tried), [message["to"] for message in mail.messages]) == (
         ["later", "never", "well"],
         ["well@example.org"],
     )
     for seconds in (59, 2, 60, 58, 3):
-        pass_seconds(here.service, seconds)
-        here.service.teller.run()
+        pass_seconds(study.service, seconds)
+        study.service.teller.run()
     assert tried[3:] == ["later", "later"]
     mail.answer = lambda _address: 250
-    pass_seconds(here.service, 3600)
-    here.service.teller.run()
-    assert [each["to"] for each in mail.messages] == ["well@example.org", "later@example.org"]
+    pass_seconds(study.service, 3600)
+    study.service.teller.run()
+    assert [message["to"] for message in mail.messages] == ["well@example.org", "later@example.org"]
     assert "example.org" not in caplog.text
 
 
 def test_who_gets_none(lab: Open, mail: Post) -> None:
     """Whoever left no address, or what is none, or took it back, or was erased; and nobody for what was before."""
-    here = lab(options={"smtp": mail.url, **FROM})
-    job = here.job(files_needed=9)
-    people = [here.joined() for _ in range(4)]
+    study = lab(options={"smtp": mail.url, **FROM})
+    job = study.job(files_needed=9)
+    people = [study.joined() for _ in range(4)]
     for person, contact in zip(
         people, ("+234 800", "a@b.org, c@d.org", "gone@example.org", "erased@example.org"), strict=True
     ):
         person.send("/me/pay", "/me/pay", contact=contact)
-        assert upload(person, here.path(job)).status_code == 303
+        assert upload(person, study.path(job)).status_code == 303
     for submission in [*job.submissions]:
-        here.score(submission.id, 1)
-    here.service.teller.run()
-    assert here.access.look("SELECT count(*) FROM news") == [(0,)], "it begins with what comes"
+        study.score(submission.id, 1)
+    study.service.teller.run()
+    assert study.access.look("SELECT count(*) FROM news") == [(0,)], "it begins with what comes"
     for person in people:
-        assert upload(person, here.path(job)).status_code == 303
-        here.score(job.submissions[-1].id, 1)
-    here.service.teller.run()
+        assert upload(person, study.path(job)).status_code == 303
+        study.score(job.submissions[-1].id, 1)
+    study.service.teller.run()
     people[2].send("/me/pay", "/me/pay")
     assert people[3].send("/me/delete", "/me").status_code == 303
-    tell(here)
-    assert (mail.messages, here.access.look("SELECT count(*) FROM news")) == ([], [(0,)])
+    tell(study)
+    assert (mail.messages, study.access.look("SELECT count(*) FROM news")) == ([], [(0,)])
 
 
 @pytest.mark.parametrize(
@@ -137,17 +137,17 @@ def test_who_gets_none(lab: Open, mail: Post) -> None:
 )
 def test_a_contact_is_one_address_and_stops_nobody(lab: Open, mail: Post, contact: str) -> None:
     """What headers read as more than an address gets nothing; whoever has a domain in their own alphabet, theirs."""
-    here = lab(options={"smtp": mail.url, **FROM})
-    job = here.job()
-    here.service.teller.run()
-    for each in (contact, "ana@bücher.example"):
-        person = here.joined()
-        assert person.send("/me/pay", "/me/pay", contact=each).status_code == 303
-        assert upload(person, here.path(job)).status_code == 303
-        here.score(job.submissions[-1].id, 1)
+    study = lab(options={"smtp": mail.url, **FROM})
+    job = study.job()
+    study.service.teller.run()
+    for address in (contact, "ana@bücher.example"):
+        person = study.joined()
+        assert person.send("/me/pay", "/me/pay", contact=address).status_code == 303
+        assert upload(person, study.path(job)).status_code == 303
+        study.score(job.submissions[-1].id, 1)
     mail.farewell = 250  # what a server says once it has a message makes it no other one
-    tell(here)
-    tell(here, 7200)
+    tell(study)
+    tell(study, 7200)
     (message,) = mail.messages
     assert (message["to"], message["bcc"]) == ("ana@xn--bcher-kva.example", None)
 
@@ -214,25 +214,25 @@ def test_reviewers_learn_that_work_waits(lab: Open, mail: Post) -> None:
     """Once it has waited, by mail and by a webhook; once a day while it waits, and again after there was none. What
     fails keeps nobody else from being told."""
     with hook() as (url, bodies):
-        here = lab(
+        study = lab(
             options={"smtp": mail.url, "notify": f"team@example.org, http://127.0.0.1:9/, {url}", **FROM}
         )
-        job = here.job(files_needed=9)
-        here.sent(job)
-        here.service.teller.run()
+        job = study.job(files_needed=9)
+        study.sent(job)
+        study.service.teller.run()
         assert bodies == []
-        tell(here)
-        assert [each["subject"] for each in mail.messages] == ["1 submission waits for a review"]
-        waits = f"1 submission waits for a review: {here.service.url}/review"
-        assert bodies == [{"text": waits, "waiting": 1, "url": f"{here.service.url}/review"}]
-        tell(here)
+        tell(study)
+        assert [message["subject"] for message in mail.messages] == ["1 submission waits for a review"]
+        waits = f"1 submission waits for a review: {study.service.url}/review"
+        assert bodies == [{"text": waits, "waiting": 1, "url": f"{study.service.url}/review"}]
+        tell(study)
         assert len(bodies) == 1
-        tell(here, 86_400)
+        tell(study, 86_400)
         assert len(bodies) == len(mail.messages) == 2
-        here.score(job.submissions[0].id, 5)
-        tell(here)
-        here.sent(job)
-        tell(here)
+        study.score(job.submissions[0].id, 5)
+        tell(study)
+        study.sent(job)
+        tell(study)
         assert len(bodies) == 3
 
 

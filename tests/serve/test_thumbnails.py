@@ -138,8 +138,8 @@ def test_whoever_may_see_a_file_sees_it_small(team: Team, tmp_path: Path) -> Non
     assert size_of(answer.content) == (400, 267)
     assert answer.headers["cache-control"].startswith("private")
     etag = answer.headers["etag"]
-    again = phone.send("GET", mine, if_none_match=etag)
-    assert (again.status_code, again.content) == (304, b"")
+    reply = phone.send("GET", mine, if_none_match=etag)
+    assert (reply.status_code, reply.content) == (304, b"")
     assert phone.send("GET", mine.partition("?")[0], if_none_match=etag).status_code == 200
     reviewer = team.visit("reviewer")
     large = f"/review/media/{place}?size=large"

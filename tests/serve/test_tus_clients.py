@@ -37,37 +37,37 @@ for file in given["files"]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server whose disk may be full."""
-    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(tmp_path / "data") as made:
-        yield made
+    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(tmp_path / "data") as host:
+        yield host
 
 
 def order(phone: Phone, job: str, paths: list[Path], **more: Any) -> dict[str, Any]:
     """What a client is to send."""
     group = {"group": "a", "group_size": str(len(paths))} if len(paths) > 1 else {}
-    said = {"filetype": "image/jpeg", "job_id": job, **group}
+    fields = {"filetype": "image/jpeg", "job_id": job, **group}
     return {
         "home": _HOME,
         "endpoint": f"http://127.0.0.1:{phone.port}/uploads",
         "cookie": phone.cookie,
-        "files": [{"path": str(path), "metadata": {"filename": path.name, **said}} for path in paths],
+        "files": [{"path": str(path), "metadata": {"filename": path.name, **fields}} for path in paths],
         **more,
     }
 
 
-def node(given: dict[str, Any]) -> subprocess.Popen[str]:
+def node(order: dict[str, Any]) -> subprocess.Popen[str]:
     """tus-js-client at work."""
     script = Path(__file__).with_name("tus.mjs")
-    command = ["node", str(script), json.dumps(given)]
+    command = ["node", str(script), json.dumps(order)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def pictures(folder: Path, count: int) -> list[Path]:
     """Pictures on disk."""
-    made = [folder / f"{number}.jpg" for number in range(count)]
-    for number, path in enumerate(made):
+    paths = [folder / f"{number}.jpg" for number in range(count)]
+    for number, path in enumerate(paths):
         path.write_bytes(make("image/jpeg", str(number)).content)
     assert len(JPEG) > 2000  # more than two pieces
-    return made
+    return paths
 
 
 @pytest.mark.parametrize("client", ["tus-js-client", "tuspy"])
@@ -76,31 +76,31 @@ def test_a_client_sends(server: Server, tmp_path: Path, client: str, count: int)
     """In pieces, one file or a group: one submission of them all."""
     job = server.job(files_needed=9, files_per_submission=2)
     phone = server.phone(job)
-    given = order(phone, job.id, pictures(tmp_path, count))
+    sent_order = order(phone, job.id, pictures(tmp_path, count))
     if client == "tuspy":
         python = Path(_HOME or "") / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-        subprocess.run([python, "-c", TUSPY, json.dumps(given)], check=True, timeout=60)
+        subprocess.run([python, "-c", TUSPY, json.dumps(sent_order)], check=True, timeout=60)
     else:
-        with node(given) as process:
-            said, _ = process.communicate(timeout=60)
+        with node(sent_order) as process:
+            output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
-        assert said.count('["POST",201]') == count
+        assert output.count('["POST",201]') == count
     (submission,) = job.submissions
-    assert [file.original_filename for file in submission.files] == [f"{each}.jpg" for each in range(count)]
+    assert [file.original_filename for file in submission.files] == [f"{index}.jpg" for index in range(count)]
 
 
 def test_a_client_that_was_killed_resumes(server: Server, tmp_path: Path) -> None:
     """A page that was closed after a piece goes on after it, and creates no second upload."""
     phone = server.phone(job := server.job())
-    given = order(phone, job.id, pictures(tmp_path, 1), storage=str(tmp_path / "urls.json"))
-    with node({**given, "waits": True}) as process:
+    sent_order = order(phone, job.id, pictures(tmp_path, 1), storage=str(tmp_path / "urls.json"))
+    with node({**sent_order, "waits": True}) as process:
         assert process.stdout is not None
         assert [process.stdout.readline().strip() for _ in range(2)] == ['["POST",201]', '["PATCH",204]']
         process.kill()
-    with node(given) as process:
-        said, _ = process.communicate(timeout=60)
-    assert said.startswith('["HEAD",200]')
-    assert "POST" not in said
+    with node(sent_order) as process:
+        output, _ = process.communicate(timeout=60)
+    assert output.startswith('["HEAD",200]')
+    assert "POST" not in output
     assert len(job.submissions) == 1
 
 
@@ -111,8 +111,8 @@ def test_a_killed_server(tmp_path: Path) -> None:
     with running(folder) as (port, link, server):
         phone = Phone(port, link)
         phone.open()
-        given = order(phone, f"job_{link.rpartition('/')[2][:26]}", pictures(tmp_path, 1), waits=True)
-        with node(given) as process:
+        sent_order = order(phone, f"job_{link.rpartition('/')[2][:26]}", pictures(tmp_path, 1), waits=True)
+        with node(sent_order) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             for _ in range(2):
@@ -122,7 +122,7 @@ def test_a_killed_server(tmp_path: Path) -> None:
             process.stdin.write("\n")
             process.stdin.flush()
             with running(folder, port=port):
-                said, _ = process.communicate(timeout=60)
+                output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
-        assert '["HEAD",200]' in said
+        assert '["HEAD",200]' in output
     check(folder, 1)

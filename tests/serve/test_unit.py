@@ -19,17 +19,17 @@ if ANALYZE is None:
 @pytest.mark.parametrize("check", ["verify", "security"])
 def test_systemd_takes_the_unit(tmp_path: Path, check: str) -> None:
     """Without a warning, and with little that a taken-over server could do to the machine."""
-    shown = re.search(
+    match = re.search(
         r'```text title="[^"]*\.service"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL
     )
-    assert shown is not None
+    assert match is not None
     program = "/opt/firsthandapi/bin/firsthandapi"
-    assert shown[1].count(program) == 1
+    assert match[1].count(program) == 1
     unit = tmp_path / "photos.service"
-    unit.write_text(shown[1].replace(program, sys.executable))
+    unit.write_text(match[1].replace(program, sys.executable))
     options = ["--offline=yes", "--threshold=25"] if check == "security" else ["--man=no"]
     ran = subprocess.run(
         [str(ANALYZE), check, *options, str(unit)], capture_output=True, text=True, timeout=60
     )
-    said = [line for line in ran.stderr.splitlines() if "photos.service" in line]
-    assert (ran.returncode, said) == (0, []), ran.stdout[-2000:] + ran.stderr
+    lines = [line for line in ran.stderr.splitlines() if "photos.service" in line]
+    assert (ran.returncode, lines) == (0, []), ran.stdout[-2000:] + ran.stderr

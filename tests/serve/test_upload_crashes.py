@@ -35,8 +35,8 @@ KILLS = 50
 @contextmanager
 def running(folder: Path, point: str = "", port: int = 0) -> Iterator[tuple[int, str, BaseProcess]]:
     """A server as a process, which is killed in the end: its port, and the path of its job."""
-    with forked(dying.main, str(folder), point, port) as (process, said):
-        yield *said.recv(), process
+    with forked(dying.main, str(folder), point, port) as (process, reports):
+        yield *reports.recv(), process
 
 
 @dataclass
@@ -90,7 +90,7 @@ def check(folder: Path, uploads: int) -> None:
         with service.world.lock:
             service.world.check_books()
             (job,) = service.world.state.jobs.values()
-            files: list[Any] = [file for each in job.submissions for file in each.files]
+            files: list[Any] = [file for submission in job.submissions for file in submission.files]
             assert len(job.submissions) == len(files) == uploads
             assert len({file.facts().sha256 for file in files}) == uploads
             for file in files:
@@ -100,8 +100,8 @@ def check(folder: Path, uploads: int) -> None:
         assert not [*(folder / "uploading").glob("*.bytes")]
         on_disk = {path.name for path in (folder / "files").rglob("*") if path.is_file()}
         assert on_disk == owned
-        kept = {path.name.partition(".")[0] for path in folder.iterdir()}
-        assert kept <= {"files", "state", "access", "uploading", ""}, kept
+        names = {path.name.partition(".")[0] for path in folder.iterdir()}
+        assert names <= {"files", "state", "access", "uploading", ""}, names
     finally:
         with service:
             pass
@@ -114,7 +114,7 @@ def test_kill_at_random(tmp_path: Path) -> None:
     chance = random.Random(12)
     for _ in range(KILLS):
         with running(folder) as (port, path, process):
-            threads = [threading.Thread(target=each.work, args=(port, path)) for each in workers]
+            threads = [threading.Thread(target=worker.work, args=(port, path)) for worker in workers]
             for thread in threads:
                 thread.start()
             time.sleep(chance.uniform(0.01, 0.25))
@@ -148,7 +148,7 @@ def test_kill_at_each_step(tmp_path: Path, point: str, is_kept: bool) -> None:
         worker.work(port, path, 1)
     assert worker.due is not None
     check(folder, int(is_kept))
-    with Service(folder) as again:
-        worker.work(again.port, path, 1)
+    with Service(folder) as second_start:
+        worker.work(second_start.port, path, 1)
     assert worker.due is None
     check(folder, 1)

@@ -42,9 +42,9 @@ from .phones import ANDROID, EVIL, JPEG, Phone, Server, form, served, words_of
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server; each test makes a job of its own."""
-    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(tmp_path_factory.mktemp("served")) as made:
-        made.service.site.api.rate_limit = None
-        yield made
+    with mock.patch.object(BOUNDS, "spare_bytes", 0), served(tmp_path_factory.mktemp("served")) as host:
+        host.service.site.api.rate_limit = None
+        yield host
 
 
 # --- the link -------------------------------------------------------------------------------------------
@@ -52,12 +52,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_a_link_opens_one_job(server: Server) -> None:
     """The link of a job opens its page, and no other link does."""
-    job, other = server.job(title="Signs"), server.job(title="Lamps")
+    job, lamps = server.job(title="Signs"), server.job(title="Lamps")
     path = server.path(job)
     assert len(path.rpartition("/")[2]) == 26 + 22  # the job, and 128 bits of base64
     phone = server.phone(job)
     assert '<h1 dir="auto">Signs</h1>' in phone.open()
-    mixed = server.path(other)[:-22] + path[-22:]
+    mixed = server.path(lamps)[:-22] + path[-22:]
     for wrong in (
         path[:-1],
         path + "A",
@@ -78,8 +78,8 @@ def test_a_link_stays_the_same(tmp_path: Path) -> None:
         job = server.job()
         path = server.path(job)
         assert server.service.site.links.url(job) == server.service.url + path
-    with Service(tmp_path) as again:
-        assert again.site.links.path(job) == path
+    with Service(tmp_path) as second_start:
+        assert second_start.site.links.path(job) == path
 
 
 def test_the_qr_code_is_the_link(server: Server) -> None:
@@ -88,13 +88,13 @@ def test_the_qr_code_is_the_link(server: Server) -> None:
         "zxingcpp", reason="zxing-cpp reads QR codes, and comes with the group dev"
     )
     url = server.service.site.links.url(server.job())
-    made = qr_code(url)
-    assert "style=" not in made  # which the policy of the pages would stop
-    size = int(re.search(r'viewBox="0 0 (\d+) \1"', made)[1]) // 4  # type: ignore[index] # it must be there
+    code = qr_code(url)
+    assert "style=" not in code  # which the policy of the pages would stop
+    size = int(re.search(r'viewBox="0 0 (\d+) \1"', code)[1]) // 4  # type: ignore[index] # it must be there
     picture = Image.new("L", (size, size), 255)
     row = -1
     x = 0
-    path = re.search(r'stroke="#000" d="([^"]+)"', made)[1]  # type: ignore[index] # it must be there
+    path = re.search(r'stroke="#000" d="([^"]+)"', code)[1]  # type: ignore[index] # it must be there
     for command, first, second in re.findall(r"([Mmh])(-?[\d.]+)(?: (-?[\d.]+))?", path):
         if command == "h":
             for _ in range(int(first)):
@@ -150,11 +150,11 @@ def test_a_picture_is_submitted_without_its_secrets(server: Server, script: bool
     """A picture of a phone becomes a submission: upright, without its place, with its time and device."""
     job = server.job()
     phone = server.phone(job)
-    given = io.BytesIO()
+    photo = io.BytesIO()
     Image.new("RGB", (400, 300), "red").save(
-        given, "JPEG", exif=b"Exif\0\0" + exif(6, taken="2026:01:02 12:00:00")
+        photo, "JPEG", exif=b"Exif\0\0" + exif(6, taken="2026:01:02 12:00:00")
     )
-    answer = phone.upload(("../../étage 1.jpg", given.getvalue()), script=script, utc_offset="60")
+    answer = phone.upload(("../../étage 1.jpg", photo.getvalue()), script=script, utc_offset="60")
     where = json.loads(answer.content)["next"] if script else answer.headers["location"]
     assert (answer.status_code, where) == (200 if script else 303, f"{phone.path}?sent=1")
     page = phone.open(where)
@@ -179,9 +179,9 @@ def test_a_picture_is_submitted_without_its_secrets(server: Server, script: bool
     assert file.original_filename == "étage 1.jpg"
     source = re.search(r'<img src="([^"]+)" alt="étage 1.jpg"', page)
     assert source is not None
-    shown = phone.send("GET", source[1])
-    assert (shown.status_code, shown.content, shown.headers["content-type"]) == (200, content, "image/jpeg")
-    assert "sandbox" in shown.headers["content-security-policy"]
+    reply = phone.send("GET", source[1])
+    assert (reply.status_code, reply.content, reply.headers["content-type"]) == (200, content, "image/jpeg")
+    assert "sandbox" in reply.headers["content-security-policy"]
     assert server.phone(job).send("GET", source[1]).status_code == 404  # another phone
     server.score(submission.id, 5)
     (bought,) = server.buyer.files.list(job.id).data
@@ -208,8 +208,8 @@ def test_what_became_of_it(server: Server) -> None:
     assert (same.status_code, "sent this file to this job before" in words_of(same)) == (409, True)
     assert phone.shot(make("image/jpeg", "better").content).status_code == 200
     assert (submission.attempt, submission.status, len(job.submissions)) == (2, "pending_score", 1)
-    again = phone.shot(upload="0" * 32)
-    assert (again.status_code, "can no longer be tried again" in words_of(again)) == (409, True)
+    reply = phone.shot(upload="0" * 32)
+    assert (reply.status_code, "can no longer be tried again" in words_of(reply)) == (409, True)
     server.score(submission.id, 4, reason="Good now.")
     page = phone.open()
     assert "4 of 5 stars" in page
@@ -238,8 +238,8 @@ def test_a_worker_gives_up(server: Server) -> None:
     seen = server.buyer.submissions.get(submission.id)
     assert (seen.status, seen.ai_reasoning) == ("rejected", "Two stars, and no second attempt.")
     assert server.buyer.jobs.get(job.id).status == "open"
-    again = phone.post("/me/give-up", **sent, home="1")
-    assert (again.status_code, "can no longer be tried again" in again.text) == (409, True)
+    reply = phone.post("/me/give-up", **sent, home="1")
+    assert (reply.status_code, "can no longer be tried again" in reply.text) == (409, True)
 
 
 def test_the_same_upload_is_submitted_once(server: Server) -> None:
@@ -249,12 +249,12 @@ def test_the_same_upload_is_submitted_once(server: Server) -> None:
     first = phone.shot()
     assert [phone.shot().content for _ in range(2)] == [first.content] * 2
     assert len(job.submissions) == 1
-    other = make("image/jpeg", "b").content
+    content = make("image/jpeg", "b").content
     with ThreadPoolExecutor(4) as pool:
-        answers = [*pool.map(lambda _: phone.shot(other, upload="ab" * 16).status_code, range(4))]
+        answers = [*pool.map(lambda _: phone.shot(content, upload="ab" * 16).status_code, range(4))]
     assert answers == [200] * 4
     assert len(job.submissions) == 2
-    assert stored(server) >= {file.source.name for each in job.submissions for file in each.files}  # type: ignore[attr-defined] # a Stored
+    assert stored(server) >= {file.source.name for submission in job.submissions for file in submission.files}  # type: ignore[attr-defined] # a Stored
 
 
 def stored(server: Server) -> set[str]:
@@ -269,21 +269,21 @@ def test_two_phones_and_one_place(server: Server) -> None:
     """Of two uploads for the last place one is submitted, and the other worker reads a friendly word."""
     job = server.job(files_needed=1)
     phones = [server.phone(job), server.phone(job)]
-    before = stored(server)
+    old_files = stored(server)
     meet = threading.Barrier(2)
     real = receiving.clean
 
     def together(*args: Any, **options: Any) -> Any:
-        found = real(*args, **options)
+        result = real(*args, **options)
         meet.wait(60)
-        return found
+        return result
 
     with mock.patch.object(receiving, "clean", together), ThreadPoolExecutor(2) as pool:
         answers = sorted(pool.map(lambda phone: phone.shot(), phones), key=lambda answer: answer.status_code)
     assert [answer.status_code for answer in answers] == [200, 409]
     assert "Somebody else has just submitted the last file" in words_of(answers[1])
     assert len(job.submissions) == 1
-    assert len(stored(server) - before) == 1
+    assert len(stored(server) - old_files) == 1
 
 
 def test_several_files_are_one_submission(server: Server) -> None:
@@ -291,13 +291,13 @@ def test_several_files_are_one_submission(server: Server) -> None:
     job = server.job(files_needed=4, files_per_submission=3, accepted_formats=["image/jpeg", "image/png"])
     phone = server.phone(job)
     png = make("image/png", "a").content
-    before = stored(server)
+    old_files = stored(server)
     refused = phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", b"<svg onload=alert(1)>"))
     assert (refused.status_code, len(job.submissions)) == (422, 0)
     assert words_of(refused).startswith("c.jpg: This is neither a picture")
-    assert stored(server) == before
+    assert stored(server) == old_files
     twice = phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", JPEG))
-    assert (twice.status_code, words_of(twice).partition(".")[0], stored(server)) == (409, "c", before)
+    assert (twice.status_code, words_of(twice).partition(".")[0], stored(server)) == (409, "c", old_files)
     third = make("image/jpeg", "c").content
     assert phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", third)).status_code == 200
     assert [file.content_type for file in job.submissions[0].files] == [
@@ -316,7 +316,7 @@ def test_a_place_comes_with_consent(server: Server) -> None:
     """What a browser says of its place is kept for a job that names one, and held against its area."""
     near = {"latitude": "52.53", "longitude": "13.41"}
     area = {"latitude": 52.52, "longitude": 13.4, "radius_km": 5}
-    for place, sent, kept in (
+    for place, sent, location in (
         (area, near, Location(52.53, 13.41, True)),
         ({"lat": 48.8, "lng": 2.3, "radius_km": 100}, near, Location(52.53, 13.41, False)),
         ({"city": "Berlin", "state": "BE"}, near, Location(52.53, 13.41, None)),
@@ -332,7 +332,7 @@ def test_a_place_comes_with_consent(server: Server) -> None:
         with server.world.lock:
             job.fields = {**job.fields, "location": place}
         assert server.phone(job).shot(**sent).status_code == 200
-        assert job.submissions[0].location == kept, (place, sent)
+        assert job.submissions[0].location == location, (place, sent)
 
 
 def test_an_ended_job_is_closed(server: Server) -> None:
@@ -399,8 +399,8 @@ def test_a_token_names_the_worker(tmp_path: Path) -> None:
 def test_only_the_page_itself_can_send(server: Server) -> None:
     """Without the page's token, with another browser's, or from another site nothing is submitted."""
     job = server.job()
-    phone, other = server.phone(job), server.phone(job)
-    for wrong in ("", "0" * 64, other.hidden["form_token"], "é"):
+    phone, tablet = server.phone(job), server.phone(job)
+    for wrong in ("", "0" * 64, tablet.hidden["form_token"], "é"):
         answer = phone.shot(form_token=wrong)
         assert (answer.status_code, "does not come from a page" in words_of(answer)) == (403, True)
     body, kind = form(phone.hidden, [("a.jpg", JPEG)])
@@ -411,10 +411,10 @@ def test_only_the_page_itself_can_send(server: Server) -> None:
         {"sec_fetch_site": "same-site"},
     ):
         assert phone.send("POST", phone.path, body, content_type=kind, **header).status_code == 403, header
-    own = f"http://127.0.0.1:{phone.port}"
+    origin = f"http://127.0.0.1:{phone.port}"
     assert (
         phone.send(
-            "POST", phone.path, body, content_type=kind, origin=own, accept="application/json"
+            "POST", phone.path, body, content_type=kind, origin=origin, accept="application/json"
         ).status_code
         == 200
     )
@@ -435,20 +435,20 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("given", NAMES)
-def test_names_of_files_do_nothing(server: Server, given: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_files_do_nothing(server: Server, name: str) -> None:
     """The name of a file is a short line in the manifest and on pages, and never a path."""
     job = server.job()
     phone = server.phone(job)
-    answer = phone.upload((given, JPEG))
-    if len(given) > 4000:  # more than a header may have
+    answer = phone.upload((name, JPEG))
+    if len(name) > 4000:  # more than a header may have
         assert answer.status_code in (200, 400)
     if answer.status_code == 400:
         assert len(job.submissions) == 0
         return
     assert answer.status_code == 200
     (file,) = job.submissions[0].files
-    assert file.original_filename == NAMES[given]
+    assert file.original_filename == NAMES[name]
     assert "<img src=x" not in phone.open()
 
 
@@ -456,7 +456,7 @@ def test_a_file_that_is_none_is_refused_in_words(server: Server) -> None:
     """What claims to be a picture and is none is refused; the worker reads why, and nothing of it is kept."""
     job = server.job()
     phone = server.phone(job)
-    before = stored(server)
+    old_files = stored(server)
     for content, words in (
         (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "neither a picture"),
         (make("image/png", "a").content, "This file is PNG, and this job takes JPEG."),
@@ -472,7 +472,7 @@ def test_a_file_that_is_none_is_refused_in_words(server: Server) -> None:
     body, kind = form(phone.hidden, [("", b"")])
     assert phone.send("POST", phone.path, body, content_type=kind).status_code == 400
     assert len(job.submissions) == 0
-    assert stored(server) == before
+    assert stored(server) == old_files
 
 
 def test_forms_that_are_none(server: Server) -> None:
@@ -506,7 +506,7 @@ def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
     """An upload ends at its bound of bytes and of time, and with the connection; nothing of it is kept."""
     job = server.job()
     phone = server.phone(job)
-    before = stored(server)
+    old_files = stored(server)
     body, kind = form(phone.hidden, [("a.jpg", JPEG)])
     with mock.patch.object(BOUNDS, "upload_bytes", 5000):
         answer = phone.send("POST", phone.path, body, content_type=kind, accept="application/json")
@@ -523,7 +523,7 @@ def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
         reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert phone.shot().status_code == 200  # and the server lives
     assert len(job.submissions) == 1
-    assert len(stored(server) - before) == 1
+    assert len(stored(server) - old_files) == 1
 
 
 @pytest.mark.parametrize("bound", ["uploads", "_MOST_OF_ONE"])
@@ -535,8 +535,8 @@ def test_a_full_house_turns_nobody_away(tmp_path: Path, monkeypatch: pytest.Monk
         job = server.job(files_needed=8)
         phones = [server.phone(job) for _ in range(8)]
         if bound == "_MOST_OF_ONE":
-            for number, each in enumerate(phones):
-                each.http, each.hidden = phones[0].http, {**phones[0].hidden, "upload": f"{number:032x}"}
+            for number, phone in enumerate(phones):
+                phone.http, phone.hidden = phones[0].http, {**phones[0].hidden, "upload": f"{number:032x}"}
         with ThreadPoolExecutor(8) as pool:
             contents = [make("image/jpeg", str(number)).content for number in range(8)]
             answers = [*pool.map(Phone.shot, phones, contents)]
@@ -572,7 +572,7 @@ def test_a_new_try_ends_a_lost_one(server: Server, monkeypatch: pytest.MonkeyPat
             for _ in range(4)
         ]
         assert phone.shot().status_code == 200
-        assert [b" 408 " in each.recv(1000) for each in lost] == [True] * 4
+        assert [b" 408 " in connection.recv(1000) for connection in lost] == [True] * 4
     assert len(job.submissions) == 1
 
 
@@ -580,11 +580,11 @@ def test_a_failure_in_the_middle_leaves_nothing(server: Server) -> None:
     """When the rules fail after a file was stored, the file goes, and the worker reads that it did not work."""
     job = server.job()
     phone = server.phone(job)
-    before = stored(server)
+    old_files = stored(server)
     with mock.patch.object(server.world.jobs, "submit", side_effect=RuntimeError("disk")):
         answer = phone.upload(("a.jpg", JPEG), script=False)
     assert answer.status_code == 500
-    assert stored(server) == before
+    assert stored(server) == old_files
     assert len(job.submissions) == 0
     assert phone.shot().status_code == 200
 
@@ -613,24 +613,24 @@ def test_devices(agent: str, device: dict[str, str]) -> None:
     assert sending.device_of(agent) == {**device, "app_version": "web"}
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_the_submissions_of_one_worker(tmp_path: Path, kept: bool) -> None:
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_the_submissions_of_one_worker(tmp_path: Path, is_kept: bool) -> None:
     """A worker's own submissions to a job come latest first, no more than asked, in memory and on disk."""
-    made = open_world(tmp_path, RealClock()) if kept else World(RealClock(), seed=0)
-    with contextlib.closing(made) as world:
+    opened = open_world(tmp_path, RealClock()) if is_kept else World(RealClock(), seed=0)
+    with contextlib.closing(opened) as world:
         with world.lock:
-            own = world.accounts.create_organization("A", "a@b.example", free_tier=False, at=1.0, cents=9_999)
+            lab = world.accounts.create_organization("A", "a@b.example", free_tier=False, at=1.0, cents=9_999)
             fields = validate(JobBody, {**JOB, "files_needed": 9}).model_dump()
             world.jobs.jury = Nobody()
-            job, other = (world.jobs.create(own.key.account, fields, "me", 1.0, "") for _ in range(2))
-        for of, worker in ((job, "wkr_a"), (job, "wkr_b"), (job, "wkr_a"), (other, "wkr_a"), (job, "wkr_a")):
+            job, lamps = (world.jobs.create(lab.key.account, fields, "me", 1.0, "") for _ in range(2))
+        for of, worker in ((job, "wkr_a"), (job, "wkr_b"), (job, "wkr_a"), (lamps, "wkr_a"), (job, "wkr_a")):
             with world.lock:
                 file = capture(of, "image/jpeg", 1.0, rating=4, given=JPEG)
                 world.jobs.submit(of, [file], 2.0, worker=worker)
         with world.lock:
-            found = [*world.state.submissions_of(job, "wkr_a", 2)]
-            assert found == [job.submissions[3], job.submissions[2]]
-            assert [*world.state.submissions_of(other, "wkr_b", 2)] == []
+            latest = [*world.state.submissions_of(job, "wkr_a", 2)]
+            assert latest == [job.submissions[3], job.submissions[2]]
+            assert [*world.state.submissions_of(lamps, "wkr_b", 2)] == []
 
 
 def test_near_duplicates_are_marked(server: Server) -> None:
@@ -643,13 +643,13 @@ def test_near_duplicates_are_marked(server: Server) -> None:
         return out.getvalue()
 
     def likes() -> list[str | None]:
-        return [file.source.details().like for each in job.submissions for file in each.files]
+        return [file.source.details().like for submission in job.submissions for file in submission.files]
 
-    scene, other = (Image.effect_mandelbrot((600, 400), (-2, -at, 1, at), 60) for at in (1.0, 0.3))
+    scene, night = (Image.effect_mandelbrot((600, 400), (-2, -at, 1, at), 60) for at in (1.0, 0.3))
     job = server.job(files_needed=9)
     phone, stranger = server.phone(job), server.phone(job)
     small = scene.resize((450, 300)).transpose(Image.Transpose.ROTATE_90)  # which orientation 6 turns back
-    for content in (shot(scene, 90), shot(small, 60, 6), shot(other, 90), shot(Image.new("L", (9, 9)), 90)):
+    for content in (shot(scene, 90), shot(small, 60, 6), shot(night, 90), shot(Image.new("L", (9, 9)), 90)):
         phone.open()
         assert phone.shot(content).status_code == 200
     assert stranger.shot(shot(scene, 80)).status_code == 200
@@ -660,11 +660,11 @@ def test_near_duplicates_are_marked(server: Server) -> None:
     assert f"/review/media/{first}/{job.submissions[0].files[0].id}" in page
     server.score(job.submissions[2].id, 2)
     phone.open(f"{phone.path}?retry={job.submissions[2].id}")
-    assert phone.shot(shot(other, 70)).status_code == 200
+    assert phone.shot(shot(night, 70)).status_code == 200
     assert likes()[2] is None
     server.score(job.submissions[1].id, 5)
-    (shown,) = server.buyer.files.list(job.id)
-    assert not {"look", "like"} & shown.model_dump().keys()
+    (record,) = server.buyer.files.list(job.id)
+    assert not {"look", "like"} & record.model_dump().keys()
 
 
 def test_content_credentials_are_read_before_they_are_removed(server: Server) -> None:
@@ -678,12 +678,12 @@ def test_content_credentials_are_read_before_they_are_removed(server: Server) ->
     assert b"c2pa" in signed
     assert b"c2pa" not in file.content()
     server.score(submission.id, 5)
-    (shown,) = server.buyer.files.list(job.id)
-    assert shown.content_credentials is not None
-    assert shown.content_credentials.model_dump() == {
+    (record,) = server.buyer.files.list(job.id)
+    assert record.content_credentials is not None
+    assert record.content_credentials.model_dump() == {
         "state": "valid",
         "signer": "Camera 1",
         "digital_source_type": f"{SOURCES}trainedAlgorithmicMedia",
         "original_sha256": hashlib.sha256(signed).hexdigest(),
     }
-    assert shown.content_hash == hashlib.sha256(file.content()).hexdigest()
+    assert record.content_hash == hashlib.sha256(file.content()).hexdigest()

@@ -100,31 +100,31 @@ class Network:
             yield self
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        left = [10**12]
+        budget = [10**12]
         if self._chance.random() < self._share:
-            left = [int(10 ** self._chance.uniform(0, 5.5))]
+            budget = [int(10 ** self._chance.uniform(0, 5.5))]
         ends = [writer]
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self._house.port)
+            answers, back = await asyncio.open_connection("127.0.0.1", self._house.port)
             ends.append(back)
             self.carried += 1
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._pass(reader, back, left))
-                tasks.create_task(self._pass(there, writer, left))
+                tasks.create_task(self._pass(reader, back, budget))
+                tasks.create_task(self._pass(answers, writer, budget))
         except* (OSError, EOFError):
             pass
         finally:
-            for each in ends:
-                each.transport.abort()
+            for end in ends:
+                end.transport.abort()
 
     async def _pass(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: list[int]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: list[int]
     ) -> None:
         while chunk := await reader.read(65536):
-            writer.write(chunk[: left[0]])
-            left[0] -= len(chunk)
+            writer.write(chunk[: budget[0]])
+            budget[0] -= len(chunk)
             await writer.drain()
-            if left[0] <= 0:
+            if budget[0] <= 0:
                 self.cut += 1
                 break
         raise EOFError  # to end the other direction
@@ -193,9 +193,9 @@ class Person:
             await self.insist("POST", "/me/passport", data=fields_of(page))
             page = await self.page("/me")
         self.words = words[1]
-        found = re.search(r'href="(/w/[\w-]+)"', page)
-        assert found is not None
-        return found[1]
+        match = re.search(r'href="(/w/[\w-]+)"', page)
+        assert match is not None
+        return match[1]
 
     async def send(self, link: str) -> None:
         """Send the picture, by a form or in pieces, until the server has it."""
@@ -212,9 +212,9 @@ class Person:
         assert job is not None
         # With `once`, who has lost the response begins the same upload again.
         pairs = {"filename": "shot.jpg", "filetype": "image/jpeg", "job_id": job[1], "once": token_hex(8)}
-        said = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs.items())
+        metadata = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs.items())
         tus = {"tus-resumable": "1.0.0"}
-        begin = {**tus, "upload-length": str(len(self.content)), "upload-metadata": said}
+        begin = {**tus, "upload-length": str(len(self.content)), "upload-metadata": metadata}
         answer = await self.insist("POST", "/uploads", headers=begin)
         assert answer.status_code == 201, answer.text
         path = answer.headers["location"]
