@@ -28,9 +28,9 @@ def used(module: Path) -> set[str]:
     for node in nodes(module):
         match node:
             case ast.Import(names=imported):
-                names.update(one.name for one in imported)
+                names.update(alias.name for alias in imported)
             case ast.ImportFrom(module=str(package), names=imported):
-                names.update([package, *(f"{package}.{one.name}" for one in imported)])
+                names.update([package, *(f"{package}.{alias.name}" for alias in imported)])
             case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
                 names.add(name)
     return names
@@ -46,23 +46,23 @@ def test_a_rule_reads_nothing_but_its_arguments(module: Path) -> None:
 SERVER = SOURCE.parent / "firsthandapi_server"
 
 
-@pytest.mark.parametrize(("package", "other"), [(SOURCE, SERVER), (SERVER, SOURCE)], ids=["sdk", "server"])
-def test_no_string_names_a_module_behind_the_wall(package: Path, other: Path) -> None:
+@pytest.mark.parametrize(("package", "neighbor"), [(SOURCE, SERVER), (SERVER, SOURCE)], ids=["sdk", "server"])
+def test_no_string_names_a_module_behind_the_wall(package: Path, neighbor: Path) -> None:
     """The SDK has such strings only in the tests' room, which loads the server when it is first used."""
 
     def is_module(text: object) -> bool:
-        if not (isinstance(text, str) and re.fullmatch(rf"{other.name}(\.\w+)*\.?", text)):
+        if not (isinstance(text, str) and re.fullmatch(rf"{neighbor.name}(\.\w+)*\.?", text)):
             return False
-        path = other.parent.joinpath(*text.strip(".").split("."))
+        path = neighbor.parent.joinpath(*text.strip(".").split("."))
         return path.is_dir() or path.with_suffix(".py").is_file()
 
-    known = {"firsthandapi", "firsthandapi.testing"}  # the distribution, and a logger
+    exceptions = {"firsthandapi", "firsthandapi.testing"}  # the distribution, and a logger
     strings = {
         f"{module.relative_to(package).as_posix()}: {node.value}"
         for module in package.rglob("*.py")
         if not module.is_relative_to(SOURCE / "testing")
         for node in nodes(module)
-        if isinstance(node, ast.Constant) and node.value not in known and is_module(node.value)
+        if isinstance(node, ast.Constant) and node.value not in exceptions and is_module(node.value)
     }
     assert strings == set()
 
@@ -90,19 +90,19 @@ def on_disk(module: Path) -> set[str]:
             case ast.Call(func=ast.Attribute(value=value, attr=name)) if ast.unparse(value) not in NOT_FILES:
                 names.add(name)
             case ast.Import(names=imported):
-                names.update(one.name for one in imported)
+                names.update(alias.name for alias in imported)
     return names & (ON_DISK | LOCKS)
 
 
 def test_files_are_replaced_removed_flushed_and_locked_in_one_home() -> None:
     """Only `_base.host` knows what other programs, macOS, and file systems without links or locks take."""
     names = "|".join(re.escape(name) for name in ON_DISK | LOCKS)
-    some = [each for each in PACKAGE if re.search(rf"\b({names})\b", each.read_text(encoding="utf-8"))]
-    found = {module.relative_to(SOURCE).as_posix(): on_disk(module) for module in some}
+    some = [module for module in PACKAGE if re.search(rf"\b({names})\b", module.read_text(encoding="utf-8"))]
+    uses_by_module = {module.relative_to(SOURCE).as_posix(): on_disk(module) for module in some}
     assert {
-        name: what for name, what in found.items() if what and not name.startswith("_base/host/")
+        name: uses for name, uses in uses_by_module.items() if uses and not name.startswith("_base/host/")
     } == IMPATIENT
-    assert found["_base/host/replacing.py"] >= {"os.fsync", "os.replace", "os.unlink"}
+    assert uses_by_module["_base/host/replacing.py"] >= {"os.fsync", "os.replace", "os.unlink"}
 
 
 # What loads its own names at their first use; the room of the bundled server may know the server.
@@ -111,7 +111,7 @@ LAZY = {"__init__.py", "types/__init__.py", "testing/__init__.py", "cli/app.py"}
 
 def test_nothing_goes_round_the_wall_by_name() -> None:
     """An import by name is none that import-linter sees: only of other people's packages, or of one's own rooms."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for module in PACKAGE:
         for node in nodes(module):
             match node:
@@ -119,8 +119,8 @@ def test_nothing_goes_round_the_wall_by_name() -> None:
                     is_other = isinstance(name, ast.Constant) and not str(name.value).startswith(
                         ("firsthandapi", ".")
                     )
-                    found |= set() if is_other else {module.relative_to(SOURCE).as_posix()}
-    assert found == LAZY
+                    modules |= set() if is_other else {module.relative_to(SOURCE).as_posix()}
+    assert modules == LAZY
 
 
 # Where a module is tested that has no file of its name.
@@ -187,6 +187,6 @@ def test_the_tests_of_a_module_are_found_by_its_name(module: Path) -> None:
     tests = Path(__file__).parent.parent
     name = f"test_{module.stem.lstrip('_')}.py"
     homes = [tests / folder / name for folder in TESTS[module.parent.as_posix()]]
-    found = any(home.is_file() for home in homes)
+    has_home = any(home.is_file() for home in homes)
     elsewhere = ELSEWHERE.get(module.with_suffix("").as_posix())
-    assert found if elsewhere is None else not found and (tests / elsewhere).is_file()
+    assert has_home if elsewhere is None else not has_home and (tests / elsewhere).is_file()

@@ -300,7 +300,7 @@ def test_what_a_problem_says_of_fields() -> None:
         "Not valid; files_needed: must be at most 100; metadata.a/b~: is too long; check"
     )
     assert error.details[1] == {"field": "metadata.a/b~", "message": "is too long", **problems[1]}
-    assert [each["field"] for each in error.details[2:]] == [None, None]
+    assert [detail["field"] for detail in error.details[2:]] == [None, None]
     assert make(400, {"errors": 5}).details == []
 
 

@@ -46,10 +46,10 @@ def test_an_attempt_is_one_line(changes: dict[str, Any], line: str) -> None:
 def test_each_endpoint_has_the_name_of_its_method() -> None:
     """A span is named after the method that makes the call; an unknown endpoint keeps its own name."""
     with FirstHandClient("fh_test_x") as client:
-        for each in OPERATIONS:
-            name = call_name(f"{each.method} {each.path.replace('{id}', ':id')}")
+        for route in OPERATIONS:
+            name = call_name(f"{route.method} {route.path.replace('{id}', ':id')}")
             assert callable(attrgetter(name)(client)), (
-                f"{each.name}: no method, or no rule in call_name, for {name}"
+                f"{route.name}: no method, or no rule in call_name, for {name}"
             )
     for unknown in ("GET /v1/new", "PUT /v1/jobs/:id", "GET /"):
         assert call_name(unknown) == unknown
@@ -57,5 +57,5 @@ def test_each_endpoint_has_the_name_of_its_method() -> None:
 
 def test_the_methods_of_two_endpoints_differ() -> None:
     """Except for the submissions of one job, and of all."""
-    names = [call_name(f"{each.method} {each.path.replace('{id}', ':id')}") for each in OPERATIONS]
+    names = [call_name(f"{route.method} {route.path.replace('{id}', ':id')}") for route in OPERATIONS]
     assert [name for name in {*names} if names.count(name) > 1] == ["submissions.list"]

@@ -50,13 +50,13 @@ def test_deflate(data: bytes, size: int, window: int) -> None:
     assert read(pack.compress(data) + pack.flush(), "deflate", size) == data
 
 
-@pytest.mark.parametrize("kept", [1, 2, -1])
+@pytest.mark.parametrize("length", [1, 2, -1])
 @pytest.mark.parametrize("window", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
-def test_truncated_deflate(window: int, kept: int) -> None:
+def test_truncated_deflate(window: int, length: int) -> None:
     """Either, without its end, is a broken connection."""
     pack = zlib.compressobj(wbits=window)
     with pytest.raises(TruncatedBodyError, match="the compressed body is incomplete"):
-        read((pack.compress(b"abc") + pack.flush())[:kept], "deflate")
+        read((pack.compress(b"abc") + pack.flush())[:length], "deflate")
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=3), st.integers(1, 40), st.integers(1, 60))
@@ -72,11 +72,11 @@ def test_gzip_of_several_members(members: list[bytes], size: int) -> None:
     assert read(b"".join(map(gzip.compress, members)), "gzip", size) == b"".join(members)
 
 
-@pytest.mark.parametrize("kept", [1, 5, 10, 15, -1])
-def test_truncated_gzip(kept: int) -> None:
+@pytest.mark.parametrize("length", [1, 5, 10, 15, -1])
+def test_truncated_gzip(length: int) -> None:
     """gzip without its end is a broken connection, cut in its header or later."""
     body = reader("gzip")
-    body.feed(gzip.compress(b"abc" * 100, mtime=0)[:kept])
+    body.feed(gzip.compress(b"abc" * 100, mtime=0)[:length])
     with pytest.raises(TruncatedBodyError):
         body.finish()
 

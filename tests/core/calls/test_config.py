@@ -39,12 +39,12 @@ def test_the_defaults_are_those_of_the_guides() -> None:
         86_400.0,
     )
     guides = Path(__file__).parents[3] / "docs" / "guides"
-    for guide, said in (
+    for guide, words in (
         ("errors", "four attempts of 30 seconds"),
         ("errors", "connecting (at most 5 seconds)"),
         ("waiting", "The default is a day (86,400)"),
     ):
-        assert said in " ".join((guides / f"{guide}.md").read_text(encoding="utf-8").split())
+        assert words in " ".join((guides / f"{guide}.md").read_text(encoding="utf-8").split())
 
 
 def test_the_key_comes_from_the_argument_then_the_environment() -> None:
@@ -168,10 +168,10 @@ def test_no_base_url_raises_anything_else(url: str) -> None:
 )
 def test_origin(url: str, origin: Origin, authority: str) -> None:
     """A base URL says where to connect, what `Host` is, and what stands before every path."""
-    found = Config(**{**GOOD, "base_url": url}).origin
-    assert found == origin
-    assert found.authority == authority
-    assert found.url == f"{origin.scheme}://{authority}"
+    config_origin = Config(**{**GOOD, "base_url": url}).origin
+    assert config_origin == origin
+    assert config_origin.authority == authority
+    assert config_origin.url == f"{origin.scheme}://{authority}"
 
 
 @pytest.mark.parametrize(

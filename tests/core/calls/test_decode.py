@@ -37,7 +37,7 @@ ALWAYS = {
 } | {"WebhookEvent": {"id", "type"}}
 MODELS = [
     getattr(types, name)
-    for name in sorted({each.answer.__name__.removeprefix("New") for each in OPERATIONS if each.answer})
+    for name in sorted({route.answer.__name__.removeprefix("New") for route in OPERATIONS if route.answer})
 ]
 
 
@@ -212,22 +212,22 @@ def test_an_optional_field_keeps_what_does_not_fit(model: Any, name: str) -> Non
     """It fails no response, in a page neither; and such a model pickles, dumps, copies, compares, hashes, and shows.
     To code of ours, which reads what fits, the value is None."""
     least = {key: "x" for key, field in model.model_fields.items() if field.is_required()}
-    kept = 0
+    misfits = 0
     for odd in ODD:
         content = json.dumps({**least, name: odd}).encode()
-        found = decode(model, content, RESPONSE)
-        again = decode(model, found.model_dump_json().encode(), RESPONSE)
-        assert found == again == pickle.loads(pickle.dumps(found)) == copy.deepcopy(found)
-        assert hash(found) == hash(again)
-        assert type(found).__name__ in repr(found)
-        assert found.model_dump().keys() >= {name}
-        assert decode_page(model, b'{"data": [%b]}' % content, RESPONSE).data == [found]
-        value = getattr(found, name)
+        instance = decode(model, content, RESPONSE)
+        round_trip = decode(model, instance.model_dump_json().encode(), RESPONSE)
+        assert instance == round_trip == pickle.loads(pickle.dumps(instance)) == copy.deepcopy(instance)
+        assert hash(instance) == hash(round_trip)
+        assert type(instance).__name__ in repr(instance)
+        assert instance.model_dump().keys() >= {name}
+        assert decode_page(model, b'{"data": [%b]}' % content, RESPONSE).data == [instance]
+        value = getattr(instance, name)
         if type(value) is type(odd) and value == odd:
-            fitted = getattr(fitting(found), name)
+            fitted = getattr(fitting(instance), name)
             assert fitted is None or fitted == odd
-            kept += fitted is None
-    assert kept, "no odd value was odd to it"
+            misfits += fitted is None
+    assert misfits, "no odd value was odd to it"
 
 
 def test_what_fits_is_read() -> None:
@@ -248,8 +248,8 @@ def test_one_warning_per_field(caplog: pytest.LogCaptureFixture, monkeypatch: py
     for _ in range(3):
         decode(types.Job, json.dumps({**JOB, "title": [SECRET], "max_workers": SECRET}).encode(), RESPONSE)
     fitting(decode(types.Job, json.dumps({**JOB, "max_workers": SECRET}).encode(), RESPONSE))
-    told = [(record.name, record.levelname) for record in caplog.records]
-    assert told == [("firsthandapi", "WARNING")] * 2
+    warnings = [(record.name, record.levelname) for record in caplog.records]
+    assert warnings == [("firsthandapi", "WARNING")] * 2
     assert "Job.title is not as the contract documents it, but a value of type list" in caplog.text
     assert "Job.max_workers" in caplog.text
     assert SECRET not in caplog.text

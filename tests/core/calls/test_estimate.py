@@ -18,7 +18,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 def job(number: int = 0, hours: float | None = None, **fields: Any) -> Job:
     """A job posted after so many days; it is completed after so many hours, or else cancelled."""
     posted = START + timedelta(days=number)
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": f"job_{number}",
         "type": "data_collection",
         "status": "cancelled" if hours is None else "completed",
@@ -26,7 +26,7 @@ def job(number: int = 0, hours: float | None = None, **fields: Any) -> Job:
         "created_at": posted,
         "completed_at": None if hours is None else posted + timedelta(hours=hours),
     }
-    return Job.model_validate({**given, **fields})
+    return Job.model_validate({**defaults, **fields})
 
 
 def submission(status: str, job_id: str | None = "job_0") -> Submission:
@@ -35,8 +35,8 @@ def submission(status: str, job_id: str | None = "job_0") -> Submission:
 
 def test_jobs_that_are_like_another() -> None:
     """They are finished, of its type, and took one of its formats; the newest come first."""
-    wanted = [job(3, 1.0), job(2), job(1, 2.0, accepted_formats=["image/png", "image/jpeg"])]
-    others = [
+    peers = [job(3, 1.0), job(2), job(1, 2.0, accepted_formats=["image/png", "image/jpeg"])]
+    rest = [
         job(4, 1.0, status="open"),
         job(5, 1.0, type="feedback"),
         job(6, 1.0, accepted_formats=["audio/mpeg"]),
@@ -44,11 +44,9 @@ def test_jobs_that_are_like_another() -> None:
         job(8, 1.0, created_at=None),
         job(9, 1.0, created_at="yesterday"),
     ]
-    assert (
-        finished_like([*others, *reversed(wanted)], "data_collection", ["image/jpeg", "image/webp"]) == wanted
-    )
+    assert finished_like([*rest, *reversed(peers)], "data_collection", ["image/jpeg", "image/webp"]) == peers
     many = [job(number, 1.0) for number in range(MOST_JOBS + 5)]
-    assert [each.id for each in finished_like(many, "data_collection", ["image/jpeg"])[:2]] == [
+    assert [peer.id for peer in finished_like(many, "data_collection", ["image/jpeg"])[:2]] == [
         "job_104",
         "job_103",
     ]
@@ -67,8 +65,8 @@ def test_jobs_that_are_like_another() -> None:
 )
 def test_hours(hours: list[float | None], half: float | None, nine_of_ten: float | None) -> None:
     """Those of the completed jobs, in proportion between two of them; None without one."""
-    found = estimate(500, [job(number, each) for number, each in enumerate(hours)], [])
-    assert found == Estimate(500, len(hours), None, half, nine_of_ten)
+    result = estimate(500, [job(number, duration) for number, duration in enumerate(hours)], [])
+    assert result == Estimate(500, len(hours), None, half, nine_of_ten)
 
 
 def test_the_approval_rate() -> None:

@@ -30,10 +30,10 @@ def test_the_repr_of_headers_has_no_values() -> None:
 def test_headers_given_win() -> None:
     """Where two sets have a name, whatever its case, only the given one is sent; the others keep their order."""
     pairs = [("Accept", "application/json"), ("User-Agent", "sdk"), ("x-b", "1")]
-    own = RequestHeaders(pairs)
-    merged = own.under([("X-B", "2"), ("accept", "*"), ("X-A", "\xe9")])
+    headers = RequestHeaders(pairs)
+    merged = headers.under([("X-B", "2"), ("accept", "*"), ("X-A", "\xe9")])
     assert list(merged) == [(b"User-Agent", b"sdk"), (b"X-B", b"2"), (b"accept", b"*"), (b"X-A", b"\xe9")]
-    assert list(own) == [(name.encode(), value.encode()) for name, value in pairs]
+    assert list(headers) == [(name.encode(), value.encode()) for name, value in pairs]
 
 
 def test_the_headers_of_an_attempt_show_no_values() -> None:

@@ -52,10 +52,10 @@ def test_golden_values(parts: tuple[Any, ...], key: str) -> None:
 
 
 @given(st.lists(PARTS, min_size=1, max_size=3), st.lists(PARTS, min_size=1, max_size=3))
-def test_keys_differ_just_where_parts_do(left: list[Any], right: list[Any]) -> None:
+def test_keys_differ_just_where_parts_do(first: list[Any], second: list[Any]) -> None:
     """Two lists of parts share a key only if they are the same JSON."""
-    same = json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
-    assert (firsthandapi.idempotency_key(*left) == firsthandapi.idempotency_key(*right)) is same
+    same = json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
+    assert (firsthandapi.idempotency_key(*first) == firsthandapi.idempotency_key(*second)) is same
 
 
 def test_the_order_of_a_dict_does_not_matter() -> None:
@@ -155,16 +155,16 @@ def test_a_time_that_names_no_moment_is_refused(since: Any, reason: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("after", "known"),
+    ("after", "expected"),
     [(0, True), (23 * 3600, True), (23 * 3600 + 1, False), (-300, True), (-301, False)],
 )
-def test_a_key_is_known_for_23_hours(after: float, known: bool) -> None:
+def test_a_key_is_known_for_23_hours(after: float, expected: bool) -> None:
     """A clock that was set back by more than five minutes says nothing of its age."""
-    assert is_known(1_000.0, 1_000.0 + after) is known
+    assert is_known(1_000.0, 1_000.0 + after) is expected
 
 
 @pytest.mark.parametrize(
-    ("server_sent_at", "server_now", "known"),
+    ("server_sent_at", "server_now", "expected"),
     [
         (500.0, 500.0 + 23 * HOUR, True),
         (500.0, 500.0 + 23 * HOUR + 1, False),
@@ -179,9 +179,9 @@ def test_a_key_is_known_for_23_hours(after: float, known: bool) -> None:
     ],
 )
 def test_both_clocks_must_say_that_a_key_is_young(
-    server_sent_at: float | None, server_now: float | None, known: bool
+    server_sent_at: float | None, server_now: float | None, expected: bool
 ) -> None:
     """A local clock that was set back makes an old key look young; a service without `Date` leaves it to that clock."""
     times = {"server_sent_at": server_sent_at, "server_now": server_now}
-    assert is_known(1_000.0, 1_000.0 + HOUR, **times) is known
+    assert is_known(1_000.0, 1_000.0 + HOUR, **times) is expected
     assert not is_known(1_000.0, 1_001.0 + 23 * HOUR, **times)  # whatever the service says

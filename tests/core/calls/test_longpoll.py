@@ -92,15 +92,15 @@ def test_late_counts_are_read_rarely() -> None:
     assert count_pause(86_400) == 600
 
 
-def network(**told: bool) -> FirstHandConnectionError:
+def network(**flags: bool) -> FirstHandConnectionError:
     """A network failure, and what is known of it."""
     error = FirstHandConnectionError("x")
-    vars(error).update(told)
+    vars(error).update(flags)
     return error
 
 
 @pytest.mark.parametrize(
-    ("error", "again"),
+    ("error", "expected"),
     [
         (network(), True),
         # A certificate that is not trusted now, and a password that is wrong now, will be so in ten seconds.
@@ -118,9 +118,9 @@ def network(**told: bool) -> FirstHandConnectionError:
         (ConfigurationError("x"), False),
     ],
 )
-def test_what_heals(error: Any, again: bool) -> None:
+def test_what_heals(error: Any, expected: bool) -> None:
     """A broken network or a busy service may heal; a refused key or a missing job does not."""
-    assert is_transient(error) is again
+    assert is_transient(error) is expected
 
 
 def busy(**headers: str) -> ServerError:

@@ -62,7 +62,7 @@ def test_who_has_a_record_runs_the_same_call_again() -> None:
 @pytest.mark.parametrize("recorded", [True, False])
 def test_a_refusal_is_repeated_with_the_same_key(recorded: bool) -> None:
     """The service may have done what it refuses; only the suspicion is not said."""
-    lost, refused = (how_to_repeat("k", recorded=recorded, may_be_done=each) for each in (True, False))
+    lost, refused = (how_to_repeat("k", recorded=recorded, may_be_done=doubt) for doubt in (True, False))
     assert "the same key" in refused
     assert refused == lost.replace("it may have been done: ", "")
 

@@ -92,8 +92,8 @@ def test_the_reset_without_a_date(headers: dict[str, str]) -> None:
 @given(st.dictionaries(st.sampled_from([*GOOD, "date"]), st.text(max_size=30)))
 def test_nothing_raises(headers: dict[str, str]) -> None:
     """Whatever stands in these headers, the window ends now or later."""
-    found = parse_rate_limit(headers)
-    assert found is None or seconds_to_reset(found, headers, now=NOW) >= 0
+    limit = parse_rate_limit(headers)
+    assert limit is None or seconds_to_reset(limit, headers, now=NOW) >= 0
 
 
 # --- the count
@@ -111,10 +111,10 @@ class Key:
 
     def permits(self, most: int) -> list[Permit]:
         """As many permits as there are, up to `most`."""
-        found: list[Permit] = []
-        while len(found) < most and isinstance(one := self.take(), Permit):
-            found.append(one)
-        return found
+        permits: list[Permit] = []
+        while len(permits) < most and isinstance(permit := self.take(), Permit):
+            permits.append(permit)
+        return permits
 
     def answer(
         self, permit: Any, remaining: int | None = None, *, reset: float = 60, status: int = 200, **extra: str
@@ -129,10 +129,10 @@ class Key:
         raw = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
         self.budget.observe(permit, ApiResponse(status, raw), sent=True, now=self.now, time=self.now)
 
-    def ask(self, *said: Any, **options: Any) -> None:
+    def ask(self, *numbers: Any, **options: Any) -> None:
         """Send one request, which is answered."""
         (permit,) = self.permits(1)
-        self.answer(permit, *said, **options)
+        self.answer(permit, *numbers, **options)
 
     def lose(self, permit: Any, *, sent: bool) -> None:
         self.budget.observe(permit, None, sent=sent, now=self.now, time=self.now)
@@ -171,8 +171,8 @@ def test_a_service_without_a_limit(key: Key) -> None:
     key.ask()
     many = key.permits(1000)
     assert len(many) == 1000
-    for one in many:
-        key.answer(one)
+    for permit in many:
+        key.answer(permit)
     key.ask(2)
     assert len(key.permits(9)) == 2
 
@@ -240,9 +240,9 @@ def test_a_window_that_is_renewed_before_it_is_spent(key: Key) -> None:
     key.ask(99, reset=120)
     key.ask(98, reset=120)
     key.now += 1
-    (one,) = key.permits(1)
+    (permit,) = key.permits(1)
     # The reset is the same to the second, in a window of less than one.
-    key.answer(one, 99, reset=120)
+    key.answer(permit, 99, reset=120)
     assert len(key.permits(500)) == 99
 
 
@@ -259,14 +259,14 @@ def test_a_window_may_end_at_the_same_reset(key: Key) -> None:
     assert sum(not permit.probe for permit in key.permits(9)) == 5
 
 
-@pytest.mark.parametrize(("reset", "remaining", "left"), [(59, 3, 3), (61, 9, 7), (60, 10, 7), (62, 9, 9)])
-def test_a_reset_within_a_second_is_the_same(key: Key, reset: float, remaining: int, left: int) -> None:
+@pytest.mark.parametrize(("reset", "remaining", "rest"), [(59, 3, 3), (61, 9, 7), (60, 10, 7), (62, 9, 9)])
+def test_a_reset_within_a_second_is_the_same(key: Key, reset: float, remaining: int, rest: int) -> None:
     """Services round: a response of the same window takes requests away, and gives none back; a later one does."""
     key.ask(10)
     *_, last = key.permits(3)
     key.now += 6
     key.answer(last, remaining, reset=reset)
-    assert len(key.permits(99)) == left
+    assert len(key.permits(99)) == rest
 
 
 def test_a_request_has_arrived_after_five_seconds(key: Key) -> None:
@@ -389,17 +389,17 @@ def test_how_long_a_response_holds(
     status: int, retry_after: str | None, remaining: int | None, reset: int, seconds: float | None
 ) -> None:
     """It is the `Retry-After` of a 429, or the reset of a limit that is spent for longer than a minute."""
-    said = {} if remaining is None else {**GOOD, "x-ratelimit-remaining": str(remaining)}
+    headers = {} if remaining is None else {**GOOD, "x-ratelimit-remaining": str(remaining)}
     if remaining is not None:
-        said["x-ratelimit-reset"] = f"{NOW + reset:.0f}"
+        headers["x-ratelimit-reset"] = f"{NOW + reset:.0f}"
     if retry_after is not None:
-        said["retry-after"] = retry_after
-    raw = tuple((name.encode(), value.encode()) for name, value in said.items())
+        headers["retry-after"] = retry_after
+    raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
     assert asked_to_hold(ApiResponse(status, raw), now=NOW) == seconds
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds", "text"),
+    ("limit", "seconds", "text"),
     [
         (RateLimit(1000, 0, datetime.fromtimestamp(0, UTC)), 1800, "the limit of 1,000 requests per hour of"),
         (RateLimit(1, 0, datetime.fromtimestamp(0, UTC)), 7200, "the limit of 1 request per day of"),
@@ -417,12 +417,12 @@ def test_how_long_a_response_holds(
         (None, 1e15, "a time beyond all calendars"),
     ],
 )
-def test_what_is_spent_until_when(said: RateLimit | None, seconds: float, text: str) -> None:
+def test_what_is_spent_until_when(limit: RateLimit | None, seconds: float, text: str) -> None:
     """The error of a request that is not sent names the limit, the time, and the seconds."""
-    error = spent_error(said, seconds, believed=seconds, now=NOW)
+    error = spent_error(limit, seconds, believed=seconds, now=NOW)
     assert text in str(error)
     assert "asks the service again" not in str(error)
-    assert (error.retry_after, error.rate_limit, error.attempts) == (seconds, said, 0)
+    assert (error.retry_after, error.rate_limit, error.attempts) == (seconds, limit, 0)
 
 
 class Endpoints:
@@ -434,10 +434,10 @@ class Endpoints:
 
     def permits(self, endpoint: str, most: int = 999) -> list[Any]:
         """As many permits as there are, up to `most`, each with its count."""
-        found: list[Any] = []
-        while len(found) < most and isinstance(one := self.budgets.take(endpoint, self.now), Permit):
-            found.append((self.budgets.of(endpoint), one))
-        return found
+        permits: list[Any] = []
+        while len(permits) < most and isinstance(permit := self.budgets.take(endpoint, self.now), Permit):
+            permits.append((self.budgets.of(endpoint), permit))
+        return permits
 
     def answer(
         self,
@@ -459,10 +459,10 @@ class Endpoints:
             endpoint, *permit, ApiResponse(status, raw), sent=True, now=self.now, time=self.now
         )
 
-    def ask(self, endpoint: str, *said: Any, **options: Any) -> None:
+    def ask(self, endpoint: str, *numbers: Any, **options: Any) -> None:
         """Send one request, which is answered."""
         (permit,) = self.permits(endpoint, 1)
-        self.answer(endpoint, permit, *said, **options)
+        self.answer(endpoint, permit, *numbers, **options)
 
 
 @pytest.fixture
@@ -493,15 +493,15 @@ def test_endpoints_of_one_limit_share_its_count(endpoints: Endpoints) -> None:
 @pytest.mark.parametrize("status", [429, 200])
 def test_a_refusal_holds_what_was_not_heard_of(endpoints: Endpoints, status: int) -> None:
     """A 429, and an hourly limit that is spent, are probably those of an endpoint that has said nothing yet."""
-    (one,) = endpoints.permits("GET /v1/me", 1)
+    (permit,) = endpoints.permits("GET /v1/me", 1)
     far = (
         {"x_ratelimit_reset": str(NOW + 1800)}
         if status == 200
         else {"retry_after": "20", "x_ratelimit_reset": str(NOW + 20)}
     )
-    endpoints.answer("GET /v1/me", one, 100, 0, status=status, **far)
-    found = endpoints.budgets.take("GET /v1/jobs", NOW)
-    assert found == (Wait(20, for_reset=True) if status == 429 else Wait(60, for_reset=True, reported=1800))
+    endpoints.answer("GET /v1/me", permit, 100, 0, status=status, **far)
+    verdict = endpoints.budgets.take("GET /v1/jobs", NOW)
+    assert verdict == (Wait(20, for_reset=True) if status == 429 else Wait(60, for_reset=True, reported=1800))
     endpoints.now += 60
     assert len(endpoints.permits("GET /v1/jobs", 1)) == 1
 
@@ -520,16 +520,16 @@ def test_a_limit_that_changes(endpoints: Endpoints) -> None:
 def test_responses_without_a_limit_share_one_count_too(endpoints: Endpoints) -> None:
     """Where no limit is described, a 429 holds all; and a gateway's response changes nothing."""
     for endpoint in ("GET /v1/me", "GET /v1/jobs"):
-        (one,) = endpoints.permits(endpoint, 1)
-        endpoints.answer(endpoint, one, None)
+        (permit,) = endpoints.permits(endpoint, 1)
+        endpoints.answer(endpoint, permit, None)
     assert len(endpoints.permits("GET /v1/me", 500)) == 500
-    (one,) = endpoints.permits("GET /v1/jobs", 1)
-    endpoints.answer("GET /v1/jobs", one, None, status=429, retry_after="5")
+    (permit,) = endpoints.permits("GET /v1/jobs", 1)
+    endpoints.answer("GET /v1/jobs", permit, None, status=429, retry_after="5")
     assert endpoints.budgets.take("GET /v1/me", NOW) == Wait(5, for_reset=True)
     endpoints.now += 5
-    (one, other, *_) = endpoints.permits("GET /v1/me", 8)
-    endpoints.answer("GET /v1/me", one, 100, 10)
-    endpoints.answer("GET /v1/me", other, None, status=404)
+    (permit, next_permit, *_) = endpoints.permits("GET /v1/me", 8)
+    endpoints.answer("GET /v1/me", permit, 100, 10)
+    endpoints.answer("GET /v1/me", next_permit, None, status=404)
     assert endpoints.budgets.of("GET /v1/me") is endpoints.budgets.of("GET /v1/jobs")
     assert endpoints.budgets.of("GET /v1/me").limit == 100
 
@@ -537,8 +537,8 @@ def test_responses_without_a_limit_share_one_count_too(endpoints: Endpoints) -> 
 def test_what_was_never_sent_is_not_counted(key: Key) -> None:
     """A connection that was refused spends nothing; one that broke may have spent a request."""
     key.ask(2)
-    (one,) = key.permits(1)
-    key.lose(one, sent=False)
+    (permit,) = key.permits(1)
+    key.lose(permit, sent=False)
     two = key.permits(9)
     assert len(two) == 2
     key.lose(two[0], sent=True)
@@ -577,35 +577,35 @@ def test_whatever_is_said_everyone_gets_on(steps: list[tuple[int, int, int, bool
     """No answer, lie, or loss makes anyone wait longer than the service asked to, or for ever."""
     key = Key()
     out: list[Any] = []
-    for what, remaining, reset, sent in steps:
-        found = key.take()
-        if isinstance(found, Permit):
-            out.append(found)
+    for event, remaining, reset, sent in steps:
+        answer = key.take()
+        if isinstance(answer, Permit):
+            out.append(answer)
         else:
-            assert 0 < found.seconds <= 200
-            key.now += found.seconds
-        if out and what < 2:
+            assert 0 < answer.seconds <= 200
+            key.now += answer.seconds
+        if out and event < 2:
             key.answer(out.pop(0), remaining, reset=reset)
-        elif out and what == 2:
+        elif out and event == 2:
             key.answer(out.pop(), status=429, retry_after=str(reset))
-        elif out and what == 3:
+        elif out and event == 3:
             key.lose(out.pop(), sent=sent)
-        elif out and what == 4:
+        elif out and event == 4:
             key.answer(out.pop(), status=502)
-    for one in out:
-        key.lose(one, sent=True)
+    for permit in out:
+        key.lose(permit, sent=True)
     for _ in range(3):
-        found = key.take()
-        if isinstance(found, Permit):
+        answer = key.take()
+        if isinstance(answer, Permit):
             return
-        key.now += found.seconds
+        key.now += answer.seconds
     raise AssertionError("nobody gets on")
 
 
 def test_the_fingerprint_of_a_key() -> None:
     """It is the same in every process, differs from key to key, and shows nothing of the key."""
-    one, other = (fingerprint(Secret(f"fh_live_{name}")) for name in ("anna", "bert"))
-    assert one == fingerprint(Secret("fh_live_anna"))
-    assert one == "acc4486c050460af787f4d6227cacf87"
-    assert len({one, other, fingerprint(None)}) == 3
-    assert "anna" not in one
+    anna, bert = (fingerprint(Secret(f"fh_live_{name}")) for name in ("anna", "bert"))
+    assert anna == fingerprint(Secret("fh_live_anna"))
+    assert anna == "acc4486c050460af787f4d6227cacf87"
+    assert len({anna, bert, fingerprint(None)}) == 3
+    assert "anna" not in anna

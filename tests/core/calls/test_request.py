@@ -112,7 +112,7 @@ def test_which_characters_a_header_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         *(
             (name, "x", "not a header name")
@@ -124,9 +124,9 @@ def test_which_characters_a_header_has() -> None:
         *((name, "x", "the SDK sets it") for name in ("HOST", "Connection", "Accept-Encoding")),
     ],
 )
-def test_bad_headers(name: Any, value: Any, said: str) -> None:
+def test_bad_headers(name: Any, value: Any, message: str) -> None:
     """A name is a token, a value text; and what the SDK decides elsewhere is not decided by extra_headers."""
-    with pytest.raises(InvalidArgumentError, match=said):
+    with pytest.raises(InvalidArgumentError, match=message):
         build_request("GET", "/v1/jobs", extra_headers={name: value})
 
 

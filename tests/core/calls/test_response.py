@@ -92,8 +92,8 @@ def test_any_bytes_make_an_error(content: bytes) -> None:
 def test_halves_of_characters_are_replaced(pieces: list[str]) -> None:
     """Each half alone becomes U+FFFD; whole characters, other escapes, and text that looks like one stay."""
     text = '"' + "".join(pieces) + '"'
-    wanted = json.loads(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    assert json.loads(without_halves(text.encode())) == wanted
+    expected = json.loads(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert json.loads(without_halves(text.encode())) == expected
 
 
 def test_a_response_counts_its_attempts_from_one() -> None:

@@ -56,9 +56,9 @@ def choose(error: Any, **changes: Any) -> RetryIn | NoRetry:
 def test_statuses() -> None:
     """408, 429 and the passing 5xx are tried again, if the request may run twice; nothing else is."""
     decisions = {status: choose(FirstHandApiError("no", status=status)) for status in range(300, 600)}
-    again = {status for status, decision in decisions.items() if decision == RetryIn(0.5)}
-    assert again == RETRYABLE
-    assert all(decisions[status] == NoRetry() for status in decisions.keys() - again)
+    statuses = {status for status, decision in decisions.items() if decision == RetryIn(0.5)}
+    assert statuses == RETRYABLE
+    assert all(decisions[status] == NoRetry() for status in decisions.keys() - statuses)
     assert all(
         choose(FirstHandApiError("no", status=status), repeatable=False) == NoRetry() for status in decisions
     )
@@ -77,13 +77,13 @@ def test_an_unreadable_success() -> None:
 
 @pytest.mark.parametrize("kind", [FirstHandConnectionError, FirstHandTimeoutError])
 @pytest.mark.parametrize(
-    ("sent", "repeatable", "again"),
+    ("sent", "repeatable", "expected"),
     [(False, False, True), (False, True, True), (True, True, True), (True, False, False)],
 )
-def test_connection_errors(kind: Any, sent: bool, repeatable: bool, again: bool) -> None:
+def test_connection_errors(kind: Any, sent: bool, repeatable: bool, expected: bool) -> None:
     """A connection that was never made is always tried again; a broken one if the request may run twice."""
     decision = choose(kind("broken", request_sent=sent), repeatable=repeatable)
-    assert decision == (RetryIn(0.5) if again else NoRetry())
+    assert decision == (RetryIn(0.5) if expected else NoRetry())
 
 
 @pytest.mark.parametrize("why", ["untrusted", "proxy_refused"])
@@ -123,13 +123,13 @@ def test_other_errors(error: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "max_retries", "again"),
+    ("attempts", "max_retries", "expected"),
     [(1, 0, False), (1, 1, True), (2, 1, False), (3, 3, True), (4, 3, False), (1000, 1000, True)],
 )
-def test_the_count(attempts: int, max_retries: int, again: bool) -> None:
+def test_the_count(attempts: int, max_retries: int, expected: bool) -> None:
     """`max_retries` counts the attempts after the first."""
     decision = choose(FirstHandApiError("no", status=503), attempts=attempts, max_retries=max_retries)
-    assert isinstance(decision, RetryIn) is again
+    assert isinstance(decision, RetryIn) is expected
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_the_service_asks_and_the_deadline_leaves(
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "left", "decision"),
+    ("retry_after", "overrides", "decision"),
     [
         (7.0, {}, RetryIn(7.0, in_line=True)),
         (0.2, {}, RetryIn(0.5, in_line=True)),
@@ -185,10 +185,10 @@ def test_what_the_service_asks_and_the_deadline_leaves(
         (7.0, {"key_is_known": False}, NoRetry()),
     ],
 )
-def test_a_429_goes_back_in_line(retry_after: float | None, left: dict[str, Any], decision: Any) -> None:
+def test_a_429_goes_back_in_line(retry_after: float | None, overrides: dict[str, Any], decision: Any) -> None:
     """With a usable `Retry-After` it costs no retry, up to 60 s each time, and to the deadline or 5 minutes in all."""
     error = RateLimitError("slow down", status=429)
-    arguments = {"max_retries": 0, "line_left": 300.0, **left}
+    arguments = {"max_retries": 0, "line_left": 300.0, **overrides}
     assert choose(error, retry_after=retry_after, **arguments) == decision
 
 
@@ -222,22 +222,22 @@ def test_retry_after_in_seconds_and_junk(text: str, seconds: float | None) -> No
 @pytest.mark.parametrize("local_clock_off_by", [0, -86_400, 3600])
 def test_retry_after_as_a_date_counts_from_the_response_date(local_clock_off_by: float) -> None:
     """An HTTP-date counts from the response's own `Date`: a wrong local clock does no harm."""
-    found = headers(retry_after=formatdate(NOW + 42, usegmt=True), date=formatdate(NOW, usegmt=True))
-    assert parse_retry_after(found, now=NOW + local_clock_off_by) == 42
+    dates = headers(retry_after=formatdate(NOW + 42, usegmt=True), date=formatdate(NOW, usegmt=True))
+    assert parse_retry_after(dates, now=NOW + local_clock_off_by) == 42
 
 
 @pytest.mark.parametrize("date", [{}, {"date": "junk"}])
 def test_retry_after_as_a_date_without_a_date(date: dict[str, str]) -> None:
     """Without a `Date` that can be read the local clock stands in."""
-    found = headers(retry_after=formatdate(NOW + 42, usegmt=True), **date)
-    assert parse_retry_after(found, now=NOW) == 42
+    dates = headers(retry_after=formatdate(NOW + 42, usegmt=True), **date)
+    assert parse_retry_after(dates, now=NOW) == 42
 
 
 def test_retry_after_in_the_past() -> None:
     """A date that has passed, or is now, is as if it were not there: nothing hammers."""
     for seconds in (-42, 0):
-        found = headers(retry_after=formatdate(NOW + seconds, usegmt=True), date=formatdate(NOW, usegmt=True))
-        assert parse_retry_after(found, now=NOW) is None
+        dates = headers(retry_after=formatdate(NOW + seconds, usegmt=True), date=formatdate(NOW, usegmt=True))
+        assert parse_retry_after(dates, now=NOW) is None
 
 
 def test_no_retry_after() -> None:
@@ -261,8 +261,8 @@ def test_asked_to_wait() -> None:
 def test_no_date_or_wish_raises(text: str) -> None:
     """Nothing a server writes into `Retry-After` or `Date` raises."""
     parse_http_date(text)
-    found = {"retry-after": text, "date": text}
-    seconds = parse_retry_after(found, now=NOW)
+    dates = {"retry-after": text, "date": text}
+    seconds = parse_retry_after(dates, now=NOW)
     assert seconds is None or seconds > 0
 
 

@@ -142,11 +142,11 @@ def test_what_is_wrong_is_named(changed: dict[str, Any], field: str | None, says
 
 
 @pytest.mark.parametrize(
-    ("key", "shown"), [(b"x" * 57, f"b'{'x' * 57}'"), (b"x" * 58, f"b'{'x' * 58}…")], ids=["60", "61"]
+    ("key", "excerpt"), [(b"x" * 57, f"b'{'x' * 57}'"), (b"x" * 58, f"b'{'x' * 58}…")], ids=["60", "61"]
 )
-def test_sixty_characters_of_a_wrong_key_are_shown(key: bytes, shown: str) -> None:
+def test_sixty_characters_of_a_wrong_key_are_shown(key: bytes, excerpt: str) -> None:
     """They are enough to find it."""
-    with pytest.raises(InvalidArgumentError, match=f"has {shown}, which is not text"):
+    with pytest.raises(InvalidArgumentError, match=f"has {excerpt}, which is not text"):
         check(jobs={key: {}})
 
 

@@ -40,27 +40,27 @@ def job(number: int = 1, status: str = "open", approved: int | None = 0, **field
     return row if approved is None else {**row, "files_approved": approved}
 
 
-def order(number: int = 1, label: str = "stop", shown: dict[str, Any] | None = None, **changed: Any) -> Order:
+def order(number: int = 1, label: str = "stop", row: dict[str, Any] | None = None, **changed: Any) -> Order:
     """An order of 10 files for 50 cents each."""
     key, sent_at = f"key-{number}", 1_800_000_000.0 + number
     order = Order(OrderRecord("order", key, {**REQUEST, **changed}, sent_at, label=label))
-    return order if shown is None else order.seen(shown)
+    return order if row is None else order.seen(row)
 
 
 def read_again(ledger: Ledger) -> Ledger:
     """What is read of its records."""
     orders = (*ledger.orders, *ledger.forgotten)
-    again = ledger_of(read_record(each.record.encode(), "record") for each in orders)
-    assert again is not None
-    return again
+    copy = ledger_of(read_record(entry.record.encode(), "record") for entry in orders)
+    assert copy is not None
+    return copy
 
 
 def test_an_order_costs_all_of_its_files_until_something_is_refunded() -> None:
     """Also one whose response was lost: it may have been posted."""
     assert order().spent_cents == 500
-    assert order(shown=job(status="in_progress", approved=3)).spent_cents == 500
-    assert order(shown=job(status="completed", approved=10)).spent_cents == 500
-    cancelled = order(shown=job(status="cancelled", approved=3))
+    assert order(row=job(status="in_progress", approved=3)).spent_cents == 500
+    assert order(row=job(status="completed", approved=10)).spent_cents == 500
+    cancelled = order(row=job(status="cancelled", approved=3))
     assert (cancelled.spent_cents, cancelled.record.refund_cents, cancelled.state) == (150, 350, "cancelled")
 
 
@@ -68,14 +68,14 @@ def test_an_order_keeps_its_first_label_through_moves() -> None:
     """Its job's metadata say it; what comes of the same first label joins it, and no other label does."""
     first = {"metadata": {"firsthandapi_label": "stop", "firsthandapi_campaign": "fh-1"}}
     ledger = Ledger("fh-1", (order(**first), order(2, "yield"))).with_moved({"stop": "halt", "old": "halt"})
-    assert [(each.label, each.first_label) for each in ledger.orders] == [
+    assert [(entry.label, entry.first_label) for entry in ledger.orders] == [
         ("halt", "stop"),
         ("yield", "yield"),
     ]
     assert (ledger.first_label("halt"), ledger.first_label("new")) == ("stop", "new")
     assert read_again(ledger).first_label("halt") == "stop"
     late = replace(ledger, orders=(*ledger.orders, order(3, **first)))
-    assert [each.label for each in late.with_moved({"stop": "halt"}).orders] == ["halt", "yield", "halt"]
+    assert [entry.label for entry in late.with_moved({"stop": "halt"}).orders] == ["halt", "yield", "halt"]
     with pytest.raises(InvalidArgumentError, match="for 'stop' and for 'yield', and a move does not mix"):
         ledger.with_moved({"yield": "halt"})
     apart = Ledger("fh-1", (order(), order(2, "yield")))
@@ -85,32 +85,32 @@ def test_an_order_keeps_its_first_label_through_moves() -> None:
 
 def test_a_refund_never_grows() -> None:
     """A file that was withdrawn after the end is not refunded; one that was approved late is paid."""
-    cancelled = order(shown=job(status="cancelled", approved=3))
+    cancelled = order(row=job(status="cancelled", approved=3))
     assert cancelled.seen(job(status="cancelled", approved=2)).record.refund_cents == 350
     assert cancelled.seen(job(status="cancelled", approved=4)).record.refund_cents == 300
-    assert order(shown=job(status="completed", approved=9)).record.refund_cents == 0
+    assert order(row=job(status="completed", approved=9)).record.refund_cents == 0
 
 
 def test_a_job_that_does_not_count_its_files_refunds_nothing() -> None:
     """What nobody counted may have been paid; the list says how many files there are. Once it counts, it refunds."""
-    shown = order(shown=job(status="cancelled", approved=None))
-    assert (shown.approved, shown.record.refund_cents) == (0, 0)
-    assert shown.seen(job(status="cancelled", approved=None), listed=4).approved == 4
-    assert shown.seen(job(status="cancelled", approved=4)).record.refund_cents == 300
+    purchase = order(row=job(status="cancelled", approved=None))
+    assert (purchase.approved, purchase.record.refund_cents) == (0, 0)
+    assert purchase.seen(job(status="cancelled", approved=None), listed=4).approved == 4
+    assert purchase.seen(job(status="cancelled", approved=4)).record.refund_cents == 300
 
 
 def test_a_status_that_goes_back_closes_nothing() -> None:
     """A replica has shown an end that is not one: all of the files are paid and awaited, until it is seen again."""
-    closed = order(shown=job(status="cancelled", approved=3)).with_(closed=True)
+    closed = order(row=job(status="cancelled", approved=3)).with_(closed=True)
     assert closed.seen(job(status="cancelled", approved=3)) == closed
-    again = closed.seen(job(status="in_progress", approved=3))
-    assert (again.closed, again.record.refund_cents, again.spent_cents, again.held(unique=True)) == (
+    relapse = closed.seen(job(status="in_progress", approved=3))
+    assert (relapse.closed, relapse.record.refund_cents, relapse.spent_cents, relapse.held(unique=True)) == (
         False,
         0,
         500,
         10,
     )
-    assert again.seen(job(status="cancelled", approved=6)).spent_cents == 300
+    assert relapse.seen(job(status="cancelled", approved=6)).spent_cents == 300
 
 
 def test_files_in_the_list_are_approved_whatever_the_count_says() -> None:
@@ -124,10 +124,10 @@ def test_what_is_on_its_way_is_held() -> None:
     """An unfinished job may bring all of its files, and so may a completed one whose count is late; one that was
     cancelled, or closed, has brought what was approved."""
     assert order().held(unique=True) == 10
-    assert order(shown=job(approved=3)).held(unique=True) == 10
-    assert order(shown=job(status="completed", approved=3)).held(unique=True) == 10
-    assert order(shown=job(status="completed", approved=3)).with_(closed=True).held(unique=True) == 3
-    assert order(shown=job(status="cancelled", approved=3)).held(unique=True) == 3
+    assert order(row=job(approved=3)).held(unique=True) == 10
+    assert order(row=job(status="completed", approved=3)).held(unique=True) == 10
+    assert order(row=job(status="completed", approved=3)).with_(closed=True).held(unique=True) == 3
+    assert order(row=job(status="cancelled", approved=3)).held(unique=True) == 3
 
 
 def test_the_same_bytes_count_once() -> None:
@@ -135,16 +135,16 @@ def test_the_same_bytes_count_once() -> None:
     ledger = Ledger(
         "fh-1",
         (
-            order(1, shown=job(1, "completed", 3)).with_(closed=True),
-            order(2, shown=job(2, "completed", 2)).with_(closed=True),
+            order(1, row=job(1, "completed", 3)).with_(closed=True),
+            order(2, row=job(2, "completed", 2)).with_(closed=True),
             order(3),
         ),
     )
     files = {"job_1": {"file_1": "a", "file_2": "b", "file_3": "a"}, "job_2": {"file_4": "b", "file_5": "c"}}
     counted = ledger.with_files(files)
-    assert [each.record.duplicates for each in counted.orders] == [1, 1, 0]
-    assert [each.counted(unique=True) for each in counted.orders] == [2, 1, 0]
-    assert [each.counted(unique=False) for each in counted.orders] == [3, 2, 0]
+    assert [line.record.duplicates for line in counted.orders] == [1, 1, 0]
+    assert [line.counted(unique=True) for line in counted.orders] == [2, 1, 0]
+    assert [line.counted(unique=False) for line in counted.orders] == [3, 2, 0]
     # Without the first, the second counts in its place, and for the label that it was given.
     decided = Decided()
     for action, file_id, label in (
@@ -154,15 +154,15 @@ def test_the_same_bytes_count_once() -> None:
     ):
         decided.add(Decision(file_id, action, label, "dark", None, datetime.now(UTC)))
     counted = ledger.with_files(files, decided)
-    assert [each.record.duplicates for each in counted.orders] == [1, 0, 0]
-    assert [each.counted(unique=True) for each in counted.orders] == [1, 1, 0]
+    assert [line.record.duplicates for line in counted.orders] == [1, 0, 0]
+    assert [line.counted(unique=True) for line in counted.orders] == [1, 1, 0]
     assert (counted.moved["yield"], counted.orders[0].excluded) == (1, ("dark",))
     assert b"excluded" not in counted.orders[0].record.encode()
     # An unfinished job may still bring what it has promised, less what it has brought in vain.
-    assert [each.held(unique=True) for each in counted.orders] == [1, 1, 10]
+    assert [line.held(unique=True) for line in counted.orders] == [1, 1, 10]
     # What the service has withdrawn since may be what was excluded.
-    fewer = replace(ledger, orders=(order(1, shown=job(1, "completed", 2)), *ledger.orders[1:]))
-    assert [each.counted(unique=False) for each in fewer.with_files(files, decided, unique=False).orders] == [
+    fewer = replace(ledger, orders=(order(1, row=job(1, "completed", 2)), *ledger.orders[1:]))
+    assert [line.counted(unique=False) for line in fewer.with_files(files, decided, unique=False).orders] == [
         1,
         1,
         0,
@@ -177,12 +177,12 @@ OF_CAMPAIGN = {"metadata": {"firsthandapi_campaign": "fh-1"}}
 def test_the_ledger_is_read_as_it_was_written() -> None:
     """Orders, jobs, refunds, and what was spent, in the order in which they were sent; other records are none of it."""
     ledger = Ledger(
-        "fh-1", (order(1, shown=job(1, "cancelled", 3), **OF_CAMPAIGN), order(2, "yield", **OF_CAMPAIGN))
+        "fh-1", (order(1, row=job(1, "cancelled", 3), **OF_CAMPAIGN), order(2, "yield", **OF_CAMPAIGN))
     )
-    again = read_again(ledger)
-    assert again == ledger
-    assert again.spent_cents == ledger.spent_cents == 650
-    assert [each.label for each in again.of("yield")] == ["yield"]
+    copy = read_again(ledger)
+    assert copy == ledger
+    assert copy.spent_cents == ledger.spent_cents == 650
+    assert [entry.label for entry in copy.of("yield")] == ["yield"]
     strangers = (
         OrderRecord("job", job={"id": "job_9"}, label="stop"),
         order(3).record,
@@ -190,13 +190,13 @@ def test_the_ledger_is_read_as_it_was_written() -> None:
         order(5, **OF_CAMPAIGN, files_needed=0).record,
     )
     assert ledger_of(strangers) is None
-    assert ledger_of([*strangers, *(each.record for each in reversed(ledger.orders))]) == ledger
+    assert ledger_of([*strangers, *(entry.record for entry in reversed(ledger.orders))]) == ledger
 
 
 def test_an_order_is_put_in_place_added_or_taken_out() -> None:
     """Each step of an order makes another ledger."""
     ledger = Ledger("fh-1").with_order(0, order(1)).with_order(1, order(2))
-    assert [each.key for each in ledger.orders] == ["key-1", "key-2"]
+    assert [entry.key for entry in ledger.orders] == ["key-1", "key-2"]
     assert ledger.with_order(0, order(3)).orders[0].key == "key-3"
     assert ledger.with_order(1, None).orders == ledger.orders[:1]
     assert ledger.with_order(0, None).orders == ledger.orders[1:]
@@ -204,19 +204,19 @@ def test_an_order_is_put_in_place_added_or_taken_out() -> None:
 
 def test_jobs_are_found_by_their_key_and_then_by_their_id() -> None:
     """An order whose response was lost learns its job; others learn the news."""
-    ledger = Ledger("fh-1", (order(1), order(2, shown=job(2)), order(3)))
+    ledger = Ledger("fh-1", (order(1), order(2, row=job(2)), order(3)))
     seen = ledger.with_jobs([job(2, "completed", 10), job(1, "in_progress", 4)])
-    assert [each.state for each in seen.orders] == ["in_progress", "completed", "sent"]
-    assert [each.approved for each in seen.orders] == [4, 10, 0]
+    assert [entry.state for entry in seen.orders] == ["in_progress", "completed", "sent"]
+    assert [entry.approved for entry in seen.orders] == [4, 10, 0]
 
 
 def test_a_job_of_the_campaign_that_no_order_bought_is_one_more() -> None:
     """A ledger restored from a copy does not know it. A list may show a job twice, and jobs of other campaigns."""
-    ledger = Ledger("fh-1", (order(1, shown=job(1)), order(2)))
-    other = job(9)
-    other["metadata"] = {**other["metadata"], "firsthandapi_campaign": "fh-2"}
-    seen = ledger.with_jobs([job(4), other, job(3, "cancelled", 4), job(3, "cancelled", 4), job(2), job(1)])
-    assert [(each.key, each.state) for each in seen.orders] == [
+    ledger = Ledger("fh-1", (order(1, row=job(1)), order(2)))
+    stray = job(9)
+    stray["metadata"] = {**stray["metadata"], "firsthandapi_campaign": "fh-2"}
+    seen = ledger.with_jobs([job(4), stray, job(3, "cancelled", 4), job(3, "cancelled", 4), job(2), job(1)])
+    assert [(entry.key, entry.state) for entry in seen.orders] == [
         ("key-1", "open"),
         ("key-2", "open"),
         ("key-3", "cancelled"),
@@ -228,13 +228,13 @@ def test_a_job_of_the_campaign_that_no_order_bought_is_one_more() -> None:
 
 def test_a_lost_ledger_is_made_from_the_jobs() -> None:
     """Those of the campaign, oldest first; no other job is taken for one of its orders."""
-    other = {**job(9), "metadata": {"firsthandapi_key": "key-9"}}
+    stray = {**job(9), "metadata": {"firsthandapi_key": "key-9"}}
     no_label = {**job(8), "metadata": {**job(8)["metadata"], "firsthandapi_label": "../up"}}
     no_key = {**job(7), "metadata": {"firsthandapi_campaign": "fh-1", "firsthandapi_label": "stop"}}
     no_price = {**job(6), "price_per_file_cents": None}
     jobs = [
         job(2, "in_progress", 1),
-        other,
+        stray,
         no_label,
         no_key,
         no_price,
@@ -242,28 +242,28 @@ def test_a_lost_ledger_is_made_from_the_jobs() -> None:
         {"id": "job_0"},
     ]
     ledger = Ledger("fh-1").with_jobs(jobs)
-    assert [(each.label, each.state, each.approved, each.spent_cents) for each in ledger.orders] == [
+    assert [(entry.label, entry.state, entry.approved, entry.spent_cents) for entry in ledger.orders] == [
         ("stop", "cancelled", 4, 200),
         ("stop", "in_progress", 1, 500),
     ]
     assert ledger.orders[0].has_words_of({**REQUEST, "files_needed": 99})
     assert not ledger.orders[0].has_words_of({**REQUEST, "description": "Photos of other signs"})
     assert campaign_of(jobs[0]) == "fh-1"
-    assert campaign_of(other) is None
+    assert campaign_of(stray) is None
 
 
 def test_a_lost_ledger_is_of_the_campaign_that_ordered_the_rows() -> None:
     """Of its own where that is one of them; jobs that no row names, or of no campaign, say nothing."""
     jobs = [job(n) for n in range(5)]
-    for each, campaign in zip(jobs, ("fh-3", "fh-2", None, "fh-4", "fh-0"), strict=True):
-        each["metadata"] = {"firsthandapi_campaign": campaign}
+    for row, campaign in zip(jobs, ("fh-3", "fh-2", None, "fh-4", "fh-0"), strict=True):
+        row["metadata"] = {"firsthandapi_campaign": campaign}
     rows_of = ["job_0", "job_1", "job_2", "job_3", "job_9"]
-    own = campaign_key("signs", "")
+    name_key = campaign_key("signs", "")
     assert campaign_in(spec(), "signs", "/a", jobs, rows_of) == "fh-2"
-    assert campaign_in(spec(), "signs", "/a", jobs, ["job_2"]) == own
-    assert campaign_in(spec(), "signs", "/a", jobs) == own
-    jobs[3]["metadata"].update(firsthandapi_campaign=own, firsthandapi_key="key-3")
-    assert campaign_in(spec(), "signs", "/a", jobs, rows_of) == own
+    assert campaign_in(spec(), "signs", "/a", jobs, ["job_2"]) == name_key
+    assert campaign_in(spec(), "signs", "/a", jobs) == name_key
+    jobs[3]["metadata"].update(firsthandapi_campaign=name_key, firsthandapi_key="key-3")
+    assert campaign_in(spec(), "signs", "/a", jobs, rows_of) == name_key
 
 
 def spec(dest: str | None = None, moved: Any = None, **labels: str) -> Spec:
@@ -295,16 +295,16 @@ def orders_of(campaign: str, begun: Spec, number: int = 1) -> list[dict[str, Any
 def test_a_lost_campaign_is_found_by_its_dest_and_the_words_of_a_label() -> None:
     """Also once labels came, went, moved, and changed."""
     begun = spec("signs", stop="stop signs", give_way="yield signs")
-    own = str(spec_key(begun))
+    key = str(spec_key(begun))
     for now in (
         begun,
         spec("signs", stop="stop signs", merge="merging lanes"),
         spec("signs", stop="stop signs", give_way="yield signs at night"),
         spec("signs", {"stop": "halt"}, halt="stop signs"),
     ):
-        assert campaign_in(now, None, "/a/signs", orders_of(own, begun)) == own
-        assert campaign_in(now, "mine", "/a/signs", orders_of(own, begun)) == campaign_key("mine", "")
-    assert campaign_in(begun, None, "/a/signs", []) == own
+        assert campaign_in(now, None, "/a/signs", orders_of(key, begun)) == key
+        assert campaign_in(now, "mine", "/a/signs", orders_of(key, begun)) == campaign_key("mine", "")
+    assert campaign_in(begun, None, "/a/signs", []) == key
 
 
 def test_another_campaign_is_not_taken_for_a_lost_one() -> None:
@@ -325,44 +325,44 @@ def test_another_campaign_is_not_taken_for_a_lost_one() -> None:
 def test_a_campaign_that_may_be_another_is_refused(words: str | None) -> None:
     """One of the same dest has a label of the same name with other words, or does not say which: the error names it."""
     begun = spec("signs", stop="stop signs")
-    own = str(spec_key(begun))
-    jobs = [{**each, "description": words and f"Photos of {words}"} for each in orders_of(own, begun)]
+    key = str(spec_key(begun))
+    jobs = [{**row, "description": words and f"Photos of {words}"} for row in orders_of(key, begun)]
     now = spec("signs", stop="stop signs", merge="merging lanes")
     with pytest.raises(InvalidArgumentError) as refused:
         campaign_in(now, None, "/a", jobs)
     assert refused.value.field == "name"
     assert refused.value.message == (
         "nothing was ordered: your account already has a campaign with dest 'signs' and the label 'stop', but with a "
-        f"different description, price, or other field; to continue it, add name: {own} to the file "
+        f"different description, price, or other field; to continue it, add name: {key} to the file "
         "(in Python: name=); to start a new one, add a name of your own, such as name: signs-2"
     )
-    assert campaign_in(now, own, "/a", jobs) == own
+    assert campaign_in(now, key, "/a", jobs) == key
 
 
 def test_jobs_without_metadata_may_be_those_of_lost_orders() -> None:
     """If the service shows none of a known order; else only if there is one for each of several labels."""
-    one, two = spec("signs", stop="stop signs"), spec("signs", stop="stop signs", cat="cats")
-    jobs = [{**each, "id": f"job_{label}"} for label, each in two.jobs.items()]
+    first, second = spec("signs", stop="stop signs"), spec("signs", stop="stop signs", cat="cats")
+    jobs = [{**fields, "id": f"job_{label}"} for label, fields in second.jobs.items()]
     fresh = Ledger("fh-1")
-    assert may_hide(two, fresh, jobs)
-    assert not may_hide(two, fresh, jobs[:1])
-    assert not may_hide(one, fresh, jobs)
-    shown, hidden = order(1, shown=job(1)), order(2, shown={**job(2), "metadata": None})
-    assert not may_hide(two, Ledger("fh-1", (shown, order(3))), jobs)
-    assert may_hide(one, Ledger("fh-1", (shown, hidden)), [])
+    assert may_hide(second, fresh, jobs)
+    assert not may_hide(second, fresh, jobs[:1])
+    assert not may_hide(first, fresh, jobs)
+    visible, hidden = order(1, row=job(1)), order(2, row={**job(2), "metadata": None})
+    assert not may_hide(second, Ledger("fh-1", (visible, order(3))), jobs)
+    assert may_hide(first, Ledger("fh-1", (visible, hidden)), [])
 
 
 def test_of_two_campaigns_with_the_words_of_a_label_none_is_taken() -> None:
     """The error names both; one that has all words is the one."""
-    one, other = (spec("signs", stop="stop signs", more=words) for words in ("cats", "dogs"))
-    jobs = [job for each in (one, other) for job in orders_of(str(spec_key(each)), each)]
+    cats, dogs = (spec("signs", stop="stop signs", more=words) for words in ("cats", "dogs"))
+    jobs = [job for campaign in (cats, dogs) for job in orders_of(str(spec_key(campaign)), campaign)]
     with pytest.raises(
         InvalidArgumentError,
         match="2 campaigns with dest 'signs' and the label 'stop', and with the same description; to continue one, add",
     ) as refused:
         campaign_in(spec("signs", stop="stop signs"), None, "/a", jobs)
-    assert " or ".join(sorted(map(str, map(spec_key, (one, other))))) in refused.value.message
-    assert campaign_in(one, None, "/a", jobs) == spec_key(one)
+    assert " or ".join(sorted(map(str, map(spec_key, (cats, dogs))))) in refused.value.message
+    assert campaign_in(cats, None, "/a", jobs) == spec_key(cats)
 
 
 def test_the_key_of_an_order_is_the_same_on_every_machine() -> None:
@@ -371,17 +371,17 @@ def test_the_key_of_an_order_is_the_same_on_every_machine() -> None:
     ledger = Ledger("fh-1", (order(1),))
     assert ledger.next_key("stop") == first
     assert ledger.next_key("yield") == order_key("fh-1", "yield", 0)
-    known = tuple(order().with_(key=key) for key in (first, third))
-    assert Ledger("fh-1", known[:1]).next_key("stop") == second
-    assert Ledger("fh-1", known).next_key("stop") == second
+    orders = tuple(order().with_(key=key) for key in (first, third))
+    assert Ledger("fh-1", orders[:1]).next_key("stop") == second
+    assert Ledger("fh-1", orders).next_key("stop") == second
     given_up = order().with_(key=second, forgotten=True)
-    assert Ledger("fh-1", known, (given_up,)).next_key("stop") == order_key("fh-1", "stop", 3)
+    assert Ledger("fh-1", orders, (given_up,)).next_key("stop") == order_key("fh-1", "stop", 3)
 
 
 def test_a_refused_order_leaves_its_key_to_the_next_one() -> None:
     """It costs until a later search has not found it, and is no order of the plan meanwhile."""
     refused = order().with_(request={**REQUEST, "metadata": {"firsthandapi_key": "key-1"}}, refused_at=100.0)
-    ledger = Ledger("fh-1", (refused, order(2, shown=job(2))))
+    ledger = Ledger("fh-1", (refused, order(2, row=job(2))))
     assert ledger.next_key("stop") == "key-1"
     assert ledger.next_key("yield") == order_key("fh-1", "yield", 0)
     assert (refused.is_refused, refused.is_lost, order().is_lost) == (True, False, True)
@@ -394,17 +394,17 @@ def test_a_refused_order_leaves_its_key_to_the_next_one() -> None:
 
 def test_a_job_that_another_machine_ordered_counts_as_it_is() -> None:
     """With its own number of files, price, and words; one that shows none of that counts as it was ordered."""
-    shown = job(files_needed=4, price_per_file_cents=20)
-    bought = order().bought(shown)
+    row = job(files_needed=4, price_per_file_cents=20)
+    bought = order().bought(row)
     assert (bought.files, bought.price_cents, bought.spent_cents, bought.held(unique=True)) == (4, 20, 80, 4)
-    assert Ledger("fh-1", (order(),)).with_jobs([shown]).orders == (bought,)
+    assert Ledger("fh-1", (order(),)).with_jobs([row]).orders == (bought,)
     assert order().bought({"id": "job_1", "status": "open"}).spent_cents == 500
     assert order().bought(job(files_needed=0)).spent_cents == 500
 
 
 def test_no_job_is_of_two_orders() -> None:
     """A service that hands out another's job, and the list then shows it with this one's key."""
-    ledger = Ledger("fh-1", (order(1, shown=job(9)), order(2)))
+    ledger = Ledger("fh-1", (order(1, row=job(9)), order(2)))
     assert ledger.with_jobs([{**job(2), "id": "job_9"}]).orders[1].job is None
     assert ledger.job_ids == {"job_9"}
 
@@ -412,25 +412,25 @@ def test_no_job_is_of_two_orders() -> None:
 def test_jobs_of_one_key_are_twins_until_all_are_closed() -> None:
     """The older one comes first; an order without a job has none."""
     first, second = ({**job(1), "id": f"job_{n}", "created_at": f"2026-11-0{n}T00:00:00Z"} for n in (1, 2))
-    orders = (order(1, shown=second), order(1, shown=first), order(2))
+    orders = (order(1, row=second), order(1, row=first), order(2))
     assert Ledger("fh-1", orders).twins == [(first, second)]
-    assert Ledger("fh-1", tuple(each.with_(closed=True) for each in orders)).twins == []
+    assert Ledger("fh-1", tuple(entry.with_(closed=True) for entry in orders)).twins == []
     assert Ledger("fh-1", orders[1:]).twins == []
 
 
 def test_an_order_that_is_given_up_leaves_its_key() -> None:
     """It costs nothing, and no other order gets its key."""
-    ledger = Ledger("fh-1", (order(1, shown=job(1), **OF_CAMPAIGN), order(2, **OF_CAMPAIGN)))
+    ledger = Ledger("fh-1", (order(1, row=job(1), **OF_CAMPAIGN), order(2, **OF_CAMPAIGN)))
     given_up = ledger.orders[1].with_(forgotten=True)
     assert given_up.spent_cents == 0
-    again = read_again(ledger.with_order(1, given_up))
-    assert (again.orders, again.forgotten) == (ledger.orders[:1], (given_up,))
-    assert again.keys == {"key-1": 0, "key-2": -1}
+    copy = read_again(ledger.with_order(1, given_up))
+    assert (copy.orders, copy.forgotten) == (ledger.orders[:1], (given_up,))
+    assert copy.keys == {"key-1": 0, "key-2": -1}
 
 
 def test_files_that_are_no_files_of_their_own_never_count() -> None:
     """Whether or not the same bytes count once."""
-    brought = order(1, shown=job(1, "completed", 5), **OF_CAMPAIGN).with_(repeated=2, duplicates=1)
+    brought = order(1, row=job(1, "completed", 5), **OF_CAMPAIGN).with_(repeated=2, duplicates=1)
     ledger = Ledger("fh-1", (brought,))
     assert [ledger.orders[0].counted(unique=unique) for unique in (True, False)] == [2, 3]
     assert read_again(ledger).orders[0].repeated == 2

@@ -25,7 +25,7 @@ from firsthandapi.errors import SpendLimitError
 PRICE = 50
 
 
-def spec(budget_cents: int = 10_000, unique: bool = True, price: int = PRICE, **wanted: int) -> Spec:
+def spec(budget_cents: int = 10_000, unique: bool = True, price: int = PRICE, **counts: int) -> Spec:
     """A campaign that wants so many files of each label."""
     defaults = {
         "description": "Photos of street signs in daylight",
@@ -33,7 +33,7 @@ def spec(budget_cents: int = 10_000, unique: bool = True, price: int = PRICE, **
         "price_per_file_cents": price,
     }
     return check_spec(
-        budget_cents, defaults, {label: {"files_needed": n} for label, n in wanted.items()}, unique
+        budget_cents, defaults, {label: {"files_needed": n} for label, n in counts.items()}, unique
     )
 
 
@@ -56,7 +56,7 @@ def next_order(of: Spec, ledger: Ledger) -> PlannedOrder | None:
 
 def planned(of: Spec, *orders: Order) -> list[tuple[str, int, int]]:
     plan = make_plan(of, Ledger("fh-1", orders))
-    return [(each.label, each.files, each.cost_cents) for each in plan.orders]
+    return [(order.label, order.files, order.cost_cents) for order in plan.orders]
 
 
 def test_at_first_everything_is_ordered() -> None:
@@ -80,8 +80,8 @@ def test_an_order_without_a_response_is_planned_as_it_was_sent() -> None:
     """It may still be posted, so the plan lists it and its cost once; it is not spent and not on its way."""
     of = spec(stop=10)
     lost = bought(of, "stop", 10, None)
-    for wanted, price, changed in ((10, PRICE, ()), (3, 10, ("price_per_file_cents",))):
-        now = spec(stop=wanted, price=price)
+    for count, price, changed in ((10, PRICE, ()), (3, 10, ("price_per_file_cents",))):
+        now = spec(stop=count, price=price)
         plan = make_plan(now, Ledger("fh-1", (lost,)))
         assert plan.orders == (PlannedOrder("stop", 10, 500, changed, unconfirmed=True),)
         assert (plan.spent_cents, plan.cost_cents, plan.labels[0].coming) == (0, 500, 0)
@@ -154,15 +154,15 @@ def test_an_order_without_a_response_that_nobody_wants_is_not_sent() -> None:
 def test_a_plan_that_no_longer_holds_says_what_changed() -> None:
     """Orders, what was spent, or the budget; files that came since change nothing."""
     of = spec(1_000, stop=10, give_way=1)
-    before = make_plan(of, Ledger("fh-1", (bought(of, "stop", 4, "open"),)))
-    assert outdated(before, make_plan(of, Ledger("fh-1", (bought(of, "stop", 4, "open", 3),)))) is None
+    plan = make_plan(of, Ledger("fh-1", (bought(of, "stop", 4, "open"),)))
+    assert outdated(plan, make_plan(of, Ledger("fh-1", (bought(of, "stop", 4, "open", 3),)))) is None
     since = Ledger("fh-1", (bought(of, "stop", 4, "cancelled"), bought(of, "give_way", 1)))
-    text = str(outdated(before, make_plan(of, since)))
+    text = str(outdated(plan, make_plan(of, since)))
     assert "spent was $2.00, and is $0.50; " in text
     assert "stop was to order 6 files for $3.00, and is to order 10 files for $5.00; " in text
     assert "give_way was to order 1 file for $0.50, and is to order nothing" in text
     richer = make_plan(spec(2_000, stop=10, give_way=1), Ledger("fh-1", (bought(of, "stop", 4, "open"),)))
-    assert "budget_cents was $10.00, and is $20.00" in str(outdated(before, richer))
+    assert "budget_cents was $10.00, and is $20.00" in str(outdated(plan, richer))
 
 
 def test_lowered_or_removed_nothing_is_ordered() -> None:
@@ -171,7 +171,7 @@ def test_lowered_or_removed_nothing_is_ordered() -> None:
     orders = (bought(of, "stop", 10), bought(of, "old", 4, "completed", 4))
     assert planned(of, *orders) == []
     plan = make_plan(of, Ledger("fh-1", orders))
-    assert [(each.label, each.wanted, each.approved, each.coming) for each in plan.labels] == [
+    assert [(label.label, label.wanted, label.approved, label.coming) for label in plan.labels] == [
         ("stop", 5, 0, 10),
         ("old", 0, 4, 0),
     ]
@@ -248,9 +248,9 @@ def test_printed_a_plan_is_a_table() -> None:
     done = str(make_plan(of, Ledger("fh-1", (bought(of, "stop", 300), bought(of, "停止", 20)))))
     assert done.endswith("; nothing to order")
     assert done.splitlines()[1].split() == ["stop", "300", "0", "300", "0", "$0.00"]
-    shown: list[str] = []
-    plan._repr_pretty_(type("Printer", (), {"text": staticmethod(shown.append)}), False)
-    assert shown == [str(plan)]
+    texts: list[str] = []
+    plan._repr_pretty_(type("Printer", (), {"text": staticmethod(texts.append)}), False)
+    assert texts == [str(plan)]
 
 
 def test_an_excluded_file_is_replaced_and_a_relabeled_one_counts_for_its_new_label() -> None:
@@ -260,7 +260,7 @@ def test_an_excluded_file_is_replaced_and_a_relabeled_one_counts_for_its_new_lab
     orders = (no, bought(of, "give_way", 2, "completed", 1))
     plan = make_plan(of, Ledger("fh-1", orders))
     assert planned(of, *orders) == [("stop", 3, 150)]
-    assert [(each.approved, each.excluded, each.reasons) for each in plan.labels] == [
+    assert [(label.approved, label.excluded, label.reasons) for label in plan.labels] == [
         (0, 2, ("dark",)),
         (2, 0, ()),
     ]
@@ -283,7 +283,7 @@ def test_a_plan_shows_what_changed_since_the_last_order_of_a_label() -> None:
     defaults = {**of.jobs["stop"], **new, "price_per_file_cents": 60, "title": None}
     now = check_spec(9_000, defaults, {"stop": {"files_needed": 5}, "halt": {}}, True)
     plan = make_plan(now, Ledger("fh-1", (bought(of, "stop", 3),)))
-    assert [(each.label, each.price_per_file_cents, each.changed) for each in plan.orders] == [
+    assert [(order.label, order.price_per_file_cents, order.changed) for order in plan.orders] == [
         ("stop", 60, ("description", "min_star_rating", "price_per_file_cents", "deadline")),
         ("halt", 60, ()),
     ]
@@ -302,33 +302,33 @@ OUTCOMES = st.tuples(
 
 @given(
     budget=st.integers(1, 2_000),
-    wanted=st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    counts=st.lists(st.integers(1, 6), min_size=1, max_size=3),
     outcomes=st.lists(OUTCOMES, max_size=40),
 )
 def test_orders_never_cost_more_than_the_budget_and_come_to_an_end(
-    budget: int, wanted: list[int], outcomes: list[tuple[str | None, int, int]]
+    budget: int, counts: list[int], outcomes: list[tuple[str | None, int, int]]
 ) -> None:
     """Whatever becomes of each order: cancelled, completed with duplicates, refused, or its response lost."""
-    of = spec(budget, **{f"label{n}": count for n, count in enumerate(wanted)})
+    of = spec(budget, **{f"label{n}": count for n, count in enumerate(counts)})
     ledger = Ledger("fh-1")
-    left = iter(outcomes)
+    rest = iter(outcomes)
     for _ in range(200):
         try:
             order = next_order(of, ledger)
         except SpendLimitError:
-            assert sum(wanted) * PRICE > budget
+            assert sum(counts) * PRICE > budget
             return
         if order is None:
             return
-        status, approved, duplicates = next(left, ("completed", order.files, 0))
+        status, approved, duplicates = next(rest, ("completed", order.files, 0))
         approved = order.files if status == "completed" else min(approved, order.files)
         key = ledger.next_key(order.label)
         sent_as = None if status == "refused" else status
-        made = bought(of, order.label, order.files, sent_as, approved, min(duplicates, approved)).with_(
+        purchase = bought(of, order.label, order.files, sent_as, approved, min(duplicates, approved)).with_(
             key=key
         )
-        made = made.with_(refused_at=1.0) if status == "refused" else made
-        ledger = ledger.with_order(ledger.keys.get(key, len(ledger.orders)), made)
+        purchase = purchase.with_(refused_at=1.0) if status == "refused" else purchase
+        ledger = ledger.with_order(ledger.keys.get(key, len(ledger.orders)), purchase)
         assert len(ledger.keys) == len(ledger.orders)
         assert ledger.spent_cents <= budget
     raise AssertionError("it never ends")

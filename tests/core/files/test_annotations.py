@@ -22,9 +22,9 @@ def shape(value: Any) -> Any:
 
 def test_objects_are_made_one_shape() -> None:
     """Labels, objects and junk in one list come out as objects."""
-    made = unified({"objects": ["cup", {"label": "tree", "confidence": 1, "box": [1]}, 5]}, "image")
-    assert made is not None
-    assert made["objects"] == [
+    result = unified({"objects": ["cup", {"label": "tree", "confidence": 1, "box": [1]}, 5]}, "image")
+    assert result is not None
+    assert result["objects"] == [
         {"label": "cup", "confidence": None},
         {"label": "tree", "confidence": 1.0},
         {"label": None, "confidence": None},
@@ -57,10 +57,10 @@ def test_what_does_not_fit_is_left_out(
     annotations: Any, kind: Any, path: tuple[str, ...], expected: Any
 ) -> None:
     """A value of another type is null, in a list it is gone; `annotations_json` has it."""
-    made: Any = unified(annotations, kind)
+    result: Any = unified(annotations, kind)
     for name in path:
-        made = made[name]
-    assert made == expected
+        result = result[name]
+    assert result == expected
 
 
 def test_no_annotations_and_no_kind_are_null() -> None:
@@ -72,7 +72,7 @@ def test_no_annotations_and_no_kind_are_null() -> None:
 @given(st.dictionaries(NAMES, JSON), st.sampled_from(["image", "audio", "video"]))
 def test_annotations_of_any_shape_give_the_same_keys(annotations: dict[str, Any], kind: Any) -> None:
     """Whatever the service sends, a table can be made of it, and doing it again changes nothing."""
-    made = unified(annotations, kind)
-    assert shape(made) == shape(unified({}, kind))
-    assert unified(made, kind) == made
-    json.dumps(made, allow_nan=False)
+    result = unified(annotations, kind)
+    assert shape(result) == shape(unified({}, kind))
+    assert unified(result, kind) == result
+    json.dumps(result, allow_nan=False)

@@ -173,7 +173,7 @@ def test_range_headers(etag: str | None, is_strong: bool) -> None:
 
 
 def verdict(status: int, headers: dict[str, str] | None = None, **changes: Any) -> Verdict:
-    given = {
+    defaults = {
         "length": 100,
         "framed": True,
         "offset": 0,
@@ -182,7 +182,7 @@ def verdict(status: int, headers: dict[str, str] | None = None, **changes: Any) 
         "sha256": None,
         "now": 0.0,
     }
-    return judge(status, headers or {}, **{**given, **changes})
+    return judge(status, headers or {}, **{**defaults, **changes})
 
 
 @pytest.mark.parametrize(
@@ -264,13 +264,13 @@ def test_judge_any_part() -> None:
 
 def test_check_whole() -> None:
     """Size and hash must be those promised; what nobody promised is not checked."""
-    wanted = Wanted("file_1", None, None, 5, "ab", Path("x"))
-    assert check_whole(5, "ab", wanted) is None
-    assert check_whole(5, "ab", replace(wanted, sha256=" AB ")) is None
-    assert check_whole(9, "cd", replace(wanted, size_bytes=None, sha256=None)) is None
-    assert check_whole(4, "ab", wanted) == Mismatch("received 4 bytes, but 5 were promised")
-    assert check_whole(6, "ab", wanted) == Mismatch("received more than the promised 5 bytes")
-    assert check_whole(5, "cd", wanted) == Mismatch("its SHA-256 differs from the promised one")
+    target = Wanted("file_1", None, None, 5, "ab", Path("x"))
+    assert check_whole(5, "ab", target) is None
+    assert check_whole(5, "ab", replace(target, sha256=" AB ")) is None
+    assert check_whole(9, "cd", replace(target, size_bytes=None, sha256=None)) is None
+    assert check_whole(4, "ab", target) == Mismatch("received 4 bytes, but 5 were promised")
+    assert check_whole(6, "ab", target) == Mismatch("received more than the promised 5 bytes")
+    assert check_whole(5, "cd", target) == Mismatch("its SHA-256 differs from the promised one")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def judged(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "wanted"),
+    ("verdict", "expected"),
     [
         (judged(206, content_range="bytes 10-19/100"), (0, 10, 100)),
         (judged(206, end=200, length=90, content_range="bytes 10-99/100"), (0, 90, 100)),
@@ -33,10 +33,10 @@ def judged(
         (judged(302, location="https://x/y"), Redirected("https://x/y")),
     ],
 )
-def test_the_right_part(verdict: Any, wanted: Any) -> None:
+def test_the_right_part(verdict: Any, expected: Any) -> None:
     """As asked for, up to the end of the file; a storage without ranges sends all, of which the part is read. Beyond
     the end of a file there is nothing."""
-    assert verdict == wanted
+    assert verdict == expected
 
 
 def test_only_the_part_asked_for_is_taken() -> None:

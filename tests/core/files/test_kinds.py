@@ -75,7 +75,7 @@ def test_the_kind_is_taken_or_asked_for(kinds: list[Any], kind: Any, chosen: str
 
 
 @pytest.mark.parametrize(
-    ("formats", "there", "mixed"),
+    ("formats", "kinds", "mixed"),
     [
         (["image/png"], {}, False),
         (["image/png", "audio/wav"], {}, True),
@@ -88,9 +88,9 @@ def test_the_kind_is_taken_or_asked_for(kinds: list[Any], kind: Any, chosen: str
         (None, {}, False),
     ],
 )
-def test_a_job_fits_in_with_what_is_there(formats: Any, there: Any, mixed: bool) -> None:
+def test_a_job_fits_in_with_what_is_there(formats: Any, kinds: Any, mixed: bool) -> None:
     """A folder of one kind stays so, and one with a folder for each kind keeps them."""
-    assert is_mixed_with(formats, there, "signs") is mixed
+    assert is_mixed_with(formats, kinds, "signs") is mixed
 
 
 @pytest.mark.parametrize("formats", [["audio/wav"], ["image/png", "audio/wav"]])

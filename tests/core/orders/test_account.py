@@ -22,8 +22,8 @@ DOWNLOADED = OrderRecord(kind="job", job={"id": "job_1", "status": "open", **REQ
 
 def job(job_id: str = "job_1", key: str | None = "k1", **fields: Any) -> Job:
     metadata = {} if key is None else {"firsthandapi_key": key}
-    shown = {**REQUEST, "total_cost_cents": 150, "metadata": metadata, "status": "open", **fields}
-    return Job(id=job_id, **shown)
+    row = {**REQUEST, "total_cost_cents": 150, "metadata": metadata, "status": "open", **fields}
+    return Job(id=job_id, **row)
 
 
 def moved(

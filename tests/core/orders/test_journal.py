@@ -35,14 +35,14 @@ def record(asked: Request | None = None, **changes: Any) -> OrderRecord:
     return read_record(replace(created, **changes).encode(), "p")
 
 
-def same(one: OrderRecord, account: Account = ACCOUNT, *, waits: bool = False) -> bool:
+def same(record: OrderRecord, account: Account = ACCOUNT, *, waits: bool = False) -> bool:
     """Whether a call with the digest of the record repeats it."""
-    return rules.same_call([Entry("n", 1, one)], account, waits=waits) is not None
+    return rules.same_call([Entry("n", 1, record)], account, waits=waits) is not None
 
 
-def is_alike(one: Request, other: Request, base_url: str = ACCOUNT.base_url) -> bool:
+def is_alike(first: Request, second: Request, base_url: str = ACCOUNT.base_url) -> bool:
     """Whether a call looks at the records of another one."""
-    return rules.digest_of(one, ACCOUNT.base_url) == rules.digest_of(other, base_url)
+    return rules.digest_of(first, ACCOUNT.base_url) == rules.digest_of(second, base_url)
 
 
 # ── What is recorded ─────────────────────────────────────────────────────────────────────────────────────
@@ -116,8 +116,8 @@ def test_the_same_job(fields: dict[str, Any], expected: bool) -> None:
 def test_another_call() -> None:
     """Another path, query, or server, and a key of the caller's, which goes by the key alone."""
     queried = build_request("POST", "/v1/jobs", query=[("a", "1")], body=json.dumps(FIELDS).encode())
-    others = [request(path="/v1/api_keys"), queried, request(key="mine"), request(key="k1")]
-    assert not any(is_alike(request(), other) for other in others)
+    variants = [request(path="/v1/api_keys"), queried, request(key="mine"), request(key="k1")]
+    assert not any(is_alike(request(), variant) for variant in variants)
     assert not is_alike(request(), request(), "https://other.example")
     assert is_alike(request({**FIELDS, "files_needed": 1}, key="mine"), request(key="mine"))
     assert not is_alike(request(path="/v1/api_keys", key="mine"), request(key="mine"))

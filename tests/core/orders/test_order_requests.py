@@ -26,9 +26,9 @@ NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
 
 def read(question: Question, value: Any) -> Shown:
-    shown, job = read_jobs(question, Secret(json.dumps(value).encode()), ApiResponse(200))
-    assert (job is None) == (not shown.jobs)
-    return shown
+    page, job = read_jobs(question, Secret(json.dumps(value).encode()), ApiResponse(200))
+    assert (job is None) == (not page.jobs)
+    return page
 
 
 def page(*items: Any, cursor: str | None = None) -> dict[str, Any]:

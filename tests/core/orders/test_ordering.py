@@ -58,7 +58,7 @@ REQUESTS: tuple[dict[str, Any], ...] = (
     {"description": "Photos of stret signs", "files_needed": 2},
     {"description": "Photos of street signs", "files_needed": 2},
 )
-HASHES = [request_hash(each) for each in REQUESTS]
+HASHES = [request_hash(request) for request in REQUESTS]
 
 # ── A service, its clock in hours, and a disk ────────────────────────────────────────────────────────────
 
@@ -116,7 +116,7 @@ def _aged(disk: Any, hours: float) -> Any:
     """A file as it reads `hours` of the local clock later, if it is one."""
     if disk is None:
         return None
-    sent, server_sent = (_earlier(each, hours) for each in (disk.first_sent_at, disk.server_sent_at))
+    sent, server_sent = (_earlier(moment, hours) for moment in (disk.first_sent_at, disk.server_sent_at))
     return replace(disk, first_sent_at=sent, server_sent_at=server_sent)
 
 
@@ -155,9 +155,9 @@ def answers(world: World, command: Any, lags: tuple[float, ...]) -> Iterator[tup
             yield world, api_error(PermissionDeniedError, 403, 1)
             yield world, FirstHandConnectionError("down")
         case LookFor():
-            shown = [job.row for job in world.jobs if job.age is not None and job.age >= job.lag]
-            wanted = tuple(row for row in shown if is_wanted(command, row))
-            yield world, Shown(wanted)
+            rows = [job.row for job in world.jobs if job.age is not None and job.age >= job.lag]
+            matches = tuple(row for row in rows if is_wanted(command, row))
+            yield world, Shown(matches)
             if command.cursor is None:
                 yield world, Shown((), replace(command, cursor="page 2"))
             yield world, api_error(PermissionDeniedError, 403, 1)
@@ -255,9 +255,9 @@ class Search:
         if begun not in self._ends:
             self.runs += 1
             ends: set[Any] = {_Hashed(world)}
-            known = self._known(world, request)
+            state = self._known(world, request)
             self._lengths = {}
-            self._walk(replace(world, disk=known.record), known, ends)
+            self._walk(replace(world, disk=state.record), state, ends)
             self._ends[begun] = frozenset(ends)
         return self._ends[begun]
 
@@ -281,42 +281,42 @@ class Search:
             server_now=NOW - world.ahead * HOUR if self.single and self.dates and world.disk else None,
         )
 
-    def _walk(self, world: World, known: Known, ends: set[Any], *, slept: bool = False) -> float:
+    def _walk(self, world: World, state: Known, ends: set[Any], *, slept: bool = False) -> float:
         """Take a step, and all that may follow, once a run: other ways lead to the same.
 
         Returns:
             How many steps it takes to the end, at most.
         """
-        step = _frozen(world), pickle.dumps([*vars(known).values()]), slept
+        step = _frozen(world), pickle.dumps([*vars(state).values()]), slept
         if step not in self._lengths:
             self.steps += 1
             self._lengths[step] = inf  # which it has if it leads back to itself
             after = [
-                self._walk(*each, ends, slept=is_late)
-                for *each, is_late in self._after(world, known, ends, slept)
+                self._walk(*branch, ends, slept=is_late)
+                for *branch, is_late in self._after(world, state, ends, slept)
             ]
             self._lengths[step] = 1 + max(after, default=0)
-        assert self._lengths[step] <= 12, f"no end: {known}"
+        assert self._lengths[step] <= 12, f"no end: {state}"
         return self._lengths[step]
 
     def _after(
-        self, world: World, known: Known, ends: set[Any], slept: bool
+        self, world: World, state: Known, ends: set[Any], slept: bool
     ) -> Iterator[tuple[World, Known, bool]]:
         """What may be after a step, and what the run knows then."""
         assert len(world.jobs) <= 1, f"bought twice: {world}"
         ends.add(_Hashed(world))  # it may die here, before the next command
-        command = next_command(known)
+        command = next_command(state)
         match command:
             case Continue() if self.single:
                 pass  # finished: the next equal call is another one
             case WriteDown(record) if self.single and record.job is not None:
-                yield world, learn(known, command, Shown()), slept
+                yield world, learn(state, command, Shown()), slept
             case Continue(record) if record.job_id == "job_made_up":
                 # The service has no such job, so what to do is asked again.
                 gone = api_error(NotFoundError, 404, 1)
                 yield (
                     world,
-                    Known(known.request, self.key, "spare", NOW, NOW, world.disk, world.rows_of, gone=gone),
+                    Known(state.request, self.key, "spare", NOW, NOW, world.disk, world.rows_of, gone=gone),
                     False,
                 )
             case Continue(record):
@@ -329,14 +329,14 @@ class Search:
                     ends.add(_Hashed(replace(world, disk=None)))
             case WriteDown(record, create):
                 assert not create or world.disk is None, "an exclusive create over another file"
-                yield replace(world, disk=record), learn(known, command, Shown()), slept
+                yield replace(world, disk=record), learn(state, command, Shown()), slept
             case _:
                 for after, answer in answers(world, command, self.lags):
                     if self.dates and isinstance(answer, Shown):
                         answer = replace(answer, served_at=NOW - world.ahead * HOUR)
                     if self.single and isinstance(command, Post) and isinstance(answer, Shown):
                         answer = replace(answer, jobs=())  # any success is one
-                    learned = learn(known, command, answer)
+                    learned = learn(state, command, answer)
                     yield after, learned, slept
                     if self.sleeps and not slept:
                         # The machine sleeps before the answer arrives; the transport repeats nothing after that.
@@ -358,28 +358,28 @@ class Search:
 
     def way_on(self, world: World, request: int) -> None:
         """Once the service works, the call gets its job, or a person is told which job or key this is about."""
-        known = self._known(world, request)
+        state = self._known(world, request)
         for _ in range(12):
-            command = next_command(known)
+            command = next_command(state)
             match command:
                 case Continue(record) if record.job_id == "job_made_up":
-                    known = replace(known, gone=api_error(NotFoundError, 404, 1), looked=False)
+                    state = replace(state, gone=api_error(NotFoundError, 404, 1), looked=False)
                     continue
                 case Continue():
                     return
                 case Refuse(error):
                     keys = [job.key for job in world.jobs] or [getattr(world.disk, "key", None)]
-                    told = [name for name in ("job_1", "job_made_up", *keys) if name]
+                    names = [name for name in ("job_1", "job_made_up", *keys) if name]
                     if self.path != JOBS_PATH and isinstance(error, IdempotencyError):
                         return  # the transport adds the key to what the service says of a POST
-                    assert any(name in str(error) for name in told) or not world.jobs, str(error)
+                    assert any(name in str(error) for name in names) or not world.jobs, str(error)
                     return
                 case WriteDown(record):
                     world, answer = replace(world, disk=record), Shown()
                 case _:
                     world, answer = right_answer(world, command)
-            known = learn(known, command, answer)
-        raise AssertionError(f"no end: {known}")
+            state = learn(state, command, answer)
+        raise AssertionError(f"no end: {state}")
 
     def between(self, world: World) -> Iterator[World]:
         """What may happen until the call is run again."""
@@ -396,12 +396,12 @@ class Search:
                 yield replace(later, disk=None)  # the record is lost, the files are not
 
 
-def _slept(known: Known, hours: float) -> Known:
+def _slept(state: Known, hours: float) -> Known:
     """What a run knows that has slept, by a clock that is always at NOW."""
-    began = known.began - hours * HOUR
-    record, bought = (_aged(disk, hours) for disk in (known.record, known.bought))
-    looked_at = known.looked_at - hours * HOUR
-    return replace(known, began=began, record=record, bought=bought, looked_at=looked_at)
+    began = state.began - hours * HOUR
+    record, bought = (_aged(disk, hours) for disk in (state.record, state.bought))
+    looked_at = state.looked_at - hours * HOUR
+    return replace(state, began=began, record=record, bought=bought, looked_at=looked_at)
 
 
 class _Hashed:
@@ -430,22 +430,22 @@ def _frozen(world: World) -> Any:
     return world.jobs, disk, world.rows_of, world.ahead
 
 
-def quickly(it: Any, **changed: Any) -> Any:
+def quickly(instance: Any, **changed: Any) -> Any:
     """What `replace` does, which takes a third of a search where it looks at each of thirty fields."""
-    if not isinstance(it, Known):
-        return replace(it, **changed)
+    if not isinstance(instance, Known):
+        return replace(instance, **changed)
     after = object.__new__(Known)
-    vars(after).update(vars(it), **changed)
+    vars(after).update(vars(instance), **changed)
     return after
 
 
 def search(key: str | None, runs: int, **options: Any) -> None:
     """What is asked for may be corrected between two runs. A single call is another one then, unless its caller has
     chosen its key."""
-    one = Search(key, **options)
+    searcher = Search(key, **options)
     with patch.object(ordering, "replace", quickly):
-        worlds = one.search(runs, (0, 1) if key or not one.single else (0,))
-    print(f"\nsearched: {worlds:,} worlds, {one.runs:,} different runs, {one.steps:,} steps")  # noqa: T201 # `pytest -s` shows how much was searched
+        worlds = searcher.search(runs, (0, 1) if key or not searcher.single else (0,))
+    print(f"\nsearched: {worlds:,} worlds, {searcher.runs:,} different runs, {searcher.steps:,} steps")  # noqa: T201 # `pytest -s` shows how much was searched
 
 
 # With a key of the caller's and without: `make soak` searches both at once.
@@ -509,29 +509,29 @@ BOUGHT = order_of(REQUESTS[0], "key", NOW, JOB)
 FETCHED = OrderRecord("job", job=JOB)
 
 
-def refused(known: Known) -> Refuse:
+def refused(state: Known) -> Refuse:
     """The next step, which is to refuse."""
-    command = next_command(known)
+    command = next_command(state)
     assert isinstance(command, Refuse)
     return command
 
 
-def post_of(known: Known) -> Post:
+def post_of(state: Known) -> Post:
     """The next step, which is to post."""
-    command = next_command(known)
+    command = next_command(state)
     assert isinstance(command, Post)
     return command
 
 
-def refusal(request: int = 0, key: str | None = None, **known: Any) -> FirstHandError:
+def refusal(request: int = 0, key: str | None = None, **fields: Any) -> FirstHandError:
     """What is raised at once."""
-    command = refused(Known(REQUESTS[request], key, "spare", NOW, NOW, **known))
+    command = refused(Known(REQUESTS[request], key, "spare", NOW, NOW, **fields))
     assert not command.forget
     return command.error
 
 
 @pytest.mark.parametrize(
-    ("known", "kind", "words"),
+    ("fields", "kind", "words"),
     [
         ({"request": 1, "record": BOUGHT}, InvalidArgumentError, "description differ"),
         ({"key": "other", "record": BOUGHT}, InvalidArgumentError, r"another idempotency_key \(key\)"),
@@ -541,9 +541,9 @@ def refusal(request: int = 0, key: str | None = None, **known: Any) -> FirstHand
         ({"rows_of": ("job_1",), "looked": True, "found": (JOB,)}, ConfigurationError, "other arguments"),
     ],
 )
-def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, words: str) -> None:
+def test_a_folder_of_another_job_is_refused(fields: dict[str, Any], kind: Any, words: str) -> None:
     """Nothing is asked or written; the message names the job before anything else."""
-    error = refusal(**known)
+    error = refusal(**fields)
     assert type(error) is kind
     assert "job_1" in str(error)
     with pytest.raises(kind, match=words):
@@ -554,24 +554,24 @@ def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, wo
 def test_a_key_is_sent_again_at_any_age_once_a_search_has_not_found_its_job(age: float) -> None:
     """While the service knows it, it buys nothing twice; and a job that is older than that is in the list."""
     folder = order_of(REQUESTS[0], "k", NOW - age, None)
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder)
-    assert next_command(known) == LookFor("k")
-    known = learn(known, LookFor("k"), Shown())
-    assert post_of(known).order == folder
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, folder)
+    assert next_command(state) == LookFor("k")
+    state = learn(state, LookFor("k"), Shown())
+    assert post_of(state).order == folder
 
 
 @pytest.mark.parametrize(("age", "is_sent"), [(1 * HOUR, True), (24 * HOUR, False), (-HOUR, False)])
 def test_an_old_key_that_no_search_would_find_is_named_and_not_sent(age: float, is_sent: bool) -> None:
     """Its metadata had no room for it: only a service that still knows the key buys nothing twice."""
     full = {**REQUESTS[0], "metadata": {str(n): "x" for n in range(20)}}
-    known = Known(full, None, "spare", NOW, NOW, order_of(full, "k", NOW - age, None))
-    known = learn(known, LookFor("k"), Shown())
+    state = Known(full, None, "spare", NOW, NOW, order_of(full, "k", NOW - age, None))
+    state = learn(state, LookFor("k"), Shown())
     if is_sent:
-        assert post_of(known).order.key == "k"
+        assert post_of(state).order.key == "k"
     else:
         assert (
             "look for the job in your account; if there is none, run firsthandapi orders forget BOOK k"
-            in str(refused(known).error)
+            in str(refused(state).error)
         )
 
 
@@ -580,20 +580,20 @@ def test_what_cannot_be_afforded_is_looked_for_and_not_posted(fresh: bool) -> No
     """Its error is raised, and a record is removed only where nothing was ever sent for it."""
     unaffordable = SpendLimitError("too dear", cost_cents=2, limit_cents=1)
     order = order_of(REQUESTS[0], "k", NOW, None)
-    known = Known(REQUESTS[0], "k" if fresh else None, "spare", NOW, NOW, order, unaffordable=unaffordable)
-    known = learn(replace(known, fresh=fresh), LookFor("k"), Shown())
-    assert refused(known) == Refuse(unaffordable, forget=fresh)
-    bought = learn(replace(known, looked=False), LookFor("k"), Shown((JOB,)))
+    state = Known(REQUESTS[0], "k" if fresh else None, "spare", NOW, NOW, order, unaffordable=unaffordable)
+    state = learn(replace(state, fresh=fresh), LookFor("k"), Shown())
+    assert refused(state) == Refuse(unaffordable, forget=fresh)
+    bought = learn(replace(state, looked=False), LookFor("k"), Shown((JOB,)))
     assert isinstance(next_command(bought), WriteDown)
 
 
 def test_a_search_before_a_long_sleep_does_not_count() -> None:
     """The list may not have shown the job then, and the service may have forgotten its key since."""
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, order_of(REQUESTS[0], "k", NOW, None))
-    known = learn(known, LookFor("k"), Shown())
-    assert next_command(replace(known, now=NOW + 2 * HOUR)) == LookFor("k")
-    assert next_command(replace(known, now=NOW - 2 * HOUR)) == LookFor("k")
-    slept = replace(known, now=NOW + 2 * HOUR, searches=3)
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, order_of(REQUESTS[0], "k", NOW, None))
+    state = learn(state, LookFor("k"), Shown())
+    assert next_command(replace(state, now=NOW + 2 * HOUR)) == LookFor("k")
+    assert next_command(replace(state, now=NOW - 2 * HOUR)) == LookFor("k")
+    slept = replace(state, now=NOW + 2 * HOUR, searches=3)
     assert "took more than an hour" in str(refused(slept).error)
 
 
@@ -602,12 +602,12 @@ def test_an_old_job_that_shows_no_metadata_may_be_that_of_an_old_key(asked: int)
     """It is named, and nothing is sent, whatever is asked for now."""
     row = {**REQUESTS[0], "id": "job_1", "status": "completed"}
     young, old = (order_of(REQUESTS[0], "k", NOW - hours * HOUR, None) for hours in (1, 24))
-    known = Known(REQUESTS[asked], None, "spare", NOW, NOW, old)
-    known = learn(known, LookFor("k"), Shown(unmarked=(row,)))
-    error = str(refused(known).error)
+    state = Known(REQUESTS[asked], None, "spare", NOW, NOW, old)
+    state = learn(state, LookFor("k"), Shown(unmarked=(row,)))
+    error = str(refused(state).error)
     assert "may have bought job_1" in error
     assert "For a further job, run firsthandapi orders forget BOOK k" in error
-    for safe in (replace(known, record=young), replace(known, keeps_metadata=True)):
+    for safe in (replace(state, record=young), replace(state, keeps_metadata=True)):
         # What was corrected is written down first.
         assert isinstance(next_command(safe), WriteDown if asked else Post)
 
@@ -620,7 +620,7 @@ def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "rows_of", "words"),
+    ("record", "rows_of", "words"),
     [
         (None, (), None),
         (None, ("job_1",), None),
@@ -632,19 +632,19 @@ def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
         (replace(BOUGHT, job=None), (), "run that collect call again"),
     ],
 )
-def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], words: str | None) -> None:
+def test_where_a_job_may_be_downloaded_to(record: Any, rows_of: tuple[str, ...], words: str | None) -> None:
     """Into a folder of its own, whatever has become of its record; another one is named, or how it continues."""
     errors = (InvalidArgumentError, ConfigurationError)
     with nullcontext() if words is None else pytest.raises(errors, match=words):
-        check_download_into("signs", found, rows_of, "job_1")
+        check_download_into("signs", record, rows_of, "job_1")
 
 
 def test_a_pending_order_is_sent_as_it_was_written() -> None:
     """With any other byte, the service would refuse its key."""
     request = {"description": "Photos of street signs", "files_needed": 2, "metadata": {"mine": 1}}
     folder = order_of(request, "k", NOW, None)
-    known = Known({**request, "description": "Photos of street signs\n"}, None, "spare", NOW, NOW, folder)
-    assert next_command(replace(known, looked=True, looked_at=NOW)) == Post(folder, NOW)
+    state = Known({**request, "description": "Photos of street signs\n"}, None, "spare", NOW, NOW, folder)
+    assert next_command(replace(state, looked=True, looked_at=NOW)) == Post(folder, NOW)
 
 
 def test_the_corrected_request_is_written_down_with_its_job() -> None:
@@ -652,8 +652,8 @@ def test_the_corrected_request_is_written_down_with_its_job() -> None:
     first, corrected = {"files_needed": 1}, {"files_needed": 2}
     folder = order_of(first, "k", 0.0, None)
     job = {"id": "job_1", "status": "open", "files_needed": 2, "metadata": {KEY_METADATA: "k"}}
-    known = Known(corrected, None, "spare", 0.0, 0.0, folder, looked=True, found=(job,))
-    command = next_command(known)
+    state = Known(corrected, None, "spare", 0.0, 0.0, folder, looked=True, found=(job,))
+    command = next_command(state)
     assert isinstance(command, WriteDown)
     assert command.record.request == marked(corrected, "k")
 
@@ -672,21 +672,21 @@ def test_a_corrected_request_costs_no_less_than_what_its_key_may_have_bought() -
 
 def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:
     """The folder's own key may still buy, so no second one is sent."""
-    known = Known({}, "another", "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), looked=True)
-    command = refused(known)
+    state = Known({}, "another", "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), looked=True)
+    command = refused(state)
     assert "(k)" in str(command.error)
 
 
 def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
     """The refusal of a search is no refusal of the order, whatever its first page has shown."""
-    known = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), fresh=True, may_read=True)
-    post = post_of(known)
-    known = learn(known, post, api_error(ConflictError, 409, 1))
-    search = next_command(known)
+    state = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), fresh=True, may_read=True)
+    post = post_of(state)
+    state = learn(state, post, api_error(ConflictError, 409, 1))
+    search = next_command(state)
     assert search == LookFor("k")
     page = replace(search, cursor="2")
     for job in (), ({"id": "job_1", "metadata": {KEY_METADATA: "k"}},):
-        more = learn(known, search, Shown(job, page))
+        more = learn(state, search, Shown(job, page))
         assert next_command(more) == page
         command = refused(learn(more, page, api_error(PermissionDeniedError, 403, 1)))
         assert isinstance(command.error, ConflictError)
@@ -701,48 +701,48 @@ def test_a_refused_order_is_kept_and_sent_again(kind: Any, status: int, is_refus
     """What the service says that it has not done may cost nothing later; its key is the same then."""
     request = {"files_needed": 2}
     began = Known(request, None, "fh-1", NOW, NOW, may_read=True, derived=True)
-    known = began
+    state = began
     answers = {Post: api_error(kind, status, 1), LookFor: Shown()}
-    while not isinstance(command := next_command(known), Refuse):
-        known = learn(known, command, answers.get(type(command), Shown()))
+    while not isinstance(command := next_command(state), Refuse):
+        state = learn(state, command, answers.get(type(command), Shown()))
     assert isinstance(command.error, kind)
     assert not command.forget
-    assert known.record is not None
-    assert (known.record.refused_at is not None) is is_refused
-    found = replace(began, record=known.record)
-    assert next_command(found) == LookFor("fh-1")
-    assert next_command(learn(found, LookFor("fh-1"), Shown((JOB,)))) == WriteDown(known.record.with_job(JOB))
-    again = learn(found, LookFor("fh-1"), Shown())
+    assert state.record is not None
+    assert (state.record.refused_at is not None) is is_refused
+    rerun = replace(began, record=state.record)
+    assert next_command(rerun) == LookFor("fh-1")
+    assert next_command(learn(rerun, LookFor("fh-1"), Shown((JOB,)))) == WriteDown(state.record.with_job(JOB))
+    retry = learn(rerun, LookFor("fh-1"), Shown())
     if is_refused:  # before it is sent, it may cost again
-        command = next_command(again)
+        command = next_command(retry)
         assert isinstance(command, WriteDown)
         assert command.record.refused_at is None
-        again = learn(again, command, Shown())
-    assert post_of(again).order.key == "fh-1"
+        retry = learn(retry, command, Shown())
+    assert post_of(retry).order.key == "fh-1"
 
 
 def test_a_job_of_another_order_is_not_bought_twice() -> None:
     """A service that shows no metadata hands it out for the key of a second order."""
-    known = Known({}, None, "fh-1", NOW, NOW, may_read=True, derived=True, taken=frozenset({"job_1"}))
-    known = learn(known, next_command(known), Shown())
-    post = post_of(known)
-    assert isinstance(learn(known, post, Shown(({"id": "job_1"},))).failure, UnexpectedResponseError)
-    assert learn(known, post, Shown(({"id": "job_2"},))).failure is None
+    state = Known({}, None, "fh-1", NOW, NOW, may_read=True, derived=True, taken=frozenset({"job_1"}))
+    state = learn(state, next_command(state), Shown())
+    post = post_of(state)
+    assert isinstance(learn(state, post, Shown(({"id": "job_1"},))).failure, UnexpectedResponseError)
+    assert learn(state, post, Shown(({"id": "job_2"},))).failure is None
 
 
 def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
     """Its rows are those of a stranger, which is a decision and no failure."""
-    known = Known({}, None, "spare", 0.0, 0.0, rows_of=("job_9",))
+    state = Known({}, None, "spare", 0.0, 0.0, rows_of=("job_9",))
     denied = api_error(PermissionDeniedError, 403, 1)
-    assert learn(known, Read("job_9"), denied).failure is denied
-    assert learn(known, LookFor("k"), NOT_FOUND).failure is NOT_FOUND
-    known = learn(known, Read("job_9"), NOT_FOUND)
-    assert known.failure is None
+    assert learn(state, Read("job_9"), denied).failure is denied
+    assert learn(state, LookFor("k"), NOT_FOUND).failure is NOT_FOUND
+    state = learn(state, Read("job_9"), NOT_FOUND)
+    assert state.failure is None
     assert "job_9, which this API key cannot see" in str(refusal(rows_of=("job_9",), looked=True))
 
 
 @pytest.mark.parametrize(
-    ("created", "others", "is_refused"),
+    ("created", "fields", "is_refused"),
     [
         ("2026-01-01T00:00:00Z", {}, True),
         (None, {}, True),
@@ -754,18 +754,18 @@ def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
     ids=["old", "of-unknown-age", "of-any-age", "young", "another-job", "with-metadata"],
 )
 def test_a_service_that_keeps_no_metadata(
-    created: str | None, others: dict[str, Any], is_refused: bool
+    created: str | None, fields: dict[str, Any], is_refused: bool
 ) -> None:
     """Where no key shows, and an old job has the same arguments, the caller's key is not sent again in silence."""
     request = {"title": "signs", "files_needed": 2}
-    job = {"id": "job_1", "status": "open", "created_at": created, **request, **others}
-    known = Known(request, "k", "spare", NOW, NOW)
-    while not isinstance(command := next_command(known), Post | Refuse):
+    job = {"id": "job_1", "status": "open", "created_at": created, **request, **fields}
+    state = Known(request, "k", "spare", NOW, NOW)
+    while not isinstance(command := next_command(state), Post | Refuse):
         answer = Shown()
         if isinstance(command, LookFor):
             is_marked = "metadata" in job
             answer = Shown(unmarked=() if is_marked else (job,), keeps_metadata=is_marked)
-        known = learn(known, command, answer)
+        state = learn(state, command, answer)
     assert isinstance(command, Refuse) is is_refused
     if isinstance(command, Refuse):
         assert command.forget
@@ -778,8 +778,8 @@ def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
     job = {**JOB, "description": "Photos of cats", "metadata": {KEY_METADATA: "mine"}}
     for fresh, request in ((False, 0), (False, 1), (True, 0)):
         folder = order_of(REQUESTS[0], "mine", NOW, None)
-        known = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
-        command = refused(replace(known, fresh=fresh))
+        state = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
+        command = refused(replace(state, fresh=fresh))
         assert "mine has already bought job_1" in str(command.error)
         assert command.forget is fresh
 
@@ -788,14 +788,14 @@ def test_the_job_of_the_first_request_is_taken_though_it_was_corrected_since() -
     """The folder says what was sent, and the next step names what differs."""
     job = {**REQUESTS[0], **JOB, "metadata": {KEY_METADATA: "mine"}}
     folder = order_of(REQUESTS[0], "mine", NOW, None)
-    known = Known(REQUESTS[1], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
-    assert next_command(known) == WriteDown(folder.with_job(job))
+    state = Known(REQUESTS[1], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
+    assert next_command(state) == WriteDown(folder.with_job(job))
 
 
 def test_a_job_of_the_key_that_differs_does_not_replace_one_that_is_gone() -> None:
     """The service has no job of the id that it gave; what it shows instead is another's."""
-    other = {**JOB, "id": "job_2", "description": "Photos of cats", "metadata": {KEY_METADATA: "key"}}
-    error = refusal(record=BOUGHT, gone=NOT_FOUND, looked=True, found=(other,))
+    cat_job = {**JOB, "id": "job_2", "description": "Photos of cats", "metadata": {KEY_METADATA: "key"}}
+    error = refusal(record=BOUGHT, gone=NOT_FOUND, looked=True, found=(cat_job,))
     assert "key has already bought job_2" in str(error)
 
 
@@ -813,24 +813,24 @@ def test_a_job_of_the_key_that_differs_does_not_replace_one_that_is_gone() -> No
 def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
     """The key is looked for; if no job has it, the error names both, nothing more is posted, and the key stays."""
     folder = order_of(REQUESTS[0], "key", NOW, None)
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True)
-    post = post_of(known)
-    known = learn(known, post, Shown((job,)))
-    look = next_command(known)
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True)
+    post = post_of(state)
+    state = learn(state, post, Shown((job,)))
+    look = next_command(state)
     assert look == LookFor("key")
-    given_up = refused(learn(known, look, Shown()))
+    given_up = refused(learn(state, look, Shown()))
     assert not given_up.forget
     assert "job_2, which is not the job of idempotency key key" in str(given_up.error)
-    own = {**REQUESTS[0], "id": "job_1", "status": "open", "metadata": {KEY_METADATA: "key"}}
-    assert next_command(learn(known, look, Shown((own,)))) == WriteDown(folder.with_job(own))
+    own_job = {**REQUESTS[0], "id": "job_1", "status": "open", "metadata": {KEY_METADATA: "key"}}
+    assert next_command(learn(state, look, Shown((own_job,)))) == WriteDown(folder.with_job(own_job))
 
 
 def test_the_rows_of_a_folder_restore_its_record() -> None:
     """It is created, so that no other program's is overwritten."""
     job = {**JOB, "metadata": {KEY_METADATA: "key"}}
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, rows_of=("job_1",), looked=True, found=(job,))
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, rows_of=("job_1",), looked=True, found=(job,))
     restored = order_of(REQUESTS[0], "key", NOW, job)
-    assert next_command(known) == WriteDown(restored, create=True)
+    assert next_command(state) == WriteDown(restored, create=True)
 
 
 @pytest.mark.parametrize(
@@ -850,10 +850,10 @@ def test_a_search_begins_a_day_before_the_key_was_used(
 ) -> None:
     """As the caller says, or earlier if the folder knows better."""
     folder = order_of(REQUESTS[0], "key", sent_at, None, server_sent_at=server_sent_at)
-    known = Known(REQUESTS[0], "key", "spare", NOW, NOW, folder, key_since=key_since)
-    assert next_command(known) == LookFor("key", since=since)
-    own = replace(folder, first_sent_at=0.0)
-    assert next_command(replace(known, fresh=True)) == next_command(replace(known, record=own))
+    state = Known(REQUESTS[0], "key", "spare", NOW, NOW, folder, key_since=key_since)
+    assert next_command(state) == LookFor("key", since=since)
+    old_folder = replace(folder, first_sent_at=0.0)
+    assert next_command(replace(state, fresh=True)) == next_command(replace(state, record=old_folder))
 
 
 def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
@@ -865,9 +865,9 @@ def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
 
 def test_metadata_on_any_page_says_that_the_service_keeps_them() -> None:
     """Whichever page it is."""
-    known = Known({}, "k", "spare", NOW, NOW, order_of({}, "k", NOW, None))
+    state = Known({}, "k", "spare", NOW, NOW, order_of({}, "k", NOW, None))
     for pages in ((True, False), (False, True)):
-        seen = known
+        seen = state
         for keeps_metadata in pages:
             seen = learn(seen, LookFor("k"), Shown(keeps_metadata=keeps_metadata))
         assert seen.keeps_metadata
@@ -877,8 +877,8 @@ def test_the_same_order_is_sent_again_in_the_same_words() -> None:
     """The service compares bytes, and another order of formats is no other order."""
     sent = {"accepted_formats": ["image/png", "image/jpeg"], "files_needed": 2}
     folder = order_of(sent, "k", NOW, None)
-    said = {"accepted_formats": ["image/jpeg", "image/png"], "files_needed": 2}
-    command = next_command(Known(said, None, "spare", NOW, NOW, folder, looked=True, looked_at=NOW))
+    request = {"accepted_formats": ["image/jpeg", "image/png"], "files_needed": 2}
+    command = next_command(Known(request, None, "spare", NOW, NOW, folder, looked=True, looked_at=NOW))
     assert isinstance(command, Post)
     assert command.order.request == marked(sent, "k")
     assert command.key_sent_at == NOW
@@ -887,17 +887,17 @@ def test_the_same_order_is_sent_again_in_the_same_words() -> None:
 def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None:
     """Another job with the key takes its place; one that only the list shows, and one that is nowhere, are told of."""
     gone = api_error(NotFoundError, 404, 1)
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, BOUGHT, gone=gone)
-    assert next_command(known) == LookFor("key")
-    looked = replace(known, looked=True)
-    other = {**JOB, "id": "job_2"}
-    assert next_command(replace(looked, found=(other,))) == WriteDown(BOUGHT.with_job(other))
-    for found, key, words in (
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, BOUGHT, gone=gone)
+    assert next_command(state) == LookFor("key")
+    looked = replace(state, looked=True)
+    second_job = {**JOB, "id": "job_2"}
+    assert next_command(replace(looked, found=(second_job,))) == WriteDown(BOUGHT.with_job(second_job))
+    for jobs, key, words in (
         ((JOB,), None, "The list of jobs shows job_1"),
         ((), None, "post it again with a different folder"),
         ((), "key", "with a different folder and a different idempotency_key"),
     ):
-        command = refused(replace(looked, found=found, key=key))
+        command = refused(replace(looked, found=jobs, key=key))
         assert words in str(command.error)
         assert ("different idempotency_key" in str(command.error)) is (key is not None)
 
@@ -915,12 +915,12 @@ def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None
 def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: int) -> None:
     """The service may have bought first: its job is looked for, and then the refusal is raised."""
     order = order_of({}, "k", 0.0, None)
-    known = Known({}, None, "spare", 0.0, 0.0, order, fresh=True, may_read=True)
-    post = next_command(known)
+    state = Known({}, None, "spare", 0.0, 0.0, order, fresh=True, may_read=True)
+    post = next_command(state)
     assert post == Post(order)
-    known = learn(known, post, api_error(kind, status, attempts))
-    assert next_command(known) == LookFor("k")
-    missing = learn(known, LookFor("k"), Shown())
+    state = learn(state, post, api_error(kind, status, attempts))
+    assert next_command(state) == LookFor("k")
+    missing = learn(state, LookFor("k"), Shown())
     if status < 500:
         noted = next_command(missing)
         assert noted == WriteDown(order.refused(0.0, None))
@@ -929,11 +929,11 @@ def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: 
     assert isinstance(command.error, kind)
     assert not command.forget
     bought = {"id": "job_1", "status": "open", "metadata": {KEY_METADATA: "k"}}
-    assert next_command(learn(known, LookFor("k"), Shown((bought,)))) == WriteDown(order.with_job(bought))
+    assert next_command(learn(state, LookFor("k"), Shown((bought,)))) == WriteDown(order.with_job(bought))
 
 
 @pytest.mark.parametrize(
-    ("known", "since"),
+    ("overrides", "since"),
     [
         ({}, NOW - 24 * HOUR),
         ({"key_since": NOW - HOUR}, NOW - 25 * HOUR),
@@ -942,10 +942,10 @@ def test_no_refusal_drops_a_key_that_was_sent(kind: Any, status: int, attempts: 
         ({"fresh": False}, None),
     ],
 )
-def test_a_refusal_of_a_new_key_costs_one_page(known: dict[str, Any], since: float | None) -> None:
+def test_a_refusal_of_a_new_key_costs_one_page(overrides: dict[str, Any], since: float | None) -> None:
     """Only of a key that nobody can have had before: others may have bought at any time."""
     order = order_of({}, "k", 0.0, None, server_sent_at=NOW)
-    facts: dict[str, Any] = {"key": None, "fresh": True, "may_read": True, **known}
+    facts: dict[str, Any] = {"key": None, "fresh": True, "may_read": True, **overrides}
     key = facts.pop("key")
     refused_post = Known({}, key, "k", NOW, NOW, order, sent=True, **facts)
     error = api_error(InsufficientCreditsError, 402, 1)
@@ -956,46 +956,46 @@ def test_a_deadline_is_corrected_once_the_service_has_refused_the_former_one() -
     """It makes no other request, so what was written down is sent first."""
     past, future = ({"files_needed": 2, "deadline": f"{year}-01-01T00:00:00Z"} for year in (2001, 2999))
     order = order_of(past, "k", NOW, None)
-    known = learn(Known(future, None, "spare", NOW, NOW, order), LookFor("k"), Shown())
-    post = post_of(known)
+    state = learn(Known(future, None, "spare", NOW, NOW, order), LookFor("k"), Shown())
+    post = post_of(state)
     assert post.order.request == marked(past, "k")
-    known = learn(known, post, api_error(InvalidRequestError, 400, 1))
-    known = learn(known, LookFor("k"), Shown())
-    command = next_command(known)
+    state = learn(state, post, api_error(InvalidRequestError, 400, 1))
+    state = learn(state, LookFor("k"), Shown())
+    command = next_command(state)
     assert isinstance(command, WriteDown)
-    known = learn(known, command, Shown())
-    again = post_of(known)
-    assert again.order.request == marked(future, "k")
-    known = learn(known, again, api_error(InvalidRequestError, 400, 1))
-    known = learn(known, LookFor("k"), Shown())
-    known = learn(known, next_command(known), Shown())
-    assert isinstance(refused(known).error, InvalidRequestError)
+    state = learn(state, command, Shown())
+    second_post = post_of(state)
+    assert second_post.order.request == marked(future, "k")
+    state = learn(state, second_post, api_error(InvalidRequestError, 400, 1))
+    state = learn(state, LookFor("k"), Shown())
+    state = learn(state, next_command(state), Shown())
+    assert isinstance(refused(state).error, InvalidRequestError)
 
 
 def test_what_never_left_is_forgotten() -> None:
     """The API key may not read jobs, so nothing was posted."""
-    known = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), fresh=True)
-    assert refused(learn(known, TryReading(), api_error(PermissionDeniedError, 403, 1))).forget
+    state = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0, None), fresh=True)
+    assert refused(learn(state, TryReading(), api_error(PermissionDeniedError, 403, 1))).forget
 
 
 def test_what_never_left_by_the_network_is_forgotten() -> None:
     """The connection was refused at every attempt, so nobody has the key."""
-    known = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0), fresh=True, may_read=True)
+    state = Known({}, None, "spare", 0.0, 0.0, order_of({}, "k", 0.0), fresh=True, may_read=True)
     for sent, is_forgotten in ((False, True), (None, False), (True, False)):
         error = FirstHandConnectionError("down", request_sent=sent)
-        assert refused(learn(known, post_of(known), error)).forget is is_forgotten
+        assert refused(learn(state, post_of(state), error)).forget is is_forgotten
 
 
 def test_a_search_for_many_orders_is_one_of_each() -> None:
     """Each is sent at once after it, unless a job without metadata may be its own."""
     old = order_of(REQUESTS[0], "k", NOW - 30 * HOUR)
-    known = Known(REQUESTS[0], None, "spare", NOW, NOW, old, derived=True)
+    state = Known(REQUESTS[0], None, "spare", NOW, NOW, old, derived=True)
     walk = Walk(NOW).after(Shown(served_at=NOW)).after(Shown(keeps_metadata=True, served_at=NOW + 1))
     assert walk.served_at == NOW
-    assert post_of(with_walk(known, walk)).order == old
+    assert post_of(with_walk(state, walk)).order == old
     row = {**REQUESTS[0], "id": "job_1", "status": "completed"}
     assert "may have bought job_1" in str(
-        refused(with_walk(known, Walk(NOW).after(Shown(unmarked=(row,))))).error
+        refused(with_walk(state, Walk(NOW).after(Shown(unmarked=(row,))))).error
     )
 
 
@@ -1003,11 +1003,11 @@ def test_a_derived_key_may_be_that_of_an_old_job_without_metadata() -> None:
     """The folder of a campaign is lost, and the service has forgotten its keys, as its own clock says."""
     created = datetime.fromtimestamp(NOW, UTC).isoformat()
     row = {**REQUESTS[0], "id": "job_1", "status": "completed", "created_at": created}
-    known = Known(REQUESTS[0], None, "fh-1", NOW, NOW, derived=True)
+    state = Known(REQUESTS[0], None, "fh-1", NOW, NOW, derived=True)
 
     def after(served_at: float, **facts: Any) -> Any:
         walked = with_walk(
-            replace(known, **facts), Walk(NOW).after(Shown(unmarked=(row,), served_at=served_at))
+            replace(state, **facts), Walk(NOW).after(Shown(unmarked=(row,), served_at=served_at))
         )
         return next_command(learn(walked, next_command(walked), Shown()))
 

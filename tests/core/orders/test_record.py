@@ -105,11 +105,11 @@ def test_the_body_that_is_sent() -> None:
         "metadata": {REQUEST_METADATA: request_hash(REQUEST), KEY_METADATA: "k"},
     }
     assert ORDERED.shows_key
-    for own, names in ((18, 20), (19, 20), (20, 20)):
-        request = {**REQUEST, "metadata": {f"n{n}": n for n in range(own)}}
+    for count, names in ((18, 20), (19, 20), (20, 20)):
+        request = {**REQUEST, "metadata": {f"n{n}": n for n in range(count)}}
         record = replace(ORDERED, request=marked(request, "k"))
         assert len(record.request["metadata"]) == names
-        assert record.shows_key is (own < 20)
+        assert record.shows_key is (count < 20)
     assert marked(ORDERED.request, "another") == ORDERED.request
     assert marked({"metadata": "mine"}, "k") == {"metadata": "mine"}
     assert not CALL.shows_key
@@ -157,7 +157,7 @@ def test_how_old_the_key_of_a_job_is(created: str | None, young: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "names"),
+    ("first", "second", "names"),
     [
         ({"a": 1}, {"a": 1}, []),
         ({"a": 1, "b": 1}, {"a": 2}, ["a", "b"]),
@@ -169,9 +169,9 @@ def test_how_old_the_key_of_a_job_is(created: str | None, young: bool) -> None:
         ({"location": {"city": "A"}}, {"location": {"city": "B"}}, ["location"]),
     ],
 )
-def test_what_makes_another_request(one: Any, other: Any, names: list[str]) -> None:
+def test_what_makes_another_request(first: Any, second: Any, names: list[str]) -> None:
     """Not the order of formats, and not a deadline, which a script makes from the clock."""
-    assert differing(one, other) == differing(other, one) == names
+    assert differing(first, second) == differing(second, first) == names
 
 
 SIGNS: dict[str, Any] = {
@@ -223,14 +223,14 @@ FIELDS: dict[str, tuple[Any, list[Any], list[Any]]] = {
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_job_without_a_hash_is_compared_by_each_field(name: str) -> None:
     """As far as it shows that: it may leave a field out, or write it in another form; nothing else is that job."""
-    asked, same, others = FIELDS[name]
+    asked, same, variants = FIELDS[name]
     request = {**SIGNS, name: asked}
     job = {**request, "id": "job_1", "status": "open", "of_a_later_version": [1]}
     assert fits(job, request)
     assert fits({**job, name: None}, request)
     for value in same:
         assert fits({**job, name: value}, request)
-    for value in others:
+    for value in variants:
         assert not fits({**job, name: value}, request)
     if name not in SIGNS:
         assert not fits(job, SIGNS)  # what was not asked for
@@ -286,5 +286,5 @@ def test_the_bounds_are_those_of_the_guide() -> None:
     guide = (Path(__file__).parents[3] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
     mib = 1024 * 1024
     assert (16 * mib, 10_000, 64 * mib) == (LARGEST_RECORD, MOST_RECORDS, LARGEST_RECORDS)
-    said = "| a record of an order | over 16 MiB; of all records, at most 10,000 and 64 MiB are read |"
-    assert said in " ".join(guide.split())
+    line = "| a record of an order | over 16 MiB; of all records, at most 10,000 and 64 MiB are read |"
+    assert line in " ".join(guide.split())

@@ -85,10 +85,10 @@ def test_what_asks_for_the_same(more: dict[str, Any]) -> None:
 def test_the_order_of_members_means_nothing() -> None:
     """At any depth; neither does the order of formats."""
     location = {"latitude": 1.5, "longitude": 2, "radius_km": 3}
-    one = {**SIGNS, "location": location, "accepted_formats": ["image/png", "image/gif"]}
-    other = {name: one[name] for name in reversed(one)}
-    other |= {"location": dict(reversed(location.items())), "accepted_formats": ["image/gif", "image/png"]}
-    assert request_hash(one) == request_hash(other)
+    first = {**SIGNS, "location": location, "accepted_formats": ["image/png", "image/gif"]}
+    second = {name: first[name] for name in reversed(first)}
+    second |= {"location": dict(reversed(location.items())), "accepted_formats": ["image/gif", "image/png"]}
+    assert request_hash(first) == request_hash(second)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_what_asks_for_something_else(more: dict[str, Any]) -> None:
 
 def test_true_is_not_one() -> None:
     """What Python calls equal need not be the same JSON."""
-    one, other = ({**SIGNS, "metadata": {"n": value}} for value in (1, True))
-    assert request_hash(one) != request_hash(other)
+    number, boolean = ({**SIGNS, "metadata": {"n": value}} for value in (1, True))
+    assert request_hash(number) != request_hash(boolean)
 
 
 def test_the_callers_metadata_come_first() -> None:

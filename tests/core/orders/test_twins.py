@@ -27,8 +27,8 @@ def test_the_older_job_comes_first() -> None:
         job("job_b", "2026-11-01T00:00:01"),
         job("job_a", "2026-11-01T00:00:01+00:00"),
     ]
-    for shown in (jobs, jobs[::-1]):
-        ids = [each["id"] for each in oldest_first(shown)]
+    for rows in (jobs, jobs[::-1]):
+        ids = [row["id"] for row in oldest_first(rows)]
         assert ids == ["job_a", "job_b", "job_c", "job_d", "job_e", "job_f"]
 
 

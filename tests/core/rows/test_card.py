@@ -108,10 +108,10 @@ def test_volunteers_cost_nothing() -> None:
         text = card(jobs=[(unpaid, None)], **campaign)
         assert "Nobody was paid for 3 files." in text
         assert "$" not in text
-    other = JOB.model_copy(update={"id": "job_2"})
+    second_job = JOB.model_copy(update={"id": "job_2"})
     both = [*ROWS, replace(ROWS[0], file_id="file_9", job_id="job_2")]
     assert "for $0.50. Nobody was paid for 3 files." in card(
-        jobs=[(unpaid, None), (other, None)], subfolders={"": both}
+        jobs=[(unpaid, None), (second_job, None)], subfolders={"": both}
     )
 
 
@@ -122,9 +122,9 @@ def test_a_cost_is_in_its_currency() -> None:
     assert "for 1.50 EUR" in text
     assert "| 0.50 EUR |" in text
     assert "for 1.50 EUR" in card(jobs=[(euros, None)], spent_cents=150, ordered=frozenset({"job_1"}))
-    other = JOB.model_copy(update={"id": "job_2", "currency": "<b>"})
+    odd_job = JOB.model_copy(update={"id": "job_2", "currency": "<b>"})
     both = [*ROWS, replace(ROWS[0], file_id="file_9", job_id="job_2")]
-    assert "for 1.50 EUR and $0.50" in card(jobs=[(euros, None), (other, None)], subfolders={"": both})
+    assert "for 1.50 EUR and $0.50" in card(jobs=[(euros, None), (odd_job, None)], subfolders={"": both})
 
 
 def test_a_license_of_another_name_is_other() -> None:
@@ -177,8 +177,8 @@ def test_labels_are_in_order_and_files_without_one_come_last() -> None:
 
 def test_a_long_text_is_cut_at_500_characters() -> None:
     """The last of them says so."""
-    for title, shown in (("x" * 500, "x" * 500), ("x" * 501, "x" * 499 + "…")):
-        assert f"| {shown} |" in card(jobs=[(JOB.model_copy(update={"title": title}), None)])
+    for title, cell in (("x" * 500, "x" * 500), ("x" * 501, "x" * 499 + "…")):
+        assert f"| {cell} |" in card(jobs=[(JOB.model_copy(update={"title": title}), None)])
 
 
 def test_what_strangers_wrote_is_plain_text() -> None:
@@ -259,12 +259,12 @@ def test_a_license_of_the_spdx_list_has_the_name_of_the_hub() -> None:
 
 def test_a_card_tells_what_a_person_said() -> None:
     """Each under its own heading, whole, as plain text; of what nobody said, there is none."""
-    said = {
+    statements = {
         "creator": {"type": "Person", "name": "Ada <b>", "url": "https://example.org"},
         "data_limitations": ["Only " + "day" * 300, "One city."],
         "has_synthetic_data": False,
     }
-    text = card(said=said)
+    text = card(said=statements)
     assert "## Creator\n\nStated by the publisher: Ada &lt;b\\> `https://example.org`\n" in text
     assert f"## Data limitations\n\nStated by the publisher: Only {'day' * 300} One city.\n" in text
     assert "## Has synthetic data\n\nStated by the publisher: no\n" in text

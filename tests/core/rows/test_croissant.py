@@ -42,7 +42,7 @@ def made(**changes: Any) -> Any:
 
 def sets(document: Any) -> dict[str, dict[str, Any]]:
     """The fields of each record set, by their names."""
-    return {each["@id"]: {field["name"]: field for field in each["field"]} for each in document["recordSet"]}
+    return {node["@id"]: {field["name"]: field for field in node["field"]} for node in document["recordSet"]}
 
 
 def of_type(content_type: str, ending: str, label: str | None = "stop") -> Record:
@@ -71,7 +71,7 @@ def test_all_that_is_required_is_there_or_missing() -> None:
 def test_columns_of_one_s_own_are_fields() -> None:
     """With the type of their values; those of several types, with objects, or whose name makes pandas read times are
     none."""
-    own: list[dict[str, Any]] = [
+    own_columns: list[dict[str, Any]] = [
         {
             "q": 1,
             "mean": 1,
@@ -86,11 +86,11 @@ def test_columns_of_one_s_own_are_fields() -> None:
         {"q": None, "mean": 2.5, "ok": False, "note": None, "boxes": [], "odd": True},
         {"mean": None},
     ]
-    lines = [json.dumps({**vars(row), **more}).encode() for row, more in zip(ROWS, own, strict=True)]
+    lines = [json.dumps({**vars(row), **more}).encode() for row, more in zip(ROWS, own_columns, strict=True)]
     rows = parse_manifest(b"\n".join(lines))
-    (record_set,) = [each for each in made(subfolders={"": rows})["recordSet"] if each["name"] == "rows"]
-    fields = {each["name"]: each for each in record_set["field"] if each["name"].startswith("own_")}
-    assert {name: each["dataType"] for name, each in fields.items()} == {
+    (record_set,) = [table for table in made(subfolders={"": rows})["recordSet"] if table["name"] == "rows"]
+    fields = {field["name"]: field for field in record_set["field"] if field["name"].startswith("own_")}
+    assert {name: field["dataType"] for name, field in fields.items()} == {
         "own_q": "sc:Integer",
         "own_mean": "sc:Float",
         "own_ok": "sc:Boolean",
@@ -118,10 +118,10 @@ def test_who_annotated_what_is_named() -> None:
     document = made(jobs=[(job, "stop")], subfolders={"": rows})
     assert document["rai:dataAnnotationProtocol"].endswith("at least 3 stars to be approved.")
     assert document["rai:machineAnnotationTools"] == ["model-1"]
-    assert [each["@id"] for each in document["prov:wasGeneratedBy"]] == ["collection", "annotation", "review"]
+    assert [node["@id"] for node in document["prov:wasGeneratedBy"]] == ["collection", "annotation", "review"]
     bare = made(subfolders={"": [replace(row, ai_star_rating=None, created_at=None) for row in ROWS]})
     assert not {"rai:dataAnnotationProtocol", "rai:dataCollectionTimeframe", "datePublished"} & bare.keys()
-    assert [each["@id"] for each in bare["prov:wasGeneratedBy"]] == ["collection"]
+    assert [node["@id"] for node in bare["prov:wasGeneratedBy"]] == ["collection"]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_each_kind_of_file_is_described() -> None:
     no field refers to it. Patterns fit files with labels, without, or both."""
     rows = [of_type("image/jpeg", "jpg", None), of_type("image/png", "png"), of_type("image/webp", "webp")]
     document = made(subfolders={"": rows})
-    files = {each["@id"]: (each["encodingFormat"], each.get("includes")) for each in document["distribution"]}
+    files = {file["@id"]: (file["encodingFormat"], file.get("includes")) for file in document["distribution"]}
     assert files["files"] == (
         ["image/jpeg", "image/png"],
         ["data/*.jpg", "data/*.png", "data/*/*.jpg", "data/*/*.png"],
@@ -209,8 +209,8 @@ def test_every_manifest_is_named() -> None:
     """Each is a file with its hash, and a record set of its columns; a folder without rows has neither."""
     subfolders = {"image": ROWS, "audio": [of_type("audio/wav", "wav")]}
     document = made(subfolders=subfolders, manifests={"image": "1" * 64, "audio": "2" * 64})
-    objects = [each for each in document["distribution"] if each["@type"] == "cr:FileObject"]
-    assert [(each["contentUrl"], each["sha256"][0]) for each in objects] == [
+    objects = [file for file in document["distribution"] if file["@type"] == "cr:FileObject"]
+    assert [(file["contentUrl"], file["sha256"][0]) for file in objects] == [
         ("image/metadata.jsonl", "1"),
         ("audio/metadata.jsonl", "2"),
     ]
@@ -220,35 +220,35 @@ def test_every_manifest_is_named() -> None:
 
 def test_files_at_a_url_are_named_by_it() -> None:
     """The rows can then be downloaded, and no field asks for what could not be read from there."""
-    there, here = made(said={"content_url": "https://example.org/signs/"}), made(said={})
+    online, bare = made(said={"content_url": "https://example.org/signs/"}), made(said={})
     (rows,), (local,) = (
-        [each for each in document["distribution"] if each["@type"] == "cr:FileObject"]
-        for document in (there, here)
+        [file for file in document["distribution"] if file["@type"] == "cr:FileObject"]
+        for document in (online, bare)
     )
     assert (rows["contentUrl"], local["contentUrl"]) == (f"https://example.org/signs/{MANIFEST}", MANIFEST)
-    assert sets(here)["rows"].keys() - sets(there)["rows"].keys() == {"image"}
-    assert "fileSet" not in json.dumps(there["recordSet"])
-    assert "relative to https://example.org/signs/." in json.dumps(there["distribution"])
+    assert sets(bare)["rows"].keys() - sets(online)["rows"].keys() == {"image"}
+    assert "fileSet" not in json.dumps(online["recordSet"])
+    assert "relative to https://example.org/signs/." in json.dumps(online["distribution"])
 
 
 def test_splits_are_a_table_of_their_own() -> None:
     """In the metadata, which need no further file for it; unless the rows have a column for them."""
     parts = {"train": ROWS[:1], "validation": [], "odd": ROWS[1:2]}
     document = made(splits=parts)
-    assert {each["contentUrl"] for each in document["distribution"] if "contentUrl" in each} == {MANIFEST}
-    splits, rows = (each for each in document["recordSet"] if each["@id"] in ("splits", "split_rows"))
+    assert {file["contentUrl"] for file in document["distribution"] if "contentUrl" in file} == {MANIFEST}
+    splits, rows = (table for table in document["recordSet"] if table["@id"] in ("splits", "split_rows"))
     assert rows["data"] == [
         {"split_rows/file_id": "file_0", "split_rows/split": "train"},
         {"split_rows/file_id": "file_1", "split_rows/split": "odd"},
     ]
     assert splits["dataType"] == "cr:Split"
-    types = [each["splits/url"] for each in splits["data"]]
+    types = [split["splits/url"] for split in splits["data"]]
     assert types == ["cr:TrainingSplit", "cr:ValidationSplit", "cr:Split"]
     row = (
         b'{"file_name":"data/f.jpg","file_id":"f","size_bytes":1,"sha256":"'
         + b"0" * 64
         + b'","split":"test"}\n'
     )
-    own = made(subfolders={"": parse_manifest(row)})
-    assert sets(own)["rows"]["split"]["references"] == {"field": {"@id": "splits/name"}}
-    assert "split_rows" not in sets(own)
+    own_document = made(subfolders={"": parse_manifest(row)})
+    assert sets(own_document)["rows"]["split"]["references"] == {"field": {"@id": "splits/name"}}
+    assert "split_rows" not in sets(own_document)

@@ -40,10 +40,10 @@ def lines(*decisions: Decision) -> bytes:
 
 def test_a_line_is_read_as_it_was_written() -> None:
     """With any words in it, in one line, at any hour of the world."""
-    one = decided("exclude", reason="blurred\n\u2028\ud83d", by="Ána", at=AT.astimezone())
-    content = decision_line(one)
+    decision = decided("exclude", reason="blurred\n\u2028\ud83d", by="Ána", at=AT.astimezone())
+    content = decision_line(decision)
     assert content.count(b"\n") == 1
-    assert parse_decisions(content).decisions == [replace(one, reason="blurred\n\u2028?")]
+    assert parse_decisions(content).decisions == [replace(decision, reason="blurred\n\u2028?")]
     assert json.loads(content)["at"] == "2026-11-28T12:00:00Z"
 
 
@@ -59,12 +59,12 @@ def test_a_line_is_read_as_it_was_written() -> None:
 )
 def test_the_newest_exclude_or_include_counts(actions: list[str], excluded: bool, included: bool) -> None:
     """Looks and labels change nothing of that, nor do actions of later versions, which are kept."""
-    state = parse_decisions(lines(*(decided(each, label="a") for each in actions)))
+    state = parse_decisions(lines(*(decided(action, label="a") for action in actions)))
     assert ({*state.excluded}, state.included) == (
         {"file_1"} if excluded else set(),
         {"file_1"} if included else set(),
     )
-    assert [each.action for each in state.decisions] == actions
+    assert [decision.action for decision in state.decisions] == actions
     assert state.newest["file_1"].action == actions[-1]
 
 
@@ -81,14 +81,14 @@ def test_half_a_line_loses_itself_alone() -> None:
 def test_what_was_parsed_before_is_not_parsed_again() -> None:
     """Only what was appended since; all, if the file was replaced or half a line may have become another one."""
     first, second, third = (decided("exclude", f"file_{n}") for n in "123")
-    known = parse_decisions(lines(first, second))
-    assert parse_decisions(lines(first, second, third), known=known).decisions == [first, second, third]
-    assert known.decisions == [first, second]
-    forgetful = replace(known, decisions=[])
+    cache = parse_decisions(lines(first, second))
+    assert parse_decisions(lines(first, second, third), known=cache).decisions == [first, second, third]
+    assert cache.decisions == [first, second]
+    forgetful = replace(cache, decisions=[])
     assert parse_decisions(lines(first, second, third), known=forgetful).decisions == [third]
     with pytest.raises(ConfigurationError, match="line 3: not a decision"):
-        parse_decisions(lines(first, second) + b"{}", known=known)
-    assert parse_decisions(lines(second, third), known=known).decisions == [second, third]
+        parse_decisions(lines(first, second) + b"{}", known=cache)
+    assert parse_decisions(lines(second, third), known=cache).decisions == [second, third]
     half = parse_decisions(lines(first, second)[:-1])
     assert parse_decisions(lines(first, second, third), known=half).decisions == [first, second, third]
 
@@ -145,14 +145,14 @@ def test_decisions_go_with_files_unless_newer_ones_are_there() -> None:
             decided("accept", "file_4"),
         )
     )
-    here = parse_decisions(lines(decided("accept", "file_4", at=AT + timedelta(1))))
-    both = carried(source, here, ["file_1", "file_4"], labels=True)
-    assert [(each.file_id, each.action) for each in both] == [
+    dest = parse_decisions(lines(decided("accept", "file_4", at=AT + timedelta(1))))
+    both = carried(source, dest, ["file_1", "file_4"], labels=True)
+    assert [(line.file_id, line.action) for line in both] == [
         ("file_1", "accept"),
         ("file_1", "relabel"),
         ("file_2", "exclude"),
     ]
-    assert [each.action for each in carried(source, here, ["file_1"], labels=False)] == ["accept", "exclude"]
+    assert [line.action for line in carried(source, dest, ["file_1"], labels=False)] == ["accept", "exclude"]
 
 
 def test_a_label_has_one_spelling() -> None:

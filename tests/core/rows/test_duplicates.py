@@ -24,8 +24,8 @@ def test_rows_of_the_same_bytes_are_found() -> None:
 def test_groups_join_by_way_of_others() -> None:
     """In the order of the rows; a row without a duplicate is in none."""
     all_rows = rows(*"abcdefg")
-    found = groups(all_rows, [(5, 6), (0, 3), (3, 2), (6, 5), (2, 0)])
-    assert [[row.file_id for row in group] for group in found] == [
+    clusters = groups(all_rows, [(5, 6), (0, 3), (3, 2), (6, 5), (2, 0)])
+    assert [[row.file_id for row in group] for group in clusters] == [
         ["file_0", "file_2", "file_3"],
         ["file_5", "file_6"],
     ]

@@ -19,10 +19,10 @@ NO_RULES: dict[str, Any] = {
 
 def rows(*stars: int | None) -> list[Record]:
     columns: dict[str, Any] = dict.fromkeys(COLUMNS)
-    each: list[dict[str, Any]] = [
-        {"file_id": f"file_{n}", "ai_star_rating": one} for n, one in enumerate(stars)
+    entries: list[dict[str, Any]] = [
+        {"file_id": f"file_{n}", "ai_star_rating": rating} for n, rating in enumerate(stars)
     ]
-    return [Record(**columns | own) for own in each]
+    return [Record(**columns | entry) for entry in entries]
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,5 @@ def test_a_rule_that_fails_has_a_line(
     """It begins with its option; a rule that is not asked for never fails."""
     records = rows(*stars)
     assert failed_rules(records, [("a", "b")], {"file_0"}, **NO_RULES) == []
-    found = failed_rules(records, [("a", "b")], {"file_0"}, **{**NO_RULES, **rule})
-    assert found == ([] if line is None else [line])
+    lines = failed_rules(records, [("a", "b")], {"file_0"}, **{**NO_RULES, **rule})
+    assert lines == ([] if line is None else [line])

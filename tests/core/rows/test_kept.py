@@ -20,12 +20,12 @@ ONE, TWO, THREE = ROWS
 def chain_of(*versions: list[Record], folder: str = "") -> list[Kept]:
     """The files of these versions, each written and read again."""
     chain: list[Kept] = []
-    before = None
+    version = None
     for number, rows in enumerate(versions):
-        before = locked(rows, before, folder)
-        kept = kept_of(before, Snapshot({folder: rows}, ["file_7"], ["file_8"], number), chain)
-        chain = [*chain, kept] if kept.base is not None else [kept]
-        chain[-1] = parse_kept(kept.encode(), before.number, "path")
+        version = locked(rows, version, folder)
+        link = kept_of(version, Snapshot({folder: rows}, ["file_7"], ["file_8"], number), chain)
+        chain = [*chain, link] if link.base is not None else [link]
+        chain[-1] = parse_kept(link.encode(), version.number, "path")
     return chain
 
 
@@ -42,7 +42,7 @@ def test_a_version_takes_the_room_of_what_changed() -> None:
     changed = replace(TWO, ai_star_rating=1)
     versions = [[*many, ONE, TWO], [*many, ONE, changed, THREE], [*many, changed, THREE]]
     chain = chain_of(*versions)
-    assert [len(kept.lines) for kept in chain] == [11, 2, 1]
+    assert [len(link.lines) for link in chain] == [11, 2, 1]
     for number, rows in enumerate(versions, 1):
         assert rows_of(chain[:number]) == {"": rows}
         assert [row.extra for row in rows_of(chain[:number])[""]] == [row.extra for row in rows]
@@ -62,25 +62,25 @@ def test_a_version_of_which_most_changed_has_all_rows() -> None:
 def test_rows_of_several_folders() -> None:
     """Each keeps its own."""
     both = {"audio": [replace(ONE, content_type="audio/wav")], "image": [ONE]}
-    kept = kept_of(locked([ONE]), Snapshot(both), [])
-    assert rows_of([parse_kept(kept.encode(), "1.0.0", "path")]) == both
+    link = kept_of(locked([ONE]), Snapshot(both), [])
+    assert rows_of([parse_kept(link.encode(), "1.0.0", "path")]) == both
 
 
 def test_a_withdrawn_file_keeps_its_id_only() -> None:
     """In each version that had it, which counts it; a later version had it no more."""
     few = [ONE, *(replace(ONE, file_id=f"file_a{n}", file_name=f"data/stop/file_a{n}.jpg") for n in range(9))]
     chain = chain_of([*few, TWO], [*few, replace(TWO, ai_star_rating=1), THREE], [*few, THREE])
-    forgetting = [kept.forgetting({"file_1"}) for kept in chain]
+    forgetting = [link.forgetting({"file_1"}) for link in chain]
     assert forgetting[-1] is None
     chain = [
         parse_kept((new or old).encode(), old.number, "path")
         for new, old in zip(forgetting, chain, strict=True)
     ]
-    for kept, rows, lost in zip(chain, (few, [*few, THREE], [*few, THREE]), (1, 1, 0), strict=True):
-        snapshot = snapshot_of(chain[: chain.index(kept) + 1], "path")
+    for link, rows, lost in zip(chain, (few, [*few, THREE], [*few, THREE]), (1, 1, 0), strict=True):
+        snapshot = snapshot_of(chain[: chain.index(link) + 1], "path")
         assert (snapshot.subfolders, len(snapshot.lost)) == ({"": rows}, lost)
-        assert TWO.file_name not in kept.encode().decode()
-        assert kept.forgetting({"file_1"}) is None
+        assert TWO.file_name not in link.encode().decode()
+        assert link.forgetting({"file_1"}) is None
     snapshot = Snapshot({"": [ONE, TWO]}, lost=frozenset({"file_9"})).without({"file_1", "file_2"})
     assert (snapshot.subfolders, snapshot.lost) == ({"": [ONE]}, {"file_1", "file_9"})
 

@@ -105,7 +105,7 @@ def test_a_row_takes_what_the_service_left_out_as_null() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "key", "environment"),
+    ("fields", "key", "environment"),
     [
         ({}, "fh_live_1", "live"),
         ({"simulated": False}, "fh_test_1", "sandbox"),
@@ -115,10 +115,10 @@ def test_a_row_takes_what_the_service_left_out_as_null() -> None:
         ({}, "sk-1", None),
     ],
 )
-def test_a_row_names_its_service_and_environment(said: Any, key: str, environment: str | None) -> None:
+def test_a_row_names_its_service_and_environment(fields: Any, key: str, environment: str | None) -> None:
     """The service, without the prefix of its paths, and the environment of the key, unless a program drew the file."""
     origin = origin_of(Config(Secret(key), "https://photos.example/api/"))
-    row = record_of(file(**said), "file_1.jpg", job_id="job_1", origin=origin)
+    row = record_of(file(**fields), "file_1.jpg", job_id="job_1", origin=origin)
     assert (row.environment, row.server) == (environment, "https://photos.example")
 
 
@@ -127,14 +127,14 @@ def test_a_row_says_who_rated_its_file() -> None:
     row = row_of(rated_by="model:claude-haiku-5-5", flags=["stock", "new_word", 5])
     assert row.rated_by == "model:claude-haiku-5-5"
     assert row.flags == ["stock", "new_word"]
-    assert [each.flags for each in parse_manifest(manifest_line(row))] == [row.flags]
+    assert [record.flags for record in parse_manifest(manifest_line(row))] == [row.flags]
     assert (row_of().rated_by, row_of().flags) == (None, None)
 
 
 def test_a_row_says_what_its_file_was_made_for() -> None:
     """The row of a study's tasks, and its text, which may have several lines."""
     row = row_of(task_id="0042", task_text="Read aloud:\n“Bonjour”")
-    assert [(each.task_id, each.task_text) for each in parse_manifest(manifest_line(row))] == [
+    assert [(record.task_id, record.task_text) for record in parse_manifest(manifest_line(row))] == [
         ("0042", "Read aloud:\n“Bonjour”")
     ]
     assert (row_of().task_id, row_of().task_text) == (None, None)
@@ -189,8 +189,8 @@ def test_a_file_has_one_row(second: dict[str, str], named: str) -> None:
 
 def test_of_several_rows_of_one_file_the_last_counts() -> None:
     """Two writers leave such rows where nothing can be locked; the folder stays readable."""
-    first, other = {**ROW, "ai_star_rating": 1}, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}
-    records = parse_manifest(lines(first, other, {**ROW, "ai_star_rating": 2}))
+    first, second = {**ROW, "ai_star_rating": 1}, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}
+    records = parse_manifest(lines(first, second, {**ROW, "ai_star_rating": 2}))
     assert [(record.file_id, record.ai_star_rating) for record in records] == [
         ("file_1", 2),
         ("file_2", None),
@@ -203,8 +203,8 @@ def test_the_bounds_are_those_of_the_guide() -> None:
     assert (512 * mib, 4 * mib) == (manifest.LARGEST_MANIFEST, manifest.LARGEST_ROW)
     assert (manifest.MOST_ROWS, manifest.MOST_NAMES) == (1_000_000, 2_000_000)
     guide = (Path(__file__).parents[3] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
-    said = "| a manifest | over 512 MiB, a million rows, or 4 MiB per row |"
-    assert said in " ".join(guide.split())
+    line = "| a manifest | over 512 MiB, a million rows, or 4 MiB per row |"
+    assert line in " ".join(guide.split())
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
@@ -243,11 +243,11 @@ def test_rows_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_columns_of_the_user_s_own_are_kept() -> None:
     """In their order, behind ours; they are in no table's schema, and a copy and a pickle have them."""
-    own = {"split": "train", "boxes": [[1, 2.5]], "seen": None, "count": 10**400}
-    (record,) = parse_manifest(lines({"zone": 1, **ROW, **own}))
-    assert record.extra == {"zone": 1, **own}
+    columns = {"split": "train", "boxes": [[1, 2.5]], "seen": None, "count": 10**400}
+    (record,) = parse_manifest(lines({"zone": 1, **ROW, **columns}))
+    assert record.extra == {"zone": 1, **columns}
     assert tuple(vars(record)) == COLUMNS
-    assert [*json.loads(manifest_line(record))] == [*COLUMNS, "zone", *own]
+    assert [*json.loads(manifest_line(record))] == [*COLUMNS, "zone", *columns]
     for same in (copy.deepcopy(record), pickle.loads(pickle.dumps(record))):
         assert same == record
         assert same.extra == record.extra
@@ -421,11 +421,11 @@ def test_the_label_of_a_row_must_be_its_folder(label: Any) -> None:
 
 def test_labels_that_differ_in_case_are_refused() -> None:
     """On many disks both are one folder."""
-    other = {**LABELED, "file_id": "file_2", "file_name": "data/Stop/file_2.jpg", "label": "Stop"}
+    second = {**LABELED, "file_id": "file_2", "file_name": "data/Stop/file_2.jpg", "label": "Stop"}
     with pytest.raises(ConfigurationError, match="line 2: label 'Stop'"):
-        parse_manifest(lines(LABELED, other))
+        parse_manifest(lines(LABELED, second))
     assert (
-        len(parse_manifest(lines(LABELED, {**other, "file_name": "data/stop/file_2.jpg", "label": "stop"})))
+        len(parse_manifest(lines(LABELED, {**second, "file_name": "data/stop/file_2.jpg", "label": "stop"})))
         == 2
     )
 
@@ -478,12 +478,12 @@ ODD: list[Any] = [
     *map(dict.fromkeys, SHAPES.values()),
     {"device_model": "a", "device_os": None, "app_version": "1", "more": 1},
     *(
-        {"relevance": 5.0, "quality": 4, "completeness": each}
-        for each in (None, "5", 10**40, 1e300, math.nan)
+        {"relevance": 5.0, "quality": 4, "completeness": score}
+        for score in (None, "5", 10**40, 1e300, math.nan)
     ),
     *(
-        {"objects": ["sign", {"label": "a", "confidence": each}]}
-        for each in (1, 10**40, math.inf, "1", "\ud800")
+        {"objects": ["sign", {"label": "a", "confidence": confidence}]}
+        for confidence in (1, 10**40, math.inf, "1", "\ud800")
     ),
 ]
 
@@ -507,13 +507,13 @@ class Refusing:
 def test_rows_that_we_write_are_checked_while_they_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which takes a third less time; a row that nobody asks for its annotations has no object for them."""
     row = row_of(annotations={"type": "image", "objects": ["sign"]}, device_info={"device_os": "Android"})
-    own = parse_manifest(lines({**vars(row), "mine": 1}))
+    records = parse_manifest(lines({**vars(row), "mine": 1}))
     for name in ("from_json", "unified"):
         monkeypatch.setattr(manifest, name, None)
     (read,) = parse_manifest(manifest_line(row))
     monkeypatch.undo()
     assert read == row
-    assert own[0].extra == {"mine": 1}
+    assert records[0].extra == {"mine": 1}
 
 
 def test_a_row_takes_over_label_and_worker() -> None:

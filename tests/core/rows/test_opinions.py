@@ -45,10 +45,10 @@ def test_lines_come_back() -> None:
 
 
 def test_lines_of_a_file_are_erased() -> None:
-    other = replace(ANSWER, sha256="b" * 64).line()
+    line = replace(ANSWER, sha256="b" * 64).line()
     person = encode({"sha256": "a" * 64, "corrected": {}, "by": None})
-    content = ANSWER.line() + other + person + b"{"
-    assert lines_kept(content, lambda sha256: sha256 != "a" * 64) == other
+    content = ANSWER.line() + line + person + b"{"
+    assert lines_kept(content, lambda sha256: sha256 != "a" * 64) == line
     assert lines_kept(b'{"sha256": 3}\n', lambda _: True) == b""
     assert lines_kept(None, lambda _: True) == b""
 
@@ -72,21 +72,21 @@ def test_what_the_service_has_said(text: str | None, is_said: bool) -> None:
 def test_a_correction_outlives_answers_and_the_service() -> None:
     row = RECORD
     corrected = replace(row, **columns_corrected(row, {"text_extraction": "YIELD"}))
-    again = replace(corrected, **columns_corrected(corrected, {"composition": None}))
-    answered = replace(again, **columns_annotated(again, ANSWER.annotations, ("stock", "policy")))
+    second = replace(corrected, **columns_corrected(corrected, {"composition": None}))
+    answered = replace(second, **columns_annotated(second, ANSWER.annotations, ("stock", "policy")))
     assert answered.flags == ["policy", "stock"]
-    found = json.loads(answered.annotations_json or "")
-    assert (found["text_extraction"], found["corrected"]) == ("YIELD", ["composition", "text_extraction"])
-    said: Any = {"annotations_json": '{"type": "image", "text_extraction": "service", "objects": ["a"]}'}
-    merged = with_opinions(replace(row, **said), answered)
+    facts = json.loads(answered.annotations_json or "")
+    assert (facts["text_extraction"], facts["corrected"]) == ("YIELD", ["composition", "text_extraction"])
+    columns: Any = {"annotations_json": '{"type": "image", "text_extraction": "service", "objects": ["a"]}'}
+    merged = with_opinions(replace(row, **columns), answered)
     assert json.loads(merged.annotations_json or "")["objects"] == ["a"]
     assert (merged.annotations or {})["text_extraction"] == "YIELD"
     assert (
         with_opinions(replace(row, annotations_json=None), answered).annotations_json
         == answered.annotations_json
     )
-    assert with_opinions(again, answered) is again
-    plain = replace(row, **said)
+    assert with_opinions(second, answered) is second
+    plain = replace(row, **columns)
     assert with_opinions(plain, None) is plain
     assert with_opinions(plain, replace(row, annotations_json=None)) is plain
     assert with_opinions(plain, replace(row, annotations_json='{"type": "image"}')) is plain
@@ -118,13 +118,13 @@ def test_what_is_written_as_text() -> None:
     row = replace(RECORD, annotations={"text_extraction": "STOP", "color_palette": ["#fff", "#000"]})
     assert texts_of(row) == {"text_extraction": "STOP", "color_palette": "#fff, #000", "composition": ""}
     assert texts_of(replace(row, content_type="text/plain")) == {}
-    given = [
+    pairs = [
         ("composition", " wide "),
         ("composition", " "),
         ("color_palette", "#fff,, #000 "),
         ("other", "a, b"),
     ]
-    assert [value_of(row, *each) for each in given] == ["wide", None, ["#fff", "#000"], "a, b"]
+    assert [value_of(row, *pair) for pair in pairs] == ["wide", None, ["#fff", "#000"], "a, b"]
     assert value_of(replace(row, content_type=None), "topics", "a") == "a"
 
 

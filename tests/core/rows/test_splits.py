@@ -41,7 +41,7 @@ def rows_of(drawn: list[Any]) -> tuple[list[Record], list[tuple[int, int]]]:
         )
         for n, (worker, content, submission, _) in enumerate(drawn)
     ]
-    near = [(n, other) for n, (_, _, _, others) in enumerate(drawn) for other in others if other < n]
+    near = [(n, peer) for n, (_, _, _, peers) in enumerate(drawn) for peer in peers if peer < n]
     return rows, near
 
 
@@ -68,12 +68,12 @@ RULES = st.builds(Rule, st.just(PARTS), st.integers(0, 2**32), st.none(), st.boo
 
 @settings(max_examples=settings().max_examples * 5)
 @given(st.integers(0, 2**32), st.integers(0, 40), RULES)
-def test_nothing_leaks_and_nothing_moves(seed: int, before: int, rule: Rule) -> None:
+def test_nothing_leaks_and_nothing_moves(seed: int, cut: int, rule: Rule) -> None:
     """In many random sets no worker and no duplicate, exact or near, is in two splits; each row is in one at most,
     whatever the order of the rows; what fewer rows had been given stays; and a row is left out only for a duplicate."""
     rows, near = rows_of(random_rows(seed))
     pairs = [*near, *((a, b) for b in range(len(rows)) for a in range(b) if rows[a].sha256 == rows[b].sha256)]
-    early = parts_of(split_rows(rows[:before], rule, [pair for pair in near if max(pair) < before]))
+    early = parts_of(split_rows(rows[:cut], rule, [pair for pair in near if max(pair) < cut]))
     for memory in ({}, early):
         split = split_rows(rows, rule, near, memory)
         part_of = parts_of(split)
@@ -83,15 +83,15 @@ def test_nothing_leaks_and_nothing_moves(seed: int, before: int, rule: Rule) -> 
             if row.file_id in part_of and row.worker_id is not None:
                 parts.setdefault(row.worker_id, set()).add(part_of[row.file_id])
         assert all(len(names) == 1 for names in parts.values())
-        for one, other in pairs:
-            assert len({part_of.get(rows[one].file_id), part_of.get(rows[other].file_id)} - {None}) < 2
+        for first, second in pairs:
+            assert len({part_of.get(rows[first].file_id), part_of.get(rows[second].file_id)} - {None}) < 2
         left_out = {row.file_id for row in rows} - part_of.keys()
         assert left_out <= {rows[number].file_id for pair in pairs for number in pair}
         assert memory.items() <= part_of.items()
         assert parts_of(split_rows(rows, rule, near, part_of)) == part_of
         places = Random(seed).sample(range(len(rows)), len(rows))
         back = {place: number for number, place in enumerate(places)}
-        moved = [(back[one], back[other]) for one, other in near]
+        moved = [(back[a], back[b]) for a, b in near]
         assert parts_of(split_rows([rows[place] for place in places], rule, moved, memory)) == part_of
 
 
@@ -151,12 +151,12 @@ def test_a_split_without_a_label_is_named() -> None:
     """And one without a file, and how many files are in none."""
     rows = labeled({"stop": [1] * 9, "yield": [5]})
     rule = Rule({"train": 0.8, "test": 0.2, "none": 0.0})
-    way = "use more files, other shares, or another seed"
+    advice = "use more files, other shares, or another seed"
     (line,) = faults(split_rows(rows, rule), rule, len(rows))
-    assert line in (f"the split {name!r} has no file of 'yield'; {way}" for name in PARTS)
+    assert line in (f"the split {name!r} has no file of 'yield'; {advice}" for name in PARTS)
     lines = faults(split_rows(rows[-5:], rule), rule, 7)
     assert lines == [
-        f"the split 'test' has no file; {way}",
+        f"the split 'test' has no file; {advice}",
         "2 files in no split: another worker sent a duplicate, which is in a different split",
     ]
     assert faults(split_rows([], rule), rule, 0) == []
@@ -185,8 +185,8 @@ def test_later_rows_of_a_worker_follow() -> None:
     both = parts_of(split_rows([*rows, *bridge], Rule(PARTS), (), memory))
     assert both == {**memory, "file_more": "test"}
     # One that is known as another's by now is in no two splits of that worker.
-    known = [replace(row, worker_id="wkr_same") if row in (train, test) else row for row in rows]
-    assert len(parts_of(split_rows(known, Rule(PARTS), (), memory))) == 19
+    same_worker = [replace(row, worker_id="wkr_same") if row in (train, test) else row for row in rows]
+    assert len(parts_of(split_rows(same_worker, Rule(PARTS), (), memory))) == 19
 
 
 def test_the_memory_is_of_a_rule() -> None:
@@ -198,8 +198,8 @@ def test_the_memory_is_of_a_rule() -> None:
     memory = parse_splits(line, rule)
     assert memory == parts_of(split)
     assert splits_line(rule, split, memory) == b""
-    for other in (replace(rule, seed=1), replace(rule, near=3), replace(rule, stratify=False)):
-        assert parse_splits(line, other) == {}
+    for variant in (replace(rule, seed=1), replace(rule, near=3), replace(rule, stratify=False)):
+        assert parse_splits(line, variant) == {}
     moved = splits_line(rule, {"train": split["test"], "test": split["train"]}, {})
     assert parse_splits(line + moved, rule) == memory
     assert parse_splits(line, replace(rule, parts={**PARTS, "none": 0})) == memory

@@ -17,7 +17,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 def test_what_was_said_is_read_again() -> None:
     """As it was written; a text becomes a list of one, a name a creator, and None says nothing."""
-    said = check_statements(
+    statements = check_statements(
         {
             "license": " CC-BY-4.0 ",
             "creator": "Example Lab",
@@ -30,12 +30,12 @@ def test_what_was_said_is_read_again() -> None:
             "name": None,
         }
     )
-    assert said["license"] == "CC-BY-4.0"
-    assert said["creator"] == {"type": "Organization", "name": "Example Lab"}
-    assert said["data_limitations"] == ["One city.\nOne season."]
-    assert said["content_url"] == "https://example.org/files/"
-    assert "name" not in said
-    assert read_statements(encode_statements(said), "card.json") == said
+    assert statements["license"] == "CC-BY-4.0"
+    assert statements["creator"] == {"type": "Organization", "name": "Example Lab"}
+    assert statements["data_limitations"] == ["One city.\nOne season."]
+    assert statements["content_url"] == "https://example.org/files/"
+    assert "name" not in statements
+    assert read_statements(encode_statements(statements), "card.json") == statements
     assert read_statements(None, "card.json") == {}
     assert check_statements({"creator": {"name": "Ada", "type": "Person"}})["creator"]["type"] == "Person"
 

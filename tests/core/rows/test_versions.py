@@ -25,11 +25,11 @@ from firsthandapi._core.rows.versions import (
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 
-def locked(rows: list[Record], before: Version | None = None, folder: str = "", **gone: Any) -> Version:
+def locked(rows: list[Record], parent: Version | None = None, folder: str = "", **gone: Any) -> Version:
     """The version of these rows, written and read again."""
-    table = None if before is None else before._table
-    here = table_of({folder: rows}, beside=table, **gone)
-    return read_lock(encode_lock(version_of(here, before), here), "dataset.lock")
+    table = None if parent is None else parent._table
+    new_table = table_of({folder: rows}, beside=table, **gone)
+    return read_lock(encode_lock(version_of(new_table, parent), new_table), "dataset.lock")
 
 
 def lock_of(version: Version) -> bytes:
@@ -70,8 +70,8 @@ def test_what_changed_makes_the_number(rows: list[Record], number: str) -> None:
     assert then.number == number
     assert (then.parent == first) == (number != "1.0.0")
     assert (then.tree == first.tree) == (number == "1.0.0")
-    again = locked(rows, then)
-    assert (again, again.parent) == (then, then.parent)
+    repeat = locked(rows, then)
+    assert (repeat, repeat.parent) == (then, then.parent)
 
 
 def test_a_number_is_the_same_however_it_is_written() -> None:
@@ -79,8 +79,8 @@ def test_a_number_is_the_same_however_it_is_written() -> None:
     first = locked([own(ONE, note=1, deep={"a": [2, 0]}), own(TWO, note=2**53 + 1)])
     same = locked([own(ONE, note=1.0, deep={"a": [2.0, -0.0]}), own(TWO, note=2**53 + 1)], first)
     assert (same.number, same.tree) == ("1.0.0", first.tree)
-    for other in (1.5, True, "1", float("nan"), 1e300):
-        assert locked([own(ONE, note=other), TWO], locked([own(ONE, note=1), TWO])).number == "2.0.0"
+    for value in (1.5, True, "1", float("nan"), 1e300):
+        assert locked([own(ONE, note=value), TWO], locked([own(ONE, note=1), TWO])).number == "2.0.0"
 
 
 def test_rows_arranged_anew_are_a_patch() -> None:
@@ -93,7 +93,7 @@ def test_versions_know_those_before() -> None:
     first = locked([ONE])
     second = locked([ONE, TWO], first)
     third = locked([TWO], second)
-    assert [str(each) for each in (*history_of(third), third)] == ["1.0.0", "1.1.0", "2.0.0"]
+    assert [str(version) for version in (*history_of(third), third)] == ["1.0.0", "1.1.0", "2.0.0"]
     assert third.parent == second
     assert history_of(third)[0] == first
     assert first.parent is None
@@ -113,17 +113,17 @@ def test_a_version_is_its_number() -> None:
 def test_a_difference_names_each_file_once() -> None:
     """What was added, removed, or changed, and why it is gone."""
     four, five = replace(THREE, file_id="file_4"), replace(THREE, file_id="file_5")
-    one = table_of({"": [ONE, TWO, THREE, four]})
+    first = table_of({"": [ONE, TWO, THREE, four]})
     rows = [BYTES, replace(TWO, label="yield"), five]
-    other = table_of({"": rows}, withdrawn=["file_2", "file_9"], excluded=["file_4"], beside=one)
-    diff = diff_of(one, other)
+    second = table_of({"": rows}, withdrawn=["file_2", "file_9"], excluded=["file_4"], beside=first)
+    diff = diff_of(first, second)
     assert diff
     assert (diff.added, diff.removed) == (("file_5",), ())
     assert (diff.bytes_changed, diff.rows_changed) == (("file_0",), ("file_1",))
     assert (diff.withdrawn, diff.excluded) == (("file_2",), ("file_4",))
-    back = diff_of(other, one)
+    back = diff_of(second, first)
     assert (back.added, back.removed) == (("file_2", "file_4"), ("file_5",))
-    assert not diff_of(one, one)
+    assert not diff_of(first, first)
 
 
 def test_a_column_that_is_new_changes_no_row() -> None:
@@ -172,8 +172,8 @@ def test_a_lock_forgets_the_hashes_of_a_withdrawn_file() -> None:
 def test_a_file_in_two_manifests() -> None:
     """Has both rows in its hash."""
     both = table_of({"image": [ONE], "audio": [replace(ONE, content_type="audio/wav")]})
-    other = table_of({"image": [ONE], "audio": [replace(ONE, content_type="audio/mpeg")]})
-    assert diff_of(both, other).rows_changed == ("file_0",)
+    second = table_of({"image": [ONE], "audio": [replace(ONE, content_type="audio/mpeg")]})
+    assert diff_of(both, second).rows_changed == ("file_0",)
 
 
 GOOD = json.loads(lock_of(locked([ONE])))

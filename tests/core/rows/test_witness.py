@@ -110,7 +110,7 @@ def test_the_metadata_says_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("statements", "message"),
     [
         (
             {"license": "CC0-1.0"},
@@ -120,17 +120,17 @@ def test_the_metadata_says_the_same() -> None:
         ({"has_synthetic_data": False}, r"has_synthetic_data: a program or a model made 3 files"),
     ],
 )
-def test_what_rows_contradict_is_refused(said: dict[str, Any], message: str) -> None:
+def test_what_rows_contradict_is_refused(statements: dict[str, Any], message: str) -> None:
     """With how many do."""
     with pytest.raises(InvalidArgumentError, match=message) as caught:
-        Witness(FIVE).check(said)
-    assert caught.value.field == next(iter(said))
+        Witness(FIVE).check(statements)
+    assert caught.value.field == next(iter(statements))
 
 
-@pytest.mark.parametrize("said", [{}, {"license": "cc-by-4.0"}, {"has_synthetic_data": True}])
-def test_what_no_row_contradicts_is_taken(said: dict[str, Any]) -> None:
+@pytest.mark.parametrize("statements", [{}, {"license": "cc-by-4.0"}, {"has_synthetic_data": True}])
+def test_what_no_row_contradicts_is_taken(statements: dict[str, Any]) -> None:
     """Case does not matter, a file of which nothing is known contradicts nothing, and synthetic data may be stated."""
-    Witness([FIVE[0], *FIVE[2:]]).check(said)
+    Witness([FIVE[0], *FIVE[2:]]).check(statements)
 
 
 def test_a_license_has_two_names() -> None:
@@ -175,12 +175,12 @@ def test_the_name_of_a_server_is_plain_text() -> None:
 def test_whose_word_a_license_is(subtests: pytest.Subtests) -> None:
     """The publisher's, or that of the workers of all files."""
     granted = [replace(row, license="CC-BY-4.0") for row in ROWS]
-    for said, text in (
+    for statements, text in (
         ({"license": "CC-BY-4.0"}, "License: CC-BY-4.0. Stated by the publisher."),
         ({}, "License: CC-BY-4.0, as the workers of 3 files granted it."),
     ):
         with subtests.test(text):
-            assert text in card(subfolders={"": granted}, said=said)
+            assert text in card(subfolders={"": granted}, said=statements)
 
 
 def test_a_table_is_named_for_the_hub() -> None:
